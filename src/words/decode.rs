@@ -1,0 +1,147 @@
+//! Turns a stored payload into the type that a handler asks for.
+
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::payload::{AS_IT_IS, Payload};
+use serde::de::value::SeqDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
+
+/// A payload as it comes from the database.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Stored {
+    Json(String),
+    Bytes(Vec<u8>),
+}
+
+impl Stored {
+    /// Decodes the payload. JSON goes through serde; bytes become `Vec<u8>`, `String` (if UTF-8),
+    /// any type that serde feeds from bytes, or [`Payload`].
+    ///
+    /// # Errors
+    /// `Payload`, with the path of the element that does not fit.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, topic: &str) -> Result<T> {
+        match self {
+            Stored::Json(text) => {
+                // The path costs bookkeeping for every element, so only failures pay for it.
+                serde_json::from_str(text).map_err(|_| unfit(topic, &path_error::<T>(text)))
+            }
+            Stored::Bytes(bytes) => T::deserialize(Bytes(bytes)).map_err(|error| {
+                unfit(topic, &format!("bytes where another type is wanted: {error}"))
+            }),
+        }
+    }
+
+    /// Returns the payload undecoded.
+    pub(crate) fn into_payload(self, topic: &str) -> Result<Payload> {
+        match self {
+            Stored::Json(text) => serde_json::value::RawValue::from_string(text)
+                .map(Payload::Json)
+                .map_err(|error| unfit(topic, &error.to_string())),
+            Stored::Bytes(bytes) => Ok(Payload::Bytes(bytes)),
+        }
+    }
+}
+
+fn unfit(topic: &str, why: &str) -> Error {
+    Error::new(
+        ErrorKind::Payload,
+        format!("payload of a message on topic {topic} does not fit: {why}"),
+    )
+}
+
+fn path_error<T: DeserializeOwned>(text: &str) -> String {
+    let mut json = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(error) => format!("at {}: {}", error.path(), error.inner()),
+        Ok(_) => json
+            .end()
+            .map_or_else(|error| error.to_string(), |()| "unknown".to_owned()),
+    }
+}
+
+/// Feeds bytes to serde: as bytes where asked for, as a sequence of numbers for `Vec<u8>`.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'de> Deserializer<'de> for Bytes<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_byte_buf(self.0.to_vec())
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let numbers = self.0.iter().copied();
+        visitor.visit_seq(SeqDeserializer::<_, Self::Error>::new(
+            numbers.map(IntoDeserializer::<Self::Error>::into_deserializer),
+        ))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        if name == AS_IT_IS {
+            return visitor.visit_byte_buf(self.0.to_vec());
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Order {
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Line {
+        amount: u32,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Blob(Vec<u8>);
+
+    #[test]
+    fn json_that_does_not_fit_says_where() {
+        let stored = Stored::Json(r#"{"lines":[{"amount":1},{"amount":"two"}]}"#.into());
+
+        let error = stored.decode::<Order>("orders").unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Payload);
+        let text = error.to_string();
+        assert!(text.contains("topic orders"), "{text}");
+        assert!(text.contains("at lines[1].amount: invalid type"), "{text}");
+    }
+
+    #[test]
+    fn bytes_become_bytes_text_or_a_payload_but_not_a_struct() {
+        let stored = Stored::Bytes(vec![104, 105]);
+
+        assert_eq!(stored.decode::<Vec<u8>>("t").unwrap(), [104, 105]);
+        assert_eq!(stored.decode::<Blob>("t").unwrap(), Blob(vec![104, 105]));
+        assert_eq!(stored.decode::<String>("t").unwrap(), "hi");
+        assert_eq!(
+            stored.decode::<Payload>("t").unwrap(),
+            Payload::Bytes(vec![104, 105])
+        );
+        let text = stored.decode::<Order>("t").unwrap_err().to_string();
+        assert!(text.contains("bytes where another type is wanted"), "{text}");
+    }
+
+    #[test]
+    fn a_payload_keeps_the_text_of_json() {
+        let text = r#"{"b": 1.50, "a": null}"#;
+        let payload: Payload = Stored::Json(text.into()).decode("t").unwrap();
+        assert_eq!(payload.to_string(), text);
+    }
+}

@@ -1,0 +1,182 @@
+//! The one error of the crate: its kind says what the caller can do, its sources say why.
+
+use crate::words::message::MessageId;
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A `Result` with the crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, and what can be done about it.
+///
+/// One pointer wide. [`kind`](Error::kind) sorts errors by what the caller can do;
+/// [`source`](std::error::Error::source) leads to the cause, such as the error of a closure or
+/// of the database. Each level prints only itself; print the chain to see all of it.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    text: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    unknown: Vec<MessageId>,
+}
+
+/// What the caller of a failed operation can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument is not allowed: a topic name, a header, a limit. Nothing was done; change the
+    /// argument.
+    Invalid,
+    /// A payload is larger than the limit. Nothing was stored; send less, or raise
+    /// [`max_payload_bytes`](crate::Builder::max_payload_bytes).
+    TooLarge,
+    /// A payload cannot become JSON, or JSON cannot become the wanted type. Nothing was changed.
+    Payload,
+    /// The settings do not allow a connection: a malformed URL, or TLS that is wanted and missing.
+    Configuration,
+    /// The server refused the user, the password, or a privilege.
+    Denied,
+    /// The database cannot be reached, or the connection broke before anything was committed. Try
+    /// again later.
+    Unavailable,
+    /// All connections of the pool were in use for as long as the caller was ready to wait.
+    PoolExhausted,
+    /// The schema is missing or older than this release: run
+    /// [`migrate`](crate::Messaging::migrate).
+    SchemaMissing,
+    /// The schema belongs to a newer release, or was changed by hand: upgrade this program.
+    SchemaNewer,
+    /// A concurrent transaction was in the way (serialization failure or deadlock). Everything was
+    /// rolled back; run the session again.
+    Conflict,
+    /// The caller's closure returned an error or swallowed a failed statement. Everything was
+    /// rolled back; the closure's error is the source.
+    RolledBack,
+    /// The connection broke while COMMIT was under way: it may have happened or not.
+    /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
+    OutcomeUnknown,
+    /// The database refused a statement for another reason; the source says which.
+    Database,
+    /// A throwaway server could not be found, started, or stopped.
+    Server,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            text: text.into(),
+            source: None,
+            unknown: Vec::new(),
+        }))
+    }
+
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Invalid, text)
+    }
+
+    /// Adds the cause.
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Names the messages whose fate is unknown.
+    pub(crate) fn with_unknown(mut self, ids: Vec<MessageId>) -> Self {
+        self.0.unknown = ids;
+        self
+    }
+
+    /// Returns what the caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the messages that may or may not have been stored, when the outcome of a COMMIT is
+    /// unknown; else nothing. Their ids were made before the transaction, so that a later look at
+    /// the database can tell.
+    pub fn unknown_ids(&self) -> &[MessageId] {
+        &self.0.unknown
+    }
+
+    /// Returns the error that the caller's own closure returned, when it is of type `E`.
+    ///
+    /// ```
+    /// # fn show(error: outtray::Error) {
+    /// if let Some(io) = error.cause::<std::io::Error>() {
+    ///     println!("the disk said: {io}");
+    /// }
+    /// # }
+    /// ```
+    pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
+        let mut next = self.source();
+        while let Some(error) = next {
+            if let Some(wanted) = error.downcast_ref::<E>() {
+                return Some(wanted);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Error {
+    /// Prints the kind and the whole chain, since `main` prints errors with `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, chain(self))
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Returns the error and all its causes in one line: `outer: inner: innermost`.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Many error types print their source themselves; once is enough.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn debug_prints_the_whole_chain_once() {
+        let inner = std::io::Error::other("disk full");
+        let error = Error::new(ErrorKind::RolledBack, "session rolled back").because(inner);
+
+        assert_eq!(
+            format!("{error:?}"),
+            "RolledBack: session rolled back: disk full"
+        );
+        assert!(error.cause::<std::io::Error>().is_some());
+    }
+}

@@ -1,0 +1,130 @@
+//! What a handler says about a failure, and what is to become of its message.
+
+use crate::words::error::chain;
+use crate::words::sqlstate::{Failure, failure_in};
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// The error of a handler or session closure. Any [`std::error::Error`] becomes one with `?`.
+///
+/// A plain error is retried with the receiver's backoff until its limit, then kept as a dead
+/// letter. The constructors ask for something else. Like `anyhow::Error`, it is not itself a
+/// `std::error::Error`; that is what lets `?` convert everything else.
+///
+/// ```
+/// use outtray::HandlerError;
+/// use std::time::Duration;
+///
+/// fn parse(text: &str) -> Result<u32, HandlerError> {
+///     if text == "busy" {
+///         return Err(HandlerError::retry_after(Duration::from_secs(30)));
+///     }
+///     Ok(text.parse()?)
+/// }
+/// assert!(parse("x").is_err());
+/// ```
+pub struct HandlerError {
+    pub(crate) wish: Wish,
+    pub(crate) cause: Option<Box<dyn StdError + Send + Sync>>,
+    text: Option<String>,
+}
+
+/// What is to become of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Retry,
+    RetryAfter(Duration),
+    Reject,
+    Snooze(Duration),
+}
+
+impl HandlerError {
+    /// Fails with a text: retried with backoff, like any error.
+    pub fn failed(why: impl Into<String>) -> Self {
+        HandlerError::with(Wish::Retry, Some(why.into()))
+    }
+
+    /// Retries after this long instead of the receiver's backoff. The attempt counts.
+    pub fn retry_after(delay: Duration) -> Self {
+        HandlerError::with(Wish::RetryAfter(delay), None)
+    }
+
+    /// Gives the message up: a dead letter at once, with this reason.
+    pub fn reject(why: impl Into<String>) -> Self {
+        HandlerError::with(Wish::Reject, Some(why.into()))
+    }
+
+    /// Puts the message off for this long without spending an attempt.
+    pub fn snooze(delay: Duration) -> Self {
+        HandlerError::with(Wish::Snooze(delay), None)
+    }
+
+    /// Adds the cause, which is kept with the message.
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    fn with(wish: Wish, text: Option<String>) -> Self {
+        HandlerError {
+            wish,
+            cause: None,
+            text,
+        }
+    }
+
+    /// Returns whether a conflict with another transaction is behind it, or a lost connection.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        failure_in(self.cause.as_deref()?)
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(cause: E) -> Self {
+        HandlerError::with(Wish::Retry, None).because(cause)
+    }
+}
+
+impl fmt::Display for HandlerError {
+    /// Prints the text and the whole chain of causes in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.text, &self.cause, self.wish) {
+            (Some(text), Some(cause), _) => write!(f, "{text}: {}", chain(cause.as_ref())),
+            (Some(text), None, _) => f.write_str(text),
+            (None, Some(cause), _) => f.write_str(&chain(cause.as_ref())),
+            (None, None, Wish::RetryAfter(delay)) => write!(f, "retry after {delay:?}"),
+            (None, None, Wish::Snooze(delay)) => write!(f, "snooze for {delay:?}"),
+            (None, None, _) => f.write_str("failed"),
+        }
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.wish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_error_converts_and_keeps_its_chain() {
+        let error = crate::words::Error::invalid("bad topic")
+            .because(std::io::Error::other("disk full"));
+        let error = HandlerError::from(error);
+
+        assert_eq!(error.wish, Wish::Retry);
+        assert_eq!(error.to_string(), "bad topic: disk full");
+    }
+
+    #[test]
+    fn wishes_are_kept_with_a_cause() {
+        let error = HandlerError::reject("no such customer").because(std::io::Error::other("404"));
+
+        assert_eq!(error.wish, Wish::Reject);
+        assert_eq!(error.to_string(), "no such customer: 404");
+    }
+}

@@ -1,0 +1,73 @@
+//! Headers: small texts that travel with a message, outside its payload.
+
+use crate::words::error::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Headers by name.
+pub type Headers = BTreeMap<String, String>;
+
+/// Longest header name in bytes, as in HTTP servers' customs; names are identifiers, not data.
+const MAX_NAME_BYTES: usize = 128;
+/// All names and values of one message together. Headers are read with every claim; large data
+/// belongs into the payload. SQS and AMQP clients keep to the same order of size.
+const MAX_TOTAL_BYTES: usize = 16 * 1024;
+
+/// Checks names and sizes before any SQL.
+pub(crate) fn check(topic: &str, headers: &Headers) -> Result<()> {
+    let mut total = 0;
+    for (name, value) in headers {
+        total += name.len() + value.len();
+        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+            return Err(Error::invalid(format!(
+                "header name of {} bytes for topic {topic}, use 1 to {MAX_NAME_BYTES}",
+                name.len()
+            )));
+        }
+        if let Some(bad) = name.chars().find(|c| c.is_control()) {
+            return Err(Error::invalid(format!(
+                "header name \"{}\" for topic {topic} has the control character {bad:?}",
+                name.escape_debug()
+            )));
+        }
+        if value.contains('\0') {
+            return Err(Error::invalid(format!(
+                "header \"{name}\" for topic {topic} has a NUL character, which PostgreSQL cannot \
+                 store in text"
+            )));
+        }
+    }
+    if total > MAX_TOTAL_BYTES {
+        return Err(Error::invalid(format!(
+            "headers of {total} bytes for topic {topic}, the limit is {MAX_TOTAL_BYTES}: put data \
+             into the payload"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_one(name: &str, value: &str, expected: Option<&str>) {
+        let headers = Headers::from([(name.to_owned(), value.to_owned())]);
+        match (check("t", &headers), expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(part)) if error.to_string().contains(part) => {}
+            (found, _) => panic!("{found:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn headers_are_checked_before_they_reach_the_database() {
+        check_one("source", "web", None);
+        check_one("empty value", "", None);
+        check_one("emoji", "🦀", None);
+        check_one("", "x", Some("0 bytes"));
+        check_one(&"n".repeat(129), "x", Some("129 bytes"));
+        check_one("line\nbreak", "x", Some(r"line\nbreak"));
+        check_one("nul", "a\0b", Some("NUL"));
+        check_one("big", &"v".repeat(17_000), Some("the limit is 16384"));
+    }
+}

@@ -1,0 +1,84 @@
+//! A message as a handler gets it.
+
+use crate::words::headers::Headers;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+use uuid::Uuid;
+
+/// The identity of a message: a UUID version 7, made by the sender before any SQL.
+///
+/// Later ids of one process sort after earlier ones. The time in it comes from the sender's
+/// clock; nothing in outtray depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(pub(crate) Uuid);
+
+impl MessageId {
+    pub(crate) fn new() -> Self {
+        MessageId(Uuid::now_v7())
+    }
+
+    /// Returns the id as a UUID.
+    pub fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for MessageId {
+    fn from(id: Uuid) -> Self {
+        MessageId(id)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = crate::words::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(MessageId).map_err(|error| {
+            let shown: String = text.chars().take(64).collect();
+            crate::words::Error::invalid(format!(
+                "\"{}\" is not a message id",
+                shown.escape_debug()
+            ))
+            .because(error)
+        })
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A message in the hands of a handler.
+///
+/// `T` is whatever the payload decodes to; without one it is any JSON value.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Message<T = serde_json::Value> {
+    /// The identity that the sender got back.
+    pub id: MessageId,
+    /// The topic it was sent to.
+    pub topic: String,
+    /// What it carries.
+    pub payload: T,
+    /// Which delivery this is, from 1.
+    pub attempt: u32,
+    /// After how many failed attempts it becomes a dead letter.
+    pub max_attempts: u32,
+    /// Its priority; higher ones are claimed first. 0 by default.
+    pub priority: i16,
+    /// Texts that the sender attached.
+    pub headers: Headers,
+    /// When it was sent, by the database's clock: the start of the sender's transaction.
+    pub sent_at: SystemTime,
+}

@@ -1,0 +1,16 @@
+//! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or output.
+
+pub(crate) mod decode;
+pub(crate) mod error;
+pub(crate) mod handler_error;
+pub(crate) mod headers;
+pub(crate) mod json_text;
+pub(crate) mod message;
+pub(crate) mod new_message;
+pub(crate) mod outcome;
+pub(crate) mod payload;
+pub(crate) mod retry;
+pub(crate) mod sqlstate;
+pub(crate) mod topic;
+
+pub(crate) use error::{Error, ErrorKind, Result};

@@ -1,0 +1,78 @@
+//! What a message carries: JSON text or bytes.
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The name under which [`Payload`] asks the decoder for the payload as it is.
+pub(crate) const AS_IT_IS: &str = "$outtray::Payload";
+
+/// A payload as it was sent, undecoded: for handlers that store, forward or relay it.
+///
+/// Any receiver can ask for `Message<Payload>`; it never fails to decode.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// JSON text, exactly as the sender's serializer wrote it.
+    Json(Box<RawValue>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Payload {
+    /// Returns the bytes of either form: the JSON text, or the bytes themselves.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Payload::Json(text) => text.get().as_bytes(),
+            Payload::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Display for Payload {
+    /// Prints JSON as it is and bytes as their number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Payload::Json(text) => f.write_str(text.get()),
+            Payload::Bytes(bytes) => write!(f, "({} bytes)", bytes.len()),
+        }
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Payload::Json(one), Payload::Json(two)) => one.get() == two.get(),
+            (Payload::Bytes(one), Payload::Bytes(two)) => one == two,
+            _ => false,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(AS_IT_IS, AsItIs)
+    }
+}
+
+struct AsItIs;
+
+impl<'de> Visitor<'de> for AsItIs {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a payload")
+    }
+
+    /// JSON decoders pass a newtype through to its content.
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Payload, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Payload::Json)
+    }
+
+    /// The decoder of bytes answers the name with the bytes.
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Payload, E> {
+        Ok(Payload::Bytes(bytes))
+    }
+}

@@ -1,0 +1,162 @@
+//! When a failed message is tried again.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The wait after a backoff function that panics or asks for nonsense.
+const AFTER_A_BROKEN_FUNCTION: Duration = Duration::from_secs(1);
+/// No retry waits longer, whatever a backoff says: thirty days.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// How far jitter spreads a delay to either side. It breaks up herds of messages that failed
+/// together, as when a service they all call was down.
+const JITTER: f64 = 0.1;
+
+/// How long to wait before the next attempt, by the number of the attempt that failed (from 1).
+///
+/// Fixed, linear and exponential delays are spread by ±10 % unless
+/// [`without_jitter`](Backoff::without_jitter) is asked for. The default is exponential from 1 s,
+/// doubling, capped at 15 minutes.
+#[derive(Clone)]
+pub struct Backoff {
+    curve: Curve,
+    jitter: bool,
+}
+
+#[derive(Clone)]
+enum Curve {
+    Fixed(Duration),
+    Linear {
+        step: Duration,
+        cap: Duration,
+    },
+    Exponential {
+        first: Duration,
+        factor: f64,
+        cap: Duration,
+    },
+    Function(Arc<dyn Fn(u32) -> Duration + Send + Sync>),
+}
+
+impl Backoff {
+    /// The same delay after every failure.
+    pub fn fixed(delay: Duration) -> Self {
+        Backoff::with(Curve::Fixed(delay))
+    }
+
+    /// `step`, 2 × `step`, 3 × `step` …, at most `cap`.
+    pub fn linear(step: Duration, cap: Duration) -> Self {
+        Backoff::with(Curve::Linear { step, cap })
+    }
+
+    /// `first`, `first` × `factor`, `first` × `factor`² …, at most `cap`. A factor below 1, or not
+    /// a number, counts as 1.
+    pub fn exponential(first: Duration, factor: f64, cap: Duration) -> Self {
+        Backoff::with(Curve::Exponential { first, factor, cap })
+    }
+
+    /// Any function of the failed attempt's number (from 1), taken as it is, without jitter. One
+    /// that panics means 1 s.
+    pub fn function(delay: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
+        Backoff::with(Curve::Function(Arc::new(delay))).without_jitter()
+    }
+
+    /// Takes the delays as they are.
+    pub fn without_jitter(mut self) -> Self {
+        self.jitter = false;
+        self
+    }
+
+    fn with(curve: Curve) -> Self {
+        Backoff {
+            curve,
+            jitter: true,
+        }
+    }
+
+    /// Returns the wait after failed attempt `attempt`.
+    pub(crate) fn delay(&self, attempt: u32) -> Duration {
+        let delay = match &self.curve {
+            Curve::Fixed(delay) => *delay,
+            Curve::Linear { step, cap } => step.saturating_mul(attempt).min(*cap),
+            Curve::Exponential { first, factor, cap } => exponential(*first, *factor, *cap, attempt),
+            Curve::Function(function) => catch_unwind(AssertUnwindSafe(|| function(attempt)))
+                .unwrap_or(AFTER_A_BROKEN_FUNCTION),
+        };
+        let delay = delay.min(LONGEST);
+        if !self.jitter {
+            return delay;
+        }
+        delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * fastrand::f64())
+    }
+}
+
+fn exponential(first: Duration, factor: f64, cap: Duration, attempt: u32) -> Duration {
+    let factor = if factor >= 1.0 { factor } else { 1.0 };
+    let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+    let seconds = first.as_secs_f64() * factor.powi(exponent);
+    // Overflow is infinite here, and the cap catches it.
+    Duration::try_from_secs_f64(seconds).unwrap_or(cap).min(cap)
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(900))
+    }
+}
+
+impl fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.curve {
+            Curve::Fixed(delay) => write!(f, "fixed {delay:?}"),
+            Curve::Linear { step, cap } => write!(f, "linear {step:?} up to {cap:?}"),
+            Curve::Exponential { first, factor, cap } => {
+                write!(f, "exponential from {first:?} by {factor} up to {cap:?}")
+            }
+            Curve::Function(_) => f.write_str("function"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[track_caller]
+    fn check(backoff: &Backoff, expected_seconds: &[u64]) {
+        for (failed, expected) in (1..).zip(expected_seconds) {
+            let plain = backoff.clone().without_jitter().delay(failed);
+            assert_eq!(plain, S * *expected as u32, "attempt {failed}");
+            let spread = backoff.delay(failed).as_secs_f64() / plain.as_secs_f64();
+            assert!((0.9..=1.1).contains(&spread), "{spread}");
+        }
+    }
+
+    #[test]
+    fn delays_follow_their_curves() {
+        check(&Backoff::fixed(S), &[1, 1, 1]);
+        check(&Backoff::linear(2 * S, 5 * S), &[2, 4, 5, 5]);
+        check(&Backoff::exponential(S, 1.0, 900 * S), &[1, 1, 1]);
+        check(&Backoff::exponential(2 * S, 2.0, 900 * S), &[2, 4, 8]);
+        check(&Backoff::exponential(S, 2.0, 5 * S), &[1, 2, 4, 5, 5]);
+        check(&Backoff::exponential(S, f64::NAN, 5 * S), &[1, 1]);
+        check(&Backoff::function(|n| S * (10 * n)), &[10, 20, 30]);
+    }
+
+    #[test]
+    fn no_attempt_number_overflows() {
+        let backoff = Backoff::exponential(S, 1e300, 900 * S).without_jitter();
+        assert_eq!(backoff.delay(u32::MAX), 900 * S);
+        let backoff = Backoff::linear(Duration::MAX, Duration::MAX).without_jitter();
+        assert_eq!(backoff.delay(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn a_function_that_panics_means_one_second() {
+        let backoff = Backoff::function(|_| panic!("no idea"));
+        assert_eq!(backoff.delay(1), S);
+    }
+}

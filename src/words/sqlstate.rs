@@ -1,0 +1,103 @@
+//! Sorts the errors of the driver, once, at the boundary.
+
+use crate::words::error::{Error, ErrorKind};
+use postgres::error::SqlState;
+use std::error::Error as StdError;
+
+/// What a failed statement means for the transaction it ran in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The connection is gone, or the server said that it is about to go.
+    Lost,
+    /// Another transaction, or a changed table, was in the way: the same again may well succeed.
+    Conflict,
+    /// The statement itself is at fault.
+    Refused,
+}
+
+/// Sorts an error of the driver by its SQLSTATE, or by having none.
+///
+/// A cut connection shows as `Closed` or as an I/O error and never has an SQLSTATE; class 57P is
+/// the server ending the session; class 08 is the connection.
+pub(crate) fn failure(error: &postgres::Error) -> Failure {
+    let Some(code) = error.code() else {
+        // Without an SQLSTATE only a parameter that does not fit its type is not about the wire.
+        return if is_about_parameters(error) {
+            Failure::Refused
+        } else {
+            Failure::Lost
+        };
+    };
+    match code.code() {
+        "40001" | "40P01" => Failure::Conflict,
+        // A cached plan met a changed table, or a statement that somebody deallocated. Either
+        // heals with new statements, which the cache makes after dropping the old ones.
+        "26000" => Failure::Conflict,
+        "0A000" if text_of(error).contains("cached plan") => Failure::Conflict,
+        code if code.starts_with("57P") || code.starts_with("08") || code == "25P03" => {
+            Failure::Lost
+        }
+        _ => Failure::Refused,
+    }
+}
+
+/// Returns what the database says happened, found anywhere in a chain of causes.
+pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<postgres::Error>() {
+            return Some(failure(found));
+        }
+        next = current.source();
+    }
+    None
+}
+
+/// Turns an error of the driver into ours; `doing` completes "while …".
+pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
+    let code = error.code().map(SqlState::code).unwrap_or_default();
+    let text = text_of(&error);
+    let (kind, text) = match (failure(&error), code) {
+        (Failure::Lost, _) => (
+            ErrorKind::Unavailable,
+            format!("connection lost while {doing}, try again"),
+        ),
+        (Failure::Conflict, _) => (
+            ErrorKind::Conflict,
+            format!("conflict with another transaction while {doing}, run it again"),
+        ),
+        (Failure::Refused, "42P01" | "3F000" | "42883" | "42703") => (
+            ErrorKind::SchemaMissing,
+            format!("{text} while {doing}: is the schema there? run migrate()"),
+        ),
+        (Failure::Refused, "42501" | "28P01" | "28000") => (
+            ErrorKind::Denied,
+            format!("{text} while {doing}: check the role's privileges"),
+        ),
+        (Failure::Refused, "53300" | "53400") => (
+            ErrorKind::Unavailable,
+            format!("{text} while {doing}: the server has no room, try again later"),
+        ),
+        (Failure::Refused, _) => (ErrorKind::Database, format!("{text} while {doing}")),
+    };
+    Error::new(kind, text).because(error)
+}
+
+/// Returns the server's message without DETAIL, which may hold values of rows.
+pub(crate) fn text_of(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(refused) => refused.message().to_owned(),
+        None => crate::words::error::chain(error),
+    }
+}
+
+fn is_about_parameters(error: &postgres::Error) -> bool {
+    // The driver keeps its kinds to itself; their texts are all there is to tell them apart.
+    let text = error.to_string();
+    text.starts_with("error serializing parameter")
+        || text.starts_with("error encoding message")
+        || text.starts_with("error deserializing column")
+        || text.starts_with("query returned an unexpected number of rows")
+        || text.starts_with("invalid column")
+        || text.starts_with("expected ")
+}

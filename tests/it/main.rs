@@ -1,0 +1,1 @@
+fn main(){} #[test] fn x(){ println!("{}", env!("CARGO_BIN_EXE_outtray")); }
