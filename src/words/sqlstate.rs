@@ -28,12 +28,12 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
             Failure::Lost
         };
     };
+    if is_stale_plan(error) {
+        // Heals with new statements, which the cache makes after dropping the old ones.
+        return Failure::Conflict;
+    }
     match code.code() {
         "40001" | "40P01" => Failure::Conflict,
-        // A cached plan met a changed table, or a statement that somebody deallocated. Either
-        // heals with new statements, which the cache makes after dropping the old ones.
-        "26000" => Failure::Conflict,
-        "0A000" if text_of(error).contains("cached plan") => Failure::Conflict,
         code if code.starts_with("57P") || code.starts_with("08") || code == "25P03" => {
             Failure::Lost
         }
@@ -81,6 +81,37 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
         (Failure::Refused, _) => (ErrorKind::Database, format!("{text} while {doing}")),
     };
     Error::new(kind, text).because(error)
+}
+
+/// Turns the error of a caller's own statement into ours; its tables are none of our business.
+pub(crate) fn classify_own(error: postgres::Error) -> Error {
+    let text = text_of(&error);
+    let (kind, text) = match failure(&error) {
+        Failure::Lost => (
+            ErrorKind::Unavailable,
+            "connection lost while running a statement, try again".to_owned(),
+        ),
+        Failure::Conflict => (
+            ErrorKind::Conflict,
+            format!("{text}: run the whole transaction again"),
+        ),
+        Failure::Refused => (ErrorKind::Database, text),
+    };
+    Error::new(kind, text).because(error)
+}
+
+/// Returns whether a prepared statement no longer fits: the tables changed, or somebody dropped it.
+pub(crate) fn is_stale_plan(error: &postgres::Error) -> bool {
+    match error.code().map(SqlState::code) {
+        Some("26000") => true,
+        Some("0A000") => text_of(error).contains("cached plan"),
+        _ => false,
+    }
+}
+
+/// Returns whether a savepoint of ours is gone: the caller's SQL ended it.
+pub(crate) fn is_missing_savepoint(error: &postgres::Error) -> bool {
+    matches!(error.code().map(SqlState::code), Some("3B001"))
 }
 
 /// Returns the server's message without DETAIL, which may hold values of rows.

@@ -1,0 +1,220 @@
+//! One connection with its prepared statements.
+
+use crate::connect::settings::Settings;
+use crate::connect::statement_cache::{Prepare, StatementCache};
+use crate::connect::transaction::OpenTransaction;
+use crate::store::call::{CallMode, prepare};
+use crate::store::run::{Params, Run};
+use crate::store::statement::Statement;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::{classify, is_stale_plan, text_of};
+use postgres::types::{ToSql, Type};
+use postgres::{Client, GenericClient, IsolationLevel, Row};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// A connection of ours.
+pub(crate) struct Connection {
+    client: Client,
+    cache: StatementCache,
+    mode: CallMode,
+    last_used: Instant,
+}
+
+impl Connection {
+    /// Opens a connection. Blocks for the connect timeout (5 s by default) for each address.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Denied`, or `Configuration`, naming the host and the database.
+    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+        // The driver panics when no file descriptor is left for its event loop, and inside an
+        // async runtime; a program of threads gets an error like any other.
+        let connected = catch_unwind(AssertUnwindSafe(|| settings.dialer.connect()));
+        let client = match connected {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => return Err(refused(error, &settings.target)),
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!(
+                        "the driver panicked while connecting to {}: out of file descriptors, or \
+                         called from an async runtime (use a thread of its own)",
+                        settings.target
+                    ),
+                ));
+            }
+        };
+        Ok(Connection {
+            client,
+            cache: StatementCache::default(),
+            mode: if settings.is_pooler_safe {
+                CallMode::Inline
+            } else {
+                CallMode::Prepared
+            },
+            last_used: Instant::now(),
+        })
+    }
+
+    /// Returns whether the connection is known to be gone; one that nobody used since it broke
+    /// is not known.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Asks the server for a sign of life, unless it gave one within `fresh`.
+    pub(crate) fn check(&mut self, fresh: Duration) -> Result<()> {
+        if self.last_used.elapsed() < fresh && !self.is_closed() {
+            return Ok(());
+        }
+        self.client
+            .batch_execute("")
+            .map_err(|error| classify(error, "checking a connection"))?;
+        self.touch();
+        Ok(())
+    }
+
+    pub(crate) fn touch(&mut self) {
+        self.last_used = Instant::now();
+    }
+
+    pub(crate) fn mode(&self) -> CallMode {
+        self.mode
+    }
+
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Makes statements ready for calls as text; a no-op behind a pooler.
+    pub(crate) fn prepare_calls(&mut self, statements: &[&Statement]) -> Result<()> {
+        if self.mode == CallMode::Inline {
+            return Ok(());
+        }
+        let mut sql = String::new();
+        for statement in statements {
+            if self.cache.insert_name(statement.name()) {
+                sql.push_str(&prepare(statement));
+            }
+        }
+        if sql.is_empty() {
+            return Ok(());
+        }
+        self.client
+            .batch_execute(&sql)
+            .map_err(|error| classify(error, "preparing statements"))
+    }
+
+    /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's default.
+    pub(crate) fn begin(
+        &mut self,
+        level: Option<IsolationLevel>,
+    ) -> Result<OpenTransaction<'_>, postgres::Error> {
+        let mut builder = self.client.build_transaction();
+        if let Some(level) = level {
+            builder = builder.isolation_level(level);
+        }
+        Ok(OpenTransaction {
+            transaction: builder.start()?,
+            cache: &mut self.cache,
+            mode: self.mode,
+        })
+    }
+}
+
+impl Run for Connection {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        rows(&mut self.client, Some(&mut self.cache), self.mode, statement, params)
+    }
+
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+        count(&mut self.client, Some(&mut self.cache), self.mode, statement, params)
+    }
+}
+
+/// Runs a statement of the store: prepared where there is a cache and no pooler, else unnamed with
+/// its types, which is one round trip too.
+pub(crate) fn rows<C: GenericClient + Prepare>(
+    client: &mut C,
+    cache: Option<&mut StatementCache>,
+    mode: CallMode,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<Vec<Row>, postgres::Error> {
+    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared) else {
+        return client.query_typed(statement.text(), &typed(statement, params));
+    };
+    let prepared = cache.get(statement.text(), |text| {
+        client.prepare_text(text, statement.types())
+    })?;
+    forgetting_stale(cache, client.query(&prepared, params))
+}
+
+/// Like [`rows`], for the number of rows.
+pub(crate) fn count<C: GenericClient + Prepare>(
+    client: &mut C,
+    cache: Option<&mut StatementCache>,
+    mode: CallMode,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<u64, postgres::Error> {
+    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared) else {
+        return client.execute_typed(statement.text(), &typed(statement, params));
+    };
+    let prepared = cache.get(statement.text(), |text| {
+        client.prepare_text(text, statement.types())
+    })?;
+    forgetting_stale(cache, client.execute(&prepared, params))
+}
+
+/// Passes a result on; one that says a plan is stale empties the cache.
+pub(crate) fn forgetting_stale<T>(
+    cache: &mut StatementCache,
+    result: Result<T, postgres::Error>,
+) -> Result<T, postgres::Error> {
+    if result.as_ref().is_err_and(is_stale_plan) {
+        cache.clear();
+    }
+    result
+}
+
+fn typed<'a>(
+    statement: &Statement,
+    params: Params<'a>,
+) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params
+        .iter()
+        .copied()
+        .zip(statement.types().iter().cloned())
+        .collect()
+}
+
+/// Says what came of a connect, with the place and what to do.
+fn refused(error: postgres::Error, target: &str) -> Error {
+    let why = text_of(&error);
+    let code = error.code().map(|code| code.code().to_owned());
+    let (kind, text) = match code.as_deref() {
+        Some("28P01" | "28000") => (
+            ErrorKind::Denied,
+            format!("{target} refused the user: {why}; check user and password in the URL"),
+        ),
+        Some("42501") => (ErrorKind::Denied, format!("{target} refused the user: {why}")),
+        Some("3D000") => (
+            ErrorKind::Configuration,
+            format!("{target} is not there: {why}; create the database"),
+        ),
+        Some(_) => (ErrorKind::Unavailable, format!("cannot connect to {target}: {why}")),
+        None if error.to_string().starts_with("invalid configuration") => {
+            (ErrorKind::Configuration, format!("cannot connect to {target}: {why}"))
+        }
+        None if error.to_string().starts_with("error performing TLS handshake") => (
+            ErrorKind::Configuration,
+            format!("no encrypted connection to {target}: {why}; check sslmode and sslrootcert"),
+        ),
+        None => (
+            ErrorKind::Unavailable,
+            format!("cannot reach {target}: {why}; is the server running?"),
+        ),
+    };
+    Error::new(kind, text).because(error)
+}

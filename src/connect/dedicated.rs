@@ -1,0 +1,75 @@
+//! Connections that one thread holds while it is busy, and leaves here when it is not.
+//!
+//! Workers and the threads that wake them take from here and never wait: when none is idle, one
+//! is opened. So there are as many as threads at work, and a hundred parked workers hold none.
+
+use crate::connect::connection::Connection;
+use crate::connect::settings::Settings;
+use crate::words::Result;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Idle connections that are kept; more are closed at once. Enough for a burst over a few topics.
+const MAX_IDLE: usize = 16;
+/// How long an idle connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that was used this recently is taken untested.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Idle connections, the latest used on top.
+pub(crate) struct Dedicated {
+    settings: Arc<Settings>,
+    idle: Mutex<Vec<(Instant, Connection)>>,
+}
+
+impl Dedicated {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Dedicated {
+            settings,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes an idle connection, or opens one.
+    pub(crate) fn take(&self) -> Result<Connection> {
+        loop {
+            let Some((_, mut connection)) = self.lock().pop() else {
+                return Connection::open(&self.settings);
+            };
+            if connection.check(FRESH).is_ok() {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// Leaves a connection for the next; one that broke, or one too many, is closed.
+    pub(crate) fn give_back(&self, mut connection: Connection) {
+        if connection.is_closed() {
+            return;
+        }
+        connection.touch();
+        let mut idle = self.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push((Instant::now(), connection));
+        }
+    }
+
+    /// Closes what nobody took for a while.
+    pub(crate) fn close_idle(&self) {
+        let old = {
+            let mut idle = self.lock();
+            let fresh = idle.partition_point(|(since, _)| since.elapsed() > IDLE_TIMEOUT);
+            idle.drain(..fresh).collect::<Vec<_>>()
+        };
+        // Closing talks to the server: not while others wait for the lock.
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,9 @@
+//! Connections: their settings, their TLS, their prepared statements, and where they are kept.
+
+pub(crate) mod connection;
+pub(crate) mod dedicated;
+pub(crate) mod pool;
+pub(crate) mod settings;
+pub(crate) mod statement_cache;
+pub(crate) mod tls;
+pub(crate) mod transaction;

@@ -1,0 +1,106 @@
+//! The pool for sessions, behind our own type.
+//!
+//! Workers do not take from it: a handler that opens a session of its own can never wait for a
+//! connection that another worker holds.
+
+use crate::connect::connection::Connection;
+use crate::connect::settings::Settings;
+use crate::words::error::{Error, ErrorKind, Result};
+use r2d2::{ManageConnection, PooledConnection};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A connection that was used this recently is lent out untested: a test costs a round trip.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Connections that are opened when needed and shared by all sessions of a process.
+pub(crate) struct Pool {
+    pool: r2d2::Pool<Manager>,
+    last_error: Arc<Mutex<Option<String>>>,
+    checkout_timeout: Duration,
+}
+
+/// A connection lent by the pool; goes back when it is dropped.
+pub(crate) type Lent = PooledConnection<Manager>;
+
+impl Pool {
+    /// Makes a pool of at most `size` connections; opens none.
+    pub(crate) fn new(settings: Arc<Settings>, size: u32, checkout_timeout: Duration) -> Result<Self> {
+        if size == 0 {
+            return Err(Error::invalid("pool_size must be at least 1"));
+        }
+        if checkout_timeout.is_zero() {
+            return Err(Error::invalid("checkout_timeout must be longer than zero"));
+        }
+        let last_error = Arc::new(Mutex::new(None));
+        let manager = Manager {
+            settings,
+            last_error: Arc::clone(&last_error),
+        };
+        let pool = r2d2::Pool::builder()
+            .max_size(size)
+            .min_idle(Some(0))
+            .connection_timeout(checkout_timeout)
+            // Failures to connect come back from `get` with their cause; no log of its own.
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(manager);
+        Ok(Pool {
+            pool,
+            last_error,
+            checkout_timeout,
+        })
+    }
+
+    /// Lends a connection. Blocks while all are in use, up to the checkout timeout.
+    ///
+    /// # Errors
+    /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened.
+    pub(crate) fn get(&self) -> Result<Lent> {
+        self.pool.get().map_err(|_| {
+            let waited = self.checkout_timeout;
+            let size = self.pool.max_size();
+            if self.pool.state().connections < size {
+                let why = self.lock_error().clone().unwrap_or_default();
+                return Error::new(
+                    ErrorKind::Unavailable,
+                    format!("no connection within {waited:?}: {why}"),
+                );
+            }
+            Error::new(
+                ErrorKind::PoolExhausted,
+                format!("all {size} connections of the pool stayed in use for {waited:?}: raise pool_size"),
+            )
+        })
+    }
+
+    fn lock_error(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens and checks connections for r2d2, which would hide why opening failed.
+pub(crate) struct Manager {
+    settings: Arc<Settings>,
+    last_error: Arc<Mutex<Option<String>>>,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Connection> {
+        Connection::open(&self.settings).inspect_err(|error| {
+            let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some(error.to_string());
+        })
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> Result<()> {
+        connection.check(FRESH)
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.touch();
+        connection.is_closed()
+    }
+}

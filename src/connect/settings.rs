@@ -1,0 +1,127 @@
+//! Where the database is and how to hold a connection to it.
+//!
+//! The driver's own defaults wait for ever: no connect timeout, keepalives after two hours, and a
+//! silent fall back to plain text. Ours find a dead peer within half a minute, on both sides.
+
+use crate::connect::tls::{Dialer, TlsWish};
+use crate::schema::name::SchemaName;
+use crate::words::error::{Error, ErrorKind, Result};
+use postgres::Config;
+use postgres::config::{Host, SslMode};
+use std::time::Duration;
+
+/// Session settings of every connection, unless the URL's `options` say otherwise.
+///
+/// A killed client frees its rows within half a second even in the middle of a statement
+/// (`client_connection_check_interval`, in ms), and a peer that is cut off within 25 s, or 30 s
+/// with data on the way (the server's own keepalives; the kernel's default is two hours). A
+/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon.
+const SESSION_SETTINGS: &str = "-c client_connection_check_interval=500 \
+     -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
+     -c tcp_user_timeout=30000 -c idle_in_transaction_session_timeout=600000";
+
+/// All that is needed to open a connection.
+pub(crate) struct Settings {
+    pub(crate) dialer: Dialer,
+    pub(crate) schema: SchemaName,
+    /// Whether a pooler may sit between: no named statements, no session state, no LISTEN.
+    pub(crate) is_pooler_safe: bool,
+    /// Where this leads, fit for error texts: no user, no password.
+    pub(crate) target: String,
+}
+
+impl Settings {
+    /// Reads a URL, or a `key=value` string, and lays our defaults under it.
+    ///
+    /// # Errors
+    /// `Configuration` for a malformed URL, or one that wants TLS in a build without it.
+    pub(crate) fn new(url: &str, schema: SchemaName, is_pooler_safe: bool) -> Result<Self> {
+        let (url, tls) = TlsWish::take_from(url);
+        let mut config: Config = url.parse().map_err(|error| {
+            // The URL itself may hold a password: it stays out of the text.
+            configuration("the database URL is malformed, write postgresql://user@host:port/database")
+                .because(error)
+        })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(configuration("the database URL names no host"));
+        }
+        lay_defaults(&mut config, is_pooler_safe);
+        let is_encrypted = tls.is_wanted(&config)?;
+        // The driver's `prefer` would fall back to plain text.
+        config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
+        Ok(Settings {
+            target: target(&config),
+            dialer: Dialer::new(config, &tls)?,
+            schema,
+            is_pooler_safe,
+        })
+    }
+}
+
+fn lay_defaults(config: &mut Config, is_pooler_safe: bool) {
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(Duration::from_secs(5));
+    }
+    config
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(30));
+    if config.get_application_name().is_none() {
+        config.application_name("outtray");
+    }
+    if !is_pooler_safe {
+        // What the URL says comes last and wins. Poolers refuse unknown start-up options.
+        let options = format!("{SESSION_SETTINGS} {}", config.get_options().unwrap_or(""));
+        config.options(options.trim_end());
+    }
+}
+
+fn target(config: &Config) -> String {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(path) => format!("{}:{port}", path.display()),
+        }
+    });
+    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    format!("{}/{database}", hosts.collect::<Vec<_>>().join(","))
+}
+
+pub(crate) fn configuration(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> Result<Settings> {
+        Settings::new(url, SchemaName::parse("outtray").unwrap(), false)
+    }
+
+    #[test]
+    fn our_defaults_lie_under_what_the_url_says() {
+        let url = "postgresql://me:secret@db:6000/app?connect_timeout=1&options=-c%20lock_timeout%3D9";
+        let mut config: Config = url.parse().unwrap();
+        lay_defaults(&mut config, false);
+
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(1)));
+        let options = config.get_options().unwrap();
+        assert!(options.starts_with("-c client_connection_check_interval"));
+        assert!(options.ends_with("-c lock_timeout=9"));
+        assert_eq!(target(&config), "db:6000/app");
+    }
+
+    #[test]
+    fn a_malformed_url_is_refused_without_showing_it() {
+        for url in ["postgresql://me:secret@db:port/x", "nonsense", "", "postgresql://"] {
+            let error = settings(url).err().expect(url);
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+            assert!(!format!("{error:?}").contains("secret"));
+        }
+    }
+}

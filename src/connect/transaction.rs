@@ -1,0 +1,70 @@
+//! An open transaction on a connection of ours, with that connection's prepared statements.
+
+use crate::connect::connection::{count, forgetting_stale, rows};
+use crate::connect::statement_cache::StatementCache;
+use crate::store::call::CallMode;
+use crate::store::run::{Params, Run};
+use crate::store::statement::Statement;
+use postgres::{Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
+
+/// A transaction that was begun by us. Rolls back when it is dropped, which blocks for a round trip.
+pub(crate) struct OpenTransaction<'c> {
+    pub(crate) transaction: Transaction<'c>,
+    pub(crate) cache: &'c mut StatementCache,
+    pub(crate) mode: CallMode,
+}
+
+impl<'c> OpenTransaction<'c> {
+    /// Runs one of the caller's own statements, prepared on its first use.
+    pub(crate) fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+        if self.mode == CallMode::Inline {
+            return self.transaction.execute(text, params);
+        }
+        let transaction = &mut self.transaction;
+        let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
+        forgetting_stale(self.cache, transaction.execute(&prepared, params))
+    }
+
+    /// Like [`execute`](Self::execute), for rows.
+    pub(crate) fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        if self.mode == CallMode::Inline {
+            return self.transaction.query(text, params);
+        }
+        let transaction = &mut self.transaction;
+        let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
+        forgetting_stale(self.cache, transaction.query(&prepared, params))
+    }
+
+    /// Sends several statements in one flight and returns the rows of all of them.
+    ///
+    /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
+    /// transaction. An error anywhere ends the flight there.
+    pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        let messages = forgetting_stale(self.cache, self.transaction.simple_query(sql))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Ends the object after a flight that ended with COMMIT. Nothing is sent.
+    ///
+    /// Its destructor would send a ROLLBACK, harmless and a round trip long. The object owns no
+    /// memory, so forgetting it leaks nothing.
+    pub(crate) fn committed(self) {
+        std::mem::forget(self.transaction);
+    }
+}
+
+impl Run for OpenTransaction<'_> {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        rows(&mut self.transaction, Some(self.cache), self.mode, statement, params)
+    }
+
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+        count(&mut self.transaction, Some(self.cache), self.mode, statement, params)
+    }
+}

@@ -1,0 +1,105 @@
+//! Options of a receiver, one method each.
+
+use crate::receive::handler::erase;
+use crate::receive::line::{Base, Line};
+use crate::receive::options::Options;
+use crate::receive::receiver::{Farewell, Receiver};
+use crate::session::messaging_session::MessagingSession;
+use crate::words::Result;
+use crate::words::handler_error::HandlerError;
+use crate::words::message::Message;
+use crate::words::retry::Backoff;
+use crate::words::topic;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Records a receiver of a topic, and returns how to sign it off.
+pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<Farewell> + 'm>;
+
+/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it.
+pub struct ReceiverBuilder<'m> {
+    topic: String,
+    base: Base,
+    options: Options,
+    enroll: Enroll<'m>,
+}
+
+impl<'m> ReceiverBuilder<'m> {
+    pub(crate) fn new(topic: &str, base: Base, enroll: Enroll<'m>) -> Self {
+        ReceiverBuilder {
+            topic: topic.to_owned(),
+            base,
+            options: Options::default(),
+            enroll,
+        }
+    }
+
+    /// Sets the number of threads, each with a connection of its own while it is busy. Default 4;
+    /// 1 to 1024.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.options.workers = workers;
+        self
+    }
+
+    /// Sets after how many failed attempts a message becomes a dead letter. Default 10; 1 to 32767.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.options.max_attempts = attempts;
+        self
+    }
+
+    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.options.backoff = backoff;
+        self
+    }
+
+    /// Sets how many messages share a transaction. Default: as many as handlers get done in about
+    /// 10 ms, at most 64; 1 turns sharing off.
+    ///
+    /// Messages that share a transaction still succeed and fail apart, each in its own savepoint.
+    /// What they share is the commit, and the time until it.
+    pub fn messages_per_transaction(mut self, count: usize) -> Self {
+        self.options.per_transaction = Some(count);
+        self
+    }
+
+    /// Handles the topic's messages strictly one after the other, over all processes: the next is
+    /// not begun before the one before it is acked or dead, and a failed one keeps its place while
+    /// it waits for its retry. All receivers of the topic must ask for it. More than one worker is
+    /// of no use then.
+    pub fn strict_order(mut self) -> Self {
+        self.options.is_strict = true;
+        self
+    }
+
+    /// Sets from which duration on a handler is logged as holding its transaction too long.
+    /// Default 10 s.
+    pub fn warn_after(mut self, duration: Duration) -> Self {
+        self.options.slow_handler = duration;
+        self
+    }
+
+    /// Starts the threads. Blocks until the receiver is recorded in the database.
+    ///
+    /// The handler gets the session of the transaction that holds its message. `Ok(())` commits
+    /// its writes, its sends and the acknowledgement together; an error or a panic undoes them and
+    /// the message is tried again with backoff, or kept as a dead letter past the limit.
+    ///
+    /// # Errors
+    /// `Invalid` for a setting out of range, `SchemaMissing`, `Unavailable`.
+    pub fn start<T, F>(self, handler: F) -> Result<Receiver>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        topic::check(&self.topic)?;
+        self.options.check()?;
+        let is_strict = self.options.is_strict;
+        let line = Line::new(&self.topic, self.base, self.options, erase(handler));
+        let farewell = (self.enroll)(&self.topic, is_strict)?;
+        Receiver::start(line, farewell)
+    }
+}

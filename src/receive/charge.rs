@@ -1,0 +1,141 @@
+//! Whose fault it was: what the failure of a whole transaction means for its messages.
+//!
+//! A rollback also undoes "one more failed attempt", so that is written in a transaction of its own.
+//! Charged is only who is to blame for sure:
+//!
+//! - COMMIT was refused (a deferred constraint): the message, if it was alone in the transaction; if
+//!   there were several, nobody, and they go one by one for a while.
+//! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
+//!   a row it counts as refused.
+//! - The connection broke: nobody, for servers restart; but a message in whose handler it broke
+//!   three times is charged, for it may be what breaks it (an idle-in-transaction timeout, a
+//!   query that brings its server process down).
+
+use crate::connect::connection::Connection;
+use crate::receive::ending::{Fate, decide};
+use crate::receive::handler::Ending;
+use crate::receive::line::Line;
+use crate::receive::work::State;
+use crate::store::claim::{Claimed, Position};
+use crate::store::run::Run;
+use crate::store::settle::{self, Burial, Retry};
+use crate::words::error::{Error, ErrorKind, Result, chain};
+use crate::words::handler_error::HandlerError;
+use crate::words::message::MessageId;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+use std::time::Duration;
+
+/// Conflicts in a row that are nobody's fault.
+const MAX_CONFLICTS: u32 = 10;
+/// Broken connections in the handler of one message that are nobody's fault.
+const MAX_LOSSES: u32 = 2;
+
+/// A message that was in a handler when its transaction failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Charge {
+    position: Position,
+    id: MessageId,
+    /// Deliveries that ended with the death of their process.
+    crashes: u32,
+    error: String,
+}
+
+impl Charge {
+    pub(crate) fn of(message: &Claimed, crashes: u32) -> Self {
+        Charge {
+            position: message.position,
+            id: message.id,
+            crashes,
+            error: String::new(),
+        }
+    }
+}
+
+/// Decides who is charged with `error`, which ended the open transaction.
+pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) {
+    line.floors().forget();
+    let mut entered = std::mem::take(&mut state.entered);
+    let is_charged = match error.kind() {
+        ErrorKind::Unavailable => {
+            // Only the one that was running can have done it.
+            entered = entered.pop().into_iter().collect();
+            entered
+                .first()
+                .is_some_and(|charge| line.count_loss(charge.id) > MAX_LOSSES)
+        }
+        ErrorKind::Conflict => {
+            state.conflicts += 1;
+            state.conflicts > MAX_CONFLICTS
+        }
+        _ => true,
+    };
+    if !is_charged {
+        return;
+    }
+    state.conflicts = 0;
+    if let [charge] = entered.as_mut_slice() {
+        charge.error = chain(error);
+        state.charges.append(&mut entered);
+    } else {
+        state.pace.single();
+    }
+}
+
+/// Writes the charges of [`judge`], each in a transaction of its own.
+pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
+    while let Some(charge) = state.charges.last() {
+        write(line, connection, charge)?;
+        state.charges.pop();
+    }
+    Ok(())
+}
+
+fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()> {
+    let doing = "counting a failed attempt";
+    let statements = &line.base.kit.statements;
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, doing))?;
+    let held = settle::hold(&mut open, statements, &line.topic, charge.position, charge.id)?;
+    if let Some(attempts) = held {
+        let ending = Ending::Failed(HandlerError::failed(charge.error.clone()));
+        let attempts = attempts + charge.crashes;
+        let (retries, burials) = match decide(&line.options, charge.position, attempts, ending) {
+            Fate::Retry(retry) => (vec![retry], vec![]),
+            Fate::Bury(burial) => (vec![], vec![burial]),
+            Fate::Ack(_) => (vec![], vec![]),
+        };
+        move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
+        line.progress.count(0, retries.len(), burials.len());
+        if let Some(retry) = retries.first() {
+            line.base.waker.due_in(retry.delay);
+        }
+    }
+    // In other hands, or gone: whoever has it will find out.
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, doing))
+}
+
+/// Moves messages that are held to where they wait or stay.
+pub(crate) fn move_failed(
+    line: &Line,
+    run: &mut dyn Run,
+    retries: &[Retry],
+    burials: &[Burial],
+    since_begin: Duration,
+) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    if line.options.is_strict {
+        for retry in retries {
+            settle::postpone_head(run, statements, &line.topic, retry, since_begin)?;
+        }
+    } else if !retries.is_empty() {
+        settle::retry(run, statements, &line.topic, retries)?;
+    }
+    if !burials.is_empty() {
+        settle::bury(run, statements, &line.topic, burials)?;
+    }
+    Ok(())
+}

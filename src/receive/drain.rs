@@ -1,0 +1,46 @@
+//! Handling all that is ready on the caller's own thread: for tests and batch jobs.
+
+use crate::receive::charge::judge;
+use crate::receive::line::Line;
+use crate::receive::work::{State, Worked, work};
+use crate::store::schedule;
+use crate::wake::pause::Pause;
+use crate::wake::threads::stop_signal;
+use crate::words::Result;
+use crate::words::outcome::DrainReport;
+use std::sync::atomic::Ordering;
+
+/// Troubles in a row after which a drain gives up: about five seconds.
+const MAX_TROUBLES: u32 = 10;
+
+/// Handles messages until none is ready or due.
+pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
+    // Never set: a drain ends by itself.
+    let (_stopper, stop) = stop_signal();
+    let mut state = State::new(line.options.per_transaction);
+    let mut pause = Pause::new();
+    let mut troubles = 0;
+    let mut connection = line.base.dedicated.take()?;
+    loop {
+        let moved = schedule::move_due(&mut connection, &line.base.kit.statements)?.1;
+        match work(line, &mut connection, &mut state, &stop) {
+            Ok(Worked::Idle(_)) if moved == 0 => break,
+            Ok(_) => troubles = 0,
+            Err(error) => {
+                judge(line, &mut state, &error);
+                troubles += 1;
+                if troubles > MAX_TROUBLES || connection.is_closed() {
+                    return Err(error);
+                }
+                pause.wait(&stop);
+            }
+        }
+    }
+    line.base.dedicated.give_back(connection);
+    let progress = &line.progress;
+    Ok(DrainReport {
+        handled: progress.handled.load(Ordering::Relaxed),
+        retried: progress.retried.load(Ordering::Relaxed),
+        dead: progress.dead.load(Ordering::Relaxed),
+    })
+}

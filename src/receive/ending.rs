@@ -1,0 +1,128 @@
+//! What becomes of a message, decided from how its handler ended. Pure.
+
+use crate::receive::handler::Ending;
+use crate::receive::options::Options;
+use crate::store::claim::Position;
+use crate::store::settle::{Burial, Retry};
+use crate::words::error::chain;
+use crate::words::handler_error::Wish;
+use crate::words::outcome::DeadReason;
+use std::time::Duration;
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    Ack(Position),
+    Retry(Retry),
+    Bury(Burial),
+}
+
+/// Decides. `attempts` are the deliveries that failed before this one.
+pub(crate) fn decide(
+    options: &Options,
+    position: Position,
+    attempts: u32,
+    ending: Ending,
+) -> Fate {
+    let attempt = attempts + 1;
+    let failed = |error: String, delay: Option<Duration>| {
+        if attempt >= options.max_attempts {
+            return bury(position, attempt, DeadReason::Exhausted, error);
+        }
+        Fate::Retry(Retry {
+            position,
+            attempts: attempt,
+            delay: delay.unwrap_or_else(|| options.backoff.delay(attempt)),
+            error,
+        })
+    };
+    match ending {
+        Ending::Done => Fate::Ack(position),
+        Ending::Panicked(text) => failed(text, None),
+        Ending::Undecodable(error) => {
+            bury(position, attempt, DeadReason::Undecodable, chain(&error))
+        }
+        Ending::Failed(error) => match error.wish {
+            Wish::Retry => failed(error.to_string(), None),
+            Wish::RetryAfter(delay) => failed(error.to_string(), Some(delay)),
+            Wish::Reject => bury(position, attempt, DeadReason::Rejected, error.to_string()),
+            Wish::Snooze(delay) => Fate::Retry(Retry {
+                position,
+                attempts,
+                delay,
+                error: error.to_string(),
+            }),
+        },
+    }
+}
+
+pub(crate) fn bury(position: Position, attempts: u32, reason: DeadReason, error: String) -> Fate {
+    Fate::Bury(Burial {
+        position,
+        attempts,
+        reason,
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::handler_error::HandlerError;
+    use crate::words::retry::Backoff;
+
+    const AT: Position = Position { rank: 0, seq: 7 };
+
+    fn decided(attempts: u32, ending: Ending) -> Fate {
+        let options = Options {
+            max_attempts: 3,
+            backoff: Backoff::fixed(Duration::from_secs(5)).without_jitter(),
+            ..Options::default()
+        };
+        decide(&options, AT, attempts, ending)
+    }
+
+    #[track_caller]
+    fn check_retry(attempts: u32, error: HandlerError, count: u32, delay_s: u64) {
+        match decided(attempts, Ending::Failed(error)) {
+            Fate::Retry(retry) => {
+                assert_eq!((retry.attempts, retry.delay), (count, Duration::from_secs(delay_s)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn check_dead(attempts: u32, ending: Ending, expected: DeadReason) {
+        match decided(attempts, ending) {
+            Fate::Bury(burial) => {
+                assert_eq!((burial.reason, burial.attempts), (expected, attempts + 1));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn failures_are_retried_up_to_the_limit() {
+        check_retry(0, HandlerError::failed("x"), 1, 5);
+        check_retry(1, HandlerError::failed("x"), 2, 5);
+        check_dead(2, Ending::Failed(HandlerError::failed("x")), DeadReason::Exhausted);
+        check_dead(2, Ending::Panicked("x".into()), DeadReason::Exhausted);
+        check_dead(9, Ending::Failed(HandlerError::failed("x")), DeadReason::Exhausted);
+    }
+
+    #[test]
+    fn wishes_of_the_handler_are_followed() {
+        let day = Duration::from_secs(86_400);
+        check_retry(1, HandlerError::retry_after(day), 2, 86_400);
+        check_dead(2, Ending::Failed(HandlerError::retry_after(day)), DeadReason::Exhausted);
+        check_retry(2, HandlerError::snooze(day), 2, 86_400);
+        check_dead(0, Ending::Failed(HandlerError::reject("no")), DeadReason::Rejected);
+    }
+
+    #[test]
+    fn a_payload_that_does_not_fit_is_never_retried() {
+        let error = crate::words::Error::invalid("at a.b: wrong");
+        check_dead(0, Ending::Undecodable(error), DeadReason::Undecodable);
+    }
+}

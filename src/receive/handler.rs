@@ -1,0 +1,75 @@
+//! The caller's closure, with its payload type erased.
+
+use crate::session::messaging_session::MessagingSession;
+use crate::store::claim::Claimed;
+use crate::words::error::Error;
+use crate::words::handler_error::HandlerError;
+use crate::words::message::Message;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A message on its way to the closure.
+pub(crate) struct Delivery<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) message: &'a Claimed,
+    /// From 1.
+    pub(crate) attempt: u32,
+    pub(crate) max_attempts: u32,
+}
+
+/// How a closure ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Done,
+    Failed(HandlerError),
+    /// With the text of the panic.
+    Panicked(String),
+    /// The payload does not fit the closure's type; the closure did not run.
+    Undecodable(Error),
+}
+
+/// A closure for any payload. Never panics.
+pub(crate) type Handler = dyn Fn(&mut MessagingSession<'_>, &Delivery<'_>) -> Ending + Send + Sync;
+
+/// Wraps a closure: decodes, runs, catches panics.
+pub(crate) fn erase<T, F>(handler: F) -> Box<Handler>
+where
+    T: DeserializeOwned,
+    F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError> + Send + Sync + 'static,
+{
+    Box::new(move |session, delivery| {
+        // Decoding runs the caller's code too (`Deserialize`), so panics in it are caught as well.
+        let run = AssertUnwindSafe(|| match message(delivery) {
+            Err(error) => Ending::Undecodable(error),
+            Ok(message) => match handler(session, message) {
+                Ok(()) => Ending::Done,
+                Err(error) => Ending::Failed(error),
+            },
+        });
+        catch_unwind(run).unwrap_or_else(|panic| Ending::Panicked(panic_text(panic.as_ref())))
+    })
+}
+
+fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Message<T>, Error> {
+    let claimed = delivery.message;
+    Ok(Message {
+        id: claimed.id,
+        topic: delivery.topic.to_owned(),
+        payload: claimed.content.decode(delivery.topic)?,
+        attempt: delivery.attempt,
+        max_attempts: delivery.max_attempts,
+        priority: claimed.position.rank.saturating_neg(),
+        headers: claimed.headers.clone(),
+        sent_at: claimed.sent_at,
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text");
+    format!("handler panicked: {text}")
+}

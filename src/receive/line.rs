@@ -1,0 +1,67 @@
+//! What the workers of one receiver share.
+
+use crate::connect::dedicated::Dedicated;
+use crate::receive::floor::Floors;
+use crate::receive::handler::Handler;
+use crate::receive::options::Options;
+use crate::receive::progress::Progress;
+use crate::session::messaging_session::Kit;
+use crate::wake::board::Station;
+use crate::wake::waker::Waker;
+use crate::words::message::MessageId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a receiver needs of its process.
+#[derive(Clone)]
+pub(crate) struct Base {
+    pub(crate) kit: Arc<Kit>,
+    pub(crate) dedicated: Arc<Dedicated>,
+    pub(crate) waker: Arc<Waker>,
+}
+
+/// One receiver, as its workers see it.
+pub(crate) struct Line {
+    pub(crate) topic: String,
+    pub(crate) base: Base,
+    pub(crate) options: Options,
+    pub(crate) handler: Box<Handler>,
+    pub(crate) station: Arc<Station>,
+    pub(crate) progress: Progress,
+    floors: Mutex<Floors>,
+    /// How often the connection broke while a message was in its handler.
+    losses: Mutex<HashMap<MessageId, u32>>,
+}
+
+/// Messages whose losses are remembered; in a flood of broken connections the count begins anew.
+const MAX_LOSSES: usize = 10_000;
+
+impl Line {
+    pub(crate) fn new(topic: &str, base: Base, options: Options, handler: Box<Handler>) -> Self {
+        Line {
+            topic: topic.to_owned(),
+            station: Arc::new(Station::new(topic, options.workers)),
+            base,
+            options,
+            handler,
+            progress: Progress::default(),
+            floors: Mutex::new(Floors::new()),
+            losses: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
+        self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a broken connection against a message; returns how many there were.
+    pub(crate) fn count_loss(&self, id: MessageId) -> u32 {
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        if losses.len() >= MAX_LOSSES {
+            losses.clear();
+        }
+        let count = losses.entry(id).or_default();
+        *count += 1;
+        *count
+    }
+}

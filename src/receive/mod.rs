@@ -1,0 +1,27 @@
+//! Receivers: a pool of threads that claim messages and run a handler for each.
+//!
+//! ```text
+//!   Receiver ── Stopper dropped ──► worker 1 … n          (threads "outtray-TOPIC-1" …)
+//!                                   │ parked: waits for a permit of its station, or the stop
+//!                                   │ busy:   holds one connection, transaction after transaction
+//! ```
+//!
+//! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
+//! `charge` what becomes of one whose transaction failed. `pace` and `floor` are the numbers behind
+//! the claim. Stopping: the signal is set, parked workers end, busy ones finish the handler they are
+//! in, commit, and give the rest of their claim back.
+
+pub(crate) mod builder;
+pub(crate) mod charge;
+pub(crate) mod drain;
+pub(crate) mod ending;
+pub(crate) mod floor;
+pub(crate) mod handler;
+pub(crate) mod line;
+pub(crate) mod options;
+pub(crate) mod pace;
+pub(crate) mod progress;
+pub(crate) mod receiver;
+pub(crate) mod take;
+pub(crate) mod work;
+pub(crate) mod worker;

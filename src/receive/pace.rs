@@ -1,0 +1,110 @@
+//! How many messages a transaction takes.
+//!
+//! A transaction costs the same whether it carries one message or fifty, so quick handlers want
+//! many; but all of them stay locked until it ends, so slow handlers want one. The number follows
+//! how long handlers took: about ten milliseconds of work to a transaction.
+
+use crate::receive::options::MAX_PER_TRANSACTION;
+use std::time::Duration;
+
+/// The work that one transaction is to hold. It bounds how long a message waits for its
+/// batch-mates, and spreads the cost of a commit (about a millisecond with fsync) ten times thin.
+pub(crate) const BUDGET: Duration = Duration::from_millis(10);
+/// Weight of the latest transaction in the average: the last five or so decide.
+const WEIGHT: f64 = 0.2;
+/// Transactions of one message after a commit that failed: as many as the batch may have held, so
+/// that the message at fault is met alone.
+const SINGLES: u32 = MAX_PER_TRANSACTION as u32;
+
+/// The adaptive number of messages for each transaction of one worker.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    fixed: Option<usize>,
+    size: usize,
+    per_message: f64,
+    singles: u32,
+}
+
+impl Pace {
+    pub(crate) fn new(fixed: Option<usize>) -> Self {
+        Pace {
+            fixed,
+            size: 1,
+            per_message: 0.0,
+            singles: 0,
+        }
+    }
+
+    /// Returns how many messages the next transaction may take.
+    pub(crate) fn size(&self) -> usize {
+        if self.singles > 0 {
+            return 1;
+        }
+        self.fixed.unwrap_or(self.size)
+    }
+
+    /// Learns from a transaction: grows by doubling at most, shrinks at once.
+    pub(crate) fn learn(&mut self, messages: usize, took: Duration) {
+        self.singles = self.singles.saturating_sub(1);
+        let messages = u32::try_from(messages.max(1)).unwrap_or(u32::MAX);
+        let latest = took.as_secs_f64() / f64::from(messages);
+        self.per_message += WEIGHT * (latest - self.per_message);
+        let slower = self.per_message.max(latest).max(1e-9);
+        let fitting = (BUDGET.as_secs_f64() / slower).clamp(1.0, MAX_PER_TRANSACTION as f64);
+        self.size = (fitting as usize).min(self.size * 2);
+    }
+
+    /// Goes back to one message at a time for a while, whatever was fixed: to find out which one
+    /// makes a commit fail.
+    pub(crate) fn single(&mut self) {
+        self.size = 1;
+        self.singles = SINGLES;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_handlers_get_large_batches_and_slow_ones_single_messages() {
+        let mut pace = Pace::new(None);
+        assert_eq!(pace.size(), 1);
+        for expected in [2, 4, 8, 16, 32, 64, 64] {
+            pace.learn(pace.size(), Duration::from_micros(20) * pace.size() as u32);
+            assert_eq!(pace.size(), expected);
+        }
+
+        pace.learn(64, Duration::from_millis(640));
+        assert_eq!(pace.size(), 1);
+    }
+
+    #[test]
+    fn handlers_of_two_milliseconds_share_a_transaction_by_fives() {
+        let mut pace = Pace::new(None);
+        for _ in 0..100 {
+            pace.learn(pace.size(), Duration::from_millis(2) * pace.size() as u32);
+        }
+        assert_eq!(pace.size(), 5);
+    }
+
+    #[test]
+    fn after_a_failed_commit_messages_go_one_by_one_for_a_while() {
+        for fixed in [None, Some(7)] {
+            let mut pace = Pace::new(fixed);
+            pace.single();
+            for _ in 0..SINGLES {
+                assert_eq!(pace.size(), 1);
+                pace.learn(1, Duration::from_micros(20));
+            }
+            assert!(pace.size() > 1);
+        }
+    }
+
+    #[test]
+    fn a_fixed_size_stays() {
+        let mut pace = Pace::new(Some(7));
+        pace.learn(7, Duration::from_secs(9));
+        assert_eq!(pace.size(), 7);
+    }
+}

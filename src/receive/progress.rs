@@ -1,0 +1,47 @@
+//! What a receiver is doing and has done, in numbers.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Counters shared by the workers of one receiver. Independent numbers: relaxed order is enough.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Messages whose handler has begun and whose transaction has not ended.
+    in_hand: AtomicUsize,
+    pub(crate) handled: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) dead: AtomicU64,
+}
+
+impl Progress {
+    pub(crate) fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// Notes a message whose handler begins now; it is in hand until `hand` is dropped.
+    pub(crate) fn take<'a>(&'a self, hand: &mut Hand<'a>) {
+        hand.progress = Some(self);
+        hand.count += 1;
+        self.in_hand.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self, handled: usize, retried: usize, dead: usize) {
+        self.handled.fetch_add(handled as u64, Ordering::Relaxed);
+        self.retried.fetch_add(retried as u64, Ordering::Relaxed);
+        self.dead.fetch_add(dead as u64, Ordering::Relaxed);
+    }
+}
+
+/// The messages in hand of one transaction; drops them all, however it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Hand<'a> {
+    progress: Option<&'a Progress>,
+    count: usize,
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        if let Some(progress) = self.progress {
+            progress.in_hand.fetch_sub(self.count, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A running receiver, and how it is stopped.
+
+use crate::receive::line::Line;
+use crate::receive::worker;
+use crate::wake::threads::{Stopper, spawn, stop_signal};
+use crate::words::Result;
+use crate::words::outcome::StopReport;
+use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, bounded};
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long dropping a receiver waits for the handlers in hand.
+const DROP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is done once when a receiver has stopped.
+pub(crate) type Farewell = Box<dyn FnOnce() + Send>;
+
+/// A pool of threads that runs a handler for each message of a topic.
+///
+/// [`stop`](Receiver::stop) it to end in order. Dropping it stops it too, and waits up to 5 s for
+/// the handlers in hand.
+pub struct Receiver {
+    line: Arc<Line>,
+    stopper: Mutex<Option<Stopper>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Closed when the last worker has ended.
+    alive: Channel<Infallible>,
+    farewell: Mutex<Option<Farewell>>,
+}
+
+impl Receiver {
+    /// Starts the workers.
+    pub(crate) fn start(line: Line, farewell: Farewell) -> Result<Self> {
+        let line = Arc::new(line);
+        let (stopper, stop) = stop_signal();
+        let (alive, ended) = bounded(0);
+        let receiver = Receiver {
+            line: Arc::clone(&line),
+            stopper: Mutex::new(Some(stopper)),
+            threads: Mutex::default(),
+            alive: ended,
+            farewell: Mutex::new(Some(farewell)),
+        };
+        line.base.waker.board.add(&line.station);
+        for number in 1..=line.options.workers {
+            let (line, stop, alive) = (Arc::clone(&line), stop.clone(), alive.clone());
+            let name = format!("outtray-{}-{number}", line.topic);
+            // If a thread cannot start, dropping the receiver stops those that could.
+            let thread = spawn(name, move || {
+                let _alive = alive;
+                worker::run(&line, &stop);
+            })?;
+            lock(&receiver.threads).push(thread);
+        }
+        line.station.ring(line.options.workers);
+        Ok(receiver)
+    }
+
+    /// Returns the topic.
+    pub fn topic(&self) -> &str {
+        &self.line.topic
+    }
+
+    /// Asks the workers to end without waiting: no new message is begun.
+    pub fn request_stop(&self) {
+        lock(&self.stopper).take();
+    }
+
+    /// Stops: the handlers in hand finish and commit, then the threads end. Blocks until they did,
+    /// or until `timeout` is over, whichever is first; may be called again.
+    ///
+    /// A handler that is still running then is abandoned: its thread goes on and may still commit.
+    pub fn stop(&self, timeout: Duration) -> StopReport {
+        let deadline = Instant::now() + timeout.min(Duration::from_secs(86_400 * 365));
+        let in_hand = self.line.progress.in_hand();
+        self.request_stop();
+        let ended = self.alive.recv_deadline(deadline);
+        let abandoned = self.line.progress.in_hand();
+        if ended == Err(RecvTimeoutError::Disconnected) {
+            for thread in lock(&self.threads).drain(..) {
+                let _ = thread.join();
+            }
+        }
+        if let Some(farewell) = lock(&self.farewell).take() {
+            farewell();
+        }
+        StopReport {
+            finished: in_hand.saturating_sub(abandoned),
+            abandoned,
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop(DROP_TIMEOUT);
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("topic", &self.line.topic)
+            .field("workers", &self.line.options.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,164 @@
+//! Claiming: how a worker gets its next messages, in each of the three ways.
+//!
+//! - Ordinary: as many as the pace allows, from the floor, in the flight that commits what came
+//!   before if there is one.
+//! - Strict: the topic's turn first (a row lock that one worker of all processes can have), then,
+//!   in a statement of its own so that it sees all that the last holder did, the head.
+//! - Careful, while the topic is suspect: one message, whose delivery is counted in a transaction
+//!   apart before its handler runs. The claim's row lock is held all the while, so nobody can get
+//!   the message between the count and the handler.
+
+use crate::receive::floor::{Plan, sweep};
+use crate::receive::line::Line;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::call::{CallMode, Value, push_call};
+use crate::store::claim::{self, Claimed};
+use crate::store::settle;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::classify;
+use postgres::SimpleQueryRow;
+use std::time::{Duration, Instant};
+
+/// Messages that were claimed, or how long to leave the topic alone.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) messages: Vec<Claimed>,
+    /// Whether there were as many as were asked for, so that there may be more.
+    pub(crate) is_full: bool,
+    /// Deliveries of the one message that were counted before they began, this one included.
+    pub(crate) counted: Option<u32>,
+    /// The failed head of a strict topic waits this long.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// Appends an ordinary claim to a flight.
+pub(crate) fn push_claim(line: &Line, sql: &mut String, mode: CallMode, size: usize) -> Plan {
+    let plan = line.floors().plan(Instant::now());
+    push_plan(line, sql, mode, size, &plan);
+    plan
+}
+
+fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &Plan) {
+    let values = claim::parameters(&line.topic, &plan.spans, size);
+    push_call(sql, mode, &line.base.kit.statements.claim, &values);
+}
+
+/// Claims up to `size` messages in the session's open transaction.
+pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
+    if line.options.is_strict {
+        return take_head(line, session);
+    }
+    let started = Instant::now();
+    let mut sql = String::new();
+    let mode = session.lent.own()?.mode;
+    let plan = push_claim(line, &mut sql, mode, size);
+    let rows = fly(session, &sql)?;
+    taken(line, session, size, &plan, &rows, started)
+}
+
+/// Reads what a claim returned. A floored claim that got nothing is followed by a sweep, so
+/// nothing is only said to be there when nothing is.
+pub(crate) fn taken(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    size: usize,
+    plan: &Plan,
+    rows: &[SimpleQueryRow],
+    started: Instant,
+) -> Result<Taken> {
+    let messages = learn(line, plan, rows, started)?;
+    if !messages.is_empty() || plan.is_sweep {
+        return Ok(Taken {
+            is_full: messages.len() == size,
+            messages,
+            ..Taken::default()
+        });
+    }
+    let started = Instant::now();
+    let plan = sweep();
+    let mut sql = String::new();
+    let mode = session.lent.own()?.mode;
+    push_plan(line, &mut sql, mode, size, &plan);
+    let rows = fly(session, &sql)?;
+    let messages = learn(line, &plan, &rows, started)?;
+    Ok(Taken {
+        is_full: messages.len() == size,
+        messages,
+        ..Taken::default()
+    })
+}
+
+fn learn(
+    line: &Line,
+    plan: &Plan,
+    rows: &[SimpleQueryRow],
+    started: Instant,
+) -> Result<Vec<Claimed>> {
+    let messages: Vec<Claimed> = rows.iter().map(claim::read).collect::<Result<_>>()?;
+    line.floors().learn(
+        plan.is_sweep,
+        messages.iter().map(|message| message.position),
+        Instant::now(),
+        started.elapsed(),
+    );
+    Ok(messages)
+}
+
+fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
+    let statements = &line.base.kit.statements;
+    let mode = session.lent.own()?.mode;
+    let topic = [Value::Text(&line.topic)];
+    let mut sql = String::new();
+    push_call(&mut sql, mode, &statements.take_turn, &topic);
+    if fly(session, &sql)?.is_empty() {
+        return Ok(Taken::default());
+    }
+    sql.clear();
+    push_call(&mut sql, mode, &statements.claim_head, &topic);
+    let rows = fly(session, &sql)?;
+    let Some(head) = rows.first().map(claim::read).transpose()? else {
+        return Ok(Taken::default());
+    };
+    if head.wait.is_some() {
+        return Ok(Taken {
+            wait: head.wait,
+            ..Taken::default()
+        });
+    }
+    Ok(Taken {
+        messages: vec![head],
+        is_full: true,
+        ..Taken::default()
+    })
+}
+
+/// Counts the delivery of a suspect topic's message before its handler runs.
+pub(crate) fn count_ahead(line: &Line, taken: &mut Taken) -> Result<()> {
+    let Some(message) = taken.messages.first() else {
+        return Ok(());
+    };
+    let base = &line.base;
+    // A connection apart: the claim's own transaction must stay open, and its rollback must not
+    // undo the count.
+    let mut apart = base.dedicated.take()?;
+    let counted = settle::begin_attempt(&mut apart, &base.kit.statements, &line.topic, message.id)?;
+    base.dedicated.give_back(apart);
+    taken.counted = Some(counted);
+    Ok(())
+}
+
+fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {
+    session
+        .lent
+        .own()?
+        .flight(sql)
+        .map_err(|error| claim_failed(error))
+}
+
+fn claim_failed(error: postgres::Error) -> Error {
+    let error = classify(error, "claiming messages");
+    if error.kind() == ErrorKind::SchemaMissing {
+        log::error!("{error}");
+    }
+    error
+}

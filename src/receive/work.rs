@@ -1,0 +1,326 @@
+//! One worker's transactions: claim, handle, settle, commit, and on to the next.
+//!
+//! The hot path. A transaction is three parts: a claim; the handlers, each in a savepoint that is
+//! opened when it first uses its session; and one last flight,
+//! `RELEASE …; acknowledge; COMMIT; BEGIN; claim`, which ends this transaction and begins the next
+//! in one round trip. What handlers sent is stored just before, in one statement. Only failures
+//! cost more.
+//!
+//! If any step fails, the transaction is gone with all in it, and the error says why; `charge`
+//! decides what that means for the messages that had been in hand.
+
+use crate::connect::connection::Connection;
+use crate::receive::charge::{self, Charge};
+use crate::receive::ending::{Fate, bury, decide};
+use crate::receive::handler::{Delivery, Ending};
+use crate::receive::line::Line;
+use crate::receive::pace::{BUDGET, Pace};
+use crate::receive::progress::Hand;
+use crate::receive::take::{self, Taken};
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::Mark;
+use crate::session::savepoint::Savepoint;
+use crate::store::call::{Value, push_call};
+use crate::store::claim::{Claimed, Position};
+use crate::store::settle::{self, Burial, Retry};
+use crate::wake::threads::Stop;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::handler_error::HandlerError;
+use crate::words::outcome::DeadReason;
+use crate::words::sqlstate::{Failure, classify};
+use postgres::IsolationLevel;
+use std::time::{Duration, Instant};
+
+/// What one worker remembers from transaction to transaction.
+pub(crate) struct State {
+    pub(crate) pace: Pace,
+    /// Messages whose handler ran in the open transaction.
+    pub(crate) entered: Vec<Charge>,
+    /// Messages to be charged with the failure of their transaction, in the next one.
+    pub(crate) charges: Vec<Charge>,
+    /// Conflicts in a row.
+    pub(crate) conflicts: u32,
+}
+
+impl State {
+    pub(crate) fn new(per_transaction: Option<usize>) -> Self {
+        State {
+            pace: Pace::new(per_transaction),
+            entered: Vec::new(),
+            charges: Vec::new(),
+            conflicts: 0,
+        }
+    }
+}
+
+/// Why [`work`] ended.
+#[derive(Debug)]
+pub(crate) enum Worked {
+    /// Nothing is ready; or not before this time.
+    Idle(Option<Duration>),
+    /// There may be more: come back.
+    Again,
+}
+
+/// Runs transactions on `connection` until nothing is ready or the stop is set.
+///
+/// # Errors
+/// What ended a transaction other than a commit. Nothing of it happened, or, if the connection
+/// broke during COMMIT, all of it; either way the messages' rows say which.
+pub(crate) fn work(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    stop: &Stop,
+) -> Result<Worked> {
+    let statements = &line.base.kit.statements;
+    connection.prepare_calls(&[
+        &statements.claim,
+        &statements.acknowledge,
+        &statements.take_turn,
+        &statements.claim_head,
+    ])?;
+    charge::settle(line, connection, state)?;
+    let transaction = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, "beginning a transaction"))?;
+    let mut session = MessagingSession::new(&line.base.kit, Lent::Begun(transaction));
+    session.savepoint = Savepoint::Closed;
+    let is_careful = line.station.is_suspect();
+    let size = if is_careful { 1 } else { state.pace.size() };
+    let mut taken = take::take(line, &mut session, size)?;
+    while !taken.messages.is_empty() {
+        if is_careful {
+            take::count_ahead(line, &mut taken)?;
+        }
+        if taken.is_full {
+            // There may be more than one worker's share.
+            line.station.ring(1);
+        }
+        let next = transact(line, &mut session, state, &taken, stop)?;
+        match next {
+            Some(next) => taken = next,
+            None => {
+                finish(session);
+                return Ok(Worked::Again);
+            }
+        }
+    }
+    let wait = taken.wait;
+    end_empty(session)?;
+    Ok(Worked::Idle(wait))
+}
+
+/// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
+fn transact(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State,
+    taken: &Taken,
+    stop: &Stop,
+) -> Result<Option<Taken>> {
+    let mut hand = Hand::default();
+    let started = Instant::now();
+    let mut fates = Vec::with_capacity(taken.messages.len());
+    for message in &taken.messages {
+        let is_enough = stop.is_set()
+            || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
+        if !fates.is_empty() && is_enough {
+            // The rest is free again with the commit; the floor must not hide it.
+            line.floors().lower(message.position);
+            break;
+        }
+        line.progress.take(&mut hand);
+        fates.push(handle(line, session, state, message, taken.counted)?);
+    }
+    state.pace.learn(fates.len(), started.elapsed());
+    let gave_back = fates.len() < taken.messages.len();
+    let settled = Settled::sort(fates);
+    if let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) {
+        session.leave_savepoint()?;
+        let statements = &line.base.kit.statements;
+        settle::forget_attempt(session.lent.own()?, statements, &line.topic, message.id)?;
+    }
+    let is_ordinary = !line.options.is_strict && taken.counted.is_none();
+    let is_chained = is_ordinary && !stop.is_set() && !line.station.is_suspect();
+    let next = commit(line, session, state, &settled, is_chained)?;
+    settled.announce(line);
+    if gave_back {
+        line.station.ring(1);
+    }
+    Ok(next)
+}
+
+/// Runs the handler of one message in its savepoint and decides what becomes of the message.
+fn handle(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State,
+    message: &Claimed,
+    counted: Option<u32>,
+) -> Result<Fate> {
+    // Deliveries that were counted ahead and never ended: their processes died.
+    let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
+    let attempts = message.attempts + crashes;
+    if crashes > 0 && attempts >= line.options.max_attempts {
+        let error = format!("the process that worked on it died, {crashes} times at least");
+        return Ok(bury(message.position, attempts, DeadReason::Crashed, error));
+    }
+    state.entered.push(Charge::of(message, crashes));
+    session.begin_message();
+    let started = Instant::now();
+    let delivery = Delivery {
+        topic: &line.topic,
+        message,
+        attempt: attempts + 1,
+        max_attempts: line.options.max_attempts,
+    };
+    let mut ending = (line.handler)(session, &delivery);
+    warn_if_slow(line, message, started.elapsed());
+    if let Ending::Failed(error) = &ending
+        && error.failure() == Some(Failure::Conflict)
+        && session.is_in_doubt
+    {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("conflict in a handler of topic {}: {error}", line.topic),
+        ));
+    }
+    if !matches!(ending, Ending::Done) {
+        session.undo_message()?;
+    } else if !session.keep_message()? {
+        ending = Ending::Failed(HandlerError::failed(
+            "a statement failed and the handler swallowed its error",
+        ));
+    }
+    Ok(decide(&line.options, message.position, attempts, ending))
+}
+
+/// Fates by what has to be done for them.
+#[derive(Default)]
+struct Settled {
+    acks: Vec<Position>,
+    retries: Vec<Retry>,
+    burials: Vec<Burial>,
+}
+
+impl Settled {
+    fn sort(fates: Vec<Fate>) -> Self {
+        let mut settled = Settled::default();
+        for fate in fates {
+            match fate {
+                Fate::Ack(position) => settled.acks.push(position),
+                Fate::Retry(retry) => settled.retries.push(retry),
+                Fate::Bury(burial) => settled.burials.push(burial),
+            }
+        }
+        settled
+    }
+
+    /// After the commit: counts, logs, and notes when retries are due.
+    fn announce(&self, line: &Line) {
+        line.progress
+            .count(self.acks.len(), self.retries.len(), self.burials.len());
+        for burial in &self.burials {
+            log::warn!(
+                "topic {}: dead letter after {} attempts, {}: {}",
+                line.topic,
+                burial.attempts,
+                burial.reason,
+                burial.error
+            );
+        }
+        if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
+            line.base.waker.due_in(soonest);
+        }
+    }
+}
+
+/// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
+fn commit(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State,
+    settled: &Settled,
+    is_chained: bool,
+) -> Result<Option<Taken>> {
+    let statements = &line.base.kit.statements;
+    session
+        .outbox
+        .store(session.lent.own()?, statements, Mark::default())?;
+    settle_failures(line, session, settled)?;
+    let mode = session.lent.own()?.mode;
+    let mut sql = session.leaving_savepoint().to_owned();
+    if !settled.acks.is_empty() {
+        let column = |read: fn(&Position) -> i64| Value::Numbers(settled.acks.iter().map(read).collect());
+        let values = [
+            Value::Text(&line.topic),
+            column(|position| position.rank.into()),
+            column(|position| position.seq),
+        ];
+        push_call(&mut sql, mode, &statements.acknowledge, &values);
+    }
+    sql.push_str("COMMIT;\n");
+    let size = state.pace.size();
+    let plan = is_chained.then(|| {
+        sql.push_str("BEGIN ISOLATION LEVEL READ COMMITTED;\n");
+        take::push_claim(line, &mut sql, mode, size)
+    });
+    let started = Instant::now();
+    let rows = session
+        .lent
+        .own()?
+        .flight(&sql)
+        .map_err(|error| classify(error, "committing"))?;
+    session.savepoint = Savepoint::Closed;
+    session.begun_at = Instant::now();
+    state.entered.clear();
+    state.conflicts = 0;
+    line.base.waker.announce(&session.outbox.take_sent());
+    plan.map(|plan| take::taken(line, session, size, &plan, &rows, started))
+        .transpose()
+}
+
+/// Moves failed messages to where they wait or stay, at the top level of the transaction.
+fn settle_failures(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    settled: &Settled,
+) -> Result<()> {
+    if settled.retries.is_empty() && settled.burials.is_empty() {
+        return Ok(());
+    }
+    session.leave_savepoint()?;
+    let since_begin = session.begun_at.elapsed();
+    charge::move_failed(line, session.lent.own()?, &settled.retries, &settled.burials, since_begin)
+}
+
+/// Ends the object of a transaction whose flight ended with COMMIT.
+fn finish(session: MessagingSession<'_>) {
+    if let Lent::Begun(transaction) = session.lent {
+        transaction.committed();
+    }
+}
+
+/// Ends a transaction that claimed nothing.
+fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
+    session
+        .lent
+        .own()?
+        .flight("COMMIT")
+        .map_err(|error| classify(error, "ending a claim"))?;
+    finish(session);
+    Ok(())
+}
+
+fn warn_if_slow(line: &Line, message: &Claimed, took: Duration) {
+    if took >= line.options.slow_handler {
+        log::warn!(
+            "topic {}: the handler of message {} held its transaction open for {took:?}; meanwhile \
+             vacuum could clean up nothing in the whole database",
+            line.topic,
+            message.id
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The life of a worker thread: parked, at work, or waiting for the database to come back.
+
+use crate::receive::charge::judge;
+use crate::receive::line::Line;
+use crate::receive::work::{State, Worked, work};
+use crate::wake::pause::Pause;
+use crate::wake::threads::Stop;
+use crate::words::Result;
+use crate::words::error::chain;
+use crossbeam_channel::select;
+
+/// Works until stopped.
+pub(crate) fn run(line: &Line, stop: &Stop) {
+    let mut state = State::new(line.options.per_transaction);
+    while park(line, stop) {
+        shift(line, &mut state, stop);
+    }
+}
+
+/// Waits until there may be messages. Returns whether to go on.
+fn park(line: &Line, stop: &Stop) -> bool {
+    select! {
+        recv(stop.signal()) -> _ => false,
+        recv(line.station.permits()) -> _ => !stop.is_set(),
+    }
+}
+
+/// Works until nothing is ready, through whatever happens to the database.
+fn shift(line: &Line, state: &mut State, stop: &Stop) {
+    let mut pause = Pause::new();
+    let mut is_troubled = false;
+    while !stop.is_set() {
+        match once(line, state, stop) {
+            Ok(Worked::Again) => {
+                pause.reset();
+                is_troubled = false;
+            }
+            Ok(Worked::Idle(wait)) => {
+                if let Some(wait) = wait {
+                    line.base.waker.due_in(wait);
+                }
+                return;
+            }
+            Err(error) => {
+                judge(line, state, &error);
+                let text = format!("topic {}: {}", line.topic, chain(&error));
+                // Once for each trouble: it may last for hours.
+                if is_troubled {
+                    log::debug!("{text}");
+                } else {
+                    log::warn!("{text}");
+                }
+                is_troubled = true;
+                if !pause.wait(stop) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Runs transactions on one connection, which goes back unless it broke.
+fn once(line: &Line, state: &mut State, stop: &Stop) -> Result<Worked> {
+    let mut connection = line.base.dedicated.take()?;
+    let worked = work(line, &mut connection, state, stop);
+    line.base.dedicated.give_back(connection);
+    worked
+}

@@ -1,0 +1,269 @@
+//! Brings a database's schema to this release, one numbered file at a time.
+//!
+//! Each file runs in a transaction of its own, under an advisory lock that all processes share, and
+//! is recorded with its checksum. A waiting `ALTER TABLE` stalls every claim that comes after it,
+//! so each file gives up after [`LOCK_TIMEOUT`] and is tried again: the queue stays alive while
+//! the migration waits for its turn.
+
+use crate::schema::name::SchemaName;
+use crate::words::sqlstate::classify;
+use crate::words::{Error, ErrorKind, Result};
+use crossbeam_channel::after;
+use postgres::{Client, GenericClient, Transaction};
+use std::time::Duration;
+
+/// How long one try may wait for a table lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Tries for each file: with the waits between them, about a minute in all.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// A numbered change of the schema.
+struct Migration {
+    version: i32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+/// All of them, in order. A file that was released never changes: its checksum is in databases.
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "messages",
+    sql: include_str!("migrations/0001_messages.sql"),
+}];
+
+/// The version that this release works with.
+fn newest() -> i32 {
+    MIGRATIONS.last().map_or(0, |last| last.version)
+}
+
+/// Applies what is missing and returns the names of what was applied; empty when all was there.
+///
+/// Idempotent and safe to race. Blocks while another process migrates.
+pub(crate) fn migrate(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+    let mut applied = Vec::new();
+    retrying(|| create_ledger(client, schema))?;
+    for migration in MIGRATIONS {
+        if retrying(|| apply(client, schema, migration))? {
+            applied.push(title(migration));
+        }
+    }
+    Ok(applied)
+}
+
+/// Returns the names of the migrations that [`migrate`] would apply, and changes nothing.
+pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+    let at = version(client, schema)?.unwrap_or(0);
+    Ok(MIGRATIONS
+        .iter()
+        .filter(|migration| migration.version > at)
+        .map(title)
+        .collect())
+}
+
+/// Returns all the SQL that makes a schema from nothing, for those who apply it by hand.
+pub(crate) fn script(schema: &SchemaName) -> String {
+    let mut script = format!("BEGIN;\n\n{}\n", ledger_sql(schema));
+    for migration in MIGRATIONS {
+        let sql = schema.substitute(migration.sql);
+        script.push_str(&format!(
+            "\n-- Migration {}\n\n{sql}\n{}\n",
+            title(migration),
+            schema.substitute(&format!(
+                "INSERT INTO outtray.migration (version, name, checksum) VALUES ({}, '{}', md5($migration${sql}$migration$));",
+                migration.version, migration.name
+            ))
+        ));
+    }
+    script.push_str("\nCOMMIT;\n");
+    script
+}
+
+/// Checks that the schema is the one this release works with.
+///
+/// # Errors
+/// `SchemaMissing` when there is none or an older one, `SchemaNewer` when it is from a later
+/// release.
+pub(crate) fn check(client: &mut Client, schema: &SchemaName) -> Result<()> {
+    match version(client, schema)? {
+        None => Err(missing(schema, "is not there")),
+        Some(0) => Err(missing(schema, "is empty")),
+        Some(at) if at < newest() => Err(missing(
+            schema,
+            &format!("is at version {at} and this release needs {}", newest()),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn missing(schema: &SchemaName, what: &str) -> Error {
+    Error::new(
+        ErrorKind::SchemaMissing,
+        format!(
+            "the schema \"{}\" {what}: run migrate() or `outtray migrate`",
+            schema.as_str()
+        ),
+    )
+}
+
+/// Returns the schema's version, or nothing where there is no schema; refuses a newer one.
+pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option<i32>> {
+    let doing = "reading the schema's version";
+    let ledger = schema.substitute("outtray.migration");
+    let is_there: bool = client
+        .query_typed_one(
+            "SELECT to_regclass($1::text) IS NOT NULL",
+            &[(&ledger, postgres::types::Type::TEXT)],
+        )
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| classify(error, doing))?;
+    if !is_there {
+        return Ok(None);
+    }
+    let at: i32 = client
+        .query_typed_one(
+            &schema.substitute("SELECT coalesce(max(version), 0) FROM outtray.migration"),
+            &[],
+        )
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| classify(error, doing))?;
+    if at > newest() {
+        return Err(Error::new(
+            ErrorKind::SchemaNewer,
+            format!(
+                "the schema \"{}\" is at version {at}, this release knows {}: upgrade this program",
+                schema.as_str(),
+                newest()
+            ),
+        ));
+    }
+    Ok(Some(at))
+}
+
+fn title(migration: &Migration) -> String {
+    format!("{:04}_{}", migration.version, migration.name)
+}
+
+fn ledger_sql(schema: &SchemaName) -> String {
+    format!(
+        "CREATE SCHEMA IF NOT EXISTS \"{}\";\n{}",
+        schema.as_str(),
+        schema.substitute(include_str!("migrations/0000_ledger.sql"))
+    )
+}
+
+fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
+    // Asking first spares those without CREATE on the database, when all is there already.
+    if version(client, schema)?.is_some() {
+        return Ok(());
+    }
+    in_turn(client, schema, "creating the schema", |transaction| {
+        transaction
+            .batch_execute(&ledger_sql(schema))
+            .map_err(|error| classify(error, "creating the schema"))
+    })
+}
+
+/// Applies one migration unless it is there; returns whether it did.
+fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Result<bool> {
+    let doing = format!("applying migration {}", title(migration));
+    let sql = schema.substitute(migration.sql);
+    if recorded(client, schema, migration, &sql)? {
+        return Ok(false);
+    }
+    in_turn(client, schema, &doing, |transaction| {
+        if recorded(transaction, schema, migration, &sql)? {
+            return Ok(false);
+        }
+        transaction
+            .batch_execute(&sql)
+            .and_then(|()| {
+                transaction.execute(
+                    &schema.substitute(
+                        "INSERT INTO outtray.migration (version, name, checksum) \
+                         VALUES ($1::integer, $2::text, md5($3::text))",
+                    ),
+                    &[&migration.version, &migration.name, &sql],
+                )
+            })
+            .map(|_| true)
+            .map_err(|error| classify(error, &doing))
+    })
+}
+
+/// Returns whether the migration is recorded; refuses one that was recorded with other content.
+fn recorded(
+    client: &mut impl GenericClient,
+    schema: &SchemaName,
+    migration: &Migration,
+    sql: &str,
+) -> Result<bool> {
+    let same: Option<bool> = client
+        .query_opt(
+            &schema.substitute(
+                "SELECT checksum = md5($2::text) FROM outtray.migration WHERE version = $1::integer",
+            ),
+            &[&migration.version, &sql],
+        )
+        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .map_err(|error| classify(error, "reading the applied migrations"))?;
+    match same {
+        None => Ok(false),
+        Some(true) => Ok(true),
+        Some(false) => Err(Error::new(
+            ErrorKind::SchemaNewer,
+            format!(
+                "migration {} of schema \"{}\" was applied with other content: this program and \
+                 the one that migrated are not the same release",
+                title(migration),
+                schema.as_str()
+            ),
+        )),
+    }
+}
+
+/// Runs `work` in a transaction of its own, alone among all processes that migrate this schema.
+fn in_turn<T>(
+    client: &mut Client,
+    schema: &SchemaName,
+    doing: &str,
+    work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    let failed = |error| classify(error, doing);
+    let mut transaction = client.transaction().map_err(failed)?;
+    // Transaction-level, so that it works behind a pooler and ends with the transaction.
+    transaction
+        .execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('outtray migration ' || $1::text, 0))",
+            &[&schema.as_str()],
+        )
+        .and_then(|_| {
+            let timeout = LOCK_TIMEOUT.as_millis();
+            transaction.batch_execute(&format!("SET LOCAL lock_timeout = {timeout}"))
+        })
+        .map_err(failed)?;
+    let done = work(&mut transaction)?;
+    transaction.commit().map_err(failed)?;
+    Ok(done)
+}
+
+/// Tries again what had to wait too long for a lock (55P03) or met a twin (23505, 42P06, 42P07).
+fn retrying<T>(mut step: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match step() {
+            Err(error) if is_worth_a_retry(&error) => {}
+            done => return done,
+        }
+        // A plain wait: a migration has no stop signal, and its caller blocks anyway.
+        let _ = after(BETWEEN_TRIES).recv();
+    }
+    step()
+}
+
+fn is_worth_a_retry(error: &Error) -> bool {
+    let code = error
+        .cause::<postgres::Error>()
+        .and_then(|error| error.code())
+        .map(|code| code.code());
+    matches!(code, Some("55P03" | "23505" | "42P06" | "42P07" | "40P01"))
+}

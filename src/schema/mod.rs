@@ -1,0 +1,4 @@
+//! The tables, and how a database gets them.
+
+pub(crate) mod migrate;
+pub(crate) mod name;

@@ -1,0 +1,78 @@
+//! The schema's name: the one dynamic identifier of the system.
+
+use crate::words::{Error, Result};
+
+/// PostgreSQL cuts identifiers, and NOTIFY channels, at 63 bytes without a word.
+const MAX_BYTES: usize = 63;
+
+/// A schema name that is safe to place into SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SchemaName(String);
+
+impl SchemaName {
+    /// Checks a name: a letter or underscore, then letters, digits and underscores, ASCII, at most
+    /// 63 bytes, not beginning with `pg_`.
+    pub(crate) fn parse(name: &str) -> Result<Self> {
+        let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let reads_well = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !starts_well || !reads_well || name.len() > MAX_BYTES {
+            let shown: String = name.chars().take(64).collect();
+            return Err(Error::invalid(format!(
+                "schema name \"{}\" is not allowed, use a letter and then letters, digits and _, \
+                 at most {MAX_BYTES} in all",
+                shown.escape_debug()
+            )));
+        }
+        if name.to_ascii_lowercase().starts_with("pg_") {
+            return Err(Error::invalid(format!(
+                "schema name \"{name}\" is not allowed, PostgreSQL keeps pg_ for itself"
+            )));
+        }
+        Ok(SchemaName(name.to_owned()))
+    }
+
+    /// Puts the name where `sql` says `outtray.`, quoted.
+    pub(crate) fn substitute(&self, sql: &str) -> String {
+        sql.replace("outtray.", &format!("\"{}\".", self.0))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, is_allowed: bool) {
+        assert_eq!(SchemaName::parse(name).is_ok(), is_allowed, "{name}");
+    }
+
+    #[test]
+    fn only_plain_identifiers_are_schema_names() {
+        check("outtray", true);
+        check("_Team7", true);
+        check(&"s".repeat(63), true);
+        check(&"s".repeat(64), false);
+        check("", false);
+        check("7up", false);
+        check("a-b", false);
+        check("a\"; DROP SCHEMA public; --", false);
+        check("a'b", false);
+        check("line\nbreak", false);
+        check("größe", false);
+        check("pg_catalog", false);
+        check("PG_x", false);
+    }
+
+    #[test]
+    fn the_name_replaces_the_marked_token_everywhere() {
+        let name = SchemaName::parse("Team7").unwrap();
+        assert_eq!(
+            name.substitute("SELECT nextval('outtray.message_seq') FROM outtray.message"),
+            "SELECT nextval('\"Team7\".message_seq') FROM \"Team7\".message"
+        );
+    }
+}

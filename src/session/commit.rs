@@ -1,0 +1,90 @@
+//! How a session ends: committed, rolled back, or unknown.
+//!
+//! Three traps lie here. `COMMIT` of an aborted transaction *succeeds* (it rolls back and says so
+//! in a tag that the driver drops), so a real statement goes before it in the same flight: a
+//! swallowed error surfaces as 25P02 and can never be taken for a commit. An error of COMMIT with
+//! an SQLSTATE means rolled back, but for the server ending the session (57P), which may happen
+//! after the commit was made; that, and a broken connection, is "unknown" from the moment COMMIT
+//! was sent, and not before. And a session that only sent messages needs no BEGIN: one statement
+//! is its own transaction.
+
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::{Mark, Sent};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::{Failure, classify, failure, text_of};
+
+impl MessagingSession<'_> {
+    /// Stores what was sent and commits. Returns whom to wake.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` when the connection broke with COMMIT under way; any other kind means that
+    /// all was rolled back.
+    pub(crate) fn commit(mut self) -> Result<Sent> {
+        if matches!(self.lent, Lent::Idle(_)) {
+            if self.outbox.statements() <= 1 {
+                return self.commit_single_statement();
+            }
+            self.lent.begun()?;
+        }
+        self.outbox
+            .store(self.lent.current()?, &self.kit.statements, Mark::default())?;
+        let Lent::Begun(mut transaction) = self.lent else {
+            // The caller's transaction: it decides.
+            return Ok(self.outbox.take_sent());
+        };
+        match transaction.flight("SELECT 1; COMMIT") {
+            Ok(_) => {
+                transaction.committed();
+                Ok(self.outbox.take_sent())
+            }
+            Err(error) => Err(ended(error, || self.outbox.ids())),
+        }
+    }
+
+    fn commit_single_statement(mut self) -> Result<Sent> {
+        let ids = self.outbox.ids();
+        let stored = self
+            .outbox
+            .store(self.lent.current()?, &self.kit.statements, Mark::default());
+        match stored {
+            Ok(()) => Ok(self.outbox.take_sent()),
+            // The statement commits by itself, so it was under way just as a COMMIT would be.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Err(unknown().because(error).with_unknown(ids))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Says what an error of the last flight means.
+fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<crate::words::message::MessageId>) -> Error {
+    match failure(&error) {
+        Failure::Lost => unknown().because(error).with_unknown(ids()),
+        Failure::Conflict => classify(error, "committing"),
+        Failure::Refused if is_aborted(&error) => Error::new(
+            ErrorKind::RolledBack,
+            "a statement failed and its error was swallowed: everything was rolled back",
+        )
+        .because(error),
+        Failure::Refused => Error::new(
+            ErrorKind::RolledBack,
+            format!("COMMIT was refused: {}; everything was rolled back", text_of(&error)),
+        )
+        .because(error),
+    }
+}
+
+/// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).
+pub(crate) fn is_aborted(error: &postgres::Error) -> bool {
+    error.code() == Some(&postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION)
+}
+
+fn unknown() -> Error {
+    Error::new(
+        ErrorKind::OutcomeUnknown,
+        "the connection broke while COMMIT was under way: it may have happened or not, look for the \
+         message ids or send with a dedupe key",
+    )
+}

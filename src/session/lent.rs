@@ -1,0 +1,132 @@
+//! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
+
+use crate::connect::connection::{Connection, count, rows};
+use crate::connect::transaction::OpenTransaction;
+use crate::store::call::CallMode;
+use crate::store::run::{Params, Run};
+use crate::store::statement::Statement;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::classify;
+use postgres::{Row, Transaction};
+
+/// What a session needs of a transaction, whoever began it. An object, so that a session has one
+/// lifetime, although a caller's transaction brings its own.
+pub(crate) trait Sql: Run {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error>;
+    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
+    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error>;
+    fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error>;
+    fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>));
+}
+
+impl Sql for OpenTransaction<'_> {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+        self.execute(text, params)
+    }
+
+    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        self.query(text, params)
+    }
+
+    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+        self.transaction.batch_execute(text)
+    }
+
+    fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+        self.transaction.transaction()
+    }
+
+    fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>)) {
+        borrower(&mut self.transaction);
+    }
+}
+
+/// A caller's transaction: without a cache of statements, since the connection is not ours.
+impl Sql for Transaction<'_> {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+        Transaction::execute(self, text, params)
+    }
+
+    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        Transaction::query(self, text, params)
+    }
+
+    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+        Transaction::batch_execute(self, text)
+    }
+
+    fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+        self.transaction()
+    }
+
+    fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>)) {
+        borrower(self);
+    }
+}
+
+impl Run for Transaction<'_> {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        rows(self, None, CallMode::Inline, statement, params)
+    }
+
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+        count(self, None, CallMode::Inline, statement, params)
+    }
+}
+
+/// Whose transaction it is, and how far it got.
+pub(crate) enum Lent<'c> {
+    /// Ours, not begun: a session that only sends needs no BEGIN.
+    Idle(&'c mut Connection),
+    /// Ours, begun.
+    Begun(OpenTransaction<'c>),
+    /// The caller's.
+    Joined(&'c mut (dyn Sql + 'c)),
+    /// Its BEGIN failed.
+    Broken,
+}
+
+impl<'c> Lent<'c> {
+    /// Returns the transaction, which begins now if it is ours and did not.
+    pub(crate) fn begun(&mut self) -> Result<&mut dyn Sql> {
+        if matches!(self, Lent::Idle(_)) {
+            let Lent::Idle(connection) = std::mem::replace(self, Lent::Broken) else {
+                return Err(broken());
+            };
+            let begun = connection
+                .begin(None)
+                .map_err(|error| classify(error, "beginning a transaction"))?;
+            *self = Lent::Begun(begun);
+        }
+        match self {
+            Lent::Begun(transaction) => Ok(transaction),
+            Lent::Joined(transaction) => Ok(*transaction),
+            Lent::Idle(_) | Lent::Broken => Err(broken()),
+        }
+    }
+
+    /// Returns what runs one statement of the store that is a transaction of its own if none is open.
+    pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
+        match self {
+            Lent::Idle(connection) => Ok(*connection),
+            Lent::Begun(transaction) => Ok(transaction),
+            Lent::Joined(transaction) => Ok(*transaction),
+            Lent::Broken => Err(broken()),
+        }
+    }
+
+    /// Returns our own open transaction, which a handler's session always has.
+    pub(crate) fn own(&mut self) -> Result<&mut OpenTransaction<'c>> {
+        match self {
+            Lent::Begun(transaction) => Ok(transaction),
+            _ => Err(broken()),
+        }
+    }
+}
+
+fn broken() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the session has no open transaction: its BEGIN failed, try again",
+    )
+}

@@ -1,0 +1,294 @@
+//! The session: what handlers and producers hold.
+
+use crate::session::lent::{Lent, Sql};
+use crate::session::outbox::{Mark, Outbox};
+use crate::session::savepoint::{self, Savepoint};
+use crate::store::run::Params;
+use crate::store::statements::Statements;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::message::MessageId;
+use crate::words::new_message::NewMessage;
+use crate::words::sqlstate::{Failure, classify, classify_own, failure};
+use postgres::{Row, Transaction};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What all sessions of a process share.
+#[derive(Debug)]
+pub(crate) struct Kit {
+    pub(crate) statements: Arc<Statements>,
+    pub(crate) max_payload_bytes: usize,
+}
+
+/// One database transaction in which tables are read and written and messages are sent.
+///
+/// All of it commits, or none. A handler gets the session of the transaction that holds its
+/// message, so its writes, its sends and the acknowledgement are one. A producer gets one from
+/// [`Messaging::session`](crate::Messaging::session), or makes one inside a transaction of its own
+/// with [`join`](MessagingSession::join).
+///
+/// All methods block for a round trip to the database; sending does not: messages are kept and
+/// stored together just before COMMIT (in a joined session, at once).
+pub struct MessagingSession<'c> {
+    pub(crate) kit: &'c Kit,
+    pub(crate) lent: Lent<'c>,
+    pub(crate) outbox: Outbox,
+    pub(crate) savepoint: Savepoint,
+    /// The outbox when the message at hand began.
+    pub(crate) mark: Mark,
+    /// Whether the transaction may be aborted without our knowing: a statement failed, or the
+    /// caller had the transaction itself in hand.
+    pub(crate) is_in_doubt: bool,
+    pub(crate) begun_at: Instant,
+}
+
+impl<'c> MessagingSession<'c> {
+    pub(crate) fn new(kit: &'c Kit, lent: Lent<'c>) -> Self {
+        MessagingSession {
+            kit,
+            lent,
+            outbox: Outbox::default(),
+            savepoint: Savepoint::None,
+            mark: Mark::default(),
+            is_in_doubt: false,
+            begun_at: Instant::now(),
+        }
+    }
+
+    /// Sends a JSON message and returns its id. It exists once the transaction has committed.
+    ///
+    /// # Errors
+    /// `Payload` if the value cannot become JSON, `TooLarge` over the payload limit (1 MiB by
+    /// default), `Invalid` for a bad topic name. The transaction is not touched by any of them.
+    pub fn send_message<T: Serialize + ?Sized>(
+        &mut self,
+        topic: &str,
+        payload: &T,
+    ) -> Result<MessageId> {
+        self.send(NewMessage::json(topic, payload)?)
+    }
+
+    /// Sends many JSON messages to one topic, in order, and returns their ids. They travel
+    /// together, 5,000 to a round trip.
+    ///
+    /// # Errors
+    /// As [`send_message`](Self::send_message), for the first message at fault; none is sent then.
+    pub fn send_messages<T, I>(&mut self, topic: &str, payloads: I) -> Result<Vec<MessageId>>
+    where
+        T: Serialize,
+        I: IntoIterator<Item = T>,
+    {
+        let messages: Vec<NewMessage> = payloads
+            .into_iter()
+            .map(|payload| {
+                let message = NewMessage::json(topic, &payload)?;
+                message.check(self.kit.max_payload_bytes)?;
+                Ok(message)
+            })
+            .collect::<Result<_>>()?;
+        let ids = messages
+            .into_iter()
+            .map(|message| self.keep(message))
+            .collect::<Result<_>>()?;
+        self.store_if_joined()?;
+        Ok(ids)
+    }
+
+    /// Sends a message with options and returns its id.
+    ///
+    /// # Errors
+    /// As [`send_message`](Self::send_message), and `Invalid` for headers that are too large or a
+    /// delay over ten years.
+    pub fn send(&mut self, message: NewMessage) -> Result<MessageId> {
+        message.check(self.kit.max_payload_bytes)?;
+        let id = self.keep(message)?;
+        self.store_if_joined()?;
+        Ok(id)
+    }
+
+    /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
+    ///
+    /// # Errors
+    /// `Database` when the server refuses it, with the driver's error as source. The transaction
+    /// cannot go on then; use [`transaction`](Self::transaction) around what may fail.
+    pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
+        refuse_transaction_control(sql)?;
+        let result = self.sql()?.execute(sql, params);
+        self.noting(result)
+    }
+
+    /// Runs a query and returns its rows. Prepared once for each connection.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
+        refuse_transaction_control(sql)?;
+        let result = self.sql()?.query(sql, params);
+        self.noting(result)
+    }
+
+    /// Runs a query that returns exactly one row.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), and `Database` for none or several rows.
+    pub fn query_one(&mut self, sql: &str, params: Params<'_>) -> Result<Row> {
+        self.query_opt(sql, params)?
+            .ok_or_else(|| row_count("returned no row where one is expected"))
+    }
+
+    /// Runs a query that returns one row or none.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), and `Database` for several rows.
+    pub fn query_opt(&mut self, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
+        let mut rows = self.query(sql, params)?;
+        if rows.len() > 1 {
+            return Err(row_count("returned several rows where one is expected"));
+        }
+        Ok(rows.pop())
+    }
+
+    /// Runs several statements without parameters, separated by semicolons.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn batch_execute(&mut self, sql: &str) -> Result<()> {
+        refuse_transaction_control(sql)?;
+        self.is_in_doubt = true;
+        let result = self.sql()?.batch_execute(sql);
+        self.noting(result)
+    }
+
+    /// Opens a savepoint: a transaction inside this one, which rolls back alone when it is dropped
+    /// without `commit()`. It is the driver's own type, for helpers over `postgres::GenericClient`.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn transaction(&mut self) -> Result<Transaction<'_>> {
+        self.is_in_doubt = true;
+        self.sql()?.nested().map_err(classify_own)
+    }
+
+    /// Lends the driver's transaction itself, without the round trips of a savepoint.
+    ///
+    /// # Errors
+    /// Those of `borrower`, and `Unavailable` when the transaction cannot begin.
+    ///
+    /// ```no_run
+    /// # fn f(session: &mut outtray::MessagingSession<'_>) -> outtray::Result<()> {
+    /// use postgres::GenericClient;
+    ///
+    /// fn count(client: &mut impl GenericClient) -> Result<i64, postgres::Error> {
+    ///     client.query_one("SELECT count(*) FROM thing", &[])?.try_get(0)
+    /// }
+    /// let things = session.with_transaction(|transaction| count(transaction))??;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_transaction<R>(
+        &mut self,
+        borrower: impl FnOnce(&mut Transaction<'_>) -> R,
+    ) -> Result<R> {
+        self.is_in_doubt = true;
+        let mut borrower = Some(borrower);
+        let mut returned = None;
+        self.sql()?.lend(&mut |transaction| {
+            if let Some(borrower) = borrower.take() {
+                returned = Some(borrower(transaction));
+            }
+        });
+        Ok(returned.expect("a transaction is lent exactly once"))
+    }
+
+    /// Returns the transaction, inside the savepoint of the message at hand.
+    fn sql(&mut self) -> Result<&mut dyn Sql> {
+        self.enter_savepoint()?;
+        self.lent.begun()
+    }
+
+    fn enter_savepoint(&mut self) -> Result<()> {
+        let open = match self.savepoint {
+            Savepoint::None | Savepoint::Open => return Ok(()),
+            Savepoint::Closed => savepoint::OPEN,
+            Savepoint::Finished => savepoint::OPEN_NEXT,
+        };
+        self.lent
+            .begun()?
+            .batch_execute(open)
+            .map_err(|error| classify(error, "opening a savepoint"))?;
+        self.savepoint = Savepoint::Open;
+        Ok(())
+    }
+
+    fn keep(&mut self, message: NewMessage) -> Result<MessageId> {
+        let id = self.outbox.push(message);
+        if self.outbox.is_full() {
+            self.store_early()?;
+        }
+        Ok(id)
+    }
+
+    /// Stores the messages of the message at hand before its end, inside its savepoint.
+    fn store_early(&mut self) -> Result<()> {
+        self.enter_savepoint()?;
+        self.lent.begun()?;
+        let stored = self
+            .outbox
+            .store(self.lent.current()?, &self.kit.statements, self.mark);
+        self.is_in_doubt |= stored.is_err();
+        stored
+    }
+
+    /// The caller of a joined session commits when it likes, so nothing may be kept back.
+    fn store_if_joined(&mut self) -> Result<()> {
+        match self.lent {
+            Lent::Joined(_) => self.store_early(),
+            _ => Ok(()),
+        }
+    }
+
+    fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
+        result.map_err(|error| {
+            self.is_in_doubt |= failure(&error) != Failure::Lost;
+            classify_own(error)
+        })
+    }
+}
+
+fn row_count(what: &str) -> Error {
+    Error::new(ErrorKind::Database, format!("the query {what}"))
+}
+
+/// Refuses SQL that would end the transaction behind the session's back.
+fn refuse_transaction_control(sql: &str) -> Result<()> {
+    let mut words = sql.split_ascii_whitespace();
+    let first = words.next().unwrap_or_default().trim_end_matches(';');
+    let second = words.next().unwrap_or_default().trim_end_matches(';');
+    let is_control = ["COMMIT", "END", "ABORT", "BEGIN", "START"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word))
+        || (first.eq_ignore_ascii_case("PREPARE") && second.eq_ignore_ascii_case("TRANSACTION"))
+        || (first.eq_ignore_ascii_case("ROLLBACK") && !second.eq_ignore_ascii_case("TO"));
+    if is_control {
+        return Err(Error::invalid(format!(
+            "{first} is not for a session: it commits when its closure returns Ok and rolls back \
+             when it returns an error"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sql_that_ends_the_transaction_is_refused() {
+        for sql in ["COMMIT", " commit;", "ROLLBACK", "rollback and chain", "END", "begin", "PREPARE TRANSACTION 'x'"] {
+            assert!(refuse_transaction_control(sql).is_err(), "{sql}");
+        }
+        for sql in ["SELECT 1", "ROLLBACK TO mine", "PREPARE x AS SELECT 1", "ENDLESS", ""] {
+            assert!(refuse_transaction_control(sql).is_ok(), "{sql}");
+        }
+    }
+}

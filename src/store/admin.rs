@@ -1,0 +1,206 @@
+//! Looking at topics, and what an operator does to them.
+
+use crate::store::claim::{headers, time};
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::decode::Stored;
+use crate::words::headers::Headers;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+use crate::words::payload::Payload;
+use postgres::Row;
+use std::time::{Duration, SystemTime};
+use uuid::Uuid;
+
+/// Up to here messages are counted one by one; beyond, the numbers say "at least".
+pub(crate) const COUNT_LIMIT: i64 = 100_000;
+
+/// The numbers of one topic.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TopicStats {
+    /// The topic's name.
+    pub topic: String,
+    /// Messages that can be claimed now, and those that are in work in a transaction.
+    pub ready: u64,
+    /// Messages that wait for a delay or a retry.
+    pub scheduled: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Running receivers, over all processes.
+    pub receivers: u64,
+    /// How long the oldest ready message has been waiting since it was sent; `None` without one.
+    /// Looks at the first hundred in claim order.
+    pub oldest_ready_age: Option<Duration>,
+    /// Whether a count stopped at 100,000, so that there are at least as many. Counting further
+    /// would cost the database more than the number is worth.
+    pub is_capped: bool,
+}
+
+/// A message that waits, as [`peek`](crate::Topic::peek) shows it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct WaitingMessage {
+    /// Its identity.
+    pub id: MessageId,
+    /// Its priority.
+    pub priority: i16,
+    /// Failed deliveries so far.
+    pub attempts: u32,
+    /// When it was sent, by the database's clock.
+    pub sent_at: SystemTime,
+    /// Texts that the sender attached.
+    pub headers: Headers,
+    /// What it carries, undecoded.
+    pub payload: Payload,
+}
+
+/// A message that was given up, with all that is known about why.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Its identity, the same as when it was sent.
+    pub id: MessageId,
+    /// Its priority.
+    pub priority: i16,
+    /// How often it was delivered.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub reason: DeadReason,
+    /// The last error with its whole chain of causes, in one line.
+    pub error: String,
+    /// When it was sent, by the database's clock.
+    pub sent_at: SystemTime,
+    /// When it was given up, by the database's clock.
+    pub died_at: SystemTime,
+    /// Texts that the sender attached.
+    pub headers: Headers,
+    /// What it carries, undecoded.
+    pub payload: Payload,
+}
+
+/// Returns the names of all topics that are known, sorted by bytes.
+pub(crate) fn topics(run: &mut dyn Run, statements: &Statements) -> Result<Vec<String>> {
+    query(run, &statements.topics, &[], "listing topics")?
+        .iter()
+        .map(|row| column(row, "topic"))
+        .collect()
+}
+
+pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicStats> {
+    let rows = query(run, &statements.stats, &[&topic, &COUNT_LIMIT], "counting messages")?;
+    let Some(row) = rows.first() else {
+        return Ok(TopicStats::default());
+    };
+    let count = |name| column::<i64>(row, name).map(i64::unsigned_abs);
+    let oldest_us: Option<i64> = column(row, "oldest_us")?;
+    let (ready, scheduled, dead) = (count("ready")?, count("scheduled")?, count("dead")?);
+    Ok(TopicStats {
+        topic: topic.to_owned(),
+        ready,
+        scheduled,
+        dead,
+        receivers: count("receivers")?,
+        oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
+        is_capped: [ready, scheduled, dead].contains(&COUNT_LIMIT.unsigned_abs()),
+    })
+}
+
+pub(crate) fn has_messages(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<bool> {
+    let rows = query(run, &statements.has_messages, &[&topic], "looking for messages")?;
+    rows.first().map_or(Ok(false), |row| column(row, "has_messages"))
+}
+
+pub(crate) fn peek(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    limit: i64,
+) -> Result<Vec<WaitingMessage>> {
+    query(run, &statements.peek, &[&topic, &limit], "peeking")?
+        .iter()
+        .map(|row| {
+            Ok(WaitingMessage {
+                id: id(row)?,
+                priority: priority(row)?,
+                attempts: attempts(row)?,
+                sent_at: time(column(row, "sent_at_us")?),
+                headers: headers(column(row, "headers")?)?,
+                payload: payload(row, topic)?,
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn dead_letters(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    limit: i64,
+    ids: Option<&[Uuid]>,
+) -> Result<Vec<DeadLetter>> {
+    let doing = "listing dead letters";
+    query(run, &statements.dead_letters, &[&topic, &limit, &ids], doing)?
+        .iter()
+        .map(|row| {
+            Ok(DeadLetter {
+                id: id(row)?,
+                priority: priority(row)?,
+                attempts: attempts(row)?,
+                reason: DeadReason::parse(column(row, "reason")?),
+                error: column(row, "error")?,
+                sent_at: time(column(row, "sent_at_us")?),
+                died_at: time(column(row, "died_at_us")?),
+                headers: headers(column(row, "headers")?)?,
+                payload: payload(row, topic)?,
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn redrive(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    ids: Option<&[Uuid]>,
+) -> Result<u64> {
+    execute(run, &statements.redrive, &[&topic, &ids], "redriving dead letters")
+}
+
+pub(crate) fn purge_dead(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    ids: Option<&[Uuid]>,
+) -> Result<u64> {
+    execute(run, &statements.purge_dead, &[&topic, &ids], "purging dead letters")
+}
+
+/// Removes ready and scheduled messages; returns how many. Those in work stay.
+pub(crate) fn purge(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<u64> {
+    let doing = "purging a topic";
+    Ok(execute(run, &statements.purge_ready, &[&topic], doing)?
+        + execute(run, &statements.purge_scheduled, &[&topic], doing)?)
+}
+
+fn id(row: &Row) -> Result<MessageId> {
+    column(row, "id").map(MessageId)
+}
+
+fn priority(row: &Row) -> Result<i16> {
+    column::<i16>(row, "rank").map(i16::saturating_neg)
+}
+
+fn attempts(row: &Row) -> Result<u32> {
+    column::<i16>(row, "attempts").map(|attempts| attempts.unsigned_abs().into())
+}
+
+fn payload(row: &Row, topic: &str) -> Result<Payload> {
+    let json: Option<String> = column(row, "payload")?;
+    let stored = match json {
+        Some(json) => Stored::Json(json),
+        None => Stored::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
+    };
+    stored.into_payload(topic)
+}

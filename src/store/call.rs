@@ -1,0 +1,123 @@
+//! Statements as text, so that several travel in one flight.
+//!
+//! The driver cannot pipeline, but a simple query may hold many statements: `RELEASE …; ack;
+//! COMMIT; BEGIN; claim` is one round trip instead of five (measured: 268 µs a message against 476
+//! with prepared statements one by one). On a connection of our own the statements are prepared by
+//! name and a call is an `EXECUTE`, so nothing is planned again; behind a pooler, which may hand
+//! each transaction to another server process, the whole text travels.
+
+use crate::store::statement::Statement;
+use postgres::types::Type;
+use std::fmt::Write;
+
+/// How a statement is called from text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallMode {
+    /// `EXECUTE` of a statement that [`prepare`] made on this connection.
+    Prepared,
+    /// The statement's own text.
+    Inline,
+}
+
+/// A value that becomes a quoted literal. All are quoted, numbers too: the cast beside the
+/// parameter gives the type, and `-32768::smallint` without quotes would overflow.
+pub(crate) enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+    Numbers(Vec<i64>),
+}
+
+impl Value<'_> {
+    fn literal(&self) -> String {
+        match self {
+            Value::Text(text) => quote(text),
+            Value::Number(number) => format!("'{number}'"),
+            Value::Numbers(numbers) => {
+                let mut array = String::with_capacity(4 + numbers.len() * 8);
+                array.push_str("'{");
+                for (index, number) in numbers.iter().enumerate() {
+                    let comma = if index > 0 { "," } else { "" };
+                    write!(array, "{comma}{number}").expect("writing to a string cannot fail");
+                }
+                array.push_str("}'");
+                array
+            }
+        }
+    }
+}
+
+/// Quotes text as an `E''` literal, which reads the same whatever `standard_conforming_strings` is.
+fn quote(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Appends a call of `statement` and a semicolon.
+pub(crate) fn push_call(
+    sql: &mut String,
+    mode: CallMode,
+    statement: &Statement,
+    values: &[Value<'_>],
+) {
+    let literals: Vec<String> = values.iter().map(Value::literal).collect();
+    match mode {
+        CallMode::Prepared => {
+            write!(sql, "EXECUTE outtray_{}({})", statement.name(), literals.join(","))
+                .expect("writing to a string cannot fail");
+        }
+        CallMode::Inline => statement.push_text(sql, &literals),
+    }
+    sql.push_str(";\n");
+}
+
+/// Returns the text that prepares `statement` for [`CallMode::Prepared`].
+pub(crate) fn prepare(statement: &Statement) -> String {
+    let types: Vec<&str> = statement.types().iter().map(sql_name).collect();
+    format!(
+        "PREPARE outtray_{} ({}) AS {};",
+        statement.name(),
+        types.join(", "),
+        statement.text()
+    )
+}
+
+fn sql_name(kind: &Type) -> &str {
+    // PostgreSQL takes its internal names in SQL too: `int8`, `_int8` for the array.
+    kind.name()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(value: Value<'_>, expected: &str) {
+        assert_eq!(value.literal(), expected);
+    }
+
+    #[test]
+    fn values_become_quoted_literals() {
+        check(Value::Text("a'b\\c"), r"E'a''b\\c'");
+        check(Value::Number(-32768), "'-32768'");
+        check(Value::Numbers(vec![1, -2]), "'{1,-2}'");
+        check(Value::Numbers(vec![]), "'{}'");
+    }
+
+    #[test]
+    fn a_call_is_an_execute_or_the_text() {
+        let statement = Statement::new("example", "SELECT $1::text, $2::bigint[]");
+        let values = [Value::Text("t"), Value::Numbers(vec![7])];
+
+        let mut prepared = String::new();
+        push_call(&mut prepared, CallMode::Prepared, &statement, &values);
+        assert_eq!(prepared, "EXECUTE outtray_example(E't','{7}');\n");
+
+        let mut inline = String::new();
+        push_call(&mut inline, CallMode::Inline, &statement, &values);
+        assert_eq!(inline, "SELECT E't'::text, '{7}'::bigint[];\n");
+
+        assert_eq!(
+            prepare(&statement),
+            "PREPARE outtray_example (text, _int8) AS SELECT $1::text, $2::bigint[];"
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! Claims: how they are asked for, and what their rows say.
+
+use crate::store::call::Value;
+use crate::words::decode::Stored;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::headers::Headers;
+use crate::words::message::MessageId;
+use postgres::SimpleQueryRow;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where a message stands in claim order; with the topic, its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) rank: i16,
+    pub(crate) seq: i64,
+}
+
+/// A range of the claim index: from a position up to, but without, a rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) from: Position,
+    pub(crate) until: i32,
+}
+
+/// The whole index.
+pub(crate) const EVERYTHING: Span = Span {
+    from: Position {
+        rank: i16::MIN,
+        seq: i64::MIN,
+    },
+    until: i16::MAX as i32 + 1,
+};
+
+/// A message that this worker holds the lock of.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) position: Position,
+    pub(crate) id: MessageId,
+    /// Failed deliveries so far.
+    pub(crate) attempts: u32,
+    pub(crate) sent_at: SystemTime,
+    pub(crate) headers: Headers,
+    pub(crate) content: Stored,
+    /// How long it is to be left alone: only the failed head of a topic in strict order.
+    pub(crate) wait: Option<Duration>,
+}
+
+/// Returns the parameters of `claim`.
+pub(crate) fn parameters<'a>(topic: &'a str, spans: &[Span], limit: usize) -> [Value<'a>; 5] {
+    let column = |read: fn(&Span) -> i64| Value::Numbers(spans.iter().map(read).collect());
+    [
+        Value::Text(topic),
+        column(|span| span.from.rank.into()),
+        column(|span| span.from.seq),
+        column(|span| span.until.into()),
+        Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)),
+    ]
+}
+
+/// Reads a row of `claim` or `claim_head`.
+pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
+    let sent_at_us: i64 = number(row, "sent_at_us")?;
+    let wait_us: Option<i64> = match row.try_get("wait_us") {
+        Ok(Some(text)) => Some(parse("wait_us", text)?),
+        _ => None,
+    };
+    Ok(Claimed {
+        position: Position {
+            rank: number(row, "rank")?,
+            seq: number(row, "seq")?,
+        },
+        id: text(row, "id")?.unwrap_or_default().parse()?,
+        attempts: number(row, "attempts")?,
+        sent_at: time(sent_at_us),
+        headers: headers(text(row, "headers")?)?,
+        content: content(text(row, "payload")?, text(row, "body")?)?,
+        wait: wait_us
+            .and_then(|us| u64::try_from(us).ok())
+            .filter(|us| *us > 0)
+            .map(Duration::from_micros),
+    })
+}
+
+/// Reads stored headers; none is an empty map.
+pub(crate) fn headers(json: Option<&str>) -> Result<Headers> {
+    match json {
+        None => Ok(Headers::new()),
+        Some(json) => serde_json::from_str(json).map_err(|error| odd("headers").because(error)),
+    }
+}
+
+/// Turns microseconds since 1970 into a time.
+pub(crate) fn time(us: i64) -> SystemTime {
+    let distance = Duration::from_micros(us.unsigned_abs());
+    if us < 0 {
+        UNIX_EPOCH.checked_sub(distance).unwrap_or(UNIX_EPOCH)
+    } else {
+        UNIX_EPOCH.checked_add(distance).unwrap_or(UNIX_EPOCH)
+    }
+}
+
+fn content(payload: Option<&str>, body: Option<&str>) -> Result<Stored> {
+    match (payload, body) {
+        (Some(json), _) => Ok(Stored::Json(json.to_owned())),
+        (None, Some(hex)) => bytes(hex).map(Stored::Bytes),
+        (None, None) => Err(odd("payload")),
+    }
+}
+
+/// Reads `bytea` in its text form, `\x` and hexadecimal digits.
+fn bytes(hex: &str) -> Result<Vec<u8>> {
+    let digits = hex.strip_prefix("\\x").ok_or_else(|| odd("body"))?.as_bytes();
+    digits
+        .chunks(2)
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).map_err(|_| odd("body"))?;
+            u8::from_str_radix(pair, 16).map_err(|_| odd("body"))
+        })
+        .collect()
+}
+
+fn text<'a>(row: &'a SimpleQueryRow, name: &str) -> Result<Option<&'a str>> {
+    row.try_get(name).map_err(|error| odd(name).because(error))
+}
+
+fn number<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    parse(name, text(row, name)?.unwrap_or_default())
+}
+
+fn parse<T: FromStr>(name: &str, text: &str) -> Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error| odd(name).because(error))
+}
+
+fn odd(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Database,
+        format!("a message's {name} cannot be read: was the table changed by hand?"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_from_their_text_form() {
+        assert_eq!(bytes("\\x00ff10").unwrap(), [0, 255, 16]);
+        assert_eq!(bytes("\\x").unwrap(), []);
+        assert!(bytes("00ff").is_err());
+        assert!(bytes("\\xzz").is_err());
+    }
+
+    #[test]
+    fn times_before_and_after_1970_are_read() {
+        assert_eq!(time(1_500_000), UNIX_EPOCH + Duration::from_millis(1500));
+        assert_eq!(time(-1_500_000), UNIX_EPOCH - Duration::from_millis(1500));
+    }
+}

@@ -1,0 +1,140 @@
+//! Who receives, and who is gone without a word.
+
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+
+/// A receiver's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Enrolled {
+    pub(crate) topic: String,
+    pub(crate) id: i64,
+}
+
+/// Adds a row; the caller takes its lock next, if it can hold one.
+pub(crate) fn enroll(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    process: &str,
+    holds_lock: bool,
+) -> Result<Enrolled> {
+    let rows = query(
+        run,
+        &statements.enroll,
+        &[&topic, &process, &holds_lock],
+        &format!("enrolling a receiver of topic {topic}"),
+    )?;
+    let id = rows.first().map_or(Ok(0), |row| column(row, "id"))?;
+    Ok(Enrolled {
+        topic: topic.to_owned(),
+        id,
+    })
+}
+
+/// Takes the session locks that say these receivers live.
+pub(crate) fn hold_liveness(
+    run: &mut dyn Run,
+    statements: &Statements,
+    namespace: i32,
+    ids: &[i64],
+) -> Result<()> {
+    query(
+        run,
+        &statements.hold_liveness,
+        &[&namespace, &ids],
+        "showing that receivers live",
+    )?;
+    Ok(())
+}
+
+/// Removes the row of a receiver that ends in peace, and gives its lock back.
+pub(crate) fn sign_off(
+    run: &mut dyn Run,
+    statements: &Statements,
+    namespace: Option<i32>,
+    receiver: &Enrolled,
+) -> Result<()> {
+    let doing = "signing a receiver off";
+    execute(run, &statements.sign_off, &[&receiver.topic, &receiver.id], doing)?;
+    if let Some(namespace) = namespace {
+        query(run, &statements.drop_liveness, &[&namespace, &receiver.id], doing)?;
+    }
+    Ok(())
+}
+
+/// Notes that these receivers live, and brings back rows that somebody removed by mistake.
+pub(crate) fn show_life(
+    run: &mut dyn Run,
+    statements: &Statements,
+    receivers: &[Enrolled],
+    process: &str,
+    holds_lock: bool,
+) -> Result<()> {
+    let ids: Vec<i64> = receivers.iter().map(|receiver| receiver.id).collect();
+    let topics: Vec<&str> = receivers.iter().map(|receiver| receiver.topic.as_str()).collect();
+    execute(
+        run,
+        &statements.show_life,
+        &[&ids, &topics, &process, &holds_lock],
+        "showing that receivers live",
+    )?;
+    Ok(())
+}
+
+/// Returns receivers of other processes that are gone without signing off.
+pub(crate) fn find_vanished(
+    run: &mut dyn Run,
+    statements: &Statements,
+    namespace: i32,
+    mine: &[i64],
+    unseen_for_s: i64,
+) -> Result<Vec<Enrolled>> {
+    query(
+        run,
+        &statements.find_vanished,
+        &[&namespace, &mine, &unseen_for_s],
+        "looking for dead receivers",
+    )?
+    .iter()
+    .map(|row| {
+        Ok(Enrolled {
+            topic: column(row, "topic")?,
+            id: column(row, "id")?,
+        })
+    })
+    .collect()
+}
+
+/// Removes vanished receivers; returns the topics that became suspect by it.
+pub(crate) fn suspect(
+    run: &mut dyn Run,
+    statements: &Statements,
+    vanished: &[Enrolled],
+    for_s: i64,
+) -> Result<Vec<String>> {
+    let topics: Vec<&str> = vanished.iter().map(|receiver| receiver.topic.as_str()).collect();
+    let ids: Vec<i64> = vanished.iter().map(|receiver| receiver.id).collect();
+    query(
+        run,
+        &statements.suspect,
+        &[&topics, &ids, &for_s],
+        "marking topics as suspect",
+    )?
+    .iter()
+    .map(|row| column(row, "topic"))
+    .collect()
+}
+
+/// Forgets counted deliveries that nobody will ask about any more.
+pub(crate) fn prune_attempts(run: &mut dyn Run, statements: &Statements, older_than_s: i64) -> Result<()> {
+    execute(run, &statements.prune_attempts, &[&older_than_s], "forgetting old attempts")?;
+    Ok(())
+}
+
+/// Makes a row for a topic, which strict receivers lock for their turn.
+pub(crate) fn ensure_topic(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+    let doing = format!("making a row for topic {topic}");
+    execute(run, &statements.ensure_topic, &[&topic], &doing)?;
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! What can run a statement of the store: a connection, or a transaction.
+
+use crate::store::statement::Statement;
+use crate::words::Result;
+use crate::words::sqlstate::classify;
+use postgres::Row;
+use postgres::types::ToSql;
+
+/// Parameters in the driver's form.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Runs one statement. Implemented where connections and their prepared statements live.
+pub(crate) trait Run {
+    /// Runs a statement and returns its rows. One round trip once it is prepared.
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
+
+    /// Runs a statement and returns how many rows it touched.
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error>;
+}
+
+/// Runs a statement; an error says what was being done.
+pub(crate) fn query(
+    run: &mut dyn Run,
+    statement: &Statement,
+    params: Params<'_>,
+    doing: &str,
+) -> Result<Vec<Row>> {
+    run.rows(statement, params)
+        .map_err(|error| classify(error, doing))
+}
+
+/// Runs a statement that returns no rows; an error says what was being done.
+pub(crate) fn execute(
+    run: &mut dyn Run,
+    statement: &Statement,
+    params: Params<'_>,
+    doing: &str,
+) -> Result<u64> {
+    run.count(statement, params)
+        .map_err(|error| classify(error, doing))
+}
+
+/// Reads a column; one that is missing or of another type is an error, never a panic.
+pub(crate) fn column<'a, T>(row: &'a Row, name: &str) -> Result<T>
+where
+    T: postgres::types::FromSql<'a>,
+{
+    row.try_get(name)
+        .map_err(|error| classify(error, &format!("reading column {name}")))
+}

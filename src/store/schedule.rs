@@ -1,0 +1,75 @@
+//! Scheduled messages becoming due, and the one question a process polls with.
+
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use std::time::Duration;
+
+/// Messages moved by one statement: large enough for 100,000 a second, small enough to hold its
+/// locks for milliseconds only.
+pub(crate) const MOVE_LIMIT: i64 = 1000;
+
+/// What a poll learned about one topic.
+#[derive(Debug)]
+pub(crate) struct TopicState {
+    pub(crate) topic: String,
+    pub(crate) is_ready: bool,
+    /// How long its receivers are to count attempts before they run a handler.
+    pub(crate) suspect_for: Duration,
+}
+
+/// What a poll learned.
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    pub(crate) topics: Vec<TopicState>,
+    /// When the next scheduled message of any topic is due.
+    pub(crate) next_due: Option<Duration>,
+}
+
+/// Asks for all topics of a process at once.
+pub(crate) fn poll(run: &mut dyn Run, statements: &Statements, topics: &[String]) -> Result<Polled> {
+    let mut polled = Polled::default();
+    for row in query(run, &statements.poll, &[&topics], "polling")? {
+        let suspect_ms: i64 = column(&row, "suspect_ms")?;
+        let due_us: Option<i64> = column(&row, "due_us")?;
+        polled.topics.push(TopicState {
+            topic: column(&row, "topic")?,
+            is_ready: column(&row, "is_ready")?,
+            suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
+        });
+        polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
+    }
+    Ok(polled)
+}
+
+/// Moves one batch of due messages; returns their topics and how many were moved in all.
+pub(crate) fn move_due(run: &mut dyn Run, statements: &Statements) -> Result<(Vec<String>, i64)> {
+    let mut topics = Vec::new();
+    let mut moved = 0;
+    for row in query(run, &statements.move_due, &[&MOVE_LIMIT], "moving due messages")? {
+        topics.push(column(&row, "topic")?);
+        moved += column::<i64>(&row, "messages")?;
+    }
+    Ok((topics, moved))
+}
+
+/// Returns in how long the next scheduled message is due.
+pub(crate) fn next_due(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
+    let rows = query(run, &statements.next_due, &[], "looking for due messages")?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let us: i64 = column(row, "due_us")?;
+    Ok(Some(Duration::from_micros(us.unsigned_abs())))
+}
+
+/// Sends hints to all listeners.
+pub(crate) fn notify(
+    run: &mut dyn Run,
+    statements: &Statements,
+    channel: &str,
+    hints: &[String],
+) -> Result<()> {
+    execute(run, &statements.notify, &[&channel, &hints], "notifying")?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Storing messages.
+
+use crate::store::run::{Run, execute};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::new_message::{Content, NewMessage};
+use uuid::Uuid;
+
+const DOING: &str = "storing messages";
+
+/// Stores messages that are ready at once, in the order given: one statement.
+pub(crate) fn send(run: &mut dyn Run, statements: &Statements, messages: &[NewMessage]) -> Result<()> {
+    if let [message] = messages {
+        return send_one(run, statements, message);
+    }
+    let columns = Columns::of(messages);
+    execute(
+        run,
+        &statements.send,
+        &[
+            &columns.topics,
+            &columns.ranks,
+            &columns.ids,
+            &columns.headers,
+            &columns.payloads,
+            &columns.bodies,
+        ],
+        DOING,
+    )?;
+    Ok(())
+}
+
+/// Stores messages that wait for their delays: one statement.
+pub(crate) fn schedule(
+    run: &mut dyn Run,
+    statements: &Statements,
+    messages: &[NewMessage],
+) -> Result<()> {
+    let columns = Columns::of(messages);
+    let delays: Vec<i64> = messages
+        .iter()
+        .map(|message| i64::try_from(message.delay.as_micros()).unwrap_or(i64::MAX))
+        .collect();
+    execute(
+        run,
+        &statements.schedule,
+        &[
+            &columns.topics,
+            &columns.ranks,
+            &columns.ids,
+            &columns.headers,
+            &columns.payloads,
+            &columns.bodies,
+            &delays,
+        ],
+        DOING,
+    )?;
+    Ok(())
+}
+
+fn send_one(run: &mut dyn Run, statements: &Statements, message: &NewMessage) -> Result<()> {
+    let (payload, body) = content(message);
+    execute(
+        run,
+        &statements.send_one,
+        &[
+            &message.topic,
+            &rank(message.priority),
+            &message.id.0,
+            &headers(message),
+            &payload,
+            &body,
+        ],
+        DOING,
+    )?;
+    Ok(())
+}
+
+/// Messages as the arrays that the bulk statements take.
+struct Columns<'a> {
+    topics: Vec<&'a str>,
+    ranks: Vec<i16>,
+    ids: Vec<Uuid>,
+    headers: Vec<Option<String>>,
+    payloads: Vec<Option<&'a str>>,
+    bodies: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(messages: &'a [NewMessage]) -> Self {
+        let mut columns = Columns {
+            topics: Vec::with_capacity(messages.len()),
+            ranks: Vec::with_capacity(messages.len()),
+            ids: Vec::with_capacity(messages.len()),
+            headers: Vec::with_capacity(messages.len()),
+            payloads: Vec::with_capacity(messages.len()),
+            bodies: Vec::with_capacity(messages.len()),
+        };
+        for message in messages {
+            let (payload, body) = content(message);
+            columns.topics.push(&message.topic);
+            columns.ranks.push(rank(message.priority));
+            columns.ids.push(message.id.0);
+            columns.headers.push(headers(message));
+            columns.payloads.push(payload);
+            columns.bodies.push(body);
+        }
+        columns
+    }
+}
+
+fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
+    match &message.content {
+        Content::Json(text) => (Some(text), None),
+        Content::Bytes(bytes) => (None, Some(bytes)),
+    }
+}
+
+/// Returns the place in claim order of a priority, which was checked not to be the minimum.
+fn rank(priority: i16) -> i16 {
+    priority.saturating_neg()
+}
+
+fn headers(message: &NewMessage) -> Option<String> {
+    if message.headers.is_empty() {
+        return None;
+    }
+    Some(serde_json::to_string(&message.headers).expect("a map of texts is JSON"))
+}

@@ -1,0 +1,187 @@
+//! What becomes of messages that are held: retries, dead letters, counted attempts.
+
+use crate::store::claim::Position;
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::new_message::MAX_DELAY;
+use crate::words::outcome::DeadReason;
+use std::time::Duration;
+
+/// Longest error text that is kept with a message: enough for any chain of causes, and no flood.
+const MAX_ERROR_BYTES: usize = 8 * 1024;
+
+/// A message that is to wait for another attempt.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(crate) position: Position,
+    /// Failed deliveries, this one included if it counts.
+    pub(crate) attempts: u32,
+    pub(crate) delay: Duration,
+    pub(crate) error: String,
+}
+
+/// A message that is to become a dead letter.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    pub(crate) position: Position,
+    pub(crate) attempts: u32,
+    pub(crate) reason: DeadReason,
+    pub(crate) error: String,
+}
+
+/// Moves held messages to where they wait. All of one topic; at the top level of a transaction.
+pub(crate) fn retry(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    retries: &[Retry],
+) -> Result<()> {
+    let ranks: Vec<i16> = retries.iter().map(|retry| retry.position.rank).collect();
+    let seqs: Vec<i64> = retries.iter().map(|retry| retry.position.seq).collect();
+    let attempts: Vec<i16> = retries.iter().map(|retry| small(retry.attempts)).collect();
+    let delays: Vec<i64> = retries.iter().map(|retry| micros(retry.delay)).collect();
+    let errors: Vec<String> = retries.iter().map(|retry| storable(&retry.error)).collect();
+    execute(
+        run,
+        &statements.retry,
+        &[&topic, &ranks, &seqs, &attempts, &delays, &errors],
+        "scheduling a retry",
+    )?;
+    Ok(())
+}
+
+/// Moves held messages to the dead letters. All of one topic; at the top level of a transaction.
+pub(crate) fn bury(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    burials: &[Burial],
+) -> Result<()> {
+    let ranks: Vec<i16> = burials.iter().map(|burial| burial.position.rank).collect();
+    let seqs: Vec<i64> = burials.iter().map(|burial| burial.position.seq).collect();
+    let attempts: Vec<i16> = burials.iter().map(|burial| small(burial.attempts)).collect();
+    let reasons: Vec<&str> = burials.iter().map(|burial| burial.reason.as_str()).collect();
+    let errors: Vec<String> = burials.iter().map(|burial| storable(&burial.error)).collect();
+    execute(
+        run,
+        &statements.bury,
+        &[&topic, &ranks, &seqs, &attempts, &reasons, &errors],
+        "keeping a dead letter",
+    )?;
+    Ok(())
+}
+
+/// Keeps the failed head of a strict topic in its place. `delay` counts from the transaction's start.
+pub(crate) fn postpone_head(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    retry: &Retry,
+    since_begin: Duration,
+) -> Result<()> {
+    execute(
+        run,
+        &statements.postpone_head,
+        &[
+            &topic,
+            &retry.position.rank,
+            &retry.position.seq,
+            &small(retry.attempts),
+            &micros(retry.delay.saturating_add(since_begin)),
+        ],
+        "postponing the head of a strict topic",
+    )?;
+    Ok(())
+}
+
+/// Locks one message; returns its failed attempts, or nothing if it is gone or in other hands.
+pub(crate) fn hold(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    position: Position,
+    id: MessageId,
+) -> Result<Option<u32>> {
+    let rows = query(
+        run,
+        &statements.hold,
+        &[&topic, &position.rank, &position.seq, &id.0],
+        "holding a message",
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let attempts: i16 = column(row, "attempts")?;
+    Ok(Some(attempts.unsigned_abs().into()))
+}
+
+/// Counts a delivery before its handler runs; returns how many were counted so far, this included.
+pub(crate) fn begin_attempt(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<u32> {
+    let rows = query(
+        run,
+        &statements.begin_attempt,
+        &[&topic, &id.0],
+        "counting an attempt",
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(1);
+    };
+    let attempts: i16 = column(row, "attempts")?;
+    Ok(attempts.unsigned_abs().into())
+}
+
+/// Drops the count of [`begin_attempt`].
+pub(crate) fn forget_attempt(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<()> {
+    execute(
+        run,
+        &statements.forget_attempt,
+        &[&topic, &id.0],
+        "closing a counted attempt",
+    )?;
+    Ok(())
+}
+
+fn small(attempts: u32) -> i16 {
+    i16::try_from(attempts).unwrap_or(i16::MAX)
+}
+
+/// Returns the delay in microseconds; one that no timestamp could hold becomes ten years.
+fn micros(delay: Duration) -> i64 {
+    i64::try_from(delay.min(MAX_DELAY).as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Returns the text without what PostgreSQL cannot store, and not too much of it.
+fn storable(error: &str) -> String {
+    let mut text = error.replace('\0', "\u{FFFD}");
+    if text.len() > MAX_ERROR_BYTES {
+        let end = text.floor_char_boundary(MAX_ERROR_BYTES);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_texts_are_made_storable() {
+        assert_eq!(storable("a\0b"), "a\u{FFFD}b");
+        let long = storable(&"é".repeat(10_000));
+        assert!(long.len() <= MAX_ERROR_BYTES + 3);
+        assert!(long.ends_with('…'));
+    }
+}

@@ -1,0 +1,6 @@
+-- Counts a delivery of message $2 of topic $1 before its handler runs; returns how often that was done.
+INSERT INTO outtray.attempt (topic, id, attempts)
+VALUES ($1::text, $2::uuid, 1)
+ON CONFLICT (topic, id) DO UPDATE
+SET attempts = attempt.attempts + 1, begun_at = now()
+RETURNING attempts

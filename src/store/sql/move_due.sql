@@ -1,0 +1,32 @@
+-- Moves up to $1 scheduled messages that are due to their topics; returns those topics with how many.
+-- Index: scheduled_due. SKIP LOCKED, so that several processes may run it at once.
+WITH due AS MATERIALIZED (
+    SELECT scheduled.topic, scheduled.id
+    FROM outtray.scheduled
+    WHERE scheduled.due_at <= clock_timestamp()
+    ORDER BY scheduled.due_at
+    LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+),
+taken AS (
+    DELETE FROM outtray.scheduled
+    USING due
+    WHERE scheduled.topic = due.topic
+        AND scheduled.id = due.id
+    RETURNING
+        scheduled.topic, scheduled.rank, scheduled.id, scheduled.attempts, scheduled.sent_at,
+        scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at
+),
+moved AS (
+    INSERT INTO outtray.message
+        (topic, rank, id, attempts, sent_at, headers, payload, body)
+    SELECT
+        taken.topic, taken.rank, taken.id, taken.attempts, taken.sent_at,
+        taken.headers, taken.payload, taken.body
+    FROM taken
+    ORDER BY taken.due_at, taken.id
+    RETURNING topic
+)
+SELECT moved.topic, count(moved.topic) AS messages
+FROM moved
+GROUP BY moved.topic

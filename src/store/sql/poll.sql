@@ -1,0 +1,17 @@
+-- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, and
+-- (on each row) in how many microseconds the next scheduled message of any topic is due, or NULL.
+-- Index: the primary keys, and scheduled_due. One query for a whole process.
+SELECT
+    mine.topic,
+    EXISTS (
+        SELECT FROM outtray.message
+        WHERE message.topic = mine.topic
+            AND (message.not_before IS NULL OR message.not_before <= now())
+    ) AS is_ready,
+    coalesce(greatest(0, (extract(epoch FROM topic.suspect_until - now()) * 1000)::bigint), 0) AS suspect_ms,
+    (
+        SELECT greatest(0, (extract(epoch FROM min(scheduled.due_at) - now()) * 1000000)::bigint)
+        FROM outtray.scheduled
+    ) AS due_us
+FROM unnest($1::text[]) AS mine (topic)
+LEFT JOIN outtray.topic ON topic.topic = mine.topic

@@ -1,0 +1,15 @@
+-- Moves dead letters of topic $1 back to it with a clean count: those with the ids $2, or all when that is NULL.
+WITH taken AS (
+    DELETE FROM outtray.dead_letter
+    WHERE dead_letter.topic = $1::text
+        AND ($2::uuid[] IS NULL OR dead_letter.id = ANY ($2::uuid[]))
+    RETURNING
+        dead_letter.topic, dead_letter.rank, dead_letter.id, dead_letter.sent_at,
+        dead_letter.headers, dead_letter.payload, dead_letter.body, dead_letter.died_at
+)
+INSERT INTO outtray.message (topic, rank, id, sent_at, headers, payload, body)
+SELECT
+    taken.topic, taken.rank, taken.id, taken.sent_at,
+    taken.headers, taken.payload, taken.body
+FROM taken
+ORDER BY taken.died_at, taken.id

@@ -1,0 +1,25 @@
+-- Moves failed messages of topic $1 (ranks $2, seqs $3) to where they wait: attempts so far $4, delays $5 in
+-- microseconds from now, errors $6. The caller holds their locks.
+WITH failed AS MATERIALIZED (
+    SELECT failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error
+    FROM unnest($2::smallint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[])
+        AS failed (rank, seq, attempts, delay_us, error)
+),
+taken AS (
+    DELETE FROM outtray.message
+    USING failed
+    WHERE message.topic = $1::text
+        AND message.rank = failed.rank
+        AND message.seq = failed.seq
+    RETURNING
+        message.topic, message.rank, message.id, failed.attempts, message.sent_at,
+        message.headers, message.payload, message.body, failed.delay_us, failed.error
+)
+INSERT INTO outtray.scheduled
+    (topic, rank, id, attempts, sent_at, headers, payload, body, due_at, error)
+SELECT
+    taken.topic, taken.rank, taken.id, taken.attempts, taken.sent_at,
+    taken.headers, taken.payload, taken.body,
+    -- Not now(): the transaction may have begun long ago.
+    clock_timestamp() + taken.delay_us * interval '1 microsecond', taken.error
+FROM taken

@@ -1,0 +1,149 @@
+//! Options of a connection to the message system, one method each.
+
+use crate::connect::connection::Connection;
+use crate::connect::dedicated::Dedicated;
+use crate::connect::pool::Pool;
+use crate::connect::settings::Settings;
+use crate::receive::line::Base;
+use crate::schema::migrate;
+use crate::schema::name::SchemaName;
+use crate::session::messaging_session::Kit;
+use crate::store::statements::Statements;
+use crate::surface::messaging::{Core, Messaging};
+use crate::wake::notifier::Notifier;
+use crate::wake::waker::Waker;
+use crate::words::error::{Error, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A connection to the message system that is being set up.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    url: Option<String>,
+    schema: String,
+    pool_size: u32,
+    checkout_timeout: Duration,
+    poll_interval: Duration,
+    max_payload_bytes: usize,
+    is_pooler_safe: bool,
+    is_notifying: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            url: None,
+            schema: "outtray".to_owned(),
+            pool_size: 16,
+            checkout_timeout: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(2),
+            max_payload_bytes: 1 << 20,
+            is_pooler_safe: false,
+            is_notifying: true,
+        }
+    }
+}
+
+impl Builder {
+    /// Sets the database: a URL (`postgresql://user:password@host:port/database?sslmode=…`), or
+    /// `key=value` pairs. Required.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// Sets the schema in which the tables live. Default `outtray`; letters, digits and `_`.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// Sets how many connections sessions may use at a time. Default 16. Receivers have their own,
+    /// one for each busy worker, and two for the process.
+    pub fn pool_size(mut self, connections: u32) -> Self {
+        self.pool_size = connections;
+        self
+    }
+
+    /// Sets how long a session waits for a connection of the pool. Default 10 s.
+    pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
+        self.checkout_timeout = timeout;
+        self
+    }
+
+    /// Sets how often a process with receivers asks whether it missed anything. Default 2 s; at
+    /// least 10 ms. This bounds how late a message is when notifications fail.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// Sets the largest payload in bytes, as stored. Default 1 MiB; at most 256 MiB.
+    pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
+        self.max_payload_bytes = bytes;
+        self
+    }
+
+    /// Uses nothing that a transaction pooler breaks: no named statements, no session settings, no
+    /// session locks, no LISTEN. Default off. Messages of other processes are found by polling,
+    /// and a process that died is noticed after half a minute.
+    pub fn pooler_safe(mut self, is_pooler_safe: bool) -> Self {
+        self.is_pooler_safe = is_pooler_safe;
+        self
+    }
+
+    /// Turns notifications of other processes on or off. Default on. Without, they poll.
+    pub fn notify(mut self, is_notifying: bool) -> Self {
+        self.is_notifying = is_notifying;
+        self
+    }
+
+    /// Connects once to see that the database answers, and opens the pool. Creates nothing in the
+    /// database, starts no thread of its own. Blocks for the connect timeout (5 s) at most.
+    ///
+    /// # Errors
+    /// `Configuration`, `Invalid`, `Unavailable`, `Denied`, and `SchemaNewer` when the schema is of
+    /// a later release. A missing schema is no error: [`Messaging::migrate`] makes it.
+    pub fn connect(self) -> Result<Messaging> {
+        let url = self.url.as_deref().unwrap_or_default();
+        if url.is_empty() {
+            return Err(Error::invalid("no database URL was given, say .url(…)"));
+        }
+        if self.poll_interval < Duration::from_millis(10) {
+            let interval = self.poll_interval;
+            return Err(Error::invalid(format!(
+                "poll_interval is {interval:?}, the least is 10 ms"
+            )));
+        }
+        if self.max_payload_bytes == 0 || self.max_payload_bytes > 256 << 20 {
+            let bytes = self.max_payload_bytes;
+            return Err(Error::invalid(format!(
+                "max_payload_bytes is {bytes}, it must be 1 to 268435456 (256 MiB)"
+            )));
+        }
+        let schema = SchemaName::parse(&self.schema)?;
+        let settings = Arc::new(Settings::new(url, schema.clone(), self.is_pooler_safe)?);
+        let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
+        let mut connection = Connection::open(&settings)?;
+        migrate::version(connection.client(), &schema)?;
+
+        let me = Uuid::now_v7();
+        let dedicated = Arc::new(Dedicated::new(settings));
+        dedicated.give_back(connection);
+        let statements = Arc::new(Statements::new(&schema));
+        let notifier = self
+            .is_notifying
+            .then(|| Notifier::new(Arc::clone(&dedicated), Arc::clone(&statements), me));
+        let base = Base {
+            waker: Arc::new(Waker::new(notifier)),
+            dedicated,
+            kit: Arc::new(Kit {
+                statements,
+                max_payload_bytes: self.max_payload_bytes,
+            }),
+        };
+        let is_listening = self.is_notifying && !self.is_pooler_safe;
+        Ok(Messaging::new(Core::new(base, pool, me, self.poll_interval, is_listening)))
+    }
+}

@@ -1,0 +1,32 @@
+//! The outbox inside a transaction that the caller owns.
+
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::surface::messaging::Messaging;
+use crate::words::error::{Error, ErrorKind, Result};
+use postgres::Transaction;
+
+impl<'c> MessagingSession<'c> {
+    /// Makes a session inside a transaction of the caller's own, which commits or rolls it back.
+    ///
+    /// What is sent is stored at once, in the database that `transaction` belongs to; that must
+    /// be one with the schema. Receivers are not woken, since only the caller knows when it has
+    /// committed: call [`Messaging::wake`] then, or let them poll.
+    ///
+    /// # Errors
+    /// `Unavailable` when the transaction's connection is gone.
+    ///
+    /// ```no_run
+    /// # use outtray::{Messaging, MessagingSession};
+    /// # fn f(messaging: &Messaging, client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut transaction = client.transaction()?;
+    /// transaction.execute("INSERT INTO orders (id) VALUES (42)", &[])?;
+    /// MessagingSession::join(messaging, &mut transaction)?.send_message("orders", &42)?;
+    /// transaction.commit()?;
+    /// messaging.wake("orders");
+    /// # Ok(()) }
+    /// ```
+    pub fn join(messaging: &'c Messaging, transaction: &'c mut Transaction<'_>) -> Result<Self> {
+        Ok(MessagingSession::new(&messaging.base().kit, Lent::Joined(transaction)))
+    }
+}

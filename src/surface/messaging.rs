@@ -1,0 +1,329 @@
+//! The front door.
+
+use crate::connect::connection::Connection;
+use crate::connect::pool::{Lent as PooledConnection, Pool};
+use crate::receive::builder::ReceiverBuilder;
+use crate::receive::drain;
+use crate::receive::handler::erase;
+use crate::receive::line::{Base, Line};
+use crate::receive::options::Options;
+use crate::receive::receiver::{Farewell, Receiver};
+use crate::schema::migrate;
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::admin::{self, TopicStats};
+use crate::surface::builder::Builder;
+use crate::surface::topic::Topic;
+use crate::upkeep::duties::Duties;
+use crate::upkeep::thread::{Errands, Upkeep};
+use crate::wake::listener;
+use crate::wake::threads::Service;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::handler_error::HandlerError;
+use crate::words::message::Message;
+use crate::words::outcome::DrainReport;
+use crate::words::topic;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The message system of one database, as one process sees it.
+///
+/// Cheap to clone, to be shared by all threads. It connects when something is done, and starts
+/// threads only for receivers.
+#[derive(Clone)]
+pub struct Messaging {
+    core: Arc<Core>,
+}
+
+/// What all clones share.
+pub(crate) struct Core {
+    base: Base,
+    pool: Pool,
+    me: Uuid,
+    poll_interval: Duration,
+    is_listening: bool,
+    services: Mutex<Option<Services>>,
+}
+
+/// The threads that serve all receivers of the process, from the first one's start.
+struct Services {
+    // In the order in which they end: what is heard goes to the upkeep.
+    #[expect(dead_code, reason = "dropping it stops the thread")]
+    listener: Option<Service>,
+    upkeep: Upkeep,
+}
+
+impl Core {
+    pub(crate) fn new(
+        base: Base,
+        pool: Pool,
+        me: Uuid,
+        poll_interval: Duration,
+        is_listening: bool,
+    ) -> Self {
+        Core {
+            base,
+            pool,
+            me,
+            poll_interval,
+            is_listening,
+            services: Mutex::new(None),
+        }
+    }
+
+    /// Returns the way to the upkeep thread, which starts now if it did not.
+    fn errands(&self) -> Result<Errands> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(services) = services.as_ref() {
+            return Ok(services.upkeep.errands());
+        }
+        let started = self.start_services()?;
+        let errands = started.upkeep.errands();
+        *services = Some(started);
+        Ok(errands)
+    }
+
+    fn start_services(&self) -> Result<Services> {
+        let waker = Arc::clone(&self.base.waker);
+        let duties = Duties::new(
+            Arc::clone(&self.base.dedicated),
+            Arc::clone(&self.base.kit.statements),
+            Arc::clone(&waker),
+            self.poll_interval,
+            format!("{} pid {}", self.me.simple(), std::process::id()),
+        );
+        let upkeep = Upkeep::start(duties, Arc::clone(&waker))?;
+        let errands = upkeep.errands();
+        let (dedicated, me) = (Arc::clone(&self.base.dedicated), self.me);
+        let listen = move |stop: crate::wake::threads::Stop| {
+            listener::listen(&dedicated, me, &stop, &|heard| errands.heard(&waker, heard));
+        };
+        let listener = match self.is_listening {
+            true => Some(Service::start("outtray-listener", listen)?),
+            false => None,
+        };
+        Ok(Services { listener, upkeep })
+    }
+}
+
+impl Messaging {
+    pub(crate) fn new(core: Core) -> Self {
+        Messaging {
+            core: Arc::new(core),
+        }
+    }
+
+    /// Connects with all defaults. See [`Builder::connect`].
+    ///
+    /// # Errors
+    /// As [`Builder::connect`].
+    pub fn connect(url: &str) -> Result<Self> {
+        Messaging::builder().url(url).connect()
+    }
+
+    /// Begins to set up a connection with options.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes or upgrades the schema; returns the names of the migrations that were applied.
+    ///
+    /// Idempotent, and safe to race: of several processes one applies, the others wait. Each
+    /// migration waits for its locks for 2 s at a time, so that the queue never stands still.
+    ///
+    /// # Errors
+    /// `SchemaNewer` when the schema is of a later release, `Denied` without the privilege to
+    /// create, `Unavailable`.
+    pub fn migrate(&self) -> Result<Vec<String>> {
+        let mut connection = self.pooled()?;
+        migrate::migrate(connection.client(), &self.core.base.dedicated.settings().schema)
+    }
+
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply.
+    ///
+    /// # Errors
+    /// `SchemaNewer`, `Unavailable`.
+    pub fn pending_migrations(&self) -> Result<Vec<String>> {
+        let mut connection = self.pooled()?;
+        migrate::pending(connection.client(), &self.core.base.dedicated.settings().schema)
+    }
+
+    /// Returns the SQL that makes the schema `schema`, for those who apply it by hand.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad schema name.
+    pub fn schema_sql(schema: &str) -> Result<String> {
+        Ok(migrate::script(&crate::schema::name::SchemaName::parse(schema)?))
+    }
+
+    /// Runs `work` in one transaction, with the queue's verbs at hand. Blocks for a connection of
+    /// the pool and for the transaction.
+    ///
+    /// Commits when `work` returns `Ok`; rolls back when it returns an error or panics (the panic
+    /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
+    /// nothing happened, unless its kind is `OutcomeUnknown`.
+    ///
+    /// A session that only sends is one round trip.
+    ///
+    /// # Errors
+    /// `RolledBack` with the error of `work` as source; `Conflict` when the same again may succeed;
+    /// `OutcomeUnknown` when the connection broke during COMMIT; `Unavailable`, `PoolExhausted`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let messaging = outtray::Messaging::connect("postgresql://localhost/app")?;
+    /// let id = messaging.session(|session| {
+    ///     session.execute("INSERT INTO thing (foo) VALUES ($1)", &[&"bar"])?;
+    ///     Ok(session.send_message("things", &serde_json::json!({"foo": "bar"}))?)
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn session<R>(
+        &self,
+        work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
+    ) -> Result<R> {
+        let base = &self.core.base;
+        let mut connection = self.pooled()?;
+        let mut session = MessagingSession::new(&base.kit, Lent::Idle(&mut connection));
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
+        let returned = match worked {
+            Ok(Ok(returned)) => returned,
+            Ok(Err(error)) => return Err(rolled_back(error)),
+            Err(panic) => {
+                drop(session);
+                resume_unwind(panic);
+            }
+        };
+        let sent = session.commit()?;
+        drop(connection);
+        base.waker.announce(&sent);
+        Ok(returned)
+    }
+
+    /// Starts a pool of threads that runs `handler` for each message of a topic, with all
+    /// defaults. See [`receiver`](Messaging::receiver) for options.
+    ///
+    /// # Errors
+    /// As [`ReceiverBuilder::start`].
+    pub fn start_receiving_messages<T, F>(&self, topic: &str, handler: F) -> Result<Receiver>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.receiver(topic).start(handler)
+    }
+
+    /// Begins to set up a receiver with options.
+    pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
+        let enroll = |topic: &str, is_strict: bool| -> Result<Farewell> {
+            let mut connection = self.pooled()?;
+            migrate::check(connection.client(), &self.core.base.dedicated.settings().schema)?;
+            drop(connection);
+            let errands = self.core.errands()?;
+            let enrolled = errands.enroll(topic, is_strict)?;
+            // The receiver keeps the process's threads alive as long as it runs.
+            let core = Arc::clone(&self.core);
+            Ok(Box::new(move || {
+                errands.sign_off(enrolled);
+                drop(core);
+            }))
+        };
+        ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
+    }
+
+    /// Handles the messages of a topic on this thread until none is ready or due, and says what
+    /// became of them. For tests and batch jobs.
+    ///
+    /// A message that fails is scheduled for later like any other, and not waited for.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad topic name, `SchemaMissing`, `Unavailable`.
+    pub fn drain<T, F>(&self, topic: &str, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        topic::check(topic)?;
+        let line = Line::new(topic, self.core.base.clone(), Options::default(), erase(handler));
+        drain::drain(&line)
+    }
+
+    /// Returns one topic, to look at it and to operate it. Asks nothing of the database.
+    pub fn topic(&self, topic: &str) -> Topic<'_> {
+        Topic::new(self, topic)
+    }
+
+    /// Returns the numbers of all topics that are known: those with messages of any kind or
+    /// receivers, sorted by name. Costs a few index probes for each topic.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`.
+    pub fn topics(&self) -> Result<Vec<TopicStats>> {
+        let statements = &self.core.base.kit.statements;
+        let mut connection = self.pooled()?;
+        admin::topics(&mut *connection, statements)?
+            .iter()
+            .map(|topic| admin::stats(&mut *connection, statements, topic))
+            .collect()
+    }
+
+    /// Wakes the receivers of a topic, here and in other processes: after the COMMIT of a
+    /// transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot know.
+    /// Without it they find the messages when they poll next. Never blocks.
+    pub fn wake(&self, topic: &str) {
+        self.core.base.waker.ready(topic, 1);
+    }
+
+    pub(crate) fn pooled(&self) -> Result<PooledConnection> {
+        self.core.pool.get()
+    }
+
+    /// Runs one thing on a connection of the pool.
+    pub(crate) fn with_connection<R>(
+        &self,
+        work: impl FnOnce(&mut Connection, &Base) -> Result<R>,
+    ) -> Result<R> {
+        let mut connection = self.pooled()?;
+        work(&mut connection, &self.core.base)
+    }
+
+    pub(crate) fn base(&self) -> &Base {
+        &self.core.base
+    }
+}
+
+impl fmt::Debug for Messaging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.core.base.dedicated.settings();
+        f.debug_struct("Messaging")
+            .field("database", &settings.target)
+            .field("schema", &settings.schema.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wraps the error of a session's closure; what it means for the caller stays visible in the kind.
+fn rolled_back(error: HandlerError) -> Error {
+    use crate::words::sqlstate::Failure;
+
+    let text = format!("the session was rolled back: {error}");
+    let kind = match error.failure() {
+        Some(Failure::Conflict) => ErrorKind::Conflict,
+        Some(Failure::Lost) => ErrorKind::Unavailable,
+        Some(Failure::Refused) | None => ErrorKind::RolledBack,
+    };
+    match error.cause {
+        Some(cause) => Error::new(kind, "the session was rolled back").because(cause),
+        None => Error::new(kind, text),
+    }
+}

@@ -1,0 +1,104 @@
+//! Looking at one topic, and operating it.
+
+use crate::store::admin::{self, DeadLetter, TopicStats, WaitingMessage};
+use crate::surface::messaging::Messaging;
+use crate::surface::selection::Selection;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::topic;
+
+/// One topic. All methods block for a round trip or two.
+#[derive(Debug, Clone)]
+pub struct Topic<'m> {
+    messaging: &'m Messaging,
+    name: String,
+}
+
+impl<'m> Topic<'m> {
+    pub(crate) fn new(messaging: &'m Messaging, name: &str) -> Self {
+        Topic {
+            messaging,
+            name: name.to_owned(),
+        }
+    }
+
+    /// Returns the topic's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the topic's numbers. A topic that nobody used has zeros.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name, `SchemaMissing`, `Unavailable`; so for all methods here.
+    pub fn stats(&self) -> Result<TopicStats> {
+        self.run(|run, statements, topic| admin::stats(run, statements, topic))
+    }
+
+    /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.run(|run, statements, topic| admin::has_messages(run, statements, topic).map(|has| !has))
+    }
+
+    /// Returns the first `limit` ready messages in claim order, those in work too. Takes nothing.
+    pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
+        self.run(|run, statements, topic| admin::peek(run, statements, topic, count(limit)))
+    }
+
+    /// Returns the `limit` oldest dead letters.
+    pub fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.run(|run, statements, topic| {
+            admin::dead_letters(run, statements, topic, count(limit), None)
+        })
+    }
+
+    /// Returns one dead letter, if it is there.
+    pub fn dead_letter(&self, id: MessageId) -> Result<Option<DeadLetter>> {
+        self.run(|run, statements, topic| {
+            let found = admin::dead_letters(run, statements, topic, 1, Some(&[id.0]))?;
+            Ok(found.into_iter().next())
+        })
+    }
+
+    /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
+    /// or several. Returns how many there were.
+    pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
+        let which = which.into();
+        let moved =
+            self.run(|run, statements, topic| admin::redrive(run, statements, topic, which.ids()))?;
+        if moved > 0 {
+            let workers = usize::try_from(moved).unwrap_or(usize::MAX);
+            self.messaging.base().waker.ready(&self.name, workers);
+        }
+        Ok(moved)
+    }
+
+    /// Removes dead letters for good: `..` for all, an id, or several. Returns how many there were.
+    pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
+        let which = which.into();
+        self.run(|run, statements, topic| admin::purge_dead(run, statements, topic, which.ids()))
+    }
+
+    /// Removes all ready and scheduled messages for good, but for those in work and dead letters.
+    /// Returns how many there were.
+    pub fn purge(&self) -> Result<u64> {
+        self.run(|run, statements, topic| admin::purge(run, statements, topic))
+    }
+
+    fn run<R>(
+        &self,
+        work: impl FnOnce(
+            &mut dyn crate::store::run::Run,
+            &crate::store::statements::Statements,
+            &str,
+        ) -> Result<R>,
+    ) -> Result<R> {
+        topic::check(&self.name)?;
+        self.messaging
+            .with_connection(|connection, base| work(connection, &base.kit.statements, &self.name))
+    }
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

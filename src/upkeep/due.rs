@@ -1,0 +1,48 @@
+//! Moves scheduled messages to their topics when they are due, and knows when that is next.
+
+use crate::store::run::Run;
+use crate::store::schedule::{self, MOVE_LIMIT};
+use crate::store::statements::Statements;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use std::time::{Duration, Instant};
+
+/// When to look next; nothing while nothing is scheduled.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    next: Option<Instant>,
+}
+
+impl Due {
+    /// Returns when the duty is to be done.
+    pub(crate) fn at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Learns that a message is due after `delay`; an earlier time that is known stays.
+    pub(crate) fn learn(&mut self, delay: Duration) {
+        if let Some(at) = Instant::now().checked_add(delay) {
+            self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        }
+    }
+
+    /// Moves a batch of what is due, wakes its topics, and finds out when the next is due.
+    pub(crate) fn run(
+        &mut self,
+        run: &mut dyn Run,
+        statements: &Statements,
+        waker: &Waker,
+    ) -> Result<()> {
+        let (topics, moved) = schedule::move_due(run, statements)?;
+        for topic in topics {
+            waker.ready(&topic, usize::MAX);
+        }
+        self.next = None;
+        if moved == MOVE_LIMIT {
+            self.learn(Duration::ZERO);
+        } else if let Some(delay) = schedule::next_due(run, statements)? {
+            self.learn(delay);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! The duties of the upkeep thread, and the connection they share.
+
+use crate::connect::connection::Connection;
+use crate::connect::dedicated::Dedicated;
+use crate::store::presence::Enrolled;
+use crate::store::schedule;
+use crate::store::statements::Statements;
+use crate::upkeep::due::Due;
+use crate::upkeep::presence::Presence;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// All that is done for the receivers of a process.
+pub(crate) struct Duties {
+    dedicated: Arc<Dedicated>,
+    statements: Arc<Statements>,
+    waker: Arc<Waker>,
+    connection: Option<Connection>,
+    due: Due,
+    presence: Presence,
+    poll_interval: Duration,
+    poll_at: Instant,
+}
+
+impl Duties {
+    pub(crate) fn new(
+        dedicated: Arc<Dedicated>,
+        statements: Arc<Statements>,
+        waker: Arc<Waker>,
+        poll_interval: Duration,
+        process: String,
+    ) -> Self {
+        let settings = dedicated.settings();
+        let presence = Presence::new(settings.schema.as_str(), process, !settings.is_pooler_safe);
+        Duties {
+            presence,
+            dedicated,
+            statements,
+            waker,
+            connection: None,
+            due: Due::default(),
+            poll_interval,
+            poll_at: Instant::now(),
+        }
+    }
+
+    /// Returns when the next duty is to be done.
+    pub(crate) fn next_at(&self) -> Instant {
+        let at = self.poll_at.min(self.presence.at());
+        self.due.at().map_or(at, |due| due.min(at))
+    }
+
+    /// Makes the poll due now: hints may have been lost.
+    pub(crate) fn look_now(&mut self) {
+        self.poll_at = Instant::now();
+    }
+
+    pub(crate) fn learn_due(&mut self, delay: Duration) {
+        self.due.learn(delay);
+    }
+
+    /// Does what is to be done by now.
+    pub(crate) fn run(&mut self) -> Result<()> {
+        self.dedicated.close_idle();
+        let now = Instant::now();
+        if self.due.at().is_some_and(|at| at <= now) {
+            self.with_connection(|duties, connection| {
+                duties.due.run(connection, &duties.statements, &duties.waker)?;
+                // The head of a strict topic waits in its place: only a poll sees it become ready.
+                duties.poll(connection)
+            })?;
+        }
+        if self.poll_at <= now {
+            self.with_connection(Duties::poll)?;
+        }
+        if self.presence.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties.presence.run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Asks once for all topics of the process.
+    fn poll(&mut self, connection: &mut Connection) -> Result<()> {
+        self.poll_at = Instant::now() + self.poll_interval;
+        let topics = self.waker.board.topics();
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let polled = schedule::poll(connection, &self.statements, &topics)?;
+        for state in polled.topics {
+            if !state.suspect_for.is_zero() {
+                self.waker.board.suspect(&state.topic, state.suspect_for);
+            }
+            if state.is_ready {
+                self.waker.board.ring(&state.topic, 1);
+            }
+        }
+        if let Some(delay) = polled.next_due {
+            self.due.learn(delay);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<Enrolled> {
+        let enrolled = self.with_connection(|duties, connection| {
+            let (statements, waker) = (&duties.statements, &duties.waker);
+            duties
+                .presence
+                .enroll(connection, statements, waker, topic, is_strict)
+        })?;
+        // Its station is about to be on the board: find what waits for it, suspicion included.
+        self.look_now();
+        Ok(enrolled)
+    }
+
+    pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {
+        self.presence.forget(receiver);
+        self.with_connection(|duties, connection| {
+            duties.presence.sign_off(connection, &duties.statements, receiver)
+        })
+    }
+
+    /// Signs off whoever is left, if the database can be reached.
+    pub(crate) fn sign_off_all(&mut self) {
+        for receiver in self.presence.mine().to_vec() {
+            if let Err(error) = self.sign_off(&receiver) {
+                log::debug!("a receiver of topic {} ends without signing off: {error}", receiver.topic);
+                return;
+            }
+        }
+    }
+
+    /// Runs `work` on the connection, which is opened first if need be and dropped if it broke.
+    fn with_connection<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let mut connection = match self.connection.take() {
+            Some(connection) if !connection.is_closed() => connection,
+            _ => {
+                let mut connection = Connection::open(self.dedicated.settings())?;
+                self.presence.reconnected(&mut connection, &self.statements)?;
+                connection
+            }
+        };
+        let done = work(self, &mut connection);
+        if !connection.is_closed() {
+            self.connection = Some(connection);
+        }
+        done
+    }
+}

@@ -1,0 +1,16 @@
+//! What has to be done for a process's receivers as a whole, by one thread on one connection.
+//!
+//! ```text
+//!   Messaging ── errands (bounded) ──►┐
+//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · presence
+//!   listener ── hints ───────────────►┘
+//! ```
+//!
+//! The thread has one place where it waits, for errands, due times, hints and its next duty. When
+//! the database is away it says so once and tries again with growing pauses; errands get the
+//! error as their answer. It ends when `Messaging` is dropped, after signing its receivers off.
+
+pub(crate) mod due;
+pub(crate) mod duties;
+pub(crate) mod presence;
+pub(crate) mod thread;

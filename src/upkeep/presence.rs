@@ -1,0 +1,193 @@
+//! Shows that this process's receivers live, and notices those that died without a word.
+//!
+//! Each receiver has a row and, on the upkeep's connection, a session advisory lock under the row's
+//! id. A process that dies loses its connection and with it the lock; its row stays. Whoever finds
+//! such a row removes it and makes its topic suspect: receivers count attempts before they run
+//! handlers for a while, so that a message that kills its process reaches its limit.
+//!
+//! Behind a pooler there are no session locks; rows carry the time they were last seen instead.
+//!
+//! A wrong guess (a process that lost its connection and is on its way back) costs speed for a
+//! minute, nothing else. So a new receiver believes what it sees at once, since it may be the
+//! successor of a process that a message killed a moment ago; later looks want to see it twice.
+
+use crate::connect::connection::Connection;
+use crate::store::presence::{self as store, Enrolled};
+use crate::store::statements::Statements;
+use crate::wake::hint::Hint;
+use crate::wake::waker::Waker;
+use crate::words::sqlstate::classify;
+use crate::words::Result;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// How often the others are looked at, and, behind a pooler, a sign of life is given.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A receiver without a lock that was not seen for this long is dead: three signs missed.
+const UNSEEN_S: i64 = 30;
+/// How long a topic is suspect after a death. A process that dies and comes back dies again within
+/// seconds, unless its supervisor makes it wait; each death that is found begins the time anew.
+const SUSPECT_S: i64 = 60;
+/// Counted deliveries older than this are of no interest to anybody.
+const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
+
+/// The receivers of this process, and what is thought of the others.
+pub(crate) struct Presence {
+    mine: Vec<Enrolled>,
+    /// Found dead at the last look: believed at the next.
+    doubted: HashSet<i64>,
+    look_at: Instant,
+    namespace: i32,
+    process: String,
+    holds_locks: bool,
+}
+
+impl Presence {
+    pub(crate) fn new(schema: &str, process: String, holds_locks: bool) -> Self {
+        Presence {
+            mine: Vec::new(),
+            doubted: HashSet::new(),
+            look_at: Instant::now() + LOOK_EVERY,
+            namespace: namespace(schema),
+            process,
+            holds_locks,
+        }
+    }
+
+    pub(crate) fn at(&self) -> Instant {
+        self.look_at
+    }
+
+    /// Records a receiver, and believes at once what it sees of its topic's past.
+    pub(crate) fn enroll(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+        topic: &str,
+        is_strict: bool,
+    ) -> Result<Enrolled> {
+        if is_strict {
+            store::ensure_topic(connection, statements, topic)?;
+        }
+        let enrolled = self.insert(connection, statements, topic)?;
+        self.mine.push(enrolled.clone());
+        let vanished = self.find(connection, statements)?;
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            vanished.into_iter().partition(|receiver| receiver.topic == topic);
+        self.doubted.extend(elsewhere.iter().map(|receiver| receiver.id));
+        self.suspect(connection, statements, waker, &here)?;
+        store::prune_attempts(connection, statements, ATTEMPTS_KEPT_S)?;
+        Ok(enrolled)
+    }
+
+    /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
+    fn insert(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements,
+        topic: &str,
+    ) -> Result<Enrolled> {
+        let doing = format!("enrolling a receiver of topic {topic}");
+        let failed = |error| classify(error, &doing);
+        let mut open = connection.begin(None).map_err(failed)?;
+        let enrolled = store::enroll(&mut open, statements, topic, &self.process, self.holds_locks)?;
+        if self.holds_locks {
+            store::hold_liveness(&mut open, statements, self.namespace, &[enrolled.id])?;
+        }
+        open.transaction.commit().map_err(failed)?;
+        Ok(enrolled)
+    }
+
+    /// Removes a receiver that ends in peace.
+    pub(crate) fn sign_off(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        receiver: &Enrolled,
+    ) -> Result<()> {
+        self.forget(receiver);
+        let namespace = self.holds_locks.then_some(self.namespace);
+        store::sign_off(connection, statements, namespace, receiver)
+    }
+
+    /// Stops showing life for a receiver.
+    pub(crate) fn forget(&mut self, receiver: &Enrolled) {
+        self.mine.retain(|mine| mine != receiver);
+    }
+
+    pub(crate) fn mine(&self) -> &[Enrolled] {
+        &self.mine
+    }
+
+    /// Shows life on a new connection.
+    pub(crate) fn reconnected(&self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+        if self.mine.is_empty() {
+            return Ok(());
+        }
+        if self.holds_locks {
+            store::hold_liveness(connection, statements, self.namespace, &self.ids())?;
+        }
+        store::show_life(connection, statements, &self.mine, &self.process, self.holds_locks)
+    }
+
+    /// Looks at the others; behind a pooler, shows life first.
+    pub(crate) fn run(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+    ) -> Result<()> {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        if self.mine.is_empty() {
+            return Ok(());
+        }
+        if !self.holds_locks {
+            store::show_life(connection, statements, &self.mine, &self.process, false)?;
+        }
+        let vanished = self.find(connection, statements)?;
+        let (sure, doubted): (Vec<_>, Vec<_>) = vanished
+            .into_iter()
+            .partition(|receiver| self.doubted.contains(&receiver.id));
+        self.doubted = doubted.iter().map(|receiver| receiver.id).collect();
+        self.suspect(connection, statements, waker, &sure)
+    }
+
+    fn find(&self, connection: &mut Connection, statements: &Statements) -> Result<Vec<Enrolled>> {
+        store::find_vanished(connection, statements, self.namespace, &self.ids(), UNSEEN_S)
+    }
+
+    fn suspect(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+        vanished: &[Enrolled],
+    ) -> Result<()> {
+        if vanished.is_empty() {
+            return Ok(());
+        }
+        for topic in store::suspect(connection, statements, vanished, SUSPECT_S)? {
+            log::warn!(
+                "topic {topic}: a process died while it received, attempts are counted ahead for \
+                 {SUSPECT_S} s"
+            );
+            waker.board.suspect(&topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
+            waker.tell(Hint::Suspect);
+        }
+        Ok(())
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        self.mine.iter().map(|receiver| receiver.id).collect()
+    }
+}
+
+/// Returns the first key of our advisory locks: FNV-1a, so that schemas in one database differ.
+fn namespace(schema: &str) -> i32 {
+    let hash = format!("outtray:{schema}").bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash.cast_signed()
+}
+

@@ -1,0 +1,177 @@
+//! The upkeep thread: its errands, and the one place where it waits.
+
+use crate::store::presence::Enrolled;
+use crate::upkeep::duties::Duties;
+use crate::wake::hint::Hint;
+use crate::wake::listener::Heard;
+use crate::wake::pause::Pause;
+use crate::wake::threads::{Service, Stop};
+use crate::wake::waker::Waker;
+use crate::words::error::{Error, ErrorKind, Result};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Errands on their way. Senders wait for room; there are as many as receivers start at a time.
+const ERRANDS: usize = 64;
+/// How long a receiver that starts waits for its enrollment.
+const ENROLL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What others ask of the thread.
+enum Errand {
+    Enroll {
+        topic: String,
+        is_strict: bool,
+        answer: Sender<Result<Enrolled>>,
+    },
+    SignOff(Enrolled),
+    /// Something was heard that a poll will explain.
+    Look,
+    /// A scheduled message elsewhere may be due soon.
+    AskDue,
+}
+
+/// The running thread, and the way to it.
+pub(crate) struct Upkeep {
+    errands: Sender<Errand>,
+    #[expect(dead_code, reason = "dropping it stops the thread")]
+    service: Service,
+}
+
+/// A way to the thread that does not own it.
+#[derive(Clone)]
+pub(crate) struct Errands(Sender<Errand>);
+
+impl Upkeep {
+    pub(crate) fn start(duties: Duties, waker: Arc<Waker>) -> Result<Self> {
+        let (sender, errands) = bounded(ERRANDS);
+        let service = Service::start("outtray-upkeep", move |stop| {
+            run(duties, &waker, &errands, &stop);
+        })?;
+        Ok(Upkeep {
+            errands: sender,
+            service,
+        })
+    }
+
+    pub(crate) fn errands(&self) -> Errands {
+        Errands(self.errands.clone())
+    }
+}
+
+impl Errands {
+    /// Records a receiver. Blocks for the answer.
+    pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<Enrolled> {
+        let (answer, answered) = bounded(1);
+        let errand = Errand::Enroll {
+            topic: topic.to_owned(),
+            is_strict,
+            answer,
+        };
+        if self.0.send_timeout(errand, ENROLL_TIMEOUT).is_err() {
+            return Err(no_answer());
+        }
+        answered
+            .recv_timeout(ENROLL_TIMEOUT)
+            .unwrap_or_else(|_| Err(no_answer()))
+    }
+
+    /// Signs a receiver off, as soon as the thread gets to it.
+    pub(crate) fn sign_off(&self, receiver: Enrolled) {
+        // No room means trouble with the database; the row will be found by others.
+        let _ = self.0.try_send(Errand::SignOff(receiver));
+    }
+
+    /// Passes on what the listener heard.
+    pub(crate) fn heard(&self, waker: &Waker, heard: Heard) {
+        match heard {
+            Heard::Hint(Hint::Ready(topic)) => waker.board.ring(&topic, 1),
+            Heard::Hint(Hint::Due) => drop(self.0.try_send(Errand::AskDue)),
+            Heard::Hint(Hint::Suspect) => drop(self.0.try_send(Errand::Look)),
+            Heard::Reconnected => {
+                waker.board.ring_all();
+                drop(self.0.try_send(Errand::Look));
+            }
+        }
+    }
+}
+
+fn no_answer() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("the receiver could not be recorded within {ENROLL_TIMEOUT:?}"),
+    )
+}
+
+fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Stop) {
+    let mut pause = Pause::new();
+    let mut not_before = Instant::now();
+    let mut is_troubled = false;
+    while wait(&mut duties, not_before, waker, errands, stop) {
+        if Instant::now() < duties.next_at().max(not_before) {
+            continue;
+        }
+        match duties.run() {
+            Ok(()) => {
+                pause.reset();
+                is_troubled = false;
+            }
+            Err(error) => {
+                // Once for each trouble: it may last for hours.
+                if !is_troubled {
+                    log::warn!("upkeep: {error}");
+                }
+                is_troubled = true;
+                not_before = Instant::now() + pause.delay();
+                duties.look_now();
+            }
+        }
+    }
+    for errand in errands.try_iter() {
+        answer(&mut duties, errand);
+    }
+    duties.sign_off_all();
+}
+
+/// Waits for whatever comes first. Returns whether to go on.
+fn wait(
+    duties: &mut Duties,
+    not_before: Instant,
+    waker: &Waker,
+    errands: &Receiver<Errand>,
+    stop: &Stop,
+) -> bool {
+    let at = duties.next_at().max(not_before);
+    select! {
+        recv(stop.signal()) -> _ => return false,
+        recv(errands) -> errand => {
+            if let Ok(errand) = errand {
+                answer(duties, errand);
+            }
+        }
+        recv(waker.due_times()) -> delay => {
+            if let Ok(delay) = delay {
+                duties.learn_due(delay);
+            }
+        }
+        default(at.saturating_duration_since(Instant::now())) => {}
+    }
+    true
+}
+
+fn answer(duties: &mut Duties, errand: Errand) {
+    match errand {
+        Errand::Enroll {
+            topic,
+            is_strict,
+            answer,
+        } => drop(answer.send(duties.enroll(&topic, is_strict))),
+        Errand::SignOff(receiver) => {
+            if let Err(error) = duties.sign_off(&receiver) {
+                log::debug!("signing off a receiver of topic {}: {error}", receiver.topic);
+            }
+        }
+        Errand::Look => duties.look_now(),
+        Errand::AskDue => duties.learn_due(Duration::ZERO),
+    }
+}

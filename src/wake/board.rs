@@ -1,0 +1,149 @@
+//! Who is waiting for what, in this process.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Where the workers of one receiver park.
+pub(crate) struct Station {
+    topic: String,
+    permits: Sender<()>,
+    parked: Receiver<()>,
+    suspect_until: Mutex<Option<Instant>>,
+}
+
+impl Station {
+    /// Makes a station for `workers` workers.
+    ///
+    /// A permit wakes one worker. There are as many as workers at most: one more would wake
+    /// nobody, and a worker that is busy looks for the next message anyway.
+    pub(crate) fn new(topic: &str, workers: usize) -> Self {
+        let (permits, parked) = bounded(workers.max(1));
+        Station {
+            topic: topic.to_owned(),
+            permits,
+            parked,
+            suspect_until: Mutex::new(None),
+        }
+    }
+
+    /// Wakes up to `workers` parked workers. Never blocks.
+    pub(crate) fn ring(&self, workers: usize) {
+        for _ in 0..workers {
+            if self.permits.try_send(()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The channel on which a parked worker waits.
+    pub(crate) fn permits(&self) -> &Receiver<()> {
+        &self.parked
+    }
+
+    /// Notes for how long attempts are to be counted before handlers run.
+    pub(crate) fn suspect(&self, duration: Duration) {
+        *self.lock() = Instant::now().checked_add(duration);
+    }
+
+    /// Returns whether attempts are to be counted before handlers run.
+    pub(crate) fn is_suspect(&self) -> bool {
+        let mut until = self.lock();
+        if until.is_some_and(|until| until <= Instant::now()) {
+            *until = None;
+        }
+        until.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.suspect_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All stations of a process. A station leaves by being dropped.
+#[derive(Default)]
+pub(crate) struct Board {
+    stations: Mutex<Vec<Weak<Station>>>,
+}
+
+impl Board {
+    pub(crate) fn add(&self, station: &Arc<Station>) {
+        let mut stations = self.lock();
+        stations.retain(|station| station.strong_count() > 0);
+        stations.push(Arc::downgrade(station));
+    }
+
+    /// Wakes up to `workers` workers at each station of `topic`.
+    pub(crate) fn ring(&self, topic: &str, workers: usize) {
+        for station in self.stations() {
+            if station.topic == topic {
+                station.ring(workers);
+            }
+        }
+    }
+
+    /// Wakes one worker everywhere: after a time in which hints may have been lost.
+    pub(crate) fn ring_all(&self) {
+        for station in self.stations() {
+            station.ring(1);
+        }
+    }
+
+    /// Makes the stations of `topic` suspect.
+    pub(crate) fn suspect(&self, topic: &str, duration: Duration) {
+        for station in self.stations() {
+            if station.topic == topic {
+                station.suspect(duration);
+            }
+        }
+    }
+
+    /// Returns the topics that somebody here waits for, each once.
+    pub(crate) fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> = self.stations().map(|station| station.topic.clone()).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
+    fn stations(&self) -> impl Iterator<Item = Arc<Station>> {
+        let stations: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        stations.into_iter()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Station>>> {
+        self.stations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_wakes_as_many_as_asked_and_no_more_than_there_are() {
+        let board = Board::default();
+        let one = Arc::new(Station::new("a", 2));
+        let other = Arc::new(Station::new("b", 2));
+        board.add(&one);
+        board.add(&other);
+
+        board.ring("a", 1);
+        assert_eq!((one.permits().len(), other.permits().len()), (1, 0));
+        board.ring("a", 9);
+        assert_eq!(one.permits().len(), 2);
+
+        drop(one);
+        assert_eq!(board.topics(), ["b"]);
+    }
+
+    #[test]
+    fn suspicion_ends_by_itself() {
+        let station = Station::new("a", 1);
+        assert!(!station.is_suspect());
+        station.suspect(Duration::from_secs(60));
+        assert!(station.is_suspect());
+        station.suspect(Duration::ZERO);
+        assert!(!station.is_suspect());
+    }
+}

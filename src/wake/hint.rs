@@ -1,0 +1,58 @@
+//! What processes tell each other through NOTIFY.
+
+use uuid::Uuid;
+
+/// A hint; losing one costs at most a poll interval.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Hint {
+    /// A topic has a new message.
+    Ready(String),
+    /// A scheduled message is due before what others may think.
+    Due,
+    /// A process died on a topic: ask how careful to be.
+    Suspect,
+}
+
+impl Hint {
+    /// Writes the hint for a NOTIFY of process `from`.
+    pub(crate) fn encode(&self, from: Uuid) -> String {
+        let from = from.simple();
+        match self {
+            Hint::Ready(topic) => format!("{from} ready {topic}"),
+            Hint::Due => format!("{from} due"),
+            Hint::Suspect => format!("{from} suspect"),
+        }
+    }
+
+    /// Reads a hint; none if it is our own or not understood.
+    pub(crate) fn decode(text: &str, me: Uuid) -> Option<Hint> {
+        let mut words = text.split(' ');
+        let from = words.next()?;
+        if from == me.simple().to_string() {
+            return None;
+        }
+        match words.next()? {
+            "ready" => Some(Hint::Ready(words.next()?.to_owned())),
+            "due" => Some(Hint::Due),
+            "suspect" => Some(Hint::Suspect),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_reach_others_and_not_oneself() {
+        let (me, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for hint in [Hint::Ready("a.b".into()), Hint::Due, Hint::Suspect] {
+            assert_eq!(Hint::decode(&hint.encode(other), me), Some(hint.clone()));
+            assert_eq!(Hint::decode(&hint.encode(me), me), None);
+        }
+        for odd in ["", "x", "x y", "x ready"] {
+            assert_eq!(Hint::decode(odd, me), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! How a receiver learns that there is something to do.
+//!
+//! ```text
+//!   commit of a session ──► board ──► stations ──► parked workers          same process, at once
+//!                     └───► notifier ── pg_notify ──► listener ──► board   other processes
+//!   upkeep's poll ──────────────────────────────────────────► board        the guarantee
+//! ```
+//!
+//! Every arrow but the last is a hint that may be lost.
+
+pub(crate) mod board;
+pub(crate) mod hint;
+pub(crate) mod listener;
+pub(crate) mod notifier;
+pub(crate) mod pause;
+pub(crate) mod threads;
+pub(crate) mod waker;

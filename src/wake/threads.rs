@@ -1,0 +1,74 @@
+//! The one place where threads are made: each has a name, an owner, and an end.
+
+use crate::words::error::{Error, ErrorKind, Result};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use std::convert::Infallible;
+use std::thread::{Builder, JoinHandle};
+
+/// Tells threads to end, by being dropped.
+pub(crate) struct Stopper(#[expect(dead_code, reason = "dropping it is the signal")] Sender<Infallible>);
+
+/// What a thread watches to know when to end.
+#[derive(Clone)]
+pub(crate) struct Stop(Receiver<Infallible>);
+
+/// Makes a stop signal and its trigger.
+pub(crate) fn stop_signal() -> (Stopper, Stop) {
+    let (sender, receiver) = bounded(0);
+    (Stopper(sender), Stop(receiver))
+}
+
+impl Stop {
+    /// Returns the channel to select on: it is ready, with an error, once the stop was asked for.
+    pub(crate) fn signal(&self) -> &Receiver<Infallible> {
+        &self.0
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        matches!(self.0.try_recv(), Err(TryRecvError::Disconnected))
+    }
+}
+
+/// Starts a named thread.
+///
+/// # Errors
+/// `Unavailable` when the operating system has no room for another.
+pub(crate) fn spawn(
+    name: String,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    Builder::new().name(name.clone()).spawn(body).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, format!("cannot start thread {name}")).because(error)
+    })
+}
+
+/// A thread that serves the whole process; stops and is waited for when it is dropped.
+pub(crate) struct Service {
+    stopper: Option<Stopper>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts a service; `body` has to return soon after its stop signal.
+    pub(crate) fn start(name: &str, body: impl FnOnce(Stop) + Send + 'static) -> Result<Self> {
+        let (stopper, stop) = stop_signal();
+        let thread = spawn(name.to_owned(), move || body(stop))?;
+        Ok(Service {
+            stopper: Some(stopper),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stopper.take();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A service may itself drop the last owner; it cannot wait for itself.
+        if thread.thread().id() != std::thread::current().id() {
+            let _ = thread.join();
+        }
+    }
+}
