@@ -1,1 +1,6 @@
-fn main(){} #[test] fn x(){ println!("{}", env!("CARGO_BIN_EXE_outtray")); }
+//! The specification: one module for each promise, one test for each sentence about it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+mod throwaway_server;
