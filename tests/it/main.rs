@@ -4,3 +4,4 @@
 
 mod support;
 mod throwaway_server;
+mod tidy;
