@@ -78,10 +78,6 @@ impl Connection {
         self.last_used = Instant::now();
     }
 
-    pub(crate) fn mode(&self) -> CallMode {
-        self.mode
-    }
-
     pub(crate) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
@@ -123,12 +119,28 @@ impl Connection {
 }
 
 impl Run for Connection {
-    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
-        rows(&mut self.client, Some(&mut self.cache), self.mode, statement, params)
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error> {
+        rows(
+            &mut self.client,
+            Some(&mut self.cache),
+            self.mode,
+            statement,
+            params,
+        )
     }
 
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
-        count(&mut self.client, Some(&mut self.cache), self.mode, statement, params)
+        count(
+            &mut self.client,
+            Some(&mut self.cache),
+            self.mode,
+            statement,
+            params,
+        )
     }
 }
 
@@ -178,10 +190,7 @@ pub(crate) fn forgetting_stale<T>(
     result
 }
 
-fn typed<'a>(
-    statement: &Statement,
-    params: Params<'a>,
-) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+fn typed<'a>(statement: &Statement, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     params
         .iter()
         .copied()
@@ -198,19 +207,33 @@ fn refused(error: postgres::Error, target: &str) -> Error {
             ErrorKind::Denied,
             format!("{target} refused the user: {why}; check user and password in the URL"),
         ),
-        Some("42501") => (ErrorKind::Denied, format!("{target} refused the user: {why}")),
+        Some("42501") => (
+            ErrorKind::Denied,
+            format!("{target} refused the user: {why}"),
+        ),
         Some("3D000") => (
             ErrorKind::Configuration,
             format!("{target} is not there: {why}; create the database"),
         ),
-        Some(_) => (ErrorKind::Unavailable, format!("cannot connect to {target}: {why}")),
-        None if error.to_string().starts_with("invalid configuration") => {
-            (ErrorKind::Configuration, format!("cannot connect to {target}: {why}"))
-        }
-        None if error.to_string().starts_with("error performing TLS handshake") => (
-            ErrorKind::Configuration,
-            format!("no encrypted connection to {target}: {why}; check sslmode and sslrootcert"),
+        Some(_) => (
+            ErrorKind::Unavailable,
+            format!("cannot connect to {target}: {why}"),
         ),
+        None if error.to_string().starts_with("invalid configuration") => (
+            ErrorKind::Configuration,
+            format!("cannot connect to {target}: {why}"),
+        ),
+        None if error
+            .to_string()
+            .starts_with("error performing TLS handshake") =>
+        {
+            (
+                ErrorKind::Configuration,
+                format!(
+                    "no encrypted connection to {target}: {why}; check sslmode and sslrootcert"
+                ),
+            )
+        }
         None => (
             ErrorKind::Unavailable,
             format!("cannot reach {target}: {why}; is the server running?"),

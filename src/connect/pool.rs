@@ -25,7 +25,11 @@ pub(crate) type Lent = PooledConnection<Manager>;
 
 impl Pool {
     /// Makes a pool of at most `size` connections; opens none.
-    pub(crate) fn new(settings: Arc<Settings>, size: u32, checkout_timeout: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        size: u32,
+        checkout_timeout: Duration,
+    ) -> Result<Self> {
         if size == 0 {
             return Err(Error::invalid("pool_size must be at least 1"));
         }
@@ -74,7 +78,9 @@ impl Pool {
     }
 
     fn lock_error(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +96,10 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Connection> {
         Connection::open(&self.settings).inspect_err(|error| {
-            let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             *last = Some(error.to_string());
         })
     }

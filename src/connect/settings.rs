@@ -39,8 +39,10 @@ impl Settings {
         let (url, tls) = TlsWish::take_from(url);
         let mut config: Config = url.parse().map_err(|error| {
             // The URL itself may hold a password: it stays out of the text.
-            configuration("the database URL is malformed, write postgresql://user@host:port/database")
-                .because(error)
+            configuration(
+                "the database URL is malformed, write postgresql://user@host:port/database",
+            )
+            .because(error)
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(configuration("the database URL names no host"));
@@ -48,7 +50,11 @@ impl Settings {
         lay_defaults(&mut config, is_pooler_safe);
         let is_encrypted = tls.is_wanted(&config)?;
         // The driver's `prefer` would fall back to plain text.
-        config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
+        config.ssl_mode(if is_encrypted {
+            SslMode::Require
+        } else {
+            SslMode::Disable
+        });
         Ok(Settings {
             target: target(&config),
             dialer: Dialer::new(config, &tls)?,
@@ -87,7 +93,10 @@ fn target(config: &Config) -> String {
             Host::Unix(path) => format!("{}:{port}", path.display()),
         }
     });
-    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    let database = config
+        .get_dbname()
+        .or(config.get_user())
+        .unwrap_or_default();
     format!("{}/{database}", hosts.collect::<Vec<_>>().join(","))
 }
 
@@ -105,7 +114,8 @@ mod tests {
 
     #[test]
     fn our_defaults_lie_under_what_the_url_says() {
-        let url = "postgresql://me:secret@db:6000/app?connect_timeout=1&options=-c%20lock_timeout%3D9";
+        let url =
+            "postgresql://me:secret@db:6000/app?connect_timeout=1&options=-c%20lock_timeout%3D9";
         let mut config: Config = url.parse().unwrap();
         lay_defaults(&mut config, false);
 
@@ -118,7 +128,12 @@ mod tests {
 
     #[test]
     fn a_malformed_url_is_refused_without_showing_it() {
-        for url in ["postgresql://me:secret@db:port/x", "nonsense", "", "postgresql://"] {
+        for url in [
+            "postgresql://me:secret@db:port/x",
+            "nonsense",
+            "",
+            "postgresql://",
+        ] {
             let error = settings(url).err().expect(url);
             assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
             assert!(!format!("{error:?}").contains("secret"));

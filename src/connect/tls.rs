@@ -115,13 +115,17 @@ impl Dialer {
     #[cfg(feature = "rustls")]
     fn encrypted(config: Config, wish: &TlsWish) -> Result<Self> {
         let connector = with_rustls(wish)?;
-        Ok(Dialer::Rustls(PostgresConnectionManager::new(config, connector)))
+        Ok(Dialer::Rustls(PostgresConnectionManager::new(
+            config, connector,
+        )))
     }
 
     #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
     fn encrypted(config: Config, wish: &TlsWish) -> Result<Self> {
         let connector = with_native_tls(wish)?;
-        Ok(Dialer::NativeTls(PostgresConnectionManager::new(config, connector)))
+        Ok(Dialer::NativeTls(PostgresConnectionManager::new(
+            config, connector,
+        )))
     }
 
     #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
@@ -166,7 +170,9 @@ fn with_rustls(wish: &TlsWish) -> Result<tokio_postgres_rustls::MakeRustlsConnec
         }
     }
     if roots.is_empty() {
-        return Err(configuration("there is no authority to trust: name one with sslrootcert=FILE"));
+        return Err(configuration(
+            "there is no authority to trust: name one with sslrootcert=FILE",
+        ));
     }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -184,7 +190,9 @@ fn with_native_tls(wish: &TlsWish) -> Result<postgres_native_tls::MakeTlsConnect
         let pem = std::fs::read(path).map_err(|error| unreadable_root(path).because(error))?;
         let certificate = native_tls::Certificate::from_pem(&pem)
             .map_err(|error| unreadable_root(path).because(error))?;
-        builder.disable_built_in_roots(true).add_root_certificate(certificate);
+        builder
+            .disable_built_in_roots(true)
+            .add_root_certificate(certificate);
     }
     let connector = builder
         .build()
@@ -204,7 +212,10 @@ mod tests {
     #[track_caller]
     fn check(url: &str, expected: Option<bool>) {
         let (url, wish) = TlsWish::take_from(url);
-        assert!(!url.contains("sslmode") && !url.contains("sslrootcert"), "{url}");
+        assert!(
+            !url.contains("sslmode") && !url.contains("sslrootcert"),
+            "{url}"
+        );
         let config: Config = url.parse().unwrap();
         assert_eq!(wish.is_wanted(&config).ok(), expected, "{url}");
     }
@@ -218,8 +229,14 @@ mod tests {
         check("host=db user=u", Some(true));
         check("postgresql://u@db/d?sslmode=disable", Some(false));
         check("host=db sslmode=disable user=u", Some(false));
-        check("postgresql://u@localhost/d?connect_timeout=3&sslmode=require", Some(true));
-        check("postgresql://u@db/d?sslmode=verify-full&sslrootcert=/x.pem", Some(true));
+        check(
+            "postgresql://u@localhost/d?connect_timeout=3&sslmode=require",
+            Some(true),
+        );
+        check(
+            "postgresql://u@db/d?sslmode=verify-full&sslrootcert=/x.pem",
+            Some(true),
+        );
         check("postgresql://u@db/d?sslmode=prefer", None);
         check("postgresql://u@db/d?sslmode=allow", None);
     }

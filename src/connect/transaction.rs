@@ -16,7 +16,11 @@ pub(crate) struct OpenTransaction<'c> {
 
 impl<'c> OpenTransaction<'c> {
     /// Runs one of the caller's own statements, prepared on its first use.
-    pub(crate) fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+    pub(crate) fn execute(
+        &mut self,
+        text: &str,
+        params: Params<'_>,
+    ) -> Result<u64, postgres::Error> {
         if self.mode == CallMode::Inline {
             return self.transaction.execute(text, params);
         }
@@ -26,7 +30,11 @@ impl<'c> OpenTransaction<'c> {
     }
 
     /// Like [`execute`](Self::execute), for rows.
-    pub(crate) fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+    pub(crate) fn query(
+        &mut self,
+        text: &str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error> {
         if self.mode == CallMode::Inline {
             return self.transaction.query(text, params);
         }
@@ -60,11 +68,27 @@ impl<'c> OpenTransaction<'c> {
 }
 
 impl Run for OpenTransaction<'_> {
-    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
-        rows(&mut self.transaction, Some(self.cache), self.mode, statement, params)
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error> {
+        rows(
+            &mut self.transaction,
+            Some(self.cache),
+            self.mode,
+            statement,
+            params,
+        )
     }
 
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
-        count(&mut self.transaction, Some(self.cache), self.mode, statement, params)
+        count(
+            &mut self.transaction,
+            Some(self.cache),
+            self.mode,
+            statement,
+            params,
+        )
     }
 }

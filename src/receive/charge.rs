@@ -97,7 +97,13 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
-    let held = settle::hold(&mut open, statements, &line.topic, charge.position, charge.id)?;
+    let held = settle::hold(
+        &mut open,
+        statements,
+        &line.topic,
+        charge.position,
+        charge.id,
+    )?;
     if let Some(attempts) = held {
         let ending = Ending::Failed(HandlerError::failed(charge.error.clone()));
         let attempts = attempts + charge.crashes;

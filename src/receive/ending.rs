@@ -18,12 +18,7 @@ pub(crate) enum Fate {
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.
-pub(crate) fn decide(
-    options: &Options,
-    position: Position,
-    attempts: u32,
-    ending: Ending,
-) -> Fate {
+pub(crate) fn decide(options: &Options, position: Position, attempts: u32, ending: Ending) -> Fate {
     let attempt = attempts + 1;
     let failed = |error: String, delay: Option<Duration>| {
         if attempt >= options.max_attempts {
@@ -86,7 +81,10 @@ mod tests {
     fn check_retry(attempts: u32, error: HandlerError, count: u32, delay_s: u64) {
         match decided(attempts, Ending::Failed(error)) {
             Fate::Retry(retry) => {
-                assert_eq!((retry.attempts, retry.delay), (count, Duration::from_secs(delay_s)));
+                assert_eq!(
+                    (retry.attempts, retry.delay),
+                    (count, Duration::from_secs(delay_s))
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -106,18 +104,34 @@ mod tests {
     fn failures_are_retried_up_to_the_limit() {
         check_retry(0, HandlerError::failed("x"), 1, 5);
         check_retry(1, HandlerError::failed("x"), 2, 5);
-        check_dead(2, Ending::Failed(HandlerError::failed("x")), DeadReason::Exhausted);
+        check_dead(
+            2,
+            Ending::Failed(HandlerError::failed("x")),
+            DeadReason::Exhausted,
+        );
         check_dead(2, Ending::Panicked("x".into()), DeadReason::Exhausted);
-        check_dead(9, Ending::Failed(HandlerError::failed("x")), DeadReason::Exhausted);
+        check_dead(
+            9,
+            Ending::Failed(HandlerError::failed("x")),
+            DeadReason::Exhausted,
+        );
     }
 
     #[test]
     fn wishes_of_the_handler_are_followed() {
         let day = Duration::from_secs(86_400);
         check_retry(1, HandlerError::retry_after(day), 2, 86_400);
-        check_dead(2, Ending::Failed(HandlerError::retry_after(day)), DeadReason::Exhausted);
+        check_dead(
+            2,
+            Ending::Failed(HandlerError::retry_after(day)),
+            DeadReason::Exhausted,
+        );
         check_retry(2, HandlerError::snooze(day), 2, 86_400);
-        check_dead(0, Ending::Failed(HandlerError::reject("no")), DeadReason::Rejected);
+        check_dead(
+            0,
+            Ending::Failed(HandlerError::reject("no")),
+            DeadReason::Rejected,
+        );
     }
 
     #[test]

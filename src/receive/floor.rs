@@ -130,7 +130,12 @@ mod tests {
 
     #[track_caller]
     fn check_spans(floors: &Floors, now: Instant, expected: &[(Position, i32)]) {
-        let spans: Vec<_> = floors.plan(now).spans.iter().map(|span| (span.from, span.until)).collect();
+        let spans: Vec<_> = floors
+            .plan(now)
+            .spans
+            .iter()
+            .map(|span| (span.from, span.until))
+            .collect();
         assert_eq!(spans, expected);
     }
 

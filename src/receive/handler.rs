@@ -36,7 +36,10 @@ pub(crate) type Handler = dyn Fn(&mut MessagingSession<'_>, &Delivery<'_>) -> En
 pub(crate) fn erase<T, F>(handler: F) -> Box<Handler>
 where
     T: DeserializeOwned,
-    F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError> + Send + Sync + 'static,
+    F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
+        + Send
+        + Sync
+        + 'static,
 {
     Box::new(move |session, delivery| {
         // Decoding runs the caller's code too (`Deserialize`), so panics in it are caught as well.

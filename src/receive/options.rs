@@ -45,9 +45,11 @@ impl Options {
             return Err(out_of_range("max_attempts", found, i16::MAX as usize));
         }
         match self.per_transaction {
-            Some(count) if count == 0 || count > MAX_PER_TRANSACTION => {
-                Err(out_of_range("messages_per_transaction", count, MAX_PER_TRANSACTION))
-            }
+            Some(count) if count == 0 || count > MAX_PER_TRANSACTION => Err(out_of_range(
+                "messages_per_transaction",
+                count,
+                MAX_PER_TRANSACTION,
+            )),
             _ => Ok(()),
         }
     }

@@ -124,8 +124,8 @@ fn transact(
     let started = Instant::now();
     let mut fates = Vec::with_capacity(taken.messages.len());
     for message in &taken.messages {
-        let is_enough = stop.is_set()
-            || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
+        let is_enough =
+            stop.is_set() || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
         if !fates.is_empty() && is_enough {
             // The rest is free again with the commit; the floor must not hide it.
             line.floors().lower(message.position);
@@ -253,7 +253,8 @@ fn commit(
     let mode = session.lent.own()?.mode;
     let mut sql = session.leaving_savepoint().to_owned();
     if !settled.acks.is_empty() {
-        let column = |read: fn(&Position) -> i64| Value::Numbers(settled.acks.iter().map(read).collect());
+        let column =
+            |read: fn(&Position) -> i64| Value::Numbers(settled.acks.iter().map(read).collect());
         let values = [
             Value::Text(&line.topic),
             column(|position| position.rank.into()),
@@ -293,7 +294,13 @@ fn settle_failures(
     }
     session.leave_savepoint()?;
     let since_begin = session.begun_at.elapsed();
-    charge::move_failed(line, session.lent.own()?, &settled.retries, &settled.burials, since_begin)
+    charge::move_failed(
+        line,
+        session.lent.own()?,
+        &settled.retries,
+        &settled.burials,
+        since_begin,
+    )
 }
 
 /// Ends the object of a transaction whose flight ended with COMMIT.

@@ -11,6 +11,7 @@
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::{Mark, Sent};
+use crate::store::call::PROVE_AND_COMMIT;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{Failure, classify, failure, text_of};
 
@@ -33,7 +34,7 @@ impl MessagingSession<'_> {
             // The caller's transaction: it decides.
             return Ok(self.outbox.take_sent());
         };
-        match transaction.flight("SELECT 1; COMMIT") {
+        match transaction.flight(PROVE_AND_COMMIT) {
             Ok(_) => {
                 transaction.committed();
                 Ok(self.outbox.take_sent())
@@ -59,7 +60,10 @@ impl MessagingSession<'_> {
 }
 
 /// Says what an error of the last flight means.
-fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<crate::words::message::MessageId>) -> Error {
+fn ended(
+    error: postgres::Error,
+    ids: impl FnOnce() -> Vec<crate::words::message::MessageId>,
+) -> Error {
     match failure(&error) {
         Failure::Lost => unknown().because(error).with_unknown(ids()),
         Failure::Conflict => classify(error, "committing"),
@@ -70,7 +74,10 @@ fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<crate::words::message
         .because(error),
         Failure::Refused => Error::new(
             ErrorKind::RolledBack,
-            format!("COMMIT was refused: {}; everything was rolled back", text_of(&error)),
+            format!(
+                "COMMIT was refused: {}; everything was rolled back",
+                text_of(&error)
+            ),
         )
         .because(error),
     }

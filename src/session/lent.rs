@@ -65,7 +65,11 @@ impl Sql for Transaction<'_> {
 }
 
 impl Run for Transaction<'_> {
-    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error> {
         rows(self, None, CallMode::Inline, statement, params)
     }
 

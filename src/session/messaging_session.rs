@@ -284,10 +284,24 @@ mod tests {
 
     #[test]
     fn sql_that_ends_the_transaction_is_refused() {
-        for sql in ["COMMIT", " commit;", "ROLLBACK", "rollback and chain", "END", "begin", "PREPARE TRANSACTION 'x'"] {
+        for sql in [
+            "COMMIT",
+            " commit;",
+            "ROLLBACK",
+            "rollback and chain",
+            "END",
+            "begin",
+            "PREPARE TRANSACTION 'x'",
+        ] {
             assert!(refuse_transaction_control(sql).is_err(), "{sql}");
         }
-        for sql in ["SELECT 1", "ROLLBACK TO mine", "PREPARE x AS SELECT 1", "ENDLESS", ""] {
+        for sql in [
+            "SELECT 1",
+            "ROLLBACK TO mine",
+            "PREPARE x AS SELECT 1",
+            "ENDLESS",
+            "",
+        ] {
             assert!(refuse_transaction_control(sql).is_ok(), "{sql}");
         }
     }

@@ -5,8 +5,8 @@
 //! here was checked already; nothing that the database would refuse gets in.
 
 use crate::store::run::Run;
-use crate::store::statements::Statements;
 use crate::store::send;
+use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
@@ -124,7 +124,11 @@ impl Outbox {
                 sent.soonest = Some(sent.soonest.map_or(entry.delay, |at| at.min(entry.delay)));
                 continue;
             }
-            match sent.topics.iter_mut().find(|(topic, _)| *topic == entry.topic) {
+            match sent
+                .topics
+                .iter_mut()
+                .find(|(topic, _)| *topic == entry.topic)
+            {
                 Some((_, count)) => *count += 1,
                 None => sent.topics.push((entry.topic, 1)),
             }

@@ -89,7 +89,12 @@ pub(crate) fn topics(run: &mut dyn Run, statements: &Statements) -> Result<Vec<S
 }
 
 pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicStats> {
-    let rows = query(run, &statements.stats, &[&topic, &COUNT_LIMIT], "counting messages")?;
+    let rows = query(
+        run,
+        &statements.stats,
+        &[&topic, &COUNT_LIMIT],
+        "counting messages",
+    )?;
     let Some(row) = rows.first() else {
         return Ok(TopicStats::default());
     };
@@ -107,9 +112,19 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
     })
 }
 
-pub(crate) fn has_messages(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<bool> {
-    let rows = query(run, &statements.has_messages, &[&topic], "looking for messages")?;
-    rows.first().map_or(Ok(false), |row| column(row, "has_messages"))
+pub(crate) fn has_messages(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+) -> Result<bool> {
+    let rows = query(
+        run,
+        &statements.has_messages,
+        &[&topic],
+        "looking for messages",
+    )?;
+    rows.first()
+        .map_or(Ok(false), |row| column(row, "has_messages"))
 }
 
 pub(crate) fn peek(
@@ -141,22 +156,27 @@ pub(crate) fn dead_letters(
     ids: Option<&[Uuid]>,
 ) -> Result<Vec<DeadLetter>> {
     let doing = "listing dead letters";
-    query(run, &statements.dead_letters, &[&topic, &limit, &ids], doing)?
-        .iter()
-        .map(|row| {
-            Ok(DeadLetter {
-                id: id(row)?,
-                priority: priority(row)?,
-                attempts: attempts(row)?,
-                reason: DeadReason::parse(column(row, "reason")?),
-                error: column(row, "error")?,
-                sent_at: time(column(row, "sent_at_us")?),
-                died_at: time(column(row, "died_at_us")?),
-                headers: headers(column(row, "headers")?)?,
-                payload: payload(row, topic)?,
-            })
+    query(
+        run,
+        &statements.dead_letters,
+        &[&topic, &limit, &ids],
+        doing,
+    )?
+    .iter()
+    .map(|row| {
+        Ok(DeadLetter {
+            id: id(row)?,
+            priority: priority(row)?,
+            attempts: attempts(row)?,
+            reason: DeadReason::parse(column(row, "reason")?),
+            error: column(row, "error")?,
+            sent_at: time(column(row, "sent_at_us")?),
+            died_at: time(column(row, "died_at_us")?),
+            headers: headers(column(row, "headers")?)?,
+            payload: payload(row, topic)?,
         })
-        .collect()
+    })
+    .collect()
 }
 
 pub(crate) fn redrive(
@@ -165,7 +185,12 @@ pub(crate) fn redrive(
     topic: &str,
     ids: Option<&[Uuid]>,
 ) -> Result<u64> {
-    execute(run, &statements.redrive, &[&topic, &ids], "redriving dead letters")
+    execute(
+        run,
+        &statements.redrive,
+        &[&topic, &ids],
+        "redriving dead letters",
+    )
 }
 
 pub(crate) fn purge_dead(
@@ -174,7 +199,12 @@ pub(crate) fn purge_dead(
     topic: &str,
     ids: Option<&[Uuid]>,
 ) -> Result<u64> {
-    execute(run, &statements.purge_dead, &[&topic, &ids], "purging dead letters")
+    execute(
+        run,
+        &statements.purge_dead,
+        &[&topic, &ids],
+        "purging dead letters",
+    )
 }
 
 /// Removes ready and scheduled messages; returns how many. Those in work stay.

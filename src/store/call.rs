@@ -10,6 +10,10 @@ use crate::store::statement::Statement;
 use postgres::types::Type;
 use std::fmt::Write;
 
+/// Commits only a transaction that is still whole: a statement in an aborted one fails, whereas
+/// COMMIT alone would "succeed" by rolling back.
+pub(crate) const PROVE_AND_COMMIT: &str = "SELECT 1; COMMIT";
+
 /// How a statement is called from text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallMode {
@@ -61,8 +65,13 @@ pub(crate) fn push_call(
     let literals: Vec<String> = values.iter().map(Value::literal).collect();
     match mode {
         CallMode::Prepared => {
-            write!(sql, "EXECUTE outtray_{}({})", statement.name(), literals.join(","))
-                .expect("writing to a string cannot fail");
+            write!(
+                sql,
+                "EXECUTE outtray_{}({})",
+                statement.name(),
+                literals.join(",")
+            )
+            .expect("writing to a string cannot fail");
         }
         CallMode::Inline => statement.push_text(sql, &literals),
     }

@@ -56,9 +56,19 @@ pub(crate) fn sign_off(
     receiver: &Enrolled,
 ) -> Result<()> {
     let doing = "signing a receiver off";
-    execute(run, &statements.sign_off, &[&receiver.topic, &receiver.id], doing)?;
+    execute(
+        run,
+        &statements.sign_off,
+        &[&receiver.topic, &receiver.id],
+        doing,
+    )?;
     if let Some(namespace) = namespace {
-        query(run, &statements.drop_liveness, &[&namespace, &receiver.id], doing)?;
+        query(
+            run,
+            &statements.drop_liveness,
+            &[&namespace, &receiver.id],
+            doing,
+        )?;
     }
     Ok(())
 }
@@ -72,7 +82,10 @@ pub(crate) fn show_life(
     holds_lock: bool,
 ) -> Result<()> {
     let ids: Vec<i64> = receivers.iter().map(|receiver| receiver.id).collect();
-    let topics: Vec<&str> = receivers.iter().map(|receiver| receiver.topic.as_str()).collect();
+    let topics: Vec<&str> = receivers
+        .iter()
+        .map(|receiver| receiver.topic.as_str())
+        .collect();
     execute(
         run,
         &statements.show_life,
@@ -113,7 +126,10 @@ pub(crate) fn suspect(
     vanished: &[Enrolled],
     for_s: i64,
 ) -> Result<Vec<String>> {
-    let topics: Vec<&str> = vanished.iter().map(|receiver| receiver.topic.as_str()).collect();
+    let topics: Vec<&str> = vanished
+        .iter()
+        .map(|receiver| receiver.topic.as_str())
+        .collect();
     let ids: Vec<i64> = vanished.iter().map(|receiver| receiver.id).collect();
     query(
         run,
@@ -127,8 +143,17 @@ pub(crate) fn suspect(
 }
 
 /// Forgets counted deliveries that nobody will ask about any more.
-pub(crate) fn prune_attempts(run: &mut dyn Run, statements: &Statements, older_than_s: i64) -> Result<()> {
-    execute(run, &statements.prune_attempts, &[&older_than_s], "forgetting old attempts")?;
+pub(crate) fn prune_attempts(
+    run: &mut dyn Run,
+    statements: &Statements,
+    older_than_s: i64,
+) -> Result<()> {
+    execute(
+        run,
+        &statements.prune_attempts,
+        &[&older_than_s],
+        "forgetting old attempts",
+    )?;
     Ok(())
 }
 

@@ -12,7 +12,11 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// Runs one statement. Implemented where connections and their prepared statements live.
 pub(crate) trait Run {
     /// Runs a statement and returns its rows. One round trip once it is prepared.
-    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error>;
 
     /// Runs a statement and returns how many rows it touched.
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error>;

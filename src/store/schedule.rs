@@ -27,7 +27,11 @@ pub(crate) struct Polled {
 }
 
 /// Asks for all topics of a process at once.
-pub(crate) fn poll(run: &mut dyn Run, statements: &Statements, topics: &[String]) -> Result<Polled> {
+pub(crate) fn poll(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topics: &[String],
+) -> Result<Polled> {
     let mut polled = Polled::default();
     for row in query(run, &statements.poll, &[&topics], "polling")? {
         let suspect_ms: i64 = column(&row, "suspect_ms")?;
@@ -46,7 +50,12 @@ pub(crate) fn poll(run: &mut dyn Run, statements: &Statements, topics: &[String]
 pub(crate) fn move_due(run: &mut dyn Run, statements: &Statements) -> Result<(Vec<String>, i64)> {
     let mut topics = Vec::new();
     let mut moved = 0;
-    for row in query(run, &statements.move_due, &[&MOVE_LIMIT], "moving due messages")? {
+    for row in query(
+        run,
+        &statements.move_due,
+        &[&MOVE_LIMIT],
+        "moving due messages",
+    )? {
         topics.push(column(&row, "topic")?);
         moved += column::<i64>(&row, "messages")?;
     }

@@ -9,7 +9,11 @@ use uuid::Uuid;
 const DOING: &str = "storing messages";
 
 /// Stores messages that are ready at once, in the order given: one statement.
-pub(crate) fn send(run: &mut dyn Run, statements: &Statements, messages: &[NewMessage]) -> Result<()> {
+pub(crate) fn send(
+    run: &mut dyn Run,
+    statements: &Statements,
+    messages: &[NewMessage],
+) -> Result<()> {
     if let [message] = messages {
         return send_one(run, statements, message);
     }

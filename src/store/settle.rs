@@ -61,9 +61,18 @@ pub(crate) fn bury(
 ) -> Result<()> {
     let ranks: Vec<i16> = burials.iter().map(|burial| burial.position.rank).collect();
     let seqs: Vec<i64> = burials.iter().map(|burial| burial.position.seq).collect();
-    let attempts: Vec<i16> = burials.iter().map(|burial| small(burial.attempts)).collect();
-    let reasons: Vec<&str> = burials.iter().map(|burial| burial.reason.as_str()).collect();
-    let errors: Vec<String> = burials.iter().map(|burial| storable(&burial.error)).collect();
+    let attempts: Vec<i16> = burials
+        .iter()
+        .map(|burial| small(burial.attempts))
+        .collect();
+    let reasons: Vec<&str> = burials
+        .iter()
+        .map(|burial| burial.reason.as_str())
+        .collect();
+    let errors: Vec<String> = burials
+        .iter()
+        .map(|burial| storable(&burial.error))
+        .collect();
     execute(
         run,
         &statements.bury,

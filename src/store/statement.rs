@@ -42,7 +42,10 @@ impl Statement {
         let mut pieces = Vec::new();
         let mut rest = text.as_str();
         while let Some(at) = rest.find('$') {
-            let digits = rest[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
+            let digits = rest[at + 1..]
+                .bytes()
+                .take_while(u8::is_ascii_digit)
+                .count();
             let number: usize = rest[at + 1..at + 1 + digits]
                 .parse()
                 .expect("a $ in a statement of ours begins a parameter");
@@ -119,7 +122,10 @@ mod tests {
         assert_eq!(statement.types(), [Type::INT8_ARRAY, Type::TEXT]);
         let mut sql = String::new();
         statement.push_text(&mut sql, &["'{1}'".into(), "'a'".into()]);
-        assert_eq!(sql, "SELECT 'a'::text, '{1}'::bigint[] WHERE 'a'::text = 'x'");
+        assert_eq!(
+            sql,
+            "SELECT 'a'::text, '{1}'::bigint[] WHERE 'a'::text = 'x'"
+        );
     }
 
     #[test]

@@ -144,6 +144,12 @@ impl Builder {
             }),
         };
         let is_listening = self.is_notifying && !self.is_pooler_safe;
-        Ok(Messaging::new(Core::new(base, pool, me, self.poll_interval, is_listening)))
+        Ok(Messaging::new(Core::new(
+            base,
+            pool,
+            me,
+            self.poll_interval,
+            is_listening,
+        )))
     }
 }

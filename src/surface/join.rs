@@ -3,7 +3,7 @@
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::Result;
 use postgres::Transaction;
 
 impl<'c> MessagingSession<'c> {
@@ -27,6 +27,9 @@ impl<'c> MessagingSession<'c> {
     /// # Ok(()) }
     /// ```
     pub fn join(messaging: &'c Messaging, transaction: &'c mut Transaction<'_>) -> Result<Self> {
-        Ok(MessagingSession::new(&messaging.base().kit, Lent::Joined(transaction)))
+        Ok(MessagingSession::new(
+            &messaging.base().kit,
+            Lent::Joined(transaction),
+        ))
     }
 }

@@ -140,7 +140,10 @@ impl Messaging {
     /// create, `Unavailable`.
     pub fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
-        migrate::migrate(connection.client(), &self.core.base.dedicated.settings().schema)
+        migrate::migrate(
+            connection.client(),
+            &self.core.base.dedicated.settings().schema,
+        )
     }
 
     /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply.
@@ -149,7 +152,10 @@ impl Messaging {
     /// `SchemaNewer`, `Unavailable`.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
-        migrate::pending(connection.client(), &self.core.base.dedicated.settings().schema)
+        migrate::pending(
+            connection.client(),
+            &self.core.base.dedicated.settings().schema,
+        )
     }
 
     /// Returns the SQL that makes the schema `schema`, for those who apply it by hand.
@@ -157,7 +163,9 @@ impl Messaging {
     /// # Errors
     /// `Invalid` for a bad schema name.
     pub fn schema_sql(schema: &str) -> Result<String> {
-        Ok(migrate::script(&crate::schema::name::SchemaName::parse(schema)?))
+        Ok(migrate::script(&crate::schema::name::SchemaName::parse(
+            schema,
+        )?))
     }
 
     /// Runs `work` in one transaction, with the queue's verbs at hand. Blocks for a connection of
@@ -224,7 +232,10 @@ impl Messaging {
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
         let enroll = |topic: &str, is_strict: bool| -> Result<Farewell> {
             let mut connection = self.pooled()?;
-            migrate::check(connection.client(), &self.core.base.dedicated.settings().schema)?;
+            migrate::check(
+                connection.client(),
+                &self.core.base.dedicated.settings().schema,
+            )?;
             drop(connection);
             let errands = self.core.errands()?;
             let enrolled = errands.enroll(topic, is_strict)?;
@@ -254,7 +265,12 @@ impl Messaging {
             + 'static,
     {
         topic::check(topic)?;
-        let line = Line::new(topic, self.core.base.clone(), Options::default(), erase(handler));
+        let line = Line::new(
+            topic,
+            self.core.base.clone(),
+            Options::default(),
+            erase(handler),
+        );
         drain::drain(&line)
     }
 

@@ -37,7 +37,9 @@ impl<'m> Topic<'m> {
 
     /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
     pub fn is_empty(&self) -> Result<bool> {
-        self.run(|run, statements, topic| admin::has_messages(run, statements, topic).map(|has| !has))
+        self.run(|run, statements, topic| {
+            admin::has_messages(run, statements, topic).map(|has| !has)
+        })
     }
 
     /// Returns the first `limit` ready messages in claim order, those in work too. Takes nothing.

@@ -67,7 +67,9 @@ impl Duties {
         let now = Instant::now();
         if self.due.at().is_some_and(|at| at <= now) {
             self.with_connection(|duties, connection| {
-                duties.due.run(connection, &duties.statements, &duties.waker)?;
+                duties
+                    .due
+                    .run(connection, &duties.statements, &duties.waker)?;
                 // The head of a strict topic waits in its place: only a poll sees it become ready.
                 duties.poll(connection)
             })?;
@@ -77,7 +79,9 @@ impl Duties {
         }
         if self.presence.at() <= now {
             self.with_connection(|duties, connection| {
-                duties.presence.run(connection, &duties.statements, &duties.waker)
+                duties
+                    .presence
+                    .run(connection, &duties.statements, &duties.waker)
             })?;
         }
         Ok(())
@@ -120,7 +124,9 @@ impl Duties {
     pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {
         self.presence.forget(receiver);
         self.with_connection(|duties, connection| {
-            duties.presence.sign_off(connection, &duties.statements, receiver)
+            duties
+                .presence
+                .sign_off(connection, &duties.statements, receiver)
         })
     }
 
@@ -128,7 +134,10 @@ impl Duties {
     pub(crate) fn sign_off_all(&mut self) {
         for receiver in self.presence.mine().to_vec() {
             if let Err(error) = self.sign_off(&receiver) {
-                log::debug!("a receiver of topic {} ends without signing off: {error}", receiver.topic);
+                log::debug!(
+                    "a receiver of topic {} ends without signing off: {error}",
+                    receiver.topic
+                );
                 return;
             }
         }
@@ -143,7 +152,8 @@ impl Duties {
             Some(connection) if !connection.is_closed() => connection,
             _ => {
                 let mut connection = Connection::open(self.dedicated.settings())?;
-                self.presence.reconnected(&mut connection, &self.statements)?;
+                self.presence
+                    .reconnected(&mut connection, &self.statements)?;
                 connection
             }
         };

@@ -16,8 +16,8 @@ use crate::store::presence::{self as store, Enrolled};
 use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
-use crate::words::sqlstate::classify;
 use crate::words::Result;
+use crate::words::sqlstate::classify;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -73,9 +73,11 @@ impl Presence {
         let enrolled = self.insert(connection, statements, topic)?;
         self.mine.push(enrolled.clone());
         let vanished = self.find(connection, statements)?;
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            vanished.into_iter().partition(|receiver| receiver.topic == topic);
-        self.doubted.extend(elsewhere.iter().map(|receiver| receiver.id));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = vanished
+            .into_iter()
+            .partition(|receiver| receiver.topic == topic);
+        self.doubted
+            .extend(elsewhere.iter().map(|receiver| receiver.id));
         self.suspect(connection, statements, waker, &here)?;
         store::prune_attempts(connection, statements, ATTEMPTS_KEPT_S)?;
         Ok(enrolled)
@@ -91,7 +93,13 @@ impl Presence {
         let doing = format!("enrolling a receiver of topic {topic}");
         let failed = |error| classify(error, &doing);
         let mut open = connection.begin(None).map_err(failed)?;
-        let enrolled = store::enroll(&mut open, statements, topic, &self.process, self.holds_locks)?;
+        let enrolled = store::enroll(
+            &mut open,
+            statements,
+            topic,
+            &self.process,
+            self.holds_locks,
+        )?;
         if self.holds_locks {
             store::hold_liveness(&mut open, statements, self.namespace, &[enrolled.id])?;
         }
@@ -121,14 +129,24 @@ impl Presence {
     }
 
     /// Shows life on a new connection.
-    pub(crate) fn reconnected(&self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+    pub(crate) fn reconnected(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements,
+    ) -> Result<()> {
         if self.mine.is_empty() {
             return Ok(());
         }
         if self.holds_locks {
             store::hold_liveness(connection, statements, self.namespace, &self.ids())?;
         }
-        store::show_life(connection, statements, &self.mine, &self.process, self.holds_locks)
+        store::show_life(
+            connection,
+            statements,
+            &self.mine,
+            &self.process,
+            self.holds_locks,
+        )
     }
 
     /// Looks at the others; behind a pooler, shows life first.
@@ -154,7 +172,13 @@ impl Presence {
     }
 
     fn find(&self, connection: &mut Connection, statements: &Statements) -> Result<Vec<Enrolled>> {
-        store::find_vanished(connection, statements, self.namespace, &self.ids(), UNSEEN_S)
+        store::find_vanished(
+            connection,
+            statements,
+            self.namespace,
+            &self.ids(),
+            UNSEEN_S,
+        )
     }
 
     fn suspect(
@@ -172,7 +196,9 @@ impl Presence {
                 "topic {topic}: a process died while it received, attempts are counted ahead for \
                  {SUSPECT_S} s"
             );
-            waker.board.suspect(&topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
+            waker
+                .board
+                .suspect(&topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
             waker.tell(Hint::Suspect);
         }
         Ok(())
@@ -185,9 +211,10 @@ impl Presence {
 
 /// Returns the first key of our advisory locks: FNV-1a, so that schemas in one database differ.
 fn namespace(schema: &str) -> i32 {
-    let hash = format!("outtray:{schema}").bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = format!("outtray:{schema}")
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
     hash.cast_signed()
 }
-

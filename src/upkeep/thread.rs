@@ -168,7 +168,10 @@ fn answer(duties: &mut Duties, errand: Errand) {
         } => drop(answer.send(duties.enroll(&topic, is_strict))),
         Errand::SignOff(receiver) => {
             if let Err(error) = duties.sign_off(&receiver) {
-                log::debug!("signing off a receiver of topic {}: {error}", receiver.topic);
+                log::debug!(
+                    "signing off a receiver of topic {}: {error}",
+                    receiver.topic
+                );
             }
         }
         Errand::Look => duties.look_now(),

@@ -56,7 +56,9 @@ impl Station {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.suspect_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.suspect_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,7 +102,10 @@ impl Board {
 
     /// Returns the topics that somebody here waits for, each once.
     pub(crate) fn topics(&self) -> Vec<String> {
-        let mut topics: Vec<String> = self.stations().map(|station| station.topic.clone()).collect();
+        let mut topics: Vec<String> = self
+            .stations()
+            .map(|station| station.topic.clone())
+            .collect();
         topics.sort_unstable();
         topics.dedup();
         topics

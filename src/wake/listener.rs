@@ -56,7 +56,10 @@ fn hear(
     let client = connection.client();
     // The schema's name was checked; quoted, it names the channel as pg_notify does.
     client
-        .batch_execute(&format!("LISTEN \"{}\"", dedicated.settings().schema.as_str()))
+        .batch_execute(&format!(
+            "LISTEN \"{}\"",
+            dedicated.settings().schema.as_str()
+        ))
         .map_err(lost)?;
     pause.reset();
     tell(Heard::Reconnected);

@@ -79,7 +79,9 @@ impl Rounds {
     fn run(self, stop: &Stop) {
         while let Some(first) = self.wait(stop) {
             // Whatever else was queued meanwhile goes with it, each hint once.
-            let hints: BTreeSet<Hint> = std::iter::once(first).chain(self.hints.try_iter()).collect();
+            let hints: BTreeSet<Hint> = std::iter::once(first)
+                .chain(self.hints.try_iter())
+                .collect();
             if let Err(error) = self.send(&hints) {
                 log::debug!("notification dropped, receivers elsewhere poll: {error}");
             }

@@ -45,4 +45,3 @@ pub(crate) fn wait(stop: &Stop, delay: Duration) -> bool {
         default(delay) => true,
     }
 }
-

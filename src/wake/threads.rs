@@ -6,7 +6,9 @@ use std::convert::Infallible;
 use std::thread::{Builder, JoinHandle};
 
 /// Tells threads to end, by being dropped.
-pub(crate) struct Stopper(#[expect(dead_code, reason = "dropping it is the signal")] Sender<Infallible>);
+pub(crate) struct Stopper(
+    #[expect(dead_code, reason = "dropping it is the signal")] Sender<Infallible>,
+);
 
 /// What a thread watches to know when to end.
 #[derive(Clone)]
@@ -33,13 +35,17 @@ impl Stop {
 ///
 /// # Errors
 /// `Unavailable` when the operating system has no room for another.
-pub(crate) fn spawn(
-    name: String,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>> {
-    Builder::new().name(name.clone()).spawn(body).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, format!("cannot start thread {name}")).because(error)
-    })
+pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    Builder::new()
+        .name(name.clone())
+        .spawn(body)
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("cannot start thread {name}"),
+            )
+            .because(error)
+        })
 }
 
 /// A thread that serves the whole process; stops and is waited for when it is dropped.

@@ -26,7 +26,10 @@ impl Stored {
                 serde_json::from_str(text).map_err(|_| unfit(topic, &path_error::<T>(text)))
             }
             Stored::Bytes(bytes) => T::deserialize(Bytes(bytes)).map_err(|error| {
-                unfit(topic, &format!("bytes where another type is wanted: {error}"))
+                unfit(
+                    topic,
+                    &format!("bytes where another type is wanted: {error}"),
+                )
             }),
         }
     }
@@ -135,7 +138,10 @@ mod tests {
             Payload::Bytes(vec![104, 105])
         );
         let text = stored.decode::<Order>("t").unwrap_err().to_string();
-        assert!(text.contains("bytes where another type is wanted"), "{text}");
+        assert!(
+            text.contains("bytes where another type is wanted"),
+            "{text}"
+        );
     }
 
     #[test]

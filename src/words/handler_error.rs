@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn any_error_converts_and_keeps_its_chain() {
-        let error = crate::words::Error::invalid("bad topic")
-            .because(std::io::Error::other("disk full"));
+        let error =
+            crate::words::Error::invalid("bad topic").because(std::io::Error::other("disk full"));
         let error = HandlerError::from(error);
 
         assert_eq!(error.wish, Wish::Retry);

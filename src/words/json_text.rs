@@ -91,7 +91,10 @@ mod tests {
         check(r#"{"a":[1,2,{"b":"[[[{{{\"]"}]}"#, None);
         check(r#""\\u0000""#, None);
         check(r#""\u00e9\ud83e\udd80""#, None);
-        check(r#"["x","\u0000"]"#, Some("NUL character (\\u0000): send it as bytes at byte 6"));
+        check(
+            r#"["x","\u0000"]"#,
+            Some("NUL character (\\u0000): send it as bytes at byte 6"),
+        );
         check(r#""\ud83e""#, Some("half a surrogate pair at byte 1"));
         check(r#""\udd80\ud83e""#, Some("half a surrogate pair"));
         check(r#""\ud83e\u0041""#, Some("half a surrogate pair"));

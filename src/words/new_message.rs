@@ -206,7 +206,11 @@ mod tests {
         let good = || NewMessage::json("t", &json!({"a": 1})).unwrap();
         assert!(good().check(1000).is_ok());
 
-        check_refused(NewMessage::bytes("t", [0; 1001]), ErrorKind::TooLarge, "1001 bytes");
+        check_refused(
+            NewMessage::bytes("t", [0; 1001]),
+            ErrorKind::TooLarge,
+            "1001 bytes",
+        );
         check_refused(NewMessage::bytes("", [0]), ErrorKind::Invalid, "empty");
         check_refused(good().header("", "x"), ErrorKind::Invalid, "header name");
         check_refused(good().priority(i16::MIN), ErrorKind::Invalid, "-32767");

@@ -80,7 +80,9 @@ impl Backoff {
         let delay = match &self.curve {
             Curve::Fixed(delay) => *delay,
             Curve::Linear { step, cap } => step.saturating_mul(attempt).min(*cap),
-            Curve::Exponential { first, factor, cap } => exponential(*first, *factor, *cap, attempt),
+            Curve::Exponential { first, factor, cap } => {
+                exponential(*first, *factor, *cap, attempt)
+            }
             Curve::Function(function) => catch_unwind(AssertUnwindSafe(|| function(attempt)))
                 .unwrap_or(AFTER_A_BROKEN_FUNCTION),
         };

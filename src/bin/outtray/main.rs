@@ -1,1 +1,3 @@
-fn main() {println!("hi");}
+//! The `outtray` command.
+
+fn main() {}

@@ -1,0 +1,149 @@
+//! What a throwaway server is to be like.
+
+use crate::testing::embedded::Embedded;
+use crate::testing::server::Server;
+use crate::words::{Error, Result};
+use std::env;
+use std::path::PathBuf;
+
+/// Many tests have a database and a pool each, all at once; PostgreSQL's own default is 100.
+const MAX_CONNECTIONS: &str = "300";
+
+/// Says how a throwaway server starts. Made by [`Server::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct ServerBuilder {
+    durable: bool,
+    settings: Vec<(String, String)>,
+    bin_dir: Option<PathBuf>,
+    always_embedded: bool,
+}
+
+impl ServerBuilder {
+    /// Writes to disk as a production server does. The default is `false`: `fsync` and
+    /// `full_page_writes` are off, and no WAL is kept for replicas. What was committed then survives
+    /// a crash of the server, as of [`Server::restart_immediately`], but not of the machine.
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Sets a parameter of the server, as in `postgresql.conf`; the last one of a name counts.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Takes the PostgreSQL binaries of this folder. The default is `$OUTTRAY_POSTGRES_BIN`, then
+    /// what `PATH`, `pg_config` and the usual folders of installations have, newest first.
+    pub fn bin_dir(mut self, bin_dir: impl Into<PathBuf>) -> Self {
+        self.bin_dir = Some(bin_dir.into());
+        self
+    }
+
+    /// Starts an embedded server even when `$DATABASE_URL` is set.
+    pub fn always_embedded(mut self) -> Self {
+        self.always_embedded = true;
+        self
+    }
+
+    /// Starts the server, or connects to the one of `$DATABASE_URL`; all other settings are
+    /// then without effect. Blocks until it answers, about a second for an embedded server.
+    ///
+    /// # Errors
+    /// `Server` when no binaries were found, or the server did not start or answer: the text says
+    /// what was looked for, or ends with the last lines of the server's log. `Invalid` for a
+    /// setting whose name cannot be one.
+    pub fn start(self) -> Result<Server> {
+        let url = env::var("DATABASE_URL")
+            .ok()
+            .filter(|url| !url.is_empty() && !self.always_embedded);
+        match url {
+            Some(url) => Server::of_somebody_else(url),
+            None => {
+                let settings = self.settings_file()?;
+                let embedded = Embedded::start(self.bin_dir.as_deref(), &settings)?;
+                Ok(Server::of_our_own(embedded))
+            }
+        }
+    }
+
+    /// Returns the lines that follow those of initdb in `postgresql.conf`. The port is not among
+    /// them: it is chosen at each try to start.
+    fn settings_file(&self) -> Result<String> {
+        let mut settings = vec![
+            ("listen_addresses", "127.0.0.1"),
+            ("max_connections", MAX_CONNECTIONS),
+        ];
+        if !self.durable {
+            // synchronous_commit stays on: without it a server that is killed loses the last half
+            // second of commits, and without fsync it costs next to nothing.
+            settings.extend([
+                ("fsync", "off"),
+                ("full_page_writes", "off"),
+                ("wal_level", "minimal"),
+                ("max_wal_senders", "0"),
+            ]);
+        }
+        let own = self.settings.iter();
+        settings.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+        let lines: Result<Vec<String>> = settings
+            .into_iter()
+            .map(|(name, value)| setting_line(name, value))
+            .collect();
+        Ok(lines?.concat())
+    }
+}
+
+fn setting_line(name: &str, value: &str) -> Result<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return Err(Error::invalid(format!(
+            "\"{}\" is not the name of a PostgreSQL setting, use letters, digits, _ and .",
+            name.escape_debug()
+        )));
+    }
+    let value = value
+        .replace('\\', "\\\\")
+        .replace('\'', "''")
+        .replace('\n', "\\n");
+    Ok(format!("{name} = '{value}'\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::ErrorKind;
+
+    #[test]
+    fn values_are_quoted_and_the_last_of_a_name_comes_last() {
+        let file = ServerBuilder::default()
+            .setting("application_name", "it's a \\ and\na line")
+            .setting("fsync", "on")
+            .settings_file()
+            .unwrap();
+
+        assert!(file.contains("application_name = 'it''s a \\\\ and\\na line'\n"));
+        assert!(file.find("fsync = 'off'") < file.find("fsync = 'on'"));
+    }
+
+    #[test]
+    fn a_durable_server_keeps_the_defaults_of_postgresql() {
+        let file = ServerBuilder::default()
+            .durable(true)
+            .settings_file()
+            .unwrap();
+
+        assert!(
+            !file.contains("fsync") && !file.contains("wal_level"),
+            "{file}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_one_is_refused() {
+        for name in ["", "a b", "a = 1\nb"] {
+            let error = setting_line(name, "1").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{name}");
+        }
+    }
+}

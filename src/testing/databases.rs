@@ -1,0 +1,279 @@
+//! Test databases: a fresh one each time, copied from a template that has the schema.
+//!
+//! The template is made once for each version of the schema. It allows no connections once it is
+//! finished: that is how the others know that it is, and a template somebody is connected to cannot be
+//! copied.
+//!
+//! On an embedded server, databases go with the server. On somebody else's they are dropped with the
+//! `Server`; those of a process that died without that are found and dropped by the next one to
+//! start. Each process holds an advisory lock under its own name while it lives, so a name whose
+//! lock is free belongs to nobody.
+
+use crate::words::sqlstate::classify;
+use crate::words::{Error, ErrorKind, Result};
+use postgres::{Client, Config, NoTls};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+const PREFIX: &str = "outtray_test_";
+const TEMPLATE_PREFIX: &str = "outtray_template_";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const MAKING: &str = "making a test database";
+
+/// The databases that one `Server` makes.
+pub(crate) struct Databases {
+    /// Where to make them from; its database is never changed.
+    url: String,
+    /// What the names of all of them begin with.
+    prefix: String,
+    next: AtomicU32,
+    /// The template's name, once it is there. Locked while it is made or copied.
+    template: Mutex<Option<String>>,
+    /// The connection that holds the lock on `prefix`, on a server that is not ours.
+    life: Option<Mutex<Client>>,
+}
+
+impl Databases {
+    /// On a server that goes, with all its databases, when its `Server` goes.
+    pub(crate) fn on_our_own(url: String) -> Self {
+        Databases {
+            url,
+            prefix: format!("{PREFIX}{}_", Uuid::now_v7().simple()),
+            next: AtomicU32::new(0),
+            template: Mutex::new(None),
+            life: None,
+        }
+    }
+
+    /// On a server that stays. Drops what dead processes left there.
+    pub(crate) fn on_shared(url: String) -> Result<Self> {
+        let mut databases = Databases::on_our_own(url);
+        let mut client = databases.dial()?;
+        let failed = |error| classify(error, "preparing for test databases");
+        client
+            .execute(
+                "SELECT pg_advisory_lock(hashtextextended($1::text, 0))",
+                &[&databases.prefix],
+            )
+            .and_then(|_| drop_abandoned(&mut client))
+            .map_err(failed)?;
+        databases.life = Some(Mutex::new(client));
+        Ok(databases)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes a database with the schema and returns its URL.
+    pub(crate) fn make(&self) -> Result<String> {
+        let mut template = locked(&self.template);
+        let mut client = self.dial()?;
+        let name = match &*template {
+            Some(name) => name.clone(),
+            None => self.ensure_template(&mut client)?,
+        };
+        let made = self.create(&mut client, &name)?;
+        *template = Some(name);
+        Ok(made)
+    }
+
+    /// Makes a database with nothing in it and returns its URL.
+    pub(crate) fn make_empty(&self) -> Result<String> {
+        self.create(&mut self.dial()?, "template0")
+    }
+
+    fn create(&self, client: &mut Client, template: &str) -> Result<String> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}{number}", self.prefix);
+        client
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+            .map_err(|error| classify(error, MAKING))?;
+        Ok(with_database(&self.url, &name))
+    }
+
+    /// Makes the template unless it is there, alone among all processes; returns its name.
+    fn ensure_template(&self, client: &mut Client) -> Result<String> {
+        let failed = |error| classify(error, "making the template of test databases");
+        let name: String = client
+            .query_one(
+                "SELECT $1::text || md5($2::text) \
+                 FROM pg_advisory_lock(hashtextextended($1::text, 0))",
+                &[&TEMPLATE_PREFIX, &schema_text()?],
+            )
+            .and_then(|row| row.try_get(0))
+            .map_err(failed)?;
+        let is_finished: Option<bool> = client
+            .query_opt(
+                "SELECT NOT datallowconn FROM pg_database WHERE datname = $1::text",
+                &[&name],
+            )
+            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+            .map_err(failed)?;
+        if is_finished != Some(true) {
+            // One that is there and not finished was given up by a process that died.
+            client
+                .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+                .and_then(|()| {
+                    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+                })
+                .map_err(failed)?;
+            prepare_template(&with_database(&self.url, &name))?;
+            client
+                .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+                .map_err(failed)?;
+        }
+        client
+            .execute(
+                "SELECT pg_advisory_unlock(hashtextextended($1::text, 0))",
+                &[&TEMPLATE_PREFIX],
+            )
+            .map_err(failed)?;
+        Ok(name)
+    }
+
+    /// Drops the databases on a server that stays; a second time does nothing.
+    pub(crate) fn remove(&mut self) -> Result<()> {
+        if self.life.is_none() {
+            return Ok(());
+        }
+        // A new connection: the one that lives as long as we do may have been cut.
+        let mut client = self.dial()?;
+        names(&mut client, &self.prefix)
+            .and_then(|names| {
+                names.iter().try_for_each(|name| {
+                    client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+                })
+            })
+            .map_err(|error| classify(error, "dropping the test databases"))?;
+        self.life = None;
+        Ok(())
+    }
+
+    fn dial(&self) -> Result<Client> {
+        // No TLS: a server for tests is near.
+        let dialed = self.url.parse::<Config>().and_then(|mut config| {
+            if config.get_connect_timeout().is_none() {
+                config.connect_timeout(CONNECT_TIMEOUT);
+            }
+            config.connect(NoTls)
+        });
+        dialed.map_err(|error| {
+            // The URL may hold a password, so it stays out of the text.
+            let text = "cannot connect to the PostgreSQL for tests, is DATABASE_URL right?";
+            Error::new(ErrorKind::Server, text).because(error)
+        })
+    }
+}
+
+impl Drop for Databases {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            log::warn!("{}", crate::words::error::chain(&error));
+        }
+    }
+}
+
+/// Puts the schema into an empty database. Leaves no connection open.
+fn prepare_template(url: &str) -> Result<()> {
+    crate::Messaging::connect(url)?.migrate()?;
+    Ok(())
+}
+
+/// Returns a text that differs between versions of the schema.
+fn schema_text() -> Result<String> {
+    let schema = crate::schema::name::SchemaName::parse("outtray")?;
+    Ok(crate::schema::migrate::script(&schema))
+}
+
+/// Drops the test databases whose processes are gone.
+fn drop_abandoned(client: &mut Client) -> Result<(), postgres::Error> {
+    for name in names(client, PREFIX)? {
+        let Some((owner, _)) = name.rsplit_once('_') else {
+            continue;
+        };
+        let owner = format!("{owner}_");
+        let is_dead: bool = client
+            .query_one(
+                "SELECT pg_try_advisory_lock(hashtextextended($1::text, 0))",
+                &[&owner],
+            )?
+            .try_get(0)?;
+        if !is_dead {
+            continue;
+        }
+        // Without FORCE: it stays while anybody is connected to it, as one whose process lost the
+        // connection that held its lock. Another process may be quicker, too.
+        if let Err(error) = client.batch_execute(&format!("DROP DATABASE {name}")) {
+            log::debug!("test database {name} stays: {error}");
+        }
+        client.execute(
+            "SELECT pg_advisory_unlock(hashtextextended($1::text, 0))",
+            &[&owner],
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns the databases of ours that begin with `prefix`; other names that begin so are left alone.
+fn names(client: &mut Client, prefix: &str) -> Result<Vec<String>, postgres::Error> {
+    let rows = client.query(
+        "SELECT datname::text FROM pg_database \
+         WHERE starts_with(datname, $1::text) AND datname ~ '^outtray_test_[0-9a-f]{32}_[0-9]+$'",
+        &[&prefix],
+    )?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Returns `url` with another database. `name` needs no quoting.
+fn with_database(url: &str, name: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        // Of `key=value` words the last of a key counts.
+        return format!("{url} dbname={name}");
+    };
+    let (place, parameters) = match rest.split_once('?') {
+        Some((place, parameters)) => (place, Some(parameters)),
+        None => (rest, None),
+    };
+    let host = place.split_once('/').map_or(place, |(host, _)| host);
+    let kept: Vec<&str> = parameters
+        .into_iter()
+        .flat_map(|parameters| parameters.split('&'))
+        .filter(|parameter| !parameter.is_empty() && !parameter.starts_with("dbname="))
+        .collect();
+    let mark = if kept.is_empty() { "" } else { "?" };
+    format!("{scheme}://{host}/{name}{mark}{}", kept.join("&"))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gets_another_database_and_keeps_the_rest() {
+        for (url, expected) in [
+            ("postgresql://u:p@h:5/old", "postgresql://u:p@h:5/new"),
+            ("postgres://h", "postgres://h/new"),
+            (
+                "postgres://h?application_name=b",
+                "postgres://h/new?application_name=b",
+            ),
+            (
+                "postgres:///old?host=/run&dbname=old",
+                "postgres:///new?host=/run",
+            ),
+            ("postgres://h/old?dbname=old", "postgres://h/new"),
+            ("host=h dbname=old", "host=h dbname=old dbname=new"),
+        ] {
+            assert_eq!(with_database(url, "new"), expected);
+            let config: Config = with_database(url, "new").parse().unwrap();
+            assert_eq!(config.get_dbname(), Some("new"), "{url}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A PostgreSQL server of our own, in a folder of its own.
+
+use crate::testing::account::Account;
+use crate::testing::binaries;
+use crate::testing::watchdog::{Watchdog, of_server};
+use crate::words::{Error, ErrorKind, Result};
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use uuid::Uuid;
+
+/// Below the ports that systems hand out to connections (from 32768 on Linux, 49152 elsewhere). A
+/// client that keeps trying a closed port in *that* range ends up connected to itself sooner or
+/// later, and then the server cannot have the port back when it restarts.
+const PORTS: Range<u16> = 20_000..32_000;
+/// Between finding a port free and taking it, somebody else may take it.
+const TRIES: u32 = 5;
+/// A path of a socket file is limited to 108 bytes (Linux) or 104; the name in it takes 16.
+const LONGEST_SOCKET_FOLDER: usize = 84;
+/// Lines of the server's log that an error quotes.
+const LINES_IN_ERROR: usize = 12;
+
+/// An embedded server. Dropping it stops the server and removes the folder.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    folder: PathBuf,
+    data: PathBuf,
+    bin: PathBuf,
+    port: u16,
+    account: Option<Account>,
+    watchdog: Mutex<Watchdog>,
+}
+
+impl Embedded {
+    /// Makes a server with these lines at the end of its `postgresql.conf` and starts it.
+    pub(crate) fn start(bin: Option<&Path>, settings: &str) -> Result<Self> {
+        let bin = binaries::find(bin)?;
+        let folder = env::temp_dir().join(format!("outtray-{}", Uuid::now_v7().simple()));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| failed(format!("cannot make folder {}", folder.display()), error))?;
+        let watched = watch(&folder, &bin, settings);
+        let (account, watchdog) = watched.inspect_err(|_| {
+            // Without a watchdog there is nobody else to do it; the first error says more.
+            let _ = fs::remove_dir_all(&folder);
+        })?;
+        let mut server = Embedded {
+            data: folder.join("data"),
+            folder,
+            bin,
+            port: 0,
+            account,
+            watchdog: Mutex::new(watchdog),
+        };
+        server.run("create", "be made (initdb)")?;
+        server.take_a_port()?;
+        log::debug!(
+            "throwaway PostgreSQL of {} listens on port {}",
+            server.bin.display(),
+            server.port
+        );
+        Ok(server)
+    }
+
+    fn take_a_port(&mut self) -> Result<()> {
+        for _ in 1..TRIES {
+            self.port = free_port()?;
+            let logged = self.log().len();
+            match self.run(&format!("start {}", self.port), "start") {
+                Err(_) if self.has_no_port(logged) => {}
+                done => return done,
+            }
+        }
+        self.port = free_port()?;
+        self.run(&format!("start {}", self.port), "start")
+    }
+
+    /// Returns whether the log says so after its first `logged` bytes.
+    fn has_no_port(&self, logged: usize) -> bool {
+        let log = self.log();
+        log.get(logged..)
+            .is_some_and(|news| news.contains("could not bind"))
+    }
+
+    /// Kills the server without letting it finish anything, and starts it again.
+    pub(crate) fn restart_immediately(&self) -> Result<()> {
+        self.run("restart", "restart")
+    }
+
+    fn run(&self, command: &str, what: &str) -> Result<()> {
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        match watchdog.run(command) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(ErrorKind::Server, self.complaint(what))),
+            Err(error) => Err(failed(
+                "the watchdog of the throwaway PostgreSQL is gone",
+                error,
+            )),
+        }
+    }
+
+    fn complaint(&self, what: &str) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LINES_IN_ERROR)..];
+        let user = self.account.as_ref().map_or_else(String::new, |account| {
+            format!(" as user {}, since root must not run it,", account.name())
+        });
+        format!(
+            "the throwaway PostgreSQL of {} could not{user} {what}; its log ends: {}",
+            self.bin.display(),
+            last.join(" | ")
+        )
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Stops the server and removes its folder. A second time does nothing.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let watchdog = self
+            .watchdog
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let waited = watchdog.stop();
+        if self.folder.exists() {
+            // Somebody killed the watchdog, so it is left to us.
+            self.stop_without_watchdog();
+        }
+        if self.folder.exists() {
+            let left = waited
+                .err()
+                .unwrap_or_else(|| io::ErrorKind::DirectoryNotEmpty.into());
+            let text = format!("cannot remove {}", self.folder.display());
+            return Err(failed(text, left));
+        }
+        Ok(())
+    }
+
+    fn stop_without_watchdog(&self) {
+        let command = Command::new(self.bin.join("pg_ctl"));
+        let _ = of_server(command, &self.folder, self.account.as_ref())
+            .args(["stop", "-m", "immediate", "-s", "-w", "-t", "10", "-D"])
+            .arg(&self.data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data
+    }
+
+    pub(crate) fn bin_dir(&self) -> &Path {
+        &self.bin
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            log::warn!("{}", crate::words::error::chain(&error));
+        }
+    }
+}
+
+/// Fills the folder with what the watchdog needs, gives it to who is to run the server, and starts
+/// the watchdog.
+fn watch(folder: &Path, bin: &Path, settings: &str) -> Result<(Option<Account>, Watchdog)> {
+    let account = Account::for_server_in(folder)?;
+    // A socket file besides the port costs nothing; no path may be too long for it.
+    let is_short = folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER;
+    let sockets = match folder.to_str() {
+        Some(path) if is_short && !path.contains(['\'', '\\', ',', '\n']) => path,
+        _ => "",
+    };
+    let settings = format!("unix_socket_directories = '{sockets}'\n{settings}");
+    let file = folder.join("settings.conf");
+    fs::write(&file, settings)
+        .and_then(|()| {
+            account
+                .as_ref()
+                .map_or(Ok(()), |account| account.take(&file))
+        })
+        .map_err(|error| failed(format!("cannot write {}", file.display()), error))?;
+    let watchdog = Watchdog::start(folder, bin, account.as_ref()).map_err(|error| {
+        let user = account.as_ref().map_or_else(String::new, |account| {
+            format!(
+                " as user {}: set TMPDIR to a folder it can reach",
+                account.name()
+            )
+        });
+        let text = format!("cannot run /bin/sh in {}{user}", folder.display());
+        failed(text, error)
+    })?;
+    Ok((account, watchdog))
+}
+
+fn free_port() -> Result<u16> {
+    for _ in 0..100 {
+        let port = fastrand::u16(PORTS);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(failed(
+        format!("no free port of 127.0.0.1 in {PORTS:?}"),
+        io::ErrorKind::AddrInUse.into(),
+    ))
+}
+
+fn failed(text: impl Into<String>, error: io::Error) -> Error {
+    Error::new(ErrorKind::Server, text).because(error)
+}

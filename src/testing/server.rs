@@ -1,0 +1,138 @@
+//! The server that tests run on: an embedded one, or somebody else's.
+
+use crate::testing::builder::ServerBuilder;
+use crate::testing::databases::Databases;
+use crate::testing::embedded::Embedded;
+use crate::words::{Error, ErrorKind, Result};
+use std::fmt;
+use std::path::Path;
+
+/// A PostgreSQL server for tests, and the databases they make in it.
+///
+/// May be shared by all threads. Dropping it stops an embedded server and removes its folder; on a
+/// server named by `$DATABASE_URL` it drops the databases that it made. An embedded server also
+/// ends when its process does, in whatever way, so that it may live in a `static`:
+///
+/// ```no_run
+/// use outtray::testing::Server;
+/// use std::sync::OnceLock;
+///
+/// fn server() -> &'static Server {
+///     static SERVER: OnceLock<Server> = OnceLock::new();
+///     SERVER.get_or_init(|| Server::start().expect("PostgreSQL is installed"))
+/// }
+/// ```
+pub struct Server {
+    // In this order: connections go before the server does.
+    databases: Databases,
+    embedded: Option<Embedded>,
+}
+
+impl Server {
+    /// Takes the server that `$DATABASE_URL` names, else starts an embedded one. Blocks until it
+    /// answers, about a second for an embedded server.
+    ///
+    /// # Errors
+    /// `Server` when no binaries were found, or the server did not start or answer: the text says
+    /// what was looked for and what to install, or ends with the last lines of the server's log.
+    pub fn start() -> Result<Server> {
+        Server::builder().start()
+    }
+
+    /// Returns a builder, for a server with settings of its own.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    pub(crate) fn of_our_own(embedded: Embedded) -> Server {
+        let url = format!(
+            "postgresql://postgres@127.0.0.1:{}/postgres",
+            embedded.port()
+        );
+        Server {
+            databases: Databases::on_our_own(url),
+            embedded: Some(embedded),
+        }
+    }
+
+    pub(crate) fn of_somebody_else(url: String) -> Result<Server> {
+        Ok(Server {
+            databases: Databases::on_shared(url)?,
+            embedded: None,
+        })
+    }
+
+    /// Returns the URL of the database to administer the server from: `postgres` of an embedded
+    /// server, or `$DATABASE_URL` as it is. Tests use [`database`](Server::database).
+    pub fn url(&self) -> &str {
+        self.databases.url()
+    }
+
+    /// Makes a fresh database with the schema in it and returns its URL. Blocks for some 50 ms,
+    /// and longer the first time, when the template is made that all others are copied from.
+    ///
+    /// # Errors
+    /// `Server` when the server does not answer; `Denied` when the role of `$DATABASE_URL` may
+    /// not create databases; else as [`migrate`](crate::Messaging::migrate).
+    pub fn database(&self) -> Result<String> {
+        self.databases.make()
+    }
+
+    /// Makes a fresh database with nothing in it and returns its URL.
+    ///
+    /// # Errors
+    /// As [`database`](Server::database).
+    pub fn empty_database(&self) -> Result<String> {
+        self.databases.make_empty()
+    }
+
+    /// Kills an embedded server as a crash would and starts it again, on the same port. All
+    /// connections break; what was committed is kept. Blocks until the server answers.
+    ///
+    /// # Errors
+    /// `Server` when the server does not come back, or is not an embedded one.
+    pub fn restart_immediately(&self) -> Result<()> {
+        match &self.embedded {
+            Some(embedded) => embedded.restart_immediately(),
+            None => Err(Error::new(
+                ErrorKind::Server,
+                "the server of DATABASE_URL is not ours to restart, use always_embedded()",
+            )),
+        }
+    }
+
+    /// Stops an embedded server and removes its folder, or drops the databases made on
+    /// somebody else's, as dropping the `Server` does, and tells how it went. Open sessions are
+    /// ended. Blocks until it is done, 15 s at most.
+    ///
+    /// # Errors
+    /// `Server` when the folder could not be removed; errors of the database when databases could
+    /// not be dropped.
+    pub fn stop(self) -> Result<()> {
+        let Server {
+            mut databases,
+            embedded,
+        } = self;
+        databases.remove()?;
+        embedded.map_or(Ok(()), |mut embedded| embedded.stop())
+    }
+
+    /// Returns the data folder of an embedded server.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.embedded.as_ref().map(Embedded::data_dir)
+    }
+
+    /// Returns the folder of the binaries that an embedded server runs from.
+    pub fn bin_dir(&self) -> Option<&Path> {
+        self.embedded.as_ref().map(Embedded::bin_dir)
+    }
+}
+
+impl fmt::Debug for Server {
+    /// Leaves the URL of somebody else's server out: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("embedded", &self.embedded)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! What several modules of tests need: the server they share, and the test program as a child process.
+
+mod child;
+
+pub(crate) use child::Child;
+use crossbeam_channel::after;
+use outtray::testing::Server;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must happen: long enough for a busy machine, and only a failure waits it out.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Returns the server that all tests share; each makes a database of its own in it.
+pub(crate) fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::start().expect("a PostgreSQL to test with"))
+}
+
+/// Waits until `happened` says so; fails after [`PATIENCE`]. For what no channel tells, such as the end of
+/// another process.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !happened() {
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{what}: not after {PATIENCE:?}"
+        );
+        let _ = after(Duration::from_millis(20)).recv();
+    }
+}

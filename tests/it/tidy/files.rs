@@ -1,0 +1,115 @@
+//! The files of the project, and what a rule finds in them.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+/// A file: its path from the project's root, with `/`, and its text.
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+impl File {
+    pub(super) fn new(path: &str, text: &str) -> File {
+        File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// Returns the text up to its tests.
+    pub(super) fn shipped(&self) -> &str {
+        let tests = self.text.find("\n#[cfg(test)]\n");
+        tests.map_or(&self.text, |at| &self.text[..at + 1])
+    }
+
+    /// Returns the file's name without folder and extension.
+    pub(super) fn stem(&self) -> &str {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        name.split('.').next().unwrap_or_default()
+    }
+
+    /// Returns an offence on this line, counted from 1.
+    pub(super) fn offence(&self, line: usize, why: impl Into<String>) -> Offence {
+        Offence {
+            place: format!("{}:{line}", self.path),
+            why: why.into(),
+        }
+    }
+}
+
+/// A place that breaks a rule, and why the rule is there.
+pub(super) struct Offence {
+    place: String,
+    why: String,
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.why)
+    }
+}
+
+/// Returns the text files of the project that are in `folder` and whose names end in `ending`.
+pub(super) fn files(folder: &str, ending: &str) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    collect(root, folder, &mut found);
+    found.retain(|file| file.path.ends_with(ending));
+    found.sort_by(|left, right| left.path.cmp(&right.path));
+    found
+}
+
+/// Returns the Rust files under `src`, of which there must be some.
+pub(super) fn sources() -> Vec<File> {
+    let sources = files("src", ".rs");
+    assert!(
+        !sources.is_empty(),
+        "src has no .rs file: the rules would hold for nothing"
+    );
+    sources
+}
+
+fn collect(root: &Path, folder: &str, found: &mut Vec<File>) {
+    let Ok(entries) = fs::read_dir(root.join(folder)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = match folder {
+            "" => name,
+            _ => format!("{folder}/{name}"),
+        };
+        // What git does not track.
+        if path == "target" || path == ".git" {
+            continue;
+        }
+        if entry.path().is_dir() {
+            collect(root, &path, found);
+        } else if let Ok(text) = fs::read_to_string(entry.path()) {
+            found.push(File { path, text });
+        }
+    }
+}
+
+/// Fails with every offence that `rule` finds in the files.
+#[track_caller]
+pub(super) fn hold(files: &[File], rule: impl Fn(&File) -> Vec<Offence>) {
+    none(files.iter().flat_map(rule).collect());
+}
+
+#[track_caller]
+pub(super) fn none(offences: Vec<Offence>) {
+    let lines: Vec<String> = offences.iter().map(Offence::to_string).collect();
+    assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
+}
+
+/// Checks that `rule` finds exactly this in a file that breaks it: the lines, in order.
+#[track_caller]
+pub(super) fn check(rule: impl Fn(&File) -> Vec<Offence>, path: &str, text: &str, lines: &[usize]) {
+    let file = File::new(path, text);
+    let found: Vec<String> = rule(&file).into_iter().map(|found| found.place).collect();
+    let expected: Vec<String> = lines.iter().map(|line| format!("{path}:{line}")).collect();
+    assert_eq!(found, expected, "in\n{text}");
+}

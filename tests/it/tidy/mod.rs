@@ -1,0 +1,11 @@
+//! The style of the project, as tests. A rule is a function from a file to its offences; beside the test that holds
+//! the project to it stands one that shows that the rule can fail.
+
+mod files;
+mod layers;
+mod repository;
+mod rust_text;
+mod shape;
+mod sql;
+mod sql_keys;
+mod sql_text;

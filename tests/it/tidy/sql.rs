@@ -1,0 +1,256 @@
+//! SQL lives in files of its own, and stays such that it also runs where tables are distributed (the rules of
+//! ARCHITECTURE.md, "Past one machine").
+
+use super::files::{File, Offence, check, files, hold, none, sources};
+use super::rust_text::take_apart;
+use super::sql_text::{Token, begin_with, tokens};
+
+/// Who may hold SQL in Rust: the store runs it, the schema is made of it, and the throwaway server makes databases.
+const HOLD_SQL: [&str; 3] = ["src/store/", "src/schema/", "src/testing/"];
+const STATEMENTS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+
+/// What no SQL of ours has, and why.
+const REFUSED: [(&[&str], &str); 8] = [
+    (
+        &["SELECT", "*"],
+        "columns are named, so that a new one changes nothing",
+    ),
+    (
+        &["RETURNING", "*"],
+        "columns are named, so that a new one changes nothing",
+    ),
+    (
+        &["MERGE"],
+        "MERGE does not run on distributed tables, and races: use INSERT … ON CONFLICT",
+    ),
+    (
+        &["WHERE", "CURRENT", "OF"],
+        "a cursor's place is known on one node only: name the full key",
+    ),
+    (
+        &["TRIGGER"],
+        "triggers hide work from the reader of a statement, and do not run on distributed tables",
+    ),
+    (
+        &["AS", "IDENTITY"],
+        "identity columns cannot be distributed: use a sequence default",
+    ),
+    (
+        &["REFERENCES"],
+        "a foreign key locks the row it points to: MultiXacts for every message",
+    ),
+    (
+        &["ON", "UPDATE"],
+        "keys never change: a move is DELETE … RETURNING and INSERT",
+    ),
+];
+
+fn statements_in_rust(file: &File) -> Vec<Offence> {
+    if HOLD_SQL.iter().any(|folder| file.path.starts_with(folder)) {
+        return Vec::new();
+    }
+    let strings = take_apart(file.shipped()).strings;
+    strings
+        .iter()
+        .filter(|(_, text)| STATEMENTS.iter().any(|verb| text.trim_start().starts_with(verb)))
+        .map(|(line, _)| {
+            let why = "SQL outside the store: all statements are in src/store/sql, where they are read and measured together";
+            file.offence(*line, why)
+        })
+        .collect()
+}
+
+fn first_line(file: &File) -> Vec<Offence> {
+    if file.text.starts_with("-- ") {
+        return Vec::new();
+    }
+    vec![file.offence(
+        1,
+        "the first line is no -- comment: it says what the statement does with its parameters",
+    )]
+}
+
+fn refused(file: &File) -> Vec<Offence> {
+    let tokens = tokens(&file.text);
+    let mut offences = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        for (words, why) in REFUSED {
+            if begin_with(&tokens[at..], words) {
+                offences.push(file.offence(token.line, format!("{}: {why}", words.join(" "))));
+            }
+        }
+    }
+    offences
+}
+
+fn casts(file: &File) -> Vec<Offence> {
+    let tokens = tokens(&file.text);
+    let is_uncast =
+        |at: usize| tokens[at].text.starts_with('$') && !begin_with(&tokens[at + 1..], &["::"]);
+    (0..tokens.len())
+        .filter(|at| is_uncast(*at))
+        .map(|at| {
+            let why = format!(
+                "{} has no cast: the type is then guessed, and differs by driver and plan",
+                tokens[at].text
+            );
+            file.offence(tokens[at].line, why)
+        })
+        .collect()
+}
+
+/// Finds an UPDATE or DELETE of messages that does not say which topic.
+fn topics(file: &File) -> Vec<Offence> {
+    let tokens = tokens(&file.text);
+    let mut offences = Vec::new();
+    for at in 0..tokens.len() {
+        let changes_messages = [
+            &["UPDATE", "outtray.message"][..],
+            &["DELETE", "FROM", "outtray.message"],
+        ]
+        .iter()
+        .any(|words| begin_with(&tokens[at..], words));
+        let clause = clause(&tokens[at..]);
+        let has_topic = clause
+            .windows(2)
+            .any(|pair| pair[0].is_column("topic") && pair[1].text == "=");
+        if changes_messages && !has_topic {
+            let why = "changes messages without \"topic = \": it is the distribution column, and the key begins with it";
+            offences.push(file.offence(tokens[at].line, why));
+        }
+    }
+    offences
+}
+
+/// Returns the tokens up to the end of the statement, or of the parentheses it stands in.
+fn clause<'a, 'b>(tokens: &'a [Token<'b>]) -> &'a [Token<'b>] {
+    let mut depth = 0;
+    let end = tokens.iter().position(|token| {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ => {}
+        }
+        depth < 0 || token.text == ";"
+    });
+    &tokens[..end.unwrap_or(tokens.len())]
+}
+
+/// Finds statements that no Rust file of the store names.
+fn unused(statement: &File, store: &[File]) -> Vec<Offence> {
+    let is_used = store.iter().any(|file| {
+        let apart = take_apart(file.shipped());
+        let strings = apart.strings.iter().map(|(_, text)| text.as_str());
+        strings
+            .chain([apart.code.as_str()])
+            .any(|text| has_word(text, statement.stem()))
+    });
+    if is_used {
+        return Vec::new();
+    }
+    vec![statement.offence(
+        1,
+        "no file of src/store names it: a statement that nobody runs misleads",
+    )]
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|found| found == word)
+}
+
+fn statements() -> Vec<File> {
+    files("src/store/sql", ".sql")
+}
+
+fn all_sql() -> Vec<File> {
+    files("src", ".sql")
+}
+
+#[test]
+fn sql_is_in_the_store() {
+    hold(&sources(), statements_in_rust);
+}
+
+#[test]
+fn each_statement_is_used() {
+    let store = files("src/store", ".rs");
+    none(
+        statements()
+            .iter()
+            .flat_map(|file| unused(file, &store))
+            .collect(),
+    );
+}
+
+#[test]
+fn each_statement_begins_with_what_it_does() {
+    hold(&all_sql(), first_line);
+}
+
+#[test]
+fn no_statement_does_what_distributed_tables_cannot() {
+    hold(&all_sql(), refused);
+}
+
+#[test]
+fn each_parameter_is_cast() {
+    hold(&statements(), casts);
+}
+
+#[test]
+fn messages_are_changed_by_topic() {
+    hold(&statements(), topics);
+}
+
+#[test]
+fn sql_in_rust_outside_the_store_is_found() {
+    let bad = "//! SELECT 1\nf(\"UPDATE x\");\nf(r#\"\n  WITH x\"#);\nf(\"WITHOUT\");\n#[cfg(test)]\nf(\"SELECT 1\");";
+    check(statements_in_rust, "src/surface/admin.rs", bad, &[2, 3]);
+    check(statements_in_rust, "src/store/claim.rs", bad, &[]);
+}
+
+#[test]
+fn a_statement_that_breaks_a_rule_is_found() {
+    let path = "src/store/sql/bad.sql";
+    check(first_line, path, "SELECT 1\n-- Late.", &[1]);
+    check(
+        refused,
+        path,
+        "-- MERGE\nSELECT *\nMERGE INTO x\nWHERE CURRENT OF c\nON UPDATE CASCADE\n\
+         RETURNING *\nid bigint GENERATED ALWAYS AS IDENTITY\nREFERENCES t\nCREATE TRIGGER x",
+        &[2, 3, 4, 5, 6, 7, 8, 9],
+    );
+    check(
+        refused,
+        path,
+        "SELECT count(*), '*' FROM t\nON CONFLICT DO UPDATE SET x = 1 -- REFERENCES",
+        &[],
+    );
+    check(casts, path, "SELECT $1::text,\n$2, '$3' -- $4", &[2]);
+    let unnamed = "WITH a AS (\nDELETE FROM outtray.message\nUSING b WHERE seq = 1)\nSELECT a WHERE topic = $1::text";
+    check(topics, path, unnamed, &[2]);
+    check(
+        topics,
+        path,
+        "UPDATE outtray.message SET x = 1;\nSELECT topic = 1",
+        &[1],
+    );
+    check(
+        topics,
+        path,
+        "UPDATE outtray.message SET x = (1) WHERE message.topic = $1::text",
+        &[],
+    );
+    let store = [File::new(
+        "src/store/claim.rs",
+        "// bad\nlet badly = include_str!(\"sql/good.sql\");",
+    )];
+    check(|file| unused(file, &store), path, "", &[1]);
+    check(
+        |file| unused(file, &store),
+        "src/store/sql/good.sql",
+        "",
+        &[],
+    );
+}
