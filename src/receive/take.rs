@@ -11,7 +11,7 @@
 use crate::receive::floor::{Plan, sweep};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::call::{CallMode, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
 use crate::store::settle;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ pub(crate) fn push_claim(line: &Line, sql: &mut String, mode: CallMode, size: us
 
 fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &Plan) {
     let values = claim::parameters(&line.topic, &plan.spans, size);
-    push_call(sql, mode, &line.base.kit.statements.claim, &values);
+    push_hot_call(sql, mode, &line.base.kit.statements.claim, &values);
 }
 
 /// Claims up to `size` messages in the session's open transaction.
