@@ -27,8 +27,19 @@ pub(crate) struct Taken {
     pub(crate) is_full: bool,
     /// Deliveries of the one message that were counted before they began, this one included.
     pub(crate) counted: Option<u32>,
-    /// The failed head of a strict topic waits this long.
+    /// Nothing, and not for good: come back after this long. The failed head of a strict topic
+    /// waits, or a sweep is owed.
     pub(crate) wait: Option<Duration>,
+}
+
+impl Taken {
+    fn of(messages: Vec<Claimed>, asked: usize) -> Self {
+        Taken {
+            is_full: messages.len() == asked,
+            messages,
+            ..Taken::default()
+        }
+    }
 }
 
 /// Appends an ordinary claim to a flight.
@@ -56,8 +67,8 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
     taken(line, session, size, &plan, &rows, started)
 }
 
-/// Reads what a claim returned. A floored claim that got nothing is followed by a sweep, so
-/// nothing is only said to be there when nothing is.
+/// Reads what a claim returned. A floored claim that got nothing is followed by a sweep, if one is
+/// allowed now; else the worker is told when.
 pub(crate) fn taken(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -68,24 +79,22 @@ pub(crate) fn taken(
 ) -> Result<Taken> {
     let messages = learn(line, plan, rows, started)?;
     if !messages.is_empty() || plan.is_sweep {
+        return Ok(Taken::of(messages, size));
+    }
+    let started = Instant::now();
+    let too_early = line.floors().until_sweep(started);
+    if !too_early.is_zero() {
         return Ok(Taken {
-            is_full: messages.len() == size,
-            messages,
+            wait: Some(too_early),
             ..Taken::default()
         });
     }
-    let started = Instant::now();
     let plan = sweep();
     let mut sql = String::new();
     let mode = session.lent.own()?.mode;
     push_plan(line, &mut sql, mode, size, &plan);
     let rows = fly(session, &sql)?;
-    let messages = learn(line, &plan, &rows, started)?;
-    Ok(Taken {
-        is_full: messages.len() == size,
-        messages,
-        ..Taken::default()
-    })
+    Ok(Taken::of(learn(line, &plan, &rows, started)?, size))
 }
 
 fn learn(

@@ -57,7 +57,7 @@ impl State {
 /// Why [`work`] ended.
 #[derive(Debug)]
 pub(crate) enum Worked {
-    /// Nothing is ready; or not before this time.
+    /// Nothing is ready, or not before this time is over.
     Idle(Option<Duration>),
     /// There may be more: come back.
     Again,
