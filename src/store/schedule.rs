@@ -22,7 +22,7 @@ pub(crate) struct TopicState {
 #[derive(Debug, Default)]
 pub(crate) struct Polled {
     pub(crate) topics: Vec<TopicState>,
-    /// When the next scheduled message of any topic is due.
+    /// When the next scheduled message of any topic, or the failed head of a strict one, is due.
     pub(crate) next_due: Option<Duration>,
 }
 
@@ -35,13 +35,16 @@ pub(crate) fn poll(
     let mut polled = Polled::default();
     for row in query(run, &statements.poll, &[&topics], "polling")? {
         let suspect_ms: i64 = column(&row, "suspect_ms")?;
+        let head_us: Option<i64> = column(&row, "head_us")?;
         let due_us: Option<i64> = column(&row, "due_us")?;
         polled.topics.push(TopicState {
             topic: column(&row, "topic")?,
             is_ready: column(&row, "is_ready")?,
             suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
         });
-        polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
+        let due = head_us.into_iter().chain(due_us);
+        let due = due.map(|us| Duration::from_micros(us.unsigned_abs()));
+        polled.next_due = polled.next_due.into_iter().chain(due).min();
     }
     Ok(polled)
 }

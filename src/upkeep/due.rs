@@ -7,10 +7,16 @@ use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
+/// How long messages are left alone that are due and that somebody else has in hand: another process
+/// moves them, which takes milliseconds, or an operator's transaction holds them.
+const WHILE_HELD: Duration = Duration::from_millis(100);
+
 /// When to look next; nothing while nothing is scheduled.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     next: Option<Instant>,
+    /// Not before this, because what is due is held.
+    held_until: Option<Instant>,
 }
 
 impl Due {
@@ -22,6 +28,7 @@ impl Due {
     /// Learns that a message is due after `delay`; an earlier time that is known stays.
     pub(crate) fn learn(&mut self, delay: Duration) {
         if let Some(at) = Instant::now().checked_add(delay) {
+            let at = self.held_until.map_or(at, |held| held.max(at));
             self.next = Some(self.next.map_or(at, |next| next.min(at)));
         }
     }
@@ -38,9 +45,13 @@ impl Due {
             waker.ready(&topic, usize::MAX);
         }
         self.next = None;
+        self.held_until = None;
         if moved == MOVE_LIMIT {
             self.learn(Duration::ZERO);
         } else if let Some(delay) = schedule::next_due(run, statements)? {
+            if moved == 0 && delay.is_zero() {
+                self.held_until = Instant::now().checked_add(WHILE_HELD);
+            }
             self.learn(delay);
         }
         Ok(())

@@ -1,5 +1,6 @@
--- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, and
--- (on each row) in how many microseconds the next scheduled message of any topic is due, or NULL.
+-- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, in how
+-- many microseconds its first message may be tried again (NULL but for the failed head of a strict topic), and (on each
+-- row) in how many microseconds the next scheduled message of any topic is due, or NULL.
 -- Index: the primary keys, and scheduled_due. One query for a whole process.
 SELECT
     mine.topic,
@@ -10,8 +11,22 @@ SELECT
     ) AS is_ready,
     coalesce(greatest(0, (extract(epoch FROM topic.suspect_until - now()) * 1000)::bigint), 0) AS suspect_ms,
     (
-        SELECT greatest(0, (extract(epoch FROM min(scheduled.due_at) - now()) * 1000000)::bigint)
+        SELECT (extract(epoch FROM head.not_before - now()) * 1000000)::bigint
+        FROM (
+            SELECT message.not_before
+            FROM outtray.message
+            WHERE message.topic = mine.topic
+            ORDER BY message.rank, message.seq
+            LIMIT 1
+        ) AS head
+        WHERE head.not_before > now()
+    ) AS head_us,
+    (
+        -- No row, and so NULL, when nothing waits: greatest(0, NULL) would be 0, due at once, for ever.
+        SELECT greatest(0, (extract(epoch FROM scheduled.due_at - now()) * 1000000)::bigint)
         FROM outtray.scheduled
+        ORDER BY scheduled.due_at
+        LIMIT 1
     ) AS due_us
 FROM unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic
