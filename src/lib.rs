@@ -1,5 +1,7 @@
 //! A message queue in PostgreSQL for programs made of plain threads.
 
+#[cfg(all(feature = "cli", unix))]
+pub mod bench;
 mod connect;
 mod receive;
 mod schema;
