@@ -21,7 +21,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
-use crate::store::call::{Value, push_call};
+use crate::store::call::{Value, push_hot_call};
 use crate::store::claim::{Claimed, Position};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
@@ -57,7 +57,7 @@ impl State {
 /// Why [`work`] ended.
 #[derive(Debug)]
 pub(crate) enum Worked {
-    /// Nothing is ready; or not before this time.
+    /// Nothing is ready, or not before this time is over.
     Idle(Option<Duration>),
     /// There may be more: come back.
     Again,
@@ -260,7 +260,7 @@ fn commit(
             column(|position| position.rank.into()),
             column(|position| position.seq),
         ];
-        push_call(&mut sql, mode, &statements.acknowledge, &values);
+        push_hot_call(&mut sql, mode, &statements.acknowledge, &values);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();

@@ -7,6 +7,9 @@ use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
+/// The least time between two moves: messages that are due one after the other go together.
+const BETWEEN_MOVES: Duration = Duration::from_millis(5);
+
 /// When to look next; nothing while nothing is scheduled.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
@@ -41,7 +44,7 @@ impl Due {
         if moved == MOVE_LIMIT {
             self.learn(Duration::ZERO);
         } else if let Some(delay) = schedule::next_due(run, statements)? {
-            self.learn(delay);
+            self.learn(delay.max(BETWEEN_MOVES));
         }
         Ok(())
     }
