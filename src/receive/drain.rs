@@ -30,7 +30,9 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             Ok(Worked::Idle(None)) if moved == 0 => break,
             Ok(_) => troubles = 0,
             Err(error) => {
-                judge(line, &mut state, &error);
+                if judge(line, &mut state, &error) && !connection.is_closed() {
+                    continue;
+                }
                 troubles += 1;
                 if troubles > MAX_TROUBLES || connection.is_closed() {
                     return Err(error);

@@ -42,7 +42,7 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
             }
             Ok(Worked::Idle(wait)) => return wait,
             Err(error) => {
-                judge(line, state, &error);
+                let is_about_messages = judge(line, state, &error);
                 let text = format!("topic {}: {}", line.topic, chain(&error));
                 // Once for each trouble: it may last for hours.
                 if is_troubled {
@@ -51,7 +51,7 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
                     log::warn!("{text}");
                 }
                 is_troubled = true;
-                if !pause.wait(stop) {
+                if !is_about_messages && !pause.wait(stop) {
                     return None;
                 }
             }

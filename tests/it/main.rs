@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod all_or_nothing;
+mod commits_that_fail;
 mod examples;
+mod failed_messages;
 mod first_steps;
+mod handled_once;
+mod quiet;
+mod strict_order;
 mod support;
 mod throwaway_server;
 mod tidy;
