@@ -59,8 +59,9 @@
 //! | Nothing is lost: a message ends by a commit or a purge, or is kept as a dead letter. | `all_or_nothing`, `killed_workers` |
 //! | Failures are retried with backoff up to a limit: errors, panics, refused commits, dead processes. | `failed_messages`, `commits_that_fail`, `crash_loops` |
 //! | A dead worker's messages are free at once. | `killed_workers` |
-//! | Priorities, then the order of sending; strict where asked for. | `handled_once`, `strict_order` |
-//! | The database is the only clock, and notifications are hints: polling finds what they miss. | `waking_up` |
+//! | Priorities, then the order of sending; strict where asked for. | `carried`, `strict_order` |
+//! | Delays and retries come when they are due. | `schedules` |
+//! | The database is the only clock, and notifications are hints: polling finds what they miss. | `wake_ups`, `quiet` |
 //! | A lost database, or a lost connection, is waited for and come back to. | `lost_database` |
 //! | Stopping ends in time and says what it left. | `stopping` |
 //!
