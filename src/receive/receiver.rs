@@ -21,7 +21,7 @@ pub(crate) type Farewell = Box<dyn FnOnce() + Send>;
 /// A pool of threads that runs a handler for each message of a topic.
 ///
 /// [`stop`](Receiver::stop) it to end in order. Dropping it stops it too, and waits up to 5 s for
-/// the handlers in hand.
+/// the handlers in hand. It goes on when the [`Messaging`](crate::Messaging) that it came from is dropped.
 pub struct Receiver {
     line: Arc<Line>,
     stopper: Mutex<Option<Stopper>>,
@@ -64,7 +64,8 @@ impl Receiver {
         &self.line.topic
     }
 
-    /// Asks the workers to end without waiting: no new message is begun.
+    /// Asks the workers to end and does not wait: no new message is begun. For stopping several
+    /// receivers at the same time; [`stop`](Receiver::stop) each of them then.
     pub fn request_stop(&self) {
         lock(&self.stopper).take();
     }
