@@ -241,8 +241,8 @@ impl Messaging {
             let enrolled = errands.enroll(topic, is_strict)?;
             // The receiver keeps the process's threads alive as long as it runs.
             let core = Arc::clone(&self.core);
-            Ok(Box::new(move || {
-                errands.sign_off(enrolled);
+            Ok(Box::new(move |timeout| {
+                errands.sign_off(enrolled, timeout);
                 drop(core);
             }))
         };
