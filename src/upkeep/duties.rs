@@ -126,16 +126,25 @@ impl Duties {
         Ok(())
     }
 
-    pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<Enrolled> {
-        let enrolled = self.with_connection(|duties, connection| {
+    /// Records a receiver; returns its row, and for how long its topic is suspect. It is not on the
+    /// board yet, and has to know before its first claim: that may be of what killed its
+    /// predecessor.
+    pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
+        let (enrolled, polled) = self.with_connection(|duties, connection| {
             let (statements, waker) = (&duties.statements, &duties.waker);
-            duties
+            let enrolled = duties
                 .presence
-                .enroll(connection, statements, waker, topic, is_strict)
+                .enroll(connection, statements, waker, topic, is_strict)?;
+            let polled = schedule::poll(connection, statements, &[topic.to_owned()])?;
+            Ok((enrolled, polled))
         })?;
-        // Its station is about to be on the board: find what waits for it, suspicion included.
+        // Its station is about to be on the board: find what waits for it.
         self.look_now();
-        Ok(enrolled)
+        let state = polled.topics.first();
+        Ok((
+            enrolled,
+            state.map(|state| state.suspect_for).unwrap_or_default(),
+        ))
     }
 
     pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {

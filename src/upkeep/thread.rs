@@ -23,7 +23,7 @@ enum Errand {
     Enroll {
         topic: String,
         is_strict: bool,
-        answer: Sender<Result<Enrolled>>,
+        answer: Sender<Result<(Enrolled, Duration)>>,
     },
     SignOff {
         receiver: Enrolled,
@@ -64,8 +64,9 @@ impl Upkeep {
 }
 
 impl Errands {
-    /// Records a receiver. Blocks for the answer.
-    pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<Enrolled> {
+    /// Records a receiver; returns its row, and for how long its topic is suspect. Blocks for the
+    /// answer.
+    pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
         let (answer, answered) = bounded(1);
         let errand = Errand::Enroll {
             topic: topic.to_owned(),
