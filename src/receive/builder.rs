@@ -13,8 +13,9 @@ use crate::words::topic;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Records a receiver of a topic, and returns how to sign it off.
-pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<Farewell> + 'm>;
+/// Records a receiver of a topic. Returns for how long the topic is suspect, and how to sign the
+/// receiver off.
+pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<(Duration, Farewell)> + 'm>;
 
 /// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
 pub struct ReceiverBuilder<'m> {
@@ -115,7 +116,8 @@ impl<'m> ReceiverBuilder<'m> {
         self.options.check()?;
         let is_strict = self.options.is_strict;
         let line = Line::new(&self.topic, self.base, self.options, erase(handler));
-        let farewell = (self.enroll)(&self.topic, is_strict)?;
+        let (suspect_for, farewell) = (self.enroll)(&self.topic, is_strict)?;
+        line.station.suspect(suspect_for);
         Receiver::start(line, farewell)
     }
 }

@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 /// How long dropping a receiver waits for the handlers in hand.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is done once when a receiver has stopped.
-pub(crate) type Farewell = Box<dyn FnOnce() + Send>;
+/// How long a stop waits for the receiver to be signed off: a statement, if the database is well.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is done once when a receiver has stopped, and how long it may take.
+pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 
 /// A pool of threads that runs a handler for each message of a topic.
 ///
@@ -86,7 +89,8 @@ impl Receiver {
             }
         }
         if let Some(farewell) = lock(&self.farewell).take() {
-            farewell();
+            let left = deadline.saturating_duration_since(Instant::now());
+            farewell(left.min(FAREWELL_TIMEOUT));
         }
         StopReport {
             finished: in_hand.saturating_sub(abandoned),

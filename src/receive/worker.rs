@@ -40,7 +40,12 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
                 pause.reset();
                 is_troubled = false;
             }
-            Ok(Worked::Idle(wait)) => return wait,
+            Ok(Worked::Idle(wait)) => {
+                if wait.is_none() {
+                    line.base.waker.board.note_parked();
+                }
+                return wait;
+            }
             Err(error) => {
                 let is_about_messages = judge(line, state, &error);
                 let text = format!("topic {}: {}", line.topic, chain(&error));

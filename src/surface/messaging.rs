@@ -237,7 +237,7 @@ impl Messaging {
 
     /// Begins to set up a receiver with options.
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
-        let enroll = |topic: &str, is_strict: bool| -> Result<Farewell> {
+        let enroll = |topic: &str, is_strict: bool| -> Result<(Duration, Farewell)> {
             let mut connection = self.pooled()?;
             migrate::check(
                 connection.client(),
@@ -245,13 +245,14 @@ impl Messaging {
             )?;
             drop(connection);
             let errands = self.core.errands()?;
-            let enrolled = errands.enroll(topic, is_strict)?;
+            let (enrolled, suspect_for) = errands.enroll(topic, is_strict)?;
             // The receiver keeps the process's threads alive as long as it runs.
             let core = Arc::clone(&self.core);
-            Ok(Box::new(move || {
-                errands.sign_off(enrolled);
+            let farewell = move |timeout| {
+                errands.sign_off(enrolled, timeout);
                 drop(core);
-            }))
+            };
+            Ok((suspect_for, Box::new(farewell)))
         };
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
     }
