@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod first_steps;
+mod sessions;
 mod support;
 mod throwaway_server;
 mod tidy;
