@@ -12,6 +12,11 @@ use std::time::Duration;
 
 /// A connection that was used this recently is lent out untested: a test costs a round trip.
 const FRESH: Duration = Duration::from_secs(1);
+/// Most connections of a pool, which keeps room for all from the start. Far more than a PostgreSQL
+/// server can have; a larger number is a mistake.
+const MAX_SIZE: u32 = 10_000;
+/// Longest wait for a connection, a year: a deadline past the end of time overflows.
+const MAX_CHECKOUT_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Connections that are opened when needed and shared by all sessions of a process.
 pub(crate) struct Pool {
@@ -30,12 +35,15 @@ impl Pool {
         size: u32,
         checkout_timeout: Duration,
     ) -> Result<Self> {
-        if size == 0 {
-            return Err(Error::invalid("pool_size must be at least 1"));
+        if size == 0 || size > MAX_SIZE {
+            return Err(Error::invalid(format!(
+                "pool_size is {size}, it must be 1 to {MAX_SIZE}"
+            )));
         }
         if checkout_timeout.is_zero() {
             return Err(Error::invalid("checkout_timeout must be longer than zero"));
         }
+        let checkout_timeout = checkout_timeout.min(MAX_CHECKOUT_TIMEOUT);
         let last_error = Arc::new(Mutex::new(None));
         let manager = Manager {
             settings,
