@@ -295,9 +295,13 @@ impl Messaging {
 
     /// Wakes the receivers of a topic, here and in other processes: after the COMMIT of a
     /// transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot know.
-    /// Without it they find the messages when they poll next. Never blocks.
+    /// Without it they find the messages when they poll next. Never blocks; a name that no topic
+    /// can have wakes nobody.
     pub fn wake(&self, topic: &str) {
-        self.core.base.waker.ready(topic, 1);
+        // One that does not fit a notification would take those with it that travel together.
+        if topic::check(topic).is_ok() {
+            self.core.base.waker.ready(topic, 1);
+        }
     }
 
     pub(crate) fn pooled(&self) -> Result<PooledConnection> {
