@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Longest poll interval, a year: a deadline past the end of time overflows.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+
 /// A connection to the message system that is being set up.
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -59,8 +62,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many connections sessions may use at a time. Default 16. Receivers have their own,
-    /// one for each busy worker, and two for the process.
+    /// Sets how many connections sessions may use at a time. Default 16; 1 to 10,000. Receivers
+    /// have their own, one for each busy worker, and two for the process.
     pub fn pool_size(mut self, connections: u32) -> Self {
         self.pool_size = connections;
         self
@@ -148,7 +151,7 @@ impl Builder {
             base,
             pool,
             me,
-            self.poll_interval,
+            self.poll_interval.min(MAX_POLL_INTERVAL),
             is_listening,
         )))
     }
