@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod first_steps;
+mod migrations;
 mod sessions;
 mod support;
 mod throwaway_server;
