@@ -116,8 +116,9 @@ impl ManageConnection for Manager {
         connection.check(FRESH)
     }
 
+    /// One that the server has just ended may not look closed yet. Only a session that committed
+    /// calls its connection fresh, so that any other is tested before it is lent again.
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.touch();
         connection.is_closed()
     }
 }

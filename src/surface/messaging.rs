@@ -207,6 +207,7 @@ impl Messaging {
             }
         };
         let sent = session.commit()?;
+        connection.touch();
         drop(connection);
         base.waker.announce(&sent);
         Ok(returned)
