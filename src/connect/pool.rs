@@ -4,6 +4,7 @@
 //! connection that another worker holds.
 
 use crate::connect::connection::Connection;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::settings::Settings;
 use crate::words::error::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
@@ -66,8 +67,10 @@ impl Pool {
     /// Lends a connection. Blocks while all are in use, up to the checkout timeout.
     ///
     /// # Errors
-    /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened.
+    /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened, `Invalid`
+    /// inside an async task.
     pub(crate) fn get(&self) -> Result<Lent> {
+        refuse_async_task()?;
         self.pool.get().map_err(|_| {
             let waited = self.checkout_timeout;
             let size = self.pool.max_size();

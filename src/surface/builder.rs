@@ -2,6 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::Pool;
 use crate::connect::settings::Settings;
 use crate::receive::line::Base;
@@ -103,12 +104,14 @@ impl Builder {
     }
 
     /// Connects once to see that the database answers, and opens the pool. Creates nothing in the
-    /// database, starts no thread of its own. Blocks for the connect timeout (5 s) at most.
+    /// database. Blocks for 15 s at most: 5 s for TCP, or what the URL says as
+    /// `connect_timeout`, and twice that for the handshake.
     ///
     /// # Errors
     /// `Configuration`, `Invalid`, `Unavailable`, `Denied`, and `SchemaNewer` when the schema is of
     /// a later release. A missing schema is no error: [`Messaging::migrate`] makes it.
     pub fn connect(self) -> Result<Messaging> {
+        refuse_async_task()?;
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
             return Err(Error::invalid("no database URL was given, say .url(…)"));
