@@ -9,3 +9,4 @@ mod sessions;
 mod support;
 mod throwaway_server;
 mod tidy;
+mod tight_spots;
