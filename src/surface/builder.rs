@@ -2,6 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::Pool;
 use crate::connect::settings::Settings;
 use crate::receive::line::Base;
@@ -12,10 +13,13 @@ use crate::store::statements::Statements;
 use crate::surface::messaging::{Core, Messaging};
 use crate::wake::notifier::Notifier;
 use crate::wake::waker::Waker;
-use crate::words::error::{Error, Result};
+use crate::words::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// Longest poll interval, a year: a deadline past the end of time overflows.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 
 /// A connection to the message system that is being set up.
 #[derive(Debug, Clone)]
@@ -66,7 +70,7 @@ impl Builder {
         self
     }
 
-    /// Sets how many connections sessions may use at a time. Default 16; at least 1. They are opened
+    /// Sets how many connections sessions may use at a time. Default 16; 1 to 10,000. They are opened
     /// when needed. Receivers have their own: one for each busy worker, and two for the process.
     pub fn pool_size(mut self, connections: u32) -> Self {
         self.pool_size = connections;
@@ -112,13 +116,14 @@ impl Builder {
     }
 
     /// Connects once to see that the database answers, and makes the pool, which opens no connection
-    /// yet. Creates nothing in the database. Blocks for the connect timeout (5 s, or `connect_timeout`
-    /// in the URL) for each address of the host.
+    /// yet. Creates nothing in the database. Blocks for 15 s at most: 5 s for TCP, or what the URL
+    /// says as `connect_timeout`, and twice that for the handshake.
     ///
     /// # Errors
     /// `Configuration`, `Invalid`, `Unavailable`, `Denied`, and `SchemaNewer` when the schema is of
     /// a later release. A missing schema is no error: [`Messaging::migrate`] makes it.
     pub fn connect(self) -> Result<Messaging> {
+        refuse_async_task()?;
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
             return Err(Error::invalid("no database URL was given, say .url(…)"));
@@ -139,7 +144,7 @@ impl Builder {
         let settings = Arc::new(Settings::new(url, schema.clone(), self.is_pooler_safe)?);
         let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
         let mut connection = Connection::open(&settings)?;
-        migrate::version(connection.client(), &schema)?;
+        refuse_newer(migrate::version(connection.client(), &schema))?;
 
         let me = Uuid::now_v7();
         let dedicated = Arc::new(Dedicated::new(settings));
@@ -161,8 +166,17 @@ impl Builder {
             base,
             pool,
             me,
-            self.poll_interval,
+            self.poll_interval.min(MAX_POLL_INTERVAL),
             is_listening,
         )))
+    }
+}
+
+/// Passes on what reading the schema's version said, but for a role that may not read it: one
+/// that only sends needs no more than INSERT, and what it may not do it is told when it tries.
+fn refuse_newer(version: Result<Option<i32>>) -> Result<()> {
+    match version {
+        Err(error) if error.kind() == ErrorKind::Denied => Ok(()),
+        other => other.map(drop),
     }
 }

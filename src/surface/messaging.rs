@@ -213,6 +213,7 @@ impl Messaging {
             }
         };
         let sent = session.commit()?;
+        connection.touch();
         drop(connection);
         base.waker.announce(&sent);
         Ok(returned)
@@ -309,9 +310,13 @@ impl Messaging {
 
     /// Wakes a worker of each receiver of a topic, here and in other processes: after the COMMIT of a
     /// transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot know.
-    /// Without it they find the messages when they poll next. Never blocks.
+    /// Without it they find the messages when they poll next. Never blocks; a name that no topic
+    /// can have wakes nobody.
     pub fn wake(&self, topic: &str) {
-        self.core.base.waker.ready(topic, 1);
+        // One that does not fit a notification would take those with it that travel together.
+        if topic::check(topic).is_ok() {
+            self.core.base.waker.ready(topic, 1);
+        }
     }
 
     pub(crate) fn pooled(&self) -> Result<PooledConnection> {

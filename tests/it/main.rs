@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod all_or_nothing;
+mod bad_input;
 mod commits_that_fail;
 mod examples;
 mod failed_messages;
 mod first_steps;
 mod handled_once;
+mod migrations;
 mod quiet;
+mod sessions;
 mod strict_order;
 mod support;
 mod throwaway_server;
 mod tidy;
+mod tight_spots;
