@@ -52,11 +52,13 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) {
                 }
                 is_troubled = true;
                 if !is_about_messages && !pause.wait(stop) {
-                    return;
+                    break;
                 }
             }
         }
     }
+    // Stopped at work: what is left, or was given back, is for others, who may all be parked.
+    line.base.waker.ready(&line.topic, 1);
 }
 
 /// Runs transactions on one connection, which goes back unless it broke.
