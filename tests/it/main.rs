@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod all_or_nothing;
+mod carried;
 mod commits_that_fail;
 mod failed_messages;
 mod first_steps;
 mod handled_once;
 mod quiet;
+mod schedules;
+mod stopping;
 mod strict_order;
 mod support;
 mod throwaway_server;
 mod tidy;
+mod topics;
+mod wake_ups;
