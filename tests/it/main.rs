@@ -10,6 +10,7 @@ mod first_steps;
 mod handled_once;
 mod quiet;
 mod schedules;
+mod starting;
 mod stopping;
 mod strict_order;
 mod support;

@@ -252,6 +252,27 @@ fn when_a_strict_receiver_stops_another_goes_on_with_its_line_at_once() {
 }
 
 #[test]
+fn a_message_claimed_while_the_stop_is_asked_for_is_not_begun() {
+    let mut place = place();
+    let gate = Gate::new();
+    place.send("jobs", &1);
+    let mut locker = client(&place.url);
+    let mut lock = locker.transaction().unwrap();
+    lock.batch_execute("LOCK TABLE outtray.message").unwrap();
+    let receiver = start(&place.messaging, &gate);
+    let claiming =
+        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the worker claims", || place.count(claiming) >= 1);
+
+    receiver.request_stop();
+    lock.commit().unwrap();
+
+    check(receiver.stop(PATIENCE), 0, 0);
+    assert!(gate.is_lonely_for(Duration::ZERO));
+    assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
 fn stopping_while_the_database_is_gone_does_not_hang() {
     let server = Server::builder().always_embedded().start().unwrap();
     let url = server.database().unwrap();
