@@ -4,6 +4,7 @@
 
 mod all_or_nothing;
 mod bad_input;
+mod carried;
 mod commits_that_fail;
 mod examples;
 mod failed_messages;
@@ -11,9 +12,14 @@ mod first_steps;
 mod handled_once;
 mod migrations;
 mod quiet;
+mod schedules;
 mod sessions;
+mod starting;
+mod stopping;
 mod strict_order;
 mod support;
 mod throwaway_server;
 mod tidy;
 mod tight_spots;
+mod topics;
+mod wake_ups;
