@@ -42,10 +42,10 @@ impl Connection {
         })
     }
 
-    /// Returns whether the connection is known to be gone; one that nobody used since it broke
-    /// is not known.
+    /// Returns whether the connection is of no more use: known to be gone (one that nobody used
+    /// since it broke is not known), or with prepared statements that no longer fit.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.cache.is_stale()
     }
 
     /// Asks the server for a sign of life, unless it gave one within `fresh`.
@@ -74,18 +74,19 @@ impl Connection {
         if self.mode == CallMode::Inline {
             return Ok(());
         }
-        let mut sql = String::new();
-        for statement in statements {
-            if self.cache.insert_name(statement.name()) {
-                sql.push_str(&prepare(statement));
-            }
-        }
-        if sql.is_empty() {
+        let missing = |statement: &&&Statement| !self.cache.has_name(statement.name());
+        let missing: Vec<_> = statements.iter().filter(missing).collect();
+        if missing.is_empty() {
             return Ok(());
         }
+        let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
         self.client
             .batch_execute(&sql)
-            .map_err(|error| classify(error, "preparing statements"))
+            .map_err(|error| classify(error, "preparing statements"))?;
+        for statement in missing {
+            self.cache.insert_name(statement.name());
+        }
+        Ok(())
     }
 
     /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's default.
@@ -166,13 +167,13 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     forgetting_stale(cache, client.execute(&prepared, params))
 }
 
-/// Passes a result on; one that says a plan is stale empties the cache.
+/// Passes a result on; one that says a plan is stale gives the connection up.
 pub(crate) fn forgetting_stale<T>(
     cache: &mut StatementCache,
     result: Result<T, postgres::Error>,
 ) -> Result<T, postgres::Error> {
     if result.as_ref().is_err_and(is_stale_plan) {
-        cache.clear();
+        cache.mark_stale();
     }
     result
 }

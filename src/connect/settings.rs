@@ -73,15 +73,25 @@ fn patience(config: &Config) -> Duration {
     each.saturating_mul(u32::try_from(hosts + 2).unwrap_or(u32::MAX))
 }
 
+/// What the driver has where the URL says nothing.
+const DRIVERS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+
 fn lay_defaults(config: &mut Config, is_pooler_safe: bool) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(5));
     }
-    config
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3)
-        .tcp_user_timeout(Duration::from_secs(30));
+    if config.get_keepalives_idle() == DRIVERS_KEEPALIVE {
+        config.keepalives_idle(Duration::from_secs(10));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(5));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(30));
+    }
     if config.get_application_name().is_none() {
         config.application_name("outtray");
     }

@@ -1,15 +1,17 @@
 //! Options of a receiver, one method each.
 
-use crate::receive::handler::erase;
+use crate::receive::drain;
+use crate::receive::handler::{Handler, erase};
 use crate::receive::line::{Base, Line};
 use crate::receive::options::Options;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::session::messaging_session::MessagingSession;
-use crate::words::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
+use crate::words::outcome::DrainReport;
 use crate::words::retry::Backoff;
 use crate::words::topic;
+use crate::words::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<(Duration, Farewell)> + 'm>;
 
 /// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
+#[must_use = "nothing happens before start"]
 pub struct ReceiverBuilder<'m> {
     topic: String,
     base: Base,
@@ -71,8 +74,8 @@ impl<'m> ReceiverBuilder<'m> {
 
     /// Handles the topic's messages strictly one after the other, over all processes: the next is
     /// not begun before the one before it is acked or dead, and a failed one keeps its place while
-    /// it waits for its retry. All receivers of the topic must ask for it. More than one worker is
-    /// of no use then.
+    /// it waits for its retry. All receivers of the topic must ask for it. Each has one
+    /// worker then, whatever [`workers`](Self::workers) says.
     ///
     /// Priorities still come first: a more urgent message goes before one that waits for its retry.
     /// Delayed and redriven messages queue at the end when their time comes. Of two transactions that
@@ -112,12 +115,44 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        topic::check(&self.topic)?;
-        self.options.check()?;
-        let is_strict = self.options.is_strict;
-        let line = Line::new(&self.topic, self.base, self.options, erase(handler));
-        let (suspect_for, farewell) = (self.enroll)(&self.topic, is_strict)?;
+        let (is_strict, enroll) = (self.options.is_strict, self.enroll);
+        let line = line(&self.topic, self.base, self.options, erase(handler))?;
+        let (suspect_for, farewell) = enroll(&self.topic, is_strict)?;
         line.station.suspect(suspect_for);
         Receiver::start(line, farewell)
     }
+
+    /// Handles the topic's messages on this thread until none is ready or due, and says what became
+    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain).
+    ///
+    /// # Errors
+    /// `Invalid` for a bad topic name, a setting out of range, or strict order, which a drain does not
+    /// keep; and those of [`Messaging::drain`](crate::Messaging::drain).
+    pub fn drain<T, F>(self, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        if self.options.is_strict {
+            return Err(Error::invalid(format!(
+                "topic {} cannot be drained in strict order, start a receiver",
+                self.topic
+            )));
+        }
+        drain::drain(&line(&self.topic, self.base, self.options, erase(handler))?)
+    }
+}
+
+/// Checks the settings and puts a receiver together.
+fn line(topic: &str, base: Base, mut options: Options, handler: Box<Handler>) -> Result<Line> {
+    topic::check(topic)?;
+    options.check()?;
+    if options.is_strict {
+        // Others could only wait for the turn, and miss a wake-up while it changes hands.
+        options.workers = 1;
+    }
+    Ok(Line::new(topic, base, options, handler))
 }

@@ -26,6 +26,7 @@ pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 /// [`stop`](Receiver::stop) it to end in order. Dropping one that was not stopped stops it too, and
 /// waits up to 5 s for the handlers in hand. It goes on when the
 /// [`Messaging`](crate::Messaging) that it came from is dropped.
+#[must_use = "dropping a receiver stops it"]
 pub struct Receiver {
     line: Arc<Line>,
     stopper: Mutex<Option<Stopper>>,

@@ -275,16 +275,14 @@ fn commit(
         take::push_claim(line, &mut sql, mode, size)
     });
     let started = Instant::now();
-    let rows = session
-        .lent
-        .own()?
-        .flight(&sql)
-        .map_err(|error| classify(error, "committing"))?;
+    let flown = session.lent.own()?.flight(&sql);
+    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
+    line.base.waker.announce(&session.outbox.take_sent());
+    let rows = flown.map_err(|error| classify(error, "committing"))?;
     session.savepoint = Savepoint::Closed;
     session.begun_at = Instant::now();
     state.entered.clear();
     state.conflicts = 0;
-    line.base.waker.announce(&session.outbox.take_sent());
     plan.map(|plan| take::taken(line, session, size, &plan, &rows, started))
         .transpose()
 }

@@ -104,6 +104,6 @@ fn unknown() -> Error {
     Error::new(
         ErrorKind::OutcomeUnknown,
         "the connection broke while COMMIT was under way: it may have happened or not, look for the \
-         message ids or send with a dedupe key",
+         message ids",
     )
 }

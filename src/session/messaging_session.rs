@@ -235,7 +235,7 @@ impl<'c> MessagingSession<'c> {
 
     fn keep(&mut self, message: NewMessage) -> Result<MessageId> {
         let id = self.outbox.push(message);
-        if self.outbox.is_full() {
+        if self.outbox.is_full(self.mark) {
             self.store_early()?;
         }
         Ok(id)

@@ -14,6 +14,7 @@ use crate::surface::messaging::{Core, Messaging};
 use crate::wake::notifier::Notifier;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -22,7 +23,8 @@ use uuid::Uuid;
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 
 /// A connection to the message system that is being set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
+#[must_use = "nothing happens before connect"]
 pub struct Builder {
     url: Option<String>,
     schema: String,
@@ -32,6 +34,16 @@ pub struct Builder {
     max_payload_bytes: usize,
     is_pooler_safe: bool,
     is_notifying: bool,
+}
+
+impl fmt::Debug for Builder {
+    /// Leaves the URL out: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("schema", &self.schema)
+            .field("pool_size", &self.pool_size)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Builder {
@@ -148,7 +160,6 @@ impl Builder {
 
         let me = Uuid::now_v7();
         let dedicated = Arc::new(Dedicated::new(settings));
-        dedicated.give_back(connection);
         let statements = Arc::new(Statements::new(&schema));
         let notifier = self
             .is_notifying

@@ -3,10 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::pool::{Lent as PooledConnection, Pool};
 use crate::receive::builder::ReceiverBuilder;
-use crate::receive::drain;
-use crate::receive::handler::erase;
-use crate::receive::line::{Base, Line};
-use crate::receive::options::Options;
+use crate::receive::line::Base;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::schema::migrate;
 use crate::session::lent::Lent;
@@ -277,14 +274,7 @@ impl Messaging {
             + Sync
             + 'static,
     {
-        topic::check(topic)?;
-        let line = Line::new(
-            topic,
-            self.core.base.clone(),
-            Options::default(),
-            erase(handler),
-        );
-        drain::drain(&line)
+        self.receiver(topic).drain(handler)
     }
 
     /// Returns one topic, to look at it and to operate it. Asks nothing of the database; the name is

@@ -34,6 +34,18 @@ impl From<&[MessageId]> for Selection {
     }
 }
 
+impl<const N: usize> From<[MessageId; N]> for Selection {
+    fn from(ids: [MessageId; N]) -> Self {
+        Selection::from(ids.as_slice())
+    }
+}
+
+impl From<Vec<MessageId>> for Selection {
+    fn from(ids: Vec<MessageId>) -> Self {
+        Selection::from(ids.as_slice())
+    }
+}
+
 impl From<&Vec<MessageId>> for Selection {
     fn from(ids: &Vec<MessageId>) -> Self {
         Selection::from(ids.as_slice())

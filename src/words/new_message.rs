@@ -14,8 +14,7 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
-/// Its id is made here, and a clone has the same one: it is the same message, to be sent once. What is
-/// out of bounds is refused when it is sent.
+/// Each send makes an id of its own, so a clone that is sent too is another message.
 ///
 /// ```
 /// use outtray::NewMessage;
@@ -28,13 +27,21 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// # Ok::<(), outtray::Error>(())
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "a message goes nowhere before it is sent"]
 pub struct NewMessage {
-    pub(crate) id: MessageId,
     pub(crate) topic: String,
     pub(crate) content: Content,
     pub(crate) priority: i16,
     pub(crate) headers: Headers,
     pub(crate) delay: Duration,
+}
+
+/// A message that was sent, on its way to be stored.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// Made before any SQL, so that it is known whatever becomes of the transaction.
+    pub(crate) id: MessageId,
+    pub(crate) message: NewMessage,
 }
 
 /// The payload in the form in which it is stored.
@@ -101,7 +108,6 @@ impl NewMessage {
 
     fn with(topic: &str, content: Content) -> Self {
         NewMessage {
-            id: MessageId::new(),
             topic: topic.to_owned(),
             content,
             priority: 0,
@@ -131,11 +137,6 @@ impl NewMessage {
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
-    }
-
-    /// Returns the id under which it will be stored.
-    pub fn id(&self) -> MessageId {
-        self.id
     }
 
     /// Checks all that the database would refuse, or could not give back.

@@ -23,18 +23,17 @@ struct Line {
 #[track_caller]
 fn check(payload: NewMessage, says: &str) {
     let ground = Ground::new();
-    let id = payload.id();
     let sum = Arc::new(AtomicUsize::new(0));
     let total = Arc::clone(&sum);
-    ground
+    let id = ground
         .messaging
         .session(|session| {
-            session.send(payload)?;
+            let id = session.send(payload)?;
             session.send(NewMessage::json_text(
                 "orders",
                 r#"{"id": 1, "lines": [{"amount": 41}]}"#,
             )?)?;
-            Ok(())
+            Ok(id)
         })
         .unwrap();
 

@@ -94,10 +94,8 @@ fn the_ids_that_sending_returns_are_those_of_the_rows() {
         .session(|session| {
             let one = session.send_message("a", &1)?;
             let many = session.send_messages("b", [1, 2])?;
-            let message = NewMessage::bytes("c", [0]);
-            let id = message.id();
-            assert_eq!(session.send(message)?, id);
-            Ok((one, many, id))
+            let with_options = session.send(NewMessage::bytes("c", [0]))?;
+            Ok((one, many, with_options))
         })
         .unwrap();
 
