@@ -10,6 +10,7 @@
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
+use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, bury, decide};
 use crate::receive::handler::{Delivery, Ending};
@@ -91,12 +92,16 @@ pub(crate) fn work(
     let size = if is_careful { 1 } else { state.pace.size() };
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
-        if is_careful {
-            take::count_ahead(line, &mut taken)?;
-        }
         if taken.is_full {
             // There may be more than one worker's share.
             line.station.ring(1);
+        }
+        let mut _pass = None;
+        if is_careful {
+            _pass = careful::admit(line, &mut taken, stop)?;
+            if _pass.is_none() {
+                break;
+            }
         }
         let next = transact(line, &mut session, state, &taken, stop)?;
         match next {

@@ -146,6 +146,26 @@ pub(crate) fn begin_attempt(
     Ok(attempts.unsigned_abs().into())
 }
 
+/// Returns how many counted deliveries never ended.
+pub(crate) fn counted_attempts(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<u32> {
+    let rows = query(
+        run,
+        &statements.counted_attempts,
+        &[&topic, &id.0],
+        "looking for counted attempts",
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(0);
+    };
+    let attempts: i16 = column(row, "attempts")?;
+    Ok(attempts.unsigned_abs().into())
+}
+
 /// Drops the count of [`begin_attempt`].
 pub(crate) fn forget_attempt(
     run: &mut dyn Run,

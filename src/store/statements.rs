@@ -33,6 +33,7 @@ statements![
     bury,
     claim,
     claim_head,
+    counted_attempts,
     dead_letters,
     drop_liveness,
     enroll,
