@@ -11,9 +11,12 @@
 
 use crate::receive::line::Line;
 use crate::receive::take::Taken;
+use crate::receive::work::State;
+use crate::store::run::Run;
 use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::Result;
+use crate::words::message::MessageId;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The careful deliveries of a process: many at a time, or one alone.
@@ -41,6 +44,7 @@ impl Quarantine {
 /// one that is; a stop waits for these, too.
 pub(crate) fn admit<'a>(
     line: &'a Line,
+    state: &mut State,
     taken: &mut Taken,
     stop: &Stop,
 ) -> Result<Option<Pass<'a>>> {
@@ -66,6 +70,37 @@ pub(crate) fn admit<'a>(
     taken.counted = Some(settle::begin_attempt(
         &mut apart, statements, topic, message.id,
     )?);
+    state.counted = Some(message.id);
     line.base.dedicated.give_back(apart);
     Ok(Some(pass))
+}
+
+/// Takes back the count of a delivery that ended while its process lived, but in a rollback. Called
+/// before the message's lock goes, so that nobody takes the count for a death.
+pub(crate) fn take_back(line: &Line, state: &mut State) {
+    let Some(id) = state.counted.take() else {
+        return;
+    };
+    state.uncounted.push(id);
+    let taken_back = line.base.dedicated.take().and_then(|mut apart| {
+        take_back_all(line, &mut apart, &mut state.uncounted)?;
+        line.base.dedicated.give_back(apart);
+        Ok(())
+    });
+    if let Err(error) = taken_back {
+        log::debug!("topic {}: {error}", line.topic);
+    }
+}
+
+/// Takes back what could not be taken back at once, since the database was away.
+pub(crate) fn take_back_all(
+    line: &Line,
+    run: &mut dyn Run,
+    uncounted: &mut Vec<MessageId>,
+) -> Result<()> {
+    while let Some(&id) = uncounted.last() {
+        settle::take_back_attempt(run, &line.base.kit.statements, &line.topic, id)?;
+        uncounted.pop();
+    }
+    Ok(())
 }

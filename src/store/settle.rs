@@ -166,6 +166,22 @@ pub(crate) fn counted_attempts(
     Ok(attempts.unsigned_abs().into())
 }
 
+/// Takes one count of [`begin_attempt`] back.
+pub(crate) fn take_back_attempt(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<()> {
+    execute(
+        run,
+        &statements.take_back_attempt,
+        &[&topic, &id.0],
+        "taking back a counted attempt",
+    )?;
+    Ok(())
+}
+
 /// Drops the count of [`begin_attempt`].
 pub(crate) fn forget_attempt(
     run: &mut dyn Run,

@@ -62,6 +62,7 @@ statements![
     sign_off,
     stats,
     suspect,
+    take_back_attempt,
     take_turn,
     topics,
 ];
