@@ -12,6 +12,7 @@
 //!   query that brings its server process down).
 
 use crate::connect::connection::Connection;
+use crate::receive::careful;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
@@ -87,8 +88,10 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
     is_about_messages
 }
 
-/// Writes the charges of [`judge`], each in a transaction of its own.
+/// Writes the charges of [`judge`], each in a transaction of its own, after taking back what was
+/// counted ahead of them.
 pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
+    careful::take_back_all(line, connection, &mut state.uncounted)?;
     while let Some(charge) = state.charges.last() {
         write(line, connection, charge)?;
         state.charges.pop();
@@ -118,6 +121,10 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
             Fate::Ack(_) => (vec![], vec![]),
         };
         move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
+        if charge.crashes > 0 {
+            // They are among the message's own attempts from now on.
+            settle::forget_attempt(&mut open, statements, &line.topic, charge.id)?;
+        }
         line.progress.count(0, retries.len(), burials.len());
         if let Some(retry) = retries.first() {
             line.base.waker.due_in(retry.delay);

@@ -1,6 +1,7 @@
 //! What the workers of one receiver share.
 
 use crate::connect::dedicated::Dedicated;
+use crate::receive::careful::Quarantine;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::options::Options;
@@ -18,6 +19,7 @@ pub(crate) struct Base {
     pub(crate) kit: Arc<Kit>,
     pub(crate) dedicated: Arc<Dedicated>,
     pub(crate) waker: Arc<Waker>,
+    pub(crate) quarantine: Arc<Quarantine>,
 }
 
 /// One receiver, as its workers see it.

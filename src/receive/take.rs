@@ -4,16 +4,13 @@
 //!   before if there is one.
 //! - Strict: the topic's turn first (a row lock that one worker of all processes can have), then,
 //!   in a statement of its own so that it sees all that the last holder did, the head.
-//! - Careful, while the topic is suspect: one message, whose delivery is counted in a transaction
-//!   apart before its handler runs. The claim's row lock is held all the while, so nobody can get
-//!   the message between the count and the handler.
+//! - Careful, while the topic is suspect: one message, of which `careful` tells more.
 
 use crate::receive::floor::{Plan, sweep};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::call::{CallMode, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
-use crate::store::settle;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
@@ -139,21 +136,6 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
         messages: vec![head],
         ..Taken::default()
     })
-}
-
-/// Counts the delivery of a suspect topic's message before its handler runs.
-pub(crate) fn count_ahead(line: &Line, taken: &mut Taken) -> Result<()> {
-    let Some(message) = taken.messages.first() else {
-        return Ok(());
-    };
-    let base = &line.base;
-    // A connection apart: the claim's own transaction must stay open, and its rollback must not
-    // undo the count.
-    let mut apart = base.dedicated.take()?;
-    let counted = settle::begin_attempt(&mut apart, &base.kit.statements, &line.topic, message.id)?;
-    base.dedicated.give_back(apart);
-    taken.counted = Some(counted);
-    Ok(())
 }
 
 fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {

@@ -10,6 +10,7 @@
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
+use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, bury, decide};
 use crate::receive::handler::{Delivery, Ending};
@@ -27,6 +28,7 @@ use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
+use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::{Failure, classify};
 use postgres::IsolationLevel;
@@ -39,6 +41,10 @@ pub(crate) struct State {
     pub(crate) entered: Vec<Charge>,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
+    /// The message in hand, if its delivery was counted ahead.
+    pub(crate) counted: Option<MessageId>,
+    /// Messages whose deliveries ended in a rollback, and whose counts could not be taken back yet.
+    pub(crate) uncounted: Vec<MessageId>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
 }
@@ -49,6 +55,8 @@ impl State {
             pace: Pace::new(per_transaction),
             entered: Vec::new(),
             charges: Vec::new(),
+            counted: None,
+            uncounted: Vec::new(),
             conflicts: 0,
         }
     }
@@ -97,15 +105,20 @@ pub(crate) fn work(
             end_empty(session)?;
             return Ok(Worked::Again);
         }
-        if is_careful {
-            take::count_ahead(line, &mut taken)?;
-        }
         if taken.is_full {
             // There may be more than one worker's share.
             line.station.ring(1);
         }
-        let next = transact(line, &mut session, state, &taken, stop)?;
-        match next {
+        let mut _pass = None;
+        if is_careful {
+            _pass = careful::admit(line, state, &mut taken, stop)?;
+            if _pass.is_none() {
+                break;
+            }
+        }
+        let next = transact(line, &mut session, state, &taken, stop)
+            .inspect_err(|_| careful::take_back(line, state));
+        match next? {
             Some(next) => taken = next,
             None => {
                 finish(session);
@@ -282,6 +295,7 @@ fn commit(
     session.savepoint = Savepoint::Closed;
     session.begun_at = Instant::now();
     state.entered.clear();
+    state.counted = None;
     state.conflicts = 0;
     plan.map(|plan| take::taken(line, session, size, &plan, &rows, started))
         .transpose()

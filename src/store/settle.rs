@@ -146,6 +146,42 @@ pub(crate) fn begin_attempt(
     Ok(attempts.unsigned_abs().into())
 }
 
+/// Returns how many counted deliveries never ended.
+pub(crate) fn counted_attempts(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<u32> {
+    let rows = query(
+        run,
+        &statements.counted_attempts,
+        &[&topic, &id.0],
+        "looking for counted attempts",
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(0);
+    };
+    let attempts: i16 = column(row, "attempts")?;
+    Ok(attempts.unsigned_abs().into())
+}
+
+/// Takes one count of [`begin_attempt`] back.
+pub(crate) fn take_back_attempt(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<()> {
+    execute(
+        run,
+        &statements.take_back_attempt,
+        &[&topic, &id.0],
+        "taking back a counted attempt",
+    )?;
+    Ok(())
+}
+
 /// Drops the count of [`begin_attempt`].
 pub(crate) fn forget_attempt(
     run: &mut dyn Run,

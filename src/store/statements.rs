@@ -33,6 +33,7 @@ statements![
     bury,
     claim,
     claim_head,
+    counted_attempts,
     dead_letters,
     drop_liveness,
     enroll,
@@ -61,6 +62,7 @@ statements![
     sign_off,
     stats,
     suspect,
+    take_back_attempt,
     take_turn,
     topics,
 ];

@@ -167,6 +167,7 @@ impl Builder {
         let base = Base {
             waker: Arc::new(Waker::new(notifier)),
             dedicated,
+            quarantine: Arc::default(),
             kit: Arc::new(Kit {
                 statements,
                 max_payload_bytes: self.max_payload_bytes,
