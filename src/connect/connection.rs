@@ -198,6 +198,11 @@ fn refused(error: postgres::Error, target: &str) -> Error {
             ErrorKind::Denied,
             format!("{target} refused the user: {why}"),
         ),
+        // PgBouncer, to the session settings that a connection of ours asks for.
+        Some("08P01") if why.contains("startup parameter") => (
+            ErrorKind::Configuration,
+            format!("{target} is a pooler ({why}): say pooler_safe(true)"),
+        ),
         Some("3D000") => (
             ErrorKind::Configuration,
             format!("{target} is not there: {why}; create the database"),
