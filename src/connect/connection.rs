@@ -42,10 +42,10 @@ impl Connection {
         })
     }
 
-    /// Returns whether the connection is known to be gone; one that nobody used since it broke
-    /// is not known.
+    /// Returns whether the connection is known to be gone, or of no more use; one that nobody used
+    /// since it broke is not known.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.cache.is_lost()
     }
 
     /// Asks the server for a sign of life, unless it gave one within `fresh`.
@@ -173,6 +173,17 @@ pub(crate) fn forgetting_stale<T>(
 ) -> Result<T, postgres::Error> {
     if result.as_ref().is_err_and(is_stale_plan) {
         cache.clear();
+    }
+    result
+}
+
+/// Passes a result on; one that says a plan is stale gives the connection up.
+pub(crate) fn losing_stale<T>(
+    cache: &mut StatementCache,
+    result: Result<T, postgres::Error>,
+) -> Result<T, postgres::Error> {
+    if result.as_ref().is_err_and(is_stale_plan) {
+        cache.lose();
     }
     result
 }

@@ -13,6 +13,7 @@ const MAX_TEXTS: usize = 256;
 pub(crate) struct StatementCache {
     statements: HashMap<String, Statement>,
     named: HashSet<&'static str>,
+    is_lost: bool,
 }
 
 impl StatementCache {
@@ -41,6 +42,17 @@ impl StatementCache {
     /// Forgets the statements of [`get`](Self::get), after a change of the tables behind them.
     pub(crate) fn clear(&mut self) {
         self.statements.clear();
+    }
+
+    /// Notes that statements are stale which cannot be made anew on this connection: those that
+    /// `PREPARE` named, and those that the driver keeps to itself for types it does not know.
+    pub(crate) fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// Returns whether the connection has to go, and its statements with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 }
 

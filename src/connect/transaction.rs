@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{count, forgetting_stale, rows};
+use crate::connect::connection::{count, forgetting_stale, losing_stale, rows};
 use crate::connect::statement_cache::StatementCache;
 use crate::store::call::CallMode;
 use crate::store::run::{Params, Run};
@@ -22,7 +22,7 @@ impl<'c> OpenTransaction<'c> {
         params: Params<'_>,
     ) -> Result<u64, postgres::Error> {
         if self.mode == CallMode::Inline {
-            return self.transaction.execute(text, params);
+            return losing_stale(self.cache, self.transaction.execute(text, params));
         }
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
@@ -36,7 +36,7 @@ impl<'c> OpenTransaction<'c> {
         params: Params<'_>,
     ) -> Result<Vec<Row>, postgres::Error> {
         if self.mode == CallMode::Inline {
-            return self.transaction.query(text, params);
+            return losing_stale(self.cache, self.transaction.query(text, params));
         }
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
@@ -48,7 +48,7 @@ impl<'c> OpenTransaction<'c> {
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let messages = forgetting_stale(self.cache, self.transaction.simple_query(sql))?;
+        let messages = losing_stale(self.cache, self.transaction.simple_query(sql))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
