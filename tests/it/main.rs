@@ -5,6 +5,7 @@
 mod bad_input;
 mod first_steps;
 mod migrations;
+mod poolers;
 mod sessions;
 mod support;
 mod throwaway_server;
