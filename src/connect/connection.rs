@@ -147,7 +147,7 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    forgetting_stale(cache, client.query(&prepared, params))
+    losing_stale(cache, client.query(&prepared, params))
 }
 
 /// Like [`rows`], for the number of rows.
@@ -164,11 +164,11 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    forgetting_stale(cache, client.execute(&prepared, params))
+    losing_stale(cache, client.execute(&prepared, params))
 }
 
 /// Passes a result on; one that says a plan is stale gives the connection up.
-pub(crate) fn forgetting_stale<T>(
+pub(crate) fn losing_stale<T>(
     cache: &mut StatementCache,
     result: Result<T, postgres::Error>,
 ) -> Result<T, postgres::Error> {
@@ -198,6 +198,11 @@ fn refused(error: postgres::Error, target: &str) -> Error {
         Some("42501") => (
             ErrorKind::Denied,
             format!("{target} refused the user: {why}"),
+        ),
+        // PgBouncer, to the session settings that a connection of ours asks for.
+        Some("08P01") if why.contains("startup parameter") => (
+            ErrorKind::Configuration,
+            format!("{target} is a pooler ({why}): say pooler_safe(true)"),
         ),
         Some("3D000") => (
             ErrorKind::Configuration,

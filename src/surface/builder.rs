@@ -114,7 +114,8 @@ impl Builder {
     /// Uses nothing that a transaction pooler breaks: no named statements, no session settings, no
     /// session locks, no LISTEN. Default off. Messages of other processes are found by polling,
     /// and a process that died is noticed after half a minute; its messages are free as soon as the
-    /// pooler has closed its transactions.
+    /// pooler has closed its transactions. Reading columns of types of your own may now and then end
+    /// in a `Conflict`, which receivers run again: casts spare that.
     pub fn pooler_safe(mut self, is_pooler_safe: bool) -> Self {
         self.is_pooler_safe = is_pooler_safe;
         self

@@ -11,6 +11,7 @@ mod failed_messages;
 mod first_steps;
 mod handled_once;
 mod migrations;
+mod poolers;
 mod quiet;
 mod schedules;
 mod sessions;

@@ -1,13 +1,14 @@
 //! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors left, a server
 //! that says nothing, a thread on which nobody may block.
 
-use crate::support::{Child, PATIENCE, server};
+use crate::support::{Child, PATIENCE, eventually, server};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -197,4 +198,42 @@ fn a_joined_session_on_a_cut_connection_is_unavailable() {
     let error = session.send_message("t", &1).unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_receiver_goes_on_after_its_prepared_statements_were_thrown_away() {
+    let url = server().database().unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let (seen, handled) = bounded(100);
+    let breaks = AtomicUsize::new(3);
+    let receiver = messaging
+        .receiver("t")
+        .workers(1)
+        .messages_per_transaction(1)
+        .start(move |session, message: Message<i32>| {
+            let is_breaking = |left: usize| left.checked_sub(1);
+            if breaks
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_breaking)
+                .is_ok()
+            {
+                session.batch_execute("DEALLOCATE ALL")?;
+            }
+            seen.send(message.payload)?;
+            Ok(())
+        })
+        .unwrap();
+
+    messaging
+        .session(|session| Ok(session.send_messages("t", 0..10)?))
+        .unwrap();
+
+    eventually("all is handled", || {
+        messaging.topic("t").is_empty().unwrap()
+    });
+    receiver.stop(PATIENCE);
+    let mut numbers: Vec<i32> = handled.try_iter().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+    assert_eq!(messaging.topic("t").stats().unwrap().dead, 0);
 }
