@@ -148,11 +148,7 @@ pub(crate) fn count_ahead(line: &Line, taken: &mut Taken) -> Result<()> {
 }
 
 fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {
-    session
-        .lent
-        .own()?
-        .flight(sql)
-        .map_err(|error| claim_failed(error))
+    session.lent.own()?.flight(sql).map_err(claim_failed)
 }
 
 fn claim_failed(error: postgres::Error) -> Error {
