@@ -15,4 +15,6 @@ SELECT
             ORDER BY message.rank, message.seq
             LIMIT 100
         ) AS head
+        -- Without rows min() is NULL, and greatest(0, NULL) is 0.
+        HAVING count(*) > 0
     ) AS oldest_us
