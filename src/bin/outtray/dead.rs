@@ -3,7 +3,7 @@
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::table::{self, Side, moment};
 use crate::topics::{Content, glance};
 use clap::{Args, Subcommand};
@@ -216,15 +216,15 @@ fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Re
 fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let topic = messaging.topic(&options.topic);
-    let (all, some) = (topic.stats()?, options.which.ids.len());
+    let (all, some) = (topic.stats()?, options.which.ids.len() as u64);
     let many = match (options.which.all, all.is_capped) {
-        (false, _) => some.to_string(),
-        (true, false) => all.dead.to_string(),
-        (true, true) => "all".to_owned(),
+        (false, _) => counted(some, "dead letter"),
+        (true, false) => counted(all.dead, "dead letter"),
+        (true, true) => "all dead letters".to_owned(),
     };
     confirm(
         options.yes,
-        &format!("remove {many} dead letters of {} for good", topic.name()),
+        &format!("remove {many} of {} for good", topic.name()),
     )?;
     let purged = topic.purge_dead_letters(options.which.selection())?;
     output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?;

@@ -116,7 +116,7 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
             Some("check user and password in the URL, and what the role is allowed to do")
         }
         ErrorKind::Unavailable => {
-            Some("is the server running, and the URL right? `outtray dev` starts one to try")
+            Some("check that the server runs and the URL is right; `outtray dev` starts one to try")
         }
         ErrorKind::SchemaMissing => Some("run `outtray migrate` to make the schema"),
         ErrorKind::SchemaNewer => Some("use the outtray of the release that made the schema"),
@@ -134,10 +134,16 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut next = error.source();
     while let Some(cause) = next {
         let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
+        // The library quotes what the database said without these.
+        let essence = ["db error", ": ", "ERROR: "]
+            .iter()
+            .fold(cause_text.as_str(), |rest, start| {
+                rest.strip_prefix(start).unwrap_or(rest)
+            });
+        if !text.contains(essence) {
             text = format!("{text}: {cause_text}");
         }
         next = cause.source();
     }
-    text
+    text.replace('\n', " ")
 }

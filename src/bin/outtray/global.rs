@@ -4,6 +4,8 @@ use crate::failure::Failure;
 use clap::{ArgAction, Args};
 use outtray::Messaging;
 
+const HEADING: &str = "Options of all commands";
+
 /// Options that may stand before or after the command's name.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -11,6 +13,7 @@ pub(crate) struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = HEADING,
         env = "DATABASE_URL",
         hide_env_values = true,
         value_name = "URL"
@@ -21,6 +24,7 @@ pub(crate) struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = HEADING,
         env = "OUTTRAY_SCHEMA",
         default_value = "outtray",
         value_name = "NAME"
@@ -28,11 +32,11 @@ pub(crate) struct Global {
     schema: String,
 
     /// Prints JSON for machines, one object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
 
     /// Logs more: -v what happens, -vv each step; RUST_LOG has the last word
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = HEADING, action = ArgAction::Count)]
     verbose: u8,
 }
 

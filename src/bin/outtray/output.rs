@@ -59,6 +59,12 @@ pub(crate) fn escaped(text: &str) -> String {
     shown
 }
 
+/// Returns a number with what it counts: `1 message`, `2 messages`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Cuts a text after `width` characters.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {

@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::lines::{Lines, Next};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::progress::{Progress, Watched};
 use crate::shape::Shape;
 use clap::Args;
@@ -95,8 +95,7 @@ fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result
         }
         return Err(sent.complete(failure, &options.topic));
     }
-    let plural = if sent.messages == 1 { "" } else { "s" };
-    let text = format!("sent {} message{plural}", sent.messages);
+    let text = format!("sent {}", counted(sent.messages, "message"));
     Ok(output.say(&text, &json!({ "sent": sent.messages }))?)
 }
 
@@ -195,7 +194,10 @@ impl Sent {
         let next = self.line + 1;
         let so_far = match self.messages {
             0 => "nothing was sent".to_owned(),
-            many => format!("{many} messages were sent before, none from line {next} on"),
+            many => format!(
+                "{} sent before, nothing from line {next} on",
+                counted(many, "message")
+            ),
         };
         let failure = failure.and(&so_far);
         match self.messages {

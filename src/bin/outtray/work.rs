@@ -107,9 +107,19 @@ pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Res
     let tally = Arc::new(Tally::default());
     let receiver = start(&options, &messaging, &children, &tally)?;
     let waited = wait(&options, &messaging, &interrupts);
+    if let Ok(Ended::BySignal) = waited {
+        receiver.request_stop();
+        let _ = writeln!(
+            io::stderr(),
+            "stopping when the running commands have finished; a second signal is for them"
+        );
+    }
     let report = stop(&receiver, &children, &interrupts);
-    waited?;
-    summarize(output, &tally, report)
+    match waited? {
+        Ended::BySignal => summarize(output, &tally, Some(report)),
+        // Then nothing was in hand.
+        Ended::Empty => summarize(output, &tally, None),
+    }
 }
 
 fn start(
@@ -135,8 +145,19 @@ fn start(
     Ok(receiver)
 }
 
+/// Why no further message is wanted.
+#[derive(Debug)]
+enum Ended {
+    BySignal,
+    Empty,
+}
+
 /// Waits for a signal, or until the topic is empty if that is wanted.
-fn wait(options: &Options, messaging: &Messaging, interrupts: &Interrupts) -> Result<(), Failure> {
+fn wait(
+    options: &Options,
+    messaging: &Messaging,
+    interrupts: &Interrupts,
+) -> Result<Ended, Failure> {
     let looks = if options.until_empty {
         tick(LOOK)
     } else {
@@ -145,9 +166,9 @@ fn wait(options: &Options, messaging: &Messaging, interrupts: &Interrupts) -> Re
     let topic = messaging.topic(&options.topic);
     loop {
         select! {
-            recv(interrupts.received()) -> _ => return Ok(()),
+            recv(interrupts.received()) -> _ => return Ok(Ended::BySignal),
             recv(looks) -> _ => match topic.is_empty() {
-                Ok(true) => return Ok(()),
+                Ok(true) => return Ok(Ended::Empty),
                 Ok(false) => {}
                 // The workers connect again, and so do we.
                 Err(error) if is_passing(error.kind()) => log::warn!("{error}"),
@@ -181,28 +202,31 @@ fn stop(receiver: &Receiver, children: &Children, interrupts: &Interrupts) -> St
     report
 }
 
-fn summarize(output: &mut Output, tally: &Tally, report: StopReport) -> Result<(), Failure> {
+fn summarize(
+    output: &mut Output,
+    tally: &Tally,
+    at_stop: Option<StopReport>,
+) -> Result<(), Failure> {
     let [handled, failed, dead] =
         [&tally.handled, &tally.failed, &tally.dead].map(|counter| counter.load(Ordering::Relaxed));
-    let StopReport {
+    let mut object = json!({ "handled": handled, "failed": failed, "dead": dead });
+    let mut text = format!("handled {handled}, failed attempts {failed}, dead letters {dead}");
+    if let Some(StopReport {
         finished,
         abandoned,
         ..
-    } = report;
-    if output.is_json() {
-        return Ok(output.object(&json!({
-            "handled": handled, "failed": failed, "dead": dead,
-            "finished": finished, "abandoned": abandoned,
-        }))?);
+    }) = at_stop
+    {
+        object["finished"] = finished.into();
+        object["abandoned"] = abandoned.into();
+        text.push_str(&format!(
+            "; at the stop finished {finished}, abandoned {abandoned}"
+        ));
     }
-    let at_stop = match finished + abandoned {
-        0 => String::new(),
-        _ => format!("; at the stop finished {finished}, abandoned {abandoned}"),
-    };
+    if output.is_json() {
+        return Ok(output.object(&object)?);
+    }
     // Standard output belongs to the commands.
-    let _ = writeln!(
-        io::stderr(),
-        "handled {handled}, failed attempts {failed}, dead letters {dead}{at_stop}"
-    );
+    let _ = writeln!(io::stderr(), "{text}");
     Ok(())
 }
