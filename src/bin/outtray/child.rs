@@ -81,6 +81,8 @@ impl Children {
     pub(crate) fn signal(&self, signal: Signal) {
         for pid in self.lock().iter() {
             let _ = kill_process_group(*pid, signal);
+            // One that tried to read from the terminal was stopped, and takes signals when it goes on.
+            let _ = kill_process_group(*pid, Signal::CONT);
         }
     }
 

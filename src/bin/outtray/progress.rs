@@ -15,7 +15,8 @@ pub(crate) struct Progress {
 impl Progress {
     /// Begins at the position of `input`, towards its end if it is a file.
     pub(crate) fn of(input: &File) -> Self {
-        if !io::stderr().is_terminal() {
+        // Somebody who types needs no bar.
+        if !io::stderr().is_terminal() || input.is_terminal() {
             return Progress {
                 bar: ProgressBar::hidden(),
             };

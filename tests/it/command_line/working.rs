@@ -201,25 +201,27 @@ fn sigterm_lets_the_command_in_hand_finish() {
 
 #[test]
 fn a_second_sigterm_is_passed_on_to_the_command() {
-    let desk = Desk::new();
-    let yard = Yard::new();
-    desk.done(&["send", "t", "1"]);
-    let script = "touch started; cat gate";
-    let mut working = desk.start(&["--backoff", "1h"], script, yard.folder.path());
-    eventually("the command", || yard.has("started"));
+    for wait in ["cat gate", "kill -STOP $$"] {
+        let desk = Desk::new();
+        let yard = Yard::new();
+        desk.done(&["send", "t", "1"]);
+        let script = format!("touch started; {wait}");
+        let mut working = desk.start(&["--backoff", "1h"], &script, yard.folder.path());
+        eventually("the command", || yard.has("started"));
 
-    eventually("the end", || {
-        // Two that come at once may count as one.
-        let is_over = working.has_ended();
-        if !is_over {
-            working.terminate();
-        }
-        is_over
-    });
+        eventually("the end", || {
+            // Two that come at once may count as one.
+            let is_over = working.has_ended();
+            if !is_over {
+                working.terminate();
+            }
+            is_over
+        });
 
-    let ended = working.end();
-    check(&ended, 0, "handled 0, failed attempts 1, dead letters 0");
-    assert_eq!(desk.numbers("t"), [0, 1, 0]);
+        let ended = working.end();
+        check(&ended, 0, "handled 0, failed attempts 1, dead letters 0");
+        assert_eq!(desk.numbers("t"), [0, 1, 0]);
+    }
 }
 
 #[test]
