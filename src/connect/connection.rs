@@ -10,7 +10,6 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{classify, is_stale_plan, text_of};
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient, IsolationLevel, Row};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// A connection of ours.
@@ -22,28 +21,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection. Blocks for the connect timeout (5 s by default) for each address.
+    /// Opens a connection. Blocks for three times the connect timeout at most, 15 s by default.
     ///
     /// # Errors
     /// `Unavailable`, `Denied`, or `Configuration`, naming the host and the database.
     pub(crate) fn open(settings: &Settings) -> Result<Self> {
-        // The driver panics when no file descriptor is left for its event loop, and inside an
-        // async runtime; a program of threads gets an error like any other.
-        let connected = catch_unwind(AssertUnwindSafe(|| settings.dialer.connect()));
-        let client = match connected {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return Err(refused(error, &settings.target)),
-            Err(_) => {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!(
-                        "the driver panicked while connecting to {}: out of file descriptors, or \
-                         called from an async runtime (use a thread of its own)",
-                        settings.target
-                    ),
-                ));
-            }
-        };
+        let client = settings
+            .dial
+            .connect(&settings.target)?
+            .map_err(|error| refused(error, &settings.target))?;
         Ok(Connection {
             client,
             cache: StatementCache::default(),
@@ -74,6 +60,7 @@ impl Connection {
         Ok(())
     }
 
+    /// Notes that the server has just answered.
     pub(crate) fn touch(&mut self) {
         self.last_used = Instant::now();
     }

@@ -13,10 +13,11 @@ use crate::words::topic;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Records a receiver of a topic, and returns how to sign it off.
-pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<Farewell> + 'm>;
+/// Records a receiver of a topic. Returns for how long the topic is suspect, and how to sign the
+/// receiver off.
+pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<(Duration, Farewell)> + 'm>;
 
-/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it.
+/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
 pub struct ReceiverBuilder<'m> {
     topic: String,
     base: Base,
@@ -42,12 +43,17 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Sets after how many failed attempts a message becomes a dead letter. Default 10; 1 to 32767.
+    ///
+    /// An attempt that ends with the death of its process counts only while the topic is suspect, from
+    /// when a death was first noticed until none was for a minute. So a message that kills its process
+    /// does so once more than this, and once more for each further process that claimed it before the
+    /// first death was noticed.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.max_attempts = attempts;
         self
     }
 
-    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes.
+    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes, each ±10 %.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.options.backoff = backoff;
         self
@@ -67,6 +73,11 @@ impl<'m> ReceiverBuilder<'m> {
     /// not begun before the one before it is acked or dead, and a failed one keeps its place while
     /// it waits for its retry. All receivers of the topic must ask for it. More than one worker is
     /// of no use then.
+    ///
+    /// Priorities still come first: a more urgent message goes before one that waits for its retry.
+    /// Delayed and redriven messages queue at the end when their time comes. Of two transactions that
+    /// send at the same time, the one that stored first may commit last; its message is handled when it
+    /// is there.
     pub fn strict_order(mut self) -> Self {
         self.options.is_strict = true;
         self
@@ -79,14 +90,20 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Starts the threads. Blocks until the receiver is recorded in the database.
+    /// Starts the threads. Blocks until the receiver is recorded in the database, 30 s at most.
     ///
-    /// The handler gets the session of the transaction that holds its message. `Ok(())` commits
-    /// its writes, its sends and the acknowledgement together; an error or a panic undoes them and
-    /// the message is tried again with backoff, or kept as a dead letter past the limit.
+    /// The handler is called by several threads at once. It gets the session of the transaction that
+    /// holds its message. `Ok(())` commits its writes, its sends and the acknowledgement together; an
+    /// error or a panic undoes them and the message is tried again with backoff, or kept as a dead letter
+    /// past the limit. A payload that does not fit `T` becomes a dead letter at once, and the handler is
+    /// not called. [`Payload`](crate::Payload) and `serde_json::Value` for JSON fit always.
+    ///
+    /// The transaction is open all the while. A handler that leaves it idle for ten minutes is cut
+    /// off by the server, which the third time counts as a failed attempt.
     ///
     /// # Errors
-    /// `Invalid` for a setting out of range, `SchemaMissing`, `Unavailable`.
+    /// `Invalid` for a bad topic name or a setting out of range, `SchemaMissing`, `SchemaNewer`,
+    /// `Unavailable`, `PoolExhausted`.
     pub fn start<T, F>(self, handler: F) -> Result<Receiver>
     where
         T: DeserializeOwned,
@@ -99,7 +116,8 @@ impl<'m> ReceiverBuilder<'m> {
         self.options.check()?;
         let is_strict = self.options.is_strict;
         let line = Line::new(&self.topic, self.base, self.options, erase(handler));
-        let farewell = (self.enroll)(&self.topic, is_strict)?;
+        let (suspect_for, farewell) = (self.enroll)(&self.topic, is_strict)?;
+        line.station.suspect(suspect_for);
         Receiver::start(line, farewell)
     }
 }

@@ -53,7 +53,10 @@ impl Charge {
 }
 
 /// Decides who is charged with `error`, which ended the open transaction.
-pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) {
+///
+/// Returns whether the messages in it were to blame: then the database is well, and the next
+/// transaction need not wait. Meanwhile the one at fault is free, and others would run it again.
+pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
     let is_charged = match error.kind() {
@@ -71,15 +74,17 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) {
         _ => true,
     };
     if !is_charged {
-        return;
+        return false;
     }
     state.conflicts = 0;
+    let is_about_messages = !entered.is_empty();
     if let [charge] = entered.as_mut_slice() {
         charge.error = chain(error);
         state.charges.append(&mut entered);
     } else {
         state.pace.single();
     }
+    is_about_messages
 }
 
 /// Writes the charges of [`judge`], each in a transaction of its own.
@@ -105,7 +110,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         charge.id,
     )?;
     if let Some(attempts) = held {
-        let ending = Ending::Failed(HandlerError::failed(charge.error.clone()));
+        let ending = Ending::failed(&HandlerError::failed(charge.error.clone()));
         let attempts = attempts + charge.crashes;
         let (retries, burials) = match decide(&line.options, charge.position, attempts, ending) {
             Fate::Retry(retry) => (vec![retry], vec![]),

@@ -4,7 +4,7 @@ use crate::receive::charge::judge;
 use crate::receive::line::Line;
 use crate::receive::work::{State, Worked, work};
 use crate::store::schedule;
-use crate::wake::pause::Pause;
+use crate::wake::pause::{self, Pause};
 use crate::wake::threads::stop_signal;
 use crate::words::Result;
 use crate::words::outcome::DrainReport;
@@ -24,10 +24,15 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     loop {
         let moved = schedule::move_due(&mut connection, &line.base.kit.statements)?.1;
         match work(line, &mut connection, &mut state, &stop) {
-            Ok(Worked::Idle(_)) if moved == 0 => break,
+            // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
+            // a strict topic may wait for hours, but a drain is not strict.
+            Ok(Worked::Idle(Some(wait))) => drop(pause::wait(&stop, wait)),
+            Ok(Worked::Idle(None)) if moved == 0 => break,
             Ok(_) => troubles = 0,
             Err(error) => {
-                judge(line, &mut state, &error);
+                if judge(line, &mut state, &error) && !connection.is_closed() {
+                    continue;
+                }
                 troubles += 1;
                 if troubles > MAX_TROUBLES || connection.is_closed() {
                     return Err(error);

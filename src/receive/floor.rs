@@ -7,7 +7,9 @@
 //! A floor is a hint in memory, one for each priority of a topic: the first position that the last
 //! claim got. Messages can be below it (their transaction committed late, or a worker that held
 //! them died), so now and then a claim sweeps from the very beginning, and always before a worker
-//! concludes that there is nothing to do. The floor can delay a message, never lose it. The gaps
+//! concludes for good that there is nothing to do. Sweeps cost what the floor saves, so they are
+//! rationed to one part in fifty of the time: a worker that would have to sweep too early parks, and
+//! comes back when it may. The floor can delay a message, never lose it. The gaps
 //! between the priorities it knows are looked into from their beginnings by every claim, so a more
 //! urgent message never waits for a sweep.
 
@@ -27,7 +29,8 @@ const MAX_RANKS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Floors {
     by_rank: BTreeMap<i16, i64>,
-    next_sweep: Instant,
+    swept_at: Instant,
+    sweep_cost: Duration,
 }
 
 /// A claim as it was planned, to be handed back with its result.
@@ -41,13 +44,15 @@ impl Floors {
     pub(crate) fn new() -> Self {
         Floors {
             by_rank: BTreeMap::new(),
-            next_sweep: Instant::now(),
+            swept_at: Instant::now(),
+            sweep_cost: Duration::ZERO,
         }
     }
 
     /// Plans the next claim: from the floors, or everything when a sweep is due.
     pub(crate) fn plan(&self, now: Instant) -> Plan {
-        if self.by_rank.is_empty() || now >= self.next_sweep {
+        let ration = SWEEP_INTERVAL.max(self.sweep_cost * SWEEP_SHARE);
+        if self.by_rank.is_empty() || now >= self.swept_at + ration {
             return sweep();
         }
         let mut spans = Vec::with_capacity(self.by_rank.len() + 1);
@@ -88,8 +93,15 @@ impl Floors {
             self.by_rank.clear();
         }
         if is_sweep {
-            self.next_sweep = now + SWEEP_INTERVAL.max(took * SWEEP_SHARE);
+            self.swept_at = now;
+            self.sweep_cost = took;
         }
+    }
+
+    /// Returns how long a worker that found nothing above the floors has to wait before it may
+    /// sweep; zero for now.
+    pub(crate) fn until_sweep(&self, now: Instant) -> Duration {
+        (self.swept_at + self.sweep_cost * SWEEP_SHARE).saturating_duration_since(now)
     }
 
     /// Forgets all floors: a transaction failed, and what it held is free again.
@@ -159,6 +171,20 @@ mod tests {
         floors.learn(true, [].into_iter(), now, Duration::from_millis(100));
         assert!(!floors.plan(now + Duration::from_millis(4999)).is_sweep);
         assert!(floors.plan(now + Duration::from_millis(5000)).is_sweep);
+    }
+
+    #[test]
+    fn a_worker_that_found_nothing_may_sweep_when_the_last_sweep_is_paid_for() {
+        let (mut floors, now) = learned(&[at(0, 20)]);
+        assert_eq!(floors.until_sweep(now), Duration::ZERO);
+
+        floors.learn(true, [].into_iter(), now, Duration::from_millis(2));
+        let later = now + Duration::from_millis(40);
+        assert_eq!(floors.until_sweep(later), Duration::from_millis(60));
+        assert_eq!(
+            floors.until_sweep(now + Duration::from_millis(100)),
+            Duration::ZERO
+        );
     }
 
     #[test]

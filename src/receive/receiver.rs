@@ -15,13 +15,17 @@ use std::time::{Duration, Instant};
 /// How long dropping a receiver waits for the handlers in hand.
 const DROP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is done once when a receiver has stopped.
-pub(crate) type Farewell = Box<dyn FnOnce() + Send>;
+/// How long a stop waits for the receiver to be signed off: a statement, if the database is well.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is done once when a receiver has stopped, and how long it may take.
+pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 
 /// A pool of threads that runs a handler for each message of a topic.
 ///
-/// [`stop`](Receiver::stop) it to end in order. Dropping it stops it too, and waits up to 5 s for
-/// the handlers in hand.
+/// [`stop`](Receiver::stop) it to end in order. Dropping one that was not stopped stops it too, and
+/// waits up to 5 s for the handlers in hand. It goes on when the
+/// [`Messaging`](crate::Messaging) that it came from is dropped.
 pub struct Receiver {
     line: Arc<Line>,
     stopper: Mutex<Option<Stopper>>,
@@ -64,7 +68,8 @@ impl Receiver {
         &self.line.topic
     }
 
-    /// Asks the workers to end without waiting: no new message is begun.
+    /// Asks the workers to end and does not wait: no new message is begun. For stopping several
+    /// receivers at the same time; [`stop`](Receiver::stop) each of them then.
     pub fn request_stop(&self) {
         lock(&self.stopper).take();
     }
@@ -85,7 +90,8 @@ impl Receiver {
             }
         }
         if let Some(farewell) = lock(&self.farewell).take() {
-            farewell();
+            let left = deadline.saturating_duration_since(Instant::now());
+            farewell(left.min(FAREWELL_TIMEOUT));
         }
         StopReport {
             finished: in_hand.saturating_sub(abandoned),
@@ -96,7 +102,11 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.stop(DROP_TIMEOUT);
+        // Who called `stop` said how long to wait.
+        let was_stopped = lock(&self.farewell).is_none();
+        if !was_stopped {
+            self.stop(DROP_TIMEOUT);
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 use crate::receive::floor::{Plan, sweep};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::call::{CallMode, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
 use crate::store::settle;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -27,8 +27,19 @@ pub(crate) struct Taken {
     pub(crate) is_full: bool,
     /// Deliveries of the one message that were counted before they began, this one included.
     pub(crate) counted: Option<u32>,
-    /// The failed head of a strict topic waits this long.
+    /// Nothing, and not for good: come back after this long. The failed head of a strict topic
+    /// waits, or a sweep is owed.
     pub(crate) wait: Option<Duration>,
+}
+
+impl Taken {
+    fn of(messages: Vec<Claimed>, asked: usize) -> Self {
+        Taken {
+            is_full: messages.len() == asked,
+            messages,
+            ..Taken::default()
+        }
+    }
 }
 
 /// Appends an ordinary claim to a flight.
@@ -40,7 +51,7 @@ pub(crate) fn push_claim(line: &Line, sql: &mut String, mode: CallMode, size: us
 
 fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &Plan) {
     let values = claim::parameters(&line.topic, &plan.spans, size);
-    push_call(sql, mode, &line.base.kit.statements.claim, &values);
+    push_hot_call(sql, mode, &line.base.kit.statements.claim, &values);
 }
 
 /// Claims up to `size` messages in the session's open transaction.
@@ -56,8 +67,8 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
     taken(line, session, size, &plan, &rows, started)
 }
 
-/// Reads what a claim returned. A floored claim that got nothing is followed by a sweep, so
-/// nothing is only said to be there when nothing is.
+/// Reads what a claim returned. A floored claim that got nothing is followed by a sweep, if one is
+/// allowed now; else the worker is told when.
 pub(crate) fn taken(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -68,24 +79,22 @@ pub(crate) fn taken(
 ) -> Result<Taken> {
     let messages = learn(line, plan, rows, started)?;
     if !messages.is_empty() || plan.is_sweep {
+        return Ok(Taken::of(messages, size));
+    }
+    let started = Instant::now();
+    let too_early = line.floors().until_sweep(started);
+    if !too_early.is_zero() {
         return Ok(Taken {
-            is_full: messages.len() == size,
-            messages,
+            wait: Some(too_early),
             ..Taken::default()
         });
     }
-    let started = Instant::now();
     let plan = sweep();
     let mut sql = String::new();
     let mode = session.lent.own()?.mode;
     push_plan(line, &mut sql, mode, size, &plan);
     let rows = fly(session, &sql)?;
-    let messages = learn(line, &plan, &rows, started)?;
-    Ok(Taken {
-        is_full: messages.len() == size,
-        messages,
-        ..Taken::default()
-    })
+    Ok(Taken::of(learn(line, &plan, &rows, started)?, size))
 }
 
 fn learn(

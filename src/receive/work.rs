@@ -21,7 +21,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
-use crate::store::call::{Value, push_call};
+use crate::store::call::{Value, push_hot_call};
 use crate::store::claim::{Claimed, Position};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
@@ -57,7 +57,7 @@ impl State {
 /// Why [`work`] ended.
 #[derive(Debug)]
 pub(crate) enum Worked {
-    /// Nothing is ready; or not before this time.
+    /// Nothing is ready, or not before this time is over.
     Idle(Option<Duration>),
     /// There may be more: come back.
     Again,
@@ -91,6 +91,12 @@ pub(crate) fn work(
     let size = if is_careful { 1 } else { state.pace.size() };
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
+        if stop.is_set() {
+            // Claimed while the stop was asked for: free again with the end of the transaction.
+            line.floors().forget();
+            end_empty(session)?;
+            return Ok(Worked::Again);
+        }
         if is_careful {
             take::count_ahead(line, &mut taken)?;
         }
@@ -178,21 +184,21 @@ fn handle(
     };
     let mut ending = (line.handler)(session, &delivery);
     warn_if_slow(line, message, started.elapsed());
-    if let Ending::Failed(error) = &ending
-        && error.failure() == Some(Failure::Conflict)
+    if let Ending::Failed(failed) = &ending
+        && failed.failure == Some(Failure::Conflict)
         && session.is_in_doubt
     {
+        let text = &failed.text;
         return Err(Error::new(
             ErrorKind::Conflict,
-            format!("conflict in a handler of topic {}: {error}", line.topic),
+            format!("conflict in a handler of topic {}: {text}", line.topic),
         ));
     }
     if !matches!(ending, Ending::Done) {
         session.undo_message()?;
     } else if !session.keep_message()? {
-        ending = Ending::Failed(HandlerError::failed(
-            "a statement failed and the handler swallowed its error",
-        ));
+        let why = "a statement failed and the handler swallowed its error";
+        ending = Ending::failed(&HandlerError::failed(why));
     }
     Ok(decide(&line.options, message.position, attempts, ending))
 }
@@ -260,7 +266,7 @@ fn commit(
             column(|position| position.rank.into()),
             column(|position| position.seq),
         ];
-        push_call(&mut sql, mode, &statements.acknowledge, &values);
+        push_hot_call(&mut sql, mode, &statements.acknowledge, &values);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();

@@ -7,26 +7,31 @@ use crate::wake::pause::Pause;
 use crate::wake::threads::Stop;
 use crate::words::Result;
 use crate::words::error::chain;
-use crossbeam_channel::select;
+use crossbeam_channel::{after, never, select};
+use std::time::Duration;
 
 /// Works until stopped.
 pub(crate) fn run(line: &Line, stop: &Stop) {
     let mut state = State::new(line.options.per_transaction);
-    while park(line, stop) {
-        shift(line, &mut state, stop);
+    let mut wait = None;
+    while park(line, wait, stop) {
+        wait = shift(line, &mut state, stop);
     }
 }
 
-/// Waits until there may be messages. Returns whether to go on.
-fn park(line: &Line, stop: &Stop) -> bool {
+/// Waits until there may be messages, `wait` at most. Returns whether to go on.
+fn park(line: &Line, wait: Option<Duration>, stop: &Stop) -> bool {
+    let over = wait.map_or_else(never, after);
     select! {
         recv(stop.signal()) -> _ => false,
         recv(line.station.permits()) -> _ => !stop.is_set(),
+        recv(over) -> _ => !stop.is_set(),
     }
 }
 
-/// Works until nothing is ready, through whatever happens to the database.
-fn shift(line: &Line, state: &mut State, stop: &Stop) {
+/// Works until nothing is ready, through whatever happens to the database. Returns when to look
+/// again unasked, if at all.
+fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
     let mut pause = Pause::new();
     let mut is_troubled = false;
     while !stop.is_set() {
@@ -36,13 +41,13 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) {
                 is_troubled = false;
             }
             Ok(Worked::Idle(wait)) => {
-                if let Some(wait) = wait {
-                    line.base.waker.due_in(wait);
+                if wait.is_none() {
+                    line.base.waker.board.note_parked();
                 }
-                return;
+                return wait;
             }
             Err(error) => {
-                judge(line, state, &error);
+                let is_about_messages = judge(line, state, &error);
                 let text = format!("topic {}: {}", line.topic, chain(&error));
                 // Once for each trouble: it may last for hours.
                 if is_troubled {
@@ -51,12 +56,15 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) {
                     log::warn!("{text}");
                 }
                 is_troubled = true;
-                if !pause.wait(stop) {
-                    return;
+                if !is_about_messages && !pause.wait(stop) {
+                    break;
                 }
             }
         }
     }
+    // Stopped at work: what is left, or was given back, is for others, who may all be parked.
+    line.base.waker.ready(&line.topic, 1);
+    None
 }
 
 /// Runs transactions on one connection, which goes back unless it broke.

@@ -4,7 +4,8 @@ use crate::words::message::MessageId;
 use std::ops::RangeFull;
 use uuid::Uuid;
 
-/// A choice among the dead letters of a topic: `..` for all, an id, or several ids.
+/// A choice among the dead letters of a topic: `..` for all, an id, or several ids. An empty list
+/// chooses none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection(Option<Vec<Uuid>>);
 

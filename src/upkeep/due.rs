@@ -7,6 +7,12 @@ use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
+/// The least time between two moves: messages that are due one after the other go together.
+const BETWEEN_MOVES: Duration = Duration::from_millis(5);
+/// How long messages are left alone that are due and that somebody else has in hand: another process
+/// moves them, which takes milliseconds, or an operator's transaction holds them.
+const WHILE_HELD: Duration = Duration::from_millis(100);
+
 /// When to look next; nothing while nothing is scheduled.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
@@ -41,7 +47,8 @@ impl Due {
         if moved == MOVE_LIMIT {
             self.learn(Duration::ZERO);
         } else if let Some(delay) = schedule::next_due(run, statements)? {
-            self.learn(delay);
+            let is_held = moved == 0 && delay.is_zero();
+            self.learn(delay.max(if is_held { WHILE_HELD } else { BETWEEN_MOVES }));
         }
         Ok(())
     }

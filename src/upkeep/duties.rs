@@ -12,6 +12,13 @@ use crate::words::Result;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Polls take at most one part in this many of the time: 2 %.
+const POLL_SHARE: u32 = 50;
+/// How soon the process asks again after a worker parked, whatever the poll interval: messages that
+/// are left are in other hands, and a process that dies with them tells nobody. As long as they are
+/// there this repeats itself; a process with nothing to do stays at its poll interval.
+const GLANCE_INTERVAL: Duration = Duration::from_millis(500);
+
 /// All that is done for the receivers of a process.
 pub(crate) struct Duties {
     dedicated: Arc<Dedicated>,
@@ -22,6 +29,7 @@ pub(crate) struct Duties {
     presence: Presence,
     poll_interval: Duration,
     poll_at: Instant,
+    glance_at: Instant,
 }
 
 impl Duties {
@@ -43,12 +51,13 @@ impl Duties {
             due: Due::default(),
             poll_interval,
             poll_at: Instant::now(),
+            glance_at: Instant::now() + GLANCE_INTERVAL,
         }
     }
 
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
-        let at = self.poll_at.min(self.presence.at());
+        let at = self.poll_at.min(self.glance_at).min(self.presence.at());
         self.due.at().map_or(at, |due| due.min(at))
     }
 
@@ -69,12 +78,15 @@ impl Duties {
             self.with_connection(|duties, connection| {
                 duties
                     .due
-                    .run(connection, &duties.statements, &duties.waker)?;
-                // The head of a strict topic waits in its place: only a poll sees it become ready.
-                duties.poll(connection)
+                    .run(connection, &duties.statements, &duties.waker)
             })?;
         }
-        if self.poll_at <= now {
+        let mut is_poll_due = self.poll_at <= now;
+        if self.glance_at <= now {
+            self.glance_at = now + GLANCE_INTERVAL;
+            is_poll_due |= self.waker.board.take_parked();
+        }
+        if is_poll_due {
             self.with_connection(Duties::poll)?;
         }
         if self.presence.at() <= now {
@@ -89,12 +101,17 @@ impl Duties {
 
     /// Asks once for all topics of the process.
     fn poll(&mut self, connection: &mut Connection) -> Result<()> {
-        self.poll_at = Instant::now() + self.poll_interval;
+        let started = Instant::now();
+        self.poll_at = started + self.poll_interval;
         let topics = self.waker.board.topics();
         if topics.is_empty() {
             return Ok(());
         }
         let polled = schedule::poll(connection, &self.statements, &topics)?;
+        // Behind many dead rows a poll is slow, as a sweep is: it gets its share and no more.
+        let paid_for = Instant::now() + started.elapsed() * POLL_SHARE;
+        self.poll_at = self.poll_at.max(paid_for);
+        self.glance_at = self.glance_at.max(paid_for);
         for state in polled.topics {
             if !state.suspect_for.is_zero() {
                 self.waker.board.suspect(&state.topic, state.suspect_for);
@@ -109,16 +126,25 @@ impl Duties {
         Ok(())
     }
 
-    pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<Enrolled> {
-        let enrolled = self.with_connection(|duties, connection| {
+    /// Records a receiver; returns its row, and for how long its topic is suspect. It is not on the
+    /// board yet, and has to know before its first claim: that may be of what killed its
+    /// predecessor.
+    pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
+        let (enrolled, polled) = self.with_connection(|duties, connection| {
             let (statements, waker) = (&duties.statements, &duties.waker);
-            duties
+            let enrolled = duties
                 .presence
-                .enroll(connection, statements, waker, topic, is_strict)
+                .enroll(connection, statements, waker, topic, is_strict)?;
+            let polled = schedule::poll(connection, statements, &[topic.to_owned()])?;
+            Ok((enrolled, polled))
         })?;
-        // Its station is about to be on the board: find what waits for it, suspicion included.
+        // Its station is about to be on the board: find what waits for it.
         self.look_now();
-        Ok(enrolled)
+        let state = polled.topics.first();
+        Ok((
+            enrolled,
+            state.map(|state| state.suspect_for).unwrap_or_default(),
+        ))
     }
 
     pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::wake::threads::{Service, Stop};
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,12 @@ enum Errand {
     Enroll {
         topic: String,
         is_strict: bool,
-        answer: Sender<Result<Enrolled>>,
+        answer: Sender<Result<(Enrolled, Duration)>>,
     },
-    SignOff(Enrolled),
+    SignOff {
+        receiver: Enrolled,
+        done: Sender<Infallible>,
+    },
     /// Something was heard that a poll will explain.
     Look,
     /// A scheduled message elsewhere may be due soon.
@@ -60,8 +64,9 @@ impl Upkeep {
 }
 
 impl Errands {
-    /// Records a receiver. Blocks for the answer.
-    pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<Enrolled> {
+    /// Records a receiver; returns its row, and for how long its topic is suspect. Blocks for the
+    /// answer.
+    pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
         let (answer, answered) = bounded(1);
         let errand = Errand::Enroll {
             topic: topic.to_owned(),
@@ -76,10 +81,14 @@ impl Errands {
             .unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// Signs a receiver off, as soon as the thread gets to it.
-    pub(crate) fn sign_off(&self, receiver: Enrolled) {
+    /// Signs a receiver off. Blocks until that is done, `timeout` at most, since the process may end
+    /// right afterwards, and would be taken for one that died.
+    pub(crate) fn sign_off(&self, receiver: Enrolled, timeout: Duration) {
+        let (done, answered) = bounded(0);
         // No room means trouble with the database; the row will be found by others.
-        let _ = self.0.try_send(Errand::SignOff(receiver));
+        if self.0.try_send(Errand::SignOff { receiver, done }).is_ok() {
+            let _ = answered.recv_timeout(timeout);
+        }
     }
 
     /// Passes on what the listener heard.
@@ -166,13 +175,14 @@ fn answer(duties: &mut Duties, errand: Errand) {
             is_strict,
             answer,
         } => drop(answer.send(duties.enroll(&topic, is_strict))),
-        Errand::SignOff(receiver) => {
+        Errand::SignOff { receiver, done } => {
             if let Err(error) = duties.sign_off(&receiver) {
                 log::debug!(
                     "signing off a receiver of topic {}: {error}",
                     receiver.topic
                 );
             }
+            drop(done);
         }
         Errand::Look => duties.look_now(),
         Errand::AskDue => duties.learn_due(Duration::ZERO),

@@ -1,6 +1,7 @@
 //! Who is waiting for what, in this process.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,9 @@ impl Station {
 #[derive(Default)]
 pub(crate) struct Board {
     stations: Mutex<Vec<Weak<Station>>>,
+    /// Whether a worker parked since the last poll. It saw that nothing is free; others may hold
+    /// messages, and nobody tells when they die.
+    has_parked: AtomicBool,
 }
 
 impl Board {
@@ -73,6 +77,16 @@ impl Board {
         let mut stations = self.lock();
         stations.retain(|station| station.strong_count() > 0);
         stations.push(Arc::downgrade(station));
+    }
+
+    /// Notes that a worker parks, having found nothing free.
+    pub(crate) fn note_parked(&self) {
+        self.has_parked.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a worker parked since the last time.
+    pub(crate) fn take_parked(&self) -> bool {
+        self.has_parked.swap(false, Ordering::Relaxed)
     }
 
     /// Wakes up to `workers` workers at each station of `topic`.

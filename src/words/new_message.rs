@@ -14,6 +14,9 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
+/// Its id is made here, and a clone has the same one: it is the same message, to be sent once. What is
+/// out of bounds is refused when it is sent.
+///
 /// ```
 /// use outtray::NewMessage;
 /// use std::time::Duration;
@@ -54,7 +57,7 @@ impl NewMessage {
     /// Makes a message with a JSON payload.
     ///
     /// # Errors
-    /// `Payload` when the value cannot become JSON (a map whose keys are not text, for example).
+    /// `Payload` when the value cannot become JSON: a map whose keys are not text, for example.
     pub fn json<T: Serialize + ?Sized>(topic: &str, payload: &T) -> Result<Self> {
         let text = serde_json::to_string(payload).map_err(|error| {
             Error::new(
@@ -113,7 +116,8 @@ impl NewMessage {
         self
     }
 
-    /// Adds a header, or replaces the one of that name.
+    /// Adds a header, or replaces the one of that name. Names have 1 to 128 bytes and no control
+    /// characters, values no NUL; all together have at most 16 KiB.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
@@ -121,6 +125,9 @@ impl NewMessage {
 
     /// Keeps the message back for this long, by the database's clock, from the start of the
     /// sender's transaction. Default zero; at most ten years; kept to the microsecond.
+    ///
+    /// A process that has a receiver of any topic moves it to its topic when it is due, and so does
+    /// [`drain`](crate::Messaging::drain). It takes its place at the end then.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

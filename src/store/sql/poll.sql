@@ -10,8 +10,11 @@ SELECT
     ) AS is_ready,
     coalesce(greatest(0, (extract(epoch FROM topic.suspect_until - now()) * 1000)::bigint), 0) AS suspect_ms,
     (
-        SELECT greatest(0, (extract(epoch FROM min(scheduled.due_at) - now()) * 1000000)::bigint)
+        -- No row, and so NULL, when nothing waits: greatest(0, NULL) would be 0, due at once, for ever.
+        SELECT greatest(0, (extract(epoch FROM scheduled.due_at - now()) * 1000000)::bigint)
         FROM outtray.scheduled
+        ORDER BY scheduled.due_at
+        LIMIT 1
     ) AS due_us
 FROM unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic

@@ -1,10 +1,14 @@
 //! What several modules of tests need: the server they share, and the test program as a child process.
 
 mod child;
+mod gate;
+mod place;
 
 pub(crate) use child::Child;
-use crossbeam_channel::after;
+use crossbeam_channel::{Receiver, after};
+pub(crate) use gate::Gate;
 use outtray::testing::Server;
+pub(crate) use place::{NO_POLLING, Place, client, process, send};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -29,4 +33,15 @@ pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
         );
         let _ = after(Duration::from_millis(20)).recv();
     }
+}
+
+/// Returns the next `count` things that are told; fails if one does not come.
+#[track_caller]
+pub(crate) fn next<T>(told: &Receiver<T>, count: usize) -> Vec<T> {
+    (1..=count)
+        .map(|number| match told.recv_timeout(PATIENCE) {
+            Ok(thing) => thing,
+            Err(error) => panic!("{number} of {count}: {error}"),
+        })
+        .collect()
 }

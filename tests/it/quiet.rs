@@ -1,0 +1,155 @@
+//! Receivers that have nothing to do leave the database alone.
+
+use crate::support::{Gate, PATIENCE, Place, client, next};
+use crossbeam_channel::{after, unbounded};
+use outtray::testing::Server;
+use outtray::{Backoff, HandlerError, Message, Messaging};
+use std::fs;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Returns a server that writes every statement into its log, each after the name of its database.
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        Server::builder()
+            .always_embedded()
+            .setting("log_statement", "all")
+            .setting("log_line_prefix", "<%d>")
+            .setting("logging_collector", "on")
+            .setting("log_filename", "statements.log")
+            .start()
+            .unwrap()
+    })
+}
+
+/// Counts the statements that `place`'s database executes in this time.
+fn statements_during(place: &mut Place, time: Duration) -> usize {
+    let before = statements(place);
+    after(time).recv().unwrap();
+    // One of them is the mark that ends the count.
+    statements(place) - before - 1
+}
+
+/// Returns how many statements were logged, after one of our own that shows that all are.
+fn statements(place: &mut Place) -> usize {
+    let mark = format!("mark {}", fastrand::u64(..));
+    place.sql(&format!("SELECT '{mark}'"));
+    let log = server().data_dir().unwrap().join("log/statements.log");
+    let database = format!("<{}>", place.url.rsplit('/').next().unwrap());
+    let mut count = None;
+    crate::support::eventually("the log is written", || {
+        let text = String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
+        let (logged, is_complete) = match text.find(&mark) {
+            Some(at) => (&text[..at], true),
+            None => ("", false),
+        };
+        count = is_complete.then(|| {
+            logged
+                .lines()
+                .filter_map(|line| line.strip_prefix(&database))
+                .filter(|line| line.contains("statement: ") || line.contains("execute "))
+                .count()
+        });
+        is_complete
+    });
+    count.unwrap()
+}
+
+fn place() -> Place {
+    let url = server().database().unwrap();
+    Place::over(&url, Messaging::connect(&url).unwrap())
+}
+
+#[test]
+fn sixteen_idle_receivers_of_four_workers_ask_less_than_once_a_second() {
+    let mut place = place();
+    let (tell, told) = unbounded();
+    let receivers: Vec<_> = (0..16)
+        .map(|number| {
+            let tell = tell.clone();
+            place
+                .messaging
+                .receiver(&format!("topic-{number}"))
+                .start(move |_, _: Message<i32>| Ok(tell.send(())?))
+                .unwrap()
+        })
+        .collect();
+    for receiver in &receivers {
+        place.send(receiver.topic(), &1);
+    }
+    next(&told, 16);
+    place.await_listener();
+    // What their start and the last messages entail comes to its end.
+    after(Duration::from_secs(1)).recv().unwrap();
+
+    let asked = statements_during(&mut place, Duration::from_secs(10));
+
+    assert!(asked <= 10, "{asked} statements in 10 s");
+    assert!(asked >= 3, "they poll: {asked} statements in 10 s");
+}
+
+#[test]
+fn messages_that_others_hold_or_that_wait_do_not_make_parked_workers_spin() {
+    let mut place = place();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .messaging
+        .receiver("jobs")
+        .backoff(Backoff::fixed(Duration::from_secs(600)))
+        .start(move |_, message: Message<i32>| {
+            if message.payload == 0 {
+                return Err(HandlerError::failed("waits for its retry"));
+            }
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    place.send_all("jobs", [0, 1]);
+    gate.await_arrivals(1);
+    // A scheduled message that becomes due in other hands.
+    place.send("other", &2);
+    place.sql(
+        "INSERT INTO outtray.scheduled (topic, rank, id, due_at, payload)
+             VALUES ('jobs', 0, gen_random_uuid(), now() + interval '1 second', '3')",
+    );
+    let mut holder = client(&place.url);
+    let mut held = holder.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.scheduled FOR UPDATE; SELECT FROM outtray.message FOR UPDATE SKIP LOCKED")
+        .unwrap();
+    after(Duration::from_secs(3)).recv().unwrap();
+
+    let asked = statements_during(&mut place, Duration::from_secs(3));
+    held.rollback().unwrap();
+    gate.open_for(10);
+    receiver.stop(PATIENCE);
+
+    // Ten times a second somebody looks at what is due and held, which takes six statements.
+    assert!(asked <= 300, "{asked} statements in 3 s");
+}
+
+#[test]
+fn a_strict_topic_whose_head_waits_does_not_make_its_workers_spin() {
+    let mut place = place();
+    let (tell, told) = unbounded();
+    let receiver = place
+        .messaging
+        .receiver("line")
+        .strict_order()
+        .backoff(Backoff::fixed(Duration::from_secs(600)))
+        .start(move |_, message: Message<i32>| {
+            tell.send(message.payload)?;
+            Err(HandlerError::failed("waits for its retry"))
+        })
+        .unwrap();
+    place.send_all("line", [1, 2, 3]);
+    next(&told, 1);
+    after(Duration::from_secs(1)).recv().unwrap();
+
+    let asked = statements_during(&mut place, Duration::from_secs(4));
+    receiver.stop(PATIENCE);
+
+    // Each poll finds the second message and wakes a worker, which finds the head waiting.
+    assert!(asked <= 30, "{asked} statements in 4 s");
+}

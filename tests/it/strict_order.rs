@@ -1,0 +1,177 @@
+//! In strict order a message is not begun before the one before it is done.
+
+use crate::support::{Gate, PATIENCE, Place, eventually, next, process, send};
+use crossbeam_channel::unbounded;
+use outtray::{Backoff, HandlerError, Message, Messaging, Receiver};
+use std::time::Duration;
+
+/// How long a test watches for what must not happen.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+fn start(messaging: &Messaging, gate: &Gate) -> Receiver {
+    let gate = gate.clone();
+    messaging
+        .receiver("line")
+        .workers(3)
+        .strict_order()
+        .start(move |_, _: Message<i32>| {
+            gate.pass();
+            Ok(())
+        })
+        .unwrap()
+}
+
+#[test]
+fn the_second_message_is_not_delivered_while_the_first_is_in_work() {
+    let place = Place::watchful();
+    let elsewhere = process(&place.url, Duration::from_millis(50));
+    let gate = Gate::new();
+    place.send_all("line", 0..3);
+
+    let receivers = [start(&place.messaging, &gate), start(&elsewhere, &gate)];
+    for _ in 0..3 {
+        gate.await_arrivals(1);
+        assert!(gate.is_lonely_for(A_WHILE));
+        gate.open_for(1);
+    }
+
+    eventually("all handled", || place.is_empty("line"));
+    for receiver in receivers {
+        receiver.stop(PATIENCE);
+    }
+}
+
+#[test]
+fn a_failing_head_is_retried_and_never_overtaken() {
+    let place = Place::new();
+    place.send_all("line", 0..4);
+    let (tell, told) = unbounded();
+
+    let _receiver = place
+        .messaging
+        .receiver("line")
+        .workers(3)
+        .strict_order()
+        .backoff(Backoff::fixed(Duration::from_millis(20)))
+        .start(move |_, message: Message<i32>| {
+            tell.send((message.payload, message.attempt))?;
+            match message.payload % 2 == 0 && message.attempt < 3 {
+                true => Err(HandlerError::failed("again")),
+                false => Ok(()),
+            }
+        })
+        .unwrap();
+
+    assert_eq!(
+        next(&told, 8),
+        [
+            (0, 1),
+            (0, 2),
+            (0, 3),
+            (1, 1),
+            (2, 1),
+            (2, 2),
+            (2, 3),
+            (3, 1)
+        ]
+    );
+}
+
+#[test]
+fn a_new_message_waits_behind_the_backoff_of_the_head() {
+    let mut place = Place::watchful();
+    place.send("line", &1);
+    let (tell, told) = unbounded();
+
+    let _receiver = place
+        .messaging
+        .receiver("line")
+        .strict_order()
+        .backoff(Backoff::fixed(Duration::from_secs(600)))
+        .start(move |_, message: Message<i32>| {
+            tell.send((message.payload, message.attempt))?;
+            match (message.payload, message.attempt) {
+                (1, 1) => Err(HandlerError::failed("again")),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+    assert_eq!(next(&told, 1), [(1, 1)]);
+    eventually("it waits", || {
+        place.count("outtray.message WHERE not_before > now()") == 1
+    });
+    place.send("line", &2);
+    assert!(told.recv_timeout(A_WHILE).is_err());
+
+    place.sql("UPDATE outtray.message SET not_before = now() WHERE not_before IS NOT NULL");
+    assert_eq!(next(&told, 2), [(1, 2), (2, 1)]);
+}
+
+#[test]
+fn a_head_that_becomes_a_dead_letter_or_cannot_be_decoded_lets_the_next_go() {
+    let place = Place::new();
+    place.send("line", &1);
+    place.send("line", "not a number");
+    place.send("line", &2);
+    place.send("line", &3);
+    let (tell, told) = unbounded();
+
+    let receiver = place
+        .messaging
+        .receiver("line")
+        .strict_order()
+        .max_attempts(2)
+        .backoff(Backoff::fixed(Duration::from_millis(10)))
+        .start(move |_, message: Message<i32>| {
+            tell.send((message.payload, message.attempt))?;
+            match message.payload {
+                1 => Err(HandlerError::failed("never good")),
+                2 => Err(HandlerError::reject("no")),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+    assert_eq!(next(&told, 4), [(1, 1), (1, 2), (2, 1), (3, 1)]);
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.dead_letters("line").len(), 3);
+    assert!(place.is_empty("line"));
+}
+
+#[test]
+fn the_heads_of_two_topics_wait_each_for_its_own_time() {
+    let mut place = Place::polling(crate::support::NO_POLLING);
+    let (tell, told) = unbounded();
+    let receivers = [("quick", 50), ("slow", 400)].map(|(topic, delay_ms)| {
+        let tell = tell.clone();
+        place
+            .messaging
+            .receiver(topic)
+            .workers(1)
+            .strict_order()
+            .backoff(Backoff::fixed(Duration::from_millis(delay_ms)))
+            .start(move |_, message: Message<i32>| {
+                tell.send((topic, message.attempt))?;
+                match message.attempt {
+                    1 => Err(HandlerError::failed("again")),
+                    _ => Ok(()),
+                }
+            })
+            .unwrap()
+    });
+
+    place.await_listener();
+
+    send(&place.messaging, "slow", &1);
+    assert_eq!(next(&told, 1), [("slow", 1)]);
+    eventually("it waits", || {
+        place.count("outtray.message WHERE attempts = 1") == 1
+    });
+    send(&place.messaging, "quick", &1);
+
+    // Only a timer of its own is in time for each: the next poll is a minute away.
+    assert_eq!(next(&told, 3), [("quick", 1), ("quick", 2), ("slow", 2)]);
+    for receiver in receivers {
+        receiver.stop(PATIENCE);
+    }
+}
