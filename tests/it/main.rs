@@ -5,6 +5,7 @@
 mod all_or_nothing;
 mod bad_input;
 mod carried;
+mod command_line;
 mod commits_that_fail;
 mod examples;
 mod failed_messages;
