@@ -10,7 +10,7 @@ use crate::output::{Output, counted};
 use crate::progress::{Progress, Watched};
 use crate::shape::Shape;
 use clap::Args;
-use outtray::{ErrorKind, Messaging, NewMessage};
+use outtray::{ErrorKind, MessageId, Messaging, NewMessage};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -66,12 +66,14 @@ fn send_one(
         Failure::usage(format!("the payload {why}"))
             .hint("a payload is JSON; a text has quotes of its own: '\"hello\"'")
     })?;
-    let id = message.id();
     let sender = Sender::connect(&options.topic, global)?;
-    sender
+    let ids = sender
         .store(vec![message])
         .map_err(|(_, failure)| failure)?;
-    Ok(output.say(&id.to_string(), &json!({ "id": id }))?)
+    for id in ids {
+        output.say(&id.to_string(), &json!({ "id": id }))?;
+    }
+    Ok(())
 }
 
 fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -124,20 +126,21 @@ impl Sender {
 
     /// Stores all messages or none. On failure tells the index of the message at fault, if it is
     /// one of them.
-    fn store(&self, messages: Vec<NewMessage>) -> Result<(), (Option<usize>, Failure)> {
+    fn store(&self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, (Option<usize>, Failure)> {
         let mut refused = None;
         let stored = self.messaging.session(|session| {
+            let mut ids = Vec::with_capacity(messages.len());
             for (index, message) in messages.into_iter().enumerate() {
-                if let Err(error) = session.send(message) {
+                let sent = session.send(message).inspect_err(|error| {
                     let is_its_fault = matches!(
                         error.kind(),
                         ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Payload
                     );
                     refused = is_its_fault.then_some(index);
-                    return Err(error.into());
-                }
+                });
+                ids.push(sent?);
             }
-            Ok(())
+            Ok(ids)
         });
         stored.map_err(|error| {
             let own = error

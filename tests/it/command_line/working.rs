@@ -70,10 +70,11 @@ fn a_command_gets_the_payload_and_what_is_known_of_the_message() {
         "content-type=a b",
     ]);
     let bytes = NewMessage::bytes("t", [0, 255, 10, 13]);
-    let bytes_id = bytes.id().to_string();
-    desk.messaging
+    let bytes_id = desk
+        .messaging
         .session(|session| Ok(session.send(bytes)?))
-        .unwrap();
+        .unwrap()
+        .to_string();
 
     let script = "cat > $OUTTRAY_ID; env | grep ^OUTTRAY_ | sort > $OUTTRAY_ID.env";
     let ended = desk
