@@ -6,6 +6,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage.
 
+mod bench;
 mod child;
 mod confirm;
 mod conversation;
@@ -67,6 +68,8 @@ enum Verb {
     Dead(dead::Verb),
     /// Removes all ready and scheduled messages of a topic for good
     Purge(topics::PurgeOptions),
+    /// Measures what outtray does in a second here, beside the same work in plain SQL
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +91,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
         Verb::Peek(options) => topics::peek(&options, global, output)?,
         Verb::Dead(verb) => dead::run(&verb, global, output)?,
         Verb::Purge(options) => topics::purge(&options, global, output)?,
+        Verb::Bench(options) => bench::run(&options, output)?,
     }
     Ok(ExitCode::SUCCESS)
 }

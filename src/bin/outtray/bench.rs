@@ -1,0 +1,121 @@
+//! `outtray bench`: what outtray does in a second here, beside the same work in plain SQL.
+
+use crate::failure::Failure;
+use crate::output::Output;
+use clap::Args;
+use outtray::bench::{Bed, CASES, Plan, Report, answer_pings, case};
+use std::process::Command;
+
+/// What to measure
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A throwaway server with fsync on is started for it; nothing else should run \
+    meanwhile.\nThe ratio to the other side in the same run means more than any absolute figure."
+)]
+pub(crate) struct Options {
+    /// The cases to run, by name; all of them without one
+    cases: Vec<String>,
+    /// Lists the cases and runs none
+    #[arg(long)]
+    list: bool,
+    /// Multiplies messages and durations; 1 takes about a quarter of an hour for all cases
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    scale: f64,
+    /// How often each side of a throughput case runs; medians count
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Answers pings on the database of this URL: what the second process of a case does
+    #[arg(long, hide = true)]
+    answer: Option<String>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 100.0 => Ok(number),
+        _ => Err("a number above 0, at most 100".to_owned()),
+    }
+}
+
+pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure> {
+    if let Some(url) = &options.answer {
+        return Ok(answer_pings(url)?);
+    }
+    if options.list {
+        for case in CASES {
+            output.line(&format!("{:<16} {}", case.name, case.about))?;
+        }
+        return Ok(());
+    }
+    let cases = match options.cases.is_empty() {
+        true => CASES.iter().collect(),
+        false => options
+            .cases
+            .iter()
+            .map(|name| case(name))
+            .collect::<outtray::Result<Vec<_>>>()?,
+    };
+    let program = std::env::current_exe()?;
+    let plan = Plan {
+        scale: options.scale,
+        rounds: options.rounds,
+        second_process: Some(Box::new(move || {
+            let mut command = Command::new(&program);
+            command.args(["bench", "--answer"]);
+            command
+        })),
+    };
+    let bed = Bed::new()?;
+    if !output.is_json() {
+        output.line(&format!("PostgreSQL {}", bed.server_version()?))?;
+        output.line(&row(&[
+            "case", "messages", "per s", "other", "ratio", "p50 µs", "p99 µs", "WAL B", "note",
+        ]))?;
+    }
+    for case in cases {
+        let report = case.run(&bed, &plan)?;
+        match output.is_json() {
+            true => output.object(&report)?,
+            false => output.line(&shown(&report))?,
+        }
+    }
+    Ok(())
+}
+
+fn shown(report: &Report) -> String {
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let note = [report.raw, report.note.as_deref()];
+    row(&[
+        report.case,
+        &report.messages.to_string(),
+        &number(report.per_second, 0),
+        &number(report.raw_per_second, 0),
+        &number(report.ratio, 2),
+        &number(report.p50_us, 0),
+        &number(report.p99_us, 0),
+        &number(report.wal_bytes_per_message, 0),
+        &note.into_iter().flatten().collect::<Vec<_>>().join("; "),
+    ])
+}
+
+/// Lines up the columns; the widths fit the largest figures that make sense.
+fn row(columns: &[&str; 9]) -> String {
+    let [case, messages, ours, other, ratio, p50, p99, wal, note] = columns;
+    format!(
+        "{case:<16} {messages:>9} {ours:>9} {other:>9} {ratio:>6} {p50:>8} {p99:>9} {wal:>6}  {note}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_is_a_positive_number() {
+        assert_eq!(positive("0.5"), Ok(0.5));
+        for bad in ["0", "-1", "NaN", "inf", "1000", "x"] {
+            assert!(positive(bad).is_err(), "{bad}");
+        }
+    }
+}
