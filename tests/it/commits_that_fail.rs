@@ -88,8 +88,10 @@ fn draining_charges_failures_at_commit_too() {
         })
         .unwrap();
 
-    assert_eq!((report.handled, report.retried), (20, 20));
-    assert_eq!(place.count("outtray.scheduled WHERE attempts = 1"), 20);
+    assert_eq!((report.handled, report.dead), (20, 0));
+    // Those of which a second is over meanwhile are tried again.
+    assert!(report.retried >= 20, "{report:?}");
+    assert_eq!(place.count("outtray.scheduled WHERE attempts > 0"), 20);
 }
 
 /// Lets one message of many fail at COMMIT, and checks that its batch-mates do not suffer.
