@@ -261,7 +261,7 @@ fn draining_handles_all_that_is_ready_and_says_what_became_of_it() {
         .messaging
         .drain("numbers", |_, message: Message<i32>| {
             match message.payload {
-                3 => Err(HandlerError::failed("later")),
+                3 => Err(HandlerError::retry_after(Duration::from_secs(600))),
                 5 => Err(HandlerError::reject("never")),
                 _ => Ok(()),
             }

@@ -255,19 +255,29 @@ fn when_a_strict_receiver_stops_another_goes_on_with_its_line_at_once() {
 fn a_message_claimed_while_the_stop_is_asked_for_is_not_begun() {
     let mut place = place();
     let gate = Gate::new();
-    place.send("jobs", &1);
+    place.send_all("jobs", 0..2);
+    let receiver = start(&place.messaging, &gate);
+    gate.await_arrivals(1);
     let mut locker = client(&place.url);
     let mut lock = locker.transaction().unwrap();
-    lock.batch_execute("LOCK TABLE outtray.message").unwrap();
-    let receiver = start(&place.messaging, &gate);
-    let claiming =
-        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    eventually("the worker claims", || place.count(claiming) >= 1);
+    let mut await_waiting = |query: &str| {
+        let waiting = format!("wait_event_type = 'Lock' AND query LIKE '{query}'");
+        let rows = format!("pg_stat_activity WHERE datname = current_database() AND {waiting}");
+        eventually("it waits for the lock", || place.count(&rows) == 1);
+    };
 
-    receiver.request_stop();
+    thread::scope(|scope| {
+        // The lock comes between the commit of the first message and the claim of the second.
+        let locking = scope.spawn(|| lock.batch_execute("LOCK TABLE outtray.message"));
+        await_waiting("LOCK TABLE%");
+        gate.open_for(1);
+        locking.join().unwrap().unwrap();
+        await_waiting("%COMMIT;%");
+        receiver.request_stop();
+    });
     lock.commit().unwrap();
 
-    check(receiver.stop(PATIENCE), 0, 0);
+    assert_eq!(receiver.stop(PATIENCE).abandoned, 0);
     assert!(gate.is_lonely_for(Duration::ZERO));
     assert_eq!(place.count("outtray.message"), 1);
 }

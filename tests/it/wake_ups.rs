@@ -15,15 +15,22 @@ fn tell_payloads(messaging: &Messaging) -> (outtray::Receiver, Receiver<i32>) {
     (receiver, told)
 }
 
-/// Returns the shortest time of five from sending a message to its delivery: the machine may be busy.
-fn shortest_delivery(sender: &Messaging, told: &Receiver<i32>) -> Duration {
-    let times = (0..5).map(|number| {
+/// Checks that messages of `sender` arrive within a second: one of three at least, for the machine may be busy.
+#[track_caller]
+fn check_quick(sender: &Messaging, told: &Receiver<i32>) {
+    let mut times = Vec::new();
+    for number in 0..3 {
+        // The receiver comes to rest: it does not look for more of what it had just now.
+        assert!(told.recv_timeout(Duration::from_millis(1100)).is_err());
         let started = Instant::now();
         send(sender, "news", &number);
         assert_eq!(next(told, 1), [number]);
-        started.elapsed()
-    });
-    times.min().unwrap()
+        times.push(started.elapsed());
+        if started.elapsed() < Duration::from_secs(1) {
+            return;
+        }
+    }
+    panic!("slow: {times:?}");
 }
 
 #[test]
@@ -33,9 +40,7 @@ fn a_message_of_another_process_arrives_at_once_with_a_poll_interval_of_a_minute
     let (_receiver, told) = tell_payloads(&place.messaging);
     place.await_listener();
 
-    let shortest = shortest_delivery(&elsewhere, &told);
-
-    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
+    check_quick(&elsewhere, &told);
 }
 
 #[test]
@@ -49,9 +54,7 @@ fn a_message_of_the_same_process_arrives_at_once_without_notifications() {
         .unwrap();
     let (_receiver, told) = tell_payloads(&messaging);
 
-    let shortest = shortest_delivery(&messaging, &told);
-
-    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
+    check_quick(&messaging, &told);
 }
 
 #[test]
@@ -66,9 +69,7 @@ fn without_notifications_a_message_arrives_within_the_poll_interval() {
     let elsewhere = process(&url, NO_POLLING);
     let (_receiver, told) = tell_payloads(&messaging);
 
-    let shortest = shortest_delivery(&elsewhere, &told);
-
-    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
+    check_quick(&elsewhere, &told);
 }
 
 #[test]
@@ -83,9 +84,7 @@ fn behind_a_pooler_a_message_arrives_within_the_poll_interval() {
     let elsewhere = process(&url, NO_POLLING);
     let (_receiver, told) = tell_payloads(&messaging);
 
-    let shortest = shortest_delivery(&elsewhere, &told);
-
-    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
+    check_quick(&elsewhere, &told);
 }
 
 #[test]
@@ -104,8 +103,7 @@ fn when_the_listeners_connection_dies_delivery_goes_on_and_notifications_come_ba
     assert_eq!(next(&told, 1), [100]);
     eventually("another listens", || place.await_listener() != listener);
 
-    let shortest = shortest_delivery(&elsewhere, &told);
-    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
+    check_quick(&elsewhere, &told);
 }
 
 #[test]
@@ -138,9 +136,7 @@ fn an_immediate_message_is_not_hidden_by_a_delayed_one() {
         .delay(Duration::from_secs(3600));
     place.send_new(delayed);
 
-    let shortest = shortest_delivery(&place.messaging, &told);
-
-    assert!(shortest < Duration::from_secs(1), "{shortest:?}");
+    check_quick(&place.messaging, &told);
     assert_eq!(place.messaging.topic("news").stats().unwrap().scheduled, 1);
 }
 
