@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod encrypted;
 mod first_steps;
 mod migrations;
 mod poolers;
