@@ -188,11 +188,15 @@ fn with_native_tls(wish: &TlsWish) -> Result<postgres_native_tls::MakeTlsConnect
     let mut builder = native_tls::TlsConnector::builder();
     if let Some(path) = &wish.root {
         let pem = std::fs::read(path).map_err(|error| unreadable_root(path).because(error))?;
-        let certificate = native_tls::Certificate::from_pem(&pem)
+        let certificates = native_tls::Certificate::stack_from_pem(&pem)
             .map_err(|error| unreadable_root(path).because(error))?;
-        builder
-            .disable_built_in_roots(true)
-            .add_root_certificate(certificate);
+        if certificates.is_empty() {
+            return Err(unreadable_root(path));
+        }
+        builder.disable_built_in_roots(true);
+        for certificate in certificates {
+            builder.add_root_certificate(certificate);
+        }
     }
     let connector = builder
         .build()

@@ -7,6 +7,8 @@ mod bad_input;
 mod carried;
 mod command_line;
 mod commits_that_fail;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod encrypted;
 mod examples;
 mod failed_messages;
 mod first_steps;
