@@ -7,6 +7,7 @@ mod commits_that_fail;
 mod failed_messages;
 mod first_steps;
 mod handled_once;
+mod killed_workers;
 mod quiet;
 mod strict_order;
 mod support;

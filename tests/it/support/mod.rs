@@ -2,11 +2,13 @@
 
 mod child;
 mod gate;
+mod ledger;
 mod place;
 
 pub(crate) use child::Child;
 use crossbeam_channel::{Receiver, after};
 pub(crate) use gate::Gate;
+pub(crate) use ledger::{Ledger, WORK};
 use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, client, process, send};
 use std::sync::OnceLock;
