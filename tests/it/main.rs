@@ -4,6 +4,7 @@
 
 mod all_or_nothing;
 mod commits_that_fail;
+mod crash_loops;
 mod failed_messages;
 mod first_steps;
 mod handled_once;
