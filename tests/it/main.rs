@@ -9,6 +9,7 @@ mod failed_messages;
 mod first_steps;
 mod handled_once;
 mod killed_workers;
+mod lost_database;
 mod quiet;
 mod strict_order;
 mod support;

@@ -4,6 +4,7 @@ mod child;
 mod gate;
 mod ledger;
 mod place;
+mod wire;
 
 pub(crate) use child::Child;
 use crossbeam_channel::{Receiver, after};
@@ -13,6 +14,7 @@ use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, client, process, send};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+pub(crate) use wire::{Cut, Wire};
 
 /// How long a test waits for what must happen: long enough for a busy machine, and only a failure waits it out.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
