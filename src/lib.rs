@@ -1,5 +1,118 @@
-//! A message queue in PostgreSQL for programs made of plain threads.
+//! A message queue in the PostgreSQL that an application already runs, for programs made of plain threads.
+//! A message is sent in the same transaction as the change that caused it, and a pool of threads handles
+//! it in the same transaction that removes it. There is no broker, no async runtime, and no second place
+//! where the truth is.
+//!
+//! ```
+//! use outtray::{Message, Messaging, testing::Server};
+//! use serde::{Deserialize, Serialize};
+//! use std::{sync::mpsc, time::Duration};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Order { id: i32, amount: i32 }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // A throwaway PostgreSQL. Yours: Messaging::connect("postgresql://…").
+//!     let server = Server::start()?;
+//!     let messaging = Messaging::connect(&server.database()?)?;
+//!     messaging.migrate()?;
+//!
+//!     // One transaction: the table, the row, and a message that exists once it has committed.
+//!     messaging.session(|session| {
+//!         session.batch_execute("CREATE TABLE account (id integer, balance integer)")?;
+//!         session.execute("INSERT INTO account VALUES (7, 100)", &[])?;
+//!         session.send_message("orders", &Order { id: 1, amount: 30 })?;
+//!         Ok(())
+//!     })?;
+//!
+//!     // What the handler writes and sends, and the end of its message, commit together.
+//!     let (done, handled) = mpsc::channel();
+//!     let receiver = messaging.start_receiving_messages(
+//!         "orders",
+//!         move |session, message: Message<Order>| {
+//!             let Order { id, amount } = message.payload;
+//!             session.execute("UPDATE account SET balance = balance - $1", &[&amount])?;
+//!             session.send_message("mails", &format!("order {id} is paid"))?;
+//!             done.send(())?;
+//!             Ok(())
+//!         },
+//!     )?;
+//!     handled.recv_timeout(Duration::from_secs(30))?;
+//!     receiver.stop(Duration::from_secs(10));
+//!
+//!     let balance: i32 = messaging.session(|session| {
+//!         Ok(session.query_one("SELECT balance FROM account", &[])?.try_get(0)?)
+//!     })?;
+//!     assert_eq!(balance, 70);
+//!     assert!(messaging.topic("orders").is_empty()?);
+//!     assert_eq!(messaging.topic("mails").stats()?.ready, 1);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is promised
+//!
+//! | promise | tested in `tests/it` by |
+//! |---|---|
+//! | Atomic: a handler's writes, its sends and the end of its message are one; so are a session's. | `all_or_nothing`, `sessions` |
+//! | Effects in the database happen once for every message. | `handled_once` |
+//! | Nothing is lost: a message ends by a commit or a purge, or is kept as a dead letter. | `all_or_nothing`, `killed_workers` |
+//! | Failures are retried with backoff up to a limit: errors, panics, refused commits, dead processes. | `failed_messages`, `commits_that_fail`, `crash_loops` |
+//! | A dead worker's messages are free at once. | `killed_workers` |
+//! | Priorities, then the order of sending; strict where asked for. | `carried`, `strict_order` |
+//! | Delays and retries come when they are due. | `schedules` |
+//! | The database is the only clock, and notifications are hints: polling finds what they miss. | `wake_ups`, `quiet` |
+//! | A lost database, or a lost connection, is waited for and come back to. | `lost_database` |
+//! | Stopping ends in time and says what it left. | `stopping` |
+//!
+//! # What is not promised
+//!
+//! - **Effects outside the database happen at least once**: a handler may run again after a crash, a lost
+//!   connection or a refused commit. Make them idempotent, with [`Message::id`] for example.
+//! - Order with several workers is best effort. A retried message comes back at the end.
+//! - Handlers hold a transaction open, during which vacuum cleans up nothing in the whole database: they
+//!   are for milliseconds to seconds.
+//! - The first deaths of a message that kills its process are not counted; see
+//!   [`max_attempts`](ReceiverBuilder::max_attempts).
+//!
+//! # The nouns
+//!
+//! | noun | |
+//! |---|---|
+//! | topic | a named queue of messages, made by its first use |
+//! | send | put one message on one topic |
+//! | session | one database transaction with the queue's verbs in it |
+//! | handler | your closure over a session and a message |
+//! | receiver | the threads of one `start`, which run a handler for each message of a topic |
+//! | claim | take ready messages for one worker only: row locks inside its transaction |
+//! | attempt | the delivery of a message that it is up to, from 1 |
+//! | scheduled | waiting for its time: a delay, or the backoff of a retry |
+//! | dead letter | a message that was given up, kept with its error until somebody decides |
+//! | redrive | move dead letters back to their topic |
+//! | suspect | a topic on which a process died: deliveries are counted in advance for a minute |
+//!
+//! # A map
+//!
+//! - [`Messaging`] is the front door: it is cloned to wherever messages are sent or received.
+//!   [`Builder`] has its options.
+//! - [`MessagingSession`] reads, writes and sends in one transaction;
+//!   [`join`](MessagingSession::join) makes one inside a transaction of your own.
+//! - [`NewMessage`] has the options of a message: priority, delay, headers, bytes instead of JSON.
+//! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one, and
+//!   [`Messaging::drain`] handles all that is ready on the caller's thread.
+//! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it is tried
+//!   again. [`Payload`] is a payload of any kind, undecoded.
+//! - [`Topic`] looks at a topic and operates it: numbers, waiting messages, dead letters, purge.
+//! - [`Error`] and its [`ErrorKind`] say what a caller can do.
+//! - [`testing`] has throwaway servers, for tests and first steps.
+//!
+//! # Features
+//!
+//! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cli` for the
+//! command. None is on by default.
 
+#[cfg(all(feature = "cli", unix))]
+pub mod bench;
 mod connect;
 mod receive;
 mod schema;
@@ -28,3 +141,8 @@ pub use words::new_message::NewMessage;
 pub use words::outcome::{DeadReason, DrainReport, StopReport};
 pub use words::payload::Payload;
 pub use words::retry::Backoff;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,6 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{classify, is_stale_plan, text_of};
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient, IsolationLevel, Row};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// A connection of ours.
@@ -22,28 +21,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens a connection. Blocks for the connect timeout (5 s by default) for each address.
+    /// Opens a connection. Blocks for three times the connect timeout at most, 15 s by default.
     ///
     /// # Errors
     /// `Unavailable`, `Denied`, or `Configuration`, naming the host and the database.
     pub(crate) fn open(settings: &Settings) -> Result<Self> {
-        // The driver panics when no file descriptor is left for its event loop, and inside an
-        // async runtime; a program of threads gets an error like any other.
-        let connected = catch_unwind(AssertUnwindSafe(|| settings.dialer.connect()));
-        let client = match connected {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return Err(refused(error, &settings.target)),
-            Err(_) => {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!(
-                        "the driver panicked while connecting to {}: out of file descriptors, or \
-                         called from an async runtime (use a thread of its own)",
-                        settings.target
-                    ),
-                ));
-            }
-        };
+        let client = settings
+            .dial
+            .connect(&settings.target)?
+            .map_err(|error| refused(error, &settings.target))?;
         Ok(Connection {
             client,
             cache: StatementCache::default(),
@@ -56,10 +42,10 @@ impl Connection {
         })
     }
 
-    /// Returns whether the connection is known to be gone; one that nobody used since it broke
-    /// is not known.
+    /// Returns whether the connection is of no more use: known to be gone (one that nobody used
+    /// since it broke is not known), or with prepared statements that no longer fit.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.cache.is_stale()
     }
 
     /// Asks the server for a sign of life, unless it gave one within `fresh`.
@@ -74,6 +60,7 @@ impl Connection {
         Ok(())
     }
 
+    /// Notes that the server has just answered.
     pub(crate) fn touch(&mut self) {
         self.last_used = Instant::now();
     }
@@ -87,18 +74,19 @@ impl Connection {
         if self.mode == CallMode::Inline {
             return Ok(());
         }
-        let mut sql = String::new();
-        for statement in statements {
-            if self.cache.insert_name(statement.name()) {
-                sql.push_str(&prepare(statement));
-            }
-        }
-        if sql.is_empty() {
+        let missing = |statement: &&&Statement| !self.cache.has_name(statement.name());
+        let missing: Vec<_> = statements.iter().filter(missing).collect();
+        if missing.is_empty() {
             return Ok(());
         }
+        let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
         self.client
             .batch_execute(&sql)
-            .map_err(|error| classify(error, "preparing statements"))
+            .map_err(|error| classify(error, "preparing statements"))?;
+        for statement in missing {
+            self.cache.insert_name(statement.name());
+        }
+        Ok(())
     }
 
     /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's default.
@@ -159,7 +147,7 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    forgetting_stale(cache, client.query(&prepared, params))
+    losing_stale(cache, client.query(&prepared, params))
 }
 
 /// Like [`rows`], for the number of rows.
@@ -176,16 +164,16 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    forgetting_stale(cache, client.execute(&prepared, params))
+    losing_stale(cache, client.execute(&prepared, params))
 }
 
-/// Passes a result on; one that says a plan is stale empties the cache.
-pub(crate) fn forgetting_stale<T>(
+/// Passes a result on; one that says a plan is stale gives the connection up.
+pub(crate) fn losing_stale<T>(
     cache: &mut StatementCache,
     result: Result<T, postgres::Error>,
 ) -> Result<T, postgres::Error> {
     if result.as_ref().is_err_and(is_stale_plan) {
-        cache.clear();
+        cache.mark_stale();
     }
     result
 }
@@ -210,6 +198,11 @@ fn refused(error: postgres::Error, target: &str) -> Error {
         Some("42501") => (
             ErrorKind::Denied,
             format!("{target} refused the user: {why}"),
+        ),
+        // PgBouncer, to the session settings that a connection of ours asks for.
+        Some("08P01") if why.contains("startup parameter") => (
+            ErrorKind::Configuration,
+            format!("{target} is a pooler ({why}): say pooler_safe(true)"),
         ),
         Some("3D000") => (
             ErrorKind::Configuration,

@@ -4,6 +4,7 @@
 //! is opened. So there are as many as threads at work, and a hundred parked workers hold none.
 
 use crate::connect::connection::Connection;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::settings::Settings;
 use crate::words::Result;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,7 @@ impl Dedicated {
 
     /// Takes an idle connection, or opens one.
     pub(crate) fn take(&self) -> Result<Connection> {
+        refuse_async_task()?;
         loop {
             let Some((_, mut connection)) = self.lock().pop() else {
                 return Connection::open(&self.settings);

@@ -4,6 +4,7 @@
 //! connection that another worker holds.
 
 use crate::connect::connection::Connection;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::settings::Settings;
 use crate::words::error::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
@@ -12,6 +13,11 @@ use std::time::Duration;
 
 /// A connection that was used this recently is lent out untested: a test costs a round trip.
 const FRESH: Duration = Duration::from_secs(1);
+/// Most connections of a pool, which keeps room for all from the start. Far more than a PostgreSQL
+/// server can have; a larger number is a mistake.
+const MAX_SIZE: u32 = 10_000;
+/// Longest wait for a connection, a year: a deadline past the end of time overflows.
+const MAX_CHECKOUT_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Connections that are opened when needed and shared by all sessions of a process.
 pub(crate) struct Pool {
@@ -30,12 +36,15 @@ impl Pool {
         size: u32,
         checkout_timeout: Duration,
     ) -> Result<Self> {
-        if size == 0 {
-            return Err(Error::invalid("pool_size must be at least 1"));
+        if size == 0 || size > MAX_SIZE {
+            return Err(Error::invalid(format!(
+                "pool_size is {size}, it must be 1 to {MAX_SIZE}"
+            )));
         }
         if checkout_timeout.is_zero() {
             return Err(Error::invalid("checkout_timeout must be longer than zero"));
         }
+        let checkout_timeout = checkout_timeout.min(MAX_CHECKOUT_TIMEOUT);
         let last_error = Arc::new(Mutex::new(None));
         let manager = Manager {
             settings,
@@ -58,8 +67,10 @@ impl Pool {
     /// Lends a connection. Blocks while all are in use, up to the checkout timeout.
     ///
     /// # Errors
-    /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened.
+    /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened, `Invalid`
+    /// inside an async task.
     pub(crate) fn get(&self) -> Result<Lent> {
+        refuse_async_task()?;
         self.pool.get().map_err(|_| {
             let waited = self.checkout_timeout;
             let size = self.pool.max_size();
@@ -108,8 +119,9 @@ impl ManageConnection for Manager {
         connection.check(FRESH)
     }
 
+    /// One that the server has just ended may not look closed yet. Only a session that committed
+    /// calls its connection fresh, so that any other is tested before it is lent again.
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.touch();
         connection.is_closed()
     }
 }

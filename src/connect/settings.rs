@@ -3,6 +3,7 @@
 //! The driver's own defaults wait for ever: no connect timeout, keepalives after two hours, and a
 //! silent fall back to plain text. Ours find a dead peer within half a minute, on both sides.
 
+use crate::connect::dial::Dial;
 use crate::connect::tls::{Dialer, TlsWish};
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -22,7 +23,7 @@ const SESSION_SETTINGS: &str = "-c client_connection_check_interval=500 \
 
 /// All that is needed to open a connection.
 pub(crate) struct Settings {
-    pub(crate) dialer: Dialer,
+    pub(crate) dial: Dial,
     pub(crate) schema: SchemaName,
     /// Whether a pooler may sit between: no named statements, no session state, no LISTEN.
     pub(crate) is_pooler_safe: bool,
@@ -57,22 +58,40 @@ impl Settings {
         });
         Ok(Settings {
             target: target(&config),
-            dialer: Dialer::new(config, &tls)?,
+            dial: Dial::new(patience(&config), Dialer::new(config, &tls)?),
             schema,
             is_pooler_safe,
         })
     }
 }
 
+/// Returns how long to wait for a connection in all. The driver goes from host to host, each with
+/// the whole timeout for TCP; twice that is left for the handshake.
+fn patience(config: &Config) -> Duration {
+    let each = config.get_connect_timeout().copied().unwrap_or_default();
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+    each.saturating_mul(u32::try_from(hosts + 2).unwrap_or(u32::MAX))
+}
+
+/// What the driver has where the URL says nothing.
+const DRIVERS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+
 fn lay_defaults(config: &mut Config, is_pooler_safe: bool) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(5));
     }
-    config
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3)
-        .tcp_user_timeout(Duration::from_secs(30));
+    if config.get_keepalives_idle() == DRIVERS_KEEPALIVE {
+        config.keepalives_idle(Duration::from_secs(10));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(5));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(30));
+    }
     if config.get_application_name().is_none() {
         config.application_name("outtray");
     }

@@ -13,6 +13,7 @@ const MAX_TEXTS: usize = 256;
 pub(crate) struct StatementCache {
     statements: HashMap<String, Statement>,
     named: HashSet<&'static str>,
+    is_stale: bool,
 }
 
 impl StatementCache {
@@ -33,14 +34,24 @@ impl StatementCache {
         Ok(statement)
     }
 
-    /// Notes that `name` was made by `PREPARE`; returns whether it is new.
-    pub(crate) fn insert_name(&mut self, name: &'static str) -> bool {
-        self.named.insert(name)
+    /// Returns whether `name` was made by `PREPARE`.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.named.contains(name)
     }
 
-    /// Forgets the statements of [`get`](Self::get), after a change of the tables behind them.
-    pub(crate) fn clear(&mut self) {
-        self.statements.clear();
+    /// Notes that `name` was made by `PREPARE`.
+    pub(crate) fn insert_name(&mut self, name: &'static str) {
+        self.named.insert(name);
+    }
+
+    /// Notes that statements no longer fit: the tables behind them changed, or somebody dropped
+    /// them. Their connection is of no more use.
+    pub(crate) fn mark_stale(&mut self) {
+        self.is_stale = true;
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale
     }
 }
 

@@ -136,7 +136,7 @@ impl Dialer {
         ))
     }
 
-    /// Opens a connection. Blocks for the connect timeout at most, for each address.
+    /// Opens a connection. Blocks for the connect timeout for each address, and for a handshake.
     pub(crate) fn connect(&self) -> Result<Client, postgres::Error> {
         match self {
             Dialer::Plain(manager) => manager.connect(),

@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{count, forgetting_stale, rows};
+use crate::connect::connection::{count, losing_stale, rows};
 use crate::connect::statement_cache::StatementCache;
 use crate::store::call::CallMode;
 use crate::store::run::{Params, Run};
@@ -22,11 +22,11 @@ impl<'c> OpenTransaction<'c> {
         params: Params<'_>,
     ) -> Result<u64, postgres::Error> {
         if self.mode == CallMode::Inline {
-            return self.transaction.execute(text, params);
+            return losing_stale(self.cache, self.transaction.execute(text, params));
         }
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
-        forgetting_stale(self.cache, transaction.execute(&prepared, params))
+        losing_stale(self.cache, transaction.execute(&prepared, params))
     }
 
     /// Like [`execute`](Self::execute), for rows.
@@ -36,11 +36,11 @@ impl<'c> OpenTransaction<'c> {
         params: Params<'_>,
     ) -> Result<Vec<Row>, postgres::Error> {
         if self.mode == CallMode::Inline {
-            return self.transaction.query(text, params);
+            return losing_stale(self.cache, self.transaction.query(text, params));
         }
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
-        forgetting_stale(self.cache, transaction.query(&prepared, params))
+        losing_stale(self.cache, transaction.query(&prepared, params))
     }
 
     /// Sends several statements in one flight and returns the rows of all of them.
@@ -48,7 +48,7 @@ impl<'c> OpenTransaction<'c> {
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let messages = forgetting_stale(self.cache, self.transaction.simple_query(sql))?;
+        let messages = losing_stale(self.cache, self.transaction.simple_query(sql))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {

@@ -1,15 +1,17 @@
 //! Options of a receiver, one method each.
 
-use crate::receive::handler::erase;
+use crate::receive::drain;
+use crate::receive::handler::{Handler, erase};
 use crate::receive::line::{Base, Line};
 use crate::receive::options::Options;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::session::messaging_session::MessagingSession;
-use crate::words::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
+use crate::words::outcome::DrainReport;
 use crate::words::retry::Backoff;
 use crate::words::topic;
+use crate::words::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -17,7 +19,8 @@ use std::time::Duration;
 /// receiver off.
 pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<(Duration, Farewell)> + 'm>;
 
-/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it.
+/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
+#[must_use = "nothing happens before start"]
 pub struct ReceiverBuilder<'m> {
     topic: String,
     base: Base,
@@ -43,12 +46,17 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Sets after how many failed attempts a message becomes a dead letter. Default 10; 1 to 32767.
+    ///
+    /// An attempt that ends with the death of its process counts only while the topic is suspect, from
+    /// when a death was first noticed until none was for a minute. So a message that kills its process
+    /// does so once more than this, and once more for each further process that claimed it before the
+    /// first death was noticed.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.max_attempts = attempts;
         self
     }
 
-    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes.
+    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes, each ±10 %.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.options.backoff = backoff;
         self
@@ -66,8 +74,13 @@ impl<'m> ReceiverBuilder<'m> {
 
     /// Handles the topic's messages strictly one after the other, over all processes: the next is
     /// not begun before the one before it is acked or dead, and a failed one keeps its place while
-    /// it waits for its retry. All receivers of the topic must ask for it. More than one worker is
-    /// of no use then.
+    /// it waits for its retry. All receivers of the topic must ask for it. Each has one
+    /// worker then, whatever [`workers`](Self::workers) says.
+    ///
+    /// Priorities still come first: a more urgent message goes before one that waits for its retry.
+    /// Delayed and redriven messages queue at the end when their time comes. Of two transactions that
+    /// send at the same time, the one that stored first may commit last; its message is handled when it
+    /// is there.
     pub fn strict_order(mut self) -> Self {
         self.options.is_strict = true;
         self
@@ -80,14 +93,20 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Starts the threads. Blocks until the receiver is recorded in the database.
+    /// Starts the threads. Blocks until the receiver is recorded in the database, 30 s at most.
     ///
-    /// The handler gets the session of the transaction that holds its message. `Ok(())` commits
-    /// its writes, its sends and the acknowledgement together; an error or a panic undoes them and
-    /// the message is tried again with backoff, or kept as a dead letter past the limit.
+    /// The handler is called by several threads at once. It gets the session of the transaction that
+    /// holds its message. `Ok(())` commits its writes, its sends and the acknowledgement together; an
+    /// error or a panic undoes them and the message is tried again with backoff, or kept as a dead letter
+    /// past the limit. A payload that does not fit `T` becomes a dead letter at once, and the handler is
+    /// not called. [`Payload`](crate::Payload) and `serde_json::Value` for JSON fit always.
+    ///
+    /// The transaction is open all the while. A handler that leaves it idle for ten minutes is cut
+    /// off by the server, which the third time counts as a failed attempt.
     ///
     /// # Errors
-    /// `Invalid` for a setting out of range, `SchemaMissing`, `Unavailable`.
+    /// `Invalid` for a bad topic name or a setting out of range, `SchemaMissing`, `SchemaNewer`,
+    /// `Unavailable`, `PoolExhausted`.
     pub fn start<T, F>(self, handler: F) -> Result<Receiver>
     where
         T: DeserializeOwned,
@@ -96,12 +115,44 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        topic::check(&self.topic)?;
-        self.options.check()?;
-        let is_strict = self.options.is_strict;
-        let line = Line::new(&self.topic, self.base, self.options, erase(handler));
-        let (suspect_for, farewell) = (self.enroll)(&self.topic, is_strict)?;
+        let (is_strict, enroll) = (self.options.is_strict, self.enroll);
+        let line = line(&self.topic, self.base, self.options, erase(handler))?;
+        let (suspect_for, farewell) = enroll(&self.topic, is_strict)?;
         line.station.suspect(suspect_for);
         Receiver::start(line, farewell)
     }
+
+    /// Handles the topic's messages on this thread until none is ready or due, and says what became
+    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain).
+    ///
+    /// # Errors
+    /// `Invalid` for a bad topic name, a setting out of range, or strict order, which a drain does not
+    /// keep; and those of [`Messaging::drain`](crate::Messaging::drain).
+    pub fn drain<T, F>(self, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        if self.options.is_strict {
+            return Err(Error::invalid(format!(
+                "topic {} cannot be drained in strict order, start a receiver",
+                self.topic
+            )));
+        }
+        drain::drain(&line(&self.topic, self.base, self.options, erase(handler))?)
+    }
+}
+
+/// Checks the settings and puts a receiver together.
+fn line(topic: &str, base: Base, mut options: Options, handler: Box<Handler>) -> Result<Line> {
+    topic::check(topic)?;
+    options.check()?;
+    if options.is_strict {
+        // Others could only wait for the turn, and miss a wake-up while it changes hands.
+        options.workers = 1;
+    }
+    Ok(Line::new(topic, base, options, handler))
 }

@@ -113,7 +113,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         charge.id,
     )?;
     if let Some(attempts) = held {
-        let ending = Ending::Failed(HandlerError::failed(charge.error.clone()));
+        let ending = Ending::failed(&HandlerError::failed(charge.error.clone()));
         let attempts = attempts + charge.crashes;
         let (retries, burials) = match decide(&line.options, charge.position, attempts, ending) {
             Fate::Retry(retry) => (vec![retry], vec![]),

@@ -22,7 +22,11 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     let mut troubles = 0;
     let mut connection = line.base.dedicated.take()?;
     loop {
-        let moved = schedule::move_due(&mut connection, &line.base.kit.statements)?.1;
+        let (topics, moved) = schedule::move_due(&mut connection, &line.base.kit.statements)?;
+        for topic in topics {
+            // Of all topics: others may be received elsewhere.
+            line.base.waker.ready(&topic, usize::MAX);
+        }
         match work(line, &mut connection, &mut state, &stop) {
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
             // a strict topic may wait for hours, but a drain is not strict.

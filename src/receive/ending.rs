@@ -1,6 +1,6 @@
 //! What becomes of a message, decided from how its handler ended. Pure.
 
-use crate::receive::handler::Ending;
+use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Options;
 use crate::store::claim::Position;
 use crate::store::settle::{Burial, Retry};
@@ -37,15 +37,15 @@ pub(crate) fn decide(options: &Options, position: Position, attempts: u32, endin
         Ending::Undecodable(error) => {
             bury(position, attempt, DeadReason::Undecodable, chain(&error))
         }
-        Ending::Failed(error) => match error.wish {
-            Wish::Retry => failed(error.to_string(), None),
-            Wish::RetryAfter(delay) => failed(error.to_string(), Some(delay)),
-            Wish::Reject => bury(position, attempt, DeadReason::Rejected, error.to_string()),
+        Ending::Failed(Failed { wish, text, .. }) => match wish {
+            Wish::Retry => failed(text, None),
+            Wish::RetryAfter(delay) => failed(text, Some(delay)),
+            Wish::Reject => bury(position, attempt, DeadReason::Rejected, text),
             Wish::Snooze(delay) => Fate::Retry(Retry {
                 position,
                 attempts,
                 delay,
-                error: error.to_string(),
+                error: text,
             }),
         },
     }
@@ -79,7 +79,7 @@ mod tests {
 
     #[track_caller]
     fn check_retry(attempts: u32, error: HandlerError, count: u32, delay_s: u64) {
-        match decided(attempts, Ending::Failed(error)) {
+        match decided(attempts, Ending::failed(&error)) {
             Fate::Retry(retry) => {
                 assert_eq!(
                     (retry.attempts, retry.delay),
@@ -106,13 +106,13 @@ mod tests {
         check_retry(1, HandlerError::failed("x"), 2, 5);
         check_dead(
             2,
-            Ending::Failed(HandlerError::failed("x")),
+            Ending::failed(&HandlerError::failed("x")),
             DeadReason::Exhausted,
         );
         check_dead(2, Ending::Panicked("x".into()), DeadReason::Exhausted);
         check_dead(
             9,
-            Ending::Failed(HandlerError::failed("x")),
+            Ending::failed(&HandlerError::failed("x")),
             DeadReason::Exhausted,
         );
     }
@@ -123,13 +123,13 @@ mod tests {
         check_retry(1, HandlerError::retry_after(day), 2, 86_400);
         check_dead(
             2,
-            Ending::Failed(HandlerError::retry_after(day)),
+            Ending::failed(&HandlerError::retry_after(day)),
             DeadReason::Exhausted,
         );
         check_retry(2, HandlerError::snooze(day), 2, 86_400);
         check_dead(
             0,
-            Ending::Failed(HandlerError::reject("no")),
+            Ending::failed(&HandlerError::reject("no")),
             DeadReason::Rejected,
         );
     }

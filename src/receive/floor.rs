@@ -31,6 +31,8 @@ pub(crate) struct Floors {
     by_rank: BTreeMap<i16, i64>,
     swept_at: Instant,
     sweep_cost: Duration,
+    /// Whether some worker is going to come back for a sweep that would have been too early.
+    is_owed: bool,
 }
 
 /// A claim as it was planned, to be handed back with its result.
@@ -46,6 +48,7 @@ impl Floors {
             by_rank: BTreeMap::new(),
             swept_at: Instant::now(),
             sweep_cost: Duration::ZERO,
+            is_owed: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl Floors {
         if is_sweep {
             self.swept_at = now;
             self.sweep_cost = took;
+            self.is_owed = false;
         }
     }
 
@@ -102,6 +106,11 @@ impl Floors {
     /// sweep; zero for now.
     pub(crate) fn until_sweep(&self, now: Instant) -> Duration {
         (self.swept_at + self.sweep_cost * SWEEP_SHARE).saturating_duration_since(now)
+    }
+
+    /// Notes that a sweep is owed; returns whether it is up to the caller.
+    pub(crate) fn owe_sweep(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_owed, true)
     }
 
     /// Forgets all floors: a transaction failed, and what it held is free again.

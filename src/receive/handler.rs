@@ -3,8 +3,9 @@
 use crate::session::messaging_session::MessagingSession;
 use crate::store::claim::Claimed;
 use crate::words::error::Error;
-use crate::words::handler_error::HandlerError;
+use crate::words::handler_error::{HandlerError, Wish};
 use crate::words::message::Message;
+use crate::words::sqlstate::Failure;
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,17 +23,37 @@ pub(crate) struct Delivery<'a> {
 #[derive(Debug)]
 pub(crate) enum Ending {
     Done,
-    Failed(HandlerError),
+    Failed(Failed),
     /// With the text of the panic.
     Panicked(String),
     /// The payload does not fit the closure's type; the closure did not run.
     Undecodable(Error),
 }
 
+/// What a handler's error says, written out.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) wish: Wish,
+    pub(crate) text: String,
+    /// What the database said, if it is behind it.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Ending {
+    /// Reads the error; runs the caller's code, which prints it.
+    pub(crate) fn failed(error: &HandlerError) -> Self {
+        Ending::Failed(Failed {
+            wish: error.wish,
+            text: error.to_string(),
+            failure: error.failure(),
+        })
+    }
+}
+
 /// A closure for any payload. Never panics.
 pub(crate) type Handler = dyn Fn(&mut MessagingSession<'_>, &Delivery<'_>) -> Ending + Send + Sync;
 
-/// Wraps a closure: decodes, runs, catches panics.
+/// Wraps a closure: decodes, runs, reads its error, catches panics of all three.
 pub(crate) fn erase<T, F>(handler: F) -> Box<Handler>
 where
     T: DeserializeOwned,
@@ -42,12 +63,12 @@ where
         + 'static,
 {
     Box::new(move |session, delivery| {
-        // Decoding runs the caller's code too (`Deserialize`), so panics in it are caught as well.
+        // Decoding and printing run the caller's code too, `Deserialize` and `Display`.
         let run = AssertUnwindSafe(|| match message(delivery) {
             Err(error) => Ending::Undecodable(error),
             Ok(message) => match handler(session, message) {
                 Ok(()) => Ending::Done,
-                Err(error) => Ending::Failed(error),
+                Err(error) => Ending::failed(&error),
             },
         });
         catch_unwind(run).unwrap_or_else(|panic| Ending::Panicked(panic_text(panic.as_ref())))

@@ -23,8 +23,10 @@ pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 
 /// A pool of threads that runs a handler for each message of a topic.
 ///
-/// [`stop`](Receiver::stop) it to end in order. Dropping it stops it too, and waits up to 5 s for
-/// the handlers in hand.
+/// [`stop`](Receiver::stop) it to end in order. Dropping one that was not stopped stops it too, and
+/// waits up to 5 s for the handlers in hand. It goes on when the
+/// [`Messaging`](crate::Messaging) that it came from is dropped.
+#[must_use = "dropping a receiver stops it"]
 pub struct Receiver {
     line: Arc<Line>,
     stopper: Mutex<Option<Stopper>>,
@@ -67,7 +69,8 @@ impl Receiver {
         &self.line.topic
     }
 
-    /// Asks the workers to end without waiting: no new message is begun.
+    /// Asks the workers to end and does not wait: no new message is begun. For stopping several
+    /// receivers at the same time; [`stop`](Receiver::stop) each of them then.
     pub fn request_stop(&self) {
         lock(&self.stopper).take();
     }
@@ -100,7 +103,11 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.stop(DROP_TIMEOUT);
+        // Who called `stop` said how long to wait.
+        let was_stopped = lock(&self.farewell).is_none();
+        if !was_stopped {
+            self.stop(DROP_TIMEOUT);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::call::{CallMode, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
@@ -82,7 +82,8 @@ pub(crate) fn taken(
     let too_early = line.floors().until_sweep(started);
     if !too_early.is_zero() {
         return Ok(Taken {
-            wait: Some(too_early),
+            // One worker that comes back for it is enough.
+            wait: line.floors().owe_sweep().then_some(too_early),
             ..Taken::default()
         });
     }
@@ -133,19 +134,11 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
     }
     Ok(Taken {
         messages: vec![head],
-        is_full: true,
         ..Taken::default()
     })
 }
 
 fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {
-    session.lent.own()?.flight(sql).map_err(claim_failed)
-}
-
-fn claim_failed(error: postgres::Error) -> Error {
-    let error = classify(error, "claiming messages");
-    if error.kind() == ErrorKind::SchemaMissing {
-        log::error!("{error}");
-    }
-    error
+    let flown = session.lent.own()?.flight(sql);
+    flown.map_err(|error| classify(error, "claiming messages"))
 }

@@ -99,6 +99,12 @@ pub(crate) fn work(
     let size = if is_careful { 1 } else { state.pace.size() };
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
+        if stop.is_set() {
+            // Claimed while the stop was asked for: free again with the end of the transaction.
+            line.floors().forget();
+            end_empty(session)?;
+            return Ok(Worked::Again);
+        }
         if taken.is_full {
             // There may be more than one worker's share.
             line.station.ring(1);
@@ -191,21 +197,21 @@ fn handle(
     };
     let mut ending = (line.handler)(session, &delivery);
     warn_if_slow(line, message, started.elapsed());
-    if let Ending::Failed(error) = &ending
-        && error.failure() == Some(Failure::Conflict)
+    if let Ending::Failed(failed) = &ending
+        && failed.failure == Some(Failure::Conflict)
         && session.is_in_doubt
     {
+        let text = &failed.text;
         return Err(Error::new(
             ErrorKind::Conflict,
-            format!("conflict in a handler of topic {}: {error}", line.topic),
+            format!("conflict in a handler of topic {}: {text}", line.topic),
         ));
     }
     if !matches!(ending, Ending::Done) {
         session.undo_message()?;
     } else if !session.keep_message()? {
-        ending = Ending::Failed(HandlerError::failed(
-            "a statement failed and the handler swallowed its error",
-        ));
+        let why = "a statement failed and the handler swallowed its error";
+        ending = Ending::failed(&HandlerError::failed(why));
     }
     Ok(decide(&line.options, message.position, attempts, ending))
 }
@@ -282,17 +288,15 @@ fn commit(
         take::push_claim(line, &mut sql, mode, size)
     });
     let started = Instant::now();
-    let rows = session
-        .lent
-        .own()?
-        .flight(&sql)
-        .map_err(|error| classify(error, "committing"))?;
+    let flown = session.lent.own()?.flight(&sql);
+    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
+    line.base.waker.announce(&session.outbox.take_sent());
+    let rows = flown.map_err(|error| classify(error, "committing"))?;
     session.savepoint = Savepoint::Closed;
     session.begun_at = Instant::now();
     state.entered.clear();
     state.counted = None;
     state.conflicts = 0;
-    line.base.waker.announce(&session.outbox.take_sent());
     plan.map(|plan| take::taken(line, session, size, &plan, &rows, started))
         .transpose()
 }

@@ -57,11 +57,13 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
                 }
                 is_troubled = true;
                 if !is_about_messages && !pause.wait(stop) {
-                    return None;
+                    break;
                 }
             }
         }
     }
+    // Stopped at work: what is left, or was given back, is for others, who may all be parked.
+    line.base.waker.ready(&line.topic, 1);
     None
 }
 

@@ -9,6 +9,7 @@ use crate::schema::name::SchemaName;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::after;
+use postgres::types::Type;
 use postgres::{Client, GenericClient, Transaction};
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option
     let is_there: bool = client
         .query_typed_one(
             "SELECT to_regclass($1::text) IS NOT NULL",
-            &[(&ledger, postgres::types::Type::TEXT)],
+            &[(&ledger, Type::TEXT)],
         )
         .and_then(|row| row.try_get(0))
         .map_err(|error| classify(error, doing))?;
@@ -198,12 +199,13 @@ fn recorded(
     migration: &Migration,
     sql: &str,
 ) -> Result<bool> {
+    // Typed, and so without a named statement: a pooler may give it to another server process.
     let same: Option<bool> = client
-        .query_opt(
+        .query_typed_opt(
             &schema.substitute(
                 "SELECT checksum = md5($2::text) FROM outtray.migration WHERE version = $1::integer",
             ),
-            &[&migration.version, &sql],
+            &[(&migration.version, Type::INT4), (&sql, Type::TEXT)],
         )
         .and_then(|row| row.map(|row| row.try_get(0)).transpose())
         .map_err(|error| classify(error, "reading the applied migrations"))?;

@@ -29,7 +29,8 @@ impl MessagingSession<'_> {
             self.lent.begun()?;
         }
         self.outbox
-            .store(self.lent.current()?, &self.kit.statements, Mark::default())?;
+            .store(self.lent.current()?, &self.kit.statements, Mark::default())
+            .map_err(not_stored)?;
         let Lent::Begun(mut transaction) = self.lent else {
             // The caller's transaction: it decides.
             return Ok(self.outbox.take_sent());
@@ -67,11 +68,7 @@ fn ended(
     match failure(&error) {
         Failure::Lost => unknown().because(error).with_unknown(ids()),
         Failure::Conflict => classify(error, "committing"),
-        Failure::Refused if is_aborted(&error) => Error::new(
-            ErrorKind::RolledBack,
-            "a statement failed and its error was swallowed: everything was rolled back",
-        )
-        .because(error),
+        Failure::Refused if is_aborted(&error) => swallowed().because(error),
         Failure::Refused => Error::new(
             ErrorKind::RolledBack,
             format!(
@@ -83,6 +80,21 @@ fn ended(
     }
 }
 
+/// Says what it means that the messages of an open transaction could not be stored.
+fn not_stored(error: Error) -> Error {
+    match error.cause::<postgres::Error>() {
+        Some(cause) if is_aborted(cause) => swallowed().because(error),
+        _ => error,
+    }
+}
+
+fn swallowed() -> Error {
+    Error::new(
+        ErrorKind::RolledBack,
+        "a statement failed and its error was swallowed: everything was rolled back",
+    )
+}
+
 /// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).
 pub(crate) fn is_aborted(error: &postgres::Error) -> bool {
     error.code() == Some(&postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION)
@@ -92,6 +104,6 @@ fn unknown() -> Error {
     Error::new(
         ErrorKind::OutcomeUnknown,
         "the connection broke while COMMIT was under way: it may have happened or not, look for the \
-         message ids or send with a dedupe key",
+         message ids",
     )
 }

@@ -28,8 +28,13 @@ pub(crate) struct Kit {
 /// [`Messaging::session`](crate::Messaging::session), or makes one inside a transaction of its own
 /// with [`join`](MessagingSession::join).
 ///
-/// All methods block for a round trip to the database; sending does not: messages are kept and
-/// stored together just before COMMIT (in a joined session, at once).
+/// Methods that run SQL block for a round trip, two for a text that is new to the connection, and one
+/// more where the transaction or the handler's savepoint has to begin. Sending blocks for none:
+/// messages are kept and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have
+/// gathered; in a joined session, at once.
+///
+/// A handler's transaction is READ COMMITTED; a session's has the isolation level that the database
+/// has as its default.
 pub struct MessagingSession<'c> {
     pub(crate) kit: &'c Kit,
     pub(crate) lent: Lent<'c>,
@@ -59,8 +64,10 @@ impl<'c> MessagingSession<'c> {
     /// Sends a JSON message and returns its id. It exists once the transaction has committed.
     ///
     /// # Errors
-    /// `Payload` if the value cannot become JSON, `TooLarge` over the payload limit (1 MiB by
-    /// default), `Invalid` for a bad topic name. The transaction is not touched by any of them.
+    /// `Payload` if the value cannot become JSON or a receiver could not read it back (NUL, half a
+    /// surrogate pair, nesting over 127 levels), `TooLarge` over the payload limit (1 MiB by default),
+    /// `Invalid` for a bad topic name. The transaction is not touched by any of them. Where messages
+    /// are stored at once, the kinds of [`execute`](Self::execute) too.
     pub fn send_message<T: Serialize + ?Sized>(
         &mut self,
         topic: &str,
@@ -70,7 +77,8 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// Sends many JSON messages to one topic, in order, and returns their ids. They travel
-    /// together, 5,000 to a round trip.
+    /// together, up to 5,000 or 4 MiB to a round trip. All are in memory at once: of millions, call it
+    /// for some thousands at a time.
     ///
     /// # Errors
     /// As [`send_message`](Self::send_message), for the first message at fault; none is sent then.
@@ -98,8 +106,8 @@ impl<'c> MessagingSession<'c> {
     /// Sends a message with options and returns its id.
     ///
     /// # Errors
-    /// As [`send_message`](Self::send_message), and `Invalid` for headers that are too large or a
-    /// delay over ten years.
+    /// As [`send_message`](Self::send_message), and `Invalid` for a priority, a header or a delay
+    /// that is out of bounds.
     pub fn send(&mut self, message: NewMessage) -> Result<MessageId> {
         message.check(self.kit.max_payload_bytes)?;
         let id = self.keep(message)?;
@@ -110,8 +118,11 @@ impl<'c> MessagingSession<'c> {
     /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
     ///
     /// # Errors
-    /// `Database` when the server refuses it, with the driver's error as source. The transaction
-    /// cannot go on then; use [`transaction`](Self::transaction) around what may fail.
+    /// `Database` when the server refuses it, `Conflict` when another transaction was in the way, each
+    /// with the driver's error as source. The transaction cannot go on then: return the error, or put
+    /// [`transaction`](Self::transaction) around what may fail. `Unavailable` when the connection broke.
+    /// `Invalid` for SQL that begins with COMMIT, ROLLBACK, BEGIN or the like: the session ends its
+    /// transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         refuse_transaction_control(sql)?;
         let result = self.sql()?.execute(sql, params);
@@ -149,7 +160,8 @@ impl<'c> MessagingSession<'c> {
         Ok(rows.pop())
     }
 
-    /// Runs several statements without parameters, separated by semicolons.
+    /// Runs several statements without parameters, separated by semicolons. None of them may end the
+    /// transaction; only the first is checked for that.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
@@ -170,13 +182,14 @@ impl<'c> MessagingSession<'c> {
         self.sql()?.nested().map_err(classify_own)
     }
 
-    /// Lends the driver's transaction itself, without the round trips of a savepoint.
+    /// Lends the driver's transaction itself, without the round trips of a savepoint, and returns what
+    /// `borrower` returns.
     ///
     /// # Errors
-    /// Those of `borrower`, and `Unavailable` when the transaction cannot begin.
+    /// `Unavailable` when the transaction cannot begin. An error of `borrower` comes back inside `Ok`.
     ///
     /// ```no_run
-    /// # fn f(session: &mut outtray::MessagingSession<'_>) -> outtray::Result<()> {
+    /// # fn f(session: &mut outtray::MessagingSession<'_>) -> Result<(), outtray::HandlerError> {
     /// use postgres::GenericClient;
     ///
     /// fn count(client: &mut impl GenericClient) -> Result<i64, postgres::Error> {
@@ -222,7 +235,7 @@ impl<'c> MessagingSession<'c> {
 
     fn keep(&mut self, message: NewMessage) -> Result<MessageId> {
         let id = self.outbox.push(message);
-        if self.outbox.is_full() {
+        if self.outbox.is_full(self.mark) {
             self.store_early()?;
         }
         Ok(id)

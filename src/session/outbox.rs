@@ -9,7 +9,7 @@ use crate::store::send;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
-use crate::words::new_message::NewMessage;
+use crate::words::new_message::{NewMessage, Outgoing};
 use std::time::Duration;
 
 /// Messages that are kept before they are stored early: memory stays bounded in a session that
@@ -21,8 +21,8 @@ const MAX_PENDING_BYTES: usize = 4 << 20;
 /// Messages sent and not stored yet, and a log of all that were sent.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    ready: Vec<NewMessage>,
-    waiting: Vec<NewMessage>,
+    ready: Vec<Outgoing>,
+    waiting: Vec<Outgoing>,
     bytes: usize,
     log: Vec<Entry>,
 }
@@ -38,6 +38,7 @@ struct Entry {
 pub(crate) struct Mark {
     ready: usize,
     waiting: usize,
+    bytes: usize,
     log: usize,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct Sent {
 
 impl Outbox {
     pub(crate) fn push(&mut self, message: NewMessage) -> MessageId {
-        let id = message.id;
+        let id = MessageId::new();
         self.bytes += message.content.len();
         self.log.push(Entry {
             id,
@@ -60,9 +61,9 @@ impl Outbox {
             delay: message.delay,
         });
         if message.delay.is_zero() {
-            self.ready.push(message);
+            self.ready.push(Outgoing { id, message });
         } else {
-            self.waiting.push(message);
+            self.waiting.push(Outgoing { id, message });
         }
         id
     }
@@ -71,6 +72,7 @@ impl Outbox {
         Mark {
             ready: self.ready.len(),
             waiting: self.waiting.len(),
+            bytes: self.bytes,
             log: self.log.len(),
         }
     }
@@ -80,11 +82,13 @@ impl Outbox {
         self.ready.truncate(mark.ready);
         self.waiting.truncate(mark.waiting);
         self.log.truncate(mark.log);
-        self.bytes = self.pending().map(|message| message.content.len()).sum();
+        self.bytes = mark.bytes;
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.ready.len() + self.waiting.len() >= MAX_PENDING || self.bytes >= MAX_PENDING_BYTES
+    /// Returns whether enough was sent since `mark` to be stored early.
+    pub(crate) fn is_full(&self, mark: Mark) -> bool {
+        let messages = self.ready.len() - mark.ready + self.waiting.len() - mark.waiting;
+        messages >= MAX_PENDING || self.bytes - mark.bytes >= MAX_PENDING_BYTES
     }
 
     /// Returns how many statements [`store`](Self::store) needs: more than one need a transaction.
@@ -99,9 +103,9 @@ impl Outbox {
         statements: &Statements,
         mark: Mark,
     ) -> Result<()> {
-        let ready = self.ready.split_off(mark.ready.min(self.ready.len()));
-        let waiting = self.waiting.split_off(mark.waiting.min(self.waiting.len()));
-        self.bytes = self.pending().map(|message| message.content.len()).sum();
+        let ready = self.ready.split_off(mark.ready);
+        let waiting = self.waiting.split_off(mark.waiting);
+        self.bytes = mark.bytes;
         if !ready.is_empty() {
             send::send(run, statements, &ready)?;
         }
@@ -134,10 +138,6 @@ impl Outbox {
             }
         }
         sent
-    }
-
-    fn pending(&self) -> impl Iterator<Item = &NewMessage> {
-        self.ready.iter().chain(&self.waiting)
     }
 }
 

@@ -22,13 +22,14 @@ pub(crate) const COUNT_LIMIT: i64 = 100_000;
 pub struct TopicStats {
     /// The topic's name.
     pub topic: String,
-    /// Messages that can be claimed now, and those that are in work in a transaction.
+    /// Messages that can be claimed now, those that are in work in a transaction, and the failed head
+    /// of a topic in strict order.
     pub ready: u64,
     /// Messages that wait for a delay or a retry.
     pub scheduled: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Running receivers, over all processes.
+    /// Running receivers, over all processes; one that died counts until that is noticed.
     pub receivers: u64,
     /// How long the oldest ready message has been waiting since it was sent; `None` without one.
     /// Looks at the first hundred in claim order.
@@ -64,7 +65,8 @@ pub struct DeadLetter {
     pub id: MessageId,
     /// Its priority.
     pub priority: i16,
-    /// How often it was delivered.
+    /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so many
+    /// ended with their process, or failed before.
     pub attempts: u32,
     /// Why it was given up.
     pub reason: DeadReason,

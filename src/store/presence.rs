@@ -32,20 +32,22 @@ pub(crate) fn enroll(
     })
 }
 
-/// Takes the session locks that say these receivers live.
+/// Takes the session locks that say these receivers live; returns the ids of those it got.
 pub(crate) fn hold_liveness(
     run: &mut dyn Run,
     statements: &Statements,
     namespace: i32,
     ids: &[i64],
-) -> Result<()> {
+) -> Result<Vec<i64>> {
     query(
         run,
         &statements.hold_liveness,
         &[&namespace, &ids],
         "showing that receivers live",
-    )?;
-    Ok(())
+    )?
+    .iter()
+    .map(|row| column(row, "id"))
+    .collect()
 }
 
 /// Removes the row of a receiver that ends in peace, and gives its lock back.
@@ -157,9 +159,9 @@ pub(crate) fn prune_attempts(
     Ok(())
 }
 
-/// Makes a row for a topic, which strict receivers lock for their turn.
-pub(crate) fn ensure_topic(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
-    let doing = format!("making a row for topic {topic}");
-    execute(run, &statements.ensure_topic, &[&topic], &doing)?;
+/// Makes the row that strict receivers of a topic lock for their turn.
+pub(crate) fn ensure_turn(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+    let doing = format!("making the turn of topic {topic}");
+    execute(run, &statements.ensure_turn, &[&topic], &doing)?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::store::run::{Run, execute};
 use crate::store::statements::Statements;
 use crate::words::Result;
-use crate::words::new_message::{Content, NewMessage};
+use crate::words::new_message::{Content, NewMessage, Outgoing};
 use uuid::Uuid;
 
 const DOING: &str = "storing messages";
@@ -12,10 +12,10 @@ const DOING: &str = "storing messages";
 pub(crate) fn send(
     run: &mut dyn Run,
     statements: &Statements,
-    messages: &[NewMessage],
+    messages: &[Outgoing],
 ) -> Result<()> {
-    if let [message] = messages {
-        return send_one(run, statements, message);
+    if let [only] = messages {
+        return send_one(run, statements, only);
     }
     let columns = Columns::of(messages);
     execute(
@@ -38,12 +38,12 @@ pub(crate) fn send(
 pub(crate) fn schedule(
     run: &mut dyn Run,
     statements: &Statements,
-    messages: &[NewMessage],
+    messages: &[Outgoing],
 ) -> Result<()> {
     let columns = Columns::of(messages);
     let delays: Vec<i64> = messages
         .iter()
-        .map(|message| i64::try_from(message.delay.as_micros()).unwrap_or(i64::MAX))
+        .map(|outgoing| i64::try_from(outgoing.message.delay.as_micros()).unwrap_or(i64::MAX))
         .collect();
     execute(
         run,
@@ -62,7 +62,8 @@ pub(crate) fn schedule(
     Ok(())
 }
 
-fn send_one(run: &mut dyn Run, statements: &Statements, message: &NewMessage) -> Result<()> {
+fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> Result<()> {
+    let message = &outgoing.message;
     let (payload, body) = content(message);
     execute(
         run,
@@ -70,7 +71,7 @@ fn send_one(run: &mut dyn Run, statements: &Statements, message: &NewMessage) ->
         &[
             &message.topic,
             &rank(message.priority),
-            &message.id.0,
+            &outgoing.id.0,
             &headers(message),
             &payload,
             &body,
@@ -91,7 +92,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(messages: &'a [NewMessage]) -> Self {
+    fn of(messages: &'a [Outgoing]) -> Self {
         let mut columns = Columns {
             topics: Vec::with_capacity(messages.len()),
             ranks: Vec::with_capacity(messages.len()),
@@ -100,11 +101,11 @@ impl<'a> Columns<'a> {
             payloads: Vec::with_capacity(messages.len()),
             bodies: Vec::with_capacity(messages.len()),
         };
-        for message in messages {
+        for Outgoing { id, message } in messages {
             let (payload, body) = content(message);
             columns.topics.push(&message.topic);
             columns.ranks.push(rank(message.priority));
-            columns.ids.push(message.id.0);
+            columns.ids.push(id.0);
             columns.headers.push(headers(message));
             columns.payloads.push(payload);
             columns.bodies.push(body);

@@ -211,7 +211,8 @@ fn micros(delay: Duration) -> i64 {
 fn storable(error: &str) -> String {
     let mut text = error.replace('\0', "\u{FFFD}");
     if text.len() > MAX_ERROR_BYTES {
-        let end = text.floor_char_boundary(MAX_ERROR_BYTES);
+        let is_end = |at: &usize| text.is_char_boundary(*at);
+        let end = (0..=MAX_ERROR_BYTES).rev().find(is_end).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }

@@ -37,7 +37,7 @@ statements![
     dead_letters,
     drop_liveness,
     enroll,
-    ensure_topic,
+    ensure_turn,
     find_vanished,
     forget_attempt,
     has_messages,

@@ -2,6 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::Pool;
 use crate::connect::settings::Settings;
 use crate::receive::line::Base;
@@ -12,13 +13,18 @@ use crate::store::statements::Statements;
 use crate::surface::messaging::{Core, Messaging};
 use crate::wake::notifier::Notifier;
 use crate::wake::waker::Waker;
-use crate::words::error::{Error, Result};
+use crate::words::error::{Error, ErrorKind, Result};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Longest poll interval, a year: a deadline past the end of time overflows.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+
 /// A connection to the message system that is being set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
+#[must_use = "nothing happens before connect"]
 pub struct Builder {
     url: Option<String>,
     schema: String,
@@ -28,6 +34,16 @@ pub struct Builder {
     max_payload_bytes: usize,
     is_pooler_safe: bool,
     is_notifying: bool,
+}
+
+impl fmt::Debug for Builder {
+    /// Leaves the URL out: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("schema", &self.schema)
+            .field("pool_size", &self.pool_size)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Builder {
@@ -47,34 +63,43 @@ impl Default for Builder {
 
 impl Builder {
     /// Sets the database: a URL (`postgresql://user:password@host:port/database?sslmode=…`), or
-    /// `key=value` pairs. Required.
+    /// `key=value` pairs. Required. Environment variables such as PGHOST, and `.pgpass`, are not read.
+    ///
+    /// `sslmode` may be `disable`, or one of `require`, `verify-ca` and `verify-full`, which all check
+    /// the certificate and the host's name; `allow` and `prefer` are refused. Without it this machine is
+    /// reached in plain text, any other with `verify-full`, for which the feature `rustls` or
+    /// `native-tls` is needed. `sslrootcert=FILE` (PEM) names the authority to trust instead of the
+    /// platform's.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
     }
 
-    /// Sets the schema in which the tables live. Default `outtray`; letters, digits and `_`.
+    /// Sets the schema in which the tables live. Default `outtray`; ASCII letters, digits and `_`, at
+    /// most 63, not beginning with a digit or `pg_`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
     }
 
-    /// Sets how many connections sessions may use at a time. Default 16. Receivers have their own,
-    /// one for each busy worker, and two for the process.
+    /// Sets how many connections sessions may use at a time. Default 16; 1 to 10,000. They are opened
+    /// when needed. Receivers have their own: one for each busy worker, and two for the process.
     pub fn pool_size(mut self, connections: u32) -> Self {
         self.pool_size = connections;
         self
     }
 
-    /// Sets how long a session waits for a connection of the pool. Default 10 s.
+    /// Sets how long a session waits for a connection of the pool, also while the database cannot be
+    /// reached. Default 10 s; not zero.
     pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
         self.checkout_timeout = timeout;
         self
     }
 
     /// Sets how often a process with receivers asks whether it missed anything. Default 2 s; at
-    /// least 10 ms. This bounds how late a message is when notifications fail. A process that sees
-    /// messages in the hands of others asks twice a second, since those may die.
+    /// least 10 ms. This bounds how late a message is when notifications fail, unless the question
+    /// itself has become slow: it takes 2 % of the time at most. A process that sees messages in
+    /// the hands of others asks twice a second, since those may die.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
@@ -88,25 +113,30 @@ impl Builder {
 
     /// Uses nothing that a transaction pooler breaks: no named statements, no session settings, no
     /// session locks, no LISTEN. Default off. Messages of other processes are found by polling,
-    /// and a process that died is noticed after half a minute.
+    /// and a process that died is noticed after half a minute; its messages are free as soon as the
+    /// pooler has closed its transactions. Reading columns of types of your own may now and then end
+    /// in a `Conflict`, which receivers run again: casts spare that.
     pub fn pooler_safe(mut self, is_pooler_safe: bool) -> Self {
         self.is_pooler_safe = is_pooler_safe;
         self
     }
 
-    /// Turns notifications of other processes on or off. Default on. Without, they poll.
+    /// Turns notifications on or off, both those to other processes and those from them. Default on.
+    /// Where they are off, messages of other processes are found by polling.
     pub fn notify(mut self, is_notifying: bool) -> Self {
         self.is_notifying = is_notifying;
         self
     }
 
-    /// Connects once to see that the database answers, and opens the pool. Creates nothing in the
-    /// database, starts no thread of its own. Blocks for the connect timeout (5 s) at most.
+    /// Connects once to see that the database answers, and makes the pool, which opens no connection
+    /// yet. Creates nothing in the database. Blocks for 15 s at most: 5 s for TCP, or what the URL
+    /// says as `connect_timeout`, and twice that for the handshake.
     ///
     /// # Errors
     /// `Configuration`, `Invalid`, `Unavailable`, `Denied`, and `SchemaNewer` when the schema is of
     /// a later release. A missing schema is no error: [`Messaging::migrate`] makes it.
     pub fn connect(self) -> Result<Messaging> {
+        refuse_async_task()?;
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
             return Err(Error::invalid("no database URL was given, say .url(…)"));
@@ -127,11 +157,10 @@ impl Builder {
         let settings = Arc::new(Settings::new(url, schema.clone(), self.is_pooler_safe)?);
         let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
         let mut connection = Connection::open(&settings)?;
-        migrate::version(connection.client(), &schema)?;
+        refuse_newer(migrate::version(connection.client(), &schema))?;
 
         let me = Uuid::now_v7();
         let dedicated = Arc::new(Dedicated::new(settings));
-        dedicated.give_back(connection);
         let statements = Arc::new(Statements::new(&schema));
         let notifier = self
             .is_notifying
@@ -150,8 +179,17 @@ impl Builder {
             base,
             pool,
             me,
-            self.poll_interval,
+            self.poll_interval.min(MAX_POLL_INTERVAL),
             is_listening,
         )))
+    }
+}
+
+/// Passes on what reading the schema's version said, but for a role that may not read it: one
+/// that only sends needs no more than INSERT, and what it may not do it is told when it tries.
+fn refuse_newer(version: Result<Option<i32>>) -> Result<()> {
+    match version {
+        Err(error) if error.kind() == ErrorKind::Denied => Ok(()),
+        other => other.map(drop),
     }
 }

@@ -10,11 +10,13 @@ impl<'c> MessagingSession<'c> {
     /// Makes a session inside a transaction of the caller's own, which commits or rolls it back.
     ///
     /// What is sent is stored at once, in the database that `transaction` belongs to; that must
-    /// be one with the schema. Receivers are not woken, since only the caller knows when it has
-    /// committed: call [`Messaging::wake`] then, or let them poll.
+    /// be one with the schema. A send that the database refuses aborts the transaction, as any failed
+    /// statement does. Receivers are not woken, since only the caller knows when it has committed: call
+    /// [`Messaging::wake`] then, or let them poll. Sends nothing itself; dropping the session changes
+    /// nothing.
     ///
     /// # Errors
-    /// `Unavailable` when the transaction's connection is gone.
+    /// None at present: what is wrong with the connection is met by the first statement.
     ///
     /// ```no_run
     /// # use outtray::{Messaging, MessagingSession};

@@ -3,10 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::pool::{Lent as PooledConnection, Pool};
 use crate::receive::builder::ReceiverBuilder;
-use crate::receive::drain;
-use crate::receive::handler::erase;
-use crate::receive::line::{Base, Line};
-use crate::receive::options::Options;
+use crate::receive::line::Base;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::schema::migrate;
 use crate::session::lent::Lent;
@@ -32,8 +29,10 @@ use uuid::Uuid;
 
 /// The message system of one database, as one process sees it.
 ///
-/// Cheap to clone, to be shared by all threads. It connects when something is done, and starts
-/// threads only for receivers.
+/// Cheap to clone, to be shared by all threads. Connections are opened when they are needed. Besides
+/// the pool's three small helpers it has threads only while they are of use: one from the first send on,
+/// which notifies other processes, and two from the first receiver on. They end when the last clone and
+/// the last receiver are gone; dropping those waits for them.
 #[derive(Clone)]
 pub struct Messaging {
     core: Arc<Core>,
@@ -132,12 +131,13 @@ impl Messaging {
 
     /// Makes or upgrades the schema; returns the names of the migrations that were applied.
     ///
-    /// Idempotent, and safe to race: of several processes one applies, the others wait. Each
-    /// migration waits for its locks for 2 s at a time, so that the queue never stands still.
+    /// Idempotent, and safe to race: of several processes one applies, the others block until it has.
+    /// Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the queue
+    /// never stands still for long.
     ///
     /// # Errors
     /// `SchemaNewer` when the schema is of a later release, `Denied` without the privilege to
-    /// create, `Unavailable`.
+    /// create, `Database` when the locks never came free, `Unavailable`, `PoolExhausted`.
     pub fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
         migrate::migrate(
@@ -146,10 +146,11 @@ impl Messaging {
         )
     }
 
-    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply.
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply; empty when
+    /// the schema is up to date.
     ///
     /// # Errors
-    /// `SchemaNewer`, `Unavailable`.
+    /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
         migrate::pending(
@@ -158,7 +159,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the SQL that makes the schema `schema`, for those who apply it by hand.
+    /// Returns the SQL that makes the schema `schema` from nothing in one transaction, for those who
+    /// apply it by hand. Asks no database.
     ///
     /// # Errors
     /// `Invalid` for a bad schema name.
@@ -175,11 +177,12 @@ impl Messaging {
     /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
     /// nothing happened, unless its kind is `OutcomeUnknown`.
     ///
-    /// A session that only sends is one round trip.
+    /// A session that only sends, and nothing with a delay, is one statement without BEGIN and COMMIT.
     ///
     /// # Errors
-    /// `RolledBack` with the error of `work` as source; `Conflict` when the same again may succeed;
-    /// `OutcomeUnknown` when the connection broke during COMMIT; `Unavailable`, `PoolExhausted`.
+    /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
+    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT;
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -207,13 +210,15 @@ impl Messaging {
             }
         };
         let sent = session.commit()?;
+        connection.touch();
         drop(connection);
         base.waker.announce(&sent);
         Ok(returned)
     }
 
     /// Starts a pool of threads that runs `handler` for each message of a topic, with all
-    /// defaults. See [`receiver`](Messaging::receiver) for options.
+    /// defaults. See [`receiver`](Messaging::receiver) for options. Keep what is returned: the threads
+    /// stop when it is dropped.
     ///
     /// # Errors
     /// As [`ReceiverBuilder::start`].
@@ -253,10 +258,14 @@ impl Messaging {
     /// Handles the messages of a topic on this thread until none is ready or due, and says what
     /// became of them. For tests and batch jobs.
     ///
-    /// A message that fails is scheduled for later like any other, and not waited for.
+    /// A message that fails is scheduled for later like any other, and not waited for; nor is one that
+    /// another worker has in hand. The defaults of a receiver hold: 10 attempts, its backoff. Order is
+    /// not strict, and the death of this process is not noticed by others. Several threads may drain the
+    /// same topic.
     ///
     /// # Errors
-    /// `Invalid` for a bad topic name, `SchemaMissing`, `Unavailable`.
+    /// `Invalid` for a bad topic name, `SchemaMissing`; `Unavailable` as soon as the connection breaks;
+    /// any kind that comes up more than ten times in a row. What was committed before stays so.
     pub fn drain<T, F>(&self, topic: &str, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,
@@ -265,26 +274,21 @@ impl Messaging {
             + Sync
             + 'static,
     {
-        topic::check(topic)?;
-        let line = Line::new(
-            topic,
-            self.core.base.clone(),
-            Options::default(),
-            erase(handler),
-        );
-        drain::drain(&line)
+        self.receiver(topic).drain(handler)
     }
 
-    /// Returns one topic, to look at it and to operate it. Asks nothing of the database.
+    /// Returns one topic, to look at it and to operate it. Asks nothing of the database; the name is
+    /// checked when something is done with it.
     pub fn topic(&self, topic: &str) -> Topic<'_> {
         Topic::new(self, topic)
     }
 
     /// Returns the numbers of all topics that are known: those with messages of any kind or
-    /// receivers, sorted by name. Costs a few index probes for each topic.
+    /// receivers, and those that ever were suspect or in strict order, sorted by name by its bytes. Costs
+    /// one query and, for each topic, that of [`Topic::stats`].
     ///
     /// # Errors
-    /// `SchemaMissing`, `Unavailable`.
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topics(&self) -> Result<Vec<TopicStats>> {
         let statements = &self.core.base.kit.statements;
         let mut connection = self.pooled()?;
@@ -294,11 +298,15 @@ impl Messaging {
             .collect()
     }
 
-    /// Wakes the receivers of a topic, here and in other processes: after the COMMIT of a
+    /// Wakes a worker of each receiver of a topic, here and in other processes: after the COMMIT of a
     /// transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot know.
-    /// Without it they find the messages when they poll next. Never blocks.
+    /// Without it they find the messages when they poll next. Never blocks; a name that no topic
+    /// can have wakes nobody.
     pub fn wake(&self, topic: &str) {
-        self.core.base.waker.ready(topic, 1);
+        // One that does not fit a notification would take those with it that travel together.
+        if topic::check(topic).is_ok() {
+            self.core.base.waker.ready(topic, 1);
+        }
     }
 
     pub(crate) fn pooled(&self) -> Result<PooledConnection> {

@@ -7,7 +7,11 @@ use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::topic;
 
-/// One topic. All methods block for a round trip or two.
+/// One topic, to look at it and to operate it. All methods but [`name`](Topic::name) block for a
+/// connection of the pool and a round trip or two.
+///
+/// # Errors
+/// Of all methods: `Invalid` for a bad name, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
 #[derive(Debug, Clone)]
 pub struct Topic<'m> {
     messaging: &'m Messaging,
@@ -27,10 +31,8 @@ impl<'m> Topic<'m> {
         &self.name
     }
 
-    /// Returns the topic's numbers. A topic that nobody used has zeros.
-    ///
-    /// # Errors
-    /// `Invalid` for a bad name, `SchemaMissing`, `Unavailable`; so for all methods here.
+    /// Returns the topic's numbers. A topic that nobody used has zeros. Counts 100,000 messages of each
+    /// kind at most: a few tens of milliseconds at worst.
     pub fn stats(&self) -> Result<TopicStats> {
         self.run(|run, statements, topic| admin::stats(run, statements, topic))
     }
@@ -43,11 +45,12 @@ impl<'m> Topic<'m> {
     }
 
     /// Returns the first `limit` ready messages in claim order, those in work too. Takes nothing.
+    /// Scheduled messages are not among them.
     pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
         self.run(|run, statements, topic| admin::peek(run, statements, topic, count(limit)))
     }
 
-    /// Returns the `limit` oldest dead letters.
+    /// Returns the `limit` dead letters that died first, in that order.
     pub fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.run(|run, statements, topic| {
             admin::dead_letters(run, statements, topic, count(limit), None)
@@ -63,7 +66,8 @@ impl<'m> Topic<'m> {
     }
 
     /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
-    /// or several. Returns how many there were.
+    /// or several. Returns how many there were. They keep their ids, priorities and the times when they
+    /// were sent, and queue at the end.
     pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
         let which = which.into();
         let moved =

@@ -52,6 +52,7 @@ pub(crate) fn find(wanted: Option<&Path>) -> Result<PathBuf> {
     candidates()
         .into_iter()
         .find(|folder| first_missing(folder).is_none())
+        .map(behind_links)
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::Server,
@@ -62,6 +63,17 @@ pub(crate) fn find(wanted: Option<&Path>) -> Result<PathBuf> {
                 ),
             )
         })
+}
+
+/// Returns the folder that links in `folder` lead to, which has the client programs too.
+fn behind_links(folder: PathBuf) -> PathBuf {
+    match fs::canonicalize(folder.join("postgres")) {
+        Ok(server) => match server.parent() {
+            Some(real) if first_missing(real).is_none() => real.to_owned(),
+            _ => folder,
+        },
+        Err(_) => folder,
+    }
 }
 
 fn first_missing(folder: &Path) -> Option<&'static str> {

@@ -18,6 +18,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const PREFIX: &str = "outtray_test_";
+/// On a server of our own: its databases go with it, and nobody else may take them for abandoned.
+const OWN_PREFIX: &str = "outtray_own_";
 const TEMPLATE_PREFIX: &str = "outtray_template_";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAKING: &str = "making a test database";
@@ -40,7 +42,7 @@ impl Databases {
     pub(crate) fn on_our_own(url: String) -> Self {
         Databases {
             url,
-            prefix: format!("{PREFIX}{}_", Uuid::now_v7().simple()),
+            prefix: format!("{OWN_PREFIX}{}_", Uuid::now_v7().simple()),
             next: AtomicU32::new(0),
             template: Mutex::new(None),
             life: None,

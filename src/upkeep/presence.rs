@@ -21,7 +21,7 @@ use crate::words::sqlstate::classify;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// How often the others are looked at, and, behind a pooler, a sign of life is given.
+/// How often a sign of life is given, and the others are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// A receiver without a lock that was not seen for this long is dead: three signs missed.
 const UNSEEN_S: i64 = 30;
@@ -34,6 +34,8 @@ const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
 /// The receivers of this process, and what is thought of the others.
 pub(crate) struct Presence {
     mine: Vec<Enrolled>,
+    /// The locks that the present connection holds.
+    held: HashSet<i64>,
     /// Found dead at the last look: believed at the next.
     doubted: HashSet<i64>,
     look_at: Instant,
@@ -46,6 +48,7 @@ impl Presence {
     pub(crate) fn new(schema: &str, process: String, holds_locks: bool) -> Self {
         Presence {
             mine: Vec::new(),
+            held: HashSet::new(),
             doubted: HashSet::new(),
             look_at: Instant::now() + LOOK_EVERY,
             namespace: namespace(schema),
@@ -68,7 +71,7 @@ impl Presence {
         is_strict: bool,
     ) -> Result<Enrolled> {
         if is_strict {
-            store::ensure_topic(connection, statements, topic)?;
+            store::ensure_turn(connection, statements, topic)?;
         }
         let enrolled = self.insert(connection, statements, topic)?;
         self.mine.push(enrolled.clone());
@@ -85,7 +88,7 @@ impl Presence {
 
     /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
     fn insert(
-        &self,
+        &mut self,
         connection: &mut Connection,
         statements: &Statements,
         topic: &str,
@@ -101,7 +104,13 @@ impl Presence {
             self.holds_locks,
         )?;
         if self.holds_locks {
-            store::hold_liveness(&mut open, statements, self.namespace, &[enrolled.id])?;
+            let ids = [enrolled.id];
+            self.held.extend(store::hold_liveness(
+                &mut open,
+                statements,
+                self.namespace,
+                &ids,
+            )?);
         }
         open.transaction.commit().map_err(failed)?;
         Ok(enrolled)
@@ -122,6 +131,7 @@ impl Presence {
     /// Stops showing life for a receiver.
     pub(crate) fn forget(&mut self, receiver: &Enrolled) {
         self.mine.retain(|mine| mine != receiver);
+        self.held.remove(&receiver.id);
     }
 
     pub(crate) fn mine(&self) -> &[Enrolled] {
@@ -130,15 +140,24 @@ impl Presence {
 
     /// Shows life on a new connection.
     pub(crate) fn reconnected(
-        &self,
+        &mut self,
         connection: &mut Connection,
         statements: &Statements,
     ) -> Result<()> {
+        self.held.clear();
+        self.show_life(connection, statements)
+    }
+
+    /// Takes the locks that are missing, and brings back rows that somebody removed by mistake.
+    fn show_life(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
         if self.mine.is_empty() {
             return Ok(());
         }
-        if self.holds_locks {
-            store::hold_liveness(connection, statements, self.namespace, &self.ids())?;
+        let mut missing = self.ids();
+        missing.retain(|id| !self.held.contains(id));
+        if self.holds_locks && !missing.is_empty() {
+            let got = store::hold_liveness(connection, statements, self.namespace, &missing)?;
+            self.held.extend(got);
         }
         store::show_life(
             connection,
@@ -149,7 +168,7 @@ impl Presence {
         )
     }
 
-    /// Looks at the others; behind a pooler, shows life first.
+    /// Shows life, and looks at the others.
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
@@ -160,9 +179,7 @@ impl Presence {
         if self.mine.is_empty() {
             return Ok(());
         }
-        if !self.holds_locks {
-            store::show_life(connection, statements, &self.mine, &self.process, false)?;
-        }
+        self.show_life(connection, statements)?;
         let vanished = self.find(connection, statements)?;
         let (sure, doubted): (Vec<_>, Vec<_>) = vanished
             .into_iter()

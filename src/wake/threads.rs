@@ -1,9 +1,10 @@
 //! The one place where threads are made: each has a name, an owner, and an end.
 
 use crate::words::error::{Error, ErrorKind, Result};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::convert::Infallible;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// Tells threads to end, by being dropped.
 pub(crate) struct Stopper(
@@ -48,20 +49,31 @@ pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Resul
         })
 }
 
-/// A thread that serves the whole process; stops and is waited for when it is dropped.
+/// How long the owner of a service waits for its end. One that is still in a call to the database
+/// then ends by itself a little later.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// A thread that serves the whole process; stops when it is dropped, and is waited for.
 pub(crate) struct Service {
     stopper: Option<Stopper>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    alive: Receiver<Infallible>,
 }
 
 impl Service {
     /// Starts a service; `body` has to return soon after its stop signal.
     pub(crate) fn start(name: &str, body: impl FnOnce(Stop) + Send + 'static) -> Result<Self> {
         let (stopper, stop) = stop_signal();
-        let thread = spawn(name.to_owned(), move || body(stop))?;
+        let (alive, ended) = bounded(0);
+        let thread = spawn(name.to_owned(), move || {
+            let _alive = alive;
+            body(stop);
+        })?;
         Ok(Service {
             stopper: Some(stopper),
             thread: Some(thread),
+            alive: ended,
         })
     }
 }
@@ -73,7 +85,8 @@ impl Drop for Service {
             return;
         };
         // A service may itself drop the last owner; it cannot wait for itself.
-        if thread.thread().id() != std::thread::current().id() {
+        let is_own = thread.thread().id() == std::thread::current().id();
+        if !is_own && self.alive.recv_timeout(LAST_CALL) == Err(RecvTimeoutError::Disconnected) {
             let _ = thread.join();
         }
     }

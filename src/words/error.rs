@@ -37,8 +37,8 @@ pub enum ErrorKind {
     Configuration,
     /// The server refused the user, the password, or a privilege.
     Denied,
-    /// The database cannot be reached, or the connection broke before anything was committed. Try
-    /// again later.
+    /// The database cannot be reached, or the connection broke before anything was committed; or the
+    /// operating system has no room for a thread. Try again later.
     Unavailable,
     /// All connections of the pool were in use for as long as the caller was ready to wait.
     PoolExhausted,
@@ -50,8 +50,8 @@ pub enum ErrorKind {
     /// A concurrent transaction was in the way (serialization failure or deadlock). Everything was
     /// rolled back; run the session again.
     Conflict,
-    /// The caller's closure returned an error or swallowed a failed statement. Everything was
-    /// rolled back; the closure's error is the source.
+    /// The caller's closure returned an error or swallowed a failed statement, or COMMIT was refused
+    /// (a deferred constraint). Everything was rolled back; the source says why.
     RolledBack,
     /// The connection broke while COMMIT was under way: it may have happened or not.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
@@ -100,7 +100,8 @@ impl Error {
         &self.0.unknown
     }
 
-    /// Returns the error that the caller's own closure returned, when it is of type `E`.
+    /// Returns the first cause of type `E` in the chain: the error that the caller's own closure
+    /// returned, or `postgres::Error` for what the database said. `None` where there is none.
     ///
     /// ```
     /// # fn show(error: outtray::Error) {

@@ -9,8 +9,10 @@ use std::time::Duration;
 /// The error of a handler or session closure. Any [`std::error::Error`] becomes one with `?`.
 ///
 /// A plain error is retried with the receiver's backoff until its limit, then kept as a dead
-/// letter. The constructors ask for something else. Like `anyhow::Error`, it is not itself a
-/// `std::error::Error`; that is what lets `?` convert everything else.
+/// letter. The constructors ask for something else; in the closure of a
+/// [`session`](crate::Messaging::session), which handles no message, all of them only roll back. Like
+/// `anyhow::Error`, it is not itself a `std::error::Error`; that is what lets `?` convert everything
+/// else.
 ///
 /// ```
 /// use outtray::HandlerError;
@@ -45,7 +47,8 @@ impl HandlerError {
         HandlerError::with(Wish::Retry, Some(why.into()))
     }
 
-    /// Retries after this long instead of the receiver's backoff. The attempt counts.
+    /// Retries after this long instead of the receiver's backoff; ten years at most. The attempt
+    /// counts, and the last one still ends as a dead letter.
     pub fn retry_after(delay: Duration) -> Self {
         HandlerError::with(Wish::RetryAfter(delay), None)
     }
@@ -55,12 +58,13 @@ impl HandlerError {
         HandlerError::with(Wish::Reject, Some(why.into()))
     }
 
-    /// Puts the message off for this long without spending an attempt.
+    /// Puts the message off for this long, ten years at most, without spending an attempt. What the
+    /// handler wrote and sent is undone.
     pub fn snooze(delay: Duration) -> Self {
         HandlerError::with(Wish::Snooze(delay), None)
     }
 
-    /// Adds the cause, which is kept with the message.
+    /// Adds the cause, whose text is kept with the message.
     pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self

@@ -71,7 +71,8 @@ pub struct Message<T = serde_json::Value> {
     pub topic: String,
     /// What it carries.
     pub payload: T,
-    /// Which delivery this is, from 1.
+    /// Which delivery this is, from 1. A snooze, a conflict with another transaction and a broken
+    /// connection do not count.
     pub attempt: u32,
     /// After how many failed attempts it becomes a dead letter.
     pub max_attempts: u32,

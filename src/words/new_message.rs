@@ -14,6 +14,8 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
+/// Each send makes an id of its own, so a clone that is sent too is another message.
+///
 /// ```
 /// use outtray::NewMessage;
 /// use std::time::Duration;
@@ -25,13 +27,21 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// # Ok::<(), outtray::Error>(())
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "a message goes nowhere before it is sent"]
 pub struct NewMessage {
-    pub(crate) id: MessageId,
     pub(crate) topic: String,
     pub(crate) content: Content,
     pub(crate) priority: i16,
     pub(crate) headers: Headers,
     pub(crate) delay: Duration,
+}
+
+/// A message that was sent, on its way to be stored.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// Made before any SQL, so that it is known whatever becomes of the transaction.
+    pub(crate) id: MessageId,
+    pub(crate) message: NewMessage,
 }
 
 /// The payload in the form in which it is stored.
@@ -54,7 +64,7 @@ impl NewMessage {
     /// Makes a message with a JSON payload.
     ///
     /// # Errors
-    /// `Payload` when the value cannot become JSON (a map whose keys are not text, for example).
+    /// `Payload` when the value cannot become JSON: a map whose keys are not text, for example.
     pub fn json<T: Serialize + ?Sized>(topic: &str, payload: &T) -> Result<Self> {
         let text = serde_json::to_string(payload).map_err(|error| {
             Error::new(
@@ -98,7 +108,6 @@ impl NewMessage {
 
     fn with(topic: &str, content: Content) -> Self {
         NewMessage {
-            id: MessageId::new(),
             topic: topic.to_owned(),
             content,
             priority: 0,
@@ -113,7 +122,8 @@ impl NewMessage {
         self
     }
 
-    /// Adds a header, or replaces the one of that name.
+    /// Adds a header, or replaces the one of that name. Names have 1 to 128 bytes and no control
+    /// characters, values no NUL; all together have at most 16 KiB.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
@@ -121,14 +131,12 @@ impl NewMessage {
 
     /// Keeps the message back for this long, by the database's clock, from the start of the
     /// sender's transaction. Default zero; at most ten years; kept to the microsecond.
+    ///
+    /// A process that has a receiver of any topic moves it to its topic when it is due, and so does
+    /// [`drain`](crate::Messaging::drain). It takes its place at the end then.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
-    }
-
-    /// Returns the id under which it will be stored.
-    pub fn id(&self) -> MessageId {
-        self.id
     }
 
     /// Checks all that the database would refuse, or could not give back.

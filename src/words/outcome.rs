@@ -4,7 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Messages that were in a handler when the stop was asked for, and ended in time.
+    /// Messages that were in a handler when the stop was asked for, or handled and not yet committed,
+    /// and ended in time.
     pub finished: usize,
     /// Messages whose handler was still running when the time was over. Their threads go on and
     /// may still commit; if the process ends first, they are delivered again.

@@ -17,7 +17,7 @@ const JITTER: f64 = 0.1;
 ///
 /// Fixed, linear and exponential delays are spread by ±10 % unless
 /// [`without_jitter`](Backoff::without_jitter) is asked for. The default is exponential from 1 s,
-/// doubling, capped at 15 minutes.
+/// doubling, capped at 15 minutes. No backoff waits longer than thirty days.
 #[derive(Clone)]
 pub struct Backoff {
     curve: Curve,
@@ -62,7 +62,7 @@ impl Backoff {
         Backoff::with(Curve::Function(Arc::new(delay))).without_jitter()
     }
 
-    /// Takes the delays as they are.
+    /// Takes the delays as they are, without spreading them.
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
         self

@@ -145,6 +145,73 @@ fn a_message_sent_by_a_failing_handler_arrives_once_the_handler_succeeds() {
     assert_eq!(next(&told, 2), expected);
 }
 
+#[test]
+fn a_failing_handler_does_not_make_its_batch_mates_run_again() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE effect (n integer)");
+    place.send_all("numbers", 0..10);
+    let (tell, told) = unbounded();
+
+    let receiver = place
+        .messaging
+        .receiver("numbers")
+        .workers(1)
+        .max_attempts(1)
+        .messages_per_transaction(10)
+        .start(move |session, message: Message<i32>| {
+            session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            session.send_message("sent", &message.payload)?;
+            tell.send(message.payload)?;
+            match message.payload % 3 {
+                0 => Err(HandlerError::failed("divisible")),
+                1 => panic!("nearly divisible"),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+    eventually("all settled", || place.is_empty("numbers"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(
+        told.try_iter().collect::<Vec<_>>(),
+        (0..10).collect::<Vec<_>>()
+    );
+    assert_eq!(place.dead_letters("numbers").len(), 7);
+    assert_eq!(place.number("SELECT sum(n) FROM effect"), 15.0);
+    assert_eq!(place.count("outtray.message WHERE topic = 'sent'"), 3);
+}
+
+#[test]
+fn a_failing_handler_that_sent_so_many_that_they_were_stored_early_sent_nothing() {
+    let place = Place::new();
+    place.send_all("numbers", 0..3);
+
+    let receiver = place
+        .messaging
+        .receiver("numbers")
+        .workers(1)
+        .max_attempts(1)
+        .messages_per_transaction(3)
+        .start(|session, message: Message<i32>| {
+            session.send_message("sent", &message.payload)?;
+            if message.payload == 1 {
+                session.send_messages("sent", 0..12_000)?;
+                return Err(HandlerError::failed("after 12,001 messages"));
+            }
+            Ok(())
+        })
+        .unwrap();
+    eventually("all settled", || place.is_empty("numbers"));
+    receiver.stop(PATIENCE);
+
+    let sent = place.messaging.topic("sent").peek(10).unwrap();
+    let sent: Vec<String> = sent
+        .iter()
+        .map(|message| message.payload.to_string())
+        .collect();
+    assert_eq!(sent, ["0", "2"]);
+}
+
 const BAD: &str = "SELECT 1 / 0";
 
 fn by_execute(session: &mut MessagingSession<'_>) {

@@ -234,3 +234,33 @@ fn a_message_that_always_conflicts_is_charged_in_the_end() {
     let dead = place.dead_letters("numbers").remove(0);
     assert!(dead.error.contains("not now"), "{}", dead.error);
 }
+
+#[test]
+fn a_message_that_breaks_its_connection_every_time_is_charged_in_the_end_and_no_other() {
+    let mut place = Place::new();
+    place.sql(ONCE);
+    place.send_all("numbers", 100..105);
+
+    let receiver = place
+        .messaging
+        .receiver("numbers")
+        .workers(1)
+        .max_attempts(1)
+        .messages_per_transaction(5)
+        .start(|session, message: Message<i32>| {
+            insert(session, message.payload)?;
+            if message.payload == 102 {
+                session.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[])?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    eventually("all settled", || place.is_empty("numbers"));
+    receiver.stop(PATIENCE);
+
+    let dead = place.dead_letters("numbers");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].payload.to_string(), "102");
+    assert_eq!(place.count("effect WHERE n >= 100"), 4);
+    assert_eq!(place.count("outtray.message WHERE topic = 'sent'"), 4);
+}

@@ -276,6 +276,39 @@ fn a_panic_is_a_failure_whose_text_is_kept_and_the_worker_lives() {
     assert_eq!(place.count("effect"), 14);
 }
 
+/// An error that cannot be printed.
+#[derive(Debug)]
+struct Unprintable;
+
+impl std::fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Unprintable {}
+
+/// A payload that cannot be decoded without a panic.
+#[derive(Debug)]
+struct Undecodable;
+
+impl<'de> Deserialize<'de> for Undecodable {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("cannot read")
+    }
+}
+
+#[test]
+fn a_panic_in_an_error_or_in_decoding_is_a_failure_like_any_other() {
+    let letter = dead_letter(job(), 2, |_: Message| Err(Unprintable.into()));
+    assert_eq!((letter.attempts, letter.reason), (2, DeadReason::Exhausted));
+    assert!(letter.error.contains("no words"), "{}", letter.error);
+
+    let letter = dead_letter(job(), 2, |_: Message<Undecodable>| Ok(()));
+    assert_eq!((letter.attempts, letter.reason), (2, DeadReason::Exhausted));
+    assert!(letter.error.contains("cannot read"), "{}", letter.error);
+}
+
 #[test]
 fn retry_after_waits_as_long_as_it_says_and_counts() {
     let mut place = Place::watchful();

@@ -222,6 +222,9 @@ fn a_cascade_of_11110_messages_from_one_send_is_handled_and_leaves_nothing() {
         .unwrap();
 
     place.send("tree", &0);
+    for some in (1..=11).map(|thousands| thousands * 1000) {
+        eventually("the next thousand", || place.count("effect") >= some);
+    }
     eventually("the whole tree", || place.is_empty("tree"));
     receiver.stop(PATIENCE);
 

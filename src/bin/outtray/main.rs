@@ -1,3 +1,104 @@
-//! The `outtray` command.
+//! The `outtray` command: the library's verbs for shells, scripts and operators.
+//!
+//! Each command is one file: its options and what it does with them, over the library's public API
+//! and nothing else. What they share is in `global` (where the database is), `output` and `table`
+//! (how things are printed), `failure` (how a command ends when it fails) and `signals`.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad usage.
 
-fn main() {}
+mod child;
+mod confirm;
+mod conversation;
+mod dead;
+mod dev;
+mod failure;
+mod global;
+mod lines;
+mod migrate;
+mod output;
+mod program;
+mod progress;
+mod schema;
+mod send;
+mod shape;
+mod signals;
+mod table;
+mod topics;
+mod work;
+
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::Output;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A message queue in PostgreSQL, from the shell
+#[derive(Debug, Parser)]
+#[command(name = "outtray", version, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage.\n\n\
+    To try it: outtray dev -- sh -c 'outtray send hello \"{}\" && outtray work hello --until-empty -- cat'")]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Starts a throwaway PostgreSQL with the schema in it, for as long as a command runs
+    Dev(dev::Options),
+    /// Makes or upgrades the schema
+    Migrate(migrate::Options),
+    /// Prints the SQL that makes the schema, for those who apply it by hand
+    Schema,
+    /// Sends one message, or one for each line of standard input
+    Send(send::Options),
+    /// Runs a command for each message of a topic
+    Work(work::Options),
+    /// Lists all topics and their numbers
+    Topics,
+    /// Shows the numbers of one topic
+    Stats(topics::StatsOptions),
+    /// Shows the first messages of a topic, and takes none
+    Peek(topics::PeekOptions),
+    /// Looks at dead letters, moves them back or removes them
+    #[command(subcommand)]
+    Dead(dead::Verb),
+    /// Removes all ready and scheduled messages of a topic for good
+    Purge(topics::PurgeOptions),
+}
+
+fn main() -> ExitCode {
+    let CommandLine { global, verb } = CommandLine::parse();
+    global.start_logging();
+    let mut output = Output::new(global.is_json());
+    run(&global, verb, &mut output).unwrap_or_else(|failure| failure.report())
+}
+
+fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Dev(options) => return dev::run(&options, global, output),
+        Verb::Migrate(options) => migrate::run(&options, global, output)?,
+        Verb::Schema => schema::run(global, output)?,
+        Verb::Send(options) => send::run(&options, global, output)?,
+        Verb::Work(options) => work::run(options, global, output)?,
+        Verb::Topics => topics::list(global, output)?,
+        Verb::Stats(options) => topics::stats(&options, global, output)?,
+        Verb::Peek(options) => topics::peek(&options, global, output)?,
+        Verb::Dead(verb) => dead::run(&verb, global, output)?,
+        Verb::Purge(options) => topics::purge(&options, global, output)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_of_all_commands_fit_together() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -99,6 +99,13 @@ CREATE TABLE outtray.topic (
     PRIMARY KEY (topic)
 );
 
+-- The turn of a topic in strict order: who holds the row's lock may handle the next message. A row
+-- of its own, since the lock lasts as long as a handler and nothing else may wait for it.
+CREATE TABLE outtray.turn (
+    topic text COLLATE "C" NOT NULL,
+    PRIMARY KEY (topic)
+);
+
 -- Who receives. A row whose process no longer holds its advisory lock (or, behind a pooler, has
 -- not been seen for a while) belongs to a process that died.
 CREATE SEQUENCE outtray.worker_seq AS bigint;

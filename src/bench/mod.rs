@@ -1,0 +1,143 @@
+//! The cases behind `outtray bench` and `cargo bench`: what outtray does in a second, beside the same
+//! work in plain SQL on the same server in the same run.
+//!
+//! Figures of one machine mean little on another; ratios mean more. Each case runs both sides in
+//! turns and reports medians.
+
+mod bed;
+mod latency;
+mod life;
+mod plain;
+mod pressure;
+mod report;
+mod throughput;
+
+pub use bed::Bed;
+pub use latency::answer_pings;
+pub use report::Report;
+pub use throughput::Work;
+
+use crate::words::error::{Error, Result};
+use std::process::Command;
+
+/// How much is measured.
+pub struct Plan {
+    /// Multiplies the number of messages and the durations. 1 takes some minutes for all cases.
+    pub scale: f64,
+    /// How often each side of a throughput case runs; medians count.
+    pub rounds: usize,
+    /// Makes the command of a second process that calls [`answer_pings`] with the URL that is
+    /// appended; without it the cases that need one are left out.
+    pub second_process: Option<Box<dyn Fn() -> Command>>,
+}
+
+impl Plan {
+    /// Returns `count` scaled, and at least one.
+    fn scaled(&self, count: u64) -> u64 {
+        ((count as f64 * self.scale) as u64).max(1)
+    }
+}
+
+/// One thing that is measured.
+pub struct Case {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// What is measured, in a line.
+    pub about: &'static str,
+    run: fn(&Bed, &Plan) -> Result<Report>,
+}
+
+impl Case {
+    /// Measures. Blocks for seconds to minutes.
+    ///
+    /// # Errors
+    /// Whatever ended the work early.
+    pub fn run(&self, bed: &Bed, plan: &Plan) -> Result<Report> {
+        (self.run)(bed, plan)
+    }
+}
+
+/// All cases, in the order in which they are run.
+pub const CASES: &[Case] = &[
+    Case {
+        name: "send-one",
+        about: "one message to a transaction, one connection",
+        run: throughput::send_one_case,
+    },
+    Case {
+        name: "send-bulk",
+        about: "1,000 messages to a transaction, one connection",
+        run: throughput::send_bulk_case,
+    },
+    Case {
+        name: "drain",
+        about: "a handler that does nothing, adaptive batches, 8 workers",
+        run: throughput::drain_case,
+    },
+    Case {
+        name: "handle-single",
+        about: "a handler that inserts and sends, one message to a transaction, 8 workers",
+        run: throughput::handle_single_case,
+    },
+    Case {
+        name: "handle-adaptive",
+        about: "a handler that inserts and sends, adaptive batches, 8 workers",
+        run: throughput::handle_adaptive_case,
+    },
+    Case {
+        name: "wal",
+        about: "WAL for send, claim and ack of a payload of 100 bytes",
+        run: throughput::wal_case,
+    },
+    Case {
+        name: "workers-64",
+        about: "as handle-single with 64 workers, beside 16",
+        run: pressure::workers_case,
+    },
+    Case {
+        name: "latency",
+        about: "idle: send committed to handler started, one process",
+        run: latency::in_process_case,
+    },
+    Case {
+        name: "latency-across",
+        about: "idle: there and back between two processes, halved",
+        run: latency::across_case,
+    },
+    Case {
+        name: "backlog",
+        about: "drain rate with a deep backlog, last part beside the first",
+        run: pressure::backlog_case,
+    },
+    Case {
+        name: "held",
+        about: "800 messages a second while another transaction stays open",
+        run: pressure::held_case,
+    },
+    Case {
+        name: "idle",
+        about: "queries a second of 64 idle workers on 64 topics",
+        run: life::idle_case,
+    },
+    Case {
+        name: "start-stop",
+        about: "starting and stopping a receiver of 8 workers",
+        run: life::start_stop_case,
+    },
+    Case {
+        name: "recovery",
+        about: "a worker's connection is cut: until its message runs elsewhere",
+        run: life::recovery_case,
+    },
+];
+
+/// Returns the case of that name.
+///
+/// # Errors
+/// `Invalid`, with the names there are.
+pub fn case(name: &str) -> Result<&'static Case> {
+    CASES.iter().find(|case| case.name == name).ok_or_else(|| {
+        let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        Error::invalid(format!("no case {name}, there are {}", names.join(", ")))
+    })
+}

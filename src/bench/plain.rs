@@ -1,0 +1,202 @@
+//! The other side: the same work in plain SQL. In Rust on prepared statements, a connection for each
+//! thread; and by pgbench where it is installed, which has the least overhead there is.
+
+use crate::bench::bed::Bed;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::classify;
+use postgres::Client;
+use postgres::types::ToSql;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const CLAIM: &str = "SELECT rank, seq, id, attempts, sent_at, headers::text, payload::text, body
+     FROM outtray.message WHERE topic = $1 ORDER BY rank, seq LIMIT $2 FOR UPDATE SKIP LOCKED";
+const SEND: &str = "INSERT INTO outtray.message (topic, rank, id, payload)
+     VALUES ($1, 0, $2, $3::text::json)";
+
+/// A transaction that sends, for pgbench.
+const PGBENCH_SEND: &str = r#"INSERT INTO outtray.message (topic, rank, id, payload)
+    VALUES ('send', 0, gen_random_uuid(), '{"n":1}');
+"#;
+/// A transaction that claims, inserts, sends and deletes, for pgbench.
+const PGBENCH_HANDLE: &str = r#"BEGIN;
+SELECT rank, seq, id, attempts, payload::text AS payload FROM outtray.message WHERE topic = 'work' ORDER BY rank, seq LIMIT 1 FOR UPDATE SKIP LOCKED \gset
+INSERT INTO thing (n) VALUES (:seq);
+INSERT INTO outtray.message (topic, rank, id, payload) VALUES ('next', 0, gen_random_uuid(), :payload::json);
+DELETE FROM outtray.message WHERE topic = 'work' AND rank = :rank AND seq = :seq;
+COMMIT;
+"#;
+
+/// Names of the two ways.
+pub(crate) const PGBENCH: &str = "pgbench, prepared";
+pub(crate) const PREPARED: &str = "prepared statements in Rust";
+
+/// Sends one by one; returns the time and the way.
+pub(crate) fn send_one(bed: &Bed, messages: u64) -> Result<(Duration, &'static str)> {
+    if let Some(pgbench) = bed.pgbench() {
+        return Ok((
+            run_pgbench(bed, &pgbench, PGBENCH_SEND, 1, messages)?,
+            PGBENCH,
+        ));
+    }
+    let mut client = bed.client()?;
+    let send = client.prepare(SEND).map_err(failed)?;
+    let started = Instant::now();
+    for number in 0..messages {
+        let payload = format!(r#"{{"n":{number}}}"#);
+        client
+            .execute(&send, &[&"send", &Uuid::now_v7(), &payload])
+            .map_err(failed)?;
+    }
+    Ok((started.elapsed(), PREPARED))
+}
+
+/// Sends `bulk` in a statement.
+pub(crate) fn send_bulk(bed: &Bed, messages: u64, bulk: u64) -> Result<Duration> {
+    let mut client = bed.client()?;
+    let send = client
+        .prepare(
+            "INSERT INTO outtray.message (topic, rank, id, payload)
+             SELECT 'send', 0, id, payload::json
+             FROM unnest($1::uuid[], $2::text[]) AS sent (id, payload)",
+        )
+        .map_err(failed)?;
+    let started = Instant::now();
+    let mut left = messages;
+    while left > 0 {
+        let some = left.min(bulk);
+        let ids: Vec<Uuid> = (0..some).map(|_| Uuid::now_v7()).collect();
+        let payloads: Vec<String> = (0..some)
+            .map(|number| format!(r#"{{"n":{number}}}"#))
+            .collect();
+        client.execute(&send, &[&ids, &payloads]).map_err(failed)?;
+        left -= some;
+    }
+    Ok(started.elapsed())
+}
+
+/// Claims and deletes in one statement, 64 at a time: the least that a queue can do.
+pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
+    on_threads(bed, connections, |client| {
+        let take = client
+            .prepare(
+                "WITH ready AS MATERIALIZED (
+                     SELECT rank, seq FROM outtray.message WHERE topic = 'work'
+                     ORDER BY rank, seq LIMIT 64 FOR UPDATE SKIP LOCKED)
+                 DELETE FROM outtray.message USING ready
+                 WHERE topic = 'work' AND message.rank = ready.rank AND message.seq = ready.seq
+                 RETURNING message.id, message.payload::text",
+            )
+            .map_err(failed)?;
+        while !client.query(&take, &[]).map_err(failed)?.is_empty() {}
+        Ok(())
+    })
+}
+
+/// One transaction for each message: claim, insert, send, delete. Returns the time and the way.
+pub(crate) fn handle(
+    bed: &Bed,
+    messages: u64,
+    connections: usize,
+) -> Result<(Duration, &'static str)> {
+    if let Some(pgbench) = bed.pgbench() {
+        let took = run_pgbench(bed, &pgbench, PGBENCH_HANDLE, connections, messages)?;
+        return Ok((took, PGBENCH));
+    }
+    let left = AtomicU64::new(messages);
+    let took = on_threads(bed, connections, |client| {
+        let claim = client.prepare(CLAIM).map_err(failed)?;
+        let insert = client
+            .prepare("INSERT INTO thing (n) VALUES ($1)")
+            .map_err(failed)?;
+        let send = client.prepare(SEND).map_err(failed)?;
+        let delete = client
+            .prepare("DELETE FROM outtray.message WHERE topic = $1 AND rank = $2 AND seq = $3")
+            .map_err(failed)?;
+        while left.load(Ordering::Relaxed) > 0 {
+            let mut transaction = client.transaction().map_err(failed)?;
+            let claimed = transaction
+                .query_opt(&claim, &[&"work", &1_i64])
+                .map_err(failed)?;
+            let Some(row) = claimed else {
+                return Ok(());
+            };
+            let (rank, seq): (i16, i64) = (row.get(0), row.get(1));
+            let payload: String = row.get(6);
+            let parameters: &[&(dyn ToSql + Sync)] = &[&"next", &Uuid::now_v7(), &payload];
+            transaction
+                .execute(&insert, &[&seq])
+                .and_then(|_| transaction.execute(&send, parameters))
+                .and_then(|_| transaction.execute(&delete, &[&"work", &rank, &seq]))
+                .map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+            left.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
+    })?;
+    Ok((took, PREPARED))
+}
+
+/// Runs a script `messages` times over `connections` connections; returns the time without
+/// connecting, as pgbench measured it.
+fn run_pgbench(
+    bed: &Bed,
+    pgbench: &Path,
+    script: &str,
+    connections: usize,
+    messages: u64,
+) -> Result<Duration> {
+    let file = std::env::temp_dir().join(format!("outtray-{}.sql", Uuid::now_v7().simple()));
+    std::fs::write(&file, script).map_err(|error| no_pgbench("no script").because(error))?;
+    let each = messages / connections as u64;
+    let output = Command::new(pgbench)
+        .args(["-n", "-M", "prepared", "-j", "2"])
+        .args([
+            "-c",
+            &connections.to_string(),
+            "-t",
+            &each.max(1).to_string(),
+        ])
+        .arg("-f")
+        .arg(&file)
+        .arg(&bed.url)
+        .output();
+    let _ = std::fs::remove_file(&file);
+    let output = output.map_err(|error| no_pgbench("cannot be run").because(error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let tps: f64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("tps = "))
+        .and_then(|line| line.split_whitespace().next())
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| no_pgbench(&String::from_utf8_lossy(&output.stderr)))?;
+    Ok(Duration::from_secs_f64(messages as f64 / tps))
+}
+
+fn no_pgbench(why: &str) -> Error {
+    Error::new(ErrorKind::Server, format!("pgbench failed: {why}"))
+}
+
+fn failed(error: postgres::Error) -> Error {
+    classify(error, "running the plain SQL")
+}
+
+fn on_threads(
+    bed: &Bed,
+    connections: usize,
+    work: impl Fn(&mut Client) -> Result<()> + Sync,
+) -> Result<Duration> {
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections)
+            .map(|_| scope.spawn(|| work(&mut bed.client()?)))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("a thread of plain SQL does not panic"))
+    })?;
+    Ok(started.elapsed())
+}

@@ -1,0 +1,148 @@
+//! What happens under pressure: many workers, a deep backlog, a transaction that stays open.
+
+use crate::bench::Plan;
+use crate::bench::bed::Bed;
+use crate::bench::report::Report;
+use crate::bench::throughput::Work;
+use crate::words::error::Result;
+use crate::words::message::Message;
+use crate::words::sqlstate::classify;
+use crossbeam_channel::after;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Sent each second while another transaction stays open.
+const RATE: u64 = 800;
+
+/// 64 workers beside 16, one message to a transaction.
+pub(crate) fn workers_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(16_000);
+    let (many, few) = bed.compare(
+        plan.rounds,
+        messages,
+        || Work::HandleSingle.with_workers(bed, messages, 64),
+        || Work::HandleSingle.with_workers(bed, messages, 16),
+    )?;
+    Ok(Report::new("workers-64", messages).rates(many, few, "16 workers"))
+}
+
+/// Drains a deep backlog; compares the last tenth with the first.
+pub(crate) fn backlog_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(5_000_000);
+    bed.fill(messages)?;
+    let seen = Arc::new(AtomicU64::new(0));
+    let marks = Arc::new(Mutex::new(Vec::with_capacity(101)));
+    let (counter, times) = (Arc::clone(&seen), Arc::clone(&marks));
+    let part = (messages / 100).max(1);
+    let started = Instant::now();
+    bed.receive(messages, 8, None, move |_, _| {
+        if counter.fetch_add(1, Ordering::Relaxed) % part == 0 {
+            let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.push(started.elapsed().as_secs_f64());
+        }
+        Ok(())
+    })?;
+    let total = started.elapsed().as_secs_f64();
+    bed.clear()?;
+    let times = marks.lock().unwrap_or_else(PoisonError::into_inner);
+    let rate = |from: usize, to: usize| {
+        let took = times.get(to).unwrap_or(&total) - times.get(from).unwrap_or(&0.0);
+        part as f64 * (to - from) as f64 / took.max(1e-9)
+    };
+    let mut report =
+        Report::new("backlog", messages).rates(rate(90, 100), rate(0, 10), "the first tenth");
+    report.series = (0..99)
+        .map(|at| {
+            (
+                times.get(at + 1).copied().unwrap_or(total),
+                rate(at, at + 1),
+            )
+        })
+        .collect();
+    Ok(report.note(format!("{:.0} a second over all", messages as f64 / total)))
+}
+
+/// Sends and handles at a steady rate while another transaction, which has written, stays open.
+pub(crate) fn held_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let seconds = plan.scaled(180);
+    let calm = steadily(bed, seconds.div_ceil(6))?;
+    let mut holder = bed.client()?;
+    let mut held = holder
+        .transaction()
+        .map_err(|error| classify(error, "holding a transaction"))?;
+    held.batch_execute("INSERT INTO thing (n) VALUES (0)")
+        .map_err(|error| classify(error, "holding a transaction"))?;
+    let pressed = steadily(bed, seconds)?;
+    drop(held);
+    bed.clear()?;
+
+    let sent = seconds * RATE;
+    let mut report = Report::new("held", sent).rates(
+        pressed.handled as f64 / seconds as f64,
+        RATE as f64,
+        "what was sent",
+    );
+    report.series = pressed.series;
+    let calm_p99 = Report::default()
+        .times(calm.waits)
+        .p99_us
+        .unwrap_or_default();
+    Ok(report.times(pressed.waits).note(format!(
+        "waiting at the end {}, p99 before {calm_p99:.0} µs",
+        sent.saturating_sub(pressed.handled)
+    )))
+}
+
+/// What a steady flow looked like.
+struct Flow {
+    handled: u64,
+    waits: Vec<Duration>,
+    series: Vec<(f64, f64)>,
+}
+
+/// Sends [`RATE`] messages a second for so long, and handles them meanwhile.
+fn steadily(bed: &Bed, seconds: u64) -> Result<Flow> {
+    let begun = Instant::now();
+    let waits = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&waits);
+    let receiver =
+        bed.messaging
+            .receiver("steady")
+            .workers(8)
+            .start(move |_, message: Message<u64>| {
+                let wait = begun
+                    .elapsed()
+                    .saturating_sub(Duration::from_micros(message.payload));
+                noted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(wait);
+                Ok(())
+            })?;
+    let count = || waits.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+    let (mut sent, mut series, mut before) = (0, Vec::new(), 0);
+    for tick in 0..seconds * RATE {
+        let due = Duration::from_secs_f64(tick as f64 / RATE as f64);
+        if let Some(early) = due.checked_sub(begun.elapsed()) {
+            let _ = after(early).recv();
+        }
+        let now = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        bed.messaging
+            .session(|session| Ok(session.send_message("steady", &now)?))?;
+        sent += 1;
+        if sent % RATE == 0 {
+            let handled = count();
+            series.push((begun.elapsed().as_secs_f64(), (handled - before) as f64));
+            before = handled;
+        }
+    }
+    receiver.stop(Duration::from_secs(60));
+    let handled = count();
+    let waits = std::mem::take(&mut *waits.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Flow {
+        handled,
+        waits,
+        series,
+    })
+}

@@ -1,0 +1,232 @@
+//! `outtray dead`: messages that were given up, and what an operator does with them.
+
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::{Output, counted};
+use crate::table::{self, Side, moment};
+use crate::topics::{Content, glance};
+use clap::{Args, Subcommand};
+use outtray::{DeadLetter, Headers, MessageId, Selection};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists the oldest dead letters of a topic
+    List(ListOptions),
+    /// Shows all that is known of a dead letter
+    Show(ShowOptions),
+    /// Moves dead letters back to their topic, with a clean count of attempts
+    Redrive(RedriveOptions),
+    /// Removes dead letters for good
+    Purge(PurgeOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListOptions {
+    /// The topic they were sent to
+    topic: String,
+
+    /// How many
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 20)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowOptions {
+    /// The topic it was sent to
+    topic: String,
+    /// Its id
+    id: MessageId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedriveOptions {
+    /// The topic they were sent to
+    topic: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgeOptions {
+    /// The topic they were sent to
+    topic: String,
+    #[command(flatten)]
+    which: Which,
+
+    /// Does not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Some dead letters, or all; never all by forgetting to say which.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// Their ids
+    #[arg(value_name = "ID")]
+    ids: Vec<MessageId>,
+
+    /// All of the topic
+    #[arg(long)]
+    all: bool,
+}
+
+impl Which {
+    fn selection(&self) -> Selection {
+        match self.all {
+            true => Selection::from(..),
+            false => Selection::from(&self.ids),
+        }
+    }
+
+    /// Checks that all that were named were there.
+    fn check(&self, found: u64, topic: &str) -> Result<(), Failure> {
+        let named = self.ids.iter().collect::<BTreeSet<_>>().len() as u64;
+        if found >= named {
+            return Ok(());
+        }
+        let missing = named - found;
+        Err(Failure::failed(format!(
+            "{missing} of {named} ids named no dead letter of {topic}"
+        ))
+        .hint(format!("`outtray dead list {topic}` shows what there is")))
+    }
+}
+
+/// A dead letter for machines.
+#[derive(Serialize)]
+struct Letter<'l> {
+    id: MessageId,
+    reason: &'l str,
+    error: &'l str,
+    attempts: u32,
+    priority: i16,
+    sent_at: String,
+    died_at: String,
+    headers: &'l Headers,
+    #[serde(flatten)]
+    content: Content<'l>,
+}
+
+impl<'l> From<&'l DeadLetter> for Letter<'l> {
+    fn from(letter: &'l DeadLetter) -> Self {
+        Letter {
+            id: letter.id,
+            reason: letter.reason.as_str(),
+            error: &letter.error,
+            attempts: letter.attempts,
+            priority: letter.priority,
+            sent_at: moment(letter.sent_at),
+            died_at: moment(letter.died_at),
+            headers: &letter.headers,
+            content: Content::from(&letter.payload),
+        }
+    }
+}
+
+pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    match verb {
+        Verb::List(options) => list(options, global, output),
+        Verb::Show(options) => show(options, global, output),
+        Verb::Redrive(options) => redrive(options, global, output),
+        Verb::Purge(options) => purge(options, global, output),
+    }
+}
+
+fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let letters = messaging
+        .topic(&options.topic)
+        .dead_letters(options.limit)?;
+    if output.is_json() {
+        for letter in &letters {
+            output.object(&Letter::from(letter))?;
+        }
+        return Ok(());
+    }
+    if letters.is_empty() {
+        output.line("no dead letter")?;
+    }
+    let columns = [
+        ("ID", Side::Left),
+        ("REASON", Side::Left),
+        ("ATTEMPTS", Side::Right),
+        ("DIED", Side::Left),
+        ("ERROR", Side::Left),
+    ];
+    let rows: Vec<[String; 5]> = letters
+        .iter()
+        .map(|letter| {
+            [
+                letter.id.to_string(),
+                letter.reason.to_string(),
+                letter.attempts.to_string(),
+                moment(letter.died_at),
+                glance(&letter.error),
+            ]
+        })
+        .collect();
+    Ok(table::print(output, columns, &rows)?)
+}
+
+fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let found = messaging.topic(&options.topic).dead_letter(options.id)?;
+    let letter = found.ok_or_else(|| {
+        let ShowOptions { topic, id } = options;
+        Failure::failed(format!("{id} is no dead letter of {topic}"))
+            .hint(format!("`outtray dead list {topic}` shows what there is"))
+    })?;
+    if output.is_json() {
+        return Ok(output.object(&Letter::from(&letter))?);
+    }
+    let mut lines = vec![
+        ("id", letter.id.to_string()),
+        ("reason", letter.reason.to_string()),
+        ("error", letter.error),
+        ("attempts", letter.attempts.to_string()),
+        ("priority", letter.priority.to_string()),
+        ("sent", moment(letter.sent_at)),
+        ("died", moment(letter.died_at)),
+    ];
+    let headers = letter.headers.iter();
+    lines.extend(headers.map(|(name, value)| ("header", format!("{name}={value}"))));
+    lines.push(("payload", letter.payload.to_string()));
+    for (title, value) in lines {
+        output.line(&format!("{title:<8}  {value}"))?;
+    }
+    Ok(())
+}
+
+fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let topic = messaging.topic(&options.topic);
+    let redriven = topic.redrive(options.which.selection())?;
+    output.say(
+        &format!("redriven {redriven}"),
+        &json!({ "redriven": redriven }),
+    )?;
+    options.which.check(redriven, &options.topic)
+}
+
+fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let topic = messaging.topic(&options.topic);
+    let (all, some) = (topic.stats()?, options.which.ids.len() as u64);
+    let many = match (options.which.all, all.is_capped) {
+        (false, _) => counted(some, "dead letter"),
+        (true, false) => counted(all.dead, "dead letter"),
+        (true, true) => "all dead letters".to_owned(),
+    };
+    confirm(
+        options.yes,
+        &format!("remove {many} of {} for good", topic.name()),
+    )?;
+    let purged = topic.purge_dead_letters(options.which.selection())?;
+    output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?;
+    options.which.check(purged, &options.topic)
+}

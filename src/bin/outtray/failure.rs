@@ -1,0 +1,149 @@
+//! How a command ends when it fails: a line that says what is wrong, and one that says what to do.
+
+use crate::output::escaped;
+use outtray::ErrorKind;
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    why: Why,
+    text: String,
+    hint: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    Failed,
+    BadUsage,
+    /// Whoever read our output has seen enough, as `head` does. Not worth a word.
+    NobodyReads,
+}
+
+impl Failure {
+    /// It was well asked for, and did not work.
+    pub(crate) fn failed(text: impl Into<String>) -> Self {
+        Failure::new(Why::Failed, text.into())
+    }
+
+    /// What was typed cannot be meant.
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        Failure::new(Why::BadUsage, text.into())
+    }
+
+    fn new(why: Why, text: String) -> Self {
+        Failure {
+            why,
+            text,
+            hint: None,
+        }
+    }
+
+    /// Says what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what to do about it, unless that was said.
+    pub(crate) fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Adds what else is to be known.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.text = format!("{}; {more}", self.text);
+        self
+    }
+
+    /// Says first where or when it happened.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.text = format!("{place}: {}", self.text);
+        self
+    }
+
+    /// Prints it to standard error and returns the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let code = match self.why {
+            Why::NobodyReads => return ExitCode::SUCCESS,
+            Why::Failed => 1,
+            Why::BadUsage => 2,
+        };
+        // Nothing is left to be done if even that cannot be written.
+        let mut stderr = io::stderr().lock();
+        let _ = writeln!(stderr, "error: {}", escaped(&self.text));
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(stderr, "hint: {}", escaped(hint));
+        }
+        ExitCode::from(code)
+    }
+}
+
+impl From<outtray::Error> for Failure {
+    fn from(error: outtray::Error) -> Self {
+        let text = chain(&error);
+        let failure = match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Configuration => Failure::usage(text),
+            _ => Failure::failed(text),
+        };
+        match hint(error.kind()) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// An error of writing to standard output. Those of reading name what was read, where they happen.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::new(Why::NobodyReads, String::new()),
+            _ => Failure::failed(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+/// Says what can be done about an error, where its text does not.
+fn hint(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::Configuration => {
+            Some("a database is named like postgresql://user:password@host:port/database")
+        }
+        ErrorKind::Denied => {
+            Some("check user and password in the URL, and what the role is allowed to do")
+        }
+        ErrorKind::Unavailable => {
+            Some("check that the server runs and the URL is right; `outtray dev` starts one to try")
+        }
+        ErrorKind::SchemaMissing => Some("run `outtray migrate` to make the schema"),
+        ErrorKind::SchemaNewer => Some("use the outtray of the release that made the schema"),
+        ErrorKind::Conflict => Some("nothing was changed, run it again"),
+        ErrorKind::OutcomeUnknown => {
+            Some("it may have been done or not: look before you run it again")
+        }
+        _ => None,
+    }
+}
+
+/// Returns the error and its causes in one line, each cause once.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // The library quotes what the database said without these.
+        let essence = ["db error", ": ", "ERROR: "]
+            .iter()
+            .fold(cause_text.as_str(), |rest, start| {
+                rest.strip_prefix(start).unwrap_or(rest)
+            });
+        if !text.contains(essence) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text.replace('\n', " ")
+}

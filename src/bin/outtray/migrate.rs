@@ -1,0 +1,32 @@
+//! `outtray migrate`: makes or upgrades the schema.
+
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::Output;
+use clap::Args;
+use serde_json::json;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only says what would be applied
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let (done, names) = match options.dry_run {
+        true => ("pending", messaging.pending_migrations()?),
+        false => ("applied", messaging.migrate()?),
+    };
+    if output.is_json() {
+        return Ok(output.object(&json!({ done: names }))?);
+    }
+    if names.is_empty() {
+        output.line("nothing to apply, the schema is complete")?;
+    }
+    for name in names {
+        output.line(&format!("{done} {name}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! What commands print to standard output: text for people, or JSON for machines.
+//!
+//! Payloads and errors come from anywhere, so that no control character of theirs reaches a
+//! terminal, which would take it for a command.
+
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Standard output, and what its reader wants to see.
+#[derive(Debug)]
+pub(crate) struct Output {
+    is_json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(is_json: bool) -> Self {
+        Output { is_json }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Prints `text` for people or `object` for machines, on one line.
+    pub(crate) fn say(&mut self, text: &str, object: &impl Serialize) -> io::Result<()> {
+        match self.is_json {
+            true => self.object(object),
+            false => self.line(text),
+        }
+    }
+
+    /// Prints a line for people, with control characters escaped.
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(io::stdout(), "{}", escaped(text))
+    }
+
+    /// Prints a line for machines.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_string(object)?;
+        writeln!(io::stdout(), "{}", on_one_line(&text))
+    }
+
+    /// Prints text of our own as it is.
+    pub(crate) fn verbatim(&mut self, text: &str) -> io::Result<()> {
+        io::stdout().write_all(text.as_bytes())
+    }
+}
+
+/// Escapes what a terminal would act on: control characters, and those that change the direction of
+/// what follows.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match acts_on_terminals(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Returns a number with what it counts: `1 message`, `2 messages`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// Cuts a text after `width` characters.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+fn acts_on_terminals(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Puts JSON on one line, and its control characters into escapes. What it means stays the same:
+/// only between its tokens may JSON have line breaks, and only in strings the other ones.
+fn on_one_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if acts_on_terminals(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_text_reaches_the_terminal_as_a_command() {
+        assert_eq!(escaped("größe 注文 🦀"), "größe 注文 🦀");
+        assert_eq!(escaped("a\x1b[2Jb\n\u{9b}c"), r"a\u{1b}[2Jb\n\u{9b}c");
+        assert_eq!(escaped("a\u{202e}b"), r"a\u{202e}b");
+    }
+
+    #[test]
+    fn json_is_put_on_one_line_without_a_change() {
+        let json = "{\n\t\"a\": \"x\u{9b}\u{7f}\"\r\n}";
+
+        let line = on_one_line(json);
+
+        assert_eq!(line, "{  \"a\": \"x\\u009b\\u007f\"  }");
+        let read = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&line), read(json));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("größe", 5), "größe");
+        assert_eq!(cut("größe", 3), "grö…");
+    }
+}

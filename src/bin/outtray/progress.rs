@@ -1,0 +1,78 @@
+//! A progress bar on standard error, if that is a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How far along an input is; draws nothing where nobody looks.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Begins at the position of `input`, towards its end if it is a file.
+    pub(crate) fn of(input: &File) -> Self {
+        // Somebody who types needs no bar.
+        if !io::stderr().is_terminal() || input.is_terminal() {
+            return Progress {
+                bar: ProgressBar::hidden(),
+            };
+        }
+        let metadata = input.metadata().ok().filter(|metadata| metadata.is_file());
+        let bar = match metadata {
+            Some(metadata) => ProgressBar::new(metadata.len())
+                .with_style(style("{bar:30} {bytes}/{total_bytes} {msg} {eta}")),
+            None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes} {msg}")),
+        };
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Progress { bar }
+    }
+
+    /// Returns the input, watched: what is read of it moves the bar.
+    pub(crate) fn watch(&self, mut input: File) -> Watched {
+        self.bar.set_position(input.stream_position().unwrap_or(0));
+        Watched {
+            input,
+            bar: self.bar.clone(),
+        }
+    }
+
+    /// Shows how many messages were sent so far.
+    pub(crate) fn sent(&self, messages: u64) {
+        self.bar.set_message(format!("{messages} sent"));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// An input whose progress is shown.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    input: File,
+    bar: ProgressBar,
+}
+
+impl Read for Watched {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.input.read(into)?;
+        self.bar.inc(length as u64);
+        Ok(length)
+    }
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,256 @@
+//! `outtray send`: one message from the command line, or many from standard input.
+//!
+//! Many are sent in batches, each in a transaction of its own: a batch is stored whole or not at
+//! all, and when one fails, what was sent before it stays sent and is told.
+
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::lines::{Lines, Next};
+use crate::output::{Output, counted};
+use crate::progress::{Progress, Watched};
+use crate::shape::Shape;
+use clap::Args;
+use outtray::{ErrorKind, MessageId, Messaging, NewMessage};
+use serde_json::json;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+/// A batch that is this long in bytes is sent before it is full, so that memory stays bounded.
+const MOST_BYTES: usize = 32 << 20;
+
+const EXAMPLES: &str = "\
+Each line of standard input is one JSON value; blank lines are skipped. Input that pauses is sent
+without waiting for a full batch. A line that is not JSON ends it: nothing of its batch is stored,
+and the error says which lines were sent.
+
+Examples:
+  outtray send mail '{\"to\": \"ann\"}'
+  outtray send mail '{\"to\": \"ann\"}' --delay 5m --priority 3 --header source=shell
+  outtray send hooks --type-field event --payload-field body < hooks.ndjson
+  psql -AtXc 'SELECT to_json(customer) FROM customer' | outtray send welcome --batch 100";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// The topic to send to; it is made when first used
+    topic: String,
+
+    /// The payload; without it, each line of standard input is one
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    payload: Option<String>,
+
+    /// Most messages of standard input in one transaction
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch: u32,
+
+    #[command(flatten)]
+    shape: Shape,
+}
+
+pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    match &options.payload {
+        Some(json) => send_one(options, json, global, output),
+        None => send_lines(options, global, output),
+    }
+}
+
+fn send_one(
+    options: &Options,
+    json: &str,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let message = options.shape.message(&options.topic, json).map_err(|why| {
+        Failure::usage(format!("the payload {why}"))
+            .hint("a payload is JSON; a text has quotes of its own: '\"hello\"'")
+    })?;
+    let sender = Sender::connect(&options.topic, global)?;
+    let ids = sender
+        .store(vec![message])
+        .map_err(|(_, failure)| failure)?;
+    for id in ids {
+        output.say(&id.to_string(), &json!({ "id": id }))?;
+    }
+    Ok(())
+}
+
+fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let input = standard_input()?;
+    if input.is_terminal() {
+        let _ = writeln!(io::stderr(), "type one JSON value a line; Ctrl-D ends it");
+    }
+    let sender = Sender::connect(&options.topic, global)?;
+    let progress = Progress::of(&input);
+    let mut batches = Batches {
+        options,
+        lines: Lines::new(progress.watch(input)),
+        is_at_end: false,
+    };
+    let mut sent = Sent::default();
+    let result = sent.send_all(&sender, &mut batches, &progress);
+    drop(progress);
+    if let Err(failure) = result {
+        if output.is_json() {
+            output.object(&json!({ "sent": sent.messages }))?;
+        }
+        return Err(sent.complete(failure, &options.topic));
+    }
+    let text = format!("sent {}", counted(sent.messages, "message"));
+    Ok(output.say(&text, &json!({ "sent": sent.messages }))?)
+}
+
+/// Returns standard input without a buffer that hides how much of it has come.
+fn standard_input() -> Result<File, Failure> {
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    input.map(File::from).map_err(cannot_read)
+}
+
+fn cannot_read(error: io::Error) -> Failure {
+    Failure::failed(format!("cannot read standard input: {error}"))
+}
+
+/// Stores messages of one topic.
+struct Sender {
+    messaging: Messaging,
+}
+
+impl Sender {
+    /// Connects, and sees that the topic's name and the schema are right before anything is read.
+    fn connect(topic: &str, global: &Global) -> Result<Self, Failure> {
+        let messaging = global.connect()?;
+        messaging.topic(topic).is_empty()?;
+        Ok(Sender { messaging })
+    }
+
+    /// Stores all messages or none. On failure tells the index of the message at fault, if it is
+    /// one of them.
+    fn store(&self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, (Option<usize>, Failure)> {
+        let mut refused = None;
+        let stored = self.messaging.session(|session| {
+            let mut ids = Vec::with_capacity(messages.len());
+            for (index, message) in messages.into_iter().enumerate() {
+                let sent = session.send(message).inspect_err(|error| {
+                    let is_its_fault = matches!(
+                        error.kind(),
+                        ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Payload
+                    );
+                    refused = is_its_fault.then_some(index);
+                });
+                ids.push(sent?);
+            }
+            Ok(ids)
+        });
+        stored.map_err(|error| {
+            let own = error
+                .cause::<outtray::Error>()
+                .filter(|_| refused.is_some());
+            let failure = match own {
+                Some(cause) if cause.kind() == ErrorKind::Invalid => {
+                    Failure::usage(cause.to_string())
+                }
+                Some(cause) => Failure::failed(cause.to_string()),
+                None => Failure::from(error),
+            };
+            (refused, failure)
+        })
+    }
+}
+
+/// What was sent so far.
+#[derive(Debug, Default)]
+struct Sent {
+    messages: u64,
+    /// The last line that was.
+    line: u64,
+}
+
+impl Sent {
+    fn send_all(
+        &mut self,
+        sender: &Sender,
+        batches: &mut Batches<'_>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        while !batches.is_at_end {
+            let (numbers, messages): (Vec<u64>, Vec<NewMessage>) =
+                batches.next()?.into_iter().unzip();
+            let Some(last) = numbers.last() else {
+                continue;
+            };
+            sender
+                .store(messages)
+                .map_err(|(index, failure)| match index {
+                    Some(index) => failure.at(&format!("line {}", numbers[index])),
+                    None => failure,
+                })?;
+            self.messages += numbers.len() as u64;
+            self.line = *last;
+            progress.sent(self.messages);
+        }
+        Ok(())
+    }
+
+    /// Adds to a failure what had been done before it.
+    fn complete(&self, failure: Failure, topic: &str) -> Failure {
+        let next = self.line + 1;
+        let so_far = match self.messages {
+            0 => "nothing was sent".to_owned(),
+            many => format!(
+                "{} sent before, nothing from line {next} on",
+                counted(many, "message")
+            ),
+        };
+        let failure = failure.and(&so_far);
+        match self.messages {
+            0 => failure,
+            _ => failure.or_hint(format!(
+                "send the rest when that is mended: tail -n +{next} FILE | outtray send {topic}"
+            )),
+        }
+    }
+}
+
+/// The messages of an input, some at a time.
+struct Batches<'o> {
+    options: &'o Options,
+    lines: Lines<Watched>,
+    is_at_end: bool,
+}
+
+impl Batches<'_> {
+    /// Reads the next batch, with the numbers of its lines. It is full, or the input pauses or ends.
+    fn next(&mut self) -> Result<Vec<(u64, NewMessage)>, Failure> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < self.options.batch as usize && bytes < MOST_BYTES {
+            let line = match self.lines.next(!batch.is_empty()) {
+                Ok(Next::Line(line)) => line,
+                Ok(Next::Pause) => break,
+                Ok(Next::End) => {
+                    self.is_at_end = true;
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(self.bad_line(&error.to_string()));
+                }
+                Err(error) => return Err(cannot_read(error)),
+            };
+            if line.is_empty() {
+                continue;
+            }
+            let message = self.options.shape.message(&self.options.topic, &line);
+            bytes += line.len();
+            batch.push((
+                self.lines.number(),
+                message.map_err(|why| self.bad_line(&why))?,
+            ));
+        }
+        Ok(batch)
+    }
+
+    fn bad_line(&self, why: &str) -> Failure {
+        Failure::failed(format!("line {} {why}", self.lines.number()))
+    }
+}

@@ -1,0 +1,169 @@
+//! How a line of JSON becomes a message: what of it is the payload, and what goes into the headers.
+
+use crate::failure::chain;
+use clap::Args;
+use outtray::NewMessage;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Options of what is sent.
+#[derive(Debug, Args)]
+pub(crate) struct Shape {
+    /// Copies this field of each object to the header "type"
+    #[arg(long, value_name = "NAME")]
+    type_field: Option<String>,
+
+    /// Sends only this field of each object as the payload
+    #[arg(long, value_name = "NAME")]
+    payload_field: Option<String>,
+
+    /// Higher ones are claimed first
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    priority: i16,
+
+    /// Keeps the messages back for this long: 500ms, 5s, 2m, 1h 30m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    delay: Option<Duration>,
+
+    /// Adds a header; may be given several times
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+}
+
+impl Shape {
+    /// Makes a message of JSON text.
+    ///
+    /// # Errors
+    /// What is wrong with the text, to follow its name or number.
+    pub(crate) fn message(&self, topic: &str, json: &str) -> Result<NewMessage, String> {
+        let fields = self.fields(json)?;
+        let payload = match &self.payload_field {
+            Some(name) => field(&fields, name, "--payload-field")?.get(),
+            None => json,
+        };
+        let mut message =
+            NewMessage::json_text(topic, payload).map_err(|error| not_json(&error))?;
+        message = message.priority(self.priority);
+        for (name, value) in &self.headers {
+            message = message.header(name, value);
+        }
+        if let Some(delay) = self.delay {
+            message = message.delay(delay);
+        }
+        if let Some(name) = &self.type_field {
+            message = message.header("type", word(&fields, name)?);
+        }
+        Ok(message)
+    }
+
+    /// Reads the fields of an object, if any of them is wanted.
+    fn fields<'j>(&self, json: &'j str) -> Result<HashMap<String, &'j RawValue>, String> {
+        if self.type_field.is_none() && self.payload_field.is_none() {
+            return Ok(HashMap::new());
+        }
+        serde_json::from_str::<&RawValue>(json).map_err(|error| not_json(&error))?;
+        serde_json::from_str(json)
+            .map_err(|_| "is not a JSON object, so it has no fields".to_owned())
+    }
+}
+
+fn field<'j>(
+    fields: &HashMap<String, &'j RawValue>,
+    name: &str,
+    option: &str,
+) -> Result<&'j RawValue, String> {
+    let found = fields.get(name).copied();
+    found.ok_or_else(|| format!("has no field \"{name}\", which {option} asks for"))
+}
+
+/// Returns a field as a header's value: a text without its quotes, a number or truth as it is.
+fn word(fields: &HashMap<String, &RawValue>, name: &str) -> Result<String, String> {
+    let json = field(fields, name, "--type-field")?.get();
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).map_err(|error| not_json(&error)),
+        Some(b'{' | b'[' | b'n') | None => Err(format!(
+            "has no text in its field \"{name}\", which --type-field asks for"
+        )),
+        Some(_) => Ok(json.to_owned()),
+    }
+}
+
+/// A line of ours is one line to the JSON parser too, so that its line number says nothing.
+fn not_json(error: &(dyn std::error::Error + 'static)) -> String {
+    let cause = chain(error.source().unwrap_or(error));
+    format!(
+        "is not JSON: {}",
+        cause.replace(" at line 1 column ", " at column ")
+    )
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(type_field: Option<&str>, payload_field: Option<&str>) -> Shape {
+        Shape {
+            type_field: type_field.map(str::to_owned),
+            payload_field: payload_field.map(str::to_owned),
+            priority: 0,
+            delay: None,
+            headers: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(shape: &Shape, json: &str, expected: &str) {
+        assert_eq!(shape.message("t", json).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_is_refused_with_the_reason() {
+        check_refused(
+            &shape(None, None),
+            "{\"a\":",
+            "is not JSON: EOF while parsing a value at column 5",
+        );
+        let typed = shape(Some("kind"), None);
+        check_refused(&typed, "[1]", "is not a JSON object, so it has no fields");
+        check_refused(
+            &typed,
+            "{]",
+            "is not JSON: key must be a string at column 2",
+        );
+        check_refused(
+            &typed,
+            "{}",
+            "has no field \"kind\", which --type-field asks for",
+        );
+        check_refused(
+            &typed,
+            "{\"kind\":null}",
+            "has no text in its field \"kind\", which --type-field asks for",
+        );
+        check_refused(
+            &shape(None, Some("body")),
+            "{\"kind\":1}",
+            "has no field \"body\", which --payload-field asks for",
+        );
+    }
+
+    #[test]
+    fn a_header_is_a_name_and_a_value() {
+        assert_eq!(header("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(header("a").is_err());
+        assert!(header("=b").is_err());
+    }
+}

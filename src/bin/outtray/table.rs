@@ -1,0 +1,86 @@
+//! Tables for people: columns as wide as they have to be.
+
+use crate::output::Output;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+/// To which side a column is flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// For words.
+    Left,
+    /// For numbers.
+    Right,
+}
+
+/// Prints rows below a line of titles. Nothing at all without rows.
+pub(crate) fn print<const N: usize>(
+    output: &mut Output,
+    columns: [(&str, Side); N],
+    rows: &[[String; N]],
+) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut widths = columns.map(|(title, _)| title.len());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let sides = columns.map(|(_, side)| side);
+    let titles = columns.map(|(title, _)| title.to_owned());
+    for row in std::iter::once(&titles).chain(rows) {
+        output.line(&aligned(row, &widths, &sides))?;
+    }
+    Ok(())
+}
+
+fn aligned(row: &[String], widths: &[usize], sides: &[Side]) -> String {
+    let cells: Vec<String> = row
+        .iter()
+        .zip(widths)
+        .zip(sides)
+        .map(|((cell, &width), side)| match side {
+            Side::Left => format!("{cell:<width$}"),
+            Side::Right => format!("{cell:>width$}"),
+        })
+        .collect();
+    cells.join("  ").trim_end().to_owned()
+}
+
+/// Returns a moment as RFC 3339, in UTC, to the millisecond.
+pub(crate) fn moment(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// Returns a duration in its two largest units, or in milliseconds below a second.
+pub(crate) fn age(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        return format!("{}ms", duration.as_millis());
+    }
+    let whole = Duration::from_secs(duration.as_secs());
+    let text = humantime::format_duration(whole).to_string();
+    let units: Vec<&str> = text.split(' ').take(2).collect();
+    units.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_flush_left_and_numbers_right() {
+        let row = ["größe".to_owned(), "7".to_owned(), "x".to_owned()];
+        let sides = [Side::Left, Side::Right, Side::Left];
+
+        assert_eq!(aligned(&row, &[7, 3, 9], &sides), "größe      7  x");
+    }
+
+    #[test]
+    fn an_age_has_two_units_at_most() {
+        assert_eq!(age(Duration::from_millis(12)), "12ms");
+        assert_eq!(age(Duration::from_millis(61_500)), "1m 1s");
+        assert_eq!(age(Duration::from_secs(90_061)), "1day 1h");
+    }
+}

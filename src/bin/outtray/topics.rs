@@ -1,0 +1,215 @@
+//! `outtray topics`, `stats`, `peek` and `purge`: what is there, and how to get rid of it.
+
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::{Output, cut, escaped};
+use crate::table::{self, Side, age, moment};
+use clap::Args;
+use outtray::{Headers, MessageId, Payload, TopicStats};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+/// Characters of a payload or error that a table shows.
+pub(crate) const SHOWN: usize = 80;
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsOptions {
+    /// The topic to count
+    topic: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeekOptions {
+    /// The topic to look at
+    topic: String,
+
+    /// How many messages
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgeOptions {
+    /// The topic to empty; dead letters stay, and so do messages in work
+    topic: String,
+
+    /// Does not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// A payload for machines: JSON as it is, or bytes as hexadecimal digits.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Content<'p> {
+    Payload(&'p RawValue),
+    BytesHex(String),
+}
+
+impl<'p> From<&'p Payload> for Content<'p> {
+    fn from(payload: &'p Payload) -> Self {
+        match payload {
+            Payload::Json(text) => Content::Payload(text),
+            Payload::Bytes(bytes) => {
+                Content::BytesHex(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+            }
+        }
+    }
+}
+
+/// A waiting message for machines.
+#[derive(Serialize)]
+struct Waiting<'m> {
+    id: MessageId,
+    priority: i16,
+    attempts: u32,
+    sent_at: String,
+    headers: &'m Headers,
+    #[serde(flatten)]
+    content: Content<'m>,
+}
+
+pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let topics = global.connect()?.topics()?;
+    if output.is_json() {
+        for stats in &topics {
+            output.object(&numbers(stats))?;
+        }
+        return Ok(());
+    }
+    if topics.is_empty() {
+        output.line("no topics yet")?;
+    }
+    let columns = [
+        ("TOPIC", Side::Left),
+        ("READY", Side::Right),
+        ("SCHEDULED", Side::Right),
+        ("DEAD", Side::Right),
+        ("RECEIVERS", Side::Right),
+        ("OLDEST", Side::Right),
+    ];
+    let rows: Vec<[String; 6]> = topics.iter().map(row).collect();
+    Ok(table::print(output, columns, &rows)?)
+}
+
+pub(crate) fn stats(
+    options: &StatsOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let stats = global.connect()?.topic(&options.topic).stats()?;
+    if output.is_json() {
+        return Ok(output.object(&numbers(&stats))?);
+    }
+    let titles = [
+        "topic",
+        "ready",
+        "scheduled",
+        "dead",
+        "receivers",
+        "oldest ready",
+    ];
+    for (title, value) in titles.iter().zip(row(&stats)) {
+        output.line(&format!("{title:<12}  {value}"))?;
+    }
+    Ok(())
+}
+
+/// Returns a topic's numbers for people. Where counting stopped there may be more.
+fn row(stats: &TopicStats) -> [String; 6] {
+    let largest = stats.ready.max(stats.scheduled).max(stats.dead);
+    let count = |count: u64| match stats.is_capped && count == largest {
+        true => format!("{count}+"),
+        false => count.to_string(),
+    };
+    [
+        stats.topic.clone(),
+        count(stats.ready),
+        count(stats.scheduled),
+        count(stats.dead),
+        stats.receivers.to_string(),
+        stats.oldest_ready_age.map_or("-".to_owned(), age),
+    ]
+}
+
+fn numbers(stats: &TopicStats) -> impl Serialize {
+    let oldest_ms = stats.oldest_ready_age.map(|age| age.as_millis() as u64);
+    json!({
+        "topic": stats.topic, "ready": stats.ready, "scheduled": stats.scheduled,
+        "dead": stats.dead, "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
+        "is_capped": stats.is_capped,
+    })
+}
+
+pub(crate) fn peek(
+    options: &PeekOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let messages = global
+        .connect()?
+        .topic(&options.topic)
+        .peek(options.limit)?;
+    if output.is_json() {
+        for message in &messages {
+            output.object(&Waiting {
+                id: message.id,
+                priority: message.priority,
+                attempts: message.attempts,
+                sent_at: moment(message.sent_at),
+                headers: &message.headers,
+                content: Content::from(&message.payload),
+            })?;
+        }
+        return Ok(());
+    }
+    if messages.is_empty() {
+        output.line("no ready message")?;
+    }
+    let columns = [
+        ("ID", Side::Left),
+        ("PRIORITY", Side::Right),
+        ("ATTEMPTS", Side::Right),
+        ("SENT", Side::Left),
+        ("PAYLOAD", Side::Left),
+    ];
+    let rows: Vec<[String; 5]> = messages
+        .iter()
+        .map(|message| {
+            [
+                message.id.to_string(),
+                message.priority.to_string(),
+                message.attempts.to_string(),
+                moment(message.sent_at),
+                glance(&message.payload.to_string()),
+            ]
+        })
+        .collect();
+    Ok(table::print(output, columns, &rows)?)
+}
+
+/// Returns the beginning of a text, fit for a table.
+pub(crate) fn glance(text: &str) -> String {
+    cut(&escaped(&cut(text, SHOWN)), SHOWN)
+}
+
+pub(crate) fn purge(
+    options: &PurgeOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let topic = messaging.topic(&options.topic);
+    let [_, ready, scheduled, ..] = row(&topic.stats()?);
+    confirm(
+        options.yes,
+        &format!(
+            "remove the messages of {} for good ({ready} ready, {scheduled} scheduled)",
+            topic.name()
+        ),
+    )?;
+    let purged = topic.purge()?;
+    Ok(output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?)
+}

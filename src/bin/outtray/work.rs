@@ -1,0 +1,232 @@
+//! `outtray work`: a receiver whose handler is a command.
+//!
+//! The message is held by an open transaction while its command runs, so a `work` that is killed
+//! gives it back at once. A command's own effects are outside of that transaction: one that is
+//! interrupted runs again, and has to cope with it.
+
+use crate::child::Children;
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::Output;
+use crate::program::Program;
+use crate::signals::Interrupts;
+use clap::Args;
+use crossbeam_channel::{never, select, tick};
+use outtray::{
+    Backoff, ErrorKind, HandlerError, Message, Messaging, Payload, Receiver, StopReport,
+};
+use rustix::process::Signal;
+use serde_json::json;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How long a stop waits for the commands in hand.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it then waits for those that were killed: only their transactions have to end.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often `--until-empty` asks: ten small queries a second are nothing to a database that is
+/// worked on.
+const LOOK: Duration = Duration::from_millis(100);
+/// The backoff's longest wait, the library's own default.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
+
+const EXAMPLES: &str = "\
+The command gets the payload on standard input, and in its environment OUTTRAY_ID, OUTTRAY_TOPIC,
+OUTTRAY_ATTEMPT (from 1), OUTTRAY_MAX_ATTEMPTS and OUTTRAY_HEADER_… for each header. Exit code 0
+acknowledges the message; any other one has it tried again later, and after the last attempt it
+becomes a dead letter, with the exit code and the end of standard error. A message can be delivered
+more than once: the command has to cope with it.
+
+Ctrl-C and SIGTERM let the commands that run finish, for 30 s; a second one is passed on to them.
+
+Examples:
+  outtray work mail -- ./deliver --verbose
+  outtray work mail --workers 8 --max-attempts 3 --backoff 10s -- sh -c 'curl -sf --json @- \"$API\"'
+  outtray work mail --until-empty -- cat";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// The topic to work on
+    topic: String,
+
+    /// How many commands run at a time
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: u32,
+
+    /// Ends when no message is ready, in work or scheduled, also not for a retry
+    #[arg(long)]
+    until_empty: bool,
+
+    /// After how many failures a message becomes a dead letter
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=32_767))]
+    max_attempts: u32,
+
+    /// How long the first retry waits; each further one twice as long, at most 15 minutes
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    backoff: Duration,
+
+    /// What to run for each message
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What became of messages here.
+#[derive(Debug, Default)]
+struct Tally {
+    handled: AtomicU64,
+    failed: AtomicU64,
+    dead: AtomicU64,
+}
+
+impl Tally {
+    fn count(&self, message: &Message<Payload>, ended: &Result<(), HandlerError>) {
+        let counters = match ended {
+            Ok(()) => [Some(&self.handled), None],
+            Err(_) => {
+                let is_last = message.attempt >= message.max_attempts;
+                [Some(&self.failed), is_last.then_some(&self.dead)]
+            }
+        };
+        for counter in counters.into_iter().flatten() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let children = Arc::new(Children::of(Program::new(&options.command)?));
+    let interrupts = Interrupts::catch()?;
+    let messaging = global.connect()?;
+    let tally = Arc::new(Tally::default());
+    let receiver = start(&options, &messaging, &children, &tally)?;
+    let waited = wait(&options, &messaging, &interrupts);
+    if let Ok(Ended::BySignal) = waited {
+        receiver.request_stop();
+        let _ = writeln!(
+            io::stderr(),
+            "stopping when the running commands have finished; a second signal is for them"
+        );
+    }
+    let report = stop(&receiver, &children, &interrupts);
+    match waited? {
+        Ended::BySignal => summarize(output, &tally, Some(report)),
+        // Then nothing was in hand.
+        Ended::Empty => summarize(output, &tally, None),
+    }
+}
+
+fn start(
+    options: &Options,
+    messaging: &Messaging,
+    children: &Arc<Children>,
+    tally: &Arc<Tally>,
+) -> Result<Receiver, Failure> {
+    let (children, tally) = (Arc::clone(children), Arc::clone(tally));
+    let longest = LONGEST_BACKOFF.max(options.backoff);
+    let receiver = messaging
+        .receiver(&options.topic)
+        .workers(options.workers as usize)
+        .max_attempts(options.max_attempts)
+        .backoff(Backoff::exponential(options.backoff, 2.0, longest))
+        // What a command did cannot be rolled back, so that a failure must concern it alone.
+        .messages_per_transaction(1)
+        .start(move |_, message: Message<Payload>| {
+            let ended = children.run(&message);
+            tally.count(&message, &ended);
+            ended
+        })?;
+    Ok(receiver)
+}
+
+/// Why no further message is wanted.
+#[derive(Debug)]
+enum Ended {
+    BySignal,
+    Empty,
+}
+
+/// Waits for a signal, or until the topic is empty if that is wanted.
+fn wait(
+    options: &Options,
+    messaging: &Messaging,
+    interrupts: &Interrupts,
+) -> Result<Ended, Failure> {
+    let looks = if options.until_empty {
+        tick(LOOK)
+    } else {
+        never()
+    };
+    let topic = messaging.topic(&options.topic);
+    loop {
+        select! {
+            recv(interrupts.received()) -> _ => return Ok(Ended::BySignal),
+            recv(looks) -> _ => match topic.is_empty() {
+                Ok(true) => return Ok(Ended::Empty),
+                Ok(false) => {}
+                // The workers connect again, and so do we.
+                Err(error) if is_passing(error.kind()) => log::warn!("{error}"),
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+}
+
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unavailable | ErrorKind::PoolExhausted)
+}
+
+/// Lets the commands in hand finish. Signals of this time are for them; at its end they are killed,
+/// since their messages will be delivered again.
+fn stop(receiver: &Receiver, children: &Children, interrupts: &Interrupts) -> StopReport {
+    let (sender, stopped) = crossbeam_channel::bounded(1);
+    let report = thread::scope(|scope| {
+        scope.spawn(|| sender.send(receiver.stop(STOP_TIMEOUT)));
+        loop {
+            select! {
+                recv(interrupts.received()) -> signal => children.signal(signal.unwrap_or(Signal::TERM)),
+                recv(stopped) -> report => return report.unwrap_or_default(),
+            }
+        }
+    });
+    if report.abandoned > 0 {
+        children.signal(Signal::KILL);
+        receiver.stop(KILL_TIMEOUT);
+    }
+    report
+}
+
+fn summarize(
+    output: &mut Output,
+    tally: &Tally,
+    at_stop: Option<StopReport>,
+) -> Result<(), Failure> {
+    let [handled, failed, dead] =
+        [&tally.handled, &tally.failed, &tally.dead].map(|counter| counter.load(Ordering::Relaxed));
+    let mut object = json!({ "handled": handled, "failed": failed, "dead": dead });
+    let mut text = format!("handled {handled}, failed attempts {failed}, dead letters {dead}");
+    if let Some(StopReport {
+        finished,
+        abandoned,
+        ..
+    }) = at_stop
+    {
+        object["finished"] = finished.into();
+        object["abandoned"] = abandoned.into();
+        text.push_str(&format!(
+            "; at the stop finished {finished}, abandoned {abandoned}"
+        ));
+    }
+    if output.is_json() {
+        return Ok(output.object(&object)?);
+    }
+    // Standard output belongs to the commands.
+    let _ = writeln!(io::stderr(), "{text}");
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! One message from the command line, or one for each line of an input.
+
+use super::{Desk, Running, check, objects, run};
+use crate::support::eventually;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn one_message_is_sent_with_its_options_and_its_id_is_printed() {
+    let desk = Desk::new();
+
+    let id = desk.done(&[
+        "send",
+        "t",
+        "{\"a\": 1}",
+        "--priority",
+        "-3",
+        "--header",
+        "source=shell",
+        "--header",
+        "x=y=z",
+    ]);
+    let machine = objects(&desk.done(&["send", "t", "-1.5", "--json"]));
+
+    let peeked = objects(&desk.done(&["peek", "t", "--json"]));
+    let last = &peeked[1];
+    assert_eq!(last["id"], id.trim_end());
+    assert_eq!(last["priority"], -3);
+    assert_eq!(last["payload"], json!({"a": 1}));
+    assert_eq!(last["headers"], json!({"source": "shell", "x": "y=z"}));
+    assert_eq!(peeked[0]["id"], machine[0]["id"]);
+    assert_eq!(peeked[0]["payload"], -1.5);
+}
+
+#[test]
+fn each_line_is_a_message_and_blank_ones_are_none() {
+    let desk = Desk::new();
+    let lines = "\u{feff}{\"n\":1}\r\n\n   \n  \"größe 🦀\"\n[12345678901234567890.10]";
+
+    let printed = desk.done_with(&["send", "t", "--json"], lines);
+    let nothing = desk.done_with(&["send", "t"], "\n\n");
+
+    assert_eq!(printed, "{\"sent\":3}\n");
+    assert_eq!(nothing, "sent 0 messages\n");
+    let shown = desk.done(&["peek", "t"]);
+    for payload in ["{\"n\":1}", "\"größe 🦀\"", "[12345678901234567890.10]"] {
+        assert!(shown.contains(&format!("  {payload}\n")), "{shown}");
+    }
+}
+
+#[test]
+fn a_bad_line_sends_nothing_of_its_batch_and_says_what_was_sent() {
+    let desk = Desk::new();
+    let lines = "1\n2\n\n3\n4\n5\n{oops}\n7\n";
+
+    let ended = run(desk.command(&["send", "t", "--batch", "2"]), lines);
+
+    check(
+        &ended,
+        1,
+        "error: line 7 is not JSON: key must be a string at column 2; 4 messages sent before, \
+         nothing from line 6 on\n",
+    );
+    check(&ended, 1, "tail -n +6 ");
+    assert_eq!(ended.stdout, "");
+    assert_eq!(desk.numbers("t"), [4, 0, 0]);
+
+    let machine = run(
+        desk.command(&["send", "u", "--batch", "2", "--json"]),
+        lines,
+    );
+    assert_eq!(
+        (machine.code, machine.stdout.as_str()),
+        (1, "{\"sent\":4}\n")
+    );
+    let whole = run(desk.command(&["send", "v"]), lines);
+    check(&whole, 1, "; nothing was sent\n");
+    assert_eq!(desk.numbers("v"), [0, 0, 0]);
+}
+
+#[test]
+fn a_line_that_cannot_be_stored_is_named_too() {
+    let desk = Desk::new();
+    let large = format!("1\n\"{}\"\n", "x".repeat(1 << 20));
+
+    check(
+        &run(desk.command(&["send", "t", "--batch", "1"]), &large),
+        1,
+        "error: line 2: payload of 1048578 bytes",
+    );
+    check(
+        &run(desk.command(&["send", "t"]), "\"\\u0000\"\n"),
+        1,
+        "error: line 1 is not JSON: it has a NUL character",
+    );
+    assert_eq!(desk.numbers("t"), [1, 0, 0]);
+}
+
+#[test]
+fn fields_of_a_line_become_header_and_payload() {
+    let desk = Desk::new();
+    let lines = "{\"kind\":\"push\",\"body\":{\"a\": 1},\"rest\":0}\n{\"kind\":7,\"body\":null}\n";
+    let options = ["--type-field", "kind", "--payload-field", "body"];
+    let send = |topic, input: &str| {
+        run(
+            desk.command(&[&["send", topic][..], &options].concat()),
+            input,
+        )
+    };
+
+    assert_eq!(send("t", lines).stdout, "sent 2 messages\n");
+
+    let peeked = objects(&desk.done(&["peek", "t", "--json"]));
+    assert_eq!(peeked[0]["headers"], json!({"type": "push"}));
+    assert_eq!(peeked[0]["payload"], json!({"a": 1}));
+    assert_eq!(peeked[1]["headers"], json!({"type": "7"}));
+    assert_eq!(peeked[1]["payload"], Value::Null);
+    for (line, why) in [
+        (
+            "{\"body\":1}",
+            "line 1 has no field \"kind\", which --type-field asks for",
+        ),
+        ("{\"kind\":\"x\"}", "line 1 has no field \"body\""),
+        (
+            "{\"kind\":{},\"body\":1}",
+            "line 1 has no text in its field \"kind\"",
+        ),
+        ("[1]", "line 1 is not a JSON object"),
+    ] {
+        check(&send("u", line), 1, why);
+    }
+}
+
+#[test]
+fn delayed_messages_wait() {
+    let desk = Desk::new();
+
+    desk.done_with(&["send", "t", "--delay", "1h 30m"], "1\n2\n");
+
+    assert_eq!(desk.numbers("t"), [0, 2, 0]);
+}
+
+#[test]
+fn an_input_that_pauses_is_not_held_back() {
+    let desk = Desk::new();
+    let mut sending = Running::start(desk.command(&["send", "t"]), Stdio::piped());
+    let mut input = sending.process.stdin.take().unwrap();
+
+    input.write_all(b"1\n2\n{\"half\":").unwrap();
+    eventually("two messages", || desk.numbers("t") == [2, 0, 0]);
+    input.write_all(b"true}\n").unwrap();
+    drop(input);
+
+    let ended = sending.end();
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (0, "sent 3 messages\n")
+    );
+}

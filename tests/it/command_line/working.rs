@@ -1,0 +1,245 @@
+//! A command for each message: what it gets, and what becomes of the message.
+
+use super::{Desk, Ended, Running, check, objects, run};
+use crate::support::eventually;
+use outtray::NewMessage;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A folder with a gate in it, at which commands wait until the test lets them through.
+struct Yard {
+    folder: TempDir,
+}
+
+impl Yard {
+    fn new() -> Yard {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new("mkfifo")
+            .arg(folder.path().join("gate"))
+            .status();
+        assert!(made.unwrap().success());
+        Yard { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// Opens the gate for the one who waits. Blocks until there is one.
+    fn open(&self) {
+        let gate = File::options().write(true).open(self.path("gate"));
+        gate.unwrap().write_all(b"go on\n").unwrap();
+    }
+}
+
+impl Desk {
+    /// Starts `outtray work t` with a shell script, in a folder.
+    fn start(&self, options: &[&str], script: &str, folder: &Path) -> Running {
+        let mut command = self.command(&["work", "t"]);
+        command
+            .args(options)
+            .args(["--", "sh", "-c", script])
+            .current_dir(folder);
+        Running::start(command, Stdio::null())
+    }
+
+    #[track_caller]
+    fn work(&self, options: &[&str], script: &str) -> Ended {
+        let folder = tempfile::tempdir().unwrap();
+        let options = [&["--until-empty", "--backoff", "10ms"], options].concat();
+        self.start(&options, script, folder.path()).end()
+    }
+}
+
+#[test]
+fn a_command_gets_the_payload_and_what_is_known_of_the_message() {
+    let desk = Desk::new();
+    let yard = Yard::new();
+    let id = desk.done(&[
+        "send",
+        "t",
+        "{\"größe\": \"注文\"}",
+        "--header",
+        "content-type=a b",
+    ]);
+    let bytes = NewMessage::bytes("t", [0, 255, 10, 13]);
+    let bytes_id = desk
+        .messaging
+        .session(|session| Ok(session.send(bytes)?))
+        .unwrap()
+        .to_string();
+
+    let script = "cat > $OUTTRAY_ID; env | grep ^OUTTRAY_ | sort > $OUTTRAY_ID.env";
+    let ended = desk
+        .start(&["--until-empty"], script, yard.folder.path())
+        .end();
+
+    check(&ended, 0, "handled 2, failed attempts 0, dead letters 0\n");
+    let id = id.trim_end();
+    assert_eq!(
+        fs::read_to_string(yard.path(id)).unwrap(),
+        "{\"größe\": \"注文\"}"
+    );
+    assert_eq!(fs::read(yard.path(&bytes_id)).unwrap(), [0, 255, 10, 13]);
+    assert_eq!(
+        fs::read_to_string(yard.path(&format!("{id}.env"))).unwrap(),
+        format!(
+            "OUTTRAY_ATTEMPT=1\nOUTTRAY_HEADER_CONTENT_TYPE=a b\nOUTTRAY_ID={id}\n\
+             OUTTRAY_MAX_ATTEMPTS=10\nOUTTRAY_TOPIC=t\n"
+        )
+    );
+    assert_eq!(desk.numbers("t"), [0, 0, 0]);
+}
+
+#[test]
+fn a_failing_command_is_tried_again_and_then_leaves_a_dead_letter_with_its_last_words() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+
+    let script = "printf 'trying\\n\\nattempt %s of %s\\n' $OUTTRAY_ATTEMPT $OUTTRAY_MAX_ATTEMPTS >&2; exit 3";
+    let ended = desk.work(&["--max-attempts", "3", "--json"], script);
+
+    assert_eq!(ended.stdout, "{\"dead\":1,\"failed\":3,\"handled\":0}\n");
+    check(&ended, 0, "attempt 1 of 3\n");
+    let letter = &objects(&desk.done(&["dead", "list", "t", "--json"]))[0];
+    assert_eq!(
+        letter["error"],
+        "sh exited with status 3: trying | attempt 3 of 3"
+    );
+    assert_eq!(
+        (&letter["attempts"], &letter["reason"]),
+        (&3.into(), &"exhausted".into())
+    );
+
+    desk.done(&["dead", "redrive", "t", "--all"]);
+    let repaired = desk.work(&[], "test $OUTTRAY_ATTEMPT = 1");
+    check(
+        &repaired,
+        0,
+        "handled 1, failed attempts 0, dead letters 0\n",
+    );
+    assert_eq!(desk.numbers("t"), [0, 0, 0]);
+}
+
+#[test]
+fn a_command_that_is_killed_has_failed() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+
+    desk.work(&["--max-attempts", "1"], "kill -9 $$");
+
+    let letter = &objects(&desk.done(&["dead", "list", "t", "--json"]))[0];
+    assert_eq!(letter["error"], "sh was killed by SIGKILL");
+}
+
+#[test]
+fn nothing_that_a_command_does_with_its_pipes_gets_it_stuck() {
+    let desk = Desk::new();
+    let large = format!("\"{}\"\n", "größe".repeat(100_000));
+    let large_on_stderr = "head -c 1000000 /dev/zero | tr '\\0' x >&2";
+    for script in [
+        "true",
+        "exec 0<&-",
+        "exec 0<&- 2>&-",
+        "head -c 10 > /dev/null",
+        "cat",
+        "head -c 1000000 /dev/zero; cat > /dev/null",
+        &format!("{large_on_stderr}; cat > /dev/null"),
+        &format!("cat > /dev/null; {large_on_stderr}"),
+    ] {
+        desk.done_with(&["send", "t"], &large);
+
+        let ended = desk.work(&[], script);
+
+        check(&ended, 0, "handled 1, failed attempts 0, dead letters 0\n");
+    }
+}
+
+#[test]
+fn a_process_that_a_command_leaves_behind_is_not_waited_for() {
+    let desk = Desk::new();
+    let yard = Yard::new();
+    desk.done(&["send", "t", "1"]);
+
+    // It keeps the pipe of standard error open.
+    let script = "cat gate > /dev/null & exit 0";
+    let ended = desk
+        .start(&["--until-empty"], script, yard.folder.path())
+        .end();
+
+    check(&ended, 0, "handled 1, failed attempts 0, dead letters 0\n");
+    yard.open();
+}
+
+#[test]
+fn sigterm_lets_the_command_in_hand_finish() {
+    let desk = Desk::new();
+    let yard = Yard::new();
+    desk.done_with(&["send", "t"], "1\n2\n3\n");
+    let script = "touch started; cat gate > /dev/null; touch finished";
+    let working = desk.start(&["--workers", "1"], script, yard.folder.path());
+    eventually("the first command", || yard.has("started"));
+
+    working.terminate();
+    eventually("a word", || working.stderr().contains("stopping when"));
+    yard.open();
+    let ended = working.end();
+
+    let report =
+        "handled 1, failed attempts 0, dead letters 0; at the stop finished 1, abandoned 0\n";
+    check(&ended, 0, report);
+    assert!(yard.has("finished"));
+    assert_eq!(desk.numbers("t"), [2, 0, 0]);
+    assert_eq!(desk.messaging.topic("t").stats().unwrap().receivers, 0);
+}
+
+#[test]
+fn a_second_sigterm_is_passed_on_to_the_command() {
+    for wait in ["cat gate", "kill -STOP $$"] {
+        let desk = Desk::new();
+        let yard = Yard::new();
+        desk.done(&["send", "t", "1"]);
+        let script = format!("touch started; {wait}");
+        let mut working = desk.start(&["--backoff", "1h"], &script, yard.folder.path());
+        eventually("the command", || yard.has("started"));
+
+        eventually("the end", || {
+            // Two that come at once may count as one.
+            let is_over = working.has_ended();
+            if !is_over {
+                working.terminate();
+            }
+            is_over
+        });
+
+        let ended = working.end();
+        check(&ended, 0, "handled 0, failed attempts 1, dead letters 0");
+        assert_eq!(desk.numbers("t"), [0, 1, 0]);
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_gives_its_message_back() {
+    let desk = Desk::new();
+    let yard = Yard::new();
+    desk.done(&["send", "t", "1"]);
+    let script = "touch started; cat gate > /dev/null";
+    let working = desk.start(&[], script, yard.folder.path());
+    eventually("the command", || yard.has("started"));
+
+    drop(working);
+
+    let ended = run(
+        desk.command(&["work", "t", "--until-empty", "--", "true"]),
+        "",
+    );
+    check(&ended, 0, "handled 1, failed attempts 0, dead letters 0\n");
+    yard.open();
+}

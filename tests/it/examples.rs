@@ -1,0 +1,134 @@
+//! The examples run by themselves, end by themselves, and say what they promise to show.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Returns a built example: Cargo puts them beside the folder of the test programs.
+fn example(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.parent().unwrap().parent().unwrap();
+    let path = profile
+        .join("examples")
+        .join(name)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(
+        path.exists(),
+        "{} is not built: `cargo test` builds the examples, and so does `cargo build --examples`",
+        path.display()
+    );
+    path
+}
+
+/// Runs an example to its end; returns what it prints.
+#[track_caller]
+fn run(name: &str, arguments: &[&str]) -> String {
+    let output = Command::new(example(name))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+#[track_caller]
+fn check(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_quickstart_shows_a_message_handled_and_another_retried_and_kept() {
+    let text = run("quickstart", &[]);
+
+    check(
+        &text,
+        &[
+            "sent     orders 1 and 2",
+            "handled  order 1, a shipment stored and a mail sent on",
+            "mailed   \"order 1 goes to Harbour Road 1\"",
+            "failed   order 2, attempt 1 of 3",
+            "failed   order 2, attempt 3 of 3",
+            "stored   1 shipment: what the failed attempts wrote is gone",
+            "kept     a dead letter after 3 attempts: there is no address",
+        ],
+    );
+}
+
+#[test]
+fn the_outbox_keeps_an_order_and_its_message_together() {
+    let text = run("outbox", &[]);
+
+    check(
+        &text,
+        &[
+            "paid, committed            1 orders, 1 messages",
+            "RolledBack: the session was rolled back: the card was declined",
+            "declined, rolled back      1 orders, 1 messages",
+            "joined, not yet committed  1 orders, 1 messages",
+            "joined, committed          2 orders, 2 messages",
+            "joined, rolled back        2 orders, 2 messages",
+        ],
+    );
+}
+
+#[test]
+fn dead_letters_say_why_and_come_back() {
+    let text = run("dead_letters", &[]);
+
+    check(
+        &text,
+        &[
+            "undecodable, attempt 1",
+            "exhausted, attempt 3",
+            "    error    cannot read the price 12,50: invalid float literal",
+            "read 12.50 at attempt 1",
+            "1 handled, 0 dead letters left",
+        ],
+    );
+}
+
+#[test]
+fn the_batch_job_handles_every_message_once() {
+    let text = run("batch_job", &[]);
+
+    check(&text, &["stored   20000 rows, 20000 different ones"]);
+}
+
+#[test]
+fn webhooks_are_stored_by_type_and_each_repository_is_announced_once() {
+    let text = run("webhooks", &[]);
+
+    check(
+        &text,
+        &[
+            "events        5 handled, 0 dead",
+            "              3 of type push",
+            "repositories  2 announced",
+        ],
+    );
+}
+
+#[test]
+fn webhooks_are_read_from_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let line = r#"{"type":"fork","key":"tools/plane","payload":null}"#;
+    std::fs::write(file.path(), [line, "", line].join("\n")).unwrap();
+
+    let text = run("webhooks", &[file.path().to_str().unwrap()]);
+
+    check(
+        &text,
+        &[
+            "events        2 handled, 0 dead",
+            "              2 of type fork",
+            "repositories  1 announced",
+        ],
+    );
+}

@@ -1,0 +1,350 @@
+//! Behind a pooler that gives each transaction another server connection, all promises hold.
+//!
+//! PgBouncer 1.18, with fewer server connections than there are workers: no named statements, no session state,
+//! no start-up options. The same work is done without it, for comparison.
+
+mod bouncer;
+
+use crate::support::{PATIENCE, eventually, server};
+use bouncer::behind_pgbouncer;
+use outtray::{
+    Backoff, DeadReason, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
+};
+use postgres::{Client, NoTls};
+use serde_json::Value;
+use std::thread;
+use std::time::Duration;
+
+const PRODUCERS: i32 = 4;
+const MESSAGES: i32 = 2000;
+
+fn number(url: &str, query: &str) -> i64 {
+    Client::connect(url, NoTls)
+        .unwrap()
+        .query_one(query, &[])
+        .unwrap()
+        .get(0)
+}
+
+fn pooler_safe(url: &str) -> Messaging {
+    Messaging::builder()
+        .url(url)
+        .pooler_safe(true)
+        .poll_interval(Duration::from_millis(50))
+        .connect()
+        .unwrap()
+}
+
+/// Writes, sends on, and fails in several ways.
+fn handle(session: &mut MessagingSession<'_>, message: Message<i32>) -> Result<(), HandlerError> {
+    let number = message.payload;
+    session.execute("INSERT INTO handled VALUES ($1)", &[&number])?;
+    session.send_message("out", &number)?;
+    match (number % 100, message.attempt) {
+        (7, 1) => Err(HandlerError::failed("not at the first attempt")),
+        (8, 1) => Ok(session.query_one("SELECT 1 / 0", &[]).map(drop)?),
+        // Swallowed; it must not count as done.
+        (9, 1) => Ok(drop(session.execute("SELECT nothing", &[]))),
+        (99, _) => Err(HandlerError::reject("never")),
+        (98, _) => Err(HandlerError::failed("not at any attempt")),
+        _ => Ok(()),
+    }
+}
+
+/// Sends and handles 2,000 messages through `messaging` and counts, through `direct`, what became of them.
+#[track_caller]
+fn check_exactly_once(messaging: &Messaging, direct: &str) {
+    let setup = "CREATE TABLE handled (number integer); CREATE TABLE sent (number integer)";
+    messaging
+        .session(|session| Ok(session.batch_execute(setup)?))
+        .unwrap();
+    let receiver = messaging
+        .receiver("in")
+        .workers(4)
+        .max_attempts(3)
+        .backoff(Backoff::fixed(Duration::from_millis(10)))
+        .start(handle)
+        .unwrap();
+
+    thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            scope.spawn(move || {
+                for number in (producer..MESSAGES).step_by(PRODUCERS as usize) {
+                    messaging
+                        .session(|session| {
+                            session.execute("INSERT INTO sent VALUES ($1)", &[&number])?;
+                            Ok(session.send_message("in", &number)?)
+                        })
+                        .unwrap();
+                }
+            });
+        }
+    });
+    eventually("all messages are handled", || {
+        messaging.topic("in").is_empty().unwrap()
+    });
+    receiver.stop(PATIENCE);
+
+    // One in a hundred is rejected, one in a hundred fails three times.
+    let (dead, done) = (
+        i64::from(MESSAGES / 50),
+        i64::from(MESSAGES - MESSAGES / 50),
+    );
+    assert_eq!(
+        number(direct, "SELECT count(*) FROM sent"),
+        i64::from(MESSAGES)
+    );
+    assert_eq!(
+        number(direct, "SELECT count(DISTINCT number) FROM handled"),
+        done,
+        "none is lost"
+    );
+    assert_eq!(
+        number(direct, "SELECT count(*) FROM handled"),
+        done,
+        "none is handled twice"
+    );
+    let out = "SELECT count(DISTINCT payload::text) FROM outtray.message WHERE topic = 'out'";
+    assert_eq!(number(direct, out), done);
+    assert_eq!(number(direct, "SELECT count(*) FROM outtray.message"), done);
+    assert_eq!(
+        number(direct, "SELECT count(*) FROM outtray.dead_letter"),
+        dead
+    );
+    let exhausted =
+        "SELECT count(*) FROM outtray.dead_letter WHERE reason = 'exhausted' AND attempts = 3";
+    assert_eq!(number(direct, exhausted), dead / 2);
+}
+
+#[test]
+fn every_message_takes_effect_exactly_once_without_a_pooler() {
+    let direct = server().database().unwrap();
+
+    check_exactly_once(&Messaging::connect(&direct).unwrap(), &direct);
+}
+
+#[test]
+fn every_message_takes_effect_exactly_once_behind_a_pooler() {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+
+    check_exactly_once(&pooler_safe(&pooled), &direct);
+}
+
+#[test]
+fn a_schema_is_made_behind_a_pooler() {
+    let direct = server().empty_database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let processes: Vec<Messaging> = (0..4).map(|_| pooler_safe(&pooled)).collect();
+
+    let applied: Vec<String> = thread::scope(|scope| {
+        let threads: Vec<_> = processes
+            .iter()
+            .map(|it| scope.spawn(|| it.migrate().unwrap()))
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+
+    assert_eq!(applied[0], "0001_messages");
+    thread::scope(|scope| {
+        for messaging in &processes {
+            scope.spawn(|| {
+                // Often enough to meet each of the server connections in the middle of it.
+                for _ in 0..50 {
+                    assert!(messaging.migrate().unwrap().is_empty());
+                    assert!(messaging.pending_migrations().unwrap().is_empty());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_session_behind_a_pooler_commits_or_does_nothing() {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let messaging = pooler_safe(&pooled);
+    let swallowed = messaging.session(|session| {
+        session.batch_execute("CREATE TABLE undone (it integer)")?;
+        let _ = session.execute("INSERT INTO undone VALUES (1 / $1)", &[&0]);
+        Ok(())
+    });
+    assert_eq!(swallowed.unwrap_err().kind(), ErrorKind::RolledBack);
+
+    messaging
+        .session(|session| {
+            session.batch_execute("CREATE TABLE thing (it integer)")?;
+            session.execute("INSERT INTO thing VALUES ($1)", &[&1])?;
+            let mut nested = session.transaction()?;
+            nested.execute("INSERT INTO thing VALUES ($1)", &[&2])?;
+            nested.rollback()?;
+            session.send_messages("things", 0..10_000)?;
+            session.send(NewMessage::bytes("things", [1]).delay(Duration::from_secs(3600)))?;
+            Ok(())
+        })
+        .unwrap();
+    let failed = messaging.session(|session| {
+        session.execute("INSERT INTO thing VALUES ($1)", &[&3])?;
+        session.send_message("things", &1)?;
+        Err::<(), _>(HandlerError::failed("no"))
+    });
+
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::RolledBack);
+    assert_eq!(number(&direct, "SELECT sum(it) FROM thing"), 1);
+    let stats = messaging.topic("things").stats().unwrap();
+    assert_eq!((stats.ready, stats.scheduled), (10_000, 1));
+    assert_eq!(messaging.topic("things").purge().unwrap(), 10_001);
+}
+
+#[test]
+fn a_callers_own_transaction_behind_a_pooler_is_joined() {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let messaging = pooler_safe(&pooled);
+    let mut client = Client::connect(&pooled, NoTls).unwrap();
+
+    for number in 0..20 {
+        let mut transaction = client.transaction().unwrap();
+        let mut session = MessagingSession::join(&messaging, &mut transaction).unwrap();
+        session.send_message("t", &number).unwrap();
+        session.send_messages("t", [number, number]).unwrap();
+        assert!(session.send_message("t", "a\0b").is_err());
+        drop(session);
+        match number % 2 {
+            0 => transaction.commit().unwrap(),
+            _ => transaction.rollback().unwrap(),
+        }
+    }
+
+    let report = messaging.drain("t", |_, _: Message<i32>| Ok(())).unwrap();
+    assert_eq!(report.handled, 30);
+}
+
+#[test]
+fn dead_letters_behind_a_pooler_are_looked_at_and_redriven() {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let messaging = pooler_safe(&pooled);
+    let ids = messaging
+        .session(|session| Ok(session.send_messages("t", ["a", "b", "c"])?))
+        .unwrap();
+    messaging.drain("t", |_, _: Message<u8>| Ok(())).unwrap();
+
+    let letters = messaging.topic("t").dead_letters(10).unwrap();
+    assert_eq!(letters.len(), 3);
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.reason == DeadReason::Undecodable)
+    );
+    assert_eq!(messaging.topic("t").purge_dead_letters(ids[0]).unwrap(), 1);
+    assert_eq!(messaging.topic("t").redrive(..).unwrap(), 2);
+
+    let report = messaging.drain("t", |_, _: Message<Value>| Ok(())).unwrap();
+    assert_eq!(report.handled, 2);
+    assert_eq!(messaging.topics().unwrap().len(), 0);
+}
+
+#[test]
+fn several_processes_behind_a_pooler_share_the_work() {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let processes: Vec<Messaging> = (0..3).map(|_| pooler_safe(&pooled)).collect();
+    processes[0]
+        .session(|session| {
+            session.batch_execute("CREATE TABLE handled (number integer)")?;
+            Ok(session.send_messages("t", 0..300)?)
+        })
+        .unwrap();
+
+    let receivers: Vec<_> = processes
+        .iter()
+        .map(|it| {
+            it.receiver("t")
+                .workers(2)
+                .start(|session, message: Message<i32>| {
+                    session.execute("INSERT INTO handled VALUES ($1)", &[&message.payload])?;
+                    Ok(())
+                })
+                .unwrap()
+        })
+        .collect();
+    eventually("all is handled", || {
+        processes[0].topic("t").is_empty().unwrap()
+    });
+    for receiver in receivers {
+        receiver.stop(PATIENCE);
+    }
+
+    assert_eq!(number(&direct, "SELECT count(*) FROM handled"), 300);
+    assert_eq!(
+        number(&direct, "SELECT count(DISTINCT number) FROM handled"),
+        300
+    );
+}
+
+#[test]
+fn a_program_that_does_not_know_of_its_pooler_is_told_what_to_set() {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+
+    let error = Messaging::connect(&pooled).unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("pooler_safe(true)"), "{error}");
+}
+
+#[test]
+fn types_of_the_applications_own_cost_a_retry_at_most_behind_a_pooler() {
+    const TYPES: usize = 100;
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let messaging = pooler_safe(&pooled);
+    let types: String = (0..TYPES)
+        .map(|n| format!("CREATE TYPE mood_{n} AS ENUM ('good');"))
+        .collect();
+    messaging
+        .session(|session| Ok(session.batch_execute(&types)?))
+        .unwrap();
+    // The driver prepares a statement to look up a type it does not know, and keeps it for the next one; by then
+    // the pooler may have given it another server connection.
+    let look = |number: usize| {
+        let query = format!("SELECT 'good'::mood_{number}");
+        messaging.session(|session| Ok(session.query_one(&query, &[]).map(drop)?))
+    };
+
+    thread::scope(|scope| {
+        for first in 0..4 {
+            scope.spawn(move || {
+                for number in (first..TYPES).step_by(4) {
+                    let refused = (0..20).map_while(|_| look(number).err());
+                    let refused: Vec<_> = refused.map(|error| error.kind()).collect();
+                    assert!(refused.len() < 20, "mood_{number}: {refused:?}");
+                    assert!(
+                        refused.iter().all(|kind| *kind == ErrorKind::Conflict),
+                        "{refused:?}"
+                    );
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,237 @@
+//! What waits for its time is there when it comes, and not before.
+
+use crate::support::{Gate, NO_POLLING, PATIENCE, Place, eventually, next, process};
+use crossbeam_channel::unbounded;
+use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage};
+use std::time::Duration;
+
+fn delayed(payload: i32, delay: Duration) -> NewMessage {
+    NewMessage::json("later", &payload).unwrap().delay(delay)
+}
+
+const LATENESS: &str =
+    "SELECT extract(epoch FROM clock_timestamp() - due_at)::float8 FROM due WHERE n = $1";
+
+/// Sends messages with delays of 1 s, 2 s and none; returns them in the order of delivery, each with how many
+/// seconds late it was by the database's clock.
+fn deliveries(workers: usize) -> Vec<(i32, f64)> {
+    let mut place = Place::polling(NO_POLLING);
+    place.sql("CREATE TABLE due (n integer, due_at timestamptz)");
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .receiver("later")
+        .workers(workers)
+        .start(move |session, message: Message<i32>| {
+            let row = session.query_one(LATENESS, &[&message.payload])?;
+            Ok(tell.send((message.payload, row.get(0)))?)
+        })
+        .unwrap();
+
+    place
+        .messaging
+        .session(|session| {
+            for (n, delay_s) in [(1, 1), (2, 2), (3, 0)] {
+                session.send(delayed(n, Duration::from_secs(delay_s)))?;
+                let remember = "INSERT INTO due VALUES ($1, now() + $2 * interval '1 second')";
+                session.execute(remember, &[&n, &(delay_s as f64)])?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    next(&told, 3)
+}
+
+#[test]
+fn messages_with_delays_arrive_in_the_order_in_which_they_are_due_and_soon_after() {
+    let mut latest = Vec::new();
+    // The machine may be busy: one run of three has to be in time, each in order and none early.
+    for workers in [1, 4, 1] {
+        let deliveries = deliveries(workers);
+        let order: Vec<i32> = deliveries.iter().map(|(n, _)| *n).collect();
+        assert_eq!(order, [3, 1, 2]);
+        assert!(
+            deliveries.iter().all(|(_, late_s)| *late_s >= 0.0),
+            "{deliveries:?}"
+        );
+        if deliveries.iter().all(|(_, late_s)| *late_s < 0.2) {
+            return;
+        }
+        latest.push(deliveries);
+    }
+    panic!("later than 200 ms: {latest:?}");
+}
+
+#[test]
+fn a_delayed_message_is_not_there_for_a_while_and_then_it_is() {
+    let place = Place::new();
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("later", move |_, message: Message<i32>| {
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+
+    place.send_new(delayed(1, Duration::ZERO));
+    assert_eq!(next(&told, 1), [1]);
+    place.send_new(delayed(2, Duration::from_secs(1)));
+
+    assert!(told.recv_timeout(Duration::from_millis(250)).is_err());
+    assert_eq!(next(&told, 1), [2]);
+}
+
+#[test]
+fn a_delayed_message_of_another_process_is_in_time_with_a_poll_interval_of_a_minute() {
+    let mut place = Place::polling(NO_POLLING);
+    let elsewhere = process(&place.url, NO_POLLING);
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("later", move |_, message: Message<i32>| {
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    place.await_listener();
+
+    elsewhere
+        .session(|session| Ok(session.send(delayed(1, Duration::from_millis(400)))?))
+        .unwrap();
+
+    assert_eq!(next(&told, 1), [1]);
+}
+
+#[test]
+fn a_retry_comes_in_time_with_a_poll_interval_of_a_minute() {
+    let place = Place::polling(NO_POLLING);
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .receiver("later")
+        .backoff(Backoff::fixed(Duration::from_millis(100)))
+        .start(move |_, message: Message<i32>| {
+            tell.send((message.payload, message.attempt))?;
+            match message.attempt < 4 {
+                true => Err(HandlerError::failed("again")),
+                false => Ok(()),
+            }
+        })
+        .unwrap();
+
+    place.send("later", &1);
+
+    assert_eq!(next(&told, 4), [(1, 1), (1, 2), (1, 3), (1, 4)]);
+}
+
+#[test]
+fn retries_of_a_process_that_is_gone_are_made_by_another() {
+    let mut place = Place::watchful();
+    let gone = process(&place.url, NO_POLLING);
+    place.send("later", &1);
+    gone.receiver("later")
+        .start(|_, _: Message<i32>| Err(HandlerError::retry_after(Duration::from_secs(600))))
+        .map(|receiver| {
+            eventually("it waits", || place.count("outtray.scheduled") == 1);
+            receiver.stop(PATIENCE);
+        })
+        .unwrap();
+    drop(gone);
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("later", move |_, message: Message<i32>| {
+            Ok(tell.send(message.attempt)?)
+        })
+        .unwrap();
+
+    place.make_due();
+
+    assert_eq!(next(&told, 1), [2]);
+}
+
+#[test]
+fn three_thousand_messages_that_are_due_at_once_are_all_moved() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE effect (n integer)");
+    place
+        .messaging
+        .session(|session| {
+            for n in 0..3000 {
+                session.send(delayed(n, Duration::from_millis(50)))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+
+    let receiver = place
+        .messaging
+        .start_receiving_messages("later", |session, message: Message<i32>| {
+            session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            Ok(())
+        })
+        .unwrap();
+    eventually("all handled", || place.is_empty("later"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.number("SELECT count(DISTINCT n) FROM effect"), 3000.0);
+    assert_eq!(place.count("effect"), 3000);
+}
+
+#[test]
+fn two_processes_move_what_is_due_once() {
+    let mut place = Place::watchful();
+    place.sql("CREATE TABLE effect (n integer)");
+    let processes = [
+        process(&place.url, Duration::from_millis(50)),
+        place.messaging.clone(),
+    ];
+    let receivers = processes.each_ref().map(|messaging: &Messaging| {
+        messaging
+            .start_receiving_messages("later", |session, message: Message<i32>| {
+                session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+                Ok(())
+            })
+            .unwrap()
+    });
+    place
+        .messaging
+        .session(|session| {
+            for n in 0..500 {
+                session.send(delayed(n, Duration::from_secs(3600)))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+
+    place.make_due();
+    eventually("all handled", || place.is_empty("later"));
+    for receiver in receivers {
+        receiver.stop(PATIENCE);
+    }
+
+    assert_eq!(place.count("effect"), 500);
+}
+
+#[test]
+fn a_delayed_message_does_not_need_a_receiver_of_its_own_topic_to_become_ready() {
+    let mut place = Place::watchful();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("busy", move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    place.send("busy", &1);
+    gate.await_arrivals(1);
+
+    place.send_new(delayed(1, Duration::from_secs(3600)));
+    place.make_due();
+
+    eventually("it is ready", || {
+        place.messaging.topic("later").stats().unwrap().ready == 1
+    });
+    gate.open_for(1);
+}

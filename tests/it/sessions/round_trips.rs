@@ -1,0 +1,151 @@
+//! How often a session goes to the database and back, seen from the wire between.
+
+use super::Place;
+use outtray::{Messaging, MessagingSession};
+use postgres::Config;
+use postgres::config::Host;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// Stands between a client and the server, and counts what the client waits for.
+struct Wire {
+    port: u16,
+    round_trips: Arc<AtomicUsize>,
+}
+
+impl Wire {
+    fn to(url: &str) -> Wire {
+        let config: Config = url.parse().unwrap();
+        let host = match &config.get_hosts()[0] {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(_) => panic!("the tests' server is reached over TCP"),
+        };
+        let target = (host, config.get_ports().first().copied().unwrap_or(5432));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let wire = Wire {
+            port: listener.local_addr().unwrap().port(),
+            round_trips: Arc::default(),
+        };
+        let round_trips = Arc::clone(&wire.round_trips);
+        // Ends with the test process: nobody connects any more, nobody waits for it.
+        start(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(&target).unwrap();
+                let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                start(move || copy(from, to));
+                let round_trips = Arc::clone(&round_trips);
+                start(move || count(client, server, &round_trips));
+            }
+        });
+        wire
+    }
+
+    /// Returns `url` with this in place of the server.
+    fn url(&self, url: &str) -> String {
+        let (place, database) = url.rsplit_once('/').unwrap();
+        let (user, _) = place.rsplit_once('@').unwrap();
+        format!("{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn count(&self) -> usize {
+        self.round_trips.load(Ordering::SeqCst)
+    }
+}
+
+fn start(body: impl FnOnce() + Send + 'static) {
+    thread::Builder::new().spawn(body).unwrap();
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream) {
+    let _ = io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// Passes on what the client says, and counts Query and Sync: the server answers each with one
+/// ReadyForQuery, for which the client waits. The first message has no letter: the startup.
+fn count(mut client: TcpStream, mut server: TcpStream, round_trips: &AtomicUsize) {
+    let mut pass = |has_letter: bool| -> io::Result<()> {
+        let mut head = vec![0; if has_letter { 5 } else { 4 }];
+        client.read_exact(&mut head)?;
+        let length = u32::from_be_bytes(head[head.len() - 4..].try_into().unwrap());
+        let mut rest = vec![0; length as usize - 4];
+        client.read_exact(&mut rest)?;
+        if has_letter && matches!(head[0], b'Q' | b'S') {
+            round_trips.fetch_add(1, Ordering::SeqCst);
+        }
+        head.extend(rest);
+        server.write_all(&head)
+    };
+    let mut passed = pass(false);
+    while passed.is_ok() {
+        passed = pass(true);
+    }
+    let _ = server.shutdown(Shutdown::Both);
+}
+
+/// Checks how many round trips a session takes once its statements are prepared.
+#[track_caller]
+fn check(
+    is_pooler_safe: bool,
+    expected: usize,
+    work: impl Fn(&mut MessagingSession<'_>) -> outtray::Result<()>,
+) {
+    let place = Place::new();
+    let wire = Wire::to(&place.url);
+    let messaging = Messaging::builder()
+        .url(wire.url(&place.url))
+        .pooler_safe(is_pooler_safe)
+        // The notifier has a connection of its own, but talks over the same wire.
+        .notify(false)
+        .connect()
+        .unwrap();
+
+    let mut counts = Vec::new();
+    for _ in 0..6 {
+        let before = wire.count();
+        messaging.session(|session| Ok(work(session)?)).unwrap();
+        counts.push(wire.count() - before);
+    }
+
+    // The first one prepares; on a busy machine a pause between two makes the pool test the connection.
+    assert_eq!(counts.iter().min(), Some(&expected), "{counts:?}");
+}
+
+#[test]
+fn a_session_that_only_sends_is_one_round_trip() {
+    check(false, 1, |session| {
+        session.send_message("things", &1).map(drop)
+    });
+}
+
+#[test]
+fn a_session_that_only_sends_is_one_round_trip_however_many_messages_it_sends() {
+    check(false, 1, |session| {
+        session.send_messages("things", 0..100)?;
+        session.send_message("others", &1).map(drop)
+    });
+}
+
+#[test]
+fn a_session_that_only_sends_is_one_round_trip_behind_a_pooler_too() {
+    check(true, 1, |session| {
+        session.send_message("things", &1).map(drop)
+    });
+}
+
+#[test]
+fn a_session_that_does_nothing_asks_nothing() {
+    check(false, 0, |_| Ok(()));
+}
+
+#[test]
+fn a_session_that_writes_and_sends_is_four_round_trips() {
+    // BEGIN, its own statement, what it sends, and COMMIT.
+    check(false, 4, |session| {
+        session.execute("INSERT INTO thing VALUES (gen_random_uuid())", &[])?;
+        session.send_messages("things", 0..10).map(drop)
+    });
+}

@@ -1,0 +1,412 @@
+//! A receiver that is stopped finishes what is in hand, gives back the rest, and leaves no thread.
+
+use crate::support::{
+    Child, Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send,
+};
+use crossbeam_channel::unbounded;
+use outtray::testing::Server;
+use outtray::{Message, Messaging, StopReport};
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const CHILD: &str = "stopping::what_a_child_process_runs";
+
+/// Starts one worker whose handler stops at the gate.
+fn start(messaging: &Messaging, gate: &Gate) -> outtray::Receiver {
+    let gate = gate.clone();
+    messaging
+        .receiver("jobs")
+        .workers(1)
+        .start(move |session, message: Message<i32>| {
+            session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            gate.pass();
+            Ok(())
+        })
+        .unwrap()
+}
+
+fn place() -> Place {
+    let mut place = Place::polling(NO_POLLING);
+    place.sql("CREATE TABLE effect (n integer)");
+    place
+}
+
+fn check(report: StopReport, finished: usize, abandoned: usize) {
+    assert_eq!((report.finished, report.abandoned), (finished, abandoned));
+}
+
+/// Returns the names of this process's threads, of which the system keeps 15 bytes.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok())
+        .map(|name| name.trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn stopping_finishes_what_is_in_hand_and_reports_it() {
+    let mut place = place();
+    let gate = Gate::new();
+    let receiver = start(&place.messaging, &gate);
+    place.send_all("jobs", 0..2);
+    gate.await_arrivals(1);
+
+    let report = thread::scope(|scope| {
+        let stopping = scope.spawn(|| receiver.stop(PATIENCE));
+        // As long as the handler stands before the gate, the stop goes on.
+        assert!(gate.is_lonely_for(Duration::from_millis(300)));
+        assert!(!stopping.is_finished());
+        gate.open_for(2);
+        stopping.join().unwrap()
+    });
+
+    check(report, 1, 0);
+    assert_eq!(place.count("effect"), 1);
+    assert_eq!(
+        place.count("outtray.message"),
+        1,
+        "no new message was begun"
+    );
+}
+
+#[test]
+fn a_handler_that_takes_longer_than_the_timeout_is_abandoned_and_may_still_commit() {
+    let mut place = place();
+    let gate = Gate::new();
+    let receiver = start(&place.messaging, &gate);
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+    let started = Instant::now();
+
+    let report = receiver.stop(Duration::from_millis(100));
+    let stopped = started.elapsed();
+    check(report, 0, 1);
+    assert!(stopped < Duration::from_millis(1100), "{stopped:?}");
+
+    let started = Instant::now();
+    drop(receiver);
+    let dropped = started.elapsed();
+    assert!(
+        dropped < Duration::from_secs(1),
+        "who stopped it did not want to wait: {dropped:?}"
+    );
+
+    gate.open_for(1);
+    eventually("it commits", || place.is_empty("jobs"));
+    assert_eq!(place.count("effect"), 1);
+}
+
+#[test]
+fn stopping_twice_is_fine_and_the_second_can_wait_for_what_the_first_abandoned() {
+    let mut place = place();
+    let gate = Gate::new();
+    let receiver = start(&place.messaging, &gate);
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+
+    check(receiver.stop(Duration::ZERO), 0, 1);
+    gate.open_for(1);
+    let report = receiver.stop(PATIENCE);
+    assert_eq!(report.abandoned, 0);
+    assert_eq!(place.count("effect"), 1);
+    check(receiver.stop(PATIENCE), 0, 0);
+}
+
+#[test]
+fn an_idle_receiver_stops_at_once_although_it_polls_once_a_minute() {
+    let place = place();
+    let receiver = start(&place.messaging, &Gate::new());
+    let started = Instant::now();
+
+    check(receiver.stop(PATIENCE), 0, 0);
+
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn dropping_a_receiver_stops_it_and_its_threads_end() {
+    let place = place();
+    let (tell, told) = unbounded();
+    // The names of threads begin with that of their topic.
+    let topic = "drop-it";
+    let receiver = place
+        .messaging
+        .receiver(topic)
+        .workers(3)
+        .start(move |_, _: Message<i32>| Ok(tell.send(())?))
+        .unwrap();
+    let running = || {
+        let names = threads();
+        names.iter().filter(|name| name.contains(topic)).count()
+    };
+    place.send(topic, &1);
+    next(&told, 1);
+    assert_eq!(running(), 3);
+
+    drop(receiver);
+    assert_eq!(running(), 0);
+    place.send(topic, &2);
+    assert!(told.recv_timeout(Duration::from_millis(200)).is_err());
+    assert_eq!(place.messaging.topic(topic).stats().unwrap().ready, 1);
+}
+
+#[test]
+fn a_receiver_outlives_the_messaging_it_came_from() {
+    let mut place = place();
+    let gate = Gate::new();
+    gate.open_for(1);
+    let messaging = process(&place.url, NO_POLLING);
+    let receiver = start(&messaging, &gate);
+    drop(messaging);
+    place.await_listener();
+
+    place.send("jobs", &1);
+
+    eventually("it is handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn what_a_stopped_receiver_gives_back_others_get_at_once() {
+    let mut place = place();
+    let elsewhere = process(&place.url, NO_POLLING);
+    let gate = Gate::new();
+    place.send_all("jobs", 0..10);
+    let handler_gate = gate.clone();
+    let stopped = place
+        .messaging
+        .receiver("jobs")
+        .workers(1)
+        .messages_per_transaction(10)
+        .start(move |session, message: Message<i32>| {
+            session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+    let (tell, told) = unbounded();
+    let _other = elsewhere
+        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    eventually("the other listens, too", || {
+        place.count("pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'") == 2
+    });
+    assert!(
+        told.recv_timeout(Duration::from_millis(200)).is_err(),
+        "all ten are held"
+    );
+
+    stopped.request_stop();
+    gate.open_for(10);
+
+    // Polling would find them in a minute.
+    let mut others = next(&told, 9);
+    others.sort_unstable();
+    assert_eq!(others, (1..10).collect::<Vec<_>>());
+    stopped.stop(PATIENCE);
+    assert_eq!(place.count("effect"), 1);
+}
+
+#[test]
+fn when_a_strict_receiver_stops_another_goes_on_with_its_line_at_once() {
+    let mut place = place();
+    let elsewhere = process(&place.url, NO_POLLING);
+    let gate = Gate::new();
+    place.send_all("line", 0..5);
+    let handler_gate = gate.clone();
+    let stopped = place
+        .messaging
+        .receiver("line")
+        .strict_order()
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+    let (tell, told) = unbounded();
+    let _other = elsewhere
+        .receiver("line")
+        .strict_order()
+        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
+        .unwrap();
+    eventually("the other listens, too", || {
+        place.count("pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'") == 2
+    });
+
+    assert!(
+        told.recv_timeout(Duration::from_millis(200)).is_err(),
+        "it is not its turn"
+    );
+
+    stopped.request_stop();
+    gate.open_for(1);
+
+    assert_eq!(next(&told, 4), [1, 2, 3, 4]);
+    stopped.stop(PATIENCE);
+}
+
+#[test]
+fn a_message_claimed_while_the_stop_is_asked_for_is_not_begun() {
+    let mut place = place();
+    let gate = Gate::new();
+    place.send("jobs", &1);
+    let mut locker = client(&place.url);
+    let mut lock = locker.transaction().unwrap();
+    lock.batch_execute("LOCK TABLE outtray.message").unwrap();
+    let receiver = start(&place.messaging, &gate);
+    let claiming =
+        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the worker claims", || place.count(claiming) >= 1);
+
+    receiver.request_stop();
+    lock.commit().unwrap();
+
+    check(receiver.stop(PATIENCE), 0, 0);
+    assert!(gate.is_lonely_for(Duration::ZERO));
+    assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
+fn stopping_while_the_database_is_gone_does_not_hang() {
+    let server = Server::builder().always_embedded().start().unwrap();
+    let url = server.database().unwrap();
+    client(&url)
+        .batch_execute("CREATE TABLE effect (n integer)")
+        .unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let gate = Gate::new();
+    let busy = start(&messaging, &gate);
+    let idle = messaging
+        .start_receiving_messages("idle", |_, _: Message<i32>| Ok(()))
+        .unwrap();
+    send(&messaging, "jobs", &1);
+    gate.await_arrivals(1);
+
+    server.stop().unwrap();
+    let started = Instant::now();
+    gate.open_for(1);
+    let reports = [busy.stop(PATIENCE), idle.stop(PATIENCE)];
+    drop((busy, idle, messaging));
+    let stopped = started.elapsed();
+
+    for report in reports {
+        assert_eq!(report.abandoned, 0);
+    }
+    assert!(stopped < Duration::from_secs(10), "{stopped:?}");
+}
+
+#[test]
+fn receivers_go_on_after_the_database_has_crashed_and_come_back() {
+    let server = Server::builder().always_embedded().start().unwrap();
+    let url = server.database().unwrap();
+    client(&url)
+        .batch_execute("CREATE TABLE effect (n integer)")
+        .unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let gate = Gate::new();
+    let receiver = start(&messaging, &gate);
+    send(&messaging, "jobs", &1);
+    gate.await_arrivals(1);
+
+    server.restart_immediately().unwrap();
+    gate.open_for(1);
+    // The crash undid the first run.
+    gate.await_arrivals(1);
+    gate.open_for(1);
+
+    let mut client = client(&url);
+    eventually("it is handled", || {
+        let left = client
+            .query_one("SELECT count(*) FROM outtray.message", &[])
+            .unwrap();
+        left.get::<_, i64>(0) == 0
+    });
+    let effects: i64 = client
+        .query_one("SELECT count(*) FROM effect", &[])
+        .unwrap()
+        .get(0);
+    assert_eq!(effects, 1);
+    assert_eq!(receiver.stop(PATIENCE).abandoned, 0);
+}
+
+/// Starts and stops receivers in every way, with messages under way; nothing is lost or left.
+fn start_and_stop_fifty(url: &str) {
+    let messaging = Messaging::connect(url).unwrap();
+    let mut client = client(url);
+    let mut count = |rows: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM {rows}");
+        client.query_one(&query, &[]).unwrap().get(0)
+    };
+    let receive = |topic: &str| {
+        messaging
+            .receiver(topic)
+            .workers(3)
+            .start(|session, message: Message<i32>| {
+                session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+                Ok(())
+            })
+            .unwrap()
+    };
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let (messaging, receive) = (&messaging, &receive);
+            scope.spawn(move || {
+                for round in 0..25 {
+                    let topic = format!("t{}", (thread + round) % 3);
+                    let receiver = receive(&topic);
+                    for n in 0..10 {
+                        send(messaging, &topic, &(thread * 1000 + round * 10 + n));
+                    }
+                    match round % 3 {
+                        0 => drop(receiver),
+                        1 => receiver.request_stop(),
+                        _ => drop(receiver.stop(PATIENCE)),
+                    }
+                }
+            });
+        }
+    });
+    let rest = ["t0", "t1", "t2"].map(receive);
+    eventually("all handled", || count("outtray.message") == 0);
+    drop(rest);
+    assert_eq!(count("effect"), 500);
+    assert_eq!(count("(SELECT DISTINCT n FROM effect) AS effects"), 500);
+    assert!(
+        !threads().iter().any(|name| name.starts_with("outtray-t")),
+        "{:?}",
+        threads()
+    );
+    drop(messaging);
+    let left: Vec<String> = threads()
+        .into_iter()
+        .filter(|name| name.starts_with("outtray-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    eventually("all signed off", || count("outtray.worker") == 0);
+}
+
+#[test]
+fn fifty_receivers_that_start_and_stop_under_load_lose_nothing_and_leave_no_thread() {
+    let mut place = place();
+    place.sql("SELECT 1");
+
+    let mut child = Child::start(Child::this_program(), CHILD, &place.url);
+
+    assert_eq!(child.listen(), "done");
+    child.finish();
+}
+
+/// What the stress test runs in a process of its own, since it counts that process's threads.
+#[test]
+fn what_a_child_process_runs() {
+    let Some(url) = Child::role() else { return };
+    start_and_stop_fifty(&url);
+    Child::tell("done");
+    Child::await_parent();
+}

@@ -1,0 +1,239 @@
+//! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors left, a server
+//! that says nothing, a thread on which nobody may block.
+
+use crate::support::{Child, PATIENCE, eventually, server};
+use crossbeam_channel::bounded;
+use outtray::{ErrorKind, Message, Messaging, MessagingSession};
+use postgres::{Client, NoTls};
+use serde_json::Value;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const CHILD: &str = "tight_spots::what_child_processes_run";
+
+fn send(messaging: &Messaging) -> outtray::Result<()> {
+    messaging
+        .session(|session| Ok(session.send_message("t", &1)?))
+        .map(drop)
+}
+
+#[test]
+fn running_out_of_file_descriptors_is_an_error_and_the_program_goes_on() {
+    let url = server().database().unwrap();
+    // Enough for a handful of connections, at four or five each.
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", r#"ulimit -n 40 && exec "$0" "$@""#])
+        .arg(std::env::current_exe().unwrap());
+
+    let mut child = Child::start(limited, CHILD, &url);
+
+    let told = child.listen();
+    assert!(told.starts_with("Unavailable after "), "{told}");
+    assert_eq!(child.listen(), "sessions and receivers: all Unavailable");
+    assert_eq!(child.listen(), "and works again");
+    child.finish();
+}
+
+/// Does nothing in the test run itself.
+#[test]
+fn what_child_processes_run() {
+    let Some(url) = Child::role() else {
+        return;
+    };
+    let connect = || {
+        Messaging::builder()
+            .url(&url)
+            .checkout_timeout(Duration::from_millis(500))
+            .connect()
+    };
+    let spare = connect().unwrap();
+    let mut held = Vec::new();
+    let error = loop {
+        match connect() {
+            Ok(messaging) => held.push(messaging),
+            Err(error) => break error,
+        }
+    };
+    Child::tell(&format!(
+        "{:?} after {} connections: {error}",
+        error.kind(),
+        held.len()
+    ));
+
+    // The first has a connection for receivers, and none for sessions.
+    let session = send(&spare).unwrap_err().kind();
+    let receiver = spare
+        .start_receiving_messages("t", |_, _: Message<Value>| Ok(()))
+        .unwrap_err()
+        .kind();
+    assert_eq!(
+        (session, receiver),
+        (ErrorKind::Unavailable, ErrorKind::Unavailable)
+    );
+    Child::tell("sessions and receivers: all Unavailable");
+
+    drop(held);
+    send(&spare).unwrap();
+    assert_eq!(
+        spare
+            .drain("t", |_, _: Message<Value>| Ok(()))
+            .unwrap()
+            .handled,
+        1
+    );
+    Child::tell("and works again");
+    Child::await_parent();
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_in_time() {
+    // The operating system accepts connections for it; nobody ever reads them.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let (told, outcome) = bounded(1);
+
+    let connect = move || {
+        told.send(Messaging::connect(&format!(
+            "postgresql://me:secret@127.0.0.1:{port}/app?connect_timeout=1"
+        )))
+    };
+    thread::Builder::new().spawn(connect).unwrap();
+
+    let error = outcome
+        .recv_timeout(PATIENCE)
+        .expect("an answer in time")
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(
+        error.to_string().contains("did not answer within"),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+#[test]
+fn an_async_task_is_told_that_it_must_not_block() {
+    let url = server().database().unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let refused = |error: outtray::Error| {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("use spawn_blocking"), "{error}");
+    };
+
+    runtime.block_on(async {
+        refused(Messaging::connect(&url).unwrap_err());
+        refused(send(&messaging).unwrap_err());
+        refused(messaging.migrate().unwrap_err());
+        refused(messaging.topic("t").stats().unwrap_err());
+        refused(
+            messaging
+                .drain("t", |_, _: Message<Value>| Ok(()))
+                .unwrap_err(),
+        );
+        refused(
+            messaging
+                .start_receiving_messages("t", |_, _: Message<Value>| Ok(()))
+                .unwrap_err(),
+        );
+    });
+
+    // Where a runtime lets one block, everything works.
+    let theirs = messaging.clone();
+    runtime
+        .block_on(runtime.spawn_blocking(move || {
+            send(&theirs)?;
+            theirs.drain("t", |_, _: Message<Value>| Ok(()))
+        }))
+        .unwrap()
+        .unwrap();
+    send(&messaging).unwrap();
+}
+
+#[test]
+fn a_session_survives_a_connection_that_was_cut_while_nobody_used_it() {
+    let url = server().database().unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let mut killer = Client::connect(&url, NoTls).unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    send(&messaging).unwrap();
+
+    killer.execute(cut, &[]).unwrap();
+
+    // The one that meets the broken connection says so, unless the pool had time to notice.
+    let met = send(&messaging);
+    assert!(
+        met.is_ok()
+            || matches!(
+                met.unwrap_err().kind(),
+                ErrorKind::OutcomeUnknown | ErrorKind::Unavailable
+            )
+    );
+    send(&messaging).unwrap();
+}
+
+#[test]
+fn a_joined_session_on_a_cut_connection_is_unavailable() {
+    let url = server().database().unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let mut client = Client::connect(&url, NoTls).unwrap();
+    let mut transaction = client.transaction().unwrap();
+    let pid: i32 = transaction
+        .query_one("SELECT pg_backend_pid()", &[])
+        .unwrap()
+        .get(0);
+    let mut killer = Client::connect(&url, NoTls).unwrap();
+    killer
+        .execute("SELECT pg_terminate_backend($1, 10000)", &[&pid])
+        .unwrap();
+
+    let mut session = MessagingSession::join(&messaging, &mut transaction).unwrap();
+    let error = session.send_message("t", &1).unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_receiver_goes_on_after_its_prepared_statements_were_thrown_away() {
+    let url = server().database().unwrap();
+    let messaging = Messaging::connect(&url).unwrap();
+    let (seen, handled) = bounded(100);
+    let breaks = AtomicUsize::new(3);
+    let receiver = messaging
+        .receiver("t")
+        .workers(1)
+        .messages_per_transaction(1)
+        .start(move |session, message: Message<i32>| {
+            let is_breaking = |left: usize| left.checked_sub(1);
+            if breaks
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_breaking)
+                .is_ok()
+            {
+                session.batch_execute("DEALLOCATE ALL")?;
+            }
+            seen.send(message.payload)?;
+            Ok(())
+        })
+        .unwrap();
+
+    messaging
+        .session(|session| Ok(session.send_messages("t", 0..10)?))
+        .unwrap();
+
+    eventually("all is handled", || {
+        messaging.topic("t").is_empty().unwrap()
+    });
+    receiver.stop(PATIENCE);
+    let mut numbers: Vec<i32> = handled.try_iter().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+    assert_eq!(messaging.topic("t").stats().unwrap().dead, 0);
+}
