@@ -7,12 +7,15 @@ mod bad_input;
 mod carried;
 mod command_line;
 mod commits_that_fail;
+mod crash_loops;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
 mod examples;
 mod failed_messages;
 mod first_steps;
 mod handled_once;
+mod killed_workers;
+mod lost_database;
 mod migrations;
 mod poolers;
 mod quiet;

@@ -1,7 +1,7 @@
 //! This test program, run again as a child process to be killed or to run as somebody else.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 /// Tells a test function that it runs in a child process, and what it is to do there.
 const ROLE: &str = "OUTTRAY_TEST_ROLE";
@@ -70,6 +70,16 @@ impl Child {
         writeln!(self.input, "go on").expect("the child is there");
         let status = self.process.wait().expect("the child ends");
         assert!(status.success(), "{status}");
+    }
+
+    /// In the parent: returns the child's process id, by which it signs its effects.
+    pub(crate) fn id(&self) -> i32 {
+        i32::try_from(self.process.id()).expect("process ids are small")
+    }
+
+    /// In the parent: returns how the child ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().expect("the child is ours")
     }
 
     /// Ends the child with SIGKILL: nothing of its own runs any more.

@@ -2,15 +2,19 @@
 
 mod child;
 mod gate;
+mod ledger;
 mod place;
+mod wire;
 
 pub(crate) use child::Child;
 use crossbeam_channel::{Receiver, after};
 pub(crate) use gate::Gate;
+pub(crate) use ledger::{Ledger, WORK};
 use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, client, process, send};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+pub(crate) use wire::{Cut, Wire};
 
 /// How long a test waits for what must happen: long enough for a busy machine, and only a failure waits it out.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
