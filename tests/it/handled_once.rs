@@ -22,6 +22,7 @@ fn check_all_once(count: i32, workers: usize, per_transaction: Option<usize>) {
     }
 
     let receiver = builder.start(count_it).unwrap();
+    place.await_growth("effect", i64::from(count));
     eventually("all handled", || place.is_empty("numbers"));
     receiver.stop(PATIENCE);
 
@@ -222,9 +223,7 @@ fn a_cascade_of_11110_messages_from_one_send_is_handled_and_leaves_nothing() {
         .unwrap();
 
     place.send("tree", &0);
-    for some in (1..=11).map(|thousands| thousands * 1000) {
-        eventually("the next thousand", || place.count("effect") >= some);
-    }
+    place.await_growth("effect", 11_111);
     eventually("the whole tree", || place.is_empty("tree"));
     receiver.stop(PATIENCE);
 

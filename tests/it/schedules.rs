@@ -170,6 +170,7 @@ fn three_thousand_messages_that_are_due_at_once_are_all_moved() {
             Ok(())
         })
         .unwrap();
+    place.await_growth("effect", 3000);
     eventually("all handled", || place.is_empty("later"));
     receiver.stop(PATIENCE);
 

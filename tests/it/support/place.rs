@@ -76,6 +76,19 @@ impl Place {
         self.client.query_one(&query, &[]).unwrap().get(0)
     }
 
+    /// Waits until `FROM rows` gives so many, as long as they become more: a busy machine is slow.
+    #[track_caller]
+    pub(crate) fn await_growth(&mut self, rows: &str, expected: i64) {
+        let mut seen = 0;
+        while seen < expected {
+            let before = seen;
+            eventually(&format!("{rows} grows over {before}"), || {
+                seen = self.count(rows);
+                seen > before
+            });
+        }
+    }
+
     /// Returns the one number that `query` gives.
     pub(crate) fn number(&mut self, query: &str) -> f64 {
         let query = format!("SELECT ({query})::float8");
