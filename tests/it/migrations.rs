@@ -264,82 +264,78 @@ fn sql_applied_by_hand_twice_is_refused_and_changes_nothing() {
     assert_eq!(describe(&url, "outtray"), before);
 }
 
+/// Rows that make no sense, and a part of what the server says about each. ID is a new one.
+const BAD_ROWS: &[(&str, &str, &str)] = &[
+    (
+        "no content",
+        "message (topic, rank, id) VALUES ('t', 0, ID)",
+        "one_content",
+    ),
+    (
+        "two contents",
+        "message (topic, rank, id, payload, body) VALUES ('t', 0, ID, '1', 'x')",
+        "one_content",
+    ),
+    (
+        "no JSON",
+        "message (topic, rank, id, payload) VALUES ('t', 0, ID, 'x')",
+        "json",
+    ),
+    (
+        "no JSON in headers",
+        "message (topic, rank, id, headers, body) VALUES ('t', 0, ID, '', 'x')",
+        "json",
+    ),
+    (
+        "no topic",
+        "message (rank, id, payload) VALUES (0, ID, '1')",
+        "null value",
+    ),
+    (
+        "no id",
+        "message (topic, rank, payload) VALUES ('t', 0, '1')",
+        "null value",
+    ),
+    (
+        "attempts below none",
+        "message (topic, rank, id, attempts, payload) VALUES ('t', 0, ID, -1, '1')",
+        "attempts_count",
+    ),
+    (
+        "a place taken twice",
+        "message (topic, rank, seq, id, payload) SELECT 't', 0, 1, ID, '1' FROM generate_series(1, 2)",
+        "duplicate key",
+    ),
+    (
+        "scheduled without content",
+        "scheduled (topic, rank, id, due_at) VALUES ('t', 0, ID, now())",
+        "one_content",
+    ),
+    (
+        "scheduled without a time",
+        "scheduled (topic, rank, id, payload) VALUES ('t', 0, ID, '1')",
+        "null value",
+    ),
+    (
+        "a dead letter without a reason",
+        "dead_letter (topic, id, rank, attempts, error, sent_at, payload) VALUES ('t', ID, 0, 1, '', now(), '1')",
+        "null value",
+    ),
+    (
+        "a dead letter without content",
+        "dead_letter (topic, id, rank, attempts, reason, error, sent_at) \
+                 VALUES ('t', ID, 0, 1, 'rejected', '', now())",
+        "one_content",
+    ),
+];
+
 #[test]
 fn rows_that_make_no_sense_cannot_be_stored() {
     let url = server().database().unwrap();
     let mut client = connect(&url);
-    let id = "gen_random_uuid()";
-    let bad = [
-        (
-            "no content",
-            format!("message (topic, rank, id) VALUES ('t', 0, {id})"),
-            "one_content",
-        ),
-        (
-            "two contents",
-            format!("message (topic, rank, id, payload, body) VALUES ('t', 0, {id}, '1', 'x')"),
-            "one_content",
-        ),
-        (
-            "no JSON",
-            format!("message (topic, rank, id, payload) VALUES ('t', 0, {id}, 'x')"),
-            "json",
-        ),
-        (
-            "no JSON in headers",
-            format!("message (topic, rank, id, headers, body) VALUES ('t', 0, {id}, '', 'x')"),
-            "json",
-        ),
-        (
-            "no topic",
-            format!("message (rank, id, payload) VALUES (0, {id}, '1')"),
-            "null value",
-        ),
-        (
-            "no id",
-            "message (topic, rank, payload) VALUES ('t', 0, '1')".to_owned(),
-            "null value",
-        ),
-        (
-            "attempts below none",
-            format!("message (topic, rank, id, attempts, payload) VALUES ('t', 0, {id}, -1, '1')"),
-            "attempts_count",
-        ),
-        (
-            "a place taken twice",
-            format!(
-                "message (topic, rank, seq, id, payload) SELECT 't', 0, 1, {id}, '1' FROM generate_series(1, 2)"
-            ),
-            "duplicate key",
-        ),
-        (
-            "scheduled without content",
-            format!("scheduled (topic, rank, id, due_at) VALUES ('t', 0, {id}, now())"),
-            "one_content",
-        ),
-        (
-            "scheduled without a time",
-            format!("scheduled (topic, rank, id, payload) VALUES ('t', 0, {id}, '1')"),
-            "null value",
-        ),
-        (
-            "a dead letter without a reason",
-            format!(
-                "dead_letter (topic, id, rank, attempts, error, sent_at, payload) VALUES ('t', {id}, 0, 1, '', now(), '1')"
-            ),
-            "null value",
-        ),
-        (
-            "a dead letter without content",
-            format!(
-                "dead_letter (topic, id, rank, attempts, reason, error, sent_at) \
-                 VALUES ('t', {id}, 0, 1, 'rejected', '', now())"
-            ),
-            "one_content",
-        ),
-    ];
 
-    for (what, row, says) in bad {
+    for (what, row, says) in BAD_ROWS {
+        let row = row.replace("ID", "gen_random_uuid()");
         let error = client
             .batch_execute(&format!("INSERT INTO outtray.{row}"))
             .expect_err(what);

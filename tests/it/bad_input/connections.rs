@@ -60,15 +60,7 @@ fn another_service(answer: &'static [u8]) -> u16 {
 }
 
 #[test]
-fn a_database_that_cannot_be_reached_is_a_typed_error_that_says_what_to_do() {
-    let place = guarded();
-    let at = |user: &str, database: &str| format!("postgresql://{user}@{place}{database}");
-    let (wrong, none, unknown) = (
-        at("clerk:secret", "postgres"),
-        at("clerk", "postgres"),
-        at("nobody:secret", "x"),
-    );
-    let missing = at("clerk:open%20sesame", "no_such_db");
+fn a_server_that_cannot_be_reached_is_a_typed_error_that_says_what_to_do() {
     let local = |port: u16| format!("postgresql://me:secret@127.0.0.1:{port}/app");
 
     check_all(vec![
@@ -102,6 +94,21 @@ fn a_database_that_cannot_be_reached_is_a_typed_error_that_says_what_to_do() {
             "cannot reach 127.0.0.1",
             move |_| connect(local(another_service(b""))),
         ),
+    ]);
+}
+
+#[test]
+fn a_server_that_lets_one_not_in_is_a_typed_error_that_says_what_to_do() {
+    let place = guarded();
+    let at = |user: &str, database: &str| format!("postgresql://{user}@{place}{database}");
+    let (wrong, none, unknown) = (
+        at("clerk:secret", "postgres"),
+        at("clerk", "postgres"),
+        at("nobody:secret", "x"),
+    );
+    let missing = at("clerk:open%20sesame", "no_such_db");
+
+    check_all(vec![
         row(
             "a wrong password",
             Denied,

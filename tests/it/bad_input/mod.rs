@@ -23,8 +23,10 @@ struct Row {
     tried: String,
     kind: ErrorKind,
     says: &'static str,
-    attempt: Box<dyn FnOnce(&Ground) -> outtray::Result<()> + Send>,
+    attempt: Attempt,
 }
+
+type Attempt = Box<dyn FnOnce(&Ground) -> outtray::Result<()> + Send>;
 
 /// Makes a row; what a success of `attempt` would return does not matter.
 fn row<R>(
