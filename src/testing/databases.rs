@@ -40,9 +40,13 @@ pub(crate) struct Databases {
 impl Databases {
     /// On a server that goes, with all its databases, when its `Server` goes.
     pub(crate) fn on_our_own(url: String) -> Self {
+        Databases::with_prefix(url, OWN_PREFIX)
+    }
+
+    fn with_prefix(url: String, prefix: &str) -> Self {
         Databases {
             url,
-            prefix: format!("{OWN_PREFIX}{}_", Uuid::now_v7().simple()),
+            prefix: format!("{prefix}{}_", Uuid::now_v7().simple()),
             next: AtomicU32::new(0),
             template: Mutex::new(None),
             life: None,
@@ -51,7 +55,7 @@ impl Databases {
 
     /// On a server that stays. Drops what dead processes left there.
     pub(crate) fn on_shared(url: String) -> Result<Self> {
-        let mut databases = Databases::on_our_own(url);
+        let mut databases = Databases::with_prefix(url, PREFIX);
         let mut client = databases.dial()?;
         let failed = |error| classify(error, "preparing for test databases");
         client
