@@ -161,6 +161,7 @@ impl Builder {
 
         let me = Uuid::now_v7();
         let dedicated = Arc::new(Dedicated::new(settings));
+        dedicated.give_back(connection);
         let statements = Arc::new(Statements::new(&schema));
         let notifier = self
             .is_notifying
