@@ -11,6 +11,7 @@ use crate::connect::tls::Dialer;
 use crate::words::error::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use postgres::Client;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::Builder;
@@ -57,8 +58,7 @@ impl Dial {
         let (told, connected) = bounded(1);
         let (dialer, done) = (Arc::clone(&self.dialer), done.clone());
         let dial = move || {
-            // The driver panics when no file descriptor is left for its event loop.
-            let client = catch_unwind(AssertUnwindSafe(|| dialer.connect()));
+            let client = dial(&dialer);
             let _ = done.try_recv();
             let _ = told.send(client);
         };
@@ -70,12 +70,26 @@ impl Dial {
         }
         match connected.recv_deadline(deadline) {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(_)) => Err(unavailable(&format!(
-                "the driver panicked while connecting to {target}: out of file descriptors?"
-            ))),
+            Ok(Err(error)) => {
+                let text = format!("the driver has no event loop to connect to {target} with");
+                Err(unavailable(&text).because(error))
+            }
             Err(_) => Err(silent()),
         }
     }
+}
+
+/// Connects. The outer error says why the driver has no event loop.
+///
+/// Each connection has one, and where no file descriptor is left for it the driver panics. So one is
+/// made and dropped first, a few system calls; the panic that is caught is that of a descriptor that
+/// went in between.
+fn dial(dialer: &Dialer) -> io::Result<Result<Client, postgres::Error>> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    catch_unwind(AssertUnwindSafe(|| dialer.connect()))
+        .map_err(|_| io::Error::other("the driver panicked: out of file descriptors?"))
 }
 
 /// Refuses a thread that runs async tasks, where the driver would panic.

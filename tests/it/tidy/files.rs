@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// A file: its path from the project's root, with `/`, and its text.
 pub(super) struct File {
@@ -54,11 +55,39 @@ impl fmt::Display for Offence {
 /// Returns the text files of the project that are in `folder` and whose names end in `ending`.
 pub(super) fn files(folder: &str, ending: &str) -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    collect(root, folder, &mut found);
-    found.retain(|file| file.path.ends_with(ending));
-    found.sort_by(|left, right| left.path.cmp(&right.path));
-    found
+    let mut paths = tracked(root).unwrap_or_else(|| {
+        let mut found = Vec::new();
+        collect(root, "", &mut found);
+        found
+    });
+    let is_inside = |path: &str| match path.strip_prefix(folder) {
+        Some(rest) => folder.is_empty() || rest.starts_with('/'),
+        None => false,
+    };
+    paths.retain(|path| is_inside(path) && path.ends_with(ending));
+    paths.sort();
+    let read = |path: String| {
+        let text = fs::read_to_string(root.join(&path)).ok()?;
+        Some(File { path, text })
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// Returns what git tracks: a checkout may have other things in it. `None` where git cannot tell, as in an
+/// unpacked archive.
+fn tracked(root: &Path) -> Option<Vec<String>> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root)
+        .output()
+        .ok()?;
+    let paths = String::from_utf8(listed.stdout).ok()?;
+    let paths: Vec<String> = paths
+        .split_terminator('\0')
+        .map(ToOwned::to_owned)
+        .collect();
+    // In an archive inside another repository git tracks none of this.
+    (listed.status.success() && paths.iter().any(|path| path == "Cargo.toml")).then_some(paths)
 }
 
 /// Returns the Rust files under `src`, of which there must be some.
@@ -71,7 +100,7 @@ pub(super) fn sources() -> Vec<File> {
     sources
 }
 
-fn collect(root: &Path, folder: &str, found: &mut Vec<File>) {
+fn collect(root: &Path, folder: &str, found: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(root.join(folder)) else {
         return;
     };
@@ -81,14 +110,13 @@ fn collect(root: &Path, folder: &str, found: &mut Vec<File>) {
             "" => name,
             _ => format!("{folder}/{name}"),
         };
-        // What git does not track.
         if path == "target" || path == ".git" {
             continue;
         }
         if entry.path().is_dir() {
             collect(root, &path, found);
-        } else if let Ok(text) = fs::read_to_string(entry.path()) {
-            found.push(File { path, text });
+        } else {
+            found.push(path);
         }
     }
 }
