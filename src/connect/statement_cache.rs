@@ -3,17 +3,34 @@
 use postgres::types::Type;
 use postgres::{Client, Statement, Transaction};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Texts of the caller's own that are kept prepared on one connection. A program has a few dozen;
 /// one that builds its texts would fill the server's memory without a bound.
 const MAX_TEXTS: usize = 256;
 
+/// Texts of the caller's own that are called from text on one connection, for as long as it lives. More
+/// go by the driver.
+const MAX_CALLS: usize = 64;
+
 /// Statements by their text, and the names that `PREPARE` made.
 #[derive(Default)]
 pub(crate) struct StatementCache {
     statements: HashMap<String, Statement>,
+    calls: HashMap<String, Call>,
+    /// Names that were given out; one whose `PREPARE` failed is not used again.
+    named_calls: usize,
     named: HashSet<&'static str>,
     is_stale: bool,
+}
+
+/// How a text of the caller's own is called from text.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) name: Arc<str>,
+    pub(crate) types: Arc<[Type]>,
+    /// Whether `PREPARE` made its name.
+    pub(crate) is_prepared: bool,
 }
 
 impl StatementCache {
@@ -32,6 +49,33 @@ impl StatementCache {
         let statement = prepare(text)?;
         self.statements.insert(text.to_owned(), statement.clone());
         Ok(statement)
+    }
+
+    /// Returns how `text` is called from text, if it came before: many come only once. `None` also
+    /// when there are too many.
+    pub(crate) fn call(&mut self, text: &str) -> Option<Call> {
+        if let Some(call) = self.calls.get(text) {
+            return Some(call.clone());
+        }
+        let statement = self.statements.get(text)?;
+        if self.named_calls == MAX_CALLS {
+            return None;
+        }
+        self.named_calls += 1;
+        Some(Call {
+            name: format!("outtray_own_{}", self.named_calls).into(),
+            types: statement.params().into(),
+            is_prepared: false,
+        })
+    }
+
+    /// Notes that `PREPARE` made a call's name.
+    pub(crate) fn insert_call(&mut self, text: &str, call: Call) {
+        let call = Call {
+            is_prepared: true,
+            ..call
+        };
+        self.calls.insert(text.to_owned(), call);
     }
 
     /// Returns whether `name` was made by `PREPARE`.

@@ -1,10 +1,12 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
 use crate::connect::connection::{count, losing_stale, rows};
+use crate::connect::literal::push_literal;
 use crate::connect::statement_cache::StatementCache;
 use crate::store::call::CallMode;
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
+use postgres::types::Type;
 use postgres::{Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
 
 /// A transaction that was begun by us. Rolls back when it is dropped, which blocks for a round trip.
@@ -27,6 +29,37 @@ impl<'c> OpenTransaction<'c> {
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
         losing_stale(self.cache, transaction.execute(&prepared, params))
+    }
+
+    /// Runs `before`, which returns no rows, and then one of the caller's own statements, in one flight.
+    /// Returns `None`, with nothing sent, if the statement cannot travel as text.
+    pub(crate) fn execute_after(
+        &mut self,
+        before: &str,
+        text: &str,
+        params: Params<'_>,
+    ) -> Option<Result<u64, postgres::Error>> {
+        if self.mode == CallMode::Inline || !can_be_called(text) {
+            return None;
+        }
+        let call = self.cache.call(text)?;
+        let arguments = arguments(&call.types, params)?;
+        let mut sql = format!("{before};\n");
+        if !call.is_prepared {
+            // The text may end in a comment.
+            sql.push_str(&format!("PREPARE {} AS {text}\n;\n", call.name));
+        }
+        sql.push_str(&format!("EXECUTE {}{arguments}", call.name));
+        let messages = losing_stale(self.cache, self.transaction.simple_query(&sql));
+        Some(messages.map(|messages| {
+            if !call.is_prepared {
+                self.cache.insert_call(text, call);
+            }
+            match messages.last() {
+                Some(SimpleQueryMessage::CommandComplete(rows)) => *rows,
+                _ => 0,
+            }
+        }))
     }
 
     /// Like [`execute`](Self::execute), for rows.
@@ -91,4 +124,28 @@ impl Run for OpenTransaction<'_> {
             params,
         )
     }
+}
+
+/// Returns the parameters as literals in parentheses, or `None` if one cannot be a literal.
+fn arguments(types: &[Type], params: Params<'_>) -> Option<String> {
+    if types.len() != params.len() {
+        return None;
+    }
+    let mut sql = String::new();
+    for (index, (kind, param)) in types.iter().zip(params).enumerate() {
+        sql.push(if index == 0 { '(' } else { ',' });
+        push_literal(&mut sql, kind, *param)?;
+    }
+    if !params.is_empty() {
+        sql.push(')');
+    }
+    Some(sql)
+}
+
+/// Returns whether SQL's own PREPARE takes a text that the driver could prepare.
+fn can_be_called(text: &str) -> bool {
+    let first = text.split_ascii_whitespace().next().unwrap_or_default();
+    ["INSERT", "UPDATE", "DELETE"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word))
 }

@@ -9,7 +9,7 @@
 use crate::receive::floor::{Plan, sweep};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::call::{CallMode, Value, push_call, push_hot_call};
+use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
@@ -48,7 +48,8 @@ pub(crate) fn push_claim(line: &Line, sql: &mut String, mode: CallMode, size: us
 
 fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &Plan) {
     let values = claim::parameters(&line.topic, &plan.spans, size);
-    push_hot_call(sql, mode, &line.base.kit.statements.claim, &values);
+    let claim = &line.base.kit.statements.claim;
+    push_hot_call(sql, mode, claim, &values, Next::CallersSql);
 }
 
 /// Claims up to `size` messages in the session's open transaction.

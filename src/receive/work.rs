@@ -2,9 +2,9 @@
 //!
 //! The hot path. A transaction is three parts: a claim; the handlers, each in a savepoint that is
 //! opened when it first uses its session; and one last flight,
-//! `RELEASE …; acknowledge; COMMIT; BEGIN; claim`, which ends this transaction and begins the next
-//! in one round trip. What handlers sent is stored just before, in one statement. Only failures
-//! cost more.
+//! `RELEASE …; send…; acknowledge; COMMIT; BEGIN; claim`, which ends this transaction and begins the
+//! next in one round trip. More than a few messages that handlers sent are stored just before, in
+//! one statement. Only failures cost more.
 //!
 //! If any step fails, the transaction is gone with all in it, and the error says why; `charge`
 //! decides what that means for the messages that had been in hand.
@@ -22,7 +22,6 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
-use crate::store::call::{Value, push_hot_call};
 use crate::store::claim::{Claimed, Position};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
@@ -86,6 +85,8 @@ pub(crate) fn work(
     connection.prepare_calls(&[
         &statements.claim,
         &statements.acknowledge,
+        &statements.acknowledge_one,
+        &statements.send_one,
         &statements.take_turn,
         &statements.claim_head,
     ])?;
@@ -265,21 +266,18 @@ fn commit(
     is_chained: bool,
 ) -> Result<Option<Taken>> {
     let statements = &line.base.kit.statements;
-    session
-        .outbox
-        .store(session.lent.own()?, statements, Mark::default())?;
-    settle_failures(line, session, settled)?;
     let mode = session.lent.own()?.mode;
+    let mut sends = String::new();
+    if !session.outbox.push_few(&mut sends, mode, statements) {
+        session
+            .outbox
+            .store(session.lent.own()?, statements, Mark::default())?;
+    }
+    settle_failures(line, session, settled)?;
     let mut sql = session.leaving_savepoint().to_owned();
+    sql.push_str(&sends);
     if !settled.acks.is_empty() {
-        let column =
-            |read: fn(&Position) -> i64| Value::Numbers(settled.acks.iter().map(read).collect());
-        let values = [
-            Value::Text(&line.topic),
-            column(|position| position.rank.into()),
-            column(|position| position.seq),
-        ];
-        push_hot_call(&mut sql, mode, &statements.acknowledge, &values);
+        settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &settled.acks);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();

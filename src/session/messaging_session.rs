@@ -2,7 +2,7 @@
 
 use crate::session::lent::{Lent, Sql};
 use crate::session::outbox::{Mark, Outbox};
-use crate::session::savepoint::{self, Savepoint};
+use crate::session::savepoint::Savepoint;
 use crate::store::run::Params;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -125,7 +125,10 @@ impl<'c> MessagingSession<'c> {
     /// transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         refuse_transaction_control(sql)?;
-        let result = self.sql()?.execute(sql, params);
+        let result = match self.execute_first(sql, params)? {
+            Some(result) => result,
+            None => self.sql()?.execute(sql, params),
+        };
         self.noting(result)
     }
 
@@ -219,11 +222,26 @@ impl<'c> MessagingSession<'c> {
         self.lent.begun()
     }
 
+    /// Runs the first statement of the message at hand in the flight that opens its savepoint, if it can
+    /// travel so: half of what a handler with one statement costs is round trips.
+    fn execute_first(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Option<Result<u64, postgres::Error>>> {
+        let Some(open) = self.savepoint.opening() else {
+            return Ok(None);
+        };
+        let result = self.lent.own()?.execute_after(open, sql, params);
+        if result.is_some() {
+            self.savepoint = Savepoint::Open;
+        }
+        Ok(result)
+    }
+
     fn enter_savepoint(&mut self) -> Result<()> {
-        let open = match self.savepoint {
-            Savepoint::None | Savepoint::Open => return Ok(()),
-            Savepoint::Closed => savepoint::OPEN,
-            Savepoint::Finished => savepoint::OPEN_NEXT,
+        let Some(open) = self.savepoint.opening() else {
+            return Ok(());
         };
         self.lent
             .begun()?

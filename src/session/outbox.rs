@@ -4,6 +4,7 @@
 //! messages costs one round trip, and a failed handler's messages are dropped without any. What is
 //! here was checked already; nothing that the database would refuse gets in.
 
+use crate::store::call::CallMode;
 use crate::store::run::Run;
 use crate::store::send;
 use crate::store::statements::Statements;
@@ -17,6 +18,12 @@ use std::time::Duration;
 const MAX_PENDING: usize = 5_000;
 /// The same for the bytes of their payloads.
 const MAX_PENDING_BYTES: usize = 4 << 20;
+
+/// Messages that travel as text with what follows them instead of in a round trip of their own. More
+/// are cheaper to store in one statement than the round trip costs.
+const FEW: usize = 4;
+/// The same for the bytes of their payloads.
+const FEW_BYTES: usize = 16 << 10;
 
 /// Messages sent and not stored yet, and a log of all that were sent.
 #[derive(Default)]
@@ -113,6 +120,24 @@ impl Outbox {
             send::schedule(run, statements, &waiting)?;
         }
         Ok(())
+    }
+
+    /// Appends what was sent to a flight, if it is little and ready: nothing is left to store then.
+    /// Returns whether it was.
+    pub(crate) fn push_few(
+        &mut self,
+        sql: &mut String,
+        mode: CallMode,
+        statements: &Statements,
+    ) -> bool {
+        if self.ready.len() > FEW || !self.waiting.is_empty() || self.bytes > FEW_BYTES {
+            return false;
+        }
+        self.bytes = 0;
+        for outgoing in self.ready.drain(..) {
+            send::push_send(sql, mode, statements, &outgoing);
+        }
+        true
     }
 
     /// Returns the ids of all that was sent.

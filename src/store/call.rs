@@ -8,7 +8,8 @@
 
 use crate::store::statement::Statement;
 use postgres::types::Type;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use uuid::Uuid;
 
 /// Commits only a transaction that is still whole: a statement in an aborted one fails, whereas
 /// COMMIT alone would "succeed" by rolling back.
@@ -26,33 +27,74 @@ pub(crate) enum CallMode {
 /// A value that becomes a quoted literal. All are quoted, numbers too: the cast beside the
 /// parameter gives the type, and `-32768::smallint` without quotes would overflow.
 pub(crate) enum Value<'a> {
+    Null,
     Text(&'a str),
     Number(i64),
     Numbers(Vec<i64>),
+    Uuid(Uuid),
+    Bytes(&'a [u8]),
 }
 
 impl Value<'_> {
-    fn literal(&self) -> String {
-        match self {
-            Value::Text(text) => quote(text),
-            Value::Number(number) => format!("'{number}'"),
-            Value::Numbers(numbers) => {
-                let mut array = String::with_capacity(4 + numbers.len() * 8);
-                array.push_str("'{");
-                for (index, number) in numbers.iter().enumerate() {
-                    let comma = if index > 0 { "," } else { "" };
-                    write!(array, "{comma}{number}").expect("writing to a string cannot fail");
-                }
-                array.push_str("}'");
-                array
+    pub(crate) fn push(&self, sql: &mut String) {
+        let written = match self {
+            Value::Null => {
+                sql.push_str("NULL");
+                Ok(())
             }
-        }
+            Value::Text(text) => {
+                push_quoted(sql, text);
+                Ok(())
+            }
+            Value::Number(number) => write!(sql, "'{number}'"),
+            Value::Numbers(numbers) => push_array(sql, numbers),
+            Value::Uuid(uuid) => write!(sql, "'{uuid}'"),
+            Value::Bytes(bytes) => push_hex(sql, bytes),
+        };
+        written.expect("writing to a string cannot fail");
     }
 }
 
-/// Quotes text as an `E''` literal, which reads the same whatever `standard_conforming_strings` is.
-fn quote(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+/// Appends text as an `E''` literal, which reads the same whatever `standard_conforming_strings` is.
+fn push_quoted(sql: &mut String, text: &str) {
+    sql.push_str("E'");
+    let mut rest = text;
+    while let Some(at) = rest.find(['\'', '\\']) {
+        // Either is one byte, and is doubled.
+        sql.push_str(&rest[..=at]);
+        sql.push_str(&rest[at..=at]);
+        rest = &rest[at + 1..];
+    }
+    sql.push_str(rest);
+    sql.push('\'');
+}
+
+fn push_array(sql: &mut String, numbers: &[i64]) -> fmt::Result {
+    sql.push_str("'{");
+    for (index, number) in numbers.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        write!(sql, "{comma}{number}")?;
+    }
+    sql.push_str("}'");
+    Ok(())
+}
+
+fn push_hex(sql: &mut String, bytes: &[u8]) -> fmt::Result {
+    sql.push_str(r"E'\\x");
+    for byte in bytes {
+        write!(sql, "{byte:02x}")?;
+    }
+    sql.push('\'');
+    Ok(())
+}
+
+/// What comes after a hot call in its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// SQL of the caller, which is to be planned as ever.
+    CallersSql,
+    /// COMMIT, which puts the settings back by itself.
+    Commit,
 }
 
 /// Appends a call of a statement of the hot path, planned once for the connection and never by a
@@ -66,6 +108,7 @@ pub(crate) fn push_hot_call(
     mode: CallMode,
     statement: &Statement,
     values: &[Value<'_>],
+    next: Next,
 ) {
     if mode == CallMode::Inline {
         return push_call(sql, mode, statement, values);
@@ -74,7 +117,11 @@ pub(crate) fn push_hot_call(
         "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;\n",
     );
     push_call(sql, mode, statement, values);
-    sql.push_str("SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;\n");
+    if next == Next::CallersSql {
+        sql.push_str(
+            "SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;\n",
+        );
+    }
 }
 
 /// Appends a call of `statement` and a semicolon.
@@ -84,20 +131,25 @@ pub(crate) fn push_call(
     statement: &Statement,
     values: &[Value<'_>],
 ) {
-    let literals: Vec<String> = values.iter().map(Value::literal).collect();
     match mode {
         CallMode::Prepared => {
-            write!(
-                sql,
-                "EXECUTE outtray_{}({})",
-                statement.name(),
-                literals.join(",")
-            )
-            .expect("writing to a string cannot fail");
+            sql.push_str("EXECUTE outtray_");
+            sql.push_str(statement.name());
+            push_arguments(sql, values);
         }
-        CallMode::Inline => statement.push_text(sql, &literals),
+        CallMode::Inline => statement.push_text(sql, values),
     }
     sql.push_str(";\n");
+}
+
+fn push_arguments(sql: &mut String, values: &[Value<'_>]) {
+    for (index, value) in values.iter().enumerate() {
+        sql.push(if index == 0 { '(' } else { ',' });
+        value.push(sql);
+    }
+    if !values.is_empty() {
+        sql.push(')');
+    }
 }
 
 /// Returns the text that prepares `statement` for [`CallMode::Prepared`].
@@ -122,12 +174,20 @@ mod tests {
 
     #[track_caller]
     fn check(value: Value<'_>, expected: &str) {
-        assert_eq!(value.literal(), expected);
+        let mut literal = String::new();
+        value.push(&mut literal);
+        assert_eq!(literal, expected);
     }
 
     #[test]
     fn values_become_quoted_literals() {
         check(Value::Text("a'b\\c"), r"E'a''b\\c'");
+        check(Value::Null, "NULL");
+        check(Value::Bytes(&[0, 255]), r"E'\\x00ff'");
+        check(
+            Value::Uuid(Uuid::max()),
+            "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+        );
         check(Value::Number(-32768), "'-32768'");
         check(Value::Numbers(vec![1, -2]), "'{1,-2}'");
         check(Value::Numbers(vec![]), "'{}'");

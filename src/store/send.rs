@@ -1,5 +1,6 @@
 //! Storing messages.
 
+use crate::store::call::{CallMode, Value, push_call};
 use crate::store::run::{Run, execute};
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -79,6 +80,27 @@ fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> 
         DOING,
     )?;
     Ok(())
+}
+
+/// Appends the storing of a message that is ready at once to a flight.
+pub(crate) fn push_send(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    outgoing: &Outgoing,
+) {
+    let message = &outgoing.message;
+    let headers = headers(message);
+    let (payload, body) = content(message);
+    let values = [
+        Value::Text(&message.topic),
+        Value::Number(rank(message.priority).into()),
+        Value::Uuid(outgoing.id.0),
+        headers.as_deref().map_or(Value::Null, Value::Text),
+        payload.map_or(Value::Null, Value::Text),
+        body.map_or(Value::Null, Value::Bytes),
+    ];
+    push_call(sql, mode, &statements.send_one, &values);
 }
 
 /// Messages as the arrays that the bulk statements take.

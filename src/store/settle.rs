@@ -1,5 +1,6 @@
 //! What becomes of messages that are held: retries, dead letters, counted attempts.
 
+use crate::store::call::{CallMode, Next, Value, push_hot_call};
 use crate::store::claim::Position;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
@@ -29,6 +30,37 @@ pub(crate) struct Burial {
     pub(crate) attempts: u32,
     pub(crate) reason: DeadReason,
     pub(crate) error: String,
+}
+
+/// Appends the removal of handled messages to a flight that goes on with COMMIT.
+pub(crate) fn push_acknowledge(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    positions: &[Position],
+) {
+    if let [only] = positions {
+        let values = [
+            Value::Text(topic),
+            Value::Number(only.rank.into()),
+            Value::Number(only.seq),
+        ];
+        return push_hot_call(
+            sql,
+            mode,
+            &statements.acknowledge_one,
+            &values,
+            Next::Commit,
+        );
+    }
+    let column = |read: fn(&Position) -> i64| Value::Numbers(positions.iter().map(read).collect());
+    let values = [
+        Value::Text(topic),
+        column(|position| position.rank.into()),
+        column(|position| position.seq),
+    ];
+    push_hot_call(sql, mode, &statements.acknowledge, &values, Next::Commit);
 }
 
 /// Moves held messages to where they wait. All of one topic; at the top level of a transaction.

@@ -1,5 +1,6 @@
 //! One SQL statement: its text and the types of its parameters, which its casts declare.
 
+use crate::store::call::Value;
 use postgres::types::Type;
 
 /// A statement of the store.
@@ -80,11 +81,11 @@ impl Statement {
         &self.types
     }
 
-    /// Appends the text with `literals` in the places of its parameters.
-    pub(crate) fn push_text(&self, sql: &mut String, literals: &[String]) {
+    /// Appends the text with `values` in the places of its parameters.
+    pub(crate) fn push_text(&self, sql: &mut String, values: &[Value<'_>]) {
         for (before, index) in &self.pieces {
             sql.push_str(before);
-            sql.push_str(&literals[*index]);
+            values[*index].push(sql);
         }
         sql.push_str(&self.tail);
     }
@@ -121,10 +122,10 @@ mod tests {
 
         assert_eq!(statement.types(), [Type::INT8_ARRAY, Type::TEXT]);
         let mut sql = String::new();
-        statement.push_text(&mut sql, &["'{1}'".into(), "'a'".into()]);
+        statement.push_text(&mut sql, &[Value::Numbers(vec![1]), Value::Text("a")]);
         assert_eq!(
             sql,
-            "SELECT 'a'::text, '{1}'::bigint[] WHERE 'a'::text = 'x'"
+            "SELECT E'a'::text, '{1}'::bigint[] WHERE E'a'::text = 'x'"
         );
     }
 

@@ -29,6 +29,7 @@ macro_rules! statements {
 
 statements![
     acknowledge,
+    acknowledge_one,
     begin_attempt,
     bury,
     claim,
