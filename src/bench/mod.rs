@@ -91,8 +91,13 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "workers-64",
-        about: "as handle-single with 64 workers, beside 16",
+        about: "as handle-adaptive with 64 workers, beside 16",
         run: pressure::workers_case,
+    },
+    Case {
+        name: "workers-64-single",
+        about: "as handle-single with 64 workers, beside 16",
+        run: pressure::workers_single_case,
     },
     Case {
         name: "latency",

@@ -16,15 +16,31 @@ use std::time::{Duration, Instant};
 const RATE: u64 = 800;
 
 /// 64 workers beside 16, one message to a transaction.
+pub(crate) fn workers_single_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(32_000);
+    many_workers(bed, plan, "workers-64-single", Work::HandleSingle, messages)
+}
+
+/// 64 workers beside 16, adaptive batches.
 pub(crate) fn workers_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    let messages = plan.scaled(16_000);
+    let messages = plan.scaled(128_000);
+    many_workers(bed, plan, "workers-64", Work::HandleAdaptive, messages)
+}
+
+fn many_workers(
+    bed: &Bed,
+    plan: &Plan,
+    name: &'static str,
+    work: Work,
+    messages: u64,
+) -> Result<Report> {
     let (many, few) = bed.compare(
         plan.rounds,
         messages,
-        || Work::HandleSingle.with_workers(bed, messages, 64),
-        || Work::HandleSingle.with_workers(bed, messages, 16),
+        || work.with_workers(bed, messages, 64),
+        || work.with_workers(bed, messages, 16),
     )?;
-    Ok(Report::new("workers-64", messages).rates(many, few, "16 workers"))
+    Ok(Report::new(name, messages).rates(many, few, "16 workers"))
 }
 
 /// Drains a deep backlog; compares the last tenth with the first.

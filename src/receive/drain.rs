@@ -17,7 +17,7 @@ const MAX_TROUBLES: u32 = 10;
 pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
-    let mut state = State::new(line.options.per_transaction);
+    let mut state = State::new(0, line.options.per_transaction);
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut connection = line.base.dedicated.take()?;

@@ -1,17 +1,22 @@
-//! The floor: where a claim begins to look.
+//! Where a claim begins to look: at the head, at the floor, or at the very beginning.
 //!
-//! The claim index is walked from its head, and the head is where the dead rows are: entries of
-//! messages that were deleted and that vacuum cannot remove yet, because some old transaction
-//! might still see them. Behind 300,000 of them a claim takes 61 ms; from a floor it takes 0.1 ms.
+//! The claim index is walked from its start, and there is what nobody wants: entries of messages that
+//! were deleted and that vacuum cannot remove yet, because some old transaction might still see them
+//! (behind 300,000 of them a claim takes 61 ms), and messages that other workers hold (4,000 with 64
+//! workers: 6 ms). So each receiver remembers, for each priority of its topic:
 //!
-//! A floor is a hint in memory, one for each priority of a topic: the first position that the last
-//! claim got. Messages can be below it (their transaction committed late, or a worker that held
-//! them died), so now and then a claim sweeps from the very beginning, and always before a worker
-//! concludes for good that there is nothing to do. Sweeps cost what the floor saves, so they are
-//! rationed to one part in fifty of the time: a worker that would have to sweep too early parks, and
-//! comes back when it may. The floor can delay a message, never lose it. The gaps
-//! between the priorities it knows are looked into from their beginnings by every claim, so a more
-//! urgent message never waits for a sweep.
+//! - the *head*, the first position that none of its workers has claimed. While claims come back full
+//!   there is a backlog, and claims begin here, past all that the other workers hold.
+//! - the *floor*, the first position that the last claim from the floor got. Claims begin here when
+//!   there is no backlog, and now and then when there is.
+//!
+//! Both are hints in memory. Messages can be below them: their transaction committed late, or a worker
+//! that held them died. What a head hides, the next look at the floor finds; what a floor hides, a
+//! sweep finds, which begins at the very beginning. A worker concludes that there is nothing to do only
+//! after a sweep. Looks back and sweeps cost what head and floor save, so they are rationed to 5 and to
+//! 2 % of the time; a worker that would have to sweep too early parks, and comes back when it may. So a
+//! message can be delayed, never lost. The gaps between the priorities that are known are looked into
+//! from their beginnings by every claim, so a more urgent message waits for neither.
 
 use crate::store::claim::{EVERYTHING, Position, Span};
 use std::collections::BTreeMap;
@@ -22,90 +27,149 @@ use std::time::{Duration, Instant};
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Sweeps take at most one part in this many of the time: 2 %.
 const SWEEP_SHARE: u32 = 50;
-/// Priorities that have floors at a time. More would make the claim itself long; then there are none.
+/// The least time between two looks at the floor during a backlog.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// These take at most one part in this many of the time: 5 %.
+const LOOK_SHARE: u32 = 20;
+/// Priorities that are remembered at a time. More would make the claim itself long; then there are none.
 const MAX_RANKS: usize = 16;
 
-/// The floors of one topic in one receiver.
+/// What one receiver remembers of its topic.
 #[derive(Debug)]
 pub(crate) struct Floors {
-    by_rank: BTreeMap<i16, i64>,
-    swept_at: Instant,
-    sweep_cost: Duration,
+    by_rank: BTreeMap<i16, Mark>,
+    /// Whether the last claim got as much as it asked for.
+    is_backlog: bool,
+    look: Ration,
+    sweep: Ration,
     /// Whether some worker is going to come back for a sweep that would have been too early.
     is_owed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    floor: i64,
+    head: i64,
+}
+
+/// When something was done last and what it cost.
+#[derive(Debug)]
+struct Ration {
+    at: Instant,
+    cost: Duration,
+}
+
+/// Where a claim begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Start {
+    Head,
+    Floor,
+    Everything,
 }
 
 /// A claim as it was planned, to be handed back with its result.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) spans: Vec<Span>,
-    pub(crate) is_sweep: bool,
+    pub(crate) start: Start,
 }
 
 impl Floors {
     pub(crate) fn new() -> Self {
+        let never = || Ration {
+            at: Instant::now(),
+            cost: Duration::ZERO,
+        };
         Floors {
             by_rank: BTreeMap::new(),
-            swept_at: Instant::now(),
-            sweep_cost: Duration::ZERO,
+            is_backlog: false,
+            look: never(),
+            sweep: never(),
             is_owed: false,
         }
     }
 
-    /// Plans the next claim: from the floors, or everything when a sweep is due.
-    pub(crate) fn plan(&self, now: Instant) -> Plan {
-        let ration = SWEEP_INTERVAL.max(self.sweep_cost * SWEEP_SHARE);
-        if self.by_rank.is_empty() || now >= self.swept_at + ration {
+    /// Plans the next claim. One that looks further back than it must counts at once, so that not all
+    /// workers do so together.
+    pub(crate) fn plan(&mut self, now: Instant) -> Plan {
+        let is_due = |ration: &Ration, least: Duration, share: u32| {
+            now >= ration.at + least.max(ration.cost * share)
+        };
+        if self.by_rank.is_empty() || is_due(&self.sweep, SWEEP_INTERVAL, SWEEP_SHARE) {
+            self.sweep.at = now;
             return sweep();
         }
+        if !self.is_backlog || is_due(&self.look, LOOK_INTERVAL, LOOK_SHARE) {
+            self.look.at = now;
+            return self.look_back();
+        }
+        self.starting(Start::Head, |mark| mark.head)
+    }
+
+    /// Plans a claim from the floors.
+    pub(crate) fn look_back(&self) -> Plan {
+        self.starting(Start::Floor, |mark| mark.floor)
+    }
+
+    fn starting(&self, start: Start, first: fn(&Mark) -> i64) -> Plan {
         let mut spans = Vec::with_capacity(self.by_rank.len() + 1);
         let mut from = EVERYTHING.from;
-        for (&rank, &seq) in &self.by_rank {
+        for (&rank, mark) in &self.by_rank {
             let until = i32::from(rank);
             if i32::from(from.rank) < until {
                 spans.push(Span { from, until });
             }
+            let seq = first(mark);
             from = Position { rank, seq };
         }
-        spans.push(Span {
-            from,
-            until: EVERYTHING.until,
-        });
-        Plan {
-            spans,
-            is_sweep: false,
-        }
+        let until = EVERYTHING.until;
+        spans.push(Span { from, until });
+        Plan { spans, start }
     }
 
-    /// Learns from what a claim returned, in claim order.
+    /// Learns from what a claim returned, in claim order, and whether it was as much as it asked for.
     pub(crate) fn learn(
         &mut self,
-        is_sweep: bool,
+        start: Start,
         claimed: impl Iterator<Item = Position>,
+        is_full: bool,
         now: Instant,
         took: Duration,
     ) {
+        self.is_backlog = is_full;
         let mut last = None;
-        for position in claimed {
-            if last != Some(position.rank) {
-                self.by_rank.insert(position.rank, position.seq);
-                last = Some(position.rank);
+        for Position { rank, seq } in claimed {
+            let mark = self.by_rank.entry(rank).or_insert(Mark {
+                floor: seq,
+                head: seq,
+            });
+            if last != Some(rank) && start > Start::Head {
+                mark.floor = seq;
             }
+            mark.head = mark.head.max(seq.saturating_add(1));
+            last = Some(rank);
         }
         if self.by_rank.len() > MAX_RANKS {
             self.by_rank.clear();
         }
-        if is_sweep {
-            self.swept_at = now;
-            self.sweep_cost = took;
-            self.is_owed = false;
+        let ration = Ration {
+            at: now,
+            cost: took,
+        };
+        match start {
+            Start::Head => {}
+            Start::Floor => self.look = ration,
+            Start::Everything => {
+                self.sweep = ration;
+                self.is_owed = false;
+            }
         }
     }
 
     /// Returns how long a worker that found nothing above the floors has to wait before it may
     /// sweep; zero for now.
     pub(crate) fn until_sweep(&self, now: Instant) -> Duration {
-        (self.swept_at + self.sweep_cost * SWEEP_SHARE).saturating_duration_since(now)
+        (self.sweep.at + self.sweep.cost * SWEEP_SHARE).saturating_duration_since(now)
     }
 
     /// Notes that a sweep is owed; returns whether it is up to the caller.
@@ -113,15 +177,16 @@ impl Floors {
         !std::mem::replace(&mut self.is_owed, true)
     }
 
-    /// Forgets all floors: a transaction failed, and what it held is free again.
+    /// Forgets everything: a transaction failed, and what it held is free again.
     pub(crate) fn forget(&mut self) {
         self.by_rank.clear();
     }
 
     /// Notes that messages at or after `position` are free again.
     pub(crate) fn lower(&mut self, position: Position) {
-        if let Some(seq) = self.by_rank.get_mut(&position.rank) {
-            *seq = position.seq.min(*seq);
+        if let Some(mark) = self.by_rank.get_mut(&position.rank) {
+            mark.floor = mark.floor.min(position.seq);
+            mark.head = mark.head.min(position.seq);
         }
     }
 }
@@ -130,7 +195,7 @@ impl Floors {
 pub(crate) fn sweep() -> Plan {
     Plan {
         spans: vec![EVERYTHING],
-        is_sweep: true,
+        start: Start::Everything,
     }
 }
 
@@ -142,52 +207,100 @@ mod tests {
         Position { rank, seq }
     }
 
-    fn learned(claimed: &[Position]) -> (Floors, Instant) {
+    fn learned(claimed: &[Position], is_full: bool) -> (Floors, Instant) {
         let now = Instant::now();
         let mut floors = Floors::new();
-        floors.learn(true, claimed.iter().copied(), now, Duration::ZERO);
+        let claimed = claimed.iter().copied();
+        floors.learn(Start::Everything, claimed, is_full, now, Duration::ZERO);
         (floors, now)
     }
 
     #[track_caller]
-    fn check_spans(floors: &Floors, now: Instant, expected: &[(Position, i32)]) {
-        let spans: Vec<_> = floors
-            .plan(now)
+    fn check(plan: &Plan, start: Start, expected: &[(Position, i32)]) {
+        let spans: Vec<_> = plan
             .spans
             .iter()
             .map(|span| (span.from, span.until))
             .collect();
-        assert_eq!(spans, expected);
+        assert_eq!((plan.start, spans.as_slice()), (start, expected));
     }
 
     #[test]
     fn a_claim_begins_at_the_floor_of_each_priority_and_looks_into_every_gap() {
-        let (floors, now) = learned(&[at(-5, 70), at(-5, 71), at(0, 20), at(0, 30)]);
+        let (mut floors, now) = learned(&[at(-5, 70), at(-5, 71), at(0, 20), at(0, 30)], false);
 
-        check_spans(
-            &floors,
-            now,
+        check(
+            &floors.plan(now),
+            Start::Floor,
             &[(EVERYTHING.from, -5), (at(-5, 70), 0), (at(0, 20), 32768)],
         );
     }
 
     #[test]
-    fn a_sweep_is_due_after_half_a_second_or_fifty_times_its_cost() {
-        let (mut floors, now) = learned(&[at(0, 20)]);
-        assert!(!floors.plan(now + Duration::from_millis(499)).is_sweep);
-        assert!(floors.plan(now + Duration::from_millis(500)).is_sweep);
+    fn during_a_backlog_claims_begin_past_what_others_claimed() {
+        let (mut floors, now) = learned(&[at(0, 20), at(0, 30)], true);
+        floors.look.at = now;
+        check(
+            &floors.plan(now),
+            Start::Head,
+            &[(EVERYTHING.from, 0), (at(0, 31), 32768)],
+        );
 
-        floors.learn(true, [].into_iter(), now, Duration::from_millis(100));
-        assert!(!floors.plan(now + Duration::from_millis(4999)).is_sweep);
-        assert!(floors.plan(now + Duration::from_millis(5000)).is_sweep);
+        floors.learn(
+            Start::Head,
+            [at(0, 31)].into_iter(),
+            false,
+            now,
+            Duration::ZERO,
+        );
+        check(
+            &floors.plan(now),
+            Start::Floor,
+            &[(EVERYTHING.from, 0), (at(0, 20), 32768)],
+        );
+    }
+
+    #[test]
+    fn a_backlog_has_looks_back_each_ten_milliseconds_or_twenty_times_their_cost() {
+        let (mut floors, now) = learned(&[at(0, 20)], true);
+        let start = |floors: &mut Floors, ms| floors.plan(now + Duration::from_millis(ms)).start;
+        floors.look.at = now;
+        assert_eq!(start(&mut floors, 9), Start::Head);
+        assert_eq!(start(&mut floors, 10), Start::Floor);
+        assert_eq!(start(&mut floors, 10), Start::Head);
+
+        floors.learn(
+            Start::Floor,
+            [].into_iter(),
+            true,
+            now,
+            Duration::from_millis(3),
+        );
+        assert_eq!(start(&mut floors, 59), Start::Head);
+        assert_eq!(start(&mut floors, 60), Start::Floor);
+    }
+
+    #[test]
+    fn a_sweep_is_due_after_half_a_second_or_fifty_times_its_cost() {
+        let (mut floors, now) = learned(&[at(0, 20)], false);
+        let start = |floors: &mut Floors, ms| floors.plan(now + Duration::from_millis(ms)).start;
+        assert_eq!(start(&mut floors, 499), Start::Floor);
+        assert_eq!(start(&mut floors, 500), Start::Everything);
+        assert_eq!(start(&mut floors, 500), Start::Floor);
+
+        let cost = Duration::from_millis(100);
+        floors.learn(Start::Everything, [].into_iter(), false, now, cost);
+        assert_eq!(start(&mut floors, 4999), Start::Floor);
+        assert_eq!(start(&mut floors, 5000), Start::Everything);
     }
 
     #[test]
     fn a_worker_that_found_nothing_may_sweep_when_the_last_sweep_is_paid_for() {
-        let (mut floors, now) = learned(&[at(0, 20)]);
+        let (mut floors, now) = learned(&[at(0, 20)], false);
         assert_eq!(floors.until_sweep(now), Duration::ZERO);
 
-        floors.learn(true, [].into_iter(), now, Duration::from_millis(2));
+        let cost = Duration::from_millis(2);
+        floors.learn(Start::Everything, [].into_iter(), false, now, cost);
         let later = now + Duration::from_millis(40);
         assert_eq!(floors.until_sweep(later), Duration::from_millis(60));
         assert_eq!(
@@ -197,20 +310,23 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_comes_back_lowers_the_floor() {
-        let (mut floors, now) = learned(&[at(0, 20)]);
+    fn a_message_that_comes_back_lowers_head_and_floor() {
+        let (mut floors, now) = learned(&[at(0, 20)], true);
         floors.lower(at(0, 7));
         floors.lower(at(3, 1));
-        check_spans(&floors, now, &[(EVERYTHING.from, 0), (at(0, 7), 32768)]);
+        let expected = [(EVERYTHING.from, 0), (at(0, 7), 32768)];
+        check(&floors.look_back(), Start::Floor, &expected);
+        floors.look.at = now;
+        check(&floors.plan(now), Start::Head, &expected);
     }
 
     #[test]
     fn too_many_priorities_have_no_floors_and_the_most_urgent_one_has_no_gap_before_it() {
         let many: Vec<Position> = (0..20).map(|rank| at(rank, 1)).collect();
-        let (floors, now) = learned(&many);
-        assert!(floors.plan(now).is_sweep);
+        let (mut floors, now) = learned(&many, false);
+        assert_eq!(floors.plan(now).start, Start::Everything);
 
-        let (floors, now) = learned(&[at(i16::MIN, 9)]);
-        check_spans(&floors, now, &[(at(i16::MIN, 9), 32768)]);
+        let (mut floors, now) = learned(&[at(i16::MIN, 9)], false);
+        check(&floors.plan(now), Start::Floor, &[(at(i16::MIN, 9), 32768)]);
     }
 }

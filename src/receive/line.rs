@@ -2,6 +2,7 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::receive::careful::Quarantine;
+use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::options::Options;
@@ -30,6 +31,7 @@ pub(crate) struct Line {
     pub(crate) handler: Box<Handler>,
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
+    pub(crate) crew: Crew,
     floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
@@ -43,6 +45,7 @@ impl Line {
         Line {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
+            crew: Crew::new(options.workers),
             base,
             options,
             handler,

@@ -7,13 +7,15 @@
 //! ```
 //!
 //! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
-//! `charge` what becomes of one whose transaction failed, `careful` what is done where processes died. `pace` and `floor` are the numbers behind
-//! the claim. Stopping: the signal is set, parked workers end, busy ones finish the handler they are
+//! `charge` what becomes of one whose transaction failed, `careful` what is done where processes died.
+//! `pace` and `floor` are the numbers behind the claim: how many, and from where; `crew` is how many
+//! workers are at work. Stopping: the signal is set, parked workers end, busy ones finish the handler they are
 //! in, commit, and give the rest of their claim back.
 
 pub(crate) mod builder;
 pub(crate) mod careful;
 pub(crate) mod charge;
+pub(crate) mod crew;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod floor;

@@ -56,7 +56,7 @@ impl Receiver {
             // If a thread cannot start, dropping the receiver stops those that could.
             let thread = spawn(name, move || {
                 let _alive = alive;
-                worker::run(&line, &stop);
+                worker::run(&line, number - 1, &stop);
             })?;
             lock(&receiver.threads).push(thread);
         }

@@ -6,7 +6,7 @@
 //!   in a statement of its own so that it sees all that the last holder did, the head.
 //! - Careful, while the topic is suspect: one message, of which `careful` tells more.
 
-use crate::receive::floor::{Plan, sweep};
+use crate::receive::floor::{Plan, Start, sweep};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
@@ -65,8 +65,8 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
     taken(line, session, size, &plan, &rows, started)
 }
 
-/// Reads what a claim returned. A floored claim that got nothing is followed by a sweep, if one is
-/// allowed now; else the worker is told when.
+/// Reads what a claim returned. One that got nothing is followed by one that looks further back, if
+/// that is allowed now; else the worker is told when.
 pub(crate) fn taken(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -75,37 +75,46 @@ pub(crate) fn taken(
     rows: &[SimpleQueryRow],
     started: Instant,
 ) -> Result<Taken> {
-    let messages = learn(line, plan, rows, started)?;
-    if !messages.is_empty() || plan.is_sweep {
-        return Ok(Taken::of(messages, size));
+    let mut start = plan.start;
+    let mut messages = learn(line, start, rows, size, started)?;
+    while messages.is_empty() && start != Start::Everything {
+        let started = Instant::now();
+        let plan = match start {
+            Start::Head => line.floors().look_back(),
+            _ => sweep(),
+        };
+        if plan.start == Start::Everything {
+            let too_early = line.floors().until_sweep(started);
+            if !too_early.is_zero() {
+                return Ok(Taken {
+                    // One worker that comes back for it is enough.
+                    wait: line.floors().owe_sweep().then_some(too_early),
+                    ..Taken::default()
+                });
+            }
+        }
+        let mut sql = String::new();
+        let mode = session.lent.own()?.mode;
+        push_plan(line, &mut sql, mode, size, &plan);
+        let rows = fly(session, &sql)?;
+        start = plan.start;
+        messages = learn(line, start, &rows, size, started)?;
     }
-    let started = Instant::now();
-    let too_early = line.floors().until_sweep(started);
-    if !too_early.is_zero() {
-        return Ok(Taken {
-            // One worker that comes back for it is enough.
-            wait: line.floors().owe_sweep().then_some(too_early),
-            ..Taken::default()
-        });
-    }
-    let plan = sweep();
-    let mut sql = String::new();
-    let mode = session.lent.own()?.mode;
-    push_plan(line, &mut sql, mode, size, &plan);
-    let rows = fly(session, &sql)?;
-    Ok(Taken::of(learn(line, &plan, &rows, started)?, size))
+    Ok(Taken::of(messages, size))
 }
 
 fn learn(
     line: &Line,
-    plan: &Plan,
+    start: Start,
     rows: &[SimpleQueryRow],
+    asked: usize,
     started: Instant,
 ) -> Result<Vec<Claimed>> {
     let messages: Vec<Claimed> = rows.iter().map(claim::read).collect::<Result<_>>()?;
     line.floors().learn(
-        plan.is_sweep,
+        start,
         messages.iter().map(|message| message.position),
+        messages.len() == asked,
         Instant::now(),
         started.elapsed(),
     );

@@ -35,6 +35,8 @@ use std::time::{Duration, Instant};
 
 /// What one worker remembers from transaction to transaction.
 pub(crate) struct State {
+    /// The worker's number in the crew.
+    pub(crate) worker: usize,
     pub(crate) pace: Pace,
     /// Messages whose handler ran in the open transaction.
     pub(crate) entered: Vec<Charge>,
@@ -49,8 +51,9 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(per_transaction: Option<usize>) -> Self {
+    pub(crate) fn new(worker: usize, per_transaction: Option<usize>) -> Self {
         State {
+            worker,
             pace: Pace::new(per_transaction),
             entered: Vec::new(),
             charges: Vec::new(),
@@ -152,6 +155,7 @@ fn transact(
             break;
         }
         line.progress.take(&mut hand);
+        line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, taken.counted)?);
     }
     state.pace.learn(fates.len(), started.elapsed());
@@ -163,9 +167,15 @@ fn transact(
         settle::forget_attempt(session.lent.own()?, statements, &line.topic, message.id)?;
     }
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
-    let is_chained = is_ordinary && !stop.is_set() && !line.station.is_suspect();
+    let is_chained =
+        is_ordinary && !stop.is_set() && !line.station.is_suspect() && !line.crew.is_over();
+    line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;
     settled.announce(line);
+    if let Some(next) = &next {
+        let handled = settled.acks.len();
+        line.crew.learn(handled, next.is_full, Instant::now());
+    }
     if gave_back {
         line.station.ring(1);
     }

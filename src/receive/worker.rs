@@ -1,6 +1,7 @@
 //! The life of a worker thread: parked, at work, or waiting for the database to come back.
 
 use crate::receive::charge::judge;
+use crate::receive::crew::{Entry, QUICK};
 use crate::receive::line::Line;
 use crate::receive::work::{State, Worked, work};
 use crate::wake::pause::Pause;
@@ -10,12 +11,22 @@ use crate::words::error::chain;
 use crossbeam_channel::{after, never, select};
 use std::time::Duration;
 
-/// Works until stopped.
-pub(crate) fn run(line: &Line, stop: &Stop) {
-    let mut state = State::new(line.options.per_transaction);
+/// Works until stopped. `worker` is its number in the crew.
+pub(crate) fn run(line: &Line, worker: usize, stop: &Stop) {
+    let mut state = State::new(worker, line.options.per_transaction);
     let mut wait = None;
+    let mut is_watching = false;
     while park(line, wait, stop) {
-        wait = shift(line, &mut state, stop);
+        wait = match line.crew.enter(worker, &mut is_watching) {
+            Entry::Work => {
+                let wait = shift(line, &mut state, stop);
+                line.crew.leave(worker);
+                wait
+            }
+            Entry::Watch => Some(QUICK),
+            // One that owes a sweep has to come back.
+            Entry::Park => wait.and(Some(QUICK)),
+        };
     }
 }
 
@@ -39,6 +50,9 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
             Ok(Worked::Again) => {
                 pause.reset();
                 is_troubled = false;
+                if line.crew.leave_if_over(state.worker) {
+                    return None;
+                }
             }
             Ok(Worked::Idle(wait)) => {
                 if wait.is_none() {
