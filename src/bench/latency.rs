@@ -11,8 +11,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Lets workers park between rounds: this is about waking up.
-const REST: Duration = Duration::from_millis(5);
+/// Lets workers park between rounds, and is longer than the pause of hints between processes: this is
+/// about waking up in an idle system.
+const REST: Duration = Duration::from_millis(15);
 
 pub(crate) fn in_process_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let rounds = plan.scaled(500);
