@@ -32,6 +32,8 @@ fn main() {
         group.sampling_mode(SamplingMode::Flat);
         group.bench_function("plain SQL", |bencher| {
             bencher.iter_custom(|units| {
+                work.fill(&bed, units * unit).expect("the topic fills");
+                bed.settle().expect("a calm server");
                 let took = work.plain(&bed, units * unit).expect("plain SQL runs").0;
                 bed.clear().expect("empty tables");
                 took
@@ -39,7 +41,9 @@ fn main() {
         });
         group.bench_function("outtray", |bencher| {
             bencher.iter_custom(|units| {
-                let took = work.ours(&bed, units * unit).expect("outtray runs");
+                work.fill(&bed, units * unit).expect("the topic fills");
+                bed.settle().expect("a calm server");
+                let took = work.ours(&bed, units * unit).expect("outtray runs").all;
                 bed.clear().expect("empty tables");
                 took
             });

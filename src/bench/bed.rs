@@ -103,19 +103,26 @@ impl Bed {
         self.sql("TRUNCATE outtray.message, outtray.scheduled, outtray.dead_letter, thing")
     }
 
-    /// Fills topic `work`, and sees to it that the planner knows and no checkpoint is due.
+    /// Fills topic `work`.
     pub(crate) fn fill(&self, messages: u64) -> Result<()> {
         self.sql(&format!(
             "INSERT INTO outtray.message (topic, rank, id, payload)
              SELECT 'work', 0, gen_random_uuid(), json_build_object('n', n)
              FROM generate_series(1, {messages}) AS n"
-        ))?;
+        ))
+    }
+
+    /// Sees to it that the planner knows what is there, and that no checkpoint is due.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn settle(&self) -> Result<()> {
         self.sql("VACUUM ANALYZE outtray.message")?;
         self.sql("CHECKPOINT")
     }
 
     pub(crate) fn counters(&self) -> Result<Counters> {
-        // Statistics of backends arrive within a second.
+        // Busy backends report their statistics each second, and those that end do so at once.
         let _ = crossbeam_channel::after(Duration::from_millis(1100)).recv();
         let failed = |error| classify(error, "reading counters");
         let row = self

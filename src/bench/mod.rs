@@ -8,14 +8,16 @@ mod bed;
 mod latency;
 mod life;
 mod plain;
+mod plot;
 mod pressure;
 mod report;
 mod throughput;
 
 pub use bed::Bed;
 pub use latency::answer_pings;
+pub use plot::svg;
 pub use report::Report;
-pub use throughput::Work;
+pub use throughput::{Took, Work};
 
 use crate::words::error::{Error, Result};
 use std::process::Command;

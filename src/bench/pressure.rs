@@ -34,12 +34,12 @@ fn many_workers(
     work: Work,
     messages: u64,
 ) -> Result<Report> {
-    let (many, few) = bed.compare(
-        plan.rounds,
-        messages,
-        || work.with_workers(bed, messages, 64),
-        || work.with_workers(bed, messages, 16),
-    )?;
+    let with = |workers: usize| {
+        bed.fill(messages)?;
+        bed.settle()?;
+        Ok(work.with_workers(bed, messages, workers)?.all)
+    };
+    let (many, few) = bed.compare(plan.rounds, messages, || with(64), || with(16))?;
     Ok(Report::new(name, messages).rates(many, few, "16 workers"))
 }
 
@@ -47,6 +47,7 @@ fn many_workers(
 pub(crate) fn backlog_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(5_000_000);
     bed.fill(messages)?;
+    bed.settle()?;
     let seen = Arc::new(AtomicU64::new(0));
     let marks = Arc::new(Mutex::new(Vec::with_capacity(101)));
     let (counter, times) = (Arc::clone(&seen), Arc::clone(&marks));

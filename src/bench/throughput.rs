@@ -8,9 +8,9 @@ use crate::session::messaging_session::MessagingSession;
 use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
-use crate::words::new_message::NewMessage;
 use serde_json::{Value, json};
 use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Connections of the cases that use several: enough to share a disk flush between commits.
@@ -32,28 +32,45 @@ pub enum Work {
     HandleAdaptive,
 }
 
+/// What a round took.
+#[derive(Debug)]
+pub struct Took {
+    /// All of it.
+    pub all: Duration,
+    /// Each call that sends, or each handler that does something.
+    pub(crate) each: Vec<Duration>,
+}
+
 impl Work {
-    /// Does it with outtray; returns how long that took, filling the topic before not counted.
+    /// Puts into the topic what there is to handle; nothing for work that sends.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn fill(self, bed: &Bed, messages: u64) -> Result<()> {
+        match self {
+            Work::SendOne | Work::SendBulk => Ok(()),
+            // A few to spare, for claims of plain SQL that race for the last ones.
+            _ => bed.fill(messages + CONNECTIONS as u64),
+        }
+    }
+
+    /// Does it with outtray, after [`fill`](Self::fill); returns how long that took.
     ///
     /// # Errors
     /// Those of sending and receiving.
-    pub fn ours(self, bed: &Bed, messages: u64) -> Result<Duration> {
+    pub fn ours(self, bed: &Bed, messages: u64) -> Result<Took> {
         match self {
-            Work::SendOne => send_one(bed, messages),
-            Work::SendBulk => send_bulk(bed, "send", messages),
+            Work::SendOne => send_in_calls(bed, "send", messages, 1),
+            Work::SendBulk => send_in_calls(bed, "send", messages, BULK),
             _ => self.with_workers(bed, messages, CONNECTIONS),
         }
     }
 
-    /// Does it in plain SQL; returns how long that took, and by what.
+    /// Does it in plain SQL, after [`fill`](Self::fill); returns how long that took, and by what.
     ///
     /// # Errors
     /// Those of the database.
     pub fn plain(self, bed: &Bed, messages: u64) -> Result<(Duration, &'static str)> {
-        if !matches!(self, Work::SendOne | Work::SendBulk) {
-            // A few to spare, for claims that race for the last ones.
-            bed.fill(messages + CONNECTIONS as u64)?;
-        }
         match self {
             Work::SendOne => plain::send_one(bed, messages),
             Work::SendBulk => Ok((plain::send_bulk(bed, messages, BULK)?, plain::PREPARED)),
@@ -62,38 +79,45 @@ impl Work {
         }
     }
 
-    /// Fills the topic and handles it with so many workers.
-    pub(crate) fn with_workers(self, bed: &Bed, messages: u64, workers: usize) -> Result<Duration> {
-        bed.fill(messages)?;
-        match self {
-            Work::Drain => bed.receive(messages, workers, None, |_, _| Ok(())),
-            Work::HandleSingle => bed.receive(messages, workers, Some(1), insert_and_send),
-            _ => bed.receive(messages, workers, None, insert_and_send),
+    /// Handles what is there with so many workers.
+    pub(crate) fn with_workers(self, bed: &Bed, messages: u64, workers: usize) -> Result<Took> {
+        let size = (self == Work::HandleSingle).then_some(1);
+        if self == Work::Drain {
+            let all = bed.receive(messages, workers, size, |_, _| Ok(()))?;
+            let each = Vec::new();
+            return Ok(Took { all, each });
         }
+        let each = Arc::new(Mutex::new(Vec::with_capacity(messages as usize)));
+        let noted = Arc::clone(&each);
+        let all = bed.receive(messages, workers, size, move |session, message| {
+            let begun = Instant::now();
+            insert_and_send(session, message)?;
+            let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.push(begun.elapsed());
+            Ok(())
+        })?;
+        let each = std::mem::take(&mut *each.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Took { all, each })
     }
 }
 
-fn send_one(bed: &Bed, messages: u64) -> Result<Duration> {
-    let started = Instant::now();
-    for number in 0..messages {
-        bed.messaging
-            .session(|session| Ok(session.send_message("send", &json!({ "n": number }))?))?;
-    }
-    Ok(started.elapsed())
-}
-
-fn send_bulk(bed: &Bed, topic: &str, messages: u64) -> Result<Duration> {
+/// Sends `messages`, `some` to a call, which is a transaction.
+fn send_in_calls(bed: &Bed, topic: &str, messages: u64, some: u64) -> Result<Took> {
+    let mut each = Vec::new();
     let started = Instant::now();
     let mut left = messages;
     while left > 0 {
-        let some = left.min(BULK);
+        let begun = Instant::now();
+        let count = left.min(some);
         bed.messaging.session(|session| {
-            session.send_messages(topic, (0..some).map(|number| json!({ "n": number })))?;
+            session.send_messages(topic, (0..count).map(|number| json!({ "n": number })))?;
             Ok(())
         })?;
-        left -= some;
+        each.push(begun.elapsed());
+        left -= count;
     }
-    Ok(started.elapsed())
+    let all = started.elapsed();
+    Ok(Took { all, each })
 }
 
 fn insert_and_send(
@@ -102,7 +126,7 @@ fn insert_and_send(
 ) -> Result<(), HandlerError> {
     let number = message.payload["n"].as_i64().unwrap_or_default();
     session.execute("INSERT INTO thing (n) VALUES ($1)", &[&number])?;
-    session.send(NewMessage::json("next", &message.payload)?)?;
+    session.send_message("next", &message.payload)?;
     Ok(())
 }
 
@@ -142,33 +166,45 @@ fn compared(
         messages
     };
     let way = Cell::new(plain::PREPARED);
+    let mut each = Vec::new();
+    let filled = |messages: u64| work.fill(bed, messages).and_then(|()| bed.settle());
     let (ours, theirs) = bed.compare(
         plan.rounds,
         messages,
-        || work.ours(bed, messages),
         || {
+            filled(messages)?;
+            let mut took = work.ours(bed, messages)?;
+            each.append(&mut took.each);
+            Ok(took.all)
+        },
+        || {
+            filled(few)?;
             let (took, by) = work.plain(bed, few)?;
             way.set(by);
             Ok(took.mul_f64(messages as f64 / few as f64))
         },
     )?;
-    Ok(Report::new(name, messages).rates(ours, theirs, way.get()))
+    let mut report = Report::new(name, messages).rates(ours, theirs, way.get());
+    // Without a checkpoint before: the first change to a page after one writes the whole page.
+    work.fill(bed, messages)?;
+    let before = bed.counters()?;
+    work.ours(bed, messages)?;
+    bed.counters()?.report(&before, &mut report);
+    bed.clear()?;
+    Ok(report.times(each))
 }
 
 /// Measures what is written for a message on its whole way, on the second pass: the first writes
 /// whole pages after the checkpoint.
 pub(crate) fn wal_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    let messages = plan.scaled(50_000);
+    let messages = plan.scaled(50_000).next_multiple_of(BULK);
     let text = "x".repeat(90);
     let pass = || -> Result<()> {
-        let mut left = messages;
-        while left > 0 {
-            let some = left.min(BULK);
+        for _ in 0..messages.div_ceil(BULK) {
             bed.messaging.session(|session| {
-                session.send_messages("work", (0..some).map(|_| json!({ "text": text })))?;
+                session.send_messages("work", (0..BULK).map(|_| json!({ "text": text })))?;
                 Ok(())
             })?;
-            left -= some;
         }
         bed.receive(messages, CONNECTIONS, None, |_, _| Ok(()))?;
         Ok(())

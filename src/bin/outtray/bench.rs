@@ -3,7 +3,8 @@
 use crate::failure::Failure;
 use crate::output::Output;
 use clap::Args;
-use outtray::bench::{Bed, CASES, Plan, Report, answer_pings, case};
+use outtray::bench::{Bed, CASES, Plan, Report, answer_pings, case, svg};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// What to measure
@@ -24,6 +25,9 @@ pub(crate) struct Options {
     /// How often each side of a throughput case runs; medians count
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Writes a plot, CASE.svg, of each case that has a course over time into this folder
+    #[arg(long, value_name = "FOLDER")]
+    plots: Option<PathBuf>,
     /// Answers pings on the database of this URL: what the second process of a case does
     #[arg(long, hide = true)]
     answer: Option<String>,
@@ -42,7 +46,7 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
     }
     if options.list {
         for case in CASES {
-            output.line(&format!("{:<16} {}", case.name, case.about))?;
+            output.line(&format!("{:<17} {}", case.name, case.about))?;
         }
         return Ok(());
     }
@@ -68,7 +72,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
     if !output.is_json() {
         output.line(&format!("PostgreSQL {}", bed.server_version()?))?;
         output.line(&row(&[
-            "case", "messages", "per s", "other", "ratio", "p50 µs", "p99 µs", "WAL B", "note",
+            "case", "messages", "per s", "other", "ratio", "p50 µs", "p99 µs", "WAL B", "commits",
+            "note",
         ]))?;
     }
     for case in cases {
@@ -76,6 +81,9 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         match output.is_json() {
             true => output.object(&report)?,
             false => output.line(&shown(&report))?,
+        }
+        if let (Some(folder), Some(plot)) = (&options.plots, svg(&report)) {
+            std::fs::write(folder.join(report.case).with_extension("svg"), plot)?;
         }
     }
     Ok(())
@@ -95,15 +103,27 @@ fn shown(report: &Report) -> String {
         &number(report.p50_us, 0),
         &number(report.p99_us, 0),
         &number(report.wal_bytes_per_message, 0),
+        &number(report.commits_per_message, 3),
         &note.into_iter().flatten().collect::<Vec<_>>().join("; "),
     ])
 }
 
 /// Lines up the columns; the widths fit the largest figures that make sense.
-fn row(columns: &[&str; 9]) -> String {
-    let [case, messages, ours, other, ratio, p50, p99, wal, note] = columns;
+fn row(columns: &[&str; 10]) -> String {
+    let [
+        case,
+        messages,
+        ours,
+        other,
+        ratio,
+        p50,
+        p99,
+        wal,
+        commits,
+        note,
+    ] = columns;
     format!(
-        "{case:<16} {messages:>9} {ours:>9} {other:>9} {ratio:>6} {p50:>8} {p99:>9} {wal:>6}  {note}"
+        "{case:<17} {messages:>9} {ours:>9} {other:>9} {ratio:>6} {p50:>8} {p99:>9} {wal:>6} {commits:>7}  {note}"
     )
 }
 
