@@ -166,10 +166,19 @@ impl Floors {
         }
     }
 
-    /// Returns how long a worker that found nothing above the floors has to wait before it may
-    /// sweep; zero for now.
-    pub(crate) fn until_sweep(&self, now: Instant) -> Duration {
-        (self.sweep.at + self.sweep.cost * SWEEP_SHARE).saturating_duration_since(now)
+    /// Plans a sweep for a worker that found nothing above the floors. It counts at once, so that one
+    /// worker sweeps and not all of them.
+    ///
+    /// # Errors
+    /// How long it has to wait before it may sweep.
+    pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<Plan, Duration> {
+        let too_early =
+            (self.sweep.at + self.sweep.cost * SWEEP_SHARE).saturating_duration_since(now);
+        if !too_early.is_zero() {
+            return Err(too_early);
+        }
+        self.sweep.at = now;
+        Ok(sweep())
     }
 
     /// Notes that a sweep is owed; returns whether it is up to the caller.
@@ -191,8 +200,8 @@ impl Floors {
     }
 }
 
-/// Plans a claim from the very beginning.
-pub(crate) fn sweep() -> Plan {
+/// A claim from the very beginning.
+fn sweep() -> Plan {
     Plan {
         spans: vec![EVERYTHING],
         start: Start::Everything,
@@ -297,16 +306,16 @@ mod tests {
     #[test]
     fn a_worker_that_found_nothing_may_sweep_when_the_last_sweep_is_paid_for() {
         let (mut floors, now) = learned(&[at(0, 20)], false);
-        assert_eq!(floors.until_sweep(now), Duration::ZERO);
+        assert!(floors.plan_sweep(now).is_ok());
 
         let cost = Duration::from_millis(2);
         floors.learn(Start::Everything, [].into_iter(), false, now, cost);
         let later = now + Duration::from_millis(40);
-        assert_eq!(floors.until_sweep(later), Duration::from_millis(60));
-        assert_eq!(
-            floors.until_sweep(now + Duration::from_millis(100)),
-            Duration::ZERO
-        );
+        let too_early = floors.plan_sweep(later).err();
+        assert_eq!(too_early, Some(Duration::from_millis(60)));
+        let later = now + Duration::from_millis(100);
+        assert!(floors.plan_sweep(later).is_ok());
+        assert!(floors.plan_sweep(later).is_err(), "one is on its way");
     }
 
     #[test]

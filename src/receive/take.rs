@@ -6,7 +6,7 @@
 //!   in a statement of its own so that it sees all that the last holder did, the head.
 //! - Careful, while the topic is suspect: one message, of which `careful` tells more.
 
-use crate::receive::floor::{Plan, Start, sweep};
+use crate::receive::floor::{Plan, Start};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
@@ -79,20 +79,20 @@ pub(crate) fn taken(
     let mut messages = learn(line, start, rows, size, started)?;
     while messages.is_empty() && start != Start::Everything {
         let started = Instant::now();
-        let plan = match start {
-            Start::Head => line.floors().look_back(),
-            _ => sweep(),
+        let further_back = match start {
+            Start::Head => Ok(line.floors().look_back()),
+            _ => line.floors().plan_sweep(started),
         };
-        if plan.start == Start::Everything {
-            let too_early = line.floors().until_sweep(started);
-            if !too_early.is_zero() {
+        let plan = match further_back {
+            Ok(plan) => plan,
+            Err(too_early) => {
                 return Ok(Taken {
                     // One worker that comes back for it is enough.
                     wait: line.floors().owe_sweep().then_some(too_early),
                     ..Taken::default()
                 });
             }
-        }
+        };
         let mut sql = String::new();
         let mode = session.lent.own()?.mode;
         push_plan(line, &mut sql, mode, size, &plan);

@@ -271,3 +271,37 @@ fn draining_handles_all_that_is_ready_and_says_what_became_of_it() {
     let stats = place.messaging.topic("numbers").stats().unwrap();
     assert_eq!((stats.ready, stats.scheduled, stats.dead), (0, 1, 1));
 }
+
+#[test]
+fn slow_handlers_have_all_their_workers() {
+    let place = Place::new();
+    place.send_all("slow", 0..40);
+    let gate = Gate::new();
+
+    let handler_gate = gate.clone();
+    let receiver = place
+        .messaging
+        .receiver("slow")
+        .workers(40)
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+
+    // None of them goes on before all stand there.
+    gate.await_arrivals(40);
+    gate.open_for(40);
+    eventually("handled", || place.is_empty("slow"));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn forty_workers_handle_5000_messages_once_each() {
+    check_all_once(5000, 40, None);
+}
+
+#[test]
+fn forty_workers_handle_2000_messages_once_each_one_to_a_transaction() {
+    check_all_once(2000, 40, Some(1));
+}

@@ -13,6 +13,7 @@ mod encrypted;
 mod examples;
 mod failed_messages;
 mod first_steps;
+mod flights;
 mod handled_once;
 mod killed_workers;
 mod lost_database;

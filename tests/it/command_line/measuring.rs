@@ -1,0 +1,79 @@
+//! `outtray bench`: it measures on a server of its own, and says what it saw.
+
+use super::{check, objects, outtray, run};
+use tempfile::tempdir;
+
+#[test]
+fn the_cases_are_listed_and_an_unknown_one_is_named_with_those_there_are() {
+    let listed = run(outtray(&["bench", "--list"]), "");
+    check(&listed, 0, "");
+    for name in [
+        "send-one",
+        "handle-adaptive",
+        "held",
+        "backlog",
+        "latency-across",
+    ] {
+        assert!(listed.stdout.contains(name), "{name} in {}", listed.stdout);
+    }
+
+    let unknown = run(outtray(&["bench", "sendone"]), "");
+    check(&unknown, 2, "no case sendone, there are send-one, ");
+}
+
+#[test]
+fn a_case_prints_its_rate_beside_plain_sql_for_machines_and_for_people() {
+    let arguments = [
+        "bench",
+        "send-one",
+        "handle-single",
+        "--scale",
+        "0.02",
+        "--rounds",
+        "1",
+    ];
+
+    let measured = run(outtray(&[&arguments[..], &["--json"]].concat()), "");
+    check(&measured, 0, "");
+    let reports = objects(&measured.stdout);
+    assert_eq!(reports.len(), 2);
+    for report in &reports {
+        let number = |field: &str| report[field].as_f64().unwrap_or_default();
+        let ratio = number("per_second") / number("raw_per_second");
+        assert!((number("ratio") - ratio).abs() < 1e-6, "{report}");
+        assert!(
+            number("p99_us") >= number("p50_us") && number("p50_us") > 0.0,
+            "{report}"
+        );
+        assert!(number("wal_bytes_per_message") > 0.0, "{report}");
+        assert!(number("commits_per_message") >= 1.0, "{report}");
+    }
+
+    let measured = run(outtray(&arguments), "");
+    check(&measured, 0, "");
+    for part in ["PostgreSQL ", "ratio", "send-one", "handle-single"] {
+        assert!(
+            measured.stdout.contains(part),
+            "{part} in {}",
+            measured.stdout
+        );
+    }
+}
+
+#[test]
+fn a_course_over_time_is_drawn() {
+    let folder = tempdir().unwrap();
+    let plots = folder.path().to_str().unwrap();
+
+    let measured = run(
+        outtray(&["bench", "backlog", "--scale", "0.002", "--plots", plots]),
+        "",
+    );
+
+    check(&measured, 0, "");
+    let drawn = std::fs::read_to_string(folder.path().join("backlog.svg")).unwrap();
+    assert!(
+        drawn.starts_with("<svg") && drawn.contains("<polyline"),
+        "{drawn}"
+    );
+}
