@@ -12,8 +12,8 @@ use crate::words::Result;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Polls take at most one part in this many of the time: 2 %.
-const POLL_SHARE: u32 = 50;
+/// Polls take at most one part in this many of the time: 1 %.
+const POLL_SHARE: u32 = 100;
 /// How soon the process asks again after a worker parked, whatever the poll interval: messages that
 /// are left are in other hands, and a process that dies with them tells nobody. As long as they are
 /// there this repeats itself; a process with nothing to do stays at its poll interval.
