@@ -54,7 +54,10 @@ impl Bed {
 
     /// Returns the folder that the server writes to.
     pub fn data(&self) -> PathBuf {
-        self.server.data_dir().map(PathBuf::from).unwrap_or_default()
+        self.server
+            .data_dir()
+            .map(PathBuf::from)
+            .unwrap_or_default()
     }
 
     /// Returns a setting or a version, in the server's own words.
@@ -64,7 +67,10 @@ impl Bed {
 
     /// Returns the date of today.
     pub fn today(&mut self) -> Result<String> {
-        Ok(self.admin.query_one("SELECT current_date::text", &[])?.get(0))
+        Ok(self
+            .admin
+            .query_one("SELECT current_date::text", &[])?
+            .get(0))
     }
 
     /// Returns the version of an extension that can be created, `None` when it is not installed.
@@ -76,7 +82,8 @@ impl Bed {
 
     /// Makes a database with the table that handlers insert into.
     pub fn create(&mut self, database: &str) -> Result<()> {
-        self.admin.execute(&format!("CREATE DATABASE {database}"), &[])?;
+        self.admin
+            .execute(&format!("CREATE DATABASE {database}"), &[])?;
         self.run(database, "CREATE TABLE thing (n bigint NOT NULL)")
     }
 
@@ -109,7 +116,10 @@ impl Bed {
         let sql = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint, xact_commit
                    FROM pg_stat_database WHERE datname = $1";
         let row = self.admin.query_one(sql, &[&database])?;
-        Ok(Counters { wal: row.get(0), commits: row.get(1) })
+        Ok(Counters {
+            wal: row.get(0),
+            commits: row.get(1),
+        })
     }
 
     fn run(&self, database: &str, sql: &str) -> Result<()> {
@@ -127,7 +137,9 @@ impl Bed {
             self.admin.execute("SELECT pg_sleep(0.01)", &[])?;
         }
         let sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
-        self.admin.execute(sql, &[&database]).map_err(Failure::from)?;
+        self.admin
+            .execute(sql, &[&database])
+            .map_err(Failure::from)?;
         Ok(())
     }
 }

@@ -30,7 +30,9 @@ impl From<std::io::Error> for Failure {
 
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Failure {
-        let detail = error.as_db_error().map(|detail| detail.message().to_owned());
+        let detail = error
+            .as_db_error()
+            .map(|detail| detail.message().to_owned());
         Failure(detail.unwrap_or_else(|| error.to_string()))
     }
 }

@@ -47,8 +47,10 @@ impl Figure {
             .filter(|round| round.answer.seconds > 0.0)
             .map(|round| messages as f64 / round.answer.seconds)
             .collect();
-        let mut waits_us: Vec<f64> =
-            rounds.iter().flat_map(|round| round.answer.waits_us.clone()).collect();
+        let mut waits_us: Vec<f64> = rounds
+            .iter()
+            .flat_map(|round| round.answer.waits_us.clone())
+            .collect();
         waits_us.sort_unstable_by(f64::total_cmp);
         Figure::Measured(Measured {
             messages,
@@ -56,7 +58,12 @@ impl Figure {
             rounds: rates,
             waits_us,
             wal: median(rounds.iter().map(|round| each(round.written.wal)).collect()),
-            commits: median(rounds.iter().map(|round| each(round.written.commits)).collect()),
+            commits: median(
+                rounds
+                    .iter()
+                    .map(|round| each(round.written.commits))
+                    .collect(),
+            ),
         })
     }
 }

@@ -29,7 +29,9 @@ impl Machine {
         Ok(Machine {
             date: bed.today()?,
             cores: std::thread::available_parallelism().map_or(0, usize::from),
-            memory_gib: field("/proc/meminfo", "MemTotal").and_then(kibibytes).unwrap_or_default(),
+            memory_gib: field("/proc/meminfo", "MemTotal")
+                .and_then(kibibytes)
+                .unwrap_or_default(),
             cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned()),
             kernel: first_line("/proc/sys/kernel/osrelease"),
             file_system: file_system(&bed.data()),
@@ -57,7 +59,10 @@ fn first_line(file: &str) -> String {
 }
 
 fn file_system(folder: &Path) -> String {
-    let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(folder).output();
+    let output = Command::new("stat")
+        .args(["-f", "-c", "%T"])
+        .arg(folder)
+        .output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_else(|_| "unknown".to_owned())
 }

@@ -81,7 +81,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let machine = Machine::look(&mut bed)?;
     let mut left_out = Vec::new();
     let mut figures = Figures::default();
-    let mut measuring = Measuring { bed: &mut bed, workshop: &workshop, plan };
+    let mut measuring = Measuring {
+        bed: &mut bed,
+        workshop: &workshop,
+        plan,
+    };
     let measured: Vec<System> = chosen
         .into_iter()
         .filter(|system| match make_ready(&mut measuring, system) {
@@ -107,7 +111,14 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     if let Some(file) = &arguments.write {
-        let document = Document { machine, plan, systems: &measured, rows, left_out, figures };
+        let document = Document {
+            machine,
+            plan,
+            systems: &measured,
+            rows,
+            left_out,
+            figures,
+        };
         std::fs::write(file, document.to_string())?;
     }
     Ok(())
@@ -131,7 +142,9 @@ fn make_ready(measuring: &mut Measuring<'_>, system: &System) -> Result<()> {
     if let Some((extension, package)) = system.extension
         && measuring.bed.extension(extension)?.is_none()
     {
-        return Err(Failure::new(format!("not installed: apt install {package}")));
+        return Err(Failure::new(format!(
+            "not installed: apt install {package}"
+        )));
     }
     measuring.workshop.make_ready(system.program)?;
     measuring.set_up(system)

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Messages of the first try.
 const FIRST_TRY: u64 = 400;
+/// Some handle one or two a second unless told otherwise.
+const FIRST_TRY_WITH_DEFAULTS: u64 = 20;
+const FEWEST_MESSAGES: u64 = 16;
 /// More fit into the cases' seconds on no machine so far, and filling takes time too.
 const MOST_MESSAGES: u64 = 400_000;
 const LATENCY_FIRST_TRY: u64 = 5;
@@ -88,7 +91,12 @@ impl Measuring<'_> {
     fn prepare<'s>(&mut self, system: &'s System, case: Case) -> Result<Prepared<'s>> {
         let messages = self.size(system, case)?;
         let database = self.filled(system, case, messages)?;
-        Ok(Prepared { system, messages, database, rounds: Vec::new() })
+        Ok(Prepared {
+            system,
+            messages,
+            database,
+            rounds: Vec::new(),
+        })
     }
 
     /// Returns how many messages take about as long as a round is to take.
@@ -101,13 +109,16 @@ impl Measuring<'_> {
             let some = (2.0 * target / each) as u64;
             return Ok(some.clamp(*LATENCY_MESSAGES.start(), *LATENCY_MESSAGES.end()));
         }
-        let mut messages = FIRST_TRY;
+        let mut messages = match case {
+            Case::DrainDefault => FIRST_TRY_WITH_DEFAULTS,
+            _ => FIRST_TRY,
+        };
         loop {
             let from = self.filled(system, case, messages)?;
             let seconds = self.once(system, case, &from, messages)?.seconds.max(0.001);
             let wanted = messages as f64 * target / seconds;
             if seconds > target / 4.0 || messages == MOST_MESSAGES {
-                return Ok((wanted as u64).clamp(100, MOST_MESSAGES));
+                return Ok((wanted as u64).clamp(FEWEST_MESSAGES, MOST_MESSAGES));
             }
             // Starting up is most of a short run, so this is less than what is needed.
             messages = (wanted.min(messages as f64 * 20.0) as u64).min(MOST_MESSAGES);
@@ -162,7 +173,10 @@ impl Measuring<'_> {
             .arg(messages.to_string())
             .args(system.arguments)
             .env("PGBENCH", self.bed.programs().join("pgbench"));
-        let log = self.workshop.logs().join(format!("{}-{}.log", system.name, case.name()));
+        let log = self
+            .workshop
+            .logs()
+            .join(format!("{}-{}.log", system.name, case.name()));
         run(command, &log, self.plan.patience)
     }
 }

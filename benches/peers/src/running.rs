@@ -32,7 +32,10 @@ pub fn run(mut command: Command, log: &Path, patience: Duration) -> Result<Answe
         .spawn()?;
     let Some(status) = child.wait_timeout(patience)? else {
         kill(&mut child)?;
-        return Err(Failure::new(format!("not done after {} s", patience.as_secs())));
+        return Err(Failure::new(format!(
+            "not done after {} s",
+            patience.as_secs()
+        )));
     };
     let mut printed = String::new();
     if let Some(mut output) = child.stdout.take() {
@@ -48,7 +51,9 @@ pub fn run(mut command: Command, log: &Path, patience: Duration) -> Result<Answe
 /// Ends the process group of which the child is the leader.
 fn kill(child: &mut Child) -> Result<()> {
     let group = format!("-{}", child.id());
-    Command::new("kill").args(["-KILL", "--", &group]).status()?;
+    Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .status()?;
     child.wait()?;
     Ok(())
 }
@@ -57,7 +62,13 @@ fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     // A panic in Rust names its place first and hints at RUST_BACKTRACE last.
-    let panic = lines.clone().skip_while(|line| !line.contains("panicked at")).nth(1);
+    let panic = lines
+        .clone()
+        .skip_while(|line| !line.contains("panicked at"))
+        .nth(1);
     let line = panic.or_else(|| lines.next_back());
-    line.unwrap_or("it ended without an answer").chars().take(160).collect()
+    line.unwrap_or("it ended without an answer")
+        .chars()
+        .take(160)
+        .collect()
 }

@@ -1,8 +1,8 @@
 //! All systems, in the order of the table. What is said of each is true of the version that is
 //! pinned, by its source; whoever moves a version looks again.
 
-use crate::program::Program::Rust;
-use crate::system::Atomic::{AckOnly, No, Yes};
+use crate::program::Program::{Node, Python, Rust};
+use crate::system::Atomic::{AckOnly, ByHand, No, Yes};
 use crate::system::{System, Version};
 use peer_protocol::Case;
 
@@ -32,6 +32,35 @@ pub const SYSTEMS: &[System] = &[
         atomic: Yes,
         why_atomic: "as above, and no transaction is shared.",
         tuned: "8 workers, `messages_per_transaction(1)`.",
+    },
+    System {
+        name: "plain-sql",
+        title: "a table and `SKIP LOCKED`, in pgbench",
+        version: Version::None,
+        program: Rust("peer-plain-sql"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: ByHand,
+        why_atomic: "one transaction claims, works and deletes, because the script says so.",
+        tuned: "8 connections, prepared statements, 64 jobs claimed and deleted by one statement; default \
+                and crud handle one to a transaction.",
+    },
+    System {
+        name: "pgmq",
+        title: "PGMQ (SQL, in pgbench)",
+        version: Version::PyPi("pgmq"),
+        program: Python("peer_pgmq.py"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: ByHand,
+        why_atomic: "`read`, the work and `delete` are functions that a transaction can call one after the \
+                     other, as crud does; by its documentation a read commits and hides the message for \
+                     some seconds.",
+        tuned: "8 connections, 100 messages to a read and to a delete, each a transaction; default is one \
+                message to each. The version is that of the Python package, which ships PGMQ 1.13.0; idle \
+                latency is that of its Python client library's driver with notifications not throttled.",
     },
     System {
         name: "graphile-worker-rs",
@@ -75,5 +104,62 @@ pub const SYSTEMS: &[System] = &[
         tuned: "2,000 concurrent jobs, the shortest pause between fetches there is (1 ms), acks collected as \
                 always; the default is 10 concurrent jobs, as in its first example, and a pause of 100 ms. crud: \
                 8 jobs, 1 ms.",
+    },
+    System {
+        name: "graphile-worker",
+        title: "graphile-worker (Node)",
+        version: Version::Npm("graphile-worker"),
+        program: Node("graphile-worker.js"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: No,
+        why_atomic: "jobs are claimed and completed by statements of the worker's own; a task gets clients \
+                     from the pool and runs a transaction of its own.",
+        tuned: "what its own performance test uses: 24 concurrent jobs, a local queue of 500, acks \
+                collected; the default is one job at a time, and crud has 8.",
+    },
+    System {
+        name: "pg-boss",
+        title: "pg-boss (Node)",
+        version: Version::Npm("pg-boss"),
+        program: Node("pg-boss.js"),
+        arguments: &[],
+        leaves_out: &[Case::DrainDefault],
+        extension: None,
+        atomic: AckOnly,
+        why_atomic: "with `transactional: true` the handler gets the transaction that completes its jobs; the \
+                     fetch has committed before, and a job that expires, after 15 minutes by default, is \
+                     retried.",
+        tuned: "two workers with batches of 1,000, fetched without a pause while they are full, LISTEN for \
+                latency; crud 8 transactional workers with batches of 50, each a transaction. The default \
+                fetches one job every two seconds and was not measured.",
+    },
+    System {
+        name: "procrastinate",
+        title: "Procrastinate (Python)",
+        version: Version::PyPi("procrastinate"),
+        program: Python("peer_procrastinate.py"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: No,
+        why_atomic: "a job is fetched and finished by functions that the worker calls in transactions of \
+                     their own, around a task that has no part in them.",
+        tuned: "20 concurrent jobs, rows deleted when done; the default is one at a time, rows kept; crud \
+                has 8.",
+    },
+    System {
+        name: "pgqueuer",
+        title: "PgQueuer (Python)",
+        version: Version::PyPi("pgqueuer"),
+        program: Python("peer_pgqueuer.py"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: No,
+        why_atomic: "jobs are picked in one statement and logged as done in another, for a batch at a time, \
+                     after their entrypoints have returned.",
+        tuned: "asyncpg and uvloop, 16 connections, 250 jobs to a batch; the default is 10.",
     },
 ];

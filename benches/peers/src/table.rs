@@ -6,8 +6,17 @@ use peer_protocol::Case;
 
 /// Names of the columns.
 pub const COLUMNS: [&str; 11] = [
-    "system", "send one", "send bulk", "no-op, tuned", "no-op, default", "crud", "idle p50", "idle p99",
-    "atomic", "WAL", "commits",
+    "system",
+    "send one",
+    "send bulk",
+    "no-op, tuned",
+    "no-op, default",
+    "crud",
+    "idle p50",
+    "idle p99",
+    "atomic",
+    "WAL",
+    "commits",
 ];
 
 /// A row, cell by cell.
@@ -98,7 +107,12 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits_and_separators() {
-        let cases = [(7.0, "7"), (998.6, "999"), (1234.0, "1,230"), (119_486.0, "119,000")];
+        let cases = [
+            (7.0, "7"),
+            (998.6, "999"),
+            (1234.0, "1,230"),
+            (119_486.0, "119,000"),
+        ];
         for (number, text) in cases {
             assert_eq!(count(number), text);
         }

@@ -11,7 +11,10 @@ const PYPI: &str = include_str!("../python/requirements.txt");
 
 /// Returns the systems' versions, in their order; empty where there is none to tell.
 pub fn all(bed: &mut Bed, systems: &[System]) -> Result<Vec<String>> {
-    systems.iter().map(|system| one(bed, system.version)).collect()
+    systems
+        .iter()
+        .map(|system| one(bed, system.version))
+        .collect()
 }
 
 fn one(bed: &mut Bed, version: Version) -> Result<String> {

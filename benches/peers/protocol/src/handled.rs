@@ -42,7 +42,11 @@ pub fn wait_for_acks(url: &str, is_acked: &str, started: Instant) -> Duration {
     let mut client = Client::connect(url, NoTls).expect("a connection to look at acks");
     let is_acked = client.prepare(is_acked).expect("a query about acks");
     wait();
-    while !client.query_one(&is_acked, &[]).expect("acks").get::<_, bool>(0) {
+    while !client
+        .query_one(&is_acked, &[])
+        .expect("acks")
+        .get::<_, bool>(0)
+    {
         let _ = after(Duration::from_millis(2)).recv();
     }
     started.elapsed()

@@ -31,10 +31,14 @@ struct Work {
 #[typetag::serde]
 impl Runnable for Work {
     fn run(&self, _: &dyn Queueable) -> Result<(), FangError> {
-        let done = CONNECTIONS.get().map(|connections| insert_and_send(connections, self.n));
+        let done = CONNECTIONS
+            .get()
+            .map(|connections| insert_and_send(connections, self.n));
         peer_protocol::handled();
         match done {
-            Some(Err(error)) => Err(FangError { description: error.to_string() }),
+            Some(Err(error)) => Err(FangError {
+                description: error.to_string(),
+            }),
             _ => Ok(()),
         }
     }
@@ -78,7 +82,9 @@ fn main() {
     let order = Order::from_arguments();
     let tested = order.case == Case::DrainDefault;
     let connections = Pool::builder().max_size(20).test_on_check_out(tested);
-    let connections = connections.build(ConnectionManager::new(&order.url)).expect("a pool");
+    let connections = connections
+        .build(ConnectionManager::new(&order.url))
+        .expect("a pool");
     if order.case == Case::Crud {
         let _ = CONNECTIONS.set(connections.clone());
     }

@@ -119,12 +119,16 @@ fn job(number: u64) -> RawJobSpec {
 
 async fn send(utils: &WorkerUtils, number: u64) {
     let job = job(number);
-    let sent = utils.add_raw_job(&job.identifier, job.payload, job.spec).await;
+    let sent = utils
+        .add_raw_job(&job.identifier, job.payload, job.spec)
+        .await;
     sent.expect("a sent job");
 }
 
 async fn start(case: Case, pool: PgPool) {
-    let options = WorkerOptions::default().schema("graphile_worker").pg_pool(pool);
+    let options = WorkerOptions::default()
+        .schema("graphile_worker")
+        .pg_pool(pool);
     let tuned = |options: WorkerOptions| {
         options
             .poll_interval(Duration::from_millis(5))

@@ -94,7 +94,11 @@ fn insert_and_send(
     Ok(())
 }
 
-fn time_pings(messaging: &Messaging, receiver: ReceiverBuilder<'_>, messages: u64) -> Vec<Duration> {
+fn time_pings(
+    messaging: &Messaging,
+    receiver: ReceiverBuilder<'_>,
+    messages: u64,
+) -> Vec<Duration> {
     let receiver = receiver
         .start(|_, _: Message<Value>| {
             peer_protocol::handled();

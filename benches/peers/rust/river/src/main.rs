@@ -103,7 +103,10 @@ fn to_work() -> InsertOpts {
 }
 
 async fn send(client: &Client, number: u64) {
-    let sent = client.insert(Work { n: number as i64 }).opts(to_work()).await;
+    let sent = client
+        .insert(Work { n: number as i64 })
+        .opts(to_work())
+        .await;
     sent.expect("a sent job");
 }
 
