@@ -14,7 +14,7 @@ from pgmq.install import get_embedded_install_sql, install_pgmq_sql
 BATCH = 100
 
 SEND = """SELECT pgmq.send('work', '{"n": 1}');"""
-READ_MANY = f"""SELECT array_agg(msg_id) AS ids FROM pgmq.read('work', 30, {BATCH}) \\gset
+READ_MANY = f"""SELECT coalesce(array_agg(msg_id), '{{}}') AS ids FROM pgmq.read('work', 30, {BATCH}) \\gset
 SELECT count(*) FROM pgmq.delete('work', :ids::bigint[]);"""
 READ_ONE = """SELECT msg_id FROM pgmq.read('work', 30, 1) \\gset
 SELECT pgmq.delete('work', :msg_id::bigint);"""

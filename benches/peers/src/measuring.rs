@@ -117,7 +117,7 @@ impl Measuring<'_> {
             let from = self.filled(system, case, messages)?;
             let seconds = self.once(system, case, &from, messages)?.seconds.max(0.001);
             let wanted = messages as f64 * target / seconds;
-            if seconds > target / 4.0 || messages == MOST_MESSAGES {
+            if seconds > target / 2.0 || messages == MOST_MESSAGES {
                 return Ok((wanted as u64).clamp(FEWEST_MESSAGES, MOST_MESSAGES));
             }
             // Starting up is most of a short run, so this is less than what is needed.

@@ -148,17 +148,21 @@ fn copy_all(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs a tool to its end; its last words are the failure.
+/// Runs a tool to its end; the failure is its first line about an error, else its last.
 fn succeed(mut command: Command, name: &str) -> Result<()> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| Failure::new(format!("{name}: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr);
-    let last = words.lines().rfind(|line| !line.trim().is_empty());
+    let text = String::from_utf8_lossy(&output.stderr);
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let error = lines
+        .clone()
+        .find(|line| line.to_lowercase().contains("error"));
+    let words = error.or_else(|| lines.next_back());
     Err(Failure::new(format!(
         "{name}: {}",
-        last.unwrap_or("failed silently")
+        words.unwrap_or("failed silently")
     )))
 }

@@ -48,8 +48,8 @@ pub const SYSTEMS: &[System] = &[
     },
     System {
         name: "pgmq",
-        title: "PGMQ (SQL, in pgbench)",
-        version: Version::PyPi("pgmq"),
+        title: "PGMQ 1.13.0 (SQL, in pgbench)",
+        version: Version::None,
         program: Python("peer_pgmq.py"),
         arguments: &[],
         leaves_out: &[],
@@ -59,8 +59,8 @@ pub const SYSTEMS: &[System] = &[
                      other, as crud does; by its documentation a read commits and hides the message for \
                      some seconds.",
         tuned: "8 connections, 100 messages to a read and to a delete, each a transaction; default is one \
-                message to each. The version is that of the Python package, which ships PGMQ 1.13.0; idle \
-                latency is that of its Python client library's driver with notifications not throttled.",
+                message to each. Idle latency is that of a Python program that listens, with notifications \
+                not throttled. The SQL is what the Python package pgmq 1.1.4 ships.",
     },
     System {
         name: "graphile-worker-rs",
