@@ -106,6 +106,48 @@ pub const SYSTEMS: &[System] = &[
                 8 jobs, 1 ms.",
     },
     System {
+        name: "apalis",
+        title: "apalis-postgres (Rust)",
+        version: Version::Crate("apalis-postgres"),
+        program: Rust("peer-apalis"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: No,
+        why_atomic: "tasks are fetched by one statement and their results written by another, in batches, after \
+                     the handlers.",
+        tuned: "batches of 500, tasks not locked a second time, handlers in parallel, notifications; the \
+                default is batches of 10, one handler at a time, and polls. crud is tuned alike and its 20 \
+                connections bound it.",
+    },
+    System {
+        name: "sqlxmq",
+        title: "sqlxmq (Rust)",
+        version: Version::Crate("sqlxmq"),
+        program: Rust("peer-sqlxmq"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: AckOnly,
+        why_atomic: "`complete_with_transaction` deletes the job in the handler's transaction; the poll has \
+                     committed before, and a job is polled again when it was not kept alive.",
+        tuned: "50 to 250 concurrent jobs; the default is 16 to 32, and crud has 4 to 8.",
+    },
+    System {
+        name: "awa",
+        title: "awa (Rust)",
+        version: Version::Crate("awa"),
+        program: Rust("peer-awa"),
+        arguments: &[],
+        leaves_out: &[],
+        extension: None,
+        atomic: No,
+        why_atomic: "claims and completions are batches in transactions of the runtime's own; a handler is \
+                     given no part in them.",
+        tuned: "500 workers, 4 claimers, claims of 500, polls every 10 ms; the default is 50 workers, one \
+                claimer, 200 ms. crud has 8 workers and polls every 10 ms.",
+    },
+    System {
         name: "graphile-worker",
         title: "graphile-worker (Node)",
         version: Version::Npm("graphile-worker"),

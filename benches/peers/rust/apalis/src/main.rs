@@ -6,6 +6,7 @@ use apalis_postgres::{Config, PgPool, PgTask, PostgresStorage};
 use peer_protocol::{BULK, Case, Order};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
+use std::pin::Pin;
 use std::time::Instant;
 
 const IS_ACKED: &str = "SELECT NOT EXISTS (
@@ -13,17 +14,23 @@ const IS_ACKED: &str = "SELECT NOT EXISTS (
 /// Tasks fetched at once in the tuned cases.
 const BATCH: usize = 500;
 
+/// A worker that runs until it is dropped.
+type Running = Pin<Box<dyn Future<Output = ()>>>;
+
 #[derive(Serialize, Deserialize)]
 struct Work {
     n: i64,
 }
 
-async fn nothing(_: Work) -> Result<(), BoxDynError> {
+async fn work(work: Work, case: Data<Case>, pool: Data<PgPool>) -> Result<(), BoxDynError> {
+    if *case == Case::Crud {
+        insert_and_send(&work, &pool).await?;
+    }
     peer_protocol::handled();
     Ok(())
 }
 
-async fn insert_and_send(work: Work, pool: Data<PgPool>) -> Result<(), BoxDynError> {
+async fn insert_and_send(work: &Work, pool: &PgPool) -> Result<(), BoxDynError> {
     let mut transaction = pool.begin().await?;
     sqlx::query("INSERT INTO thing (n) VALUES ($1)")
         .bind(work.n)
@@ -31,7 +38,6 @@ async fn insert_and_send(work: Work, pool: Data<PgPool>) -> Result<(), BoxDynErr
         .await?;
     apalis_postgres::queries::push_tasks(&mut *transaction, "next", vec![task(work.n)]).await?;
     transaction.commit().await?;
-    peer_protocol::handled();
     Ok(())
 }
 
@@ -52,16 +58,15 @@ async fn main() {
         Case::Drain | Case::DrainDefault | Case::Crud => {
             peer_protocol::expect(messages);
             let started = Instant::now();
-            start(order.case, &pool);
-            let took = peer_protocol::time_to_acks(&order.url, IS_ACKED, started).await;
-            peer_protocol::print_time(took);
+            let acked = peer_protocol::time_to_acks(&order.url, IS_ACKED, started);
+            peer_protocol::print_time(beside(worker(order.case, &pool), acked).await);
         }
         Case::Latency => {
-            start(order.case, &pool);
             let send = async |_| {
                 send(&pool, 1, 1).await;
             };
-            peer_protocol::print_waits(&peer_protocol::time_pings(messages, send).await);
+            let pings = peer_protocol::time_pings(messages, send);
+            peer_protocol::print_waits(&beside(worker(order.case, &pool), pings).await);
         }
     }
     // Its worker stops in its own time, which nothing here waits for.
@@ -84,29 +89,30 @@ async fn send(pool: &PgPool, messages: u64, at_a_time: u64) -> std::time::Durati
     started.elapsed()
 }
 
-fn start(case: Case, pool: &PgPool) {
+/// Returns what `measured` does, while the worker runs. It runs in the main task, since its type is
+/// more than `tokio::spawn` can check.
+async fn beside<T>(worker: Running, measured: impl Future<Output = T>) -> T {
+    tokio::select! {
+        () = worker => panic!("the worker has stopped"),
+        measured = measured => measured,
+    }
+}
+
+fn worker(case: Case, pool: &PgPool) -> Running {
     let config = Config::default().queue("work");
     let pool = pool.clone();
     let builder = WorkerBuilder::new("peer");
     if case == Case::DrainDefault {
         let backend = PostgresStorage::new(&pool).with_config(config);
-        let worker = builder.backend(backend).build(nothing);
-        tokio::spawn(async move { worker.run().await.expect("a worker that runs") });
-        return;
+        let builder = builder.backend(backend).data(case).data(pool);
+        let worker = builder.build(work);
+        return Box::pin(async move { worker.run().await.expect("a worker that runs") });
     }
     let config = config.batch_size(BATCH).lock_tasks(false);
     let backend = PostgresStorage::new(&pool)
         .with_config(config)
         .with_pubsub();
-    let builder = builder
-        .backend(backend)
-        .data(pool)
-        .parallelize(tokio::spawn);
-    if case == Case::Crud {
-        let worker = builder.build(insert_and_send);
-        tokio::spawn(async move { worker.run().await.expect("a worker that runs") });
-    } else {
-        let worker = builder.build(nothing);
-        tokio::spawn(async move { worker.run().await.expect("a worker that runs") });
-    }
+    let builder = builder.backend(backend).data(case).data(pool);
+    let worker = builder.parallelize(tokio::spawn).build(work);
+    Box::pin(async move { worker.run().await.expect("a worker that runs") })
 }
