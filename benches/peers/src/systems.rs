@@ -204,4 +204,19 @@ pub const SYSTEMS: &[System] = &[
                      after their entrypoints have returned.",
         tuned: "asyncpg and uvloop, 16 connections, 250 jobs to a batch; the default is 10.",
     },
+    System {
+        name: "pgq",
+        title: "PgQ (SQL, from Python)",
+        version: Version::Extension("pgq"),
+        program: Python("peer_pgq.py"),
+        arguments: &[],
+        leaves_out: &[Case::DrainDefault],
+        extension: Some(("pgq", "postgresql-15-pgq3")),
+        atomic: ByHand,
+        why_atomic: "`next_batch`, the work and `finish_batch` can be one transaction, as here; a batch is all \
+                     or nothing, and one consumer works on one batch at a time.",
+        tuned: "one consumer with batches of 1,000, a tick after each bulk and every 10 ms; by default the \
+                ticker waits for 500 events or 3 s, which decides more than the queue, so the default was \
+                not measured.",
+    },
 ];
