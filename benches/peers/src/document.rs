@@ -61,7 +61,7 @@ impl Document<'_> {
             f,
             "- **send one**: messages a second, one to a transaction, over one connection.\n\
              - **send bulk**: messages a second by the system's own bulk API, {BULK} to a call, over one\n  \
-               connection; where there is none, that many calls in one transaction.\n\
+               connection; where there is none, so many sends in one transaction.\n\
              - **no-op**: messages a second with a handler that does nothing, until the last ack has\n  \
                committed; *tuned* with what the system recommends for speed, *default* with what it does\n  \
                when nothing is said.\n\
@@ -84,8 +84,9 @@ impl Document<'_> {
             "## The machine\n\n\
              {cores} cores ({cpu}), {memory:.0} GiB of memory, Linux {kernel}, data on {file_system}.\n\
              PostgreSQL {postgresql} on the same machine, with `{settings}` and defaults otherwise.\n\
-             Each case ran {rounds} times for each system, on as many messages as take it about {seconds} s;\n\
-             the table has the medians. Each round had a fresh copy of the system's database, analyzed, right\n\
+             Rounds of each case for each system: {rounds}, each on as many messages as take it about\n\
+             {seconds} s; the table has the medians. Each round had a fresh copy of the system's database,\n\
+             analyzed, whose pages the WAL had already: what it counts is the work's, without whole pages\n\
              after a checkpoint.\n",
             cores = machine.cores,
             cpu = machine.cpu,
