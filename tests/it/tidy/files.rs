@@ -106,13 +106,14 @@ fn collect(root: &Path, folder: &str, found: &mut Vec<String>) {
     };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
+        // What git does not track; packages under benches have targets of their own.
+        if name == "target" || name == ".git" {
+            continue;
+        }
         let path = match folder {
             "" => name,
             _ => format!("{folder}/{name}"),
         };
-        if path == "target" || path == ".git" {
-            continue;
-        }
         if entry.path().is_dir() {
             collect(root, &path, found);
         } else {
