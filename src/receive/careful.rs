@@ -12,8 +12,8 @@
 use crate::receive::line::Line;
 use crate::receive::take::Taken;
 use crate::receive::work::State;
+use crate::store::attempt;
 use crate::store::run::Run;
-use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -56,7 +56,7 @@ pub(crate) fn admit<'a>(
     // A connection apart: the claim's own transaction must stay open, and its rollback must not
     // undo the count.
     let mut apart = line.base.dedicated.take()?;
-    let deaths = settle::counted_attempts(&mut apart, statements, topic, message.id)?;
+    let deaths = attempt::counted(&mut apart, statements, topic, message.id)?;
     // Before counting: to wait for one's turn is not to be delivered.
     let pass = match deaths {
         0 => quarantine.share(),
@@ -67,9 +67,7 @@ pub(crate) fn admit<'a>(
         line.floors().lower(message.position);
         return Ok(None);
     }
-    taken.counted = Some(settle::begin_attempt(
-        &mut apart, statements, topic, message.id,
-    )?);
+    taken.counted = Some(attempt::begin(&mut apart, statements, topic, message.id)?);
     state.counted = Some(message.id);
     line.base.dedicated.give_back(apart);
     Ok(Some(pass))
@@ -99,7 +97,7 @@ pub(crate) fn take_back_all(
     uncounted: &mut Vec<MessageId>,
 ) -> Result<()> {
     while let Some(&id) = uncounted.last() {
-        settle::take_back_attempt(run, &line.base.kit.statements, &line.topic, id)?;
+        attempt::take_back(run, &line.base.kit.statements, &line.topic, id)?;
         uncounted.pop();
     }
     Ok(())

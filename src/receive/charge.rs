@@ -17,6 +17,7 @@ use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::work::State;
+use crate::store::attempt;
 use crate::store::claim::{Claimed, Position};
 use crate::store::run::Run;
 use crate::store::settle::{self, Burial, Retry};
@@ -123,7 +124,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
-            settle::forget_attempt(&mut open, statements, &line.topic, charge.id)?;
+            attempt::forget(&mut open, statements, &line.topic, charge.id)?;
         }
         line.progress.count(0, retries.len(), burials.len());
         if let Some(retry) = retries.first() {

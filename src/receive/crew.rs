@@ -12,10 +12,9 @@
 //! were turned away watches: it asks again every [`QUICK`], so that none is missed when handlers turn
 //! slow.
 //!
-//! During a backlog the limit is tried at double and at half its number, for a moment each. Double
-//! stays if the receiver handles a tenth more then, half if it handles as much; a try that failed is
-//! repeated later and later.
+//! The limit is what [`Trial`] finds during a backlog.
 
+use crate::receive::trial::Trial;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,14 +25,11 @@ use std::time::{Duration, Instant};
 pub(crate) const QUICK: Duration = Duration::from_millis(20);
 /// A flight that takes longer is stuck: others go on.
 const STUCK: Duration = Duration::from_secs(1);
-/// The limit before anything is known: enough for two cores to share disk flushes between commits.
-const FIRST_LIMIT: usize = 8;
+/// The limit before anything is known, and the least while there is no backlog: then nobody is in anybody's
+/// way, and a burst is to be handled at once.
+const FIRST_LIMIT: usize = 16;
 /// The least limit that is tried.
 const LEAST_LIMIT: usize = 4;
-/// How long a rate is measured.
-const WINDOW: Duration = Duration::from_millis(100);
-/// How long after a try that failed the next one is made: at first, and at most.
-const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// The workers of one receiver, by number from 0.
 #[derive(Debug)]
@@ -119,12 +115,15 @@ impl Crew {
 
     /// Learns from a transaction that handled so many messages, and whether there is a backlog.
     pub(crate) fn learn(&self, messages: usize, is_backlog: bool, now: Instant) {
-        let limit = self.limit.load(Ordering::Relaxed);
-        if limit < self.until.len() || limit > LEAST_LIMIT {
-            let limit = self.trial().learn(messages, is_backlog, now, limit);
-            let limit = limit.clamp(LEAST_LIMIT, self.until.len().max(LEAST_LIMIT));
-            self.limit.store(limit, Ordering::Relaxed);
+        let workers = self.until.len();
+        if workers <= LEAST_LIMIT {
+            return;
         }
+        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.trial().learn(messages, is_backlog, now, limit);
+        let least = if is_backlog { LEAST_LIMIT } else { FIRST_LIMIT };
+        let limit = limit.clamp(least.min(workers), workers);
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     fn counted(&self) -> usize {
@@ -150,138 +149,24 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The search for the limit.
-#[derive(Debug)]
-struct Trial {
-    window: Instant,
-    handled: usize,
-    /// What is being tried, if anything is.
-    tried: Option<Try>,
-    grows: bool,
-    next: Instant,
-    rest: Duration,
-}
-
-#[derive(Debug)]
-struct Try {
-    /// The limit before, and the messages a second with it.
-    limit: usize,
-    rate: f64,
-    /// The first window only lets things settle.
-    is_settled: bool,
-}
-
-impl Trial {
-    fn new(now: Instant) -> Self {
-        Trial {
-            window: now,
-            handled: 0,
-            tried: None,
-            grows: true,
-            next: now,
-            rest: REST.0,
-        }
-    }
-
-    /// Returns the limit from now on.
-    fn learn(&mut self, messages: usize, is_backlog: bool, now: Instant, limit: usize) -> usize {
-        self.handled += messages;
-        if !is_backlog {
-            // Rates say how much there was to do, not how much could be done.
-            self.begin_window(now);
-            return self.tried.take().map_or(limit, |tried| tried.limit);
-        }
-        let took = now.saturating_duration_since(self.window);
-        if took < WINDOW {
-            return limit;
-        }
-        let rate = self.handled as f64 / took.as_secs_f64();
-        self.begin_window(now);
-        match self.tried.take() {
-            None if now < self.next => limit,
-            None => {
-                self.tried = Some(Try {
-                    limit,
-                    rate,
-                    is_settled: false,
-                });
-                if self.grows { limit * 2 } else { limit / 2 }
-            }
-            Some(tried) if !tried.is_settled => {
-                self.tried = Some(Try {
-                    is_settled: true,
-                    ..tried
-                });
-                limit
-            }
-            Some(tried) => self.judge(&tried, rate, now, limit),
-        }
-    }
-
-    fn judge(&mut self, tried: &Try, rate: f64, now: Instant, limit: usize) -> usize {
-        let is_better = match limit.cmp(&tried.limit) {
-            std::cmp::Ordering::Greater => rate > tried.rate * 1.1,
-            std::cmp::Ordering::Less => rate >= tried.rate,
-            // There was no more to try.
-            std::cmp::Ordering::Equal => false,
-        };
-        if is_better {
-            self.rest = REST.0;
-            self.next = now;
-            return limit;
-        }
-        self.grows = !self.grows;
-        self.next = now + self.rest;
-        self.rest = (self.rest * 2).min(REST.1);
-        tried.limit
-    }
-
-    fn begin_window(&mut self, now: Instant) {
-        self.window = now;
-        self.handled = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Lets a trial learn for `seconds` while `rate` says how many messages a second a limit gives.
-    fn after(seconds: u64, mut limit: usize, rate: impl Fn(usize) -> usize) -> usize {
-        let begun = Instant::now();
-        let mut trial = Trial::new(begun);
-        for step in 1..seconds * 20 {
-            let now = begun + Duration::from_millis(50) * u32::try_from(step).unwrap();
-            limit = trial.learn(rate(limit) / 20, true, now, limit).clamp(4, 64);
-        }
-        limit
-    }
-
-    #[test]
-    fn a_limit_grows_as_long_as_more_workers_do_more() {
-        assert_eq!(after(5, 8, |limit| limit * 1000), 64);
-        assert!(after(60, 8, |limit| limit.min(32) * 1000) >= 32);
-    }
-
-    #[test]
-    fn a_limit_shrinks_to_where_fewer_workers_do_less() {
-        assert!(after(60, 64, |limit| 100_000 / limit.max(8)) <= 8);
-    }
 
     #[test]
     fn workers_over_the_limit_park_and_one_watches() {
         let crew = Crew::new(64);
         let mut watching = [false; 64];
-        let entries: Vec<Entry> = (0..10)
-            .map(|worker| crew.enter(worker, &mut watching[worker]))
-            .collect();
-        assert_eq!(entries[..8], [Entry::Work; 8]);
-        assert_eq!(entries[8..], [Entry::Watch, Entry::Park]);
+        let mut enter = |worker: usize| crew.enter(worker, &mut watching[worker]);
+        for worker in 0..FIRST_LIMIT {
+            assert_eq!(enter(worker), Entry::Work);
+        }
+        let (one, other) = (FIRST_LIMIT, FIRST_LIMIT + 1);
+        assert_eq!((enter(one), enter(other)), (Entry::Watch, Entry::Park));
         assert!(!crew.is_over());
 
         crew.leave(3);
-        assert_eq!(crew.enter(8, &mut watching[8]), Entry::Work);
-        assert_eq!(crew.enter(9, &mut watching[9]), Entry::Watch);
+        assert_eq!((enter(one), enter(other)), (Entry::Work, Entry::Watch));
     }
 
     #[test]
@@ -301,9 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn without_a_backlog_nobody_is_in_the_way() {
+        let crew = Crew::new(64);
+        crew.limit.store(LEAST_LIMIT, Ordering::Relaxed);
+        crew.learn(1, true, Instant::now());
+        assert_eq!(crew.limit.load(Ordering::Relaxed), LEAST_LIMIT);
+        crew.learn(1, false, Instant::now());
+        assert_eq!(crew.limit.load(Ordering::Relaxed), FIRST_LIMIT);
+    }
+
+    #[test]
     fn too_many_leave_one_by_one() {
         let crew = Crew::new(64);
-        (0..10).for_each(|worker| crew.flight_begins(worker));
+        (0..FIRST_LIMIT + 2).for_each(|worker| crew.flight_begins(worker));
         assert!(crew.leave_if_over(0));
         assert!(crew.leave_if_over(1));
         assert!(!crew.leave_if_over(2));

@@ -22,6 +22,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
+use crate::store::attempt;
 use crate::store::claim::{Claimed, Position};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
@@ -164,7 +165,7 @@ fn transact(
     if let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) {
         session.leave_savepoint()?;
         let statements = &line.base.kit.statements;
-        settle::forget_attempt(session.lent.own()?, statements, &line.topic, message.id)?;
+        attempt::forget(session.lent.own()?, statements, &line.topic, message.id)?;
     }
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
     let is_chained =

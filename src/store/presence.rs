@@ -144,21 +144,6 @@ pub(crate) fn suspect(
     .collect()
 }
 
-/// Forgets counted deliveries that nobody will ask about any more.
-pub(crate) fn prune_attempts(
-    run: &mut dyn Run,
-    statements: &Statements,
-    older_than_s: i64,
-) -> Result<()> {
-    execute(
-        run,
-        &statements.prune_attempts,
-        &[&older_than_s],
-        "forgetting old attempts",
-    )?;
-    Ok(())
-}
-
 /// Makes the row that strict receivers of a topic lock for their turn.
 pub(crate) fn ensure_turn(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
     let doing = format!("making the turn of topic {topic}");

@@ -1,8 +1,9 @@
-//! What becomes of messages that are held: retries, dead letters, counted attempts.
+//! What becomes of messages that are held: acknowledged, retried, kept as dead letters.
 
+use crate::store::attempt::attempts;
 use crate::store::call::{CallMode, Next, Value, push_hot_call};
 use crate::store::claim::Position;
-use crate::store::run::{Run, column, execute, query};
+use crate::store::run::{Run, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -151,83 +152,7 @@ pub(crate) fn hold(
         &[&topic, &position.rank, &position.seq, &id.0],
         "holding a message",
     )?;
-    let Some(row) = rows.first() else {
-        return Ok(None);
-    };
-    let attempts: i16 = column(row, "attempts")?;
-    Ok(Some(attempts.unsigned_abs().into()))
-}
-
-/// Counts a delivery before its handler runs; returns how many were counted so far, this included.
-pub(crate) fn begin_attempt(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<u32> {
-    let rows = query(
-        run,
-        &statements.begin_attempt,
-        &[&topic, &id.0],
-        "counting an attempt",
-    )?;
-    let Some(row) = rows.first() else {
-        return Ok(1);
-    };
-    let attempts: i16 = column(row, "attempts")?;
-    Ok(attempts.unsigned_abs().into())
-}
-
-/// Returns how many counted deliveries never ended.
-pub(crate) fn counted_attempts(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<u32> {
-    let rows = query(
-        run,
-        &statements.counted_attempts,
-        &[&topic, &id.0],
-        "looking for counted attempts",
-    )?;
-    let Some(row) = rows.first() else {
-        return Ok(0);
-    };
-    let attempts: i16 = column(row, "attempts")?;
-    Ok(attempts.unsigned_abs().into())
-}
-
-/// Takes one count of [`begin_attempt`] back.
-pub(crate) fn take_back_attempt(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<()> {
-    execute(
-        run,
-        &statements.take_back_attempt,
-        &[&topic, &id.0],
-        "taking back a counted attempt",
-    )?;
-    Ok(())
-}
-
-/// Drops the count of [`begin_attempt`].
-pub(crate) fn forget_attempt(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<()> {
-    execute(
-        run,
-        &statements.forget_attempt,
-        &[&topic, &id.0],
-        "closing a counted attempt",
-    )?;
-    Ok(())
+    attempts(&rows)
 }
 
 fn small(attempts: u32) -> i16 {

@@ -12,6 +12,7 @@
 //! successor of a process that a message killed a moment ago; later looks want to see it twice.
 
 use crate::connect::connection::Connection;
+use crate::store::attempt;
 use crate::store::presence::{self as store, Enrolled};
 use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
@@ -82,7 +83,7 @@ impl Presence {
         self.doubted
             .extend(elsewhere.iter().map(|receiver| receiver.id));
         self.suspect(connection, statements, waker, &here)?;
-        store::prune_attempts(connection, statements, ATTEMPTS_KEPT_S)?;
+        attempt::prune(connection, statements, ATTEMPTS_KEPT_S)?;
         Ok(enrolled)
     }
 

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::output::Output;
 use clap::Args;
+use log::LevelFilter;
 use outtray::bench::{Bed, CASES, Plan, Report, answer_pings, case, svg};
 use std::path::PathBuf;
 use std::process::Command;
@@ -58,6 +59,10 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
             .map(|name| case(name))
             .collect::<outtray::Result<Vec<_>>>()?,
     };
+    if log::max_level() == LevelFilter::Warn {
+        // Cases cut connections on purpose; -v shows what that looks like.
+        log::set_max_level(LevelFilter::Error);
+    }
     let program = std::env::current_exe()?;
     let plan = Plan {
         scale: options.scale,
