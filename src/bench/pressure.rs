@@ -43,18 +43,27 @@ fn many_workers(
     Ok(Report::new(name, messages).rates(many, few, "16 workers"))
 }
 
-/// Drains a deep backlog; compares the last tenth with the first.
+/// Drains a deep backlog; compares the last tenth with the first. The round in the middle counts.
 pub(crate) fn backlog_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(5_000_000);
+    let mut rounds = (0..plan.rounds.max(1))
+        .map(|_| drain_backlog(bed, messages))
+        .collect::<Result<Vec<Report>>>()?;
+    let ratio = |report: &Report| report.ratio.unwrap_or_default();
+    rounds.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+    Ok(rounds.swap_remove(rounds.len() / 2))
+}
+
+fn drain_backlog(bed: &Bed, messages: u64) -> Result<Report> {
     bed.fill(messages)?;
     bed.settle()?;
-    let seen = Arc::new(AtomicU64::new(0));
     let marks = Arc::new(Mutex::new(Vec::with_capacity(101)));
-    let (counter, times) = (Arc::clone(&seen), Arc::clone(&marks));
+    let times = Arc::clone(&marks);
+    let seen = AtomicU64::new(0);
     let part = (messages / 100).max(1);
     let started = Instant::now();
     bed.receive(messages, 8, None, move |_, _| {
-        if counter.fetch_add(1, Ordering::Relaxed) % part == 0 {
+        if seen.fetch_add(1, Ordering::Relaxed) % part == 0 {
             let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
             times.push(started.elapsed().as_secs_f64());
         }
@@ -69,13 +78,9 @@ pub(crate) fn backlog_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     };
     let mut report =
         Report::new("backlog", messages).rates(rate(90, 100), rate(0, 10), "the first tenth");
+    let at = |mark: usize| times.get(mark).copied().unwrap_or(total);
     report.series = (0..99)
-        .map(|at| {
-            (
-                times.get(at + 1).copied().unwrap_or(total),
-                rate(at, at + 1),
-            )
-        })
+        .map(|mark| (at(mark + 1), rate(mark, mark + 1)))
         .collect();
     Ok(report.note(format!("{:.0} a second over all", messages as f64 / total)))
 }

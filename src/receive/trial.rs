@@ -13,6 +13,9 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// How long after a try that failed the next one is made: at first, and at most.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// A try that does less than this part of what was done before ends at once.
+const HOPELESS: f64 = 0.8;
+
 /// The search for the limit of a crew.
 #[derive(Debug)]
 pub(crate) struct Trial {
@@ -41,7 +44,8 @@ impl Trial {
             handled: 0,
             tried: None,
             grows: true,
-            next: now,
+            // The first rates are of workers that still connect.
+            next: now + REST.0,
             rest: REST.0,
         }
     }
@@ -76,7 +80,7 @@ impl Trial {
                 });
                 if self.grows { limit * 2 } else { limit / 2 }
             }
-            Some(tried) if !tried.is_settled => {
+            Some(tried) if !tried.is_settled && rate > tried.rate * HOPELESS => {
                 self.tried = Some(Try {
                     is_settled: true,
                     ..tried
