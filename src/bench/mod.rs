@@ -92,6 +92,11 @@ pub const CASES: &[Case] = &[
         run: throughput::wal_case,
     },
     Case {
+        name: "workers",
+        about: "as handle-adaptive with 1, 2, 4 … 64 workers, the best beside one",
+        run: pressure::ladder_case,
+    },
+    Case {
         name: "workers-64",
         about: "as handle-adaptive with 64 workers, beside 16",
         run: pressure::workers_case,

@@ -15,6 +15,27 @@ use std::time::{Duration, Instant};
 /// Sent each second while another transaction stays open.
 const RATE: u64 = 800;
 
+/// Doubles the workers from 1 to 64, adaptive batches; the best number beside one.
+pub(crate) fn ladder_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(128_000);
+    let mut steps = Vec::new();
+    for workers in [1, 2, 4, 8, 16, 32, 64] {
+        bed.fill(messages)?;
+        bed.settle()?;
+        let took = Work::HandleAdaptive.with_workers(bed, messages, workers)?;
+        bed.clear()?;
+        steps.push((workers, messages as f64 / took.all.as_secs_f64()));
+    }
+    let best = steps.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    let text: Vec<String> = steps
+        .iter()
+        .map(|(workers, rate)| format!("{workers}: {rate:.0}"))
+        .collect();
+    Ok(Report::new("workers", messages)
+        .rates(best, steps[0].1, "one worker")
+        .note(text.join(", ")))
+}
+
 /// 64 workers beside 16, one message to a transaction.
 pub(crate) fn workers_single_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(32_000);
@@ -63,7 +84,7 @@ fn drain_backlog(bed: &Bed, messages: u64) -> Result<Report> {
     let part = (messages / 100).max(1);
     let started = Instant::now();
     bed.receive(messages, 8, None, move |_, _| {
-        if seen.fetch_add(1, Ordering::Relaxed) % part == 0 {
+        if seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(part) {
             let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
             times.push(started.elapsed().as_secs_f64());
         }

@@ -142,10 +142,39 @@ fn arguments(types: &[Type], params: Params<'_>) -> Option<String> {
     Some(sql)
 }
 
-/// Returns whether SQL's own PREPARE takes a text that the driver could prepare.
+/// Returns whether SQL's own PREPARE takes a text that the driver could prepare, and no rows come back:
+/// those of a text query would all be kept in memory.
 fn can_be_called(text: &str) -> bool {
     let first = text.split_ascii_whitespace().next().unwrap_or_default();
-    ["INSERT", "UPDATE", "DELETE"]
+    let is_write = ["INSERT", "UPDATE", "DELETE"]
         .iter()
-        .any(|word| first.eq_ignore_ascii_case(word))
+        .any(|word| first.eq_ignore_ascii_case(word));
+    let returning = b"RETURNING";
+    let mut words = text.as_bytes().windows(returning.len());
+    is_write && !words.any(|word| word.eq_ignore_ascii_case(returning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_without_rows_travel_as_text() {
+        for text in [
+            "INSERT INTO t VALUES ($1)",
+            " update t SET n = 1",
+            "Delete FROM t",
+        ] {
+            assert!(can_be_called(text), "{text}");
+        }
+        for text in [
+            "SELECT 1",
+            "WITH a AS (SELECT 1) INSERT INTO t SELECT 1",
+            "CREATE TABLE t ()",
+            "INSERT INTO t VALUES (1) returning n",
+            "",
+        ] {
+            assert!(!can_be_called(text), "{text}");
+        }
+    }
 }

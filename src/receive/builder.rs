@@ -43,7 +43,7 @@ impl<'m> ReceiverBuilder<'m> {
     ///
     /// All of them are at work when handlers are slow. Of handlers that take under 20 ms only as many
     /// run at a time as help: more would keep each other from the database. The receiver finds that
-    /// number while there is more to do than it can; it begins with 16.
+    /// number while there is more to do than it can; it begins with 8.
     pub fn workers(mut self, workers: usize) -> Self {
         self.options.workers = workers;
         self

@@ -27,7 +27,7 @@ pub(crate) const QUICK: Duration = Duration::from_millis(20);
 const STUCK: Duration = Duration::from_secs(1);
 /// The limit before anything is known, and the least while there is no backlog: then nobody is in anybody's
 /// way, and a burst is to be handled at once.
-const FIRST_LIMIT: usize = 16;
+const FIRST_LIMIT: usize = 8;
 /// The least limit that is tried.
 const LEAST_LIMIT: usize = 4;
 
@@ -65,8 +65,10 @@ impl Crew {
         }
     }
 
-    /// Asks to work. `is_watching` belongs to the worker, and is false at first.
+    /// Asks to work. `is_watching` belongs to the worker, and is false at first. One at a time, so that no
+    /// more come in than may: too many at once would be slow from the start, and so not count.
     pub(crate) fn enter(&self, worker: usize, is_watching: &mut bool) -> Entry {
+        let _one_at_a_time = self.trial();
         if self.counted() < self.limit.load(Ordering::Relaxed) {
             self.flight_begins(worker);
             if std::mem::take(is_watching) {

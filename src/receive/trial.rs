@@ -13,7 +13,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// How long after a try that failed the next one is made: at first, and at most.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// A try that does less than this part of what was done before ends at once.
+/// A try of more workers that does less than this part of what was done before ends at once. Fewer
+/// workers first need a moment, until their batches have grown.
 const HOPELESS: f64 = 0.8;
 
 /// The search for the limit of a crew.
@@ -43,7 +44,7 @@ impl Trial {
             window: now,
             handled: 0,
             tried: None,
-            grows: true,
+            grows: false,
             // The first rates are of workers that still connect.
             next: now + REST.0,
             rest: REST.0,
@@ -80,7 +81,7 @@ impl Trial {
                 });
                 if self.grows { limit * 2 } else { limit / 2 }
             }
-            Some(tried) if !tried.is_settled && rate > tried.rate * HOPELESS => {
+            Some(tried) if !tried.is_settled && !is_hopeless(&tried, limit, rate) => {
                 self.tried = Some(Try {
                     is_settled: true,
                     ..tried
@@ -113,6 +114,10 @@ impl Trial {
         self.window = now;
         self.handled = 0;
     }
+}
+
+fn is_hopeless(tried: &Try, limit: usize, rate: f64) -> bool {
+    limit > tried.limit && rate < tried.rate * HOPELESS
 }
 
 #[cfg(test)]
