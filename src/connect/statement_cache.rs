@@ -17,20 +17,20 @@ const MAX_CALLS: usize = 64;
 #[derive(Default)]
 pub(crate) struct StatementCache {
     statements: HashMap<String, Statement>,
-    calls: HashMap<String, Call>,
-    /// Names that were given out; one whose `PREPARE` failed is not used again.
+    /// The names under which texts of the caller's own are called from text.
+    calls: HashMap<String, Arc<str>>,
+    /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
     named: HashSet<&'static str>,
     is_stale: bool,
 }
 
 /// How a text of the caller's own is called from text.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub(crate) name: Arc<str>,
-    pub(crate) types: Arc<[Type]>,
-    /// Whether `PREPARE` made its name.
-    pub(crate) is_prepared: bool,
+pub(crate) enum Call {
+    /// By the name that `PREPARE` made.
+    Prepared(Arc<str>),
+    /// By this name, once `PREPARE` has made it.
+    New(Arc<str>),
 }
 
 impl StatementCache {
@@ -51,31 +51,28 @@ impl StatementCache {
         Ok(statement)
     }
 
-    /// Returns how `text` is called from text, if it came before: many come only once. `None` also
-    /// when there are too many.
+    /// Returns the types of the parameters of `text`, if it came before: many come only once.
+    pub(crate) fn types(&self, text: &str) -> Option<&[Type]> {
+        self.statements.get(text).map(Statement::params)
+    }
+
+    /// Returns how `text` is called from text, for a call that follows; `None` when there are too many.
     pub(crate) fn call(&mut self, text: &str) -> Option<Call> {
-        if let Some(call) = self.calls.get(text) {
-            return Some(call.clone());
+        if let Some(name) = self.calls.get(text) {
+            return Some(Call::Prepared(Arc::clone(name)));
         }
-        let statement = self.statements.get(text)?;
         if self.named_calls == MAX_CALLS {
             return None;
         }
         self.named_calls += 1;
-        Some(Call {
-            name: format!("outtray_own_{}", self.named_calls).into(),
-            types: statement.params().into(),
-            is_prepared: false,
-        })
+        Some(Call::New(
+            format!("outtray_own_{}", self.named_calls).into(),
+        ))
     }
 
-    /// Notes that `PREPARE` made a call's name.
-    pub(crate) fn insert_call(&mut self, text: &str, call: Call) {
-        let call = Call {
-            is_prepared: true,
-            ..call
-        };
-        self.calls.insert(text.to_owned(), call);
+    /// Notes that `PREPARE` made the name of a new call.
+    pub(crate) fn insert_call(&mut self, text: &str, name: Arc<str>) {
+        self.calls.insert(text.to_owned(), name);
     }
 
     /// Returns whether `name` was made by `PREPARE`.

@@ -2,7 +2,7 @@
 
 use crate::connect::connection::{count, losing_stale, rows};
 use crate::connect::literal::push_literal;
-use crate::connect::statement_cache::StatementCache;
+use crate::connect::statement_cache::{Call, StatementCache};
 use crate::store::call::CallMode;
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
@@ -42,18 +42,19 @@ impl<'c> OpenTransaction<'c> {
         if self.mode == CallMode::Inline || !can_be_called(text) {
             return None;
         }
+        let arguments = arguments(self.cache.types(text)?, params)?;
         let call = self.cache.call(text)?;
-        let arguments = arguments(&call.types, params)?;
-        let mut sql = format!("{before};\n");
-        if !call.is_prepared {
+        let sql = match &call {
+            Call::Prepared(name) => format!("{before};\nEXECUTE {name}{arguments}"),
             // The text may end in a comment.
-            sql.push_str(&format!("PREPARE {} AS {text}\n;\n", call.name));
-        }
-        sql.push_str(&format!("EXECUTE {}{arguments}", call.name));
+            Call::New(name) => {
+                format!("{before};\nPREPARE {name} AS {text}\n;\nEXECUTE {name}{arguments}")
+            }
+        };
         let messages = losing_stale(self.cache, self.transaction.simple_query(&sql));
         Some(messages.map(|messages| {
-            if !call.is_prepared {
-                self.cache.insert_call(text, call);
+            if let Call::New(name) = call {
+                self.cache.insert_call(text, name);
             }
             match messages.last() {
                 Some(SimpleQueryMessage::CommandComplete(rows)) => *rows,

@@ -27,6 +27,12 @@ fn handle(
     report.dead
 }
 
+/// Returns how many texts of the handler's own are prepared for flights on its connection.
+fn own_prepared(session: &mut MessagingSession<'_>) -> Result<i64, HandlerError> {
+    let count = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'outtray\\_own\\_%'";
+    Ok(session.query_one(count, &[])?.try_get(0)?)
+}
+
 #[test]
 fn values_are_stored_the_same_however_their_statement_travels() {
     let mut place = Place::new();
@@ -81,13 +87,30 @@ fn a_text_that_comes_again_is_prepared_for_flights_once() {
 
     handle(&place, USES, move |session, n| {
         session.execute("INSERT INTO thing VALUES ($1)", &[&n])?;
-        let prepared =
-            "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'outtray\\_own\\_%'";
-        let count: i64 = session.query_one(prepared, &[])?.try_get(0)?;
-        Ok(tell.send(count)?)
+        Ok(tell.send(own_prepared(session)?)?)
     });
 
     assert_eq!(next(&told, 5), [0, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_text_that_cannot_travel_takes_no_place_from_others() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE moment (at timestamptz); CREATE TABLE thing (n integer)");
+    let (tell, told) = unbounded();
+
+    // More often than there are places.
+    handle(&place, 100, move |session, n| {
+        let at = SystemTime::UNIX_EPOCH;
+        if n < 90 {
+            session.execute("INSERT INTO moment VALUES ($1)", &[&at])?;
+            return Ok(());
+        }
+        session.execute("INSERT INTO thing VALUES ($1)", &[&n])?;
+        Ok(tell.send(own_prepared(session)?)?)
+    });
+
+    assert_eq!(next(&told, 3), [0, 1, 1]);
 }
 
 #[test]
