@@ -20,11 +20,9 @@ pub(crate) fn ladder_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(128_000);
     let mut steps = Vec::new();
     for workers in [1, 2, 4, 8, 16, 32, 64] {
-        bed.fill(messages)?;
-        bed.settle()?;
-        let took = Work::HandleAdaptive.with_workers(bed, messages, workers)?;
+        let took = filled_and_handled(bed, Work::HandleAdaptive, messages, workers)?;
         bed.clear()?;
-        steps.push((workers, messages as f64 / took.all.as_secs_f64()));
+        steps.push((workers, messages as f64 / took.as_secs_f64()));
     }
     let best = steps.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let text: Vec<String> = steps
@@ -55,13 +53,15 @@ fn many_workers(
     work: Work,
     messages: u64,
 ) -> Result<Report> {
-    let with = |workers: usize| {
-        bed.fill(messages)?;
-        bed.settle()?;
-        Ok(work.with_workers(bed, messages, workers)?.all)
-    };
+    let with = |workers: usize| filled_and_handled(bed, work, messages, workers);
     let (many, few) = bed.compare(plan.rounds, messages, || with(64), || with(16))?;
     Ok(Report::new(name, messages).rates(many, few, "16 workers"))
+}
+
+fn filled_and_handled(bed: &Bed, work: Work, messages: u64, workers: usize) -> Result<Duration> {
+    bed.fill(messages)?;
+    bed.settle()?;
+    Ok(work.with_workers(bed, messages, workers)?.all)
 }
 
 /// Drains a deep backlog; compares the last tenth with the first. The round in the middle counts.

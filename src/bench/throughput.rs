@@ -60,8 +60,8 @@ impl Work {
     /// Those of sending and receiving.
     pub fn ours(self, bed: &Bed, messages: u64) -> Result<Took> {
         match self {
-            Work::SendOne => send_in_calls(bed, "send", messages, 1),
-            Work::SendBulk => send_in_calls(bed, "send", messages, BULK),
+            Work::SendOne => send_in_calls(bed, "send", messages, 1, numbered),
+            Work::SendBulk => send_in_calls(bed, "send", messages, BULK, numbered),
             _ => self.with_workers(bed, messages, CONNECTIONS),
         }
     }
@@ -102,7 +102,13 @@ impl Work {
 }
 
 /// Sends `messages`, `some` to a call, which is a transaction.
-fn send_in_calls(bed: &Bed, topic: &str, messages: u64, some: u64) -> Result<Took> {
+fn send_in_calls(
+    bed: &Bed,
+    topic: &str,
+    messages: u64,
+    some: u64,
+    payload: impl Fn(u64) -> Value,
+) -> Result<Took> {
     let mut each = Vec::new();
     let started = Instant::now();
     let mut left = messages;
@@ -110,7 +116,7 @@ fn send_in_calls(bed: &Bed, topic: &str, messages: u64, some: u64) -> Result<Too
         let begun = Instant::now();
         let count = left.min(some);
         bed.messaging.session(|session| {
-            session.send_messages(topic, (0..count).map(|number| json!({ "n": number })))?;
+            session.send_messages(topic, (0..count).map(&payload))?;
             Ok(())
         })?;
         each.push(begun.elapsed());
@@ -118,6 +124,10 @@ fn send_in_calls(bed: &Bed, topic: &str, messages: u64, some: u64) -> Result<Too
     }
     let all = started.elapsed();
     Ok(Took { all, each })
+}
+
+fn numbered(number: u64) -> Value {
+    json!({ "n": number })
 }
 
 fn insert_and_send(
@@ -197,15 +207,10 @@ fn compared(
 /// Measures what is written for a message on its whole way, on the second pass: the first writes
 /// whole pages after the checkpoint.
 pub(crate) fn wal_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    let messages = plan.scaled(50_000).next_multiple_of(BULK);
+    let messages = plan.scaled(50_000);
     let text = "x".repeat(90);
     let pass = || -> Result<()> {
-        for _ in 0..messages.div_ceil(BULK) {
-            bed.messaging.session(|session| {
-                session.send_messages("work", (0..BULK).map(|_| json!({ "text": text })))?;
-                Ok(())
-            })?;
-        }
+        send_in_calls(bed, "work", messages, BULK, |_| json!({ "text": text }))?;
         bed.receive(messages, CONNECTIONS, None, |_, _| Ok(()))?;
         Ok(())
     };

@@ -60,6 +60,14 @@ struct Ration {
     cost: Duration,
 }
 
+impl Ration {
+    /// Returns how long to wait for the next time: so long after the last at `least`, and until that is
+    /// no more than one part in `share` of the time.
+    fn until_next(&self, least: Duration, share: u32, now: Instant) -> Duration {
+        (self.at + least.max(self.cost * share)).saturating_duration_since(now)
+    }
+}
+
 /// Where a claim begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Start {
@@ -93,14 +101,13 @@ impl Floors {
     /// Plans the next claim. One that looks further back than it must counts at once, so that not all
     /// workers do so together.
     pub(crate) fn plan(&mut self, now: Instant) -> Plan {
-        let is_due = |ration: &Ration, least: Duration, share: u32| {
-            now >= ration.at + least.max(ration.cost * share)
-        };
-        if self.by_rank.is_empty() || is_due(&self.sweep, SWEEP_INTERVAL, SWEEP_SHARE) {
+        let until_sweep = self.sweep.until_next(SWEEP_INTERVAL, SWEEP_SHARE, now);
+        if self.by_rank.is_empty() || until_sweep.is_zero() {
             self.sweep.at = now;
             return sweep();
         }
-        if !self.is_backlog || is_due(&self.look, LOOK_INTERVAL, LOOK_SHARE) {
+        let until_look = self.look.until_next(LOOK_INTERVAL, LOOK_SHARE, now);
+        if !self.is_backlog || until_look.is_zero() {
             self.look.at = now;
             return self.look_back();
         }
@@ -173,8 +180,7 @@ impl Floors {
     /// # Errors
     /// How long it has to wait before it may sweep.
     pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<Plan, Duration> {
-        let too_early =
-            (self.sweep.at + self.sweep.cost * SWEEP_SHARE).saturating_duration_since(now);
+        let too_early = self.sweep.until_next(Duration::ZERO, SWEEP_SHARE, now);
         if !too_early.is_zero() {
             return Err(too_early);
         }

@@ -1,7 +1,7 @@
 //! Messages that a session sends, kept until they are stored together.
 //!
-//! They go to the database in one statement just before COMMIT, so a handler that sends three
-//! messages costs one round trip, and a failed handler's messages are dropped without any. What is
+//! They go to the database just before COMMIT: a few from a handler with the flight that commits, more
+//! in one statement. So they cost a round trip at most, and a failed handler's none. What is
 //! here was checked already; nothing that the database would refuse gets in.
 
 use crate::store::call::CallMode;
