@@ -138,9 +138,10 @@ pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
-pub use words::outcome::{DeadReason, DrainReport, StopReport};
+pub use words::outcome::{DeadReason, DrainReport, Sent, StopReport};
 pub use words::payload::Payload;
 pub use words::retry::Backoff;
+pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

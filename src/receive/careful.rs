@@ -56,7 +56,7 @@ pub(crate) fn admit<'a>(
     // A connection apart: the claim's own transaction must stay open, and its rollback must not
     // undo the count.
     let mut apart = line.base.dedicated.take()?;
-    let deaths = attempt::counted(&mut apart, statements, topic, message.id)?;
+    let deaths = attempt::counted(&mut apart, statements, topic, message.held.id)?;
     // Before counting: to wait for one's turn is not to be delivered.
     let pass = match deaths {
         0 => quarantine.share(),
@@ -64,11 +64,16 @@ pub(crate) fn admit<'a>(
     };
     if stop.is_set() {
         // Free again with the end of the transaction; the floor must not hide it.
-        line.floors().lower(message.position);
+        line.floors().lower(message.held.position);
         return Ok(None);
     }
-    taken.counted = Some(attempt::begin(&mut apart, statements, topic, message.id)?);
-    state.counted = Some(message.id);
+    taken.counted = Some(attempt::begin(
+        &mut apart,
+        statements,
+        topic,
+        message.held.id,
+    )?);
+    state.counted = Some(message.held.id);
     line.base.dedicated.give_back(apart);
     Ok(Some(pass))
 }

@@ -18,12 +18,11 @@ use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::work::State;
 use crate::store::attempt;
-use crate::store::claim::{Claimed, Position};
+use crate::store::claim::{Claimed, Held};
 use crate::store::run::Run;
 use crate::store::settle::{self, Burial, Retry};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::Duration;
@@ -36,8 +35,7 @@ const MAX_LOSSES: u32 = 2;
 /// A message that was in a handler when its transaction failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Charge {
-    position: Position,
-    id: MessageId,
+    held: Held,
     /// Deliveries that ended with the death of their process.
     crashes: u32,
     error: String,
@@ -46,8 +44,7 @@ pub(crate) struct Charge {
 impl Charge {
     pub(crate) fn of(message: &Claimed, crashes: u32) -> Self {
         Charge {
-            position: message.position,
-            id: message.id,
+            held: message.held.clone(),
             crashes,
             error: String::new(),
         }
@@ -67,7 +64,7 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
             entered = entered.pop().into_iter().collect();
             entered
                 .first()
-                .is_some_and(|charge| line.count_loss(charge.id) > MAX_LOSSES)
+                .is_some_and(|charge| line.count_loss(charge.held.id) > MAX_LOSSES)
         }
         ErrorKind::Conflict => {
             state.conflicts += 1;
@@ -110,13 +107,14 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         &mut open,
         statements,
         &line.topic,
-        charge.position,
-        charge.id,
+        charge.held.position,
+        charge.held.id,
     )?;
     if let Some(attempts) = held {
         let ending = Ending::failed(&HandlerError::failed(charge.error.clone()));
         let attempts = attempts + charge.crashes;
-        let (retries, burials) = match decide(&line.options, charge.position, attempts, ending) {
+        let (retries, burials) = match decide(&line.terms(), charge.held.clone(), attempts, ending)
+        {
             Fate::Retry(retry) => (vec![retry], vec![]),
             Fate::Bury(burial) => (vec![], vec![burial]),
             Fate::Ack(_) => (vec![], vec![]),
@@ -124,7 +122,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
-            attempt::forget(&mut open, statements, &line.topic, charge.id)?;
+            attempt::forget(&mut open, statements, &line.topic, charge.held.id)?;
         }
         line.progress.count(0, retries.len(), burials.len());
         if let Some(retry) = retries.first() {

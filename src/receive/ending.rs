@@ -1,8 +1,8 @@
 //! What becomes of a message, decided from how its handler ended. Pure.
 
 use crate::receive::handler::{Ending, Failed};
-use crate::receive::options::Options;
-use crate::store::claim::Position;
+use crate::receive::options::Terms;
+use crate::store::claim::Held;
 use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
 use crate::words::handler_error::Wish;
@@ -12,37 +12,35 @@ use std::time::Duration;
 /// What becomes of a message.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    Ack(Position),
+    Ack(Held),
     Retry(Retry),
     Bury(Burial),
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.
-pub(crate) fn decide(options: &Options, position: Position, attempts: u32, ending: Ending) -> Fate {
+pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -> Fate {
     let attempt = attempts + 1;
-    let failed = |error: String, delay: Option<Duration>| {
-        if attempt >= options.max_attempts {
-            return bury(position, attempt, DeadReason::Exhausted, error);
+    let failed = |held: Held, error: String, delay: Option<Duration>| {
+        if attempt >= terms.max_attempts {
+            return bury(held, attempt, DeadReason::Exhausted, error);
         }
         Fate::Retry(Retry {
-            position,
+            held,
             attempts: attempt,
-            delay: delay.unwrap_or_else(|| options.backoff.delay(attempt)),
+            delay: delay.unwrap_or_else(|| terms.backoff.delay(attempt)),
             error,
         })
     };
     match ending {
-        Ending::Done => Fate::Ack(position),
-        Ending::Panicked(text) => failed(text, None),
-        Ending::Undecodable(error) => {
-            bury(position, attempt, DeadReason::Undecodable, chain(&error))
-        }
+        Ending::Done => Fate::Ack(held),
+        Ending::Panicked(text) => failed(held, text, None),
+        Ending::Undecodable(error) => bury(held, attempt, DeadReason::Undecodable, chain(&error)),
         Ending::Failed(Failed { wish, text, .. }) => match wish {
-            Wish::Retry => failed(text, None),
-            Wish::RetryAfter(delay) => failed(text, Some(delay)),
-            Wish::Reject => bury(position, attempt, DeadReason::Rejected, text),
+            Wish::Retry => failed(held, text, None),
+            Wish::RetryAfter(delay) => failed(held, text, Some(delay)),
+            Wish::Reject => bury(held, attempt, DeadReason::Rejected, text),
             Wish::Snooze(delay) => Fate::Retry(Retry {
-                position,
+                held,
                 attempts,
                 delay,
                 error: text,
@@ -51,9 +49,9 @@ pub(crate) fn decide(options: &Options, position: Position, attempts: u32, endin
     }
 }
 
-pub(crate) fn bury(position: Position, attempts: u32, reason: DeadReason, error: String) -> Fate {
+pub(crate) fn bury(held: Held, attempts: u32, reason: DeadReason, error: String) -> Fate {
     Fate::Bury(Burial {
-        position,
+        held,
         attempts,
         reason,
         error,
@@ -63,18 +61,24 @@ pub(crate) fn bury(position: Position, attempts: u32, reason: DeadReason, error:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::claim::Position;
     use crate::words::handler_error::HandlerError;
+    use crate::words::message::MessageId;
+    use crate::words::outcome::OnEnd;
     use crate::words::retry::Backoff;
 
-    const AT: Position = Position { rank: 0, seq: 7 };
-
     fn decided(attempts: u32, ending: Ending) -> Fate {
-        let options = Options {
+        let terms = Terms {
             max_attempts: 3,
             backoff: Backoff::fixed(Duration::from_secs(5)).without_jitter(),
-            ..Options::default()
         };
-        decide(&options, AT, attempts, ending)
+        let held = Held {
+            position: Position { rank: 0, seq: 7 },
+            id: MessageId::new(),
+            key: None,
+            on_end: OnEnd::default(),
+        };
+        decide(&terms, held, attempts, ending)
     }
 
     #[track_caller]

@@ -78,12 +78,13 @@ where
 fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Message<T>, Error> {
     let claimed = delivery.message;
     Ok(Message {
-        id: claimed.id,
+        id: claimed.held.id,
         topic: delivery.topic.to_owned(),
         payload: claimed.content.decode(delivery.topic)?,
         attempt: delivery.attempt,
         max_attempts: delivery.max_attempts,
-        priority: claimed.position.rank.saturating_neg(),
+        priority: claimed.held.position.rank.saturating_neg(),
+        key: claimed.held.key.clone(),
         headers: claimed.headers.clone(),
         sent_at: claimed.sent_at,
     })

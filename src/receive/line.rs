@@ -5,7 +5,7 @@ use crate::receive::careful::Quarantine;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
-use crate::receive::options::Options;
+use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
 use crate::session::messaging_session::Kit;
 use crate::wake::board::Station;
@@ -53,6 +53,18 @@ impl Line {
             floors: Mutex::new(Floors::new()),
             losses: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Returns what is done with failures at present.
+    pub(crate) fn terms(&self) -> Terms {
+        let setting = self.base.kit.configs.get(&self.topic);
+        self.options
+            .terms(setting.as_ref().map(|setting| &setting.config))
+    }
+
+    /// Returns whether an operator paused the topic.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.base.kit.configs.is_paused(&self.topic)
     }
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {

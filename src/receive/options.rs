@@ -2,6 +2,7 @@
 
 use crate::words::error::{Error, Result};
 use crate::words::retry::Backoff;
+use crate::words::topic_config::TopicConfig;
 use std::time::Duration;
 
 /// More messages in one transaction than this would overflow the server's cache of
@@ -20,6 +21,24 @@ pub(crate) struct Options {
     pub(crate) per_transaction: Option<usize>,
     pub(crate) is_strict: bool,
     pub(crate) slow_handler: Duration,
+}
+
+/// What a receiver does with failures: what the topic is configured to, else what the receiver was told.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) max_attempts: u32,
+    pub(crate) backoff: Backoff,
+}
+
+impl Options {
+    pub(crate) fn terms(&self, config: Option<&TopicConfig>) -> Terms {
+        let max_attempts = config.and_then(|config| config.max_attempts);
+        let backoff = config.and_then(|config| config.backoff.clone());
+        Terms {
+            max_attempts: max_attempts.unwrap_or(self.max_attempts),
+            backoff: backoff.unwrap_or_else(|| self.backoff.clone()),
+        }
+    }
 }
 
 impl Default for Options {

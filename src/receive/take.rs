@@ -113,7 +113,7 @@ fn learn(
     let messages: Vec<Claimed> = rows.iter().map(claim::read).collect::<Result<_>>()?;
     line.floors().learn(
         start,
-        messages.iter().map(|message| message.position),
+        messages.iter().map(|message| message.held.position),
         messages.len() == asked,
         Instant::now(),
         started.elapsed(),

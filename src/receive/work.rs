@@ -23,7 +23,7 @@ use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
 use crate::store::attempt;
-use crate::store::claim::{Claimed, Position};
+use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -95,6 +95,9 @@ pub(crate) fn work(
         &statements.claim_head,
     ])?;
     charge::settle(line, connection, state)?;
+    if line.is_paused() {
+        return Ok(Worked::Idle(None));
+    }
     let transaction = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "beginning a transaction"))?;
@@ -152,7 +155,7 @@ fn transact(
             stop.is_set() || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
         if !fates.is_empty() && is_enough {
             // The rest is free again with the commit; the floor must not hide it.
-            line.floors().lower(message.position);
+            line.floors().lower(message.held.position);
             break;
         }
         line.progress.take(&mut hand);
@@ -165,11 +168,16 @@ fn transact(
     if let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) {
         session.leave_savepoint()?;
         let statements = &line.base.kit.statements;
-        attempt::forget(session.lent.own()?, statements, &line.topic, message.id)?;
+        attempt::forget(
+            session.lent.own()?,
+            statements,
+            &line.topic,
+            message.held.id,
+        )?;
     }
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
-    let is_chained =
-        is_ordinary && !stop.is_set() && !line.station.is_suspect() && !line.crew.is_over();
+    let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
+    let is_chained = is_ordinary && goes_on && !line.crew.is_over();
     line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;
     settled.announce(line);
@@ -194,9 +202,15 @@ fn handle(
     // Deliveries that were counted ahead and never ended: their processes died.
     let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
     let attempts = message.attempts + crashes;
-    if crashes > 0 && attempts >= line.options.max_attempts {
+    let terms = line.terms();
+    if crashes > 0 && attempts >= terms.max_attempts {
         let error = format!("the process that worked on it died, {crashes} times at least");
-        return Ok(bury(message.position, attempts, DeadReason::Crashed, error));
+        return Ok(bury(
+            message.held.clone(),
+            attempts,
+            DeadReason::Crashed,
+            error,
+        ));
     }
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();
@@ -205,7 +219,7 @@ fn handle(
         topic: &line.topic,
         message,
         attempt: attempts + 1,
-        max_attempts: line.options.max_attempts,
+        max_attempts: terms.max_attempts,
     };
     let mut ending = (line.handler)(session, &delivery);
     warn_if_slow(line, message, started.elapsed());
@@ -225,13 +239,13 @@ fn handle(
         let why = "a statement failed and the handler swallowed its error";
         ending = Ending::failed(&HandlerError::failed(why));
     }
-    Ok(decide(&line.options, message.position, attempts, ending))
+    Ok(decide(&terms, message.held.clone(), attempts, ending))
 }
 
 /// Fates by what has to be done for them.
 #[derive(Default)]
 struct Settled {
-    acks: Vec<Position>,
+    acks: Vec<Held>,
     retries: Vec<Retry>,
     burials: Vec<Burial>,
 }
@@ -241,7 +255,7 @@ impl Settled {
         let mut settled = Settled::default();
         for fate in fates {
             match fate {
-                Fate::Ack(position) => settled.acks.push(position),
+                Fate::Ack(held) => settled.acks.push(held),
                 Fate::Retry(retry) => settled.retries.push(retry),
                 Fate::Bury(burial) => settled.burials.push(burial),
             }
@@ -288,7 +302,8 @@ fn commit(
     let mut sql = session.leaving_savepoint().to_owned();
     sql.push_str(&sends);
     if !settled.acks.is_empty() {
-        settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &settled.acks);
+        let positions: Vec<_> = settled.acks.iter().map(|held| held.position).collect();
+        settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();
@@ -299,7 +314,7 @@ fn commit(
     let started = Instant::now();
     let flown = session.lent.own()?.flight(&sql);
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    line.base.waker.announce(&session.outbox.take_sent());
+    line.base.waker.announce(&session.outbox.take_news());
     let rows = flown.map_err(|error| classify(error, "committing"))?;
     session.savepoint = Savepoint::Closed;
     session.begun_at = Instant::now();
@@ -354,7 +369,7 @@ fn warn_if_slow(line: &Line, message: &Claimed, took: Duration) {
             "topic {}: the handler of message {} held its transaction open for {took:?}; meanwhile \
              vacuum could clean up nothing in the whole database",
             line.topic,
-            message.id
+            message.held.id
         );
     }
 }

@@ -27,11 +27,18 @@ struct Migration {
 }
 
 /// All of them, in order. A file that was released never changes: its checksum is in databases.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "messages",
-    sql: include_str!("migrations/0001_messages.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "messages",
+        sql: include_str!("migrations/0001_messages.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "delivery",
+        sql: include_str!("migrations/0002_delivery.sql"),
+    },
+];
 
 /// The version that this release works with.
 fn newest() -> i32 {

@@ -10,7 +10,7 @@
 
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::{Mark, Sent};
+use crate::session::outbox::{Mark, News};
 use crate::store::call::PROVE_AND_COMMIT;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{Failure, classify, failure, text_of};
@@ -21,7 +21,7 @@ impl MessagingSession<'_> {
     /// # Errors
     /// `OutcomeUnknown` when the connection broke with COMMIT under way; any other kind means that
     /// all was rolled back.
-    pub(crate) fn commit(mut self) -> Result<Sent> {
+    pub(crate) fn commit(mut self) -> Result<News> {
         if matches!(self.lent, Lent::Idle(_)) {
             if self.outbox.statements() <= 1 {
                 return self.commit_single_statement();
@@ -33,24 +33,24 @@ impl MessagingSession<'_> {
             .map_err(not_stored)?;
         let Lent::Begun(mut transaction) = self.lent else {
             // The caller's transaction: it decides.
-            return Ok(self.outbox.take_sent());
+            return Ok(self.outbox.take_news());
         };
         match transaction.flight(PROVE_AND_COMMIT) {
             Ok(_) => {
                 transaction.committed();
-                Ok(self.outbox.take_sent())
+                Ok(self.outbox.take_news())
             }
             Err(error) => Err(ended(error, || self.outbox.ids())),
         }
     }
 
-    fn commit_single_statement(mut self) -> Result<Sent> {
+    fn commit_single_statement(mut self) -> Result<News> {
         let ids = self.outbox.ids();
         let stored = self
             .outbox
             .store(self.lent.current()?, &self.kit.statements, Mark::default());
         match stored {
-            Ok(()) => Ok(self.outbox.take_sent()),
+            Ok(()) => Ok(self.outbox.take_news()),
             // The statement commits by itself, so it was under way just as a COMMIT would be.
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 Err(unknown().because(error).with_unknown(ids))

@@ -1,5 +1,6 @@
 //! The session: what handlers and producers hold.
 
+use crate::session::configs::Configs;
 use crate::session::lent::{Lent, Sql};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::savepoint::Savepoint;
@@ -7,7 +8,8 @@ use crate::store::run::Params;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
-use crate::words::new_message::NewMessage;
+use crate::words::new_message::{NewMessage, Outgoing};
+use crate::words::outcome::Sent;
 use crate::words::sqlstate::{Failure, classify, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
@@ -19,6 +21,7 @@ use std::time::Instant;
 pub(crate) struct Kit {
     pub(crate) statements: Arc<Statements>,
     pub(crate) max_payload_bytes: usize,
+    pub(crate) configs: Configs,
 }
 
 /// One database transaction in which tables are read and written and messages are sent.
@@ -74,7 +77,7 @@ impl<'c> MessagingSession<'c> {
         topic: &str,
         payload: &T,
     ) -> Result<MessageId> {
-        self.send(NewMessage::json(topic, payload)?)
+        self.send(NewMessage::json(topic, payload)?).map(Sent::id)
     }
 
     /// Sends many JSON messages to one topic, in order, and returns their ids. They travel
@@ -104,16 +107,17 @@ impl<'c> MessagingSession<'c> {
         Ok(ids)
     }
 
-    /// Sends a message with options and returns its id.
+    /// Sends a message with options, and says what became of that: the message is new, or there was one
+    /// with the same dedupe key.
     ///
     /// # Errors
     /// As [`send_message`](Self::send_message), and `Invalid` for a priority, a header or a delay
     /// that is out of bounds.
-    pub fn send(&mut self, message: NewMessage) -> Result<MessageId> {
+    pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         message.check(self.kit.max_payload_bytes)?;
         let id = self.keep(message)?;
         self.store_if_joined()?;
-        Ok(id)
+        Ok(Sent::New(id))
     }
 
     /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
@@ -253,7 +257,9 @@ impl<'c> MessagingSession<'c> {
     }
 
     fn keep(&mut self, message: NewMessage) -> Result<MessageId> {
-        let id = self.outbox.push(message);
+        let setting = self.kit.configs.get(&message.topic);
+        let config = setting.as_ref().map(|setting| &setting.config);
+        let id = self.outbox.push(Outgoing::new(message, config));
         if self.outbox.is_full(self.mark) {
             self.store_early()?;
         }

@@ -1,6 +1,7 @@
 //! One transaction with the queue's verbs in it.
 
 pub(crate) mod commit;
+pub(crate) mod configs;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;

@@ -10,7 +10,7 @@ use crate::store::send;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
-use crate::words::new_message::{NewMessage, Outgoing};
+use crate::words::new_message::{Outgoing, Start};
 use std::time::Duration;
 
 /// Messages that are kept before they are stored early: memory stays bounded in a session that
@@ -37,7 +37,8 @@ pub(crate) struct Outbox {
 struct Entry {
     id: MessageId,
     topic: String,
-    delay: Duration,
+    /// How long it waits as far as is known here; nothing: it is ready.
+    wait: Option<Duration>,
 }
 
 /// A state of the outbox to return to.
@@ -49,9 +50,9 @@ pub(crate) struct Mark {
     log: usize,
 }
 
-/// What a committed session sent: whom to wake.
+/// What a committed session means to others: whom to wake.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sent {
+pub(crate) struct News {
     /// Topics with messages that are ready now, and how many.
     pub(crate) topics: Vec<(String, usize)>,
     /// The shortest delay among those that wait.
@@ -59,18 +60,24 @@ pub(crate) struct Sent {
 }
 
 impl Outbox {
-    pub(crate) fn push(&mut self, message: NewMessage) -> MessageId {
-        let id = MessageId::new();
+    pub(crate) fn push(&mut self, outgoing: Outgoing) -> MessageId {
+        let Outgoing { id, message, .. } = &outgoing;
+        let (id, is_ready) = (*id, outgoing.is_ready());
         self.bytes += message.content.len();
         self.log.push(Entry {
             id,
             topic: message.topic.clone(),
-            delay: message.delay,
+            wait: match message.start {
+                _ if is_ready => None,
+                Some(Start::After(delay)) => Some(delay),
+                // Only the database knows how far away that is.
+                Some(Start::At(_)) | None => Some(Duration::ZERO),
+            },
         });
-        if message.delay.is_zero() {
-            self.ready.push(Outgoing { id, message });
+        if is_ready {
+            self.ready.push(outgoing);
         } else {
-            self.waiting.push(Outgoing { id, message });
+            self.waiting.push(outgoing);
         }
         id
     }
@@ -122,7 +129,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends what was sent to a flight, if it is little and ready: nothing is left to store then.
+    /// Appends what was sent to a flight, if it is little and plain: nothing is left to store then.
     /// Returns whether it was.
     pub(crate) fn push_few(
         &mut self,
@@ -130,7 +137,8 @@ impl Outbox {
         mode: CallMode,
         statements: &Statements,
     ) -> bool {
-        if self.ready.len() > FEW || !self.waiting.is_empty() || self.bytes > FEW_BYTES {
+        let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
+        if !is_little || !self.waiting.is_empty() || !self.ready.iter().all(Outgoing::is_plain) {
             return false;
         }
         self.bytes = 0;
@@ -146,32 +154,34 @@ impl Outbox {
     }
 
     /// Empties the log and says whom to wake.
-    pub(crate) fn take_sent(&mut self) -> Sent {
-        let mut sent = Sent::default();
+    pub(crate) fn take_news(&mut self) -> News {
+        let mut news = News::default();
         for entry in self.log.drain(..) {
-            if !entry.delay.is_zero() {
-                sent.soonest = Some(sent.soonest.map_or(entry.delay, |at| at.min(entry.delay)));
+            if let Some(wait) = entry.wait {
+                news.soonest = Some(news.soonest.map_or(wait, |soonest| soonest.min(wait)));
                 continue;
             }
-            match sent
+            match news
                 .topics
                 .iter_mut()
                 .find(|(topic, _)| *topic == entry.topic)
             {
                 Some((_, count)) => *count += 1,
-                None => sent.topics.push((entry.topic, 1)),
+                None => news.topics.push((entry.topic, 1)),
             }
         }
-        sent
+        news
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::new_message::NewMessage;
 
-    fn message(topic: &str, delay_s: u64) -> NewMessage {
-        NewMessage::bytes(topic, [1, 2, 3]).delay(Duration::from_secs(delay_s))
+    fn message(topic: &str, delay_s: u64) -> Outgoing {
+        let message = NewMessage::bytes(topic, [1, 2, 3]).delay(Duration::from_secs(delay_s));
+        Outgoing::new(message, None)
     }
 
     #[test]
@@ -181,11 +191,11 @@ mod tests {
             outbox.push(message(topic, delay));
         }
 
-        let sent = outbox.take_sent();
+        let news = outbox.take_news();
 
-        assert_eq!(sent.topics, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
-        assert_eq!(sent.soonest, Some(Duration::from_secs(5)));
-        assert_eq!(outbox.take_sent(), Sent::default());
+        assert_eq!(news.topics, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+        assert_eq!(news.soonest, Some(Duration::from_secs(5)));
+        assert_eq!(outbox.take_news(), News::default());
     }
 
     #[test]

@@ -25,8 +25,12 @@ pub struct TopicStats {
     /// Messages that can be claimed now, those that are in work in a transaction, and the failed head
     /// of a topic in strict order.
     pub ready: u64,
-    /// Messages that wait for a delay or a retry.
+    /// Messages that wait for a delay, a retry, or the end of others.
     pub scheduled: u64,
+    /// Messages in work under a lease.
+    pub leased: u64,
+    /// Messages that wait behind another one of their key.
+    pub behind: u64,
     /// Dead letters.
     pub dead: u64,
     /// Running receivers, over all processes; one that died counts until that is noticed.
@@ -103,14 +107,17 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
     let count = |name| column::<i64>(row, name).map(i64::unsigned_abs);
     let oldest_us: Option<i64> = column(row, "oldest_us")?;
     let (ready, scheduled, dead) = (count("ready")?, count("scheduled")?, count("dead")?);
+    let (leased, behind) = (count("leased")?, count("behind")?);
     Ok(TopicStats {
         topic: topic.to_owned(),
         ready,
         scheduled,
+        leased,
+        behind,
         dead,
         receivers: count("receivers")?,
         oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
-        is_capped: [ready, scheduled, dead].contains(&COUNT_LIMIT.unsigned_abs()),
+        is_capped: [ready, scheduled, leased, behind, dead].contains(&COUNT_LIMIT.unsigned_abs()),
     })
 }
 

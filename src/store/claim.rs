@@ -5,6 +5,7 @@ use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
 use postgres::SimpleQueryRow;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,16 +33,26 @@ pub(crate) const EVERYTHING: Span = Span {
     until: i16::MAX as i32 + 1,
 };
 
+/// A message in hand, as far as settling it needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) position: Position,
+    pub(crate) id: MessageId,
+    pub(crate) key: Option<String>,
+    pub(crate) on_end: OnEnd,
+}
+
 /// A message that this worker holds the lock of.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    pub(crate) position: Position,
-    pub(crate) id: MessageId,
+    pub(crate) held: Held,
     /// Failed deliveries so far.
     pub(crate) attempts: u32,
     pub(crate) sent_at: SystemTime,
     pub(crate) headers: Headers,
     pub(crate) content: Stored,
+    /// Its time is over.
+    pub(crate) is_expired: bool,
     /// How long it is to be left alone: only the failed head of a topic in strict order.
     pub(crate) wait: Option<Duration>,
 }
@@ -66,15 +77,24 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
         _ => None,
     };
     Ok(Claimed {
-        position: Position {
-            rank: number(row, "rank")?,
-            seq: number(row, "seq")?,
+        held: Held {
+            position: Position {
+                rank: number(row, "rank")?,
+                seq: number(row, "seq")?,
+            },
+            id: text(row, "id")?.unwrap_or_default().parse()?,
+            key: text(row, "key")?.map(str::to_owned),
+            on_end: OnEnd::read(
+                text(row, "on_end")?
+                    .map(|sum| parse("on_end", sum))
+                    .transpose()?,
+            ),
         },
-        id: text(row, "id")?.unwrap_or_default().parse()?,
         attempts: number(row, "attempts")?,
         sent_at: time(sent_at_us),
         headers: headers(text(row, "headers")?)?,
         content: content(text(row, "payload")?, text(row, "body")?)?,
+        is_expired: text(row, "is_expired")? == Some("t"),
         wait: wait_us
             .and_then(|us| u64::try_from(us).ok())
             .filter(|us| *us > 0)

@@ -5,6 +5,7 @@ pub(crate) mod admin;
 pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod claim;
+pub(crate) mod config;
 pub(crate) mod presence;
 pub(crate) mod run;
 pub(crate) mod schedule;

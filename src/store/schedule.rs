@@ -24,6 +24,8 @@ pub(crate) struct Polled {
     pub(crate) topics: Vec<TopicState>,
     /// When the next scheduled message of any topic is due.
     pub(crate) next_due: Option<Duration>,
+    /// When the settings of any topic changed last, as the database writes it.
+    pub(crate) changed_at: Option<String>,
 }
 
 /// Asks for all topics of a process at once.
@@ -41,6 +43,7 @@ pub(crate) fn poll(
             is_ready: column(&row, "is_ready")?,
             suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
         });
+        polled.changed_at = column(&row, "changed_at")?;
         polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
     }
     Ok(polled)

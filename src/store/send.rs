@@ -4,7 +4,8 @@ use crate::store::call::{CallMode, Value, push_call};
 use crate::store::run::{Run, execute};
 use crate::store::statements::Statements;
 use crate::words::Result;
-use crate::words::new_message::{Content, NewMessage, Outgoing};
+use crate::words::new_message::{Content, NewMessage, Outgoing, Start};
+use std::time::Duration;
 use uuid::Uuid;
 
 const DOING: &str = "storing messages";
@@ -15,6 +16,9 @@ pub(crate) fn send(
     statements: &Statements,
     messages: &[Outgoing],
 ) -> Result<()> {
+    if !messages.iter().all(Outgoing::is_plain) {
+        return send_full(run, statements, messages);
+    }
     if let [only] = messages {
         return send_one(run, statements, only);
     }
@@ -35,17 +39,15 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// Stores messages that wait for their delays: one statement.
+/// Stores messages that wait: one statement.
 pub(crate) fn schedule(
     run: &mut dyn Run,
     statements: &Statements,
     messages: &[Outgoing],
 ) -> Result<()> {
     let columns = Columns::of(messages);
-    let delays: Vec<i64> = messages
-        .iter()
-        .map(|outgoing| i64::try_from(outgoing.message.delay.as_micros()).unwrap_or(i64::MAX))
-        .collect();
+    let options = Options::of(messages);
+    let (delays, times): (Vec<_>, Vec<_>) = messages.iter().map(start).unzip();
     execute(
         run,
         &statements.schedule,
@@ -53,10 +55,36 @@ pub(crate) fn schedule(
             &columns.topics,
             &columns.ranks,
             &columns.ids,
+            &options.keys,
+            &options.expiries,
+            &options.on_ends,
             &columns.headers,
             &columns.payloads,
             &columns.bodies,
             &delays,
+            &times,
+        ],
+        DOING,
+    )?;
+    Ok(())
+}
+
+fn send_full(run: &mut dyn Run, statements: &Statements, messages: &[Outgoing]) -> Result<()> {
+    let columns = Columns::of(messages);
+    let options = Options::of(messages);
+    execute(
+        run,
+        &statements.send_full,
+        &[
+            &columns.topics,
+            &columns.ranks,
+            &columns.ids,
+            &options.keys,
+            &options.expiries,
+            &options.on_ends,
+            &columns.headers,
+            &columns.payloads,
+            &columns.bodies,
         ],
         DOING,
     )?;
@@ -82,7 +110,7 @@ fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> 
     Ok(())
 }
 
-/// Appends the storing of a message that is ready at once to a flight.
+/// Appends the storing of a plain message to a flight.
 pub(crate) fn push_send(
     sql: &mut String,
     mode: CallMode,
@@ -123,7 +151,7 @@ impl<'a> Columns<'a> {
             payloads: Vec::with_capacity(messages.len()),
             bodies: Vec::with_capacity(messages.len()),
         };
-        for Outgoing { id, message } in messages {
+        for Outgoing { id, message, .. } in messages {
             let (payload, body) = content(message);
             columns.topics.push(&message.topic);
             columns.ranks.push(rank(message.priority));
@@ -136,11 +164,48 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// The options that most messages do not have, as arrays.
+struct Options<'a> {
+    keys: Vec<Option<&'a str>>,
+    expiries: Vec<Option<i64>>,
+    on_ends: Vec<Option<i16>>,
+}
+
+impl<'a> Options<'a> {
+    fn of(messages: &'a [Outgoing]) -> Self {
+        let each = || messages.iter();
+        Options {
+            keys: each()
+                .map(|outgoing| outgoing.message.key.as_deref())
+                .collect(),
+            expiries: each()
+                .map(|outgoing| outgoing.message.expires_in.map(micros))
+                .collect(),
+            on_ends: each().map(|outgoing| outgoing.on_end.stored()).collect(),
+        }
+    }
+}
+
 fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
     match &message.content {
         Content::Json(text) => (Some(text), None),
         Content::Bytes(bytes) => (None, Some(bytes)),
     }
+}
+
+/// Returns the delay, or the time; neither for a message that comes after others.
+fn start(outgoing: &Outgoing) -> (Option<i64>, Option<i64>) {
+    let message = &outgoing.message;
+    match message.start {
+        _ if !message.after.is_empty() => (None, None),
+        None => (Some(0), None),
+        Some(Start::After(delay)) => (Some(micros(delay)), None),
+        Some(Start::At(us)) => (None, Some(us)),
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Returns the place in claim order of a priority, which was checked not to be the minimum.

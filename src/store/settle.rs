@@ -2,7 +2,7 @@
 
 use crate::store::attempt::attempts;
 use crate::store::call::{CallMode, Next, Value, push_hot_call};
-use crate::store::claim::Position;
+use crate::store::claim::{Held, Position};
 use crate::store::run::{Run, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -17,7 +17,7 @@ const MAX_ERROR_BYTES: usize = 8 * 1024;
 /// A message that is to wait for another attempt.
 #[derive(Debug)]
 pub(crate) struct Retry {
-    pub(crate) position: Position,
+    pub(crate) held: Held,
     /// Failed deliveries, this one included if it counts.
     pub(crate) attempts: u32,
     pub(crate) delay: Duration,
@@ -27,7 +27,7 @@ pub(crate) struct Retry {
 /// A message that is to become a dead letter.
 #[derive(Debug)]
 pub(crate) struct Burial {
-    pub(crate) position: Position,
+    pub(crate) held: Held,
     pub(crate) attempts: u32,
     pub(crate) reason: DeadReason,
     pub(crate) error: String,
@@ -71,8 +71,14 @@ pub(crate) fn retry(
     topic: &str,
     retries: &[Retry],
 ) -> Result<()> {
-    let ranks: Vec<i16> = retries.iter().map(|retry| retry.position.rank).collect();
-    let seqs: Vec<i64> = retries.iter().map(|retry| retry.position.seq).collect();
+    let ranks: Vec<i16> = retries
+        .iter()
+        .map(|retry| retry.held.position.rank)
+        .collect();
+    let seqs: Vec<i64> = retries
+        .iter()
+        .map(|retry| retry.held.position.seq)
+        .collect();
     let attempts: Vec<i16> = retries.iter().map(|retry| small(retry.attempts)).collect();
     let delays: Vec<i64> = retries.iter().map(|retry| micros(retry.delay)).collect();
     let errors: Vec<String> = retries.iter().map(|retry| storable(&retry.error)).collect();
@@ -92,8 +98,14 @@ pub(crate) fn bury(
     topic: &str,
     burials: &[Burial],
 ) -> Result<()> {
-    let ranks: Vec<i16> = burials.iter().map(|burial| burial.position.rank).collect();
-    let seqs: Vec<i64> = burials.iter().map(|burial| burial.position.seq).collect();
+    let ranks: Vec<i16> = burials
+        .iter()
+        .map(|burial| burial.held.position.rank)
+        .collect();
+    let seqs: Vec<i64> = burials
+        .iter()
+        .map(|burial| burial.held.position.seq)
+        .collect();
     let attempts: Vec<i16> = burials
         .iter()
         .map(|burial| small(burial.attempts))
@@ -128,8 +140,8 @@ pub(crate) fn postpone_head(
         &statements.postpone_head,
         &[
             &topic,
-            &retry.position.rank,
-            &retry.position.seq,
+            &retry.held.position.rank,
+            &retry.held.position.seq,
             &small(retry.attempts),
             &micros(retry.delay.saturating_add(since_begin)),
         ],

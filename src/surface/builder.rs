@@ -8,6 +8,7 @@ use crate::connect::settings::Settings;
 use crate::receive::line::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
+use crate::session::configs::Configs;
 use crate::session::messaging_session::Kit;
 use crate::store::statements::Statements;
 use crate::surface::messaging::{Core, Messaging};
@@ -173,6 +174,7 @@ impl Builder {
             kit: Arc::new(Kit {
                 statements,
                 max_payload_bytes: self.max_payload_bytes,
+                configs: Configs::default(),
             }),
         };
         let is_listening = self.is_notifying && !self.is_pooler_safe;

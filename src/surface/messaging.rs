@@ -90,7 +90,7 @@ impl Core {
         let waker = Arc::clone(&self.base.waker);
         let duties = Duties::new(
             Arc::clone(&self.base.dedicated),
-            Arc::clone(&self.base.kit.statements),
+            Arc::clone(&self.base.kit),
             Arc::clone(&waker),
             self.poll_interval,
             format!("{} pid {}", self.me.simple(), std::process::id()),
@@ -199,6 +199,11 @@ impl Messaging {
     ) -> Result<R> {
         let base = &self.core.base;
         let mut connection = self.pooled()?;
+        // A role that may only send cannot read them, and a missing schema is met by the first send.
+        let _ = base
+            .kit
+            .configs
+            .refresh(&mut *connection, &base.kit.statements);
         let mut session = MessagingSession::new(&base.kit, Lent::Idle(&mut connection));
         let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
         let returned = match worked {

@@ -1,11 +1,16 @@
 //! Looking at one topic, and operating it.
 
 use crate::store::admin::{self, DeadLetter, TopicStats, WaitingMessage};
+use crate::store::config::{self, Setting};
+use crate::store::run::Run;
+use crate::store::statements::Statements;
 use crate::surface::messaging::Messaging;
 use crate::surface::selection::Selection;
+use crate::wake::hint::Hint;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::topic;
+use crate::words::topic_config::TopicConfig;
 
 /// One topic, to look at it and to operate it. All methods but [`name`](Topic::name) block for a
 /// connection of the pool and a round trip or two.
@@ -91,14 +96,61 @@ impl<'m> Topic<'m> {
         self.run(|run, statements, topic| admin::purge(run, statements, topic))
     }
 
-    fn run<R>(
+    /// Sets the topic's settings, in place of those before. Every process obeys: those with receivers as
+    /// soon as they hear of it, the others within a second.
+    ///
+    /// # Errors
+    /// `Invalid` for a setting that is out of range, before anything is changed.
+    pub fn configure(&self, config: TopicConfig) -> Result<()> {
+        topic::check(&self.name)?;
+        config.check(&self.name)?;
+        self.set(|run, statements, topic| config::configure(run, statements, topic, &config))
+    }
+
+    /// Returns the topic's settings as they are in the database; the defaults if nothing is set.
+    pub fn config(&self) -> Result<TopicConfig> {
+        self.setting().map(|setting| setting.config)
+    }
+
+    /// Pauses the topic for all receivers of all processes: what is in hand is finished, and nothing
+    /// more is begun until [`resume`](Self::resume). Messages can be sent all the while. Pausing twice
+    /// changes nothing.
+    pub fn pause(&self) -> Result<()> {
+        self.set(config::pause)
+    }
+
+    /// Ends a pause. Without one nothing happens.
+    pub fn resume(&self) -> Result<()> {
+        self.set(config::resume)
+    }
+
+    /// Returns whether the topic is paused.
+    pub fn is_paused(&self) -> Result<bool> {
+        self.setting().map(|setting| setting.is_paused)
+    }
+
+    fn setting(&self) -> Result<Setting> {
+        let settings = self.run(|run, statements, _| config::settings(run, statements))?;
+        let mine = settings.into_iter().find(|(topic, _)| *topic == self.name);
+        Ok(mine.map(|(_, setting)| setting).unwrap_or_default())
+    }
+
+    /// Changes a setting, and tells this process and the others.
+    fn set(
         &self,
-        work: impl FnOnce(
-            &mut dyn crate::store::run::Run,
-            &crate::store::statements::Statements,
-            &str,
-        ) -> Result<R>,
-    ) -> Result<R> {
+        change: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<()>,
+    ) -> Result<()> {
+        let base = self.messaging.base();
+        self.run(|run, statements, topic| {
+            change(run, statements, topic)?;
+            base.kit.configs.read(run, statements)
+        })?;
+        base.waker.board.ring(&self.name, usize::MAX);
+        base.waker.tell(Hint::Config);
+        Ok(())
+    }
+
+    fn run<R>(&self, work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<R>) -> Result<R> {
         topic::check(&self.name)?;
         self.messaging
             .with_connection(|connection, base| work(connection, &base.kit.statements, &self.name))

@@ -2,6 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::session::messaging_session::Kit;
 use crate::store::presence::Enrolled;
 use crate::store::schedule;
 use crate::store::statements::Statements;
@@ -22,6 +23,7 @@ const GLANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// All that is done for the receivers of a process.
 pub(crate) struct Duties {
     dedicated: Arc<Dedicated>,
+    kit: Arc<Kit>,
     statements: Arc<Statements>,
     waker: Arc<Waker>,
     connection: Option<Connection>,
@@ -30,12 +32,14 @@ pub(crate) struct Duties {
     poll_interval: Duration,
     poll_at: Instant,
     glance_at: Instant,
+    /// When settings of topics changed last, as far as they were read.
+    changed_at: Option<String>,
 }
 
 impl Duties {
     pub(crate) fn new(
         dedicated: Arc<Dedicated>,
-        statements: Arc<Statements>,
+        kit: Arc<Kit>,
         waker: Arc<Waker>,
         poll_interval: Duration,
         process: String,
@@ -45,13 +49,15 @@ impl Duties {
         Duties {
             presence,
             dedicated,
-            statements,
+            statements: Arc::clone(&kit.statements),
+            kit,
             waker,
             connection: None,
             due: Due::default(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
+            changed_at: None,
         }
     }
 
@@ -108,6 +114,12 @@ impl Duties {
             return Ok(());
         }
         let polled = schedule::poll(connection, &self.statements, &topics)?;
+        if polled.changed_at != self.changed_at {
+            self.kit.configs.read(connection, &self.statements)?;
+            self.changed_at = polled.changed_at;
+            // Who was paused or limited looks again.
+            self.waker.board.ring_all();
+        }
         // Behind many dead rows a poll is slow, as a sweep is: it gets its share and no more.
         let paid_for = Instant::now() + started.elapsed() * POLL_SHARE;
         self.poll_at = self.poll_at.max(paid_for);

@@ -96,7 +96,7 @@ impl Errands {
         match heard {
             Heard::Hint(Hint::Ready(topic)) => waker.board.ring(&topic, 1),
             Heard::Hint(Hint::Due) => drop(self.0.try_send(Errand::AskDue)),
-            Heard::Hint(Hint::Suspect) => drop(self.0.try_send(Errand::Look)),
+            Heard::Hint(Hint::Suspect | Hint::Config) => drop(self.0.try_send(Errand::Look)),
             Heard::Reconnected => {
                 waker.board.ring_all();
                 drop(self.0.try_send(Errand::Look));

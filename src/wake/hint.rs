@@ -11,6 +11,8 @@ pub(crate) enum Hint {
     Due,
     /// A process died on a topic: ask how careful to be.
     Suspect,
+    /// An operator changed the settings of a topic.
+    Config,
 }
 
 impl Hint {
@@ -21,6 +23,7 @@ impl Hint {
             Hint::Ready(topic) => format!("{from} ready {topic}"),
             Hint::Due => format!("{from} due"),
             Hint::Suspect => format!("{from} suspect"),
+            Hint::Config => format!("{from} config"),
         }
     }
 
@@ -35,6 +38,7 @@ impl Hint {
             "ready" => Some(Hint::Ready(words.next()?.to_owned())),
             "due" => Some(Hint::Due),
             "suspect" => Some(Hint::Suspect),
+            "config" => Some(Hint::Config),
             _ => None,
         }
     }
@@ -47,7 +51,12 @@ mod tests {
     #[test]
     fn hints_reach_others_and_not_oneself() {
         let (me, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        for hint in [Hint::Ready("a.b".into()), Hint::Due, Hint::Suspect] {
+        for hint in [
+            Hint::Ready("a.b".into()),
+            Hint::Due,
+            Hint::Suspect,
+            Hint::Config,
+        ] {
             assert_eq!(Hint::decode(&hint.encode(other), me), Some(hint.clone()));
             assert_eq!(Hint::decode(&hint.encode(me), me), None);
         }

@@ -1,7 +1,7 @@
 //! Passes on what a commit means: wakes workers here, tells processes elsewhere, and notes when
 //! scheduled messages are due.
 
-use crate::session::outbox::Sent;
+use crate::session::outbox::News;
 use crate::wake::board::Board;
 use crate::wake::hint::Hint;
 use crate::wake::notifier::Notifier;
@@ -33,11 +33,11 @@ impl Waker {
     }
 
     /// Announces the messages of a committed session.
-    pub(crate) fn announce(&self, sent: &Sent) {
-        for (topic, messages) in &sent.topics {
+    pub(crate) fn announce(&self, news: &News) {
+        for (topic, messages) in &news.topics {
             self.ready(topic, *messages);
         }
-        if let Some(delay) = sent.soonest {
+        if let Some(delay) = news.soonest {
             self.due_in(delay);
             self.tell(Hint::Due);
         }

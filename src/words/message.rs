@@ -78,6 +78,8 @@ pub struct Message<T = serde_json::Value> {
     pub max_attempts: u32,
     /// Its priority; higher ones are claimed first. 0 by default.
     pub priority: i16,
+    /// Its key, if it has one: no other message of the topic with the same key is in work.
+    pub key: Option<String>,
     /// Texts that the sender attached.
     pub headers: Headers,
     /// When it was sent, by the database's clock: the start of the sender's transaction.

@@ -6,11 +6,13 @@ pub(crate) mod handler_error;
 pub(crate) mod headers;
 pub(crate) mod json_text;
 pub(crate) mod message;
+pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod payload;
 pub(crate) mod retry;
 pub(crate) mod sqlstate;
 pub(crate) mod topic;
+pub(crate) mod topic_config;
 
 pub(crate) use error::{Error, ErrorKind, Result};

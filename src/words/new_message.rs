@@ -4,13 +4,23 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::{self, Headers};
 use crate::words::json_text;
 use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
 use crate::words::payload::Payload;
 use crate::words::topic;
+use crate::words::topic_config::TopicConfig;
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest delay: ten years. Longer ones are mistakes of unit.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// The least of durations that cannot be zero: what the database can tell apart.
+const LEAST_DURATION: Duration = Duration::from_micros(1);
+/// The latest time to send at: the year 2200, in microseconds since 1970.
+const LATEST_US: i64 = 7_258_118_400_000_000;
+/// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
+pub(crate) const MAX_KEY_BYTES: usize = 512;
+/// Messages that one message may come after: each is a row.
+const MAX_AFTER: usize = 10_000;
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
@@ -33,7 +43,30 @@ pub struct NewMessage {
     pub(crate) content: Content,
     pub(crate) priority: i16,
     pub(crate) headers: Headers,
-    pub(crate) delay: Duration,
+    /// When it is ready; not said: by the topic's default.
+    pub(crate) start: Option<Start>,
+    pub(crate) key: Option<String>,
+    pub(crate) expires_in: Option<Duration>,
+    pub(crate) dedupe: Option<(String, Duration)>,
+    /// For how long its outcome is kept; not said: nobody asks.
+    pub(crate) tracked_for: Option<Duration>,
+    pub(crate) after: Vec<MessageId>,
+}
+
+/// When a message is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// This long after the start of the sender's transaction.
+    After(Duration),
+    /// At this time of the database's clock, in microseconds since 1970.
+    At(i64),
+}
+
+impl Start {
+    /// Returns whether it is ready at once.
+    pub(crate) fn is_now(self) -> bool {
+        self == Start::After(Duration::ZERO)
+    }
 }
 
 /// A message that was sent, on its way to be stored.
@@ -42,6 +75,42 @@ pub(crate) struct Outgoing {
     /// Made before any SQL, so that it is known whatever becomes of the transaction.
     pub(crate) id: MessageId,
     pub(crate) message: NewMessage,
+    pub(crate) on_end: OnEnd,
+}
+
+impl Outgoing {
+    /// Gives a message its id, and what it leaves to its topic.
+    pub(crate) fn new(mut message: NewMessage, config: Option<&TopicConfig>) -> Self {
+        let mut on_end = OnEnd::default();
+        if message.tracked_for.is_some() {
+            on_end = on_end.with(OnEnd::TRACKED);
+        }
+        if let Some(config) = config {
+            message.start = message.start.or(config.delay.map(Start::After));
+            message.expires_in = message.expires_in.or(config.expires_in);
+            if config.max_length.is_some() {
+                on_end = on_end.with(OnEnd::BOUNDED);
+            }
+        }
+        Outgoing {
+            id: MessageId::new(),
+            message,
+            on_end,
+        }
+    }
+
+    /// Returns whether it is to be claimed as soon as it is stored.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.message.start.is_none_or(Start::is_now) && self.message.after.is_empty()
+    }
+
+    /// Returns whether it is ready and has none of the options that cost more.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_ready()
+            && self.message.key.is_none()
+            && self.message.expires_in.is_none()
+            && self.on_end == OnEnd::default()
+    }
 }
 
 /// The payload in the form in which it is stored.
@@ -112,7 +181,12 @@ impl NewMessage {
             content,
             priority: 0,
             headers: Headers::new(),
-            delay: Duration::ZERO,
+            start: None,
+            key: None,
+            expires_in: None,
+            dedupe: None,
+            tracked_for: None,
+            after: Vec::new(),
         }
     }
 
@@ -135,7 +209,68 @@ impl NewMessage {
     /// A process that has a receiver of any topic moves it to its topic when it is due, and so does
     /// [`drain`](crate::Messaging::drain). It takes its place at the end then.
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.delay = delay;
+        self.start = Some(Start::After(delay));
+        self
+    }
+
+    /// Keeps the message back until this time, by the database's clock; a time that is past means at
+    /// once. From 1970 to 2200; kept to the microsecond. The last of `at` and
+    /// [`delay`](Self::delay) holds.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.start = Some(Start::At(micros_since_1970(time)));
+        self
+    }
+
+    /// Sets the key: messages of the topic with the same key are handled one at a time, in the order in
+    /// which their transactions stored them, by all processes together. 1 to 512 bytes without NUL.
+    /// Default none.
+    ///
+    /// Others of the same key wait while one waits for its retry. One with a delay takes its place
+    /// behind those that are there when it is due. Transactions that send with the same key commit one
+    /// after the other.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets for how long the message is worth handling, by the database's clock, from the start of the
+    /// sender's transaction: then it becomes a dead letter, or is dropped, as its topic is
+    /// configured. A handler that runs at that time is not disturbed. Default: the topic's, else for ever;
+    /// more than zero, at most ten years.
+    pub fn expires_in(mut self, duration: Duration) -> Self {
+        self.expires_in = Some(duration);
+        self
+    }
+
+    /// Drops the message if one with the same dedupe key was sent to the topic within `window` before,
+    /// whatever became of it; [`send`](crate::MessagingSession::send) says so. 1 to 512 bytes without
+    /// NUL; the window is more than zero and at most ten years. A send with the same key in a transaction
+    /// that is still open is waited for.
+    pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
+        self.dedupe = Some((key.into(), window));
+        self
+    }
+
+    /// Records how the message ends, for
+    /// [`wait_for_completion`](crate::Messaging::wait_for_completion) and for messages that come
+    /// [`after`](Self::after) it. Kept for an hour after the end.
+    pub fn tracked(self) -> Self {
+        self.tracked_for(Duration::from_secs(3600))
+    }
+
+    /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most ten years.
+    pub fn tracked_for(mut self, kept: Duration) -> Self {
+        self.tracked_for = Some(kept);
+        self
+    }
+
+    /// Keeps the message back until all of these are done, on whatever topics they are. Each was sent as
+    /// [`tracked`](Self::tracked), or in the same session. Added to those named before.
+    ///
+    /// While one of them is a dead letter, the message waits. If one is cancelled, expires or is
+    /// purged, the message becomes a dead letter.
+    pub fn after(mut self, ids: &[MessageId]) -> Self {
+        self.after.extend_from_slice(ids);
         self
     }
 
@@ -151,14 +286,61 @@ impl NewMessage {
                 i16::MIN + 1
             )));
         }
-        if self.delay > MAX_DELAY {
-            return Err(Error::invalid(format!(
-                "delay of {} s for topic {} is longer than ten years",
-                self.delay.as_secs(),
-                self.topic
+        match self.start {
+            Some(Start::After(delay)) if delay > MAX_DELAY => {
+                return Err(self.invalid(&format!(
+                    "delay of {} s is longer than ten years",
+                    delay.as_secs()
+                )));
+            }
+            Some(Start::At(us)) if !(0..=LATEST_US).contains(&us) => {
+                return Err(self.invalid("time to be sent at is not between 1970 and 2200"));
+            }
+            _ => {}
+        }
+        self.check_duration("expires_in", self.expires_in)?;
+        self.check_duration("tracked_for", self.tracked_for)?;
+        self.check_key("key", self.key.as_deref())?;
+        if let Some((key, window)) = &self.dedupe {
+            self.check_key("dedupe key", Some(key))?;
+            self.check_duration("dedupe window", Some(*window))?;
+        }
+        if self.after.len() > MAX_AFTER {
+            return Err(self.invalid(&format!(
+                "message comes after {} others, the limit is {MAX_AFTER}",
+                self.after.len()
             )));
         }
         self.check_content(max_payload_bytes)
+    }
+
+    fn check_duration(&self, what: &str, duration: Option<Duration>) -> Result<()> {
+        match duration {
+            Some(duration) if duration < LEAST_DURATION || duration > MAX_DELAY => Err(self
+                .invalid(&format!(
+                    "{what} is {duration:?}, it must be 1 µs to ten years"
+                ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_key(&self, what: &str, key: Option<&str>) -> Result<()> {
+        match key {
+            Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
+                Err(self.invalid(&format!(
+                    "{what} has {} bytes, it must have 1 to {MAX_KEY_BYTES}",
+                    key.len()
+                )))
+            }
+            Some(key) if key.contains('\0') => {
+                Err(self.invalid(&format!("{what} has a NUL character")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn invalid(&self, what: &str) -> Error {
+        Error::invalid(format!("{what}, on topic {}", self.topic))
     }
 
     fn check_content(&self, max_payload_bytes: usize) -> Result<()> {
@@ -182,6 +364,16 @@ impl NewMessage {
                 ErrorKind::Payload,
                 format!("payload for topic {} cannot be stored: {flaw}", self.topic),
             )),
+        }
+    }
+}
+
+/// Returns the time in microseconds since 1970; one that is out of range becomes the nearest.
+pub(crate) fn micros_since_1970(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => {
+            i64::try_from(before.duration().as_micros()).map_or(i64::MIN, i64::wrapping_neg)
         }
     }
 }
@@ -223,6 +415,25 @@ mod tests {
         check_refused(good().header("", "x"), ErrorKind::Invalid, "header name");
         check_refused(good().priority(i16::MIN), ErrorKind::Invalid, "-32767");
         check_refused(good().delay(Duration::MAX), ErrorKind::Invalid, "ten years");
+        for zero in [
+            good().expires_in(Duration::ZERO),
+            good().tracked_for(Duration::ZERO),
+            good().dedupe("d", Duration::ZERO),
+            good().expires_in(Duration::MAX),
+            good().key(""),
+            good().key("k".repeat(513)),
+            good().dedupe("", Duration::from_secs(1)),
+            good().at(UNIX_EPOCH - Duration::from_secs(1)),
+            good().at(UNIX_EPOCH + 300 * MAX_DELAY / 10),
+        ] {
+            check_refused(zero, ErrorKind::Invalid, "on topic t");
+        }
+        check_refused(good().key("a\0b"), ErrorKind::Invalid, "NUL");
+        check_refused(
+            good().after(&vec![MessageId::new(); 10_001]),
+            ErrorKind::Invalid,
+            "10001 others",
+        );
         let nul = NewMessage::json("t", "a\0b").unwrap();
         check_refused(nul, ErrorKind::Payload, "NUL");
     }

@@ -1,5 +1,7 @@
 //! How things ended.
 
+use crate::words::message::MessageId;
+
 /// What stopping a receiver found and left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -24,6 +26,64 @@ pub struct DrainReport {
     pub dead: u64,
 }
 
+/// What [`send`](crate::MessagingSession::send) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// The message is sent, under this id.
+    New(MessageId),
+    /// Nothing is sent: this earlier message has the same dedupe key.
+    Duplicate(MessageId),
+}
+
+impl Sent {
+    /// Returns the id of the message that there is now: the one that was sent, or the earlier one.
+    pub fn id(self) -> MessageId {
+        match self {
+            Sent::New(id) | Sent::Duplicate(id) => id,
+        }
+    }
+
+    /// Returns whether nothing was sent, because an earlier message has the same dedupe key.
+    pub fn is_duplicate(self) -> bool {
+        matches!(self, Sent::Duplicate(_))
+    }
+}
+
+impl From<Sent> for MessageId {
+    fn from(sent: Sent) -> Self {
+        sent.id()
+    }
+}
+
+/// What the end of a message matters to. Stored as a sum; most messages have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OnEnd(i16);
+
+impl OnEnd {
+    /// Somebody may wait for it: its outcome is recorded.
+    pub(crate) const TRACKED: OnEnd = OnEnd(1);
+    /// It takes room in a bounded topic.
+    pub(crate) const BOUNDED: OnEnd = OnEnd(2);
+
+    /// Reads the stored sum.
+    pub(crate) fn read(stored: Option<i16>) -> Self {
+        OnEnd(stored.unwrap_or_default())
+    }
+
+    /// Returns the sum to be stored; nothing for nothing.
+    pub(crate) fn stored(self) -> Option<i16> {
+        (self.0 != 0).then_some(self.0)
+    }
+
+    pub(crate) fn has(self, other: OnEnd) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn with(self, other: OnEnd) -> Self {
+        OnEnd(self.0 | other.0)
+    }
+}
+
 /// Why a message became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -34,8 +94,15 @@ pub enum DeadReason {
     Rejected,
     /// Its payload does not fit the type that the receiver wants.
     Undecodable,
-    /// The processes that worked on it died, as often as its receiver allowed.
+    /// The processes that worked on it died, or its leases ended without an answer, as often as its
+    /// receiver allowed.
     Crashed,
+    /// Its time was over before it was handled.
+    Expired,
+    /// It is to come after a message that will never be done.
+    Orphaned,
+    /// A dead letter with the same key came before it, and its topic parks what comes after.
+    Parked,
 }
 
 impl DeadReason {
@@ -46,15 +113,25 @@ impl DeadReason {
             DeadReason::Rejected => "rejected",
             DeadReason::Undecodable => "undecodable",
             DeadReason::Crashed => "crashed",
+            DeadReason::Expired => "expired",
+            DeadReason::Orphaned => "orphaned",
+            DeadReason::Parked => "parked",
         }
     }
 
     /// Reads the stored word; one of a newer release reads as `Exhausted`.
     pub(crate) fn parse(text: &str) -> Self {
-        [Self::Rejected, Self::Undecodable, Self::Crashed]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
-            .unwrap_or(Self::Exhausted)
+        [
+            Self::Rejected,
+            Self::Undecodable,
+            Self::Crashed,
+            Self::Expired,
+            Self::Orphaned,
+            Self::Parked,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == text)
+        .unwrap_or(Self::Exhausted)
     }
 }
 

@@ -1,5 +1,7 @@
 //! When a failed message is tried again.
 
+use crate::words::millis;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,31 +20,63 @@ const JITTER: f64 = 0.1;
 /// Fixed, linear and exponential delays are spread by ±10 % unless
 /// [`without_jitter`](Backoff::without_jitter) is asked for. The default is exponential from 1 s,
 /// doubling, capped at 15 minutes. No backoff waits longer than thirty days.
-#[derive(Clone)]
+///
+/// Two are equal if they say the same; functions never are.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backoff {
+    #[serde(flatten)]
     curve: Curve,
     jitter: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Curve {
-    Fixed(Duration),
+    Fixed {
+        #[serde(rename = "delay_ms", with = "millis")]
+        delay: Duration,
+    },
     Linear {
+        #[serde(rename = "step_ms", with = "millis")]
         step: Duration,
+        #[serde(rename = "cap_ms", with = "millis")]
         cap: Duration,
     },
     Exponential {
+        #[serde(rename = "first_ms", with = "millis")]
         first: Duration,
         factor: f64,
+        #[serde(rename = "cap_ms", with = "millis")]
         cap: Duration,
     },
+    #[serde(skip)]
     Function(Arc<dyn Fn(u32) -> Duration + Send + Sync>),
+}
+
+impl PartialEq for Curve {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Curve::Fixed { delay: one }, Curve::Fixed { delay: two }) => one == two,
+            (Curve::Linear { step, cap }, Curve::Linear { step: s, cap: c }) => {
+                (step, cap) == (s, c)
+            }
+            (
+                Curve::Exponential { first, factor, cap },
+                Curve::Exponential {
+                    first: f,
+                    factor: by,
+                    cap: c,
+                },
+            ) => (first, factor, cap) == (f, by, c),
+            _ => false,
+        }
+    }
 }
 
 impl Backoff {
     /// The same delay after every failure.
     pub fn fixed(delay: Duration) -> Self {
-        Backoff::with(Curve::Fixed(delay))
+        Backoff::with(Curve::Fixed { delay })
     }
 
     /// `step`, 2 × `step`, 3 × `step` …, at most `cap`.
@@ -75,10 +109,15 @@ impl Backoff {
         }
     }
 
+    /// Returns whether it can be written down.
+    pub(crate) fn is_storable(&self) -> bool {
+        !matches!(self.curve, Curve::Function(_))
+    }
+
     /// Returns the wait after failed attempt `attempt`.
     pub(crate) fn delay(&self, attempt: u32) -> Duration {
         let delay = match &self.curve {
-            Curve::Fixed(delay) => *delay,
+            Curve::Fixed { delay } => *delay,
             Curve::Linear { step, cap } => step.saturating_mul(attempt).min(*cap),
             Curve::Exponential { first, factor, cap } => {
                 exponential(*first, *factor, *cap, attempt)
@@ -111,7 +150,7 @@ impl Default for Backoff {
 impl fmt::Debug for Backoff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.curve {
-            Curve::Fixed(delay) => write!(f, "fixed {delay:?}"),
+            Curve::Fixed { delay } => write!(f, "fixed {delay:?}"),
             Curve::Linear { step, cap } => write!(f, "linear {step:?} up to {cap:?}"),
             Curve::Exponential { first, factor, cap } => {
                 write!(f, "exponential from {first:?} by {factor} up to {cap:?}")

@@ -138,7 +138,7 @@ impl Sender {
                     );
                     refused = is_its_fault.then_some(index);
                 });
-                ids.push(sent?);
+                ids.push(sent?.id());
             }
             Ok(ids)
         });

@@ -5,6 +5,7 @@ SELECT
     head.rank, head.seq, head.id, head.attempts,
     (extract(epoch FROM head.sent_at) * 1000000)::bigint AS sent_at_us,
     head.headers, head.payload, head.body,
+    head.key, head.on_end, head.expires_at <= now() AS is_expired,
     greatest(0, (extract(epoch FROM head.not_before - clock_timestamp()) * 1000000)::bigint) AS wait_us
 FROM outtray.message AS head
 WHERE head.topic = $1::text

@@ -15,14 +15,16 @@ taken AS (
         AND scheduled.id = due.id
     RETURNING
         scheduled.topic, scheduled.rank, scheduled.id, scheduled.attempts, scheduled.sent_at,
-        scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at
+        scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at,
+        scheduled.key, scheduled.expires_at, scheduled.on_end, scheduled.seq
 ),
 moved AS (
     INSERT INTO outtray.message
-        (topic, rank, id, attempts, sent_at, headers, payload, body)
+        (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end)
     SELECT
-        taken.topic, taken.rank, taken.id, taken.attempts, taken.sent_at,
-        taken.headers, taken.payload, taken.body
+        taken.topic, taken.rank, coalesce(taken.seq, nextval('outtray.message_seq')), taken.id,
+        taken.attempts, taken.sent_at, taken.headers, taken.payload, taken.body,
+        taken.key, taken.expires_at, taken.on_end
     FROM taken
     ORDER BY taken.due_at, taken.id
     RETURNING topic

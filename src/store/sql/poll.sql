@@ -1,5 +1,6 @@
 -- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, and
--- (on each row) in how many microseconds the next scheduled message of any topic is due, or NULL.
+-- (on each row) in how many microseconds the next scheduled message of any topic is due, or NULL, and when the settings
+-- of any topic changed last.
 -- Index: the primary keys, and scheduled_due. One query for a whole process.
 SELECT
     mine.topic,
@@ -13,8 +14,10 @@ SELECT
         -- No row, and so NULL, when nothing waits: greatest(0, NULL) would be 0, due at once, for ever.
         SELECT greatest(0, (extract(epoch FROM scheduled.due_at - now()) * 1000000)::bigint)
         FROM outtray.scheduled
+        WHERE scheduled.due_at < 'infinity'
         ORDER BY scheduled.due_at
         LIMIT 1
-    ) AS due_us
+    ) AS due_us,
+    (SELECT max(changed.changed_at)::text FROM outtray.topic AS changed) AS changed_at
 FROM unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic

@@ -1,15 +1,17 @@
 -- Moves dead letters of topic $1 back to it with a clean count: those with the ids $2, or all when that is NULL.
+-- They expire no more: who redrives a message wants it handled.
 WITH taken AS (
     DELETE FROM outtray.dead_letter
     WHERE dead_letter.topic = $1::text
         AND ($2::uuid[] IS NULL OR dead_letter.id = ANY ($2::uuid[]))
     RETURNING
         dead_letter.topic, dead_letter.rank, dead_letter.id, dead_letter.sent_at,
-        dead_letter.headers, dead_letter.payload, dead_letter.body, dead_letter.died_at
+        dead_letter.headers, dead_letter.payload, dead_letter.body, dead_letter.died_at,
+        dead_letter.key, dead_letter.on_end
 )
-INSERT INTO outtray.message (topic, rank, id, sent_at, headers, payload, body)
+INSERT INTO outtray.message (topic, rank, id, sent_at, headers, payload, body, key, on_end)
 SELECT
     taken.topic, taken.rank, taken.id, taken.sent_at,
-    taken.headers, taken.payload, taken.body
+    taken.headers, taken.payload, taken.body, taken.key, taken.on_end
 FROM taken
 ORDER BY taken.died_at, taken.id

@@ -1,5 +1,6 @@
 -- Moves failed messages of topic $1 (ranks $2, seqs $3) to where they wait: attempts so far $4, delays $5 in
 -- microseconds from now, errors $6. The caller holds their locks.
+-- A message with a key keeps its place: nothing of its key overtakes it. Others come back at the end.
 WITH failed AS MATERIALIZED (
     SELECT failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error
     FROM unnest($2::smallint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[])
@@ -13,13 +14,15 @@ taken AS (
         AND message.seq = failed.seq
     RETURNING
         message.topic, message.rank, message.id, failed.attempts, message.sent_at,
-        message.headers, message.payload, message.body, failed.delay_us, failed.error
+        message.headers, message.payload, message.body, failed.delay_us, failed.error,
+        message.key, message.expires_at, message.on_end,
+        CASE WHEN message.key IS NOT NULL THEN message.seq END AS seq
 )
 INSERT INTO outtray.scheduled
-    (topic, rank, id, attempts, sent_at, headers, payload, body, due_at, error)
+    (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, due_at, error)
 SELECT
     taken.topic, taken.rank, taken.id, taken.attempts, taken.sent_at,
-    taken.headers, taken.payload, taken.body,
+    taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq,
     -- Not now(): the transaction may have begun long ago.
     clock_timestamp() + taken.delay_us * interval '1 microsecond', taken.error
 FROM taken

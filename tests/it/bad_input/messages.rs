@@ -23,11 +23,11 @@ fn send<R>(
     told
 }
 
-fn sent(
+fn sent<R>(
     tried: &str,
     kind: ErrorKind,
     says: &'static str,
-    attempt: impl FnOnce(&mut MessagingSession<'_>) -> Result<MessageId> + Send + 'static,
+    attempt: impl FnOnce(&mut MessagingSession<'_>) -> Result<R> + Send + 'static,
 ) -> Row {
     row(tried, kind, says, move |ground: &Ground| {
         send(&ground.messaging, attempt)

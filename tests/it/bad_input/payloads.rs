@@ -28,7 +28,7 @@ fn check(payload: NewMessage, says: &str) {
     let id = ground
         .messaging
         .session(|session| {
-            let id = session.send(payload)?;
+            let id = session.send(payload)?.id();
             session.send(NewMessage::json_text(
                 "orders",
                 r#"{"id": 1, "lines": [{"amount": 41}]}"#,

@@ -74,6 +74,7 @@ fn a_command_gets_the_payload_and_what_is_known_of_the_message() {
         .messaging
         .session(|session| Ok(session.send(bytes)?))
         .unwrap()
+        .id()
         .to_string();
 
     let script = "cat > $OUTTRAY_ID; env | grep ^OUTTRAY_ | sort > $OUTTRAY_ID.env";

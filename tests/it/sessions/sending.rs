@@ -94,7 +94,7 @@ fn the_ids_that_sending_returns_are_those_of_the_rows() {
         .session(|session| {
             let one = session.send_message("a", &1)?;
             let many = session.send_messages("b", [1, 2])?;
-            let with_options = session.send(NewMessage::bytes("c", [0]))?;
+            let with_options = session.send(NewMessage::bytes("c", [0]))?.id();
             Ok((one, many, with_options))
         })
         .unwrap();
@@ -136,7 +136,8 @@ fn a_message_with_a_delay_waits_until_it_is_due() {
                     .delay(hour)
                     .header("a", "b"),
             )?;
-            Ok((later, session.send(NewMessage::json("jobs", "now")?)?))
+            let now = session.send(NewMessage::json("jobs", "now")?)?;
+            Ok((later.id(), now.id()))
         })
         .unwrap();
 

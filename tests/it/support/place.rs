@@ -61,7 +61,7 @@ impl Place {
     /// Sends one message with options in a session of its own.
     pub(crate) fn send_new(&self, message: NewMessage) -> MessageId {
         self.messaging
-            .session(|session| Ok(session.send(message)?))
+            .session(|session| Ok(session.send(message)?.id()))
             .unwrap()
     }
 

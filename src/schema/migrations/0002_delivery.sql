@@ -1,0 +1,208 @@
+-- Leases, keys, expiry, dedupe, dependencies, limits: what a message can ask for, and what a topic can be told.
+--
+-- A message that asks for none of it leaves the new columns NULL, which costs its row nothing.
+
+-- Messages with the same key are handled one at a time. Only the first ones of a key are here: those
+-- behind them are in `follower`, so that a key that is stuck costs the others nothing.
+ALTER TABLE outtray.message
+    ADD COLUMN key text COLLATE "C",
+    -- When it is no longer worth handling.
+    ADD COLUMN expires_at timestamptz,
+    -- What its end matters to, as a sum: 1 somebody waits for it (`outcome`), 2 it takes room in a bounded topic.
+    -- NULL: nobody has to be told.
+    ADD COLUMN on_end smallint;
+
+-- How many messages of a key are out of its line.
+CREATE INDEX message_key ON outtray.message (topic, key) WHERE key IS NOT NULL;
+-- Expired messages are taken out also where nobody claims.
+CREATE INDEX message_expiry ON outtray.message (expires_at) WHERE expires_at IS NOT NULL;
+-- Finds a message by its id alone. Version 7 ids follow the order of insertion, so block ranges are enough, and
+-- inserts pay nothing for them.
+CREATE INDEX message_id ON outtray.message USING brin (id uuid_minmax_multi_ops) WITH (autosummarize = on);
+
+-- Here wait delays, retries, leases until they end (a receipt), and messages that come after others (due at
+-- 'infinity').
+ALTER TABLE outtray.scheduled
+    ADD COLUMN key text COLLATE "C",
+    ADD COLUMN expires_at timestamptz,
+    ADD COLUMN on_end smallint,
+    -- The place in the topic that it goes back to; NULL: the end. A message with a key and a place is at its
+    -- key's head, and those behind it wait for it.
+    ADD COLUMN seq bigint,
+    -- Proves that a message is leased, and to whom: a new one for each delivery.
+    ADD COLUMN receipt uuid,
+    -- Asks the holder of the lease to give up.
+    ADD COLUMN is_cancelled boolean;
+
+CREATE INDEX scheduled_key ON outtray.scheduled (topic, key) WHERE key IS NOT NULL AND seq IS NOT NULL;
+CREATE INDEX scheduled_expiry ON outtray.scheduled (expires_at) WHERE expires_at IS NOT NULL;
+-- Messages that come after others, for the sweep that finds those whose turn came unnoticed.
+CREATE INDEX scheduled_after ON outtray.scheduled (topic, id) WHERE due_at = 'infinity';
+
+ALTER TABLE outtray.dead_letter
+    ADD COLUMN key text COLLATE "C",
+    ADD COLUMN expires_at timestamptz,
+    ADD COLUMN on_end smallint,
+    -- Where it stood among the messages of its key.
+    ADD COLUMN seq bigint;
+
+CREATE INDEX dead_letter_key ON outtray.dead_letter (topic, key) WHERE key IS NOT NULL;
+
+-- Messages behind the first ones of their key, in the order of sending.
+CREATE TABLE outtray.follower (
+    topic text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL DEFAULT nextval('outtray.message_seq'),
+    rank smallint NOT NULL,
+    id uuid NOT NULL,
+    attempts smallint NOT NULL DEFAULT 0,
+    sent_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    on_end smallint,
+    headers json,
+    payload json,
+    body bytea,
+    PRIMARY KEY (topic, key, seq),
+    CONSTRAINT one_content CHECK ((payload IS NULL) <> (body IS NULL)),
+    CONSTRAINT attempts_count CHECK (attempts >= 0)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_analyze_scale_factor = 0,
+    autovacuum_analyze_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = false
+);
+
+CREATE INDEX follower_expiry ON outtray.follower (expires_at) WHERE expires_at IS NOT NULL;
+
+-- The lock of a key: whoever moves messages in or out of its line holds the row. There while the key has messages.
+CREATE TABLE outtray.lane (
+    topic text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    -- Changed with each lock: a transaction with an old snapshot is refused instead of misled.
+    turns bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (topic, key)
+) WITH (
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = false
+);
+
+-- What an operator set for a topic, which every process obeys.
+ALTER TABLE outtray.topic
+    -- The settings as one document, so that a new one needs no new column. NULL: the defaults.
+    ADD COLUMN config json,
+    ADD COLUMN paused_at timestamptz,
+    -- When one of the two changed last: a poll sees by it that there is something to read.
+    ADD COLUMN changed_at timestamptz;
+
+-- The places of a topic that is limited to so many messages in work: who works holds the lock of one.
+CREATE TABLE outtray.slot (
+    topic text COLLATE "C" NOT NULL,
+    number integer NOT NULL,
+    PRIMARY KEY (topic, number)
+);
+
+-- Sends with a dedupe key; outlives the message.
+CREATE TABLE outtray.dedupe (
+    topic text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (topic, key)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+CREATE INDEX dedupe_expiry ON outtray.dedupe (expires_at);
+
+-- How tracked messages ended; kept for a while after.
+CREATE TABLE outtray.outcome (
+    topic text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    -- pending, done, dead, cancelled, expired or purged
+    state text NOT NULL DEFAULT 'pending',
+    result json,
+    -- How long it is kept after the end.
+    kept_ms bigint NOT NULL,
+    ended_at timestamptz,
+    PRIMARY KEY (topic, id)
+);
+
+CREATE INDEX outcome_id ON outtray.outcome (id);
+CREATE INDEX outcome_ended ON outtray.outcome (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Messages that come after others: `id` of the topic waits for `on_id`.
+CREATE TABLE outtray.dependency (
+    topic text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    on_id uuid NOT NULL,
+    -- Whether `on_id` has to be done; else any end will do.
+    needs_success boolean NOT NULL,
+    PRIMARY KEY (topic, id, on_id)
+);
+
+CREATE INDEX dependency_on ON outtray.dependency (on_id);
+
+-- Messages in work that are to be given up.
+CREATE TABLE outtray.cancellation (
+    topic text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, id)
+);
+
+-- The room of a bounded topic. Senders take from `used` one after the other; what ended goes into `vacated`,
+-- where nobody waits for anybody, and senders fold it in.
+CREATE TABLE outtray.room (
+    topic text COLLATE "C" NOT NULL,
+    used bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (topic)
+) WITH (fillfactor = 50);
+
+CREATE SEQUENCE outtray.vacated_seq AS bigint;
+CREATE TABLE outtray.vacated (
+    topic text COLLATE "C" NOT NULL,
+    id bigint NOT NULL DEFAULT nextval('outtray.vacated_seq'),
+    messages bigint NOT NULL,
+    PRIMARY KEY (topic, id)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+-- Token buckets: of a topic (the empty key), or of its keys.
+CREATE TABLE outtray.bucket (
+    topic text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    tokens double precision NOT NULL,
+    filled_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, key)
+) WITH (fillfactor = 50);
+
+-- Messages that are sent again and again.
+CREATE TABLE outtray.recurring (
+    topic text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    cron text NOT NULL,
+    time_zone text NOT NULL,
+    -- What happens to runs that nobody was there for: skip, once or all.
+    missed text NOT NULL,
+    rank smallint NOT NULL,
+    key text COLLATE "C",
+    headers json,
+    payload json,
+    body bytea,
+    next_at timestamptz NOT NULL,
+    last_at timestamptz,
+    PRIMARY KEY (topic, name),
+    CONSTRAINT one_content CHECK ((payload IS NULL) <> (body IS NULL))
+);
+
+CREATE INDEX recurring_next ON outtray.recurring (next_at);

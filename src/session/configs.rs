@@ -1,0 +1,79 @@
+//! What operators set for topics, as this process last read it.
+//!
+//! Asking the database with each send would cost a round trip, and a join in each statement would slow
+//! those down that need nothing of it. So the settings of all topics that have any are read at most once a
+//! second while sessions are begun, and by a process with receivers when a poll or a hint says that
+//! something changed.
+
+use crate::store::config::{self, Setting};
+use crate::store::run::Run;
+use crate::store::statements::Statements;
+use crate::words::Result;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How old settings may be when a session begins.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The settings of all topics that have any.
+#[derive(Debug, Default)]
+pub(crate) struct Configs(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    settings: HashMap<String, Arc<Setting>>,
+    read_at: Option<Instant>,
+}
+
+impl Configs {
+    /// Returns what is set for a topic, if anything is.
+    pub(crate) fn get(&self, topic: &str) -> Option<Arc<Setting>> {
+        let known = self.lock();
+        // Most processes meet no topic with settings at all.
+        if known.settings.is_empty() {
+            return None;
+        }
+        known.settings.get(topic).cloned()
+    }
+
+    /// Returns whether an operator paused the topic.
+    pub(crate) fn is_paused(&self, topic: &str) -> bool {
+        self.get(topic).is_some_and(|setting| setting.is_paused)
+    }
+
+    /// Reads the settings anew unless they are fresh. One at a time: others go on with what is known.
+    ///
+    /// # Errors
+    /// Those of the statement; what was known stays, and it is tried again a second later.
+    pub(crate) fn refresh(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+        {
+            let mut known = self.lock();
+            let now = Instant::now();
+            if known
+                .read_at
+                .is_some_and(|at| now.duration_since(at) < FRESH)
+            {
+                return Ok(());
+            }
+            known.read_at = Some(now);
+        }
+        self.read(run, statements)
+    }
+
+    /// Reads the settings anew.
+    pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+        let settings = config::settings(run, statements)?
+            .into_iter()
+            .map(|(topic, setting)| (topic, Arc::new(setting)))
+            .collect();
+        let mut known = self.lock();
+        known.settings = settings;
+        known.read_at = Some(Instant::now());
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,250 @@
+//! What an operator can set for a topic, in the database, for every process.
+
+use crate::words::error::{Error, Result};
+use crate::words::new_message::MAX_DELAY;
+use crate::words::retry::Backoff;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The settings of a topic, which every process obeys: those with a receiver of any topic as soon as
+/// they hear of a change (within the poll interval at the latest), others within a second.
+///
+/// What is `None` is left to the defaults, or to what a receiver or a message says.
+///
+/// ```
+/// use outtray::TopicConfig;
+/// use std::time::Duration;
+///
+/// let config = TopicConfig {
+///     max_attempts: Some(5),
+///     expires_in: Some(Duration::from_secs(3600)),
+///     ..TopicConfig::default()
+/// };
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TopicConfig {
+    /// After how many failed attempts a message becomes a dead letter, whatever receivers say; 1 to
+    /// 32767.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// How long a failed message waits, whatever receivers say. Not a function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// How long messages are kept back that say nothing about it; at most ten years.
+    #[serde(
+        rename = "delay_ms",
+        with = "crate::words::millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delay: Option<Duration>,
+    /// How long messages are worth handling that say nothing about it; 1 ms to ten years.
+    #[serde(
+        rename = "expires_in_ms",
+        with = "crate::words::millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_in: Option<Duration>,
+    /// What becomes of messages whose time is over. Default: dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expired: Option<Expired>,
+    /// How many messages may be in work at the same time, over all processes; 1 to 10,000. Default:
+    /// no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_work: Option<u32>,
+    /// How many messages of one key may be in work at the same time, over all processes; 1 to 10,000.
+    /// Default 1. With more than one there is no order within a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_work_per_key: Option<u32>,
+    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poisoned_key: Option<PoisonedKey>,
+    /// How many messages the topic may hold, dead letters apart; at least 1. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<u64>,
+    /// How many messages may be begun in a time, over all processes. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// The same for each key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_key: Option<Rate>,
+}
+
+/// What becomes of a message whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Expired {
+    /// It becomes a dead letter.
+    DeadLetter,
+    /// It is gone.
+    Drop,
+}
+
+/// What becomes of a key when one of its messages becomes a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PoisonedKey {
+    /// The key's other messages wait until the dead letter is redriven or purged.
+    Block,
+    /// The key's other messages become dead letters too, also those that are sent later, until all of
+    /// them are redriven, in order, or purged.
+    Park,
+    /// The key's other messages go on.
+    Skip,
+}
+
+/// So many in a time, evenly, with a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many messages; 1 to 1,000,000,000.
+    pub messages: u32,
+    /// In which time; 1 ms to a year.
+    #[serde(rename = "per_ms", with = "crate::words::millis")]
+    pub per: Duration,
+    /// How many at once after a quiet time; at least 1.
+    pub burst: u32,
+}
+
+impl TopicConfig {
+    /// Checks all that can be out of range.
+    pub(crate) fn check(&self, topic: &str) -> Result<()> {
+        check_range(topic, "max_attempts", self.max_attempts, i16::MAX as u64)?;
+        check_range(topic, "max_in_work", self.max_in_work, 10_000)?;
+        check_range(
+            topic,
+            "max_in_work_per_key",
+            self.max_in_work_per_key,
+            10_000,
+        )?;
+        check_range(topic, "max_length", self.max_length, i64::MAX as u64)?;
+        check_duration(topic, "delay", self.delay, Duration::ZERO, MAX_DELAY)?;
+        let least = Duration::from_millis(1);
+        check_duration(topic, "expires_in", self.expires_in, least, MAX_DELAY)?;
+        for (what, rate) in [("rate", self.rate), ("rate_per_key", self.rate_per_key)] {
+            let Some(rate) = rate else { continue };
+            check_range(topic, what, Some(rate.messages), 1_000_000_000)?;
+            check_range(
+                topic,
+                &format!("{what}.burst"),
+                Some(rate.burst),
+                u32::MAX.into(),
+            )?;
+            let year = Duration::from_secs(365 * 86_400);
+            check_duration(topic, &format!("{what}.per"), Some(rate.per), least, year)?;
+        }
+        match &self.backoff {
+            Some(backoff) if !backoff.is_storable() => Err(Error::invalid(format!(
+                "the backoff of topic {topic} is a function, which cannot be stored: say it in the receiver"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_range<N: Into<u64>>(topic: &str, what: &str, found: Option<N>, most: u64) -> Result<()> {
+    match found.map(Into::into) {
+        Some(found) if found == 0 || found > most => Err(Error::invalid(format!(
+            "{what} of topic {topic} is {found}, it must be 1 to {most}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_duration(
+    topic: &str,
+    what: &str,
+    found: Option<Duration>,
+    least: Duration,
+    most: Duration,
+) -> Result<()> {
+    match found {
+        Some(found) if found < least || found > most => Err(Error::invalid(format!(
+            "{what} of topic {topic} is {found:?}, it must be {least:?} to {most:?}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn full() -> TopicConfig {
+        TopicConfig {
+            max_attempts: Some(5),
+            backoff: Some(Backoff::exponential(S, 2.0, 60 * S)),
+            delay: Some(S),
+            expires_in: Some(60 * S),
+            expired: Some(Expired::Drop),
+            max_in_work: Some(3),
+            max_in_work_per_key: Some(2),
+            poisoned_key: Some(PoisonedKey::Park),
+            max_length: Some(1000),
+            rate: Some(Rate {
+                messages: 10,
+                per: S,
+                burst: 5,
+            }),
+            rate_per_key: None,
+        }
+    }
+
+    #[test]
+    fn settings_survive_being_stored() {
+        let text = serde_json::to_string(&full()).unwrap();
+        let read: TopicConfig = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, full(), "{text}");
+        assert_eq!(
+            serde_json::to_string(&TopicConfig::default()).unwrap(),
+            "{}"
+        );
+        let newer: TopicConfig = serde_json::from_str(r#"{"max_attempts":5,"x":1}"#).unwrap();
+        assert_eq!(newer.max_attempts, Some(5));
+    }
+
+    #[track_caller]
+    fn check_refused(change: impl FnOnce(&mut TopicConfig), part: &str) {
+        let mut config = full();
+        change(&mut config);
+        let text = config.check("t").unwrap_err().to_string();
+        assert!(text.contains(part) && text.contains("topic t"), "{text}");
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        assert!(full().check("t").is_ok());
+        check_refused(|config| config.max_attempts = Some(0), "max_attempts");
+        check_refused(|config| config.max_attempts = Some(40_000), "1 to 32767");
+        check_refused(|config| config.max_in_work = Some(0), "max_in_work");
+        check_refused(
+            |config| config.max_in_work_per_key = Some(10_001),
+            "per_key",
+        );
+        check_refused(|config| config.max_length = Some(0), "max_length");
+        check_refused(|config| config.delay = Some(Duration::MAX), "delay");
+        check_refused(
+            |config| config.expires_in = Some(Duration::ZERO),
+            "expires_in",
+        );
+        let rate = |messages, per, burst| {
+            move |config: &mut TopicConfig| {
+                config.rate = Some(Rate {
+                    messages,
+                    per,
+                    burst,
+                });
+            }
+        };
+        check_refused(rate(0, S, 1), "rate");
+        check_refused(rate(1, Duration::ZERO, 1), "rate.per");
+        check_refused(rate(1, S, 0), "rate.burst");
+        check_refused(
+            |config| config.backoff = Some(Backoff::function(|_| S)),
+            "function",
+        );
+    }
+}
