@@ -22,6 +22,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
+use crate::store::aftermath::{self, End, How};
 use crate::store::attempt;
 use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{self, Burial, Retry};
@@ -263,6 +264,20 @@ impl Settled {
         settled
     }
 
+    /// Returns the messages whose end matters to others.
+    fn ends(&self) -> Vec<End> {
+        let acks = self.acks.iter().map(|held| (held, How::Done));
+        let burials = self.burials.iter().map(|burial| (&burial.held, How::Dead));
+        acks.chain(burials)
+            .filter(|(held, _)| End::matters(held))
+            .map(|(held, how)| End {
+                held: held.clone(),
+                how,
+                result: None,
+            })
+            .collect()
+    }
+
     /// After the commit: counts, logs, and notes when retries are due.
     fn announce(&self, line: &Line) {
         line.progress
@@ -304,6 +319,10 @@ fn commit(
     if !settled.acks.is_empty() {
         let positions: Vec<_> = settled.acks.iter().map(|held| held.position).collect();
         settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
+    }
+    let ends = settled.ends();
+    if !ends.is_empty() {
+        aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();

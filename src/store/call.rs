@@ -32,6 +32,8 @@ pub(crate) enum Value<'a> {
     Number(i64),
     Numbers(Vec<i64>),
     Uuid(Uuid),
+    Texts(Vec<Option<&'a str>>),
+    Uuids(Vec<Uuid>),
     Bytes(&'a [u8]),
 }
 
@@ -49,6 +51,11 @@ impl Value<'_> {
             Value::Number(number) => write!(sql, "'{number}'"),
             Value::Numbers(numbers) => push_array(sql, numbers),
             Value::Uuid(uuid) => write!(sql, "'{uuid}'"),
+            Value::Texts(texts) => {
+                push_texts(sql, texts);
+                Ok(())
+            }
+            Value::Uuids(uuids) => push_array(sql, uuids),
             Value::Bytes(bytes) => push_hex(sql, bytes),
         };
         written.expect("writing to a string cannot fail");
@@ -69,11 +76,25 @@ fn push_quoted(sql: &mut String, text: &str) {
     sql.push('\'');
 }
 
-fn push_array(sql: &mut String, numbers: &[i64]) -> fmt::Result {
+/// Appends an array as an expression: inside a literal, texts would have to be quoted twice.
+fn push_texts(sql: &mut String, texts: &[Option<&str>]) {
+    sql.push_str("ARRAY[");
+    for (index, text) in texts.iter().enumerate() {
+        sql.push_str(if index > 0 { "," } else { "" });
+        match text {
+            Some(text) => push_quoted(sql, text),
+            None => sql.push_str("NULL"),
+        }
+    }
+    sql.push_str("]::text[]");
+}
+
+/// Appends an array of what needs no quotes.
+fn push_array<T: fmt::Display>(sql: &mut String, items: &[T]) -> fmt::Result {
     sql.push_str("'{");
-    for (index, number) in numbers.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };
-        write!(sql, "{comma}{number}")?;
+        write!(sql, "{comma}{item}")?;
     }
     sql.push_str("}'");
     Ok(())

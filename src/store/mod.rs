@@ -2,6 +2,7 @@
 //! commits a transaction: who calls decides what belongs together.
 
 pub(crate) mod admin;
+pub(crate) mod aftermath;
 pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod claim;

@@ -91,6 +91,13 @@ CREATE TABLE outtray.lane (
     vacuum_truncate = false
 );
 
+-- Keys whose line could not be moved on when a message ended, since a sender held their lanes: to be done soon.
+CREATE TABLE outtray.stalled (
+    topic text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    PRIMARY KEY (topic, key)
+);
+
 -- What an operator set for a topic, which every process obeys.
 ALTER TABLE outtray.topic
     -- The settings as one document, so that a new one needs no new column. NULL: the defaults.

@@ -18,6 +18,10 @@ SELECT
         ORDER BY scheduled.due_at
         LIMIT 1
     ) AS due_us,
-    (SELECT max(changed.changed_at)::text FROM outtray.topic AS changed) AS changed_at
+    (
+        -- A sum, not the last: of two changes the one that was made first may commit last.
+        SELECT sum((extract(epoch FROM changed.changed_at) * 1000000)::bigint)::text
+        FROM outtray.topic AS changed
+    ) AS changed_at
 FROM unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic

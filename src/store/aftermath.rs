@@ -1,0 +1,47 @@
+//! What the end of a message calls for beyond its own row: the next of its key, room in its topic, those who
+//! wait for it.
+//!
+//! In the flight that ends the messages, after the statements that remove them: the statements here see what
+//! those left behind. Most messages have neither a key nor anybody who waits, and cost nothing here.
+
+use crate::store::call::CallMode;
+use crate::store::claim::Held;
+use crate::store::statements::Statements;
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Done,
+    Dead,
+    Cancelled,
+    Expired,
+    Purged,
+}
+
+/// A message that ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) held: Held,
+    pub(crate) how: How,
+    /// What its handler recorded, as JSON.
+    pub(crate) result: Option<String>,
+}
+
+impl End {
+    /// Returns whether anything is to be done about the end of this message.
+    pub(crate) fn matters(held: &Held) -> bool {
+        held.key.is_some() || held.on_end.stored().is_some()
+    }
+}
+
+/// Appends what the ends of messages of one topic call for. None of it returns rows.
+pub(crate) fn push_ended(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    ends: &[End],
+) {
+    // The lines of their keys, room, and those who wait: each in a file of its own.
+    let _ = (sql, mode, statements, topic, ends);
+}
