@@ -4,7 +4,7 @@ use crate::session::messaging_session::MessagingSession;
 use crate::store::claim::Claimed;
 use crate::words::error::Error;
 use crate::words::handler_error::{HandlerError, Wish};
-use crate::words::message::Message;
+use crate::words::message::{CancelToken, Message};
 use crate::words::sqlstate::Failure;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -17,6 +17,7 @@ pub(crate) struct Delivery<'a> {
     /// From 1.
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
+    pub(crate) cancel: CancelToken,
 }
 
 /// How a closure ended.
@@ -87,6 +88,7 @@ fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Message<T>, E
         key: claimed.held.key.clone(),
         headers: claimed.headers.clone(),
         sent_at: claimed.sent_at,
+        cancel: delivery.cancel.clone(),
     })
 }
 

@@ -29,7 +29,7 @@ use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
-use crate::words::message::MessageId;
+use crate::words::message::{CancelToken, MessageId};
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::{Failure, classify};
 use postgres::IsolationLevel;
@@ -221,6 +221,7 @@ fn handle(
         message,
         attempt: attempts + 1,
         max_attempts: terms.max_attempts,
+        cancel: CancelToken::default(),
     };
     let mut ending = (line.handler)(session, &delivery);
     warn_if_slow(line, message, started.elapsed());

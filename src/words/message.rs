@@ -4,6 +4,8 @@ use crate::words::headers::Headers;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -84,4 +86,36 @@ pub struct Message<T = serde_json::Value> {
     pub headers: Headers,
     /// When it was sent, by the database's clock: the start of the sender's transaction.
     pub sent_at: SystemTime,
+    pub(crate) cancel: CancelToken,
+}
+
+impl<T> Message<T> {
+    /// Returns whether somebody asked for the message to be given up. A handler that takes long looks now
+    /// and then, and ends early: whatever it returns then, the message is not tried again.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_set()
+    }
+}
+
+/// Tells a handler that its message is to be given up. One that nobody can set costs nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CancelToken(Option<Arc<AtomicBool>>);
+
+impl CancelToken {
+    /// Makes one that can be set.
+    pub(crate) fn new() -> Self {
+        CancelToken(Some(Arc::default()))
+    }
+
+    pub(crate) fn set(&self) {
+        if let Some(flag) = &self.0 {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
 }
