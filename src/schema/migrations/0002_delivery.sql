@@ -16,9 +16,9 @@ ALTER TABLE outtray.message
 CREATE INDEX message_key ON outtray.message (topic, key) WHERE key IS NOT NULL;
 -- Expired messages are taken out also where nobody claims.
 CREATE INDEX message_expiry ON outtray.message (expires_at) WHERE expires_at IS NOT NULL;
--- Finds a message by its id alone. Version 7 ids follow the order of insertion, so block ranges are enough, and
--- inserts pay nothing for them.
-CREATE INDEX message_id ON outtray.message USING brin (id uuid_minmax_multi_ops) WITH (autosummarize = on);
+-- Finds tracked messages by their id alone. Not all: block ranges of ids (BRIN) would more than triple what a send
+-- writes to the WAL, since each new id widens the range that it falls into (measured: 240 to 790 bytes).
+CREATE INDEX message_tracked ON outtray.message (id) WHERE on_end IS NOT NULL;
 
 -- Here wait delays, retries, leases until they end (a receipt), and messages that come after others (due at
 -- 'infinity').
