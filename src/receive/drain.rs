@@ -51,5 +51,6 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
         handled: progress.handled.load(Ordering::Relaxed),
         retried: progress.retried.load(Ordering::Relaxed),
         dead: progress.dead.load(Ordering::Relaxed),
+        dropped: progress.dropped.load(Ordering::Relaxed),
     })
 }

@@ -7,6 +7,7 @@ use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
+use crate::receive::sieve::Sieve;
 use crate::session::messaging_session::Kit;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
@@ -32,6 +33,8 @@ pub(crate) struct Line {
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
+    /// What it wants of the topic's messages; nothing: all.
+    pub(crate) sieve: Option<Sieve>,
     floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
@@ -46,6 +49,7 @@ impl Line {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
+            sieve: options.filter.clone().map(Sieve::new),
             base,
             options,
             handler,
