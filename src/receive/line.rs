@@ -14,6 +14,7 @@ use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -84,5 +85,16 @@ impl Line {
         let count = losses.entry(id).or_default();
         *count += 1;
         *count
+    }
+
+    /// Logs a handler that held its transaction open for longer than is good.
+    pub(crate) fn warn_if_slow(&self, id: MessageId, took: Duration) {
+        if took >= self.options.slow_handler {
+            log::warn!(
+                "topic {}: the handler of message {id} held its transaction open for {took:?}; meanwhile \
+                 vacuum could clean up nothing in the whole database",
+                self.topic
+            );
+        }
     }
 }

@@ -230,7 +230,7 @@ fn handle(
         cancel: CancelToken::default(),
     };
     let mut ending = (line.handler)(session, &delivery);
-    warn_if_slow(line, message, started.elapsed());
+    line.warn_if_slow(message.held.id, started.elapsed());
     if let Ending::Failed(failed) = &ending
         && failed.failure == Some(Failure::Conflict)
         && session.is_in_doubt
@@ -397,15 +397,4 @@ fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
         .map_err(|error| classify(error, "ending a claim"))?;
     finish(session);
     Ok(())
-}
-
-fn warn_if_slow(line: &Line, message: &Claimed, took: Duration) {
-    if took >= line.options.slow_handler {
-        log::warn!(
-            "topic {}: the handler of message {} held its transaction open for {took:?}; meanwhile \
-             vacuum could clean up nothing in the whole database",
-            line.topic,
-            message.held.id
-        );
-    }
 }

@@ -182,6 +182,8 @@ impl Duties {
                 .presence
                 .enroll(connection, statements, waker, topic, is_strict)?;
             let polled = schedule::poll(connection, statements, &[topic.to_owned()])?;
+            // It has to know before its first claim, too, whether the topic is paused.
+            duties.kit.configs.read(connection, statements)?;
             Ok((enrolled, polled))
         })?;
         // Its station is about to be on the board: find what waits for it.
