@@ -108,8 +108,8 @@
 //!
 //! # Features
 //!
-//! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cli` for the
-//! command. None is on by default.
+//! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cron` for
+//! recurring messages, `cli` for the command (with `cron`). None is on by default.
 
 #[cfg(all(feature = "cli", unix))]
 pub mod bench;
@@ -129,17 +129,22 @@ pub use receive::builder::ReceiverBuilder;
 pub use receive::receiver::Receiver;
 pub use session::messaging_session::MessagingSession;
 pub use store::admin::{DeadLetter, TopicStats, WaitingMessage};
+#[cfg(feature = "cron")]
+pub use store::recurring::Recurring;
 pub use surface::builder::Builder;
 pub use surface::messaging::Messaging;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;
 pub use words::error::{Error, ErrorKind, Result};
+pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
 pub use words::outcome::{DeadReason, DrainReport, Sent, StopReport};
 pub use words::payload::Payload;
+#[cfg(feature = "cron")]
+pub use words::recurrence::{Missed, Recurrence};
 pub use words::retry::Backoff;
 pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig};
 

@@ -117,7 +117,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         {
             Fate::Retry(retry) => (vec![retry], vec![]),
             Fate::Bury(burial) => (vec![], vec![burial]),
-            Fate::Ack(_) => (vec![], vec![]),
+            Fate::Ack(_) | Fate::Drop(_) => (vec![], vec![]),
         };
         move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
         if charge.crashes > 0 {

@@ -21,8 +21,10 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut connection = line.base.dedicated.take()?;
+    let kit = &line.base.kit;
+    kit.configs.read(&mut connection, &kit.statements)?;
     loop {
-        let (topics, moved) = schedule::move_due(&mut connection, &line.base.kit.statements)?;
+        let (topics, moved) = schedule::move_due(&mut connection, &kit.statements)?;
         for topic in topics {
             // Of all topics: others may be received elsewhere.
             line.base.waker.ready(&topic, usize::MAX);
@@ -51,5 +53,6 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
         handled: progress.handled.load(Ordering::Relaxed),
         retried: progress.retried.load(Ordering::Relaxed),
         dead: progress.dead.load(Ordering::Relaxed),
+        dropped: progress.dropped.load(Ordering::Relaxed),
     })
 }

@@ -3,10 +3,12 @@
 use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
 use crate::store::claim::Held;
+use crate::store::expiry::ERROR;
 use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
 use crate::words::handler_error::Wish;
 use crate::words::outcome::DeadReason;
+use crate::words::topic_config::Expired;
 use std::time::Duration;
 
 /// What becomes of a message.
@@ -15,6 +17,8 @@ pub(crate) enum Fate {
     Ack(Held),
     Retry(Retry),
     Bury(Burial),
+    /// Its time was over, and its topic keeps no dead letters of that.
+    Drop(Held),
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.
@@ -49,6 +53,14 @@ pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -
     }
 }
 
+/// Decides about a message whose time is over; its handler does not run.
+pub(crate) fn expire(terms: &Terms, held: Held, attempts: u32) -> Fate {
+    match terms.expired {
+        Expired::Drop => Fate::Drop(held),
+        Expired::DeadLetter => bury(held, attempts, DeadReason::Expired, ERROR.to_owned()),
+    }
+}
+
 pub(crate) fn bury(held: Held, attempts: u32, reason: DeadReason, error: String) -> Fate {
     Fate::Bury(Burial {
         held,
@@ -71,6 +83,7 @@ mod tests {
         let terms = Terms {
             max_attempts: 3,
             backoff: Backoff::fixed(Duration::from_secs(5)).without_jitter(),
+            expired: Expired::DeadLetter,
         };
         let held = Held {
             position: Position { rank: 0, seq: 7 },

@@ -7,12 +7,14 @@ use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
+use crate::receive::sieve::Sieve;
 use crate::session::messaging_session::Kit;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
+    /// What it wants of the topic's messages; nothing: all.
+    pub(crate) sieve: Option<Sieve>,
     floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
@@ -46,6 +50,7 @@ impl Line {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
+            sieve: options.filter.clone().map(Sieve::new),
             base,
             options,
             handler,
@@ -80,5 +85,16 @@ impl Line {
         let count = losses.entry(id).or_default();
         *count += 1;
         *count
+    }
+
+    /// Logs a handler that held its transaction open for longer than is good.
+    pub(crate) fn warn_if_slow(&self, id: MessageId, took: Duration) {
+        if took >= self.options.slow_handler {
+            log::warn!(
+                "topic {}: the handler of message {id} held its transaction open for {took:?}; meanwhile \
+                 vacuum could clean up nothing in the whole database",
+                self.topic
+            );
+        }
     }
 }

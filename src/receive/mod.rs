@@ -8,7 +8,7 @@
 //!
 //! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
 //! `charge` what becomes of one whose transaction failed, `careful` what is done where processes died.
-//! `pace` and `floor` are the numbers behind the claim: how many, and from where; `crew` is how many
+//! `pace` and `floor` are the numbers behind the claim: how many, and from where, and `sieve` which; `crew` is how many
 //! workers are at work, and `trial` finds that number. Stopping: the signal is set, parked workers end,
 //! busy ones finish the handler they are in, commit, and give the rest of their claim back.
 
@@ -25,6 +25,7 @@ pub(crate) mod options;
 pub(crate) mod pace;
 pub(crate) mod progress;
 pub(crate) mod receiver;
+pub(crate) mod sieve;
 pub(crate) mod take;
 pub(crate) mod trial;
 pub(crate) mod work;

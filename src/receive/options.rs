@@ -1,8 +1,9 @@
 //! What a receiver can be told.
 
 use crate::words::error::{Error, Result};
+use crate::words::filter::Filter;
 use crate::words::retry::Backoff;
-use crate::words::topic_config::TopicConfig;
+use crate::words::topic_config::{Expired, TopicConfig};
 use std::time::Duration;
 
 /// More messages in one transaction than this would overflow the server's cache of
@@ -21,13 +22,17 @@ pub(crate) struct Options {
     pub(crate) per_transaction: Option<usize>,
     pub(crate) is_strict: bool,
     pub(crate) slow_handler: Duration,
+    /// Which messages it wants; nothing: all.
+    pub(crate) filter: Option<Filter>,
 }
 
-/// What a receiver does with failures: what the topic is configured to, else what the receiver was told.
+/// What a receiver does with messages that fail or come too late: what the topic is configured to, else what the
+/// receiver was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pub(crate) max_attempts: u32,
     pub(crate) backoff: Backoff,
+    pub(crate) expired: Expired,
 }
 
 impl Options {
@@ -37,6 +42,9 @@ impl Options {
         Terms {
             max_attempts: max_attempts.unwrap_or(self.max_attempts),
             backoff: backoff.unwrap_or_else(|| self.backoff.clone()),
+            expired: config
+                .and_then(|config| config.expired)
+                .unwrap_or(Expired::DeadLetter),
         }
     }
 }
@@ -50,6 +58,7 @@ impl Default for Options {
             per_transaction: None,
             is_strict: false,
             slow_handler: Duration::from_secs(10),
+            filter: None,
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) struct Progress {
     pub(crate) handled: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) dead: AtomicU64,
+    pub(crate) dropped: AtomicU64,
 }
 
 impl Progress {
@@ -28,6 +29,10 @@ impl Progress {
         self.handled.fetch_add(handled as u64, Ordering::Relaxed);
         self.retried.fetch_add(retried as u64, Ordering::Relaxed);
         self.dead.fetch_add(dead as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_dropped(&self, dropped: usize) {
+        self.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
     }
 }
 

@@ -48,8 +48,15 @@ pub(crate) fn push_claim(line: &Line, sql: &mut String, mode: CallMode, size: us
 
 fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &Plan) {
     let values = claim::parameters(&line.topic, &plan.spans, size);
-    let claim = &line.base.kit.statements.claim;
-    push_hot_call(sql, mode, claim, &values, Next::CallersSql);
+    let statements = &line.base.kit.statements;
+    match &line.sieve {
+        None => push_hot_call(sql, mode, &statements.claim, &values, Next::CallersSql),
+        Some(sieve) => {
+            let values = claim::filtered(values, &sieve.filter);
+            let claim = &statements.claim_filtered;
+            push_hot_call(sql, mode, claim, &values, Next::CallersSql);
+        }
+    }
 }
 
 /// Claims up to `size` messages in the session's open transaction.
@@ -58,6 +65,16 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
         return take_head(line, session);
     }
     let started = Instant::now();
+    let too_early = line
+        .sieve
+        .as_ref()
+        .and_then(|sieve| sieve.too_early(started));
+    if too_early.is_some() {
+        return Ok(Taken {
+            wait: too_early,
+            ..Taken::default()
+        });
+    }
     let mut sql = String::new();
     let mode = session.lent.own()?.mode;
     let plan = push_claim(line, &mut sql, mode, size);
@@ -118,6 +135,9 @@ fn learn(
         Instant::now(),
         started.elapsed(),
     );
+    if let Some(sieve) = &line.sieve {
+        sieve.learn(started, Instant::now(), !messages.is_empty());
+    }
     Ok(messages)
 }
 
@@ -136,7 +156,8 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
     let Some(head) = rows.first().map(claim::read).transpose()? else {
         return Ok(Taken::default());
     };
-    if head.wait.is_some() {
+    // Nobody waits for the retry of a message whose time is over.
+    if head.wait.is_some() && !head.is_expired {
         return Ok(Taken {
             wait: head.wait,
             ..Taken::default()

@@ -12,7 +12,7 @@
 use crate::connect::connection::Connection;
 use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
-use crate::receive::ending::{Fate, bury, decide};
+use crate::receive::ending::{Fate, bury, decide, expire};
 use crate::receive::handler::{Delivery, Ending};
 use crate::receive::line::Line;
 use crate::receive::pace::{BUDGET, Pace};
@@ -95,6 +95,9 @@ pub(crate) fn work(
         &statements.take_turn,
         &statements.claim_head,
     ])?;
+    if line.sieve.is_some() {
+        connection.prepare_calls(&[&statements.claim_filtered])?;
+    }
     charge::settle(line, connection, state)?;
     if line.is_paused() {
         return Ok(Worked::Idle(None));
@@ -204,6 +207,9 @@ fn handle(
     let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
     let attempts = message.attempts + crashes;
     let terms = line.terms();
+    if message.is_expired {
+        return Ok(expire(&terms, message.held.clone(), attempts));
+    }
     if crashes > 0 && attempts >= terms.max_attempts {
         let error = format!("the process that worked on it died, {crashes} times at least");
         return Ok(bury(
@@ -224,7 +230,7 @@ fn handle(
         cancel: CancelToken::default(),
     };
     let mut ending = (line.handler)(session, &delivery);
-    warn_if_slow(line, message, started.elapsed());
+    line.warn_if_slow(message.held.id, started.elapsed());
     if let Ending::Failed(failed) = &ending
         && failed.failure == Some(Failure::Conflict)
         && session.is_in_doubt
@@ -250,6 +256,8 @@ struct Settled {
     acks: Vec<Held>,
     retries: Vec<Retry>,
     burials: Vec<Burial>,
+    /// Their time was over, and nobody wants to see them.
+    dropped: Vec<Held>,
 }
 
 impl Settled {
@@ -260,6 +268,7 @@ impl Settled {
                 Fate::Ack(held) => settled.acks.push(held),
                 Fate::Retry(retry) => settled.retries.push(retry),
                 Fate::Bury(burial) => settled.burials.push(burial),
+                Fate::Drop(held) => settled.dropped.push(held),
             }
         }
         settled
@@ -268,8 +277,13 @@ impl Settled {
     /// Returns the messages whose end matters to others.
     fn ends(&self) -> Vec<End> {
         let acks = self.acks.iter().map(|held| (held, How::Done));
-        let burials = self.burials.iter().map(|burial| (&burial.held, How::Dead));
+        let burials = self.burials.iter().map(|burial| match burial.reason {
+            DeadReason::Expired => (&burial.held, How::Expired),
+            _ => (&burial.held, How::Dead),
+        });
+        let dropped = self.dropped.iter().map(|held| (held, How::Expired));
         acks.chain(burials)
+            .chain(dropped)
             .filter(|(held, _)| End::matters(held))
             .map(|(held, how)| End {
                 held: held.clone(),
@@ -283,6 +297,7 @@ impl Settled {
     fn announce(&self, line: &Line) {
         line.progress
             .count(self.acks.len(), self.retries.len(), self.burials.len());
+        line.progress.count_dropped(self.dropped.len());
         for burial in &self.burials {
             log::warn!(
                 "topic {}: dead letter after {} attempts, {}: {}",
@@ -317,8 +332,9 @@ fn commit(
     settle_failures(line, session, settled)?;
     let mut sql = session.leaving_savepoint().to_owned();
     sql.push_str(&sends);
-    if !settled.acks.is_empty() {
-        let positions: Vec<_> = settled.acks.iter().map(|held| held.position).collect();
+    if !settled.acks.is_empty() || !settled.dropped.is_empty() {
+        let gone = settled.acks.iter().chain(&settled.dropped);
+        let positions: Vec<_> = gone.map(|held| held.position).collect();
         settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
     }
     let ends = settled.ends();
@@ -381,15 +397,4 @@ fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
         .map_err(|error| classify(error, "ending a claim"))?;
     finish(session);
     Ok(())
-}
-
-fn warn_if_slow(line: &Line, message: &Claimed, took: Duration) {
-    if took >= line.options.slow_handler {
-        log::warn!(
-            "topic {}: the handler of message {} held its transaction open for {took:?}; meanwhile \
-             vacuum could clean up nothing in the whole database",
-            line.topic,
-            message.held.id
-        );
-    }
 }

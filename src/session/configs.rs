@@ -9,6 +9,7 @@ use crate::store::config::{self, Setting};
 use crate::store::run::Run;
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::topic_config::Expired;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +41,14 @@ impl Configs {
     /// Returns whether an operator paused the topic.
     pub(crate) fn is_paused(&self, topic: &str) -> bool {
         self.get(topic).is_some_and(|setting| setting.is_paused)
+    }
+
+    /// Returns the topics whose messages are dropped when their time is over.
+    pub(crate) fn dropping_expired(&self) -> Vec<String> {
+        let known = self.lock();
+        let drops = |setting: &Setting| setting.config.expired == Some(Expired::Drop);
+        let dropping = known.settings.iter().filter(|(_, setting)| drops(setting));
+        dropping.map(|(topic, _)| topic.clone()).collect()
     }
 
     /// Reads the settings anew unless they are fresh. One at a time: others go on with what is known.

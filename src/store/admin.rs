@@ -33,6 +33,8 @@ pub struct TopicStats {
     pub behind: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Whether an operator paused it.
+    pub is_paused: bool,
     /// Running receivers, over all processes; one that died counts until that is noticed.
     pub receivers: u64,
     /// How long the oldest ready message has been waiting since it was sent; `None` without one.
@@ -115,6 +117,7 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
         leased,
         behind,
         dead,
+        is_paused: column(row, "is_paused")?,
         receivers: count("receivers")?,
         oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
         is_capped: [ready, scheduled, leased, behind, dead].contains(&COUNT_LIMIT.unsigned_abs()),

@@ -3,6 +3,7 @@
 use crate::store::call::Value;
 use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::filter::Filter;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
@@ -67,6 +68,20 @@ pub(crate) fn parameters<'a>(topic: &'a str, spans: &[Span], limit: usize) -> [V
         column(|span| span.until.into()),
         Value::Number(i64::try_from(limit).unwrap_or(i64::MAX)),
     ]
+}
+
+/// Returns the parameters of `claim_filtered`, given those of `claim`.
+pub(crate) fn filtered<'a>(claim: [Value<'a>; 5], filter: &'a Filter) -> Vec<Value<'a>> {
+    let (names, values) = filter.pairs();
+    let count = i64::try_from(filter.count()).unwrap_or(i64::MAX);
+    claim
+        .into_iter()
+        .chain([
+            Value::Texts(names),
+            Value::Texts(values),
+            Value::Number(count),
+        ])
+        .collect()
 }
 
 /// Reads a row of `claim` or `claim_head`.

@@ -7,7 +7,10 @@ pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod claim;
 pub(crate) mod config;
+pub(crate) mod expiry;
 pub(crate) mod presence;
+#[cfg(feature = "cron")]
+pub(crate) mod recurring;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod send;

@@ -1,5 +1,6 @@
 //! Scheduled messages becoming due, and the one question a process polls with.
 
+use crate::store::expiry::distance;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -24,6 +25,11 @@ pub(crate) struct Polled {
     pub(crate) topics: Vec<TopicState>,
     /// When the next scheduled message of any topic is due.
     pub(crate) next_due: Option<Duration>,
+    /// In how long the time of the next message of any topic is over.
+    pub(crate) next_expiry: Option<Duration>,
+    /// In how long the next recurring message of any topic is to be sent.
+    #[cfg(feature = "cron")]
+    pub(crate) next_recurring: Option<Duration>,
     /// When the settings of any topic changed last, as the database writes it.
     pub(crate) changed_at: Option<String>,
 }
@@ -45,6 +51,11 @@ pub(crate) fn poll(
         });
         polled.changed_at = column(&row, "changed_at")?;
         polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
+        polled.next_expiry = column::<Option<i64>>(&row, "expiry_us")?.map(distance);
+        #[cfg(feature = "cron")]
+        {
+            polled.next_recurring = column::<Option<i64>>(&row, "recurring_us")?.map(distance);
+        }
     }
     Ok(polled)
 }

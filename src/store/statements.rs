@@ -7,6 +7,7 @@ macro_rules! statements {
     ($($name:ident),* $(,)?) => {
         /// All statements, with the schema's name in its place.
         #[derive(Debug)]
+        #[cfg_attr(not(feature = "cron"), allow(dead_code, reason = "some are for recurring messages"))]
         pub(crate) struct Statements {
             $(pub(crate) $name: Statement,)*
         }
@@ -33,21 +34,31 @@ statements![
     begin_attempt,
     bury,
     claim,
+    claim_filtered,
     claim_head,
+    clock,
     configs,
     configure,
     counted_attempts,
     dead_letters,
+    define_recurring,
     drop_liveness,
+    due_recurring,
     enroll,
     ensure_turn,
+    expire_followers,
+    expire_ready,
+    expire_scheduled,
     find_vanished,
     forget_attempt,
     has_messages,
     hold,
     hold_liveness,
+    lock_expired_lanes,
     move_due,
     next_due,
+    next_expiry,
+    next_recurring,
     notify,
     pause,
     peek,
@@ -57,7 +68,10 @@ statements![
     purge_dead,
     purge_ready,
     purge_scheduled,
+    recurring,
     redrive,
+    remove_recurring,
+    reschedule,
     resume,
     retry,
     schedule,

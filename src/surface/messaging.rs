@@ -327,6 +327,16 @@ impl Messaging {
         work(&mut connection, &self.core.base)
     }
 
+    /// Has the process's upkeep ask the database now, if it runs.
+    #[cfg(feature = "cron")]
+    pub(crate) fn look(&self) {
+        let services = &self.core.services;
+        let services = services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(services) = services.as_ref() {
+            services.upkeep.errands().look();
+        }
+    }
+
     pub(crate) fn base(&self) -> &Base {
         &self.core.base
     }

@@ -3,5 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod join;
 pub(crate) mod messaging;
+#[cfg(feature = "cron")]
+pub(crate) mod recurring;
 pub(crate) mod selection;
 pub(crate) mod topic;

@@ -150,7 +150,10 @@ impl<'m> Topic<'m> {
         Ok(())
     }
 
-    fn run<R>(&self, work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<R>) -> Result<R> {
+    pub(crate) fn run<R>(
+        &self,
+        work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<R>,
+    ) -> Result<R> {
         topic::check(&self.name)?;
         self.messaging
             .with_connection(|connection, base| work(connection, &base.kit.statements, &self.name))

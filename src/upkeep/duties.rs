@@ -7,7 +7,10 @@ use crate::store::presence::Enrolled;
 use crate::store::schedule;
 use crate::store::statements::Statements;
 use crate::upkeep::due::Due;
+use crate::upkeep::expiry::Expiry;
 use crate::upkeep::presence::Presence;
+#[cfg(feature = "cron")]
+use crate::upkeep::recurring::Recurrences;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::sync::Arc;
@@ -28,6 +31,9 @@ pub(crate) struct Duties {
     waker: Arc<Waker>,
     connection: Option<Connection>,
     due: Due,
+    expiry: Expiry,
+    #[cfg(feature = "cron")]
+    recurrences: Recurrences,
     presence: Presence,
     poll_interval: Duration,
     poll_at: Instant,
@@ -54,6 +60,9 @@ impl Duties {
             waker,
             connection: None,
             due: Due::default(),
+            expiry: Expiry::default(),
+            #[cfg(feature = "cron")]
+            recurrences: Recurrences::default(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -64,7 +73,13 @@ impl Duties {
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
         let at = self.poll_at.min(self.glance_at).min(self.presence.at());
-        self.due.at().map_or(at, |due| due.min(at))
+        let others = [
+            self.due.at(),
+            self.expiry.at(),
+            #[cfg(feature = "cron")]
+            self.recurrences.at(),
+        ];
+        others.into_iter().flatten().fold(at, Instant::min)
     }
 
     /// Makes the poll due now: hints may have been lost.
@@ -85,6 +100,22 @@ impl Duties {
                 duties
                     .due
                     .run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
+        if self.expiry.at().is_some_and(|at| at <= now) {
+            self.with_connection(|duties, connection| {
+                let (statements, configs) = (&duties.statements, &duties.kit.configs);
+                duties
+                    .expiry
+                    .run(connection, statements, configs, &duties.waker)
+            })?;
+        }
+        #[cfg(feature = "cron")]
+        if self.recurrences.at().is_some_and(|at| at <= now) {
+            self.with_connection(|duties, connection| {
+                duties
+                    .recurrences
+                    .run(connection, &duties.kit, &duties.waker)
             })?;
         }
         let mut is_poll_due = self.poll_at <= now;
@@ -135,6 +166,9 @@ impl Duties {
         if let Some(delay) = polled.next_due {
             self.due.learn(delay);
         }
+        self.expiry.learn(polled.next_expiry);
+        #[cfg(feature = "cron")]
+        self.recurrences.learn(polled.next_recurring);
         Ok(())
     }
 
@@ -148,6 +182,8 @@ impl Duties {
                 .presence
                 .enroll(connection, statements, waker, topic, is_strict)?;
             let polled = schedule::poll(connection, statements, &[topic.to_owned()])?;
+            // It has to know before its first claim, too, whether the topic is paused.
+            duties.kit.configs.read(connection, statements)?;
             Ok((enrolled, polled))
         })?;
         // Its station is about to be on the board: find what waits for it.

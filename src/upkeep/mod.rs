@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Messaging ── errands (bounded) ──►┐
-//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · presence
+//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · expiry · recurring · presence
 //!   listener ── hints ───────────────►┘
 //! ```
 //!
@@ -12,5 +12,8 @@
 
 pub(crate) mod due;
 pub(crate) mod duties;
+pub(crate) mod expiry;
 pub(crate) mod presence;
+#[cfg(feature = "cron")]
+pub(crate) mod recurring;
 pub(crate) mod thread;

@@ -91,6 +91,12 @@ impl Errands {
         }
     }
 
+    /// Has the thread ask the database now.
+    #[cfg(feature = "cron")]
+    pub(crate) fn look(&self) {
+        drop(self.0.try_send(Errand::Look));
+    }
+
     /// Passes on what the listener heard.
     pub(crate) fn heard(&self, waker: &Waker, heard: Heard) {
         match heard {

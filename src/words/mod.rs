@@ -2,6 +2,7 @@
 
 pub(crate) mod decode;
 pub(crate) mod error;
+pub(crate) mod filter;
 pub(crate) mod handler_error;
 pub(crate) mod headers;
 pub(crate) mod json_text;
@@ -10,6 +11,8 @@ pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod payload;
+#[cfg(feature = "cron")]
+pub(crate) mod recurrence;
 pub(crate) mod retry;
 pub(crate) mod sqlstate;
 pub(crate) mod topic;

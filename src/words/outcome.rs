@@ -24,6 +24,8 @@ pub struct DrainReport {
     pub retried: u64,
     /// Kept as dead letters.
     pub dead: u64,
+    /// Gone unhandled, since their time was over and their topic keeps no dead letters of that.
+    pub dropped: u64,
 }
 
 /// What [`send`](crate::MessagingSession::send) did.

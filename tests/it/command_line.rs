@@ -1,5 +1,6 @@
 //! The command `outtray` does what its help says, and ends with 0 done, 1 failed, 2 bad usage.
 
+mod configuring;
 mod dev;
 mod measuring;
 mod operating;

@@ -3,7 +3,7 @@
 use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::{after, unbounded};
 use outtray::testing::Server;
-use outtray::{Backoff, HandlerError, Message, Messaging};
+use outtray::{Backoff, Filter, HandlerError, Message, Messaging, NewMessage};
 use std::fs;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -148,4 +148,55 @@ fn a_strict_topic_whose_head_waits_does_not_make_its_workers_spin() {
 
     // Each poll finds the second message and wakes a worker, which finds the head waiting.
     assert!(asked.len() <= 60, "in 4 s: {asked:#?}");
+}
+
+#[test]
+fn topics_that_are_paused_or_hold_what_nobody_wants_do_not_make_their_workers_spin() {
+    let mut place = place();
+    place.send_all("paused", 0..100);
+    place.send_all("filtered", 0..100);
+    place.messaging.topic("paused").pause().unwrap();
+    let filter = Filter::new().equals("nobody", "has");
+    let receivers = [
+        place.messaging.receiver("paused"),
+        place.messaging.receiver("filtered").filter(filter),
+    ]
+    .map(|builder| builder.start(|_, _: Message<i32>| Ok(())).unwrap());
+    after(Duration::from_secs(2)).recv().unwrap();
+
+    let asked = statements_during(&mut place, Duration::from_secs(4));
+    for receiver in receivers {
+        receiver.stop(PATIENCE);
+    }
+
+    // Twice a second a glance finds messages, and wakes a worker of each topic, which begins, looks and ends.
+    assert!(asked.len() <= 60, "in 4 s: {asked:#?}");
+    assert_eq!(place.messaging.topic("paused").stats().unwrap().ready, 100);
+}
+
+#[test]
+fn a_message_in_work_whose_time_is_over_is_looked_at_once_a_second() {
+    let mut place = place();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .messaging
+        .receiver("jobs")
+        .workers(1)
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    let message = NewMessage::json("jobs", &1).unwrap();
+    place.send_new(message.expires_in(Duration::from_millis(500)));
+    gate.await_arrivals(1);
+    after(Duration::from_secs(3)).recv().unwrap();
+
+    let asked = statements_during(&mut place, Duration::from_secs(4));
+    gate.open_for(1);
+    receiver.stop(PATIENCE);
+
+    // Six statements each time, and a poll.
+    assert!(asked.len() <= 50, "in 4 s: {asked:#?}");
 }

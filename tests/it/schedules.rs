@@ -3,7 +3,7 @@
 use crate::support::{Gate, NO_POLLING, PATIENCE, Place, eventually, next, process};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn delayed(payload: i32, delay: Duration) -> NewMessage {
     NewMessage::json("later", &payload).unwrap().delay(delay)
@@ -235,4 +235,84 @@ fn a_delayed_message_does_not_need_a_receiver_of_its_own_topic_to_become_ready()
         place.messaging.topic("later").stats().unwrap().ready == 1
     });
     gate.open_for(1);
+}
+
+/// Returns the database's time, which is the only one that counts.
+fn database_time(place: &mut Place) -> SystemTime {
+    let row = place
+        .client
+        .query_one("SELECT clock_timestamp()", &[])
+        .unwrap();
+    row.get(0)
+}
+
+#[test]
+fn a_message_for_a_time_that_is_past_is_there_at_once() {
+    let mut place = Place::polling(NO_POLLING);
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("later", move |_, message: Message<i32>| {
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    let past = database_time(&mut place) - Duration::from_secs(3600);
+
+    for (n, time) in [(1, past), (2, SystemTime::UNIX_EPOCH)] {
+        place.send_new(NewMessage::json("later", &n).unwrap().at(time));
+        assert_eq!(next(&told, 1), [n]);
+    }
+}
+
+#[test]
+fn a_message_for_a_time_is_there_then_by_the_clock_of_the_database() {
+    let mut latest = Vec::new();
+    // The machine may be busy: one of three has to be in time, and none early.
+    for _ in 0..3 {
+        let mut place = Place::polling(NO_POLLING);
+        let (tell, told) = unbounded();
+        let _receiver = place
+            .messaging
+            .start_receiving_messages("later", move |session, _: Message<i32>| {
+                let row = session.query_one("SELECT clock_timestamp()", &[])?;
+                Ok(tell.send(row.get::<_, SystemTime>(0))?)
+            })
+            .unwrap();
+        let time = database_time(&mut place) + Duration::from_secs(1);
+
+        place.send_new(NewMessage::json("later", &1).unwrap().at(time));
+
+        let handled_at = next(&told, 1)[0];
+        // The database keeps microseconds.
+        let late = (handled_at + Duration::from_micros(1)).duration_since(time);
+        let late = late.expect("not before its time");
+        if late < Duration::from_millis(200) {
+            return;
+        }
+        latest.push(late);
+    }
+    panic!("later than 200 ms: {latest:?}");
+}
+
+#[test]
+fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
+    let mut place = Place::new();
+    place.sql(
+        "INSERT INTO outtray.scheduled (topic, rank, id, due_at, payload)
+             SELECT 'later', 0, gen_random_uuid(), now() + interval '1 day', '0' FROM generate_series(1, 20000);
+         ANALYZE outtray.scheduled",
+    );
+    let statement = include_str!("../../src/store/sql/move_due.sql");
+    let statement = statement.replace("$1::bigint", "1000");
+
+    let plan: Vec<String> = place
+        .client
+        .query(&format!("EXPLAIN {statement}"), &[])
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+
+    let plan = plan.join("\n");
+    assert!(plan.contains("Index Cond: (due_at <="), "{plan}");
 }

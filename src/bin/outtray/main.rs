@@ -8,6 +8,7 @@
 
 mod bench;
 mod child;
+mod config;
 mod confirm;
 mod conversation;
 mod dead;
@@ -19,6 +20,7 @@ mod migrate;
 mod output;
 mod program;
 mod progress;
+mod recurring;
 mod schema;
 mod send;
 mod shape;
@@ -63,6 +65,15 @@ enum Verb {
     Stats(topics::StatsOptions),
     /// Shows the first messages of a topic, and takes none
     Peek(topics::PeekOptions),
+    /// Shows or changes what is set for a topic, for every process
+    Config(config::Options),
+    /// Has every process begin no more messages of a topic
+    Pause(config::TopicOptions),
+    /// Ends a pause
+    Resume(config::TopicOptions),
+    /// Sends messages again and again
+    #[command(subcommand)]
+    Recurring(recurring::Verb),
     /// Looks at dead letters, moves them back or removes them
     #[command(subcommand)]
     Dead(dead::Verb),
@@ -89,6 +100,10 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
         Verb::Topics => topics::list(global, output)?,
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,
+        Verb::Config(options) => config::run(&options, global, output)?,
+        Verb::Pause(options) => config::pause(&options, global, output)?,
+        Verb::Resume(options) => config::resume(&options, global, output)?,
+        Verb::Recurring(verb) => recurring::run(&verb, global, output)?,
         Verb::Dead(verb) => dead::run(&verb, global, output)?,
         Verb::Purge(options) => topics::purge(&options, global, output)?,
         Verb::Bench(options) => bench::run(&options, output)?,

@@ -5,7 +5,7 @@ use clap::Args;
 use outtray::NewMessage;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Options of what is sent.
 #[derive(Debug, Args)]
@@ -31,6 +31,14 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     delay: Option<Duration>,
 
+    /// Keeps the messages back until then: 2030-01-31T18:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "delay", value_parser = humantime::parse_rfc3339_weak)]
+    at: Option<SystemTime>,
+
+    /// For how long the messages are worth handling
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+
     /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -55,6 +63,12 @@ impl Shape {
         }
         if let Some(delay) = self.delay {
             message = message.delay(delay);
+        }
+        if let Some(time) = self.at {
+            message = message.at(time);
+        }
+        if let Some(duration) = self.expires_in {
+            message = message.expires_in(duration);
         }
         if let Some(name) = &self.type_field {
             message = message.header("type", word(&fields, name)?);
@@ -103,7 +117,7 @@ fn not_json(error: &(dyn std::error::Error + 'static)) -> String {
     )
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
@@ -120,6 +134,8 @@ mod tests {
             payload_field: payload_field.map(str::to_owned),
             priority: 0,
             delay: None,
+            at: None,
+            expires_in: None,
             headers: Vec::new(),
         }
     }

@@ -89,8 +89,9 @@ pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> 
         ("DEAD", Side::Right),
         ("RECEIVERS", Side::Right),
         ("OLDEST", Side::Right),
+        ("STATE", Side::Left),
     ];
-    let rows: Vec<[String; 6]> = topics.iter().map(row).collect();
+    let rows: Vec<[String; 7]> = topics.iter().map(row).collect();
     Ok(table::print(output, columns, &rows)?)
 }
 
@@ -107,18 +108,26 @@ pub(crate) fn stats(
         "topic",
         "ready",
         "scheduled",
+        "leased",
+        "behind",
         "dead",
         "receivers",
         "oldest ready",
+        "state",
     ];
-    for (title, value) in titles.iter().zip(row(&stats)) {
-        output.line(&format!("{title:<12}  {value}"))?;
+    let [topic, ready, scheduled, dead, receivers, oldest, state] = row(&stats);
+    let [leased, behind] = [stats.leased, stats.behind].map(|count| count.to_string());
+    let values = [
+        topic, ready, scheduled, leased, behind, dead, receivers, oldest, state,
+    ];
+    for (title, value) in titles.iter().zip(values) {
+        output.line(format!("{title:<12}  {value}").trim_end())?;
     }
     Ok(())
 }
 
 /// Returns a topic's numbers for people. Where counting stopped there may be more.
-fn row(stats: &TopicStats) -> [String; 6] {
+fn row(stats: &TopicStats) -> [String; 7] {
     let largest = stats.ready.max(stats.scheduled).max(stats.dead);
     let count = |count: u64| match stats.is_capped && count == largest {
         true => format!("{count}+"),
@@ -131,6 +140,10 @@ fn row(stats: &TopicStats) -> [String; 6] {
         count(stats.dead),
         stats.receivers.to_string(),
         stats.oldest_ready_age.map_or("-".to_owned(), age),
+        match stats.is_paused {
+            true => "paused".to_owned(),
+            false => String::new(),
+        },
     ]
 }
 
@@ -138,7 +151,8 @@ fn numbers(stats: &TopicStats) -> impl Serialize {
     let oldest_ms = stats.oldest_ready_age.map(|age| age.as_millis() as u64);
     json!({
         "topic": stats.topic, "ready": stats.ready, "scheduled": stats.scheduled,
-        "dead": stats.dead, "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
+        "leased": stats.leased, "behind": stats.behind, "dead": stats.dead, "paused": stats.is_paused,
+        "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
         "is_capped": stats.is_capped,
     })
 }

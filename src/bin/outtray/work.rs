@@ -9,14 +9,16 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::Output;
 use crate::program::Program;
+use crate::shape::header;
 use crate::signals::Interrupts;
 use clap::Args;
 use crossbeam_channel::{never, select, tick};
 use outtray::{
-    Backoff, ErrorKind, HandlerError, Message, Messaging, Payload, Receiver, StopReport,
+    Backoff, ErrorKind, Filter, HandlerError, Message, Messaging, Payload, Receiver, StopReport,
 };
 use rustix::process::Signal;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -71,6 +73,10 @@ pub(crate) struct Options {
     /// How long the first retry waits; each further one twice as long, at most 15 minutes
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     backoff: Duration,
+
+    /// Takes only messages with this header; may be given several times, with one of the values for each name
+    #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = header)]
+    filters: Vec<(String, String)>,
 
     /// What to run for each message
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -130,8 +136,11 @@ fn start(
 ) -> Result<Receiver, Failure> {
     let (children, tally) = (Arc::clone(children), Arc::clone(tally));
     let longest = LONGEST_BACKOFF.max(options.backoff);
-    let receiver = messaging
-        .receiver(&options.topic)
+    let mut builder = messaging.receiver(&options.topic);
+    if let Some(filter) = filter(&options.filters) {
+        builder = builder.filter(filter);
+    }
+    let receiver = builder
         .workers(options.workers as usize)
         .max_attempts(options.max_attempts)
         .backoff(Backoff::exponential(options.backoff, 2.0, longest))
@@ -143,6 +152,16 @@ fn start(
             ended
         })?;
     Ok(receiver)
+}
+
+/// Returns what the messages have to match, if anything.
+fn filter(wanted: &[(String, String)]) -> Option<Filter> {
+    let mut by_name = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, value) in wanted {
+        by_name.entry(name).or_default().push(value);
+    }
+    let all = |filter: Filter, (name, values)| filter.one_of(name, values);
+    (!by_name.is_empty()).then(|| by_name.into_iter().fold(Filter::new(), all))
 }
 
 /// Why no further message is wanted.

@@ -35,7 +35,8 @@ ALTER TABLE outtray.scheduled
     ADD COLUMN is_cancelled boolean;
 
 CREATE INDEX scheduled_key ON outtray.scheduled (topic, key) WHERE key IS NOT NULL AND seq IS NOT NULL;
-CREATE INDEX scheduled_expiry ON outtray.scheduled (expires_at) WHERE expires_at IS NOT NULL;
+-- Not those in work: they are left to who works on them.
+CREATE INDEX scheduled_expiry ON outtray.scheduled (expires_at) WHERE expires_at IS NOT NULL AND receipt IS NULL;
 -- Messages that come after others, for the sweep that finds those whose turn came unnoticed.
 CREATE INDEX scheduled_after ON outtray.scheduled (topic, id) WHERE due_at = 'infinity';
 
@@ -203,6 +204,8 @@ CREATE TABLE outtray.recurring (
     missed text NOT NULL,
     rank smallint NOT NULL,
     key text COLLATE "C",
+    -- For how long each of its messages is worth handling; NULL: the topic's default.
+    expires_us bigint,
     headers json,
     payload json,
     body bytea,

@@ -1,9 +1,10 @@
 -- Moves up to $1 scheduled messages that are due to their topics; returns those topics with how many.
--- Index: scheduled_due. SKIP LOCKED, so that several processes may run it at once.
+-- Index: scheduled_due, up to the time that is read once: compared with a function that may change its mind, each of
+-- those that are not due would be looked at too. SKIP LOCKED, so that several processes may run it at once.
 WITH due AS MATERIALIZED (
     SELECT scheduled.topic, scheduled.id
     FROM outtray.scheduled
-    WHERE scheduled.due_at <= clock_timestamp()
+    WHERE scheduled.due_at <= (SELECT clock_timestamp())
     ORDER BY scheduled.due_at
     LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED

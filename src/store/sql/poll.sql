@@ -1,7 +1,8 @@
 -- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, and
--- (on each row) in how many microseconds the next scheduled message of any topic is due, or NULL, and when the settings
--- of any topic changed last.
--- Index: the primary keys, and scheduled_due. One query for a whole process.
+-- (on each row) in how many microseconds the next scheduled message of any topic is due, the time of the next message
+-- is over, and the next recurring one is to be sent, each NULL for never, and when the settings of any topic changed
+-- last.
+-- Index: the primary keys, and those on what they ask for first. One query for a whole process.
 SELECT
     mine.topic,
     EXISTS (
@@ -18,6 +19,23 @@ SELECT
         ORDER BY scheduled.due_at
         LIMIT 1
     ) AS due_us,
+    (
+        SELECT (extract(epoch FROM least(
+            (SELECT message.expires_at FROM outtray.message
+                WHERE message.expires_at IS NOT NULL ORDER BY message.expires_at LIMIT 1),
+            (SELECT scheduled.expires_at FROM outtray.scheduled
+                WHERE scheduled.expires_at IS NOT NULL AND scheduled.receipt IS NULL
+                ORDER BY scheduled.expires_at LIMIT 1),
+            (SELECT follower.expires_at FROM outtray.follower
+                WHERE follower.expires_at IS NOT NULL ORDER BY follower.expires_at LIMIT 1)
+        ) - now()) * 1000000)::bigint
+    ) AS expiry_us,
+    (
+        SELECT (extract(epoch FROM recurring.next_at - now()) * 1000000)::bigint
+        FROM outtray.recurring
+        ORDER BY recurring.next_at
+        LIMIT 1
+    ) AS recurring_us,
     (
         -- A sum, not the last: of two changes the one that was made first may commit last.
         SELECT sum((extract(epoch FROM changed.changed_at) * 1000000)::bigint)::text

@@ -2,7 +2,7 @@
 
 use super::{check_all, row};
 use outtray::ErrorKind::Invalid;
-use outtray::{Builder, Message, Messaging, ReceiverBuilder, Result};
+use outtray::{Builder, Expired, Filter, Message, Messaging, ReceiverBuilder, Result, TopicConfig};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -87,6 +87,69 @@ fn a_setting_of_a_receiver_that_is_out_of_range_is_refused() {
             Invalid,
             "it must be 1 to 64",
             |it| receive(&it.messaging, |b| b.messages_per_transaction(65)),
+        ),
+    ]);
+}
+
+#[test]
+fn a_filter_of_a_receiver_that_no_header_can_match_is_refused() {
+    check_all(vec![
+        row("no condition", Invalid, "has no condition", |it| {
+            receive(&it.messaging, |b| b.filter(Filter::new()))
+        }),
+        row("no name", Invalid, "0 bytes", |it| {
+            receive(&it.messaging, |b| b.filter(Filter::new().equals("", "x")))
+        }),
+        row("a NUL", Invalid, "NUL", |it| {
+            receive(&it.messaging, |b| b.filter(Filter::new().equals("a", "\0")))
+        }),
+        row("strict order", Invalid, "strict order", |it| {
+            let filter = Filter::new().equals("a", "b");
+            receive(&it.messaging, |b| b.filter(filter).strict_order())
+        }),
+    ]);
+}
+
+#[test]
+fn a_setting_of_a_topic_that_is_out_of_range_is_refused() {
+    let configure = |messaging: &Messaging, config| messaging.topic("t").configure(config);
+    check_all(vec![
+        row(
+            "no attempts",
+            Invalid,
+            "max_attempts of topic t is 0",
+            move |it| {
+                let config = TopicConfig {
+                    max_attempts: Some(0),
+                    ..TopicConfig::default()
+                };
+                configure(&it.messaging, config)
+            },
+        ),
+        row(
+            "expired at once",
+            Invalid,
+            "expires_in of topic t is 0ns",
+            move |it| {
+                let config = TopicConfig {
+                    expires_in: Some(Duration::ZERO),
+                    expired: Some(Expired::Drop),
+                    ..TopicConfig::default()
+                };
+                configure(&it.messaging, config)
+            },
+        ),
+        row(
+            "eleven years of delay",
+            Invalid,
+            "delay of topic t",
+            move |it| {
+                let config = TopicConfig {
+                    delay: Some(Duration::from_secs(11 * 365 * 86_400)),
+                    ..TopicConfig::default()
+                };
+                configure(&it.messaging, config)
+            },
         ),
     ]);
 }

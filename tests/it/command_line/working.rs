@@ -244,3 +244,36 @@ fn a_worker_that_is_killed_gives_its_message_back() {
     check(&ended, 0, "handled 1, failed attempts 0, dead letters 0\n");
     yard.open();
 }
+
+#[test]
+fn a_filter_takes_only_what_matches() {
+    let desk = Desk::new();
+    for (payload, region) in [("1", "eu"), ("2", "us"), ("3", "asia"), ("4", "eu")] {
+        desk.done(&[
+            "send",
+            "t",
+            payload,
+            "--header",
+            &format!("region={region}"),
+        ]);
+    }
+    let yard = Yard::new();
+    let options = ["--filter", "region=eu", "--filter", "region=asia"];
+    let script = "cat > $OUTTRAY_ID";
+    let running = desk.start(&options, script, yard.folder.path());
+
+    eventually("three are handled", || desk.numbers("t") == [1, 0, 0]);
+    running.terminate();
+    let ended = running.end();
+
+    check(&ended, 0, "handled 3");
+    assert_eq!(
+        objects(&desk.done(&["peek", "t", "--json"]))[0]["payload"],
+        2
+    );
+    check(
+        &desk.run(&["work", "t", "--filter", "x", "--", "cat"]),
+        2,
+        "NAME=VALUE",
+    );
+}

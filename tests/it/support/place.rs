@@ -118,6 +118,16 @@ impl Place {
         listener.unwrap()
     }
 
+    /// Waits until so many processes listen for notifications.
+    pub(crate) fn await_listeners(&mut self, count: i64) {
+        eventually("all of them listen", || {
+            self.count(
+                "pg_stat_activity
+                    WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'",
+            ) == count
+        });
+    }
+
     pub(crate) fn is_empty(&self, topic: &str) -> bool {
         self.messaging.topic(topic).is_empty().unwrap()
     }

@@ -1,0 +1,217 @@
+//! `outtray recurring`: messages that are sent again and again.
+
+use crate::failure::Failure;
+use crate::global::Global;
+use crate::output::Output;
+use crate::shape::header;
+use crate::table::{self, Side, moment};
+use crate::topics::{Content, glance};
+use clap::{Args, Subcommand, ValueEnum};
+use outtray::{Missed, NewMessage, Recurrence, Recurring};
+use serde_json::json;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+An expression is minute, hour, day of the month, month, day of the week; six fields begin with the
+second. @hourly, @daily, @weekly, @monthly and @yearly are names for the usual ones. Whichever
+process receives messages sends them, each run once.
+
+Examples:
+  outtray recurring set reports nightly '0 3 * * *' '{\"kind\": \"sales\"}' --time-zone Europe/Berlin
+  outtray recurring set pings pulse '*/10 * * * * *' 1 --missed skip";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists recurring messages and when they are sent next
+    List(ListOptions),
+    /// Has a message sent again and again, or changes it
+    Set(SetOptions),
+    /// Ends the repetition of a message
+    Remove(RemoveOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListOptions {
+    /// Only those of this topic
+    topic: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct SetOptions {
+    /// The topic to send to
+    topic: String,
+
+    /// The name of the recurring message, of which there is one in the topic
+    name: String,
+
+    /// When it is sent
+    cron: String,
+
+    /// The payload
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    payload: String,
+
+    /// The time zone whose clocks the expression is about
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    time_zone: String,
+
+    /// What happens to runs that no process was there for
+    #[arg(long, value_enum, default_value_t = MissedRuns::Once)]
+    missed: MissedRuns,
+
+    /// Higher ones are claimed first
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    priority: i16,
+
+    /// Messages with the same key are handled one at a time
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// For how long each message is worth handling
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+
+    /// Adds a header; may be given several times
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveOptions {
+    /// The topic
+    topic: String,
+
+    /// The name of the recurring message
+    name: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MissedRuns {
+    /// They are left out
+    Skip,
+    /// One message stands for all of them
+    Once,
+    /// Each is made up for, 1000 at most
+    All,
+}
+
+impl From<MissedRuns> for Missed {
+    fn from(missed: MissedRuns) -> Self {
+        match missed {
+            MissedRuns::Skip => Missed::Skip,
+            MissedRuns::Once => Missed::Once,
+            MissedRuns::All => Missed::All,
+        }
+    }
+}
+
+pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    match verb {
+        Verb::List(options) => list(options, global, output),
+        Verb::Set(options) => set(options, global, output),
+        Verb::Remove(options) => remove(options, global, output),
+    }
+}
+
+fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let messaging = global.connect()?;
+    let found = match &options.topic {
+        Some(topic) => messaging.topic(topic).recurring()?,
+        None => messaging.recurring()?,
+    };
+    if output.is_json() {
+        for recurring in &found {
+            print(recurring, output)?;
+        }
+        return Ok(());
+    }
+    if found.is_empty() {
+        output.line("no recurring message")?;
+    }
+    let columns = [
+        ("TOPIC", Side::Left),
+        ("NAME", Side::Left),
+        ("CRON", Side::Left),
+        ("ZONE", Side::Left),
+        ("MISSED", Side::Left),
+        ("NEXT", Side::Left),
+        ("PAYLOAD", Side::Left),
+    ];
+    let rows: Vec<[String; 7]> = found
+        .iter()
+        .map(|recurring| {
+            [
+                recurring.topic.clone(),
+                recurring.name.clone(),
+                recurring.cron.clone(),
+                recurring.time_zone.clone(),
+                recurring.missed.as_str().to_owned(),
+                moment(recurring.next_at),
+                glance(&recurring.payload.to_string()),
+            ]
+        })
+        .collect();
+    Ok(table::print(output, columns, &rows)?)
+}
+
+fn print(recurring: &Recurring, output: &mut Output) -> Result<(), Failure> {
+    #[derive(serde::Serialize)]
+    struct Printed<'r> {
+        #[serde(flatten)]
+        about: serde_json::Value,
+        #[serde(flatten)]
+        content: Content<'r>,
+    }
+    let about = json!({
+        "topic": recurring.topic, "name": recurring.name, "cron": recurring.cron,
+        "time_zone": recurring.time_zone, "missed": recurring.missed.as_str(),
+        "next_at": moment(recurring.next_at), "last_at": recurring.last_at.map(moment),
+        "priority": recurring.priority, "key": recurring.key,
+        "expires_in_ms": recurring.expires_in.map(|duration| duration.as_millis() as u64),
+        "headers": recurring.headers,
+    });
+    let content = Content::from(&recurring.payload);
+    Ok(output.object(&Printed { about, content })?)
+}
+
+fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let recurrence = Recurrence::cron(&options.cron)?
+        .time_zone(&options.time_zone)?
+        .missed(options.missed.into());
+    let mut message = NewMessage::json_text(&options.topic, &options.payload)
+        .map_err(|error| Failure::usage(crate::failure::chain(&error)))?
+        .priority(options.priority);
+    for (name, value) in &options.headers {
+        message = message.header(name, value);
+    }
+    if let Some(key) = &options.key {
+        message = message.key(key);
+    }
+    if let Some(duration) = options.expires_in {
+        message = message.expires_in(duration);
+    }
+    let next = global
+        .connect()?
+        .repeat(&options.name, &recurrence, message)?;
+    let next = moment(next);
+    let object = json!({ "topic": options.topic, "name": options.name, "next_at": next });
+    Ok(output.say(&format!("next at {next}"), &object)?)
+}
+
+fn remove(options: &RemoveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let RemoveOptions { topic, name } = options;
+    if !global.connect()?.topic(topic).unrepeat(name)? {
+        return Err(
+            Failure::failed(format!("{name} is no recurring message of {topic}"))
+                .hint("`outtray recurring list` shows those that there are"),
+        );
+    }
+    let object = json!({ "removed": name });
+    Ok(output.say(&format!("removed {name}"), &object)?)
+}

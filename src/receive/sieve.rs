@@ -1,0 +1,65 @@
+//! A receiver that wants only some of its topic's messages, and what that may cost.
+//!
+//! Its claims walk over what does not match, which may be millions, and every message that is sent wakes
+//! it. So looks that found nothing take one part in [`SHARE`] of the time: a worker that would look too
+//! early comes back when it may. A look that found something is followed by the next at once.
+
+use crate::words::filter::Filter;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Looks that find nothing take at most one part in this many of the time: 10 %.
+const SHARE: u32 = 10;
+
+/// What a receiver wants, and when its next look is paid for.
+#[derive(Debug)]
+pub(crate) struct Sieve {
+    pub(crate) filter: Filter,
+    paid_for: Mutex<Option<Instant>>,
+}
+
+impl Sieve {
+    pub(crate) fn new(filter: Filter) -> Self {
+        Sieve {
+            filter,
+            paid_for: Mutex::new(None),
+        }
+    }
+
+    /// Returns how long a look has to wait; nothing if it may begin.
+    pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
+        let paid_for = (*self.lock())?;
+        let wait = paid_for.saturating_duration_since(now);
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Notes what a look cost, and whether it found anything.
+    pub(crate) fn learn(&self, started: Instant, now: Instant, has_found: bool) {
+        let took = now.saturating_duration_since(started);
+        *self.lock() = (!has_found).then(|| now + took * (SHARE - 1));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.paid_for.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_found_nothing_is_paid_for_with_nine_times_its_cost() {
+        let sieve = Sieve::new(Filter::new().equals("a", "b"));
+        let now = Instant::now();
+        let ms = Duration::from_millis;
+        assert_eq!(sieve.too_early(now), None);
+
+        sieve.learn(now, now + ms(10), false);
+        assert_eq!(sieve.too_early(now + ms(10)), Some(ms(90)));
+        assert_eq!(sieve.too_early(now + ms(100)), None);
+
+        sieve.learn(now, now + ms(10), true);
+        assert_eq!(sieve.too_early(now + ms(10)), None);
+    }
+}

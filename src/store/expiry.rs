@@ -1,0 +1,96 @@
+//! Messages whose time is over, of all topics: where nobody claims them.
+
+use crate::store::claim::{Held, Position};
+use crate::store::run::{Run, column, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use postgres::Row;
+use std::time::Duration;
+
+/// The error of dead letters whose time was over.
+pub(crate) const ERROR: &str = "its time was over before it was handled";
+
+/// Messages of one kind that one transaction takes: few enough to hold its locks for milliseconds.
+pub(crate) const EXPIRE_LIMIT: i64 = 1000;
+
+const DOING: &str = "taking out expired messages";
+
+/// A message that was taken out.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub(crate) topic: String,
+    /// Its key only if others of it waited for this one.
+    pub(crate) held: Held,
+}
+
+/// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the others
+/// become dead letters. In a transaction of the caller, who sees to what their ends call for.
+pub(crate) fn expire(
+    run: &mut dyn Run,
+    statements: &Statements,
+    dropping: &[String],
+) -> Result<Vec<Gone>> {
+    let mut rows = query(
+        run,
+        &statements.expire_ready,
+        &[&EXPIRE_LIMIT, &dropping, &ERROR],
+        DOING,
+    )?;
+    rows.extend(query(
+        run,
+        &statements.expire_scheduled,
+        &[&EXPIRE_LIMIT, &dropping, &ERROR],
+        DOING,
+    )?);
+    // Locked in a statement of their own: the next one has to see what the last holder did.
+    let lanes = query(run, &statements.lock_expired_lanes, &[&EXPIRE_LIMIT], DOING)?;
+    if !lanes.is_empty() {
+        let column_of =
+            |name| -> Result<Vec<String>> { lanes.iter().map(|lane| column(lane, name)).collect() };
+        let (topics, keys) = (column_of("topic")?, column_of("key")?);
+        rows.extend(query(
+            run,
+            &statements.expire_followers,
+            &[&topics, &keys, &dropping, &ERROR],
+            DOING,
+        )?);
+    }
+    rows.iter().map(read).collect()
+}
+
+/// Returns in how long the time of the next message is over; zero if it is.
+pub(crate) fn next_expiry(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
+    let rows = query(
+        run,
+        &statements.next_expiry,
+        &[],
+        "looking for expired messages",
+    )?;
+    let us: Option<i64> = match rows.first() {
+        Some(row) => column(row, "expiry_us")?,
+        None => None,
+    };
+    Ok(us.map(distance))
+}
+
+/// Turns microseconds from now into a duration; what is past is now.
+pub(crate) fn distance(us: i64) -> Duration {
+    Duration::from_micros(us.max(0).unsigned_abs())
+}
+
+fn read(row: &Row) -> Result<Gone> {
+    Ok(Gone {
+        topic: column(row, "topic")?,
+        held: Held {
+            position: Position {
+                rank: column(row, "rank")?,
+                seq: column(row, "seq")?,
+            },
+            id: MessageId(column(row, "id")?),
+            key: column(row, "key")?,
+            on_end: OnEnd::read(column(row, "on_end")?),
+        },
+    })
+}

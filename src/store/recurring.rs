@@ -1,0 +1,241 @@
+//! Messages that are sent again and again, as they are stored.
+
+use crate::store::claim::{headers, time};
+use crate::store::expiry::distance;
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::decode::Stored;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::headers::Headers;
+use crate::words::new_message::{Content, NewMessage};
+use crate::words::payload::Payload;
+use crate::words::recurrence::{Missed, Recurrence, Runs, written};
+use postgres::Row;
+use std::time::{Duration, SystemTime};
+
+/// The header that tells a handler which run its message is of: the time at which it was due.
+pub(crate) const SCHEDULED_FOR: &str = "outtray-scheduled-for";
+
+/// A message that is sent again and again.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Recurring {
+    /// The topic it is sent to.
+    pub topic: String,
+    /// Its name, of which there is one in the topic.
+    pub name: String,
+    /// When it is sent, as a cron expression.
+    pub cron: String,
+    /// The time zone whose clocks the expression is about.
+    pub time_zone: String,
+    /// What happens to runs that nobody was there for.
+    pub missed: Missed,
+    /// When it is sent next, by the database's clock.
+    pub next_at: SystemTime,
+    /// For when it was sent last.
+    pub last_at: Option<SystemTime>,
+    /// The priority of its messages.
+    pub priority: i16,
+    /// The key of its messages.
+    pub key: Option<String>,
+    /// For how long each of its messages is worth handling, if that is not left to the topic.
+    pub expires_in: Option<Duration>,
+    /// Texts that each of its messages carries, besides `outtray-scheduled-for`.
+    pub headers: Headers,
+    /// What they carry, undecoded.
+    pub payload: Payload,
+}
+
+/// A recurring message that is due, and locked by the caller.
+pub(crate) struct Due {
+    pub(crate) recurring: Recurring,
+    next_us: i64,
+    now_us: i64,
+    content: Content,
+}
+
+impl Due {
+    /// Returns what is to be sent.
+    pub(crate) fn runs(&self) -> Result<Runs> {
+        Recurrence::cron(&self.recurring.cron)?
+            .time_zone(&self.recurring.time_zone)?
+            .missed(self.recurring.missed)
+            .runs(self.next_us, self.now_us)
+    }
+
+    /// Returns the message of a run.
+    pub(crate) fn message(&self, run: i64) -> NewMessage {
+        let recurring = &self.recurring;
+        let mut message = NewMessage::bytes(&recurring.topic, Vec::new());
+        message.content = self.content.clone();
+        message.priority = recurring.priority;
+        message.key.clone_from(&recurring.key);
+        message.expires_in = recurring.expires_in;
+        message.headers.clone_from(&recurring.headers);
+        message.header(SCHEDULED_FOR, written(run))
+    }
+}
+
+/// Returns the database's time in microseconds since 1970.
+pub(crate) fn clock(run: &mut dyn Run, statements: &Statements) -> Result<i64> {
+    let rows = query(run, &statements.clock, &[], "asking for the time")?;
+    let row = rows.first().ok_or_else(|| odd("clock"))?;
+    column(row, "now_us")
+}
+
+/// Defines a recurring message, or changes it; returns when it is sent next.
+pub(crate) fn define(
+    run: &mut dyn Run,
+    statements: &Statements,
+    name: &str,
+    recurrence: &Recurrence,
+    message: &NewMessage,
+    next_us: i64,
+) -> Result<SystemTime> {
+    let headers = (!message.headers.is_empty())
+        .then(|| serde_json::to_string(&message.headers).expect("a map of texts is JSON"));
+    let (payload, body) = match &message.content {
+        Content::Json(text) => (Some(text.as_str()), None),
+        Content::Bytes(bytes) => (None, Some(bytes.as_slice())),
+    };
+    let expires_us = message
+        .expires_in
+        .map(|duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
+    let rows = query(
+        run,
+        &statements.define_recurring,
+        &[
+            &message.topic,
+            &name,
+            &recurrence.cron,
+            &recurrence.time_zone,
+            &recurrence.missed.as_str(),
+            &message.priority.saturating_neg(),
+            &message.key,
+            &expires_us,
+            &headers,
+            &payload,
+            &body,
+            &next_us,
+        ],
+        "defining a recurring message",
+    )?;
+    let row = rows.first().ok_or_else(|| odd("next_at"))?;
+    column(row, "next_us").map(time)
+}
+
+/// Returns the recurring messages of a topic, or of all.
+pub(crate) fn list(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: Option<&str>,
+) -> Result<Vec<Recurring>> {
+    query(
+        run,
+        &statements.recurring,
+        &[&topic],
+        "listing recurring messages",
+    )?
+    .iter()
+    .map(recurring)
+    .collect()
+}
+
+/// Removes a recurring message; returns whether it was there.
+pub(crate) fn remove(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    name: &str,
+) -> Result<bool> {
+    let doing = "removing a recurring message";
+    let removed = execute(run, &statements.remove_recurring, &[&topic, &name], doing)?;
+    Ok(removed > 0)
+}
+
+/// Locks the recurring message that is due first, but for those that failed, by topic and name.
+pub(crate) fn take_due(
+    run: &mut dyn Run,
+    statements: &Statements,
+    failed: &[(String, String)],
+) -> Result<Option<Due>> {
+    let topics: Vec<&str> = failed.iter().map(|(topic, _)| topic.as_str()).collect();
+    let names: Vec<&str> = failed.iter().map(|(_, name)| name.as_str()).collect();
+    let doing = "looking for recurring messages";
+    let rows = query(run, &statements.due_recurring, &[&topics, &names], doing)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(Due {
+        recurring: recurring(row)?,
+        next_us: column(row, "next_us")?,
+        now_us: column(row, "now_us")?,
+        content: content(row)?,
+    }))
+}
+
+/// Notes the last run that was sent, if any was, and the next.
+pub(crate) fn reschedule(
+    run: &mut dyn Run,
+    statements: &Statements,
+    due: &Due,
+    runs: &Runs,
+) -> Result<()> {
+    let Recurring { topic, name, .. } = &due.recurring;
+    execute(
+        run,
+        &statements.reschedule,
+        &[topic, name, &runs.due.last(), &runs.next],
+        "scheduling a recurring message",
+    )
+    .map(drop)
+}
+
+/// Returns in how long the next recurring message is due; zero if it is.
+pub(crate) fn next(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
+    let doing = "looking for recurring messages";
+    let rows = query(run, &statements.next_recurring, &[], doing)?;
+    rows.first()
+        .map(|row| column(row, "due_us").map(distance))
+        .transpose()
+}
+
+fn recurring(row: &Row) -> Result<Recurring> {
+    let topic: String = column(row, "topic")?;
+    let missed: String = column(row, "missed")?;
+    let last_us: Option<i64> = column(row, "last_us")?;
+    let expires_us: Option<i64> = column(row, "expires_us")?;
+    let stored = match content(row)? {
+        Content::Json(text) => Stored::Json(text),
+        Content::Bytes(bytes) => Stored::Bytes(bytes),
+    };
+    Ok(Recurring {
+        name: column(row, "name")?,
+        cron: column(row, "cron")?,
+        time_zone: column(row, "time_zone")?,
+        missed: Missed::parse(&missed).ok_or_else(|| odd("policy for missed runs"))?,
+        next_at: time(column(row, "next_us")?),
+        last_at: last_us.map(time),
+        priority: column::<i16>(row, "rank")?.saturating_neg(),
+        key: column(row, "key")?,
+        expires_in: expires_us.map(distance),
+        headers: headers(column(row, "headers")?)?,
+        payload: stored.into_payload(&topic)?,
+        topic,
+    })
+}
+
+fn content(row: &Row) -> Result<Content> {
+    let json: Option<String> = column(row, "payload")?;
+    Ok(match json {
+        Some(json) => Content::Json(json),
+        None => Content::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
+    })
+}
+
+fn odd(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Database,
+        format!("a recurring message's {what} cannot be read: was it made by a newer release?"),
+    )
+}

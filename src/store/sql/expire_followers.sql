@@ -1,0 +1,27 @@
+-- Takes the messages behind others of their keys (topics $1, keys $2) whose time is over: they become dead letters with
+-- the error $4, but those of the topics $3 are gone. Returns them all, without keys: nobody waited for these.
+-- The caller holds the lanes.
+-- Index: the primary key.
+WITH taken AS (
+    DELETE FROM outtray.follower
+    USING unnest($1::text[], $2::text[]) AS held (topic, key)
+    WHERE follower.topic = held.topic
+        AND follower.key = held.key
+        AND follower.expires_at <= clock_timestamp()
+    RETURNING
+        follower.topic, follower.rank, follower.seq, follower.id, follower.attempts, follower.sent_at,
+        follower.headers, follower.payload, follower.body, follower.key, follower.expires_at, follower.on_end
+),
+kept AS (
+    INSERT INTO outtray.dead_letter
+        (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body,
+        key, expires_at, on_end, seq)
+    SELECT
+        taken.topic, taken.id, taken.rank, taken.attempts, 'expired', $4::text,
+        taken.sent_at, clock_timestamp(), taken.headers, taken.payload, taken.body,
+        taken.key, taken.expires_at, taken.on_end, taken.seq
+    FROM taken
+    WHERE taken.topic <> ALL ($3::text[])
+)
+SELECT taken.topic, taken.rank, taken.seq, taken.id, NULL::text AS key, taken.on_end
+FROM taken

@@ -1,0 +1,10 @@
+-- Sets when the recurring message $2 of topic $1 was sent last, $3, and is sent next, $4, in microseconds since 1970;
+-- $3 NULL: as before. The caller holds its lock.
+UPDATE outtray.recurring
+SET last_at = coalesce(
+        timestamptz '1970-01-01 00:00:00+00' + $3::bigint * interval '1 microsecond',
+        recurring.last_at
+    ),
+    next_at = timestamptz '1970-01-01 00:00:00+00' + $4::bigint * interval '1 microsecond'
+WHERE recurring.topic = $1::text
+    AND recurring.name = $2::text

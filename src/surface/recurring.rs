@@ -1,0 +1,118 @@
+//! Messages that are sent again and again.
+
+use crate::store::recurring::{self, Recurring, SCHEDULED_FOR};
+use crate::surface::messaging::Messaging;
+use crate::surface::topic::Topic;
+use crate::wake::hint::Hint;
+use crate::words::error::{Error, Result};
+use crate::words::new_message::NewMessage;
+use crate::words::recurrence::Recurrence;
+use crate::words::topic;
+use std::time::SystemTime;
+
+/// Longest name of a recurring message.
+const MAX_NAME_BYTES: usize = 128;
+
+impl Messaging {
+    /// Has a message sent again and again, and returns when that is next. Every run is sent once, however many
+    /// processes there are; those with a receiver (of any topic) send it, when it is due by the
+    /// database's clock. A [`drain`](Messaging::drain) does not.
+    ///
+    /// The name is unique in the topic: 1 to 128 bytes without control characters. Doing the same again, at
+    /// each start of an application, changes nothing; with another message or another recurrence it changes
+    /// those, and its next run only if the times are others. The message may have a priority, a key,
+    /// headers and [`expires_in`](NewMessage::expires_in). Each one that is sent has one header more,
+    /// `outtray-scheduled-for`, the time of its run in UTC: `2026-03-29T01:00:00Z`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let messaging = outtray::Messaging::connect("postgresql://localhost/app")?;
+    /// use outtray::{NewMessage, Recurrence};
+    ///
+    /// let nightly = Recurrence::cron("0 3 * * *")?.time_zone("Europe/Berlin")?;
+    /// messaging.repeat("nightly", &nightly, NewMessage::json("reports", "sales")?)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name, a recurrence that never comes, or an option that a recurring message cannot
+    /// have (a delay, a time, a dedupe key, tracking, others to come after); those of
+    /// [`MessagingSession::send`](crate::MessagingSession::send) for the message; `SchemaMissing`,
+    /// `Unavailable`, `PoolExhausted`.
+    pub fn repeat(
+        &self,
+        name: &str,
+        recurrence: &Recurrence,
+        message: NewMessage,
+    ) -> Result<SystemTime> {
+        check(name, &message)?;
+        // As it is going to be sent; a time is never longer than this one.
+        let sent = message
+            .clone()
+            .header(SCHEDULED_FOR, "2026-03-29T01:00:00.000000Z");
+        sent.check(self.base().kit.max_payload_bytes)?;
+        let next_at = self.with_connection(|connection, base| {
+            let statements = &base.kit.statements;
+            let now = recurring::clock(connection, statements)?;
+            let next = recurrence.next_after(now)?;
+            recurring::define(connection, statements, name, recurrence, &message, next)
+        })?;
+        // Whoever sends it has to know of it before it is due; a poll tells.
+        self.look();
+        self.base().waker.tell(Hint::Config);
+        Ok(next_at)
+    }
+
+    /// Returns the recurring messages of all topics, sorted by topic and name.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn recurring(&self) -> Result<Vec<Recurring>> {
+        self.with_connection(|connection, base| {
+            recurring::list(connection, &base.kit.statements, None)
+        })
+    }
+}
+
+impl Topic<'_> {
+    /// Returns the topic's recurring messages, sorted by name.
+    pub fn recurring(&self) -> Result<Vec<Recurring>> {
+        self.run(|run, statements, topic| recurring::list(run, statements, Some(topic)))
+    }
+
+    /// Ends the repetition of a message; returns whether there was one of this name. What was sent already
+    /// stays.
+    pub fn unrepeat(&self, name: &str) -> Result<bool> {
+        if name.contains('\0') {
+            return Ok(false);
+        }
+        self.run(|run, statements, topic| recurring::remove(run, statements, topic, name))
+    }
+}
+
+fn check(name: &str, message: &NewMessage) -> Result<()> {
+    topic::check(&message.topic)?;
+    let topic = &message.topic;
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(char::is_control) {
+        let shown: String = name.chars().take(64).collect();
+        return Err(Error::invalid(format!(
+            "the name \"{}\" of a recurring message of topic {topic} must have 1 to {MAX_NAME_BYTES} \
+             bytes and no control characters",
+            shown.escape_debug()
+        )));
+    }
+    let refused = [
+        ("a delay or a time", message.start.is_some()),
+        ("a dedupe key", message.dedupe.is_some()),
+        ("tracking", message.tracked_for.is_some()),
+        ("others to come after", !message.after.is_empty()),
+        ("that header", message.headers.contains_key(SCHEDULED_FOR)),
+    ];
+    match refused.iter().find(|(_, is_there)| *is_there) {
+        Some((what, _)) => Err(Error::invalid(format!(
+            "the recurring message {name} of topic {topic} cannot have {what}: each of its messages is \
+             sent when it is due, with the header {SCHEDULED_FOR}"
+        ))),
+        None => Ok(()),
+    }
+}

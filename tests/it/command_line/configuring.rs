@@ -1,0 +1,270 @@
+//! What is set for a topic, and what recurs.
+
+use super::{Desk, check, objects};
+use outtray::{Backoff, Expired, Rate, TopicConfig};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[test]
+fn settings_of_a_topic_are_set_shown_and_unset() {
+    let desk = Desk::new();
+    assert_eq!(desk.done(&["config", "t"]), "nothing is set\n");
+
+    let shown = desk.done(&[
+        "config",
+        "t",
+        "--set",
+        "max_attempts=5",
+        "--set",
+        "expires_in=1h 30m",
+        "--set",
+        "expired=drop",
+        "--set",
+        "backoff=exponential:1s,2,15m",
+        "--set",
+        "rate=100/1s",
+        "--set",
+        "delay=5s",
+    ]);
+    let machine = objects(&desk.done(&["config", "t", "--unset", "delay", "--json"]));
+
+    assert!(shown.contains("max_attempts         5\n"), "{shown}");
+    assert!(shown.contains("expires_in           1h 30m\n"), "{shown}");
+    assert!(
+        shown.contains("backoff              exponential:1s,2.0,15m\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("rate                 100/1s,100\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("delay                5s\n"), "{shown}");
+    assert_eq!(machine[0]["settings"]["max_attempts"], 5);
+    assert_eq!(machine[0]["settings"]["delay_ms"], Value::Null);
+    assert_eq!(machine[0]["paused"], false);
+    let s = Duration::from_secs(1);
+    let expected = TopicConfig {
+        max_attempts: Some(5),
+        expires_in: Some(s * 5400),
+        expired: Some(Expired::Drop),
+        backoff: Some(Backoff::exponential(s, 2.0, s * 900)),
+        rate: Some(Rate {
+            messages: 100,
+            per: s,
+            burst: 100,
+        }),
+        ..TopicConfig::default()
+    };
+    assert_eq!(desk.messaging.topic("t").config().unwrap(), expected);
+}
+
+#[test]
+fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
+    let desk = Desk::new();
+    desk.done(&["config", "t", "--set", "max_attempts=5"]);
+
+    for (setting, part) in [
+        ("colour=red", "no such setting"),
+        ("delay", "NAME=VALUE"),
+        ("delay=soon", "\"soon\" is not a duration"),
+        (
+            "max_attempts=0",
+            "max_attempts of topic t is 0, it must be 1 to 32767",
+        ),
+        ("expired=burn", "dead_letter, drop"),
+        ("backoff=never", "exponential:1s,2,15m"),
+        ("rate=0/1s", "rate of topic t is 0"),
+    ] {
+        check(
+            &desk.run(&["config", "t", "--set", "max_in_work=7", "--set", setting]),
+            2,
+            part,
+        );
+    }
+    check(
+        &desk.run(&["config", "t", "--unset", "colour"]),
+        2,
+        "no such setting",
+    );
+    check(&desk.run(&["config", "bad topic"]), 2, "bad topic");
+
+    let expected = TopicConfig {
+        max_attempts: Some(5),
+        ..TopicConfig::default()
+    };
+    assert_eq!(desk.messaging.topic("t").config().unwrap(), expected);
+}
+
+#[test]
+fn a_topic_is_paused_and_resumed_and_that_is_shown() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+    let state = |command: &[&str]| {
+        let printed = desk.done(command);
+        printed.trim_end().ends_with("paused")
+    };
+    assert!(!state(&["stats", "t"]));
+
+    assert_eq!(desk.done(&["pause", "t"]), "paused t\n");
+    assert!(state(&["stats", "t"]));
+    assert!(state(&["topics"]));
+    assert_eq!(
+        objects(&desk.done(&["topics", "--json"]))[0]["paused"],
+        true
+    );
+    assert_eq!(desk.done(&["config", "t"]), "paused               yes\n");
+    assert!(desk.messaging.topic("t").is_paused().unwrap());
+
+    assert_eq!(desk.done(&["resume", "t"]), "resumed t\n");
+    assert!(!state(&["topics"]));
+    assert!(!desk.messaging.topic("t").is_paused().unwrap());
+    let stats = &objects(&desk.done(&["stats", "t", "--json"]))[0];
+    assert_eq!(
+        [&stats["leased"], &stats["behind"], &stats["paused"]],
+        [&json!(0), &json!(0), &json!(false)]
+    );
+}
+
+#[test]
+fn recurring_messages_are_set_listed_and_removed() {
+    let desk = Desk::new();
+    assert_eq!(desk.done(&["recurring", "list"]), "no recurring message\n");
+
+    let set = desk.done(&[
+        "recurring",
+        "set",
+        "reports",
+        "nightly",
+        "0 3 * * *",
+        "{\"kind\": \"sales\"}",
+        "--time-zone",
+        "Europe/Berlin",
+        "--missed",
+        "skip",
+        "--priority",
+        "-2",
+        "--key",
+        "k",
+        "--header",
+        "from=shell",
+        "--expires-in",
+        "1h",
+    ]);
+    let listed = objects(&desk.done(&["recurring", "list", "--json"]));
+    let table = desk.done(&["recurring", "list", "reports"]);
+    let elsewhere = desk.done(&["recurring", "list", "others"]);
+
+    let it = &listed[0];
+    assert_eq!(
+        set,
+        format!("next at {}\n", it["next_at"].as_str().unwrap())
+    );
+    assert_eq!(
+        [
+            &it["topic"],
+            &it["name"],
+            &it["cron"],
+            &it["time_zone"],
+            &it["missed"],
+            &it["key"]
+        ],
+        [
+            "reports",
+            "nightly",
+            "0 3 * * *",
+            "Europe/Berlin",
+            "skip",
+            "k"
+        ]
+    );
+    assert_eq!(it["payload"], json!({"kind": "sales"}));
+    assert_eq!(it["headers"], json!({"from": "shell"}));
+    assert_eq!(
+        [&it["priority"], &it["expires_in_ms"]],
+        [&json!(-2), &json!(3_600_000)]
+    );
+    assert_eq!(it["last_at"], Value::Null);
+    assert!(
+        table.contains("nightly") && table.contains("{\"kind\": \"sales\"}"),
+        "{table}"
+    );
+    assert_eq!(elsewhere, "no recurring message\n");
+
+    assert_eq!(
+        desk.done(&["recurring", "remove", "reports", "nightly"]),
+        "removed nightly\n"
+    );
+    let again = desk.run(&["recurring", "remove", "reports", "nightly"]);
+    check(
+        &again,
+        1,
+        "nightly is no recurring message of reports\nhint: ",
+    );
+}
+
+#[test]
+fn a_recurring_message_that_cannot_be_meant_ends_with_two() {
+    let desk = Desk::new();
+    let set = |cron: &str, more: &[&str]| {
+        desk.run(&[&["recurring", "set", "t", "name", cron, "1"], more].concat())
+    };
+
+    check(
+        &set("0 25 * * *", &[]),
+        2,
+        "the hour \"25\" of cron expression",
+    );
+    check(&set("0 0 30 2 *", &[]), 2, "never comes");
+    check(
+        &set("@daily", &["--time-zone", "Mars/Olympus"]),
+        2,
+        "Mars/Olympus",
+    );
+    check(&set("@daily", &["--missed", "maybe"]), 2, "maybe");
+    check(&set("@daily", &["--header", "x"]), 2, "NAME=VALUE");
+    check(
+        &desk.run(&["recurring", "set", "t", "", "@daily", "1"]),
+        2,
+        "1 to 128 bytes",
+    );
+    check(
+        &desk.run(&["recurring", "set", "t", "n", "@daily", "{oops"]),
+        2,
+        "is not JSON",
+    );
+    assert!(desk.messaging.recurring().unwrap().is_empty());
+}
+
+#[test]
+fn messages_are_sent_for_a_time_and_for_as_long_as_they_are_worth_it() {
+    let desk = Desk::new();
+
+    desk.done(&["send", "t", "1", "--at", "2199-12-31T23:59:59Z"]);
+    desk.done(&[
+        "send",
+        "t",
+        "2",
+        "--at",
+        "2001-01-01T00:00:00Z",
+        "--expires-in",
+        "1h",
+    ]);
+    let both = desk.run(&[
+        "send",
+        "t",
+        "3",
+        "--at",
+        "2199-12-31T23:59:59Z",
+        "--delay",
+        "1s",
+    ]);
+    let odd = desk.run(&["send", "t", "3", "--at", "tomorrow"]);
+
+    check(&both, 2, "--delay");
+    check(&odd, 2, "'tomorrow'");
+    assert_eq!(desk.numbers("t"), [0, 2, 0]);
+    desk.messaging
+        .drain("t", |_, _: outtray::Message<i32>| Ok(()))
+        .unwrap();
+    assert_eq!(desk.numbers("t"), [0, 1, 0]);
+}
