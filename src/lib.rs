@@ -130,6 +130,7 @@ pub use receive::receiver::Receiver;
 pub use session::messaging_session::MessagingSession;
 pub use store::admin::{DeadLetter, TopicStats, WaitingMessage};
 pub use surface::builder::Builder;
+pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;

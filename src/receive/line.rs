@@ -5,6 +5,7 @@ use crate::receive::careful::Quarantine;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
+use crate::receive::lease::heartbeat::Heartbeat;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
 use crate::session::messaging_session::Kit;
@@ -32,7 +33,9 @@ pub(crate) struct Line {
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
-    floors: Mutex<Floors>,
+    /// Prolongs the leases in hand, of a receiver that works under leases.
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
 }
@@ -50,6 +53,7 @@ impl Line {
             options,
             handler,
             progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
             floors: Mutex::new(Floors::new()),
             losses: Mutex::new(HashMap::new()),
         }

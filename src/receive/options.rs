@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) per_transaction: Option<usize>,
     pub(crate) is_strict: bool,
     pub(crate) slow_handler: Duration,
+    /// Messages are leased for so long instead of being held by a transaction.
+    pub(crate) lease: Option<Duration>,
 }
 
 /// What a receiver does with failures: what the topic is configured to, else what the receiver was told.
@@ -50,6 +52,7 @@ impl Default for Options {
             per_transaction: None,
             is_strict: false,
             slow_handler: Duration::from_secs(10),
+            lease: None,
         }
     }
 }

@@ -91,6 +91,11 @@ impl Errands {
         }
     }
 
+    /// Asks for a poll, without waiting for it: somebody new waits for messages.
+    pub(crate) fn look(&self) {
+        drop(self.0.try_send(Errand::Look));
+    }
+
     /// Passes on what the listener heard.
     pub(crate) fn heard(&self, waker: &Waker, heard: Heard) {
         match heard {
