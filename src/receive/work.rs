@@ -209,24 +209,9 @@ fn handle(
     let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
     let attempts = message.attempts + crashes;
     let terms = line.terms();
-    if crashes > 0 && attempts >= terms.max_attempts {
-        let error = format!("the process that worked on it died, {crashes} times at least");
-        return Ok(bury(
-            message.held.clone(),
-            attempts,
-            DeadReason::Crashed,
-            error,
-        ));
-    }
     if attempts >= terms.max_attempts {
-        // Leases of it ended without an answer, or the limit was lowered: it is not begun once more.
-        let error = used_up(attempts, terms.max_attempts);
-        return Ok(bury(
-            message.held.clone(),
-            attempts,
-            DeadReason::Crashed,
-            error,
-        ));
+        let (held, error) = (message.held.clone(), used_up(attempts, &terms, crashes));
+        return Ok(bury(held, attempts, DeadReason::Crashed, error));
     }
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();

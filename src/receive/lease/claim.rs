@@ -105,6 +105,7 @@ fn look(
     let Wanted {
         topic, size, lease, ..
     } = wanted;
+    connection.prepare_calls(&lease::calls(statements))?;
     let mut sql = BEGIN.to_owned();
     let mode = connection.mode();
     lease::push_lease(&mut sql, mode, statements, topic, &plan.spans, size, lease);
@@ -149,14 +150,19 @@ pub(crate) fn refusal(
     (attempts >= terms.max_attempts).then(|| Verdict::Bury {
         attempts,
         reason: DeadReason::Crashed,
-        error: used_up(attempts, terms.max_attempts),
+        error: used_up(attempts, terms, 0),
     })
 }
 
-/// Says why a message is not begun again.
-pub(crate) fn used_up(attempts: u32, max_attempts: u32) -> String {
+/// Says why a message is not begun once more: processes died that worked on it, leases of it ended without an answer,
+/// or the limit was lowered after it had failed.
+pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
+    if crashes > 0 {
+        return format!("the process that worked on it died, {crashes} times at least");
+    }
+    let limit = terms.max_attempts;
     format!(
-        "{attempts} of {max_attempts} attempts are used up: the last ended without an answer, or the limit was lowered"
+        "{attempts} attempts are used up, the limit is {limit}: their leases ended without an answer, or the limit was lowered"
     )
 }
 
