@@ -132,6 +132,7 @@ pub use store::admin::{DeadLetter, TopicStats, WaitingMessage};
 #[cfg(feature = "cron")]
 pub use store::recurring::Recurring;
 pub use surface::builder::Builder;
+pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;

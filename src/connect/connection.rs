@@ -9,7 +9,7 @@ use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{classify, is_stale_plan, text_of};
 use postgres::types::{ToSql, Type};
-use postgres::{Client, GenericClient, IsolationLevel, Row};
+use postgres::{Client, GenericClient, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow};
 use std::time::{Duration, Instant};
 
 /// A connection of ours.
@@ -87,6 +87,41 @@ impl Connection {
             self.cache.insert_name(statement.name());
         }
         Ok(())
+    }
+
+    /// Returns how statements are called from text here.
+    pub(crate) fn mode(&self) -> CallMode {
+        self.mode
+    }
+
+    /// Sends statements in one flight that begins a transaction and may end it; returns the rows of all of
+    /// them. After an error nothing of the transaction is left. The driver knows nothing of it: who leaves it
+    /// open ends it with a further flight.
+    pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        let flown = losing_stale(&mut self.cache, self.client.simple_query(sql));
+        match flown {
+            Ok(messages) => {
+                self.touch();
+                Ok(messages
+                    .into_iter()
+                    .filter_map(|message| match message {
+                        SimpleQueryMessage::Row(row) => Some(row),
+                        _ => None,
+                    })
+                    .collect())
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the transaction that a flight left open. A connection that cannot is of no more use.
+    pub(crate) fn roll_back(&mut self) {
+        if !self.client.is_closed() && self.client.batch_execute("ROLLBACK").is_err() {
+            self.cache.mark_stale();
+        }
     }
 
     /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's default.

@@ -70,9 +70,14 @@ impl Pool {
     /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened, `Invalid`
     /// inside an async task.
     pub(crate) fn get(&self) -> Result<Lent> {
+        self.get_within(self.checkout_timeout)
+    }
+
+    /// Like [`get`](Self::get), blocking no longer than this.
+    pub(crate) fn get_within(&self, timeout: Duration) -> Result<Lent> {
         refuse_async_task()?;
-        self.pool.get().map_err(|_| {
-            let waited = self.checkout_timeout;
+        let waited = timeout.min(self.checkout_timeout);
+        self.pool.get_timeout(waited).map_err(|_| {
             let size = self.pool.max_size();
             if self.pool.state().connections < size {
                 let why = self.lock_error().clone().unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use crate::receive::drain;
 use crate::receive::handler::{Handler, erase};
+use crate::receive::lease::claim::check_lease;
+use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
 use crate::receive::line::{Base, Line};
 use crate::receive::options::Options;
 use crate::receive::receiver::{Farewell, Receiver};
@@ -115,6 +117,42 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
+    /// Leases messages for this long instead of holding them by a transaction: for handlers that take long, such as
+    /// calls of other services. 100 ms to a day.
+    ///
+    /// No transaction is open while the handler runs, unless it uses its session: the first statement begins
+    /// one. What the handler writes and sends commits together with the acknowledgement, as ever; if the lease was lost
+    /// meanwhile, all of it is rolled back. A thread of the receiver prolongs the leases in hand at a third of
+    /// their time, so that a handler may take as long as it likes, and learns whether a message is to be given up
+    /// ([`Message::is_cancelled`]). The time is what others wait for the message when this process dies: 30 to 60 s
+    /// suit most.
+    ///
+    /// An attempt counts when it begins, so a message that kills its process is a dead letter after
+    /// [`max_attempts`](Self::max_attempts) deliveries. A quick worker leases several messages at a time, as with
+    /// [`messages_per_transaction`](Self::messages_per_transaction), and settles each alone. Not together with
+    /// [`strict_order`](Self::strict_order).
+    ///
+    /// ```no_run
+    /// # fn call(url: &str) -> Result<i32, std::io::Error> { Ok(1) }
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::Message;
+    /// use std::time::Duration;
+    ///
+    /// let receiver = messaging
+    ///     .receiver("calls")
+    ///     .lease(Duration::from_secs(60))
+    ///     .start(|session, message: Message<String>| {
+    ///         let answer = call(&message.payload)?; // Minutes, maybe, and nothing is locked.
+    ///         session.execute("INSERT INTO answer (n) VALUES ($1)", &[&answer])?;
+    ///         Ok(())
+    ///     })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.options.lease = Some(lease);
+        self
+    }
+
     /// Sets from which duration on a handler is logged as holding its transaction too long.
     /// Default 10 s.
     pub fn warn_after(mut self, duration: Duration) -> Self {
@@ -155,8 +193,8 @@ impl<'m> ReceiverBuilder<'m> {
     /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain).
     ///
     /// # Errors
-    /// `Invalid` for a bad topic name, a setting out of range, or strict order, which a drain does not
-    /// keep; and those of [`Messaging::drain`](crate::Messaging::drain).
+    /// `Invalid` for a bad topic name, a setting out of range, or for strict order or a lease, which a
+    /// drain does not keep; and those of [`Messaging::drain`](crate::Messaging::drain).
     pub fn drain<T, F>(self, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,
@@ -168,6 +206,12 @@ impl<'m> ReceiverBuilder<'m> {
         if self.options.is_strict {
             return Err(Error::invalid(format!(
                 "topic {} cannot be drained in strict order, start a receiver",
+                self.topic
+            )));
+        }
+        if self.options.lease.is_some() {
+            return Err(Error::invalid(format!(
+                "topic {} cannot be drained under leases, start a receiver",
                 self.topic
             )));
         }
@@ -185,6 +229,14 @@ fn line(topic: &str, base: Base, mut options: Options, handler: Box<Handler>) ->
             return Err(Error::invalid(format!(
                 "a receiver of topic {topic} in strict order cannot have a filter: the first message \
                  that does not match would hold up all others"
+            )));
+        }
+    }
+    if let Some(lease) = options.lease {
+        check_lease(topic, lease, LEAST_BEATEN_LEASE)?;
+        if options.is_strict {
+            return Err(Error::invalid(format!(
+                "topic {topic} cannot be received in strict order under leases: leave out one of the two"
             )));
         }
     }

@@ -208,7 +208,7 @@ impl Floors {
 }
 
 /// A claim from the very beginning.
-fn sweep() -> Plan {
+pub(crate) fn sweep() -> Plan {
     Plan {
         spans: vec![EVERYTHING],
         start: Start::Everything,

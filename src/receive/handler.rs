@@ -76,7 +76,11 @@ where
     })
 }
 
-fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Message<T>, Error> {
+/// Decodes what a delivery carries.
+///
+/// # Errors
+/// `Payload`, with the path of what does not fit.
+pub(crate) fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Message<T>, Error> {
     let claimed = delivery.message;
     Ok(Message {
         id: claimed.held.id,

@@ -5,6 +5,7 @@ use crate::receive::careful::Quarantine;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
+use crate::receive::lease::heartbeat::Heartbeat;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
 use crate::receive::sieve::Sieve;
@@ -14,7 +15,7 @@ use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -36,7 +37,9 @@ pub(crate) struct Line {
     pub(crate) crew: Crew,
     /// What it wants of the topic's messages; nothing: all.
     pub(crate) sieve: Option<Sieve>,
-    floors: Mutex<Floors>,
+    /// Prolongs the leases in hand, of a receiver that works under leases.
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
 }
@@ -55,6 +58,7 @@ impl Line {
             options,
             handler,
             progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
             floors: Mutex::new(Floors::new()),
             losses: Mutex::new(HashMap::new()),
         }
@@ -65,6 +69,11 @@ impl Line {
         let setting = self.base.kit.configs.get(&self.topic);
         self.options
             .terms(setting.as_ref().map(|setting| &setting.config))
+    }
+
+    /// Returns how long a look has to wait that may find nothing of what the receiver wants; nothing if it may begin.
+    pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
+        self.sieve.as_ref().and_then(|sieve| sieve.too_early(now))
     }
 
     /// Returns whether an operator paused the topic.

@@ -8,6 +8,7 @@
 //!
 //! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
 //! `charge` what becomes of one whose transaction failed, `careful` what is done where processes died.
+//! `lease` is the other way to work, without a transaction around the handler.
 //! `pace` and `floor` are the numbers behind the claim: how many, and from where, and `sieve` which; `crew` is how many
 //! workers are at work, and `trial` finds that number. Stopping: the signal is set, parked workers end,
 //! busy ones finish the handler they are in, commit, and give the rest of their claim back.
@@ -20,6 +21,7 @@ pub(crate) mod drain;
 pub(crate) mod ending;
 pub(crate) mod floor;
 pub(crate) mod handler;
+pub(crate) mod lease;
 pub(crate) mod line;
 pub(crate) mod options;
 pub(crate) mod pace;

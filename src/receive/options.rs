@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) slow_handler: Duration,
     /// Which messages it wants; nothing: all.
     pub(crate) filter: Option<Filter>,
+    /// Messages are leased for so long instead of being held by a transaction.
+    pub(crate) lease: Option<Duration>,
 }
 
 /// What a receiver does with messages that fail or come too late: what the topic is configured to, else what the
@@ -59,6 +61,7 @@ impl Default for Options {
             is_strict: false,
             slow_handler: Duration::from_secs(10),
             filter: None,
+            lease: None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A running receiver, and how it is stopped.
 
+use crate::receive::lease::heartbeat;
 use crate::receive::line::Line;
 use crate::receive::worker;
-use crate::wake::threads::{Stopper, spawn, stop_signal};
+use crate::wake::threads::{Service, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, bounded};
@@ -34,6 +35,8 @@ pub struct Receiver {
     /// Closed when the last worker has ended.
     alive: Channel<Infallible>,
     farewell: Mutex<Option<Farewell>>,
+    /// Goes on as long as a worker does, abandoned ones too.
+    heartbeat: Mutex<Option<Service>>,
 }
 
 impl Receiver {
@@ -48,7 +51,14 @@ impl Receiver {
             threads: Mutex::default(),
             alive: ended,
             farewell: Mutex::new(Some(farewell)),
+            heartbeat: Mutex::default(),
         };
+        if let Some(lease) = line.options.lease {
+            let (line, workers) = (Arc::clone(&line), receiver.alive.clone());
+            let name = format!("outtray-{}-heartbeat", line.topic);
+            let beat = move |_| heartbeat::run(&line, lease, &workers);
+            *lock(&receiver.heartbeat) = Some(Service::start(&name, beat)?);
+        }
         line.base.waker.board.add(&line.station);
         for number in 1..=line.options.workers {
             let (line, stop, alive) = (Arc::clone(&line), stop.clone(), alive.clone());
@@ -89,6 +99,7 @@ impl Receiver {
             for thread in lock(&self.threads).drain(..) {
                 let _ = thread.join();
             }
+            lock(&self.heartbeat).take();
         }
         if let Some(farewell) = lock(&self.farewell).take() {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -65,13 +65,9 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
         return take_head(line, session);
     }
     let started = Instant::now();
-    let too_early = line
-        .sieve
-        .as_ref()
-        .and_then(|sieve| sieve.too_early(started));
-    if too_early.is_some() {
+    if let Some(too_early) = line.too_early(started) {
         return Ok(Taken {
-            wait: too_early,
+            wait: Some(too_early),
             ..Taken::default()
         });
     }

@@ -14,6 +14,8 @@ use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, bury, decide, expire};
 use crate::receive::handler::{Delivery, Ending};
+use crate::receive::lease::claim::used_up;
+use crate::receive::lease::shift::Owed;
 use crate::receive::line::Line;
 use crate::receive::pace::{BUDGET, Pace};
 use crate::receive::progress::Hand;
@@ -50,6 +52,8 @@ pub(crate) struct State {
     pub(crate) uncounted: Vec<MessageId>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
+    /// Leases whose end could not be written yet.
+    pub(crate) owed: Vec<Owed>,
 }
 
 impl State {
@@ -62,6 +66,7 @@ impl State {
             counted: None,
             uncounted: Vec::new(),
             conflicts: 0,
+            owed: Vec::new(),
         }
     }
 }
@@ -210,14 +215,9 @@ fn handle(
     if message.is_expired {
         return Ok(expire(&terms, message.held.clone(), attempts));
     }
-    if crashes > 0 && attempts >= terms.max_attempts {
-        let error = format!("the process that worked on it died, {crashes} times at least");
-        return Ok(bury(
-            message.held.clone(),
-            attempts,
-            DeadReason::Crashed,
-            error,
-        ));
+    if attempts >= terms.max_attempts {
+        let (held, error) = (message.held.clone(), used_up(attempts, &terms, crashes));
+        return Ok(bury(held, attempts, DeadReason::Crashed, error));
     }
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();

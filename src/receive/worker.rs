@@ -2,6 +2,7 @@
 
 use crate::receive::charge::judge;
 use crate::receive::crew::{Entry, QUICK};
+use crate::receive::lease::shift;
 use crate::receive::line::Line;
 use crate::receive::work::{State, Worked, work};
 use crate::wake::pause::Pause;
@@ -84,7 +85,10 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
 /// Runs transactions on one connection, which goes back unless it broke.
 fn once(line: &Line, state: &mut State, stop: &Stop) -> Result<Worked> {
     let mut connection = line.base.dedicated.take()?;
-    let worked = work(line, &mut connection, state, stop);
+    let worked = match line.options.lease {
+        None => work(line, &mut connection, state, stop),
+        Some(lease) => shift::work(line, &mut connection, state, stop, lease),
+    };
     line.base.dedicated.give_back(connection);
     worked
 }

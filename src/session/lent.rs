@@ -7,7 +7,7 @@ use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
-use postgres::{Row, Transaction};
+use postgres::{IsolationLevel, Row, Transaction};
 
 /// What a session needs of a transaction, whoever began it. An object, so that a session has one
 /// lifetime, although a caller's transaction brings its own.
@@ -82,6 +82,9 @@ impl Run for Transaction<'_> {
 pub(crate) enum Lent<'c> {
     /// Ours, not begun: a session that only sends needs no BEGIN.
     Idle(&'c mut Connection),
+    /// Ours, not begun, of a handler that works under a lease: READ COMMITTED, since the end of the lease is
+    /// part of it, and the lease may have been prolonged meanwhile.
+    Leased(&'c mut Connection),
     /// Ours, begun.
     Begun(OpenTransaction<'c>),
     /// The caller's.
@@ -93,26 +96,28 @@ pub(crate) enum Lent<'c> {
 impl<'c> Lent<'c> {
     /// Returns the transaction, which begins now if it is ours and did not.
     pub(crate) fn begun(&mut self) -> Result<&mut dyn Sql> {
-        if matches!(self, Lent::Idle(_)) {
-            let Lent::Idle(connection) = std::mem::replace(self, Lent::Broken) else {
-                return Err(broken());
+        if matches!(self, Lent::Idle(_) | Lent::Leased(_)) {
+            let (connection, level) = match std::mem::replace(self, Lent::Broken) {
+                Lent::Idle(connection) => (connection, None),
+                Lent::Leased(connection) => (connection, Some(IsolationLevel::ReadCommitted)),
+                _ => return Err(broken()),
             };
             let begun = connection
-                .begin(None)
+                .begin(level)
                 .map_err(|error| classify(error, "beginning a transaction"))?;
             *self = Lent::Begun(begun);
         }
         match self {
             Lent::Begun(transaction) => Ok(transaction),
             Lent::Joined(transaction) => Ok(*transaction),
-            Lent::Idle(_) | Lent::Broken => Err(broken()),
+            Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Err(broken()),
         }
     }
 
     /// Returns what runs one statement of the store that is a transaction of its own if none is open.
     pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
         match self {
-            Lent::Idle(connection) => Ok(*connection),
+            Lent::Idle(connection) | Lent::Leased(connection) => Ok(*connection),
             Lent::Begun(transaction) => Ok(transaction),
             Lent::Joined(transaction) => Ok(*transaction),
             Lent::Broken => Err(broken()),

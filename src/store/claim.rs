@@ -72,16 +72,18 @@ pub(crate) fn parameters<'a>(topic: &'a str, spans: &[Span], limit: usize) -> [V
 
 /// Returns the parameters of `claim_filtered`, given those of `claim`.
 pub(crate) fn filtered<'a>(claim: [Value<'a>; 5], filter: &'a Filter) -> Vec<Value<'a>> {
+    claim.into_iter().chain(filtering(filter)).collect()
+}
+
+/// Returns what says which headers a message has to have: names, values, and how many of the pairs match.
+pub(crate) fn filtering(filter: &Filter) -> [Value<'_>; 3] {
     let (names, values) = filter.pairs();
     let count = i64::try_from(filter.count()).unwrap_or(i64::MAX);
-    claim
-        .into_iter()
-        .chain([
-            Value::Texts(names),
-            Value::Texts(values),
-            Value::Number(count),
-        ])
-        .collect()
+    [
+        Value::Texts(names),
+        Value::Texts(values),
+        Value::Number(count),
+    ]
 }
 
 /// Reads a row of `claim` or `claim_head`.

@@ -8,6 +8,7 @@ pub(crate) mod call;
 pub(crate) mod claim;
 pub(crate) mod config;
 pub(crate) mod expiry;
+pub(crate) mod lease;
 pub(crate) mod presence;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;

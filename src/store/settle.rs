@@ -167,17 +167,17 @@ pub(crate) fn hold(
     attempts(&rows)
 }
 
-fn small(attempts: u32) -> i16 {
+pub(crate) fn small(attempts: u32) -> i16 {
     i16::try_from(attempts).unwrap_or(i16::MAX)
 }
 
 /// Returns the delay in microseconds; one that no timestamp could hold becomes ten years.
-fn micros(delay: Duration) -> i64 {
+pub(crate) fn micros(delay: Duration) -> i64 {
     i64::try_from(delay.min(MAX_DELAY).as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Returns the text without what PostgreSQL cannot store, and not too much of it.
-fn storable(error: &str) -> String {
+pub(crate) fn storable(error: &str) -> String {
     let mut text = error.replace('\0', "\u{FFFD}");
     if text.len() > MAX_ERROR_BYTES {
         let is_end = |at: &usize| text.is_char_boundary(*at);

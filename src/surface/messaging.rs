@@ -3,6 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::pool::{Lent as PooledConnection, Pool};
 use crate::receive::builder::ReceiverBuilder;
+use crate::receive::lease::desk::Desk;
 use crate::receive::line::Base;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::schema::migrate;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     poll_interval: Duration,
     is_listening: bool,
     services: Mutex<Option<Services>>,
+    /// What is remembered of topics whose messages are taken by hand.
+    desk: Desk,
 }
 
 /// The threads that serve all receivers of the process, from the first one's start.
@@ -71,6 +74,7 @@ impl Core {
             poll_interval,
             is_listening,
             services: Mutex::new(None),
+            desk: Desk::default(),
         }
     }
 
@@ -316,6 +320,19 @@ impl Messaging {
 
     pub(crate) fn pooled(&self) -> Result<PooledConnection> {
         self.core.pool.get()
+    }
+
+    pub(crate) fn pooled_within(&self, timeout: Duration) -> Result<PooledConnection> {
+        self.core.pool.get_within(timeout)
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.core.desk
+    }
+
+    /// Returns the way to the upkeep thread, which starts now if it did not.
+    pub(crate) fn errands(&self) -> Result<Errands> {
+        self.core.errands()
     }
 
     /// Runs one thing on a connection of the pool.

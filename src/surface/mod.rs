@@ -1,8 +1,10 @@
 //! What users hold: the front door, topics, and the outbox inside a foreign transaction.
 
 pub(crate) mod builder;
+pub(crate) mod delivery;
 pub(crate) mod join;
 pub(crate) mod messaging;
+pub(crate) mod receiving;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
 pub(crate) mod selection;

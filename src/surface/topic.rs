@@ -36,6 +36,10 @@ impl<'m> Topic<'m> {
         &self.name
     }
 
+    pub(crate) fn messaging(&self) -> &'m Messaging {
+        self.messaging
+    }
+
     /// Returns the topic's numbers. A topic that nobody used has zeros. Counts 100,000 messages of each
     /// kind at most: a few tens of milliseconds at worst.
     pub fn stats(&self) -> Result<TopicStats> {

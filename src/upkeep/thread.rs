@@ -91,8 +91,7 @@ impl Errands {
         }
     }
 
-    /// Has the thread ask the database now.
-    #[cfg(feature = "cron")]
+    /// Asks for a poll, without waiting for it: somebody new waits for messages.
     pub(crate) fn look(&self) {
         drop(self.0.try_send(Errand::Look));
     }

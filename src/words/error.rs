@@ -47,6 +47,9 @@ pub enum ErrorKind {
     SchemaMissing,
     /// The schema belongs to a newer release, or was changed by hand: upgrade this program.
     SchemaNewer,
+    /// The lease is over, or the message was settled already: nothing was changed. Somebody else may have the
+    /// message now; forget it.
+    LeaseLost,
     /// A concurrent transaction was in the way (serialization failure or deadlock). Everything was
     /// rolled back; run the session again.
     Conflict,

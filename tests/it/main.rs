@@ -18,6 +18,7 @@ mod first_steps;
 mod flights;
 mod handled_once;
 mod killed_workers;
+mod leases;
 mod lost_database;
 mod migrations;
 mod poolers;

@@ -1,7 +1,8 @@
 //! `outtray work`: a receiver whose handler is a command.
 //!
 //! The message is held by an open transaction while its command runs, so a `work` that is killed
-//! gives it back at once. A command's own effects are outside of that transaction: one that is
+//! gives it back at once; with `--lease` no transaction is open, and it is back when the lease ends. A command's own
+//! effects are outside of that transaction: one that is
 //! interrupted runs again, and has to cope with it.
 
 use crate::child::Children;
@@ -48,6 +49,7 @@ Ctrl-C and SIGTERM let the commands that run finish, for 30 s; a second one is p
 Examples:
   outtray work mail -- ./deliver --verbose
   outtray work mail --workers 8 --max-attempts 3 --backoff 10s -- sh -c 'curl -sf --json @- \"$API\"'
+  outtray work videos --lease 60s -- ./convert
   outtray work mail --until-empty -- cat";
 
 #[derive(Debug, Args)]
@@ -77,6 +79,11 @@ pub(crate) struct Options {
     /// Takes only messages with this header; may be given several times, with one of the values for each name
     #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = header)]
     filters: Vec<(String, String)>,
+
+    /// Lease messages for this long instead of holding each by an open transaction: for commands that take
+    /// long. Prolonged while the command runs; when this process is killed, the message is free when it ends
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    lease: Option<Duration>,
 
     /// What to run for each message
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -140,18 +147,20 @@ fn start(
     if let Some(filter) = filter(&options.filters) {
         builder = builder.filter(filter);
     }
-    let receiver = builder
+    let mut receiver = builder
         .workers(options.workers as usize)
         .max_attempts(options.max_attempts)
         .backoff(Backoff::exponential(options.backoff, 2.0, longest))
         // What a command did cannot be rolled back, so that a failure must concern it alone.
-        .messages_per_transaction(1)
-        .start(move |_, message: Message<Payload>| {
-            let ended = children.run(&message);
-            tally.count(&message, &ended);
-            ended
-        })?;
-    Ok(receiver)
+        .messages_per_transaction(1);
+    if let Some(lease) = options.lease {
+        receiver = receiver.lease(lease);
+    }
+    Ok(receiver.start(move |_, message: Message<Payload>| {
+        let ended = children.run(&message);
+        tally.count(&message, &ended);
+        ended
+    })?)
 }
 
 /// Returns what the messages have to match, if anything.

@@ -277,3 +277,41 @@ fn a_filter_takes_only_what_matches() {
         "NAME=VALUE",
     );
 }
+
+#[test]
+fn with_a_lease_no_transaction_is_open_while_a_command_runs() {
+    let desk = Desk::new();
+    let yard = Yard::new();
+    desk.done(&["send", "t", "1"]);
+    let script = "touch started; cat gate > /dev/null; exit 3";
+    let options = ["--lease", "300ms", "--workers", "1", "--max-attempts", "1"];
+    let working = desk.start(&options, script, yard.folder.path());
+    eventually("the command", || yard.has("started"));
+    let stats = desk.messaging.topic("t").stats().unwrap();
+    assert_eq!((stats.leased, stats.ready), (1, 0));
+
+    let open = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in%'";
+    let count = |row: postgres::Row| row.get::<_, i64>(0);
+    let in_transaction = desk
+        .messaging
+        .session(|session| Ok(session.query_one(open, &[]).map(count)?))
+        .unwrap();
+    assert_eq!(in_transaction, 0);
+    yard.open();
+    eventually("it is dead", || {
+        desk.messaging.topic("t").stats().unwrap().dead == 1
+    });
+    working.terminate();
+    check(
+        &working.end(),
+        0,
+        "handled 0, failed attempts 1, dead letters 1",
+    );
+
+    let refused = run(
+        desk.command(&["work", "t", "--lease", "1ms", "--", "true"]),
+        "",
+    );
+    check(&refused, 2, "lease of topic t is 1ms");
+}

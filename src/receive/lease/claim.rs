@@ -1,0 +1,180 @@
+//! The claim of a lease: one short transaction in one round trip.
+
+use crate::connect::connection::Connection;
+use crate::receive::floor::{Floors, Plan, Start, sweep};
+use crate::receive::options::Terms;
+use crate::store::claim;
+use crate::store::lease::{self, BEGIN, COMMIT, Leased, Verdict};
+use crate::store::statements::Statements;
+use crate::words::error::{Error, Result};
+use crate::words::filter::Filter;
+use crate::words::outcome::DeadReason;
+use crate::words::sqlstate::classify;
+use crate::words::topic_config::{Expired, TopicConfig};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Longest lease, a day: what a holder that died keeps from all others. Who needs more prolongs it.
+pub(crate) const MAX_LEASE: Duration = Duration::from_secs(86_400);
+
+/// Where a claim looks, and for how long it leases.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) floors: &'a Mutex<Floors>,
+    pub(crate) size: usize,
+    pub(crate) lease: Duration,
+    /// Which messages; nothing: all.
+    pub(crate) filter: Option<&'a Filter>,
+}
+
+/// What a claim found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) leased: Vec<Leased>,
+    /// Whether there were as many as were asked for, so that there may be more.
+    pub(crate) is_full: bool,
+    /// Nothing, and not for good: a look further back is owed after this long.
+    pub(crate) wait: Option<Duration>,
+    /// Whether all of the topic was looked at.
+    pub(crate) is_sure: bool,
+}
+
+/// Checks how long a lease is to last.
+pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Result<()> {
+    if lease < least || lease > MAX_LEASE {
+        return Err(Error::invalid(format!(
+            "lease of topic {topic} is {lease:?}, it must be {least:?} to a day"
+        )));
+    }
+    Ok(())
+}
+
+/// Leases what a look from the floors finds. One that finds nothing is followed by looks further back as
+/// far as they are not rationed.
+pub(crate) fn claim(
+    connection: &mut Connection,
+    statements: &Statements,
+    wanted: Wanted<'_>,
+) -> Result<Found> {
+    let mut plan = lock(wanted.floors).plan(Instant::now());
+    loop {
+        let found = look(connection, statements, wanted, &plan)?;
+        if !found.leased.is_empty() || found.is_sure {
+            return Ok(found);
+        }
+        let mut floors = lock(wanted.floors);
+        let further_back = match plan.start {
+            Start::Head => Ok(floors.look_back()),
+            _ => floors.plan_sweep(Instant::now()),
+        };
+        plan = match further_back {
+            Ok(plan) => plan,
+            Err(too_early) => {
+                return Ok(Found {
+                    wait: floors.owe_sweep().then_some(too_early),
+                    ..found
+                });
+            }
+        };
+    }
+}
+
+/// Leases what a look from the floors finds, and no further.
+pub(crate) fn claim_near(
+    connection: &mut Connection,
+    statements: &Statements,
+    wanted: Wanted<'_>,
+) -> Result<Found> {
+    let plan = lock(wanted.floors).plan(Instant::now());
+    look(connection, statements, wanted, &plan)
+}
+
+/// Leases what there is, wherever it is.
+pub(crate) fn claim_anywhere(
+    connection: &mut Connection,
+    statements: &Statements,
+    wanted: Wanted<'_>,
+) -> Result<Found> {
+    look(connection, statements, wanted, &sweep())
+}
+
+fn look(
+    connection: &mut Connection,
+    statements: &Statements,
+    wanted: Wanted<'_>,
+    plan: &Plan,
+) -> Result<Found> {
+    let started = Instant::now();
+    connection.prepare_calls(&lease::calls(statements))?;
+    let mut sql = BEGIN.to_owned();
+    let mode = connection.mode();
+    let claim = claim::parameters(wanted.topic, &plan.spans, wanted.size);
+    lease::push_lease(
+        &mut sql,
+        mode,
+        statements,
+        claim,
+        wanted.lease,
+        wanted.filter,
+    );
+    sql.push_str(COMMIT);
+    let rows = connection
+        .flight(&sql)
+        .map_err(|error| classify(error, "leasing messages"))?;
+    let leased = lease::read(&rows)?;
+    let is_full = leased.len() == wanted.size;
+    lock(wanted.floors).learn(
+        plan.start,
+        leased.iter().map(|leased| leased.claimed.held.position),
+        is_full,
+        Instant::now(),
+        started.elapsed(),
+    );
+    Ok(Found {
+        is_full,
+        wait: None,
+        is_sure: plan.start == Start::Everything,
+        leased,
+    })
+}
+
+/// Returns what becomes of a message that is not to be delivered any more: one whose attempts are used up, by
+/// leases that ended without an answer, or whose time is over.
+pub(crate) fn refusal(
+    leased: &Leased,
+    terms: &Terms,
+    config: Option<&TopicConfig>,
+) -> Option<Verdict> {
+    let attempts = leased.claimed.attempts;
+    if leased.claimed.is_expired {
+        let dead = Verdict::Bury {
+            attempts,
+            reason: DeadReason::Expired,
+            error: "its time was over before it was handled".to_owned(),
+        };
+        let is_dropped = config.and_then(|config| config.expired) == Some(Expired::Drop);
+        return Some(if is_dropped { Verdict::Drop } else { dead });
+    }
+    (attempts >= terms.max_attempts).then(|| Verdict::Bury {
+        attempts,
+        reason: DeadReason::Crashed,
+        error: used_up(attempts, terms, 0),
+    })
+}
+
+/// Says why a message is not begun once more: processes died that worked on it, leases of it ended without an answer,
+/// or the limit was lowered after it had failed.
+pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
+    if crashes > 0 {
+        return format!("the process that worked on it died, {crashes} times at least");
+    }
+    let limit = terms.max_attempts;
+    format!(
+        "{attempts} attempts are used up, the limit is {limit}: their leases ended without an answer, or the limit was lowered"
+    )
+}
+
+pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {
+    floors.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,85 @@
+//! What a process remembers that takes messages by hand.
+
+use crate::receive::floor::Floors;
+use crate::receive::lease::claim::lock;
+use crate::store::claim::Position;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Topics whose floors are remembered at a time; beyond, the memory begins anew, which costs a look at
+/// everything for each.
+const MAX_TOPICS: usize = 1000;
+/// How often due messages are moved while messages are taken: a process without receivers has nobody else
+/// who does it.
+const MOVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long deliveries that are dropped are left to the end of their leases after one could not be given
+/// back, so that dropping a thousand of them without a database takes no longer than dropping one.
+const TROUBLE: Duration = Duration::from_secs(5);
+
+/// The memory of those who take messages by hand.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    floors: Mutex<HashMap<String, Arc<Mutex<Floors>>>>,
+    moved_at: Mutex<Option<Instant>>,
+    troubled_at: Mutex<Option<Instant>>,
+    turn: AtomicUsize,
+}
+
+impl Desk {
+    /// Returns the floors of a topic.
+    pub(crate) fn floors(&self, topic: &str) -> Arc<Mutex<Floors>> {
+        let mut floors = guard(&self.floors);
+        if let Some(floors) = floors.get(topic) {
+            return Arc::clone(floors);
+        }
+        if floors.len() >= MAX_TOPICS {
+            floors.clear();
+        }
+        let new = Arc::new(Mutex::new(Floors::new()));
+        floors.insert(topic.to_owned(), Arc::clone(&new));
+        new
+    }
+
+    /// Notes that a message went back to its place.
+    pub(crate) fn lower(&self, topic: &str, position: Position) {
+        if let Some(floors) = guard(&self.floors).get(topic) {
+            lock(floors).lower(position);
+        }
+    }
+
+    /// Returns whether it is time to move due messages, which is up to the caller then.
+    pub(crate) fn takes_move(&self) -> bool {
+        takes(&self.moved_at, MOVE_INTERVAL)
+    }
+
+    /// Returns a number that grows with each call: with which of several topics to begin.
+    pub(crate) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that a delivery could not be given back.
+    pub(crate) fn note_trouble(&self) {
+        *guard(&self.troubled_at) = Some(Instant::now());
+    }
+
+    /// Returns whether it is too early to try again.
+    pub(crate) fn is_troubled(&self) -> bool {
+        guard(&self.troubled_at).is_some_and(|at| at.elapsed() < TROUBLE)
+    }
+}
+
+fn takes(last: &Mutex<Option<Instant>>, interval: Duration) -> bool {
+    let mut last = guard(last);
+    let now = Instant::now();
+    let is_time = last.is_none_or(|at| now.duration_since(at) >= interval);
+    if is_time {
+        *last = Some(now);
+    }
+    is_time
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,19 @@
+//! Work under a lease: no transaction is open while a message is worked on.
+//!
+//! ```text
+//!   claim ── ready messages become leased ones, in a short transaction
+//!     │
+//!     ├─► manual: a `Delivery` in the caller's hands        (`desk` is what such a process remembers)
+//!     └─► receiver: `shift` runs the handler, `heartbeat` prolongs the lease meanwhile
+//!     │
+//!   settle ── acked, given back, postponed or buried, if the receipt is still good
+//! ```
+//!
+//! The attempt counts from the claim on, so a process that dies needs no careful mode: its lease ends, and
+//! the next claim knows how often that happened.
+
+pub(crate) mod claim;
+pub(crate) mod desk;
+pub(crate) mod heartbeat;
+pub(crate) mod settle;
+pub(crate) mod shift;

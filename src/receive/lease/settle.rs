@@ -1,0 +1,201 @@
+//! The end of leases: a transaction of its own, or a part of the session's.
+//!
+//! Most leases end in one round trip, by a statement that asks for the receipt itself. Where the end of a message
+//! matters to others, or what becomes of it depends on whether somebody cancelled it, the rows are locked first, and
+//! what is done is decided then: nothing may be done for a message that is in other hands by now.
+
+use crate::connect::connection::Connection;
+use crate::session::commit::is_aborted;
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::aftermath::{self, End};
+use crate::store::call::CallMode;
+use crate::store::lease::{self, COMMIT, Proof, Settled, Verdict};
+use crate::store::statements::Statements;
+use crate::wake::hint::Hint;
+use crate::wake::waker::Waker;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::{Failure, classify, failure};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Begins a transaction that gives up soon, for those who may not wait.
+pub(crate) const BEGIN_BRIEFLY: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 2000;\n";
+
+const DOING: &str = "settling a lease";
+
+/// Settles leases of one topic in a transaction of their own. Returns the receipts that were still good: only of
+/// their messages anything became.
+///
+/// # Errors
+/// `OutcomeUnknown` when the connection broke during the commit; after any other nothing was changed.
+pub(crate) fn settle(
+    connection: &mut Connection,
+    statements: &Statements,
+    begin: &str,
+    topic: &str,
+    verdicts: &[(&Proof, &Verdict)],
+) -> Result<HashSet<Uuid>> {
+    connection.prepare_calls(&lease::calls(statements))?;
+    let mode = connection.mode();
+    let mut sql = begin.to_owned();
+    if push_plain(&mut sql, mode, statements, topic, verdicts) {
+        sql.push_str(COMMIT);
+        let rows = connection
+            .flight(&sql)
+            .map_err(|error| unsure(error, verdicts))?;
+        return lease::read_receipts(&rows);
+    }
+    lease::push_hold(&mut sql, statements, topic, &proofs(verdicts));
+    let rows = connection
+        .flight(&sql)
+        .map_err(|error| classify(error, DOING))?;
+    let held = lease::read_held(&rows).inspect_err(|_| connection.roll_back())?;
+    let settled: Vec<Settled<'_>> = verdicts
+        .iter()
+        .filter_map(|(proof, verdict)| {
+            let is_cancelled = *held.get(&proof.receipt)?;
+            Some(Settled {
+                proof,
+                verdict,
+                is_cancelled,
+            })
+        })
+        .collect();
+    sql.clear();
+    lease::push_settle(&mut sql, statements, topic, &settled);
+    sql.push_str(COMMIT);
+    connection
+        .flight(&sql)
+        .map_err(|error| unsure(error, verdicts))?;
+    Ok(held.into_keys().collect())
+}
+
+/// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all go the same way.
+fn push_plain(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    verdicts: &[(&Proof, &Verdict)],
+) -> bool {
+    let all = |is: fn(&Verdict) -> bool| verdicts.iter().all(|(_, verdict)| is(verdict));
+    if verdicts.iter().any(|(proof, _)| End::matters(&proof.held)) {
+        return false;
+    }
+    let proofs = proofs(verdicts);
+    if all(|verdict| matches!(verdict, Verdict::Ack(_))) {
+        lease::push_end(sql, mode, statements, topic, &proofs);
+    } else if all(|verdict| matches!(verdict, Verdict::Nack)) {
+        lease::push_give_back(sql, mode, statements, topic, &proofs, 0);
+    } else if all(|verdict| matches!(verdict, Verdict::Release)) {
+        lease::push_give_back(sql, mode, statements, topic, &proofs, 1);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Lets leases of one topic last so long from now. Returns the receipts that were still good, each with whether
+/// somebody cancelled its message.
+pub(crate) fn extend(
+    connection: &mut Connection,
+    statements: &Statements,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) -> Result<HashMap<Uuid, bool>> {
+    connection.prepare_calls(&lease::calls(statements))?;
+    let mut sql = lease::BEGIN.to_owned();
+    let mode = connection.mode();
+    lease::push_extend(&mut sql, mode, statements, topic, proofs, lease);
+    sql.push_str(COMMIT);
+    let rows = connection
+        .flight(&sql)
+        .map_err(|error| classify(error, "extending leases"))?;
+    lease::read_held(&rows)
+}
+
+/// Acknowledges in the session's transaction. Returns whether the lease was still there; if not, the session has to
+/// be rolled back.
+pub(crate) fn acknowledge_in(
+    session: &mut MessagingSession<'_>,
+    mode: CallMode,
+    topic: &str,
+    proof: &Proof,
+    verdict: &Verdict,
+) -> Result<bool> {
+    let statements = &session.kit.statements;
+    session.lent.begun()?;
+    let Lent::Begun(open) = &mut session.lent else {
+        return Err(Error::invalid(
+            "a lease is settled in a session of the messaging that it came from",
+        ));
+    };
+    let mut sql = String::new();
+    lease::push_end(&mut sql, mode, statements, topic, &[proof]);
+    let rows = open.flight(&sql).map_err(not_settled)?;
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let ends = lease::done([(proof, verdict)].into_iter());
+    if !ends.is_empty() {
+        sql.clear();
+        aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
+        open.flight(&sql).map_err(not_settled)?;
+    }
+    Ok(true)
+}
+
+/// After the commit: wakes those whom the messages that went back are for, and notes when others are due.
+pub(crate) fn announce<'a>(
+    waker: &Waker,
+    topic: &str,
+    verdicts: impl Iterator<Item = &'a Verdict>,
+) {
+    let mut ready = 0;
+    let mut soonest: Option<Duration> = None;
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Nack | Verdict::Release => ready += 1,
+            Verdict::Retry { delay, .. } => {
+                soonest = Some(soonest.map_or(*delay, |soonest| soonest.min(*delay)));
+            }
+            _ => {}
+        }
+    }
+    if ready > 0 {
+        waker.ready(topic, ready);
+    }
+    if let Some(delay) = soonest {
+        waker.due_in(delay);
+        waker.tell(Hint::Due);
+    }
+}
+
+fn proofs<'a>(verdicts: &[(&'a Proof, &Verdict)]) -> Vec<&'a Proof> {
+    verdicts.iter().map(|(proof, _)| *proof).collect()
+}
+
+fn not_settled(error: postgres::Error) -> Error {
+    if is_aborted(&error) {
+        let text = "a statement failed and its error was swallowed: everything was rolled back";
+        return Error::new(ErrorKind::RolledBack, text).because(error);
+    }
+    classify(error, DOING)
+}
+
+/// Says what an error of a flight with COMMIT means.
+fn unsure(error: postgres::Error, verdicts: &[(&Proof, &Verdict)]) -> Error {
+    if failure(&error) != Failure::Lost {
+        return classify(error, DOING);
+    }
+    let ids = verdicts.iter().map(|(proof, _)| proof.held.id).collect();
+    let text =
+        "the connection broke while a lease was settled: it may be settled or not, settle it again";
+    Error::new(ErrorKind::OutcomeUnknown, text)
+        .because(error)
+        .with_unknown(ids)
+}

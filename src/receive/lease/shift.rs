@@ -1,0 +1,345 @@
+//! A worker's work under leases: claim in a short transaction, handle without one, settle.
+//!
+//! A handler that used its session has a transaction, and the end of its lease joins it; one that did not needs a
+//! single statement. Each message is settled alone, so what fails concerns it alone, and there is nobody else
+//! to charge. What cannot be written because the connection broke is owed, and written on the next one.
+
+use crate::connect::connection::Connection;
+use crate::receive::ending::{Fate, decide};
+use crate::receive::handler::{Delivery, Ending};
+use crate::receive::lease::claim::{Wanted, claim, refusal};
+use crate::receive::lease::heartbeat::InHand;
+use crate::receive::lease::settle::{acknowledge_in, announce, settle};
+use crate::receive::line::Line;
+use crate::receive::pace::BUDGET;
+use crate::receive::progress::Hand;
+use crate::receive::work::{State, Worked};
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::Mark;
+use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict, calls};
+use crate::wake::threads::Stop;
+use crate::words::error::{Error, ErrorKind, Result, chain};
+use crate::words::handler_error::HandlerError;
+use crate::words::sqlstate::{Failure, classify};
+use std::time::{Duration, Instant};
+
+/// Conflicts in a row that are nobody's fault.
+const MAX_CONFLICTS: u32 = 10;
+/// Broken connections in the handler of one message that are nobody's fault.
+const MAX_LOSSES: u32 = 2;
+
+/// A lease whose end could not be written yet.
+pub(crate) struct Owed {
+    proof: Proof,
+    verdict: Verdict,
+}
+
+/// Leases messages and handles them until `connection` breaks, nothing is ready or it is time to look around.
+///
+/// # Errors
+/// What the database refused or the connection broke at. What was in hand is owed, or free when its lease ends.
+pub(crate) fn work(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    stop: &Stop,
+    lease: Duration,
+) -> Result<Worked> {
+    let statements = &line.base.kit.statements;
+    connection.prepare_calls(&calls(statements))?;
+    connection.prepare_calls(&[&statements.send_one])?;
+    pay(line, connection, state)?;
+    if line.is_paused() {
+        return Ok(Worked::Idle(None));
+    }
+    let wanted = Wanted {
+        topic: &line.topic,
+        floors: &line.floors,
+        size: state.pace.size(),
+        lease,
+        filter: line.sieve.as_ref().map(|sieve| &sieve.filter),
+    };
+    let started = Instant::now();
+    if let Some(too_early) = line.too_early(started) {
+        return Ok(Worked::Idle(Some(too_early)));
+    }
+    let found = claim(connection, statements, wanted)?;
+    if let Some(sieve) = &line.sieve {
+        sieve.learn(started, Instant::now(), !found.leased.is_empty());
+    }
+    if found.leased.is_empty() {
+        return Ok(Worked::Idle(found.wait));
+    }
+    if found.is_full {
+        line.station.ring(1);
+    }
+    let leases = found.leased.into_iter();
+    let mut rest = leases
+        .map(|leased| line.heartbeat.take(leased))
+        .collect::<Vec<_>>()
+        .into_iter();
+    let started = Instant::now();
+    let mut handled = 0;
+    let mut ended = Ok(());
+    while let Some(in_hand) = rest.as_slice().first() {
+        let is_slow = line.options.per_transaction.is_none() && started.elapsed() > BUDGET;
+        if ended.is_err() || stop.is_set() || (handled > 0 && is_slow) {
+            break;
+        }
+        handled += 1;
+        ended = handle(line, connection, state, in_hand);
+        rest.next();
+    }
+    state.pace.learn(handled, started.elapsed());
+    line.crew.learn(handled, found.is_full, Instant::now());
+    give_back(line, connection, state, rest.as_slice());
+    ended.map(|()| Worked::Again)
+}
+
+/// Gives back what was leased and not begun.
+fn give_back(line: &Line, connection: &mut Connection, state: &mut State, rest: &[InHand<'_>]) {
+    if rest.is_empty() {
+        return;
+    }
+    let proofs: Vec<Proof> = rest.iter().map(InHand::proof).collect();
+    let verdict = &Verdict::Release;
+    let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
+    let statements = &line.base.kit.statements;
+    match settle(connection, statements, BEGIN, &line.topic, &verdicts) {
+        Ok(_) => {
+            for proof in &proofs {
+                line.floors().lower(proof.held.position);
+            }
+            announce(
+                &line.base.waker,
+                &line.topic,
+                verdicts.iter().map(|(_, verdict)| *verdict),
+            );
+        }
+        Err(_) => state.owed.extend(proofs.into_iter().map(|proof| Owed {
+            proof,
+            verdict: Verdict::Release,
+        })),
+    }
+}
+
+/// Writes what is owed. What the database refuses is left to the end of its lease.
+fn pay(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
+    while let Some(owed) = state.owed.pop() {
+        let Err(error) = write(line, connection, &owed.proof, &owed.verdict) else {
+            continue;
+        };
+        if connection.is_closed() {
+            state.owed.push(owed);
+            return Err(error);
+        }
+        log::warn!("topic {}: a lease is left to its end: {error}", line.topic);
+    }
+    Ok(())
+}
+
+/// Runs the handler of one message and settles.
+fn handle(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    in_hand: &InHand<'_>,
+) -> Result<()> {
+    let message = &in_hand.leased.claimed;
+    let setting = line.base.kit.configs.get(&line.topic);
+    let config = setting.as_ref().map(|setting| &setting.config);
+    let terms = line.options.terms(config);
+    if let Some(verdict) = refusal(&in_hand.leased, &terms, config) {
+        return end(line, connection, state, in_hand.proof(), verdict);
+    }
+    let mut hand = Hand::default();
+    line.progress.take(&mut hand);
+    line.crew.handler_begins(state.worker);
+    let delivery = Delivery {
+        topic: &line.topic,
+        message,
+        attempt: message.attempts + 1,
+        max_attempts: terms.max_attempts,
+        cancel: in_hand.cancel.clone(),
+    };
+    let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
+    let ending = (line.handler)(&mut session, &delivery);
+    line.crew.flight_begins(state.worker);
+    let ending = match ending {
+        Ending::Done if is_untouched(&session) => {
+            drop(session);
+            return end(line, connection, state, in_hand.proof(), Verdict::Ack(None));
+        }
+        Ending::Done => match commit(line, session, &in_hand.proof()) {
+            Ok(is_settled) => {
+                state.conflicts = 0;
+                line.progress.count(is_settled.into(), 0, 0);
+                if !is_settled {
+                    warn_lost(line, &in_hand.proof());
+                }
+                return Ok(());
+            }
+            Err(error) => trouble(line, state, in_hand, &error),
+        },
+        ending => {
+            let is_conflict = session.is_in_doubt && said(&ending) == Some(Failure::Conflict);
+            drop(session);
+            if is_conflict || said(&ending) == Some(Failure::Lost) && connection.is_closed() {
+                let kind = match is_conflict {
+                    true => ErrorKind::Conflict,
+                    false => ErrorKind::Unavailable,
+                };
+                trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
+            } else {
+                Err(ending)
+            }
+        }
+    };
+    let verdict = match ending {
+        Ok(verdict) => verdict,
+        Err(ending) => verdict(decide(
+            &terms,
+            message.held.clone(),
+            message.attempts,
+            ending,
+        )),
+    };
+    end(line, connection, state, in_hand.proof(), verdict)
+}
+
+/// Returns whether the handler did nothing with its session.
+fn is_untouched(session: &MessagingSession<'_>) -> bool {
+    matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
+}
+
+/// Returns what the database said, if that is behind a failure.
+fn said(ending: &Ending) -> Option<Failure> {
+    match ending {
+        Ending::Failed(failed) => failed.failure,
+        _ => None,
+    }
+}
+
+/// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled back, when the
+/// lease was lost.
+fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
+    let statements = &line.base.kit.statements;
+    session.lent.begun()?;
+    session
+        .outbox
+        .store(session.lent.own()?, statements, Mark::default())?;
+    let mode = session.lent.own()?.mode;
+    if !acknowledge_in(&mut session, mode, &line.topic, proof, &Verdict::Ack(None))? {
+        return Ok(false);
+    }
+    let flown = session.lent.own()?.flight(COMMIT);
+    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
+    line.base.waker.announce(&session.outbox.take_news());
+    flown.map_err(|error| classify(error, "committing"))?;
+    if let Lent::Begun(transaction) = session.lent {
+        transaction.committed();
+    }
+    Ok(true)
+}
+
+/// Decides what a failure means that may not be the message's fault: a verdict without an attempt spent, or how its
+/// handler is to be taken to have ended.
+fn trouble(
+    line: &Line,
+    state: &mut State,
+    in_hand: &InHand<'_>,
+    error: &Error,
+) -> std::result::Result<Verdict, Ending> {
+    let message = &in_hand.leased.claimed;
+    let failed = || Ending::failed(&HandlerError::failed(chain(error)));
+    match error.kind() {
+        ErrorKind::Unavailable => {
+            if line.count_loss(message.held.id) > MAX_LOSSES {
+                return Err(failed());
+            }
+            Ok(Verdict::Release)
+        }
+        ErrorKind::Conflict => {
+            state.conflicts += 1;
+            if state.conflicts > MAX_CONFLICTS {
+                state.conflicts = 0;
+                return Err(failed());
+            }
+            Ok(Verdict::Retry {
+                attempts: message.attempts,
+                // Not all at once again.
+                delay: Duration::from_millis(fastrand::u64(5..50) * u64::from(state.conflicts)),
+                error: chain(error),
+            })
+        }
+        _ => Err(failed()),
+    }
+}
+
+fn verdict(fate: Fate) -> Verdict {
+    match fate {
+        Fate::Ack(_) => Verdict::Ack(None),
+        Fate::Drop(_) => Verdict::Drop,
+        Fate::Retry(retry) => Verdict::Retry {
+            attempts: retry.attempts,
+            delay: retry.delay,
+            error: retry.error,
+        },
+        Fate::Bury(burial) => Verdict::Bury {
+            attempts: burial.attempts,
+            reason: burial.reason,
+            error: burial.error,
+        },
+    }
+}
+
+/// Ends a lease in a transaction of its own. What cannot be written is owed.
+fn end(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    proof: Proof,
+    verdict: Verdict,
+) -> Result<()> {
+    let written = write(line, connection, &proof, &verdict);
+    if written.is_err() {
+        state.owed.push(Owed { proof, verdict });
+    }
+    written
+}
+
+/// Settles one lease, counts and announces.
+fn write(line: &Line, connection: &mut Connection, proof: &Proof, verdict: &Verdict) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    let verdicts = [(proof, verdict)];
+    if settle(connection, statements, BEGIN, &line.topic, &verdicts)?.is_empty() {
+        warn_lost(line, proof);
+        return Ok(());
+    }
+    match verdict {
+        Verdict::Ack(_) => line.progress.count(1, 0, 0),
+        Verdict::Retry { .. } => line.progress.count(0, 1, 0),
+        Verdict::Bury {
+            attempts,
+            reason,
+            error,
+        } => {
+            line.progress.count(0, 0, 1);
+            let topic = &line.topic;
+            log::warn!("topic {topic}: dead letter after {attempts} attempts, {reason}: {error}");
+        }
+        Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
+        Verdict::Drop => {}
+    }
+    announce(&line.base.waker, &line.topic, [verdict].into_iter());
+    Ok(())
+}
+
+fn warn_lost(line: &Line, proof: &Proof) {
+    log::warn!(
+        "topic {}: the lease of message {} was lost before it was settled; what its handler wrote was rolled back",
+        line.topic,
+        proof.held.id
+    );
+}

@@ -1,0 +1,356 @@
+//! Messages in work under a lease: taken, prolonged, and settled by their receipts.
+//!
+//! A leased message is a row of `scheduled` that is due when its lease ends, so nothing special brings it
+//! back: what moves due messages does. Whoever settles it proves with the receipt that it is still the
+//! same delivery. Nothing asks whether the time is over: as long as the row is there with that
+//! receipt, nobody else has the message.
+
+use crate::store::aftermath::{self, End, How};
+use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
+use crate::store::claim::{self, Claimed, Held};
+use crate::store::settle::{micros, small, storable};
+use crate::store::statement::Statement;
+use crate::store::statements::Statements;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::filter::Filter;
+use crate::words::outcome::DeadReason;
+use postgres::SimpleQueryRow;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A message under a lease: what it is, and the proof that it is ours.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) claimed: Claimed,
+    pub(crate) receipt: Uuid,
+}
+
+/// What settling a lease needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    pub(crate) held: Held,
+    pub(crate) receipt: Uuid,
+}
+
+/// What becomes of a leased message.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    /// Done, with what its handler recorded as JSON.
+    Ack(Option<String>),
+    /// Back to its place at once; its attempt counts.
+    Nack,
+    /// Back to its place at once; its attempt does not count.
+    Release,
+    /// Again after this long.
+    Retry {
+        attempts: u32,
+        delay: Duration,
+        error: String,
+    },
+    /// Kept as a dead letter.
+    Bury {
+        attempts: u32,
+        reason: DeadReason,
+        error: String,
+    },
+    /// Its time was over and its topic keeps no such messages.
+    Drop,
+}
+
+/// Returns the statements that are called by name, for `prepare_calls`.
+pub(crate) fn calls(statements: &Statements) -> [&Statement; 4] {
+    [
+        &statements.lease,
+        &statements.end_leases,
+        &statements.give_back_leases,
+        &statements.extend_leases,
+    ]
+}
+
+/// Begins a transaction of leases: a statement may wait for a row, and has to see what became of it.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;\n";
+/// Ends it.
+pub(crate) const COMMIT: &str = "COMMIT";
+
+/// Appends a claim, with its parameters, that leases what it finds.
+pub(crate) fn push_lease(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    claim: [Value<'_>; 5],
+    lease: Duration,
+    filter: Option<&Filter>,
+) {
+    let mut values = Vec::from(claim);
+    values.push(Value::Number(micros(lease)));
+    match filter {
+        Some(filter) => values.extend(claim::filtering(filter)),
+        None => values.extend([Value::Null, Value::Null, Value::Null]),
+    }
+    push_hot_call(sql, mode, &statements.lease, &values, Next::Commit);
+}
+
+/// Reads what a claim leased, in claim order.
+pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Leased>> {
+    let mut leased = rows
+        .iter()
+        .map(|row| {
+            Ok(Leased {
+                claimed: claim::read(row)?,
+                receipt: uuid(row, "receipt")?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    leased.sort_unstable_by_key(|leased| leased.claimed.held.position);
+    Ok(leased)
+}
+
+/// Appends the removal of leased messages that were handled; the good receipts come back.
+pub(crate) fn push_end(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    proofs: &[&Proof],
+) {
+    let values = keys(topic, proofs);
+    push_hot_call(sql, mode, &statements.end_leases, &values, Next::Commit);
+}
+
+/// Appends the return of leased messages to their places; the good receipts come back.
+pub(crate) fn push_give_back(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    proofs: &[&Proof],
+    unspent: i16,
+) {
+    let [topic, ids, receipts] = keys(topic, proofs);
+    let values = [topic, ids, receipts, Value::Number(unspent.into())];
+    let statement = &statements.give_back_leases;
+    push_hot_call(sql, mode, statement, &values, Next::Commit);
+}
+
+/// Appends a prolongation of leases, for [`read_held`].
+pub(crate) fn push_extend(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) {
+    let [topic, ids, receipts] = keys(topic, proofs);
+    let values = [topic, ids, receipts, Value::Number(micros(lease))];
+    let statement = &statements.extend_leases;
+    push_hot_call(sql, mode, statement, &values, Next::Commit);
+}
+
+/// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who
+/// hold several never wait for each other.
+pub(crate) fn push_hold(sql: &mut String, statements: &Statements, topic: &str, proofs: &[&Proof]) {
+    push_call(
+        sql,
+        CallMode::Inline,
+        &statements.hold_leases,
+        &keys(topic, proofs),
+    );
+}
+
+/// Reads which receipts were still good, and whether somebody cancelled their messages.
+pub(crate) fn read_held(rows: &[SimpleQueryRow]) -> Result<HashMap<Uuid, bool>> {
+    rows.iter()
+        .map(|row| {
+            let is_cancelled = row.try_get("is_cancelled").ok().flatten() == Some("t");
+            Ok((uuid(row, "receipt")?, is_cancelled))
+        })
+        .collect()
+}
+
+/// Reads which receipts were still good.
+pub(crate) fn read_receipts(rows: &[SimpleQueryRow]) -> Result<HashSet<Uuid>> {
+    rows.iter().map(|row| uuid(row, "receipt")).collect()
+}
+
+/// A lease that is held by [`push_hold`], and what becomes of its message.
+pub(crate) struct Settled<'a> {
+    pub(crate) proof: &'a Proof,
+    pub(crate) verdict: &'a Verdict,
+    /// Somebody asked for the message to be given up: it does not come back.
+    pub(crate) is_cancelled: bool,
+}
+
+/// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some of it returns
+/// rows that mean nothing.
+pub(crate) fn push_settle(
+    sql: &mut String,
+    statements: &Statements,
+    topic: &str,
+    settled: &[Settled<'_>],
+) {
+    let mode = CallMode::Inline;
+    let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
+    let mut retries = Waits::default();
+    let mut burials = Burials::default();
+    for Settled {
+        proof,
+        verdict,
+        is_cancelled,
+    } in settled
+    {
+        match verdict {
+            Verdict::Ack(_) | Verdict::Drop => ended.push(*proof),
+            Verdict::Nack | Verdict::Release | Verdict::Retry { .. } if *is_cancelled => {
+                ended.push(*proof);
+            }
+            Verdict::Nack => nacked.push(*proof),
+            Verdict::Release => released.push(*proof),
+            Verdict::Retry {
+                attempts,
+                delay,
+                error,
+            } => retries.push(proof, *attempts, *delay, error),
+            Verdict::Bury {
+                attempts,
+                reason,
+                error,
+            } => burials.push(proof, *attempts, *reason, error),
+        }
+    }
+    if !ended.is_empty() {
+        push_end(sql, mode, statements, topic, &ended);
+    }
+    for (given_back, unspent) in [(nacked, 0), (released, 1)] {
+        if !given_back.is_empty() {
+            push_give_back(sql, mode, statements, topic, &given_back, unspent);
+        }
+    }
+    retries.append_to(sql, statements, topic);
+    burials.append_to(sql, statements, topic);
+    let ends: Vec<End> = settled.iter().filter_map(Settled::end).collect();
+    if !ends.is_empty() {
+        aftermath::push_ended(sql, mode, statements, topic, &ends);
+    }
+}
+
+impl Settled<'_> {
+    /// Returns the end of the message, if it is one and matters to anybody.
+    fn end(&self) -> Option<End> {
+        let how = match self.verdict {
+            Verdict::Ack(_) => How::Done,
+            Verdict::Bury { reason, .. } if *reason == DeadReason::Expired => How::Expired,
+            Verdict::Bury { .. } => How::Dead,
+            Verdict::Drop => How::Expired,
+            _ if self.is_cancelled => How::Cancelled,
+            _ => return None,
+        };
+        End::matters(&self.proof.held).then(|| end(self.proof, how, self.verdict))
+    }
+}
+
+/// Returns the ends of handled messages that matter to others.
+pub(crate) fn done<'a>(acked: impl Iterator<Item = (&'a Proof, &'a Verdict)>) -> Vec<End> {
+    acked
+        .filter(|(proof, _)| End::matters(&proof.held))
+        .map(|(proof, verdict)| end(proof, How::Done, verdict))
+        .collect()
+}
+
+fn end(proof: &Proof, how: How, verdict: &Verdict) -> End {
+    End {
+        held: proof.held.clone(),
+        how,
+        result: match verdict {
+            Verdict::Ack(result) => result.clone(),
+            _ => None,
+        },
+    }
+}
+
+/// Columns of `postpone_leases`.
+#[derive(Default)]
+struct Waits {
+    ids: Vec<Uuid>,
+    attempts: Vec<i64>,
+    delays: Vec<i64>,
+    errors: Vec<String>,
+}
+
+impl Waits {
+    fn push(&mut self, proof: &Proof, attempts: u32, delay: Duration, error: &str) {
+        self.ids.push(proof.held.id.0);
+        self.attempts.push(small(attempts).into());
+        self.delays.push(micros(delay));
+        self.errors.push(storable(error));
+    }
+
+    fn append_to(self, sql: &mut String, statements: &Statements, topic: &str) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let values = [
+            Value::Text(topic),
+            Value::Uuids(self.ids),
+            Value::Numbers(self.attempts),
+            Value::Numbers(self.delays),
+            Value::Texts(self.errors.iter().map(|error| Some(&**error)).collect()),
+        ];
+        push_call(sql, CallMode::Inline, &statements.postpone_leases, &values);
+    }
+}
+
+/// Columns of `bury_leases`.
+#[derive(Default)]
+struct Burials {
+    ids: Vec<Uuid>,
+    attempts: Vec<i64>,
+    reasons: Vec<Option<&'static str>>,
+    errors: Vec<String>,
+}
+
+impl Burials {
+    fn push(&mut self, proof: &Proof, attempts: u32, reason: DeadReason, error: &str) {
+        self.ids.push(proof.held.id.0);
+        self.attempts.push(small(attempts).into());
+        self.reasons.push(Some(reason.as_str()));
+        self.errors.push(storable(error));
+    }
+
+    fn append_to(self, sql: &mut String, statements: &Statements, topic: &str) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let values = [
+            Value::Text(topic),
+            Value::Uuids(self.ids),
+            Value::Numbers(self.attempts),
+            Value::Texts(self.reasons),
+            Value::Texts(self.errors.iter().map(|error| Some(&**error)).collect()),
+        ];
+        push_call(sql, CallMode::Inline, &statements.bury_leases, &values);
+    }
+}
+
+fn keys<'a>(topic: &'a str, proofs: &[&Proof]) -> [Value<'a>; 3] {
+    let mut keys: Vec<(Uuid, Uuid)> = proofs
+        .iter()
+        .map(|proof| (proof.held.id.0, proof.receipt))
+        .collect();
+    keys.sort_unstable();
+    let (ids, receipts) = keys.into_iter().unzip();
+    [
+        Value::Text(topic),
+        Value::Uuids(ids),
+        Value::Uuids(receipts),
+    ]
+}
+
+fn uuid(row: &SimpleQueryRow, name: &str) -> Result<Uuid> {
+    let text = row.try_get(name).ok().flatten().unwrap_or_default();
+    Uuid::parse_str(text).map_err(|error| {
+        let text = format!("the {name} of a lease cannot be read: was the table changed by hand?");
+        Error::new(ErrorKind::Database, text).because(error)
+    })
+}

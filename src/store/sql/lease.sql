@@ -1,0 +1,57 @@
+-- Leases up to $5 ready messages of topic $1 for $6 microseconds: moves them to `scheduled`, each with a new receipt and
+-- one more attempt, and returns them with the attempts before. Looks where `claim` does: into spans of the primary
+-- key, from (rank $2, seq $3) up to rank $4.
+-- Unless $7 is NULL, only messages with $9 of the headers $7 of these values $8, as in `claim_filtered`.
+-- The place of each is kept in `seq`, so that it can go back to it.
+WITH ready AS MATERIALIZED (
+    SELECT ready.rank, ready.seq
+    FROM unnest($2::smallint[], $3::bigint[], $4::integer[]) AS span (rank, seq, until)
+    CROSS JOIN LATERAL (
+        SELECT message.rank, message.seq
+        FROM outtray.message
+        WHERE message.topic = $1::text
+            AND (message.rank, message.seq) >= (span.rank, span.seq)
+            AND message.rank < span.until
+            AND (message.not_before IS NULL OR message.not_before <= now())
+            AND (
+                $7::text[] IS NULL
+                OR (
+                    SELECT count(*)
+                    FROM unnest($7::text[], $8::text[]) AS wanted (name, value)
+                    WHERE message.headers ->> wanted.name = wanted.value
+                ) = $9::bigint
+            )
+        ORDER BY message.rank, message.seq
+        LIMIT $5::bigint
+        FOR UPDATE SKIP LOCKED
+    ) AS ready
+    LIMIT $5::bigint
+),
+taken AS (
+    DELETE FROM outtray.message
+    USING ready
+    WHERE message.topic = $1::text
+        AND message.rank = ready.rank
+        AND message.seq = ready.seq
+    RETURNING
+        message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
+        message.headers, message.payload, message.body,
+        message.key, message.expires_at, message.on_end,
+        gen_random_uuid() AS receipt
+),
+leased AS (
+    INSERT INTO outtray.scheduled
+        (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, receipt, due_at)
+    SELECT
+        taken.topic, taken.rank, taken.id, least(taken.attempts::integer + 1, 32767), taken.sent_at,
+        taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
+        clock_timestamp() + $6::bigint * interval '1 microsecond'
+    FROM taken
+)
+SELECT
+    taken.rank, taken.seq, taken.id, taken.attempts,
+    (extract(epoch FROM taken.sent_at) * 1000000)::bigint AS sent_at_us,
+    taken.headers, taken.payload, taken.body,
+    taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
+    taken.receipt
+FROM taken

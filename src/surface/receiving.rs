@@ -1,0 +1,379 @@
+//! Taking messages by hand, under leases.
+
+use crate::connect::connection::Connection;
+use crate::receive::handler::{self, message};
+use crate::receive::lease::claim::{
+    Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
+};
+use crate::receive::options::{Options, Terms};
+use crate::store::lease::{Leased, Proof, Verdict};
+use crate::store::schedule;
+use crate::surface::delivery::{self, Delivery, LEAST_LEASE, Lease, settle_all};
+use crate::surface::messaging::Messaging;
+use crate::surface::topic::Topic;
+use crate::wake::board::Station;
+use crate::words::error::{Error, Result, chain};
+use crate::words::message::{CancelToken, Message, MessageId};
+use crate::words::outcome::DeadReason;
+use crate::words::topic;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Most messages of one batch: all of them are in memory.
+const MAX_BATCH: usize = 10_000;
+/// Longest wait, a year: a deadline past the end of time overflows.
+const MAX_WAIT: Duration = Duration::from_secs(365 * 86_400);
+
+impl Topic<'_> {
+    /// Takes the next message, if one is ready, under a lease: for this long nobody else gets it, and then it is
+    /// delivered again unless it was settled. 1 ms to a day. Returns at once, after a round trip or a few.
+    ///
+    /// The attempt counts from now on; the limit is the topic's
+    /// [`max_attempts`](crate::TopicConfig::max_attempts), else 10. A message that is over it, whose time is over, or
+    /// whose payload does not fit `T`, becomes a dead letter, and the next one is taken. A paused topic gives
+    /// nothing. Strict order is for receivers: here it is not kept.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn receive<T: DeserializeOwned>(&self, lease: Duration) -> Result<Option<Delivery<T>>> {
+        self.receive_batch(1, lease).map(|mut batch| batch.pop())
+    }
+
+    /// Like [`receive`](Self::receive), and waits for a message for this long. Blocks without a connection; starts the
+    /// threads that serve receivers if there is none yet, which wake it at once. Where notifications are impossible
+    /// it finds what other processes send within the poll interval.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive), at once.
+    pub fn receive_timeout<T: DeserializeOwned>(
+        &self,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<Option<Delivery<T>>> {
+        let messaging = self.messaging();
+        if let Some(delivery) = self.receive(lease)? {
+            return Ok(Some(delivery));
+        }
+        let deadline = Instant::now() + wait.min(MAX_WAIT);
+        let errands = messaging.errands()?;
+        let station = Arc::new(Station::new(self.name(), 1));
+        let board = &messaging.base().waker.board;
+        board.add(&station);
+        // What is scheduled may be due before the next poll.
+        errands.look();
+        loop {
+            // After the station is on the board, so that nothing is missed in between.
+            if let Some(delivery) = self.receive(lease)? {
+                return Ok(Some(delivery));
+            }
+            board.note_parked();
+            if station.permits().recv_deadline(deadline).is_err() {
+                return self.receive(lease);
+            }
+        }
+    }
+
+    /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as [`receive`](Self::receive). Fewer, or
+    /// none, are returned where there are no more.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive), and `Invalid` for `n` out of range.
+    pub fn receive_batch<T: DeserializeOwned>(
+        &self,
+        n: usize,
+        lease: Duration,
+    ) -> Result<Vec<Delivery<T>>> {
+        self.messaging().receive_from(&[self.name()], n, lease)
+    }
+}
+
+impl Messaging {
+    /// Takes up to `n` messages in all, 1 to 10,000, from several topics, each under a lease of its own; as
+    /// [`Topic::receive`]. Each call begins with the next of the topics, so that none starves behind a busy one.
+    ///
+    /// # Errors
+    /// As [`Topic::receive`], and `Invalid` for `n` out of range or no topic at all. What was taken before an error
+    /// is returned, and the error is met by the next call.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::Payload;
+    /// use std::time::Duration;
+    ///
+    /// let batch = messaging.receive_from::<Payload>(&["urgent", "usual"], 100, Duration::from_secs(60))?;
+    /// for delivery in &batch {
+    ///     println!("{}: {}", delivery.topic, delivery.payload);
+    /// }
+    /// let lost = messaging.ack_all(&batch)?;
+    /// assert!(lost.is_empty(), "the work took longer than the leases");
+    /// # Ok(()) }
+    /// ```
+    pub fn receive_from<T: DeserializeOwned>(
+        &self,
+        topics: &[&str],
+        n: usize,
+        lease: Duration,
+    ) -> Result<Vec<Delivery<T>>> {
+        if topics.is_empty() {
+            return Err(Error::invalid("there is no topic to receive from"));
+        }
+        for topic in topics {
+            topic::check(topic)?;
+            check_lease(topic, lease, LEAST_LEASE)?;
+            if n == 0 || n > MAX_BATCH {
+                return Err(Error::invalid(format!(
+                    "batch of topic {topic} is of {n} messages, it must be 1 to {MAX_BATCH}"
+                )));
+            }
+        }
+        let mut batch = Vec::new();
+        let first = match topics {
+            [_] => 0,
+            _ => self.desk().next_turn() % topics.len(),
+        };
+        let (after, before) = topics.split_at(first);
+        for topic in before.iter().chain(after) {
+            if batch.len() == n {
+                break;
+            }
+            let taken = self.take(topic, n, lease, &mut batch);
+            if let Err(error) = taken {
+                if batch.is_empty() {
+                    return Err(error);
+                }
+                log::warn!("topic {topic}: fewer messages than there may be: {error}");
+                break;
+            }
+        }
+        if !batch.is_empty() {
+            self.base().waker.due_in(lease);
+        }
+        Ok(batch)
+    }
+
+    /// Acknowledges many deliveries with one statement for each topic. Returns the ids of those whose leases were lost,
+    /// for which nothing was changed.
+    ///
+    /// # Errors
+    /// Those of [`Delivery`] but for `LeaseLost`. Of several topics some may be settled by then.
+    #[must_use = "the ids of messages whose leases were lost are returned"]
+    pub fn ack_all<T>(&self, deliveries: &[Delivery<T>]) -> Result<Vec<MessageId>> {
+        self.settle_each(deliveries, |_| Verdict::Ack(None))
+    }
+
+    /// Gives many deliveries back, as [`Delivery::nack`]; returns as [`ack_all`](Self::ack_all).
+    ///
+    /// # Errors
+    /// As [`ack_all`](Self::ack_all).
+    #[must_use = "the ids of messages whose leases were lost are returned"]
+    pub fn nack_all<T>(&self, deliveries: &[Delivery<T>]) -> Result<Vec<MessageId>> {
+        self.settle_each(deliveries, |lease| lease.nack("nacked"))
+    }
+
+    /// Gives many deliveries back without an attempt spent, as [`Delivery::release`]; returns as
+    /// [`ack_all`](Self::ack_all).
+    ///
+    /// # Errors
+    /// As [`ack_all`](Self::ack_all).
+    #[must_use = "the ids of messages whose leases were lost are returned"]
+    pub fn release_all<T>(&self, deliveries: &[Delivery<T>]) -> Result<Vec<MessageId>> {
+        self.settle_each(deliveries, |_| Verdict::Release)
+    }
+
+    /// Lets the leases of many deliveries last this long from now, as [`Delivery::extend`]; returns as
+    /// [`ack_all`](Self::ack_all).
+    ///
+    /// # Errors
+    /// As [`ack_all`](Self::ack_all), and `Invalid` for a time out of range.
+    #[must_use = "the ids of messages whose leases were lost are returned"]
+    pub fn extend_all<T>(
+        &self,
+        deliveries: &[Delivery<T>],
+        lease: Duration,
+    ) -> Result<Vec<MessageId>> {
+        Ok(ids(&delivery::extend_all(deliveries, lease)?))
+    }
+
+    fn settle_each<T>(
+        &self,
+        deliveries: &[Delivery<T>],
+        verdict: impl Fn(&Lease) -> Verdict,
+    ) -> Result<Vec<MessageId>> {
+        let verdicts: Vec<_> = deliveries
+            .iter()
+            .map(Delivery::lease)
+            .map(|lease| (lease, verdict(lease)))
+            .collect();
+        Ok(ids(&settle_all(self, &verdicts)?))
+    }
+
+    /// Adds messages of one topic until the batch has `n`, or there are no more.
+    fn take<T: DeserializeOwned>(
+        &self,
+        topic: &str,
+        n: usize,
+        lease: Duration,
+        batch: &mut Vec<Delivery<T>>,
+    ) -> Result<()> {
+        let base = self.base();
+        let topic: Arc<str> = topic.into();
+        while batch.len() < n {
+            let mut connection = self.pooled()?;
+            let configs = &base.kit.configs;
+            configs.refresh(&mut *connection, &base.kit.statements)?;
+            let setting = configs.get(&topic);
+            if setting.as_ref().is_some_and(|setting| setting.is_paused) {
+                return Ok(());
+            }
+            let floors = self.desk().floors(&topic);
+            let wanted = Wanted {
+                topic: &topic,
+                floors: &floors,
+                size: n - batch.len(),
+                lease,
+                filter: None,
+            };
+            let found = self.find(&mut connection, wanted)?;
+            connection.touch();
+            // Decoding runs the caller's code, which may take connections.
+            drop(connection);
+            let config = setting.as_ref().map(|setting| &setting.config);
+            let terms = Options::default().terms(config);
+            // All are guarded before any is decoded: what panics gives back the others.
+            let guarded: Vec<_> = found
+                .leased
+                .into_iter()
+                .map(|leased| {
+                    let refused = refusal(&leased, &terms, config);
+                    (self.guard(&topic, &leased, &terms), leased, refused)
+                })
+                .collect();
+            self.sort(guarded, &terms, batch)?;
+            if !found.is_full {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for messages: from the floors, and then everywhere, since the caller asked.
+    fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
+        let statements = &self.base().kit.statements;
+        // Without receivers nobody else does it.
+        let mut has_moved = self.desk().takes_move();
+        if has_moved {
+            self.move_due(connection)?;
+        }
+        let found = claim_near(connection, statements, wanted)?;
+        if !found.leased.is_empty() {
+            return Ok(found);
+        }
+        let is_sure = found.is_sure && has_moved;
+        if !has_moved {
+            has_moved = self.move_due(connection)? > 0;
+        }
+        if is_sure || (found.is_sure && !has_moved) {
+            return Ok(found);
+        }
+        claim_anywhere(connection, statements, wanted)
+    }
+
+    /// Moves due messages of all topics; returns how many there were.
+    fn move_due(&self, connection: &mut Connection) -> Result<i64> {
+        let base = self.base();
+        let (topics, moved) = schedule::move_due(connection, &base.kit.statements)?;
+        for topic in topics {
+            base.waker.ready(&topic, usize::MAX);
+        }
+        Ok(moved)
+    }
+
+    fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms) -> Lease {
+        Lease {
+            messaging: self.clone(),
+            topic: Arc::clone(topic),
+            proof: Proof {
+                held: leased.claimed.held.clone(),
+                receipt: leased.receipt,
+            },
+            attempt: leased.claimed.attempts + 1,
+            max_attempts: terms.max_attempts,
+            cancel: CancelToken::new(),
+            is_settled: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds to the batch what can be delivered, and ends the rest.
+    fn sort<T: DeserializeOwned>(
+        &self,
+        guarded: Vec<(Lease, Leased, Option<Verdict>)>,
+        terms: &Terms,
+        batch: &mut Vec<Delivery<T>>,
+    ) -> Result<()> {
+        let mut refused = Vec::new();
+        for (lease, leased, refusal) in guarded {
+            if let Some(verdict) = refusal {
+                refused.push((lease, verdict));
+                continue;
+            }
+            match decode(&lease, &leased, terms) {
+                Ok(message) => batch.push(Delivery::new(message, lease)),
+                Err(error) => {
+                    let attempts = lease.attempt;
+                    let reason = DeadReason::Undecodable;
+                    let error = chain(&error);
+                    refused.push((
+                        lease,
+                        Verdict::Bury {
+                            attempts,
+                            reason,
+                            error,
+                        },
+                    ));
+                }
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let verdicts: Vec<_> = refused
+            .iter()
+            .map(|(lease, verdict)| (lease, verdict.clone()))
+            .collect();
+        settle_all(self, &verdicts)?;
+        for (lease, verdict) in &refused {
+            if let Verdict::Bury {
+                attempts,
+                reason,
+                error,
+            } = verdict
+            {
+                let topic = &lease.topic;
+                log::warn!(
+                    "topic {topic}: dead letter after {attempts} attempts, {reason}: {error}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode<T: DeserializeOwned>(
+    lease: &Lease,
+    leased: &Leased,
+    terms: &Terms,
+) -> Result<Message<T>> {
+    message(&handler::Delivery {
+        topic: &lease.topic,
+        message: &leased.claimed,
+        attempt: lease.attempt,
+        max_attempts: terms.max_attempts,
+        cancel: lease.cancel.clone(),
+    })
+}
+
+fn ids(leases: &[&Lease]) -> Vec<MessageId> {
+    leases.iter().map(|lease| lease.proof.held.id).collect()
+}

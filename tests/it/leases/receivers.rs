@@ -1,0 +1,384 @@
+//! Receivers that work under leases.
+
+use super::MINUTE;
+use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next};
+use crossbeam_channel::unbounded;
+use outtray::{Backoff, DeadReason, HandlerError, Message, ReceiverBuilder};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+impl Place {
+    fn leasing(&self, lease: Duration) -> ReceiverBuilder<'_> {
+        self.messaging
+            .receiver("jobs")
+            .lease(lease)
+            .backoff(Backoff::fixed(Duration::from_millis(10)))
+    }
+
+    /// Counts the transactions that are open in this database, but for our own.
+    fn open_transactions(&mut self) -> i64 {
+        self.count("pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'")
+    }
+}
+
+#[test]
+fn a_handlers_writes_its_sends_and_the_end_of_its_message_commit_together() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE effect (n integer, attempt integer)");
+    let receiver = place
+        .leasing(MINUTE)
+        .start(|session, message: Message<i32>| {
+            let attempt = i32::try_from(message.attempt)?;
+            let effect = "INSERT INTO effect VALUES ($1, $2)";
+            session.execute(effect, &[&message.payload, &attempt])?;
+            session.send_message("next", &message.payload)?;
+            match message.attempt {
+                1 => Err(HandlerError::failed("after all was done")),
+                2 => panic!("after all was done"),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+
+    place.send_all("jobs", 0..5);
+    eventually("all are handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.count("effect"), 5);
+    assert_eq!(place.number("SELECT sum(attempt) FROM effect"), 15.0);
+    assert_eq!(place.messaging.topic("next").stats().unwrap().ready, 5);
+}
+
+#[test]
+fn a_thousand_messages_are_handled_once_by_several_workers() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE effect (n integer)");
+    let receiver = place
+        .leasing(MINUTE)
+        .workers(4)
+        .start(|session, message: Message<i32>| {
+            // Some use their session, some do not.
+            if message.payload % 2 == 0 {
+                session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            }
+            Ok(())
+        })
+        .unwrap();
+
+    place.send_all("jobs", 0..1000);
+    place.await_growth("effect", 500);
+    eventually("all are handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.number("SELECT count(DISTINCT n) FROM effect"), 500.0);
+    assert_eq!(place.count("effect"), 500);
+}
+
+#[test]
+fn a_handler_that_outlives_its_lease_has_it_prolonged_and_holds_no_transaction() {
+    let mut place = Place::watchful();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .leasing(Duration::from_millis(600))
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+    let first_end = place.number("SELECT extract(epoch FROM due_at) FROM outtray.scheduled");
+
+    // Two times its lease, by the database's clock.
+    eventually("the lease lasts on", || {
+        place.number("SELECT extract(epoch FROM clock_timestamp())") > first_end + 0.6
+    });
+
+    assert_eq!(place.open_transactions(), 0);
+    assert!(gate.is_lonely_for(Duration::from_millis(100)));
+    assert_eq!(place.numbers(), [0, 0, 1, 0]);
+    gate.open_for(1);
+    eventually("it is handled", || place.is_empty("jobs"));
+    let report = receiver.stop(PATIENCE);
+    assert_eq!(report.abandoned, 0);
+}
+
+#[test]
+fn a_handler_whose_lease_is_lost_learns_it_and_is_rolled_back() {
+    let mut place = Place::watchful();
+    place.sql("CREATE TABLE effect (attempt integer)");
+    let (tell, told) = unbounded();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .leasing(Duration::from_millis(300))
+        .workers(2)
+        .start(move |session, message: Message<i32>| {
+            if message.attempt == 1 {
+                handler_gate.pass();
+                while !message.is_cancelled() {
+                    std::thread::yield_now();
+                }
+            }
+            tell.send(message.attempt)?;
+            let attempt = i32::try_from(message.attempt)?;
+            session.execute("INSERT INTO effect VALUES ($1)", &[&attempt])?;
+            Ok(())
+        })
+        .unwrap();
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+
+    place.make_due();
+    assert_eq!(next(&told, 1), [2], "somebody else gets it");
+    gate.open_for(1);
+
+    assert_eq!(next(&told, 1), [1]);
+    receiver.stop(PATIENCE);
+    assert_eq!(place.number("SELECT sum(attempt) FROM effect"), 2.0);
+    assert_eq!(place.numbers(), [0; 4]);
+}
+
+#[test]
+fn a_cancelled_message_is_not_tried_again_and_its_handler_learns_of_it() {
+    let mut place = Place::watchful();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .leasing(Duration::from_millis(300))
+        .start(move |_, message: Message<i32>| {
+            handler_gate.pass();
+            while !message.is_cancelled() {
+                std::thread::yield_now();
+            }
+            Err(HandlerError::failed("given up"))
+        })
+        .unwrap();
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+
+    place.sql("UPDATE outtray.scheduled SET is_cancelled = true");
+    gate.open_for(1);
+
+    eventually("it is gone", || place.is_empty("jobs"));
+    assert!(gate.is_lonely_for(Duration::from_millis(100)));
+    receiver.stop(PATIENCE);
+    assert_eq!(place.numbers(), [0; 4]);
+}
+
+#[test]
+fn failures_are_retried_up_to_the_limit_and_a_snooze_spends_no_attempt() {
+    let mut place = Place::watchful();
+    let snoozes = AtomicU32::new(0);
+    let (tell, told) = unbounded();
+    let receiver = place
+        .leasing(MINUTE)
+        .max_attempts(3)
+        .start(move |_, message: Message<i32>| {
+            tell.send(message.attempt)?;
+            match message.attempt {
+                2 if snoozes.fetch_add(1, Ordering::Relaxed) < 2 => {
+                    Err(HandlerError::snooze(Duration::from_millis(10)))
+                }
+                _ => Err(HandlerError::failed("never")),
+            }
+        })
+        .unwrap();
+    place.send("jobs", &1);
+
+    eventually("it is given up", || place.numbers()[3] == 1);
+    receiver.stop(PATIENCE);
+
+    assert_eq!(next(&told, 5), [1, 2, 2, 2, 3]);
+    let letter = &place.dead_letters("jobs")[0];
+    assert_eq!((letter.reason, letter.attempts), (DeadReason::Exhausted, 3));
+    assert_eq!(letter.error, "never");
+    place.sql("SELECT 1");
+}
+
+#[test]
+fn a_refused_commit_and_a_swallowed_error_fail_the_message_alone() {
+    let mut place = Place::watchful();
+    place.sql(
+        "CREATE TABLE parent (id integer PRIMARY KEY);
+        CREATE TABLE effect (n integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+        INSERT INTO parent VALUES (3)",
+    );
+    let receiver = place
+        .leasing(MINUTE)
+        .max_attempts(2)
+        .start(|session, message: Message<i32>| {
+            if message.payload == 2 {
+                let _ = session.execute("SELECT 1 / 0", &[]);
+            } else {
+                session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    place.send_all("jobs", 1..=3);
+
+    eventually("all have ended", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.count("effect WHERE n = 3"), 1);
+    let mut errors: Vec<String> = place
+        .dead_letters("jobs")
+        .into_iter()
+        .map(|letter| {
+            assert_eq!((letter.reason, letter.attempts), (DeadReason::Exhausted, 2));
+            letter.error
+        })
+        .collect();
+    errors.sort();
+    assert!(
+        errors.iter().any(|error| error.contains("foreign key")),
+        "{errors:?}"
+    );
+    assert!(
+        errors.iter().any(|error| error.contains("swallowed")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn a_connection_that_breaks_in_a_handler_is_not_charged_and_the_message_comes_back() {
+    let mut place = Place::watchful();
+    place.sql("CREATE TABLE effect (attempt integer)");
+    let broken = AtomicU32::new(0);
+    let receiver = place
+        .leasing(MINUTE)
+        .start(move |session, message: Message<i32>| {
+            if broken.fetch_add(1, Ordering::Relaxed) == 0 {
+                session.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[])?;
+            }
+            let attempt = i32::try_from(message.attempt)?;
+            session.execute("INSERT INTO effect VALUES ($1)", &[&attempt])?;
+            Ok(())
+        })
+        .unwrap();
+    place.send("jobs", &1);
+
+    eventually("it is handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.number("SELECT sum(attempt) FROM effect"), 1.0);
+}
+
+#[test]
+fn an_undecodable_message_is_a_dead_letter_and_the_worker_lives() {
+    let place = Place::new();
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .leasing(MINUTE)
+        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
+        .unwrap();
+
+    place.send("jobs", &"x");
+    place.send("jobs", &1);
+
+    assert_eq!(next(&told, 1), [1]);
+    eventually("the other is dead", || place.numbers()[3] == 1);
+    assert_eq!(
+        place.dead_letters("jobs")[0].reason,
+        DeadReason::Undecodable
+    );
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_hand_and_gives_back_the_rest_without_an_attempt() {
+    let place = Place::polling(NO_POLLING);
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    place.send_all("jobs", 0..5);
+    let receiver = place
+        .leasing(MINUTE)
+        .workers(1)
+        .messages_per_transaction(5)
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+    assert_eq!(place.numbers(), [0, 0, 5, 0]);
+
+    receiver.request_stop();
+    gate.open_for(1);
+    let report = receiver.stop(PATIENCE);
+
+    assert_eq!((report.finished, report.abandoned), (1, 0));
+    assert_eq!(place.numbers(), [4, 0, 0, 0]);
+    assert!(
+        place
+            .jobs()
+            .peek(9)
+            .unwrap()
+            .iter()
+            .all(|message| message.attempts == 0)
+    );
+}
+
+#[test]
+fn a_paused_topic_is_left_alone_by_receivers_under_leases() {
+    let place = Place::new();
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .leasing(MINUTE)
+        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
+        .unwrap();
+    place.jobs().pause().unwrap();
+
+    place.send("jobs", &1);
+    assert!(told.recv_timeout(Duration::from_millis(300)).is_err());
+    assert_eq!(place.numbers(), [1, 0, 0, 0]);
+
+    place.jobs().resume().unwrap();
+    assert_eq!(next(&told, 1), [1]);
+}
+
+const CHILD: &str = "leases::receivers::what_a_child_process_runs";
+
+#[test]
+fn what_a_child_process_runs() {
+    if Child::role().is_none() {
+        return;
+    }
+    let messaging = Ledger::messaging_of_parent();
+    let _receiver = messaging
+        .receiver(WORK)
+        .lease(MINUTE)
+        .start(|session, message: Message<i32>| {
+            Ledger::enter(session, &message)?;
+            Child::tell("in hand");
+            Child::await_parent();
+            Ok(())
+        })
+        .unwrap();
+    Child::await_parent();
+}
+
+#[test]
+fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit() {
+    let ledger = Ledger::open();
+    let messaging = ledger.messaging();
+    let config = outtray::TopicConfig {
+        max_attempts: Some(2),
+        ..outtray::TopicConfig::default()
+    };
+    messaging.topic(WORK).configure(config).unwrap();
+    let ids = ledger.send([8]);
+    for _ in 0..2 {
+        let mut child = ledger.child(CHILD, "victim");
+        assert_eq!(child.listen(), "in hand");
+        child.kill();
+        ledger.execute("UPDATE outtray.scheduled SET due_at = now()");
+    }
+
+    ledger.handle_the_rest::<i32>();
+
+    assert_eq!(ledger.check(&ids, &[]), 1);
+    let letter = &messaging.topic(WORK).dead_letters(1).unwrap()[0];
+    assert_eq!((letter.reason, letter.attempts), (DeadReason::Crashed, 2));
+}
