@@ -2,7 +2,7 @@
 
 use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
-use crate::store::claim::Held;
+use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
 use crate::words::handler_error::Wish;
@@ -15,6 +15,21 @@ pub(crate) enum Fate {
     Ack(Held),
     Retry(Retry),
     Bury(Burial),
+}
+
+/// Decides about a message before any handler sees it; nothing: it is to be handled.
+pub(crate) fn refuse(
+    message: &Claimed,
+    attempts: u32,
+    crashes: u32,
+    terms: &Terms,
+) -> Option<Fate> {
+    if crashes == 0 || attempts < terms.max_attempts {
+        return None;
+    }
+    let error = format!("the process that worked on it died, {crashes} times at least");
+    let held = message.held.clone();
+    Some(bury(held, attempts, DeadReason::Crashed, error))
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.
@@ -35,17 +50,19 @@ pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -
         Ending::Done => Fate::Ack(held),
         Ending::Panicked(text) => failed(held, text, None),
         Ending::Undecodable(error) => bury(held, attempt, DeadReason::Undecodable, chain(&error)),
-        Ending::Failed(Failed { wish, text, .. }) => match wish {
-            Wish::Retry => failed(held, text, None),
-            Wish::RetryAfter(delay) => failed(held, text, Some(delay)),
-            Wish::Reject => bury(held, attempt, DeadReason::Rejected, text),
-            Wish::Snooze(delay) => Fate::Retry(Retry {
-                held,
-                attempts,
-                delay,
-                error: text,
-            }),
-        },
+        Ending::Failed(Failed { wish, text, .. }) | Ending::Kept(Failed { wish, text, .. }) => {
+            match wish {
+                Wish::Retry => failed(held, text, None),
+                Wish::RetryAfter(delay) => failed(held, text, Some(delay)),
+                Wish::Reject => bury(held, attempt, DeadReason::Rejected, text),
+                Wish::Snooze(delay) => Fate::Retry(Retry {
+                    held,
+                    attempts,
+                    delay,
+                    error: text,
+                }),
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the workers of one receiver share.
 
 use crate::connect::dedicated::Dedicated;
+use crate::receive::batch::Batches;
 use crate::receive::careful::Quarantine;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
@@ -12,7 +13,9 @@ use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -28,7 +31,10 @@ pub(crate) struct Line {
     pub(crate) topic: String,
     pub(crate) base: Base,
     pub(crate) options: Options,
+    /// For one message at a time.
     pub(crate) handler: Box<Handler>,
+    /// For several, if they are wanted in batches.
+    pub(crate) batches: Option<Batches>,
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
@@ -49,6 +55,7 @@ impl Line {
             base,
             options,
             handler,
+            batches: None,
             progress: Progress::default(),
             floors: Mutex::new(Floors::new()),
             losses: Mutex::new(HashMap::new()),
@@ -60,6 +67,23 @@ impl Line {
         let setting = self.base.kit.configs.get(&self.topic);
         self.options
             .terms(setting.as_ref().map(|setting| &setting.config))
+    }
+
+    /// Returns how many messages a transaction takes, if that is fixed.
+    pub(crate) fn per_transaction(&self) -> Option<usize> {
+        let batch = self.batches.as_ref().map(|batches| batches.size);
+        batch.or(self.options.per_transaction)
+    }
+
+    /// Logs that a handler held its transaction open for too long.
+    pub(crate) fn warn_if_slow(&self, what: &dyn fmt::Display, took: Duration) {
+        if took >= self.options.slow_handler {
+            log::warn!(
+                "topic {}: the handler of {what} held its transaction open for {took:?}; meanwhile vacuum \
+                 could clean up nothing in the whole database",
+                self.topic
+            );
+        }
     }
 
     /// Returns whether an operator paused the topic.

@@ -8,10 +8,11 @@
 //!
 //! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
 //! `charge` what becomes of one whose transaction failed, `careful` what is done where processes died.
-//! `pace` and `floor` are the numbers behind the claim: how many, and from where; `crew` is how many
+//! `batch` is for handlers of several messages at once. `pace` and `floor` are the numbers behind the claim: how many, and from where; `crew` is how many
 //! workers are at work, and `trial` finds that number. Stopping: the signal is set, parked workers end,
 //! busy ones finish the handler they are in, commit, and give the rest of their claim back.
 
+pub(crate) mod batch;
 pub(crate) mod builder;
 pub(crate) mod careful;
 pub(crate) mod charge;

@@ -4,6 +4,7 @@
 
 mod all_or_nothing;
 mod bad_input;
+mod batches;
 mod carried;
 mod command_line;
 mod commits_that_fail;
