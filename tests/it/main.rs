@@ -19,6 +19,7 @@ mod handled_once;
 mod killed_workers;
 mod lost_database;
 mod migrations;
+mod model;
 mod poolers;
 mod quiet;
 mod schedules;
