@@ -16,7 +16,7 @@ mod op;
 mod real;
 
 use fastrand::Rng;
-use model::Model;
+use model::{Model, Seen, TopicState};
 use op::{Answer, Kind, Op};
 use real::Real;
 use std::env;
@@ -43,8 +43,10 @@ fn random_sequences_of_operations_do_what_the_model_does() {
         let shortest = shrink(ops[..=difference.step].to_vec(), |ops| run(ops).is_err());
         let text = run(&shortest).map_or_else(|difference| difference.text, |()| "gone".to_owned());
         panic!(
-            "seed {seed}, step {} of {steps}: {}\nthe shortest that fails: {shortest:#?}\n{text}",
-            difference.step, difference.text
+            "seed {seed}, step {} of {steps}: {}\nthe shortest that fails:\n{}{text}",
+            difference.step,
+            difference.text,
+            lines(&shortest)
         );
     }
 }
@@ -66,12 +68,36 @@ fn compare(real: &mut Real, model: &mut Model, ops: &[Op]) -> Result<(), Differe
         let found = catch_unwind(AssertUnwindSafe(|| (real.apply(op), real.state())));
         let text = match found {
             Ok(found) if found == expected => continue,
-            Ok(found) => format!("after {op:?}\nexpected {expected:#?}\nfound {found:#?}"),
+            Ok(found) => differing(op, &expected, &found),
             Err(panic) => format!("{op:?} panicked: {:?}", panic.downcast_ref::<String>()),
         };
         return Err(Difference { step, text });
     }
     Ok(())
+}
+
+/// Writes down what was expected and what was found of what differs.
+fn differing(
+    op: &Op,
+    expected: &(Seen, Vec<TopicState>),
+    found: &(Seen, Vec<TopicState>),
+) -> String {
+    let mut text = format!("after {op:?}\n");
+    if expected.0 != found.0 {
+        text += &format!("expected {:?}\nfound    {:?}\n", expected.0, found.0);
+    }
+    for (topic, (expected, found)) in expected.1.iter().zip(&found.1).enumerate() {
+        if expected != found {
+            text += &format!(
+                "topic {topic}, expected {expected:?}\ntopic {topic}, found    {found:?}\n"
+            );
+        }
+    }
+    text
+}
+
+fn lines(ops: &[Op]) -> String {
+    ops.iter().map(|op| format!("    {op:?}\n")).collect()
 }
 
 /// Leaves out what it can from a sequence that fails, so that it still does: halves, quarters, single steps.
