@@ -177,16 +177,7 @@ fn transact(
     state.pace.note_thin(split.is_thin());
     let gave_back = fates.len() < taken.messages.len();
     let settled = Settled::sort(fates);
-    if let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) {
-        session.leave_savepoint()?;
-        let statements = &line.base.kit.statements;
-        attempt::forget(
-            session.lent.own()?,
-            statements,
-            &line.topic,
-            message.held.id,
-        )?;
-    }
+    forget_counted(line, session, taken)?;
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
     let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
@@ -201,6 +192,17 @@ fn transact(
         line.station.ring(1);
     }
     Ok(next)
+}
+
+/// Drops the count of a delivery that was counted ahead: its end is going to be told by the message itself.
+fn forget_counted(line: &Line, session: &mut MessagingSession<'_>, taken: &Taken) -> Result<()> {
+    let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) else {
+        return Ok(());
+    };
+    session.leave_savepoint()?;
+    let statements = &line.base.kit.statements;
+    let id = message.held.id;
+    attempt::forget(session.lent.own()?, statements, &line.topic, id)
 }
 
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.

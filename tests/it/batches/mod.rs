@@ -42,6 +42,25 @@ fn check_effects(place: &mut Place, expected: impl IntoIterator<Item = i32>) {
     assert_eq!(numbers(sent), expected);
 }
 
+/// Checks what waits: numbers, attempts, errors, and in how many seconds it is due.
+#[track_caller]
+fn check_waiting(place: &mut Place, expected: &[(i32, i16, &str, f64)]) {
+    let query = "SELECT (payload #>> '{}')::integer AS n, attempts, error,
+            extract(epoch FROM due_at - clock_timestamp())::float8 AS due_in
+        FROM outtray.scheduled ORDER BY n";
+    let rows = place.client.query(query, &[]).unwrap();
+    assert_eq!(rows.len(), expected.len());
+    for (row, (number, attempts, error, due_in)) in rows.iter().zip(expected) {
+        let found = (row.get(0), row.get(1), row.get::<_, &str>(2));
+        assert_eq!(found, (*number, *attempts, *error));
+        let found: f64 = row.get(3);
+        assert!(
+            (found - due_in).abs() < 30.0,
+            "{number} is due in {found} s"
+        );
+    }
+}
+
 #[test]
 fn what_is_ready_up_to_the_size_is_one_call_and_one_transaction() {
     let mut place = Place::new();
@@ -133,32 +152,14 @@ fn single_messages_of_a_batch_can_be_retried_rejected_and_put_off_while_the_othe
 
     assert_eq!((report.handled, report.retried, report.dead), (4, 5, 1));
     check_effects(&mut place, [0, 7, 8, 9]);
-    let rows = place.client.query(
-        "SELECT (payload #>> '{}')::integer, attempts, error,
-            extract(epoch FROM due_at - clock_timestamp())::float8
-         FROM outtray.scheduled ORDER BY 1",
-        &[],
-    );
-    let waiting: Vec<(i32, i16, String, f64)> = rows
-        .unwrap()
-        .iter()
-        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
-        .collect();
-    let expected = [
+    let waiting = [
         (1, 1, "not yet", 1.0),
         (2, 1, "retry after 500s", 500.0),
         (4, 0, "snooze for 900s", 900.0),
         (5, 1, "disk full", 1.0),
         (6, 0, "snooze for 900s", 900.0),
     ];
-    for (found, wanted) in waiting.iter().zip(&expected) {
-        assert_eq!(
-            (found.0, found.1, found.2.as_str()),
-            (wanted.0, wanted.1, wanted.2)
-        );
-        assert!((found.3 - wanted.3).abs() < 30.0, "{found:?}");
-    }
-    assert_eq!(waiting.len(), expected.len());
+    check_waiting(&mut place, &waiting);
     let dead = place.dead_letters("numbers").remove(0);
     assert_eq!(
         (dead.error.as_str(), dead.payload.to_string().as_str()),

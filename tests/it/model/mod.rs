@@ -1,6 +1,6 @@
 //! The database does what a small model in memory does, step by step, whatever is done to it.
 //!
-//! `op` says what can be done and makes random sequences of it, `model` says what is to come of it, `real` does
+//! `op` says what can be done and makes random sequences of it, `pure` says what is to come of it, `real` does
 //! it. After every step both are compared: what the step was seen to do, and all that there is. A sequence at
 //! whose end they differ is made as short as it gets, and printed with its seed:
 //!
@@ -11,13 +11,13 @@
 //! A new thing that can be done is a variant of `Op`, an arm in both `apply`s, and where it leaves something that
 //! no field of `TopicState` shows, a field.
 
-mod model;
 mod op;
+mod pure;
 mod real;
 
 use fastrand::Rng;
-use model::{Model, Seen, TopicState};
 use op::{Answer, Kind, Op};
+use pure::{Model, Seen, TopicState};
 use real::Real;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};

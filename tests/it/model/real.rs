@@ -3,8 +3,8 @@
 //! One message is handled at a time by a drain whose handler pauses its own topic: nothing more is begun then.
 //! Time passes by moving rows.
 
-use super::model::{Delivery, MAX_ATTEMPTS, Message, ON, Seen, TopicState, other};
 use super::op::{Answer, Kind, Op, Settings, TOPICS};
+use super::pure::{Delivery, MAX_ATTEMPTS, Message, ON, Seen, TopicState, other};
 use crate::support::Place;
 use outtray::{
     Backoff, HandlerError, MessageId, Messaging, MessagingSession, NewMessage, Topic, TopicConfig,

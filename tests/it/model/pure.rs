@@ -160,32 +160,7 @@ impl Model {
             attempt: message.attempts + 1,
             max_attempts,
         };
-        let is_last = delivery.attempt >= max_attempts;
-        let outcome = match answer {
-            Answer::Ack => 0,
-            Answer::Snooze => {
-                topic.wait(message);
-                1
-            }
-            Answer::Reject => {
-                topic.bury(message, "rejected");
-                2
-            }
-            Answer::Fail | Answer::RetryAfter | Answer::Panic | Answer::SwallowAnSqlError
-                if is_last =>
-            {
-                topic.bury(message, "exhausted");
-                2
-            }
-            Answer::Fail | Answer::RetryAfter | Answer::Panic | Answer::SwallowAnSqlError => {
-                let attempts = delivery.attempt;
-                topic.wait(Message {
-                    attempts,
-                    ..message
-                });
-                1
-            }
-        };
+        let outcome = topic.end(message, answer, max_attempts);
         counts[outcome] += 1;
         if sends_on {
             match answer {
@@ -226,6 +201,33 @@ impl TopicState {
             .scheduled
             .partition_point(|waiting| waiting.label < message.label);
         self.scheduled.insert(at, message);
+    }
+
+    /// Does what an answer to a message asks for. Returns whether that is handled, retried or dead.
+    fn end(&mut self, message: Message, answer: Answer, max_attempts: u32) -> usize {
+        let attempts = message.attempts + 1;
+        match answer {
+            Answer::Ack => 0,
+            Answer::Snooze => {
+                self.wait(message);
+                1
+            }
+            Answer::Reject => {
+                self.bury(message, "rejected");
+                2
+            }
+            Answer::Fail | Answer::RetryAfter | Answer::Panic | Answer::SwallowAnSqlError => {
+                if attempts >= max_attempts {
+                    self.bury(message, "exhausted");
+                    return 2;
+                }
+                self.wait(Message {
+                    attempts,
+                    ..message
+                });
+                1
+            }
+        }
     }
 
     fn bury(&mut self, message: Message, reason: &str) {
