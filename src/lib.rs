@@ -136,6 +136,7 @@ pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;
+pub use words::batch_message::BatchMessage;
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;

@@ -10,6 +10,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{classify, is_stale_plan, text_of};
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// A connection of ours.
@@ -165,6 +166,15 @@ impl Run for Connection {
             params,
         )
     }
+
+    fn copy(
+        &mut self,
+        statement: &Statement,
+        rows: &dyn Fn() -> Vec<u8>,
+    ) -> Option<Result<(), postgres::Error>> {
+        let is_prepared = self.mode == CallMode::Prepared;
+        is_prepared.then(|| copy(&mut self.client, &mut self.cache, statement, &rows()))
+    }
 }
 
 /// Runs a statement of the store: prepared where there is a cache and no pooler, else unnamed with
@@ -200,6 +210,26 @@ pub(crate) fn count<C: GenericClient + Prepare>(
         client.prepare_text(text, statement.types())
     })?;
     losing_stale(cache, client.execute(&prepared, params))
+}
+
+/// Runs a COPY from `rows`, prepared.
+pub(crate) fn copy<C: GenericClient + Prepare>(
+    client: &mut C,
+    cache: &mut StatementCache,
+    statement: &Statement,
+    rows: &[u8],
+) -> Result<(), postgres::Error> {
+    let prepared = cache.get(statement.text(), |text| {
+        client.prepare_text(text, statement.types())
+    })?;
+    let mut writer = losing_stale(cache, client.copy_in(&prepared))?;
+    if let Err(error) = writer.write_all(rows) {
+        // Without an end, so that the server takes none of it.
+        return Err(error
+            .downcast()
+            .expect("the writer wraps the driver's error"));
+    }
+    losing_stale(cache, writer.finish().map(drop))
 }
 
 /// Passes a result on; one that says a plan is stale gives the connection up.

@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{count, losing_stale, rows};
+use crate::connect::connection::{copy, count, losing_stale, rows};
 use crate::connect::literal::push_literal;
 use crate::connect::statement_cache::{Call, StatementCache};
 use crate::store::call::CallMode;
@@ -124,6 +124,15 @@ impl Run for OpenTransaction<'_> {
             statement,
             params,
         )
+    }
+
+    fn copy(
+        &mut self,
+        statement: &Statement,
+        rows: &dyn Fn() -> Vec<u8>,
+    ) -> Option<Result<(), postgres::Error>> {
+        let is_prepared = self.mode == CallMode::Prepared;
+        is_prepared.then(|| copy(&mut self.transaction, self.cache, statement, &rows()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Options of a receiver, one method each.
 
+use crate::receive::batch;
 use crate::receive::drain;
 use crate::receive::handler::{Handler, erase};
 use crate::receive::lease::claim::check_lease;
@@ -8,6 +9,7 @@ use crate::receive::line::{Base, Line};
 use crate::receive::options::Options;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::session::messaging_session::MessagingSession;
+use crate::words::batch_message::BatchMessage;
 use crate::words::filter::Filter;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
@@ -182,11 +184,62 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        let (is_strict, enroll) = (self.options.is_strict, self.enroll);
         let line = line(&self.topic, self.base, self.options, erase(handler))?;
-        let (suspect_for, farewell) = enroll(&self.topic, is_strict)?;
-        line.station.suspect(suspect_for);
-        Receiver::start(line, farewell)
+        enroll_and_start(self.enroll, line)
+    }
+
+    /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks until the
+    /// receiver is recorded in the database, 30 s at most.
+    ///
+    /// For handlers that get cheaper by the dozen: an INSERT of many rows, one request for many messages. The
+    /// handler gets what is ready, in claim order, and waits for nothing to make a batch full. All is one
+    /// transaction: the writes and sends of the handler, and the acknowledgement of all its messages. `Ok(())`
+    /// acks each message but those of which the handler said something else with [`BatchMessage::retry`],
+    /// [`reject`](BatchMessage::reject) or the like.
+    ///
+    /// An error or a panic undoes all, and each message of the batch has failed once. A message that failed
+    /// before, by itself or with its batch, is handled alone from then on, in a batch of one; so one message
+    /// that cannot be handled does not take its batch-mates to the dead letters. For the same reason all
+    /// batches are of one when [`max_attempts`](Self::max_attempts) is 1, and while the topic is suspect. A
+    /// payload that does not fit `T` becomes a dead letter, and the others of its batch go on without it.
+    ///
+    /// The other options hold as for [`start`](Self::start). A transaction carries one batch, so
+    /// [`messages_per_transaction`](Self::messages_per_transaction) has no place here.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); `Invalid` also for a size out of range, for messages to a transaction, and
+    /// for more than one message in strict order.
+    ///
+    /// ```no_run
+    /// # use outtray::{BatchMessage, Messaging};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let messaging = Messaging::connect("postgresql://localhost/app")?;
+    /// let receiver = messaging.receiver("readings").workers(2).start_batches(
+    ///     500,
+    ///     |session, readings: &[BatchMessage<f64>]| {
+    ///         let mut values = Vec::new();
+    ///         for reading in readings {
+    ///             match reading.payload < 0.0 {
+    ///                 true => reading.reject("below zero"),
+    ///                 false => values.push(reading.payload),
+    ///             }
+    ///         }
+    ///         session.execute("INSERT INTO reading SELECT unnest($1::float8[])", &[&values])?;
+    ///         Ok(())
+    ///     },
+    /// )?;
+    /// # Ok(()) }
+    /// ```
+    pub fn start_batches<T, F>(self, size: usize, handler: F) -> Result<Receiver>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let line = batch_line(&self.topic, self.base, self.options, size, handler)?;
+        enroll_and_start(self.enroll, line)
     }
 
     /// Handles the topic's messages on this thread until none is ready or due, and says what became
@@ -203,20 +256,70 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        if self.options.is_strict {
-            return Err(Error::invalid(format!(
-                "topic {} cannot be drained in strict order, start a receiver",
-                self.topic
-            )));
-        }
-        if self.options.lease.is_some() {
-            return Err(Error::invalid(format!(
-                "topic {} cannot be drained under leases, start a receiver",
-                self.topic
-            )));
-        }
+        check_drain(&self.topic, &self.options)?;
         drain::drain(&line(&self.topic, self.base, self.options, erase(handler))?)
     }
+
+    /// Handles the topic's messages on this thread, up to `size` at a time as in
+    /// [`start_batches`](Self::start_batches), until none is ready or due.
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain), and `Invalid` as [`start_batches`](Self::start_batches).
+    pub fn drain_batches<T, F>(self, size: usize, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        check_drain(&self.topic, &self.options)?;
+        let line = batch_line(&self.topic, self.base, self.options, size, handler)?;
+        drain::drain(&line)
+    }
+}
+
+fn check_drain(topic: &str, options: &Options) -> Result<()> {
+    if options.is_strict {
+        return Err(Error::invalid(format!(
+            "topic {topic} cannot be drained in strict order, start a receiver"
+        )));
+    }
+    if options.lease.is_some() {
+        return Err(Error::invalid(format!(
+            "topic {topic} cannot be drained under leases, start a receiver"
+        )));
+    }
+    Ok(())
+}
+
+/// Records the receiver and starts its workers.
+fn enroll_and_start(enroll: Enroll<'_>, line: Line) -> Result<Receiver> {
+    let (suspect_for, farewell) = enroll(&line.topic, line.options.is_strict)?;
+    line.station.suspect(suspect_for);
+    Receiver::start(line, farewell)
+}
+
+/// Checks the settings and puts a receiver of batches together.
+fn batch_line<T, F>(
+    topic: &str,
+    base: Base,
+    options: Options,
+    size: usize,
+    handler: F,
+) -> Result<Line>
+where
+    T: DeserializeOwned,
+    F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
+        + Send
+        + Sync
+        + 'static,
+{
+    batch::check(topic, size, &options)?;
+    let (alone, batches) = batch::erase(size, handler);
+    let mut line = line(topic, base, options, alone)?;
+    line.batches = Some(batches);
+    Ok(line)
 }
 
 /// Checks the settings and puts a receiver together.

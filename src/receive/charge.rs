@@ -39,6 +39,8 @@ pub(crate) struct Charge {
     /// Deliveries that ended with the death of their process.
     crashes: u32,
     error: String,
+    /// Whether its handler had others in hand at the same time.
+    is_shared: bool,
 }
 
 impl Charge {
@@ -47,7 +49,14 @@ impl Charge {
             held: message.held.clone(),
             crashes,
             error: String::new(),
+            is_shared: false,
         }
+    }
+
+    /// Says whether the message is in a handler together with others.
+    pub(crate) fn shared(mut self, is_shared: bool) -> Self {
+        self.is_shared = is_shared;
+        self
     }
 }
 
@@ -62,6 +71,11 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
         ErrorKind::Unavailable => {
             // Only the one that was running can have done it.
             entered = entered.pop().into_iter().collect();
+            if entered.first().is_some_and(|charge| charge.is_shared) {
+                // One of a batch, and nobody knows which.
+                state.pace.single();
+                return false;
+            }
             entered
                 .first()
                 .is_some_and(|charge| line.count_loss(charge.held.id) > MAX_LOSSES)
@@ -84,6 +98,14 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
         state.pace.single();
     }
     is_about_messages
+}
+
+/// A handler met another transaction: all of this one is to run again.
+pub(crate) fn conflict(line: &Line, text: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!("conflict in a handler of topic {}: {text}", line.topic),
+    )
 }
 
 /// Writes the charges of [`judge`], each in a transaction of its own, after taking back what was

@@ -17,7 +17,7 @@ const MAX_TROUBLES: u32 = 10;
 pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
-    let mut state = State::new(0, line.options.per_transaction);
+    let mut state = State::new(0, line.per_transaction());
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut connection = line.base.dedicated.take()?;
@@ -29,11 +29,18 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             // Of all topics: others may be received elsewhere.
             line.base.waker.ready(&topic, usize::MAX);
         }
+        let retried = line.progress.retried.load(Ordering::Relaxed);
         match work(line, &mut connection, &mut state, &stop) {
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
             // a strict topic may wait for hours, but a drain is not strict.
             Ok(Worked::Idle(Some(wait))) => drop(pause::wait(&stop, wait)),
-            Ok(Worked::Idle(None)) if moved == 0 => break,
+            Ok(Worked::Idle(None)) => {
+                // What failed just now may be due at once.
+                let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
+                if moved == 0 && !is_retried {
+                    break;
+                }
+            }
             Ok(_) => troubles = 0,
             Err(error) => {
                 if judge(line, &mut state, &error) && !connection.is_closed() {

@@ -2,7 +2,7 @@
 
 use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
-use crate::store::claim::Held;
+use crate::store::claim::{Claimed, Held};
 use crate::store::expiry::ERROR;
 use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
@@ -19,6 +19,33 @@ pub(crate) enum Fate {
     Bury(Burial),
     /// Its time was over, and its topic keeps no dead letters of that.
     Drop(Held),
+}
+
+/// Decides about a message before any handler sees it; nothing: it is to be handled.
+pub(crate) fn refuse(
+    message: &Claimed,
+    attempts: u32,
+    crashes: u32,
+    terms: &Terms,
+) -> Option<Fate> {
+    let held = || message.held.clone();
+    if message.is_expired {
+        return Some(expire(terms, held(), attempts));
+    }
+    let error = || used_up(attempts, terms, crashes);
+    (attempts >= terms.max_attempts).then(|| bury(held(), attempts, DeadReason::Crashed, error()))
+}
+
+/// Says why a message is not begun once more: processes died that worked on it, leases of it ended without an answer,
+/// or the limit was lowered after it had failed.
+pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
+    if crashes > 0 {
+        return format!("the process that worked on it died, {crashes} times at least");
+    }
+    let limit = terms.max_attempts;
+    format!(
+        "{attempts} attempts are used up, the limit is {limit}: their leases ended without an answer, or the limit was lowered"
+    )
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.
@@ -39,17 +66,19 @@ pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -
         Ending::Done => Fate::Ack(held),
         Ending::Panicked(text) => failed(held, text, None),
         Ending::Undecodable(error) => bury(held, attempt, DeadReason::Undecodable, chain(&error)),
-        Ending::Failed(Failed { wish, text, .. }) => match wish {
-            Wish::Retry => failed(held, text, None),
-            Wish::RetryAfter(delay) => failed(held, text, Some(delay)),
-            Wish::Reject => bury(held, attempt, DeadReason::Rejected, text),
-            Wish::Snooze(delay) => Fate::Retry(Retry {
-                held,
-                attempts,
-                delay,
-                error: text,
-            }),
-        },
+        Ending::Failed(Failed { wish, text, .. }) | Ending::Kept(Failed { wish, text, .. }) => {
+            match wish {
+                Wish::Retry => failed(held, text, None),
+                Wish::RetryAfter(delay) => failed(held, text, Some(delay)),
+                Wish::Reject => bury(held, attempt, DeadReason::Rejected, text),
+                Wish::Snooze(delay) => Fate::Retry(Retry {
+                    held,
+                    attempts,
+                    delay,
+                    error: text,
+                }),
+            }
+        }
     }
 }
 

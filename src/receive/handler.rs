@@ -25,6 +25,8 @@ pub(crate) struct Delivery<'a> {
 pub(crate) enum Ending {
     Done,
     Failed(Failed),
+    /// What was done is to be kept, but not the message: of a message in a batch.
+    Kept(Failed),
     /// With the text of the panic.
     Panicked(String),
     /// The payload does not fit the closure's type; the closure did not run.
@@ -32,7 +34,7 @@ pub(crate) enum Ending {
 }
 
 /// What a handler's error says, written out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failed {
     pub(crate) wish: Wish,
     pub(crate) text: String,
@@ -43,11 +45,49 @@ pub(crate) struct Failed {
 impl Ending {
     /// Reads the error; runs the caller's code, which prints it.
     pub(crate) fn failed(error: &HandlerError) -> Self {
-        Ending::Failed(Failed {
+        Ending::Failed(Failed::of(error))
+    }
+
+    /// The same for what a handler said about one message of a batch.
+    pub(crate) fn kept(error: &HandlerError) -> Self {
+        Ending::Kept(Failed::of(error))
+    }
+
+    /// A statement failed, which nobody said, and the transaction with it.
+    pub(crate) fn swallowed() -> Self {
+        let why = "a statement failed and the handler swallowed its error";
+        Ending::failed(&HandlerError::failed(why))
+    }
+
+    /// Returns the same failure for another message; nothing for what is one message's alone.
+    pub(crate) fn repeated(&self) -> Option<Self> {
+        match self {
+            Ending::Failed(failed) => Some(Ending::Failed(failed.clone())),
+            Ending::Panicked(text) => Some(Ending::Panicked(text.clone())),
+            Ending::Done | Ending::Kept(_) | Ending::Undecodable(_) => None,
+        }
+    }
+
+    /// Returns the text of a failure that another transaction is behind.
+    pub(crate) fn conflict(&self) -> Option<&str> {
+        match self {
+            Ending::Failed(failed) | Ending::Kept(failed)
+                if failed.failure == Some(Failure::Conflict) =>
+            {
+                Some(&failed.text)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Failed {
+    fn of(error: &HandlerError) -> Self {
+        Failed {
             wish: error.wish,
             text: error.to_string(),
             failure: error.failure(),
-        })
+        }
     }
 }
 
@@ -65,15 +105,20 @@ where
 {
     Box::new(move |session, delivery| {
         // Decoding and printing run the caller's code too, `Deserialize` and `Display`.
-        let run = AssertUnwindSafe(|| match message(delivery) {
+        caught(|| match message(delivery) {
             Err(error) => Ending::Undecodable(error),
             Ok(message) => match handler(session, message) {
                 Ok(()) => Ending::Done,
                 Err(error) => Ending::failed(&error),
             },
-        });
-        catch_unwind(run).unwrap_or_else(|panic| Ending::Panicked(panic_text(panic.as_ref())))
+        })
     })
+}
+
+/// Runs the caller's code; a panic is an ending, too.
+pub(crate) fn caught(run: impl FnOnce() -> Ending) -> Ending {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Ending::Panicked(panic_text(panic.as_ref())))
 }
 
 /// Decodes what a delivery carries.

@@ -1,6 +1,7 @@
 //! What the workers of one receiver share.
 
 use crate::connect::dedicated::Dedicated;
+use crate::receive::batch::Batches;
 use crate::receive::careful::Quarantine;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
@@ -14,6 +15,7 @@ use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,7 +33,10 @@ pub(crate) struct Line {
     pub(crate) topic: String,
     pub(crate) base: Base,
     pub(crate) options: Options,
+    /// For one message at a time.
     pub(crate) handler: Box<Handler>,
+    /// For several, if they are wanted in batches.
+    pub(crate) batches: Option<Batches>,
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
@@ -57,6 +62,7 @@ impl Line {
             base,
             options,
             handler,
+            batches: None,
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),
             floors: Mutex::new(Floors::new()),
@@ -74,6 +80,23 @@ impl Line {
     /// Returns how long a look has to wait that may find nothing of what the receiver wants; nothing if it may begin.
     pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
         self.sieve.as_ref().and_then(|sieve| sieve.too_early(now))
+    }
+
+    /// Returns how many messages a transaction takes, if that is fixed.
+    pub(crate) fn per_transaction(&self) -> Option<usize> {
+        let batch = self.batches.as_ref().map(|batches| batches.size);
+        batch.or(self.options.per_transaction)
+    }
+
+    /// Logs that a handler held its transaction open for too long.
+    pub(crate) fn warn_if_slow(&self, what: &dyn fmt::Display, took: Duration) {
+        if took >= self.options.slow_handler {
+            log::warn!(
+                "topic {}: the handler of {what} held its transaction open for {took:?}; meanwhile vacuum \
+                 could clean up nothing in the whole database",
+                self.topic
+            );
+        }
     }
 
     /// Returns whether an operator paused the topic.
@@ -94,16 +117,5 @@ impl Line {
         let count = losses.entry(id).or_default();
         *count += 1;
         *count
-    }
-
-    /// Logs a handler that held its transaction open for longer than is good.
-    pub(crate) fn warn_if_slow(&self, id: MessageId, took: Duration) {
-        if took >= self.options.slow_handler {
-            log::warn!(
-                "topic {}: the handler of message {id} held its transaction open for {took:?}; meanwhile \
-                 vacuum could clean up nothing in the whole database",
-                self.topic
-            );
-        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const BUDGET: Duration = Duration::from_millis(10);
 const WEIGHT: f64 = 0.2;
 /// Transactions of one message after a commit that failed: as many as the batch may have held, so
 /// that the message at fault is met alone.
-const SINGLES: u32 = MAX_PER_TRANSACTION as u32;
+const SINGLES: usize = MAX_PER_TRANSACTION;
 
 /// The adaptive number of messages for each transaction of one worker.
 #[derive(Debug)]
@@ -22,7 +22,9 @@ pub(crate) struct Pace {
     fixed: Option<usize>,
     size: usize,
     per_message: f64,
-    singles: u32,
+    singles: usize,
+    /// Whether batches are of no use at present: most messages have to go alone.
+    is_thin: bool,
 }
 
 impl Pace {
@@ -32,6 +34,7 @@ impl Pace {
             size: 1,
             per_message: 0.0,
             singles: 0,
+            is_thin: false,
         }
     }
 
@@ -40,7 +43,17 @@ impl Pace {
         if self.singles > 0 {
             return 1;
         }
-        self.fixed.unwrap_or(self.size)
+        match self.fixed {
+            // More than get their turn would only be kept from other workers.
+            Some(fixed) if self.is_thin => fixed.min(self.size),
+            Some(fixed) => fixed,
+            None => self.size,
+        }
+    }
+
+    /// Notes whether most messages of the last transaction had to go alone.
+    pub(crate) fn note_thin(&mut self, is_thin: bool) {
+        self.is_thin = is_thin;
     }
 
     /// Learns from a transaction: grows by doubling at most, shrinks at once.
@@ -58,7 +71,7 @@ impl Pace {
     /// makes a commit fail.
     pub(crate) fn single(&mut self) {
         self.size = 1;
-        self.singles = SINGLES;
+        self.singles = self.fixed.unwrap_or_default().max(SINGLES);
     }
 }
 
@@ -99,6 +112,26 @@ mod tests {
             }
             assert!(pace.size() > 1);
         }
+    }
+
+    #[test]
+    fn a_batch_that_could_not_commit_goes_one_by_one_to_its_end() {
+        let mut pace = Pace::new(Some(500));
+        pace.single();
+        (0..499).for_each(|_| pace.learn(1, Duration::from_micros(20)));
+        assert_eq!(pace.size(), 1);
+        pace.learn(1, Duration::from_micros(20));
+        assert_eq!(pace.size(), 500);
+    }
+
+    #[test]
+    fn messages_that_go_alone_are_taken_as_quickly_as_they_are_handled() {
+        let mut pace = Pace::new(Some(500));
+        pace.learn(3, Duration::from_millis(30));
+        pace.note_thin(true);
+        assert_eq!(pace.size(), 1);
+        pace.note_thin(false);
+        assert_eq!(pace.size(), 500);
     }
 
     #[test]

@@ -10,11 +10,11 @@
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
+use crate::receive::batch::{self, Split};
 use crate::receive::careful;
-use crate::receive::charge::{self, Charge};
-use crate::receive::ending::{Fate, bury, decide, expire};
+use crate::receive::charge::{self, Charge, conflict};
+use crate::receive::ending::{Fate, decide, refuse};
 use crate::receive::handler::{Delivery, Ending};
-use crate::receive::lease::claim::used_up;
 use crate::receive::lease::shift::Owed;
 use crate::receive::line::Line;
 use crate::receive::pace::{BUDGET, Pace};
@@ -29,11 +29,10 @@ use crate::store::attempt;
 use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::handler_error::HandlerError;
+use crate::words::error::Result;
 use crate::words::message::{CancelToken, MessageId};
 use crate::words::outcome::DeadReason;
-use crate::words::sqlstate::{Failure, classify};
+use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
 
@@ -159,9 +158,11 @@ fn transact(
     let mut hand = Hand::default();
     let started = Instant::now();
     let mut fates = Vec::with_capacity(taken.messages.len());
-    for message in &taken.messages {
-        let is_enough =
-            stop.is_set() || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
+    let split = Split::of(line, taken);
+    for message in &split.alone {
+        let is_enough = stop.is_set()
+            || fates.len() >= split.most_alone
+            || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
         if !fates.is_empty() && is_enough {
             // The rest is free again with the commit; the floor must not hide it.
             line.floors().lower(message.held.position);
@@ -171,19 +172,20 @@ fn transact(
         line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, taken.counted)?);
     }
+    batch::handle(
+        line,
+        session,
+        state,
+        &split.together,
+        stop,
+        &mut hand,
+        &mut fates,
+    )?;
     state.pace.learn(fates.len(), started.elapsed());
+    state.pace.note_thin(split.is_thin());
     let gave_back = fates.len() < taken.messages.len();
     let settled = Settled::sort(fates);
-    if let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) {
-        session.leave_savepoint()?;
-        let statements = &line.base.kit.statements;
-        attempt::forget(
-            session.lent.own()?,
-            statements,
-            &line.topic,
-            message.held.id,
-        )?;
-    }
+    forget_counted(line, session, taken)?;
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
     let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
@@ -200,6 +202,17 @@ fn transact(
     Ok(next)
 }
 
+/// Drops the count of a delivery that was counted ahead: its end is going to be told by the message itself.
+fn forget_counted(line: &Line, session: &mut MessagingSession<'_>, taken: &Taken) -> Result<()> {
+    let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) else {
+        return Ok(());
+    };
+    session.leave_savepoint()?;
+    let statements = &line.base.kit.statements;
+    let id = message.held.id;
+    attempt::forget(session.lent.own()?, statements, &line.topic, id)
+}
+
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.
 fn handle(
     line: &Line,
@@ -212,12 +225,8 @@ fn handle(
     let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
     let attempts = message.attempts + crashes;
     let terms = line.terms();
-    if message.is_expired {
-        return Ok(expire(&terms, message.held.clone(), attempts));
-    }
-    if attempts >= terms.max_attempts {
-        let (held, error) = (message.held.clone(), used_up(attempts, &terms, crashes));
-        return Ok(bury(held, attempts, DeadReason::Crashed, error));
+    if let Some(fate) = refuse(message, attempts, crashes, &terms) {
+        return Ok(fate);
     }
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();
@@ -230,22 +239,17 @@ fn handle(
         cancel: CancelToken::default(),
     };
     let mut ending = (line.handler)(session, &delivery);
-    line.warn_if_slow(message.held.id, started.elapsed());
-    if let Ending::Failed(failed) = &ending
-        && failed.failure == Some(Failure::Conflict)
-        && session.is_in_doubt
+    let what = format_args!("message {}", message.held.id);
+    line.warn_if_slow(&what, started.elapsed());
+    if session.is_in_doubt
+        && let Some(text) = ending.conflict()
     {
-        let text = &failed.text;
-        return Err(Error::new(
-            ErrorKind::Conflict,
-            format!("conflict in a handler of topic {}: {text}", line.topic),
-        ));
+        return Err(conflict(line, text));
     }
-    if !matches!(ending, Ending::Done) {
+    if !matches!(ending, Ending::Done | Ending::Kept(_)) {
         session.undo_message()?;
     } else if !session.keep_message()? {
-        let why = "a statement failed and the handler swallowed its error";
-        ending = Ending::failed(&HandlerError::failed(why));
+        ending = Ending::swallowed();
     }
     Ok(decide(&terms, message.held.clone(), attempts, ending))
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Works until stopped. `worker` is its number in the crew.
 pub(crate) fn run(line: &Line, worker: usize, stop: &Stop) {
-    let mut state = State::new(worker, line.options.per_transaction);
+    let mut state = State::new(worker, line.per_transaction());
     let mut wait = None;
     let mut is_watching = false;
     while park(line, wait, stop) {

@@ -7,6 +7,7 @@ pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod claim;
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod expiry;
 pub(crate) mod lease;
 pub(crate) mod presence;

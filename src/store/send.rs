@@ -1,12 +1,19 @@
 //! Storing messages.
 
 use crate::store::call::{CallMode, Value, push_call};
+use crate::store::copy;
 use crate::store::run::{Run, execute};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::new_message::{Content, NewMessage, Outgoing, Start};
+use crate::words::sqlstate::classify;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// Messages from which on COPY is quicker than a statement with arrays: it costs a round trip more, and less
+/// for each row (measured in turns, each beside the same plain SQL: no gain at 100 to 1,000 rows, 1.15 times
+/// the messages at 2,500 and 1.16 at 5,000, which is the most that a session keeps).
+const COPY_FROM: usize = 2_500;
 
 const DOING: &str = "storing messages";
 
@@ -21,6 +28,11 @@ pub(crate) fn send(
     }
     if let [only] = messages {
         return send_one(run, statements, only);
+    }
+    if messages.len() >= COPY_FROM
+        && let Some(copied) = run.copy(&statements.send_copy, &|| copy::rows(messages))
+    {
+        return copied.map_err(|error| classify(error, DOING));
     }
     let columns = Columns::of(messages);
     execute(
@@ -186,7 +198,7 @@ impl<'a> Options<'a> {
     }
 }
 
-fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
+pub(crate) fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
     match &message.content {
         Content::Json(text) => (Some(text), None),
         Content::Bytes(bytes) => (None, Some(bytes)),
@@ -209,11 +221,11 @@ fn micros(duration: Duration) -> i64 {
 }
 
 /// Returns the place in claim order of a priority, which was checked not to be the minimum.
-fn rank(priority: i16) -> i16 {
+pub(crate) fn rank(priority: i16) -> i16 {
     priority.saturating_neg()
 }
 
-fn headers(message: &NewMessage) -> Option<String> {
+pub(crate) fn headers(message: &NewMessage) -> Option<String> {
     if message.headers.is_empty() {
         return None;
     }

@@ -83,6 +83,7 @@ statements![
     retry,
     schedule,
     send,
+    send_copy,
     send_full,
     send_one,
     show_life,

@@ -16,6 +16,7 @@ use crate::upkeep::duties::Duties;
 use crate::upkeep::thread::{Errands, Upkeep};
 use crate::wake::listener;
 use crate::wake::threads::Service;
+use crate::words::batch_message::BatchMessage;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
@@ -240,6 +241,28 @@ impl Messaging {
             + 'static,
     {
         self.receiver(topic).start(handler)
+    }
+
+    /// Starts a pool of threads that runs `handler` for up to `size` messages of a topic at a time, 1 to
+    /// 1,000, in one transaction with their acknowledgement, with all defaults. See
+    /// [`start_batches`](ReceiverBuilder::start_batches) for what a batch is.
+    ///
+    /// # Errors
+    /// As [`ReceiverBuilder::start_batches`].
+    pub fn start_receiving_batches<T, F>(
+        &self,
+        topic: &str,
+        size: usize,
+        handler: F,
+    ) -> Result<Receiver>
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.receiver(topic).start_batches(size, handler)
     }
 
     /// Begins to set up a receiver with options.

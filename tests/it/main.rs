@@ -4,6 +4,7 @@
 
 mod all_or_nothing;
 mod bad_input;
+mod batches;
 mod carried;
 mod command_line;
 mod commits_that_fail;
@@ -21,6 +22,7 @@ mod killed_workers;
 mod leases;
 mod lost_database;
 mod migrations;
+mod model;
 mod poolers;
 mod quiet;
 mod recurring;

@@ -1,6 +1,7 @@
 //! The claim of a lease: one short transaction in one round trip.
 
 use crate::connect::connection::Connection;
+use crate::receive::ending::used_up;
 use crate::receive::floor::{Floors, Plan, Start, sweep};
 use crate::receive::options::Terms;
 use crate::store::claim;
@@ -161,18 +162,6 @@ pub(crate) fn refusal(
         reason: DeadReason::Crashed,
         error: used_up(attempts, terms, 0),
     })
-}
-
-/// Says why a message is not begun once more: processes died that worked on it, leases of it ended without an answer,
-/// or the limit was lowered after it had failed.
-pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
-    if crashes > 0 {
-        return format!("the process that worked on it died, {crashes} times at least");
-    }
-    let limit = terms.max_attempts;
-    format!(
-        "{attempts} attempts are used up, the limit is {limit}: their leases ended without an answer, or the limit was lowered"
-    )
 }
 
 pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {

@@ -218,12 +218,15 @@ fn a_role_that_may_only_insert_can_send() {
     messaging
         .session(|session| Ok(session.send_message("t", &5)?))
         .unwrap();
+    messaging
+        .session(|session| Ok(session.send_messages("t", 0..5_000)?))
+        .unwrap();
 
     let stats = Messaging::connect(&url)
         .unwrap()
         .topic("t")
         .stats()
         .unwrap();
-    assert_eq!((stats.ready, stats.scheduled), (4, 1));
+    assert_eq!((stats.ready, stats.scheduled), (5_004, 1));
     drop_role(&url, &producer);
 }

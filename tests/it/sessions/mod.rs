@@ -1,5 +1,6 @@
 //! A session is one transaction: all of it happens, or nothing does, and its caller is told which.
 
+mod bulk;
 mod joining;
 mod round_trips;
 mod sending;

@@ -1,0 +1,259 @@
+//! Handlers of batches: several messages in one call, in one savepoint.
+//!
+//! What the handler writes cannot be taken apart, so an error or a panic is everybody's: all is undone, and
+//! each message of the batch has failed once. For one that is poison not to take its batch-mates to the dead
+//! letters, only messages with a clean record share a batch. One that failed before is handled alone, in a
+//! batch of one, whichever worker gets it; so is one that may not fail even once. So a batch fails once, and
+//! from then on each of its messages answers for itself.
+//!
+//! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as long as
+//! they keep to what a transaction of single messages may take. So neither waits for the other for ever.
+
+use crate::receive::charge::{Charge, conflict};
+use crate::receive::ending::{Fate, decide, refuse};
+use crate::receive::handler::{Delivery, Ending, Handler, caught, message};
+use crate::receive::line::Line;
+use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
+use crate::receive::progress::Hand;
+use crate::receive::take::Taken;
+use crate::receive::work::State;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::claim::Claimed;
+use crate::wake::threads::Stop;
+use crate::words::batch_message::BatchMessage;
+use crate::words::error::{Error, Result};
+use crate::words::handler_error::HandlerError;
+use crate::words::message::CancelToken;
+use serde::de::DeserializeOwned;
+use std::slice::from_ref;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The most messages in a batch. One savepoint holds them all, so the server's cache of subtransactions sets
+/// no limit; but other workers' claims walk past all that is locked (16 ms behind 10,000), and the payloads of
+/// a batch are in memory at once.
+pub(crate) const MAX_BATCH: usize = 1_000;
+
+/// How a closure ended that got several messages.
+pub(crate) struct Ended {
+    /// Whether what was done for all of them is to be kept.
+    is_done: bool,
+    /// In the order of the messages.
+    each: Vec<Ending>,
+}
+
+/// A closure over several messages of any payload. Never panics.
+type BatchHandler = dyn Fn(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + Send + Sync;
+
+/// What a receiver of batches has beside others.
+pub(crate) struct Batches {
+    /// The most messages in one.
+    pub(crate) size: usize,
+    handler: Box<BatchHandler>,
+}
+
+/// Checks what concerns batches alone.
+pub(crate) fn check(topic: &str, size: usize, options: &Options) -> Result<()> {
+    let why = if size == 0 || size > MAX_BATCH {
+        format!("a batch of topic {topic} is of {size} messages, it must be of 1 to {MAX_BATCH}")
+    } else if let Some(count) = options.per_transaction {
+        format!(
+            "topic {topic} has {count} messages to a transaction and batches of {size}: a transaction carries \
+             one batch, leave the former out"
+        )
+    } else if options.lease.is_some() {
+        format!(
+            "topic {topic} has batches under leases: a batch is one transaction, leave out one of the two"
+        )
+    } else if options.is_strict && size > 1 {
+        format!("topic {topic} has batches of {size} in strict order, which goes one by one")
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid(why))
+}
+
+/// Wraps a closure: for a message that goes alone, and for batches.
+pub(crate) fn erase<T, F>(size: usize, handler: F) -> (Box<Handler>, Batches)
+where
+    T: DeserializeOwned,
+    F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
+        + Send
+        + Sync
+        + 'static,
+{
+    let handler = Arc::new(handler);
+    let alone = Arc::clone(&handler);
+    (
+        Box::new(move |session, delivery| {
+            let mut ended = run(&*alone, session, from_ref(delivery));
+            ended.each.pop().unwrap_or(Ending::Done)
+        }),
+        Batches {
+            size,
+            handler: Box::new(move |session, deliveries| run(&*handler, session, deliveries)),
+        },
+    )
+}
+
+/// Decodes, runs the closure on what could be decoded, and reads what it said.
+fn run<T, F>(handler: &F, session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]) -> Ended
+where
+    T: DeserializeOwned,
+    F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
+{
+    let mut batch = Vec::with_capacity(deliveries.len());
+    let unfit: Vec<Option<Ending>> = deliveries
+        .iter()
+        .map(|delivery| {
+            let decoded = caught(|| match message(delivery) {
+                Ok(message) => {
+                    batch.push(BatchMessage::new(message));
+                    Ending::Done
+                }
+                Err(error) => Ending::Undecodable(error),
+            });
+            (!matches!(decoded, Ending::Done)).then_some(decoded)
+        })
+        .collect();
+    let whole = match batch.is_empty() {
+        true => Ending::Done,
+        false => caught(|| match handler(session, &batch) {
+            Ok(()) => Ending::Done,
+            Err(error) => Ending::failed(&error),
+        }),
+    };
+    let mut batch = batch.into_iter();
+    let mut said = || {
+        let failure = batch.next().and_then(BatchMessage::into_failure);
+        caught(|| failure.as_ref().map_or(Ending::Done, Ending::kept))
+    };
+    let each = unfit
+        .into_iter()
+        .map(|unfit| unfit.unwrap_or_else(|| whole.repeated().unwrap_or_else(&mut said)));
+    Ended {
+        each: each.collect(),
+        is_done: matches!(whole, Ending::Done),
+    }
+}
+
+/// The messages of a transaction, by how they are handled.
+pub(crate) struct Split<'a> {
+    /// One after the other.
+    pub(crate) alone: Vec<&'a Claimed>,
+    /// In one call, after those.
+    pub(crate) together: Vec<&'a Claimed>,
+    /// The most of those that go alone.
+    pub(crate) most_alone: usize,
+}
+
+impl<'a> Split<'a> {
+    pub(crate) fn of(line: &Line, taken: &'a Taken) -> Self {
+        let messages = taken.messages.iter();
+        if line.batches.is_none() || taken.counted.is_some() {
+            return Split {
+                alone: messages.collect(),
+                together: Vec::new(),
+                most_alone: MAX_PER_TRANSACTION,
+            };
+        }
+        let may_fail = line.terms().max_attempts > 1;
+        let (together, alone) = messages.partition(|message| may_fail && message.attempts == 0);
+        Split {
+            alone,
+            together,
+            // The batch takes a savepoint, too.
+            most_alone: MAX_PER_TRANSACTION - 1,
+        }
+    }
+
+    /// Returns whether most of the messages had to go alone although batches were wanted.
+    pub(crate) fn is_thin(&self) -> bool {
+        self.most_alone < MAX_PER_TRANSACTION && self.alone.len() > self.together.len()
+    }
+}
+
+/// Runs the handler of the messages that go together, if there are any, and adds what becomes of them.
+pub(crate) fn handle<'p>(
+    line: &'p Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State,
+    together: &[&Claimed],
+    stop: &Stop,
+    hand: &mut Hand<'p>,
+    fates: &mut Vec<Fate>,
+) -> Result<()> {
+    let (Some(batches), Some(first)) = (&line.batches, together.first()) else {
+        return Ok(());
+    };
+    if !fates.is_empty() && stop.is_set() {
+        line.floors().lower(first.held.position);
+        return Ok(());
+    }
+    let terms = line.terms();
+    let mut messages = Vec::with_capacity(together.len());
+    for &message in together {
+        line.progress.take(hand);
+        match refuse(message, message.attempts, 0, &terms) {
+            Some(fate) => fates.push(fate),
+            None => messages.push(message),
+        }
+    }
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let is_shared = messages.len() > 1;
+    let charge = |message: &&Claimed| Charge::of(message, 0).shared(is_shared);
+    state.entered.extend(messages.iter().map(charge));
+    session.begin_message();
+    line.crew.handler_begins(state.worker);
+    let deliveries = deliveries(line, &terms, &messages);
+    let started = Instant::now();
+    let mut ended = (batches.handler)(session, &deliveries);
+    line.warn_if_slow(
+        &format_args!("{} messages", messages.len()),
+        started.elapsed(),
+    );
+    keep_or_undo(line, session, &mut ended)?;
+    let endings = messages.iter().zip(ended.each);
+    fates.extend(
+        endings.map(|(message, ending)| {
+            decide(&terms, message.held.clone(), message.attempts, ending)
+        }),
+    );
+    Ok(())
+}
+
+fn deliveries<'a>(line: &'a Line, terms: &Terms, messages: &[&'a Claimed]) -> Vec<Delivery<'a>> {
+    messages
+        .iter()
+        .map(|message| Delivery {
+            topic: &line.topic,
+            message,
+            attempt: message.attempts + 1,
+            max_attempts: terms.max_attempts,
+            cancel: CancelToken::default(),
+        })
+        .collect()
+}
+
+/// Keeps what was done, or undoes it; lets all fail if that is what it comes to.
+fn keep_or_undo(line: &Line, session: &mut MessagingSession<'_>, ended: &mut Ended) -> Result<()> {
+    if ended.is_done && session.keep_message()? {
+        return Ok(());
+    }
+    if session.is_in_doubt
+        && let Some(text) = ended.each.iter().find_map(Ending::conflict)
+    {
+        return Err(conflict(line, text));
+    }
+    if !ended.is_done {
+        return session.undo_message();
+    }
+    for ending in &mut ended.each {
+        if !matches!(ending, Ending::Undecodable(_)) {
+            *ending = Ending::swallowed();
+        }
+    }
+    Ok(())
+}

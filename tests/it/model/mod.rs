@@ -1,0 +1,173 @@
+//! The database does what a small model in memory does, step by step, whatever is done to it.
+//!
+//! `op` says what can be done and makes random sequences of it, `pure` says what is to come of it, `real` does
+//! it. After every step both are compared: what the step was seen to do, and all that there is. A sequence at
+//! whose end they differ is made as short as it gets, and printed with its seed:
+//!
+//! ```text
+//! OUTTRAY_MODEL_SEED=… OUTTRAY_MODEL_STEPS=… cargo test --test it model
+//! ```
+//!
+//! A new thing that can be done is a variant of `Op`, an arm in both `apply`s, and where it leaves something that
+//! no field of `TopicState` shows, a field.
+
+mod op;
+mod pure;
+mod real;
+
+use fastrand::Rng;
+use op::{Answer, Kind, Op};
+use pure::{Model, Seen, TopicState};
+use real::Real;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Sequences and their steps: some seconds. Short ones begin anew with an empty database.
+const SEQUENCES: usize = 12;
+const STEPS: usize = 100;
+/// Sequences that are tried to make one that fails shorter.
+const MAX_TRIES: usize = 200;
+
+#[test]
+fn random_sequences_of_operations_do_what_the_model_does() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let steps = number("OUTTRAY_MODEL_STEPS").map_or(STEPS, |steps| steps as usize);
+    let seeds = match number("OUTTRAY_MODEL_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..SEQUENCES).map(|_| fastrand::u64(..)).collect(),
+    };
+    for seed in seeds {
+        let mut rng = Rng::with_seed(seed);
+        let ops: Vec<Op> = (0..steps).map(|_| Op::random(&mut rng)).collect();
+        let Err(difference) = run(&ops) else { continue };
+        let shortest = shrink(ops[..=difference.step].to_vec(), |ops| run(ops).is_err());
+        let text = run(&shortest).map_or_else(|difference| difference.text, |()| "gone".to_owned());
+        panic!(
+            "seed {seed}, step {} of {steps}: {}\nthe shortest that fails:\n{}{text}",
+            difference.step,
+            difference.text,
+            lines(&shortest)
+        );
+    }
+}
+
+/// Where the model and the database differ.
+struct Difference {
+    step: usize,
+    text: String,
+}
+
+/// Runs a sequence in a database of its own.
+fn run(ops: &[Op]) -> Result<(), Difference> {
+    compare(&mut Real::new(), &mut Model::default(), ops)
+}
+
+fn compare(real: &mut Real, model: &mut Model, ops: &[Op]) -> Result<(), Difference> {
+    for (step, op) in ops.iter().enumerate() {
+        let expected = (model.apply(op), model.state().to_vec());
+        let found = catch_unwind(AssertUnwindSafe(|| (real.apply(op), real.state())));
+        let text = match found {
+            Ok(found) if found == expected => continue,
+            Ok(found) => differing(op, &expected, &found),
+            Err(panic) => format!("{op:?} panicked: {:?}", panic.downcast_ref::<String>()),
+        };
+        return Err(Difference { step, text });
+    }
+    Ok(())
+}
+
+/// Writes down what was expected and what was found of what differs.
+fn differing(
+    op: &Op,
+    expected: &(Seen, Vec<TopicState>),
+    found: &(Seen, Vec<TopicState>),
+) -> String {
+    let mut text = format!("after {op:?}\n");
+    if expected.0 != found.0 {
+        text += &format!("expected {:?}\nfound    {:?}\n", expected.0, found.0);
+    }
+    for (topic, (expected, found)) in expected.1.iter().zip(&found.1).enumerate() {
+        if expected != found {
+            text += &format!(
+                "topic {topic}, expected {expected:?}\ntopic {topic}, found    {found:?}\n"
+            );
+        }
+    }
+    text
+}
+
+fn lines(ops: &[Op]) -> String {
+    ops.iter().map(|op| format!("    {op:?}\n")).collect()
+}
+
+/// Leaves out what it can from a sequence that fails, so that it still does: halves, quarters, single steps.
+fn shrink(mut ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
+    let mut tries = 0;
+    let mut size = ops.len().div_ceil(2);
+    while size > 0 {
+        let mut from = 0;
+        while from < ops.len() && tries < MAX_TRIES {
+            tries += 1;
+            let mut fewer = ops.clone();
+            fewer.drain(from..(from + size).min(ops.len()));
+            match fails(&fewer) {
+                true => ops = fewer,
+                false => from += size,
+            }
+        }
+        size /= 2;
+    }
+    ops
+}
+
+const PLAIN: Kind = Kind {
+    priority: 0,
+    is_delayed: false,
+    fits: true,
+};
+const SEND: Op = Op::Send {
+    topic: 0,
+    count: 2,
+    message: PLAIN,
+};
+const ACK: Op = Op::Handle {
+    topic: 0,
+    answer: Answer::Ack,
+    sends_on: false,
+};
+
+#[test]
+fn a_difference_between_database_and_model_is_found_where_it_is() {
+    for sabotage in [
+        "UPDATE outtray.message SET attempts = 1",
+        "UPDATE outtray.message SET seq = -seq",
+        "UPDATE outtray.message SET topic = 'odd'",
+        "DELETE FROM outtray.message",
+        "INSERT INTO outtray.topic (topic, paused_at) VALUES ('even', now())",
+    ] {
+        let (mut real, mut model) = (Real::new(), Model::default());
+        assert!(compare(&mut real, &mut model, &[SEND]).is_ok());
+        real.place.sql(sabotage);
+        let found = compare(&mut real, &mut model, &[ACK, SEND]);
+        let step = found.map_or_else(|difference| Some(difference.step), |()| None);
+        assert_eq!(step, Some(0), "{sabotage}");
+    }
+}
+
+#[test]
+fn a_sequence_that_fails_is_made_as_short_as_it_gets() {
+    let purge = Op::Purge { topic: 1 };
+    let mut rng = Rng::with_seed(7);
+    let mut ops: Vec<Op> = (0..50).map(|_| Op::random(&mut rng)).collect();
+    ops.insert(11, SEND);
+    ops.push(purge.clone());
+
+    // Wherever it is sent before it is purged.
+    let shortest = shrink(ops, |ops| {
+        let sent = ops.iter().position(|op| *op == SEND);
+        let purged = ops.iter().rposition(|op| *op == purge);
+        matches!((sent, purged), (Some(sent), Some(purged)) if sent < purged)
+    });
+
+    assert_eq!(shortest, [SEND, purge]);
+}

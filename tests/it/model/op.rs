@@ -1,0 +1,162 @@
+//! What can be done to the messages of the test, and how a random sequence of it is made.
+
+use fastrand::Rng;
+
+/// The topics of the test. Two, so that one's messages could get into the other.
+pub(super) const TOPICS: [&str; 2] = ["even", "odd"];
+
+/// An operation. `nth` chooses among as many as there are, so that every part of a sequence is one, too; with
+/// none to choose from nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Sends messages in one session: so many, alike.
+    Send {
+        topic: usize,
+        count: usize,
+        message: Kind,
+    },
+    /// Sends one and rolls the session back.
+    SendAndRollBack {
+        topic: usize,
+    },
+    /// Lets a handler have the next message, if there is one. Those before it that do not fit are buried.
+    Handle {
+        topic: usize,
+        answer: Answer,
+        sends_on: bool,
+    },
+    /// Lets the time pass until a message is due, and moves what is due.
+    MakeDue {
+        topic: usize,
+        nth: Option<usize>,
+    },
+    Purge {
+        topic: usize,
+    },
+    PurgeDead {
+        topic: usize,
+        nth: Option<usize>,
+    },
+    Redrive {
+        topic: usize,
+        nth: Option<usize>,
+    },
+    Pause {
+        topic: usize,
+    },
+    Resume {
+        topic: usize,
+    },
+    Configure {
+        topic: usize,
+        settings: Settings,
+    },
+}
+
+/// What a message is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) priority: i16,
+    pub(super) is_delayed: bool,
+    /// Whether its payload fits what handlers want.
+    pub(super) fits: bool,
+}
+
+/// How a handler ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Ack,
+    Fail,
+    RetryAfter,
+    Reject,
+    Snooze,
+    Panic,
+    SwallowAnSqlError,
+}
+
+/// What an operator set for a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Settings {
+    pub(super) max_attempts: Option<u32>,
+    pub(super) is_delayed: bool,
+}
+
+impl Op {
+    /// Makes one. Mostly sending and handling, about as much of either, so that topics fill and run empty.
+    pub(super) fn random(rng: &mut Rng) -> Op {
+        let topic = rng.usize(..TOPICS.len());
+        match rng.u8(..100) {
+            0..30 => Op::Send {
+                topic,
+                count: if rng.u8(..4) == 0 { rng.usize(..6) } else { 1 },
+                message: Kind::random(rng),
+            },
+            30..33 => Op::SendAndRollBack { topic },
+            33..75 => Op::Handle {
+                topic,
+                answer: Answer::random(rng),
+                sends_on: rng.bool(),
+            },
+            75..84 => Op::MakeDue {
+                topic,
+                nth: nth(rng),
+            },
+            84..86 => Op::Purge { topic },
+            86..88 => Op::PurgeDead {
+                topic,
+                nth: nth(rng),
+            },
+            88..92 => Op::Redrive {
+                topic,
+                nth: nth(rng),
+            },
+            92..94 => Op::Pause { topic },
+            94..97 => Op::Resume { topic },
+            _ => Op::Configure {
+                topic,
+                settings: Settings::random(rng),
+            },
+        }
+    }
+}
+
+impl Kind {
+    fn random(rng: &mut Rng) -> Kind {
+        Kind {
+            priority: *rng.choice(&[0, 0, 0, 5, -5, i16::MAX, -i16::MAX]).unwrap(),
+            is_delayed: rng.u8(..5) == 0,
+            fits: rng.u8(..12) > 0,
+        }
+    }
+}
+
+impl Answer {
+    fn random(rng: &mut Rng) -> Answer {
+        let answers = [
+            Answer::Ack,
+            Answer::Ack,
+            Answer::Fail,
+            Answer::Fail,
+            Answer::RetryAfter,
+            Answer::Reject,
+            Answer::Snooze,
+            Answer::Panic,
+            Answer::SwallowAnSqlError,
+        ];
+        *rng.choice(&answers).unwrap()
+    }
+}
+
+impl Settings {
+    fn random(rng: &mut Rng) -> Settings {
+        Settings {
+            max_attempts: *rng.choice(&[None, Some(1), Some(2), Some(5)]).unwrap(),
+            is_delayed: rng.u8(..4) == 0,
+        }
+    }
+}
+
+/// Chooses one; nothing means all.
+fn nth(rng: &mut Rng) -> Option<usize> {
+    rng.bool().then(|| rng.usize(..100))
+}
