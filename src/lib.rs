@@ -131,6 +131,7 @@ pub use session::messaging_session::MessagingSession;
 pub use store::admin::{DeadLetter, TopicStats, WaitingMessage};
 pub use surface::builder::Builder;
 pub use surface::messaging::Messaging;
+pub use surface::retrying::Once;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;
 pub use words::error::{Error, ErrorKind, Result};

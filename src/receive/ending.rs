@@ -2,7 +2,7 @@
 
 use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
-use crate::store::claim::Held;
+use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
 use crate::words::handler_error::Wish;
@@ -15,6 +15,18 @@ pub(crate) enum Fate {
     Ack(Held),
     Retry(Retry),
     Bury(Burial),
+}
+
+impl Fate {
+    /// A message that was claimed too early comes back later, without an attempt spent.
+    pub(crate) fn put_off(message: &Claimed, delay: Duration) -> Self {
+        Fate::Retry(Retry {
+            held: message.held.clone(),
+            attempts: message.attempts,
+            delay,
+            error: "its key is over its rate".to_owned(),
+        })
+    }
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.

@@ -7,6 +7,7 @@ use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
+use crate::receive::ration::Purse;
 use crate::session::messaging_session::Kit;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
@@ -33,6 +34,7 @@ pub(crate) struct Line {
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
     floors: Mutex<Floors>,
+    purse: Mutex<Purse>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
 }
@@ -51,6 +53,7 @@ impl Line {
             handler,
             progress: Progress::default(),
             floors: Mutex::new(Floors::new()),
+            purse: Mutex::default(),
             losses: Mutex::new(HashMap::new()),
         }
     }
@@ -69,6 +72,10 @@ impl Line {
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn purse(&self) -> MutexGuard<'_, Purse> {
+        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a broken connection against a message; returns how many there were.

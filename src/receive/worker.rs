@@ -3,7 +3,8 @@
 use crate::receive::charge::judge;
 use crate::receive::crew::{Entry, QUICK};
 use crate::receive::line::Line;
-use crate::receive::work::{State, Worked, work};
+use crate::receive::state::State;
+use crate::receive::work::{Worked, work};
 use crate::wake::pause::Pause;
 use crate::wake::threads::Stop;
 use crate::words::Result;

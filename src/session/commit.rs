@@ -28,20 +28,39 @@ impl MessagingSession<'_> {
             }
             self.lent.begun()?;
         }
-        self.outbox
-            .store(self.lent.current()?, &self.kit.statements, Mark::default())
-            .map_err(not_stored)?;
+        let last = self.store_or_push()?;
         let Lent::Begun(mut transaction) = self.lent else {
             // The caller's transaction: it decides.
             return Ok(self.outbox.take_news());
         };
-        match transaction.flight(PROVE_AND_COMMIT) {
+        match transaction.flight(&last) {
             Ok(_) => {
                 transaction.committed();
                 Ok(self.outbox.take_news())
             }
             Err(error) => Err(ended(error, || self.outbox.ids())),
         }
+    }
+
+    /// Stores what was sent and returns the last flight, with which a few plain messages travel.
+    fn store_or_push(&mut self) -> Result<String> {
+        let statements = &self.kit.statements;
+        let mut last = String::new();
+        if let Lent::Begun(transaction) = &mut self.lent
+            && self.outbox.has_few()
+        {
+            transaction
+                .prepare_calls(&[&statements.send_one])
+                .map_err(|error| not_stored(classify(error, "storing messages")))?;
+            self.outbox
+                .push_few(&mut last, transaction.mode, statements);
+        } else {
+            self.outbox
+                .store(self.lent.current()?, statements, Mark::default())
+                .map_err(not_stored)?;
+        }
+        last.push_str(PROVE_AND_COMMIT);
+        Ok(last)
     }
 
     fn commit_single_statement(mut self) -> Result<News> {

@@ -3,6 +3,7 @@
 use crate::session::configs::Configs;
 use crate::session::lent::{Lent, Sql};
 use crate::session::outbox::{Mark, Outbox};
+use crate::session::rooms::Rooms;
 use crate::session::savepoint::Savepoint;
 use crate::store::run::Params;
 use crate::store::statements::Statements;
@@ -14,7 +15,7 @@ use crate::words::sqlstate::{Failure, classify, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What all sessions of a process share.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct Kit {
     pub(crate) statements: Arc<Statements>,
     pub(crate) max_payload_bytes: usize,
     pub(crate) configs: Configs,
+    pub(crate) rooms: Rooms,
 }
 
 /// One database transaction in which tables are read and written and messages are sent.
@@ -50,6 +52,8 @@ pub struct MessagingSession<'c> {
     /// caller had the transaction itself in hand.
     pub(crate) is_in_doubt: bool,
     pub(crate) begun_at: Instant,
+    /// How long a send waits for room in a bounded topic.
+    pub(crate) room_wait: Duration,
 }
 
 impl<'c> MessagingSession<'c> {
@@ -62,6 +66,7 @@ impl<'c> MessagingSession<'c> {
             mark: Mark::default(),
             is_in_doubt: false,
             begun_at: Instant::now(),
+            room_wait: Duration::ZERO,
         }
     }
 
@@ -99,25 +104,27 @@ impl<'c> MessagingSession<'c> {
                 Ok(message)
             })
             .collect::<Result<_>>()?;
-        let ids = messages
-            .into_iter()
-            .map(|message| self.keep(message))
-            .collect::<Result<_>>()?;
-        self.store_if_joined()?;
-        Ok(ids)
+        let sent = self.send_checked(messages)?;
+        Ok(sent.into_iter().map(Sent::id).collect())
     }
 
     /// Sends a message with options, and says what became of that: the message is new, or there was one
-    /// with the same dedupe key.
+    /// with the same dedupe key. With a dedupe key, or to a topic that is bounded, it blocks for a round trip,
+    /// and for other transactions that send with the same key, or to that topic, and did not end yet.
     ///
     /// # Errors
-    /// As [`send_message`](Self::send_message), and `Invalid` for a priority, a header or a delay
-    /// that is out of bounds.
+    /// As [`send_message`](Self::send_message); `Invalid` for a priority, a header or a delay
+    /// that is out of bounds; `Full` when a bounded topic has no room, with which the session can go on.
+    /// With a dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         message.check(self.kit.max_payload_bytes)?;
-        let id = self.keep(message)?;
+        let outgoing = self.outgoing(message);
+        let sent = match outgoing.is_asking() {
+            true => self.admit(vec![outgoing])?.remove(0),
+            false => Sent::New(self.keep(outgoing)?),
+        };
         self.store_if_joined()?;
-        Ok(Sent::New(id))
+        Ok(sent)
     }
 
     /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
@@ -244,7 +251,7 @@ impl<'c> MessagingSession<'c> {
         Ok(result)
     }
 
-    fn enter_savepoint(&mut self) -> Result<()> {
+    pub(crate) fn enter_savepoint(&mut self) -> Result<()> {
         let Some(open) = self.savepoint.opening() else {
             return Ok(());
         };
@@ -256,10 +263,8 @@ impl<'c> MessagingSession<'c> {
         Ok(())
     }
 
-    fn keep(&mut self, message: NewMessage) -> Result<MessageId> {
-        let setting = self.kit.configs.get(&message.topic);
-        let config = setting.as_ref().map(|setting| &setting.config);
-        let id = self.outbox.push(Outgoing::new(message, config));
+    pub(crate) fn keep(&mut self, outgoing: Outgoing) -> Result<MessageId> {
+        let id = self.outbox.push(outgoing);
         if self.outbox.is_full(self.mark) {
             self.store_early()?;
         }
@@ -278,7 +283,7 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// The caller of a joined session commits when it likes, so nothing may be kept back.
-    fn store_if_joined(&mut self) -> Result<()> {
+    pub(crate) fn store_if_joined(&mut self) -> Result<()> {
         match self.lent {
             Lent::Joined(_) => self.store_early(),
             _ => Ok(()),

@@ -10,6 +10,7 @@ use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::configs::Configs;
 use crate::session::messaging_session::Kit;
+use crate::session::rooms::Rooms;
 use crate::store::statements::Statements;
 use crate::surface::messaging::{Core, Messaging};
 use crate::wake::notifier::Notifier;
@@ -175,6 +176,7 @@ impl Builder {
                 statements,
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),
+                rooms: Rooms::default(),
             }),
         };
         let is_listening = self.is_notifying && !self.is_pooler_safe;

@@ -347,7 +347,14 @@ fn rolled_back(error: HandlerError) -> Error {
     use crate::words::sqlstate::Failure;
 
     let text = format!("the session was rolled back: {error}");
+    let own = error
+        .cause
+        .as_ref()
+        .and_then(|cause| cause.downcast_ref::<Error>());
+    let own = own.map(Error::kind);
     let kind = match error.failure() {
+        _ if own == Some(ErrorKind::Full) => ErrorKind::Full,
+        None if own == Some(ErrorKind::Conflict) => ErrorKind::Conflict,
         Some(Failure::Conflict) => ErrorKind::Conflict,
         Some(Failure::Lost) => ErrorKind::Unavailable,
         Some(Failure::Refused) | None => ErrorKind::RolledBack,

@@ -3,5 +3,6 @@
 pub(crate) mod builder;
 pub(crate) mod join;
 pub(crate) mod messaging;
+pub(crate) mod retrying;
 pub(crate) mod selection;
 pub(crate) mod topic;

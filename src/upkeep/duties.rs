@@ -8,6 +8,7 @@ use crate::store::schedule;
 use crate::store::statements::Statements;
 use crate::upkeep::due::Due;
 use crate::upkeep::presence::Presence;
+use crate::upkeep::prune::Prune;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) struct Duties {
     connection: Option<Connection>,
     due: Due,
     presence: Presence,
+    prune: Prune,
     poll_interval: Duration,
     poll_at: Instant,
     glance_at: Instant,
@@ -54,6 +56,7 @@ impl Duties {
             waker,
             connection: None,
             due: Due::default(),
+            prune: Prune::new(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -64,6 +67,7 @@ impl Duties {
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
         let at = self.poll_at.min(self.glance_at).min(self.presence.at());
+        let at = at.min(self.prune.at());
         self.due.at().map_or(at, |due| due.min(at))
     }
 
@@ -100,6 +104,11 @@ impl Duties {
                 duties
                     .presence
                     .run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
+        if self.prune.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties.prune.run(connection, &duties.statements)
             })?;
         }
         Ok(())

@@ -13,4 +13,5 @@
 pub(crate) mod due;
 pub(crate) mod duties;
 pub(crate) mod presence;
+pub(crate) mod prune;
 pub(crate) mod thread;

@@ -48,6 +48,8 @@ pub struct NewMessage {
     pub(crate) key: Option<String>,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) dedupe: Option<(String, Duration)>,
+    /// How long its sender waits for room; not said: as its session does.
+    pub(crate) room_wait: Option<Duration>,
     /// For how long its outcome is kept; not said: nobody asks.
     pub(crate) tracked_for: Option<Duration>,
     pub(crate) after: Vec<MessageId>,
@@ -102,6 +104,11 @@ impl Outgoing {
     /// Returns whether it is to be claimed as soon as it is stored.
     pub(crate) fn is_ready(&self) -> bool {
         self.message.start.is_none_or(Start::is_now) && self.message.after.is_empty()
+    }
+
+    /// Returns whether something has to be asked of the database before it is kept.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.message.dedupe.is_some() || self.on_end.has(OnEnd::BOUNDED)
     }
 
     /// Returns whether it is ready and has none of the options that cost more.
@@ -185,6 +192,7 @@ impl NewMessage {
             key: None,
             expires_in: None,
             dedupe: None,
+            room_wait: None,
             tracked_for: None,
             after: Vec::new(),
         }
@@ -248,6 +256,14 @@ impl NewMessage {
     /// that is still open is waited for.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.dedupe = Some((key.into(), window));
+        self
+    }
+
+    /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a topic with a
+    /// [`max_length`](crate::TopicConfig::max_length) that is full. Default: that of the session, which is
+    /// [not to wait](crate::MessagingSession::wait_for_room).
+    pub fn wait_for_room(mut self, timeout: Duration) -> Self {
+        self.room_wait = Some(timeout);
         self
     }
 
@@ -315,28 +331,13 @@ impl NewMessage {
     }
 
     fn check_duration(&self, what: &str, duration: Option<Duration>) -> Result<()> {
-        match duration {
-            Some(duration) if duration < LEAST_DURATION || duration > MAX_DELAY => Err(self
-                .invalid(&format!(
-                    "{what} is {duration:?}, it must be 1 µs to ten years"
-                ))),
-            _ => Ok(()),
-        }
+        let flaw = duration.and_then(|duration| duration_flaw(what, duration));
+        flaw.map_or(Ok(()), |flaw| Err(self.invalid(&flaw)))
     }
 
     fn check_key(&self, what: &str, key: Option<&str>) -> Result<()> {
-        match key {
-            Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
-                Err(self.invalid(&format!(
-                    "{what} has {} bytes, it must have 1 to {MAX_KEY_BYTES}",
-                    key.len()
-                )))
-            }
-            Some(key) if key.contains('\0') => {
-                Err(self.invalid(&format!("{what} has a NUL character")))
-            }
-            _ => Ok(()),
-        }
+        let flaw = key.and_then(|key| key_flaw(what, key));
+        flaw.map_or(Ok(()), |flaw| Err(self.invalid(&flaw)))
     }
 
     fn invalid(&self, what: &str) -> Error {
@@ -366,6 +367,28 @@ impl NewMessage {
             )),
         }
     }
+}
+
+/// Checks the key and the window of a piece of work that is done once.
+pub(crate) fn check_key(key: &str, window: Duration) -> Result<()> {
+    let flaw = key_flaw("idempotency key", key).or_else(|| duration_flaw("window", window));
+    flaw.map_or(Ok(()), |flaw| Err(Error::invalid(flaw)))
+}
+
+fn duration_flaw(what: &str, duration: Duration) -> Option<String> {
+    let is_good = (LEAST_DURATION..=MAX_DELAY).contains(&duration);
+    (!is_good).then(|| format!("{what} is {duration:?}, it must be 1 µs to ten years"))
+}
+
+fn key_flaw(what: &str, key: &str) -> Option<String> {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        let length = key.len();
+        return Some(format!(
+            "{what} has {length} bytes, it must have 1 to {MAX_KEY_BYTES}"
+        ));
+    }
+    let has_nul = key.contains('\0');
+    has_nul.then(|| format!("{what} has a NUL character"))
 }
 
 /// Returns the time in microseconds since 1970; one that is out of range becomes the nearest.
