@@ -7,8 +7,10 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
-/// How often a process looks: three short queries, each by an index or over a small table.
+/// How often a process looks: one short statement.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// When it looks first, at the latest.
+const FIRST: Duration = Duration::from_secs(5);
 /// How soon it goes on when there was more than one batch.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
 
@@ -19,10 +21,11 @@ pub(crate) struct Prune {
 }
 
 impl Prune {
-    /// Begins somewhere within the interval: processes that start together look one after the other.
+    /// Begins within a few seconds, for processes that do not live for long; those that start together look one
+    /// after the other.
     pub(crate) fn new() -> Self {
         Prune {
-            at: Instant::now() + INTERVAL.mul_f64(fastrand::f64()),
+            at: Instant::now() + FIRST.mul_f64(fastrand::f64()),
         }
     }
 

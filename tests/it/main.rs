@@ -4,10 +4,12 @@
 
 mod all_or_nothing;
 mod bad_input;
+mod bounded;
 mod carried;
 mod command_line;
 mod commits_that_fail;
 mod crash_loops;
+mod dedupe;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
 mod examples;
@@ -20,6 +22,7 @@ mod lost_database;
 mod migrations;
 mod poolers;
 mod quiet;
+mod retrying;
 mod schedules;
 mod sessions;
 mod starting;
