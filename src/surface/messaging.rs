@@ -246,6 +246,9 @@ impl Messaging {
                 connection.client(),
                 &self.core.base.dedicated.settings().schema,
             )?;
+            // Before the first claim: the topic may be paused, or have a rate.
+            let kit = &self.core.base.kit;
+            kit.configs.refresh(&mut *connection, &kit.statements)?;
             drop(connection);
             let errands = self.core.errands()?;
             let (enrolled, suspect_for) = errands.enroll(topic, is_strict)?;

@@ -22,6 +22,7 @@ mod lost_database;
 mod migrations;
 mod poolers;
 mod quiet;
+mod rates;
 mod retrying;
 mod schedules;
 mod sessions;
