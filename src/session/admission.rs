@@ -5,14 +5,17 @@
 //! can go on without the message. The keys come first: a sender that waits for one must not hold a topic's room.
 //! All of it is part of the transaction, inside the savepoint of the message at hand, and is undone with it.
 
+use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::dedupe::{self, Wish};
+use crate::store::dedupe::{self, Holder, Known, Wish};
 use crate::store::room;
 use crate::words::error::{ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::{NewMessage, Outgoing};
 use crate::words::outcome::{OnEnd, Sent};
+use crate::words::sqlstate::classify;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Messages for one bounded topic.
@@ -125,9 +128,7 @@ impl MessagingSession<'_> {
         }
         let holders = match wishes.is_empty() {
             true => Vec::new(),
-            false => self.asking(|session| {
-                dedupe::take(session.lent.current()?, &session.kit.statements, &wishes)
-            })?,
+            false => self.take_keys(&wishes)?,
         };
         let answer = |outgoing: &Outgoing| {
             let place = wish(outgoing).and_then(|wish| place_of.get(&(wish.topic, wish.key)));
@@ -137,6 +138,28 @@ impl MessagingSession<'_> {
             }
         };
         Ok(messages.iter().map(answer).collect())
+    }
+
+    /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction did not begin.
+    fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
+        let statements = &self.kit.statements;
+        let mut known = Known::default();
+        if let Lent::Idle(connection) = &mut self.lent
+            && !self.kit.needs_objects.load(Ordering::Relaxed)
+        {
+            connection.prepare_calls(&[&statements.take_dedupe])?;
+            let values = dedupe::values(wishes);
+            let flown = self.lent.fly(&statements.take_dedupe, &values);
+            self.is_in_doubt |= flown.is_err();
+            for row in flown
+                .map_err(|error| classify(error, dedupe::DOING))?
+                .iter()
+                .flatten()
+            {
+                known.read(row)?;
+            }
+        }
+        self.asking(|session| dedupe::take(session.lent.current()?, statements, wishes, known))
     }
 
     /// Takes room in several topics, or in none.
@@ -195,9 +218,7 @@ impl MessagingSession<'_> {
             id,
             window,
         };
-        let holders = self.asking(|session| {
-            dedupe::take(session.lent.current()?, &session.kit.statements, &[wish])
-        })?;
+        let holders = self.take_keys(&[wish])?;
         let other = holders.first().filter(|holder| holder.id != id);
         Ok(other.map(|holder| holder.id))
     }

@@ -29,15 +29,18 @@ impl MessagingSession<'_> {
             self.lent.begun()?;
         }
         let last = self.store_or_push()?;
-        let Lent::Begun(mut transaction) = self.lent else {
-            // The caller's transaction: it decides.
-            return Ok(self.outbox.take_news());
-        };
-        match transaction.flight(&last) {
-            Ok(_) => {
-                transaction.committed();
-                Ok(self.outbox.take_news())
+        let flown = match self.lent {
+            Lent::Begun(mut transaction) => {
+                transaction.flight(&last).map(|_| transaction.committed())
             }
+            Lent::Flown(mut transaction) => {
+                transaction.flight(&last).map(|_| transaction.committed())
+            }
+            // The caller's transaction: it decides.
+            Lent::Joined(_) | Lent::Idle(_) | Lent::Broken => Ok(()),
+        };
+        match flown {
+            Ok(()) => Ok(self.outbox.take_news()),
             Err(error) => Err(ended(error, || self.outbox.ids())),
         }
     }
@@ -46,18 +49,25 @@ impl MessagingSession<'_> {
     fn store_or_push(&mut self) -> Result<String> {
         let statements = &self.kit.statements;
         let mut last = String::new();
-        if let Lent::Begun(transaction) = &mut self.lent
-            && self.outbox.has_few()
-        {
-            transaction
-                .prepare_calls(&[&statements.send_one])
-                .map_err(|error| not_stored(classify(error, "storing messages")))?;
-            self.outbox
-                .push_few(&mut last, transaction.mode, statements);
-        } else {
-            self.outbox
+        let calls = [&statements.send_one];
+        let mode = match &mut self.lent {
+            Lent::Begun(transaction) if self.outbox.has_few() => transaction
+                .prepare_calls(&calls)
+                .map(|()| Some(transaction.mode))
+                .map_err(|error| not_stored(classify(error, "storing messages")))?,
+            Lent::Flown(transaction) if self.outbox.has_few() => {
+                let connection = transaction.connection();
+                connection.prepare_calls(&calls).map_err(not_stored)?;
+                Some(transaction.mode())
+            }
+            _ => None,
+        };
+        match mode {
+            Some(mode) => drop(self.outbox.push_few(&mut last, mode, statements)),
+            None => self
+                .outbox
                 .store(self.lent.current()?, statements, Mark::default())
-                .map_err(not_stored)?;
+                .map_err(not_stored)?,
         }
         last.push_str(PROVE_AND_COMMIT);
         Ok(last)

@@ -1,7 +1,7 @@
 //! The session: what handlers and producers hold.
 
 use crate::session::configs::Configs;
-use crate::session::lent::{Lent, Sql};
+use crate::session::lent::{Lend, Lent, Sql};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::rooms::Rooms;
 use crate::session::savepoint::Savepoint;
@@ -15,6 +15,7 @@ use crate::words::sqlstate::{Failure, classify, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What all sessions of a process share.
@@ -24,6 +25,8 @@ pub(crate) struct Kit {
     pub(crate) max_payload_bytes: usize,
     pub(crate) configs: Configs,
     pub(crate) rooms: Rooms,
+    /// Whether sessions here use the driver's own object in a transaction that was begun without.
+    pub(crate) needs_objects: AtomicBool,
 }
 
 /// One database transaction in which tables are read and written and messages are sent.
@@ -194,7 +197,7 @@ impl<'c> MessagingSession<'c> {
     /// As [`execute`](Self::execute).
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
         self.is_in_doubt = true;
-        self.sql()?.nested().map_err(classify_own)
+        self.lending()?.nested().map_err(classify_own)
     }
 
     /// Lends the driver's transaction itself, without the round trips of a savepoint, and returns what
@@ -220,7 +223,7 @@ impl<'c> MessagingSession<'c> {
         self.is_in_doubt = true;
         let mut borrower = Some(borrower);
         let mut returned = None;
-        self.sql()?.lend(&mut |transaction| {
+        self.lending()?.lend(&mut |transaction| {
             if let Some(borrower) = borrower.take() {
                 returned = Some(borrower(transaction));
             }
@@ -232,6 +235,17 @@ impl<'c> MessagingSession<'c> {
     fn sql(&mut self) -> Result<&mut dyn Sql> {
         self.enter_savepoint()?;
         self.lent.begun()
+    }
+
+    /// Like [`sql`](Self::sql), with the driver's own object.
+    fn lending(&mut self) -> Result<&mut dyn Lend> {
+        self.enter_savepoint()?;
+        let (lending, was_flown) = self.lent.lending()?;
+        if was_flown {
+            // Once for a process: the server's log should not fill with warnings.
+            self.kit.needs_objects.store(true, Ordering::Relaxed);
+        }
+        Ok(lending)
     }
 
     /// Runs the first statement of the message at hand in the flight that opens its savepoint, if it can

@@ -4,16 +4,22 @@
 //! transaction that wants the same key waits for that one to end: it committed, and the key is taken, or it
 //! rolled back, and the key is free.
 
+use crate::store::call::Value;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
-use postgres::Row;
+use crate::words::message::MessageId;
+use crate::words::sqlstate::classify;
+use postgres::types::ToSql;
+use postgres::{Row, SimpleQueryRow};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// The topic of keys that belong to no message but to a piece of work. No topic can have this name.
 pub(crate) const NO_TOPIC: &str = "";
+
+pub(crate) const DOING: &str = "taking dedupe keys";
 
 /// How often a key is asked for again that somebody else took, and that is free when we look.
 const MAX_ROUNDS: usize = 5;
@@ -34,8 +40,50 @@ pub(crate) struct Holder {
     pub(crate) is_new: bool,
 }
 
-/// Takes keys that are free; returns who has each, in the order of the wishes, which are of different keys.
-/// Inside a transaction: the keys are free again if it rolls back. One round trip, but for races.
+/// Who has which keys, as far as was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Known(HashMap<(String, String), Holder>);
+
+impl Known {
+    /// Reads a row of `take_dedupe` that came as text.
+    pub(crate) fn read(&mut self, row: &SimpleQueryRow) -> Result<()> {
+        let text = |name: &str| {
+            let found = row.try_get(name).map_err(|error| classify(error, DOING));
+            found.map(Option::unwrap_or_default)
+        };
+        let id = text("id")?.parse::<MessageId>()?.0;
+        let is_new = text("is_new")? == "t";
+        let name = (text("topic")?.to_owned(), text("key")?.to_owned());
+        self.0.insert(name, Holder { id, is_new });
+        Ok(())
+    }
+
+    fn insert(&mut self, row: &Row, is_new: bool) -> Result<()> {
+        let id = column(row, "id")?;
+        let name = (column(row, "topic")?, column(row, "key")?);
+        self.0.entry(name).or_insert(Holder { id, is_new });
+        Ok(())
+    }
+
+    fn get(&self, wish: &Wish<'_>) -> Option<Holder> {
+        let name = (wish.topic.to_owned(), wish.key.to_owned());
+        self.0.get(&name).copied()
+    }
+}
+
+/// Returns the parameters of `take_dedupe`.
+pub(crate) fn values<'a>(wishes: &[Wish<'a>]) -> [Value<'a>; 4] {
+    [
+        Value::Texts(wishes.iter().map(|wish| Some(wish.topic)).collect()),
+        Value::Texts(wishes.iter().map(|wish| Some(wish.key)).collect()),
+        Value::Uuids(wishes.iter().map(|wish| wish.id).collect()),
+        Value::Numbers(wishes.iter().map(window_us).collect()),
+    ]
+}
+
+/// Takes keys that are free, but for those that are `known`; returns who has each, in the order of the wishes,
+/// which are of different keys. Inside a transaction: the keys are free again if it rolls back. One round trip,
+/// but for races.
 ///
 /// # Errors
 /// `Conflict` when the transaction's snapshot is older than what another one did, and those of the statement.
@@ -43,25 +91,33 @@ pub(crate) fn take(
     run: &mut dyn Run,
     statements: &Statements,
     wishes: &[Wish<'_>],
+    mut known: Known,
 ) -> Result<Vec<Holder>> {
-    let mut holders: HashMap<(String, String), Holder> = HashMap::with_capacity(wishes.len());
+    let mut is_asked = !known.0.is_empty();
     for _ in 0..MAX_ROUNDS {
-        let open: Vec<Wish<'_>> = wishes
-            .iter()
-            .filter(|wish| !holders.contains_key(&(wish.topic.to_owned(), wish.key.to_owned())))
-            .copied()
-            .collect();
-        if open.is_empty() {
+        let open = |known: &Known| -> Vec<Wish<'_>> {
+            let is_open = |wish: &&Wish<'_>| known.get(wish).is_none();
+            wishes.iter().filter(is_open).copied().collect()
+        };
+        if !std::mem::take(&mut is_asked) {
+            ask(run, statements, &open(&known), &mut known)?;
+        }
+        let missing = open(&known);
+        if missing.is_empty() {
             break;
         }
-        ask(run, statements, &open, &mut holders)?;
+        // Somebody committed them while we waited: our statement began too early to see that.
+        let params: [&(dyn ToSql + Sync); 2] = [&topics(&missing), &keys(&missing)];
+        for row in query(run, &statements.known_dedupe, &params, DOING)? {
+            known.insert(&row, false)?;
+        }
+        if open(&known).is_empty() {
+            break;
+        }
     }
     wishes
         .iter()
-        .map(|wish| {
-            let holder = holders.get(&(wish.topic.to_owned(), wish.key.to_owned()));
-            holder.copied().ok_or_else(|| contested(wish))
-        })
+        .map(|wish| known.get(wish).ok_or_else(|| contested(wish)))
         .collect()
 }
 
@@ -85,40 +141,20 @@ fn ask(
     run: &mut dyn Run,
     statements: &Statements,
     wishes: &[Wish<'_>],
-    holders: &mut HashMap<(String, String), Holder>,
+    known: &mut Known,
 ) -> Result<()> {
-    let doing = "taking dedupe keys";
-    let (topics, keys) = (topics(wishes), keys(wishes));
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
-    let windows: Vec<i64> = wishes
-        .iter()
-        .map(|wish| i64::try_from(wish.window.as_micros()).unwrap_or(i64::MAX))
-        .collect();
-    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &keys, &ids, &windows];
-    let rows = query(run, &statements.take_dedupe, &params, doing)?;
-    let found = rows.len();
-    for row in &rows {
-        let is_new = column(row, "is_new")?;
-        insert(holders, row, is_new)?;
-    }
-    if found < wishes.len() {
-        // Somebody committed them while we waited: our statement began too early to see that.
-        let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topics, &keys];
-        for row in query(run, &statements.known_dedupe, &params, doing)? {
-            let (topic, key) = (column(&row, "topic")?, column(&row, "key")?);
-            if !holders.contains_key(&(topic, key)) {
-                insert(holders, &row, false)?;
-            }
-        }
+    let windows: Vec<i64> = wishes.iter().map(window_us).collect();
+    let params: [&(dyn ToSql + Sync); 4] = [&topics(wishes), &keys(wishes), &ids, &windows];
+    for row in query(run, &statements.take_dedupe, &params, DOING)? {
+        let is_new = column(&row, "is_new")?;
+        known.insert(&row, is_new)?;
     }
     Ok(())
 }
 
-fn insert(holders: &mut HashMap<(String, String), Holder>, row: &Row, is_new: bool) -> Result<()> {
-    let id = column(row, "id")?;
-    let name = (column(row, "topic")?, column(row, "key")?);
-    holders.insert(name, Holder { id, is_new });
-    Ok(())
+fn window_us(wish: &Wish<'_>) -> i64 {
+    i64::try_from(wish.window.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn topics<'a>(wishes: &[Wish<'a>]) -> Vec<&'a str> {

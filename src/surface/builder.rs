@@ -18,6 +18,7 @@ use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -177,6 +178,7 @@ impl Builder {
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),
                 rooms: Rooms::default(),
+                needs_objects: AtomicBool::default(),
             }),
         };
         let is_listening = self.is_notifying && !self.is_pooler_safe;

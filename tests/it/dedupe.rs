@@ -183,6 +183,55 @@ fn in_a_joined_session_a_key_lives_and_dies_with_the_callers_transaction() {
     assert_eq!(place.count("outtray.message"), 1);
 }
 
+#[test]
+fn a_session_that_began_with_a_key_can_do_all_that_a_session_can() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE thing (n integer)");
+    for round in 0..3 {
+        let keys = [format!("{round}-a"), format!("{round}-b")];
+        let message = |key: &String| NewMessage::bytes("orders", [1]).dedupe(key, DAY);
+        let failed = place.messaging.session(|session| {
+            session.send(message(&keys[0]))?;
+            session.execute("INSERT INTO thing VALUES (0)", &[])?;
+            Err::<(), _>(HandlerError::failed("no"))
+        });
+        assert!(failed.is_err());
+        let swallowed = place.messaging.session(|session| {
+            session.send(message(&keys[0]))?;
+            assert!(session.query("SELECT nothing", &[]).is_err());
+            Ok(())
+        });
+        assert_eq!(swallowed.unwrap_err().kind(), ErrorKind::RolledBack);
+
+        place
+            .messaging
+            .session(|session| {
+                assert!(!session.send(message(&keys[0]))?.is_duplicate());
+                session.execute("INSERT INTO thing VALUES ($1)", &[&1])?;
+                session.batch_execute("INSERT INTO thing VALUES (2)")?;
+                let mut nested = session.transaction()?;
+                nested.execute("INSERT INTO thing VALUES (3)", &[])?;
+                nested.rollback()?;
+                let nested = session.transaction()?;
+                nested.commit()?;
+                session
+                    .with_transaction(|own| own.execute("INSERT INTO thing VALUES (4)", &[]))??;
+                assert!(!session.send(message(&keys[1]))?.is_duplicate());
+                assert_eq!(
+                    session
+                        .query_one("SELECT count(*) FROM thing", &[])?
+                        .get::<_, i64>(0),
+                    3 * (round + 1)
+                );
+                Ok(())
+            })
+            .unwrap();
+    }
+    assert_eq!(place.count("thing"), 9);
+    assert_eq!(place.count("outtray.message"), 6);
+    assert_eq!(place.count("outtray.dedupe"), 6);
+}
+
 /// Opens a session that has sent with the key, and one that sends with it too; then the first ends.
 #[track_caller]
 fn check_race(first_commits: bool) {
