@@ -181,7 +181,7 @@ impl Messaging {
     ///
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT;
+    /// same again may succeed; `Full` when `work` returned that a bounded topic is full; `OutcomeUnknown` when the connection broke during COMMIT;
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```no_run
@@ -267,7 +267,7 @@ impl Messaging {
     /// became of them. For tests and batch jobs.
     ///
     /// A message that fails is scheduled for later like any other, and not waited for; nor is one that
-    /// another worker has in hand. The defaults of a receiver hold: 10 attempts, its backoff. Order is
+    /// another worker has in hand. A topic over its rate is waited for. The defaults of a receiver hold: 10 attempts, its backoff. Order is
     /// not strict, and the death of this process is not noticed by others. Several threads may drain the
     /// same topic.
     ///

@@ -4,7 +4,7 @@ use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
-use crate::words::new_message::check_key;
+use crate::words::limits::check_key;
 use crossbeam_channel::after;
 use std::time::Duration;
 use uuid::Uuid;

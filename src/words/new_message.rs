@@ -3,6 +3,7 @@
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::{self, Headers};
 use crate::words::json_text;
+use crate::words::limits::{duration_flaw, key_flaw};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use crate::words::payload::Payload;
@@ -13,12 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest delay: ten years. Longer ones are mistakes of unit.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// The least of durations that cannot be zero: what the database can tell apart.
-const LEAST_DURATION: Duration = Duration::from_micros(1);
 /// The latest time to send at: the year 2200, in microseconds since 1970.
 const LATEST_US: i64 = 7_258_118_400_000_000;
-/// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
-pub(crate) const MAX_KEY_BYTES: usize = 512;
 /// Messages that one message may come after: each is a row.
 const MAX_AFTER: usize = 10_000;
 
@@ -367,28 +364,6 @@ impl NewMessage {
             )),
         }
     }
-}
-
-/// Checks the key and the window of a piece of work that is done once.
-pub(crate) fn check_key(key: &str, window: Duration) -> Result<()> {
-    let flaw = key_flaw("idempotency key", key).or_else(|| duration_flaw("window", window));
-    flaw.map_or(Ok(()), |flaw| Err(Error::invalid(flaw)))
-}
-
-fn duration_flaw(what: &str, duration: Duration) -> Option<String> {
-    let is_good = (LEAST_DURATION..=MAX_DELAY).contains(&duration);
-    (!is_good).then(|| format!("{what} is {duration:?}, it must be 1 µs to ten years"))
-}
-
-fn key_flaw(what: &str, key: &str) -> Option<String> {
-    if key.is_empty() || key.len() > MAX_KEY_BYTES {
-        let length = key.len();
-        return Some(format!(
-            "{what} has {length} bytes, it must have 1 to {MAX_KEY_BYTES}"
-        ));
-    }
-    let has_nul = key.contains('\0');
-    has_nul.then(|| format!("{what} has a NUL character"))
 }
 
 /// Returns the time in microseconds since 1970; one that is out of range becomes the nearest.
