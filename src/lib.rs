@@ -134,6 +134,7 @@ pub use store::recurring::Recurring;
 pub use surface::builder::Builder;
 pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;
+pub use surface::retrying::Once;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;
 pub use words::batch_message::BatchMessage;

@@ -70,6 +70,11 @@ impl Connection {
         &mut self.client
     }
 
+    /// Returns what runs statements in a transaction that was begun by hand.
+    pub(crate) fn parts(&mut self) -> (&mut Client, &mut StatementCache, CallMode) {
+        (&mut self.client, &mut self.cache, self.mode)
+    }
+
     /// Makes statements ready for calls as text; a no-op behind a pooler.
     pub(crate) fn prepare_calls(&mut self, statements: &[&Statement]) -> Result<()> {
         if self.mode == CallMode::Inline {

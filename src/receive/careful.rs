@@ -10,8 +10,8 @@
 //! suffer for their neighbour's deeds.
 
 use crate::receive::line::Line;
+use crate::receive::state::State;
 use crate::receive::take::Taken;
-use crate::receive::work::State;
 use crate::store::attempt;
 use crate::store::run::Run;
 use crate::wake::threads::Stop;

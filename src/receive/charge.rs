@@ -16,7 +16,7 @@ use crate::receive::careful;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
-use crate::receive::work::State;
+use crate::receive::state::State;
 use crate::store::attempt;
 use crate::store::claim::{Claimed, Held};
 use crate::store::run::Run;

@@ -2,7 +2,8 @@
 
 use crate::receive::charge::judge;
 use crate::receive::line::Line;
-use crate::receive::work::{State, Worked, work};
+use crate::receive::state::State;
+use crate::receive::work::{Worked, work};
 use crate::store::schedule;
 use crate::wake::pause::{self, Pause};
 use crate::wake::threads::stop_signal;

@@ -48,6 +48,18 @@ pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
     )
 }
 
+impl Fate {
+    /// A message that was claimed too early comes back later, without an attempt spent.
+    pub(crate) fn put_off(message: &Claimed, delay: Duration) -> Self {
+        Fate::Retry(Retry {
+            held: message.held.clone(),
+            attempts: message.attempts,
+            delay,
+            error: "its key is over its rate".to_owned(),
+        })
+    }
+}
+
 /// Decides. `attempts` are the deliveries that failed before this one.
 pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -> Fate {
     let attempt = attempts + 1;

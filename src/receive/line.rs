@@ -9,6 +9,7 @@ use crate::receive::handler::Handler;
 use crate::receive::lease::heartbeat::Heartbeat;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
+use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::session::messaging_session::Kit;
 use crate::wake::board::Station;
@@ -45,6 +46,7 @@ pub(crate) struct Line {
     /// Prolongs the leases in hand, of a receiver that works under leases.
     pub(crate) heartbeat: Heartbeat,
     pub(crate) floors: Mutex<Floors>,
+    purse: Mutex<Purse>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
 }
@@ -66,6 +68,7 @@ impl Line {
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),
             floors: Mutex::new(Floors::new()),
+            purse: Mutex::default(),
             losses: Mutex::new(HashMap::new()),
         }
     }
@@ -106,6 +109,10 @@ impl Line {
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn purse(&self) -> MutexGuard<'_, Purse> {
+        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a broken connection against a message; returns how many there were.

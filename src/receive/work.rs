@@ -15,10 +15,11 @@ use crate::receive::careful;
 use crate::receive::charge::{self, Charge, conflict};
 use crate::receive::ending::{Fate, decide, refuse};
 use crate::receive::handler::{Delivery, Ending};
-use crate::receive::lease::shift::Owed;
 use crate::receive::line::Line;
-use crate::receive::pace::{BUDGET, Pace};
+use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
+use crate::receive::ration::{self, Ration};
+use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
@@ -30,45 +31,11 @@ use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
-use crate::words::message::{CancelToken, MessageId};
+use crate::words::message::CancelToken;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
-
-/// What one worker remembers from transaction to transaction.
-pub(crate) struct State {
-    /// The worker's number in the crew.
-    pub(crate) worker: usize,
-    pub(crate) pace: Pace,
-    /// Messages whose handler ran in the open transaction.
-    pub(crate) entered: Vec<Charge>,
-    /// Messages to be charged with the failure of their transaction, in the next one.
-    pub(crate) charges: Vec<Charge>,
-    /// The message in hand, if its delivery was counted ahead.
-    pub(crate) counted: Option<MessageId>,
-    /// Messages whose deliveries ended in a rollback, and whose counts could not be taken back yet.
-    pub(crate) uncounted: Vec<MessageId>,
-    /// Conflicts in a row.
-    pub(crate) conflicts: u32,
-    /// Leases whose end could not be written yet.
-    pub(crate) owed: Vec<Owed>,
-}
-
-impl State {
-    pub(crate) fn new(worker: usize, per_transaction: Option<usize>) -> Self {
-        State {
-            worker,
-            pace: Pace::new(per_transaction),
-            entered: Vec::new(),
-            charges: Vec::new(),
-            counted: None,
-            uncounted: Vec::new(),
-            conflicts: 0,
-            owed: Vec::new(),
-        }
-    }
-}
 
 /// Why [`work`] ended.
 #[derive(Debug)]
@@ -98,6 +65,7 @@ pub(crate) fn work(
         &statements.send_one,
         &statements.take_turn,
         &statements.claim_head,
+        &statements.vacate,
     ])?;
     if line.sieve.is_some() {
         connection.prepare_calls(&[&statements.claim_filtered])?;
@@ -106,13 +74,33 @@ pub(crate) fn work(
     if line.is_paused() {
         return Ok(Worked::Idle(None));
     }
+    let mut ration = match Ration::take(line, connection, state.pace.size())? {
+        Ok(ration) => ration,
+        Err(wait) => return Ok(Worked::Idle(Some(wait))),
+    };
+    let worked = transactions(line, connection, state, &mut ration, stop);
+    ration.leave(line);
+    if matches!(worked, Ok(Worked::Idle(_))) || stop.is_set() {
+        ration::give_back(line, connection);
+    }
+    worked
+}
+
+/// Runs transactions until nothing is ready, the ration is spent, or the stop is set.
+fn transactions(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    ration: &mut Ration,
+    stop: &Stop,
+) -> Result<Worked> {
     let transaction = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "beginning a transaction"))?;
     let mut session = MessagingSession::new(&line.base.kit, Lent::Begun(transaction));
     session.savepoint = Savepoint::Closed;
     let is_careful = line.station.is_suspect();
-    let size = if is_careful { 1 } else { state.pace.size() };
+    let size = if is_careful { 1 } else { ration.size };
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
         if stop.is_set() {
@@ -132,7 +120,7 @@ pub(crate) fn work(
                 break;
             }
         }
-        let next = transact(line, &mut session, state, &taken, stop)
+        let next = transact(line, &mut session, state, ration, &taken, stop)
             .inspect_err(|_| careful::take_back(line, state));
         match next? {
             Some(next) => taken = next,
@@ -152,9 +140,11 @@ fn transact(
     line: &Line,
     session: &mut MessagingSession<'_>,
     state: &mut State,
+    ration: &mut Ration,
     taken: &Taken,
     stop: &Stop,
 ) -> Result<Option<Taken>> {
+    let put_off = ration::put_off(line, &taken.messages)?;
     let mut hand = Hand::default();
     let started = Instant::now();
     let mut fates = Vec::with_capacity(taken.messages.len());
@@ -166,8 +156,14 @@ fn transact(
         if !fates.is_empty() && is_enough {
             // The rest is free again with the commit; the floor must not hide it.
             line.floors().lower(message.held.position);
+            ration::give_back_keys(line, &taken.messages, &put_off, fates.len());
             break;
         }
+        if let Some(Some(wait)) = put_off.get(fates.len()) {
+            fates.push(Fate::put_off(message, *wait));
+            continue;
+        }
+        ration.spend();
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, taken.counted)?);
@@ -188,6 +184,7 @@ fn transact(
     forget_counted(line, session, taken)?;
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
     let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
+    let goes_on = goes_on && line.rate().is_none();
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
     line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;

@@ -28,20 +28,49 @@ impl MessagingSession<'_> {
             }
             self.lent.begun()?;
         }
-        self.outbox
-            .store(self.lent.current()?, &self.kit.statements, Mark::default())
-            .map_err(not_stored)?;
-        let Lent::Begun(mut transaction) = self.lent else {
-            // The caller's transaction: it decides.
-            return Ok(self.outbox.take_news());
-        };
-        match transaction.flight(PROVE_AND_COMMIT) {
-            Ok(_) => {
-                transaction.committed();
-                Ok(self.outbox.take_news())
+        let last = self.store_or_push()?;
+        let flown = match self.lent {
+            Lent::Begun(mut transaction) => {
+                transaction.flight(&last).map(|_| transaction.committed())
             }
+            Lent::Flown(mut transaction) => {
+                transaction.flight(&last).map(|_| transaction.committed())
+            }
+            // The caller's transaction: it decides.
+            Lent::Joined(_) | Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Ok(()),
+        };
+        match flown {
+            Ok(()) => Ok(self.outbox.take_news()),
             Err(error) => Err(ended(error, || self.outbox.ids())),
         }
+    }
+
+    /// Stores what was sent and returns the last flight, with which a few plain messages travel.
+    fn store_or_push(&mut self) -> Result<String> {
+        let statements = &self.kit.statements;
+        let mut last = String::new();
+        let calls = [&statements.send_one];
+        let mode = match &mut self.lent {
+            Lent::Begun(transaction) if self.outbox.has_few() => transaction
+                .prepare_calls(&calls)
+                .map(|()| Some(transaction.mode))
+                .map_err(|error| not_stored(classify(error, "storing messages")))?,
+            Lent::Flown(transaction) if self.outbox.has_few() => {
+                let connection = transaction.connection();
+                connection.prepare_calls(&calls).map_err(not_stored)?;
+                Some(transaction.mode())
+            }
+            _ => None,
+        };
+        match mode {
+            Some(mode) => drop(self.outbox.push_few(&mut last, mode, statements)),
+            None => self
+                .outbox
+                .store(self.lent.current()?, statements, Mark::default())
+                .map_err(not_stored)?,
+        }
+        last.push_str(PROVE_AND_COMMIT);
+        Ok(last)
     }
 
     fn commit_single_statement(mut self) -> Result<News> {

@@ -1,13 +1,14 @@
 //! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
 
 use crate::connect::connection::{Connection, count, rows};
+use crate::connect::flown::Flown;
 use crate::connect::transaction::OpenTransaction;
-use crate::store::call::CallMode;
+use crate::store::call::{CallMode, Value, push_call};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
-use postgres::{IsolationLevel, Row, Transaction};
+use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
 
 /// What a session needs of a transaction, whoever began it. An object, so that a session has one
 /// lifetime, although a caller's transaction brings its own.
@@ -15,6 +16,10 @@ pub(crate) trait Sql: Run {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error>;
     fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error>;
+}
+
+/// What has the driver's own object.
+pub(crate) trait Lend: Sql {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error>;
     fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>));
 }
@@ -31,13 +36,29 @@ impl Sql for OpenTransaction<'_> {
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
         self.transaction.batch_execute(text)
     }
+}
 
+impl Lend for OpenTransaction<'_> {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
         self.transaction.transaction()
     }
 
     fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>)) {
         borrower(&mut self.transaction);
+    }
+}
+
+impl Sql for Flown<'_> {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+        self.execute(text, params)
+    }
+
+    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+        self.query(text, params)
+    }
+
+    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+        self.connection().client().batch_execute(text)
     }
 }
 
@@ -54,7 +75,9 @@ impl Sql for Transaction<'_> {
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
         Transaction::batch_execute(self, text)
     }
+}
 
+impl Lend for Transaction<'_> {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
         self.transaction()
     }
@@ -87,8 +110,10 @@ pub(crate) enum Lent<'c> {
     Leased(&'c mut Connection),
     /// Ours, begun.
     Begun(OpenTransaction<'c>),
+    /// Ours, begun in the flight of its first statement.
+    Flown(Flown<'c>),
     /// The caller's.
-    Joined(&'c mut (dyn Sql + 'c)),
+    Joined(&'c mut (dyn Lend + 'c)),
     /// Its BEGIN failed.
     Broken,
 }
@@ -109,9 +134,53 @@ impl<'c> Lent<'c> {
         }
         match self {
             Lent::Begun(transaction) => Ok(transaction),
+            Lent::Flown(transaction) => Ok(transaction),
             Lent::Joined(transaction) => Ok(*transaction),
             Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Err(broken()),
         }
+    }
+
+    /// Returns the transaction with the driver's own object, and whether that was missing until now: the server
+    /// then warned that the transaction was begun already, and did nothing else.
+    pub(crate) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
+        self.begun()?;
+        let is_flown = matches!(self, Lent::Flown(_));
+        if is_flown {
+            let Lent::Flown(flown) = std::mem::replace(self, Lent::Broken) else {
+                return Err(broken());
+            };
+            let taken_over = flown
+                .into_connection()
+                .begin(None)
+                .map_err(|error| classify(error, "taking over a transaction"))?;
+            *self = Lent::Begun(taken_over);
+        }
+        match self {
+            Lent::Begun(transaction) => Ok((transaction, is_flown)),
+            Lent::Joined(transaction) => Ok((*transaction, is_flown)),
+            Lent::Idle(_) | Lent::Leased(_) | Lent::Flown(_) | Lent::Broken => Err(broken()),
+        }
+    }
+
+    /// Begins in the flight of a first statement, which has to be ready for calls; returns its rows. Only for a transaction
+    /// of ours that did not begin: nothing is returned for any other.
+    pub(crate) fn fly(
+        &mut self,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
+        if !matches!(self, Lent::Idle(_)) {
+            return Ok(None);
+        }
+        let Lent::Idle(connection) = std::mem::replace(self, Lent::Broken) else {
+            return Ok(None);
+        };
+        let mut flown = Flown::new(connection);
+        let mut sql = String::new();
+        push_call(&mut sql, flown.mode(), statement, values);
+        let rows = flown.begin(&sql);
+        *self = Lent::Flown(flown);
+        rows.map(Some)
     }
 
     /// Returns what runs one statement of the store that is a transaction of its own if none is open.
@@ -119,6 +188,7 @@ impl<'c> Lent<'c> {
         match self {
             Lent::Idle(connection) | Lent::Leased(connection) => Ok(*connection),
             Lent::Begun(transaction) => Ok(transaction),
+            Lent::Flown(transaction) => Ok(transaction),
             Lent::Joined(transaction) => Ok(*transaction),
             Lent::Broken => Err(broken()),
         }

@@ -1,8 +1,9 @@
 //! The session: what handlers and producers hold.
 
 use crate::session::configs::Configs;
-use crate::session::lent::{Lent, Sql};
+use crate::session::lent::{Lend, Lent, Sql};
 use crate::session::outbox::{Mark, Outbox};
+use crate::session::rooms::Rooms;
 use crate::session::savepoint::Savepoint;
 use crate::store::run::Params;
 use crate::store::statements::Statements;
@@ -14,7 +15,8 @@ use crate::words::sqlstate::{Failure, classify, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// What all sessions of a process share.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(crate) struct Kit {
     pub(crate) statements: Arc<Statements>,
     pub(crate) max_payload_bytes: usize,
     pub(crate) configs: Configs,
+    pub(crate) rooms: Rooms,
+    /// Whether sessions here use the driver's own object in a transaction that was begun without.
+    pub(crate) needs_objects: AtomicBool,
 }
 
 /// One database transaction in which tables are read and written and messages are sent.
@@ -33,8 +38,8 @@ pub(crate) struct Kit {
 ///
 /// Methods that run SQL block for a round trip, two for a text that is new to the connection, and one
 /// more where the transaction or the handler's savepoint has to begin (none for an INSERT, UPDATE or
-/// DELETE that the connection knows and that can travel with its savepoint). Sending blocks for none:
-/// messages are kept and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have
+/// DELETE that the connection knows and that can travel with its savepoint). Sending blocks for none,
+/// unless the message has a dedupe key or its topic is bounded: messages are kept and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have
 /// gathered; in a joined session, at once.
 ///
 /// A handler's transaction is READ COMMITTED; a session's has the isolation level that the database
@@ -50,6 +55,8 @@ pub struct MessagingSession<'c> {
     /// caller had the transaction itself in hand.
     pub(crate) is_in_doubt: bool,
     pub(crate) begun_at: Instant,
+    /// How long a send waits for room in a bounded topic.
+    pub(crate) room_wait: Duration,
 }
 
 impl<'c> MessagingSession<'c> {
@@ -62,6 +69,7 @@ impl<'c> MessagingSession<'c> {
             mark: Mark::default(),
             is_in_doubt: false,
             begun_at: Instant::now(),
+            room_wait: Duration::ZERO,
         }
     }
 
@@ -99,25 +107,27 @@ impl<'c> MessagingSession<'c> {
                 Ok(message)
             })
             .collect::<Result<_>>()?;
-        let ids = messages
-            .into_iter()
-            .map(|message| self.keep(message))
-            .collect::<Result<_>>()?;
-        self.store_if_joined()?;
-        Ok(ids)
+        let sent = self.send_checked(messages)?;
+        Ok(sent.into_iter().map(Sent::id).collect())
     }
 
     /// Sends a message with options, and says what became of that: the message is new, or there was one
-    /// with the same dedupe key.
+    /// with the same dedupe key. With a dedupe key, or to a topic that is bounded, it blocks for a round trip,
+    /// and for other transactions that send with the same key, or to that topic, and did not end yet.
     ///
     /// # Errors
-    /// As [`send_message`](Self::send_message), and `Invalid` for a priority, a header or a delay
-    /// that is out of bounds.
+    /// As [`send_message`](Self::send_message); `Invalid` for a priority, a header or a delay
+    /// that is out of bounds; `Full` when a bounded topic has no room, with which the session can go on.
+    /// With a dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         message.check(self.kit.max_payload_bytes)?;
-        let id = self.keep(message)?;
+        let outgoing = self.outgoing(message);
+        let sent = match outgoing.is_asking() {
+            true => self.admit(vec![outgoing])?.remove(0),
+            false => Sent::New(self.keep(outgoing)?),
+        };
         self.store_if_joined()?;
-        Ok(Sent::New(id))
+        Ok(sent)
     }
 
     /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
@@ -187,7 +197,7 @@ impl<'c> MessagingSession<'c> {
     /// As [`execute`](Self::execute).
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
         self.is_in_doubt = true;
-        self.sql()?.nested().map_err(classify_own)
+        self.lending()?.nested().map_err(classify_own)
     }
 
     /// Lends the driver's transaction itself, without the round trips of a savepoint, and returns what
@@ -213,7 +223,7 @@ impl<'c> MessagingSession<'c> {
         self.is_in_doubt = true;
         let mut borrower = Some(borrower);
         let mut returned = None;
-        self.sql()?.lend(&mut |transaction| {
+        self.lending()?.lend(&mut |transaction| {
             if let Some(borrower) = borrower.take() {
                 returned = Some(borrower(transaction));
             }
@@ -225,6 +235,17 @@ impl<'c> MessagingSession<'c> {
     fn sql(&mut self) -> Result<&mut dyn Sql> {
         self.enter_savepoint()?;
         self.lent.begun()
+    }
+
+    /// Like [`sql`](Self::sql), with the driver's own object.
+    fn lending(&mut self) -> Result<&mut dyn Lend> {
+        self.enter_savepoint()?;
+        let (lending, was_flown) = self.lent.lending()?;
+        if was_flown {
+            // Once for a process: the server's log should not fill with warnings.
+            self.kit.needs_objects.store(true, Ordering::Relaxed);
+        }
+        Ok(lending)
     }
 
     /// Runs the first statement of the message at hand in the flight that opens its savepoint, if it can
@@ -244,7 +265,7 @@ impl<'c> MessagingSession<'c> {
         Ok(result)
     }
 
-    fn enter_savepoint(&mut self) -> Result<()> {
+    pub(crate) fn enter_savepoint(&mut self) -> Result<()> {
         let Some(open) = self.savepoint.opening() else {
             return Ok(());
         };
@@ -256,10 +277,8 @@ impl<'c> MessagingSession<'c> {
         Ok(())
     }
 
-    fn keep(&mut self, message: NewMessage) -> Result<MessageId> {
-        let setting = self.kit.configs.get(&message.topic);
-        let config = setting.as_ref().map(|setting| &setting.config);
-        let id = self.outbox.push(Outgoing::new(message, config));
+    pub(crate) fn keep(&mut self, outgoing: Outgoing) -> Result<MessageId> {
+        let id = self.outbox.push(outgoing);
         if self.outbox.is_full(self.mark) {
             self.store_early()?;
         }
@@ -278,7 +297,7 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// The caller of a joined session commits when it likes, so nothing may be kept back.
-    fn store_if_joined(&mut self) -> Result<()> {
+    pub(crate) fn store_if_joined(&mut self) -> Result<()> {
         match self.lent {
             Lent::Joined(_) => self.store_early(),
             _ => Ok(()),

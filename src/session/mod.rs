@@ -1,8 +1,10 @@
 //! One transaction with the queue's verbs in it.
 
+pub(crate) mod admission;
 pub(crate) mod commit;
 pub(crate) mod configs;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;
+pub(crate) mod rooms;
 pub(crate) mod savepoint;

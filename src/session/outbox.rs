@@ -11,6 +11,7 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::{Outgoing, Start};
+use crate::words::outcome::OnEnd;
 use std::time::Duration;
 
 /// Messages that are kept before they are stored early: memory stays bounded in a session that
@@ -129,6 +130,16 @@ impl Outbox {
         Ok(())
     }
 
+    /// Returns whether there are messages, and [`push_few`](Self::push_few) takes them.
+    pub(crate) fn has_few(&self) -> bool {
+        !self.ready.is_empty() && self.is_little()
+    }
+
+    fn is_little(&self) -> bool {
+        let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
+        is_little && self.waiting.is_empty() && self.ready.iter().all(Outgoing::is_plain)
+    }
+
     /// Appends what was sent to a flight, if it is little and plain: nothing is left to store then.
     /// Returns whether it was.
     pub(crate) fn push_few(
@@ -137,8 +148,7 @@ impl Outbox {
         mode: CallMode,
         statements: &Statements,
     ) -> bool {
-        let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
-        if !is_little || !self.waiting.is_empty() || !self.ready.iter().all(Outgoing::is_plain) {
+        if !self.is_little() {
             return false;
         }
         self.bytes = 0;
@@ -146,6 +156,15 @@ impl Outbox {
             send::push_send(sql, mode, statements, &outgoing);
         }
         true
+    }
+
+    /// Returns how many messages of a bounded topic are kept.
+    pub(crate) fn bounded(&self, topic: &str) -> usize {
+        let kept = self.ready.iter().chain(&self.waiting);
+        kept.filter(|outgoing| {
+            outgoing.on_end.has(OnEnd::BOUNDED) && outgoing.message.topic == topic
+        })
+        .count()
     }
 
     /// Returns the ids of all that was sent.

@@ -4,9 +4,10 @@
 //! In the flight that ends the messages, after the statements that remove them: the statements here see what
 //! those left behind. Most messages have neither a key nor anybody who waits, and cost nothing here.
 
-use crate::store::call::CallMode;
+use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::Held;
 use crate::store::statements::Statements;
+use crate::words::outcome::OnEnd;
 
 /// How a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,5 +44,22 @@ pub(crate) fn push_ended(
     ends: &[End],
 ) {
     // The lines of their keys, room, and those who wait: each in a file of its own.
-    let _ = (sql, mode, statements, topic, ends);
+    push_vacated(sql, mode, statements, topic, ends);
+}
+
+/// Notes the room that the ends leave in a bounded topic.
+fn push_vacated(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    ends: &[End],
+) {
+    let is_bounded = |end: &&End| end.held.on_end.has(OnEnd::BOUNDED);
+    let messages = ends.iter().filter(is_bounded).count();
+    if messages > 0 {
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        let values = [Value::Text(topic), Value::Number(messages)];
+        push_call(sql, mode, &statements.vacate, &values);
+    }
 }

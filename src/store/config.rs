@@ -1,7 +1,9 @@
 //! What operators set for topics.
 
+use crate::store::room;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
+use crate::store::tokens;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::topic_config::TopicConfig;
 
@@ -42,7 +44,10 @@ pub(crate) fn configure(
     let text = (*config != TopicConfig::default())
         .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
     let doing = "setting up a topic";
-    execute(run, &statements.configure, &[&topic, &text], doing).map(drop)
+    execute(run, &statements.configure, &[&topic, &text], doing)?;
+    // What was counted under another limit, or none, says nothing.
+    room::forget(run, statements, topic)?;
+    tokens::fit(run, statements, topic, config)
 }
 
 pub(crate) fn pause(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::configs::Configs;
 use crate::session::messaging_session::Kit;
+use crate::session::rooms::Rooms;
 use crate::store::statements::Statements;
 use crate::surface::messaging::{Core, Messaging};
 use crate::wake::notifier::Notifier;
@@ -17,6 +18,7 @@ use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -175,6 +177,8 @@ impl Builder {
                 statements,
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),
+                rooms: Rooms::default(),
+                needs_objects: AtomicBool::default(),
             }),
         };
         let is_listening = self.is_notifying && !self.is_pooler_safe;

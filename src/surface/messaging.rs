@@ -186,7 +186,7 @@ impl Messaging {
     ///
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT;
+    /// same again may succeed; `Full` when `work` returned that a bounded topic is full; `OutcomeUnknown` when the connection broke during COMMIT;
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```no_run
@@ -273,6 +273,9 @@ impl Messaging {
                 connection.client(),
                 &self.core.base.dedicated.settings().schema,
             )?;
+            // Before the first claim: the topic may be paused, or have a rate.
+            let kit = &self.core.base.kit;
+            kit.configs.refresh(&mut *connection, &kit.statements)?;
             drop(connection);
             let errands = self.core.errands()?;
             let (enrolled, suspect_for) = errands.enroll(topic, is_strict)?;
@@ -291,7 +294,7 @@ impl Messaging {
     /// became of them. For tests and batch jobs.
     ///
     /// A message that fails is scheduled for later like any other, and not waited for; nor is one that
-    /// another worker has in hand. The defaults of a receiver hold: 10 attempts, its backoff. Order is
+    /// another worker has in hand. A topic over its rate is waited for. The defaults of a receiver hold: 10 attempts, its backoff. Order is
     /// not strict, and the death of this process is not noticed by others. Several threads may drain the
     /// same topic.
     ///
@@ -397,7 +400,14 @@ fn rolled_back(error: HandlerError) -> Error {
     use crate::words::sqlstate::Failure;
 
     let text = format!("the session was rolled back: {error}");
+    let own = error
+        .cause
+        .as_ref()
+        .and_then(|cause| cause.downcast_ref::<Error>());
+    let own = own.map(Error::kind);
     let kind = match error.failure() {
+        _ if own == Some(ErrorKind::Full) => ErrorKind::Full,
+        None if own == Some(ErrorKind::Conflict) => ErrorKind::Conflict,
         Some(Failure::Conflict) => ErrorKind::Conflict,
         Some(Failure::Lost) => ErrorKind::Unavailable,
         Some(Failure::Refused) | None => ErrorKind::RolledBack,

@@ -7,5 +7,6 @@ pub(crate) mod messaging;
 pub(crate) mod receiving;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
+pub(crate) mod retrying;
 pub(crate) mod selection;
 pub(crate) mod topic;

@@ -9,6 +9,7 @@ use crate::store::statements::Statements;
 use crate::upkeep::due::Due;
 use crate::upkeep::expiry::Expiry;
 use crate::upkeep::presence::Presence;
+use crate::upkeep::prune::Prune;
 #[cfg(feature = "cron")]
 use crate::upkeep::recurring::Recurrences;
 use crate::wake::waker::Waker;
@@ -35,6 +36,7 @@ pub(crate) struct Duties {
     #[cfg(feature = "cron")]
     recurrences: Recurrences,
     presence: Presence,
+    prune: Prune,
     poll_interval: Duration,
     poll_at: Instant,
     glance_at: Instant,
@@ -63,6 +65,7 @@ impl Duties {
             expiry: Expiry::default(),
             #[cfg(feature = "cron")]
             recurrences: Recurrences::default(),
+            prune: Prune::new(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -79,6 +82,7 @@ impl Duties {
             #[cfg(feature = "cron")]
             self.recurrences.at(),
         ];
+        let at = at.min(self.prune.at());
         others.into_iter().flatten().fold(at, Instant::min)
     }
 
@@ -131,6 +135,11 @@ impl Duties {
                 duties
                     .presence
                     .run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
+        if self.prune.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties.prune.run(connection, &duties.statements)
             })?;
         }
         Ok(())

@@ -14,6 +14,7 @@ pub(crate) mod due;
 pub(crate) mod duties;
 pub(crate) mod expiry;
 pub(crate) mod presence;
+pub(crate) mod prune;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
 pub(crate) mod thread;

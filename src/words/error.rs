@@ -59,6 +59,9 @@ pub enum ErrorKind {
     /// The connection broke while COMMIT was under way: it may have happened or not.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
     OutcomeUnknown,
+    /// A bounded topic holds as many messages as it may. Nothing was sent; try again later, or wait for
+    /// room.
+    Full,
     /// The database refused a statement for another reason; the source says which.
     Database,
     /// A throwaway server could not be found, started, or stopped.

@@ -7,6 +7,7 @@ pub(crate) mod filter;
 pub(crate) mod handler_error;
 pub(crate) mod headers;
 pub(crate) mod json_text;
+pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod millis;
 pub(crate) mod new_message;

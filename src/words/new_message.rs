@@ -3,6 +3,7 @@
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::{self, Headers};
 use crate::words::json_text;
+use crate::words::limits::{duration_flaw, key_flaw};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use crate::words::payload::Payload;
@@ -13,12 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest delay: ten years. Longer ones are mistakes of unit.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// The least of durations that cannot be zero: what the database can tell apart.
-const LEAST_DURATION: Duration = Duration::from_micros(1);
 /// The latest time to send at: the year 2200, in microseconds since 1970.
 const LATEST_US: i64 = 7_258_118_400_000_000;
-/// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
-pub(crate) const MAX_KEY_BYTES: usize = 512;
 /// Messages that one message may come after: each is a row.
 const MAX_AFTER: usize = 10_000;
 
@@ -48,6 +45,8 @@ pub struct NewMessage {
     pub(crate) key: Option<String>,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) dedupe: Option<(String, Duration)>,
+    /// How long its sender waits for room; not said: as its session does.
+    pub(crate) room_wait: Option<Duration>,
     /// For how long its outcome is kept; not said: nobody asks.
     pub(crate) tracked_for: Option<Duration>,
     pub(crate) after: Vec<MessageId>,
@@ -102,6 +101,11 @@ impl Outgoing {
     /// Returns whether it is to be claimed as soon as it is stored.
     pub(crate) fn is_ready(&self) -> bool {
         self.message.start.is_none_or(Start::is_now) && self.message.after.is_empty()
+    }
+
+    /// Returns whether something has to be asked of the database before it is kept.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.message.dedupe.is_some() || self.on_end.has(OnEnd::BOUNDED)
     }
 
     /// Returns whether it is ready and has none of the options that cost more.
@@ -185,6 +189,7 @@ impl NewMessage {
             key: None,
             expires_in: None,
             dedupe: None,
+            room_wait: None,
             tracked_for: None,
             after: Vec::new(),
         }
@@ -248,6 +253,14 @@ impl NewMessage {
     /// that is still open is waited for.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.dedupe = Some((key.into(), window));
+        self
+    }
+
+    /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a topic with a
+    /// [`max_length`](crate::TopicConfig::max_length) that is full. Default: that of the session, which is
+    /// [not to wait](crate::MessagingSession::wait_for_room).
+    pub fn wait_for_room(mut self, timeout: Duration) -> Self {
+        self.room_wait = Some(timeout);
         self
     }
 
@@ -315,28 +328,13 @@ impl NewMessage {
     }
 
     fn check_duration(&self, what: &str, duration: Option<Duration>) -> Result<()> {
-        match duration {
-            Some(duration) if duration < LEAST_DURATION || duration > MAX_DELAY => Err(self
-                .invalid(&format!(
-                    "{what} is {duration:?}, it must be 1 µs to ten years"
-                ))),
-            _ => Ok(()),
-        }
+        let flaw = duration.and_then(|duration| duration_flaw(what, duration));
+        flaw.map_or(Ok(()), |flaw| Err(self.invalid(&flaw)))
     }
 
     fn check_key(&self, what: &str, key: Option<&str>) -> Result<()> {
-        match key {
-            Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES => {
-                Err(self.invalid(&format!(
-                    "{what} has {} bytes, it must have 1 to {MAX_KEY_BYTES}",
-                    key.len()
-                )))
-            }
-            Some(key) if key.contains('\0') => {
-                Err(self.invalid(&format!("{what} has a NUL character")))
-            }
-            _ => Ok(()),
-        }
+        let flaw = key.and_then(|key| key_flaw(what, key));
+        flaw.map_or(Ok(()), |flaw| Err(self.invalid(&flaw)))
     }
 
     fn invalid(&self, what: &str) -> Error {

@@ -59,13 +59,21 @@ pub struct TopicConfig {
     /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poisoned_key: Option<PoisonedKey>,
-    /// How many messages the topic may hold, dead letters apart; at least 1. Default: no limit.
+    /// How many messages the topic may hold (ready, scheduled, in work, behind others of their key), dead letters
+    /// apart; at least 1. Default: no limit. A send that finds no room
+    /// [waits](crate::MessagingSession::wait_for_room) or fails with [`Full`](crate::ErrorKind::Full).
+    ///
+    /// Transactions that send to a topic with a limit commit one after the other. What is redriven may exceed it.
+    /// Messages that were there before the limit count, and their room is found free up to ten seconds after
+    /// they ended. The limit holds once every process has read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u64>,
-    /// How many messages may be begun in a time, over all processes. Default: no limit.
+    /// How many messages may be begun in a time, over all processes, by the database's clock. Default: no limit.
+    /// Each transaction takes as many tokens as it may claim messages, which costs it a round trip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// The same for each key.
+    /// The same for each key; messages without a key have no part in it. A message whose key is over its rate
+    /// is put off, which costs it no attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
 }

@@ -5,10 +5,12 @@
 mod all_or_nothing;
 mod bad_input;
 mod batches;
+mod bounded;
 mod carried;
 mod command_line;
 mod commits_that_fail;
 mod crash_loops;
+mod dedupe;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
 mod examples;
@@ -25,7 +27,9 @@ mod migrations;
 mod model;
 mod poolers;
 mod quiet;
+mod rates;
 mod recurring;
+mod retrying;
 mod schedules;
 mod sessions;
 mod settings;

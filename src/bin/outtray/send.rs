@@ -10,7 +10,7 @@ use crate::output::{Output, counted};
 use crate::progress::{Progress, Watched};
 use crate::shape::Shape;
 use clap::Args;
-use outtray::{ErrorKind, MessageId, Messaging, NewMessage};
+use outtray::{ErrorKind, Messaging, NewMessage};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -28,6 +28,7 @@ Examples:
   outtray send mail '{\"to\": \"ann\"}'
   outtray send mail '{\"to\": \"ann\"}' --delay 5m --priority 3 --header source=shell
   outtray send hooks --type-field event --payload-field body < hooks.ndjson
+  outtray send orders --dedupe-field id --dedupe-window 1day < orders.ndjson
   psql -AtXc 'SELECT to_json(customer) FROM customer' | outtray send welcome --batch 100";
 
 #[derive(Debug, Args)]
@@ -67,11 +68,19 @@ fn send_one(
             .hint("a payload is JSON; a text has quotes of its own: '\"hello\"'")
     })?;
     let sender = Sender::connect(&options.topic, global)?;
-    let ids = sender
-        .store(vec![message])
-        .map_err(|(_, failure)| failure)?;
-    for id in ids {
-        output.say(&id.to_string(), &json!({ "id": id }))?;
+    let is_deduping = options.shape.is_deduping();
+    let stored = sender.store(vec![message], is_deduping);
+    for sent in stored.map_err(|(_, failure)| failure)? {
+        let id = sent.id();
+        let mut object = json!({ "id": id });
+        if is_deduping {
+            object["duplicate"] = sent.is_duplicate().into();
+        }
+        output.say(&id.to_string(), &object)?;
+        if sent.is_duplicate() && !output.is_json() {
+            // The id is that of the earlier message, for whoever reads it.
+            let _ = writeln!(io::stderr(), "a duplicate, nothing was sent");
+        }
     }
     Ok(())
 }
@@ -91,14 +100,20 @@ fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result
     let mut sent = Sent::default();
     let result = sent.send_all(&sender, &mut batches, &progress);
     drop(progress);
+    let mut object = json!({ "sent": sent.messages });
+    let mut text = format!("sent {}", counted(sent.messages, "message"));
+    if options.shape.is_deduping() {
+        object["duplicates"] = sent.duplicates.into();
+        let dropped = counted(sent.duplicates, "duplicate");
+        text = format!("{text}, dropped {dropped}");
+    }
     if let Err(failure) = result {
         if output.is_json() {
-            output.object(&json!({ "sent": sent.messages }))?;
+            output.object(&object)?;
         }
         return Err(sent.complete(failure, &options.topic));
     }
-    let text = format!("sent {}", counted(sent.messages, "message"));
-    Ok(output.say(&text, &json!({ "sent": sent.messages }))?)
+    Ok(output.say(&text, &object)?)
 }
 
 /// Returns standard input without a buffer that hides how much of it has come.
@@ -126,10 +141,18 @@ impl Sender {
 
     /// Stores all messages or none. On failure tells the index of the message at fault, if it is
     /// one of them.
-    fn store(&self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, (Option<usize>, Failure)> {
+    fn store(
+        &self,
+        messages: Vec<NewMessage>,
+        is_deduping: bool,
+    ) -> Result<Vec<outtray::Sent>, (Option<usize>, Failure)> {
         let mut refused = None;
         let stored = self.messaging.session(|session| {
-            let mut ids = Vec::with_capacity(messages.len());
+            if is_deduping {
+                // Together: one by one each would cost a round trip.
+                return Ok(session.send_all(messages)?);
+            }
+            let mut all = Vec::with_capacity(messages.len());
             for (index, message) in messages.into_iter().enumerate() {
                 let sent = session.send(message).inspect_err(|error| {
                     let is_its_fault = matches!(
@@ -138,9 +161,9 @@ impl Sender {
                     );
                     refused = is_its_fault.then_some(index);
                 });
-                ids.push(sent?.id());
+                all.push(sent?);
             }
-            Ok(ids)
+            Ok(all)
         });
         stored.map_err(|error| {
             let own = error
@@ -162,6 +185,7 @@ impl Sender {
 #[derive(Debug, Default)]
 struct Sent {
     messages: u64,
+    duplicates: u64,
     /// The last line that was.
     line: u64,
 }
@@ -179,13 +203,17 @@ impl Sent {
             let Some(last) = numbers.last() else {
                 continue;
             };
-            sender
-                .store(messages)
-                .map_err(|(index, failure)| match index {
-                    Some(index) => failure.at(&format!("line {}", numbers[index])),
-                    None => failure,
-                })?;
-            self.messages += numbers.len() as u64;
+            let is_deduping = batches.options.shape.is_deduping();
+            let stored =
+                sender
+                    .store(messages, is_deduping)
+                    .map_err(|(index, failure)| match index {
+                        Some(index) => failure.at(&format!("line {}", numbers[index])),
+                        None => failure,
+                    })?;
+            let duplicates = stored.iter().filter(|sent| sent.is_duplicate()).count() as u64;
+            self.duplicates += duplicates;
+            self.messages += numbers.len() as u64 - duplicates;
             self.line = *last;
             progress.sent(self.messages);
         }

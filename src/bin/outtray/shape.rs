@@ -39,6 +39,19 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 
+    /// Sends nothing if a message with this dedupe key was sent within the window before
+    #[arg(long, value_name = "KEY", requires = "payload")]
+    #[arg(conflicts_with = "dedupe_field")]
+    dedupe: Option<String>,
+
+    /// The same with this field of each object as the dedupe key
+    #[arg(long, value_name = "NAME")]
+    dedupe_field: Option<String>,
+
+    /// How long a dedupe key is remembered
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    dedupe_window: Duration,
+
     /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -71,14 +84,27 @@ impl Shape {
             message = message.expires_in(duration);
         }
         if let Some(name) = &self.type_field {
-            message = message.header("type", word(&fields, name)?);
+            message = message.header("type", word(&fields, name, "--type-field")?);
+        }
+        if let Some(key) = &self.dedupe {
+            message = message.dedupe(key, self.dedupe_window);
+        }
+        if let Some(name) = &self.dedupe_field {
+            let key = word(&fields, name, "--dedupe-field")?;
+            message = message.dedupe(key, self.dedupe_window);
         }
         Ok(message)
     }
 
+    /// Returns whether messages have dedupe keys, so that there may be duplicates.
+    pub(crate) fn is_deduping(&self) -> bool {
+        self.dedupe.is_some() || self.dedupe_field.is_some()
+    }
+
     /// Reads the fields of an object, if any of them is wanted.
     fn fields<'j>(&self, json: &'j str) -> Result<HashMap<String, &'j RawValue>, String> {
-        if self.type_field.is_none() && self.payload_field.is_none() {
+        let wanted = [&self.type_field, &self.payload_field, &self.dedupe_field];
+        if wanted.iter().all(|name| name.is_none()) {
             return Ok(HashMap::new());
         }
         serde_json::from_str::<&RawValue>(json).map_err(|error| not_json(&error))?;
@@ -97,12 +123,12 @@ fn field<'j>(
 }
 
 /// Returns a field as a header's value: a text without its quotes, a number or truth as it is.
-fn word(fields: &HashMap<String, &RawValue>, name: &str) -> Result<String, String> {
-    let json = field(fields, name, "--type-field")?.get();
+fn word(fields: &HashMap<String, &RawValue>, name: &str, option: &str) -> Result<String, String> {
+    let json = field(fields, name, option)?.get();
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json).map_err(|error| not_json(&error)),
         Some(b'{' | b'[' | b'n') | None => Err(format!(
-            "has no text in its field \"{name}\", which --type-field asks for"
+            "has no text in its field \"{name}\", which {option} asks for"
         )),
         Some(_) => Ok(json.to_owned()),
     }
@@ -136,6 +162,9 @@ mod tests {
             delay: None,
             at: None,
             expires_in: None,
+            dedupe: None,
+            dedupe_field: None,
+            dedupe_window: Duration::from_secs(3600),
             headers: Vec::new(),
         }
     }

@@ -185,12 +185,14 @@ CREATE TABLE outtray.vacated (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- Token buckets: of a topic (the empty key), or of its keys.
+-- Token buckets: of a topic (the empty key), or of its keys. A bucket that is full has no row, or one that is past.
 CREATE TABLE outtray.bucket (
     topic text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
-    tokens double precision NOT NULL,
-    filled_at timestamptz NOT NULL DEFAULT now(),
+    -- When it will be full again: it fills by itself, whatever the rate is by then.
+    full_at timestamptz NOT NULL,
+    -- What was asked last and got: an upsert returns only what is stored.
+    granted bigint NOT NULL,
     PRIMARY KEY (topic, key)
 ) WITH (fillfactor = 50);
 

@@ -8,6 +8,19 @@ WITH taken AS (
         dead_letter.topic, dead_letter.rank, dead_letter.id, dead_letter.sent_at,
         dead_letter.headers, dead_letter.payload, dead_letter.body, dead_letter.died_at,
         dead_letter.key, dead_letter.on_end
+),
+back AS MATERIALIZED (
+    SELECT count(*) AS messages
+    FROM taken
+    WHERE taken.on_end & 2 <> 0
+),
+roomier AS (
+    -- They take room again, whether or not there is any: nothing may be lost.
+    UPDATE outtray.room
+    SET used = room.used + back.messages
+    FROM back
+    WHERE room.topic = $1::text
+        AND back.messages > 0
 )
 INSERT INTO outtray.message (topic, rank, id, sent_at, headers, payload, body, key, on_end)
 SELECT

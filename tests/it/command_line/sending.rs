@@ -133,6 +133,45 @@ fn fields_of_a_line_become_header_and_payload() {
 }
 
 #[test]
+fn what_was_sent_before_is_dropped_and_counted() {
+    let desk = Desk::new();
+    let one = ["send", "t", "1", "--dedupe", "one"];
+
+    let id = desk.done(&one);
+    let again = run(desk.command(&one), "");
+    assert_eq!((again.code, &again.stdout), (0, &id));
+    assert!(again.stderr.contains("a duplicate"), "{}", again.stderr);
+    let machine = objects(&desk.done(&[&one[..], &["--json"]].concat()));
+    assert_eq!(machine[0], json!({"id": id.trim_end(), "duplicate": true}));
+    assert_eq!(desk.numbers("t"), [1, 0, 0]);
+
+    let lines = "{\"id\":\"a\"}\n{\"id\":7}\n{\"id\":\"a\"}\n";
+    let many = [
+        "send",
+        "u",
+        "--dedupe-field",
+        "id",
+        "--dedupe-window",
+        "1day",
+    ];
+    assert_eq!(
+        desk.done_with(&many, lines),
+        "sent 2 messages, dropped 1 duplicate\n"
+    );
+    assert_eq!(
+        desk.done_with(&[&many[..], &["--json"]].concat(), lines),
+        "{\"duplicates\":3,\"sent\":0}\n"
+    );
+    assert_eq!(desk.numbers("u"), [2, 0, 0]);
+    check(&run(desk.command(&many), "{}\n"), 1, "--dedupe-field");
+    check(
+        &run(desk.command(&["send", "u", "--dedupe", "x"]), "1\n"),
+        2,
+        "",
+    );
+}
+
+#[test]
 fn delayed_messages_wait() {
     let desk = Desk::new();
 

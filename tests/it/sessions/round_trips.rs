@@ -1,7 +1,7 @@
 //! How often a session goes to the database and back, seen from the wire between.
 
 use super::Place;
-use outtray::{Messaging, MessagingSession};
+use outtray::{Messaging, MessagingSession, NewMessage};
 use postgres::Config;
 use postgres::config::Host;
 use std::io::{self, Read, Write};
@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Stands between a client and the server, and counts what the client waits for.
 struct Wire {
@@ -147,5 +148,38 @@ fn a_session_that_writes_and_sends_is_four_round_trips() {
     check(false, 4, |session| {
         session.execute("INSERT INTO thing VALUES (gen_random_uuid())", &[])?;
         session.send_messages("things", 0..10).map(drop)
+    });
+}
+
+fn deduped(number: usize) -> NewMessage {
+    let window = Duration::from_secs(60);
+    NewMessage::bytes("things", [1]).dedupe(format!("{number}-{}", fastrand::u64(..)), window)
+}
+
+#[test]
+fn a_session_that_sends_with_a_dedupe_key_is_two_round_trips() {
+    // BEGIN with the key, and the message with COMMIT.
+    check(false, 2, |session| session.send(deduped(0)).map(drop));
+    check(true, 2, |session| session.send(deduped(0)).map(drop));
+}
+
+#[test]
+fn a_session_that_sends_many_with_dedupe_keys_is_three_round_trips() {
+    check(false, 3, |session| {
+        session.send_all((0..100).map(deduped)).map(drop)
+    });
+}
+
+#[test]
+fn a_duplicate_is_two_round_trips() {
+    let message = deduped(0);
+    check(false, 2, |session| session.send(message.clone()).map(drop));
+}
+
+#[test]
+fn a_session_that_writes_and_sends_a_few_is_three_round_trips() {
+    check(false, 3, |session| {
+        session.execute("INSERT INTO thing VALUES (gen_random_uuid())", &[])?;
+        session.send_messages("things", 0..4).map(drop)
     });
 }

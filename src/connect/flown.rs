@@ -1,0 +1,117 @@
+//! A transaction whose BEGIN travels with its first statement.
+//!
+//! The driver's own object costs a round trip to make. A session that asks one thing and sends one message
+//! needs two in all without it, three with it.
+
+use crate::connect::connection::{Connection, losing_stale};
+use crate::store::call::CallMode;
+use crate::store::run::{Params, Run};
+use crate::store::statement::Statement;
+use postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
+
+/// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for a round trip.
+pub(crate) struct Flown<'c> {
+    /// Gone once the transaction has ended or the driver's object took over.
+    connection: Option<&'c mut Connection>,
+    is_begun: bool,
+}
+
+impl<'c> Flown<'c> {
+    pub(crate) fn new(connection: &'c mut Connection) -> Self {
+        Flown {
+            connection: Some(connection),
+            is_begun: false,
+        }
+    }
+
+    /// Returns the connection, which is there until the transaction has ended.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        let connection = self.connection.as_deref_mut();
+        connection.expect("a transaction that did not end has its connection")
+    }
+
+    /// Ends this and leaves the transaction open, for the driver's object to take over.
+    pub(crate) fn into_connection(mut self) -> &'c mut Connection {
+        let connection = self.connection.take();
+        connection.expect("a transaction that did not end has its connection")
+    }
+
+    pub(crate) fn mode(&mut self) -> CallMode {
+        self.connection().parts().2
+    }
+
+    /// Begins, and runs `sql` in the same flight; returns its rows.
+    pub(crate) fn begin(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        self.is_begun = true;
+        self.flight(&format!("BEGIN;\n{sql}"))
+    }
+
+    /// Sends several statements in one flight and returns the rows of all of them.
+    pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        let (client, cache, _) = self.connection().parts();
+        let messages = losing_stale(cache, client.simple_query(sql))?;
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Runs one of the caller's own statements, prepared on its first use.
+    pub(crate) fn execute(
+        &mut self,
+        text: &str,
+        params: Params<'_>,
+    ) -> Result<u64, postgres::Error> {
+        let (client, cache, mode) = self.connection().parts();
+        if mode == CallMode::Inline {
+            return losing_stale(cache, client.execute(text, params));
+        }
+        let prepared = cache.get(text, |text| client.prepare(text))?;
+        losing_stale(cache, client.execute(&prepared, params))
+    }
+
+    /// Like [`execute`](Self::execute), for rows.
+    pub(crate) fn query(
+        &mut self,
+        text: &str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let (client, cache, mode) = self.connection().parts();
+        if mode == CallMode::Inline {
+            return losing_stale(cache, client.query(text, params));
+        }
+        let prepared = cache.get(text, |text| client.prepare(text))?;
+        losing_stale(cache, client.query(&prepared, params))
+    }
+
+    /// Ends the object after a flight that ended with COMMIT. Nothing is sent.
+    pub(crate) fn committed(mut self) {
+        self.connection = None;
+    }
+}
+
+impl Drop for Flown<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| self.is_begun) {
+            // If it cannot be sent the connection is gone, and the transaction with it.
+            let _ = connection.client().batch_execute("ROLLBACK");
+        }
+    }
+}
+
+impl Run for Flown<'_> {
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error> {
+        self.connection().rows(statement, params)
+    }
+
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+        self.connection().count(statement, params)
+    }
+}

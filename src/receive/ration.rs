@@ -1,0 +1,194 @@
+//! Rates: how many messages may be begun, counted in tokens that all processes share.
+//!
+//! Before it claims, a worker takes as many tokens as it may claim messages, in a statement of its own: the
+//! row of the bucket is locked for no longer than that. Each handler that begins spends one. What is left over
+//! serves the next transaction of any worker of the receiver, and goes back when nothing is ready.
+//!
+//! Keys are known only after the claim. A message whose key has no token is put off until there is one, which
+//! costs it no attempt.
+
+use crate::connect::connection::Connection;
+use crate::receive::line::Line;
+use crate::store::claim::Claimed;
+use crate::store::tokens::{self, Grant};
+use crate::words::Result;
+use crate::words::topic_config::Rate;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The least wait for a token: rates of more than this in a burst of one are not even.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
+/// What the workers of a receiver know about the tokens of their topic.
+#[derive(Debug, Default)]
+pub(crate) struct Purse {
+    /// Tokens that were taken and not spent.
+    spare: usize,
+    /// Until when there will be no more at this rate, so that not every wake-up asks.
+    empty_until: Option<(Rate, Instant)>,
+}
+
+/// The tokens of one worker.
+#[derive(Debug)]
+pub(crate) struct Ration {
+    rate: Option<Rate>,
+    /// How many messages may be claimed.
+    pub(crate) size: usize,
+}
+
+impl Line {
+    /// Returns the rate of the topic, if it has one.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        let setting = self.base.kit.configs.get(&self.topic)?;
+        setting.config.rate
+    }
+
+    fn rate_per_key(&self) -> Option<Rate> {
+        let setting = self.base.kit.configs.get(&self.topic)?;
+        setting.config.rate_per_key
+    }
+}
+
+impl Ration {
+    /// Takes tokens for up to `wanted` messages, where the topic has a rate. None: returns how long to wait.
+    /// `connection` is in no transaction.
+    pub(crate) fn take(
+        line: &Line,
+        connection: &mut Connection,
+        wanted: usize,
+    ) -> Result<Result<Ration, Duration>> {
+        let rate = line.rate();
+        let ration = |size| Ok(Ok(Ration { rate, size }));
+        let Some(rate) = rate else {
+            return ration(wanted);
+        };
+        {
+            let mut purse = line.purse();
+            let spare = purse.spare.min(wanted);
+            if spare > 0 {
+                purse.spare -= spare;
+                return ration(spare);
+            }
+            if let Some((at_rate, until)) = purse.empty_until
+                && at_rate == rate
+                && until > Instant::now()
+            {
+                return Ok(Err(until
+                    .saturating_duration_since(Instant::now())
+                    .max(LEAST_WAIT)));
+            }
+        }
+        let statements = &line.base.kit.statements;
+        let grant = tokens::take(connection, statements, &line.topic, rate, wanted)?;
+        if grant.tokens > 0 {
+            return ration(grant.tokens);
+        }
+        let wait = grant.wait.max(LEAST_WAIT);
+        line.purse().empty_until = Instant::now().checked_add(wait).map(|until| (rate, until));
+        Ok(Err(wait))
+    }
+
+    /// Spends a token: a handler begins.
+    pub(crate) fn spend(&mut self) {
+        self.size = self.size.saturating_sub(1);
+    }
+
+    /// Leaves what was not spent to the other workers.
+    pub(crate) fn leave(self, line: &Line) {
+        if self.rate.is_some() {
+            line.purse().spare += self.size;
+        }
+    }
+}
+
+/// Gives back what no worker spent: nothing is ready, or the receiver stops.
+pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
+    let spare = std::mem::take(&mut line.purse().spare);
+    let Some(rate) = line.rate().filter(|_| spare > 0) else {
+        return;
+    };
+    let statements = &line.base.kit.statements;
+    let wanted = [("", spare)];
+    if let Err(error) = tokens::give_back(connection, statements, &line.topic, rate, &wanted) {
+        // The topic is slower for a moment than it might be.
+        log::debug!("topic {}: {spare} tokens are lost: {error}", line.topic);
+    }
+}
+
+/// Takes a token for the key of each message, where keys have a rate. Returns how long each message is put
+/// off; nothing for those that may begin.
+pub(crate) fn put_off(line: &Line, messages: &[Claimed]) -> Result<Vec<Option<Duration>>> {
+    let Some(rate) = line.rate_per_key() else {
+        return Ok(Vec::new());
+    };
+    let wanted = keys(messages);
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut grants = on_the_side(line, |connection| {
+        let statements = &line.base.kit.statements;
+        tokens::take_of_keys(connection, statements, &line.topic, rate, &wanted)
+    })?;
+    let each = (rate.per / rate.messages).max(LEAST_WAIT);
+    Ok(messages
+        .iter()
+        .map(|message| {
+            let grant = grants.get_mut(message.held.key.as_deref()?)?;
+            let Some(left) = grant.tokens.checked_sub(1) else {
+                let wait = grant.wait.max(LEAST_WAIT);
+                // The next one of the key, if it is here too, takes the token after.
+                grant.wait = wait.saturating_add(each);
+                return Some(wait);
+            };
+            *grant = Grant {
+                tokens: left,
+                ..*grant
+            };
+            None
+        })
+        .collect())
+}
+
+/// Gives back the tokens of messages that had one, but for the first `begun`.
+pub(crate) fn give_back_keys(
+    line: &Line,
+    messages: &[Claimed],
+    put_off: &[Option<Duration>],
+    begun: usize,
+) {
+    let begun_not = messages.iter().zip(put_off).skip(begun);
+    let unspent: Vec<&Claimed> = begun_not
+        .filter(|(_, put_off)| put_off.is_none())
+        .map(|(message, _)| message)
+        .collect();
+    let wanted = keys(unspent.iter().copied());
+    let Some(rate) = line.rate_per_key().filter(|_| !wanted.is_empty()) else {
+        return;
+    };
+    let done = on_the_side(line, |connection| {
+        let statements = &line.base.kit.statements;
+        tokens::give_back(connection, statements, &line.topic, rate, &wanted)
+    });
+    if let Err(error) = done {
+        log::debug!("topic {}: tokens of keys are lost: {error}", line.topic);
+    }
+}
+
+/// Counts messages by their keys.
+fn keys<'a>(messages: impl IntoIterator<Item = &'a Claimed>) -> Vec<(&'a str, usize)> {
+    let mut counts = HashMap::<&str, usize>::new();
+    for message in messages {
+        if let Some(key) = &message.held.key {
+            *counts.entry(key).or_default() += 1;
+        }
+    }
+    counts.into_iter().collect()
+}
+
+/// Runs a statement beside the open transaction.
+fn on_the_side<T>(line: &Line, run: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    let mut connection = line.base.dedicated.take()?;
+    let done = run(&mut connection);
+    line.base.dedicated.give_back(connection);
+    done
+}

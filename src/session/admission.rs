@@ -1,0 +1,258 @@
+//! What is asked of the database before a message is kept for sending: whether its dedupe key is free, and
+//! whether its topic has room.
+//!
+//! Both are asked at the send and not at the end of the session, so that the answer reaches the closure, which
+//! can go on without the message. The keys come first: a sender that waits for one must not hold a topic's room.
+//! All of it is part of the transaction, inside the savepoint of the message at hand, and is undone with it.
+
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::dedupe::{self, Holder, Known, Wish};
+use crate::store::room;
+use crate::words::error::{ErrorKind, Result};
+use crate::words::message::MessageId;
+use crate::words::new_message::{NewMessage, Outgoing};
+use crate::words::outcome::{OnEnd, Sent};
+use crate::words::sqlstate::classify;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Messages for one bounded topic.
+#[derive(Debug, Default)]
+struct Load {
+    messages: usize,
+    /// How long the most patient of them waits for room.
+    wait: Duration,
+}
+
+impl MessagingSession<'_> {
+    /// Sends many messages with options, in order, and says what became of each. All dedupe keys are asked
+    /// for together: one round trip. Of several with the same key the first is sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), for the first message at fault; none is sent then.
+    ///
+    /// ```no_run
+    /// # fn f(session: &mut outtray::MessagingSession<'_>) -> outtray::Result<()> {
+    /// use outtray::{NewMessage, Sent};
+    /// use std::time::Duration;
+    ///
+    /// let orders = (0..1000).map(|id| {
+    ///     let day = Duration::from_secs(86_400);
+    ///     NewMessage::bytes("orders", [1, 2, 3]).dedupe(format!("order-{id}"), day)
+    /// });
+    /// let sent = session.send_all(orders)?;
+    /// let new = sent.iter().filter(|sent| matches!(sent, Sent::New(_))).count();
+    /// println!("{new} sent, {} were there already", sent.len() - new);
+    /// # Ok(()) }
+    /// ```
+    pub fn send_all(
+        &mut self,
+        messages: impl IntoIterator<Item = NewMessage>,
+    ) -> Result<Vec<Sent>> {
+        let messages: Vec<NewMessage> = messages.into_iter().collect();
+        for message in &messages {
+            message.check(self.kit.max_payload_bytes)?;
+        }
+        self.send_checked(messages)
+    }
+
+    /// Sets for how long sends of this session wait for room in a topic with a
+    /// [`max_length`](crate::TopicConfig::max_length) that is full. Default zero: they fail at once with
+    /// `Full`. The transaction is open meanwhile.
+    pub fn wait_for_room(&mut self, timeout: Duration) {
+        self.room_wait = timeout;
+    }
+
+    pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
+        let outgoing: Vec<Outgoing> = messages
+            .into_iter()
+            .map(|message| self.outgoing(message))
+            .collect();
+        let sent = match outgoing.iter().any(Outgoing::is_asking) {
+            true => self.admit(outgoing)?,
+            false => outgoing
+                .into_iter()
+                .map(|outgoing| self.keep(outgoing).map(Sent::New))
+                .collect::<Result<_>>()?,
+        };
+        self.store_if_joined()?;
+        Ok(sent)
+    }
+
+    /// Gives a message what its topic says, and an id.
+    pub(crate) fn outgoing(&self, message: NewMessage) -> Outgoing {
+        let setting = self.kit.configs.get(&message.topic);
+        Outgoing::new(message, setting.as_ref().map(|setting| &setting.config))
+    }
+
+    /// Keeps all of these for sending, but for duplicates, or none of them.
+    pub(crate) fn admit(&mut self, messages: Vec<Outgoing>) -> Result<Vec<Sent>> {
+        let sent = self.deduped(&messages)?;
+        let mut loads = BTreeMap::<&str, Load>::new();
+        for (outgoing, _) in new_ones(&messages, &sent) {
+            if outgoing.on_end.has(OnEnd::BOUNDED) {
+                let load = loads.entry(&outgoing.message.topic).or_default();
+                load.messages += 1;
+                let wait = outgoing.message.room_wait.unwrap_or(self.room_wait);
+                load.wait = load.wait.max(wait);
+            }
+        }
+        if let Err(error) = self.take_rooms(&loads) {
+            if error.kind() == ErrorKind::Full {
+                self.release(&messages, &sent)?;
+            }
+            return Err(error);
+        }
+        for (outgoing, sent) in messages.into_iter().zip(&sent) {
+            if !sent.is_duplicate() {
+                self.keep(outgoing)?;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Takes the dedupe keys of those that have any, and says which are new.
+    fn deduped(&mut self, messages: &[Outgoing]) -> Result<Vec<Sent>> {
+        let mut wishes: Vec<Wish<'_>> = Vec::new();
+        let mut place_of = HashMap::new();
+        for outgoing in messages {
+            if let Some(wish) = wish(outgoing) {
+                // Of several with one key in a call the first is sent.
+                place_of.entry((wish.topic, wish.key)).or_insert_with(|| {
+                    wishes.push(wish);
+                    wishes.len() - 1
+                });
+            }
+        }
+        let holders = match wishes.is_empty() {
+            true => Vec::new(),
+            false => self.take_keys(&wishes)?,
+        };
+        let answer = |outgoing: &Outgoing| {
+            let place = wish(outgoing).and_then(|wish| place_of.get(&(wish.topic, wish.key)));
+            match place.map(|place| holders[*place]) {
+                Some(holder) if holder.id != outgoing.id.0 => Sent::Duplicate(MessageId(holder.id)),
+                _ => Sent::New(outgoing.id),
+            }
+        };
+        Ok(messages.iter().map(answer).collect())
+    }
+
+    /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction did not begin.
+    fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
+        let statements = &self.kit.statements;
+        let mut known = Known::default();
+        if let Lent::Idle(connection) = &mut self.lent
+            && !self.kit.needs_objects.load(Ordering::Relaxed)
+        {
+            connection.prepare_calls(&[&statements.take_dedupe])?;
+            let values = dedupe::values(wishes);
+            let flown = self.lent.fly(&statements.take_dedupe, &values);
+            self.is_in_doubt |= flown.is_err();
+            for row in flown
+                .map_err(|error| classify(error, dedupe::DOING))?
+                .iter()
+                .flatten()
+            {
+                known.read(row)?;
+            }
+        }
+        self.asking(|session| dedupe::take(session.lent.current()?, statements, wishes, known))
+    }
+
+    /// Takes room in several topics, or in none.
+    fn take_rooms(&mut self, loads: &BTreeMap<&str, Load>) -> Result<()> {
+        let mut taken: Vec<(&str, usize)> = Vec::new();
+        // Sorted: two sessions that want the same topics wait for each other in one direction only.
+        for (topic, load) in loads {
+            let setting = self.kit.configs.get(topic);
+            // The limit may have just been lifted.
+            let Some(limit) = setting.and_then(|setting| setting.config.max_length) else {
+                continue;
+            };
+            let done =
+                self.asking(|session| session.take_room(topic, load.messages, limit, load.wait));
+            if let Err(error) = done {
+                if error.kind() == ErrorKind::Full {
+                    self.asking(|session| {
+                        for (topic, messages) in &taken {
+                            let (run, kit) = (session.lent.current()?, session.kit);
+                            let messages = i64::try_from(*messages).unwrap_or(i64::MAX);
+                            room::change(run, &kit.statements, topic, -messages)?;
+                        }
+                        Ok(())
+                    })?;
+                }
+                return Err(error);
+            }
+            taken.push((topic, load.messages));
+        }
+        Ok(())
+    }
+
+    /// Frees the keys of what is not sent after all.
+    fn release(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
+        let wishes: Vec<Wish<'_>> = new_ones(messages, sent)
+            .filter_map(|(outgoing, _)| wish(outgoing))
+            .collect();
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        self.asking(|session| {
+            dedupe::release(session.lent.current()?, &session.kit.statements, &wishes)
+        })
+    }
+
+    /// Takes the key of a piece of work that is to be done once; returns who did it, if somebody did.
+    pub(crate) fn claim_work(
+        &mut self,
+        key: &str,
+        window: Duration,
+        id: uuid::Uuid,
+    ) -> Result<Option<uuid::Uuid>> {
+        let wish = Wish {
+            topic: dedupe::NO_TOPIC,
+            key,
+            id,
+            window,
+        };
+        let holders = self.take_keys(&[wish])?;
+        let other = holders.first().filter(|holder| holder.id != id);
+        Ok(other.map(|holder| holder.id))
+    }
+
+    /// Runs statements of ours in the transaction, which begins now if it did not, and in the savepoint of the
+    /// message at hand.
+    fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.enter_savepoint()?;
+        self.lent.begun()?;
+        let asked = ask(self);
+        let is_failed = asked
+            .as_ref()
+            .is_err_and(|error| error.kind() != ErrorKind::Full);
+        self.is_in_doubt |= is_failed;
+        asked
+    }
+}
+
+fn new_ones<'a>(
+    messages: &'a [Outgoing],
+    sent: &'a [Sent],
+) -> impl Iterator<Item = (&'a Outgoing, &'a Sent)> {
+    messages
+        .iter()
+        .zip(sent)
+        .filter(|(_, sent)| !sent.is_duplicate())
+}
+
+fn wish(outgoing: &Outgoing) -> Option<Wish<'_>> {
+    let (key, window) = outgoing.message.dedupe.as_ref()?;
+    Some(Wish {
+        topic: &outgoing.message.topic,
+        key,
+        id: outgoing.id.0,
+        window: *window,
+    })
+}

@@ -1,0 +1,176 @@
+//! Dedupe keys: who has them, and who takes them first.
+//!
+//! A key outlives its message, so it has a row of its own, written in the transaction that sends. Another
+//! transaction that wants the same key waits for that one to end: it committed, and the key is taken, or it
+//! rolled back, and the key is free.
+
+use crate::store::call::Value;
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::message::MessageId;
+use crate::words::sqlstate::classify;
+use postgres::types::ToSql;
+use postgres::{Row, SimpleQueryRow};
+use std::collections::HashMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The topic of keys that belong to no message but to a piece of work. No topic can have this name.
+pub(crate) const NO_TOPIC: &str = "";
+
+pub(crate) const DOING: &str = "taking dedupe keys";
+
+/// How often a key is asked for again that somebody else took, and that is free when we look.
+const MAX_ROUNDS: usize = 5;
+
+/// A key that is wanted for an id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) id: Uuid,
+    pub(crate) window: Duration,
+}
+
+/// Who has a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) id: Uuid,
+    pub(crate) is_new: bool,
+}
+
+/// Who has which keys, as far as was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Known(HashMap<(String, String), Holder>);
+
+impl Known {
+    /// Reads a row of `take_dedupe` that came as text.
+    pub(crate) fn read(&mut self, row: &SimpleQueryRow) -> Result<()> {
+        let text = |name: &str| {
+            let found = row.try_get(name).map_err(|error| classify(error, DOING));
+            found.map(Option::unwrap_or_default)
+        };
+        let id = text("id")?.parse::<MessageId>()?.0;
+        let is_new = text("is_new")? == "t";
+        let name = (text("topic")?.to_owned(), text("key")?.to_owned());
+        self.0.insert(name, Holder { id, is_new });
+        Ok(())
+    }
+
+    fn insert(&mut self, row: &Row, is_new: bool) -> Result<()> {
+        let id = column(row, "id")?;
+        let name = (column(row, "topic")?, column(row, "key")?);
+        self.0.entry(name).or_insert(Holder { id, is_new });
+        Ok(())
+    }
+
+    fn get(&self, wish: &Wish<'_>) -> Option<Holder> {
+        let name = (wish.topic.to_owned(), wish.key.to_owned());
+        self.0.get(&name).copied()
+    }
+}
+
+/// Returns the parameters of `take_dedupe`.
+pub(crate) fn values<'a>(wishes: &[Wish<'a>]) -> [Value<'a>; 4] {
+    [
+        Value::Texts(wishes.iter().map(|wish| Some(wish.topic)).collect()),
+        Value::Texts(wishes.iter().map(|wish| Some(wish.key)).collect()),
+        Value::Uuids(wishes.iter().map(|wish| wish.id).collect()),
+        Value::Numbers(wishes.iter().map(window_us).collect()),
+    ]
+}
+
+/// Takes keys that are free, but for those that are `known`; returns who has each, in the order of the wishes,
+/// which are of different keys. Inside a transaction: the keys are free again if it rolls back. One round trip,
+/// but for races.
+///
+/// # Errors
+/// `Conflict` when the transaction's snapshot is older than what another one did, and those of the statement.
+pub(crate) fn take(
+    run: &mut dyn Run,
+    statements: &Statements,
+    wishes: &[Wish<'_>],
+    mut known: Known,
+) -> Result<Vec<Holder>> {
+    let mut is_asked = !known.0.is_empty();
+    for _ in 0..MAX_ROUNDS {
+        let open = |known: &Known| -> Vec<Wish<'_>> {
+            let is_open = |wish: &&Wish<'_>| known.get(wish).is_none();
+            wishes.iter().filter(is_open).copied().collect()
+        };
+        if !std::mem::take(&mut is_asked) {
+            ask(run, statements, &open(&known), &mut known)?;
+        }
+        let missing = open(&known);
+        if missing.is_empty() {
+            break;
+        }
+        // Somebody committed them while we waited: our statement began too early to see that.
+        let params: [&(dyn ToSql + Sync); 2] = [&topics(&missing), &keys(&missing)];
+        for row in query(run, &statements.known_dedupe, &params, DOING)? {
+            known.insert(&row, false)?;
+        }
+        if open(&known).is_empty() {
+            break;
+        }
+    }
+    wishes
+        .iter()
+        .map(|wish| known.get(wish).ok_or_else(|| contested(wish)))
+        .collect()
+}
+
+/// Frees keys that were taken in this transaction.
+pub(crate) fn release(
+    run: &mut dyn Run,
+    statements: &Statements,
+    wishes: &[Wish<'_>],
+) -> Result<()> {
+    let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
+    execute(
+        run,
+        &statements.release_dedupe,
+        &[&topics(wishes), &keys(wishes), &ids],
+        "freeing dedupe keys",
+    )
+    .map(drop)
+}
+
+fn ask(
+    run: &mut dyn Run,
+    statements: &Statements,
+    wishes: &[Wish<'_>],
+    known: &mut Known,
+) -> Result<()> {
+    let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
+    let windows: Vec<i64> = wishes.iter().map(window_us).collect();
+    let params: [&(dyn ToSql + Sync); 4] = [&topics(wishes), &keys(wishes), &ids, &windows];
+    for row in query(run, &statements.take_dedupe, &params, DOING)? {
+        let is_new = column(&row, "is_new")?;
+        known.insert(&row, is_new)?;
+    }
+    Ok(())
+}
+
+fn window_us(wish: &Wish<'_>) -> i64 {
+    i64::try_from(wish.window.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn topics<'a>(wishes: &[Wish<'a>]) -> Vec<&'a str> {
+    wishes.iter().map(|wish| wish.topic).collect()
+}
+
+fn keys<'a>(wishes: &[Wish<'a>]) -> Vec<&'a str> {
+    wishes.iter().map(|wish| wish.key).collect()
+}
+
+fn contested(wish: &Wish<'_>) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "the dedupe key {:?} of topic {} was taken and freed {MAX_ROUNDS} times meanwhile, run it again",
+            wish.key, wish.topic
+        ),
+    )
+}

@@ -1,0 +1,102 @@
+//! The room of bounded topics.
+//!
+//! A number for each topic says how much is used. Senders add to it, one after the other: each holds the row
+//! until its commit, which is the price of a limit that holds. Whoever ends messages must never wait for a
+//! sender, and notes what ended in rows of its own; senders take those off the number when it looks full.
+
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+
+const DOING: &str = "taking room in a bounded topic";
+
+/// What a look at a room found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) used: i64,
+    /// How much of it was vacated and not taken off yet.
+    pub(crate) vacated: i64,
+    /// Whether a later look in the same transaction may find something else.
+    pub(crate) is_fresh: bool,
+}
+
+/// Takes room for `messages` if the number says that there is any. Waits for senders that hold it.
+pub(crate) fn take(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    messages: i64,
+    limit: i64,
+) -> Result<bool> {
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &messages, &limit];
+    Ok(execute(run, &statements.take_room, &params, DOING)? > 0)
+}
+
+/// Looks without locking; nothing if the room was never counted.
+pub(crate) fn look(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+) -> Result<Option<Look>> {
+    let rows = query(run, &statements.look_room, &[&topic], DOING)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(Look {
+        used: column(row, "used")?,
+        vacated: column(row, "vacated")?,
+        is_fresh: column(row, "is_fresh")?,
+    }))
+}
+
+/// Takes what was vacated off the number.
+pub(crate) fn fold(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+    // The room first, always: two that hold one of each would wait for each other.
+    query(run, &statements.lock_room, &[&topic], DOING)?;
+    let rows = query(run, &statements.fold_vacated, &[&topic], DOING)?;
+    let vacated: i64 = rows.first().map_or(Ok(0), |row| column(row, "messages"))?;
+    change(run, statements, topic, -vacated)
+}
+
+/// Adds to the number, or takes off it.
+pub(crate) fn change(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    messages: i64,
+) -> Result<()> {
+    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &messages];
+    execute(run, &statements.change_room, &params, DOING).map(drop)
+}
+
+/// Counts what the topic holds; far more than `limit` is not counted to the end.
+pub(crate) fn count(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    limit: i64,
+) -> Result<i64> {
+    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &limit.saturating_add(1)];
+    let rows = query(run, &statements.count_room, &params, DOING)?;
+    rows.first().map_or(Ok(0), |row| column(row, "messages"))
+}
+
+/// Makes the number what the topic holds, and `pending` that this transaction did not store yet.
+pub(crate) fn recount(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    limit: i64,
+    pending: i64,
+) -> Result<()> {
+    execute(run, &statements.ensure_room, &[&topic], DOING)?;
+    query(run, &statements.lock_room, &[&topic], DOING)?;
+    let most = limit.saturating_add(1);
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &most, &pending];
+    execute(run, &statements.recount_room, &params, DOING).map(drop)
+}
+
+/// Forgets the number.
+pub(crate) fn forget(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+    execute(run, &statements.forget_room, &[&topic], DOING).map(drop)
+}

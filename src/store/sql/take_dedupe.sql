@@ -1,0 +1,34 @@
+-- Takes the dedupe keys $2 of topics $1 for messages $3, for $4 microseconds each, and returns the ids that have them:
+-- new ones, and earlier ones where a key is taken. No row for a key that another transaction took meanwhile.
+-- Index: the primary key. The first look spares duplicates the lock on the row, for which they would wait in line.
+-- Sorted, so that two transactions that want the same keys wait for each other in one direction only.
+WITH asked AS MATERIALIZED (
+    SELECT asked.topic, asked.key, asked.id, asked.window_us
+    FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS asked (topic, key, id, window_us)
+),
+known AS MATERIALIZED (
+    SELECT dedupe.topic, dedupe.key, dedupe.id
+    FROM asked
+    JOIN outtray.dedupe
+        ON dedupe.topic = asked.topic
+        AND dedupe.key = asked.key
+    WHERE dedupe.expires_at > statement_timestamp()
+),
+taken AS (
+    INSERT INTO outtray.dedupe (topic, key, id, expires_at)
+    SELECT asked.topic, asked.key, asked.id, statement_timestamp() + asked.window_us * interval '1 microsecond'
+    FROM asked
+    WHERE NOT EXISTS (
+        SELECT FROM known
+        WHERE known.topic = asked.topic
+            AND known.key = asked.key
+    )
+    ORDER BY asked.topic, asked.key
+    ON CONFLICT (topic, key) DO UPDATE
+    SET id = excluded.id, expires_at = excluded.expires_at
+    WHERE dedupe.expires_at <= statement_timestamp()
+    RETURNING topic, key, id
+)
+SELECT taken.topic, taken.key, taken.id, true AS is_new FROM taken
+UNION ALL
+SELECT known.topic, known.key, known.id, false AS is_new FROM known

@@ -1,0 +1,121 @@
+//! Tokens of topics with a rate: a message that is begun spends one.
+//!
+//! Each statement is meant for a connection in no transaction: the row of a bucket must not be locked for as
+//! long as a handler runs, and a token that was spent stays spent.
+
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::topic_config::{Rate, TopicConfig};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What a bucket gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) tokens: usize,
+    /// When it has the next one.
+    pub(crate) wait: Duration,
+}
+
+/// Takes up to `wanted` tokens of a topic.
+pub(crate) fn take(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    rate: Rate,
+    wanted: usize,
+) -> Result<Grant> {
+    let mut grants = take_of_keys(run, statements, topic, rate, &[("", wanted)])?;
+    Ok(grants.remove("").unwrap_or(Grant {
+        tokens: 0,
+        wait: Duration::ZERO,
+    }))
+}
+
+/// Takes tokens of keys of a topic: of each key, each named once, up to so many.
+pub(crate) fn take_of_keys(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    rate: Rate,
+    wanted: &[(&str, usize)],
+) -> Result<HashMap<String, Grant>> {
+    let keys: Vec<&str> = wanted.iter().map(|(key, _)| *key).collect();
+    let tokens: Vec<i64> = wanted.iter().map(|(_, tokens)| signed(*tokens)).collect();
+    let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
+    query(
+        run,
+        &statements.take_tokens,
+        &[
+            &topic,
+            &keys,
+            &tokens,
+            &messages,
+            &per_us,
+            &i64::from(rate.burst),
+        ],
+        "taking tokens of a topic with a rate",
+    )?
+    .iter()
+    .map(|row| {
+        let tokens: i64 = column(row, "granted")?;
+        let wait_us: i64 = column(row, "wait_us")?;
+        let grant = Grant {
+            tokens: usize::try_from(tokens).unwrap_or_default(),
+            wait: Duration::from_micros(wait_us.unsigned_abs()),
+        };
+        Ok((column(row, "key")?, grant))
+    })
+    .collect()
+}
+
+/// Puts back tokens of keys of a topic that were not spent; of the topic itself under the empty key.
+pub(crate) fn give_back(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    rate: Rate,
+    unspent: &[(&str, usize)],
+) -> Result<()> {
+    let keys: Vec<&str> = unspent.iter().map(|(key, _)| *key).collect();
+    let tokens: Vec<i64> = unspent.iter().map(|(_, tokens)| signed(*tokens)).collect();
+    let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
+    execute(
+        run,
+        &statements.return_tokens,
+        &[&topic, &keys, &tokens, &messages, &per_us],
+        "giving tokens back",
+    )
+    .map(drop)
+}
+
+/// Fits the buckets of a topic to the rates that were set.
+pub(crate) fn fit(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    config: &TopicConfig,
+) -> Result<()> {
+    for (is_topics, rate) in [(true, config.rate), (false, config.rate_per_key)] {
+        let full_us = rate.map(|rate| {
+            let us = u128::from(rate.burst) * rate.per.as_micros() / u128::from(rate.messages);
+            // A century: far more would be past the end of time.
+            i64::try_from(us)
+                .unwrap_or(i64::MAX)
+                .min(3_155_760_000_000_000)
+        });
+        let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &is_topics, &full_us];
+        let doing = "fitting the buckets of a topic";
+        execute(run, &statements.clamp_buckets, &params, doing)?;
+    }
+    Ok(())
+}
+
+fn signed(tokens: usize) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,177 @@
+//! Work that is to be done once, through whatever happens to the connection.
+
+use crate::session::messaging_session::MessagingSession;
+use crate::surface::messaging::Messaging;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::handler_error::HandlerError;
+use crate::words::limits::check_key;
+use crossbeam_channel::after;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Tries in all. With the pauses between them they take about half a minute, more if connecting is slow.
+const TRIES: usize = 10;
+/// The pauses double from the first to the longest, each half fixed and half random.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// What became of work that is to be done once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Once<R> {
+    /// This call did it, and this is what the closure returned.
+    Done(R),
+    /// An earlier call with the same key did it within its window. Nothing was done now.
+    Before,
+}
+
+impl<R> Once<R> {
+    /// Returns what the closure returned, if this call did the work.
+    pub fn done(self) -> Option<R> {
+        match self {
+            Once::Done(returned) => Some(returned),
+            Once::Before => None,
+        }
+    }
+}
+
+impl Messaging {
+    /// Runs a session until it is known that it committed, and that once: for producers that cannot leave it
+    /// at "the connection broke during COMMIT".
+    ///
+    /// `key` names the piece of work: 1 to 512 bytes without NUL, for all topics and programs of the database.
+    /// It is written in the transaction of `work`, and known for `window` after: a try whose COMMIT had
+    /// happened is recognised by it, and so is an earlier call, of this process or another. A try that is
+    /// still under way on the server is waited for.
+    ///
+    /// `work` runs again after `OutcomeUnknown`, `Conflict`, `Unavailable` and `PoolExhausted`, ten times at
+    /// most, with growing pauses that are 30 s at most in all; what it does outside the database happens as
+    /// often as it runs. Its own errors end it. Blocks all the while.
+    ///
+    /// # Errors
+    /// `Invalid` for a key or a window out of bounds. When the tries are used up, the kind of the last, but
+    /// `OutcomeUnknown` if any of them may have committed: call again with the same key later. Else as
+    /// [`session`](Messaging::session).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let messaging = outtray::Messaging::connect("postgresql://localhost/app")?;
+    /// use outtray::Once;
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(86_400);
+    /// let done = messaging.retrying("payment-42", day, |session| {
+    ///     session.execute("UPDATE account SET balance = balance - 30", &[])?;
+    ///     Ok(session.send_message("payments", &42)?)
+    /// })?;
+    /// match done {
+    ///     Once::Done(id) => println!("paid, message {id}"),
+    ///     Once::Before => println!("was paid before"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn retrying<R>(
+        &self,
+        key: &str,
+        window: Duration,
+        mut work: impl FnMut(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
+    ) -> Result<Once<R>> {
+        check_key(key, window)?;
+        let mut tries = Tries {
+            key,
+            window,
+            unknown: Vec::new(),
+            last_unknown: None,
+        };
+        let mut pause = FIRST_PAUSE;
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            match tries.once(self, &mut work) {
+                Ok(once) => return Ok(once),
+                Err(error) if left == 0 || !is_worth_a_retry(error.kind()) => {
+                    return Err(tries.verdict(error));
+                }
+                Err(error) => tries.note(error),
+            }
+            // A plain wait: a session has no stop signal, and its caller blocks anyway.
+            let _ = after(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).recv();
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// The tries of one call.
+struct Tries<'k, R> {
+    key: &'k str,
+    window: Duration,
+    /// Tries that may have committed, with what they returned.
+    unknown: Vec<(Uuid, R)>,
+    last_unknown: Option<Error>,
+}
+
+impl<R> Tries<'_, R> {
+    fn once(
+        &mut self,
+        messaging: &Messaging,
+        work: &mut impl FnMut(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
+    ) -> Result<Once<R>> {
+        // An id for each try: of several that may have committed, it tells which did.
+        let id = Uuid::now_v7();
+        let (mut holder, mut is_first, mut returned) = (None, false, None);
+        let ended = messaging.session(|session| {
+            holder = session.claim_work(self.key, self.window, id)?;
+            is_first = holder.is_none();
+            if is_first {
+                returned = Some(work(session)?);
+            }
+            Ok(())
+        });
+        if let Some(holder) = holder {
+            // Known already, whatever becomes of this transaction, which did nothing.
+            let mine = self.unknown.drain(..).find(|(id, _)| *id == holder);
+            return Ok(mine.map_or(Once::Before, |(_, returned)| Once::Done(returned)));
+        }
+        if is_first {
+            // The key was free: none of the tries before has committed, or ever will.
+            self.unknown.clear();
+            self.last_unknown = None;
+        }
+        match (ended, returned) {
+            (Ok(()), Some(returned)) => Ok(Once::Done(returned)),
+            (Err(error), Some(returned)) if error.kind() == ErrorKind::OutcomeUnknown => {
+                self.unknown.push((id, returned));
+                Err(error)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => Err(Error::new(
+                ErrorKind::RolledBack,
+                "the session ended without a result",
+            )),
+        }
+    }
+
+    /// Remembers that a try may have committed.
+    fn note(&mut self, error: Error) {
+        if error.kind() == ErrorKind::OutcomeUnknown {
+            self.last_unknown = Some(error);
+        }
+    }
+
+    /// Returns the error that says most: that something may have happened outweighs why it is not known.
+    fn verdict(&mut self, error: Error) -> Error {
+        match self.last_unknown.take() {
+            Some(unknown) if error.kind() != ErrorKind::OutcomeUnknown => unknown,
+            _ => error,
+        }
+    }
+}
+
+fn is_worth_a_retry(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::OutcomeUnknown
+            | ErrorKind::Conflict
+            | ErrorKind::Unavailable
+            | ErrorKind::PoolExhausted
+    )
+}

@@ -1,0 +1,34 @@
+//! Limits of keys and durations, which messages and pieces of work share.
+
+use crate::words::error::{Error, Result};
+use crate::words::new_message::MAX_DELAY;
+use std::time::Duration;
+
+/// The least of durations that cannot be zero: what the database can tell apart.
+const LEAST_DURATION: Duration = Duration::from_micros(1);
+/// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
+const MAX_KEY_BYTES: usize = 512;
+
+/// Checks the key and the window of a piece of work that is done once.
+pub(crate) fn check_key(key: &str, window: Duration) -> Result<()> {
+    let flaw = key_flaw("idempotency key", key).or_else(|| duration_flaw("window", window));
+    flaw.map_or(Ok(()), |flaw| Err(Error::invalid(flaw)))
+}
+
+/// Returns what is wrong with a duration that cannot be zero.
+pub(crate) fn duration_flaw(what: &str, duration: Duration) -> Option<String> {
+    let is_good = (LEAST_DURATION..=MAX_DELAY).contains(&duration);
+    (!is_good).then(|| format!("{what} is {duration:?}, it must be 1 µs to ten years"))
+}
+
+/// Returns what is wrong with a key of any kind.
+pub(crate) fn key_flaw(what: &str, key: &str) -> Option<String> {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        let length = key.len();
+        return Some(format!(
+            "{what} has {length} bytes, it must have 1 to {MAX_KEY_BYTES}"
+        ));
+    }
+    let has_nul = key.contains('\0');
+    has_nul.then(|| format!("{what} has a NUL character"))
+}

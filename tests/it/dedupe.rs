@@ -1,0 +1,408 @@
+//! A second send with the same dedupe key within the window is dropped, whatever races, fails or is handled.
+
+use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process};
+use crossbeam_channel::bounded;
+use outtray::{ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage, Sent};
+use postgres::IsolationLevel;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn order(number: i32) -> NewMessage {
+    NewMessage::json("orders", &number)
+        .unwrap()
+        .dedupe("order-42", DAY)
+}
+
+fn send(place: &Place, message: NewMessage) -> Sent {
+    send_with(&place.messaging, message)
+}
+
+fn send_with(messaging: &Messaging, message: NewMessage) -> Sent {
+    messaging
+        .session(|session| Ok(session.send(message)?))
+        .unwrap()
+}
+
+/// Makes all that was sent an hour and a day older.
+fn end_windows(place: &mut Place) {
+    place.sql("UPDATE outtray.dedupe SET expires_at = expires_at - interval '25 hours'");
+}
+
+#[test]
+fn the_second_send_with_a_key_names_the_first_and_stores_nothing() {
+    let mut place = Place::new();
+
+    let first = send(&place, order(1));
+    let second = send(&place, order(2));
+
+    assert!(!first.is_duplicate());
+    assert_eq!(second, Sent::Duplicate(first.id()));
+    assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
+fn keys_are_of_one_topic_and_messages_without_one_are_never_duplicates() {
+    let mut place = Place::new();
+    let sent: Vec<bool> = [
+        NewMessage::bytes("a", [1]).dedupe("x", DAY),
+        NewMessage::bytes("b", [1]).dedupe("x", DAY),
+        NewMessage::bytes("a", [1]).dedupe("X", DAY),
+        NewMessage::bytes("a", [1]),
+        NewMessage::bytes("a", [1]).dedupe("it's \\ 🦀", DAY),
+        NewMessage::bytes("a", [1]).dedupe("it's \\ 🦀", DAY),
+    ]
+    .map(|message| send(&place, message).is_duplicate())
+    .to_vec();
+
+    assert_eq!(sent, [false, false, false, false, false, true]);
+    assert_eq!(place.count("outtray.message"), 5);
+}
+
+#[test]
+fn a_key_outlives_its_message_and_is_free_after_its_window() {
+    let mut place = Place::new();
+    let first = send(&place, order(1)).id();
+    let handled = place
+        .messaging
+        .drain("orders", |_, _: Message| Ok(()))
+        .unwrap();
+    assert_eq!(handled.handled, 1);
+
+    assert_eq!(send(&place, order(2)), Sent::Duplicate(first));
+    assert_eq!(place.count("outtray.message"), 0);
+
+    end_windows(&mut place);
+    let next = send(&place, order(3));
+    assert!(!next.is_duplicate());
+    assert_eq!(send(&place, order(4)), Sent::Duplicate(next.id()));
+    assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
+fn a_delayed_message_and_a_dead_one_keep_their_keys() {
+    let place = Place::new();
+    let later = send(&place, order(1).delay(DAY)).id();
+    assert_eq!(send(&place, order(2)), Sent::Duplicate(later));
+
+    let bad = || NewMessage::json("bad", &1).unwrap().dedupe("x", DAY);
+    let dead = send(&place, bad()).id();
+    let reject = |_: &mut MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
+    place.messaging.drain("bad", reject).unwrap();
+    assert_eq!(send(&place, bad()), Sent::Duplicate(dead));
+}
+
+#[test]
+fn within_a_session_the_first_with_a_key_is_sent() {
+    let mut place = Place::new();
+
+    let (one, two, all) = place
+        .messaging
+        .session(|session| {
+            let one = session.send(order(1))?;
+            let two = session.send(order(2))?;
+            let all = session.send_all([
+                order(3),
+                NewMessage::bytes("orders", [1]),
+                NewMessage::bytes("orders", [2]).dedupe("b", DAY),
+                NewMessage::bytes("orders", [3]).dedupe("a", DAY),
+                NewMessage::bytes("orders", [4]).dedupe("b", DAY),
+            ])?;
+            Ok((one, two, all))
+        })
+        .unwrap();
+
+    assert_eq!(two, Sent::Duplicate(one.id()));
+    assert_eq!(all[0], Sent::Duplicate(one.id()));
+    let new: Vec<bool> = all.iter().map(|sent| !sent.is_duplicate()).collect();
+    assert_eq!(new, [false, true, true, true, false]);
+    assert_eq!(all[4], Sent::Duplicate(all[2].id()));
+    assert_eq!(place.count("outtray.message"), 4);
+    let peeked = place.messaging.topic("orders").peek(9).unwrap();
+    let stored: Vec<_> = peeked.iter().map(|message| message.id).collect();
+    assert_eq!(stored, [one.id(), all[1].id(), all[2].id(), all[3].id()]);
+}
+
+#[test]
+fn a_rolled_back_session_leaves_its_keys_free() {
+    let place = Place::new();
+    let failed = place.messaging.session(|session| {
+        session.send(order(1))?;
+        Err::<(), _>(HandlerError::failed("no"))
+    });
+    assert!(failed.is_err());
+
+    assert!(!send(&place, order(2)).is_duplicate());
+}
+
+#[test]
+fn a_failed_handler_leaves_its_keys_free_and_its_batch_mates_keep_theirs() {
+    let mut place = Place::new();
+    place.send_all("work", [1, 2, 3]);
+
+    let report = place
+        .messaging
+        .receiver("work")
+        .messages_per_transaction(3)
+        .drain(|session, message: Message<i32>| {
+            let key = format!("key-{}", message.payload);
+            session.send(NewMessage::bytes("orders", [1]).dedupe(key, DAY))?;
+            match message.payload {
+                2 => Err(HandlerError::reject("no")),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+
+    assert_eq!((report.handled, report.dead), (2, 1));
+    let again = |key: &str| send(&place, NewMessage::bytes("orders", [2]).dedupe(key, DAY));
+    assert!(again("key-1").is_duplicate());
+    assert!(!again("key-2").is_duplicate());
+    assert!(again("key-3").is_duplicate());
+    assert_eq!(place.count("outtray.message"), 3);
+}
+
+#[test]
+fn in_a_joined_session_a_key_lives_and_dies_with_the_callers_transaction() {
+    let mut place = Place::new();
+    let mut own = client(&place.url);
+    for (number, commits) in [(1, false), (2, true)] {
+        let mut transaction = own.transaction().unwrap();
+        let mut session = MessagingSession::join(&place.messaging, &mut transaction).unwrap();
+        assert!(!session.send(order(number)).unwrap().is_duplicate());
+        assert!(session.send(order(number)).unwrap().is_duplicate());
+        drop(session);
+        if commits {
+            transaction.commit().unwrap();
+        }
+    }
+
+    assert!(send(&place, order(3)).is_duplicate());
+    assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
+fn a_session_that_began_with_a_key_can_do_all_that_a_session_can() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE thing (n integer)");
+    for round in 0..3 {
+        let keys = [format!("{round}-a"), format!("{round}-b")];
+        let message = |key: &String| NewMessage::bytes("orders", [1]).dedupe(key, DAY);
+        let failed = place.messaging.session(|session| {
+            session.send(message(&keys[0]))?;
+            session.execute("INSERT INTO thing VALUES (0)", &[])?;
+            Err::<(), _>(HandlerError::failed("no"))
+        });
+        assert!(failed.is_err());
+        let swallowed = place.messaging.session(|session| {
+            session.send(message(&keys[0]))?;
+            assert!(session.query("SELECT nothing", &[]).is_err());
+            Ok(())
+        });
+        assert_eq!(swallowed.unwrap_err().kind(), ErrorKind::RolledBack);
+
+        place
+            .messaging
+            .session(|session| {
+                assert!(!session.send(message(&keys[0]))?.is_duplicate());
+                session.execute("INSERT INTO thing VALUES ($1)", &[&1])?;
+                session.batch_execute("INSERT INTO thing VALUES (2)")?;
+                let mut nested = session.transaction()?;
+                nested.execute("INSERT INTO thing VALUES (3)", &[])?;
+                nested.rollback()?;
+                let nested = session.transaction()?;
+                nested.commit()?;
+                session
+                    .with_transaction(|own| own.execute("INSERT INTO thing VALUES (4)", &[]))??;
+                assert!(!session.send(message(&keys[1]))?.is_duplicate());
+                assert_eq!(
+                    session
+                        .query_one("SELECT count(*) FROM thing", &[])?
+                        .get::<_, i64>(0),
+                    3 * (round + 1)
+                );
+                Ok(())
+            })
+            .unwrap();
+    }
+    assert_eq!(place.count("thing"), 9);
+    assert_eq!(place.count("outtray.message"), 6);
+    assert_eq!(place.count("outtray.dedupe"), 6);
+}
+
+/// Opens a session that has sent with the key, and one that sends with it too; then the first ends.
+#[track_caller]
+fn check_race(first_commits: bool) {
+    let mut place = Place::new();
+    let (messaging, url) = (place.messaging.clone(), place.url.clone());
+    let (sent, is_sent) = bounded(1);
+    let (end, ended) = bounded(1);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            messaging.session(|session| {
+                let id = session.send(order(1))?.id();
+                sent.send(()).unwrap();
+                ended.recv_timeout(PATIENCE)?;
+                match first_commits {
+                    true => Ok(id),
+                    false => Err(HandlerError::failed("no")),
+                }
+            })
+        });
+        is_sent.recv_timeout(PATIENCE).unwrap();
+        let second = scope.spawn(|| send_with(&messaging, order(2)));
+        let mut watcher = client(&url);
+        eventually("the second waits", || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity \
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            watcher.query_one(waiting, &[]).unwrap().get::<_, i64>(0) == 1
+        });
+        end.send(()).unwrap();
+
+        let first = first.join().unwrap();
+        let second = second.join().unwrap();
+        match first_commits {
+            true => assert_eq!(second, Sent::Duplicate(first.unwrap())),
+            false => assert!(!second.is_duplicate()),
+        }
+    });
+    assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
+fn a_send_that_is_not_committed_is_waited_for_and_counts_when_it_commits() {
+    check_race(true);
+}
+
+#[test]
+fn a_send_that_is_not_committed_is_waited_for_and_does_not_count_when_it_rolls_back() {
+    check_race(false);
+}
+
+#[test]
+fn of_eight_threads_that_send_with_the_same_keys_one_sends_each() {
+    let mut place = Place::new();
+    let barrier = Barrier::new(8);
+    let new: usize = thread::scope(|scope| {
+        let racers: Vec<_> = (0..8)
+            .map(|number| {
+                let (url, barrier) = (&place.url, &barrier);
+                scope.spawn(move || {
+                    let messaging = process(url, PATIENCE);
+                    let mut new = 0;
+                    for round in 0..20 {
+                        barrier.wait();
+                        // Each in an order of its own: sorted before they are asked for.
+                        let keys = (0..10).map(|key| (key * 3 + number) % 10);
+                        let messages = keys.map(|key| {
+                            NewMessage::bytes("orders", [1]).dedupe(format!("{round}-{key}"), DAY)
+                        });
+                        let sent = messaging
+                            .session(|session| Ok(session.send_all(messages)?))
+                            .unwrap();
+                        new += sent.iter().filter(|sent| !sent.is_duplicate()).count();
+                    }
+                    new
+                })
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).sum()
+    });
+
+    assert_eq!(new, 200);
+    assert_eq!(place.count("outtray.message"), 200);
+}
+
+#[test]
+fn of_eight_processes_that_send_with_the_same_key_one_sends() {
+    if let Some(role) = Child::role() {
+        let messaging = Ledger::messaging_of_parent();
+        Child::tell("ready");
+        Child::await_parent();
+        let message = NewMessage::bytes("orders", role).dedupe("one", DAY);
+        messaging
+            .session(|session| Ok(session.send(message)?))
+            .unwrap();
+        return;
+    }
+    let ledger = Ledger::open();
+    let test = "dedupe::of_eight_processes_that_send_with_the_same_key_one_sends";
+    let mut children: Vec<Child> = (0..8)
+        .map(|number| ledger.child(test, &number.to_string()))
+        .collect();
+    for child in &mut children {
+        assert_eq!(child.listen(), "ready");
+    }
+    for child in children {
+        child.finish();
+    }
+
+    assert_eq!(
+        ledger.number("SELECT count(*) FROM outtray.message", &[]),
+        1
+    );
+}
+
+#[test]
+fn a_session_whose_snapshot_is_too_old_to_see_the_key_is_a_conflict() {
+    let place = Place::new();
+    let mut own = client(&place.url);
+    let mut transaction = own
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .start()
+        .unwrap();
+    transaction.batch_execute("SELECT 1").unwrap();
+    send(&place, order(1));
+
+    let mut session = MessagingSession::join(&place.messaging, &mut transaction).unwrap();
+    let error = session.send(order(2)).unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+}
+
+#[test]
+fn a_key_that_was_taken_at_the_end_of_its_window_is_taken_once() {
+    let mut place = Place::new();
+    send(&place, order(1));
+    end_windows(&mut place);
+    let barrier = Barrier::new(8);
+    let new: usize = thread::scope(|scope| {
+        let racers: Vec<_> = (0..8)
+            .map(|number| {
+                let (messaging, barrier) = (place.messaging.clone(), &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    let sent = messaging.session(|session| Ok(session.send(order(number))?));
+                    usize::from(!sent.unwrap().is_duplicate())
+                })
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).sum()
+    });
+
+    assert_eq!(new, 1);
+    assert_eq!(place.count("outtray.message"), 2);
+}
+
+#[test]
+fn keys_whose_window_is_over_are_removed_in_time() {
+    let mut place = Place::new();
+    place.send("work", &1);
+    place.sql(
+        "INSERT INTO outtray.dedupe SELECT 'orders', n::text, gen_random_uuid(), now() - interval '1 s' \
+            FROM generate_series(1, 2500) AS old (n);
+        INSERT INTO outtray.dedupe VALUES ('orders', 'live', gen_random_uuid(), now() + interval '1 day')",
+    );
+
+    let receiver = place
+        .messaging
+        .start_receiving_messages("work", |_, _: Message| Ok(()))
+        .unwrap();
+
+    eventually("old keys are gone", || place.count("outtray.dedupe") <= 1);
+    assert_eq!(place.count("outtray.dedupe"), 1);
+    receiver.stop(PATIENCE);
+}
