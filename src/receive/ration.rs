@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// The least wait for a token: rates of more than this in a burst of one are not even.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
+/// The longest that a worker leaves an empty bucket alone: another process may put tokens back that it did not
+/// need, and tells nobody.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// What the workers of a receiver know about the tokens of their topic.
 #[derive(Debug, Default)]
 pub(crate) struct Purse {
@@ -83,7 +87,7 @@ impl Ration {
         if grant.tokens > 0 {
             return ration(grant.tokens);
         }
-        let wait = grant.wait.max(LEAST_WAIT);
+        let wait = grant.wait.clamp(LEAST_WAIT, LONGEST_WAIT);
         line.purse().empty_until = Instant::now().checked_add(wait).map(|until| (rate, until));
         Ok(Err(wait))
     }
@@ -103,7 +107,12 @@ impl Ration {
 
 /// Gives back what no worker spent: nothing is ready, or the receiver stops.
 pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
-    let spare = std::mem::take(&mut line.purse().spare);
+    let mut purse = line.purse();
+    let spare = std::mem::take(&mut purse.spare);
+    if spare > 0 {
+        purse.empty_until = None;
+    }
+    drop(purse);
     let Some(rate) = line.rate().filter(|_| spare > 0) else {
         return;
     };

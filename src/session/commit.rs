@@ -98,6 +98,7 @@ fn ended(
         Failure::Lost => unknown().because(error).with_unknown(ids()),
         Failure::Conflict => classify(error, "committing"),
         Failure::Refused if is_aborted(&error) => swallowed().because(error),
+        Failure::Refused if is_about_tables(&error) => classify(error, "storing messages"),
         Failure::Refused => Error::new(
             ErrorKind::RolledBack,
             format!(
@@ -122,6 +123,15 @@ fn swallowed() -> Error {
         ErrorKind::RolledBack,
         "a statement failed and its error was swallowed: everything was rolled back",
     )
+}
+
+/// Returns whether it is about the tables themselves (missing, not allowed, no room): messages that travel with
+/// COMMIT meet that, and hardly ever a deferred constraint.
+fn is_about_tables(error: &postgres::Error) -> bool {
+    let code = error.code().map_or("", |code| code.code());
+    ["42", "3F", "53"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 /// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).

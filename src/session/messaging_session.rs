@@ -39,8 +39,8 @@ pub(crate) struct Kit {
 /// Methods that run SQL block for a round trip, two for a text that is new to the connection, and one
 /// more where the transaction or the handler's savepoint has to begin (none for an INSERT, UPDATE or
 /// DELETE that the connection knows and that can travel with its savepoint). Sending blocks for none,
-/// unless the message has a dedupe key or its topic is bounded: messages are kept and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have
-/// gathered; in a joined session, at once.
+/// unless the message has a dedupe key or its topic is bounded: messages are kept and stored together just
+/// before COMMIT, or earlier when 5,000 or 4 MiB have gathered; in a joined session, at once.
 ///
 /// A handler's transaction is READ COMMITTED; a session's has the isolation level that the database
 /// has as its default.
