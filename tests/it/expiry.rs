@@ -345,3 +345,38 @@ fn two_processes_and_their_workers_end_each_expired_message_once() {
     );
     assert_eq!(place.count("outtray.dead_letter"), 600);
 }
+
+#[test]
+fn messages_whose_time_is_not_over_are_not_looked_at_when_that_of_others_is() {
+    let mut place = Place::new();
+    for (table, columns, values) in [
+        ("message", "", ""),
+        ("scheduled", ", due_at", ", now() + interval '1 day'"),
+        ("follower", ", key", ", 'k'"),
+    ] {
+        place.sql(&format!(
+            "INSERT INTO outtray.{table} (topic, rank, id, payload, expires_at{columns})
+                 SELECT 'jobs', 0, gen_random_uuid(), '0', now() + interval '1 day'{values}
+                 FROM generate_series(1, 20000);
+             ANALYZE outtray.{table}"
+        ));
+    }
+
+    for statement in [
+        include_str!("../../src/store/sql/expire_ready.sql"),
+        include_str!("../../src/store/sql/expire_scheduled.sql"),
+        include_str!("../../src/store/sql/lock_expired_lanes.sql"),
+    ] {
+        let statement = statement
+            .replace("$1::bigint", "1000")
+            .replace("$2::text[]", "'{}'::text[]")
+            .replace("$3::text", "''");
+        let plan = place
+            .client
+            .query(&format!("EXPLAIN {statement}"), &[])
+            .unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("Index Cond: (expires_at <="), "{plan}");
+    }
+}
