@@ -62,6 +62,8 @@ impl Expiry {
             waker.ready(topic, 1);
         }
         if is_full {
+            // Whatever a poll says meanwhile.
+            self.looked_at = None;
             self.next = Some(Instant::now());
         } else {
             let next = expiry::next_expiry(connection, statements)?;

@@ -17,7 +17,7 @@ impl Place {
     /// Makes the recurring messages due, so long ago.
     fn make_recurring_due(&mut self, ago: &str) {
         self.sql(&format!(
-            "UPDATE outtray.recurring SET next_at = date_trunc('hour', now()) - interval '{ago}'"
+            "UPDATE outtray.recurring SET next_at = date_trunc('day', now(), 'UTC') - interval '{ago}'"
         ));
     }
 }
@@ -83,10 +83,10 @@ fn two_processes_send_each_run_once() {
 
     for number in 0..20 {
         let name = format!("number {number}");
-        let every = cron("@hourly").missed(Missed::All);
+        let every = cron("@daily").missed(Missed::All);
         place.messaging.repeat(&name, &every, report()).unwrap();
     }
-    place.make_recurring_due("9 hours");
+    place.make_recurring_due("9 days");
     eventually("all are sent", || place.count("effect") >= 200);
     eventually("all are handled", || place.is_empty("reports"));
     for receiver in receivers {
@@ -102,17 +102,13 @@ fn two_processes_send_each_run_once() {
 fn runs_that_nobody_was_there_for_are_left_out_stood_for_or_made_up_for() {
     for (missed, expected) in [(Missed::Skip, 0), (Missed::Once, 1), (Missed::All, 4)] {
         let mut place = Place::watchful();
-        // Not at the full hour, lest a run is due now.
-        let hourly = cron("30 * * * *").missed(missed);
+        let hourly = cron("@hourly").missed(missed);
         place.messaging.repeat("it", &hourly, report()).unwrap();
+        // Four runs, of which the last was two minutes ago and the next is far away.
         place.sql(
             "UPDATE outtray.recurring
-                 SET next_at = date_trunc('hour', now() - interval '30 minutes') - interval '3 hours 30 minutes'",
-        );
-        // Of the runs since then four were missed, the last of them half a minute ago at least.
-        place.sql(
-            "UPDATE outtray.recurring SET cron = ((extract(minute FROM now())::int + 58) % 60) || ' * * * *',
-                 next_at = date_trunc('minute', now()) - interval '3 hours 2 minutes'",
+                 SET cron = extract(minute FROM now() AT TIME ZONE 'UTC' - interval '2 minutes') || ' * * * *',
+                     next_at = date_trunc('minute', now()) - interval '3 hours 2 minutes'",
         );
         let _receiver = place
             .messaging
@@ -208,14 +204,14 @@ fn one_that_cannot_be_sent_does_not_hold_up_the_others() {
     let mut place = Place::watchful();
     place
         .messaging
-        .repeat("good", &cron("@hourly"), report())
+        .repeat("good", &cron("@daily"), report())
         .unwrap();
     place
         .messaging
-        .repeat("bad", &cron("@hourly"), report())
+        .repeat("bad", &cron("@daily"), report())
         .unwrap();
     place.sql("UPDATE outtray.recurring SET time_zone = 'Mars/Olympus' WHERE name = 'bad'");
-    place.make_recurring_due("1 hour");
+    place.make_recurring_due("1 day");
     place.sql(
         "UPDATE outtray.recurring SET next_at = next_at - interval '1 hour' WHERE name = 'bad'",
     );

@@ -126,7 +126,7 @@ fn a_topic_is_paused_and_resumed_and_that_is_shown() {
 }
 
 #[test]
-fn recurring_messages_are_set_listed_and_removed() {
+fn recurring_messages_are_set_and_listed() {
     let desk = Desk::new();
     assert_eq!(desk.done(&["recurring", "list"]), "no recurring message\n");
 
@@ -189,6 +189,12 @@ fn recurring_messages_are_set_listed_and_removed() {
         "{table}"
     );
     assert_eq!(elsewhere, "no recurring message\n");
+}
+
+#[test]
+fn a_recurring_message_is_removed_once() {
+    let desk = Desk::new();
+    desk.done(&["recurring", "set", "reports", "nightly", "0 3 * * *", "1"]);
 
     assert_eq!(
         desk.done(&["recurring", "remove", "reports", "nightly"]),
