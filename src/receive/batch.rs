@@ -87,7 +87,7 @@ where
     (
         Box::new(move |session, delivery| {
             let mut ended = run(&*alone, session, from_ref(delivery));
-            ended.each.pop().unwrap_or(Ending::Done)
+            ended.each.pop().expect("each message has an ending")
         }),
         Batches {
             size,
@@ -145,6 +145,8 @@ pub(crate) struct Split<'a> {
     pub(crate) together: Vec<&'a Claimed>,
     /// The most of those that go alone.
     pub(crate) most_alone: usize,
+    /// Whether most messages have to go alone although batches are wanted.
+    pub(crate) is_thin: bool,
 }
 
 impl<'a> Split<'a> {
@@ -155,21 +157,19 @@ impl<'a> Split<'a> {
                 alone: messages.collect(),
                 together: Vec::new(),
                 most_alone: MAX_PER_TRANSACTION,
+                is_thin: false,
             };
         }
         let may_fail = line.terms().max_attempts > 1;
-        let (together, alone) = messages.partition(|message| may_fail && message.attempts == 0);
+        let (together, alone): (Vec<_>, Vec<_>) =
+            messages.partition(|message| may_fail && message.attempts == 0);
         Split {
+            is_thin: alone.len() > together.len(),
             alone,
             together,
             // The batch takes a savepoint, too.
             most_alone: MAX_PER_TRANSACTION - 1,
         }
-    }
-
-    /// Returns whether most of the messages had to go alone although batches were wanted.
-    pub(crate) fn is_thin(&self) -> bool {
-        self.most_alone < MAX_PER_TRANSACTION && self.alone.len() > self.together.len()
     }
 }
 

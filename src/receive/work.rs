@@ -178,7 +178,7 @@ fn transact(
         &mut fates,
     )?;
     state.pace.learn(fates.len(), started.elapsed());
-    state.pace.note_thin(split.is_thin());
+    state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
     let settled = Settled::sort(fates);
     forget_counted(line, session, taken)?;

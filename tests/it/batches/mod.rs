@@ -5,7 +5,9 @@ mod failing;
 
 use crate::support::{Gate, PATIENCE, Place, eventually, next};
 use crossbeam_channel::unbounded;
-use outtray::{BatchMessage, ErrorKind, HandlerError, Message, MessagingSession, NewMessage};
+use outtray::{
+    Backoff, BatchMessage, ErrorKind, HandlerError, Message, MessagingSession, NewMessage,
+};
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -126,6 +128,7 @@ fn single_messages_of_a_batch_can_be_retried_rejected_and_put_off_while_the_othe
     let report = place
         .messaging
         .receiver("numbers")
+        .backoff(Backoff::fixed(Duration::from_secs(100)))
         .drain_batches(10, |session, batch: &[BatchMessage<i32>]| {
             enter(session, &[])?;
             for message in batch {
@@ -153,10 +156,10 @@ fn single_messages_of_a_batch_can_be_retried_rejected_and_put_off_while_the_othe
     assert_eq!((report.handled, report.retried, report.dead), (4, 5, 1));
     check_effects(&mut place, [0, 7, 8, 9]);
     let waiting = [
-        (1, 1, "not yet", 1.0),
+        (1, 1, "not yet", 100.0),
         (2, 1, "retry after 500s", 500.0),
         (4, 0, "snooze for 900s", 900.0),
-        (5, 1, "disk full", 1.0),
+        (5, 1, "disk full", 100.0),
         (6, 0, "snooze for 900s", 900.0),
     ];
     check_waiting(&mut place, &waiting);
