@@ -59,7 +59,9 @@ impl<'m> ReceiverBuilder<'m> {
     /// An attempt that ends with the death of its process counts only while the topic is suspect, from
     /// when a death was first noticed until none was for a minute. So a message that kills its process
     /// does so once more than this, and once more for each further process that claimed it before the
-    /// first death was noticed.
+    /// first death was noticed. Under a [`lease`](Self::lease) each counts.
+    ///
+    /// A message that failed this often already, since the limit was higher then, is not begun once more.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.max_attempts = attempts;
         self

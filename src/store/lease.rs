@@ -62,9 +62,9 @@ pub(crate) enum Verdict {
 pub(crate) fn calls(statements: &Statements) -> [&Statement; 4] {
     [
         &statements.lease,
-        &statements.end_leases,
-        &statements.give_back_leases,
-        &statements.extend_leases,
+        &statements.end_lease,
+        &statements.give_back_lease,
+        &statements.extend_lease,
     ]
 }
 
@@ -114,8 +114,7 @@ pub(crate) fn push_end(
     topic: &str,
     proofs: &[&Proof],
 ) {
-    let values = keys(topic, proofs);
-    push_hot_call(sql, mode, &statements.end_leases, &values, Next::Commit);
+    push_each(sql, mode, &statements.end_lease, topic, proofs, None);
 }
 
 /// Appends the return of leased messages to their places; the good receipts come back.
@@ -127,10 +126,15 @@ pub(crate) fn push_give_back(
     proofs: &[&Proof],
     unspent: i16,
 ) {
-    let [topic, ids, receipts] = keys(topic, proofs);
-    let values = [topic, ids, receipts, Value::Number(unspent.into())];
-    let statement = &statements.give_back_leases;
-    push_hot_call(sql, mode, statement, &values, Next::Commit);
+    let unspent = Some(unspent.into());
+    push_each(
+        sql,
+        mode,
+        &statements.give_back_lease,
+        topic,
+        proofs,
+        unspent,
+    );
 }
 
 /// Appends a prolongation of leases, for [`read_held`].
@@ -142,21 +146,15 @@ pub(crate) fn push_extend(
     proofs: &[&Proof],
     lease: Duration,
 ) {
-    let [topic, ids, receipts] = keys(topic, proofs);
-    let values = [topic, ids, receipts, Value::Number(micros(lease))];
-    let statement = &statements.extend_leases;
-    push_hot_call(sql, mode, statement, &values, Next::Commit);
+    let lease = Some(micros(lease));
+    push_each(sql, mode, &statements.extend_lease, topic, proofs, lease);
 }
 
 /// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who
 /// hold several never wait for each other.
 pub(crate) fn push_hold(sql: &mut String, statements: &Statements, topic: &str, proofs: &[&Proof]) {
-    push_call(
-        sql,
-        CallMode::Inline,
-        &statements.hold_leases,
-        &keys(topic, proofs),
-    );
+    let mode = CallMode::Inline;
+    push_each(sql, mode, &statements.hold_lease, topic, proofs, None);
 }
 
 /// Reads which receipts were still good, and whether somebody cancelled their messages.
@@ -192,8 +190,6 @@ pub(crate) fn push_settle(
 ) {
     let mode = CallMode::Inline;
     let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
-    let mut retries = Waits::default();
-    let mut burials = Burials::default();
     for Settled {
         proof,
         verdict,
@@ -211,12 +207,32 @@ pub(crate) fn push_settle(
                 attempts,
                 delay,
                 error,
-            } => retries.push(proof, *attempts, *delay, error),
+            } => {
+                let error = storable(error);
+                let values = [
+                    Value::Text(topic),
+                    Value::Uuid(proof.held.id.0),
+                    Value::Number(small(*attempts).into()),
+                    Value::Number(micros(*delay)),
+                    Value::Text(&error),
+                ];
+                push_call(sql, mode, &statements.postpone_lease, &values);
+            }
             Verdict::Bury {
                 attempts,
                 reason,
                 error,
-            } => burials.push(proof, *attempts, *reason, error),
+            } => {
+                let error = storable(error);
+                let values = [
+                    Value::Text(topic),
+                    Value::Uuid(proof.held.id.0),
+                    Value::Number(small(*attempts).into()),
+                    Value::Text(reason.as_str()),
+                    Value::Text(&error),
+                ];
+                push_call(sql, mode, &statements.bury_lease, &values);
+            }
         }
     }
     if !ended.is_empty() {
@@ -227,8 +243,6 @@ pub(crate) fn push_settle(
             push_give_back(sql, mode, statements, topic, &given_back, unspent);
         }
     }
-    retries.append_to(sql, statements, topic);
-    burials.append_to(sql, statements, topic);
     let ends: Vec<End> = settled.iter().filter_map(Settled::end).collect();
     if !ends.is_empty() {
         aftermath::push_ended(sql, mode, statements, topic, &ends);
@@ -269,82 +283,29 @@ fn end(proof: &Proof, how: How, verdict: &Verdict) -> End {
     }
 }
 
-/// Columns of `postpone_leases`.
-#[derive(Default)]
-struct Waits {
-    ids: Vec<Uuid>,
-    attempts: Vec<i64>,
-    delays: Vec<i64>,
-    errors: Vec<String>,
-}
-
-impl Waits {
-    fn push(&mut self, proof: &Proof, attempts: u32, delay: Duration, error: &str) {
-        self.ids.push(proof.held.id.0);
-        self.attempts.push(small(attempts).into());
-        self.delays.push(micros(delay));
-        self.errors.push(storable(error));
-    }
-
-    fn append_to(self, sql: &mut String, statements: &Statements, topic: &str) {
-        if self.ids.is_empty() {
-            return;
-        }
-        let values = [
+/// Appends a call for each lease, in the order of the ids: of two who lock several, one waits for the other.
+fn push_each(
+    sql: &mut String,
+    mode: CallMode,
+    statement: &Statement,
+    topic: &str,
+    proofs: &[&Proof],
+    number: Option<i64>,
+) {
+    let mut proofs = proofs.to_vec();
+    proofs.sort_unstable_by_key(|proof| proof.held.id);
+    for (index, proof) in proofs.into_iter().enumerate() {
+        let mut values = vec![
             Value::Text(topic),
-            Value::Uuids(self.ids),
-            Value::Numbers(self.attempts),
-            Value::Numbers(self.delays),
-            Value::Texts(self.errors.iter().map(|error| Some(&**error)).collect()),
+            Value::Uuid(proof.held.id.0),
+            Value::Uuid(proof.receipt),
         ];
-        push_call(sql, CallMode::Inline, &statements.postpone_leases, &values);
-    }
-}
-
-/// Columns of `bury_leases`.
-#[derive(Default)]
-struct Burials {
-    ids: Vec<Uuid>,
-    attempts: Vec<i64>,
-    reasons: Vec<Option<&'static str>>,
-    errors: Vec<String>,
-}
-
-impl Burials {
-    fn push(&mut self, proof: &Proof, attempts: u32, reason: DeadReason, error: &str) {
-        self.ids.push(proof.held.id.0);
-        self.attempts.push(small(attempts).into());
-        self.reasons.push(Some(reason.as_str()));
-        self.errors.push(storable(error));
-    }
-
-    fn append_to(self, sql: &mut String, statements: &Statements, topic: &str) {
-        if self.ids.is_empty() {
-            return;
+        values.extend(number.map(Value::Number));
+        match index {
+            0 => push_hot_call(sql, mode, statement, &values, Next::Commit),
+            _ => push_call(sql, mode, statement, &values),
         }
-        let values = [
-            Value::Text(topic),
-            Value::Uuids(self.ids),
-            Value::Numbers(self.attempts),
-            Value::Texts(self.reasons),
-            Value::Texts(self.errors.iter().map(|error| Some(&**error)).collect()),
-        ];
-        push_call(sql, CallMode::Inline, &statements.bury_leases, &values);
     }
-}
-
-fn keys<'a>(topic: &'a str, proofs: &[&Proof]) -> [Value<'a>; 3] {
-    let mut keys: Vec<(Uuid, Uuid)> = proofs
-        .iter()
-        .map(|proof| (proof.held.id.0, proof.receipt))
-        .collect();
-    keys.sort_unstable();
-    let (ids, receipts) = keys.into_iter().unzip();
-    [
-        Value::Text(topic),
-        Value::Uuids(ids),
-        Value::Uuids(receipts),
-    ]
 }
 
 fn uuid(row: &SimpleQueryRow, name: &str) -> Result<Uuid> {

@@ -4,10 +4,10 @@
 -- Unless $7 is NULL, only messages with $9 of the headers $7 of these values $8, as in `claim_filtered`.
 -- The place of each is kept in `seq`, so that it can go back to it.
 WITH ready AS MATERIALIZED (
-    SELECT ready.rank, ready.seq
+    SELECT ready.place
     FROM unnest($2::smallint[], $3::bigint[], $4::integer[]) AS span (rank, seq, until)
     CROSS JOIN LATERAL (
-        SELECT message.rank, message.seq
+        SELECT message.ctid AS place
         FROM outtray.message
         WHERE message.topic = $1::text
             AND (message.rank, message.seq) >= (span.rank, span.seq)
@@ -28,11 +28,12 @@ WITH ready AS MATERIALIZED (
     LIMIT $5::bigint
 ),
 taken AS (
+    -- By where they are, which cannot change while they are locked. A join by the key would be planned by how many
+    -- messages the topic seems to have: with few, by reading all of them (measured: 210 ms for 100 of 100,000). So
+    -- the topic, which is right anyway, is said such that no index serves it.
     DELETE FROM outtray.message
-    USING ready
-    WHERE message.topic = $1::text
-        AND message.rank = ready.rank
-        AND message.seq = ready.seq
+    WHERE message.ctid = ANY (ARRAY(SELECT ready.place FROM ready))
+        AND (message.topic = $1::text) IS TRUE
     RETURNING
         message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
         message.headers, message.payload, message.body,

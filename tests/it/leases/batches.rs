@@ -201,25 +201,26 @@ fn a_paused_topic_delivers_nothing_until_it_is_resumed() {
     place.take().ack().unwrap();
 }
 
+#[track_caller]
+fn check<T>(result: outtray::Result<T>, text: &str) {
+    let error = result.err().expect("an error");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains(text), "{error}");
+}
+
+const OVER_A_DAY: Duration = Duration::from_secs(86_401);
+
 #[test]
 fn values_out_of_range_are_refused_before_any_sql() {
     let place = Place::new();
-    place.send("jobs", &1);
     let jobs = place.jobs();
-    #[track_caller]
-    fn check<T>(result: outtray::Result<T>, text: &str) {
-        let error = result.err().expect("an error");
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains(text), "{error}");
-    }
-    let over_a_day = Duration::from_secs(86_401);
 
     check(
         jobs.receive::<i32>(Duration::ZERO),
         "lease of topic jobs is 0ns, it must be 1ms to a day",
     );
     check(
-        jobs.receive::<i32>(over_a_day),
+        jobs.receive::<i32>(OVER_A_DAY),
         "lease of topic jobs is 86401s",
     );
     check(
@@ -242,7 +243,12 @@ fn values_out_of_range_are_refused_before_any_sql() {
         place.messaging.topic("no topic").receive::<i32>(MINUTE),
         "topic",
     );
-    for lease in [Duration::from_millis(99), over_a_day] {
+}
+
+#[test]
+fn a_receiver_is_not_started_with_a_lease_out_of_range_or_in_strict_order() {
+    let place = Place::new();
+    for lease in [Duration::from_millis(99), OVER_A_DAY] {
         let receiver = place.messaging.receiver("jobs").lease(lease);
         check(
             receiver.start(|_, _: outtray::Message<i32>| Ok(())),
@@ -263,13 +269,18 @@ fn values_out_of_range_are_refused_before_any_sql() {
         drained.drain(|_, _: outtray::Message<i32>| Ok(())),
         "cannot be drained under leases",
     );
+}
 
+#[test]
+fn values_of_a_delivery_that_are_out_of_range_settle_nothing() {
+    let place = Place::new();
+    place.send("jobs", &1);
     let delivery = place.take();
     check(
         delivery.extend(Duration::ZERO),
         "lease of topic jobs is 0ns",
     );
-    check(delivery.extend(over_a_day), "lease of topic jobs is 86401s");
+    check(delivery.extend(OVER_A_DAY), "lease of topic jobs is 86401s");
     check(delivery.retry_after(Duration::MAX), "longer than ten years");
     assert_eq!(delivery.attempt, 1);
     delivery.ack().unwrap();

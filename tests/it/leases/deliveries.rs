@@ -4,6 +4,7 @@ use super::{MINUTE, check_lost};
 use crate::support::{Child, Ledger, Place, eventually};
 use outtray::{DeadReason, Delivery, ErrorKind, HandlerError, NewMessage, Payload, TopicConfig};
 use serde::{Deserialize, Serialize};
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -14,7 +15,7 @@ fn a_delivery_carries_what_was_sent_and_can_be_handed_to_another_thread() {
 
     let delivery = place.take();
 
-    let delivery = std::thread::spawn(move || delivery).join().unwrap();
+    let delivery = thread::scope(|scope| scope.spawn(|| delivery).join().unwrap());
     assert_eq!(
         (delivery.id, delivery.payload, delivery.attempt),
         (id, 7, 1)
@@ -141,11 +142,13 @@ fn a_delivery_that_is_dropped_unsettled_is_nacked_and_the_error_propagates() {
         Ok(())
     })();
     let delivery = place.take();
-    let panicked = std::thread::spawn(move || {
-        let _delivery = delivery;
-        panic!("in the hands of a delivery");
-    })
-    .join();
+    let panicked = thread::scope(|scope| {
+        let body = move || {
+            let _delivery = delivery;
+            panic!("in the hands of a delivery");
+        };
+        scope.spawn(body).join()
+    });
 
     assert!(failed.is_err() && panicked.is_err());
     let again = place.take();

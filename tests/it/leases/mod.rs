@@ -2,6 +2,7 @@
 
 mod batches;
 mod deliveries;
+mod plans;
 mod receivers;
 mod waiting;
 

@@ -382,3 +382,27 @@ fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit() {
     let letter = &messaging.topic(WORK).dead_letters(1).unwrap()[0];
     assert_eq!((letter.reason, letter.attempts), (DeadReason::Crashed, 2));
 }
+
+#[test]
+fn leases_work_where_a_pooler_forbids_prepared_statements() {
+    let url = crate::support::server().database().unwrap();
+    let builder = outtray::Messaging::builder().url(&url).pooler_safe(true);
+    let place = Place::over(&url, builder.connect().unwrap());
+    place.send_all("jobs", [1, 2, 3]);
+    place.take().nack().unwrap();
+    let delivery = place.take();
+    delivery.extend(MINUTE).unwrap();
+    delivery.settle_in(|_| Ok(())).unwrap();
+
+    let receiver = place
+        .leasing(MINUTE)
+        .start(|session, message: Message<i32>| {
+            session.send_message("next", &message.payload)?;
+            Ok(())
+        })
+        .unwrap();
+    eventually("all are handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+
+    assert_eq!(place.messaging.topic("next").stats().unwrap().ready, 2);
+}

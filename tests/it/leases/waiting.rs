@@ -52,8 +52,8 @@ fn a_send_of_this_process_wakes_who_waits() {
     let messaging = place.messaging.clone();
     let payload = waits(
         &messaging,
-        || drop(place.await_listener()),
-        || drop(crate::support::send(&messaging, "jobs", &5)),
+        || _ = place.await_listener(),
+        || _ = crate::support::send(&messaging, "jobs", &5),
     );
     assert_eq!(payload, 5);
 }
@@ -65,8 +65,8 @@ fn a_send_of_another_process_wakes_who_waits() {
     let messaging = place.messaging.clone();
     let payload = waits(
         &messaging,
-        || drop(place.await_listener()),
-        || drop(crate::support::send(&elsewhere, "jobs", &6)),
+        || _ = place.await_listener(),
+        || _ = crate::support::send(&elsewhere, "jobs", &6),
     );
     assert_eq!(payload, 6);
 }
@@ -82,8 +82,8 @@ fn without_notifications_a_message_is_found_within_the_poll_interval() {
     let messaging = place.messaging.clone();
     let payload = waits(
         &messaging,
-        || drop(place.await_listener()),
-        || drop(crate::support::send(&silent, "jobs", &7)),
+        || _ = place.await_listener(),
+        || _ = crate::support::send(&silent, "jobs", &7),
     );
     assert_eq!(payload, 7);
 }
@@ -112,7 +112,7 @@ fn a_delayed_message_a_lapsed_lease_and_a_nack_wake_who_waits() {
     assert_eq!((first.attempt, second.attempt), (1, 2));
     let payload = waits(
         &messaging,
-        || drop(place.await_listener()),
+        || _ = place.await_listener(),
         || second.nack().unwrap(),
     );
     assert_eq!(payload, 1);
