@@ -133,6 +133,7 @@ pub use surface::builder::Builder;
 pub use surface::messaging::Messaging;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;
+pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;

@@ -1,9 +1,13 @@
 //! Handling all that is ready on the caller's own thread: for tests and batch jobs.
 
+use crate::connect::connection::Connection;
 use crate::receive::charge::judge;
 use crate::receive::line::Line;
 use crate::receive::work::{State, Worked, work};
+use crate::session::ends;
+use crate::store::dependents::Place;
 use crate::store::schedule;
+use crate::store::statements::Statements;
 use crate::wake::pause::{self, Pause};
 use crate::wake::threads::stop_signal;
 use crate::words::Result;
@@ -27,11 +31,20 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             // Of all topics: others may be received elsewhere.
             line.base.waker.ready(&topic, usize::MAX);
         }
+        // No thread may be there that releases what comes after others.
+        let released = release(&mut connection, &line.base.kit.statements)?;
+        if released > 0 {
+            continue;
+        }
         match work(line, &mut connection, &mut state, &stop) {
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
             // a strict topic may wait for hours, but a drain is not strict.
             Ok(Worked::Idle(Some(wait))) => drop(pause::wait(&stop, wait)),
-            Ok(Worked::Idle(None)) if moved == 0 => break,
+            Ok(Worked::Idle(None))
+                if moved == 0 && release(&mut connection, &line.base.kit.statements)? == 0 =>
+            {
+                break;
+            }
             Ok(_) => troubles = 0,
             Err(error) => {
                 if judge(line, &mut state, &error) && !connection.is_closed() {
@@ -52,4 +65,16 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
         retried: progress.retried.load(Ordering::Relaxed),
         dead: progress.dead.load(Ordering::Relaxed),
     })
+}
+
+/// Releases messages of all topics that come after others which have ended; returns how many.
+fn release(connection: &mut Connection, statements: &Statements) -> Result<usize> {
+    let mut released = 0;
+    let mut place = Some(Place::default());
+    while let Some(from) = place {
+        let (looked, next) = ends::sweep(connection, statements, &from)?;
+        released += looked.released;
+        place = next;
+    }
+    Ok(released)
 }

@@ -15,6 +15,8 @@ pub(crate) enum Fate {
     Ack(Held),
     Retry(Retry),
     Bury(Burial),
+    /// It was asked for, and did not succeed.
+    Cancel(Held),
 }
 
 /// Decides. `attempts` are the deliveries that failed before this one.

@@ -8,11 +8,13 @@ use crate::receive::handler::Handler;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
 use crate::session::messaging_session::Kit;
+use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
+    /// What each worker has in its handler.
+    pub(crate) slots: Vec<Arc<Slot>>,
     floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
@@ -46,6 +50,7 @@ impl Line {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
+            slots: base.waker.asked.slots(options.workers),
             base,
             options,
             handler,
@@ -69,6 +74,17 @@ impl Line {
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs that a handler held its transaction open for too long.
+    pub(crate) fn warn_if_slow(&self, id: MessageId, took: Duration) {
+        if took >= self.options.slow_handler {
+            log::warn!(
+                "topic {}: the handler of message {id} held its transaction open for {took:?}; meanwhile \
+                 vacuum could clean up nothing in the whole database",
+                self.topic
+            );
+        }
     }
 
     /// Counts a broken connection against a message; returns how many there were.

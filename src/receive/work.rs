@@ -24,12 +24,12 @@ use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
 use crate::store::aftermath::{self, End, How};
 use crate::store::attempt;
-use crate::store::claim::{Claimed, Held};
+use crate::store::claim::{Claimed, Held, Position};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
-use crate::words::message::{CancelToken, MessageId};
+use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::{Failure, classify};
 use postgres::IsolationLevel;
@@ -94,6 +94,7 @@ pub(crate) fn work(
         &statements.send_one,
         &statements.take_turn,
         &statements.claim_head,
+        &statements.end_outcomes,
     ])?;
     charge::settle(line, connection, state)?;
     if line.is_paused() {
@@ -151,6 +152,7 @@ fn transact(
     let mut hand = Hand::default();
     let started = Instant::now();
     let mut fates = Vec::with_capacity(taken.messages.len());
+    let mut results = Vec::new();
     for message in &taken.messages {
         let is_enough =
             stop.is_set() || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
@@ -162,10 +164,17 @@ fn transact(
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, taken.counted)?);
+        results.extend(
+            session
+                .result
+                .take()
+                .map(|result| (message.held.id, result)),
+        );
     }
     state.pace.learn(fates.len(), started.elapsed());
     let gave_back = fates.len() < taken.messages.len();
-    let settled = Settled::sort(fates);
+    let mut settled = Settled::sort(fates);
+    settled.results = results;
     if let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) {
         session.leave_savepoint()?;
         let statements = &line.base.kit.statements;
@@ -216,15 +225,17 @@ fn handle(
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();
     let started = Instant::now();
+    let slot = &line.slots[state.worker];
     let delivery = Delivery {
         topic: &line.topic,
         message,
         attempt: attempts + 1,
         max_attempts: terms.max_attempts,
-        cancel: CancelToken::default(),
+        cancel: slot.enter(message.held.id, &line.base.waker.asked),
     };
     let mut ending = (line.handler)(session, &delivery);
-    warn_if_slow(line, message, started.elapsed());
+    let is_cancelled = slot.leave();
+    line.warn_if_slow(message.held.id, started.elapsed());
     if let Ending::Failed(failed) = &ending
         && failed.failure == Some(Failure::Conflict)
         && session.is_in_doubt
@@ -241,6 +252,9 @@ fn handle(
         let why = "a statement failed and the handler swallowed its error";
         ending = Ending::failed(&HandlerError::failed(why));
     }
+    if is_cancelled && !matches!(ending, Ending::Done) {
+        return Ok(Fate::Cancel(message.held.clone()));
+    }
     Ok(decide(&terms, message.held.clone(), attempts, ending))
 }
 
@@ -250,6 +264,9 @@ struct Settled {
     acks: Vec<Held>,
     retries: Vec<Retry>,
     burials: Vec<Burial>,
+    cancels: Vec<Held>,
+    /// What handlers recorded.
+    results: Vec<(MessageId, String)>,
 }
 
 impl Settled {
@@ -260,6 +277,7 @@ impl Settled {
                 Fate::Ack(held) => settled.acks.push(held),
                 Fate::Retry(retry) => settled.retries.push(retry),
                 Fate::Bury(burial) => settled.burials.push(burial),
+                Fate::Cancel(held) => settled.cancels.push(held),
             }
         }
         settled
@@ -269,17 +287,32 @@ impl Settled {
     fn ends(&self) -> Vec<End> {
         let acks = self.acks.iter().map(|held| (held, How::Done));
         let burials = self.burials.iter().map(|burial| (&burial.held, How::Dead));
+        let cancels = self.cancels.iter().map(|held| (held, How::Cancelled));
         acks.chain(burials)
+            .chain(cancels)
             .filter(|(held, _)| End::matters(held))
             .map(|(held, how)| End {
                 held: held.clone(),
                 how,
-                result: None,
+                result: self.result(held.id),
             })
             .collect()
     }
 
-    /// After the commit: counts, logs, and notes when retries are due.
+    fn result(&self, id: MessageId) -> Option<String> {
+        let mut results = self.results.iter();
+        results
+            .find(|(of, _)| *of == id)
+            .map(|(_, result)| result.clone())
+    }
+
+    /// Returns the messages that are to be removed from the topic for good.
+    fn removals(&self) -> Vec<Position> {
+        let removed = self.acks.iter().chain(&self.cancels);
+        removed.map(|held| held.position).collect()
+    }
+
+    /// After the commit: counts, logs, tells who waits, and notes when retries are due.
     fn announce(&self, line: &Line) {
         line.progress
             .count(self.acks.len(), self.retries.len(), self.burials.len());
@@ -292,6 +325,7 @@ impl Settled {
                 burial.error
             );
         }
+        charge::announce_ends(line, &self.ends());
         if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
             line.base.waker.due_in(soonest);
         }
@@ -314,11 +348,11 @@ fn commit(
             .outbox
             .store(session.lent.own()?, statements, Mark::default())?;
     }
-    settle_failures(line, session, settled)?;
+    charge::settle_failures(line, session, &settled.retries, &settled.burials)?;
     let mut sql = session.leaving_savepoint().to_owned();
     sql.push_str(&sends);
-    if !settled.acks.is_empty() {
-        let positions: Vec<_> = settled.acks.iter().map(|held| held.position).collect();
+    let positions = settled.removals();
+    if !positions.is_empty() {
         settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
     }
     let ends = settled.ends();
@@ -345,26 +379,6 @@ fn commit(
         .transpose()
 }
 
-/// Moves failed messages to where they wait or stay, at the top level of the transaction.
-fn settle_failures(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    settled: &Settled,
-) -> Result<()> {
-    if settled.retries.is_empty() && settled.burials.is_empty() {
-        return Ok(());
-    }
-    session.leave_savepoint()?;
-    let since_begin = session.begun_at.elapsed();
-    charge::move_failed(
-        line,
-        session.lent.own()?,
-        &settled.retries,
-        &settled.burials,
-        since_begin,
-    )
-}
-
 /// Ends the object of a transaction whose flight ended with COMMIT.
 fn finish(session: MessagingSession<'_>) {
     if let Lent::Begun(transaction) = session.lent {
@@ -381,15 +395,4 @@ fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
         .map_err(|error| classify(error, "ending a claim"))?;
     finish(session);
     Ok(())
-}
-
-fn warn_if_slow(line: &Line, message: &Claimed, took: Duration) {
-    if took >= line.options.slow_handler {
-        log::warn!(
-            "topic {}: the handler of message {} held its transaction open for {took:?}; meanwhile \
-             vacuum could clean up nothing in the whole database",
-            line.topic,
-            message.held.id
-        );
-    }
 }

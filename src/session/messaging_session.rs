@@ -50,6 +50,8 @@ pub struct MessagingSession<'c> {
     /// caller had the transaction itself in hand.
     pub(crate) is_in_doubt: bool,
     pub(crate) begun_at: Instant,
+    /// What the handler of the message at hand recorded, as JSON.
+    pub(crate) result: Option<String>,
 }
 
 impl<'c> MessagingSession<'c> {
@@ -62,6 +64,7 @@ impl<'c> MessagingSession<'c> {
             mark: Mark::default(),
             is_in_doubt: false,
             begun_at: Instant::now(),
+            result: None,
         }
     }
 
@@ -112,9 +115,11 @@ impl<'c> MessagingSession<'c> {
     ///
     /// # Errors
     /// As [`send_message`](Self::send_message), and `Invalid` for a priority, a header or a delay
-    /// that is out of bounds.
+    /// that is out of bounds, and for one that comes [`after`](NewMessage::after) a message that is not
+    /// tracked.
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         message.check(self.kit.max_payload_bytes)?;
+        self.check_after(&message)?;
         let id = self.keep(message)?;
         self.store_if_joined()?;
         Ok(Sent::New(id))

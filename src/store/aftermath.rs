@@ -6,17 +6,11 @@
 
 use crate::store::call::CallMode;
 use crate::store::claim::Held;
+use crate::store::outcome;
 use crate::store::statements::Statements;
+use crate::words::outcome::OnEnd;
 
-/// How a message ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    Done,
-    Dead,
-    Cancelled,
-    Expired,
-    Purged,
-}
+pub(crate) use crate::words::completion::How;
 
 /// A message that ended.
 #[derive(Debug, Clone)]
@@ -32,6 +26,11 @@ impl End {
     pub(crate) fn matters(held: &Held) -> bool {
         held.key.is_some() || held.on_end.stored().is_some()
     }
+
+    /// Returns whether somebody may wait for it.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.held.on_end.has(OnEnd::TRACKED)
+    }
 }
 
 /// Appends what the ends of messages of one topic call for. None of it returns rows.
@@ -43,5 +42,7 @@ pub(crate) fn push_ended(
     ends: &[End],
 ) {
     // The lines of their keys, room, and those who wait: each in a file of its own.
-    let _ = (sql, mode, statements, topic, ends);
+    if ends.iter().any(End::is_tracked) {
+        outcome::push_ended(sql, mode, statements, topic, ends);
+    }
 }

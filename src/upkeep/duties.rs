@@ -6,12 +6,18 @@ use crate::session::messaging_session::Kit;
 use crate::store::presence::Enrolled;
 use crate::store::schedule;
 use crate::store::statements::Statements;
+use crate::upkeep::cancelled::Cancelled;
+use crate::upkeep::completions::Completions;
+use crate::upkeep::dependents::Dependents;
 use crate::upkeep::due::Due;
+use crate::upkeep::outcomes::Outcomes;
 use crate::upkeep::presence::Presence;
+use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Polls take at most one part in this many of the time: 1 %.
 const POLL_SHARE: u32 = 100;
@@ -28,6 +34,10 @@ pub(crate) struct Duties {
     waker: Arc<Waker>,
     connection: Option<Connection>,
     due: Due,
+    dependents: Dependents,
+    outcomes: Outcomes,
+    completions: Completions,
+    cancelled: Cancelled,
     presence: Presence,
     poll_interval: Duration,
     poll_at: Instant,
@@ -54,6 +64,10 @@ impl Duties {
             waker,
             connection: None,
             due: Due::default(),
+            dependents: Dependents::default(),
+            outcomes: Outcomes::new(),
+            completions: Completions::new(),
+            cancelled: Cancelled::default(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -64,12 +78,40 @@ impl Duties {
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
         let at = self.poll_at.min(self.glance_at).min(self.presence.at());
-        self.due.at().map_or(at, |due| due.min(at))
+        [
+            self.due.at(),
+            self.dependents.at(),
+            self.completions.at(),
+            self.cancelled.at(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(at.min(self.outcomes.at()), Instant::min)
     }
 
     /// Makes the poll due now: hints may have been lost.
     pub(crate) fn look_now(&mut self) {
         self.poll_at = Instant::now();
+    }
+
+    /// Learns that messages may have ended, and looks at what comes after them.
+    pub(crate) fn learn_ended(&mut self, ended: Vec<Uuid>) {
+        self.dependents.learn(ended);
+    }
+
+    /// Learns that a thread waits for a message to end.
+    pub(crate) fn watch_ends(&mut self) {
+        self.completions.watch();
+    }
+
+    /// Learns that messages ended in another process.
+    pub(crate) fn heard_of_ends(&mut self) {
+        self.completions.heard();
+    }
+
+    /// Learns that messages in work are to be given up.
+    pub(crate) fn heard_of_cancels(&mut self) {
+        self.cancelled.heard();
     }
 
     pub(crate) fn learn_due(&mut self, delay: Duration) {
@@ -87,6 +129,7 @@ impl Duties {
                     .run(connection, &duties.statements, &duties.waker)
             })?;
         }
+        self.run_ends(now)?;
         let mut is_poll_due = self.poll_at <= now;
         if self.glance_at <= now {
             self.glance_at = now + GLANCE_INTERVAL;
@@ -100,6 +143,45 @@ impl Duties {
                 duties
                     .presence
                     .run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done by now about messages that ended, or are to end.
+    fn run_ends(&mut self, now: Instant) -> Result<()> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.waker.take_missed_ends() {
+            self.dependents.sweep_soon();
+        }
+        if is_due(self.cancelled.at()) {
+            self.with_connection(|duties, connection| {
+                let (statements, waker) = (&duties.statements, &duties.waker);
+                let removed = duties.cancelled.run(connection, statements, waker)?;
+                waker.cancelled(&removed);
+                duties.dependents.learn(removed.tracked());
+                Ok(())
+            })?;
+        }
+        if is_due(self.dependents.at()) {
+            self.with_connection(|duties, connection| {
+                let (statements, waker) = (&duties.statements, &duties.waker);
+                if let Some(delay) = duties.dependents.run(connection, statements, waker)? {
+                    duties.due.learn(delay);
+                    waker.tell(Hint::Due);
+                }
+                Ok(())
+            })?;
+        }
+        if is_due(self.completions.at()) {
+            self.with_connection(|duties, connection| {
+                let (statements, waker) = (&duties.statements, &duties.waker);
+                duties.completions.run(connection, statements, waker)
+            })?;
+        }
+        if self.outcomes.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties.outcomes.run(connection, &duties.statements)
             })?;
         }
         Ok(())
@@ -120,6 +202,10 @@ impl Duties {
             // Who was paused or limited looks again.
             self.waker.board.ring_all();
         }
+        if polled.has_dependents {
+            self.dependents.sweep_soon();
+        }
+        self.cancelled.polled(polled.has_cancellations, &self.waker);
         // Behind many dead rows a poll is slow, as a sweep is: it gets its share and no more.
         let paid_for = Instant::now() + started.elapsed() * POLL_SHARE;
         self.poll_at = self.poll_at.max(paid_for);

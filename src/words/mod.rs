@@ -1,5 +1,6 @@
 //! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or output.
 
+pub(crate) mod completion;
 pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod handler_error;

@@ -19,8 +19,10 @@ const LEAST_DURATION: Duration = Duration::from_micros(1);
 const LATEST_US: i64 = 7_258_118_400_000_000;
 /// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
 pub(crate) const MAX_KEY_BYTES: usize = 512;
+/// How long the outcome of a message is kept unless said otherwise.
+pub(crate) const TRACKED_FOR: Duration = Duration::from_secs(3600);
 /// Messages that one message may come after: each is a row.
-const MAX_AFTER: usize = 10_000;
+pub(crate) const MAX_AFTER: usize = 10_000;
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
@@ -51,6 +53,8 @@ pub struct NewMessage {
     /// For how long its outcome is kept; not said: nobody asks.
     pub(crate) tracked_for: Option<Duration>,
     pub(crate) after: Vec<MessageId>,
+    /// Whether any end for good of those it comes after will do.
+    pub(crate) takes_any_end: bool,
 }
 
 /// When a message is ready.
@@ -187,6 +191,7 @@ impl NewMessage {
             dedupe: None,
             tracked_for: None,
             after: Vec::new(),
+            takes_any_end: false,
         }
     }
 
@@ -255,7 +260,7 @@ impl NewMessage {
     /// [`wait_for_completion`](crate::Messaging::wait_for_completion) and for messages that come
     /// [`after`](Self::after) it. Kept for an hour after the end.
     pub fn tracked(self) -> Self {
-        self.tracked_for(Duration::from_secs(3600))
+        self.tracked_for(TRACKED_FOR)
     }
 
     /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most ten years.

@@ -4,9 +4,11 @@
 
 mod all_or_nothing;
 mod bad_input;
+mod cancelling;
 mod carried;
 mod command_line;
 mod commits_that_fail;
+mod completion;
 mod crash_loops;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
@@ -14,6 +16,7 @@ mod examples;
 mod failed_messages;
 mod first_steps;
 mod flights;
+mod groups;
 mod handled_once;
 mod killed_workers;
 mod lost_database;

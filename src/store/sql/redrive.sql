@@ -8,6 +8,14 @@ WITH taken AS (
         dead_letter.topic, dead_letter.rank, dead_letter.id, dead_letter.sent_at,
         dead_letter.headers, dead_letter.payload, dead_letter.body, dead_letter.died_at,
         dead_letter.key, dead_letter.on_end
+),
+begun_anew AS (
+    -- What is tracked has not ended any more; kept for an hour where how it died is forgotten already.
+    INSERT INTO outtray.outcome (topic, id, kept_ms)
+    SELECT taken.topic, taken.id, 3600000
+    FROM taken
+    WHERE taken.on_end & 1 = 1
+    ON CONFLICT (topic, id) DO UPDATE SET state = 'pending', result = NULL, ended_at = NULL
 )
 INSERT INTO outtray.message (topic, rank, id, sent_at, headers, payload, body, key, on_end)
 SELECT
