@@ -11,7 +11,7 @@ use crate::session::messaging_session::Kit;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
-use crate::words::message::MessageId;
+use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -74,6 +74,18 @@ impl Line {
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a worker is about to run the handler of a message; returns what tells the handler to give up, or
+    /// nothing if the message is to be given up already.
+    pub(crate) fn begin(&self, worker: usize, id: MessageId) -> Option<CancelToken> {
+        let slot = &self.slots[worker];
+        let cancel = slot.enter(id, &self.base.waker.asked);
+        if cancel.is_set() {
+            slot.leave();
+            return None;
+        }
+        Some(cancel)
     }
 
     /// Logs that a handler held its transaction open for too long.

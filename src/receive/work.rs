@@ -222,19 +222,21 @@ fn handle(
             error,
         ));
     }
+    let Some(cancel) = line.begin(state.worker, message.held.id) else {
+        return Ok(Fate::Cancel(message.held.clone()));
+    };
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();
     let started = Instant::now();
-    let slot = &line.slots[state.worker];
     let delivery = Delivery {
         topic: &line.topic,
         message,
         attempt: attempts + 1,
         max_attempts: terms.max_attempts,
-        cancel: slot.enter(message.held.id, &line.base.waker.asked),
+        cancel,
     };
     let mut ending = (line.handler)(session, &delivery);
-    let is_cancelled = slot.leave();
+    let is_cancelled = line.slots[state.worker].leave();
     line.warn_if_slow(message.held.id, started.elapsed());
     if let Ending::Failed(failed) = &ending
         && failed.failure == Some(Failure::Conflict)

@@ -108,9 +108,9 @@ pub(crate) fn look(
         }
         let looked = settle(connection, statements, &waiting, Some(ended))?;
         let is_last = (waiting.len() as i64) < dependents::LOOK_LIMIT;
-        let is_stuck = looked.released == 0 && looked.orphans.is_empty();
+        let is_stuck = looked.cleared == 0 && looked.orphans.is_empty();
         all.add(looked);
-        // Those that go on waiting would be met again and again: the sweep goes over the rest.
+        // The same ones would be met again and again: the sweep goes over the rest.
         if is_last || is_stuck {
             return Ok(all);
         }

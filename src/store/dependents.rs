@@ -28,6 +28,8 @@ pub(crate) type Place = (String, Uuid);
 /// What a look changed.
 #[derive(Debug, Default)]
 pub(crate) struct Looked {
+    /// How many of the things that were waited for were settled.
+    pub(crate) cleared: u64,
     /// How many messages wait no more.
     pub(crate) released: usize,
     /// When the first of them is due.
@@ -46,6 +48,7 @@ impl Looked {
 
     /// Adds what a further look changed.
     pub(crate) fn add(&mut self, mut other: Looked) {
+        self.cleared += other.cleared;
         self.released += other.released;
         self.soonest = match (self.soonest, other.soonest) {
             (Some(one), Some(two)) => Some(one.min(two)),
@@ -176,7 +179,7 @@ pub(crate) fn settle(
     let held = hold(run, statements, waiting)?;
     // Also of those that wait no more: nobody needs what they waited for.
     let (topics, ids) = columns(waiting);
-    execute(
+    looked.cleared = execute(
         run,
         &statements.clear_dependencies,
         &[&topics, &ids, &on],

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is done: outcomes are kept for hours.
 const EVERY: Duration = Duration::from_secs(15);
+/// How long after the start it is done for the first time: not while a process is busy with its beginning.
+const FIRST: Duration = Duration::from_secs(1);
 /// Outcomes removed by one statement, of each length of keeping.
 const LIMIT: i64 = 1000;
 /// With many to remove, it takes at most one part in this many of the time.
@@ -22,7 +24,7 @@ pub(crate) struct Outcomes {
 impl Outcomes {
     pub(crate) fn new() -> Self {
         Outcomes {
-            at: Instant::now() + EVERY,
+            at: Instant::now() + FIRST,
         }
     }
 

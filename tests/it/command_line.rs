@@ -1,6 +1,7 @@
 //! The command `outtray` does what its help says, and ends with 0 done, 1 failed, 2 bad usage.
 
 mod dev;
+mod ending;
 mod measuring;
 mod operating;
 mod sending;

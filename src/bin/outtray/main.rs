@@ -7,6 +7,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod bench;
+mod cancel;
 mod child;
 mod confirm;
 mod conversation;
@@ -25,6 +26,7 @@ mod shape;
 mod signals;
 mod table;
 mod topics;
+mod wait;
 mod work;
 
 use crate::failure::Failure;
@@ -66,6 +68,10 @@ enum Verb {
     /// Looks at dead letters, moves them back or removes them
     #[command(subcommand)]
     Dead(dead::Verb),
+    /// Gives messages up: removes those that wait, asks the handlers of those in work
+    Cancel(cancel::Options),
+    /// Waits until a tracked message has ended, and says how
+    Wait(wait::Options),
     /// Removes all ready and scheduled messages of a topic for good
     Purge(topics::PurgeOptions),
     /// Measures what outtray does in a second here, beside the same work in plain SQL
@@ -90,6 +96,8 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,
         Verb::Dead(verb) => dead::run(&verb, global, output)?,
+        Verb::Cancel(options) => cancel::run(&options, global, output)?,
+        Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,
         Verb::Bench(options) => bench::run(&options, output)?,
     }

@@ -34,6 +34,10 @@ pub(crate) struct Shape {
     /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
+
+    /// Records how the messages end, for `outtray wait`
+    #[arg(long)]
+    tracked: bool,
 }
 
 impl Shape {
@@ -55,6 +59,9 @@ impl Shape {
         }
         if let Some(delay) = self.delay {
             message = message.delay(delay);
+        }
+        if self.tracked {
+            message = message.tracked();
         }
         if let Some(name) = &self.type_field {
             message = message.header("type", word(&fields, name)?);
@@ -103,7 +110,7 @@ fn not_json(error: &(dyn std::error::Error + 'static)) -> String {
     )
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
