@@ -17,8 +17,6 @@ use postgres::IsolationLevel;
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
-/// How often a cancel looks for messages that it did not find: they may move while it looks.
-const PASSES: usize = 3;
 /// Messages that one transaction cancels.
 const CANCEL_LIMIT: usize = 5_000;
 
@@ -48,34 +46,30 @@ impl Cancelling {
     }
 }
 
-/// Removes those of the messages that wait, and asks for those in somebody's hands.
+/// Removes those of the messages that wait, and asks for those in work. What is not found, or is in somebody's hands
+/// for a moment, stays among `left`.
 pub(crate) fn cancel(
     connection: &mut Connection,
     statements: &Statements,
-    ids: &[Uuid],
-) -> Result<Cancelling> {
-    let mut found = Cancelling::default();
-    for some in ids.chunks(CANCEL_LIMIT) {
-        let mut left = some.to_vec();
-        for _ in 0..PASSES {
-            if left.is_empty() {
-                break;
-            }
-            let mut now = Cancelling::default();
-            apart(connection, "cancelling messages", |open| {
-                now.removed = cancel::remove(open, statements, &left)?;
-                write_ends(open, statements, &now.removed)?;
-                now.asked = cancel::ask(open, statements, &left)?;
-                Ok(())
-            })?;
-            let gone = now.removed.iter().map(|(_, end)| end.held.id.0);
-            let done: HashSet<Uuid> = gone.chain(now.asked.iter().copied()).collect();
-            left.retain(|id| !done.contains(id));
-            found.removed.append(&mut now.removed);
-            found.asked.append(&mut now.asked);
-        }
+    left: &mut Vec<Uuid>,
+    found: &mut Cancelling,
+) -> Result<()> {
+    let (mut removed, mut asked) = (Vec::new(), Vec::new());
+    for some in left.chunks(CANCEL_LIMIT) {
+        apart(connection, "cancelling messages", |open| {
+            let gone = cancel::remove(open, statements, some)?;
+            write_ends(open, statements, &gone)?;
+            removed.extend(gone);
+            asked.extend(cancel::ask(open, statements, some)?);
+            Ok(())
+        })?;
     }
-    Ok(found)
+    let gone = removed.iter().map(|(_, end)| end.held.id.0);
+    let done: HashSet<Uuid> = gone.chain(asked.iter().copied()).collect();
+    left.retain(|id| !done.contains(id));
+    found.removed.append(&mut removed);
+    found.asked.append(&mut asked);
+    Ok(())
 }
 
 /// Removes those of the messages that wait. What is in somebody's hands is left alone.

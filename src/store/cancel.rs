@@ -59,6 +59,18 @@ pub(crate) fn ask(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> R
     Ok(asked)
 }
 
+/// Asks for messages that wait, but could not be removed since others had their rows in hand; returns which.
+pub(crate) fn ask_rest(
+    run: &mut dyn Run,
+    statements: &Statements,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>> {
+    query(run, &statements.ask_rest, &[&ids], DOING)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}
+
 /// Returns the messages that are to be given up, the latest first.
 pub(crate) fn asked(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<Vec<Uuid>> {
     query(

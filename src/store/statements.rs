@@ -32,6 +32,7 @@ statements![
     acknowledge_one,
     ask_held,
     ask_leased,
+    ask_rest,
     begin_attempt,
     bury,
     cancel_followers,

@@ -9,9 +9,15 @@ use crate::words::completion::Cancelled;
 use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
 use crate::words::topic;
+use crossbeam_channel::after;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// Messages that one pass of a cancel by headers takes.
+/// How often a cancel looks for messages that it did not find: they may be on their way from one place to another.
+const PASSES: usize = 3;
+/// The time in between: who moves a message has it in hand for milliseconds.
+const BETWEEN_PASSES: Duration = Duration::from_millis(10);
+/// Messages that one page of a cancel by headers takes.
 const PAGE: usize = 1000;
 
 impl Messaging {
@@ -64,7 +70,22 @@ impl Messaging {
     /// Cancels messages, and tells all whom it concerns.
     fn cancel_all(&self, connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
         let base = self.base();
-        let found = ends::cancel(connection, &base.kit.statements, ids)?;
+        let statements = &base.kit.statements;
+        let mut found = Cancelling::default();
+        let mut left = ids.to_vec();
+        for pass in 0..PASSES {
+            if left.is_empty() {
+                break;
+            }
+            if pass > 0 {
+                let _ = after(BETWEEN_PASSES).recv();
+            }
+            ends::cancel(connection, statements, &mut left, &mut found)?;
+        }
+        if !left.is_empty() {
+            let rest = cancel::ask_rest(connection, statements, &left)?;
+            found.asked.extend(rest);
+        }
         base.waker.cancelled(&found);
         let tracked = found.tracked();
         if !tracked.is_empty() {
@@ -119,13 +140,14 @@ impl Topic<'_> {
         let statements = &messaging.base().kit.statements;
         let mut connection = messaging.pooled()?;
         let mut cancelled = 0;
-        let mut after = Uuid::nil();
+        let mut last_seen = Uuid::nil();
         loop {
             let (run, limit) = (&mut *connection, PAGE as i64);
-            let page = cancel::with_headers(run, statements, self.name(), &wanted, after, limit)?;
+            let page =
+                cancel::with_headers(run, statements, self.name(), &wanted, last_seen, limit)?;
             cancelled += count(&messaging.cancel_all(&mut connection, &page)?);
             match page.last() {
-                Some(last) if page.len() == PAGE => after = *last,
+                Some(last) if page.len() == PAGE => last_seen = *last,
                 _ => return Ok(cancelled),
             }
         }

@@ -7,7 +7,7 @@ use crate::words::Result;
 use std::time::{Duration, Instant};
 
 /// How often it is done: outcomes are kept for hours.
-const EVERY: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_secs(60);
 /// How long after the start it is done for the first time: not while a process is busy with its beginning.
 const FIRST: Duration = Duration::from_secs(1);
 /// Outcomes removed by one statement, of each length of keeping.

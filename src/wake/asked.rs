@@ -41,6 +41,15 @@ impl Asked {
 
     /// Notes messages that are to be given up, and tells their handlers.
     pub(crate) fn add(&self, ids: impl IntoIterator<Item = MessageId>) {
+        let has_slots = !self
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty();
+        if !has_slots {
+            // Nobody here works, and nobody would forget them.
+            return;
+        }
         self.ids
             .write()
             .unwrap_or_else(PoisonError::into_inner)

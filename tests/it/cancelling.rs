@@ -214,6 +214,24 @@ fn a_leased_message_is_marked_and_removed_once_its_lease_is_over() {
 }
 
 #[test]
+fn one_that_somebody_has_in_hand_for_a_moment_is_removed_afterwards() {
+    let mut place = Place::watchful();
+    let id = place.send_new(tracked("jobs").delay(Duration::from_secs(60)));
+    let messaging = place.messaging.clone();
+    let mut held = place.client.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.scheduled FOR UPDATE")
+        .unwrap();
+
+    assert_eq!(messaging.cancel(id).unwrap(), Cancelled::Asked);
+    held.rollback().unwrap();
+    let _receiver = messaging
+        .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
+        .unwrap();
+
+    assert_eq!(awaited(&messaging, id), How::Cancelled);
+}
+
+#[test]
 fn messages_are_cancelled_by_their_headers() {
     let place = Place::polling(NO_POLLING);
     let message = |n: i32| NewMessage::json("mail", &n).unwrap();
@@ -288,6 +306,8 @@ fn a_cancel_that_races_with_the_end_is_one_or_the_other() {
         let how = awaited(&place.messaging, id);
         match did {
             Cancelled::Removed => assert_eq!(how, How::Cancelled),
+            // Before its handler began, or while it ran.
+            Cancelled::Asked => assert!(matches!(how, How::Cancelled | How::Done), "{how}"),
             _ => assert_eq!(how, How::Done),
         }
     }

@@ -123,6 +123,7 @@ mod tests {
 
     fn shape(type_field: Option<&str>, payload_field: Option<&str>) -> Shape {
         Shape {
+            tracked: false,
             type_field: type_field.map(str::to_owned),
             payload_field: payload_field.map(str::to_owned),
             priority: 0,

@@ -6,7 +6,7 @@ FROM (
     SELECT message.id, message.headers FROM outtray.message WHERE message.topic = $1::text AND message.headers IS NOT NULL
     UNION ALL
     SELECT scheduled.id, scheduled.headers FROM outtray.scheduled
-    WHERE scheduled.topic = $1::text AND scheduled.receipt IS NULL AND scheduled.headers IS NOT NULL
+    WHERE scheduled.topic = $1::text AND scheduled.headers IS NOT NULL
     UNION ALL
     SELECT follower.id, follower.headers FROM outtray.follower WHERE follower.topic = $1::text AND follower.headers IS NOT NULL
 ) AS waiting
