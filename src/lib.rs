@@ -138,6 +138,7 @@ pub use surface::retrying::Once;
 pub use surface::selection::Selection;
 pub use surface::topic::Topic;
 pub use words::batch_message::BatchMessage;
+pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;

@@ -12,12 +12,16 @@
 //!   query that brings its server process down).
 
 use crate::connect::connection::Connection;
+use crate::connect::transaction::OpenTransaction;
 use crate::receive::careful;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::state::State;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::aftermath::{self, End, How};
 use crate::store::attempt;
+use crate::store::call::CallMode;
 use crate::store::claim::{Claimed, Held};
 use crate::store::run::Run;
 use crate::store::settle::{self, Burial, Retry};
@@ -125,6 +129,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
+    let mut ended = Vec::new();
     let held = settle::hold(
         &mut open,
         statements,
@@ -139,9 +144,11 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         {
             Fate::Retry(retry) => (vec![retry], vec![]),
             Fate::Bury(burial) => (vec![], vec![burial]),
-            Fate::Ack(_) | Fate::Drop(_) => (vec![], vec![]),
+            // One that was asked for is removed where it waits.
+            Fate::Ack(_) | Fate::Drop(_) | Fate::Cancel(_) => (vec![], vec![]),
         };
         move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
+        ended = write_ends(line, &mut open, &burials)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
             attempt::forget(&mut open, statements, &line.topic, charge.held.id)?;
@@ -154,7 +161,55 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     // In other hands, or gone: whoever has it will find out.
     open.transaction
         .commit()
-        .map_err(|error| classify(error, doing))
+        .map_err(|error| classify(error, doing))?;
+    announce_ends(line, &ended);
+    Ok(())
+}
+
+/// Writes what it calls for that these messages became dead letters.
+fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, burials: &[Burial]) -> Result<Vec<End>> {
+    let ends: Vec<End> = burials
+        .iter()
+        .filter(|burial| End::matters(&burial.held))
+        .map(|burial| End {
+            held: burial.held.clone(),
+            how: How::Dead,
+            result: None,
+        })
+        .collect();
+    if !ends.is_empty() {
+        let mut sql = String::new();
+        let statements = &line.base.kit.statements;
+        aftermath::push_ended(&mut sql, CallMode::Inline, statements, &line.topic, &ends);
+        open.flight(&sql)
+            .map_err(|error| classify(error, "writing how a message ended"))?;
+    }
+    Ok(ends)
+}
+
+/// After the commit: tells those who wait for the ends of messages.
+pub(crate) fn announce_ends(line: &Line, ends: &[End]) {
+    let tracked = ends.iter().filter(|end| end.is_tracked());
+    let ids: Vec<_> = tracked.map(|end| end.held.id.0).collect();
+    if !ids.is_empty() {
+        line.base.waker.ended(&ids);
+        line.base.waker.look_at(ids);
+    }
+}
+
+/// Moves failed messages to where they wait or stay, at the top level of the transaction.
+pub(crate) fn settle_failures(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    retries: &[Retry],
+    burials: &[Burial],
+) -> Result<()> {
+    if retries.is_empty() && burials.is_empty() {
+        return Ok(());
+    }
+    session.leave_savepoint()?;
+    let since_begin = session.begun_at.elapsed();
+    move_failed(line, session.lent.own()?, retries, burials, since_begin)
 }
 
 /// Moves messages that are held to where they wait or stay.

@@ -1,10 +1,14 @@
 //! Handling all that is ready on the caller's own thread: for tests and batch jobs.
 
+use crate::connect::connection::Connection;
 use crate::receive::charge::judge;
 use crate::receive::line::Line;
 use crate::receive::state::State;
 use crate::receive::work::{Worked, work};
+use crate::session::ends;
+use crate::store::dependents::Place;
 use crate::store::schedule;
+use crate::store::statements::Statements;
 use crate::wake::pause::{self, Pause};
 use crate::wake::threads::stop_signal;
 use crate::words::Result;
@@ -30,6 +34,11 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             // Of all topics: others may be received elsewhere.
             line.base.waker.ready(&topic, usize::MAX);
         }
+        // No thread may be there that releases what comes after others.
+        let released = release(&mut connection, &kit.statements)?;
+        if released > 0 {
+            continue;
+        }
         let retried = line.progress.retried.load(Ordering::Relaxed);
         match work(line, &mut connection, &mut state, &stop) {
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
@@ -38,7 +47,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
                 let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
-                if moved == 0 && !is_retried {
+                if moved == 0 && !is_retried && release(&mut connection, &kit.statements)? == 0 {
                     break;
                 }
             }
@@ -63,4 +72,16 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
         dead: progress.dead.load(Ordering::Relaxed),
         dropped: progress.dropped.load(Ordering::Relaxed),
     })
+}
+
+/// Releases messages of all topics that come after others which have ended; returns how many.
+fn release(connection: &mut Connection, statements: &Statements) -> Result<usize> {
+    let mut released = 0;
+    let mut place = Some(Place::default());
+    while let Some(from) = place {
+        let (looked, next) = ends::sweep(connection, statements, &from)?;
+        released += looked.released;
+        place = next;
+    }
+    Ok(released)
 }

@@ -19,6 +19,8 @@ pub(crate) enum Fate {
     Bury(Burial),
     /// Its time was over, and its topic keeps no dead letters of that.
     Drop(Held),
+    /// It was asked for, and did not succeed.
+    Cancel(Held),
 }
 
 /// Decides about a message before any handler sees it; nothing: it is to be handled.

@@ -12,9 +12,10 @@ use crate::receive::progress::Progress;
 use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::session::messaging_session::Kit;
+use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
-use crate::words::message::MessageId;
+use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,8 @@ pub(crate) struct Line {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) floors: Mutex<Floors>,
     purse: Mutex<Purse>,
+    /// What each worker has in its handler.
+    pub(crate) slots: Vec<Arc<Slot>>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
 }
@@ -61,6 +64,7 @@ impl Line {
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
             sieve: options.filter.clone().map(Sieve::new),
+            slots: base.waker.asked.slots(options.workers),
             base,
             options,
             handler,
@@ -113,6 +117,18 @@ impl Line {
 
     pub(crate) fn purse(&self) -> MutexGuard<'_, Purse> {
         self.purse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a worker is about to run the handler of a message; returns what tells the handler to give up, or
+    /// nothing if the message is to be given up already.
+    pub(crate) fn begin(&self, worker: usize, id: MessageId) -> Option<CancelToken> {
+        let slot = &self.slots[worker];
+        let cancel = slot.enter(id, &self.base.waker.asked);
+        if cancel.is_set() {
+            slot.leave();
+            return None;
+        }
+        Some(cancel)
     }
 
     /// Counts a broken connection against a message; returns how many there were.

@@ -27,11 +27,11 @@ use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
 use crate::store::aftermath::{self, End, How};
 use crate::store::attempt;
-use crate::store::claim::{Claimed, Held};
+use crate::store::claim::{Claimed, Held, Position};
 use crate::store::settle::{self, Burial, Retry};
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
-use crate::words::message::CancelToken;
+use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
@@ -66,6 +66,7 @@ pub(crate) fn work(
         &statements.take_turn,
         &statements.claim_head,
         &statements.vacate,
+        &statements.end_outcomes,
     ])?;
     if line.sieve.is_some() {
         connection.prepare_calls(&[&statements.claim_filtered])?;
@@ -99,6 +100,7 @@ fn transactions(
         .map_err(|error| classify(error, "beginning a transaction"))?;
     let mut session = MessagingSession::new(&line.base.kit, Lent::Begun(transaction));
     session.savepoint = Savepoint::Closed;
+    session.takes_result = true;
     let is_careful = line.station.is_suspect();
     let size = if is_careful { 1 } else { ration.size };
     let mut taken = take::take(line, &mut session, size)?;
@@ -149,6 +151,7 @@ fn transact(
     let started = Instant::now();
     let mut fates = Vec::with_capacity(taken.messages.len());
     let split = Split::of(line, taken);
+    let mut results = Vec::new();
     for message in &split.alone {
         let is_enough = stop.is_set()
             || fates.len() >= split.most_alone
@@ -167,6 +170,12 @@ fn transact(
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, taken.counted)?);
+        results.extend(
+            session
+                .result
+                .take()
+                .map(|result| (message.held.id, result)),
+        );
     }
     batch::handle(
         line,
@@ -180,7 +189,8 @@ fn transact(
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
-    let settled = Settled::sort(fates);
+    let mut settled = Settled::sort(fates);
+    settled.results = results;
     forget_counted(line, session, taken)?;
     let is_ordinary = !line.options.is_strict && taken.counted.is_none();
     let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
@@ -225,6 +235,9 @@ fn handle(
     if let Some(fate) = refuse(message, attempts, crashes, &terms) {
         return Ok(fate);
     }
+    let Some(cancel) = line.begin(state.worker, message.held.id) else {
+        return Ok(Fate::Cancel(message.held.clone()));
+    };
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();
     let started = Instant::now();
@@ -233,9 +246,10 @@ fn handle(
         message,
         attempt: attempts + 1,
         max_attempts: terms.max_attempts,
-        cancel: CancelToken::default(),
+        cancel,
     };
     let mut ending = (line.handler)(session, &delivery);
+    let is_cancelled = line.slots[state.worker].leave();
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
     if session.is_in_doubt
@@ -248,6 +262,9 @@ fn handle(
     } else if !session.keep_message()? {
         ending = Ending::swallowed();
     }
+    if is_cancelled && !matches!(ending, Ending::Done) {
+        return Ok(Fate::Cancel(message.held.clone()));
+    }
     Ok(decide(&terms, message.held.clone(), attempts, ending))
 }
 
@@ -259,6 +276,9 @@ struct Settled {
     burials: Vec<Burial>,
     /// Their time was over, and nobody wants to see them.
     dropped: Vec<Held>,
+    cancels: Vec<Held>,
+    /// What handlers recorded.
+    results: Vec<(MessageId, String)>,
 }
 
 impl Settled {
@@ -270,6 +290,7 @@ impl Settled {
                 Fate::Retry(retry) => settled.retries.push(retry),
                 Fate::Bury(burial) => settled.burials.push(burial),
                 Fate::Drop(held) => settled.dropped.push(held),
+                Fate::Cancel(held) => settled.cancels.push(held),
             }
         }
         settled
@@ -283,18 +304,33 @@ impl Settled {
             _ => (&burial.held, How::Dead),
         });
         let dropped = self.dropped.iter().map(|held| (held, How::Expired));
+        let cancels = self.cancels.iter().map(|held| (held, How::Cancelled));
         acks.chain(burials)
             .chain(dropped)
+            .chain(cancels)
             .filter(|(held, _)| End::matters(held))
             .map(|(held, how)| End {
                 held: held.clone(),
                 how,
-                result: None,
+                result: self.result(held.id),
             })
             .collect()
     }
 
-    /// After the commit: counts, logs, and notes when retries are due.
+    fn result(&self, id: MessageId) -> Option<String> {
+        let mut results = self.results.iter();
+        results
+            .find(|(of, _)| *of == id)
+            .map(|(_, result)| result.clone())
+    }
+
+    /// Returns the messages that are to be removed from the topic for good.
+    fn removals(&self) -> Vec<Position> {
+        let removed = self.acks.iter().chain(&self.cancels);
+        removed.map(|held| held.position).collect()
+    }
+
+    /// After the commit: counts, logs, tells who waits, and notes when retries are due.
     fn announce(&self, line: &Line) {
         line.progress
             .count(self.acks.len(), self.retries.len(), self.burials.len());
@@ -308,6 +344,7 @@ impl Settled {
                 burial.error
             );
         }
+        charge::announce_ends(line, &self.ends());
         if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
             line.base.waker.due_in(soonest);
         }
@@ -330,12 +367,11 @@ fn commit(
             .outbox
             .store(session.lent.own()?, statements, Mark::default())?;
     }
-    settle_failures(line, session, settled)?;
+    charge::settle_failures(line, session, &settled.retries, &settled.burials)?;
     let mut sql = session.leaving_savepoint().to_owned();
     sql.push_str(&sends);
-    if !settled.acks.is_empty() || !settled.dropped.is_empty() {
-        let gone = settled.acks.iter().chain(&settled.dropped);
-        let positions: Vec<_> = gone.map(|held| held.position).collect();
+    let positions = settled.removals();
+    if !positions.is_empty() {
         settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
     }
     let ends = settled.ends();
@@ -360,26 +396,6 @@ fn commit(
     state.conflicts = 0;
     plan.map(|plan| take::taken(line, session, size, &plan, &rows, started))
         .transpose()
-}
-
-/// Moves failed messages to where they wait or stay, at the top level of the transaction.
-fn settle_failures(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    settled: &Settled,
-) -> Result<()> {
-    if settled.retries.is_empty() && settled.burials.is_empty() {
-        return Ok(());
-    }
-    session.leave_savepoint()?;
-    let since_begin = session.begun_at.elapsed();
-    charge::move_failed(
-        line,
-        session.lent.own()?,
-        &settled.retries,
-        &settled.burials,
-        since_begin,
-    )
 }
 
 /// Ends the object of a transaction whose flight ended with COMMIT.

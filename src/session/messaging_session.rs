@@ -57,6 +57,10 @@ pub struct MessagingSession<'c> {
     pub(crate) begun_at: Instant,
     /// How long a send waits for room in a bounded topic.
     pub(crate) room_wait: Duration,
+    /// Whether it is the session of one message's handler, which may record a result.
+    pub(crate) takes_result: bool,
+    /// What the handler of the message at hand recorded, as JSON.
+    pub(crate) result: Option<String>,
 }
 
 impl<'c> MessagingSession<'c> {
@@ -70,6 +74,8 @@ impl<'c> MessagingSession<'c> {
             is_in_doubt: false,
             begun_at: Instant::now(),
             room_wait: Duration::ZERO,
+            takes_result: false,
+            result: None,
         }
     }
 
@@ -117,10 +123,12 @@ impl<'c> MessagingSession<'c> {
     ///
     /// # Errors
     /// As [`send_message`](Self::send_message); `Invalid` for a priority, a header or a delay
-    /// that is out of bounds; `Full` when a bounded topic has no room, with which the session can go on.
+    /// that is out of bounds, and for one that comes [`after`](NewMessage::after) a message that is not
+    /// tracked; `Full` when a bounded topic has no room, with which the session can go on.
     /// With a dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         message.check(self.kit.max_payload_bytes)?;
+        self.check_after(&message)?;
         let outgoing = self.outgoing(message);
         let sent = match outgoing.is_asking() {
             true => self.admit(vec![outgoing])?.remove(0),

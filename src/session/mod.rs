@@ -3,6 +3,8 @@
 pub(crate) mod admission;
 pub(crate) mod commit;
 pub(crate) mod configs;
+pub(crate) mod ends;
+pub(crate) mod group;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;

@@ -5,14 +5,18 @@
 //! here was checked already; nothing that the database would refuse gets in.
 
 use crate::store::call::CallMode;
+use crate::store::dependents;
+use crate::store::outcome;
 use crate::store::run::Run;
 use crate::store::send;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
-use crate::words::new_message::{Outgoing, Start};
+use crate::words::new_message::{Outgoing, Start, TRACKED_FOR};
 use crate::words::outcome::OnEnd;
+use std::collections::HashSet;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Messages that are kept before they are stored early: memory stays bounded in a session that
 /// sends a million, and larger statements are no quicker (measured flat from 1,000 rows).
@@ -40,6 +44,8 @@ struct Entry {
     topic: String,
     /// How long it waits as far as is known here; nothing: it is ready.
     wait: Option<Duration>,
+    /// What it comes after.
+    after: Vec<MessageId>,
 }
 
 /// A state of the outbox to return to.
@@ -58,6 +64,8 @@ pub(crate) struct News {
     pub(crate) topics: Vec<(String, usize)>,
     /// The shortest delay among those that wait.
     pub(crate) soonest: Option<Duration>,
+    /// What messages that wait come after. It may have ended since they were stored, unseen by both sides.
+    pub(crate) after: Vec<Uuid>,
 }
 
 impl Outbox {
@@ -68,6 +76,7 @@ impl Outbox {
         self.log.push(Entry {
             id,
             topic: message.topic.clone(),
+            after: message.after.clone(),
             wait: match message.start {
                 _ if is_ready => None,
                 Some(Start::After(delay)) => Some(delay),
@@ -108,7 +117,12 @@ impl Outbox {
 
     /// Returns how many statements [`store`](Self::store) needs: more than one need a transaction.
     pub(crate) fn statements(&self) -> usize {
-        usize::from(!self.ready.is_empty()) + usize::from(!self.waiting.is_empty())
+        let all = [&self.ready, &self.waiting];
+        let more = all.iter().any(|some| outcome::has_tracked(some))
+            || dependents::has_dependents(&self.waiting);
+        usize::from(!self.ready.is_empty())
+            + usize::from(!self.waiting.is_empty())
+            + usize::from(more)
     }
 
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait.
@@ -121,11 +135,14 @@ impl Outbox {
         let ready = self.ready.split_off(mark.ready);
         let waiting = self.waiting.split_off(mark.waiting);
         self.bytes = mark.bytes;
+        outcome::track(run, statements, &ready)?;
+        outcome::track(run, statements, &waiting)?;
         if !ready.is_empty() {
             send::send(run, statements, &ready)?;
         }
         if !waiting.is_empty() {
             send::schedule(run, statements, &waiting)?;
+            dependents::depend(run, statements, &waiting)?;
         }
         Ok(())
     }
@@ -167,6 +184,18 @@ impl Outbox {
         .count()
     }
 
+    /// Makes those of the messages tracked that are not stored yet; returns the others, each once.
+    pub(crate) fn track(&mut self, ids: &[MessageId]) -> Vec<MessageId> {
+        let mut wanted: HashSet<MessageId> = ids.iter().copied().collect();
+        for outgoing in self.ready.iter_mut().chain(&mut self.waiting) {
+            if wanted.remove(&outgoing.id) {
+                outgoing.message.tracked_for.get_or_insert(TRACKED_FOR);
+                outgoing.on_end = outgoing.on_end.with(OnEnd::TRACKED);
+            }
+        }
+        wanted.into_iter().collect()
+    }
+
     /// Returns the ids of all that was sent.
     pub(crate) fn ids(&self) -> Vec<MessageId> {
         self.log.iter().map(|entry| entry.id).collect()
@@ -176,6 +205,7 @@ impl Outbox {
     pub(crate) fn take_news(&mut self) -> News {
         let mut news = News::default();
         for entry in self.log.drain(..) {
+            news.after.extend(entry.after.iter().map(|id| id.0));
             if let Some(wait) = entry.wait {
                 news.soonest = Some(news.soonest.map_or(wait, |soonest| soonest.min(wait)));
                 continue;

@@ -51,6 +51,7 @@ impl MessagingSession<'_> {
     /// Begins the part of the transaction that belongs to the next message.
     pub(crate) fn begin_message(&mut self) {
         self.mark = self.outbox.mark();
+        self.result = None;
         self.is_in_doubt = false;
     }
 
@@ -80,6 +81,7 @@ impl MessagingSession<'_> {
     /// Undoes what was done for the message at hand, and drops what it sent.
     pub(crate) fn undo_message(&mut self) -> Result<()> {
         self.outbox.roll_back(self.mark);
+        self.result = None;
         if matches!(self.savepoint, Savepoint::None | Savepoint::Closed) {
             return Ok(());
         }

@@ -211,19 +211,22 @@ pub(crate) fn purge_dead(
     topic: &str,
     ids: Option<&[Uuid]>,
 ) -> Result<u64> {
-    execute(
-        run,
-        &statements.purge_dead,
-        &[&topic, &ids],
-        "purging dead letters",
-    )
+    let doing = "purging dead letters";
+    purged(&query(run, &statements.purge_dead, &[&topic, &ids], doing)?)
 }
 
 /// Removes ready and scheduled messages; returns how many. Those in work stay.
 pub(crate) fn purge(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<u64> {
     let doing = "purging a topic";
-    Ok(execute(run, &statements.purge_ready, &[&topic], doing)?
-        + execute(run, &statements.purge_scheduled, &[&topic], doing)?)
+    let ready = query(run, &statements.purge_ready, &[&topic], doing)?;
+    let scheduled = query(run, &statements.purge_scheduled, &[&topic], doing)?;
+    Ok(purged(&ready)? + purged(&scheduled)?)
+}
+
+fn purged(rows: &[Row]) -> Result<u64> {
+    rows.first().map_or(Ok(0), |row| {
+        column::<i64>(row, "messages").map(i64::unsigned_abs)
+    })
 }
 
 fn id(row: &Row) -> Result<MessageId> {

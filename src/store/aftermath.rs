@@ -6,18 +6,11 @@
 
 use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::Held;
+use crate::store::outcome;
 use crate::store::statements::Statements;
 use crate::words::outcome::OnEnd;
 
-/// How a message ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    Done,
-    Dead,
-    Cancelled,
-    Expired,
-    Purged,
-}
+pub(crate) use crate::words::completion::How;
 
 /// A message that ended.
 #[derive(Debug, Clone)]
@@ -33,6 +26,11 @@ impl End {
     pub(crate) fn matters(held: &Held) -> bool {
         held.key.is_some() || held.on_end.stored().is_some()
     }
+
+    /// Returns whether somebody may wait for it.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.held.on_end.has(OnEnd::TRACKED)
+    }
 }
 
 /// Appends what the ends of messages of one topic call for. None of it returns rows.
@@ -45,6 +43,9 @@ pub(crate) fn push_ended(
 ) {
     // The lines of their keys, room, and those who wait: each in a file of its own.
     push_vacated(sql, mode, statements, topic, ends);
+    if ends.iter().any(End::is_tracked) {
+        outcome::push_ended(sql, mode, statements, topic, ends);
+    }
 }
 
 /// Notes the room that the ends leave in a bounded topic.

@@ -5,12 +5,15 @@ pub(crate) mod admin;
 pub(crate) mod aftermath;
 pub(crate) mod attempt;
 pub(crate) mod call;
+pub(crate) mod cancel;
 pub(crate) mod claim;
 pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod dedupe;
+pub(crate) mod dependents;
 pub(crate) mod expiry;
 pub(crate) mod lease;
+pub(crate) mod outcome;
 pub(crate) mod presence;
 pub(crate) mod prune;
 #[cfg(feature = "cron")]

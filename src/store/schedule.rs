@@ -32,6 +32,10 @@ pub(crate) struct Polled {
     pub(crate) next_recurring: Option<Duration>,
     /// When the settings of any topic changed last, as the database writes it.
     pub(crate) changed_at: Option<String>,
+    /// Whether messages of any topic wait for others.
+    pub(crate) has_dependents: bool,
+    /// Whether messages of any topic are to be given up.
+    pub(crate) has_cancellations: bool,
 }
 
 /// Asks for all topics of a process at once.
@@ -50,6 +54,8 @@ pub(crate) fn poll(
             suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
         });
         polled.changed_at = column(&row, "changed_at")?;
+        polled.has_dependents = column(&row, "has_dependents")?;
+        polled.has_cancellations = column(&row, "has_cancellations")?;
         polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
         polled.next_expiry = column::<Option<i64>>(&row, "expiry_us")?.map(distance);
         #[cfg(feature = "cron")]

@@ -22,6 +22,7 @@ const CASTS: &[(&str, Type)] = &[
     ("text[]", Type::TEXT_ARRAY),
     ("uuid[]", Type::UUID_ARRAY),
     ("bytea[]", Type::BYTEA_ARRAY),
+    ("boolean[]", Type::BOOL_ARRAY),
     ("smallint", Type::INT2),
     ("bigint", Type::INT8),
     ("integer", Type::INT4),

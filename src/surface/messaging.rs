@@ -7,6 +7,7 @@ use crate::receive::lease::desk::Desk;
 use crate::receive::line::Base;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::schema::migrate;
+use crate::session::ends;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::admin::{self, TopicStats};
@@ -14,6 +15,7 @@ use crate::surface::builder::Builder;
 use crate::surface::topic::Topic;
 use crate::upkeep::duties::Duties;
 use crate::upkeep::thread::{Errands, Upkeep};
+use crate::wake::hint::Hint;
 use crate::wake::listener;
 use crate::wake::threads::Service;
 use crate::words::batch_message::BatchMessage;
@@ -219,8 +221,11 @@ impl Messaging {
                 resume_unwind(panic);
             }
         };
-        let sent = session.commit()?;
+        let mut sent = session.commit()?;
         connection.touch();
+        if !sent.after.is_empty() {
+            self.look_after(&mut connection, std::mem::take(&mut sent.after));
+        }
         drop(connection);
         base.waker.announce(&sent);
         Ok(returned)
@@ -341,6 +346,37 @@ impl Messaging {
         // One that does not fit a notification would take those with it that travel together.
         if topic::check(topic).is_ok() {
             self.core.base.waker.ready(topic, 1);
+        }
+    }
+
+    /// Has the process's threads watch for the ends of messages; they start now if they did not.
+    pub(crate) fn watch_ends(&self) -> Result<()> {
+        self.core.errands()?.watch();
+        Ok(())
+    }
+
+    /// Looks at what comes after messages that may have ended: by the upkeep thread if there is one, else here.
+    /// Whatever fails is found by a sweep.
+    pub(crate) fn look_after(&self, connection: &mut Connection, ended: Vec<Uuid>) {
+        let base = &self.core.base;
+        let services = self.core.services.lock();
+        if services.unwrap_or_else(PoisonError::into_inner).is_some() {
+            return base.waker.look_at(ended);
+        }
+        match ends::look(connection, &base.kit.statements, &ended) {
+            Ok(looked) => {
+                if let Some(delay) = looked.soonest {
+                    base.waker.due_in(delay);
+                    base.waker.tell(Hint::Due);
+                }
+                let tracked = looked.tracked_orphans();
+                if !tracked.is_empty() {
+                    base.waker.ended(&tracked);
+                }
+            }
+            Err(error) => {
+                log::debug!("messages that come after others are left to a sweep: {error}")
+            }
         }
     }
 

@@ -91,13 +91,18 @@ impl<'m> Topic<'m> {
     /// Removes dead letters for good: `..` for all, an id, or several. Returns how many there were.
     pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
         let which = which.into();
-        self.run(|run, statements, topic| admin::purge_dead(run, statements, topic, which.ids()))
+        let purged = self
+            .run(|run, statements, topic| admin::purge_dead(run, statements, topic, which.ids()))?;
+        self.messaging.base().waker.ended_unnamed();
+        Ok(purged)
     }
 
     /// Removes all ready and scheduled messages for good, but for those in work and dead letters.
     /// Returns how many there were.
     pub fn purge(&self) -> Result<u64> {
-        self.run(|run, statements, topic| admin::purge(run, statements, topic))
+        let purged = self.run(|run, statements, topic| admin::purge(run, statements, topic))?;
+        self.messaging.base().waker.ended_unnamed();
+        Ok(purged)
     }
 
     /// Sets the topic's settings, in place of those before. Every process obeys: those with receivers as

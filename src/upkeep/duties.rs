@@ -6,16 +6,22 @@ use crate::session::messaging_session::Kit;
 use crate::store::presence::Enrolled;
 use crate::store::schedule;
 use crate::store::statements::Statements;
+use crate::upkeep::cancelled::Cancelled;
+use crate::upkeep::completions::Completions;
+use crate::upkeep::dependents::Dependents;
 use crate::upkeep::due::Due;
 use crate::upkeep::expiry::Expiry;
+use crate::upkeep::outcomes::Outcomes;
 use crate::upkeep::presence::Presence;
 use crate::upkeep::prune::Prune;
 #[cfg(feature = "cron")]
 use crate::upkeep::recurring::Recurrences;
+use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Polls take at most one part in this many of the time: 1 %.
 const POLL_SHARE: u32 = 100;
@@ -35,6 +41,10 @@ pub(crate) struct Duties {
     expiry: Expiry,
     #[cfg(feature = "cron")]
     recurrences: Recurrences,
+    dependents: Dependents,
+    outcomes: Outcomes,
+    completions: Completions,
+    cancelled: Cancelled,
     presence: Presence,
     prune: Prune,
     poll_interval: Duration,
@@ -66,6 +76,10 @@ impl Duties {
             #[cfg(feature = "cron")]
             recurrences: Recurrences::default(),
             prune: Prune::new(),
+            dependents: Dependents::default(),
+            outcomes: Outcomes::new(),
+            completions: Completions::new(),
+            cancelled: Cancelled::default(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -79,16 +93,39 @@ impl Duties {
         let others = [
             self.due.at(),
             self.expiry.at(),
+            self.dependents.at(),
+            self.completions.at(),
+            self.cancelled.at(),
             #[cfg(feature = "cron")]
             self.recurrences.at(),
         ];
-        let at = at.min(self.prune.at());
+        let at = at.min(self.prune.at()).min(self.outcomes.at());
         others.into_iter().flatten().fold(at, Instant::min)
     }
 
     /// Makes the poll due now: hints may have been lost.
     pub(crate) fn look_now(&mut self) {
         self.poll_at = Instant::now();
+    }
+
+    /// Learns that messages may have ended, and looks at what comes after them.
+    pub(crate) fn learn_ended(&mut self, ended: Vec<Uuid>) {
+        self.dependents.learn(ended);
+    }
+
+    /// Learns that a thread waits for a message to end.
+    pub(crate) fn watch_ends(&mut self) {
+        self.completions.watch();
+    }
+
+    /// Learns that messages ended in another process.
+    pub(crate) fn heard_of_ends(&mut self) {
+        self.completions.heard();
+    }
+
+    /// Learns that messages in work are to be given up.
+    pub(crate) fn heard_of_cancels(&mut self) {
+        self.cancelled.heard();
     }
 
     pub(crate) fn learn_due(&mut self, delay: Duration) {
@@ -122,6 +159,7 @@ impl Duties {
                     .run(connection, &duties.kit, &duties.waker)
             })?;
         }
+        self.run_ends(now)?;
         let mut is_poll_due = self.poll_at <= now;
         if self.glance_at <= now {
             self.glance_at = now + GLANCE_INTERVAL;
@@ -145,6 +183,45 @@ impl Duties {
         Ok(())
     }
 
+    /// Does what is to be done by now about messages that ended, or are to end.
+    fn run_ends(&mut self, now: Instant) -> Result<()> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.waker.take_missed_ends() {
+            self.dependents.sweep_soon();
+        }
+        if is_due(self.cancelled.at()) {
+            self.with_connection(|duties, connection| {
+                let (statements, waker) = (&duties.statements, &duties.waker);
+                let removed = duties.cancelled.run(connection, statements, waker)?;
+                waker.cancelled(&removed);
+                duties.dependents.learn(removed.tracked());
+                Ok(())
+            })?;
+        }
+        if is_due(self.dependents.at()) {
+            self.with_connection(|duties, connection| {
+                let (statements, waker) = (&duties.statements, &duties.waker);
+                if let Some(delay) = duties.dependents.run(connection, statements, waker)? {
+                    duties.due.learn(delay);
+                    waker.tell(Hint::Due);
+                }
+                Ok(())
+            })?;
+        }
+        if is_due(self.completions.at()) {
+            self.with_connection(|duties, connection| {
+                let (statements, waker) = (&duties.statements, &duties.waker);
+                duties.completions.run(connection, statements, waker)
+            })?;
+        }
+        if self.outcomes.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties.outcomes.run(connection, &duties.statements)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Asks once for all topics of the process.
     fn poll(&mut self, connection: &mut Connection) -> Result<()> {
         let started = Instant::now();
@@ -160,6 +237,10 @@ impl Duties {
             // Who was paused or limited looks again.
             self.waker.board.ring_all();
         }
+        if polled.has_dependents {
+            self.dependents.sweep_soon();
+        }
+        self.cancelled.polled(polled.has_cancellations, &self.waker);
         // Behind many dead rows a poll is slow, as a sweep is: it gets its share and no more.
         let paid_for = Instant::now() + started.elapsed() * POLL_SHARE;
         self.poll_at = self.poll_at.max(paid_for);

@@ -3,6 +3,8 @@
 //! ```text
 //!   Messaging ── errands (bounded) ──►┐
 //!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · expiry · recurring · presence
+//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · presence · ends
+//!   workers, sessions ── ends ───────►│
 //!   listener ── hints ───────────────►┘
 //! ```
 //!
@@ -10,9 +12,13 @@
 //! the database is away it says so once and tries again with growing pauses; errands get the
 //! error as their answer. It ends when `Messaging` is dropped, after signing its receivers off.
 
+pub(crate) mod cancelled;
+pub(crate) mod completions;
+pub(crate) mod dependents;
 pub(crate) mod due;
 pub(crate) mod duties;
 pub(crate) mod expiry;
+pub(crate) mod outcomes;
 pub(crate) mod presence;
 pub(crate) mod prune;
 #[cfg(feature = "cron")]

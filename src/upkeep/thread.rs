@@ -18,6 +18,9 @@ const ERRANDS: usize = 64;
 /// How long a receiver that starts waits for its enrollment.
 const ENROLL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a thread that waits for a message to end waits for room.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What others ask of the thread.
 enum Errand {
     Enroll {
@@ -33,6 +36,12 @@ enum Errand {
     Look,
     /// A scheduled message elsewhere may be due soon.
     AskDue,
+    /// A thread waits for a message to end.
+    Watch,
+    /// Messages ended elsewhere.
+    Ended,
+    /// Messages are to be given up.
+    Cancel,
 }
 
 /// The running thread, and the way to it.
@@ -96,12 +105,24 @@ impl Errands {
         drop(self.0.try_send(Errand::Look));
     }
 
+    /// Has the thread watch for the ends of messages that are waited for.
+    pub(crate) fn watch(&self) {
+        let _ = self.0.send_timeout(Errand::Watch, WATCH_TIMEOUT);
+    }
+
     /// Passes on what the listener heard.
     pub(crate) fn heard(&self, waker: &Waker, heard: Heard) {
         match heard {
             Heard::Hint(Hint::Ready(topic)) => waker.board.ring(&topic, 1),
             Heard::Hint(Hint::Due) => drop(self.0.try_send(Errand::AskDue)),
             Heard::Hint(Hint::Suspect | Hint::Config) => drop(self.0.try_send(Errand::Look)),
+            Heard::Hint(Hint::Ended) => {
+                // Most processes wait for nothing.
+                if !waker.waiters.is_empty() {
+                    let _ = self.0.try_send(Errand::Ended);
+                }
+            }
+            Heard::Hint(Hint::Cancel) => drop(self.0.try_send(Errand::Cancel)),
             Heard::Reconnected => {
                 waker.board.ring_all();
                 drop(self.0.try_send(Errand::Look));
@@ -168,6 +189,13 @@ fn wait(
                 duties.learn_due(delay);
             }
         }
+        recv(waker.ends()) -> ended => {
+            if let Ok(ended) = ended {
+                duties.learn_ended(ended);
+                // What else ended meanwhile is looked at with it.
+                waker.ends().try_iter().for_each(|ended| duties.learn_ended(ended));
+            }
+        }
         default(at.saturating_duration_since(Instant::now())) => {}
     }
     true
@@ -191,5 +219,8 @@ fn answer(duties: &mut Duties, errand: Errand) {
         }
         Errand::Look => duties.look_now(),
         Errand::AskDue => duties.learn_due(Duration::ZERO),
+        Errand::Watch => duties.watch_ends(),
+        Errand::Ended => duties.heard_of_ends(),
+        Errand::Cancel => duties.heard_of_cancels(),
     }
 }

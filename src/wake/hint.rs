@@ -13,6 +13,10 @@ pub(crate) enum Hint {
     Suspect,
     /// An operator changed the settings of a topic.
     Config,
+    /// Tracked messages ended.
+    Ended,
+    /// Somebody wants messages in work to be given up.
+    Cancel,
 }
 
 impl Hint {
@@ -24,6 +28,8 @@ impl Hint {
             Hint::Due => format!("{from} due"),
             Hint::Suspect => format!("{from} suspect"),
             Hint::Config => format!("{from} config"),
+            Hint::Ended => format!("{from} ended"),
+            Hint::Cancel => format!("{from} cancel"),
         }
     }
 
@@ -39,6 +45,8 @@ impl Hint {
             "due" => Some(Hint::Due),
             "suspect" => Some(Hint::Suspect),
             "config" => Some(Hint::Config),
+            "ended" => Some(Hint::Ended),
+            "cancel" => Some(Hint::Cancel),
             _ => None,
         }
     }
@@ -56,6 +64,8 @@ mod tests {
             Hint::Due,
             Hint::Suspect,
             Hint::Config,
+            Hint::Ended,
+            Hint::Cancel,
         ] {
             assert_eq!(Hint::decode(&hint.encode(other), me), Some(hint.clone()));
             assert_eq!(Hint::decode(&hint.encode(me), me), None);

@@ -8,10 +8,12 @@
 //!
 //! Every arrow but the last is a hint that may be lost.
 
+pub(crate) mod asked;
 pub(crate) mod board;
 pub(crate) mod hint;
 pub(crate) mod listener;
 pub(crate) mod notifier;
 pub(crate) mod pause;
 pub(crate) mod threads;
+pub(crate) mod waiters;
 pub(crate) mod waker;

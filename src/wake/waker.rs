@@ -1,16 +1,25 @@
 //! Passes on what a commit means: wakes workers here, tells processes elsewhere, and notes when
 //! scheduled messages are due.
 
+use crate::session::ends::Cancelling;
 use crate::session::outbox::News;
+use crate::wake::asked::Asked;
 use crate::wake::board::Board;
 use crate::wake::hint::Hint;
 use crate::wake::notifier::Notifier;
+use crate::wake::waiters::Waiters;
+use crate::words::message::MessageId;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Due times on their way to the upkeep thread. When there is no room it has work at hand, after
 /// which it looks for itself.
 const DUE_QUEUE: usize = 256;
+
+/// Ends on their way to the upkeep thread, those of a transaction each. What finds no room is found by a sweep.
+const ENDED_QUEUE: usize = 1024;
 
 /// Everything there is to wake.
 pub(crate) struct Waker {
@@ -19,16 +28,28 @@ pub(crate) struct Waker {
     pub(crate) notifier: Option<Notifier>,
     due: Sender<Duration>,
     due_times: Receiver<Duration>,
+    pub(crate) waiters: Waiters,
+    pub(crate) asked: Asked,
+    ended: Sender<Vec<Uuid>>,
+    ends: Receiver<Vec<Uuid>>,
+    /// Whether ends found no room.
+    has_missed_ends: AtomicBool,
 }
 
 impl Waker {
     pub(crate) fn new(notifier: Option<Notifier>) -> Self {
         let (due, due_times) = bounded(DUE_QUEUE);
+        let (ended, ends) = bounded(ENDED_QUEUE);
         Waker {
             board: Board::default(),
             notifier,
             due,
             due_times,
+            waiters: Waiters::default(),
+            asked: Asked::default(),
+            ended,
+            ends,
+            has_missed_ends: AtomicBool::new(false),
         }
     }
 
@@ -41,6 +62,53 @@ impl Waker {
             self.due_in(delay);
             self.tell(Hint::Due);
         }
+        if !news.after.is_empty() {
+            self.look_at(news.after.clone());
+        }
+    }
+
+    /// Announces that tracked messages ended: to who waits for them here and elsewhere.
+    pub(crate) fn ended(&self, ids: &[Uuid]) {
+        self.waiters.ring(ids);
+        self.tell(Hint::Ended);
+    }
+
+    /// Announces that messages ended of which nobody knows whether they are tracked: all who wait look.
+    pub(crate) fn ended_unnamed(&self) {
+        self.ended(&self.waiters.ids());
+    }
+
+    /// Announces what a cancel did: the ends, and that the next of a key may be ready.
+    pub(crate) fn cancelled(&self, cancelling: &Cancelling) {
+        let tracked = cancelling.tracked();
+        if !tracked.is_empty() {
+            self.ended(&tracked);
+        }
+        for topic in cancelling.moved_topics() {
+            self.ready(topic, 1);
+        }
+        if !cancelling.asked.is_empty() {
+            self.asked
+                .add(cancelling.asked.iter().copied().map(MessageId));
+            self.tell(Hint::Cancel);
+        }
+    }
+
+    /// Has the upkeep look at what comes after these messages, which may have ended.
+    pub(crate) fn look_at(&self, ids: Vec<Uuid>) {
+        if self.ended.try_send(ids).is_err() {
+            self.has_missed_ends.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the upkeep thread hears of ends.
+    pub(crate) fn ends(&self) -> &Receiver<Vec<Uuid>> {
+        &self.ends
+    }
+
+    /// Returns whether ends found no room since the last time.
+    pub(crate) fn take_missed_ends(&self) -> bool {
+        self.has_missed_ends.swap(false, Ordering::Relaxed)
     }
 
     /// Announces ready messages of one topic.

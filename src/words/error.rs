@@ -28,6 +28,9 @@ pub enum ErrorKind {
     /// An argument is not allowed: a topic name, a header, a limit. Nothing was done; change the
     /// argument.
     Invalid,
+    /// The message was not sent as [`tracked`](crate::NewMessage::tracked), or ended so long ago that how
+    /// is forgotten.
+    NotTracked,
     /// A payload is larger than the limit. Nothing was stored; send less, or raise
     /// [`max_payload_bytes`](crate::Builder::max_payload_bytes).
     TooLarge,

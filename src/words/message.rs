@@ -107,6 +107,14 @@ impl CancelToken {
         CancelToken(Some(Arc::default()))
     }
 
+    /// Makes it one that is not set, for the next message; the same one if nobody else has it.
+    pub(crate) fn renew(&mut self) {
+        match self.0.as_mut().and_then(Arc::get_mut) {
+            Some(flag) => *flag.get_mut() = false,
+            None => *self = CancelToken::new(),
+        }
+    }
+
     pub(crate) fn set(&self) {
         if let Some(flag) = &self.0 {
             flag.store(true, Ordering::Relaxed);

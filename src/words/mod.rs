@@ -1,6 +1,7 @@
 //! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or output.
 
 pub(crate) mod batch_message;
+pub(crate) mod completion;
 pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod filter;

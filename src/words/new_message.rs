@@ -16,8 +16,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The latest time to send at: the year 2200, in microseconds since 1970.
 const LATEST_US: i64 = 7_258_118_400_000_000;
+/// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
+pub(crate) const MAX_KEY_BYTES: usize = 512;
+/// How long the outcome of a message is kept unless said otherwise.
+pub(crate) const TRACKED_FOR: Duration = Duration::from_secs(3600);
 /// Messages that one message may come after: each is a row.
-const MAX_AFTER: usize = 10_000;
+pub(crate) const MAX_AFTER: usize = 10_000;
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
@@ -50,6 +54,8 @@ pub struct NewMessage {
     /// For how long its outcome is kept; not said: nobody asks.
     pub(crate) tracked_for: Option<Duration>,
     pub(crate) after: Vec<MessageId>,
+    /// Whether any end for good of those it comes after will do.
+    pub(crate) takes_any_end: bool,
 }
 
 /// When a message is ready.
@@ -192,6 +198,7 @@ impl NewMessage {
             room_wait: None,
             tracked_for: None,
             after: Vec::new(),
+            takes_any_end: false,
         }
     }
 
@@ -268,7 +275,7 @@ impl NewMessage {
     /// [`wait_for_completion`](crate::Messaging::wait_for_completion) and for messages that come
     /// [`after`](Self::after) it. Kept for an hour after the end.
     pub fn tracked(self) -> Self {
-        self.tracked_for(Duration::from_secs(3600))
+        self.tracked_for(TRACKED_FOR)
     }
 
     /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most ten years.

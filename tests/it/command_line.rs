@@ -2,6 +2,7 @@
 
 mod configuring;
 mod dev;
+mod ending;
 mod measuring;
 mod operating;
 mod sending;

@@ -7,6 +7,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod bench;
+mod cancel;
 mod child;
 mod config;
 mod confirm;
@@ -27,6 +28,7 @@ mod shape;
 mod signals;
 mod table;
 mod topics;
+mod wait;
 mod work;
 
 use crate::failure::Failure;
@@ -77,6 +79,10 @@ enum Verb {
     /// Looks at dead letters, moves them back or removes them
     #[command(subcommand)]
     Dead(dead::Verb),
+    /// Gives messages up: removes those that wait, asks the handlers of those in work
+    Cancel(cancel::Options),
+    /// Waits until a tracked message has ended, and says how
+    Wait(wait::Options),
     /// Removes all ready and scheduled messages of a topic for good
     Purge(topics::PurgeOptions),
     /// Measures what outtray does in a second here, beside the same work in plain SQL
@@ -105,6 +111,8 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
         Verb::Resume(options) => config::resume(&options, global, output)?,
         Verb::Recurring(verb) => recurring::run(&verb, global, output)?,
         Verb::Dead(verb) => dead::run(&verb, global, output)?,
+        Verb::Cancel(options) => cancel::run(&options, global, output)?,
+        Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,
         Verb::Bench(options) => bench::run(&options, output)?,
     }

@@ -55,6 +55,10 @@ pub(crate) struct Shape {
     /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
+
+    /// Records how the messages end, for `outtray wait`
+    #[arg(long)]
+    tracked: bool,
 }
 
 impl Shape {
@@ -82,6 +86,9 @@ impl Shape {
         }
         if let Some(duration) = self.expires_in {
             message = message.expires_in(duration);
+        }
+        if self.tracked {
+            message = message.tracked();
         }
         if let Some(name) = &self.type_field {
             message = message.header("type", word(&fields, name, "--type-field")?);
@@ -156,6 +163,7 @@ mod tests {
 
     fn shape(type_field: Option<&str>, payload_field: Option<&str>) -> Shape {
         Shape {
+            tracked: false,
             type_field: type_field.map(str::to_owned),
             payload_field: payload_field.map(str::to_owned),
             priority: 0,

@@ -165,12 +165,14 @@ fn handle(
         cancel: in_hand.cancel.clone(),
     };
     let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
+    session.takes_result = true;
     let ending = (line.handler)(&mut session, &delivery);
     line.crew.flight_begins(state.worker);
     let ending = match ending {
         Ending::Done if is_untouched(&session) => {
+            let verdict = Verdict::Ack(session.result.take());
             drop(session);
-            return end(line, connection, state, in_hand.proof(), Verdict::Ack(None));
+            return end(line, connection, state, in_hand.proof(), verdict);
         }
         Ending::Done => match commit(line, session, &in_hand.proof()) {
             Ok(is_settled) => {
@@ -231,7 +233,8 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
         .outbox
         .store(session.lent.own()?, statements, Mark::default())?;
     let mode = session.lent.own()?.mode;
-    if !acknowledge_in(&mut session, mode, &line.topic, proof, &Verdict::Ack(None))? {
+    let verdict = Verdict::Ack(session.result.take());
+    if !acknowledge_in(&mut session, mode, &line.topic, proof, &verdict)? {
         return Ok(false);
     }
     let flown = session.lent.own()?.flight(COMMIT);
@@ -282,6 +285,8 @@ fn verdict(fate: Fate) -> Verdict {
     match fate {
         Fate::Ack(_) => Verdict::Ack(None),
         Fate::Drop(_) => Verdict::Drop,
+        // A lease that is given back ends as cancelled if it was asked for.
+        Fate::Cancel(_) => Verdict::Release,
         Fate::Retry(retry) => Verdict::Retry {
             attempts: retry.attempts,
             delay: retry.delay,

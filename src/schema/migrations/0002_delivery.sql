@@ -139,11 +139,27 @@ CREATE TABLE outtray.outcome (
     -- How long it is kept after the end.
     kept_ms bigint NOT NULL,
     ended_at timestamptz,
+    -- How many messages a group has, in the outcome of the message that completes it.
+    members integer,
     PRIMARY KEY (topic, id)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
 );
 
 CREATE INDEX outcome_id ON outtray.outcome (id);
-CREATE INDEX outcome_ended ON outtray.outcome (ended_at) WHERE ended_at IS NOT NULL;
+-- Those whose time is over: for each of the few lengths of time that are in use, the oldest first.
+CREATE INDEX outcome_ended ON outtray.outcome (kept_ms, ended_at) WHERE ended_at IS NOT NULL;
+
+-- Finds a follower by its id alone, as `message_id` does a message.
+CREATE INDEX follower_id ON outtray.follower USING brin (id uuid_minmax_multi_ops) WITH (autosummarize = on);
+
+-- What a message that comes after others waits for once they are done: a time of its own, in microseconds, or one
+-- since 1970.
+ALTER TABLE outtray.scheduled
+    ADD COLUMN wait_us bigint,
+    ADD COLUMN until_us bigint;
 
 -- Messages that come after others: `id` of the topic waits for `on_id`.
 CREATE TABLE outtray.dependency (
@@ -153,6 +169,10 @@ CREATE TABLE outtray.dependency (
     -- Whether `on_id` has to be done; else any end will do.
     needs_success boolean NOT NULL,
     PRIMARY KEY (topic, id, on_id)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
 );
 
 CREATE INDEX dependency_on ON outtray.dependency (on_id);

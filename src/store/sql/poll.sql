@@ -1,7 +1,7 @@
 -- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, and
 -- (on each row) in how many microseconds the next scheduled message of any topic is due, the time of the next message
 -- is over, and the next recurring one is to be sent, each NULL for never, and when the settings of any topic changed
--- last.
+-- last, and whether messages wait for others or are to be given up.
 -- Index: the primary keys, and those on what they ask for first. One query for a whole process.
 SELECT
     mine.topic,
@@ -40,6 +40,8 @@ SELECT
         -- A sum, not the last: of two changes the one that was made first may commit last.
         SELECT sum((extract(epoch FROM changed.changed_at) * 1000000)::bigint)::text
         FROM outtray.topic AS changed
-    ) AS changed_at
+    ) AS changed_at,
+    EXISTS (SELECT FROM outtray.scheduled WHERE scheduled.due_at = 'infinity') AS has_dependents,
+    EXISTS (SELECT FROM outtray.cancellation) AS has_cancellations
 FROM unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic

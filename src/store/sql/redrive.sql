@@ -21,6 +21,14 @@ roomier AS (
     FROM back
     WHERE room.topic = $1::text
         AND back.messages > 0
+),
+begun_anew AS (
+    -- What is tracked has not ended any more; kept for an hour where how it died is forgotten already.
+    INSERT INTO outtray.outcome (topic, id, kept_ms)
+    SELECT taken.topic, taken.id, 3600000
+    FROM taken
+    WHERE taken.on_end & 1 = 1
+    ON CONFLICT (topic, id) DO UPDATE SET state = 'pending', result = NULL, ended_at = NULL
 )
 INSERT INTO outtray.message (topic, rank, id, sent_at, headers, payload, body, key, on_end)
 SELECT

@@ -1,0 +1,212 @@
+//! Transactions about the ends of messages that are nobody's session: cancelling, and looking at what came after
+//! messages that ended.
+
+use crate::connect::connection::Connection;
+use crate::connect::transaction::OpenTransaction;
+use crate::store::aftermath::{self, End, How};
+use crate::store::call::CallMode;
+use crate::store::cancel;
+use crate::store::claim::{Held, Position};
+use crate::store::dependents::{self, Looked, Place};
+use crate::store::outcome;
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+use std::collections::{BTreeMap, HashSet};
+use uuid::Uuid;
+
+/// Messages that one transaction cancels.
+const CANCEL_LIMIT: usize = 5_000;
+
+/// What a cancel found.
+#[derive(Debug, Default)]
+pub(crate) struct Cancelling {
+    /// What was removed, by topic.
+    pub(crate) removed: Vec<(String, End)>,
+    /// What is in somebody's hands.
+    pub(crate) asked: Vec<Uuid>,
+}
+
+impl Cancelling {
+    /// Returns the removed messages that somebody may wait for.
+    pub(crate) fn tracked(&self) -> Vec<Uuid> {
+        let tracked = self.removed.iter().filter(|(_, end)| end.is_tracked());
+        tracked.map(|(_, end)| end.held.id.0).collect()
+    }
+
+    /// Returns the topics in which the next of a key may be ready now.
+    pub(crate) fn moved_topics(&self) -> HashSet<&str> {
+        let keyed = self.removed.iter();
+        keyed
+            .filter(|(_, end)| end.held.key.is_some())
+            .map(|(topic, _)| topic.as_str())
+            .collect()
+    }
+}
+
+/// Removes those of the messages that wait, and asks for those in work. What is not found, or is in somebody's hands
+/// for a moment, stays among `left`.
+pub(crate) fn cancel(
+    connection: &mut Connection,
+    statements: &Statements,
+    left: &mut Vec<Uuid>,
+    found: &mut Cancelling,
+) -> Result<()> {
+    let (mut removed, mut asked) = (Vec::new(), Vec::new());
+    for some in left.chunks(CANCEL_LIMIT) {
+        apart(connection, "cancelling messages", |open| {
+            let gone = cancel::remove(open, statements, some)?;
+            write_ends(open, statements, &gone)?;
+            removed.extend(gone);
+            asked.extend(cancel::ask(open, statements, some)?);
+            Ok(())
+        })?;
+    }
+    let gone = removed.iter().map(|(_, end)| end.held.id.0);
+    let done: HashSet<Uuid> = gone.chain(asked.iter().copied()).collect();
+    left.retain(|id| !done.contains(id));
+    found.removed.append(&mut removed);
+    found.asked.append(&mut asked);
+    Ok(())
+}
+
+/// Removes those of the messages that wait. What is in somebody's hands is left alone.
+pub(crate) fn remove(
+    connection: &mut Connection,
+    statements: &Statements,
+    ids: &[Uuid],
+) -> Result<Cancelling> {
+    apart(connection, "cancelling messages", |open| {
+        let removed = cancel::remove(open, statements, ids)?;
+        write_ends(open, statements, &removed)?;
+        Ok(Cancelling {
+            removed,
+            asked: Vec::new(),
+        })
+    })
+}
+
+/// Looks at what came after these messages, which may have ended.
+pub(crate) fn look(
+    connection: &mut Connection,
+    statements: &Statements,
+    ended: &[Uuid],
+) -> Result<Looked> {
+    let mut all = Looked::default();
+    loop {
+        let waiting = dependents::dependents(connection, statements, ended)?;
+        if waiting.is_empty() {
+            return Ok(all);
+        }
+        let looked = settle(connection, statements, &waiting, Some(ended))?;
+        let is_last = (waiting.len() as i64) < dependents::LOOK_LIMIT;
+        let is_stuck = looked.cleared == 0 && looked.orphans.is_empty();
+        all.add(looked);
+        // The same ones would be met again and again: the sweep goes over the rest.
+        if is_last || is_stuck {
+            return Ok(all);
+        }
+    }
+}
+
+/// Looks at some of the messages that wait for others, from `place` on. Returns where to go on; nothing at the end.
+pub(crate) fn sweep(
+    connection: &mut Connection,
+    statements: &Statements,
+    place: &Place,
+) -> Result<(Looked, Option<Place>)> {
+    let mut waiting = dependents::waiting_after(connection, statements, place)?;
+    if waiting.is_empty() {
+        return Ok((Looked::default(), None));
+    }
+    let looked = settle(connection, statements, &waiting, None)?;
+    let is_last = (waiting.len() as i64) < dependents::LOOK_LIMIT;
+    Ok((looked, waiting.pop().filter(|_| !is_last)))
+}
+
+fn settle(
+    connection: &mut Connection,
+    statements: &Statements,
+    waiting: &[Place],
+    on: Option<&[Uuid]>,
+) -> Result<Looked> {
+    apart(connection, "releasing messages", |open| {
+        let looked = dependents::settle(open, statements, waiting, on)?;
+        let orphans: Vec<(String, End)> = looked
+            .orphans
+            .iter()
+            .map(|(topic, id, on_end)| {
+                let position = Position { rank: 0, seq: 0 };
+                let held = Held {
+                    position,
+                    id: *id,
+                    // It had not joined the line of its key.
+                    key: None,
+                    on_end: *on_end,
+                };
+                let (how, result) = (How::Dead, None);
+                (topic.clone(), End { held, how, result })
+            })
+            .collect();
+        write_ends(open, statements, &orphans)?;
+        Ok(looked)
+    })
+}
+
+/// Writes what the ends of messages call for.
+fn write_ends(
+    open: &mut OpenTransaction<'_>,
+    statements: &Statements,
+    ends: &[(String, End)],
+) -> Result<()> {
+    let mut topics: BTreeMap<&str, Vec<End>> = BTreeMap::new();
+    for (topic, end) in ends {
+        if End::matters(&end.held) {
+            topics.entry(topic).or_default().push(end.clone());
+        }
+    }
+    let mut sql = String::new();
+    for (topic, ends) in &topics {
+        aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, ends);
+    }
+    if sql.is_empty() {
+        return Ok(());
+    }
+    open.flight(&sql)
+        .map_err(|error| classify(error, "writing how messages ended"))?;
+    Ok(())
+}
+
+/// Runs `work` in a transaction of its own.
+fn apart<R>(
+    connection: &mut Connection,
+    doing: &str,
+    work: impl FnOnce(&mut OpenTransaction<'_>) -> Result<R>,
+) -> Result<R> {
+    // Each statement has to see what those before it waited for.
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, doing))?;
+    let returned = work(&mut open)?;
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, doing))?;
+    Ok(returned)
+}
+
+/// Returns those of the messages of which no outcome is known.
+pub(crate) fn unknown(
+    run: &mut dyn crate::store::run::Run,
+    statements: &Statements,
+    ids: &[MessageId],
+) -> Result<Vec<MessageId>> {
+    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let known: HashSet<MessageId> = outcome::outcomes(run, statements, &uuids)?
+        .iter()
+        .map(|outcome| outcome.id)
+        .collect();
+    let unknown = ids.iter().filter(|id| !known.contains(id));
+    Ok(unknown.copied().collect())
+}

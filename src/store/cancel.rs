@@ -1,0 +1,118 @@
+//! Cancelling: messages that wait are removed, those in somebody's hands are asked for.
+
+use crate::store::aftermath::{End, How};
+use crate::store::claim::{Held, Position};
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use uuid::Uuid;
+
+const DOING: &str = "cancelling messages";
+
+/// How long a request is kept when its message is gone: a process that has not heard of it yet has not got it either.
+const KEPT_S: i64 = 60;
+
+/// Removes those of the messages that wait, wherever; returns them by topic.
+pub(crate) fn remove(
+    run: &mut dyn Run,
+    statements: &Statements,
+    ids: &[Uuid],
+) -> Result<Vec<(String, End)>> {
+    let mut removed = Vec::new();
+    // In the direction in which messages move, but for retries, after which the caller comes again.
+    for statement in [
+        &statements.cancel_scheduled,
+        &statements.cancel_followers,
+        &statements.cancel_ready,
+    ] {
+        for row in query(run, statement, &[&ids], DOING)? {
+            let held = Held {
+                position: Position {
+                    rank: column(&row, "rank")?,
+                    seq: column(&row, "seq")?,
+                },
+                id: MessageId(column(&row, "id")?),
+                key: column(&row, "key")?,
+                on_end: OnEnd::read(column(&row, "on_end")?),
+            };
+            let end = End {
+                held,
+                how: How::Cancelled,
+                result: None,
+            };
+            removed.push((column(&row, "topic")?, end));
+        }
+    }
+    Ok(removed)
+}
+
+/// Asks those who have the messages in hand to give them up; returns which are in somebody's hands.
+pub(crate) fn ask(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    let mut asked = Vec::new();
+    for statement in [&statements.ask_held, &statements.ask_leased] {
+        for row in query(run, statement, &[&ids], DOING)? {
+            asked.push(column(&row, "id")?);
+        }
+    }
+    Ok(asked)
+}
+
+/// Asks for messages that wait, but could not be removed since others had their rows in hand; returns which.
+pub(crate) fn ask_rest(
+    run: &mut dyn Run,
+    statements: &Statements,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>> {
+    query(run, &statements.ask_rest, &[&ids], DOING)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}
+
+/// Returns the messages that are to be given up, the latest first.
+pub(crate) fn asked(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<Vec<Uuid>> {
+    query(
+        run,
+        &statements.cancellations,
+        &[&limit],
+        "looking for cancelled messages",
+    )?
+    .iter()
+    .map(|row| column(row, "id"))
+    .collect()
+}
+
+/// Forgets requests for messages that are gone.
+pub(crate) fn prune(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> Result<()> {
+    let doing = "forgetting cancelled messages";
+    execute(
+        run,
+        &statements.prune_cancellations,
+        &[&ids, &KEPT_S],
+        doing,
+    )?;
+    Ok(())
+}
+
+/// Returns the next messages after `after` of a topic that wait and have all of these headers.
+pub(crate) fn with_headers(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    wanted: &[(String, String)],
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>> {
+    let (names, values): (Vec<&str>, Vec<&str>) = wanted
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .unzip();
+    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
+        [&topic, &names, &values, &limit, &after];
+    query(run, &statements.queued_with_headers, &params, DOING)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}

@@ -1,0 +1,241 @@
+//! Messages that come after others.
+//!
+//! Such a message waits in `scheduled`, due at infinity, with a row in `dependency` for each message that it waits for.
+//! Who ends a message only writes its outcome: no row is shared by those that end at the same time, so a group of
+//! ten thousand finishes as quickly as ten thousand messages. After the commit somebody looks at what waited
+//! for it, in a transaction apart: locks the waiting message first, and only then, in statements that see all that
+//! those before it did, removes what is settled and releases it when nothing is left. So of two last ends at the same
+//! time the one that looks second finds both. Who dies between the commit and the look leaves it to the next sweep.
+
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::new_message::{Outgoing, Start};
+use crate::words::outcome::{DeadReason, OnEnd};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Waiting messages that one look takes: their locks are held for milliseconds only.
+pub(crate) const LOOK_LIMIT: i64 = 500;
+
+const DOING: &str = "releasing messages that come after others";
+
+/// A waiting message.
+pub(crate) type Place = (String, Uuid);
+
+/// What a look changed.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// How many of the things that were waited for were settled.
+    pub(crate) cleared: u64,
+    /// How many messages wait no more.
+    pub(crate) released: usize,
+    /// When the first of them is due.
+    pub(crate) soonest: Option<Duration>,
+    /// Those that became dead letters, by topic, with what their ends matter to.
+    pub(crate) orphans: Vec<(String, MessageId, OnEnd)>,
+}
+
+impl Looked {
+    /// Returns the dead letters that somebody may wait for.
+    pub(crate) fn tracked_orphans(&self) -> Vec<Uuid> {
+        let orphans = self.orphans.iter();
+        let tracked = orphans.filter(|(_, _, on_end)| on_end.has(OnEnd::TRACKED));
+        tracked.map(|(_, id, _)| id.0).collect()
+    }
+
+    /// Adds what a further look changed.
+    pub(crate) fn add(&mut self, mut other: Looked) {
+        self.cleared += other.cleared;
+        self.released += other.released;
+        self.soonest = match (self.soonest, other.soonest) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        self.orphans.append(&mut other.orphans);
+    }
+}
+
+/// Returns whether some of the messages come after others.
+pub(crate) fn has_dependents(messages: &[Outgoing]) -> bool {
+    messages.iter().any(|sent| !sent.message.after.is_empty())
+}
+
+/// Stores what messages come after, which were stored as due at infinity, and releases those that have nothing to
+/// wait for.
+pub(crate) fn depend(
+    run: &mut dyn Run,
+    statements: &Statements,
+    messages: &[Outgoing],
+) -> Result<()> {
+    let waiting: Vec<&Outgoing> = messages
+        .iter()
+        .filter(|sent| !sent.message.after.is_empty())
+        .collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let mut topics: Vec<&str> = Vec::new();
+    let (mut ids, mut on_ids, mut needs): (Vec<Uuid>, Vec<Uuid>, Vec<bool>) = Default::default();
+    for sent in &waiting {
+        for on in &sent.message.after {
+            topics.push(&sent.message.topic);
+            ids.push(sent.id.0);
+            on_ids.push(on.0);
+            needs.push(!sent.message.takes_any_end);
+        }
+    }
+    let doing = "storing what messages come after";
+    execute(
+        run,
+        &statements.depend,
+        &[&topics, &ids, &on_ids, &needs],
+        doing,
+    )?;
+    keep_waits(run, statements, &waiting)?;
+    let places: Vec<Place> = waiting
+        .iter()
+        .map(|sent| (sent.message.topic.clone(), sent.id.0))
+        .collect();
+    let held = hold(run, statements, &places)?;
+    release(run, statements, held, &mut Looked::default())
+}
+
+/// Notes of those with a delay or a time of their own what they wait for in the end.
+fn keep_waits(run: &mut dyn Run, statements: &Statements, waiting: &[&Outgoing]) -> Result<()> {
+    let mut topics: Vec<&str> = Vec::new();
+    let (mut ids, mut waits, mut untils) = (Vec::new(), Vec::new(), Vec::new());
+    for sent in waiting {
+        let (wait, until): (Option<i64>, Option<i64>) = match sent.message.start {
+            Some(Start::After(delay)) if !delay.is_zero() => (
+                Some(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)),
+                None,
+            ),
+            Some(Start::At(us)) => (None, Some(us)),
+            _ => continue,
+        };
+        topics.push(&sent.message.topic);
+        ids.push(sent.id.0);
+        waits.push(wait);
+        untils.push(until);
+    }
+    if !ids.is_empty() {
+        let doing = "storing what messages wait for";
+        execute(
+            run,
+            &statements.keep_wait,
+            &[&topics, &ids, &waits, &untils],
+            doing,
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns the messages that come after one of these.
+pub(crate) fn dependents(
+    run: &mut dyn Run,
+    statements: &Statements,
+    on: &[Uuid],
+) -> Result<Vec<Place>> {
+    places(query(
+        run,
+        &statements.dependents,
+        &[&on, &LOOK_LIMIT],
+        DOING,
+    )?)
+}
+
+/// Returns the next messages after `place` that wait for others.
+pub(crate) fn waiting_after(
+    run: &mut dyn Run,
+    statements: &Statements,
+    (topic, id): &Place,
+) -> Result<Vec<Place>> {
+    places(query(
+        run,
+        &statements.waiting_dependents,
+        &[topic, id, &LOOK_LIMIT],
+        DOING,
+    )?)
+}
+
+fn places(rows: Vec<postgres::Row>) -> Result<Vec<Place>> {
+    rows.iter()
+        .map(|row| Ok((column(row, "topic")?, column(row, "id")?)))
+        .collect()
+}
+
+/// Releases those of the waiting messages that have nothing to wait for any more, and gives up those that never will.
+/// Looks only at what they wait for among `on`, or at all of it. In a READ COMMITTED transaction of its own.
+pub(crate) fn settle(
+    run: &mut dyn Run,
+    statements: &Statements,
+    waiting: &[Place],
+    on: Option<&[Uuid]>,
+) -> Result<Looked> {
+    let mut looked = Looked::default();
+    let held = hold(run, statements, waiting)?;
+    // Also of those that wait no more: nobody needs what they waited for.
+    let (topics, ids) = columns(waiting);
+    looked.cleared = execute(
+        run,
+        &statements.clear_dependencies,
+        &[&topics, &ids, &on],
+        DOING,
+    )?;
+    let reason = DeadReason::Orphaned.as_str();
+    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &reason, &on];
+    for row in query(run, &statements.orphan, &params, DOING)? {
+        looked.orphans.push((
+            column(&row, "topic")?,
+            MessageId(column(&row, "id")?),
+            OnEnd::read(column(&row, "on_end")?),
+        ));
+    }
+    release(run, statements, held, &mut looked)?;
+    Ok(looked)
+}
+
+/// Locks those that still wait; returns them by what else they wait for then, in microseconds.
+fn hold(
+    run: &mut dyn Run,
+    statements: &Statements,
+    waiting: &[Place],
+) -> Result<BTreeMap<i64, Vec<Place>>> {
+    let (topics, ids) = columns(waiting);
+    let mut held: BTreeMap<i64, Vec<Place>> = BTreeMap::new();
+    for row in query(run, &statements.hold_dependents, &[&topics, &ids], DOING)? {
+        let place = (column(&row, "topic")?, column(&row, "id")?);
+        held.entry(column(&row, "wait_us")?)
+            .or_default()
+            .push(place);
+    }
+    Ok(held)
+}
+
+fn release(
+    run: &mut dyn Run,
+    statements: &Statements,
+    held: BTreeMap<i64, Vec<Place>>,
+    looked: &mut Looked,
+) -> Result<()> {
+    for (wait_us, places) in held {
+        let (topics, ids) = columns(&places);
+        let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topics, &ids, &wait_us];
+        let released = query(run, &statements.release, &params, DOING)?.len();
+        looked.released += released;
+        if released > 0 && looked.soonest.is_none() {
+            looked.soonest = Some(Duration::from_micros(wait_us.unsigned_abs()));
+        }
+    }
+    Ok(())
+}
+
+fn columns(places: &[Place]) -> (Vec<&str>, Vec<Uuid>) {
+    places
+        .iter()
+        .map(|(topic, id)| (topic.as_str(), *id))
+        .unzip()
+}

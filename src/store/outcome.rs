@@ -1,0 +1,175 @@
+//! Outcomes: how tracked messages ended, or that they did not yet.
+//!
+//! The row is stored with its message and changed in the transaction that ends it, so whoever sees the end sees
+//! the outcome. What that means for messages that come after it is found out after the commit; see
+//! [`dependents`](crate::store::dependents).
+
+use crate::store::aftermath::End;
+use crate::store::call::{CallMode, Value, push_call};
+use crate::store::claim::time;
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::completion::{Completion, GroupProgress, How};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::message::MessageId;
+use crate::words::new_message::Outgoing;
+use crate::words::outcome::OnEnd;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Returns whether storing these messages takes more than storing themselves.
+pub(crate) fn has_tracked(messages: &[Outgoing]) -> bool {
+    messages.iter().any(is_tracked)
+}
+
+fn is_tracked(outgoing: &Outgoing) -> bool {
+    outgoing.on_end.has(OnEnd::TRACKED)
+}
+
+/// Stores that those of the messages are tracked that asked for it: one statement, if any did.
+pub(crate) fn track(
+    run: &mut dyn Run,
+    statements: &Statements,
+    messages: &[Outgoing],
+) -> Result<()> {
+    let tracked: Vec<&Outgoing> = messages.iter().filter(|sent| is_tracked(sent)).collect();
+    if tracked.is_empty() {
+        return Ok(());
+    }
+    let topics: Vec<&str> = tracked
+        .iter()
+        .map(|sent| sent.message.topic.as_str())
+        .collect();
+    let ids: Vec<Uuid> = tracked.iter().map(|sent| sent.id.0).collect();
+    let kept: Vec<i64> = tracked
+        .iter()
+        .map(|sent| sent.message.tracked_for.map_or(0, millis))
+        .collect();
+    let members: Vec<Option<i32>> = tracked
+        .iter()
+        .map(|sent| {
+            let is_group = sent.message.takes_any_end;
+            is_group.then(|| i32::try_from(sent.message.after.len()).unwrap_or(i32::MAX))
+        })
+        .collect();
+    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &kept, &members];
+    execute(
+        run,
+        &statements.track,
+        &params,
+        "storing what is to be tracked",
+    )?;
+    Ok(())
+}
+
+/// Appends the outcomes of those of the ends of one topic that are tracked.
+pub(crate) fn push_ended(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    ends: &[End],
+) {
+    let tracked = || ends.iter().filter(|end| end.is_tracked());
+    let values = [
+        Value::Text(topic),
+        Value::Uuids(tracked().map(|end| end.held.id.0).collect()),
+        Value::Texts(tracked().map(|end| Some(end.how.as_str())).collect()),
+        Value::Texts(tracked().map(|end| end.result.as_deref()).collect()),
+    ];
+    push_call(sql, mode, &statements.end_outcomes, &values);
+}
+
+/// What is known of a tracked message.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) id: MessageId,
+    /// Nothing while it has not ended.
+    pub(crate) completion: Option<Completion>,
+}
+
+/// Returns the outcomes of those of the messages that are tracked.
+pub(crate) fn outcomes(
+    run: &mut dyn Run,
+    statements: &Statements,
+    ids: &[Uuid],
+) -> Result<Vec<Outcome>> {
+    query(
+        run,
+        &statements.outcomes,
+        &[&ids],
+        "looking for the ends of messages",
+    )?
+    .iter()
+    .map(|row| {
+        let id: Uuid = column(row, "id")?;
+        let result: Option<&str> = column(row, "result")?;
+        let ended_at_us: Option<i64> = column(row, "ended_at_us")?;
+        let completion = match How::parse(column(row, "state")?) {
+            None => None,
+            Some(how) => Some(Completion {
+                how,
+                result: result.map(|text| parse(id, text)).transpose()?,
+                ended_at: time(ended_at_us.unwrap_or_default()),
+            }),
+        };
+        Ok(Outcome {
+            id: MessageId(id),
+            completion,
+        })
+    })
+    .collect()
+}
+
+fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|error| {
+        let text = format!("the result of message {id} cannot be read");
+        Error::new(ErrorKind::Database, text).because(error)
+    })
+}
+
+/// Removes outcomes whose time is over; returns how many.
+pub(crate) fn forget(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<i64> {
+    let doing = "removing old outcomes";
+    let rows = query(run, &statements.forget_outcomes, &[&limit], doing)?;
+    rows.first().map_or(Ok(0), |row| column(row, "outcomes"))
+}
+
+/// Returns how far a group is; nothing if there is none of this id.
+pub(crate) fn group_progress(
+    run: &mut dyn Run,
+    statements: &Statements,
+    id: MessageId,
+) -> Result<Option<GroupProgress>> {
+    let doing = "counting the members of a group";
+    let rows = query(run, &statements.group_progress, &[&id.0], doing)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let members = column::<i64>(row, "members")?.unsigned_abs();
+    let pending = column::<i64>(row, "pending")?.unsigned_abs();
+    Ok(Some(GroupProgress::new(
+        members,
+        members.saturating_sub(pending),
+    )))
+}
+
+/// Returns the members of a group that have not ended for good.
+pub(crate) fn group_members(
+    run: &mut dyn Run,
+    statements: &Statements,
+    id: MessageId,
+) -> Result<Vec<Uuid>> {
+    let doing = "looking for the members of a group";
+    query(run, &statements.group_members, &[&id.0], doing)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}
+
+fn millis(duration: Duration) -> i64 {
+    // At least one: what is kept shorter than that is kept at all.
+    i64::try_from(duration.as_millis())
+        .unwrap_or(i64::MAX)
+        .max(1)
+}

@@ -1,0 +1,159 @@
+//! Cancelling messages.
+
+use crate::connect::connection::Connection;
+use crate::session::ends::{self, Cancelling};
+use crate::store::{cancel, outcome};
+use crate::surface::messaging::Messaging;
+use crate::surface::topic::Topic;
+use crate::words::completion::Cancelled;
+use crate::words::error::{Error, Result};
+use crate::words::message::MessageId;
+use crate::words::topic;
+use crossbeam_channel::after;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often a cancel looks for messages that it did not find: they may be on their way from one place to another.
+const PASSES: usize = 3;
+/// The time in between: who moves a message has it in hand for milliseconds.
+const BETWEEN_PASSES: Duration = Duration::from_millis(10);
+/// Messages that one page of a cancel by headers takes.
+const PAGE: usize = 1000;
+
+impl Messaging {
+    /// Cancels a message, wherever it is: one that waits, also for a delay or a retry, is removed and never
+    /// delivered; the handler of one that is in work is asked to give up, which
+    /// [`Message::is_cancelled`](crate::Message::is_cancelled) tells it.
+    /// If it fails then, or is killed, the message is not tried again; if it succeeds all the same, the message is
+    /// done. Dead letters stay.
+    ///
+    /// Looks for the message by its id alone, through indexes that are small and coarse: milliseconds, more where
+    /// millions wait.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`, `Conflict`.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging, id: outtray::MessageId) -> outtray::Result<()> {
+    /// match messaging.cancel(id)? {
+    ///     outtray::Cancelled::Removed => println!("gone"),
+    ///     outtray::Cancelled::Asked => println!("its handler is asked to give up"),
+    ///     _ => println!("not there"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel(&self, id: MessageId) -> Result<Cancelled> {
+        let mut connection = self.pooled()?;
+        let found = self.cancel_all(&mut connection, &[id.0])?;
+        Ok(match (found.removed.is_empty(), found.asked.is_empty()) {
+            (false, _) => Cancelled::Removed,
+            (true, false) => Cancelled::Asked,
+            (true, true) => Cancelled::NotThere,
+        })
+    }
+
+    /// Cancels a [group](crate::MessagingSession::send_group): its completion message, and all members that have
+    /// not ended. Returns how many messages were removed or asked for, the completion message included.
+    ///
+    /// # Errors
+    /// As [`cancel`](Self::cancel). A group that is not known has nothing to be cancelled.
+    pub fn cancel_group(&self, id: MessageId) -> Result<u64> {
+        let mut connection = self.pooled()?;
+        let statements = &self.base().kit.statements;
+        let members = outcome::group_members(&mut *connection, statements, id)?;
+        // First what would come when the members have ended.
+        let completion = self.cancel_all(&mut connection, &[id.0])?;
+        let members = self.cancel_all(&mut connection, &members)?;
+        Ok(count(&completion) + count(&members))
+    }
+
+    /// Cancels messages, and tells all whom it concerns.
+    fn cancel_all(&self, connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
+        let base = self.base();
+        let statements = &base.kit.statements;
+        let mut found = Cancelling::default();
+        let mut left = ids.to_vec();
+        for pass in 0..PASSES {
+            if left.is_empty() {
+                break;
+            }
+            if pass > 0 {
+                let _ = after(BETWEEN_PASSES).recv();
+            }
+            ends::cancel(connection, statements, &mut left, &mut found)?;
+        }
+        if !left.is_empty() {
+            let rest = cancel::ask_rest(connection, statements, &left)?;
+            found.asked.extend(rest);
+        }
+        base.waker.cancelled(&found);
+        let tracked = found.tracked();
+        if !tracked.is_empty() {
+            self.look_after(connection, tracked);
+        }
+        Ok(found)
+    }
+}
+
+impl Topic<'_> {
+    /// Cancels all messages of the topic that wait or are in work and have all of these headers, each with
+    /// this value; one without such a header stays. Returns how many were removed or asked for. See
+    /// [`Messaging::cancel`]. Walks through the topic.
+    ///
+    /// # Errors
+    /// `Invalid` without any header, besides those of all methods; what was cancelled before another error
+    /// stays cancelled.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let cancelled = messaging.topic("mail").cancel_where([("campaign", "spring"), ("country", "ch")])?;
+    /// println!("{cancelled} cancelled");
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel_where<N, V>(&self, headers: impl IntoIterator<Item = (N, V)>) -> Result<u64>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        topic::check(self.name())?;
+        let headers = headers.into_iter();
+        let wanted: Vec<(String, String)> = headers
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        if wanted.is_empty() {
+            return Err(Error::invalid(format!(
+                "no header says which messages of topic {} to cancel; purge removes all",
+                self.name()
+            )));
+        }
+        if let Some((name, _)) = wanted
+            .iter()
+            .find(|(name, value)| name.contains('\0') || value.contains('\0'))
+        {
+            return Err(Error::invalid(format!(
+                "header \"{}\" has a NUL character, which no header of topic {} can have",
+                name.escape_debug(),
+                self.name()
+            )));
+        }
+        let messaging = self.messaging();
+        let statements = &messaging.base().kit.statements;
+        let mut connection = messaging.pooled()?;
+        let mut cancelled = 0;
+        let mut last_seen = Uuid::nil();
+        loop {
+            let (run, limit) = (&mut *connection, PAGE as i64);
+            let page =
+                cancel::with_headers(run, statements, self.name(), &wanted, last_seen, limit)?;
+            cancelled += count(&messaging.cancel_all(&mut connection, &page)?);
+            match page.last() {
+                Some(last) if page.len() == PAGE => last_seen = *last,
+                _ => return Ok(cancelled),
+            }
+        }
+    }
+}
+
+fn count(cancelling: &Cancelling) -> u64 {
+    (cancelling.removed.len() + cancelling.asked.len()) as u64
+}

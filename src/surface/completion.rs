@@ -1,0 +1,98 @@
+//! Waiting for messages to end.
+
+use crate::store::outcome;
+use crate::surface::messaging::Messaging;
+use crate::words::completion::{Completion, GroupProgress};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::message::MessageId;
+use crossbeam_channel::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+/// The longest wait: a deadline past the end of time overflows.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+impl Messaging {
+    /// Returns how a tracked message ended; nothing while it has not. A failed attempt is no end, a dead letter
+    /// is one until it is redriven. Costs one query.
+    ///
+    /// # Errors
+    /// `NotTracked` for a message that was not sent as [`tracked`](crate::NewMessage::tracked), whose
+    /// sender has not committed, or that ended longer ago than its outcome is kept; `SchemaMissing`,
+    /// `Unavailable`, `PoolExhausted`.
+    pub fn completion(&self, id: MessageId) -> Result<Option<Completion>> {
+        let found = self.with_connection(|connection, base| {
+            outcome::outcomes(connection, &base.kit.statements, &[id.0])
+        })?;
+        match found.into_iter().next() {
+            Some(outcome) => Ok(outcome.completion),
+            None => Err(Error::new(
+                ErrorKind::NotTracked,
+                format!(
+                    "nothing is known of the end of message {id}: send it as tracked, and ask in time"
+                ),
+            )),
+        }
+    }
+
+    /// Waits until a tracked message ends, `timeout` at most, and says how; nothing when the time is
+    /// over first. One that ended already is answered at once.
+    ///
+    /// Blocks without holding a connection. An end in this process is known at once, one in another within
+    /// milliseconds where notifications arrive, else within half a second. Any number of threads may wait. The
+    /// first wait starts the two threads that receivers share, unless they run.
+    ///
+    /// # Errors
+    /// As [`completion`](Self::completion).
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> Result<(), Box<dyn std::error::Error>> {
+    /// use outtray::{How, NewMessage};
+    /// use std::time::Duration;
+    ///
+    /// let order = NewMessage::json("orders", &42)?.tracked();
+    /// let id = messaging.session(|session| Ok(session.send(order)?.id()))?;
+    /// match messaging.wait_for_completion(id, Duration::from_secs(30))? {
+    ///     Some(end) if end.how == How::Done => println!("done: {:?}", end.result),
+    ///     Some(end) => println!("{}", end.how),
+    ///     None => println!("not yet"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn wait_for_completion(
+        &self,
+        id: MessageId,
+        timeout: Duration,
+    ) -> Result<Option<Completion>> {
+        let deadline = Instant::now() + timeout.min(LONGEST);
+        // Before the first look, so that no end comes between.
+        let waiter = self.base().waker.waiters.wait_for(id.0);
+        let mut completion = self.completion(id)?;
+        if completion.is_none() && !timeout.is_zero() {
+            self.watch_ends()?;
+        }
+        while completion.is_none() {
+            let rung = waiter.bell().recv_deadline(deadline);
+            completion = self.completion(id)?;
+            if rung == Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
+        Ok(completion)
+    }
+
+    /// Returns how far a [group](crate::MessagingSession::send_group) is. Costs one query, which counts the members
+    /// that are left.
+    ///
+    /// # Errors
+    /// `NotTracked` when `id` is not that of a group's completion message, or it ended too long ago;
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn group_progress(&self, id: MessageId) -> Result<GroupProgress> {
+        let found = self.with_connection(|connection, base| {
+            outcome::group_progress(connection, &base.kit.statements, id)
+        })?;
+        found.ok_or_else(|| {
+            let text = format!("message {id} completes no group that is known");
+            Error::new(ErrorKind::NotTracked, text)
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Learns which messages are to be given up: tells the handlers of this process, and removes those that came back to
+//! their queue before their handler heard of it.
+
+use crate::connect::connection::Connection;
+use crate::session::ends::{self, Cancelling};
+use crate::store::cancel;
+use crate::store::statements::Statements;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use std::time::Instant;
+
+/// Requests that are known at a time; the latest.
+const LIMIT: i64 = 10_000;
+/// Unasked it takes at most one part in this many of the time.
+const SHARE: u32 = 100;
+
+/// When to look next; nothing while there are no requests.
+#[derive(Debug, Default)]
+pub(crate) struct Cancelled {
+    next: Option<Instant>,
+    paid_for: Option<Instant>,
+}
+
+impl Cancelled {
+    pub(crate) fn at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Learns that there is a new request.
+    pub(crate) fn heard(&mut self) {
+        self.next = Some(Instant::now());
+    }
+
+    /// Learns that there are requests, old or new; or none.
+    pub(crate) fn polled(&mut self, has_requests: bool, waker: &Waker) {
+        // The last ones that were known are gone by now.
+        if has_requests || waker.asked.has_any() {
+            let now = Instant::now();
+            let at = self.paid_for.map_or(now, |paid_for| paid_for.max(now));
+            self.next.get_or_insert(at);
+        }
+    }
+
+    /// Looks, tells and removes. Returns what was removed.
+    pub(crate) fn run(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+    ) -> Result<Cancelling> {
+        let started = Instant::now();
+        self.next = None;
+        let ids = cancel::asked(connection, statements, LIMIT)?;
+        waker
+            .asked
+            .replace(ids.iter().copied().map(MessageId).collect());
+        let removed = match ids.is_empty() {
+            true => Cancelling::default(),
+            false => {
+                let removed = ends::remove(connection, statements, &ids)?;
+                cancel::prune(connection, statements, &ids)?;
+                removed
+            }
+        };
+        self.paid_for = Some(Instant::now() + started.elapsed() * SHARE);
+        Ok(removed)
+    }
+}

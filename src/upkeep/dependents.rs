@@ -1,0 +1,92 @@
+//! Releases messages that come after others when those have ended.
+//!
+//! Ends of this process are looked at as soon as they are told. What nobody told, since a process died between its
+//! commit and the look, a sweep finds: a page of the waiting messages at a time, as long as a poll says that there
+//! are any, and for one part in a hundred of the time.
+
+use crate::connect::connection::Connection;
+use crate::session::ends;
+use crate::store::dependents::{Looked, Place};
+use crate::store::statements::Statements;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// A sweep takes at most one part in this many of the time: 1 %.
+const SWEEP_SHARE: u32 = 100;
+
+/// Ends to look at, and how far the sweep is.
+#[derive(Debug, Default)]
+pub(crate) struct Dependents {
+    ended: Vec<Uuid>,
+    look_at: Option<Instant>,
+    sweep_at: Option<Instant>,
+    /// The last one that the sweep looked at.
+    place: Place,
+    paid_for: Option<Instant>,
+}
+
+impl Dependents {
+    /// Returns when the duty is to be done.
+    pub(crate) fn at(&self) -> Option<Instant> {
+        [self.look_at, self.sweep_at].into_iter().flatten().min()
+    }
+
+    /// Learns that messages may have ended.
+    pub(crate) fn learn(&mut self, ended: Vec<Uuid>) {
+        if !ended.is_empty() {
+            self.ended.extend(ended);
+            self.look_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Learns that there are messages that wait.
+    pub(crate) fn sweep_soon(&mut self) {
+        let now = Instant::now();
+        let at = self.paid_for.map_or(now, |paid_for| paid_for.max(now));
+        self.sweep_at.get_or_insert(at);
+    }
+
+    /// Looks. Returns when the first of those that were released is due.
+    pub(crate) fn run(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+    ) -> Result<Option<Duration>> {
+        let mut looked = Looked::default();
+        if !self.ended.is_empty() {
+            self.look_at = None;
+            let ended = std::mem::take(&mut self.ended);
+            match ends::look(connection, statements, &ended) {
+                Ok(found) => looked.add(found),
+                Err(error) => {
+                    // Looked at again by the sweep.
+                    self.sweep_soon();
+                    return Err(error);
+                }
+            }
+        }
+        let now = Instant::now();
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep_at = None;
+            let (found, next) = ends::sweep(connection, statements, &self.place)?;
+            let paid_for = Instant::now() + now.elapsed() * SWEEP_SHARE;
+            self.paid_for = Some(paid_for);
+            self.sweep_at = next.is_some().then_some(paid_for);
+            self.place = next.unwrap_or_default();
+            looked.add(found);
+        }
+        let tracked = looked.tracked_orphans();
+        if !tracked.is_empty() {
+            waker.ended(&tracked);
+        }
+        for (topic, id, _) in &looked.orphans {
+            log::warn!(
+                "topic {topic}: message {id} is a dead letter, what it comes after will never be done"
+            );
+        }
+        Ok(looked.soonest)
+    }
+}

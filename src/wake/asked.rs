@@ -1,0 +1,157 @@
+//! Messages that are to be given up, as this process knows of them, and the handlers that are told.
+//!
+//! Each worker has a slot with the message whose handler it runs. Who hears that a message is to be given up first
+//! notes it and then looks into the slots; who begins a message first enters it and then looks whether it is noted.
+//! So no message slips through between the two. A worker pays an uncontended lock for each message, and nothing
+//! is allocated as long as handlers do not keep their messages.
+
+use crate::words::message::{CancelToken, MessageId};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+/// What is known to be asked for, and all slots.
+#[derive(Default)]
+pub(crate) struct Asked {
+    ids: RwLock<HashSet<MessageId>>,
+    /// Whether there are any: mostly not.
+    has_any: AtomicBool,
+    slots: Mutex<Vec<Weak<Slot>>>,
+}
+
+/// What one worker has in its handler.
+#[derive(Default)]
+pub(crate) struct Slot(Mutex<Running>);
+
+#[derive(Default)]
+struct Running {
+    id: Option<MessageId>,
+    token: CancelToken,
+}
+
+impl Asked {
+    /// Makes the slots of `workers` workers.
+    pub(crate) fn slots(&self, workers: usize) -> Vec<Arc<Slot>> {
+        let new: Vec<Arc<Slot>> = (0..workers).map(|_| Arc::default()).collect();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|slot| slot.strong_count() > 0);
+        slots.extend(new.iter().map(Arc::downgrade));
+        new
+    }
+
+    /// Notes messages that are to be given up, and tells their handlers.
+    pub(crate) fn add(&self, ids: impl IntoIterator<Item = MessageId>) {
+        let has_slots = !self
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty();
+        if !has_slots {
+            // Nobody here works, and nobody would forget them.
+            return;
+        }
+        self.ids
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ids);
+        self.tell();
+    }
+
+    /// Notes all messages that are to be given up, in place of those that were noted, and tells their handlers.
+    pub(crate) fn replace(&self, ids: HashSet<MessageId>) {
+        *self.ids.write().unwrap_or_else(PoisonError::into_inner) = ids;
+        self.tell();
+    }
+
+    /// Returns whether any message is known to be asked for.
+    pub(crate) fn has_any(&self) -> bool {
+        self.has_any.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a message is known to be asked for.
+    pub(crate) fn contains(&self, id: MessageId) -> bool {
+        self.has_any()
+            && self
+                .ids
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&id)
+    }
+
+    fn tell(&self) {
+        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        // Seen by every slot that is locked after this thread had it.
+        self.has_any.store(!ids.is_empty(), Ordering::Relaxed);
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.iter().filter_map(Weak::upgrade) {
+            let running = slot.lock();
+            if running.id.is_some_and(|id| ids.contains(&id)) {
+                running.token.set();
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// Notes that a handler begins; returns what tells it to give up.
+    pub(crate) fn enter(&self, id: MessageId, asked: &Asked) -> CancelToken {
+        let mut running = self.lock();
+        running.id = Some(id);
+        running.token.renew();
+        // The lock is let go in between: whoever tells slots holds the ids meanwhile.
+        let token = running.token.clone();
+        drop(running);
+        if asked.contains(id) {
+            token.set();
+        }
+        token
+    }
+
+    /// Notes that the handler has ended; returns whether it was told to give up.
+    pub(crate) fn leave(&self) -> bool {
+        let mut running = self.lock();
+        running.id = None;
+        running.token.is_set()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_told_whether_it_began_before_or_after() {
+        let asked = Asked::default();
+        let slots = asked.slots(2);
+        let (one, two, other) = (MessageId::new(), MessageId::new(), MessageId::new());
+
+        let before = slots[0].enter(one, &asked);
+        assert!(!before.is_set());
+        asked.add([one, two]);
+        let after = slots[1].enter(two, &asked);
+
+        assert!(before.is_set() && after.is_set());
+        assert!(slots[0].leave() && slots[1].leave());
+        drop((before, after));
+        assert!(!slots[0].enter(other, &asked).is_set());
+        asked.replace(HashSet::new());
+        assert!(!slots[1].enter(two, &asked).is_set());
+    }
+
+    #[test]
+    fn a_message_that_is_kept_is_told_nothing_of_the_next() {
+        let asked = Asked::default();
+        let slot = &asked.slots(1)[0];
+        let kept = slot.enter(MessageId::new(), &asked);
+        assert!(!slot.leave());
+        let next = MessageId::new();
+        asked.add([next]);
+
+        assert!(slot.enter(next, &asked).is_set());
+        assert!(!kept.is_set());
+    }
+}

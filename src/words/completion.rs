@@ -1,0 +1,103 @@
+//! How a tracked message ended, and what asking for its end did.
+
+use crate::words::message::MessageId;
+use std::time::SystemTime;
+
+/// How a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum How {
+    /// Its handler succeeded, and that was committed.
+    Done,
+    /// It is a dead letter. A redrive begins it anew.
+    Dead,
+    /// It was cancelled.
+    Cancelled,
+    /// Its time was over, and its topic drops such messages.
+    Expired,
+    /// An operator removed it.
+    Purged,
+}
+
+impl How {
+    /// Returns the word under which it is stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            How::Done => "done",
+            How::Dead => "dead",
+            How::Cancelled => "cancelled",
+            How::Expired => "expired",
+            How::Purged => "purged",
+        }
+    }
+
+    /// Reads the stored word; none while it is pending.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Done,
+            Self::Dead,
+            Self::Cancelled,
+            Self::Expired,
+            Self::Purged,
+        ]
+        .into_iter()
+        .find(|how| how.as_str() == text)
+    }
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The end of a tracked message.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Completion {
+    /// How it ended.
+    pub how: How,
+    /// What its handler gave to [`record_result`](crate::MessagingSession::record_result), if it did.
+    pub result: Option<serde_json::Value>,
+    /// When it ended, by the database's clock: the start of the transaction that ended it.
+    pub ended_at: SystemTime,
+}
+
+/// What [`cancel`](crate::Messaging::cancel) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cancelled {
+    /// It waited, and is gone: it will not be delivered.
+    Removed,
+    /// It is in work, and its handler is asked to give up. It may still succeed; if it does not, it is
+    /// not tried again.
+    Asked,
+    /// There is no such message that waits or is in work. It may have ended.
+    NotThere,
+}
+
+/// Messages that were sent together, with one that follows when all of them have ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Group {
+    /// The id of the message that completes the group, which stands for the group.
+    pub id: MessageId,
+    /// Its members, in the order of sending.
+    pub members: Vec<MessageId>,
+}
+
+/// How far a group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupProgress {
+    /// How many members it has.
+    pub members: u64,
+    /// How many of them ended for good: done, cancelled, expired or purged. A dead letter did not.
+    pub ended: u64,
+}
+
+impl GroupProgress {
+    pub(crate) fn new(members: u64, ended: u64) -> Self {
+        GroupProgress { members, ended }
+    }
+}

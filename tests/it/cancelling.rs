@@ -1,0 +1,315 @@
+//! A message that is given up is not delivered, or its handler learns of it, and it is never tried again.
+
+use crate::support::{
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process,
+};
+use crossbeam_channel::{after, unbounded};
+use outtray::{
+    Backoff, Cancelled, ErrorKind, HandlerError, How, Message, MessageId, Messaging, NewMessage,
+};
+use std::time::Duration;
+
+fn tracked(topic: &str) -> NewMessage {
+    NewMessage::json(topic, &1).unwrap().tracked()
+}
+
+#[track_caller]
+fn awaited(messaging: &Messaging, id: MessageId) -> How {
+    let end = messaging.wait_for_completion(id, PATIENCE).unwrap();
+    end.expect("it ends in time").how
+}
+
+/// Looks, as a handler that takes long does, until it is asked to give up.
+fn until_cancelled<T>(message: &Message<T>) {
+    for _ in 0..3_000 {
+        if message.is_cancelled() {
+            return;
+        }
+        let _ = after(Duration::from_millis(10)).recv();
+    }
+    panic!("nobody asked in time");
+}
+
+#[test]
+fn a_message_that_waits_is_gone_and_never_delivered() {
+    let mut place = Place::new();
+    let ready = place.send_new(tracked("jobs"));
+    let later = place.send_new(tracked("jobs").delay(Duration::from_secs(60)));
+    let dependent = place.send_new(tracked("jobs").after(&[later]));
+    let plain = place.send("jobs", &2);
+    let kept = place.send("jobs", &3);
+
+    for id in [ready, dependent, later, plain] {
+        assert_eq!(place.messaging.cancel(id).unwrap(), Cancelled::Removed);
+        assert_eq!(place.messaging.cancel(id).unwrap(), Cancelled::NotThere);
+    }
+
+    for id in [ready, dependent, later] {
+        assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+    }
+    place.make_due();
+    let report = place
+        .messaging
+        .drain("jobs", move |_, message: Message| {
+            assert_eq!(message.id, kept);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((report.handled, report.retried), (1, 0));
+    assert_eq!(place.count("outtray.dependency"), 0);
+}
+
+#[test]
+fn a_follower_of_a_key_is_removed_too() {
+    let mut place = Place::new();
+    let behind = MessageId::from(uuid::Uuid::now_v7());
+    place
+        .client
+        .execute(
+            "INSERT INTO outtray.follower (topic, key, rank, id, payload) VALUES ('jobs', 'k', 0, $1, '1')",
+            &[&behind.as_uuid()],
+        )
+        .unwrap();
+
+    assert_eq!(place.messaging.cancel(behind).unwrap(), Cancelled::Removed);
+
+    assert_eq!(place.count("outtray.follower"), 0);
+}
+
+#[test]
+fn the_handler_of_a_message_in_work_learns_of_it_and_who_waits_does_too() {
+    let place = Place::polling(NO_POLLING);
+    let other = process(&place.url, NO_POLLING);
+    for canceller in [&place.messaging, &other] {
+        for is_panic in [false, true] {
+            let (tell, told) = unbounded();
+            let receiver = place
+                .messaging
+                .start_receiving_messages("jobs", move |_, message: Message<i32>| {
+                    tell.send(message.is_cancelled())?;
+                    until_cancelled(&message);
+                    assert!(!is_panic, "given up");
+                    Err(HandlerError::snooze(Duration::from_secs(1)))
+                })
+                .unwrap();
+            let id = place.send_new(tracked("jobs"));
+            assert_eq!(next(&told, 1), [false]);
+
+            assert_eq!(canceller.cancel(id).unwrap(), Cancelled::Asked);
+
+            assert_eq!(awaited(&other, id), How::Cancelled);
+            receiver.stop(PATIENCE);
+            assert!(place.is_empty("jobs"));
+            assert!(place.dead_letters("jobs").is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_succeeds_all_the_same_is_done() {
+    let place = Place::polling(NO_POLLING);
+    let (tell, told) = unbounded();
+    let receiver = place
+        .messaging
+        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
+            tell.send(())?;
+            until_cancelled(&message);
+            Ok(())
+        })
+        .unwrap();
+    let id = place.send_new(tracked("jobs"));
+    next(&told, 1);
+
+    place.messaging.cancel(id).unwrap();
+
+    assert_eq!(awaited(&place.messaging, id), How::Done);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn one_that_is_claimed_and_not_begun_is_not_begun_any_more() {
+    let place = Place::polling(NO_POLLING);
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let (tell, told) = unbounded();
+    place.send_all("jobs", 0..64);
+    let last = place.send_new(NewMessage::json("jobs", &64).unwrap().tracked());
+    let receiver = place
+        .messaging
+        .receiver("jobs")
+        .workers(1)
+        .messages_per_transaction(10)
+        .start(move |_, message: Message<i32>| {
+            // The batch with the last message in it.
+            if message.payload == 60 {
+                handler_gate.pass();
+            }
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+
+    assert_eq!(place.messaging.cancel(last).unwrap(), Cancelled::Asked);
+    gate.open_for(1);
+
+    assert_eq!(awaited(&place.messaging, last), How::Cancelled);
+    receiver.stop(PATIENCE);
+    assert_eq!(
+        told.try_iter().collect::<Vec<_>>(),
+        (0..64).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn one_that_comes_back_to_its_queue_unheard_is_removed_there() {
+    const TEST: &str = "cancelling::one_that_comes_back_to_its_queue_unheard_is_removed_there";
+    if Child::role().is_some() {
+        let _receiver = Ledger::messaging_of_parent()
+            .start_receiving_messages(WORK, |_, _: Message| {
+                Child::tell("in hand");
+                Child::await_parent();
+                Ok(())
+            })
+            .unwrap();
+        Child::await_parent();
+        return;
+    }
+    let ledger = Ledger::open();
+    let messaging = process(ledger.url(), Duration::from_millis(50));
+    let mut child = ledger.child(TEST, "handler");
+    let id = messaging
+        .session(|session| Ok(session.send(tracked(WORK))?.id()))
+        .unwrap();
+    assert_eq!(child.listen(), "in hand");
+
+    assert_eq!(messaging.cancel(id).unwrap(), Cancelled::Asked);
+    child.kill();
+    let _receiver = messaging
+        .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
+        .unwrap();
+
+    assert_eq!(awaited(&messaging, id), How::Cancelled);
+    ledger.execute("UPDATE outtray.cancellation SET asked_at = asked_at - interval '1 hour'");
+    eventually("the request is forgotten", || {
+        ledger.number("SELECT count(*) FROM outtray.cancellation", &[]) == 0
+    });
+}
+
+#[test]
+fn a_leased_message_is_marked_and_removed_once_its_lease_is_over() {
+    let mut place = Place::watchful();
+    let id = place.send_new(tracked("jobs").delay(Duration::from_secs(60)));
+    place.sql("UPDATE outtray.scheduled SET receipt = gen_random_uuid()");
+
+    assert_eq!(place.messaging.cancel(id).unwrap(), Cancelled::Asked);
+
+    assert_eq!(place.count("outtray.scheduled WHERE is_cancelled"), 1);
+    // The holder is gone, and somebody put the message back where it waits.
+    place.sql("UPDATE outtray.scheduled SET receipt = NULL");
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
+        .unwrap();
+    assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+}
+
+#[test]
+fn one_that_somebody_has_in_hand_for_a_moment_is_removed_afterwards() {
+    let mut place = Place::watchful();
+    let id = place.send_new(tracked("jobs").delay(Duration::from_secs(60)));
+    let messaging = place.messaging.clone();
+    let mut held = place.client.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.scheduled FOR UPDATE")
+        .unwrap();
+
+    assert_eq!(messaging.cancel(id).unwrap(), Cancelled::Asked);
+    held.rollback().unwrap();
+    let _receiver = messaging
+        .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
+        .unwrap();
+
+    assert_eq!(awaited(&messaging, id), How::Cancelled);
+}
+
+#[test]
+fn messages_are_cancelled_by_their_headers() {
+    let place = Place::polling(NO_POLLING);
+    let message = |n: i32| NewMessage::json("mail", &n).unwrap();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .messaging
+        .receiver("mail")
+        .workers(1)
+        .messages_per_transaction(1)
+        .backoff(Backoff::fixed(Duration::from_secs(60)))
+        .start(move |_, message: Message<i32>| {
+            if message.payload == 1 {
+                handler_gate.pass();
+                assert!(message.is_cancelled());
+            }
+            Err(HandlerError::failed("no"))
+        })
+        .unwrap();
+    let spring = |n| message(n).header("campaign", "spring");
+    place.send_new(spring(1).header("country", "ch"));
+    gate.await_arrivals(1);
+    place.send_new(
+        spring(2)
+            .header("country", "ch")
+            .delay(Duration::from_secs(60)),
+    );
+    for n in 3..6 {
+        place.send_new(spring(n).header("country", "ch").header("more", "x"));
+    }
+    place.send_new(spring(6));
+    place.send_new(spring(7).header("country", "de"));
+    place.send_new(message(8));
+    place.send_new(
+        NewMessage::json("other", &9)
+            .unwrap()
+            .header("campaign", "spring"),
+    );
+
+    let topic = place.messaging.topic("mail");
+    let wanted = [("campaign", "spring"), ("country", "ch")];
+    assert_eq!(topic.cancel_where(wanted).unwrap(), 5);
+    assert_eq!(topic.cancel_where([("missing", "")]).unwrap(), 0);
+    assert_eq!(
+        topic.cancel_where([("campaign", "' OR 'a'='a")]).unwrap(),
+        0
+    );
+    let nothing: [(&str, &str); 0] = [];
+    let refused = topic.cancel_where(nothing).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    gate.open_for(1);
+
+    eventually("the others wait for their retries", || {
+        let stats = topic.stats().unwrap();
+        (stats.ready, stats.scheduled) == (0, 3)
+    });
+    receiver.stop(PATIENCE);
+    assert_eq!(place.messaging.topic("other").stats().unwrap().ready, 1);
+}
+
+#[test]
+fn a_cancel_that_races_with_the_end_is_one_or_the_other() {
+    let place = Place::new();
+    let receiver = place
+        .messaging
+        .start_receiving_messages("jobs", |_, _: Message<i32>| Ok(()))
+        .unwrap();
+
+    for _ in 0..100 {
+        let id = place.send_new(tracked("jobs"));
+        let did = place.messaging.cancel(id).unwrap();
+        let how = awaited(&place.messaging, id);
+        match did {
+            Cancelled::Removed => assert_eq!(how, How::Cancelled),
+            // Before its handler began, or while it ran.
+            Cancelled::Asked => assert!(matches!(how, How::Cancelled | How::Done), "{how}"),
+            _ => assert_eq!(how, How::Done),
+        }
+    }
+    receiver.stop(PATIENCE);
+}
