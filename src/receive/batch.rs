@@ -15,8 +15,8 @@ use crate::receive::handler::{Delivery, Ending, Handler, caught, message};
 use crate::receive::line::Line;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Hand;
+use crate::receive::ration;
 use crate::receive::state::State;
-use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::claim::Claimed;
 use crate::wake::threads::Stop;
@@ -150,19 +150,19 @@ pub(crate) struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    pub(crate) fn of(line: &Line, taken: &'a Taken) -> Self {
-        let messages = taken.messages.iter();
-        if line.batches.is_none() || taken.counted.is_some() {
+    pub(crate) fn of(line: &Line, messages: Vec<&'a Claimed>, is_counted: bool) -> Self {
+        if line.batches.is_none() || is_counted {
             return Split {
-                alone: messages.collect(),
+                alone: messages,
                 together: Vec::new(),
                 most_alone: MAX_PER_TRANSACTION,
                 is_thin: false,
             };
         }
         let may_fail = line.terms().max_attempts > 1;
-        let (together, alone): (Vec<_>, Vec<_>) =
-            messages.partition(|message| may_fail && message.attempts == 0);
+        let (together, alone): (Vec<_>, Vec<_>) = messages
+            .into_iter()
+            .partition(|message| may_fail && message.attempts == 0);
         Split {
             is_thin: alone.len() > together.len(),
             alone,
@@ -173,7 +173,8 @@ impl<'a> Split<'a> {
     }
 }
 
-/// Runs the handler of the messages that go together, if there are any, and adds what becomes of them.
+/// Runs the handler of the messages that go together, if there are any, and adds what becomes of them. Returns how
+/// many that were.
 pub(crate) fn handle<'p>(
     line: &'p Line,
     session: &mut MessagingSession<'_>,
@@ -182,13 +183,14 @@ pub(crate) fn handle<'p>(
     stop: &Stop,
     hand: &mut Hand<'p>,
     fates: &mut Vec<Fate>,
-) -> Result<()> {
+) -> Result<usize> {
     let (Some(batches), Some(first)) = (&line.batches, together.first()) else {
-        return Ok(());
+        return Ok(0);
     };
     if !fates.is_empty() && stop.is_set() {
         line.floors().lower(first.held.position);
-        return Ok(());
+        ration::give_back_keys(line, together);
+        return Ok(0);
     }
     let terms = line.terms();
     let mut messages = Vec::with_capacity(together.len());
@@ -200,7 +202,7 @@ pub(crate) fn handle<'p>(
         }
     }
     if messages.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let is_shared = messages.len() > 1;
     let charge = |message: &&Claimed| Charge::of(message, 0).shared(is_shared);
@@ -223,7 +225,7 @@ pub(crate) fn handle<'p>(
             decide(&terms, message.held.clone(), message.attempts, ending)
         }),
     );
-    Ok(())
+    Ok(messages.len())
 }
 
 fn deliveries<'a>(line: &'a Line, terms: &Terms, messages: &[&'a Claimed]) -> Vec<Delivery<'a>> {

@@ -8,6 +8,7 @@
 //! costs it no attempt.
 
 use crate::connect::connection::Connection;
+use crate::receive::ending::Fate;
 use crate::receive::line::Line;
 use crate::store::claim::Claimed;
 use crate::store::tokens::{self, Grant};
@@ -92,9 +93,9 @@ impl Ration {
         Ok(Err(wait))
     }
 
-    /// Spends a token: a handler begins.
-    pub(crate) fn spend(&mut self) {
-        self.size = self.size.saturating_sub(1);
+    /// Spends tokens: so many handlers begin.
+    pub(crate) fn spend(&mut self, messages: usize) {
+        self.size = self.size.saturating_sub(messages);
     }
 
     /// Leaves what was not spent to the other workers.
@@ -124,56 +125,58 @@ pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
     }
 }
 
-/// Takes a token for the key of each message, where keys have a rate. Returns how long each message is put
-/// off; nothing for those that may begin.
-pub(crate) fn put_off(line: &Line, messages: &[Claimed]) -> Result<Vec<Option<Duration>>> {
+/// Takes a token for the key of each message, where keys have a rate. Returns the messages that may begin; those that are
+/// put off get their fate.
+pub(crate) fn admit<'a>(
+    line: &Line,
+    messages: &'a [Claimed],
+    fates: &mut Vec<Fate>,
+) -> Result<Vec<&'a Claimed>> {
     let Some(rate) = line.rate_per_key() else {
-        return Ok(Vec::new());
+        return Ok(messages.iter().collect());
     };
     let wanted = keys(messages);
     if wanted.is_empty() {
-        return Ok(Vec::new());
+        return Ok(messages.iter().collect());
     }
     let mut grants = on_the_side(line, |connection| {
         let statements = &line.base.kit.statements;
         tokens::take_of_keys(connection, statements, &line.topic, rate, &wanted)
     })?;
     let each = (rate.per / rate.messages).max(LEAST_WAIT);
-    Ok(messages
-        .iter()
-        .map(|message| {
-            let grant = grants.get_mut(message.held.key.as_deref()?)?;
-            let Some(left) = grant.tokens.checked_sub(1) else {
-                let wait = grant.wait.max(LEAST_WAIT);
-                // The next one of the key, if it is here too, takes the token after.
-                grant.wait = wait.saturating_add(each);
-                return Some(wait);
-            };
-            *grant = Grant {
-                tokens: left,
-                ..*grant
-            };
-            None
-        })
-        .collect())
+    let mut put_off = |message: &Claimed| {
+        let grant = grants.get_mut(message.held.key.as_deref()?)?;
+        let Some(left) = grant.tokens.checked_sub(1) else {
+            let wait = grant.wait.max(LEAST_WAIT);
+            // The next one of the key, if it is here too, takes the token after.
+            grant.wait = wait.saturating_add(each);
+            return Some(wait);
+        };
+        *grant = Grant {
+            tokens: left,
+            ..*grant
+        };
+        None
+    };
+    let mut admitted = Vec::with_capacity(messages.len());
+    for message in messages {
+        match put_off(message) {
+            Some(wait) => fates.push(Fate::put_off(message, wait)),
+            None => admitted.push(message),
+        }
+    }
+    Ok(admitted)
 }
 
-/// Gives back the tokens of messages that had one, but for the first `begun`.
-pub(crate) fn give_back_keys(
-    line: &Line,
-    messages: &[Claimed],
-    put_off: &[Option<Duration>],
-    begun: usize,
-) {
-    let begun_not = messages.iter().zip(put_off).skip(begun);
-    let unspent: Vec<&Claimed> = begun_not
-        .filter(|(_, put_off)| put_off.is_none())
-        .map(|(message, _)| message)
-        .collect();
-    let wanted = keys(unspent.iter().copied());
-    let Some(rate) = line.rate_per_key().filter(|_| !wanted.is_empty()) else {
+/// Gives back the tokens of the keys of messages that were admitted and not begun.
+pub(crate) fn give_back_keys(line: &Line, unbegun: &[&Claimed]) {
+    let Some(rate) = line.rate_per_key() else {
         return;
     };
+    let wanted = keys(unbegun.iter().copied());
+    if wanted.is_empty() {
+        return;
+    }
     let done = on_the_side(line, |connection| {
         let statements = &line.base.kit.statements;
         tokens::give_back(connection, statements, &line.topic, rate, &wanted)

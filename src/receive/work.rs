@@ -146,27 +146,23 @@ fn transact(
     taken: &Taken,
     stop: &Stop,
 ) -> Result<Option<Taken>> {
-    let put_off = ration::put_off(line, &taken.messages)?;
     let mut hand = Hand::default();
     let started = Instant::now();
     let mut fates = Vec::with_capacity(taken.messages.len());
-    let split = Split::of(line, taken);
+    let admitted = ration::admit(line, &taken.messages, &mut fates)?;
+    let split = Split::of(line, admitted, taken.counted.is_some());
     let mut results = Vec::new();
-    for message in &split.alone {
+    for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
-            || fates.len() >= split.most_alone
+            || begun >= split.most_alone
             || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
-        if !fates.is_empty() && is_enough {
+        if begun > 0 && is_enough {
             // The rest is free again with the commit; the floor must not hide it.
             line.floors().lower(message.held.position);
-            ration::give_back_keys(line, &taken.messages, &put_off, fates.len());
+            ration::give_back_keys(line, &split.alone[begun..]);
             break;
         }
-        if let Some(Some(wait)) = put_off.get(fates.len()) {
-            fates.push(Fate::put_off(message, *wait));
-            continue;
-        }
-        ration.spend();
+        ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, taken.counted)?);
@@ -177,7 +173,7 @@ fn transact(
                 .map(|result| (message.held.id, result)),
         );
     }
-    batch::handle(
+    let begun_together = batch::handle(
         line,
         session,
         state,
@@ -186,6 +182,7 @@ fn transact(
         &mut hand,
         &mut fates,
     )?;
+    ration.spend(begun_together);
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
