@@ -141,7 +141,8 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
     statement: &Statement,
     params: Params<'_>,
 ) -> Result<Vec<Row>, postgres::Error> {
-    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared) else {
+    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared && !statement.is_planned_anew())
+    else {
         return client.query_typed(statement.text(), &typed(statement, params));
     };
     let prepared = cache.get(statement.text(), |text| {
@@ -158,7 +159,8 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     statement: &Statement,
     params: Params<'_>,
 ) -> Result<u64, postgres::Error> {
-    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared) else {
+    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared && !statement.is_planned_anew())
+    else {
         return client.execute_typed(statement.text(), &typed(statement, params));
     };
     let prepared = cache.get(statement.text(), |text| {

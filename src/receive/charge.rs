@@ -12,11 +12,13 @@
 //!   query that brings its server process down).
 
 use crate::connect::connection::Connection;
+use crate::connect::transaction::OpenTransaction;
 use crate::receive::careful;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::work::State;
+use crate::store::aftermath::{self, End, How};
 use crate::store::attempt;
 use crate::store::claim::{Claimed, Held};
 use crate::store::run::Run;
@@ -124,6 +126,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
             // They are among the message's own attempts from now on.
             attempt::forget(&mut open, statements, &line.topic, charge.held.id)?;
         }
+        push_buried(line, &mut open, &burials)?;
         line.progress.count(0, retries.len(), burials.len());
         if let Some(retry) = retries.first() {
             line.base.waker.due_in(retry.delay);
@@ -133,6 +136,29 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     open.transaction
         .commit()
         .map_err(|error| classify(error, doing))
+}
+
+/// Does what the ends of messages call for that became dead letters.
+fn push_buried(line: &Line, open: &mut OpenTransaction<'_>, burials: &[Burial]) -> Result<()> {
+    let ends: Vec<End> = burials
+        .iter()
+        .filter(|burial| End::matters(&burial.held))
+        .map(|burial| End {
+            held: burial.held.clone(),
+            how: How::Dead,
+            result: None,
+        })
+        .collect();
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let mut sql = String::new();
+    let statements = &line.base.kit.statements;
+    aftermath::push_ended(&mut sql, open.mode, statements, &line.topic, &ends);
+    line.base.waker.keys_ended();
+    open.flight(&sql)
+        .map(drop)
+        .map_err(|error| classify(error, "ending a message"))
 }
 
 /// Moves messages that are held to where they wait or stay.

@@ -3,6 +3,7 @@
 use crate::receive::charge::judge;
 use crate::receive::line::Line;
 use crate::receive::work::{State, Worked, work};
+use crate::session::lanes;
 use crate::store::schedule;
 use crate::wake::pause::{self, Pause};
 use crate::wake::threads::stop_signal;
@@ -22,8 +23,15 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     let mut troubles = 0;
     let mut connection = line.base.dedicated.take()?;
     loop {
-        let (topics, moved) = schedule::move_due(&mut connection, &line.base.kit.statements)?;
-        for topic in topics {
+        let statements = &line.base.kit.statements;
+        let moved = schedule::move_due(&mut connection, statements)?;
+        let tended = lanes::tend(&mut connection, statements)?;
+        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+        for topic in moved
+            .topics
+            .into_iter()
+            .chain(tended.topics.into_iter().map(|(topic, _)| topic))
+        {
             // Of all topics: others may be received elsewhere.
             line.base.waker.ready(&topic, usize::MAX);
         }
@@ -31,7 +39,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
             // a strict topic may wait for hours, but a drain is not strict.
             Ok(Worked::Idle(Some(wait))) => drop(pause::wait(&stop, wait)),
-            Ok(Worked::Idle(None)) if moved == 0 => break,
+            Ok(Worked::Idle(None)) if !has_moved => break,
             Ok(_) => troubles = 0,
             Err(error) => {
                 if judge(line, &mut state, &error) && !connection.is_closed() {

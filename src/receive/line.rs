@@ -7,12 +7,14 @@ use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
+use crate::receive::slots::Slots;
 use crate::session::messaging_session::Kit;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::MessageId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -32,6 +34,7 @@ pub(crate) struct Line {
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
+    pub(crate) slots: Slots,
     floors: Mutex<Floors>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
@@ -50,6 +53,7 @@ impl Line {
             options,
             handler,
             progress: Progress::default(),
+            slots: Slots::default(),
             floors: Mutex::new(Floors::new()),
             losses: Mutex::new(HashMap::new()),
         }
@@ -65,6 +69,23 @@ impl Line {
     /// Returns whether an operator paused the topic.
     pub(crate) fn is_paused(&self) -> bool {
         self.base.kit.configs.is_paused(&self.topic)
+    }
+
+    /// Returns how many messages of the topic may be in work at the same time, if that is limited.
+    pub(crate) fn max_in_work(&self) -> Option<u32> {
+        let setting = self.base.kit.configs.get(&self.topic);
+        setting.and_then(|setting| setting.config.max_in_work)
+    }
+
+    /// Logs a handler that held its transaction open for long.
+    pub(crate) fn warn_if_slow(&self, id: MessageId, took: Duration) {
+        if took >= self.options.slow_handler {
+            log::warn!(
+                "topic {}: the handler of message {id} held its transaction open for {took:?}; meanwhile vacuum could \
+                 clean up nothing in the whole database",
+                self.topic,
+            );
+        }
     }
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {

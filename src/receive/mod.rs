@@ -25,6 +25,7 @@ pub(crate) mod options;
 pub(crate) mod pace;
 pub(crate) mod progress;
 pub(crate) mod receiver;
+pub(crate) mod slots;
 pub(crate) mod take;
 pub(crate) mod trial;
 pub(crate) mod work;

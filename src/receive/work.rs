@@ -94,6 +94,8 @@ pub(crate) fn work(
         &statements.send_one,
         &statements.take_turn,
         &statements.claim_head,
+        &statements.take_lanes,
+        &statements.promote,
     ])?;
     charge::settle(line, connection, state)?;
     if line.is_paused() {
@@ -176,12 +178,14 @@ fn transact(
             message.held.id,
         )?;
     }
-    let is_ordinary = !line.options.is_strict && taken.counted.is_none();
+    // The slot of a limited topic goes with its transaction.
+    let is_ordinary =
+        !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
     let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
     line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;
-    settled.announce(line);
+    settled.announce(line, next.is_some());
     if let Some(next) = &next {
         let handled = settled.acks.len();
         line.crew.learn(handled, next.is_full, Instant::now());
@@ -224,7 +228,7 @@ fn handle(
         cancel: CancelToken::default(),
     };
     let mut ending = (line.handler)(session, &delivery);
-    warn_if_slow(line, message, started.elapsed());
+    line.warn_if_slow(message.held.id, started.elapsed());
     if let Ending::Failed(failed) = &ending
         && failed.failure == Some(Failure::Conflict)
         && session.is_in_doubt
@@ -280,7 +284,12 @@ impl Settled {
     }
 
     /// After the commit: counts, logs, and notes when retries are due.
-    fn announce(&self, line: &Line) {
+    fn announce(&self, line: &Line, is_chained: bool) {
+        if self.ends().iter().any(|end| end.held.key.is_some()) {
+            line.base.waker.keys_ended();
+            // The next ones of the keys are there.
+            line.station.ring(usize::from(!is_chained));
+        }
         line.progress
             .count(self.acks.len(), self.retries.len(), self.burials.len());
         for burial in &self.burials {
@@ -325,6 +334,7 @@ fn commit(
     if !ends.is_empty() {
         aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
     }
+    line.floors().lower_floors(&ends);
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();
     let plan = is_chained.then(|| {
@@ -381,15 +391,4 @@ fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
         .map_err(|error| classify(error, "ending a claim"))?;
     finish(session);
     Ok(())
-}
-
-fn warn_if_slow(line: &Line, message: &Claimed, took: Duration) {
-    if took >= line.options.slow_handler {
-        log::warn!(
-            "topic {}: the handler of message {} held its transaction open for {took:?}; meanwhile \
-             vacuum could clean up nothing in the whole database",
-            line.topic,
-            message.held.id
-        );
-    }
 }

@@ -107,7 +107,8 @@ impl Outbox {
 
     /// Returns how many statements [`store`](Self::store) needs: more than one need a transaction.
     pub(crate) fn statements(&self) -> usize {
-        usize::from(!self.ready.is_empty()) + usize::from(!self.waiting.is_empty())
+        let locks = usize::from(self.ready.iter().any(Outgoing::is_keyed));
+        usize::from(!self.ready.is_empty()) + usize::from(!self.waiting.is_empty()) + locks
     }
 
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait.

@@ -6,6 +6,7 @@
 
 use crate::store::call::CallMode;
 use crate::store::claim::Held;
+use crate::store::lanes;
 use crate::store::statements::Statements;
 
 /// How a message ended.
@@ -43,5 +44,6 @@ pub(crate) fn push_ended(
     ends: &[End],
 ) {
     // The lines of their keys, room, and those who wait: each in a file of its own.
-    let _ = (sql, mode, statements, topic, ends);
+    let keys = ends.iter().filter_map(|end| end.held.key.as_deref());
+    lanes::push_ended(sql, mode, statements, topic, keys);
 }

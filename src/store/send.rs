@@ -1,7 +1,9 @@
 //! Storing messages.
 
 use crate::store::call::{CallMode, Value, push_call};
+use crate::store::lanes;
 use crate::store::run::{Run, execute};
+use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::new_message::{Content, NewMessage, Outgoing, Start};
@@ -10,14 +12,18 @@ use uuid::Uuid;
 
 const DOING: &str = "storing messages";
 
-/// Stores messages that are ready at once, in the order given: one statement.
+/// Stores messages that are ready at once, in the order given: one statement, or, if some have keys, two of
+/// a transaction. Blocks then while other senders of these keys have their transactions open.
 pub(crate) fn send(
     run: &mut dyn Run,
     statements: &Statements,
     messages: &[Outgoing],
 ) -> Result<()> {
+    if messages.iter().any(Outgoing::is_keyed) {
+        return send_keyed(run, statements, messages);
+    }
     if !messages.iter().all(Outgoing::is_plain) {
-        return send_full(run, statements, messages);
+        return send_all(run, &statements.send_full, messages);
     }
     if let [only] = messages {
         return send_one(run, statements, only);
@@ -69,12 +75,24 @@ pub(crate) fn schedule(
     Ok(())
 }
 
-fn send_full(run: &mut dyn Run, statements: &Statements, messages: &[Outgoing]) -> Result<()> {
+/// All of them together, so that those with and without a key stay in order.
+fn send_keyed(run: &mut dyn Run, statements: &Statements, messages: &[Outgoing]) -> Result<()> {
+    let topics: Vec<&str> = messages
+        .iter()
+        .map(|outgoing| outgoing.message.topic.as_str())
+        .collect();
+    let keys = Options::of(messages).keys;
+    lanes::lock(run, statements, &topics, &keys)?;
+    // In a statement of its own, which sees what was done while the first one waited.
+    send_all(run, &statements.send_keyed, messages)
+}
+
+fn send_all(run: &mut dyn Run, statement: &Statement, messages: &[Outgoing]) -> Result<()> {
     let columns = Columns::of(messages);
     let options = Options::of(messages);
     execute(
         run,
-        &statements.send_full,
+        statement,
         &[
             &columns.topics,
             &columns.ranks,

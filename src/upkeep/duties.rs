@@ -8,6 +8,7 @@ use crate::store::schedule;
 use crate::store::statements::Statements;
 use crate::upkeep::due::Due;
 use crate::upkeep::presence::Presence;
+use crate::upkeep::stalled::Stalled;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) struct Duties {
     waker: Arc<Waker>,
     connection: Option<Connection>,
     due: Due,
+    stalled: Stalled,
     presence: Presence,
     poll_interval: Duration,
     poll_at: Instant,
@@ -54,6 +56,7 @@ impl Duties {
             waker,
             connection: None,
             due: Due::default(),
+            stalled: Stalled::new(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -64,6 +67,7 @@ impl Duties {
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
         let at = self.poll_at.min(self.glance_at).min(self.presence.at());
+        let at = at.min(self.stalled.at());
         self.due.at().map_or(at, |due| due.min(at))
     }
 
@@ -76,6 +80,10 @@ impl Duties {
         self.due.learn(delay);
     }
 
+    pub(crate) fn learn_stalled(&mut self) {
+        self.stalled.learn();
+    }
+
     /// Does what is to be done by now.
     pub(crate) fn run(&mut self) -> Result<()> {
         self.dedicated.close_idle();
@@ -84,6 +92,13 @@ impl Duties {
             self.with_connection(|duties, connection| {
                 duties
                     .due
+                    .run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
+        if self.stalled.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties
+                    .stalled
                     .run(connection, &duties.statements, &duties.waker)
             })?;
         }
@@ -134,6 +149,9 @@ impl Duties {
         }
         if let Some(delay) = polled.next_due {
             self.due.learn(delay);
+        }
+        if polled.has_stalled {
+            self.stalled.learn();
         }
         Ok(())
     }

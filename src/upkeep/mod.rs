@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Messaging ── errands (bounded) ──►┐
-//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · presence
+//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · stalled · presence
 //!   listener ── hints ───────────────►┘
 //! ```
 //!
@@ -13,4 +13,5 @@
 pub(crate) mod due;
 pub(crate) mod duties;
 pub(crate) mod presence;
+pub(crate) mod stalled;
 pub(crate) mod thread;

@@ -163,6 +163,7 @@ fn wait(
                 duties.learn_due(delay);
             }
         }
+        recv(waker.ended_keys()) -> _ => duties.learn_stalled(),
         default(at.saturating_duration_since(Instant::now())) => {}
     }
     true

@@ -17,6 +17,8 @@ pub(crate) struct Waker {
     pub(crate) board: Board,
     /// None where notifications are turned off.
     pub(crate) notifier: Option<Notifier>,
+    ended: Sender<()>,
+    keys_ended: Receiver<()>,
     due: Sender<Duration>,
     due_times: Receiver<Duration>,
 }
@@ -24,7 +26,10 @@ pub(crate) struct Waker {
 impl Waker {
     pub(crate) fn new(notifier: Option<Notifier>) -> Self {
         let (due, due_times) = bounded(DUE_QUEUE);
+        let (ended, keys_ended) = bounded(1);
         Waker {
+            ended,
+            keys_ended,
             board: Board::default(),
             notifier,
             due,
@@ -57,6 +62,16 @@ impl Waker {
     /// Where the upkeep thread hears of due times.
     pub(crate) fn due_times(&self) -> &Receiver<Duration> {
         &self.due_times
+    }
+
+    /// Notes that lines of keys may have to be moved on. Said once for many.
+    pub(crate) fn keys_ended(&self) {
+        let _ = self.ended.try_send(());
+    }
+
+    /// Where the upkeep thread hears of that.
+    pub(crate) fn ended_keys(&self) -> &Receiver<()> {
+        &self.keys_ended
     }
 
     pub(crate) fn tell(&self, hint: Hint) {

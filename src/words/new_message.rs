@@ -104,6 +104,11 @@ impl Outgoing {
         self.message.start.is_none_or(Start::is_now) && self.message.after.is_empty()
     }
 
+    /// Returns whether it is one of a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.message.key.is_some()
+    }
+
     /// Returns whether it is ready and has none of the options that cost more.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_ready()

@@ -1,7 +1,8 @@
--- Moves up to $1 scheduled messages that are due to their topics; returns those topics with how many.
+-- Moves up to $1 scheduled messages that are due to their topics; returns those topics with how many, and, without a
+-- topic, how many are due that have to get behind others of their key: `line_up_due` moves them.
 -- Index: scheduled_due. SKIP LOCKED, so that several processes may run it at once.
 WITH due AS MATERIALIZED (
-    SELECT scheduled.topic, scheduled.id
+    SELECT scheduled.topic, scheduled.id, scheduled.key IS NOT NULL AND scheduled.seq IS NULL AS has_to_line_up
     FROM outtray.scheduled
     WHERE scheduled.due_at <= clock_timestamp()
     ORDER BY scheduled.due_at
@@ -13,6 +14,7 @@ taken AS (
     USING due
     WHERE scheduled.topic = due.topic
         AND scheduled.id = due.id
+        AND NOT due.has_to_line_up
     RETURNING
         scheduled.topic, scheduled.rank, scheduled.id, scheduled.attempts, scheduled.sent_at,
         scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at,
@@ -32,3 +34,8 @@ moved AS (
 SELECT moved.topic, count(moved.topic) AS messages
 FROM moved
 GROUP BY moved.topic
+UNION ALL
+SELECT NULL, count(*) AS messages
+FROM due
+WHERE due.has_to_line_up
+HAVING count(*) > 0

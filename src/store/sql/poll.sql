@@ -1,6 +1,6 @@
 -- Returns for each of the topics $1 whether it has a ready message, how many milliseconds it stays suspect, and
 -- (on each row) in how many microseconds the next scheduled message of any topic is due, or NULL, and when the settings
--- of any topic changed last.
+-- of any topic changed last, and whether keys are stalled.
 -- Index: the primary keys, and scheduled_due. One query for a whole process.
 SELECT
     mine.topic,
@@ -22,6 +22,7 @@ SELECT
         -- A sum, not the last: of two changes the one that was made first may commit last.
         SELECT sum((extract(epoch FROM changed.changed_at) * 1000000)::bigint)::text
         FROM outtray.topic AS changed
-    ) AS changed_at
+    ) AS changed_at,
+    EXISTS (SELECT FROM outtray.stalled) AS has_stalled
 FROM unnest($1::text[]) AS mine (topic)
 LEFT JOIN outtray.topic ON topic.topic = mine.topic
