@@ -22,6 +22,8 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut connection = line.base.dedicated.take()?;
+    let kit = &line.base.kit;
+    kit.configs.refresh(&mut connection, &kit.statements)?;
     loop {
         let statements = &line.base.kit.statements;
         let moved = schedule::move_due(&mut connection, statements)?;

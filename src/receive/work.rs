@@ -333,8 +333,8 @@ fn commit(
     let ends = settled.ends();
     if !ends.is_empty() {
         aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
+        line.floors().lower_floors(&ends);
     }
-    line.floors().lower_floors(&ends);
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();
     let plan = is_chained.then(|| {

@@ -15,6 +15,7 @@ mod failed_messages;
 mod first_steps;
 mod flights;
 mod handled_once;
+mod keys;
 mod killed_workers;
 mod lost_database;
 mod migrations;
