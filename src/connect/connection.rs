@@ -74,19 +74,8 @@ impl Connection {
         if self.mode == CallMode::Inline {
             return Ok(());
         }
-        let missing = |statement: &&&Statement| !self.cache.has_name(statement.name());
-        let missing: Vec<_> = statements.iter().filter(missing).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
-        self.client
-            .batch_execute(&sql)
-            .map_err(|error| classify(error, "preparing statements"))?;
-        for statement in missing {
-            self.cache.insert_name(statement.name());
-        }
-        Ok(())
+        let client = &mut self.client;
+        prepare_missing(&mut self.cache, statements, |sql| client.batch_execute(sql))
     }
 
     /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's default.
@@ -104,6 +93,25 @@ impl Connection {
             mode: self.mode,
         })
     }
+}
+
+/// Runs the text that prepares those of the statements that were not prepared yet, if any.
+pub(crate) fn prepare_missing(
+    cache: &mut StatementCache,
+    statements: &[&Statement],
+    run: impl FnOnce(&str) -> Result<(), postgres::Error>,
+) -> Result<()> {
+    let missing = |statement: &&&Statement| !cache.has_name(statement.name());
+    let missing: Vec<_> = statements.iter().filter(missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
+    run(&sql).map_err(|error| classify(error, "preparing statements"))?;
+    for statement in missing {
+        cache.insert_name(statement.name());
+    }
+    Ok(())
 }
 
 impl Run for Connection {

@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{count, losing_stale, rows};
+use crate::connect::connection::{count, losing_stale, prepare_missing, rows};
 use crate::connect::literal::push_literal;
 use crate::connect::statement_cache::{Call, StatementCache};
 use crate::store::call::CallMode;
@@ -17,6 +17,18 @@ pub(crate) struct OpenTransaction<'c> {
 }
 
 impl<'c> OpenTransaction<'c> {
+    /// Makes statements ready for calls as text; a no-op behind a pooler.
+    pub(crate) fn prepare_calls(
+        &mut self,
+        statements: &[&Statement],
+    ) -> Result<(), crate::words::Error> {
+        if self.mode == CallMode::Inline {
+            return Ok(());
+        }
+        let transaction = &mut self.transaction;
+        prepare_missing(self.cache, statements, |sql| transaction.batch_execute(sql))
+    }
+
     /// Runs one of the caller's own statements, prepared on its first use.
     pub(crate) fn execute(
         &mut self,

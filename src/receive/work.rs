@@ -94,6 +94,8 @@ pub(crate) fn work(
         &statements.send_one,
         &statements.take_turn,
         &statements.claim_head,
+        &statements.lock_lanes,
+        &statements.send_keyed,
         &statements.take_lanes,
         &statements.promote,
     ])?;

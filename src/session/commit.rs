@@ -28,6 +28,15 @@ impl MessagingSession<'_> {
             }
             self.lent.begun()?;
         }
+        let mut sql = String::new();
+        if let Lent::Begun(open) = &mut self.lent
+            && self.outbox.is_little_and_keyed()
+        {
+            let statements = &self.kit.statements;
+            open.prepare_calls(&[&statements.lock_lanes, &statements.send_keyed])
+                .map_err(not_stored)?;
+            self.outbox.push_few(&mut sql, open.mode, statements);
+        }
         self.outbox
             .store(self.lent.current()?, &self.kit.statements, Mark::default())
             .map_err(not_stored)?;
@@ -35,7 +44,8 @@ impl MessagingSession<'_> {
             // The caller's transaction: it decides.
             return Ok(self.outbox.take_news());
         };
-        match transaction.flight(PROVE_AND_COMMIT) {
+        sql.push_str(PROVE_AND_COMMIT);
+        match transaction.flight(&sql) {
             Ok(_) => {
                 transaction.committed();
                 Ok(self.outbox.take_news())

@@ -130,7 +130,16 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends what was sent to a flight, if it is little and plain: nothing is left to store then.
+    /// Returns whether it is little, and some of it has keys: then it had better travel in a flight.
+    pub(crate) fn is_little_and_keyed(&self) -> bool {
+        self.is_little() && self.ready.iter().any(Outgoing::is_keyed)
+    }
+
+    fn is_little(&self) -> bool {
+        self.ready.len() <= FEW && self.bytes <= FEW_BYTES
+    }
+
+    /// Appends what was sent to a flight, if it is little and plain, or has keys: nothing is left to store then.
     /// Returns whether it was.
     pub(crate) fn push_few(
         &mut self,
@@ -138,8 +147,16 @@ impl Outbox {
         mode: CallMode,
         statements: &Statements,
     ) -> bool {
-        let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
-        if !is_little || !self.waiting.is_empty() || !self.ready.iter().all(Outgoing::is_plain) {
+        if !self.is_little() || !self.waiting.is_empty() {
+            return false;
+        }
+        if self.ready.iter().any(Outgoing::is_keyed) {
+            self.bytes = 0;
+            let ready = std::mem::take(&mut self.ready);
+            send::push_keyed(sql, mode, statements, &ready);
+            return true;
+        }
+        if !self.ready.iter().all(Outgoing::is_plain) {
             return false;
         }
         self.bytes = 0;

@@ -1,6 +1,6 @@
 //! Storing messages.
 
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
 use crate::store::lanes;
 use crate::store::run::{Run, execute};
 use crate::store::statement::Statement;
@@ -126,6 +126,34 @@ fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> 
         DOING,
     )?;
     Ok(())
+}
+
+/// Appends the storing of messages some of which have keys to a flight of the transaction's end.
+pub(crate) fn push_keyed(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    messages: &[Outgoing],
+) {
+    let columns = Columns::of(messages);
+    let options = Options::of(messages);
+    let topics = || Value::Texts(columns.topics.iter().map(|topic| Some(*topic)).collect());
+    let lanes = [topics(), Value::Texts(options.keys.clone())];
+    let wide = |number: &Option<i16>| number.map(i64::from);
+    let values = [
+        topics(),
+        Value::Numbers(columns.ranks.iter().copied().map(i64::from).collect()),
+        Value::Uuids(columns.ids),
+        Value::Texts(options.keys),
+        Value::MaybeNumbers(options.expiries),
+        Value::MaybeNumbers(options.on_ends.iter().map(wide).collect()),
+        Value::Texts(columns.headers.iter().map(Option::as_deref).collect()),
+        Value::Texts(columns.payloads),
+        Value::MaybeBytes(columns.bodies),
+    ];
+    push_call(sql, mode, &statements.lock_lanes, &lanes);
+    let next = Next::CallersSql;
+    push_hot_call(sql, mode, &statements.send_keyed, &values, next);
 }
 
 /// Appends the storing of a plain message to a flight.

@@ -18,6 +18,14 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "NAME")]
     payload_field: Option<String>,
 
+    /// Handles messages with the same key one at a time, in the order of sending
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Takes the key from this field of each object
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    key_field: Option<String>,
+
     /// Higher ones are claimed first
     #[arg(
         long,
@@ -57,14 +65,21 @@ impl Shape {
             message = message.delay(delay);
         }
         if let Some(name) = &self.type_field {
-            message = message.header("type", word(&fields, name)?);
+            message = message.header("type", word(&fields, name, "--type-field")?);
+        }
+        if let Some(key) = &self.key {
+            message = message.key(key);
+        }
+        if let Some(name) = &self.key_field {
+            message = message.key(word(&fields, name, "--key-field")?);
         }
         Ok(message)
     }
 
     /// Reads the fields of an object, if any of them is wanted.
     fn fields<'j>(&self, json: &'j str) -> Result<HashMap<String, &'j RawValue>, String> {
-        if self.type_field.is_none() && self.payload_field.is_none() {
+        let wanted = [&self.type_field, &self.payload_field, &self.key_field];
+        if wanted.iter().all(|name| name.is_none()) {
             return Ok(HashMap::new());
         }
         serde_json::from_str::<&RawValue>(json).map_err(|error| not_json(&error))?;
@@ -82,13 +97,13 @@ fn field<'j>(
     found.ok_or_else(|| format!("has no field \"{name}\", which {option} asks for"))
 }
 
-/// Returns a field as a header's value: a text without its quotes, a number or truth as it is.
-fn word(fields: &HashMap<String, &RawValue>, name: &str) -> Result<String, String> {
-    let json = field(fields, name, "--type-field")?.get();
+/// Returns a field as a word: a text without its quotes, a number or truth as it is.
+fn word(fields: &HashMap<String, &RawValue>, name: &str, option: &str) -> Result<String, String> {
+    let json = field(fields, name, option)?.get();
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str(json).map_err(|error| not_json(&error)),
         Some(b'{' | b'[' | b'n') | None => Err(format!(
-            "has no text in its field \"{name}\", which --type-field asks for"
+            "has no text in its field \"{name}\", which {option} asks for"
         )),
         Some(_) => Ok(json.to_owned()),
     }
@@ -118,6 +133,8 @@ mod tests {
         Shape {
             type_field: type_field.map(str::to_owned),
             payload_field: payload_field.map(str::to_owned),
+            key: None,
+            key_field: None,
             priority: 0,
             delay: None,
             headers: Vec::new(),
