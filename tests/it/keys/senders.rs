@@ -81,24 +81,25 @@ fn a_second_sender_of_a_key_waits_for_the_first_and_comes_after_it() {
     send_in(&place, &mut open, 1).unwrap();
     let (tell, told) = bounded(1);
     let messaging = place.messaging.clone();
-    let second = thread::spawn(move || {
-        messaging
-            .session(|session| Ok(session.send(keyed("a", 2))?.id()))
-            .unwrap();
-        tell.send(()).unwrap();
-    });
-    eventually("the second waits", || {
-        place.count(
-            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        ) == 1
-    });
-    // Another key does not.
-    place.send_keyed("b", 3);
-    assert!(told.try_recv().is_err());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            messaging
+                .session(|session| Ok(session.send(keyed("a", 2))?.id()))
+                .unwrap();
+            tell.send(()).unwrap();
+        });
+        eventually("the second waits", || {
+            place.count(
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            ) == 1
+        });
+        // Another key does not.
+        place.send_keyed("b", 3);
+        assert!(told.try_recv().is_err());
 
-    open.commit().unwrap();
-    told.recv_timeout(PATIENCE).unwrap();
-    second.join().unwrap();
+        open.commit().unwrap();
+        told.recv_timeout(PATIENCE).unwrap();
+    });
 
     let query =
         "SELECT payload::text FROM (SELECT seq, payload FROM outtray.message WHERE key = 'a'
