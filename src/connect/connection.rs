@@ -80,19 +80,8 @@ impl Connection {
         if self.mode == CallMode::Inline {
             return Ok(());
         }
-        let missing = |statement: &&&Statement| !self.cache.has_name(statement.name());
-        let missing: Vec<_> = statements.iter().filter(missing).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
-        self.client
-            .batch_execute(&sql)
-            .map_err(|error| classify(error, "preparing statements"))?;
-        for statement in missing {
-            self.cache.insert_name(statement.name());
-        }
-        Ok(())
+        let client = &mut self.client;
+        prepare_missing(&mut self.cache, statements, |sql| client.batch_execute(sql))
     }
 
     /// Returns how statements are called from text here.
@@ -147,6 +136,25 @@ impl Connection {
     }
 }
 
+/// Runs the text that prepares those of the statements that were not prepared yet, if any.
+pub(crate) fn prepare_missing(
+    cache: &mut StatementCache,
+    statements: &[&Statement],
+    run: impl FnOnce(&str) -> Result<(), postgres::Error>,
+) -> Result<()> {
+    let missing = |statement: &&&Statement| !cache.has_name(statement.name());
+    let missing: Vec<_> = statements.iter().filter(missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
+    run(&sql).map_err(|error| classify(error, "preparing statements"))?;
+    for statement in missing {
+        cache.insert_name(statement.name());
+    }
+    Ok(())
+}
+
 impl Run for Connection {
     fn rows(
         &mut self,
@@ -191,7 +199,8 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
     statement: &Statement,
     params: Params<'_>,
 ) -> Result<Vec<Row>, postgres::Error> {
-    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared) else {
+    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared && !statement.is_planned_anew())
+    else {
         return client.query_typed(statement.text(), &typed(statement, params));
     };
     let prepared = cache.get(statement.text(), |text| {
@@ -208,7 +217,8 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     statement: &Statement,
     params: Params<'_>,
 ) -> Result<u64, postgres::Error> {
-    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared) else {
+    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared && !statement.is_planned_anew())
+    else {
         return client.execute_typed(statement.text(), &typed(statement, params));
     };
     let prepared = cache.get(statement.text(), |text| {

@@ -1,9 +1,9 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{copy, count, losing_stale, rows};
+use crate::connect::connection::{copy, count, losing_stale, prepare_missing, rows};
 use crate::connect::literal::push_literal;
 use crate::connect::statement_cache::{Call, StatementCache};
-use crate::store::call::{CallMode, prepare};
+use crate::store::call::CallMode;
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use postgres::types::Type;
@@ -17,6 +17,18 @@ pub(crate) struct OpenTransaction<'c> {
 }
 
 impl<'c> OpenTransaction<'c> {
+    /// Makes statements ready for calls as text; a no-op behind a pooler.
+    pub(crate) fn prepare_calls(
+        &mut self,
+        statements: &[&Statement],
+    ) -> Result<(), crate::words::Error> {
+        if self.mode == CallMode::Inline {
+            return Ok(());
+        }
+        let transaction = &mut self.transaction;
+        prepare_missing(self.cache, statements, |sql| transaction.batch_execute(sql))
+    }
+
     /// Runs one of the caller's own statements, prepared on its first use.
     pub(crate) fn execute(
         &mut self,
@@ -75,24 +87,6 @@ impl<'c> OpenTransaction<'c> {
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
         losing_stale(self.cache, transaction.query(&prepared, params))
-    }
-
-    /// Makes statements ready for calls as text: a round trip, once for each connection.
-    pub(crate) fn prepare_calls(
-        &mut self,
-        statements: &[&Statement],
-    ) -> Result<(), postgres::Error> {
-        let is_missing = |statement: &&&Statement| !self.cache.has_name(statement.name());
-        let missing: Vec<_> = statements.iter().filter(is_missing).collect();
-        if self.mode == CallMode::Inline || missing.is_empty() {
-            return Ok(());
-        }
-        let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
-        self.transaction.batch_execute(&sql)?;
-        for statement in missing {
-            self.cache.insert_name(statement.name());
-        }
-        Ok(())
     }
 
     /// Sends several statements in one flight and returns the rows of all of them.

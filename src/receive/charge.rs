@@ -162,7 +162,8 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     open.transaction
         .commit()
         .map_err(|error| classify(error, doing))?;
-    announce_ends(line, &ended);
+    let ended = ended.iter().map(|end| &end.held);
+    line.base.waker.announce_ends(ended);
     Ok(())
 }
 
@@ -185,16 +186,6 @@ fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, burials: &[Burial]) -
             .map_err(|error| classify(error, "writing how a message ended"))?;
     }
     Ok(ends)
-}
-
-/// After the commit: tells those who wait for the ends of messages.
-pub(crate) fn announce_ends(line: &Line, ends: &[End]) {
-    let tracked = ends.iter().filter(|end| end.is_tracked());
-    let ids: Vec<_> = tracked.map(|end| end.held.id.0).collect();
-    if !ids.is_empty() {
-        line.base.waker.ended(&ids);
-        line.base.waker.look_at(ids);
-    }
 }
 
 /// Moves failed messages to where they wait or stay, at the top level of the transaction.

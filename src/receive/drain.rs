@@ -5,7 +5,7 @@ use crate::receive::charge::judge;
 use crate::receive::line::Line;
 use crate::receive::state::State;
 use crate::receive::work::{Worked, work};
-use crate::session::ends;
+use crate::session::{ends, lanes};
 use crate::store::dependents::Place;
 use crate::store::schedule;
 use crate::store::statements::Statements;
@@ -29,13 +29,20 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     let kit = &line.base.kit;
     kit.configs.read(&mut connection, &kit.statements)?;
     loop {
-        let (topics, moved) = schedule::move_due(&mut connection, &kit.statements)?;
-        for topic in topics {
+        let statements = &kit.statements;
+        let moved = schedule::move_due(&mut connection, statements)?;
+        let tended = lanes::tend(&mut connection, statements)?;
+        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+        for topic in moved
+            .topics
+            .into_iter()
+            .chain(tended.topics.into_iter().map(|(topic, _)| topic))
+        {
             // Of all topics: others may be received elsewhere.
             line.base.waker.ready(&topic, usize::MAX);
         }
         // No thread may be there that releases what comes after others.
-        let released = release(&mut connection, &kit.statements)?;
+        let released = release(&mut connection, statements)?;
         if released > 0 {
             continue;
         }
@@ -47,7 +54,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
                 let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
-                if moved == 0 && !is_retried && release(&mut connection, &kit.statements)? == 0 {
+                if !has_moved && !is_retried && release(&mut connection, statements)? == 0 {
                     break;
                 }
             }

@@ -11,6 +11,7 @@ use crate::receive::options::{Options, Terms};
 use crate::receive::progress::Progress;
 use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
+use crate::receive::slots::Slots;
 use crate::session::messaging_session::Kit;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
@@ -49,7 +50,9 @@ pub(crate) struct Line {
     pub(crate) floors: Mutex<Floors>,
     purse: Mutex<Purse>,
     /// What each worker has in its handler.
-    pub(crate) slots: Vec<Arc<Slot>>,
+    pub(crate) in_handler: Vec<Arc<Slot>>,
+    /// The places of a topic that is limited to so many messages in work.
+    pub(crate) slots: Slots,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
 }
@@ -64,13 +67,14 @@ impl Line {
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
             sieve: options.filter.clone().map(Sieve::new),
-            slots: base.waker.asked.slots(options.workers),
+            in_handler: base.waker.asked.slots(options.workers),
             base,
             options,
             handler,
             batches: None,
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),
+            slots: Slots::default(),
             floors: Mutex::new(Floors::new()),
             purse: Mutex::default(),
             losses: Mutex::new(HashMap::new()),
@@ -111,6 +115,12 @@ impl Line {
         self.base.kit.configs.is_paused(&self.topic)
     }
 
+    /// Returns how many messages of the topic may be in work at the same time, if that is limited.
+    pub(crate) fn max_in_work(&self) -> Option<u32> {
+        let setting = self.base.kit.configs.get(&self.topic);
+        setting.and_then(|setting| setting.config.max_in_work)
+    }
+
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,7 +132,7 @@ impl Line {
     /// Notes that a worker is about to run the handler of a message; returns what tells the handler to give up, or
     /// nothing if the message is to be given up already.
     pub(crate) fn begin(&self, worker: usize, id: MessageId) -> Option<CancelToken> {
-        let slot = &self.slots[worker];
+        let slot = &self.in_handler[worker];
         let cancel = slot.enter(id, &self.base.waker.asked);
         if cancel.is_set() {
             slot.leave();

@@ -31,6 +31,7 @@ pub(crate) mod progress;
 pub(crate) mod ration;
 pub(crate) mod receiver;
 pub(crate) mod sieve;
+pub(crate) mod slots;
 pub(crate) mod state;
 pub(crate) mod take;
 pub(crate) mod trial;

@@ -8,6 +8,7 @@
 
 use crate::receive::floor::{Plan, Start};
 use crate::receive::line::Line;
+use crate::receive::slots;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
@@ -61,9 +62,20 @@ fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &
 
 /// Claims up to `size` messages in the session's open transaction.
 pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
-    if line.options.is_strict {
-        return take_head(line, session);
+    if let Some(full) = slots::take(line, session)? {
+        return Ok(full);
     }
+    let taken = match line.options.is_strict {
+        true => take_head(line, session)?,
+        false => take_some(line, session, size)?,
+    };
+    if !taken.messages.is_empty() {
+        slots::have_work(line);
+    }
+    Ok(taken)
+}
+
+fn take_some(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
     let started = Instant::now();
     if let Some(too_early) = line.too_early(started) {
         return Ok(Taken {

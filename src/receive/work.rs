@@ -67,6 +67,10 @@ pub(crate) fn work(
         &statements.claim_head,
         &statements.vacate,
         &statements.end_outcomes,
+        &statements.lock_lanes,
+        &statements.send_keyed,
+        &statements.take_lanes,
+        &statements.promote,
     ])?;
     if line.sieve.is_some() {
         connection.prepare_calls(&[&statements.claim_filtered])?;
@@ -189,13 +193,15 @@ fn transact(
     let mut settled = Settled::sort(fates);
     settled.results = results;
     forget_counted(line, session, taken)?;
-    let is_ordinary = !line.options.is_strict && taken.counted.is_none();
+    // The slot of a limited topic goes with its transaction.
+    let is_ordinary =
+        !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
     let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
     let goes_on = goes_on && line.rate().is_none();
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
     line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;
-    settled.announce(line);
+    settled.announce(line, next.is_some());
     if let Some(next) = &next {
         let handled = settled.acks.len();
         line.crew.learn(handled, next.is_full, Instant::now());
@@ -246,7 +252,7 @@ fn handle(
         cancel,
     };
     let mut ending = (line.handler)(session, &delivery);
-    let is_cancelled = line.slots[state.worker].leave();
+    let is_cancelled = line.in_handler[state.worker].leave();
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
     if session.is_in_doubt
@@ -323,12 +329,20 @@ impl Settled {
 
     /// Returns the messages that are to be removed from the topic for good.
     fn removals(&self) -> Vec<Position> {
-        let removed = self.acks.iter().chain(&self.cancels);
+        let removed = self.acks.iter().chain(&self.dropped).chain(&self.cancels);
         removed.map(|held| held.position).collect()
     }
 
     /// After the commit: counts, logs, tells who waits, and notes when retries are due.
-    fn announce(&self, line: &Line) {
+    fn announce(&self, line: &Line, is_chained: bool) {
+        let ends = self.ends();
+        line.base
+            .waker
+            .announce_ends(ends.iter().map(|end| &end.held));
+        if !is_chained && ends.iter().any(|end| end.held.key.is_some()) {
+            // The next ones of the keys are there.
+            line.station.ring(1);
+        }
         line.progress
             .count(self.acks.len(), self.retries.len(), self.burials.len());
         line.progress.count_dropped(self.dropped.len());
@@ -341,7 +355,6 @@ impl Settled {
                 burial.error
             );
         }
-        charge::announce_ends(line, &self.ends());
         if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
             line.base.waker.due_in(soonest);
         }
@@ -374,6 +387,7 @@ fn commit(
     let ends = settled.ends();
     if !ends.is_empty() {
         aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
+        line.floors().lower_floors(&ends);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();

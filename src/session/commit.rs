@@ -49,12 +49,16 @@ impl MessagingSession<'_> {
     fn store_or_push(&mut self) -> Result<String> {
         let statements = &self.kit.statements;
         let mut last = String::new();
-        let calls = [&statements.send_one];
+        let calls = [
+            &statements.send_one,
+            &statements.lock_lanes,
+            &statements.send_keyed,
+        ];
         let mode = match &mut self.lent {
             Lent::Begun(transaction) if self.outbox.has_few() => transaction
                 .prepare_calls(&calls)
                 .map(|()| Some(transaction.mode))
-                .map_err(|error| not_stored(classify(error, "storing messages")))?,
+                .map_err(not_stored)?,
             Lent::Flown(transaction) if self.outbox.has_few() => {
                 let connection = transaction.connection();
                 connection.prepare_calls(&calls).map_err(not_stored)?;

@@ -5,6 +5,7 @@ pub(crate) mod commit;
 pub(crate) mod configs;
 pub(crate) mod ends;
 pub(crate) mod group;
+pub(crate) mod lanes;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;

@@ -123,6 +123,7 @@ impl Outbox {
         usize::from(!self.ready.is_empty())
             + usize::from(!self.waiting.is_empty())
             + usize::from(more)
+            + usize::from(self.ready.iter().any(Outgoing::is_keyed))
     }
 
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait.
@@ -154,10 +155,12 @@ impl Outbox {
 
     fn is_little(&self) -> bool {
         let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
-        is_little && self.waiting.is_empty() && self.ready.iter().all(Outgoing::is_plain)
+        let is_simple = self.ready.iter().all(Outgoing::is_plain)
+            || self.ready.iter().any(Outgoing::is_keyed) && !outcome::has_tracked(&self.ready);
+        is_little && self.waiting.is_empty() && is_simple
     }
 
-    /// Appends what was sent to a flight, if it is little and plain: nothing is left to store then.
+    /// Appends what was sent to a flight, if it is little and plain, or has keys: nothing is left to store then.
     /// Returns whether it was.
     pub(crate) fn push_few(
         &mut self,
@@ -167,6 +170,12 @@ impl Outbox {
     ) -> bool {
         if !self.is_little() {
             return false;
+        }
+        if self.ready.iter().any(Outgoing::is_keyed) {
+            self.bytes = 0;
+            let ready = std::mem::take(&mut self.ready);
+            send::push_keyed(sql, mode, statements, &ready);
+            return true;
         }
         self.bytes = 0;
         for outgoing in self.ready.drain(..) {

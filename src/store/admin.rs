@@ -1,7 +1,8 @@
 //! Looking at topics, and what an operator does to them.
 
 use crate::store::claim::{headers, time};
-use crate::store::run::{Run, column, execute, query};
+use crate::store::lanes::{self, Gone};
+use crate::store::run::{Run, column, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::decode::Stored;
@@ -191,18 +192,25 @@ pub(crate) fn dead_letters(
     .collect()
 }
 
+/// Moves dead letters back; returns how many. Those with keys become stalled.
 pub(crate) fn redrive(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
     ids: Option<&[Uuid]>,
 ) -> Result<u64> {
-    execute(
-        run,
-        &statements.redrive,
-        &[&topic, &ids],
-        "redriving dead letters",
-    )
+    let doing = "redriving dead letters";
+    let rows = query(run, &statements.redrive, &[&topic, &ids], doing)?;
+    let messages = rows.first().map(|row| column::<i64>(row, "messages"));
+    Ok(messages.transpose()?.unwrap_or_default().unsigned_abs())
+}
+
+/// Messages that were removed.
+#[derive(Debug)]
+pub(crate) struct Purged {
+    pub(crate) messages: u64,
+    /// Those of them whose end matters; their keys are stalled.
+    pub(crate) gone: Vec<Gone>,
 }
 
 pub(crate) fn purge_dead(
@@ -210,23 +218,30 @@ pub(crate) fn purge_dead(
     statements: &Statements,
     topic: &str,
     ids: Option<&[Uuid]>,
-) -> Result<u64> {
+) -> Result<Purged> {
     let doing = "purging dead letters";
     purged(&query(run, &statements.purge_dead, &[&topic, &ids], doing)?)
 }
 
-/// Removes ready and scheduled messages; returns how many. Those in work stay.
-pub(crate) fn purge(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<u64> {
-    let doing = "purging a topic";
-    let ready = query(run, &statements.purge_ready, &[&topic], doing)?;
-    let scheduled = query(run, &statements.purge_scheduled, &[&topic], doing)?;
-    Ok(purged(&ready)? + purged(&scheduled)?)
+/// Removes messages that are ready, scheduled, or behind others of their key. Those in work stay.
+pub(crate) fn purge(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<Purged> {
+    let rows = query(run, &statements.purge, &[&topic], "purging a topic")?;
+    lanes::stall_topic(run, statements, topic)?;
+    purged(&rows)
 }
 
-fn purged(rows: &[Row]) -> Result<u64> {
-    rows.first().map_or(Ok(0), |row| {
-        column::<i64>(row, "messages").map(i64::unsigned_abs)
-    })
+fn purged(rows: &[Row]) -> Result<Purged> {
+    let mut purged = Purged {
+        messages: 0,
+        gone: Vec::new(),
+    };
+    for row in rows {
+        match column::<Option<Uuid>>(row, "id")? {
+            Some(_) => purged.gone.push(lanes::gone(row)?),
+            None => purged.messages = column::<i64>(row, "messages")?.unsigned_abs(),
+        }
+    }
+    Ok(purged)
 }
 
 fn id(row: &Row) -> Result<MessageId> {

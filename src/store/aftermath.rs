@@ -6,6 +6,7 @@
 
 use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::Held;
+use crate::store::lanes;
 use crate::store::outcome;
 use crate::store::statements::Statements;
 use crate::words::outcome::OnEnd;
@@ -46,6 +47,8 @@ pub(crate) fn push_ended(
     if ends.iter().any(End::is_tracked) {
         outcome::push_ended(sql, mode, statements, topic, ends);
     }
+    let keys = ends.iter().filter_map(|end| end.held.key.as_deref());
+    lanes::push_ended(sql, mode, statements, topic, keys);
 }
 
 /// Notes the room that the ends leave in a bounded topic.

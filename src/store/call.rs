@@ -31,10 +31,12 @@ pub(crate) enum Value<'a> {
     Text(&'a str),
     Number(i64),
     Numbers(Vec<i64>),
+    MaybeNumbers(Vec<Option<i64>>),
     Uuid(Uuid),
     Texts(Vec<Option<&'a str>>),
     Uuids(Vec<Uuid>),
     Bytes(&'a [u8]),
+    MaybeBytes(Vec<Option<&'a [u8]>>),
 }
 
 impl Value<'_> {
@@ -55,6 +57,14 @@ impl Value<'_> {
                 push_texts(sql, texts);
                 Ok(())
             }
+            Value::MaybeNumbers(numbers) => {
+                let texts = numbers.iter().map(|number| match number {
+                    Some(number) => number.to_string(),
+                    None => "NULL".to_owned(),
+                });
+                push_array(sql, &texts.collect::<Vec<_>>())
+            }
+            Value::MaybeBytes(items) => push_bytes(sql, items),
             Value::Uuids(uuids) => push_array(sql, uuids),
             Value::Bytes(bytes) => push_hex(sql, bytes),
         };
@@ -87,6 +97,20 @@ fn push_texts(sql: &mut String, texts: &[Option<&str>]) {
         }
     }
     sql.push_str("]::text[]");
+}
+
+/// The same for bytes.
+fn push_bytes(sql: &mut String, items: &[Option<&[u8]>]) -> fmt::Result {
+    sql.push_str("ARRAY[");
+    for (index, bytes) in items.iter().enumerate() {
+        sql.push_str(if index > 0 { "," } else { "" });
+        match bytes {
+            Some(bytes) => push_hex(sql, bytes)?,
+            None => sql.push_str("NULL"),
+        }
+    }
+    sql.push_str("]::bytea[]");
+    Ok(())
 }
 
 /// Appends an array of what needs no quotes.

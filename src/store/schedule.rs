@@ -1,6 +1,7 @@
 //! Scheduled messages becoming due, and the one question a process polls with.
 
 use crate::store::expiry::distance;
+use crate::store::lanes;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -36,6 +37,8 @@ pub(crate) struct Polled {
     pub(crate) has_dependents: bool,
     /// Whether messages of any topic are to be given up.
     pub(crate) has_cancellations: bool,
+    /// Lines of keys are to be moved on.
+    pub(crate) has_stalled: bool,
 }
 
 /// Asks for all topics of a process at once.
@@ -53,6 +56,7 @@ pub(crate) fn poll(
             is_ready: column(&row, "is_ready")?,
             suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
         });
+        polled.has_stalled = column(&row, "has_stalled")?;
         polled.changed_at = column(&row, "changed_at")?;
         polled.has_dependents = column(&row, "has_dependents")?;
         polled.has_cancellations = column(&row, "has_cancellations")?;
@@ -66,20 +70,37 @@ pub(crate) fn poll(
     Ok(polled)
 }
 
-/// Moves one batch of due messages; returns their topics and how many were moved in all.
-pub(crate) fn move_due(run: &mut dyn Run, statements: &Statements) -> Result<(Vec<String>, i64)> {
-    let mut topics = Vec::new();
-    let mut moved = 0;
+/// Due messages that were moved.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) topics: Vec<String>,
+    pub(crate) messages: i64,
+    /// Some of them are in the lines of their keys now, which are stalled.
+    pub(crate) has_lined_up: bool,
+}
+
+/// Moves one batch of due messages.
+pub(crate) fn move_due(run: &mut dyn Run, statements: &Statements) -> Result<Moved> {
+    let mut moved = Moved::default();
     for row in query(
         run,
         &statements.move_due,
         &[&MOVE_LIMIT],
         "moving due messages",
     )? {
-        topics.push(column(&row, "topic")?);
-        moved += column::<i64>(&row, "messages")?;
+        match column::<Option<String>>(&row, "topic")? {
+            Some(topic) => {
+                moved.topics.push(topic);
+                moved.messages += column::<i64>(&row, "messages")?;
+            }
+            None => moved.has_lined_up = true,
+        }
     }
-    Ok((topics, moved))
+    if moved.has_lined_up {
+        let lined_up = lanes::line_up_due(run, statements, MOVE_LIMIT)?;
+        moved.messages += i64::try_from(lined_up).unwrap_or(i64::MAX);
+    }
+    Ok(moved)
 }
 
 /// Returns in how long the next scheduled message is due.

@@ -1,8 +1,10 @@
 //! Storing messages.
 
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
 use crate::store::copy;
+use crate::store::lanes;
 use crate::store::run::{Run, execute};
+use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::new_message::{Content, NewMessage, Outgoing, Start};
@@ -17,14 +19,18 @@ const COPY_FROM: usize = 2_500;
 
 const DOING: &str = "storing messages";
 
-/// Stores messages that are ready at once, in the order given: one statement.
+/// Stores messages that are ready at once, in the order given: one statement, or, if some have keys, two of
+/// a transaction. Blocks then while other senders of these keys have their transactions open.
 pub(crate) fn send(
     run: &mut dyn Run,
     statements: &Statements,
     messages: &[Outgoing],
 ) -> Result<()> {
+    if messages.iter().any(Outgoing::is_keyed) {
+        return send_keyed(run, statements, messages);
+    }
     if !messages.iter().all(Outgoing::is_plain) {
-        return send_full(run, statements, messages);
+        return send_all(run, &statements.send_full, messages);
     }
     if let [only] = messages {
         return send_one(run, statements, only);
@@ -81,12 +87,24 @@ pub(crate) fn schedule(
     Ok(())
 }
 
-fn send_full(run: &mut dyn Run, statements: &Statements, messages: &[Outgoing]) -> Result<()> {
+/// All of them together, so that those with and without a key stay in order.
+fn send_keyed(run: &mut dyn Run, statements: &Statements, messages: &[Outgoing]) -> Result<()> {
+    let topics: Vec<&str> = messages
+        .iter()
+        .map(|outgoing| outgoing.message.topic.as_str())
+        .collect();
+    let keys = Options::of(messages).keys;
+    lanes::lock(run, statements, &topics, &keys)?;
+    // In a statement of its own, which sees what was done while the first one waited.
+    send_all(run, &statements.send_keyed, messages)
+}
+
+fn send_all(run: &mut dyn Run, statement: &Statement, messages: &[Outgoing]) -> Result<()> {
     let columns = Columns::of(messages);
     let options = Options::of(messages);
     execute(
         run,
-        &statements.send_full,
+        statement,
         &[
             &columns.topics,
             &columns.ranks,
@@ -120,6 +138,34 @@ fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> 
         DOING,
     )?;
     Ok(())
+}
+
+/// Appends the storing of messages some of which have keys to a flight of the transaction's end.
+pub(crate) fn push_keyed(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    messages: &[Outgoing],
+) {
+    let columns = Columns::of(messages);
+    let options = Options::of(messages);
+    let topics = || Value::Texts(columns.topics.iter().map(|topic| Some(*topic)).collect());
+    let lanes = [topics(), Value::Texts(options.keys.clone())];
+    let wide = |number: &Option<i16>| number.map(i64::from);
+    let values = [
+        topics(),
+        Value::Numbers(columns.ranks.iter().copied().map(i64::from).collect()),
+        Value::Uuids(columns.ids),
+        Value::Texts(options.keys),
+        Value::MaybeNumbers(options.expiries),
+        Value::MaybeNumbers(options.on_ends.iter().map(wide).collect()),
+        Value::Texts(columns.headers.iter().map(Option::as_deref).collect()),
+        Value::Texts(columns.payloads),
+        Value::MaybeBytes(columns.bodies),
+    ];
+    push_call(sql, mode, &statements.lock_lanes, &lanes);
+    let next = Next::CallersSql;
+    push_hot_call(sql, mode, &statements.send_keyed, &values, next);
 }
 
 /// Appends the storing of a plain message to a flight.

@@ -32,6 +32,15 @@ const CASTS: &[(&str, Type)] = &[
     ("bytea", Type::BYTEA),
 ];
 
+/// Statements that look into tables once for each key.
+const PLANNED_ANEW: &[&str] = &[
+    "send_keyed",
+    "promote",
+    "park",
+    "take_stalled",
+    "stalled_keys",
+];
+
 impl Statement {
     /// Reads a statement of ours.
     ///
@@ -76,6 +85,13 @@ impl Statement {
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns whether it is planned anew each time, with the tables as large as they are. A plan that was made and
+    /// kept while they were nearly empty would scan one from end to end for each key, until the next ANALYZE; and
+    /// where it runs, settings of the planner would be the caller's.
+    pub(crate) fn is_planned_anew(&self) -> bool {
+        PLANNED_ANEW.contains(&self.name)
     }
 
     pub(crate) fn types(&self) -> &[Type] {

@@ -184,6 +184,8 @@ impl<T> Delivery<T> {
         }
         let returned = settled?;
         lease.close();
+        let waker = &lease.messaging.base().waker;
+        waker.announce_ends([&lease.proof.held].into_iter());
         Ok(returned)
     }
 }
@@ -273,7 +275,7 @@ impl Lease {
         drop(connection);
         if !settled.is_empty() {
             self.messaging.desk().lower(topic, self.proof.held.position);
-            announce(&base.waker, topic, [&verdict].into_iter());
+            announce(&base.waker, topic, verdicts.into_iter());
         }
         Ok(())
     }
@@ -329,7 +331,8 @@ pub(crate) fn settle_all<'l>(
         }
         let was_settled = |(lease, _): &&(&Lease, &Verdict)| settled.contains(&lease.proof.receipt);
         let settled = mine.iter().filter(was_settled);
-        announce(&base.waker, topic, settled.map(|(_, verdict)| *verdict));
+        let settled = settled.map(|(lease, verdict)| (&lease.proof, *verdict));
+        announce(&base.waker, topic, settled);
     }
     Ok(lost)
 }

@@ -278,9 +278,9 @@ impl Messaging {
                 connection.client(),
                 &self.core.base.dedicated.settings().schema,
             )?;
-            // Before the first claim: the topic may be paused, or have a rate.
+            // A limit, or a pause, holds for the first claim too.
             let kit = &self.core.base.kit;
-            kit.configs.refresh(&mut *connection, &kit.statements)?;
+            kit.configs.read(&mut *connection, &kit.statements)?;
             drop(connection);
             let errands = self.core.errands()?;
             let (enrolled, suspect_for) = errands.enroll(topic, is_strict)?;

@@ -6,6 +6,7 @@ use crate::receive::lease::claim::{
     Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
 };
 use crate::receive::options::{Options, Terms};
+use crate::session::lanes;
 use crate::store::lease::{Leased, Proof, Verdict};
 use crate::store::schedule;
 use crate::surface::delivery::{self, Delivery, LEAST_LEASE, Lease, settle_all};
@@ -272,7 +273,7 @@ impl Messaging {
         }
         let is_sure = found.is_sure && has_moved;
         if !has_moved {
-            has_moved = self.move_due(connection)? > 0;
+            has_moved = self.move_due(connection)?;
         }
         if is_sure || (found.is_sure && !has_moved) {
             return Ok(found);
@@ -280,14 +281,17 @@ impl Messaging {
         claim_anywhere(connection, statements, wanted)
     }
 
-    /// Moves due messages of all topics; returns how many there were.
-    fn move_due(&self, connection: &mut Connection) -> Result<i64> {
+    /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were any.
+    fn move_due(&self, connection: &mut Connection) -> Result<bool> {
         let base = self.base();
-        let (topics, moved) = schedule::move_due(connection, &base.kit.statements)?;
-        for topic in topics {
+        let moved = schedule::move_due(connection, &base.kit.statements)?;
+        let tended = lanes::tend(connection, &base.kit.statements)?;
+        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+        let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
+        for topic in moved.topics.into_iter().chain(moved_on) {
             base.waker.ready(&topic, usize::MAX);
         }
-        Ok(moved)
+        Ok(has_moved)
     }
 
     fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms) -> Lease {

@@ -1,7 +1,10 @@
 //! Looking at one topic, and operating it.
 
-use crate::store::admin::{self, DeadLetter, TopicStats, WaitingMessage};
+use crate::session::lanes::{push_gone, tend};
+use crate::store::admin::{self, DeadLetter, Purged, TopicStats, WaitingMessage};
+use crate::store::aftermath::How;
 use crate::store::config::{self, Setting};
+use crate::store::lanes;
 use crate::store::run::Run;
 use crate::store::statements::Statements;
 use crate::surface::messaging::Messaging;
@@ -9,8 +12,10 @@ use crate::surface::selection::Selection;
 use crate::wake::hint::Hint;
 use crate::words::Result;
 use crate::words::message::MessageId;
+use crate::words::sqlstate::classify;
 use crate::words::topic;
 use crate::words::topic_config::TopicConfig;
+use postgres::IsolationLevel;
 
 /// One topic, to look at it and to operate it. All methods but [`name`](Topic::name) block for a
 /// connection of the pool and a round trip or two.
@@ -53,7 +58,8 @@ impl<'m> Topic<'m> {
         })
     }
 
-    /// Returns the first `limit` ready messages in claim order, those in work too. Takes nothing.
+    /// Returns the first `limit` ready messages in claim order, those in work too, and after them those that wait
+    /// behind others of their key, by key. Takes nothing.
     /// Scheduled messages are not among them.
     pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
         self.run(|run, statements, topic| admin::peek(run, statements, topic, count(limit)))
@@ -76,11 +82,18 @@ impl<'m> Topic<'m> {
 
     /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
     /// or several. Returns how many there were. They keep their ids, priorities and the times when they
-    /// were sent, and queue at the end.
+    /// were sent, and queue at the end. Those with a key go to their places among its messages: before all that
+    /// were sent later and are not done. One that comes after another dead letter of its key is held or parked
+    /// again, where the topic is configured so.
     pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
         let which = which.into();
-        let moved =
-            self.run(|run, statements, topic| admin::redrive(run, statements, topic, which.ids()))?;
+        let moved = self.ending(|run, statements, topic| {
+            let messages = admin::redrive(run, statements, topic, which.ids())?;
+            Ok(Purged {
+                messages,
+                gone: Vec::new(),
+            })
+        })?;
         if moved > 0 {
             let workers = usize::try_from(moved).unwrap_or(usize::MAX);
             self.messaging.base().waker.ready(&self.name, workers);
@@ -91,18 +104,14 @@ impl<'m> Topic<'m> {
     /// Removes dead letters for good: `..` for all, an id, or several. Returns how many there were.
     pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
         let which = which.into();
-        let purged = self
-            .run(|run, statements, topic| admin::purge_dead(run, statements, topic, which.ids()))?;
-        self.messaging.base().waker.ended_unnamed();
-        Ok(purged)
+        self.ending(|run, statements, topic| admin::purge_dead(run, statements, topic, which.ids()))
     }
 
-    /// Removes all ready and scheduled messages for good, but for those in work and dead letters.
+    /// Removes all ready and scheduled messages for good, and those behind others of their key, but for those in
+    /// work and dead letters.
     /// Returns how many there were.
     pub fn purge(&self) -> Result<u64> {
-        let purged = self.run(|run, statements, topic| admin::purge(run, statements, topic))?;
-        self.messaging.base().waker.ended_unnamed();
-        Ok(purged)
+        self.ending(admin::purge)
     }
 
     /// Sets the topic's settings, in place of those before. Every process obeys: those with receivers as
@@ -113,7 +122,12 @@ impl<'m> Topic<'m> {
     pub fn configure(&self, config: TopicConfig) -> Result<()> {
         topic::check(&self.name)?;
         config.check(&self.name)?;
-        self.set(|run, statements, topic| config::configure(run, statements, topic, &config))
+        self.set(|run, statements, topic| {
+            config::configure(run, statements, topic, &config)?;
+            // More may be in work of each key now, and a dead letter may hold them or not.
+            lanes::stall_topic(run, statements, topic)
+        })?;
+        self.tend()
     }
 
     /// Returns the topic's settings as they are in the database; the defaults if nothing is set.
@@ -157,6 +171,52 @@ impl<'m> Topic<'m> {
         base.waker.board.ring(&self.name, usize::MAX);
         base.waker.tell(Hint::Config);
         Ok(())
+    }
+
+    /// Removes or moves messages in one transaction, does what their end calls for, and moves the lines of keys on.
+    /// Returns how many messages.
+    fn ending(
+        &self,
+        work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<Purged>,
+    ) -> Result<u64> {
+        topic::check(&self.name)?;
+        let doing = "ending messages of a topic";
+        let messages = self.messaging.with_connection(|connection, base| {
+            let statements = &base.kit.statements;
+            let failed = |error| classify(error, doing);
+            let mut open = connection
+                .begin(Some(IsolationLevel::ReadCommitted))
+                .map_err(failed)?;
+            let Purged { messages, gone } = work(&mut open, statements, &self.name)?;
+            let mut sql = String::new();
+            push_gone(&mut sql, statements, &self.name, gone, How::Purged);
+            sql.push_str("COMMIT");
+            open.flight(&sql).map_err(failed)?;
+            open.committed();
+            base.waker.ended_unnamed();
+            Ok(messages)
+        })?;
+        self.tend()?;
+        Ok(messages)
+    }
+
+    /// Moves the lines of stalled keys on, and wakes those who want their messages. What others hold is left to
+    /// those who receive.
+    fn tend(&self) -> Result<()> {
+        self.messaging.with_connection(|connection, base| {
+            loop {
+                let tended = tend(connection, &base.kit.statements)?;
+                for (topic, keys) in &tended.topics {
+                    base.waker.ready(topic, *keys);
+                }
+                if tended.held > 0 {
+                    base.waker.keys_ended();
+                }
+                if !tended.is_full || tended.topics.is_empty() {
+                    return Ok(());
+                }
+            }
+        })
     }
 
     pub(crate) fn run<R>(

@@ -39,15 +39,18 @@ impl Due {
         statements: &Statements,
         waker: &Waker,
     ) -> Result<()> {
-        let (topics, moved) = schedule::move_due(run, statements)?;
-        for topic in topics {
+        let moved = schedule::move_due(run, statements)?;
+        for topic in moved.topics {
             waker.ready(&topic, usize::MAX);
         }
+        if moved.has_lined_up {
+            waker.keys_ended();
+        }
         self.next = None;
-        if moved == MOVE_LIMIT {
+        if moved.messages >= MOVE_LIMIT {
             self.learn(Duration::ZERO);
         } else if let Some(delay) = schedule::next_due(run, statements)? {
-            let is_held = moved == 0 && delay.is_zero();
+            let is_held = moved.messages == 0 && delay.is_zero();
             self.learn(delay.max(if is_held { WHILE_HELD } else { BETWEEN_MOVES }));
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::upkeep::presence::Presence;
 use crate::upkeep::prune::Prune;
 #[cfg(feature = "cron")]
 use crate::upkeep::recurring::Recurrences;
+use crate::upkeep::stalled::Stalled;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -45,6 +46,7 @@ pub(crate) struct Duties {
     outcomes: Outcomes,
     completions: Completions,
     cancelled: Cancelled,
+    stalled: Stalled,
     presence: Presence,
     prune: Prune,
     poll_interval: Duration,
@@ -80,6 +82,7 @@ impl Duties {
             outcomes: Outcomes::new(),
             completions: Completions::new(),
             cancelled: Cancelled::default(),
+            stalled: Stalled::new(),
             poll_interval,
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
@@ -100,6 +103,7 @@ impl Duties {
             self.recurrences.at(),
         ];
         let at = at.min(self.prune.at()).min(self.outcomes.at());
+        let at = at.min(self.stalled.at());
         others.into_iter().flatten().fold(at, Instant::min)
     }
 
@@ -132,6 +136,10 @@ impl Duties {
         self.due.learn(delay);
     }
 
+    pub(crate) fn learn_stalled(&mut self) {
+        self.stalled.learn();
+    }
+
     /// Does what is to be done by now.
     pub(crate) fn run(&mut self) -> Result<()> {
         self.dedicated.close_idle();
@@ -160,6 +168,13 @@ impl Duties {
             })?;
         }
         self.run_ends(now)?;
+        if self.stalled.at() <= now {
+            self.with_connection(|duties, connection| {
+                duties
+                    .stalled
+                    .run(connection, &duties.statements, &duties.waker)
+            })?;
+        }
         let mut is_poll_due = self.poll_at <= now;
         if self.glance_at <= now {
             self.glance_at = now + GLANCE_INTERVAL;
@@ -259,6 +274,9 @@ impl Duties {
         self.expiry.learn(polled.next_expiry);
         #[cfg(feature = "cron")]
         self.recurrences.learn(polled.next_recurring);
+        if polled.has_stalled {
+            self.stalled.learn();
+        }
         Ok(())
     }
 

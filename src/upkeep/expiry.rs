@@ -56,6 +56,7 @@ impl Expiry {
         for gone in &gone {
             *by_topic.entry(&gone.topic).or_default() += 1;
         }
+        waker.announce_ends(gone.iter().map(|gone| &gone.held));
         for (topic, count) in by_topic {
             log::info!("topic {topic}: the time of {count} messages was over");
             // Who was behind them, by key or in strict order, may be ready now.

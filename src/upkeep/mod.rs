@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   Messaging ── errands (bounded) ──►┐
-//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · expiry · recurring · presence
-//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · presence · ends
+//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · stalled · expiry · recurring · presence
 //!   workers, sessions ── ends ───────►│
 //!   listener ── hints ───────────────►┘
 //! ```
@@ -23,4 +22,5 @@ pub(crate) mod presence;
 pub(crate) mod prune;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
+pub(crate) mod stalled;
 pub(crate) mod thread;

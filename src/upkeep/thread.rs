@@ -196,6 +196,7 @@ fn wait(
                 waker.ends().try_iter().for_each(|ended| duties.learn_ended(ended));
             }
         }
+        recv(waker.ended_keys()) -> _ => duties.learn_stalled(),
         default(at.saturating_duration_since(Instant::now())) => {}
     }
     true

@@ -3,12 +3,14 @@
 
 use crate::session::ends::Cancelling;
 use crate::session::outbox::News;
+use crate::store::claim::Held;
 use crate::wake::asked::Asked;
 use crate::wake::board::Board;
 use crate::wake::hint::Hint;
 use crate::wake::notifier::Notifier;
 use crate::wake::waiters::Waiters;
 use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +28,8 @@ pub(crate) struct Waker {
     pub(crate) board: Board,
     /// None where notifications are turned off.
     pub(crate) notifier: Option<Notifier>,
+    key_ended: Sender<()>,
+    keys_ended: Receiver<()>,
     due: Sender<Duration>,
     due_times: Receiver<Duration>,
     pub(crate) waiters: Waiters,
@@ -40,7 +44,10 @@ impl Waker {
     pub(crate) fn new(notifier: Option<Notifier>) -> Self {
         let (due, due_times) = bounded(DUE_QUEUE);
         let (ended, ends) = bounded(ENDED_QUEUE);
+        let (key_ended, keys_ended) = bounded(1);
         Waker {
+            key_ended,
+            keys_ended,
             board: Board::default(),
             notifier,
             due,
@@ -64,6 +71,23 @@ impl Waker {
         }
         if !news.after.is_empty() {
             self.look_at(news.after.clone());
+        }
+    }
+
+    /// After the commit: announces that messages ended, to those who wait for them and to the next of their keys.
+    pub(crate) fn announce_ends<'a>(&self, held: impl Iterator<Item = &'a Held>) {
+        let mut tracked = Vec::new();
+        for held in held {
+            if held.key.is_some() {
+                self.keys_ended();
+            }
+            if held.on_end.has(OnEnd::TRACKED) {
+                tracked.push(held.id.0);
+            }
+        }
+        if !tracked.is_empty() {
+            self.ended(&tracked);
+            self.look_at(tracked);
         }
     }
 
@@ -125,6 +149,16 @@ impl Waker {
     /// Where the upkeep thread hears of due times.
     pub(crate) fn due_times(&self) -> &Receiver<Duration> {
         &self.due_times
+    }
+
+    /// Notes that lines of keys may have to be moved on. Said once for many.
+    pub(crate) fn keys_ended(&self) {
+        let _ = self.key_ended.try_send(());
+    }
+
+    /// Where the upkeep thread hears of that.
+    pub(crate) fn ended_keys(&self) -> &Receiver<()> {
+        &self.keys_ended
     }
 
     pub(crate) fn tell(&self, hint: Hint) {

@@ -16,8 +16,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The latest time to send at: the year 2200, in microseconds since 1970.
 const LATEST_US: i64 = 7_258_118_400_000_000;
-/// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
-pub(crate) const MAX_KEY_BYTES: usize = 512;
 /// How long the outcome of a message is kept unless said otherwise.
 pub(crate) const TRACKED_FOR: Duration = Duration::from_secs(3600);
 /// Messages that one message may come after: each is a row.
@@ -112,6 +110,11 @@ impl Outgoing {
     /// Returns whether something has to be asked of the database before it is kept.
     pub(crate) fn is_asking(&self) -> bool {
         self.message.dedupe.is_some() || self.on_end.has(OnEnd::BOUNDED)
+    }
+
+    /// Returns whether it is one of a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.message.key.is_some()
     }
 
     /// Returns whether it is ready and has none of the options that cost more.

@@ -23,6 +23,7 @@ mod first_steps;
 mod flights;
 mod groups;
 mod handled_once;
+mod keys;
 mod killed_workers;
 mod leases;
 mod lost_database;

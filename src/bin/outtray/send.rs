@@ -27,6 +27,7 @@ and the error says which lines were sent.
 Examples:
   outtray send mail '{\"to\": \"ann\"}'
   outtray send mail '{\"to\": \"ann\"}' --delay 5m --priority 3 --header source=shell
+  outtray send orders --key-field customer < orders.ndjson
   outtray send hooks --type-field event --payload-field body < hooks.ndjson
   outtray send orders --dedupe-field id --dedupe-window 1day < orders.ndjson
   psql -AtXc 'SELECT to_json(customer) FROM customer' | outtray send welcome --batch 100";

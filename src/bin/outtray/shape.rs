@@ -18,6 +18,14 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "NAME")]
     payload_field: Option<String>,
 
+    /// Handles messages with the same key one at a time, in the order of sending
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Takes the key from this field of each object
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    key_field: Option<String>,
+
     /// Higher ones are claimed first
     #[arg(
         long,
@@ -100,6 +108,12 @@ impl Shape {
             let key = word(&fields, name, "--dedupe-field")?;
             message = message.dedupe(key, self.dedupe_window);
         }
+        if let Some(key) = &self.key {
+            message = message.key(key);
+        }
+        if let Some(name) = &self.key_field {
+            message = message.key(word(&fields, name, "--key-field")?);
+        }
         Ok(message)
     }
 
@@ -110,7 +124,12 @@ impl Shape {
 
     /// Reads the fields of an object, if any of them is wanted.
     fn fields<'j>(&self, json: &'j str) -> Result<HashMap<String, &'j RawValue>, String> {
-        let wanted = [&self.type_field, &self.payload_field, &self.dedupe_field];
+        let wanted = [
+            &self.type_field,
+            &self.payload_field,
+            &self.key_field,
+            &self.dedupe_field,
+        ];
         if wanted.iter().all(|name| name.is_none()) {
             return Ok(HashMap::new());
         }
@@ -129,7 +148,7 @@ fn field<'j>(
     found.ok_or_else(|| format!("has no field \"{name}\", which {option} asks for"))
 }
 
-/// Returns a field as a header's value: a text without its quotes, a number or truth as it is.
+/// Returns a field as a word: a text without its quotes, a number or truth as it is.
 fn word(fields: &HashMap<String, &RawValue>, name: &str, option: &str) -> Result<String, String> {
     let json = field(fields, name, option)?.get();
     match json.as_bytes().first() {
@@ -166,6 +185,8 @@ mod tests {
             tracked: false,
             type_field: type_field.map(str::to_owned),
             payload_field: payload_field.map(str::to_owned),
+            key: None,
+            key_field: None,
             priority: 0,
             delay: None,
             at: None,

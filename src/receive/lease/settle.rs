@@ -128,7 +128,8 @@ pub(crate) fn acknowledge_in(
     verdict: &Verdict,
 ) -> Result<bool> {
     let statements = &session.kit.statements;
-    session.lent.begun()?;
+    // Not only begun: one that began in the flight of its first statement has no object to work with yet.
+    session.lent.lending()?;
     let Lent::Begun(open) = &mut session.lent else {
         return Err(Error::invalid(
             "a lease is settled in a session of the messaging that it came from",
@@ -153,11 +154,13 @@ pub(crate) fn acknowledge_in(
 pub(crate) fn announce<'a>(
     waker: &Waker,
     topic: &str,
-    verdicts: impl Iterator<Item = &'a Verdict>,
+    verdicts: impl Iterator<Item = (&'a Proof, &'a Verdict)> + Clone,
 ) {
+    // Also for those that did not end: a hint too many costs a look.
+    waker.announce_ends(verdicts.clone().map(|(proof, _)| &proof.held));
     let mut ready = 0;
     let mut soonest: Option<Duration> = None;
-    for verdict in verdicts {
+    for (_, verdict) in verdicts {
         match verdict {
             Verdict::Nack | Verdict::Release => ready += 1,
             Verdict::Retry { delay, .. } => {

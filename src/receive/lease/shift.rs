@@ -112,11 +112,7 @@ fn give_back(line: &Line, connection: &mut Connection, state: &mut State, rest: 
             for proof in &proofs {
                 line.floors().lower(proof.held.position);
             }
-            announce(
-                &line.base.waker,
-                &line.topic,
-                verdicts.iter().map(|(_, verdict)| *verdict),
-            );
+            announce(&line.base.waker, &line.topic, verdicts.iter().copied());
         }
         Err(_) => state.owed.extend(proofs.into_iter().map(|proof| Owed {
             proof,
@@ -244,6 +240,7 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
     if let Lent::Begun(transaction) = session.lent {
         transaction.committed();
     }
+    line.base.waker.announce_ends([&proof.held].into_iter());
     Ok(true)
 }
 
@@ -338,7 +335,11 @@ fn write(line: &Line, connection: &mut Connection, proof: &Proof, verdict: &Verd
         Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
         Verdict::Drop => {}
     }
-    announce(&line.base.waker, &line.topic, [verdict].into_iter());
+    announce(
+        &line.base.waker,
+        &line.topic,
+        [(proof, verdict)].into_iter(),
+    );
     Ok(())
 }
 

@@ -47,7 +47,8 @@ ALTER TABLE outtray.dead_letter
     -- Where it stood among the messages of its key.
     ADD COLUMN seq bigint;
 
-CREATE INDEX dead_letter_key ON outtray.dead_letter (topic, key) WHERE key IS NOT NULL;
+-- With the place: what comes after a dead letter of its key may have to wait.
+CREATE INDEX dead_letter_key ON outtray.dead_letter (topic, key, seq) WHERE key IS NOT NULL;
 
 -- Messages behind the first ones of their key, in the order of sending.
 CREATE TABLE outtray.follower (
@@ -81,7 +82,7 @@ CREATE INDEX follower_expiry ON outtray.follower (expires_at) WHERE expires_at I
 CREATE TABLE outtray.lane (
     topic text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
-    -- Changed with each lock: a transaction with an old snapshot is refused instead of misled.
+    -- Changed by each sender: one with an old snapshot is refused instead of misled.
     turns bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, key)
 ) WITH (
@@ -92,11 +93,19 @@ CREATE TABLE outtray.lane (
     vacuum_truncate = false
 );
 
--- Keys whose line could not be moved on when a message ended, since a sender held their lanes: to be done soon.
+-- Keys whose lines are to be looked at soon: who could not do it at once, since a sender held the lane, says so
+-- here. A row for each time, so that nobody waits for anybody.
 CREATE TABLE outtray.stalled (
     topic text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
-    PRIMARY KEY (topic, key)
+    -- Who says so: by it a transaction knows which lanes it did not get.
+    said_by uuid NOT NULL,
+    PRIMARY KEY (topic, key, said_by)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = false
 );
 
 -- What an operator set for a topic, which every process obeys.

@@ -172,6 +172,49 @@ fn what_was_sent_before_is_dropped_and_counted() {
 }
 
 #[test]
+fn keys_come_from_an_option_or_a_field() {
+    let desk = Desk::new();
+    let lines = "{\"customer\":\"ann\"}\n{\"customer\":7}\n{\"customer\":\"ann\"}\n";
+
+    desk.done_with(&["send", "t", "--key-field", "customer"], lines);
+    desk.done_with(&["send", "u", "--key", "one"], "1\n2\n3\n");
+    desk.done(&["send", "u", "4", "--key", "one"]);
+
+    // Only the first of each key can be claimed.
+    assert_eq!(desk.numbers("t"), [2, 0, 0]);
+    assert_eq!(desk.numbers("u"), [1, 0, 0]);
+    let fails = |arguments: &[&str], input: &str, code, why: &str| {
+        check(&run(desk.command(arguments), input), code, why);
+    };
+    let by_field = ["send", "t", "--key-field", "customer"];
+    fails(
+        &by_field,
+        "{}\n",
+        1,
+        "line 1 has no field \"customer\", which --key-field asks for",
+    );
+    fails(
+        &by_field,
+        "{\"customer\":{}}\n",
+        1,
+        "line 1 has no text in its field \"customer\"",
+    );
+    fails(
+        &by_field,
+        "{\"customer\":\"\"}\n",
+        2,
+        "line 1: key has 0 bytes",
+    );
+    fails(&["send", "t", "1", "--key", ""], "", 2, "key has 0 bytes");
+    fails(
+        &["send", "t", "1", "--key", "a", "--key-field", "b"],
+        "",
+        2,
+        "cannot be used with",
+    );
+}
+
+#[test]
 fn delayed_messages_wait() {
     let desk = Desk::new();
 

@@ -1,0 +1,119 @@
+//! Looks after the keys whose lines nobody could move on when a message ended (see `store::lanes`).
+
+use crate::connect::connection::Connection;
+use crate::store::aftermath::{self, End, How};
+use crate::store::call::CallMode;
+use crate::store::claim::{Held, Position};
+use crate::store::lanes::{self, Gone, Lane};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+
+const DOING: &str = "moving the lines of keys on";
+/// How long a lane that has to be made is waited for: a sender that makes it has its transaction open.
+const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub(crate) struct Tended {
+    /// The topics whose lines may have moved, with how many of them.
+    pub(crate) topics: Vec<(String, usize)>,
+    /// Stalled keys whose lanes others hold.
+    pub(crate) held: usize,
+    /// There may be more.
+    pub(crate) is_full: bool,
+}
+
+/// Moves the lines of some stalled keys on, in a transaction of its own. One round trip when there are none. Waits
+/// for nobody longer than 50 ms.
+pub(crate) fn tend(connection: &mut Connection, statements: &Statements) -> Result<Tended> {
+    let (mut known, laneless) = lanes::stalled(connection, statements)?;
+    let found = known.len() + laneless.len();
+    if found == 0 {
+        return Ok(Tended::default());
+    }
+    known.extend(make(connection, statements, laneless)?);
+    let failed = |error| classify(error, DOING);
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    let mut taken = lanes::take_stalled(&mut open, statements, &known)?;
+    taken.sort_unstable();
+    let mut tended = Tended {
+        held: found - taken.len(),
+        is_full: i64::try_from(found).is_ok_and(|found| found >= lanes::TEND_LIMIT),
+        ..Tended::default()
+    };
+    let mut sql = String::new();
+    for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
+        let topic = &lanes[0].topic;
+        let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
+        let parked = lanes::tend(&mut open, statements, topic, &keys)?;
+        push_gone(&mut sql, statements, topic, parked, How::Dead);
+        tended.topics.push((topic.clone(), keys.len()));
+    }
+    sql.push_str("COMMIT");
+    open.flight(&sql).map_err(failed)?;
+    open.committed();
+    Ok(tended)
+}
+
+/// Appends what the ends of messages call for whose keys are looked after otherwise.
+pub(crate) fn push_gone(
+    sql: &mut String,
+    statements: &Statements,
+    topic: &str,
+    gone: Vec<Gone>,
+    how: How,
+) {
+    let ends: Vec<End> = gone
+        .into_iter()
+        .map(|Gone { id, on_end }| End {
+            held: Held {
+                position: Position { rank: 0, seq: 0 },
+                id,
+                key: None,
+                on_end,
+            },
+            how,
+            result: None,
+        })
+        .collect();
+    if !ends.is_empty() {
+        aftermath::push_ended(sql, CallMode::Inline, statements, topic, &ends);
+    }
+}
+
+/// Makes lanes; returns those that are there now. All together, or, if one cannot be had, each by itself.
+fn make(
+    connection: &mut Connection,
+    statements: &Statements,
+    lanes: Vec<Lane>,
+) -> Result<Vec<Lane>> {
+    if lanes.is_empty() || make_some(connection, statements, &lanes).is_ok() {
+        return Ok(lanes);
+    }
+    let mut made = Vec::new();
+    for lane in lanes {
+        match make_some(connection, statements, std::slice::from_ref(&lane)) {
+            Ok(()) => made.push(lane),
+            Err(error) if connection.is_closed() => return Err(error),
+            // A sender is about to make it; later.
+            Err(_) => {}
+        }
+    }
+    Ok(made)
+}
+
+fn make_some(connection: &mut Connection, statements: &Statements, lanes: &[Lane]) -> Result<()> {
+    let failed = |error| classify(error, DOING);
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    open.transaction
+        .batch_execute(LANE_PATIENCE)
+        .map_err(failed)?;
+    lanes::make(&mut open, statements, lanes)?;
+    open.transaction.commit().map_err(failed)
+}

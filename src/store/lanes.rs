@@ -1,0 +1,211 @@
+//! Keys: how messages of one topic with one key are handled one at a time, in the order of sending.
+//!
+//! Of each key only the *heads* are in the claim index (`message`): as many as may be in work at the same time,
+//! one by default. Those behind them are in `follower`, the key's *line*, where no claim meets them, so a key
+//! that is stuck costs the others nothing. A message is *out of its line* while it is in `message`, in work or not,
+//! or in `scheduled` with a place (a retry, a lease). How many are is counted when it matters, from the tables
+//! themselves; a counter could be wrong.
+//!
+//! # The lane
+//!
+//! Each key with messages has a row in `lane`, whose lock is the right to move messages into or out of the
+//! line. What to move is decided in the *next* statement: the snapshot of the one that waited for the lock is as
+//! old as its beginning.
+//!
+//! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert, and then stores its messages
+//!   (`send_keyed`): straight into `message` where the key has room and nobody waits, else into `follower`.
+//!   The sequence is asked while the lane is held, so within a key its order is that of the commits.
+//!   Senders come to this just before COMMIT.
+//! - Who *ends* a message must not wait: a sender's transaction may stay open for long, and a handler's commit
+//!   has nothing to do with it. So it takes the lanes that are free ([`push_ended`]), says of the others that they are
+//!   `stalled`, and in the next statement (`promote`) moves the lines on whose lanes it got. It knows them
+//!   without a row coming back: they are those of which it did not say itself that they are stalled.
+//! - *Stalled* keys are worked off by upkeep (`session::lanes`), which does not wait either.
+//!
+//! The first follower keeps its own place in the topic. A lane goes with the last message of its key.
+//!
+//! # Why nothing is stuck, and nothing runs twice
+//!
+//! Let a message end while a sender holds the lane. Its COMMIT puts "it is gone" and "stalled" there together.
+//! Either the sender's second statement began after that: it sees that the key is free. Or before: it put
+//! its message into the line, and whoever looks at the stalled key gets the lane after the sender's COMMIT and sees both.
+//! "Stalled" is taken away by the statement that takes the lane, so it goes only with what was there to be
+//! seen by the next.
+//!
+//! A transaction that is REPEATABLE READ decides from an old snapshot. Had another sender been there since, the
+//! lane's row changed, and it gets 40001. What else can have happened since are ends: then it gets behind a message that
+//! is gone, which it suspects, and says "stalled" for each message that it puts into a line. So those who
+//! only shorten lines need not change the lane's row.
+//!
+//! Messages that come into a line without a sender (a delay that is over, a dead letter that is redriven) are put
+//! there without the lane, with "stalled" in the same statement: at that moment they have no order with what is
+//! being sent. The lane may be missing then, since it may go between the two; upkeep makes it.
+//!
+//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane) waits for anybody here. Two senders
+//! with the same keys wait for each other in one order, unless their transactions store several times
+//! (joined sessions do): that can deadlock, and is a conflict like any other.
+
+use crate::store::call::{CallMode, Next, Value, push_hot_call};
+use crate::store::run::{Run, column, execute, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use uuid::Uuid;
+
+/// Stalled keys that one transaction looks after: so many lanes it holds, for milliseconds.
+pub(crate) const TEND_LIMIT: i64 = 1000;
+
+/// A key of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lane {
+    pub(crate) topic: String,
+    pub(crate) key: String,
+}
+
+/// A message that ended where its key is looked after already, and whose end matters to others.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub(crate) id: MessageId,
+    pub(crate) on_end: OnEnd,
+}
+
+/// Locks the lanes of keys until the transaction ends. Blocks while other senders hold one of them.
+pub(crate) fn lock(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topics: &[&str],
+    keys: &[Option<&str>],
+) -> Result<()> {
+    let doing = "waiting for the turn of a key";
+    execute(run, &statements.lock_lanes, &[&topics, &keys], doing).map(drop)
+}
+
+/// Appends to the flight that ended messages of these keys what moves their lines on. Returns no rows.
+pub(crate) fn push_ended<'a>(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    keys: impl Iterator<Item = &'a str>,
+) {
+    let mut keys: Vec<Option<&str>> = keys.map(Some).collect();
+    if keys.is_empty() {
+        return;
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let values = [
+        Value::Text(topic),
+        Value::Texts(keys),
+        Value::Uuid(Uuid::now_v7()),
+    ];
+    push_hot_call(sql, mode, &statements.take_lanes, &values, Next::Commit);
+    push_hot_call(sql, mode, &statements.promote, &values, Next::CallersSql);
+}
+
+/// Returns some stalled keys: those with a lane, and those whose lane has to be made first.
+pub(crate) fn stalled(
+    run: &mut dyn Run,
+    statements: &Statements,
+) -> Result<(Vec<Lane>, Vec<Lane>)> {
+    let doing = "looking for stalled keys";
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for row in query(run, &statements.stalled_keys, &[&TEND_LIMIT], doing)? {
+        let lane = Lane {
+            topic: column(&row, "topic")?,
+            key: column(&row, "key")?,
+        };
+        match column(&row, "has_lane")? {
+            true => with.push(lane),
+            false => without.push(lane),
+        }
+    }
+    Ok((with, without))
+}
+
+/// Makes lanes. Blocks while a sender that is about to make one of them has its transaction open.
+pub(crate) fn make(run: &mut dyn Run, statements: &Statements, lanes: &[Lane]) -> Result<()> {
+    let (topics, keys) = columns(lanes);
+    let doing = "making the lanes of stalled keys";
+    execute(run, &statements.make_lanes, &[&topics, &keys], doing).map(drop)
+}
+
+/// Locks the lanes that are free until the transaction ends, and says that they are no longer stalled.
+pub(crate) fn take_stalled(
+    run: &mut dyn Run,
+    statements: &Statements,
+    lanes: &[Lane],
+) -> Result<Vec<Lane>> {
+    let (topics, keys) = columns(lanes);
+    let doing = "taking stalled keys";
+    query(run, &statements.take_stalled, &[&topics, &keys], doing)?
+        .iter()
+        .map(|row| {
+            Ok(Lane {
+                topic: column(row, "topic")?,
+                key: column(row, "key")?,
+            })
+        })
+        .collect()
+}
+
+/// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages that were parked
+/// and whose end matters.
+pub(crate) fn tend(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    keys: &[&str],
+) -> Result<Vec<Gone>> {
+    let doing = "moving the lines of keys on";
+    let rows = query(run, &statements.park, &[&topic, &keys], doing)?;
+    let parked = rows.iter().map(gone).collect::<Result<_>>()?;
+    let said_by = Uuid::now_v7();
+    execute(
+        run,
+        &statements.promote,
+        &[&topic, &keys, &said_by],
+        "moving the lines of keys on",
+    )?;
+    Ok(parked)
+}
+
+/// Reads a row of those whose end matters.
+pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
+    Ok(Gone {
+        id: MessageId(column(row, "id")?),
+        on_end: OnEnd::read(column(row, "on_end")?),
+    })
+}
+
+/// Finds keys that are stuck although they should not be, and makes them stalled.
+pub(crate) fn find_stalled(run: &mut dyn Run, statements: &Statements) -> Result<u64> {
+    let doing = "looking for stuck keys";
+    execute(run, &statements.find_stalled, &[&Uuid::now_v7()], doing)
+}
+
+/// Makes all keys of a topic stalled: what was decided about them may be otherwise now.
+pub(crate) fn stall_topic(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+    let doing = "looking at the keys of a topic again";
+    execute(
+        run,
+        &statements.stall_topic,
+        &[&topic, &Uuid::now_v7()],
+        doing,
+    )
+    .map(drop)
+}
+
+/// Puts messages whose delay is over behind those of their keys; returns how many.
+pub(crate) fn line_up_due(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<u64> {
+    let doing = "lining up due messages";
+    execute(run, &statements.line_up_due, &[&limit], doing)
+}
+
+fn columns(lanes: &[Lane]) -> (Vec<&str>, Vec<&str>) {
+    lanes
+        .iter()
+        .map(|lane| (lane.topic.as_str(), lane.key.as_str()))
+        .unzip()
+}

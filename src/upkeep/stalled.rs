@@ -1,0 +1,87 @@
+//! Moves the lines of keys on that were left when a message ended, and looks now and then whether a key is stuck.
+
+use crate::connect::connection::Connection;
+use crate::session::lanes;
+use crate::store::lanes as store;
+use crate::store::statements::Statements;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use std::time::{Duration, Instant};
+
+/// The least time between two looks: keys that are stalled one after the other go together.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+/// Looks take at most one part in this many of the time: 5 %. Only while messages with keys end.
+const LOOK_SHARE: u32 = 20;
+/// How long a key is left alone at most whose lane a sender holds. Doubled each time up to here: its transaction may stay
+/// open for hours.
+const MOST_WHILE_HELD: Duration = Duration::from_millis(500);
+/// How often it is made sure that no key is stuck. None should ever be.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// Sweeps take at most one part in this many of the time: 1 %.
+const SWEEP_SHARE: u32 = 100;
+
+/// When to look next.
+#[derive(Debug)]
+pub(crate) struct Stalled {
+    next: Option<Instant>,
+    not_before: Instant,
+    while_held: Duration,
+    sweep_at: Instant,
+}
+
+impl Stalled {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Stalled {
+            next: None,
+            not_before: now,
+            while_held: BETWEEN_LOOKS,
+            sweep_at: now + SWEEP_INTERVAL,
+        }
+    }
+
+    /// Returns when the duty is to be done.
+    pub(crate) fn at(&self) -> Instant {
+        self.next
+            .map_or(self.sweep_at, |next| next.min(self.sweep_at))
+    }
+
+    /// Learns that keys may be stalled.
+    pub(crate) fn learn(&mut self) {
+        let soon = self.not_before.max(Instant::now());
+        self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+    ) -> Result<()> {
+        let started = Instant::now();
+        if self.sweep_at <= started {
+            let found = store::find_stalled(connection, statements)?;
+            if found > 0 {
+                log::warn!("{found} keys were stuck, which should not be: they go on now");
+            }
+            self.sweep_at = Instant::now() + SWEEP_INTERVAL.max(started.elapsed() * SWEEP_SHARE);
+        }
+        let tended = lanes::tend(connection, statements)?;
+        let now = Instant::now();
+        for (topic, keys) in &tended.topics {
+            waker.ready(topic, *keys);
+        }
+        self.not_before = now + BETWEEN_LOOKS.max((now - started) * LOOK_SHARE);
+        self.next = None;
+        if tended.is_full && !tended.topics.is_empty() {
+            self.not_before = now;
+            self.next = Some(now);
+        } else if tended.held > 0 {
+            self.next = Some(now + self.while_held);
+            self.while_held = (self.while_held * 2).min(MOST_WHILE_HELD);
+        } else {
+            self.while_held = BETWEEN_LOOKS;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! What becomes of a key when one of its messages becomes a dead letter.
+
+use super::{A_WHILE, TOPIC};
+use crate::support::{Place, eventually, next};
+use crossbeam_channel::{Receiver as Told, unbounded};
+use outtray::{DeadReason, HandlerError, Message, PoisonedKey, Receiver, TopicConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A receiver that rejects message 1 until it is healed.
+fn start(place: &Place, policy: PoisonedKey) -> (Receiver, Told<i32>, Arc<AtomicBool>) {
+    let config = TopicConfig {
+        poisoned_key: Some(policy),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic(TOPIC).configure(config).unwrap();
+    for n in 1..=3 {
+        place.send_keyed("a", n);
+    }
+    let (tell, told) = unbounded();
+    let healed = Arc::new(AtomicBool::new(false));
+    let is_healed = Arc::clone(&healed);
+    let receiver = place
+        .messaging
+        .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
+            tell.send(message.payload)?;
+            match message.payload == 1 && !is_healed.load(Ordering::Relaxed) {
+                true => Err(HandlerError::reject("poison")),
+                false => Ok(()),
+            }
+        })
+        .unwrap();
+    (receiver, told, healed)
+}
+
+#[test]
+fn a_key_goes_on_by_default() {
+    let mut place = Place::watchful();
+    let (_receiver, told, healed) = start(&place, PoisonedKey::Skip);
+
+    assert_eq!(next(&told, 3), [1, 2, 3]);
+    assert_eq!(place.dead_letters(TOPIC).len(), 1);
+    place.await_no_trace();
+
+    healed.store(true, Ordering::Relaxed);
+    assert_eq!(place.messaging.topic(TOPIC).redrive(..).unwrap(), 1);
+    assert_eq!(next(&told, 1), [1]);
+    place.await_no_trace();
+}
+
+#[test]
+fn a_blocked_key_waits_for_its_dead_letter_to_be_redriven() {
+    let mut place = Place::watchful();
+    let (_receiver, told, healed) = start(&place, PoisonedKey::Block);
+    assert_eq!(next(&told, 1), [1]);
+    eventually("it is dead", || place.dead_letters(TOPIC).len() == 1);
+    place.send_keyed("a", 4);
+    place.send_keyed("b", 5);
+    assert_eq!(next(&told, 1), [5]);
+    assert!(told.recv_timeout(A_WHILE).is_err());
+    assert_eq!(place.messaging.topic(TOPIC).stats().unwrap().behind, 3);
+    assert_eq!(place.count("outtray.message"), 0);
+    let topics = place.messaging.topics().unwrap();
+    assert!(topics.iter().any(|topic| topic.topic == TOPIC));
+
+    healed.store(true, Ordering::Relaxed);
+    assert_eq!(place.messaging.topic(TOPIC).redrive(..).unwrap(), 1);
+
+    assert_eq!(next(&told, 4), [1, 2, 3, 4]);
+    place.await_no_trace();
+}
+
+#[test]
+fn a_blocked_key_goes_on_when_its_dead_letter_is_purged_or_its_policy_changed() {
+    for is_purged in [true, false] {
+        let mut place = Place::watchful();
+        let (_receiver, told, _) = start(&place, PoisonedKey::Block);
+        assert_eq!(next(&told, 1), [1]);
+        eventually("it is dead", || place.dead_letters(TOPIC).len() == 1);
+
+        let topic = place.messaging.topic(TOPIC);
+        match is_purged {
+            true => assert_eq!(topic.purge_dead_letters(..).unwrap(), 1),
+            false => topic.configure(TopicConfig::default()).unwrap(),
+        }
+
+        assert_eq!(next(&told, 2), [2, 3]);
+        place.await_no_trace();
+    }
+}
+
+#[test]
+fn a_parked_key_follows_its_dead_letter_and_comes_back_in_order() {
+    let mut place = Place::watchful();
+    let (_receiver, told, healed) = start(&place, PoisonedKey::Park);
+    assert_eq!(next(&told, 1), [1]);
+    eventually("all are dead", || place.dead_letters(TOPIC).len() == 3);
+    place.send_keyed("a", 4);
+    eventually("so is a later one", || place.dead_letters(TOPIC).len() == 4);
+    assert!(told.recv_timeout(A_WHILE).is_err());
+    let letters = place.dead_letters(TOPIC);
+    assert_eq!(letters[0].reason, DeadReason::Rejected);
+    assert!(
+        letters[1..]
+            .iter()
+            .all(|letter| letter.reason == DeadReason::Parked)
+    );
+    place.await_no_trace();
+
+    // One that comes after another dead letter cannot go alone.
+    let topic = place.messaging.topic(TOPIC);
+    topic.redrive(letters[3].id).unwrap();
+    eventually("parked again", || place.dead_letters(TOPIC).len() == 4);
+    healed.store(true, Ordering::Relaxed);
+    // The first one can.
+    topic.redrive(letters[0].id).unwrap();
+    assert_eq!(next(&told, 1), [1]);
+    topic.redrive(..).unwrap();
+
+    assert_eq!(next(&told, 3), [2, 3, 4]);
+    place.await_no_trace();
+}
