@@ -100,7 +100,10 @@ impl Bed {
     /// # Errors
     /// `Unavailable`.
     pub fn clear(&self) -> Result<()> {
-        self.sql("TRUNCATE outtray.message, outtray.scheduled, outtray.dead_letter, thing")
+        self.sql(
+            "TRUNCATE outtray.message, outtray.scheduled, outtray.dead_letter, outtray.follower,
+                 outtray.lane, outtray.stalled, outtray.dedupe, outtray.outcome, outtray.dependency, thing",
+        )
     }
 
     /// Fills topic `work`.

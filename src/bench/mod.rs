@@ -5,6 +5,7 @@
 //! turns and reports medians.
 
 mod bed;
+mod delivery;
 mod latency;
 mod life;
 mod plain;
@@ -85,6 +86,26 @@ pub const CASES: &[Case] = &[
         name: "handle-adaptive",
         about: "a handler that inserts and sends, adaptive batches, 8 workers",
         run: throughput::handle_adaptive_case,
+    },
+    Case {
+        name: "lease",
+        about: "receive and ack under leases, 100 at a time, one connection",
+        run: delivery::lease_case,
+    },
+    Case {
+        name: "keyed",
+        about: "send in bulk and handle messages of 1,000 keys, 8 workers, beside the same without keys",
+        run: delivery::keyed_case,
+    },
+    Case {
+        name: "keys-stuck",
+        about: "as drain, with 100,000 stuck messages of another key, beside the same without those",
+        run: delivery::stuck_case,
+    },
+    Case {
+        name: "dedupe",
+        about: "as send-one with a dedupe key, beside the same without",
+        run: delivery::dedupe_case,
     },
     Case {
         name: "wal",

@@ -96,6 +96,40 @@ pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
     })
 }
 
+/// Takes messages under leases and removes them, `batch` at a time: an UPDATE and a DELETE, on one connection.
+pub(crate) fn lease(bed: &Bed, batch: u64) -> Result<Duration> {
+    on_threads(bed, 1, |client| {
+        let take = client
+            .prepare(&format!(
+                "WITH ready AS MATERIALIZED (
+                     SELECT rank, seq FROM outtray.message
+                     WHERE topic = 'work' AND (not_before IS NULL OR not_before <= now())
+                     ORDER BY rank, seq LIMIT {batch} FOR UPDATE SKIP LOCKED)
+                 UPDATE outtray.message
+                 SET attempts = attempts + 1, not_before = now() + interval '1 minute'
+                 FROM ready
+                 WHERE topic = 'work' AND message.rank = ready.rank AND message.seq = ready.seq
+                 RETURNING message.rank, message.seq, message.id, message.payload::text"
+            ))
+            .map_err(failed)?;
+        let end = client
+            .prepare(
+                "DELETE FROM outtray.message USING unnest($1::smallint[], $2::bigint[]) AS done (rank, seq)
+                 WHERE topic = 'work' AND message.rank = done.rank AND message.seq = done.seq",
+            )
+            .map_err(failed)?;
+        loop {
+            let rows = client.query(&take, &[]).map_err(failed)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let ranks: Vec<i16> = rows.iter().map(|row| row.get(0)).collect();
+            let seqs: Vec<i64> = rows.iter().map(|row| row.get(1)).collect();
+            client.execute(&end, &[&ranks, &seqs]).map_err(failed)?;
+        }
+    })
+}
+
 /// One transaction for each message: claim, insert, send, delete. Returns the time and the way.
 pub(crate) fn handle(
     bed: &Bed,

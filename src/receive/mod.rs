@@ -30,6 +30,7 @@ pub(crate) mod pace;
 pub(crate) mod progress;
 pub(crate) mod ration;
 pub(crate) mod receiver;
+pub(crate) mod settled;
 pub(crate) mod sieve;
 pub(crate) mod slots;
 pub(crate) mod state;

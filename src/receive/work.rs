@@ -19,20 +19,19 @@ use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
+use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
-use crate::store::aftermath::{self, End, How};
+use crate::store::aftermath;
 use crate::store::attempt;
-use crate::store::claim::{Claimed, Held, Position};
-use crate::store::settle::{self, Burial, Retry};
+use crate::store::claim::Claimed;
+use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
@@ -269,96 +268,6 @@ fn handle(
         return Ok(Fate::Cancel(message.held.clone()));
     }
     Ok(decide(&terms, message.held.clone(), attempts, ending))
-}
-
-/// Fates by what has to be done for them.
-#[derive(Default)]
-struct Settled {
-    acks: Vec<Held>,
-    retries: Vec<Retry>,
-    burials: Vec<Burial>,
-    /// Their time was over, and nobody wants to see them.
-    dropped: Vec<Held>,
-    cancels: Vec<Held>,
-    /// What handlers recorded.
-    results: Vec<(MessageId, String)>,
-}
-
-impl Settled {
-    fn sort(fates: Vec<Fate>) -> Self {
-        let mut settled = Settled::default();
-        for fate in fates {
-            match fate {
-                Fate::Ack(held) => settled.acks.push(held),
-                Fate::Retry(retry) => settled.retries.push(retry),
-                Fate::Bury(burial) => settled.burials.push(burial),
-                Fate::Drop(held) => settled.dropped.push(held),
-                Fate::Cancel(held) => settled.cancels.push(held),
-            }
-        }
-        settled
-    }
-
-    /// Returns the messages whose end matters to others.
-    fn ends(&self) -> Vec<End> {
-        let acks = self.acks.iter().map(|held| (held, How::Done));
-        let burials = self.burials.iter().map(|burial| match burial.reason {
-            DeadReason::Expired => (&burial.held, How::Expired),
-            _ => (&burial.held, How::Dead),
-        });
-        let dropped = self.dropped.iter().map(|held| (held, How::Expired));
-        let cancels = self.cancels.iter().map(|held| (held, How::Cancelled));
-        acks.chain(burials)
-            .chain(dropped)
-            .chain(cancels)
-            .filter(|(held, _)| End::matters(held))
-            .map(|(held, how)| End {
-                held: held.clone(),
-                how,
-                result: self.result(held.id),
-            })
-            .collect()
-    }
-
-    fn result(&self, id: MessageId) -> Option<String> {
-        let mut results = self.results.iter();
-        results
-            .find(|(of, _)| *of == id)
-            .map(|(_, result)| result.clone())
-    }
-
-    /// Returns the messages that are to be removed from the topic for good.
-    fn removals(&self) -> Vec<Position> {
-        let removed = self.acks.iter().chain(&self.dropped).chain(&self.cancels);
-        removed.map(|held| held.position).collect()
-    }
-
-    /// After the commit: counts, logs, tells who waits, and notes when retries are due.
-    fn announce(&self, line: &Line, is_chained: bool) {
-        let ends = self.ends();
-        line.base
-            .waker
-            .announce_ends(ends.iter().map(|end| &end.held));
-        if !is_chained && ends.iter().any(|end| end.held.key.is_some()) {
-            // The next ones of the keys are there.
-            line.station.ring(1);
-        }
-        line.progress
-            .count(self.acks.len(), self.retries.len(), self.burials.len());
-        line.progress.count_dropped(self.dropped.len());
-        for burial in &self.burials {
-            log::warn!(
-                "topic {}: dead letter after {} attempts, {}: {}",
-                line.topic,
-                burial.attempts,
-                burial.reason,
-                burial.error
-            );
-        }
-        if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
-            line.base.waker.due_in(soonest);
-        }
-    }
 }
 
 /// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.

@@ -73,7 +73,6 @@ pub(crate) fn take_all(
 
 /// Returns how many more messages of a limited topic may be leased by this transaction. Holds the free slots until it
 /// ends: lease and commit. Three statements at most; the slots have to be there ([`ensure`]).
-#[allow(dead_code, reason = "for claims of leases")]
 pub(crate) fn leasable(
     run: &mut dyn Run,
     statements: &Statements,

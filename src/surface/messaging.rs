@@ -1,7 +1,7 @@
 //! The front door.
 
 use crate::connect::connection::Connection;
-use crate::connect::pool::{Lent as PooledConnection, Pool};
+use crate::connect::pool::Lent as PooledConnection;
 use crate::receive::builder::ReceiverBuilder;
 use crate::receive::lease::desk::Desk;
 use crate::receive::line::Base;
@@ -12,12 +12,10 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::admin::{self, TopicStats};
 use crate::surface::builder::Builder;
+use crate::surface::core::Core;
 use crate::surface::topic::Topic;
-use crate::upkeep::duties::Duties;
-use crate::upkeep::thread::{Errands, Upkeep};
+use crate::upkeep::thread::Errands;
 use crate::wake::hint::Hint;
-use crate::wake::listener;
-use crate::wake::threads::Service;
 use crate::words::batch_message::BatchMessage;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
@@ -27,7 +25,7 @@ use crate::words::topic;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -40,80 +38,6 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Messaging {
     core: Arc<Core>,
-}
-
-/// What all clones share.
-pub(crate) struct Core {
-    base: Base,
-    pool: Pool,
-    me: Uuid,
-    poll_interval: Duration,
-    is_listening: bool,
-    services: Mutex<Option<Services>>,
-    /// What is remembered of topics whose messages are taken by hand.
-    desk: Desk,
-}
-
-/// The threads that serve all receivers of the process, from the first one's start.
-struct Services {
-    // In the order in which they end: what is heard goes to the upkeep.
-    #[expect(dead_code, reason = "dropping it stops the thread")]
-    listener: Option<Service>,
-    upkeep: Upkeep,
-}
-
-impl Core {
-    pub(crate) fn new(
-        base: Base,
-        pool: Pool,
-        me: Uuid,
-        poll_interval: Duration,
-        is_listening: bool,
-    ) -> Self {
-        Core {
-            base,
-            pool,
-            me,
-            poll_interval,
-            is_listening,
-            services: Mutex::new(None),
-            desk: Desk::default(),
-        }
-    }
-
-    /// Returns the way to the upkeep thread, which starts now if it did not.
-    fn errands(&self) -> Result<Errands> {
-        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(services) = services.as_ref() {
-            return Ok(services.upkeep.errands());
-        }
-        let started = self.start_services()?;
-        let errands = started.upkeep.errands();
-        *services = Some(started);
-        Ok(errands)
-    }
-
-    fn start_services(&self) -> Result<Services> {
-        let waker = Arc::clone(&self.base.waker);
-        let duties = Duties::new(
-            Arc::clone(&self.base.dedicated),
-            Arc::clone(&self.base.kit),
-            Arc::clone(&waker),
-            self.poll_interval,
-            format!("{} pid {}", self.me.simple(), std::process::id()),
-        );
-        let upkeep = Upkeep::start(duties, Arc::clone(&waker))?;
-        let errands = upkeep.errands();
-        let (dedicated, me) = (Arc::clone(&self.base.dedicated), self.me);
-        let listen = move |stop: crate::wake::threads::Stop| {
-            listener::listen(&dedicated, me, &stop, &|heard| errands.heard(&waker, heard));
-        };
-        let listener = match self.is_listening {
-            true => Some(Service::start("outtray-listener", listen)?),
-            false => None,
-        };
-        Ok(Services { listener, upkeep })
-    }
 }
 
 impl Messaging {
@@ -359,8 +283,7 @@ impl Messaging {
     /// Whatever fails is found by a sweep.
     pub(crate) fn look_after(&self, connection: &mut Connection, ended: Vec<Uuid>) {
         let base = &self.core.base;
-        let services = self.core.services.lock();
-        if services.unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.core.running_errands().is_some() {
             return base.waker.look_at(ended);
         }
         match ends::look(connection, &base.kit.statements, &ended) {
@@ -409,10 +332,8 @@ impl Messaging {
     /// Has the process's upkeep ask the database now, if it runs.
     #[cfg(feature = "cron")]
     pub(crate) fn look(&self) {
-        let services = &self.core.services;
-        let services = services.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(services) = services.as_ref() {
-            services.upkeep.errands().look();
+        if let Some(errands) = self.core.running_errands() {
+            errands.look();
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod cancel;
 pub(crate) mod completion;
+pub(crate) mod core;
 pub(crate) mod delivery;
 pub(crate) mod join;
 pub(crate) mod messaging;

@@ -9,6 +9,7 @@ use crate::receive::options::{Options, Terms};
 use crate::session::lanes;
 use crate::store::lease::{Leased, Proof, Verdict};
 use crate::store::schedule;
+use crate::store::tokens;
 use crate::surface::delivery::{self, Delivery, LEAST_LEASE, Lease, settle_all};
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
@@ -228,19 +229,35 @@ impl Messaging {
             if setting.as_ref().is_some_and(|setting| setting.is_paused) {
                 return Ok(());
             }
+            let config = setting.as_ref().map(|setting| &setting.config);
             let floors = self.desk().floors(&topic);
-            let wanted = Wanted {
+            let mut wanted = Wanted {
                 topic: &topic,
                 floors: &floors,
                 size: n - batch.len(),
                 lease,
                 filter: None,
+                max_in_work: config.and_then(|config| config.max_in_work),
             };
-            let found = self.find(&mut connection, wanted)?;
+            let found = match config.and_then(|config| config.rate) {
+                None => self.find(&mut connection, wanted)?,
+                Some(rate) => {
+                    let statements = &base.kit.statements;
+                    let asked = wanted.size;
+                    let run = &mut *connection;
+                    wanted.size = tokens::take(run, statements, &topic, rate, asked)?.tokens;
+                    if wanted.size == 0 {
+                        return Ok(());
+                    }
+                    let found = self.find(&mut connection, wanted)?;
+                    let spare = [("", wanted.size - found.leased.len())];
+                    tokens::give_back(&mut *connection, statements, &topic, rate, &spare)?;
+                    found
+                }
+            };
             connection.touch();
             // Decoding runs the caller's code, which may take connections.
             drop(connection);
-            let config = setting.as_ref().map(|setting| &setting.config);
             let terms = Options::default().terms(config);
             // All are guarded before any is decoded: what panics gives back the others.
             let guarded: Vec<_> = found

@@ -6,6 +6,7 @@ use crate::store::aftermath::How;
 use crate::store::config::{self, Setting};
 use crate::store::lanes;
 use crate::store::run::Run;
+use crate::store::slots;
 use crate::store::statements::Statements;
 use crate::surface::messaging::Messaging;
 use crate::surface::selection::Selection;
@@ -124,6 +125,9 @@ impl<'m> Topic<'m> {
         config.check(&self.name)?;
         self.set(|run, statements, topic| {
             config::configure(run, statements, topic, &config)?;
+            if let Some(limit) = config.max_in_work {
+                slots::ensure(run, statements, topic, limit)?;
+            }
             // More may be in work of each key now, and a dead letter may hold them or not.
             lanes::stall_topic(run, statements, topic)
         })?;

@@ -226,7 +226,11 @@ fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, String> {
 
 fn backoff(text: &str) -> Result<Backoff, String> {
     let (curve, rest) = text.split_once(':').unwrap_or((text, ""));
-    let parts: Vec<&str> = rest.split(',').map(str::trim).collect();
+    let parts: Vec<&str> = rest
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
     match (curve, parts.as_slice()) {
         ("fixed", [delay]) => Ok(Backoff::fixed(duration(delay)?)),
         ("linear", [step, cap]) => Ok(Backoff::linear(duration(step)?, duration(cap)?)),

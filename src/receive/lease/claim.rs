@@ -4,14 +4,17 @@ use crate::connect::connection::Connection;
 use crate::receive::ending::used_up;
 use crate::receive::floor::{Floors, Plan, Start, sweep};
 use crate::receive::options::Terms;
+use crate::store::call::CallMode;
 use crate::store::claim;
 use crate::store::lease::{self, BEGIN, COMMIT, Leased, Verdict};
+use crate::store::slots;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, Result};
 use crate::words::filter::Filter;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use crate::words::topic_config::{Expired, TopicConfig};
+use postgres::IsolationLevel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +30,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) lease: Duration,
     /// Which messages; nothing: all.
     pub(crate) filter: Option<&'a Filter>,
+    /// How many messages of the topic may be in work, over all processes; nothing: any number.
+    pub(crate) max_in_work: Option<u32>,
 }
+
+/// How soon a receiver looks again that found the topic's limit used up.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a claim found.
 #[derive(Debug, Default)]
@@ -103,26 +111,38 @@ pub(crate) fn claim_anywhere(
 fn look(
     connection: &mut Connection,
     statements: &Statements,
-    wanted: Wanted<'_>,
+    mut wanted: Wanted<'_>,
     plan: &Plan,
 ) -> Result<Found> {
     let started = Instant::now();
     connection.prepare_calls(&lease::calls(statements))?;
-    let mut sql = BEGIN.to_owned();
+    let failed = |error| classify(error, "leasing messages");
     let mode = connection.mode();
-    let claim = claim::parameters(wanted.topic, &plan.spans, wanted.size);
-    lease::push_lease(
-        &mut sql,
-        mode,
-        statements,
-        claim,
-        wanted.lease,
-        wanted.filter,
-    );
-    sql.push_str(COMMIT);
-    let rows = connection
-        .flight(&sql)
-        .map_err(|error| classify(error, "leasing messages"))?;
+    let rows = match wanted.max_in_work {
+        None => {
+            let mut sql = BEGIN.to_owned();
+            push(&mut sql, mode, statements, wanted, plan);
+            connection.flight(&sql).map_err(failed)?
+        }
+        Some(limit) => {
+            let level = Some(IsolationLevel::ReadCommitted);
+            let mut open = connection.begin(level).map_err(failed)?;
+            let left = slots::leasable(&mut open, statements, wanted.topic, limit)?;
+            wanted.size = wanted.size.min(usize::try_from(left).unwrap_or(usize::MAX));
+            if wanted.size == 0 {
+                return Ok(Found {
+                    wait: Some(ASK_AGAIN),
+                    is_sure: true,
+                    ..Found::default()
+                });
+            }
+            let mut sql = String::new();
+            push(&mut sql, mode, statements, wanted, plan);
+            let rows = open.flight(&sql).map_err(failed)?;
+            open.committed();
+            rows
+        }
+    };
     let leased = lease::read(&rows)?;
     let is_full = leased.len() == wanted.size;
     lock(wanted.floors).learn(
@@ -138,6 +158,19 @@ fn look(
         is_sure: plan.start == Start::Everything,
         leased,
     })
+}
+
+/// Appends the claim and the COMMIT of its transaction.
+fn push(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    wanted: Wanted<'_>,
+    plan: &Plan,
+) {
+    let claim = claim::parameters(wanted.topic, &plan.spans, wanted.size);
+    lease::push_lease(sql, mode, statements, claim, wanted.lease, wanted.filter);
+    sql.push_str(COMMIT);
 }
 
 /// Returns what becomes of a message that is not to be delivered any more: one whose attempts are used up, by

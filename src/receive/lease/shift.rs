@@ -13,6 +13,7 @@ use crate::receive::lease::settle::{acknowledge_in, announce, settle};
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
+use crate::receive::ration::{self, Ration};
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::session::lent::Lent;
@@ -23,6 +24,7 @@ use crate::wake::threads::Stop;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify};
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 /// Conflicts in a row that are nobody's fault.
@@ -54,22 +56,31 @@ pub(crate) fn work(
     if line.is_paused() {
         return Ok(Worked::Idle(None));
     }
-    let wanted = Wanted {
-        topic: &line.topic,
-        floors: &line.floors,
-        size: state.pace.size(),
-        lease,
-        filter: line.sieve.as_ref().map(|sieve| &sieve.filter),
-    };
     let started = Instant::now();
     if let Some(too_early) = line.too_early(started) {
         return Ok(Worked::Idle(Some(too_early)));
     }
-    let found = claim(connection, statements, wanted)?;
+    let mut ration = match Ration::take(line, connection, state.pace.size())? {
+        Ok(ration) => ration,
+        Err(wait) => return Ok(Worked::Idle(Some(wait))),
+    };
+    let wanted = Wanted {
+        topic: &line.topic,
+        floors: &line.floors,
+        size: ration.size,
+        lease,
+        filter: line.sieve.as_ref().map(|sieve| &sieve.filter),
+        max_in_work: line.max_in_work(),
+    };
+    let found = claim(connection, statements, wanted);
+    ration.spend(found.as_ref().map_or(0, |found| found.leased.len()));
+    ration.leave(line);
+    let found = found?;
     if let Some(sieve) = &line.sieve {
         sieve.learn(started, Instant::now(), !found.leased.is_empty());
     }
     if found.leased.is_empty() {
+        ration::give_back(line, connection);
         return Ok(Worked::Idle(found.wait));
     }
     if found.is_full {
@@ -149,6 +160,11 @@ fn handle(
     let terms = line.options.terms(config);
     if let Some(verdict) = refusal(&in_hand.leased, &terms, config) {
         return end(line, connection, state, in_hand.proof(), verdict);
+    }
+    let mut fates = Vec::new();
+    ration::admit(line, from_ref(message), &mut fates)?;
+    if let Some(fate) = fates.pop() {
+        return end(line, connection, state, in_hand.proof(), verdict(fate));
     }
     let mut hand = Hand::default();
     line.progress.take(&mut hand);

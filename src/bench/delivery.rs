@@ -1,0 +1,141 @@
+//! What the ways to deliver cost: leases, keys, dedupe, each beside the same without.
+
+use crate::bench::Plan;
+use crate::bench::bed::Bed;
+use crate::bench::plain;
+use crate::bench::report::Report;
+use crate::words::error::Result;
+use crate::words::new_message::NewMessage;
+use crate::words::topic_config::{PoisonedKey, TopicConfig};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Connections of the cases that use several.
+const WORKERS: usize = 8;
+/// Messages to a transaction that sends, and to a batch of leases.
+const BULK: u64 = 1000;
+const BATCH: u64 = 100;
+/// Keys that messages are spread over.
+const KEYS: u64 = 1000;
+/// Messages behind one key that is stuck.
+const STUCK: u64 = 100_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Takes messages under leases and acknowledges them, 100 at a time on one connection; in plain SQL an UPDATE and
+/// a DELETE.
+pub(crate) fn lease_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(50_000);
+    let filled = || bed.fill(messages).and_then(|()| bed.settle());
+    let (ours, theirs) = bed.compare(
+        plan.rounds,
+        messages,
+        || {
+            filled()?;
+            let topic = bed.messaging.topic("work");
+            let started = Instant::now();
+            loop {
+                let batch = topic.receive_batch::<Value>(BATCH as usize, MINUTE)?;
+                if batch.is_empty() {
+                    return Ok(started.elapsed());
+                }
+                bed.messaging.ack_all(&batch)?;
+            }
+        },
+        || {
+            filled()?;
+            plain::lease(bed, BATCH)
+        },
+    )?;
+    Ok(Report::new("lease", messages).rates(ours, theirs, plain::PREPARED))
+}
+
+/// Sends in bulk and drains messages of 1,000 keys, beside the same without keys.
+pub(crate) fn keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(50_000);
+    let pass = |has_keys: bool| -> Result<Duration> {
+        bed.settle()?;
+        let started = Instant::now();
+        send(bed, "work", messages, |number, message| match has_keys {
+            true => message.key(format!("key {}", number % KEYS)),
+            false => message,
+        })?;
+        bed.receive(messages, WORKERS, None, |_, _| Ok(()))?;
+        Ok(started.elapsed())
+    };
+    let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
+    Ok(Report::new("keyed", messages).rates(ours, theirs, "without keys"))
+}
+
+/// Drains messages without keys while 100,000 of another key wait behind a dead letter, beside the same
+/// without those.
+pub(crate) fn stuck_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(100_000);
+    let stuck = plan.scaled(STUCK);
+    let topic = bed.messaging.topic("work");
+    topic.configure(TopicConfig {
+        poisoned_key: Some(PoisonedKey::Block),
+        ..TopicConfig::default()
+    })?;
+    let drain = || -> Result<Duration> {
+        bed.fill(messages)?;
+        bed.settle()?;
+        bed.receive(messages, WORKERS, None, |_, _| Ok(()))
+    };
+    let (ours, theirs) = bed.compare(
+        plan.rounds,
+        messages,
+        || {
+            send(bed, "work", stuck, |_, message| message.key("stuck"))?;
+            if let Some(head) = topic.receive::<Value>(MINUTE)? {
+                head.reject("stuck")?;
+            }
+            drain()
+        },
+        drain,
+    )?;
+    topic.configure(TopicConfig::default())?;
+    Ok(Report::new("keys-stuck", messages).rates(ours, theirs, "without stuck ones"))
+}
+
+/// Sends one message with a dedupe key to a transaction, beside the same without.
+pub(crate) fn dedupe_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(5_000);
+    let pass = |is_deduped: bool| -> Result<Duration> {
+        bed.settle()?;
+        let started = Instant::now();
+        for number in 0..messages {
+            let mut message = NewMessage::json("send", &json!({ "n": number }))?;
+            if is_deduped {
+                message = message.dedupe(format!("order {number}"), MINUTE);
+            }
+            bed.messaging
+                .session(|session| Ok(session.send(message.clone())?))?;
+        }
+        Ok(started.elapsed())
+    };
+    let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
+    Ok(Report::new("dedupe", messages).rates(ours, theirs, "without a dedupe key"))
+}
+
+/// Sends `messages`, 1,000 to a transaction.
+fn send(
+    bed: &Bed,
+    topic: &str,
+    messages: u64,
+    with: impl Fn(u64, NewMessage) -> NewMessage,
+) -> Result<()> {
+    let mut next = 0;
+    while next < messages {
+        let until = messages.min(next + BULK);
+        bed.messaging.session(|session| {
+            for number in next..until {
+                let message = NewMessage::json(topic, &json!({ "n": number }))?;
+                session.send(with(number, message))?;
+            }
+            Ok(())
+        })?;
+        next = until;
+    }
+    Ok(())
+}

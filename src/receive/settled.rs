@@ -1,0 +1,99 @@
+//! What a transaction decided about its messages, sorted by what has to be done.
+
+use crate::receive::ending::Fate;
+use crate::receive::line::Line;
+use crate::store::aftermath::{End, How};
+use crate::store::claim::{Held, Position};
+use crate::store::settle::{Burial, Retry};
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+
+/// Fates by what has to be done for them.
+#[derive(Default)]
+pub(crate) struct Settled {
+    pub(crate) acks: Vec<Held>,
+    pub(crate) retries: Vec<Retry>,
+    pub(crate) burials: Vec<Burial>,
+    /// Their time was over, and nobody wants to see them.
+    pub(crate) dropped: Vec<Held>,
+    pub(crate) cancels: Vec<Held>,
+    /// What handlers recorded.
+    pub(crate) results: Vec<(MessageId, String)>,
+}
+
+impl Settled {
+    pub(crate) fn sort(fates: Vec<Fate>) -> Self {
+        let mut settled = Settled::default();
+        for fate in fates {
+            match fate {
+                Fate::Ack(held) => settled.acks.push(held),
+                Fate::Retry(retry) => settled.retries.push(retry),
+                Fate::Bury(burial) => settled.burials.push(burial),
+                Fate::Drop(held) => settled.dropped.push(held),
+                Fate::Cancel(held) => settled.cancels.push(held),
+            }
+        }
+        settled
+    }
+
+    /// Returns the messages whose end matters to others.
+    pub(crate) fn ends(&self) -> Vec<End> {
+        let acks = self.acks.iter().map(|held| (held, How::Done));
+        let burials = self.burials.iter().map(|burial| match burial.reason {
+            DeadReason::Expired => (&burial.held, How::Expired),
+            _ => (&burial.held, How::Dead),
+        });
+        let dropped = self.dropped.iter().map(|held| (held, How::Expired));
+        let cancels = self.cancels.iter().map(|held| (held, How::Cancelled));
+        acks.chain(burials)
+            .chain(dropped)
+            .chain(cancels)
+            .filter(|(held, _)| End::matters(held))
+            .map(|(held, how)| End {
+                held: held.clone(),
+                how,
+                result: self.result(held.id),
+            })
+            .collect()
+    }
+
+    fn result(&self, id: MessageId) -> Option<String> {
+        let mut results = self.results.iter();
+        results
+            .find(|(of, _)| *of == id)
+            .map(|(_, result)| result.clone())
+    }
+
+    /// Returns the messages that are to be removed from the topic for good.
+    pub(crate) fn removals(&self) -> Vec<Position> {
+        let removed = self.acks.iter().chain(&self.dropped).chain(&self.cancels);
+        removed.map(|held| held.position).collect()
+    }
+
+    /// After the commit: counts, logs, tells who waits, and notes when retries are due.
+    pub(crate) fn announce(&self, line: &Line, is_chained: bool) {
+        let ends = self.ends();
+        line.base
+            .waker
+            .announce_ends(ends.iter().map(|end| &end.held));
+        if !is_chained && ends.iter().any(|end| end.held.key.is_some()) {
+            // The next ones of the keys are there.
+            line.station.ring(1);
+        }
+        line.progress
+            .count(self.acks.len(), self.retries.len(), self.burials.len());
+        line.progress.count_dropped(self.dropped.len());
+        for burial in &self.burials {
+            log::warn!(
+                "topic {}: dead letter after {} attempts, {}: {}",
+                line.topic,
+                burial.attempts,
+                burial.reason,
+                burial.error
+            );
+        }
+        if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
+            line.base.waker.due_in(soonest);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What all clones of `Messaging` share, and the threads that serve them.
+
+use crate::connect::pool::Pool;
+use crate::receive::lease::desk::Desk;
+use crate::receive::line::Base;
+use crate::upkeep::duties::Duties;
+use crate::upkeep::thread::{Errands, Upkeep};
+use crate::wake::listener;
+use crate::wake::threads::{Service, Stop};
+use crate::words::Result;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What all clones share.
+pub(crate) struct Core {
+    pub(crate) base: Base,
+    pub(crate) pool: Pool,
+    me: Uuid,
+    poll_interval: Duration,
+    is_listening: bool,
+    services: Mutex<Option<Services>>,
+    /// What is remembered of topics whose messages are taken by hand.
+    pub(crate) desk: Desk,
+}
+
+/// The threads that serve all receivers of the process, from the first one's start.
+struct Services {
+    // In the order in which they end: what is heard goes to the upkeep.
+    #[expect(dead_code, reason = "dropping it stops the thread")]
+    listener: Option<Service>,
+    upkeep: Upkeep,
+}
+
+impl Core {
+    pub(crate) fn new(
+        base: Base,
+        pool: Pool,
+        me: Uuid,
+        poll_interval: Duration,
+        is_listening: bool,
+    ) -> Self {
+        Core {
+            base,
+            pool,
+            me,
+            poll_interval,
+            is_listening,
+            services: Mutex::new(None),
+            desk: Desk::default(),
+        }
+    }
+
+    /// Returns the way to the upkeep thread, which starts now if it did not.
+    pub(crate) fn errands(&self) -> Result<Errands> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(services) = services.as_ref() {
+            return Ok(services.upkeep.errands());
+        }
+        let started = self.start_services()?;
+        let errands = started.upkeep.errands();
+        *services = Some(started);
+        Ok(errands)
+    }
+
+    fn start_services(&self) -> Result<Services> {
+        let waker = Arc::clone(&self.base.waker);
+        let duties = Duties::new(
+            Arc::clone(&self.base.dedicated),
+            Arc::clone(&self.base.kit),
+            Arc::clone(&waker),
+            self.poll_interval,
+            format!("{} pid {}", self.me.simple(), std::process::id()),
+        );
+        let upkeep = Upkeep::start(duties, Arc::clone(&waker))?;
+        let errands = upkeep.errands();
+        let (dedicated, me) = (Arc::clone(&self.base.dedicated), self.me);
+        let listen = move |stop: Stop| {
+            listener::listen(&dedicated, me, &stop, &|heard| errands.heard(&waker, heard));
+        };
+        let listener = match self.is_listening {
+            true => Some(Service::start("outtray-listener", listen)?),
+            false => None,
+        };
+        Ok(Services { listener, upkeep })
+    }
+
+    /// Returns the way to the upkeep thread, if it runs.
+    pub(crate) fn running_errands(&self) -> Option<Errands> {
+        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        services.as_ref().map(|services| services.upkeep.errands())
+    }
+}
