@@ -12,10 +12,10 @@ stuck AS (
     FROM taken
     WHERE taken.key IS NOT NULL
 )
-SELECT NULL AS id, NULL AS on_end, count(*) AS messages
+SELECT NULL AS id, NULL::smallint AS on_end, count(*) AS messages
 FROM taken
 UNION ALL
 -- A dead letter takes no room in a bounded topic (2): it gave that back when it died.
-SELECT taken.id, taken.on_end & 1 AS on_end, 0 AS messages
+SELECT taken.id, (taken.on_end & 1)::smallint AS on_end, 0 AS messages
 FROM taken
 WHERE taken.on_end & 1 <> 0

@@ -8,7 +8,10 @@ use std::fs;
 #[test]
 fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages() {
     for (name, arguments) in [
-        ("lease", "'t', '{0}', '{0}', '{1}', 100, 1"),
+        (
+            "lease",
+            "'t', '{0}', '{0}', '{1}', 100, 1, NULL, NULL, NULL",
+        ),
         ("end_lease", "'t', gen_random_uuid(), gen_random_uuid()"),
         (
             "extend_lease",
