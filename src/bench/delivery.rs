@@ -16,7 +16,7 @@ const WORKERS: usize = 8;
 const BULK: u64 = 1000;
 const BATCH: u64 = 100;
 /// Keys that messages are spread over.
-const KEYS: u64 = 1000;
+const KEYS: u64 = 10_000;
 /// Messages behind one key that is stuck.
 const STUCK: u64 = 100_000;
 
@@ -50,7 +50,7 @@ pub(crate) fn lease_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     Ok(Report::new("lease", messages).rates(ours, theirs, plain::PREPARED))
 }
 
-/// Sends in bulk and drains messages of 1,000 keys, beside the same without keys.
+/// Sends in bulk and drains messages of 10,000 keys, beside the same without keys.
 pub(crate) fn keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let pass = |has_keys: bool| -> Result<Duration> {

@@ -94,7 +94,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "keyed",
-        about: "send in bulk and handle messages of 1,000 keys, 8 workers, beside the same without keys",
+        about: "send in bulk and drain messages of 10,000 keys, 8 workers, beside the same without",
         run: delivery::keyed_case,
     },
     Case {

@@ -143,21 +143,20 @@ impl MessagingSession<'_> {
     /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction did not begin.
     fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
         let statements = &self.kit.statements;
-        let mut known = Known::default();
+        let mut known = None;
         if let Lent::Idle(connection) = &mut self.lent
             && !self.kit.needs_objects.load(Ordering::Relaxed)
         {
-            connection.prepare_calls(&[&statements.take_dedupe])?;
-            let values = dedupe::values(wishes);
-            let flown = self.lent.fly(&statements.take_dedupe, &values);
+            let (statement, values) = dedupe::call(statements, wishes);
+            connection.prepare_calls(&[statement])?;
+            let flown = self.lent.fly(statement, &values);
             self.is_in_doubt |= flown.is_err();
-            for row in flown
-                .map_err(|error| classify(error, dedupe::DOING))?
-                .iter()
-                .flatten()
-            {
-                known.read(row)?;
+            let rows = flown.map_err(|error| classify(error, dedupe::DOING))?;
+            let mut taken = Known::default();
+            for row in rows.iter().flatten() {
+                taken.read(row)?;
             }
+            known = Some(taken);
         }
         self.asking(|session| dedupe::take(session.lent.current()?, statements, wishes, known))
     }

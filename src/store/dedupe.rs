@@ -6,6 +6,7 @@
 
 use crate::store::call::Value;
 use crate::store::run::{Run, column, execute, query};
+use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
@@ -45,7 +46,7 @@ pub(crate) struct Holder {
 pub(crate) struct Known(HashMap<(String, String), Holder>);
 
 impl Known {
-    /// Reads a row of `take_dedupe` that came as text.
+    /// Reads a row that came as text.
     pub(crate) fn read(&mut self, row: &SimpleQueryRow) -> Result<()> {
         let text = |name: &str| {
             let found = row.try_get(name).map_err(|error| classify(error, DOING));
@@ -71,17 +72,30 @@ impl Known {
     }
 }
 
-/// Returns the parameters of `take_dedupe`.
-pub(crate) fn values<'a>(wishes: &[Wish<'a>]) -> [Value<'a>; 4] {
-    [
+/// Returns the statement that takes keys, with its parameters.
+pub(crate) fn call<'s, 'a>(
+    statements: &'s Statements,
+    wishes: &[Wish<'a>],
+) -> (&'s Statement, [Value<'a>; 4]) {
+    if let [only] = wishes {
+        let values = [
+            Value::Text(only.topic),
+            Value::Text(only.key),
+            Value::Uuid(only.id),
+            Value::Number(window_us(only)),
+        ];
+        return (&statements.take_dedupe_one, values);
+    }
+    let values = [
         Value::Texts(wishes.iter().map(|wish| Some(wish.topic)).collect()),
         Value::Texts(wishes.iter().map(|wish| Some(wish.key)).collect()),
         Value::Uuids(wishes.iter().map(|wish| wish.id).collect()),
         Value::Numbers(wishes.iter().map(window_us).collect()),
-    ]
+    ];
+    (&statements.take_dedupe, values)
 }
 
-/// Takes keys that are free, but for those that are `known`; returns who has each, in the order of the wishes,
+/// Takes keys that are free, unless that was done and gave `known`; returns who has each, in the order of the wishes,
 /// which are of different keys. Inside a transaction: the keys are free again if it rolls back. One round trip,
 /// but for races.
 ///
@@ -91,9 +105,10 @@ pub(crate) fn take(
     run: &mut dyn Run,
     statements: &Statements,
     wishes: &[Wish<'_>],
-    mut known: Known,
+    known: Option<Known>,
 ) -> Result<Vec<Holder>> {
-    let mut is_asked = !known.0.is_empty();
+    let mut is_asked = known.is_some();
+    let mut known = known.unwrap_or_default();
     for _ in 0..MAX_ROUNDS {
         let open = |known: &Known| -> Vec<Wish<'_>> {
             let is_open = |wish: &&Wish<'_>| known.get(wish).is_none();
@@ -143,6 +158,13 @@ fn ask(
     wishes: &[Wish<'_>],
     known: &mut Known,
 ) -> Result<()> {
+    if let [only] = wishes {
+        let params: [&(dyn ToSql + Sync); 4] = [&only.topic, &only.key, &only.id, &window_us(only)];
+        for row in query(run, &statements.take_dedupe_one, &params, DOING)? {
+            known.insert(&row, true)?;
+        }
+        return Ok(());
+    }
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
     let windows: Vec<i64> = wishes.iter().map(window_us).collect();
     let params: [&(dyn ToSql + Sync); 4] = [&topics(wishes), &keys(wishes), &ids, &windows];

@@ -136,6 +136,7 @@ statements![
     suspect,
     take_back_attempt,
     take_dedupe,
+    take_dedupe_one,
     take_free_slots,
     take_lanes,
     take_room,
