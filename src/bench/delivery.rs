@@ -4,6 +4,7 @@ use crate::bench::Plan;
 use crate::bench::bed::Bed;
 use crate::bench::plain;
 use crate::bench::report::Report;
+use crate::bench::throughput::Work;
 use crate::words::error::Result;
 use crate::words::new_message::NewMessage;
 use crate::words::topic_config::{PoisonedKey, TopicConfig};
@@ -50,21 +51,37 @@ pub(crate) fn lease_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     Ok(Report::new("lease", messages).rates(ours, theirs, plain::PREPARED))
 }
 
-/// Sends in bulk and drains messages of 10,000 keys, beside the same without keys.
+/// Handles messages of 10,000 keys with an insert and a send for each, adaptive batches, beside the same without keys.
 pub(crate) fn keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let pass = |has_keys: bool| -> Result<Duration> {
-        bed.settle()?;
-        let started = Instant::now();
         send(bed, "work", messages, |number, message| match has_keys {
             true => message.key(format!("key {}", number % KEYS)),
             false => message,
         })?;
-        bed.receive(messages, WORKERS, None, |_, _| Ok(()))?;
-        Ok(started.elapsed())
+        bed.settle()?;
+        Ok(Work::HandleAdaptive
+            .with_workers(bed, messages, WORKERS)?
+            .all)
     };
     let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
     Ok(Report::new("keyed", messages).rates(ours, theirs, "without keys"))
+}
+
+/// Sends messages of 10,000 keys, 1,000 to a transaction, beside the same without keys.
+pub(crate) fn send_keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    let messages = plan.scaled(50_000);
+    let pass = |has_keys: bool| -> Result<Duration> {
+        bed.settle()?;
+        let started = Instant::now();
+        send(bed, "send", messages, |number, message| match has_keys {
+            true => message.key(format!("key {}", number % KEYS)),
+            false => message,
+        })?;
+        Ok(started.elapsed())
+    };
+    let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
+    Ok(Report::new("send-keyed", messages).rates(ours, theirs, "without keys"))
 }
 
 /// Drains messages without keys while 100,000 of another key wait behind a dead letter, beside the same

@@ -94,8 +94,13 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "keyed",
-        about: "send in bulk and drain messages of 10,000 keys, 8 workers, beside the same without",
+        about: "as handle-adaptive with 10,000 keys, beside the same without keys",
         run: delivery::keyed_case,
+    },
+    Case {
+        name: "send-keyed",
+        about: "as send-bulk with 10,000 keys, beside the same without keys",
+        run: delivery::send_keyed_case,
     },
     Case {
         name: "keys-stuck",

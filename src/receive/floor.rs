@@ -18,7 +18,6 @@
 //! message can be delayed, never lost. The gaps between the priorities that are known are looked into
 //! from their beginnings by every claim, so a more urgent message waits for neither.
 
-use crate::store::aftermath::End;
 use crate::store::claim::{EVERYTHING, Position, Span};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -206,18 +205,6 @@ impl Floors {
             mark.head = mark.head.min(position.seq);
         }
     }
-
-    /// Notes that messages ended. The next of the key of one may be anywhere after it: during a backlog the next
-    /// look back finds it, else the next claim.
-    pub(crate) fn lower_floors(&mut self, ends: &[End]) {
-        let keyed = ends.iter().filter(|end| end.held.key.is_some());
-        let Some(seq) = keyed.map(|end| end.held.position.seq).min() else {
-            return;
-        };
-        for mark in self.by_rank.values_mut() {
-            mark.floor = mark.floor.min(seq);
-        }
-    }
 }
 
 /// A claim from the very beginning.
@@ -231,10 +218,6 @@ pub(crate) fn sweep() -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::aftermath::How;
-    use crate::store::claim::Held;
-    use crate::words::message::MessageId;
-    use crate::words::outcome::OnEnd;
 
     fn at(rank: i16, seq: i64) -> Position {
         Position { rank, seq }
@@ -350,27 +333,6 @@ mod tests {
         let expected = [(EVERYTHING.from, 0), (at(0, 7), 32768)];
         check(&floors.look_back(), Start::Floor, &expected);
         floors.look.at = now;
-        check(&floors.plan(now), Start::Head, &expected);
-    }
-
-    #[test]
-    fn the_end_of_a_key_s_message_lowers_the_floors_and_no_head() {
-        let (mut floors, now) = learned(&[at(0, 20), at(3, 5)], true);
-        let end = |seq, key: Option<&str>| End {
-            held: Held {
-                position: at(0, seq),
-                id: MessageId::new(),
-                key: key.map(str::to_owned),
-                on_end: OnEnd::default(),
-            },
-            how: How::Done,
-            result: None,
-        };
-        floors.lower_floors(&[end(2, None), end(10, Some("k")), end(11, Some("k"))]);
-        let expected = [(EVERYTHING.from, 0), (at(0, 10), 3), (at(3, 5), 32768)];
-        check(&floors.look_back(), Start::Floor, &expected);
-        floors.look.at = now;
-        let expected = [(EVERYTHING.from, 0), (at(0, 21), 3), (at(3, 6), 32768)];
         check(&floors.plan(now), Start::Head, &expected);
     }
 

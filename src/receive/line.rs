@@ -13,6 +13,7 @@ use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::receive::slots::Slots;
 use crate::session::messaging_session::Kit;
+use crate::store::claim::Position;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
@@ -119,6 +120,17 @@ impl Line {
     pub(crate) fn max_in_work(&self) -> Option<u32> {
         let setting = self.base.kit.configs.get(&self.topic);
         setting.and_then(|setting| setting.config.max_in_work)
+    }
+
+    /// Notes that messages are ready at these places, which claims may have passed.
+    pub(crate) fn lower(&self, positions: &[Position]) {
+        if positions.is_empty() {
+            return;
+        }
+        let mut floors = self.floors();
+        for position in positions {
+            floors.lower(*position);
+        }
     }
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {

@@ -10,7 +10,7 @@ use crate::receive::floor::{Plan, Start};
 use crate::receive::line::Line;
 use crate::receive::slots;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed};
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
@@ -51,11 +51,18 @@ fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &
     let values = claim::parameters(&line.topic, &plan.spans, size);
     let statements = &line.base.kit.statements;
     match &line.sieve {
-        None => push_hot_call(sql, mode, &statements.claim, &values, Next::CallersSql),
+        None => push_hot_call(
+            sql,
+            mode,
+            Path::Order,
+            &statements.claim,
+            &values,
+            Next::CallersSql,
+        ),
         Some(sieve) => {
             let values = claim::filtered(values, &sieve.filter);
             let claim = &statements.claim_filtered;
-            push_hot_call(sql, mode, claim, &values, Next::CallersSql);
+            push_hot_call(sql, mode, Path::Order, claim, &values, Next::CallersSql);
         }
     }
 }

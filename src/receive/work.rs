@@ -29,6 +29,7 @@ use crate::session::savepoint::Savepoint;
 use crate::store::aftermath;
 use crate::store::attempt;
 use crate::store::claim::Claimed;
+use crate::store::lanes;
 use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
@@ -296,7 +297,6 @@ fn commit(
     let ends = settled.ends();
     if !ends.is_empty() {
         aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
-        line.floors().lower_floors(&ends);
     }
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();
@@ -308,14 +308,21 @@ fn commit(
     let flown = session.lent.own()?.flight(&sql);
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     line.base.waker.announce(&session.outbox.take_news());
-    let rows = flown.map_err(|error| classify(error, "committing"))?;
+    let mut rows = flown.map_err(|error| classify(error, "committing"))?;
+    let promoted = match ends.iter().any(|end| end.held.key.is_some()) {
+        true => lanes::take_promoted(&mut rows),
+        false => Vec::new(),
+    };
+    line.lower(&promoted);
     session.savepoint = Savepoint::Closed;
     session.begun_at = Instant::now();
     state.entered.clear();
     state.counted = None;
     state.conflicts = 0;
-    plan.map(|plan| take::taken(line, session, size, &plan, &rows, started))
-        .transpose()
+    let taken = plan.map(|plan| take::taken(line, session, size, &plan, &rows, started));
+    // Once more: what the claim learned, it learned from where it began before.
+    line.lower(&promoted);
+    taken.transpose()
 }
 
 /// Ends the object of a transaction whose flight ended with COMMIT.

@@ -73,7 +73,11 @@ impl MessagingSession<'_> {
                 .store(self.lent.current()?, statements, Mark::default())
                 .map_err(not_stored)?,
         }
-        last.push_str(PROVE_AND_COMMIT);
+        // A message that is stored proves as well that the transaction is whole.
+        last.push_str(match last.is_empty() {
+            true => PROVE_AND_COMMIT,
+            false => "COMMIT",
+        });
         Ok(last)
     }
 

@@ -34,7 +34,8 @@ impl End {
     }
 }
 
-/// Appends what the ends of messages of one topic call for. None of it returns rows.
+/// Appends what the ends of messages of one topic call for. Only [`lanes::take_promoted`] knows
+/// what to do with its rows.
 pub(crate) fn push_ended(
     sql: &mut String,
     mode: CallMode,

@@ -142,15 +142,47 @@ pub(crate) enum Next {
     Commit,
 }
 
-/// Appends a call of a statement of the hot path, planned once for the connection and never by a
-/// scan of the table; what the caller's own SQL is planned with stays as it is.
+/// How a statement of the hot path is to be carried out, however few rows there are when it is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// One row by its whole key.
+    Key,
+    /// Rows in the order of an index, as many as are asked for.
+    Order,
+    /// Several rows, each by its whole key.
+    Keys,
+}
+
+impl Path {
+    /// Returns what the planner is kept from. Each setting costs some microseconds, so there are no more than needed.
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        const ALL: [(&str, &str); 5] = [
+            ("enable_seqscan", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_bitmapscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+        ];
+        match self {
+            Path::Key => &ALL[..1],
+            Path::Order => &ALL[..3],
+            Path::Keys => &ALL,
+        }
+    }
+}
+
+/// Appends a call of a statement of the hot path, planned once for the connection and never by reading a whole
+/// topic; what the caller's own SQL is planned with stays as it is.
 ///
 /// Left to itself the planner makes a new plan each time, because the parameters of an array or
 /// LIMIT look costly when unknown (measured: 140 µs of a claim's 450). And a plan that was made while
-/// the table was nearly empty would scan it from end to end when it is full, until the next ANALYZE.
+/// the table was nearly empty would scan it from end to end when it is full, until the next ANALYZE: it sorts all of a
+/// topic for a claim, or joins all of it with what is acknowledged (measured at 10,000 ready messages: 20 ms for
+/// a claim that takes 0.3 ms).
 pub(crate) fn push_hot_call(
     sql: &mut String,
     mode: CallMode,
+    path: Path,
     statement: &Statement,
     values: &[Value<'_>],
     next: Next,
@@ -158,14 +190,20 @@ pub(crate) fn push_hot_call(
     if mode == CallMode::Inline {
         return push_call(sql, mode, statement, values);
     }
-    sql.push_str(
-        "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;\n",
-    );
+    for (name, value) in path.settings() {
+        sql.push_str("SET LOCAL ");
+        sql.push_str(name);
+        sql.push_str(" = ");
+        sql.push_str(value);
+        sql.push(';');
+    }
     push_call(sql, mode, statement, values);
     if next == Next::CallersSql {
-        sql.push_str(
-            "SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT;\n",
-        );
+        for (name, _) in path.settings() {
+            sql.push_str("SET LOCAL ");
+            sql.push_str(name);
+            sql.push_str(" TO DEFAULT;");
+        }
     }
 }
 

@@ -45,12 +45,14 @@
 //! with the same keys wait for each other in one order, unless their transactions store several times
 //! (joined sessions do): that can deadlock, and is a conflict like any other.
 
-use crate::store::call::{CallMode, Next, Value, push_hot_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
+use crate::store::claim::Position;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
+use postgres::SimpleQueryRow;
 use uuid::Uuid;
 
 /// Stalled keys that one transaction looks after: so many lanes it holds, for milliseconds.
@@ -81,7 +83,8 @@ pub(crate) fn lock(
     execute(run, &statements.lock_lanes, &[&topics, &keys], doing).map(drop)
 }
 
-/// Appends to the flight that ended messages of these keys what moves their lines on. Returns no rows.
+/// Appends to the flight that ended messages of these keys what moves their lines on. Its rows are for
+/// [`take_promoted`].
 pub(crate) fn push_ended<'a>(
     sql: &mut String,
     mode: CallMode,
@@ -100,8 +103,37 @@ pub(crate) fn push_ended<'a>(
         Value::Texts(keys),
         Value::Uuid(Uuid::now_v7()),
     ];
-    push_hot_call(sql, mode, &statements.take_lanes, &values, Next::Commit);
-    push_hot_call(sql, mode, &statements.promote, &values, Next::CallersSql);
+    push_hot_call(
+        sql,
+        mode,
+        Path::Order,
+        &statements.take_lanes,
+        &values,
+        Next::Commit,
+    );
+    push_hot_call(
+        sql,
+        mode,
+        Path::Keys,
+        &statements.promote,
+        &values,
+        Next::CallersSql,
+    );
+}
+
+/// Takes the rows of [`push_ended`] out of those of its flight; returns the places of the messages that became ready.
+pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Vec<Position> {
+    let mut promoted = Vec::new();
+    rows.retain(|row| {
+        let number = |name| row.try_get(name).ok().flatten();
+        let Some(rank) = number("promoted_rank").and_then(|text| text.parse().ok()) else {
+            return true;
+        };
+        let seq = number("promoted_seq").and_then(|text| text.parse().ok());
+        promoted.extend(seq.map(|seq| Position { rank, seq }));
+        false
+    });
+    promoted
 }
 
 /// Returns some stalled keys: those with a lane, and those whose lane has to be made first.

@@ -6,7 +6,7 @@
 //! receipt, nobody else has the message.
 
 use crate::store::aftermath::{self, End, How};
-use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed, Held};
 use crate::store::settle::{micros, small, storable};
 use crate::store::statement::Statement;
@@ -88,7 +88,14 @@ pub(crate) fn push_lease(
         Some(filter) => values.extend(claim::filtering(filter)),
         None => values.extend([Value::Null, Value::Null, Value::Null]),
     }
-    push_hot_call(sql, mode, &statements.lease, &values, Next::Commit);
+    push_hot_call(
+        sql,
+        mode,
+        Path::Order,
+        &statements.lease,
+        &values,
+        Next::Commit,
+    );
 }
 
 /// Reads what a claim leased, in claim order.
@@ -302,7 +309,7 @@ fn push_each(
         ];
         values.extend(number.map(Value::Number));
         match index {
-            0 => push_hot_call(sql, mode, statement, &values, Next::Commit),
+            0 => push_hot_call(sql, mode, Path::Key, statement, &values, Next::Commit),
             _ => push_call(sql, mode, statement, &values),
         }
     }

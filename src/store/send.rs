@@ -1,6 +1,6 @@
 //! Storing messages.
 
-use crate::store::call::{CallMode, Next, Value, push_call, push_hot_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::copy;
 use crate::store::lanes;
 use crate::store::run::{Run, execute};
@@ -165,7 +165,7 @@ pub(crate) fn push_keyed(
     ];
     push_call(sql, mode, &statements.lock_lanes, &lanes);
     let next = Next::CallersSql;
-    push_hot_call(sql, mode, &statements.send_keyed, &values, next);
+    push_hot_call(sql, mode, Path::Keys, &statements.send_keyed, &values, next);
 }
 
 /// Appends the storing of a plain message to a flight.

@@ -1,7 +1,7 @@
 //! What becomes of messages that are held: acknowledged, retried, kept as dead letters.
 
 use crate::store::attempt::attempts;
-use crate::store::call::{CallMode, Next, Value, push_hot_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::{Held, Position};
 use crate::store::run::{Run, execute, query};
 use crate::store::statements::Statements;
@@ -50,6 +50,7 @@ pub(crate) fn push_acknowledge(
         return push_hot_call(
             sql,
             mode,
+            Path::Key,
             &statements.acknowledge_one,
             &values,
             Next::Commit,
@@ -61,7 +62,14 @@ pub(crate) fn push_acknowledge(
         column(|position| position.rank.into()),
         column(|position| position.seq),
     ];
-    push_hot_call(sql, mode, &statements.acknowledge, &values, Next::Commit);
+    push_hot_call(
+        sql,
+        mode,
+        Path::Keys,
+        &statements.acknowledge,
+        &values,
+        Next::Commit,
+    );
 }
 
 /// Moves held messages to where they wait. All of one topic; at the top level of a transaction.

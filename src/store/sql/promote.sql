@@ -1,6 +1,7 @@
 -- Moves the lines of keys $2 of topic $1 on: the first followers become ready, as many as may be in work, each in its
 -- own place; the lanes of keys that have nothing left go. The caller locked the lanes in a statement before, so
 -- that this one sees all that the last holder did; the keys that $3 says are stalled it did not get.
+-- Returns the places of those that became ready: they lie before where claims look.
 -- A dead letter holds what comes after it, if the topic's settings say so; what is to be parked becomes stalled.
 -- Indexes: message_key, scheduled_key, dead_letter_key, the primary keys.
 WITH line AS MATERIALIZED (
@@ -69,6 +70,7 @@ moved AS (
         taken.topic, taken.rank, taken.seq, taken.id, taken.attempts, taken.sent_at,
         taken.key, taken.expires_at, taken.on_end, taken.headers, taken.payload, taken.body
     FROM taken
+    RETURNING rank, seq
 ),
 to_be_parked AS (
     INSERT INTO outtray.stalled (topic, key, said_by)
@@ -79,10 +81,14 @@ to_be_parked AS (
             SELECT FROM outtray.follower
             WHERE follower.topic = $1::text AND follower.key = line.key AND follower.seq > line.held_after
         )
+),
+left_alone AS (
+    DELETE FROM outtray.lane
+    USING line
+    WHERE lane.topic = $1::text
+        AND lane.key = line.key
+        AND line.active = 0
+        AND NOT line.has_followers
 )
-DELETE FROM outtray.lane
-USING line
-WHERE lane.topic = $1::text
-    AND lane.key = line.key
-    AND line.active = 0
-    AND NOT line.has_followers
+SELECT moved.rank AS promoted_rank, moved.seq AS promoted_seq
+FROM moved
