@@ -161,7 +161,8 @@ fn ask(
     if let [only] = wishes {
         let params: [&(dyn ToSql + Sync); 4] = [&only.topic, &only.key, &only.id, &window_us(only)];
         for row in query(run, &statements.take_dedupe_one, &params, DOING)? {
-            known.insert(&row, true)?;
+            let is_new = column(&row, "is_new")?;
+            known.insert(&row, is_new)?;
         }
         return Ok(());
     }
