@@ -64,6 +64,11 @@
 //! | The database is the only clock, and notifications are hints: polling finds what they miss. | `wake_ups`, `quiet` |
 //! | A lost database, or a lost connection, is waited for and come back to. | `lost_database` |
 //! | Stopping ends in time and says what it left. | `stopping` |
+//! | Who holds a lease has the message alone; a stale receipt changes nothing. | `leases` |
+//! | Messages of a key are handled one at a time in the order of sending, over all processes. | `keys` |
+//! | A dedupe key is taken once in its window, whoever races. | `dedupe`, `retrying` |
+//! | What waits for the end of a message learns of it once. | `completion`, `groups` |
+//! | Random sequences of all of it do what a small model does. | `model` |
 //!
 //! # What is not promised
 //!
@@ -87,6 +92,10 @@
 //! | claim | take ready messages for one worker only: row locks inside its transaction |
 //! | attempt | the delivery of a message that it is up to, from 1 |
 //! | scheduled | waiting for its time: a delay, or the backoff of a retry |
+//! | lease, receipt | exclusive time to work without an open transaction; the proof needed to settle it |
+//! | key | messages of one topic with the same key are handled one at a time, in the order of sending |
+//! | dedupe key | a second send with the same one within its window is dropped |
+//! | tracked | how the message ends is recorded, for those who wait for it |
 //! | dead letter | a message that was given up, kept with its error until somebody decides |
 //! | redrive | move dead letters back to their topic |
 //! | suspect | a topic on which a process died: deliveries are counted in advance for a minute |
@@ -97,11 +106,14 @@
 //!   [`Builder`] has its options.
 //! - [`MessagingSession`] reads, writes and sends in one transaction;
 //!   [`join`](MessagingSession::join) makes one inside a transaction of your own.
-//! - [`NewMessage`] has the options of a message: priority, delay, headers, bytes instead of JSON.
+//! - [`NewMessage`] has the options of a message: priority, times, headers, key, expiry, dedupe, dependencies.
 //! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one, and
 //!   [`Messaging::drain`] handles all that is ready on the caller's thread.
 //! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it is tried
-//!   again. [`Payload`] is a payload of any kind, undecoded.
+//!   again. [`Payload`] is a payload of any kind, undecoded. [`BatchMessage`] is one of a batch.
+//! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each.
+//! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which messages a receiver
+//!   wants, [`Completion`] how a tracked message ended.
 //! - [`Topic`] looks at a topic and operates it: numbers, waiting messages, dead letters, purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] has throwaway servers, for tests and first steps.
