@@ -11,6 +11,7 @@ use crate::receive::lease::claim::{Wanted, claim, refusal};
 use crate::receive::lease::heartbeat::InHand;
 use crate::receive::lease::settle::{acknowledge_in, announce, settle};
 use crate::receive::line::Line;
+use crate::receive::options::Terms;
 use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
@@ -147,14 +148,13 @@ fn pay(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()
     Ok(())
 }
 
-/// Runs the handler of one message and settles.
+/// Handles one message, unless it is not to be begun, and settles.
 fn handle(
     line: &Line,
     connection: &mut Connection,
     state: &mut State,
     in_hand: &InHand<'_>,
 ) -> Result<()> {
-    let message = &in_hand.leased.claimed;
     let setting = line.base.kit.configs.get(&line.topic);
     let config = setting.as_ref().map(|setting| &setting.config);
     let terms = line.options.terms(config);
@@ -162,10 +162,22 @@ fn handle(
         return end(line, connection, state, in_hand.proof(), verdict);
     }
     let mut fates = Vec::new();
-    ration::admit(line, from_ref(message), &mut fates)?;
-    if let Some(fate) = fates.pop() {
-        return end(line, connection, state, in_hand.proof(), verdict(fate));
+    ration::admit(line, from_ref(&in_hand.leased.claimed), &mut fates)?;
+    match fates.pop() {
+        Some(fate) => end(line, connection, state, in_hand.proof(), verdict(fate)),
+        None => begin(line, connection, state, in_hand, &terms),
     }
+}
+
+/// Runs the handler of one message and settles.
+fn begin(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    in_hand: &InHand<'_>,
+    terms: &Terms,
+) -> Result<()> {
+    let message = &in_hand.leased.claimed;
     let mut hand = Hand::default();
     line.progress.take(&mut hand);
     line.crew.handler_begins(state.worker);
@@ -214,7 +226,7 @@ fn handle(
     let verdict = match ending {
         Ok(verdict) => verdict,
         Err(ending) => verdict(decide(
-            &terms,
+            terms,
             message.held.clone(),
             message.attempts,
             ending,

@@ -4,6 +4,7 @@ mod batches;
 mod deliveries;
 mod plans;
 mod receivers;
+mod together;
 mod waiting;
 
 use crate::support::Place;
