@@ -51,7 +51,7 @@ pub(super) enum Op {
         topic: usize,
         nth: Option<usize>,
     },
-    /// Cancels one of all that were ever sent.
+    /// Cancels one of all that were ever sent, counted from the last.
     Cancel {
         nth: usize,
     },
@@ -173,7 +173,11 @@ impl Op {
                 nth: Some(rng.usize(..100)),
             },
             81..85 => Op::Cancel {
-                nth: rng.usize(..100),
+                nth: if rng.bool() {
+                    rng.usize(..10)
+                } else {
+                    rng.usize(..100)
+                },
             },
             85..86 => Op::Purge { topic },
             86..88 => Op::PurgeDead {

@@ -83,7 +83,10 @@ impl Model {
                 }
             }
             Op::Cancel { .. } if self.entries.is_empty() => {}
-            Op::Cancel { nth } => return self.cancel(nth % self.entries.len()),
+            Op::Cancel { nth } => {
+                let sent = self.entries.len();
+                return self.cancel(sent - 1 - nth % sent);
+            }
             Op::Purge { topic } => {
                 let waits = |at: At| matches!(at, At::Ready | At::Behind | At::Scheduled);
                 return self.purge(topic, None, waits);

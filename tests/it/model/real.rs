@@ -231,7 +231,7 @@ impl Real {
         if ids.is_empty() {
             return Seen::default();
         }
-        let id = ids[nth % ids.len()];
+        let id = ids[ids.len() - 1 - nth % ids.len()];
         drop(ids);
         Seen::answer(&format!("{:?}", self.place.messaging.cancel(id).unwrap()))
     }
