@@ -12,6 +12,7 @@ use crate::store::statements::Statements;
 use crate::wake::pause::{self, Pause};
 use crate::wake::threads::stop_signal;
 use crate::words::Result;
+use crate::words::message::MessageId;
 use crate::words::outcome::DrainReport;
 use std::sync::atomic::Ordering;
 
@@ -28,9 +29,14 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     let mut connection = line.base.dedicated.take()?;
     let kit = &line.base.kit;
     kit.configs.read(&mut connection, &kit.statements)?;
+    give_up(line, &mut connection)?;
     loop {
         let statements = &kit.statements;
         let moved = schedule::move_due(&mut connection, statements)?;
+        if moved.messages > 0 {
+            // Leases may be among them whose messages somebody cancelled.
+            give_up(line, &mut connection)?;
+        }
         let tended = lanes::tend(&mut connection, statements)?;
         let has_moved = moved.messages > 0 || !tended.topics.is_empty();
         for topic in moved
@@ -79,6 +85,17 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
         dead: progress.dead.load(Ordering::Relaxed),
         dropped: progress.dropped.load(Ordering::Relaxed),
     })
+}
+
+/// Learns which messages are to be given up, and removes those that wait: no thread may be there that does.
+fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
+    let waker = &line.base.waker;
+    let (ids, removed) = ends::remove_asked(connection, &line.base.kit.statements)?;
+    waker
+        .asked
+        .replace(ids.into_iter().map(MessageId).collect());
+    waker.cancelled(&removed);
+    Ok(())
 }
 
 /// Releases messages of all topics that come after others which have ended; returns how many.

@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 /// Messages that one transaction cancels.
 const CANCEL_LIMIT: usize = 5_000;
+/// Requests to give messages up that are known at a time; the latest.
+const ASKED_LIMIT: i64 = 10_000;
 
 /// What a cancel found.
 #[derive(Debug, Default)]
@@ -86,6 +88,20 @@ pub(crate) fn remove(
             asked: Vec::new(),
         })
     })
+}
+
+/// Removes messages that are to be given up and that came back to where they wait, since nobody heard of it who had them.
+/// Returns all that are to be given up, too.
+pub(crate) fn remove_asked(
+    connection: &mut Connection,
+    statements: &Statements,
+) -> Result<(Vec<Uuid>, Cancelling)> {
+    let ids = cancel::asked(connection, statements, ASKED_LIMIT)?;
+    let removed = match ids.is_empty() {
+        true => Cancelling::default(),
+        false => remove(connection, statements, &ids)?,
+    };
+    Ok((ids, removed))
 }
 
 /// Looks at what came after these messages, which may have ended.

@@ -7,10 +7,11 @@ use crate::receive::lease::desk::Desk;
 use crate::receive::line::Base;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::schema::migrate;
-use crate::session::ends;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::{ends, lanes};
 use crate::store::admin::{self, TopicStats};
+use crate::store::schedule;
 use crate::surface::builder::Builder;
 use crate::surface::core::Core;
 use crate::surface::topic::Topic;
@@ -301,6 +302,25 @@ impl Messaging {
                 log::debug!("messages that come after others are left to a sweep: {error}")
             }
         }
+    }
+
+    /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were any.
+    pub(crate) fn move_due(&self, connection: &mut Connection) -> Result<bool> {
+        let base = self.base();
+        let moved = schedule::move_due(connection, &base.kit.statements)?;
+        if moved.messages > 0 {
+            // Leases may be among them whose messages somebody cancelled.
+            let (_, removed) = ends::remove_asked(connection, &base.kit.statements)?;
+            base.waker.cancelled(&removed);
+            self.look_after(connection, removed.tracked());
+        }
+        let tended = lanes::tend(connection, &base.kit.statements)?;
+        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+        let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
+        for topic in moved.topics.into_iter().chain(moved_on) {
+            base.waker.ready(&topic, usize::MAX);
+        }
+        Ok(has_moved)
     }
 
     pub(crate) fn pooled(&self) -> Result<PooledConnection> {

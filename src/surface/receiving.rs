@@ -6,9 +6,7 @@ use crate::receive::lease::claim::{
     Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
 };
 use crate::receive::options::{Options, Terms};
-use crate::session::lanes;
 use crate::store::lease::{Leased, Proof, Verdict};
-use crate::store::schedule;
 use crate::store::tokens;
 use crate::surface::delivery::{self, Delivery, LEAST_LEASE, Lease, settle_all};
 use crate::surface::messaging::Messaging;
@@ -296,19 +294,6 @@ impl Messaging {
             return Ok(found);
         }
         claim_anywhere(connection, statements, wanted)
-    }
-
-    /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were any.
-    fn move_due(&self, connection: &mut Connection) -> Result<bool> {
-        let base = self.base();
-        let moved = schedule::move_due(connection, &base.kit.statements)?;
-        let tended = lanes::tend(connection, &base.kit.statements)?;
-        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
-        let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
-        for topic in moved.topics.into_iter().chain(moved_on) {
-            base.waker.ready(&topic, usize::MAX);
-        }
-        Ok(has_moved)
     }
 
     fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms) -> Lease {

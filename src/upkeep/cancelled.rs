@@ -10,8 +10,6 @@ use crate::words::Result;
 use crate::words::message::MessageId;
 use std::time::Instant;
 
-/// Requests that are known at a time; the latest.
-const LIMIT: i64 = 10_000;
 /// Unasked it takes at most one part in this many of the time.
 const SHARE: u32 = 100;
 
@@ -51,18 +49,13 @@ impl Cancelled {
     ) -> Result<Cancelling> {
         let started = Instant::now();
         self.next = None;
-        let ids = cancel::asked(connection, statements, LIMIT)?;
+        let (ids, removed) = ends::remove_asked(connection, statements)?;
+        if !ids.is_empty() {
+            cancel::prune(connection, statements, &ids)?;
+        }
         waker
             .asked
-            .replace(ids.iter().copied().map(MessageId).collect());
-        let removed = match ids.is_empty() {
-            true => Cancelling::default(),
-            false => {
-                let removed = ends::remove(connection, statements, &ids)?;
-                cancel::prune(connection, statements, &ids)?;
-                removed
-            }
-        };
+            .replace(ids.into_iter().map(MessageId).collect());
         self.paid_for = Some(Instant::now() + started.elapsed() * SHARE);
         Ok(removed)
     }

@@ -5,9 +5,13 @@ use crate::support::{
 };
 use crossbeam_channel::{after, unbounded};
 use outtray::{
-    Backoff, Cancelled, ErrorKind, HandlerError, How, Message, MessageId, Messaging, NewMessage,
+    Backoff, Cancelled, Delivery, ErrorKind, HandlerError, How, Message, MessageId, Messaging,
+    NewMessage,
 };
 use std::time::Duration;
+
+/// Longer than any test.
+const LEASE: Duration = Duration::from_secs(3600);
 
 fn tracked(topic: &str) -> NewMessage {
     NewMessage::json(topic, &1).unwrap().tracked()
@@ -211,6 +215,59 @@ fn a_leased_message_is_marked_and_removed_once_its_lease_is_over() {
         .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
         .unwrap();
     assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+}
+
+/// Takes the message by hand, and has it cancelled meanwhile.
+fn leased_and_cancelled(place: &Place, id: MessageId) -> Delivery<u32> {
+    let taken = place.messaging.topic("jobs").receive(LEASE).unwrap();
+    let taken = taken.expect("it is ready");
+    assert_eq!(place.messaging.cancel(id).unwrap(), Cancelled::Asked);
+    taken
+}
+
+#[test]
+fn a_leased_message_whose_holder_died_is_not_tried_again_where_nothing_runs_in_the_background() {
+    let mut place = Place::new();
+    let by_hand = place.send_new(tracked("jobs"));
+    let _of_the_dead = leased_and_cancelled(&place, by_hand);
+    place.make_due();
+    let other = process(&place.url, NO_POLLING);
+    let again = other.topic("jobs").receive::<u32>(LEASE).unwrap();
+    assert!(again.is_none(), "{again:?}");
+
+    let drained = place.send_new(tracked("jobs"));
+    let _of_the_dead = leased_and_cancelled(&place, drained);
+    place.make_due();
+    let report = other.drain("jobs", |_, _: Message| Ok(())).unwrap();
+    assert_eq!((report.handled, report.retried), (0, 0));
+
+    for id in [by_hand, drained] {
+        let end = place.messaging.completion(id).unwrap();
+        assert_eq!(end.map(|end| end.how), Some(How::Cancelled));
+    }
+    assert!(place.is_empty("jobs"));
+}
+
+#[test]
+fn a_dead_letter_that_was_asked_for_before_it_died_is_delivered_when_it_is_redriven() {
+    let place = Place::new();
+    // Who works learns which messages are to be given up.
+    place
+        .messaging
+        .drain("jobs", |_, _: Message| Ok(()))
+        .unwrap();
+    let id = place.send_new(tracked("jobs"));
+    leased_and_cancelled(&place, id).reject("no use").unwrap();
+
+    assert_eq!(place.messaging.topic("jobs").redrive(id).unwrap(), 1);
+
+    let report = place
+        .messaging
+        .drain("jobs", |_, _: Message| Ok(()))
+        .unwrap();
+    assert_eq!(report.handled, 1);
+    let end = place.messaging.completion(id).unwrap();
+    assert_eq!(end.map(|end| end.how), Some(How::Done));
 }
 
 #[test]

@@ -23,6 +23,13 @@ roomier AS (
     WHERE room.topic = $1::text
         AND back.messages > 0
 ),
+withdrawn AS (
+    -- Who redrives a message wants it handled, whatever was asked before.
+    DELETE FROM outtray.cancellation
+    USING taken
+    WHERE cancellation.topic = taken.topic
+        AND cancellation.id = taken.id
+),
 begun_anew AS (
     -- What is tracked has not ended any more; kept for an hour where how it died is forgotten already.
     INSERT INTO outtray.outcome (topic, id, kept_ms)

@@ -4,6 +4,8 @@ use fastrand::Rng;
 
 /// The topics of the test. Two, so that one's messages could get into the other.
 pub(super) const TOPICS: [&str; 2] = ["even", "odd"];
+/// The keys of its messages, those that have one.
+pub(super) const KEYS: [char; 2] = ['a', 'b'];
 
 /// An operation. `nth` chooses among as many as there are, so that every part of a sequence is one, too; with
 /// none to choose from nothing is done.
@@ -29,6 +31,29 @@ pub(super) enum Op {
     MakeDue {
         topic: usize,
         nth: Option<usize>,
+    },
+    /// Takes the next message by hand, if there is one, and holds it.
+    Lease {
+        topic: usize,
+    },
+    /// Settles one of those that were taken by hand, whether or not it is still leased.
+    Settle {
+        nth: usize,
+        how: Settling,
+    },
+    /// Lets the time pass until leases are over: their holders died, or are late.
+    Lapse {
+        topic: usize,
+        nth: Option<usize>,
+    },
+    /// Lets the time pass until messages are no longer worth handling.
+    Expire {
+        topic: usize,
+        nth: Option<usize>,
+    },
+    /// Cancels one of all that were ever sent, counted from the last.
+    Cancel {
+        nth: usize,
     },
     Purge {
         topic: usize,
@@ -60,7 +85,20 @@ pub(super) struct Kind {
     pub(super) is_delayed: bool,
     /// Whether its payload fits what handlers want.
     pub(super) fits: bool,
+    pub(super) is_tracked: bool,
+    pub(super) key: Option<char>,
+    pub(super) dedupe: Option<u8>,
 }
+
+/// What handlers send on, to the other topic.
+pub(super) const PLAIN: Kind = Kind {
+    priority: 0,
+    is_delayed: false,
+    fits: true,
+    is_tracked: false,
+    key: None,
+    dedupe: None,
+};
 
 /// How a handler ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +110,22 @@ pub(super) enum Answer {
     Snooze,
     Panic,
     SwallowAnSqlError,
+    /// The server process of its transaction ends.
+    LoseConnection,
+}
+
+/// What the holder of a lease does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settling {
+    Ack,
+    Nack,
+    RetryAfter,
+    Reject,
+    Release,
+    Extend,
+    /// Acknowledges in a session, in which it sends to the other topic.
+    SettleIn,
+    Drop,
 }
 
 /// What an operator set for a topic.
@@ -79,6 +133,10 @@ pub(super) enum Answer {
 pub(super) struct Settings {
     pub(super) max_attempts: Option<u32>,
     pub(super) is_delayed: bool,
+    /// What is expired is dropped.
+    pub(super) drops_expired: bool,
+    /// A dead letter holds those of its key that come after it.
+    pub(super) is_blocking: bool,
 }
 
 impl Op {
@@ -86,22 +144,42 @@ impl Op {
     pub(super) fn random(rng: &mut Rng) -> Op {
         let topic = rng.usize(..TOPICS.len());
         match rng.u8(..100) {
-            0..30 => Op::Send {
+            0..26 => Op::Send {
                 topic,
                 count: if rng.u8(..4) == 0 { rng.usize(..6) } else { 1 },
                 message: Kind::random(rng),
             },
-            30..33 => Op::SendAndRollBack { topic },
-            33..75 => Op::Handle {
+            26..28 => Op::SendAndRollBack { topic },
+            28..49 => Op::Handle {
                 topic,
                 answer: Answer::random(rng),
                 sends_on: rng.bool(),
             },
-            75..84 => Op::MakeDue {
+            49..57 => Op::MakeDue {
                 topic,
                 nth: nth(rng),
             },
-            84..86 => Op::Purge { topic },
+            57..66 => Op::Lease { topic },
+            66..75 => Op::Settle {
+                nth: rng.usize(..100),
+                how: Settling::random(rng),
+            },
+            75..78 => Op::Lapse {
+                topic,
+                nth: nth(rng),
+            },
+            78..81 => Op::Expire {
+                topic,
+                nth: Some(rng.usize(..100)),
+            },
+            81..85 => Op::Cancel {
+                nth: if rng.bool() {
+                    rng.usize(..10)
+                } else {
+                    rng.usize(..100)
+                },
+            },
+            85..86 => Op::Purge { topic },
             86..88 => Op::PurgeDead {
                 topic,
                 nth: nth(rng),
@@ -126,6 +204,9 @@ impl Kind {
             priority: *rng.choice(&[0, 0, 0, 5, -5, i16::MAX, -i16::MAX]).unwrap(),
             is_delayed: rng.u8(..5) == 0,
             fits: rng.u8(..12) > 0,
+            is_tracked: rng.u8(..4) == 0,
+            key: (rng.u8(..5) < 2).then(|| *rng.choice(&KEYS).unwrap()),
+            dedupe: (rng.u8(..10) == 0).then(|| rng.u8(..2)),
         }
     }
 }
@@ -142,8 +223,25 @@ impl Answer {
             Answer::Snooze,
             Answer::Panic,
             Answer::SwallowAnSqlError,
+            Answer::LoseConnection,
         ];
         *rng.choice(&answers).unwrap()
+    }
+}
+
+impl Settling {
+    fn random(rng: &mut Rng) -> Settling {
+        let ways = [
+            Settling::Ack,
+            Settling::Nack,
+            Settling::RetryAfter,
+            Settling::Reject,
+            Settling::Release,
+            Settling::Extend,
+            Settling::SettleIn,
+            Settling::Drop,
+        ];
+        *rng.choice(&ways).unwrap()
     }
 }
 
@@ -152,6 +250,8 @@ impl Settings {
         Settings {
             max_attempts: *rng.choice(&[None, Some(1), Some(2), Some(5)]).unwrap(),
             is_delayed: rng.u8(..4) == 0,
+            drops_expired: rng.bool(),
+            is_blocking: rng.u8(..3) == 0,
         }
     }
 }

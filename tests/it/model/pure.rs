@@ -1,61 +1,54 @@
-//! What the message system is to be, as little code as can say it: lists in memory.
+//! What the message system is to be, as little code as can say it: a list of all messages in memory, each with where
+//! it is.
 
-use super::op::{Answer, Kind, Op, Settings, TOPICS};
+use super::hands::Held;
+use super::op::{KEYS, Kind, Op, PLAIN, Settings, TOPICS};
+use super::seen::{Message, Seen, TopicState};
 
-/// The limit of the test's receivers, where the topic has none.
-pub(super) const MAX_ATTEMPTS: u32 = 3;
-
-/// What an operation is seen to do, besides what it does to the state.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Seen {
-    /// The message that a handler got.
-    pub(super) delivery: Option<Delivery>,
-    /// Handled, retried, dead, as a drain reports them; or messages removed or moved.
-    pub(super) counts: Vec<u64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Delivery {
-    pub(super) label: usize,
-    pub(super) priority: i16,
-    pub(super) attempt: u32,
-    pub(super) max_attempts: u32,
-}
-
-/// All that can be seen of a topic from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct TopicState {
-    /// In claim order.
-    pub(super) ready: Vec<Message>,
-    /// In the order of sending.
-    pub(super) scheduled: Vec<Message>,
-    /// In the order of dying.
-    pub(super) dead: Vec<(Message, String)>,
-    pub(super) is_paused: bool,
-    pub(super) settings: Settings,
-}
-
-/// A message. Its label says as which of all it was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) label: usize,
-    pub(super) priority: i16,
+/// A message that was sent, or was to be. Its index is its label.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) topic: usize,
+    pub(super) kind: Kind,
     pub(super) attempts: u32,
-    pub(super) fits: bool,
+    pub(super) at: At,
+    /// Its place in the topic; nothing: it gets one at the end.
+    pub(super) place: Option<u64>,
+    /// Its time is over.
+    pub(super) is_over: bool,
+    /// Its holder is asked to give it up.
+    pub(super) is_asked: bool,
+    /// How it ended, if it is tracked.
+    completion: Option<&'static str>,
 }
 
-/// The model: what can be seen is all that there is.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Ready,
+    Behind,
+    Scheduled,
+    /// With a receipt.
+    Leased(u64),
+    /// Why, and as which of all that died.
+    Dead(&'static str, u64),
+    Gone,
+}
+
+#[derive(Debug, Default, Clone)]
 pub(super) struct Model {
-    topics: [TopicState; TOPICS.len()],
-    sent: usize,
+    pub(super) entries: Vec<Entry>,
+    pub(super) held: Vec<Held>,
+    /// The dedupe keys that were taken: topic, key, label.
+    taken: Vec<(usize, u8, usize)>,
+    pub(super) is_paused: [bool; TOPICS.len()],
+    pub(super) settings: [Settings; TOPICS.len()],
+    /// Places, receipts and deaths are numbered.
+    clock: u64,
+    /// Whether it is open what the last operation does.
+    pub(super) is_unsure: bool,
 }
 
 impl Model {
-    pub(super) fn state(&self) -> &[TopicState] {
-        &self.topics
-    }
-
     pub(super) fn apply(&mut self, op: &Op) -> Seen {
         match *op {
             Op::Send {
@@ -63,199 +56,290 @@ impl Model {
                 count,
                 message,
             } => {
-                (0..count).for_each(|_| self.send(topic, message));
-                Seen::default()
+                let sent = (0..count).filter_map(|_| self.send(topic, message));
+                return Seen {
+                    duplicates_of: sent.collect(),
+                    ..Seen::default()
+                };
             }
-            // Its label is used up: labels are what the test counts, too.
-            Op::SendAndRollBack { .. } => {
-                self.sent += 1;
-                Seen::default()
-            }
+            Op::SendAndRollBack { topic } => self.note(topic, PLAIN),
             Op::Handle {
                 topic,
                 answer,
                 sends_on,
-            } => self.handle(topic, answer, sends_on),
-            Op::MakeDue { topic, nth } => {
-                let topic = &mut self.topics[topic];
-                let due = take(&mut topic.scheduled, nth);
-                due.into_iter().for_each(|message| topic.put(message));
-                Seen::default()
+            } => return self.handle(topic, answer, sends_on),
+            Op::MakeDue { topic, nth } => self.make_due(topic, nth),
+            Op::Lease { topic } => return self.lease(topic),
+            Op::Settle { nth, how } => return self.settle_nth(nth, how),
+            Op::Lapse { topic, nth } => {
+                for label in self.chosen(topic, nth, |at| matches!(at, At::Leased(_))) {
+                    self.give_back(label);
+                }
+            }
+            Op::Expire { topic, nth } => {
+                let lives = |at: At| !matches!(at, At::Dead(..) | At::Gone);
+                for label in self.chosen(topic, nth, lives) {
+                    self.entries[label].is_over = true;
+                }
+            }
+            Op::Cancel { .. } if self.entries.is_empty() => {}
+            Op::Cancel { nth } => {
+                let sent = self.entries.len();
+                return self.cancel(sent - 1 - nth % sent);
             }
             Op::Purge { topic } => {
-                let topic = &mut self.topics[topic];
-                let purged = topic.ready.drain(..).chain(topic.scheduled.drain(..));
-                Seen::count(purged.count())
+                let waits = |at: At| matches!(at, At::Ready | At::Behind | At::Scheduled);
+                return self.purge(topic, None, waits);
             }
             Op::PurgeDead { topic, nth } => {
-                Seen::count(take(&mut self.topics[topic].dead, nth).len())
+                return self.purge(topic, nth, |at| matches!(at, At::Dead(..)));
             }
-            Op::Redrive { topic, nth } => {
-                let topic = &mut self.topics[topic];
-                let redriven = take(&mut topic.dead, nth);
-                let seen = Seen::count(redriven.len());
-                for (message, _) in redriven {
-                    topic.put(Message {
-                        attempts: 0,
-                        ..message
-                    });
-                }
-                seen
-            }
-            Op::Pause { topic } => {
-                self.topics[topic].is_paused = true;
-                Seen::default()
-            }
-            Op::Resume { topic } => {
-                self.topics[topic].is_paused = false;
-                Seen::default()
-            }
+            Op::Redrive { topic, nth } => return self.redrive(topic, nth),
+            Op::Pause { topic } => self.is_paused[topic] = true,
+            Op::Resume { topic } => self.is_paused[topic] = false,
             Op::Configure { topic, settings } => {
-                self.topics[topic].settings = settings;
-                Seen::default()
+                self.settings[topic] = settings;
+                self.move_lines_on(topic);
             }
         }
+        Seen::default()
     }
 
-    fn send(&mut self, topic: usize, kind: Kind) {
-        let message = Message {
-            label: self.sent,
-            priority: kind.priority,
+    /// Notes a message that there is not, or not yet. Its label is used up: labels are what the test counts, too.
+    pub(super) fn note(&mut self, topic: usize, kind: Kind) {
+        self.entries.push(Entry {
+            topic,
+            kind,
             attempts: 0,
-            fits: kind.fits,
+            at: At::Gone,
+            place: None,
+            is_over: false,
+            is_asked: false,
+            completion: None,
+        });
+    }
+
+    /// Sends a message; returns the one that has its dedupe key.
+    pub(super) fn send(&mut self, topic: usize, kind: Kind) -> Option<usize> {
+        let label = self.entries.len();
+        self.note(topic, kind);
+        if let Some(key) = kind.dedupe {
+            let mut taken = self.taken.iter();
+            if let Some((.., of)) = taken.find(|one| (one.0, one.1) == (topic, key)) {
+                let of = *of;
+                self.entries[label].kind.is_tracked = false;
+                return Some(of);
+            }
+            self.taken.push((topic, key, label));
+        }
+        match kind.is_delayed || self.settings[topic].is_delayed {
+            true => self.entries[label].at = At::Scheduled,
+            false => self.queue(label),
+        }
+        None
+    }
+
+    /// Makes a message ready, at its place or at the end; one with a key when those before it have ended.
+    pub(super) fn queue(&mut self, label: usize) {
+        let next = self.tick();
+        let entry = &mut self.entries[label];
+        // Who has a place and no dead letter's is at the head of its key.
+        let is_head = entry.place.is_some() && !matches!(entry.at, At::Dead(..));
+        entry.place.get_or_insert(next);
+        entry.at = match entry.kind.key {
+            Some(_) if !is_head => At::Behind,
+            _ => At::Ready,
         };
-        self.sent += 1;
-        let topic = &mut self.topics[topic];
-        match kind.is_delayed || topic.settings.is_delayed {
-            true => topic.wait(message),
-            false => topic.put(message),
+        let topic = entry.topic;
+        self.move_lines_on(topic);
+    }
+
+    /// Makes the first of each key ready of which none is out of its line.
+    pub(super) fn move_lines_on(&mut self, topic: usize) {
+        for key in KEYS {
+            let mine = |entry: &&mut Entry| entry.topic == topic && entry.kind.key == Some(key);
+            let is_out = |entry: &Entry| match entry.at {
+                At::Ready | At::Leased(_) => true,
+                At::Scheduled => entry.place.is_some(),
+                _ => false,
+            };
+            let blocks = self.settings[topic].is_blocking;
+            let line: Vec<&mut Entry> = self.entries.iter_mut().filter(mine).collect();
+            let dead = line.iter().filter(|one| matches!(one.at, At::Dead(..)));
+            let barrier = dead.filter(|_| blocks).filter_map(|one| one.place).min();
+            if line.iter().any(|entry| is_out(entry)) {
+                continue;
+            }
+            let behind = line.into_iter().filter(|one| one.at == At::Behind);
+            let first = behind.min_by_key(|one| one.place);
+            if let Some(first) =
+                first.filter(|one| barrier.is_none_or(|barrier| one.place < Some(barrier)))
+            {
+                first.at = At::Ready;
+            }
         }
     }
 
-    fn handle(&mut self, at: usize, answer: Answer, sends_on: bool) -> Seen {
-        let topic = &mut self.topics[at];
-        let mut counts = vec![0, 0, 0];
-        if topic.is_paused {
-            return Seen {
-                counts,
-                ..Seen::default()
-            };
-        }
-        while topic.ready.first().is_some_and(|message| !message.fits) {
-            let unfit = topic.ready.remove(0);
-            topic.bury(unfit, "undecodable");
-            counts[2] += 1;
-        }
-        if topic.ready.is_empty() {
-            return Seen {
-                counts,
-                ..Seen::default()
-            };
-        }
-        let message = topic.ready.remove(0);
-        let max_attempts = topic.settings.max_attempts.unwrap_or(MAX_ATTEMPTS);
-        let delivery = Delivery {
-            label: message.label,
-            priority: message.priority,
-            attempt: message.attempts + 1,
-            max_attempts,
+    fn make_due(&mut self, topic: usize, nth: Option<usize>) {
+        let due = self.chosen(topic, nth, |at| at == At::Scheduled);
+        let has_to_line_up = |label: &usize| {
+            self.entries[*label].kind.key.is_some() && self.entries[*label].place.is_none()
         };
-        let outcome = topic.end(message, answer, max_attempts);
-        counts[outcome] += 1;
-        if sends_on {
-            match answer {
-                Answer::Ack => self.send(other(at), ON),
-                // Sent, and undone.
-                _ => self.sent += 1,
+        let (late, early): (Vec<_>, Vec<_>) = due.into_iter().partition(has_to_line_up);
+        early
+            .into_iter()
+            .chain(late)
+            .for_each(|label| self.queue(label));
+    }
+
+    fn cancel(&mut self, label: usize) -> Seen {
+        match self.entries[label].at {
+            At::Ready | At::Behind | At::Scheduled => {
+                self.end(label, At::Gone, "cancelled");
+                Seen::answer("Removed")
+            }
+            At::Leased(_) => {
+                self.entries[label].is_asked = true;
+                Seen::answer("Asked")
+            }
+            At::Dead(..) | At::Gone => Seen::answer("NotThere"),
+        }
+    }
+
+    fn purge(&mut self, topic: usize, nth: Option<usize>, which: fn(At) -> bool) -> Seen {
+        let purged = self.chosen(topic, nth, which);
+        for &label in &purged {
+            self.entries[label].at = At::Gone;
+        }
+        for &label in &purged {
+            self.end(label, At::Gone, "purged");
+        }
+        Seen::count(purged.len())
+    }
+
+    fn redrive(&mut self, topic: usize, nth: Option<usize>) -> Seen {
+        let redriven = self.chosen(topic, nth, |at| matches!(at, At::Dead(..)));
+        // All of them are in their lines before these move on.
+        for &label in &redriven {
+            let entry = &mut self.entries[label];
+            entry.place = entry.place.filter(|_| entry.kind.key.is_some());
+            (entry.attempts, entry.is_over, entry.is_asked) = (0, false, false);
+            entry.completion = None;
+        }
+        for &label in &redriven {
+            if self.entries[label].kind.key.is_some() {
+                self.entries[label].at = At::Behind;
             }
         }
-        Seen {
-            delivery: Some(delivery),
-            counts,
+        for &label in &redriven {
+            if self.entries[label].kind.key.is_none() {
+                self.queue(label);
+            }
+        }
+        self.move_lines_on(topic);
+        Seen::count(redriven.len())
+    }
+
+    pub(super) fn bury(&mut self, label: usize, reason: &'static str, attempts: u32) {
+        self.entries[label].attempts = attempts;
+        let how = if reason == "expired" { reason } else { "dead" };
+        let death = self.tick();
+        self.end(label, At::Dead(reason, death), how);
+    }
+
+    /// Ends a message: it is gone, or dead. What ended for good stays as it is.
+    pub(super) fn end(&mut self, label: usize, at: At, how: &'static str) {
+        let entry = &mut self.entries[label];
+        entry.at = at;
+        if entry.completion.is_none_or(|before| before == "dead") {
+            entry.completion = Some(how);
+        }
+        let topic = entry.topic;
+        self.move_lines_on(topic);
+    }
+
+    /// Returns the labels of the topic's messages that are there: the chosen one, or all. Dead letters as they died.
+    pub(super) fn chosen(
+        &self,
+        topic: usize,
+        nth: Option<usize>,
+        is_there: impl Fn(At) -> bool,
+    ) -> Vec<usize> {
+        let mut all = self.labels(topic, is_there);
+        all.sort_by_key(|label| match self.entries[*label].at {
+            At::Dead(_, death) => death,
+            _ => 0,
+        });
+        match nth {
+            Some(nth) if !all.is_empty() => vec![all[nth % all.len()]],
+            _ => all,
+        }
+    }
+
+    pub(super) fn labels(&self, topic: usize, is_there: impl Fn(At) -> bool) -> Vec<usize> {
+        let all = self.entries.iter().enumerate();
+        all.filter(|(_, entry)| entry.topic == topic && is_there(entry.at))
+            .map(|(label, _)| label)
+            .collect()
+    }
+
+    /// Returns what is ready, in claim order.
+    pub(super) fn ready(&self, topic: usize) -> Vec<usize> {
+        let mut ready = self.labels(topic, |at| at == At::Ready);
+        let entry = |label: &usize| &self.entries[*label];
+        ready.sort_by_key(|label| (-i32::from(entry(label).kind.priority), entry(label).place));
+        ready
+    }
+
+    pub(super) fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    pub(super) fn state(&self) -> Vec<TopicState> {
+        (0..TOPICS.len())
+            .map(|topic| self.topic_state(topic))
+            .collect()
+    }
+
+    fn topic_state(&self, topic: usize) -> TopicState {
+        let message = |label: usize| {
+            let Entry { kind, attempts, .. } = &self.entries[label];
+            Message {
+                label,
+                priority: kind.priority,
+                attempts: *attempts,
+                fits: kind.fits,
+            }
+        };
+        let messages = |labels: Vec<usize>| labels.into_iter().map(message).collect();
+        let mut behind = self.labels(topic, |at| at == At::Behind);
+        behind.sort_by_key(|label| (self.entries[*label].kind.key, self.entries[*label].place));
+        let dead = self.chosen(topic, None, |at| matches!(at, At::Dead(..)));
+        let reason = |label: usize| match self.entries[label].at {
+            At::Dead(reason, _) => reason.to_owned(),
+            _ => String::new(),
+        };
+        let tracked = self.entries.iter().enumerate();
+        let tracked = tracked.filter(|(_, one)| one.topic == topic && one.kind.is_tracked);
+        TopicState {
+            ready: messages(self.ready(topic)),
+            behind: messages(behind),
+            scheduled: messages(self.labels(topic, |at| at == At::Scheduled)),
+            leased: messages(self.labels(topic, |at| matches!(at, At::Leased(_)))),
+            dead: dead
+                .into_iter()
+                .map(|label| (message(label), reason(label)))
+                .collect(),
+            completions: tracked
+                .map(|(label, one)| (label, one.completion.map(str::to_owned)))
+                .collect(),
+            is_paused: self.is_paused[topic],
+            settings: self.settings[topic],
         }
     }
 }
-
-/// What handlers send on, to the other topic.
-pub(super) const ON: Kind = Kind {
-    priority: 0,
-    is_delayed: false,
-    fits: true,
-};
 
 pub(super) fn other(topic: usize) -> usize {
     (topic + 1) % TOPICS.len()
-}
-
-impl TopicState {
-    /// Makes a message ready, behind all of its priority.
-    fn put(&mut self, message: Message) {
-        let before = |ready: &Message| ready.priority >= message.priority;
-        let at = self.ready.partition_point(before);
-        self.ready.insert(at, message);
-    }
-
-    /// Lets a message wait until the test makes it due.
-    fn wait(&mut self, message: Message) {
-        let at = self
-            .scheduled
-            .partition_point(|waiting| waiting.label < message.label);
-        self.scheduled.insert(at, message);
-    }
-
-    /// Does what an answer to a message asks for. Returns whether that is handled, retried or dead.
-    fn end(&mut self, message: Message, answer: Answer, max_attempts: u32) -> usize {
-        let attempts = message.attempts + 1;
-        match answer {
-            Answer::Ack => 0,
-            Answer::Snooze => {
-                self.wait(message);
-                1
-            }
-            Answer::Reject => {
-                self.bury(message, "rejected");
-                2
-            }
-            Answer::Fail | Answer::RetryAfter | Answer::Panic | Answer::SwallowAnSqlError => {
-                if attempts >= max_attempts {
-                    self.bury(message, "exhausted");
-                    return 2;
-                }
-                self.wait(Message {
-                    attempts,
-                    ..message
-                });
-                1
-            }
-        }
-    }
-
-    fn bury(&mut self, message: Message, reason: &str) {
-        let attempts = message.attempts + 1;
-        self.dead.push((
-            Message {
-                attempts,
-                ..message
-            },
-            reason.to_owned(),
-        ));
-    }
-}
-
-impl Seen {
-    pub(super) fn count(count: usize) -> Seen {
-        Seen {
-            counts: vec![count as u64],
-            ..Seen::default()
-        }
-    }
-}
-
-/// Takes out the chosen one, or all.
-fn take<T>(from: &mut Vec<T>, nth: Option<usize>) -> Vec<T> {
-    match nth {
-        None => std::mem::take(from),
-        Some(_) if from.is_empty() => Vec::new(),
-        Some(nth) => vec![from.remove(nth % from.len())],
-    }
 }

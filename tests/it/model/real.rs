@@ -3,14 +3,18 @@
 //! One message is handled at a time by a drain whose handler pauses its own topic: nothing more is begun then.
 //! Time passes by moving rows.
 
-use super::op::{Answer, Kind, Op, Settings, TOPICS};
-use super::pure::{Delivery, MAX_ATTEMPTS, Message, ON, Seen, TopicState, other};
+use super::hands::{MAX_ATTEMPTS, MOST_HELD};
+use super::op::{Answer, Kind, Op, PLAIN, Settings, Settling, TOPICS};
+use super::pure::other;
+use super::seen::{Delivery, Seen};
 use crate::support::Place;
 use outtray::{
-    Backoff, HandlerError, MessageId, Messaging, MessagingSession, NewMessage, Topic, TopicConfig,
+    Backoff, ErrorKind, Expired, HandlerError, MessageId, Messaging, MessagingSession, NewMessage,
+    PoisonedKey, Sent, Topic, TopicConfig,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Longer than any test.
 const LATER: Duration = Duration::from_secs(3600);
@@ -18,14 +22,22 @@ const LATER: Duration = Duration::from_secs(3600);
 pub(super) struct Real {
     pub(super) place: Place,
     /// The ids of all messages that were sent, by their labels.
-    ids: Arc<Mutex<Vec<MessageId>>>,
+    pub(super) ids: Ids,
+    /// Those that are tracked.
+    pub(super) tracked: Vec<(usize, usize)>,
+    /// What was taken by hand, with its topic and by which process.
+    held: Vec<(usize, Messaging, outtray::Delivery<usize>)>,
 }
+
+type Ids = Arc<Mutex<Vec<MessageId>>>;
 
 impl Real {
     pub(super) fn new() -> Real {
         Real {
             place: Place::new(),
             ids: Arc::default(),
+            tracked: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -35,14 +47,25 @@ impl Real {
                 topic,
                 count,
                 message,
-            } => self.send(topic, count, message),
+            } => return self.send(topic, count, message),
             Op::SendAndRollBack { topic } => self.send_and_roll_back(topic),
             Op::Handle {
                 topic,
                 answer,
                 sends_on,
             } => return self.handle(topic, answer, sends_on),
-            Op::MakeDue { topic, nth } => self.make_due(topic, nth),
+            Op::MakeDue { topic, nth } => {
+                let chosen = self.chosen(topic, nth, |at| at == "scheduled");
+                self.move_due(&chosen);
+            }
+            Op::Lease { topic } => return self.lease(topic),
+            Op::Settle { nth, how } => return self.settle(nth, how),
+            Op::Lapse { topic, nth } => {
+                let chosen = self.chosen(topic, nth, |at| at == "leased");
+                self.move_due(&chosen);
+            }
+            Op::Expire { topic, nth } => self.expire(topic, nth),
+            Op::Cancel { nth } => return self.cancel(nth),
             Op::Purge { topic } => return count(self.topic(topic).purge().unwrap()),
             Op::PurgeDead { topic, nth: None } => {
                 return count(self.topic(topic).purge_dead_letters(..).unwrap());
@@ -73,28 +96,33 @@ impl Real {
         Seen::default()
     }
 
-    pub(super) fn state(&mut self) -> Vec<TopicState> {
-        (0..TOPICS.len())
-            .map(|topic| self.topic_state(topic))
-            .collect()
-    }
-
-    fn topic(&self, topic: usize) -> Topic<'_> {
+    pub(super) fn topic(&self, topic: usize) -> Topic<'_> {
         self.place.messaging.topic(TOPICS[topic])
     }
 
-    fn send(&self, topic: usize, count: usize, kind: Kind) {
-        let ids = &self.ids;
+    fn send(&mut self, topic: usize, count: usize, kind: Kind) -> Seen {
+        let first = label_of_next(&self.ids);
         let sent = self.place.messaging.session(|session| {
-            (0..count).for_each(|_| send_next(session, ids, topic, kind));
-            Ok(())
+            let sent = (0..count).map(|_| send_next(session, &self.ids, topic, kind));
+            Ok(sent.collect::<Vec<Sent>>())
         });
-        sent.unwrap();
+        let mut duplicates_of = Vec::new();
+        for (nth, sent) in sent.unwrap().into_iter().enumerate() {
+            match sent {
+                Sent::Duplicate(of) => duplicates_of.push(label(&self.ids, of)),
+                Sent::New(_) if kind.is_tracked => self.tracked.push((topic, first + nth)),
+                Sent::New(_) => {}
+            }
+        }
+        Seen {
+            duplicates_of,
+            ..Seen::default()
+        }
     }
 
     fn send_and_roll_back(&self, topic: usize) {
         let rolled_back = self.place.messaging.session(|session| -> Result<(), _> {
-            send_next(session, &self.ids, topic, ON);
+            send_next(session, &self.ids, topic, PLAIN);
             Err(HandlerError::failed("rolled back"))
         });
         rolled_back.unwrap_err();
@@ -115,41 +143,134 @@ impl Real {
             .backoff(Backoff::fixed(LATER))
             .drain(move |session, message: outtray::Message<usize>| {
                 pause(&messaging, topic);
-                let before = delivered.lock().unwrap().replace(Delivery {
-                    label: label(&ids, message.id),
-                    priority: message.priority,
-                    attempt: message.attempt,
-                    max_attempts: message.max_attempts,
-                });
+                let now = seen(&ids, &message);
+                let before = delivered.lock().unwrap().replace(now);
                 assert_eq!(before, None, "two were handled");
                 if sends_on {
-                    send_next(session, &ids, other(topic), ON);
+                    send_next(session, &ids, other(topic), PLAIN);
                 }
                 respond(session, answer)
             })
-            .unwrap();
+            .map(|report| vec![report.handled, report.retried, report.dead, report.dropped]);
         let delivery = delivery.lock().unwrap().take();
         if !was_paused && delivery.is_some() {
             self.topic(topic).resume().unwrap();
         }
+        let counts = match answer {
+            Answer::LoseConnection if delivery.is_some() => {
+                report.unwrap_err();
+                Vec::new()
+            }
+            _ => report.unwrap(),
+        };
         Seen {
             delivery,
-            counts: vec![report.handled, report.retried, report.dead],
+            counts,
+            ..Seen::default()
         }
     }
 
-    fn make_due(&mut self, topic: usize, nth: Option<usize>) {
-        let waiting = self.scheduled(topic);
-        let chosen = match nth {
-            None => waiting,
-            Some(_) if waiting.is_empty() => waiting,
-            Some(nth) => vec![waiting[nth % waiting.len()].clone()],
+    /// Takes a message in a process of its own: what one remembers of where it looked last says where it looks first.
+    fn lease(&mut self, topic: usize) -> Seen {
+        let messaging = Messaging::connect(&self.place.url).unwrap();
+        let Some(taken) = messaging.topic(TOPICS[topic]).receive(LATER).unwrap() else {
+            return Seen::default();
         };
-        let ids = self.ids.lock().unwrap().clone();
-        let chosen: Vec<_> = chosen
+        let delivery = seen(&self.ids, &taken);
+        self.held.push((topic, messaging, taken));
+        if self.held.len() > MOST_HELD {
+            drop(self.held.remove(0));
+        }
+        Seen {
+            delivery: Some(delivery),
+            ..Seen::default()
+        }
+    }
+
+    fn settle(&mut self, nth: usize, how: Settling) -> Seen {
+        if self.held.is_empty() {
+            return Seen::default();
+        }
+        let at = nth % self.held.len();
+        let (topic, messaging, held) = &self.held[at];
+        let settled = match how {
+            Settling::Ack => held.ack(),
+            Settling::Nack => held.nack(),
+            Settling::RetryAfter => held.retry_after(LATER),
+            Settling::Reject => held.reject("as scripted"),
+            Settling::Release => held.release(),
+            Settling::Extend => held.extend(2 * LATER),
+            Settling::SettleIn => {
+                let next = label_of_next(&self.ids);
+                // Who changes a setting knows all of them; else they are a second old.
+                messaging.topic("nobody").resume().unwrap();
+                let settled = held.settle_in(|session| {
+                    send_next(session, &self.ids, other(*topic), PLAIN);
+                    Ok(())
+                });
+                if label_of_next(&self.ids) == next {
+                    // Known to be settled before: nothing was tried.
+                    self.ids.lock().unwrap().push(nobody());
+                }
+                settled
+            }
+            Settling::Drop => {
+                drop(self.held.remove(at));
+                Ok(())
+            }
+        };
+        match settled {
+            Ok(()) => Seen::answer("settled"),
+            Err(error) if error.kind() == ErrorKind::LeaseLost => Seen::answer("lost"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn cancel(&mut self, nth: usize) -> Seen {
+        let ids = self.ids.lock().unwrap();
+        if ids.is_empty() {
+            return Seen::default();
+        }
+        let id = ids[ids.len() - 1 - nth % ids.len()];
+        drop(ids);
+        Seen::answer(&format!("{:?}", self.place.messaging.cancel(id).unwrap()))
+    }
+
+    fn expire(&mut self, topic: usize, nth: Option<usize>) {
+        let chosen = self.chosen(topic, nth, |_| true);
+        for table in ["message", "scheduled", "follower"] {
+            let sql = format!(
+                "UPDATE outtray.{table} SET expires_at = date_trunc('day', now()) WHERE id = ANY ($1)"
+            );
+            self.place.client.execute(&sql, &[&chosen]).unwrap();
+        }
+    }
+
+    /// Chooses among the messages of a topic that are not dead, in the order of sending.
+    fn chosen(
+        &mut self,
+        topic: usize,
+        nth: Option<usize>,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Vec<Uuid> {
+        let sql = "SELECT id, CASE WHEN receipt IS NULL THEN 'scheduled' ELSE 'leased' END AS at
+            FROM outtray.scheduled WHERE topic = $1
+            UNION ALL SELECT id, 'ready' FROM outtray.message WHERE topic = $1
+            UNION ALL SELECT id, 'behind' FROM outtray.follower WHERE topic = $1";
+        let rows = self.place.client.query(sql, &[&TOPICS[topic]]).unwrap();
+        let mut meant: Vec<Uuid> = rows
             .iter()
-            .map(|message| ids[message.label].as_uuid())
+            .filter(|row| is_meant(row.get("at")))
+            .map(|row| row.get("id"))
             .collect();
+        meant.sort_by_key(|id| label(&self.ids, MessageId::from(*id)));
+        match nth {
+            Some(nth) if !meant.is_empty() => vec![meant[nth % meant.len()]],
+            _ => meant,
+        }
+    }
+
+    fn move_due(&mut self, chosen: &[Uuid]) {
         // All at the same time: then they come in the order of sending.
         let sql =
             "UPDATE outtray.scheduled SET due_at = date_trunc('day', now()) WHERE id = ANY ($1)";
@@ -164,77 +285,6 @@ impl Real {
         let chosen = (!dead.is_empty()).then(|| dead[nth % dead.len()].id);
         chosen.into_iter().collect()
     }
-
-    fn topic_state(&mut self, at: usize) -> TopicState {
-        let scheduled = self.scheduled(at);
-        let topic = self.topic(at);
-        let ready = topic.peek(10_000).unwrap();
-        let dead = topic.dead_letters(10_000).unwrap();
-        let stats = topic.stats().unwrap();
-        let counts = [
-            stats.ready,
-            stats.scheduled,
-            stats.leased,
-            stats.behind,
-            stats.dead,
-        ];
-        let found = [ready.len(), scheduled.len(), 0, 0, dead.len()];
-        assert_eq!(
-            counts,
-            found.map(|count| count as u64),
-            "stats of {stats:?}"
-        );
-        assert_eq!(stats.oldest_ready_age.is_some(), !ready.is_empty());
-        assert_eq!(
-            topic.is_empty().unwrap(),
-            ready.is_empty() && scheduled.is_empty()
-        );
-        let message = |id: MessageId, priority: i16, attempts: u32, payload: String| Message {
-            label: label(&self.ids, id),
-            priority,
-            attempts,
-            fits: !payload.starts_with('"'),
-        };
-        let config = topic.config().unwrap();
-        TopicState {
-            ready: ready
-                .into_iter()
-                .map(|one| message(one.id, one.priority, one.attempts, one.payload.to_string()))
-                .collect(),
-            dead: dead
-                .into_iter()
-                .map(|one| {
-                    let payload = one.payload.to_string();
-                    let reason = one.reason.to_string();
-                    (message(one.id, one.priority, one.attempts, payload), reason)
-                })
-                .collect(),
-            scheduled,
-            is_paused: topic.is_paused().unwrap(),
-            settings: Settings {
-                max_attempts: config.max_attempts,
-                is_delayed: config.delay.is_some(),
-            },
-        }
-    }
-
-    /// Nothing of the public face lists what waits.
-    fn scheduled(&mut self, topic: usize) -> Vec<Message> {
-        let sql =
-            "SELECT id, -rank, attempts, payload::text FROM outtray.scheduled WHERE topic = $1";
-        let rows = self.place.client.query(sql, &[&TOPICS[topic]]).unwrap();
-        let mut waiting: Vec<Message> = rows
-            .iter()
-            .map(|row| Message {
-                label: label(&self.ids, MessageId::from(row.get::<_, uuid::Uuid>(0))),
-                priority: row.get(1),
-                attempts: row.get::<_, i16>(2).unsigned_abs().into(),
-                fits: !row.get::<_, String>(3).starts_with('"'),
-            })
-            .collect();
-        waiting.sort_by_key(|message| message.label);
-        waiting
-    }
 }
 
 /// Sends the message with the next label.
@@ -243,8 +293,8 @@ fn send_next(
     ids: &Mutex<Vec<MessageId>>,
     topic: usize,
     kind: Kind,
-) {
-    let label = ids.lock().unwrap().len();
+) -> Sent {
+    let label = label_of_next(ids);
     let message = match kind.fits {
         true => NewMessage::json(TOPICS[topic], &label),
         false => NewMessage::json(TOPICS[topic], &label.to_string()),
@@ -253,14 +303,47 @@ fn send_next(
     if kind.is_delayed {
         message = message.delay(LATER);
     }
-    let id = session.send(message).unwrap().id();
+    if kind.is_tracked {
+        message = message.tracked();
+    }
+    if let Some(key) = kind.key {
+        message = message.key(key);
+    }
+    if let Some(key) = kind.dedupe {
+        message = message.dedupe(key.to_string(), LATER);
+    }
+    let sent = session.send(message).unwrap();
+    let id = match sent {
+        Sent::New(id) => id,
+        Sent::Duplicate(_) => nobody(),
+    };
     ids.lock().unwrap().push(id);
+    sent
 }
 
-fn label(ids: &Mutex<Vec<MessageId>>, id: MessageId) -> usize {
+/// Returns an id that no message has.
+fn nobody() -> MessageId {
+    MessageId::from(Uuid::now_v7())
+}
+
+fn label_of_next(ids: &Mutex<Vec<MessageId>>) -> usize {
+    ids.lock().unwrap().len()
+}
+
+pub(super) fn label(ids: &Mutex<Vec<MessageId>>, id: MessageId) -> usize {
     let ids = ids.lock().unwrap();
     let found = ids.iter().position(|sent| *sent == id);
     found.expect("a message that was sent")
+}
+
+fn seen(ids: &Mutex<Vec<MessageId>>, message: &outtray::Message<usize>) -> Delivery {
+    Delivery {
+        label: label(ids, message.id),
+        priority: message.priority,
+        attempt: message.attempt,
+        max_attempts: message.max_attempts,
+        key: message.key.clone(),
+    }
 }
 
 fn pause(messaging: &Messaging, topic: usize) {
@@ -280,6 +363,10 @@ fn respond(session: &mut MessagingSession<'_>, answer: Answer) -> Result<(), Han
             let _ = session.execute("SELECT 1 / 0", &[]);
             Ok(())
         }
+        Answer::LoseConnection => {
+            session.execute("SELECT pg_terminate_backend(pg_backend_pid())", &[])?;
+            Ok(())
+        }
     }
 }
 
@@ -287,6 +374,8 @@ fn config(settings: Settings) -> TopicConfig {
     TopicConfig {
         max_attempts: settings.max_attempts,
         delay: settings.is_delayed.then_some(LATER),
+        expired: settings.drops_expired.then_some(Expired::Drop),
+        poisoned_key: settings.is_blocking.then_some(PoisonedKey::Block),
         ..TopicConfig::default()
     }
 }

@@ -1,0 +1,93 @@
+//! What there is in the database, as the model would have it.
+
+use super::op::{Settings, TOPICS};
+use super::real::{Real, label};
+use super::seen::{Message, TopicState};
+use outtray::{Expired, MessageId, PoisonedKey};
+use uuid::Uuid;
+
+impl Real {
+    pub(super) fn state(&mut self) -> Vec<TopicState> {
+        (0..TOPICS.len())
+            .map(|topic| self.topic_state(topic))
+            .collect()
+    }
+
+    fn topic_state(&mut self, at: usize) -> TopicState {
+        let (scheduled, leased) = (self.scheduled(at, false), self.scheduled(at, true));
+        let topic = self.topic(at);
+        let mut ready = topic.peek(10_000).unwrap();
+        let dead = topic.dead_letters(10_000).unwrap();
+        let stats = topic.stats().unwrap();
+        let waiting = ready.len() + scheduled.len() + leased.len();
+        assert_eq!(topic.is_empty().unwrap(), waiting == 0);
+        // The first of them are ready.
+        let behind = ready.split_off(usize::try_from(stats.ready).unwrap());
+        let counts = [stats.scheduled, stats.leased, stats.behind, stats.dead];
+        let found = [scheduled.len(), leased.len(), behind.len(), dead.len()];
+        let found = found.map(|count| count as u64);
+        assert_eq!(counts, found, "stats of {stats:?}");
+        assert_eq!(stats.oldest_ready_age.is_some(), !ready.is_empty());
+        let message = |id: MessageId, priority: i16, attempts: u32, payload: String| Message {
+            label: label(&self.ids, id),
+            priority,
+            attempts,
+            fits: !payload.starts_with('"'),
+        };
+        let waiting = |one: outtray::WaitingMessage| {
+            message(one.id, one.priority, one.attempts, one.payload.to_string())
+        };
+        let config = topic.config().unwrap();
+        TopicState {
+            ready: ready.into_iter().map(waiting).collect(),
+            behind: behind.into_iter().map(waiting).collect(),
+            dead: dead
+                .into_iter()
+                .map(|one| {
+                    let payload = one.payload.to_string();
+                    let reason = one.reason.to_string();
+                    (message(one.id, one.priority, one.attempts, payload), reason)
+                })
+                .collect(),
+            scheduled,
+            leased,
+            completions: self.completions(at),
+            is_paused: topic.is_paused().unwrap(),
+            settings: Settings {
+                max_attempts: config.max_attempts,
+                is_delayed: config.delay.is_some(),
+                drops_expired: config.expired == Some(Expired::Drop),
+                is_blocking: config.poisoned_key == Some(PoisonedKey::Block),
+            },
+        }
+    }
+
+    fn completions(&self, topic: usize) -> Vec<(usize, Option<String>)> {
+        let mine = self.tracked.iter().filter(|(of, _)| *of == topic);
+        mine.map(|&(_, label)| {
+            let id = self.ids.lock().unwrap()[label];
+            let end = self.place.messaging.completion(id).unwrap();
+            (label, end.map(|end| end.how.to_string()))
+        })
+        .collect()
+    }
+
+    /// Nothing of the public face lists what waits, or is leased.
+    fn scheduled(&mut self, topic: usize, is_leased: bool) -> Vec<Message> {
+        let sql = "SELECT id, -rank, attempts, payload::text FROM outtray.scheduled
+            WHERE topic = $1 AND (receipt IS NOT NULL) = $2";
+        let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&TOPICS[topic], &is_leased];
+        let rows = self.place.client.query(sql, &params).unwrap();
+        let mut waiting: Vec<Message> = rows
+            .iter()
+            .map(|row| Message {
+                label: label(&self.ids, MessageId::from(row.get::<_, Uuid>(0))),
+                priority: row.get(1),
+                attempts: row.get::<_, i16>(2).unsigned_abs().into(),
+                fits: !row.get::<_, String>(3).starts_with('"'),
+            })
+            .collect();
+        waiting.sort_by_key(|message| message.label);
+        waiting
+    }
+}

@@ -1,0 +1,69 @@
+//! What can be seen of the messages from outside: the model says what it is to be, the test finds out what it is.
+
+use super::op::Settings;
+
+/// What an operation is seen to do, besides what it does to the state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Seen {
+    /// The message that a handler, or the holder of a lease, got.
+    pub(super) delivery: Option<Delivery>,
+    /// Handled, retried, dead, dropped, as a drain reports them; or messages removed or moved.
+    pub(super) counts: Vec<u64>,
+    /// The messages whose dedupe keys those that were sent had.
+    pub(super) duplicates_of: Vec<usize>,
+    /// A lease was lost, or what a cancel did.
+    pub(super) answer: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delivery {
+    pub(super) label: usize,
+    pub(super) priority: i16,
+    pub(super) attempt: u32,
+    pub(super) max_attempts: u32,
+    pub(super) key: Option<String>,
+}
+
+/// All that can be seen of a topic from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct TopicState {
+    /// In claim order.
+    pub(super) ready: Vec<Message>,
+    /// By their keys, the next one first.
+    pub(super) behind: Vec<Message>,
+    /// In the order of sending.
+    pub(super) scheduled: Vec<Message>,
+    /// In the order of sending.
+    pub(super) leased: Vec<Message>,
+    /// In the order of dying.
+    pub(super) dead: Vec<(Message, String)>,
+    /// How those that are tracked ended, in the order of sending.
+    pub(super) completions: Vec<(usize, Option<String>)>,
+    pub(super) is_paused: bool,
+    pub(super) settings: Settings,
+}
+
+/// A message. Its label says as which of all it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) label: usize,
+    pub(super) priority: i16,
+    pub(super) attempts: u32,
+    pub(super) fits: bool,
+}
+
+impl Seen {
+    pub(super) fn count(count: usize) -> Seen {
+        Seen {
+            counts: vec![count as u64],
+            ..Seen::default()
+        }
+    }
+
+    pub(super) fn answer(answer: &str) -> Seen {
+        Seen {
+            answer: Some(answer.to_owned()),
+            ..Seen::default()
+        }
+    }
+}
