@@ -27,8 +27,8 @@ impl Messaging {
     /// If it fails then, or is killed, the message is not tried again; if it succeeds all the same, the message is
     /// done. Dead letters stay.
     ///
-    /// Looks for the message by its id alone, through indexes that are small and coarse: milliseconds, more where
-    /// millions wait.
+    /// Looks for the message by its id alone. A [tracked](crate::NewMessage::tracked) one is found through an index;
+    /// others by reading what is ready, about a second where millions are: track what may have to be cancelled.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`, `Conflict`.

@@ -161,8 +161,8 @@ CREATE INDEX outcome_id ON outtray.outcome (id);
 -- Those whose time is over: for each of the few lengths of time that are in use, the oldest first.
 CREATE INDEX outcome_ended ON outtray.outcome (kept_ms, ended_at) WHERE ended_at IS NOT NULL;
 
--- Finds a follower by its id alone, as `message_id` does a message.
-CREATE INDEX follower_id ON outtray.follower USING brin (id uuid_minmax_multi_ops) WITH (autosummarize = on);
+-- Finds a follower by its id alone, as `message_tracked` does a message.
+CREATE INDEX follower_tracked ON outtray.follower (id) WHERE on_end IS NOT NULL;
 
 -- What a message that comes after others waits for once they are done: a time of its own, in microseconds, or one
 -- since 1970.
