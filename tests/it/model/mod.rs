@@ -183,3 +183,47 @@ fn a_sequence_that_fails_is_made_as_short_as_it_gets() {
 
     assert_eq!(shortest, [SEND, purge]);
 }
+
+#[test]
+fn random_sequences_come_upon_all_that_can_happen() {
+    let mut met = String::new();
+    let mut unsure = 0;
+    for seed in 0..200 {
+        let (mut rng, mut model) = (Rng::with_seed(seed), Model::default());
+        for _ in 0..STEPS {
+            let mut after = model.clone();
+            let seen = after.apply(&Op::random(&mut rng));
+            if after.is_unsure {
+                unsure += 1;
+                continue;
+            }
+            model = after;
+            met += &format!("{seen:?}");
+        }
+        met += &format!("{:?}", model.state());
+    }
+    assert!(unsure < 50, "{unsure} steps are skipped");
+    for what in [
+        "lost",
+        "settled",
+        "Removed",
+        "Asked",
+        "NotThere",
+        "duplicates_of: [0",
+        "done",
+        "cancelled",
+        "purged",
+        "\"dead\"",
+        "\"expired\")",
+        "undecodable",
+        "exhausted",
+        "crashed",
+        "rejected",
+        "leased: [M",
+        "behind: [M",
+        "scheduled: [M",
+    ] {
+        let times = met.matches(what).count();
+        assert!(times > 10, "{what}: {times} times");
+    }
+}

@@ -51,9 +51,10 @@ pub(super) enum Op {
         topic: usize,
         nth: Option<usize>,
     },
-    /// Cancels one of all that were ever sent, counted from the last.
+    /// Cancels one of all that were ever sent, or of those that were taken by hand.
     Cancel {
         nth: usize,
+        is_taken: bool,
     },
     Purge {
         topic: usize,
@@ -173,11 +174,8 @@ impl Op {
                 nth: Some(rng.usize(..100)),
             },
             81..85 => Op::Cancel {
-                nth: if rng.bool() {
-                    rng.usize(..10)
-                } else {
-                    rng.usize(..100)
-                },
+                nth: rng.usize(..100),
+                is_taken: rng.bool(),
             },
             85..86 => Op::Purge { topic },
             86..88 => Op::PurgeDead {

@@ -82,11 +82,7 @@ impl Model {
                     self.entries[label].is_over = true;
                 }
             }
-            Op::Cancel { .. } if self.entries.is_empty() => {}
-            Op::Cancel { nth } => {
-                let sent = self.entries.len();
-                return self.cancel(sent - 1 - nth % sent);
-            }
+            Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => {
                 let waits = |at: At| matches!(at, At::Ready | At::Behind | At::Scheduled);
                 return self.purge(topic, None, waits);
@@ -192,7 +188,15 @@ impl Model {
             .for_each(|label| self.queue(label));
     }
 
-    fn cancel(&mut self, label: usize) -> Seen {
+    fn cancel(&mut self, nth: usize, is_taken: bool) -> Seen {
+        let all: Vec<usize> = match is_taken {
+            true => self.held.iter().map(|held| held.label).collect(),
+            false => (0..self.entries.len()).collect(),
+        };
+        if all.is_empty() {
+            return Seen::default();
+        }
+        let label = all[nth % all.len()];
         match self.entries[label].at {
             At::Ready | At::Behind | At::Scheduled => {
                 self.end(label, At::Gone, "cancelled");

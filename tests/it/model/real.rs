@@ -65,7 +65,7 @@ impl Real {
                 self.move_due(&chosen);
             }
             Op::Expire { topic, nth } => self.expire(topic, nth),
-            Op::Cancel { nth } => return self.cancel(nth),
+            Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => return count(self.topic(topic).purge().unwrap()),
             Op::PurgeDead { topic, nth: None } => {
                 return count(self.topic(topic).purge_dead_letters(..).unwrap());
@@ -226,13 +226,15 @@ impl Real {
         }
     }
 
-    fn cancel(&mut self, nth: usize) -> Seen {
-        let ids = self.ids.lock().unwrap();
-        if ids.is_empty() {
+    fn cancel(&self, nth: usize, is_taken: bool) -> Seen {
+        let all: Vec<MessageId> = match is_taken {
+            true => self.held.iter().map(|(.., taken)| taken.id).collect(),
+            false => self.ids.lock().unwrap().clone(),
+        };
+        if all.is_empty() {
             return Seen::default();
         }
-        let id = ids[ids.len() - 1 - nth % ids.len()];
-        drop(ids);
+        let id = all[nth % all.len()];
         Seen::answer(&format!("{:?}", self.place.messaging.cancel(id).unwrap()))
     }
 
