@@ -66,16 +66,25 @@ impl MessagingSession<'_> {
     }
 
     pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
-        let outgoing: Vec<Outgoing> = messages
-            .into_iter()
-            .map(|message| self.outgoing(message))
-            .collect();
-        let sent = match outgoing.iter().any(Outgoing::is_asking) {
-            true => self.admit(outgoing)?,
-            false => outgoing
+        let is_asking = |message: &NewMessage| {
+            let setting = self.kit.configs.get(&message.topic);
+            let is_bounded = setting.is_some_and(|setting| setting.config.max_length.is_some());
+            message.rare.dedupe.is_some() || is_bounded
+        };
+        let sent = if messages.iter().any(is_asking) {
+            let outgoing = messages
                 .into_iter()
-                .map(|outgoing| self.keep(outgoing).map(Sent::New))
-                .collect::<Result<_>>()?,
+                .map(|message| self.outgoing(message))
+                .collect();
+            self.admit(outgoing)?
+        } else {
+            messages
+                .into_iter()
+                .map(|message| {
+                    let outgoing = self.outgoing(message);
+                    self.keep(outgoing).map(Sent::New)
+                })
+                .collect::<Result<_>>()?
         };
         self.store_if_joined()?;
         Ok(sent)
@@ -95,7 +104,7 @@ impl MessagingSession<'_> {
             if outgoing.on_end.has(OnEnd::BOUNDED) {
                 let load = loads.entry(&outgoing.message.topic).or_default();
                 load.messages += 1;
-                let wait = outgoing.message.room_wait.unwrap_or(self.room_wait);
+                let wait = outgoing.message.rare.room_wait.unwrap_or(self.room_wait);
                 load.wait = load.wait.max(wait);
             }
         }
@@ -247,7 +256,7 @@ fn new_ones<'a>(
 }
 
 fn wish(outgoing: &Outgoing) -> Option<Wish<'_>> {
-    let (key, window) = outgoing.message.dedupe.as_ref()?;
+    let (key, window) = outgoing.message.rare.dedupe.as_ref()?;
     Some(Wish {
         topic: &outgoing.message.topic,
         key,

@@ -11,6 +11,7 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::topic_config::Expired;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,10 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// The settings of all topics that have any.
 #[derive(Debug, Default)]
-pub(crate) struct Configs(Mutex<Known>);
+pub(crate) struct Configs {
+    known: Mutex<Known>,
+    has_any: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -30,12 +34,11 @@ struct Known {
 impl Configs {
     /// Returns what is set for a topic, if anything is.
     pub(crate) fn get(&self, topic: &str) -> Option<Arc<Setting>> {
-        let known = self.lock();
-        // Most processes meet no topic with settings at all.
-        if known.settings.is_empty() {
+        // Most processes meet no topic with settings at all, and ask for each message.
+        if !self.has_any.load(Ordering::Relaxed) {
             return None;
         }
-        known.settings.get(topic).cloned()
+        self.lock().settings.get(topic).cloned()
     }
 
     /// Returns whether an operator paused the topic.
@@ -72,10 +75,11 @@ impl Configs {
 
     /// Reads the settings anew.
     pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
-        let settings = config::settings(run, statements)?
+        let settings: HashMap<_, _> = config::settings(run, statements)?
             .into_iter()
             .map(|(topic, setting)| (topic, Arc::new(setting)))
             .collect();
+        self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
         let mut known = self.lock();
         known.settings = settings;
         known.read_at = Some(Instant::now());
@@ -83,6 +87,6 @@ impl Configs {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,7 +42,7 @@ impl MessagingSession<'_> {
         completion: NewMessage,
     ) -> Result<Group> {
         let track = |mut message: NewMessage| {
-            message.tracked_for.get_or_insert(TRACKED_FOR);
+            message.rare.tracked_for.get_or_insert(TRACKED_FOR);
             message
         };
         let members: Vec<NewMessage> = members.into_iter().map(track).collect();
@@ -52,8 +52,8 @@ impl MessagingSession<'_> {
             .into_iter()
             .map(|member| self.send(member).map(MessageId::from))
             .collect::<Result<Vec<_>>>()?;
-        completion.after.clone_from(&ids);
-        completion.takes_any_end = true;
+        completion.rare.after.clone_from(&ids);
+        completion.rare.takes_any_end = true;
         let id = self.send(completion)?.id();
         Ok(Group { id, members: ids })
     }
@@ -66,14 +66,14 @@ impl MessagingSession<'_> {
                 members.len()
             )));
         }
-        if !completion.after.is_empty() {
+        if !completion.rare.after.is_empty() {
             return Err(Error::invalid(format!(
                 "the completion message of a group comes after its members and no others, on topic {topic}"
             )));
         }
         for message in members.iter().chain([completion]) {
             message.check(self.kit.max_payload_bytes)?;
-            if message.dedupe.is_some() {
+            if message.rare.dedupe.is_some() {
                 return Err(Error::invalid(format!(
                     "a message of a group cannot have a dedupe key, on topic {}: one that is dropped is no member",
                     message.topic
@@ -117,10 +117,10 @@ impl MessagingSession<'_> {
     /// Sees that all that a message comes after is tracked. Those that were sent in this session and are not
     /// stored yet become tracked. A read at most: the transaction is not touched.
     pub(crate) fn check_after(&mut self, message: &NewMessage) -> Result<()> {
-        if message.after.is_empty() {
+        if message.rare.after.is_empty() {
             return Ok(());
         }
-        let elsewhere = self.outbox.track(&message.after);
+        let elsewhere = self.outbox.track(&message.rare.after);
         if elsewhere.is_empty() {
             return Ok(());
         }

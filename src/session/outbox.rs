@@ -76,7 +76,7 @@ impl Outbox {
         self.log.push(Entry {
             id,
             topic: message.topic.clone(),
-            after: message.after.clone(),
+            after: message.rare.after.clone(),
             wait: match message.start {
                 _ if is_ready => None,
                 Some(Start::After(delay)) => Some(delay),
@@ -198,7 +198,7 @@ impl Outbox {
         let mut wanted: HashSet<MessageId> = ids.iter().copied().collect();
         for outgoing in self.ready.iter_mut().chain(&mut self.waiting) {
             if wanted.remove(&outgoing.id) {
-                outgoing.message.tracked_for.get_or_insert(TRACKED_FOR);
+                outgoing.message.rare.tracked_for.get_or_insert(TRACKED_FOR);
                 outgoing.on_end = outgoing.on_end.with(OnEnd::TRACKED);
             }
         }

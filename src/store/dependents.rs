@@ -60,7 +60,9 @@ impl Looked {
 
 /// Returns whether some of the messages come after others.
 pub(crate) fn has_dependents(messages: &[Outgoing]) -> bool {
-    messages.iter().any(|sent| !sent.message.after.is_empty())
+    messages
+        .iter()
+        .any(|sent| !sent.message.rare.after.is_empty())
 }
 
 /// Stores what messages come after, which were stored as due at infinity, and releases those that have nothing to
@@ -72,7 +74,7 @@ pub(crate) fn depend(
 ) -> Result<()> {
     let waiting: Vec<&Outgoing> = messages
         .iter()
-        .filter(|sent| !sent.message.after.is_empty())
+        .filter(|sent| !sent.message.rare.after.is_empty())
         .collect();
     if waiting.is_empty() {
         return Ok(());
@@ -80,11 +82,11 @@ pub(crate) fn depend(
     let mut topics: Vec<&str> = Vec::new();
     let (mut ids, mut on_ids, mut needs): (Vec<Uuid>, Vec<Uuid>, Vec<bool>) = Default::default();
     for sent in &waiting {
-        for on in &sent.message.after {
+        for on in &sent.message.rare.after {
             topics.push(&sent.message.topic);
             ids.push(sent.id.0);
             on_ids.push(on.0);
-            needs.push(!sent.message.takes_any_end);
+            needs.push(!sent.message.rare.takes_any_end);
         }
     }
     let doing = "storing what messages come after";

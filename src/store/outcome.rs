@@ -43,13 +43,13 @@ pub(crate) fn track(
     let ids: Vec<Uuid> = tracked.iter().map(|sent| sent.id.0).collect();
     let kept: Vec<i64> = tracked
         .iter()
-        .map(|sent| sent.message.tracked_for.map_or(0, millis))
+        .map(|sent| sent.message.rare.tracked_for.map_or(0, millis))
         .collect();
     let members: Vec<Option<i32>> = tracked
         .iter()
         .map(|sent| {
-            let is_group = sent.message.takes_any_end;
-            is_group.then(|| i32::try_from(sent.message.after.len()).unwrap_or(i32::MAX))
+            let is_group = sent.message.rare.takes_any_end;
+            is_group.then(|| i32::try_from(sent.message.rare.after.len()).unwrap_or(i32::MAX))
         })
         .collect();
     let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &kept, &members];

@@ -69,8 +69,8 @@ impl Due {
         let mut message = NewMessage::bytes(&recurring.topic, Vec::new());
         message.content = self.content.clone();
         message.priority = recurring.priority;
-        message.key.clone_from(&recurring.key);
-        message.expires_in = recurring.expires_in;
+        message.rare.key.clone_from(&recurring.key);
+        message.rare.expires_in = recurring.expires_in;
         message.headers.clone_from(&recurring.headers);
         message.header(SCHEDULED_FOR, written(run))
     }
@@ -99,6 +99,7 @@ pub(crate) fn define(
         Content::Bytes(bytes) => (None, Some(bytes.as_slice())),
     };
     let expires_us = message
+        .rare
         .expires_in
         .map(|duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
     let rows = query(
@@ -111,7 +112,7 @@ pub(crate) fn define(
             &recurrence.time_zone,
             &recurrence.missed.as_str(),
             &message.priority.saturating_neg(),
-            &message.key,
+            &message.rare.key,
             &expires_us,
             &headers,
             &payload,

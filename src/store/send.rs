@@ -234,10 +234,10 @@ impl<'a> Options<'a> {
         let each = || messages.iter();
         Options {
             keys: each()
-                .map(|outgoing| outgoing.message.key.as_deref())
+                .map(|outgoing| outgoing.message.rare.key.as_deref())
                 .collect(),
             expiries: each()
-                .map(|outgoing| outgoing.message.expires_in.map(micros))
+                .map(|outgoing| outgoing.message.rare.expires_in.map(micros))
                 .collect(),
             on_ends: each().map(|outgoing| outgoing.on_end.stored()).collect(),
         }
@@ -255,7 +255,7 @@ pub(crate) fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
 fn start(outgoing: &Outgoing) -> (Option<i64>, Option<i64>) {
     let message = &outgoing.message;
     match message.start {
-        _ if !message.after.is_empty() => (None, None),
+        _ if !message.rare.after.is_empty() => (None, None),
         None => (Some(0), None),
         Some(Start::After(delay)) => (Some(micros(delay)), None),
         Some(Start::At(us)) => (None, Some(us)),

@@ -103,9 +103,9 @@ fn check(name: &str, message: &NewMessage) -> Result<()> {
     }
     let refused = [
         ("a delay or a time", message.start.is_some()),
-        ("a dedupe key", message.dedupe.is_some()),
-        ("tracking", message.tracked_for.is_some()),
-        ("others to come after", !message.after.is_empty()),
+        ("a dedupe key", message.rare.dedupe.is_some()),
+        ("tracking", message.rare.tracked_for.is_some()),
+        ("others to come after", !message.rare.after.is_empty()),
         ("that header", message.headers.contains_key(SCHEDULED_FOR)),
     ];
     match refused.iter().find(|(_, is_there)| *is_there) {

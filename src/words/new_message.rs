@@ -10,6 +10,7 @@ use crate::words::payload::Payload;
 use crate::words::topic;
 use crate::words::topic_config::TopicConfig;
 use serde::Serialize;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest delay: ten years. Longer ones are mistakes of unit.
@@ -44,6 +45,17 @@ pub struct NewMessage {
     pub(crate) headers: Headers,
     /// When it is ready; not said: by the topic's default.
     pub(crate) start: Option<Start>,
+    pub(crate) rare: Rare,
+}
+
+/// Options that most messages do not have. Apart, so that those are small: they are moved a few times each on their
+/// way, and thousands are sent at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rare(Option<Box<RareOptions>>);
+
+/// The options themselves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RareOptions {
     pub(crate) key: Option<String>,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) dedupe: Option<(String, Duration)>,
@@ -54,6 +66,29 @@ pub struct NewMessage {
     pub(crate) after: Vec<MessageId>,
     /// Whether any end for good of those it comes after will do.
     pub(crate) takes_any_end: bool,
+}
+
+impl Deref for Rare {
+    type Target = RareOptions;
+
+    fn deref(&self) -> &RareOptions {
+        static NONE: RareOptions = RareOptions {
+            key: None,
+            expires_in: None,
+            dedupe: None,
+            room_wait: None,
+            tracked_for: None,
+            after: Vec::new(),
+            takes_any_end: false,
+        };
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Rare {
+    fn deref_mut(&mut self) -> &mut RareOptions {
+        self.0.get_or_insert_default()
+    }
 }
 
 /// When a message is ready.
@@ -85,12 +120,14 @@ impl Outgoing {
     /// Gives a message its id, and what it leaves to its topic.
     pub(crate) fn new(mut message: NewMessage, config: Option<&TopicConfig>) -> Self {
         let mut on_end = OnEnd::default();
-        if message.tracked_for.is_some() {
+        if message.rare.tracked_for.is_some() {
             on_end = on_end.with(OnEnd::TRACKED);
         }
         if let Some(config) = config {
             message.start = message.start.or(config.delay.map(Start::After));
-            message.expires_in = message.expires_in.or(config.expires_in);
+            if message.rare.expires_in.is_none() && config.expires_in.is_some() {
+                message.rare.expires_in = config.expires_in;
+            }
             if config.max_length.is_some() {
                 on_end = on_end.with(OnEnd::BOUNDED);
             }
@@ -104,24 +141,24 @@ impl Outgoing {
 
     /// Returns whether it is to be claimed as soon as it is stored.
     pub(crate) fn is_ready(&self) -> bool {
-        self.message.start.is_none_or(Start::is_now) && self.message.after.is_empty()
+        self.message.start.is_none_or(Start::is_now) && self.message.rare.after.is_empty()
     }
 
     /// Returns whether something has to be asked of the database before it is kept.
     pub(crate) fn is_asking(&self) -> bool {
-        self.message.dedupe.is_some() || self.on_end.has(OnEnd::BOUNDED)
+        self.message.rare.dedupe.is_some() || self.on_end.has(OnEnd::BOUNDED)
     }
 
     /// Returns whether it is one of a key.
     pub(crate) fn is_keyed(&self) -> bool {
-        self.message.key.is_some()
+        self.message.rare.key.is_some()
     }
 
     /// Returns whether it is ready and has none of the options that cost more.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_ready()
-            && self.message.key.is_none()
-            && self.message.expires_in.is_none()
+            && self.message.rare.key.is_none()
+            && self.message.rare.expires_in.is_none()
             && self.on_end == OnEnd::default()
     }
 }
@@ -195,13 +232,7 @@ impl NewMessage {
             priority: 0,
             headers: Headers::new(),
             start: None,
-            key: None,
-            expires_in: None,
-            dedupe: None,
-            room_wait: None,
-            tracked_for: None,
-            after: Vec::new(),
-            takes_any_end: false,
+            rare: Rare::default(),
         }
     }
 
@@ -244,7 +275,7 @@ impl NewMessage {
     /// behind those that are there when it is due. Transactions that send with the same key commit one
     /// after the other.
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.rare.key = Some(key.into());
         self
     }
 
@@ -253,7 +284,7 @@ impl NewMessage {
     /// configured. A handler that runs at that time is not disturbed. Default: the topic's, else for ever;
     /// more than zero, at most ten years.
     pub fn expires_in(mut self, duration: Duration) -> Self {
-        self.expires_in = Some(duration);
+        self.rare.expires_in = Some(duration);
         self
     }
 
@@ -262,7 +293,7 @@ impl NewMessage {
     /// NUL; the window is more than zero and at most ten years. A send with the same key in a transaction
     /// that is still open is waited for.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
-        self.dedupe = Some((key.into(), window));
+        self.rare.dedupe = Some((key.into(), window));
         self
     }
 
@@ -270,7 +301,7 @@ impl NewMessage {
     /// [`max_length`](crate::TopicConfig::max_length) that is full. Default: that of the session, which is
     /// [not to wait](crate::MessagingSession::wait_for_room).
     pub fn wait_for_room(mut self, timeout: Duration) -> Self {
-        self.room_wait = Some(timeout);
+        self.rare.room_wait = Some(timeout);
         self
     }
 
@@ -283,7 +314,7 @@ impl NewMessage {
 
     /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most ten years.
     pub fn tracked_for(mut self, kept: Duration) -> Self {
-        self.tracked_for = Some(kept);
+        self.rare.tracked_for = Some(kept);
         self
     }
 
@@ -293,7 +324,7 @@ impl NewMessage {
     /// While one of them is a dead letter, the message waits. If one is cancelled, expires or is
     /// purged, the message becomes a dead letter.
     pub fn after(mut self, ids: &[MessageId]) -> Self {
-        self.after.extend_from_slice(ids);
+        self.rare.after.extend_from_slice(ids);
         self
     }
 
@@ -321,17 +352,17 @@ impl NewMessage {
             }
             _ => {}
         }
-        self.check_duration("expires_in", self.expires_in)?;
-        self.check_duration("tracked_for", self.tracked_for)?;
-        self.check_key("key", self.key.as_deref())?;
-        if let Some((key, window)) = &self.dedupe {
+        self.check_duration("expires_in", self.rare.expires_in)?;
+        self.check_duration("tracked_for", self.rare.tracked_for)?;
+        self.check_key("key", self.rare.key.as_deref())?;
+        if let Some((key, window)) = &self.rare.dedupe {
             self.check_key("dedupe key", Some(key))?;
             self.check_duration("dedupe window", Some(*window))?;
         }
-        if self.after.len() > MAX_AFTER {
+        if self.rare.after.len() > MAX_AFTER {
             return Err(self.invalid(&format!(
                 "message comes after {} others, the limit is {MAX_AFTER}",
-                self.after.len()
+                self.rare.after.len()
             )));
         }
         self.check_content(max_payload_bytes)
