@@ -109,8 +109,8 @@ fn transactions(
     let size = if is_careful { 1 } else { ration.size };
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
-        if stop.is_set() {
-            // Claimed while the stop was asked for: free again with the end of the transaction.
+        if stop.is_set() || line.is_paused() {
+            // Claimed while the stop or a pause was asked for: free again with the end of the transaction.
             line.floors().forget();
             end_empty(session)?;
             return Ok(Worked::Again);

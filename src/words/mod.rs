@@ -14,6 +14,7 @@ pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod payload;
+pub(crate) mod rare;
 #[cfg(feature = "cron")]
 pub(crate) mod recurrence;
 pub(crate) mod retry;

@@ -97,7 +97,7 @@ pub(crate) fn work(
     let mut ended = Ok(());
     while let Some(in_hand) = rest.as_slice().first() {
         let is_slow = line.options.per_transaction.is_none() && started.elapsed() > BUDGET;
-        if ended.is_err() || stop.is_set() || (handled > 0 && is_slow) {
+        if ended.is_err() || stop.is_set() || line.is_paused() || (handled > 0 && is_slow) {
             break;
         }
         handled += 1;
