@@ -14,15 +14,17 @@
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::receive::careful;
-use crate::receive::ending::{Fate, decide};
+use crate::receive::ending::decide;
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
+use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::aftermath::{self, End, How};
+use crate::store::aftermath::{self, End};
 use crate::store::attempt;
 use crate::store::call::CallMode;
 use crate::store::claim::{Claimed, Held};
+use crate::store::lanes;
 use crate::store::run::Run;
 use crate::store::settle::{self, Burial, Retry};
 use crate::words::error::{Error, ErrorKind, Result, chain};
@@ -32,9 +34,9 @@ use postgres::IsolationLevel;
 use std::time::Duration;
 
 /// Conflicts in a row that are nobody's fault.
-const MAX_CONFLICTS: u32 = 10;
+pub(crate) const MAX_CONFLICTS: u32 = 10;
 /// Broken connections in the handler of one message that are nobody's fault.
-const MAX_LOSSES: u32 = 2;
+pub(crate) const MAX_LOSSES: u32 = 2;
 
 /// A message that was in a handler when its transaction failed.
 #[derive(Debug, Clone)]
@@ -129,7 +131,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
-    let mut ended = Vec::new();
+    let mut settled = Settled::default();
     let held = settle::hold(
         &mut open,
         statements,
@@ -137,55 +139,40 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         charge.held.position,
         charge.held.id,
     )?;
+    // Else it is in other hands, or gone: whoever has it will find out.
     if let Some(attempts) = held {
         let ending = Ending::failed(&HandlerError::failed(charge.error.clone()));
         let attempts = attempts + charge.crashes;
-        let (retries, burials) = match decide(&line.terms(), charge.held.clone(), attempts, ending)
-        {
-            Fate::Retry(retry) => (vec![retry], vec![]),
-            Fate::Bury(burial) => (vec![], vec![burial]),
-            // One that was asked for is removed where it waits.
-            Fate::Ack(_) | Fate::Drop(_) | Fate::Cancel(_) => (vec![], vec![]),
-        };
-        move_failed(line, &mut open, &retries, &burials, Duration::ZERO)?;
-        ended = write_ends(line, &mut open, &burials)?;
+        let fate = decide(&line.terms(), charge.held.clone(), attempts, ending);
+        settled = Settled::sort(vec![fate]);
+        let (retries, burials) = (&settled.retries, &settled.burials);
+        move_failed(line, &mut open, retries, burials, Duration::ZERO)?;
+        write_ends(line, &mut open, &settled.ends())?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
             attempt::forget(&mut open, statements, &line.topic, charge.held.id)?;
         }
-        line.progress.count(0, retries.len(), burials.len());
-        if let Some(retry) = retries.first() {
-            line.base.waker.due_in(retry.delay);
-        }
     }
-    // In other hands, or gone: whoever has it will find out.
     open.transaction
         .commit()
         .map_err(|error| classify(error, doing))?;
-    let ended = ended.iter().map(|end| &end.held);
-    line.base.waker.announce_ends(ended);
+    settled.announce(line, false);
     Ok(())
 }
 
-/// Writes what it calls for that these messages became dead letters.
-fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, burials: &[Burial]) -> Result<Vec<End>> {
-    let ends: Vec<End> = burials
-        .iter()
-        .filter(|burial| End::matters(&burial.held))
-        .map(|burial| End {
-            held: burial.held.clone(),
-            how: How::Dead,
-            result: None,
-        })
-        .collect();
-    if !ends.is_empty() {
-        let mut sql = String::new();
-        let statements = &line.base.kit.statements;
-        aftermath::push_ended(&mut sql, CallMode::Inline, statements, &line.topic, &ends);
-        open.flight(&sql)
-            .map_err(|error| classify(error, "writing how a message ended"))?;
+/// Writes what the ends of messages call for.
+fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[End]) -> Result<()> {
+    if ends.is_empty() {
+        return Ok(());
     }
-    Ok(ends)
+    let mut sql = String::new();
+    let statements = &line.base.kit.statements;
+    aftermath::push_ended(&mut sql, CallMode::Inline, statements, &line.topic, ends);
+    let mut rows = open
+        .flight(&sql)
+        .map_err(|error| classify(error, "writing how a message ended"))?;
+    line.lower(&lanes::take_promoted(&mut rows));
+    Ok(())
 }
 
 /// Moves failed messages to where they wait or stay, at the top level of the transaction.

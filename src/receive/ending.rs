@@ -4,6 +4,7 @@ use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
 use crate::store::claim::{Claimed, Held};
 use crate::store::expiry::ERROR;
+use crate::store::lease::Verdict;
 use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
 use crate::words::handler_error::Wish;
@@ -40,7 +41,7 @@ pub(crate) fn refuse(
 
 /// Says why a message is not begun once more: processes died that worked on it, leases of it ended without an answer,
 /// or the limit was lowered after it had failed.
-pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
+fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
     if crashes > 0 {
         return format!("the process that worked on it died, {crashes} times at least");
     }
@@ -48,6 +49,33 @@ pub(crate) fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
     format!(
         "{attempts} attempts are used up, the limit is {limit}: their leases ended without an answer, or the limit was lowered"
     )
+}
+
+/// Logs that a message became a dead letter.
+pub(crate) fn warn_dead(topic: &str, attempts: u32, reason: DeadReason, error: &str) {
+    log::warn!("topic {topic}: dead letter after {attempts} attempts, {reason}: {error}");
+}
+
+impl From<Fate> for Verdict {
+    /// The same for a message under a lease.
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Ack(_) => Verdict::Ack(None),
+            Fate::Drop(_) => Verdict::Drop,
+            // A lease that is given back ends as cancelled if it was asked for.
+            Fate::Cancel(_) => Verdict::Release,
+            Fate::Retry(retry) => Verdict::Retry {
+                attempts: retry.attempts,
+                delay: retry.delay,
+                error: retry.error,
+            },
+            Fate::Bury(burial) => Verdict::Bury {
+                attempts: burial.attempts,
+                reason: burial.reason,
+                error: burial.error,
+            },
+        }
+    }
 }
 
 impl Fate {
@@ -97,14 +125,14 @@ pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -
 }
 
 /// Decides about a message whose time is over; its handler does not run.
-pub(crate) fn expire(terms: &Terms, held: Held, attempts: u32) -> Fate {
+fn expire(terms: &Terms, held: Held, attempts: u32) -> Fate {
     match terms.expired {
         Expired::Drop => Fate::Drop(held),
         Expired::DeadLetter => bury(held, attempts, DeadReason::Expired, ERROR.to_owned()),
     }
 }
 
-pub(crate) fn bury(held: Held, attempts: u32, reason: DeadReason, error: String) -> Fate {
+fn bury(held: Held, attempts: u32, reason: DeadReason, error: String) -> Fate {
     Fate::Bury(Burial {
         held,
         attempts,

@@ -59,7 +59,7 @@ pub(crate) struct Line {
 }
 
 /// Messages whose losses are remembered; in a flood of broken connections the count begins anew.
-const MAX_LOSSES: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 impl Line {
     pub(crate) fn new(topic: &str, base: Base, options: Options, handler: Box<Handler>) -> Self {
@@ -156,7 +156,7 @@ impl Line {
     /// Counts a broken connection against a message; returns how many there were.
     pub(crate) fn count_loss(&self, id: MessageId) -> u32 {
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        if losses.len() >= MAX_LOSSES {
+        if losses.len() >= MAX_REMEMBERED {
             losses.clear();
         }
         let count = losses.entry(id).or_default();

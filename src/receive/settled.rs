@@ -1,6 +1,6 @@
 //! What a transaction decided about its messages, sorted by what has to be done.
 
-use crate::receive::ending::Fate;
+use crate::receive::ending::{Fate, warn_dead};
 use crate::receive::line::Line;
 use crate::store::aftermath::{End, How};
 use crate::store::claim::{Held, Position};
@@ -84,13 +84,7 @@ impl Settled {
             .count(self.acks.len(), self.retries.len(), self.burials.len());
         line.progress.count_dropped(self.dropped.len());
         for burial in &self.burials {
-            log::warn!(
-                "topic {}: dead letter after {} attempts, {}: {}",
-                line.topic,
-                burial.attempts,
-                burial.reason,
-                burial.error
-            );
+            warn_dead(&line.topic, burial.attempts, burial.reason, &burial.error);
         }
         if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
             line.base.waker.due_in(soonest);

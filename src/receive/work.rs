@@ -196,8 +196,8 @@ fn transact(
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
-    let goes_on = !stop.is_set() && !line.station.is_suspect() && !line.is_paused();
-    let goes_on = goes_on && line.rate().is_none();
+    let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
+    let goes_on = !stop.is_set() && !is_hindered;
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
     line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;

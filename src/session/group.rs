@@ -3,7 +3,7 @@
 use crate::session::ends;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::completion::Group;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::error::{Error, Result};
 use crate::words::json_text;
 use crate::words::message::MessageId;
 use crate::words::new_message::{MAX_AFTER, NewMessage, TRACKED_FOR};
@@ -96,21 +96,7 @@ impl MessagingSession<'_> {
                 "a result belongs to one message: record it in its handler's session, not in one of a batch or of your own",
             ));
         }
-        let text = serde_json::to_string(result).map_err(|error| {
-            Error::new(ErrorKind::Payload, "the result cannot become JSON").because(error)
-        })?;
-        let (length, limit) = (text.len(), self.kit.max_payload_bytes);
-        if length > limit {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("a result of {length} bytes is over the limit of {limit} bytes"),
-            ));
-        }
-        if let Some(flaw) = json_text::flaw(&text) {
-            let text = format!("the result cannot be stored: {flaw}");
-            return Err(Error::new(ErrorKind::Payload, text));
-        }
-        self.result = Some(text);
+        self.result = Some(json_text::of_result(result, self.kit.max_payload_bytes)?);
         Ok(())
     }
 

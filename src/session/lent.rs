@@ -169,11 +169,12 @@ impl<'c> Lent<'c> {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
-        if !matches!(self, Lent::Idle(_)) {
-            return Ok(None);
-        }
-        let Lent::Idle(connection) = std::mem::replace(self, Lent::Broken) else {
-            return Ok(None);
+        let connection = match std::mem::replace(self, Lent::Broken) {
+            Lent::Idle(connection) => connection,
+            other => {
+                *self = other;
+                return Ok(None);
+            }
         };
         let mut flown = Flown::new(connection);
         let mut sql = String::new();

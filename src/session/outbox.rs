@@ -171,13 +171,12 @@ impl Outbox {
         if !self.is_little() {
             return false;
         }
+        self.bytes = 0;
         if self.ready.iter().any(Outgoing::is_keyed) {
-            self.bytes = 0;
             let ready = std::mem::take(&mut self.ready);
             send::push_keyed(sql, mode, statements, &ready);
             return true;
         }
-        self.bytes = 0;
         for outgoing in self.ready.drain(..) {
             send::push_send(sql, mode, statements, &outgoing);
         }

@@ -47,7 +47,7 @@ pub(crate) fn configure(
     execute(run, &statements.configure, &[&topic, &text], doing)?;
     // What was counted under another limit, or none, says nothing.
     room::forget(run, statements, topic)?;
-    tokens::fit(run, statements, topic, config)
+    tokens::forget(run, statements, topic, config)
 }
 
 pub(crate) fn pause(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {

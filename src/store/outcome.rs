@@ -7,6 +7,7 @@
 use crate::store::aftermath::End;
 use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::time;
+use crate::store::prune::BATCH;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::completion::{Completion, GroupProgress, How};
@@ -128,11 +129,12 @@ fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
     })
 }
 
-/// Removes outcomes whose time is over; returns how many.
-pub(crate) fn forget(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<i64> {
+/// Removes a batch of outcomes whose time is over; returns whether there may be more.
+pub(crate) fn forget(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
     let doing = "removing old outcomes";
-    let rows = query(run, &statements.forget_outcomes, &[&limit], doing)?;
-    rows.first().map_or(Ok(0), |row| column(row, "outcomes"))
+    let rows = query(run, &statements.forget_outcomes, &[&BATCH], doing)?;
+    let removed = rows.first().map_or(Ok(0), |row| column(row, "outcomes"))?;
+    Ok(removed >= BATCH)
 }
 
 /// Returns how far a group is; nothing if there is none of this id.

@@ -5,7 +5,7 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 
 /// Rows that one statement removes: its locks are held for milliseconds only.
-const BATCH: i64 = 1000;
+pub(crate) const BATCH: i64 = 1000;
 
 /// Removes a batch of each kind; returns whether there may be more.
 pub(crate) fn prune(run: &mut dyn Run, statements: &Statements) -> Result<bool> {

@@ -90,24 +90,19 @@ pub(crate) fn give_back(
     .map(drop)
 }
 
-/// Fits the buckets of a topic to the rates that were set.
-pub(crate) fn fit(
+/// Removes the buckets of a topic that has no rate any more, or whose keys have none.
+pub(crate) fn forget(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
     config: &TopicConfig,
 ) -> Result<()> {
     for (is_topics, rate) in [(true, config.rate), (false, config.rate_per_key)] {
-        let full_us = rate.map(|rate| {
-            let us = u128::from(rate.burst) * rate.per.as_micros() / u128::from(rate.messages);
-            // A century: far more would be past the end of time.
-            i64::try_from(us)
-                .unwrap_or(i64::MAX)
-                .min(3_155_760_000_000_000)
-        });
-        let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &is_topics, &full_us];
-        let doing = "fitting the buckets of a topic";
-        execute(run, &statements.clamp_buckets, &params, doing)?;
+        if rate.is_none() {
+            let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &is_topics];
+            let doing = "removing the buckets of a topic";
+            execute(run, &statements.forget_buckets, &params, doing)?;
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::store::lease::{BEGIN, Proof, Verdict};
 use crate::surface::messaging::Messaging;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
+use crate::words::json_text;
 use crate::words::message::{CancelToken, Message};
 use crate::words::new_message::MAX_DELAY;
 use crate::words::outcome::DeadReason;
@@ -88,12 +89,10 @@ impl<T> Delivery<T> {
     /// sent as [`tracked`](crate::NewMessage::tracked) nothing is recorded.
     ///
     /// # Errors
-    /// `Payload` when the value cannot become JSON: nothing is settled then.
+    /// `Payload` or `TooLarge` as for a payload: nothing is settled then.
     pub fn ack_with<R: Serialize + ?Sized>(&self, result: &R) -> Result<()> {
-        let result = serde_json::to_string(result).map_err(|error| {
-            let text = format!("result of message {} cannot become JSON", self.message.id);
-            Error::new(ErrorKind::Payload, text).because(error)
-        })?;
+        let limit = self.lease.messaging.base().kit.max_payload_bytes;
+        let result = json_text::of_result(result, limit)?;
         self.lease.settle(Verdict::Ack(Some(result)))
     }
 

@@ -1,6 +1,7 @@
 //! Taking messages by hand, under leases.
 
 use crate::connect::connection::Connection;
+use crate::receive::ending::warn_dead;
 use crate::receive::handler::{self, message};
 use crate::receive::lease::claim::{
     Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
@@ -33,7 +34,9 @@ impl Topic<'_> {
     /// The attempt counts from now on; the limit is the topic's
     /// [`max_attempts`](crate::TopicConfig::max_attempts), else 10. A message that is over it, whose time is over, or
     /// whose payload does not fit `T`, becomes a dead letter, and the next one is taken. A paused topic gives
-    /// nothing. Strict order is for receivers: here it is not kept.
+    /// nothing, and one that is over its [`rate`](crate::TopicConfig::rate) or has
+    /// [`max_in_work`](crate::TopicConfig::max_in_work) messages in work gives nothing until it may. Strict order
+    /// and the rate of each key are for receivers: here they are not kept.
     ///
     /// # Errors
     /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
@@ -153,7 +156,7 @@ impl Messaging {
         Ok(batch)
     }
 
-    /// Acknowledges many deliveries with one statement for each topic. Returns the ids of those whose leases were lost,
+    /// Acknowledges many deliveries: one transaction in one round trip for each topic. Returns the ids of those whose leases were lost,
     /// for which nothing was changed.
     ///
     /// # Errors
@@ -262,7 +265,7 @@ impl Messaging {
                 .leased
                 .into_iter()
                 .map(|leased| {
-                    let refused = refusal(&leased, &terms, config);
+                    let refused = refusal(&leased, &terms);
                     (self.guard(&topic, &leased, &terms), leased, refused)
                 })
                 .collect();
@@ -356,10 +359,7 @@ impl Messaging {
                 error,
             } = verdict
             {
-                let topic = &lease.topic;
-                log::warn!(
-                    "topic {topic}: dead letter after {attempts} attempts, {reason}: {error}"
-                );
+                warn_dead(&lease.topic, *attempts, *reason, error);
             }
         }
         Ok(())

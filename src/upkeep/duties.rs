@@ -11,7 +11,6 @@ use crate::upkeep::completions::Completions;
 use crate::upkeep::dependents::Dependents;
 use crate::upkeep::due::Due;
 use crate::upkeep::expiry::Expiry;
-use crate::upkeep::outcomes::Outcomes;
 use crate::upkeep::presence::Presence;
 use crate::upkeep::prune::Prune;
 #[cfg(feature = "cron")]
@@ -46,7 +45,6 @@ pub(crate) struct Duties {
     #[cfg(feature = "cron")]
     recurrences: Recurrences,
     dependents: Dependents,
-    outcomes: Outcomes,
     completions: Completions,
     cancelled: Cancelled,
     stalled: Stalled,
@@ -82,7 +80,6 @@ impl Duties {
             recurrences: Recurrences::default(),
             prune: Prune::new(),
             dependents: Dependents::default(),
-            outcomes: Outcomes::new(),
             completions: Completions::new(),
             cancelled: Cancelled::default(),
             stalled: Stalled::new(),
@@ -95,8 +92,14 @@ impl Duties {
 
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
-        let at = self.poll_at.min(self.glance_at).min(self.presence.at());
-        let others = [
+        let always = [
+            self.poll_at,
+            self.glance_at,
+            self.presence.at(),
+            self.prune.at(),
+            self.stalled.at(),
+        ];
+        let sometimes = [
             self.due.at(),
             self.expiry.at(),
             self.dependents.at(),
@@ -105,9 +108,8 @@ impl Duties {
             #[cfg(feature = "cron")]
             self.recurrences.at(),
         ];
-        let at = at.min(self.prune.at()).min(self.outcomes.at());
-        let at = at.min(self.stalled.at());
-        others.into_iter().flatten().fold(at, Instant::min)
+        let sometimes = sometimes.into_iter().flatten();
+        sometimes.chain(always).min().expect("a poll is always due")
     }
 
     /// Makes the poll due now: hints may have been lost.
@@ -230,11 +232,6 @@ impl Duties {
             self.with_connection(|duties, connection| {
                 let (statements, waker) = (&duties.statements, &duties.waker);
                 duties.completions.run(connection, statements, waker)
-            })?;
-        }
-        if self.outcomes.at() <= now {
-            self.with_connection(|duties, connection| {
-                duties.outcomes.run(connection, &duties.statements)
             })?;
         }
         Ok(())

@@ -17,7 +17,6 @@ pub(crate) mod dependents;
 pub(crate) mod due;
 pub(crate) mod duties;
 pub(crate) mod expiry;
-pub(crate) mod outcomes;
 pub(crate) mod presence;
 pub(crate) mod prune;
 #[cfg(feature = "cron")]

@@ -1,18 +1,20 @@
-//! Removes what is over and what nobody else removes: dedupe keys after their window, full buckets, notes of
-//! topics that are not bounded any more.
+//! Removes what is over and what nobody else removes: dedupe keys after their window, outcomes after the time they are
+//! kept, full buckets, notes of topics that are not bounded any more.
 
-use crate::store::prune;
+use crate::store::{outcome, prune};
 use crate::store::run::Run;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
-/// How often a process looks: one short statement.
+/// How often a process looks: two short statements.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// When it looks first, at the latest.
 const FIRST: Duration = Duration::from_secs(5);
 /// How soon it goes on when there was more than one batch.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
+/// With many to remove, it takes at most one part in this many of the time.
+const SHARE: u32 = 20;
 
 /// When to look next.
 #[derive(Debug)]
@@ -36,9 +38,14 @@ impl Prune {
 
     /// Removes a batch of each kind.
     pub(crate) fn run(&mut self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
-        self.at = Instant::now() + INTERVAL;
-        if prune::prune(run, statements)? {
-            self.at = Instant::now() + BETWEEN_BATCHES;
+        let started = Instant::now();
+        self.at = started + INTERVAL;
+        let has_more = [
+            prune::prune(run, statements)?,
+            outcome::forget(run, statements)?,
+        ];
+        if has_more.contains(&true) {
+            self.at = Instant::now() + BETWEEN_BATCHES.max(started.elapsed() * SHARE);
         }
         Ok(())
     }

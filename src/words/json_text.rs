@@ -4,6 +4,8 @@
 //! surrogates and very deep nesting would be stored and then fail where they are read: in the
 //! receiver's decoder, or in an operator's `payload::jsonb`. So the sender is told, before SQL.
 
+use crate::words::error::{Error, ErrorKind, Result};
+use serde::Serialize;
 use serde::de::{Error as _, IgnoredAny};
 
 /// Deepest nesting of arrays and objects; `serde_json` refuses to read deeper ones.
@@ -41,6 +43,28 @@ pub(crate) fn flaw(text: &str) -> Option<String> {
         at += 1;
     }
     None
+}
+
+/// Writes what came of a message as JSON that can be stored.
+///
+/// # Errors
+/// `Payload` when it cannot become JSON or not be read back, `TooLarge` over so many bytes.
+pub(crate) fn of_result<T: Serialize + ?Sized>(result: &T, limit: usize) -> Result<String> {
+    let text = serde_json::to_string(result).map_err(|error| {
+        Error::new(ErrorKind::Payload, "the result cannot become JSON").because(error)
+    })?;
+    let length = text.len();
+    if length > limit {
+        let text = format!("a result of {length} bytes is over the limit of {limit} bytes");
+        return Err(Error::new(ErrorKind::TooLarge, text));
+    }
+    match flaw(&text) {
+        None => Ok(text),
+        Some(flaw) => {
+            let text = format!("the result cannot be stored: {flaw}");
+            Err(Error::new(ErrorKind::Payload, text))
+        }
+    }
 }
 
 /// Returns the length of the escape sequence at `at`; a surrogate pair counts as one.

@@ -135,6 +135,18 @@ fn a_faster_rate_holds_at_once_and_none_lets_all_through() {
 }
 
 #[test]
+fn a_bucket_that_was_emptied_at_a_slower_rate_holds_nobody_up() {
+    let mut place = place(rate(100, SECOND, 1), None);
+    // By a process that has not heard of the rate yet.
+    place.sql("INSERT INTO outtray.bucket VALUES ('jobs', '', now() + interval '1 day', 0)");
+    place.send_all("jobs", 0..20);
+    let receiver = receive(&place.messaging);
+    eventually("all", || place.count("begun") == 20);
+    receiver.stop(PATIENCE);
+    check_bound(&mut place, "begun", 100.0, 1.0);
+}
+
+#[test]
 fn each_key_has_a_rate_of_its_own_and_being_put_off_costs_no_attempt() {
     let mut place = place(None, rate(10, SECOND, 2));
     place

@@ -1,7 +1,7 @@
 //! The claim of a lease: one short transaction in one round trip.
 
 use crate::connect::connection::Connection;
-use crate::receive::ending::used_up;
+use crate::receive::ending::refuse;
 use crate::receive::floor::{Floors, Plan, Start, sweep};
 use crate::receive::options::Terms;
 use crate::store::call::CallMode;
@@ -11,9 +11,7 @@ use crate::store::slots;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, Result};
 use crate::words::filter::Filter;
-use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
-use crate::words::topic_config::{Expired, TopicConfig};
 use postgres::IsolationLevel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -175,26 +173,9 @@ fn push(
 
 /// Returns what becomes of a message that is not to be delivered any more: one whose attempts are used up, by
 /// leases that ended without an answer, or whose time is over.
-pub(crate) fn refusal(
-    leased: &Leased,
-    terms: &Terms,
-    config: Option<&TopicConfig>,
-) -> Option<Verdict> {
-    let attempts = leased.claimed.attempts;
-    if leased.claimed.is_expired {
-        let dead = Verdict::Bury {
-            attempts,
-            reason: DeadReason::Expired,
-            error: "its time was over before it was handled".to_owned(),
-        };
-        let is_dropped = config.and_then(|config| config.expired) == Some(Expired::Drop);
-        return Some(if is_dropped { Verdict::Drop } else { dead });
-    }
-    (attempts >= terms.max_attempts).then(|| Verdict::Bury {
-        attempts,
-        reason: DeadReason::Crashed,
-        error: used_up(attempts, terms, 0),
-    })
+pub(crate) fn refusal(leased: &Leased, terms: &Terms) -> Option<Verdict> {
+    let message = &leased.claimed;
+    refuse(message, message.attempts, 0, terms).map(Verdict::from)
 }
 
 pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {

@@ -5,7 +5,8 @@
 //! to charge. What cannot be written because the connection broke is owed, and written on the next one.
 
 use crate::connect::connection::Connection;
-use crate::receive::ending::{Fate, decide};
+use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
+use crate::receive::ending::{decide, warn_dead};
 use crate::receive::handler::{Delivery, Ending};
 use crate::receive::lease::claim::{Wanted, claim, refusal};
 use crate::receive::lease::heartbeat::InHand;
@@ -27,11 +28,6 @@ use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify};
 use std::slice::from_ref;
 use std::time::{Duration, Instant};
-
-/// Conflicts in a row that are nobody's fault.
-const MAX_CONFLICTS: u32 = 10;
-/// Broken connections in the handler of one message that are nobody's fault.
-const MAX_LOSSES: u32 = 2;
 
 /// A lease whose end could not be written yet.
 pub(crate) struct Owed {
@@ -155,16 +151,14 @@ fn handle(
     state: &mut State,
     in_hand: &InHand<'_>,
 ) -> Result<()> {
-    let setting = line.base.kit.configs.get(&line.topic);
-    let config = setting.as_ref().map(|setting| &setting.config);
-    let terms = line.options.terms(config);
-    if let Some(verdict) = refusal(&in_hand.leased, &terms, config) {
+    let terms = line.terms();
+    if let Some(verdict) = refusal(&in_hand.leased, &terms) {
         return end(line, connection, state, in_hand.proof(), verdict);
     }
     let mut fates = Vec::new();
     ration::admit(line, from_ref(&in_hand.leased.claimed), &mut fates)?;
     match fates.pop() {
-        Some(fate) => end(line, connection, state, in_hand.proof(), verdict(fate)),
+        Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
         None => begin(line, connection, state, in_hand, &terms),
     }
 }
@@ -225,12 +219,7 @@ fn begin(
     };
     let verdict = match ending {
         Ok(verdict) => verdict,
-        Err(ending) => verdict(decide(
-            terms,
-            message.held.clone(),
-            message.attempts,
-            ending,
-        )),
+        Err(ending) => decide(terms, message.held.clone(), message.attempts, ending).into(),
     };
     end(line, connection, state, in_hand.proof(), verdict)
 }
@@ -306,25 +295,6 @@ fn trouble(
     }
 }
 
-fn verdict(fate: Fate) -> Verdict {
-    match fate {
-        Fate::Ack(_) => Verdict::Ack(None),
-        Fate::Drop(_) => Verdict::Drop,
-        // A lease that is given back ends as cancelled if it was asked for.
-        Fate::Cancel(_) => Verdict::Release,
-        Fate::Retry(retry) => Verdict::Retry {
-            attempts: retry.attempts,
-            delay: retry.delay,
-            error: retry.error,
-        },
-        Fate::Bury(burial) => Verdict::Bury {
-            attempts: burial.attempts,
-            reason: burial.reason,
-            error: burial.error,
-        },
-    }
-}
-
 /// Ends a lease in a transaction of its own. What cannot be written is owed.
 fn end(
     line: &Line,
@@ -357,8 +327,7 @@ fn write(line: &Line, connection: &mut Connection, proof: &Proof, verdict: &Verd
             error,
         } => {
             line.progress.count(0, 0, 1);
-            let topic = &line.topic;
-            log::warn!("topic {topic}: dead letter after {attempts} attempts, {reason}: {error}");
+            warn_dead(&line.topic, *attempts, *reason, error);
         }
         Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
         Verdict::Drop => {}

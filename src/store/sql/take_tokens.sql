@@ -1,6 +1,8 @@
 -- Takes up to $3 tokens from the buckets of topic $1 with keys $2, which gain $4 in $5 microseconds and hold $6.
 -- Returns for each how many it got, and in how many microseconds the next one is there.
--- A bucket is the time at which it will be full: it fills by itself, and one that is full needs no row.
+-- A bucket is the time at which it will be full: it fills by itself, and one that is full needs no row. None is
+-- emptier than empty: one that was emptied at a slow rate, maybe by a process that has not heard of the new one,
+-- would stay empty for as long, at whatever rate is set since.
 -- Rounded up to the microsecond: never more than the rate. The small number forgives what dividing loses.
 INSERT INTO outtray.bucket (topic, key, granted, full_at)
 SELECT
@@ -9,24 +11,23 @@ SELECT
 FROM unnest($2::text[], $3::bigint[]) AS asked (key, tokens)
 ORDER BY asked.key
 ON CONFLICT (topic, key) DO UPDATE
-SET granted = greatest(0, least(
-        excluded.granted,
-        floor(
-            $6::bigint + 0.000001
-            - greatest(0, extract(epoch FROM bucket.full_at - now())::float8 * 1000000)
-                / ($5::bigint::float8 / $4::bigint)
-        )::bigint
-    )),
-    full_at = greatest(bucket.full_at, now()) + ceil(
-        greatest(0, least(
+SET (granted, full_at) = (
+    SELECT
+        given.tokens,
+        now() + ceil(level.missing_us + given.tokens * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'
+    FROM (
+        SELECT least(
+            greatest(extract(epoch FROM bucket.full_at - now())::float8 * 1000000, 0),
+            $6::bigint * ($5::bigint::float8 / $4::bigint)
+        ) AS missing_us
+    ) AS level
+    CROSS JOIN LATERAL (
+        SELECT greatest(0, least(
             excluded.granted,
-            floor(
-                $6::bigint + 0.000001
-                - greatest(0, extract(epoch FROM bucket.full_at - now())::float8 * 1000000)
-                    / ($5::bigint::float8 / $4::bigint)
-            )::bigint
-        )) * ($5::bigint::float8 / $4::bigint)
-    ) * interval '1 microsecond'
+            floor($6::bigint + 0.000001 - level.missing_us / ($5::bigint::float8 / $4::bigint))::bigint
+        )) AS tokens
+    ) AS given
+)
 RETURNING
     key, granted,
     greatest(0, ceil(

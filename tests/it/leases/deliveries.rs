@@ -485,7 +485,9 @@ fn what_a_child_process_runs() {
     }
     let messaging = Ledger::messaging_of_parent();
     let delivery = messaging.topic("work").receive::<i32>(MINUTE).unwrap();
-    Child::tell(&delivery.unwrap().payload.to_string());
+    // Held until the end: dropped, it would be given back.
+    let delivery = delivery.unwrap();
+    Child::tell(&delivery.payload.to_string());
     Child::await_parent();
 }
 
