@@ -7,6 +7,7 @@ use crate::bench::report::Report;
 use crate::bench::throughput::Work;
 use crate::words::error::Result;
 use crate::words::new_message::NewMessage;
+use crate::words::outcome::Sent;
 use crate::words::topic_config::{PoisonedKey, TopicConfig};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -117,6 +118,22 @@ pub(crate) fn stuck_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 
 /// Sends one message with a dedupe key to a transaction, beside the same without.
 pub(crate) fn dedupe_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    dedupe(bed, plan, "dedupe", |message| bed.messaging.send(message))
+}
+
+/// The same in sessions, which know before they commit whether the key was taken.
+pub(crate) fn dedupe_session_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+    dedupe(bed, plan, "dedupe-session", |message| {
+        bed.messaging.session(|session| Ok(session.send(message)?))
+    })
+}
+
+fn dedupe(
+    bed: &Bed,
+    plan: &Plan,
+    name: &'static str,
+    send: impl Fn(NewMessage) -> Result<Sent>,
+) -> Result<Report> {
     let messages = plan.scaled(5_000);
     let pass = |is_deduped: bool| -> Result<Duration> {
         bed.settle()?;
@@ -126,13 +143,12 @@ pub(crate) fn dedupe_case(bed: &Bed, plan: &Plan) -> Result<Report> {
             if is_deduped {
                 message = message.dedupe(format!("order {number}"), MINUTE);
             }
-            bed.messaging
-                .session(|session| Ok(session.send(message.clone())?))?;
+            send(message)?;
         }
         Ok(started.elapsed())
     };
     let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
-    Ok(Report::new("dedupe", messages).rates(ours, theirs, "without a dedupe key"))
+    Ok(Report::new(name, messages).rates(ours, theirs, "without a dedupe key"))
 }
 
 /// Sends `messages`, 1,000 to a transaction.

@@ -113,6 +113,11 @@ pub const CASES: &[Case] = &[
         run: delivery::dedupe_case,
     },
     Case {
+        name: "dedupe-session",
+        about: "the same in sessions, which know before they commit whether the key was taken",
+        run: delivery::dedupe_session_case,
+    },
+    Case {
         name: "wal",
         about: "WAL for send, claim and ack of a payload of 100 bytes",
         run: throughput::wal_case,

@@ -12,7 +12,11 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::{Mark, News};
 use crate::store::call::PROVE_AND_COMMIT;
+use crate::store::send;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::message::MessageId;
+use crate::words::new_message::NewMessage;
+use crate::words::outcome::Sent;
 use crate::words::sqlstate::{Failure, classify, failure, text_of};
 
 impl MessagingSession<'_> {
@@ -43,6 +47,30 @@ impl MessagingSession<'_> {
             Ok(()) => Ok(self.outbox.take_news()),
             Err(error) => Err(ended(error, || self.outbox.ids())),
         }
+    }
+
+    /// Sends the one message of a session that has nothing else to do. One with a dedupe key is stored at once if it can
+    /// be, in a statement that is the transaction: where the key is asked for first, that takes two round trips.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send) and, when it was stored at once, those of [`commit`](Self::commit).
+    pub(crate) fn send_alone(&mut self, message: NewMessage) -> Result<Sent> {
+        let outgoing = self.checked(message)?;
+        if let Some((key, window)) = &outgoing.message.rare.dedupe
+            && outgoing.is_plain()
+        {
+            let run = self.lent.current()?;
+            let stored = send::send_deduped(run, &self.kit.statements, &outgoing, key, *window);
+            let holder = stored.map_err(|error| alone(error, || vec![outgoing.id]))?;
+            if holder == Some(outgoing.id.0) {
+                self.outbox.note(&outgoing);
+                return Ok(Sent::New(outgoing.id));
+            }
+            if let Some(holder) = holder {
+                return Ok(Sent::Duplicate(MessageId(holder)));
+            }
+        }
+        self.send_outgoing(outgoing)
     }
 
     /// Stores what was sent and returns the last flight, with which a few plain messages travel.
@@ -86,22 +114,21 @@ impl MessagingSession<'_> {
         let stored = self
             .outbox
             .store(self.lent.current()?, &self.kit.statements, Mark::default());
-        match stored {
-            Ok(()) => Ok(self.outbox.take_news()),
-            // The statement commits by itself, so it was under way just as a COMMIT would be.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                Err(unknown().because(error).with_unknown(ids))
-            }
-            Err(error) => Err(error),
-        }
+        stored.map_err(|error| alone(error, || ids))?;
+        Ok(self.outbox.take_news())
+    }
+}
+
+/// Says what an error of a statement means that commits by itself: it was under way just as a COMMIT would be.
+fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable => unknown().because(error).with_unknown(ids()),
+        _ => error,
     }
 }
 
 /// Says what an error of the last flight means.
-fn ended(
-    error: postgres::Error,
-    ids: impl FnOnce() -> Vec<crate::words::message::MessageId>,
-) -> Error {
+fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     match failure(&error) {
         Failure::Lost => unknown().because(error).with_unknown(ids()),
         Failure::Conflict => classify(error, "committing"),

@@ -127,9 +127,18 @@ impl<'c> MessagingSession<'c> {
     /// tracked; `Full` when a bounded topic has no room, with which the session can go on.
     /// With a dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
+        let outgoing = self.checked(message)?;
+        self.send_outgoing(outgoing)
+    }
+
+    /// Checks a message, and gives it an id and what its topic says.
+    pub(crate) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
         message.check(self.kit.max_payload_bytes)?;
         self.check_after(&message)?;
-        let outgoing = self.outgoing(message);
+        Ok(self.outgoing(message))
+    }
+
+    pub(crate) fn send_outgoing(&mut self, outgoing: Outgoing) -> Result<Sent> {
         let sent = match outgoing.is_asking() {
             true => self.admit(vec![outgoing])?.remove(0),
             false => Sent::New(self.keep(outgoing)?),

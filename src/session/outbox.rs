@@ -70,26 +70,31 @@ pub(crate) struct News {
 
 impl Outbox {
     pub(crate) fn push(&mut self, outgoing: Outgoing) -> MessageId {
-        let Outgoing { id, message, .. } = &outgoing;
-        let (id, is_ready) = (*id, outgoing.is_ready());
-        self.bytes += message.content.len();
-        self.log.push(Entry {
-            id,
-            topic: message.topic.clone(),
-            after: message.rare.after.clone(),
-            wait: match message.start {
-                _ if is_ready => None,
-                Some(Start::After(delay)) => Some(delay),
-                // Only the database knows how far away that is.
-                Some(Start::At(_)) | None => Some(Duration::ZERO),
-            },
-        });
-        if is_ready {
+        let id = outgoing.id;
+        self.bytes += outgoing.message.content.len();
+        self.note(&outgoing);
+        if outgoing.is_ready() {
             self.ready.push(outgoing);
         } else {
             self.waiting.push(outgoing);
         }
         id
+    }
+
+    /// Writes a message into the log alone, which is stored.
+    pub(crate) fn note(&mut self, outgoing: &Outgoing) {
+        let message = &outgoing.message;
+        self.log.push(Entry {
+            id: outgoing.id,
+            topic: message.topic.clone(),
+            after: message.rare.after.clone(),
+            wait: match message.start {
+                _ if outgoing.is_ready() => None,
+                Some(Start::After(delay)) => Some(delay),
+                // Only the database knows how far away that is.
+                Some(Start::At(_)) | None => Some(Duration::ZERO),
+            },
+        });
     }
 
     pub(crate) fn mark(&self) -> Mark {

@@ -3,7 +3,7 @@
 use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::copy;
 use crate::store::lanes;
-use crate::store::run::{Run, execute};
+use crate::store::run::{Run, column, execute, query};
 use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -55,6 +55,35 @@ pub(crate) fn send(
         DOING,
     )?;
     Ok(())
+}
+
+/// Stores a plain message in a transaction of its own unless the dedupe key is taken; returns the id that has it. Nothing,
+/// and nothing is stored: that takes a look of its own.
+pub(crate) fn send_deduped(
+    run: &mut dyn Run,
+    statements: &Statements,
+    outgoing: &Outgoing,
+    key: &str,
+    window: Duration,
+) -> Result<Option<Uuid>> {
+    let message = &outgoing.message;
+    let (payload, body) = content(message);
+    let rows = query(
+        run,
+        &statements.send_deduped,
+        &[
+            &message.topic,
+            &rank(message.priority),
+            &outgoing.id.0,
+            &headers(message),
+            &payload,
+            &body,
+            &key,
+            &micros(window),
+        ],
+        DOING,
+    )?;
+    rows.first().map(|row| column(row, "id")).transpose()
 }
 
 /// Stores messages that wait: one statement.

@@ -125,6 +125,7 @@ statements![
     schedule,
     send,
     send_copy,
+    send_deduped,
     send_full,
     send_keyed,
     send_one,

@@ -7,7 +7,6 @@ use crate::receive::lease::desk::Desk;
 use crate::receive::line::Base;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::schema::migrate;
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::{ends, lanes};
 use crate::store::admin::{self, TopicStats};
@@ -18,14 +17,13 @@ use crate::surface::topic::Topic;
 use crate::upkeep::thread::Errands;
 use crate::wake::hint::Hint;
 use crate::words::batch_message::BatchMessage;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
 use crate::words::outcome::DrainReport;
 use crate::words::topic;
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -100,60 +98,6 @@ impl Messaging {
         Ok(migrate::script(&crate::schema::name::SchemaName::parse(
             schema,
         )?))
-    }
-
-    /// Runs `work` in one transaction, with the queue's verbs at hand. Blocks for a connection of
-    /// the pool and for the transaction.
-    ///
-    /// Commits when `work` returns `Ok`; rolls back when it returns an error or panics (the panic
-    /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
-    /// nothing happened, unless its kind is `OutcomeUnknown`.
-    ///
-    /// A session that only sends, and nothing with a delay, is one statement without BEGIN and COMMIT.
-    ///
-    /// # Errors
-    /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `Full` when `work` returned that a bounded topic is full; `OutcomeUnknown` when the connection broke during COMMIT;
-    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let messaging = outtray::Messaging::connect("postgresql://localhost/app")?;
-    /// let id = messaging.session(|session| {
-    ///     session.execute("INSERT INTO thing (foo) VALUES ($1)", &[&"bar"])?;
-    ///     Ok(session.send_message("things", &serde_json::json!({"foo": "bar"}))?)
-    /// })?;
-    /// # Ok(()) }
-    /// ```
-    pub fn session<R>(
-        &self,
-        work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
-    ) -> Result<R> {
-        let base = &self.core.base;
-        let mut connection = self.pooled()?;
-        // A role that may only send cannot read them, and a missing schema is met by the first send.
-        let _ = base
-            .kit
-            .configs
-            .refresh(&mut *connection, &base.kit.statements);
-        let mut session = MessagingSession::new(&base.kit, Lent::Idle(&mut connection));
-        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
-        let returned = match worked {
-            Ok(Ok(returned)) => returned,
-            Ok(Err(error)) => return Err(rolled_back(error)),
-            Err(panic) => {
-                drop(session);
-                resume_unwind(panic);
-            }
-        };
-        let mut sent = session.commit()?;
-        connection.touch();
-        if !sent.after.is_empty() {
-            self.look_after(&mut connection, std::mem::take(&mut sent.after));
-        }
-        drop(connection);
-        base.waker.announce(&sent);
-        Ok(returned)
     }
 
     /// Starts a pool of threads that runs `handler` for each message of a topic, with all
@@ -369,28 +313,5 @@ impl fmt::Debug for Messaging {
             .field("database", &settings.target)
             .field("schema", &settings.schema.as_str())
             .finish_non_exhaustive()
-    }
-}
-
-/// Wraps the error of a session's closure; what it means for the caller stays visible in the kind.
-fn rolled_back(error: HandlerError) -> Error {
-    use crate::words::sqlstate::Failure;
-
-    let text = format!("the session was rolled back: {error}");
-    let own = error
-        .cause
-        .as_ref()
-        .and_then(|cause| cause.downcast_ref::<Error>());
-    let own = own.map(Error::kind);
-    let kind = match error.failure() {
-        _ if own == Some(ErrorKind::Full) => ErrorKind::Full,
-        None if own == Some(ErrorKind::Conflict) => ErrorKind::Conflict,
-        Some(Failure::Conflict) => ErrorKind::Conflict,
-        Some(Failure::Lost) => ErrorKind::Unavailable,
-        Some(Failure::Refused) | None => ErrorKind::RolledBack,
-    };
-    match error.cause {
-        Some(cause) => Error::new(kind, "the session was rolled back").because(cause),
-        None => Error::new(kind, text),
     }
 }

@@ -12,4 +12,5 @@ pub(crate) mod receiving;
 pub(crate) mod recurring;
 pub(crate) mod retrying;
 pub(crate) mod selection;
+pub(crate) mod sending;
 pub(crate) mod topic;

@@ -1,9 +1,9 @@
 //! Removes what is over and what nobody else removes: dedupe keys after their window, outcomes after the time they are
 //! kept, full buckets, notes of topics that are not bounded any more.
 
-use crate::store::{outcome, prune};
 use crate::store::run::Run;
 use crate::store::statements::Statements;
+use crate::store::{outcome, prune};
 use crate::words::Result;
 use std::time::{Duration, Instant};
 

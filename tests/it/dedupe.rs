@@ -26,6 +26,10 @@ fn send_with(messaging: &Messaging, message: NewMessage) -> Sent {
         .unwrap()
 }
 
+fn send_alone(messaging: &Messaging, message: NewMessage) -> Sent {
+    messaging.send(message).unwrap()
+}
+
 /// Makes all that was sent an hour and a day older.
 fn end_windows(place: &mut Place) {
     place.sql("UPDATE outtray.dedupe SET expires_at = expires_at - interval '25 hours'");
@@ -79,6 +83,46 @@ fn a_key_outlives_its_message_and_is_free_after_its_window() {
     assert!(!next.is_duplicate());
     assert_eq!(send(&place, order(4)), Sent::Duplicate(next.id()));
     assert_eq!(place.count("outtray.message"), 1);
+}
+
+#[test]
+fn messages_sent_alone_and_in_sessions_share_their_keys() {
+    let mut place = Place::new();
+    let first = send_alone(&place.messaging, order(1).header("source", "web"));
+
+    assert!(!first.is_duplicate());
+    assert_eq!(send(&place, order(2)), Sent::Duplicate(first.id()));
+    let second = send_alone(&place.messaging, order(2));
+    assert_eq!(second, Sent::Duplicate(first.id()));
+    let stored = "SELECT count(*) FROM outtray.message WHERE payload::text = '1' AND headers->>'source' = 'web'";
+    assert_eq!(place.number(stored), 1.0);
+    // With options of which each is stored elsewhere.
+    for (number, message) in [
+        order(3).key("customer-7"),
+        order(4).delay(DAY),
+        order(5).tracked(),
+        order(6).expires_in(DAY),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(send_alone(&place.messaging, message.clone()).is_duplicate());
+        let own = message.dedupe(format!("another-{number}"), DAY);
+        let sent = send_alone(&place.messaging, own.clone());
+        assert!(!sent.is_duplicate());
+        assert_eq!(
+            send_alone(&place.messaging, own),
+            Sent::Duplicate(sent.id())
+        );
+    }
+    assert_eq!(place.count("outtray.message"), 4);
+    assert_eq!(place.count("outtray.scheduled"), 1);
+
+    end_windows(&mut place);
+    let next = send_alone(&place.messaging, order(7));
+    assert!(!next.is_duplicate());
+    let again = send_alone(&place.messaging, order(8));
+    assert_eq!(again, Sent::Duplicate(next.id()));
 }
 
 #[test]
@@ -232,9 +276,14 @@ fn a_session_that_began_with_a_key_can_do_all_that_a_session_can() {
     assert_eq!(place.count("outtray.dedupe"), 6);
 }
 
-/// Opens a session that has sent with the key, and one that sends with it too; then the first ends.
-#[track_caller]
 fn check_race(first_commits: bool) {
+    check_race_with(first_commits, send_with);
+    check_race_with(first_commits, send_alone);
+}
+
+/// Opens a session that has sent with the key; somebody else sends with it too; then the session ends.
+#[track_caller]
+fn check_race_with(first_commits: bool, send_second: fn(&Messaging, NewMessage) -> Sent) {
     let mut place = Place::new();
     let (messaging, url) = (place.messaging.clone(), place.url.clone());
     let (sent, is_sent) = bounded(1);
@@ -252,7 +301,7 @@ fn check_race(first_commits: bool) {
             })
         });
         is_sent.recv_timeout(PATIENCE).unwrap();
-        let second = scope.spawn(|| send_with(&messaging, order(2)));
+        let second = scope.spawn(|| send_second(&messaging, order(2)));
         let mut watcher = client(&url);
         eventually("the second waits", || {
             let waiting = "SELECT count(*) FROM pg_stat_activity \
@@ -375,8 +424,11 @@ fn a_key_that_was_taken_at_the_end_of_its_window_is_taken_once() {
                 let (messaging, barrier) = (place.messaging.clone(), &barrier);
                 scope.spawn(move || {
                     barrier.wait();
-                    let sent = messaging.session(|session| Ok(session.send(order(number))?));
-                    usize::from(!sent.unwrap().is_duplicate())
+                    let sent = match number % 2 {
+                        0 => send_with(&messaging, order(number)),
+                        _ => send_alone(&messaging, order(number)),
+                    };
+                    usize::from(!sent.is_duplicate())
                 })
             })
             .collect();

@@ -4,7 +4,7 @@
 use crate::support::{Child, Cut, Ledger, NO_POLLING, PATIENCE, WORK, Wire, eventually, process};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, tick, unbounded};
 use outtray::testing::Server;
-use outtray::{ErrorKind, Message, MessageId, Messaging};
+use outtray::{ErrorKind, Message, MessageId, Messaging, NewMessage};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -283,6 +283,32 @@ fn a_single_statement_that_was_cut_off_may_have_been_committed() {
     let cut = CutSession::run(Cut::Before("said-once"), false);
     cut.check_unknown();
     cut.check_nothing_happened();
+}
+
+#[test]
+fn a_message_sent_alone_that_was_cut_off_is_sent_once_when_it_is_sent_again() {
+    let day = Duration::from_secs(86_400);
+    for cut in [Cut::After("said-once"), Cut::Before("said-once")] {
+        let ledger = Ledger::open();
+        let wire = Wire::to(ledger.url());
+        let messaging = Messaging::connect(wire.url()).unwrap();
+        let message = |text: &str| NewMessage::json(WORK, text).unwrap().dedupe(text, day);
+        // Whatever is said once for each connection has been said.
+        messaging.send(message("warm-up")).unwrap();
+
+        wire.cut(cut);
+        let error = messaging.send(message("said-once")).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
+        let [unknown] = error.unknown_ids() else {
+            panic!("{error:?} names no message");
+        };
+        let again = messaging.send(message("said-once")).unwrap();
+        let is_committed = matches!(cut, Cut::After(_));
+        assert_eq!(again.is_duplicate(), is_committed);
+        assert_eq!(again.id() == *unknown, is_committed);
+        assert_eq!(ledger.left(), 2);
+    }
 }
 
 #[test]

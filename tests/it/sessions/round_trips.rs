@@ -94,6 +94,18 @@ fn check(
     expected: usize,
     work: impl Fn(&mut MessagingSession<'_>) -> outtray::Result<()>,
 ) {
+    check_all(is_pooler_safe, expected, |messaging| {
+        messaging.session(|session| Ok(work(session)?))
+    });
+}
+
+/// The same for whatever is done with the front door.
+#[track_caller]
+fn check_all(
+    is_pooler_safe: bool,
+    expected: usize,
+    work: impl Fn(&Messaging) -> outtray::Result<()>,
+) {
     let place = Place::new();
     let wire = Wire::to(&place.url);
     let messaging = Messaging::builder()
@@ -107,7 +119,7 @@ fn check(
     let mut counts = Vec::new();
     for _ in 0..6 {
         let before = wire.count();
-        messaging.session(|session| Ok(work(session)?)).unwrap();
+        work(&messaging).unwrap();
         counts.push(wire.count() - before);
     }
 
@@ -161,6 +173,17 @@ fn a_session_that_sends_with_a_dedupe_key_is_two_round_trips() {
     // BEGIN with the key, and the message with COMMIT.
     check(false, 2, |session| session.send(deduped(0)).map(drop));
     check(true, 2, |session| session.send(deduped(0)).map(drop));
+}
+
+#[test]
+fn a_message_that_is_sent_alone_is_one_round_trip() {
+    let plain = || NewMessage::bytes("things", [1]);
+    let duplicate = deduped(0);
+    for is_pooler_safe in [false, true] {
+        check_all(is_pooler_safe, 1, |to| to.send(plain()).map(drop));
+        check_all(is_pooler_safe, 1, |to| to.send(deduped(0)).map(drop));
+        check_all(is_pooler_safe, 1, |to| to.send(duplicate.clone()).map(drop));
+    }
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! Sending: a session of one's own, or one message alone.
+
+use crate::connect::pool::Lent as PooledConnection;
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::News;
+use crate::surface::messaging::Messaging;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::handler_error::HandlerError;
+use crate::words::new_message::NewMessage;
+use crate::words::outcome::Sent;
+use crate::words::sqlstate::Failure;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+impl Messaging {
+    /// Runs `work` in one transaction, with the queue's verbs at hand. Blocks for a connection of
+    /// the pool and for the transaction.
+    ///
+    /// Commits when `work` returns `Ok`; rolls back when it returns an error or panics (the panic
+    /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
+    /// nothing happened, unless its kind is `OutcomeUnknown`.
+    ///
+    /// A session that only sends, and nothing with a delay, is one statement without BEGIN and COMMIT.
+    ///
+    /// # Errors
+    /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
+    /// same again may succeed; `Full` when `work` returned that a bounded topic is full; `OutcomeUnknown` when
+    /// the connection broke during COMMIT; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let messaging = outtray::Messaging::connect("postgresql://localhost/app")?;
+    /// let id = messaging.session(|session| {
+    ///     session.execute("INSERT INTO thing (foo) VALUES ($1)", &[&"bar"])?;
+    ///     Ok(session.send_message("things", &serde_json::json!({"foo": "bar"}))?)
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn session<R>(
+        &self,
+        work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
+    ) -> Result<R> {
+        let mut connection = self.lend()?;
+        let mut session = MessagingSession::new(&self.base().kit, Lent::Idle(&mut connection));
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
+        let returned = match worked {
+            Ok(Ok(returned)) => returned,
+            Ok(Err(error)) => return Err(rolled_back(error)),
+            Err(panic) => {
+                drop(session);
+                resume_unwind(panic);
+            }
+        };
+        let news = session.commit()?;
+        self.announce(connection, news);
+        Ok(returned)
+    }
+
+    /// Sends one message in a transaction of its own, and says what became of that. For a program that has nothing
+    /// else to write with it: what belongs together goes into a [`session`](Self::session).
+    ///
+    /// One round trip; also with a dedupe key, where a session takes two, unless the message has other options
+    /// that cost one.
+    ///
+    /// # Errors
+    /// Those of [`send`](MessagingSession::send), before anything happened; `OutcomeUnknown` when the connection
+    /// broke while it was under way: with a dedupe key, send it again; `SchemaMissing`, `Unavailable`,
+    /// `PoolExhausted`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use outtray::{Messaging, NewMessage, testing::Server};
+    /// use std::time::Duration;
+    ///
+    /// # let server = Server::start()?;
+    /// # let messaging = Messaging::connect(&server.database()?)?;
+    /// # messaging.migrate()?;
+    /// let order = NewMessage::json("orders", &42)?.dedupe("order-42", Duration::from_secs(86_400));
+    /// let first = messaging.send(order.clone())?;
+    /// let second = messaging.send(order)?;
+    /// assert!(second.is_duplicate());
+    /// assert_eq!(second.id(), first.id());
+    /// # Ok(()) }
+    /// ```
+    pub fn send(&self, message: NewMessage) -> Result<Sent> {
+        let mut connection = self.lend()?;
+        let mut session = MessagingSession::new(&self.base().kit, Lent::Idle(&mut connection));
+        let sent = session.send_alone(message)?;
+        let news = session.commit()?;
+        self.announce(connection, news);
+        Ok(sent)
+    }
+
+    /// Returns a connection for a session.
+    fn lend(&self) -> Result<PooledConnection> {
+        let kit = &self.base().kit;
+        let mut connection = self.pooled()?;
+        // A role that may only send cannot read them, and a missing schema is met by the first send.
+        let _ = kit.configs.refresh(&mut *connection, &kit.statements);
+        Ok(connection)
+    }
+
+    /// Gives a connection back, and tells who is to know what was committed on it.
+    fn announce(&self, mut connection: PooledConnection, mut news: News) {
+        connection.touch();
+        if !news.after.is_empty() {
+            self.look_after(&mut connection, std::mem::take(&mut news.after));
+        }
+        drop(connection);
+        self.base().waker.announce(&news);
+    }
+}
+
+/// Wraps the error of a session's closure; what it means for the caller stays visible in the kind.
+fn rolled_back(error: HandlerError) -> Error {
+    let text = format!("the session was rolled back: {error}");
+    let own = error
+        .cause
+        .as_ref()
+        .and_then(|cause| cause.downcast_ref::<Error>());
+    let own = own.map(Error::kind);
+    let kind = match error.failure() {
+        _ if own == Some(ErrorKind::Full) => ErrorKind::Full,
+        None if own == Some(ErrorKind::Conflict) => ErrorKind::Conflict,
+        Some(Failure::Conflict) => ErrorKind::Conflict,
+        Some(Failure::Lost) => ErrorKind::Unavailable,
+        Some(Failure::Refused) | None => ErrorKind::RolledBack,
+    };
+    match error.cause {
+        Some(cause) => Error::new(kind, "the session was rolled back").because(cause),
+        None => Error::new(kind, text),
+    }
+}
