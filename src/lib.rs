@@ -56,7 +56,7 @@
 //! |---|---|
 //! | Atomic: a handler's writes, its sends and the end of its message are one; so are a session's. | `all_or_nothing`, `sessions` |
 //! | Effects in the database happen once for every message. | `handled_once` |
-//! | Nothing is lost: a message ends by a commit or a purge, or is kept as a dead letter. | `all_or_nothing`, `killed_workers` |
+//! | Nothing is lost: a message ends by a commit or because somebody said so (purge, cancel, expiry), or is kept. | `all_or_nothing`, `killed_workers` |
 //! | Failures are retried with backoff up to a limit: errors, panics, refused commits, dead processes. | `failed_messages`, `commits_that_fail`, `crash_loops` |
 //! | A dead worker's messages are free at once. | `killed_workers` |
 //! | Priorities, then the order of sending; strict where asked for. | `carried`, `strict_order` |
@@ -68,7 +68,7 @@
 //! | Messages of a key are handled one at a time in the order of sending, over all processes. | `keys` |
 //! | A dedupe key is taken once in its window, whoever races. | `dedupe`, `retrying` |
 //! | What waits for the end of a message learns of it once. | `completion`, `groups` |
-//! | Random sequences of all of it do what a small model does. | `model` |
+//! | Random sequences of sends, claims, settlements, crashes, cancels and redrives do what a small model does. | `model` |
 //!
 //! # What is not promised
 //!

@@ -102,7 +102,7 @@ impl Builder {
 
     /// Sets how often a process with receivers asks whether it missed anything. Default 2 s; at
     /// least 10 ms. This bounds how late a message is when notifications fail, unless the question
-    /// itself has become slow: it takes 2 % of the time at most. A process that sees messages in
+    /// itself has become slow: it takes about 1 % of the time then. A process that sees messages in
     /// the hands of others asks twice a second, since those may die.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;

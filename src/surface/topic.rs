@@ -120,6 +120,17 @@ impl<'m> Topic<'m> {
     ///
     /// # Errors
     /// `Invalid` for a setting that is out of range, before anything is changed.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::TopicConfig;
+    /// let topic = messaging.topic("orders");
+    /// topic.configure(TopicConfig {
+    ///     max_attempts: Some(3),
+    ///     ..topic.config()?
+    /// })?;
+    /// # Ok(()) }
+    /// ```
     pub fn configure(&self, config: TopicConfig) -> Result<()> {
         topic::check(&self.name)?;
         config.check(&self.name)?;
@@ -142,6 +153,15 @@ impl<'m> Topic<'m> {
     /// Pauses the topic for all receivers of all processes: what is in hand is finished, and nothing
     /// more is begun until [`resume`](Self::resume). Messages can be sent all the while. Pausing twice
     /// changes nothing.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let orders = messaging.topic("orders");
+    /// orders.pause()?;
+    /// println!("{} orders wait", orders.stats()?.ready);
+    /// orders.resume()?;
+    /// # Ok(()) }
+    /// ```
     pub fn pause(&self) -> Result<()> {
         self.set(config::pause)
     }

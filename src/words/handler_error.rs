@@ -19,10 +19,13 @@ use std::time::Duration;
 /// use std::time::Duration;
 ///
 /// fn parse(text: &str) -> Result<u32, HandlerError> {
-///     if text == "busy" {
-///         return Err(HandlerError::retry_after(Duration::from_secs(30)));
+///     match text {
+///         "busy" => Err(HandlerError::retry_after(Duration::from_secs(30))),
+///         // No attempt is spent.
+///         "not yet" => Err(HandlerError::snooze(Duration::from_secs(3600))),
+///         "" => Err(HandlerError::reject("nothing to read")),
+///         number => Ok(number.parse()?),
 ///     }
-///     Ok(text.parse()?)
 /// }
 /// assert!(parse("x").is_err());
 /// ```

@@ -231,6 +231,12 @@ impl NewMessage {
     /// Others of the same key wait while one waits for its retry. One with a delay takes its place
     /// behind those that are there when it is due. Transactions that send with the same key commit one
     /// after the other.
+    ///
+    /// ```
+    /// # use outtray::NewMessage;
+    /// let change = NewMessage::json("balances", &-30)?.key("customer-7");
+    /// # Ok::<(), outtray::Error>(())
+    /// ```
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.rare.key = Some(key.into());
         self
@@ -240,6 +246,13 @@ impl NewMessage {
     /// sender's transaction: then it becomes a dead letter, or is dropped, as its topic is
     /// configured. A handler that runs at that time is not disturbed. Default: the topic's, else for ever;
     /// more than zero, at most ten years.
+    ///
+    /// ```
+    /// # use outtray::NewMessage;
+    /// # use std::time::Duration;
+    /// let offer = NewMessage::json("offers", "today only")?.expires_in(Duration::from_secs(86_400));
+    /// # Ok::<(), outtray::Error>(())
+    /// ```
     pub fn expires_in(mut self, duration: Duration) -> Self {
         self.rare.expires_in = Some(duration);
         self
@@ -248,7 +261,7 @@ impl NewMessage {
     /// Drops the message if one with the same dedupe key was sent to the topic within `window` before,
     /// whatever became of it; [`send`](crate::MessagingSession::send) says so. 1 to 512 bytes without
     /// NUL; the window is more than zero and at most ten years. A send with the same key in a transaction
-    /// that is still open is waited for.
+    /// that is still open is waited for. [`Messaging::send`](crate::Messaging::send) has an example.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.rare.dedupe = Some((key.into(), window));
         self
@@ -257,6 +270,22 @@ impl NewMessage {
     /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a topic with a
     /// [`max_length`](crate::TopicConfig::max_length) that is full. Default: that of the session, which is
     /// [not to wait](crate::MessagingSession::wait_for_room).
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::{ErrorKind, NewMessage, TopicConfig};
+    /// # use std::time::Duration;
+    /// messaging.topic("scans").configure(TopicConfig {
+    ///     max_length: Some(10_000),
+    ///     ..TopicConfig::default()
+    /// })?;
+    /// let scan = NewMessage::bytes("scans", [1, 2]).wait_for_room(Duration::from_secs(5));
+    /// match messaging.send(scan) {
+    ///     Err(error) if error.kind() == ErrorKind::Full => println!("too many scans: {error}"),
+    ///     sent => println!("sent as {}", sent?.id()),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn wait_for_room(mut self, timeout: Duration) -> Self {
         self.rare.room_wait = Some(timeout);
         self
@@ -280,6 +309,18 @@ impl NewMessage {
     ///
     /// While one of them is a dead letter, the message waits. If one is cancelled, expires or is
     /// purged, the message becomes a dead letter.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::NewMessage;
+    /// messaging.session(|session| {
+    ///     let paid = session.send_message("payments", &42)?;
+    ///     let packed = session.send_message("parcels", &42)?;
+    ///     session.send(NewMessage::json("mails", "it is on its way")?.after(&[paid, packed]))?;
+    ///     Ok(())
+    /// })?;
+    /// # Ok(()) }
+    /// ```
     pub fn after(mut self, ids: &[MessageId]) -> Self {
         self.rare.after.extend_from_slice(ids);
         self

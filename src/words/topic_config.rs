@@ -12,12 +12,19 @@ use std::time::Duration;
 /// What is `None` is left to the defaults, or to what a receiver or a message says.
 ///
 /// ```
-/// use outtray::TopicConfig;
+/// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};
 /// use std::time::Duration;
 ///
 /// let config = TopicConfig {
 ///     max_attempts: Some(5),
+///     // Not handled within an hour, a message is gone.
 ///     expires_in: Some(Duration::from_secs(3600)),
+///     expired: Some(Expired::Drop),
+///     // After a dead letter, those behind it with the same key wait.
+///     poisoned_key: Some(PoisonedKey::Block),
+///     // Over all processes: eight at a time, and 100 a second, 20 of them at once.
+///     max_in_work: Some(8),
+///     rate: Some(Rate { messages: 100, per: Duration::from_secs(1), burst: 20 }),
 ///     ..TopicConfig::default()
 /// };
 /// ```
