@@ -54,7 +54,7 @@ fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &
         None => push_hot_call(
             sql,
             mode,
-            Path::Order,
+            Path::Head,
             &statements.claim,
             &values,
             Next::CallersSql,
@@ -62,7 +62,7 @@ fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &
         Some(sieve) => {
             let values = claim::filtered(values, &sieve.filter);
             let claim = &statements.claim_filtered;
-            push_hot_call(sql, mode, Path::Order, claim, &values, Next::CallersSql);
+            push_hot_call(sql, mode, Path::Head, claim, &values, Next::CallersSql);
         }
     }
 }
@@ -168,7 +168,7 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
     sql.clear();
     push_call(&mut sql, mode, &statements.claim_head, &topic);
     let rows = fly(session, &sql)?;
-    let Some(head) = rows.first().map(claim::read).transpose()? else {
+    let Some(head) = rows.first().map(claim::read_head).transpose()? else {
         return Ok(Taken::default());
     };
     // Nobody waits for the retry of a message whose time is over.

@@ -147,6 +147,8 @@ pub(crate) enum Next {
 pub(crate) enum Path {
     /// One row by its whole key.
     Key,
+    /// The first rows in the order of an index, and nothing joined to them.
+    Head,
     /// Rows in the order of an index, as many as are asked for.
     Order,
     /// Several rows, each by its whole key.
@@ -165,6 +167,11 @@ impl Path {
         ];
         match self {
             Path::Key => &ALL[..1],
+            // Whatever does not follow the index has to sort.
+            Path::Head => &[
+                ("enable_sort", "off"),
+                ("plan_cache_mode", "force_generic_plan"),
+            ],
             Path::Order => &ALL[..3],
             Path::Keys => &ALL,
         }

@@ -86,36 +86,64 @@ pub(crate) fn filtering(filter: &Filter) -> [Value<'_>; 3] {
     ]
 }
 
-/// Reads a row of `claim` or `claim_head`.
+/// What every statement that claims returns first, in this order. They are read by their places: the driver would look
+/// through all names for each, and there are eleven for each message.
+const COLUMNS: [&str; 11] = [
+    "rank",
+    "seq",
+    "id",
+    "attempts",
+    "sent_at_us",
+    "headers",
+    "payload",
+    "body",
+    "key",
+    "on_end",
+    "is_expired",
+];
+
+/// Reads a row of a statement that claims.
 pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
-    let sent_at_us: i64 = number(row, "sent_at_us")?;
-    let wait_us: Option<i64> = match row.try_get("wait_us") {
-        Ok(Some(text)) => Some(parse("wait_us", text)?),
-        _ => None,
-    };
+    debug_assert!(
+        row.columns()
+            .iter()
+            .map(|column| column.name())
+            .take(11)
+            .eq(COLUMNS),
+        "the columns of a claim are in another order"
+    );
     Ok(Claimed {
         held: Held {
             position: Position {
-                rank: number(row, "rank")?,
-                seq: number(row, "seq")?,
+                rank: number(row, 0)?,
+                seq: number(row, 1)?,
             },
-            id: text(row, "id")?.unwrap_or_default().parse()?,
-            key: text(row, "key")?.map(str::to_owned),
+            id: text(row, 2)?.unwrap_or_default().parse()?,
+            key: text(row, 8)?.map(str::to_owned),
             on_end: OnEnd::read(
-                text(row, "on_end")?
-                    .map(|sum| parse("on_end", sum))
+                text(row, 9)?
+                    .map(|sum| parse(COLUMNS[9], sum))
                     .transpose()?,
             ),
         },
-        attempts: number(row, "attempts")?,
-        sent_at: time(sent_at_us),
-        headers: headers(text(row, "headers")?)?,
-        content: content(text(row, "payload")?, text(row, "body")?)?,
-        is_expired: text(row, "is_expired")? == Some("t"),
-        wait: wait_us
-            .and_then(|us| u64::try_from(us).ok())
-            .filter(|us| *us > 0)
-            .map(Duration::from_micros),
+        attempts: u32::try_from(number::<i32>(row, 3)?).unwrap_or_default(),
+        sent_at: time(number(row, 4)?),
+        headers: headers(text(row, 5)?)?,
+        content: content(text(row, 6)?, text(row, 7)?)?,
+        is_expired: text(row, 10)? == Some("t"),
+        wait: None,
+    })
+}
+
+/// Reads a row of `claim_head`.
+pub(crate) fn read_head(row: &SimpleQueryRow) -> Result<Claimed> {
+    let wait_us = row
+        .try_get("wait_us")
+        .map_err(|error| odd("wait_us").because(error))?;
+    let wait_us: u64 = wait_us.map_or(Ok(0), |us| parse("wait_us", us))?;
+    Ok(Claimed {
+        wait: Some(Duration::from_micros(wait_us)).filter(|wait| !wait.is_zero()),
+        ..read(row)?
     })
 }
 
@@ -160,15 +188,16 @@ fn bytes(hex: &str) -> Result<Vec<u8>> {
         .collect()
 }
 
-fn text<'a>(row: &'a SimpleQueryRow, name: &str) -> Result<Option<&'a str>> {
-    row.try_get(name).map_err(|error| odd(name).because(error))
+fn text(row: &SimpleQueryRow, column: usize) -> Result<Option<&str>> {
+    row.try_get(column)
+        .map_err(|error| odd(COLUMNS[column]).because(error))
 }
 
-fn number<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<T>
+fn number<T: FromStr>(row: &SimpleQueryRow, column: usize) -> Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    parse(name, text(row, name)?.unwrap_or_default())
+    parse(COLUMNS[column], text(row, column)?.unwrap_or_default())
 }
 
 fn parse<T: FromStr>(name: &str, text: &str) -> Result<T>

@@ -4,7 +4,7 @@
 //! buffer: the driver's own writer runs its event loop once for each row.
 
 use crate::store::send::{content, headers, rank};
-use crate::words::new_message::Outgoing;
+use crate::words::outgoing::Outgoing;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Topic, rank, id, headers, payload, body.

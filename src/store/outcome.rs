@@ -13,8 +13,8 @@ use crate::store::statements::Statements;
 use crate::words::completion::{Completion, GroupProgress, How};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
-use crate::words::new_message::Outgoing;
 use crate::words::outcome::OnEnd;
+use crate::words::outgoing::Outgoing;
 use std::time::Duration;
 use uuid::Uuid;
 

@@ -13,6 +13,7 @@ pub(crate) mod message;
 pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
+pub(crate) mod outgoing;
 pub(crate) mod payload;
 pub(crate) mod rare;
 #[cfg(feature = "cron")]

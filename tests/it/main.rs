@@ -29,6 +29,7 @@ mod leases;
 mod lost_database;
 mod migrations;
 mod model;
+mod plans;
 mod poolers;
 mod quiet;
 mod rates;

@@ -1,12 +1,13 @@
 //! A database gets its schema, and a newer one, while everything goes on.
 
-use crate::support::{PATIENCE, eventually, server};
+use crate::support::{PATIENCE, Place, eventually, server};
 use crossbeam_channel::bounded;
 use outtray::{Message, Messaging, Result};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 fn connect(url: &str) -> Client {
     Client::connect(url, NoTls).unwrap()
@@ -264,6 +265,29 @@ fn sql_applied_by_hand_twice_is_refused_and_changes_nothing() {
     assert_eq!(describe(&url, "outtray"), before);
 }
 
+#[test]
+fn attempts_below_none_of_a_row_made_by_hand_count_as_none() {
+    let place = Place::new();
+    let row = "INSERT INTO outtray.message (topic, rank, id, attempts, payload) \
+        VALUES ('t', 0, gen_random_uuid(), -5, '1')";
+    let mut client = connect(&place.url);
+    client.batch_execute(row).unwrap();
+    client.batch_execute(row).unwrap();
+
+    let minute = Duration::from_secs(60);
+    let leased = place.messaging.topic("t").receive::<i32>(minute).unwrap();
+    let leased = leased.unwrap();
+    let drained = place.messaging.drain("t", |_, message: Message<i32>| {
+        assert_eq!(message.attempt, 1);
+        Ok(())
+    });
+
+    assert_eq!(leased.attempt, 1);
+    leased.nack().unwrap();
+    assert_eq!(drained.unwrap().handled, 1);
+    assert_eq!(place.messaging.topic("t").stats().unwrap().ready, 1);
+}
+
 /// Rows that make no sense, and a part of what the server says about each. ID is a new one.
 const BAD_ROWS: &[(&str, &str, &str)] = &[
     (
@@ -298,7 +322,7 @@ const BAD_ROWS: &[(&str, &str, &str)] = &[
     ),
     (
         "attempts below none",
-        "message (topic, rank, id, attempts, payload) VALUES ('t', 0, ID, -1, '1')",
+        "scheduled (topic, rank, id, attempts, due_at, payload) VALUES ('t', 0, ID, -1, now(), '1')",
         "attempts_count",
     ),
     (

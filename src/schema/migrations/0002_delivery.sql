@@ -10,7 +10,10 @@ ALTER TABLE outtray.message
     ADD COLUMN expires_at timestamptz,
     -- What its end matters to, as a sum: 1 somebody waits for it (`outcome`), 2 it takes room in a bounded topic.
     -- NULL: nobody has to be told.
-    ADD COLUMN on_end smallint;
+    ADD COLUMN on_end smallint,
+    -- It is read anew with each statement and asked of each row, as the three indexes below are, and pays for one of
+    -- them. Whoever reads the number takes one below zero for zero.
+    DROP CONSTRAINT attempts_count;
 
 -- How many messages of a key are out of its line.
 CREATE INDEX message_key ON outtray.message (topic, key) WHERE key IS NOT NULL;

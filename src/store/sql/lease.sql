@@ -44,7 +44,7 @@ leased AS (
     INSERT INTO outtray.scheduled
         (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, receipt, due_at)
     SELECT
-        taken.topic, taken.rank, taken.id, least(taken.attempts::integer + 1, 32767), taken.sent_at,
+        taken.topic, taken.rank, taken.id, least(greatest(taken.attempts, 0)::integer + 1, 32767), taken.sent_at,
         taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
         clock_timestamp() + $6::bigint * interval '1 microsecond'
     FROM taken

@@ -2,7 +2,6 @@
 
 mod batches;
 mod deliveries;
-mod plans;
 mod receivers;
 mod together;
 mod waiting;

@@ -1,0 +1,60 @@
+//! Statements of the hot path are planned once for a connection, maybe while there is next to nothing: they must not have
+//! been planned by reading all of a topic, or by sorting it.
+
+use crate::support::Place;
+use postgres::SimpleQueryMessage;
+use std::fs;
+
+/// Checks the plan that a statement gets in an empty database, with the settings that it is called with.
+#[track_caller]
+fn check(settings: &[&str], statement: &str, arguments: &str) {
+    let mut place = Place::new();
+    let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
+    place.sql("SET plan_cache_mode = force_generic_plan");
+    for setting in settings {
+        place.sql(&format!("SET {setting} = off"));
+    }
+    place.sql(&format!("PREPARE it AS {text}"));
+
+    let explained = place
+        .client
+        .simple_query(&format!("EXPLAIN EXECUTE it ({arguments})"))
+        .unwrap();
+
+    let plan: Vec<&str> = explained
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::trim),
+            _ => None,
+        })
+        .collect();
+    let reads_all = |line: &&str| {
+        *line == "Index Cond: (topic = $1)" || line.contains("Seq Scan") || line.contains("Sort")
+    };
+    assert!(!plan.iter().any(reads_all), "{statement}: {plan:#?}");
+    assert!(
+        plan.iter()
+            .any(|line| line.contains("Index Cond: ((topic = $1)")),
+        "{statement}: {plan:#?}"
+    );
+}
+
+#[test]
+fn no_claim_reads_or_sorts_a_whole_topic_also_when_planned_without_messages() {
+    let settings = ["enable_sort"];
+    check(&settings, "claim", "'t', '{0}', '{0}', '{1}', 100");
+    let filtered = "'t', '{0}', '{0}', '{1}', 100, '{a}', '{b}', 1";
+    check(&settings, "claim_filtered", filtered);
+}
+
+#[test]
+fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages() {
+    let settings = ["enable_seqscan"];
+    let claim = "'t', '{0}', '{0}', '{1}', 100, 1, NULL, NULL, NULL";
+    check(&settings, "lease", claim);
+    let receipt = "'t', gen_random_uuid(), gen_random_uuid()";
+    check(&settings, "end_lease", receipt);
+    check(&settings, "extend_lease", &format!("{receipt}, 1"));
+    check(&settings, "give_back_lease", &format!("{receipt}, 1"));
+    check(&settings, "hold_lease", receipt);
+}
