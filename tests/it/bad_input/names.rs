@@ -4,9 +4,11 @@ use super::{Ground, check_all, row};
 use crate::support::PATIENCE;
 use crossbeam_channel::bounded;
 use outtray::ErrorKind::Invalid;
-use outtray::{Message, Messaging, NewMessage, Result};
+use outtray::{Message, Messaging, NewMessage, Result, TopicConfig};
 use serde_json::Value;
 use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Topic names that are refused, each with what is said about it.
 const TOPICS: &[(&str, &str)] = &[
@@ -50,6 +52,23 @@ const VERBS: &[Verb] = &[
         messaging
             .session(|session| Ok(session.send(NewMessage::bytes(topic, [1]))))?
             .map(drop)
+    }),
+    ("send alone", |messaging, topic| {
+        messaging.send(NewMessage::bytes(topic, [1])).map(drop)
+    }),
+    ("send alone, deduped", |messaging, topic| {
+        let message = NewMessage::bytes(topic, [1]).dedupe("d", MINUTE);
+        messaging.send(message).map(drop)
+    }),
+    ("receive", |messaging, topic| {
+        messaging.topic(topic).receive::<Value>(MINUTE).map(drop)
+    }),
+    ("configure", |messaging, topic| {
+        messaging.topic(topic).configure(TopicConfig::default())
+    }),
+    ("pause", |messaging, topic| messaging.topic(topic).pause()),
+    ("cancel_where", |messaging, topic| {
+        messaging.topic(topic).cancel_where([("a", "b")]).map(drop)
     }),
     ("start_receiving_messages", |messaging, topic| {
         messaging

@@ -3,9 +3,12 @@
 use super::{Row, check_all, row};
 use crate::support::server;
 use outtray::ErrorKind::{Denied, SchemaMissing, SchemaNewer};
-use outtray::{ErrorKind, Message, Messaging, Result};
+use outtray::{ErrorKind, Message, Messaging, NewMessage, Result, TopicConfig};
 use postgres::{Client, NoTls};
 use serde_json::Value;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 type Verb = (&'static str, fn(&Messaging) -> Result<()>);
 
@@ -19,6 +22,30 @@ const VERBS: &[Verb] = &[
     ("sending many", |messaging| {
         messaging
             .session(|session| Ok(session.send_messages("t", 0..100)?))
+            .map(drop)
+    }),
+    ("sending alone", |messaging| {
+        messaging.send(NewMessage::bytes("t", [1])).map(drop)
+    }),
+    ("sending alone, deduped", |messaging| {
+        let message = NewMessage::bytes("t", [1]).dedupe("d", MINUTE);
+        messaging.send(message).map(drop)
+    }),
+    ("sending deduped", |messaging| {
+        let message = NewMessage::bytes("t", [1]).dedupe("d", MINUTE);
+        messaging
+            .session(|session| Ok(session.send(message)?))
+            .map(drop)
+    }),
+    ("taking by hand", |messaging| {
+        messaging.topic("t").receive::<Value>(MINUTE).map(drop)
+    }),
+    ("configuring", |messaging| {
+        messaging.topic("t").configure(TopicConfig::default())
+    }),
+    ("cancelling", |messaging| {
+        messaging
+            .cancel("00000000-0000-7000-8000-000000000000".parse()?)
             .map(drop)
     }),
     ("writing and sending", |messaging| {
