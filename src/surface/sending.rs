@@ -25,7 +25,7 @@ impl Messaging {
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
     /// same again may succeed; `Full` when `work` returned that a bounded topic is full; `OutcomeUnknown` when
-    /// the connection broke during COMMIT; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    /// the connection broke during COMMIT; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -118,16 +118,25 @@ fn rolled_back(error: HandlerError) -> Error {
         .cause
         .as_ref()
         .and_then(|cause| cause.downcast_ref::<Error>());
-    let own = own.map(Error::kind);
-    let kind = match error.failure() {
-        _ if own == Some(ErrorKind::Full) => ErrorKind::Full,
-        None if own == Some(ErrorKind::Conflict) => ErrorKind::Conflict,
-        Some(Failure::Conflict) => ErrorKind::Conflict,
-        Some(Failure::Lost) => ErrorKind::Unavailable,
-        Some(Failure::Refused) | None => ErrorKind::RolledBack,
+    let kind = match (error.failure(), own.map(Error::kind)) {
+        (_, Some(kind)) if kind == ErrorKind::Full || is_about_setup(kind) => kind,
+        (None, Some(ErrorKind::Conflict)) => ErrorKind::Conflict,
+        (Some(Failure::Conflict), _) => ErrorKind::Conflict,
+        (Some(Failure::Lost), _) => ErrorKind::Unavailable,
+        (Some(Failure::Refused) | None, _) => ErrorKind::RolledBack,
     };
-    match error.cause {
-        Some(cause) => Error::new(kind, "the session was rolled back").because(cause),
-        None => Error::new(kind, text),
+    let Some(cause) = error.cause else {
+        return Error::new(kind, text);
+    };
+    let wrapped = Error::new(kind, "the session was rolled back");
+    match cause.downcast::<Error>() {
+        Ok(own) if is_about_setup(own.kind()) => *own,
+        Ok(own) => wrapped.because(*own),
+        Err(cause) => wrapped.because(cause),
     }
+}
+
+/// Returns whether it is no fault of the session's, and the caller is to be told the same wherever it was met.
+fn is_about_setup(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::SchemaMissing | ErrorKind::Denied)
 }
