@@ -103,6 +103,7 @@
 //! # A map
 //!
 //! - [`Messaging`] is the front door: it is cloned to wherever messages are sent or received.
+//!   [`Messaging::session`] is a transaction, [`Messaging::send`] one message alone.
 //!   [`Builder`] has its options.
 //! - [`MessagingSession`] reads, writes and sends in one transaction;
 //!   [`join`](MessagingSession::join) makes one inside a transaction of your own.
