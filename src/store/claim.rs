@@ -108,7 +108,7 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
         row.columns()
             .iter()
             .map(|column| column.name())
-            .take(11)
+            .take(COLUMNS.len())
             .eq(COLUMNS),
         "the columns of a claim are in another order"
     );
