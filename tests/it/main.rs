@@ -13,6 +13,7 @@ mod commits_that_fail;
 mod completion;
 mod crash_loops;
 mod dedupe;
+mod detours;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
 mod examples;
