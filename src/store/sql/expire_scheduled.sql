@@ -1,5 +1,6 @@
 -- Takes up to $1 messages that wait and whose time is over: they become dead letters with the error $3 and, of a retry,
 -- the one it failed with; but those of the topics $2 are gone. Returns them all, the key of those that hold its turn.
+-- They wait for no others any more.
 -- Leased ones are left to those who work on them.
 -- Index: scheduled_expiry, up to the time that is read once.
 WITH over AS MATERIALIZED (
@@ -20,6 +21,13 @@ taken AS (
         scheduled.topic, scheduled.rank, scheduled.seq, scheduled.id, scheduled.attempts, scheduled.error,
         scheduled.sent_at, scheduled.headers, scheduled.payload, scheduled.body,
         scheduled.key, scheduled.expires_at, scheduled.on_end
+),
+cleared AS (
+    -- What they waited for.
+    DELETE FROM outtray.dependency
+    USING taken
+    WHERE dependency.topic = taken.topic
+        AND dependency.id = taken.id
 ),
 kept AS (
     INSERT INTO outtray.dead_letter
