@@ -302,17 +302,21 @@ fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
              SELECT 'later', 0, gen_random_uuid(), now() + interval '1 day', '0' FROM generate_series(1, 20000);
          ANALYZE outtray.scheduled",
     );
-    let statement = include_str!("../../src/store/sql/move_due.sql");
-    let statement = statement.replace("$1::bigint", "1000");
+    for statement in [
+        include_str!("../../src/store/sql/move_due.sql"),
+        include_str!("../../src/store/sql/line_up_due.sql"),
+    ] {
+        let statement = statement.replace("$1::bigint", "1000");
 
-    let plan: Vec<String> = place
-        .client
-        .query(&format!("EXPLAIN {statement}"), &[])
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
+        let plan: Vec<String> = place
+            .client
+            .query(&format!("EXPLAIN {statement}"), &[])
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
 
-    let plan = plan.join("\n");
-    assert!(plan.contains("Index Cond: (due_at <="), "{plan}");
+        let plan = plan.join("\n");
+        assert!(plan.contains("Index Cond: (due_at <="), "{plan}");
+    }
 }
