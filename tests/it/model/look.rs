@@ -1,9 +1,10 @@
 //! What there is in the database, as the model would have it.
 
 use super::op::{Settings, TOPICS};
-use super::real::{Real, label};
-use super::seen::{Message, TopicState};
-use outtray::{Expired, MessageId, PoisonedKey};
+use super::real::Real;
+use super::seen::{Carried, Message, TopicState};
+use super::sending::{header, label};
+use outtray::{Expired, MessageId};
 use uuid::Uuid;
 
 impl Real {
@@ -15,6 +16,7 @@ impl Real {
 
     fn topic_state(&mut self, at: usize) -> TopicState {
         let (scheduled, leased) = (self.scheduled(at, false), self.scheduled(at, true));
+        let carried = self.carried(at);
         let topic = self.topic(at);
         let mut ready = topic.peek(10_000).unwrap();
         let dead = topic.dead_letters(10_000).unwrap();
@@ -52,12 +54,14 @@ impl Real {
             scheduled,
             leased,
             completions: self.completions(at),
+            carried,
             is_paused: topic.is_paused().unwrap(),
             settings: Settings {
                 max_attempts: config.max_attempts,
                 is_delayed: config.delay.is_some(),
                 drops_expired: config.expired == Some(Expired::Drop),
-                is_blocking: config.poisoned_key == Some(PoisonedKey::Block),
+                poisoned_key: config.poisoned_key,
+                is_double: config.max_in_work_per_key == Some(2),
             },
         }
     }
@@ -70,6 +74,36 @@ impl Real {
             (label, end.map(|end| end.how.to_string()))
         })
         .collect()
+    }
+
+    /// Finds out what each message carries; payload and headers are those that it was sent with.
+    fn carried(&mut self, topic: usize) -> Vec<Carried> {
+        let columns = "topic, id, key, on_end, expires_at, headers, payload";
+        let tables = ["message", "scheduled", "follower", "dead_letter"];
+        let all = tables.map(|table| format!("SELECT {columns} FROM outtray.{table}"));
+        let sql = format!(
+            "SELECT id, key, coalesce(on_end & 1 = 1, false), coalesce(expires_at <= now(), false),
+                coalesce(headers ->> 'label', 'none'), trim('\"' FROM payload::text)
+            FROM ({}) AS message WHERE topic = $1",
+            all.join(" UNION ALL ")
+        );
+        let rows = self.place.client.query(&sql, &[&TOPICS[topic]]).unwrap();
+        let mut carried: Vec<Carried> = rows
+            .iter()
+            .map(|row| {
+                let label = label(&self.ids, MessageId::from(row.get::<_, Uuid>(0)));
+                let words: [String; 2] = [row.get(4), row.get(5)];
+                assert_eq!(words, [header(label), label.to_string()]);
+                Carried {
+                    label,
+                    key: row.get(1),
+                    is_tracked: row.get(2),
+                    is_over: row.get(3),
+                }
+            })
+            .collect();
+        carried.sort_by_key(|message| message.label);
+        carried
     }
 
     /// Nothing of the public face lists what waits, or is leased.

@@ -1,7 +1,7 @@
 //! The database does what a small model in memory does, step by step, whatever is done to it.
 //!
-//! `op` says what can be done and makes random sequences of it, `pure` (and `hands`) says what is to come of it,
-//! `real` does it, and `look` says what came of it. After every step both are compared: what the step was seen to do, and all that there is. A sequence at
+//! `op` says what can be done and makes random sequences of it, `pure` (with `hands` and `lines`) says what is to come of it,
+//! `real` (with `sending`) does it, and `look` says what came of it. After every step both are compared: what the step was seen to do, and all that there is. A sequence at
 //! whose end they differ is made as short as it gets, and printed with its seed:
 //!
 //! ```text
@@ -12,11 +12,13 @@
 //! no field of `TopicState` (in `seen`) shows, a field.
 
 mod hands;
+mod lines;
 mod look;
 mod op;
 mod pure;
 mod real;
 mod seen;
+mod sending;
 
 use fastrand::Rng;
 use op::{Answer, Op, PLAIN};
@@ -216,6 +218,8 @@ fn random_sequences_come_upon_all_that_can_happen() {
         "\"dead\"",
         "\"expired\")",
         "undecodable",
+        "parked",
+        "is_over: true",
         "exhausted",
         "crashed",
         "rejected",

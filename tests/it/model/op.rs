@@ -1,6 +1,7 @@
 //! What can be done to the messages of the test, and how a random sequence of it is made.
 
 use fastrand::Rng;
+use outtray::PoisonedKey;
 
 /// The topics of the test. Two, so that one's messages could get into the other.
 pub(super) const TOPICS: [&str; 2] = ["even", "odd"];
@@ -50,6 +51,12 @@ pub(super) enum Op {
     Expire {
         topic: usize,
         nth: Option<usize>,
+    },
+    /// Looks after what expired, as the upkeep of a process does.
+    TakeOutExpired,
+    /// Lets the time pass until the dedupe keys of a topic may be taken again.
+    ForgetKeys {
+        topic: usize,
     },
     /// Cancels one of all that were ever sent, or of those that were taken by hand.
     Cancel {
@@ -136,8 +143,10 @@ pub(super) struct Settings {
     pub(super) is_delayed: bool,
     /// What is expired is dropped.
     pub(super) drops_expired: bool,
-    /// A dead letter holds those of its key that come after it.
-    pub(super) is_blocking: bool,
+    /// What a dead letter does to those of its key that come after it.
+    pub(super) poisoned_key: Option<PoisonedKey>,
+    /// Two messages of a key may be in work.
+    pub(super) is_double: bool,
 }
 
 impl Op {
@@ -150,12 +159,14 @@ impl Op {
                 count: if rng.u8(..4) == 0 { rng.usize(..6) } else { 1 },
                 message: Kind::random(rng),
             },
-            26..28 => Op::SendAndRollBack { topic },
-            28..49 => Op::Handle {
+            26..27 => Op::SendAndRollBack { topic },
+            27..28 => Op::ForgetKeys { topic },
+            28..48 => Op::Handle {
                 topic,
                 answer: Answer::random(rng),
                 sends_on: rng.bool(),
             },
+            48..49 => Op::TakeOutExpired,
             49..57 => Op::MakeDue {
                 topic,
                 nth: nth(rng),
@@ -249,7 +260,15 @@ impl Settings {
             max_attempts: *rng.choice(&[None, Some(1), Some(2), Some(5)]).unwrap(),
             is_delayed: rng.u8(..4) == 0,
             drops_expired: rng.bool(),
-            is_blocking: rng.u8(..3) == 0,
+            poisoned_key: *rng
+                .choice(&[
+                    None,
+                    Some(PoisonedKey::Skip),
+                    Some(PoisonedKey::Block),
+                    Some(PoisonedKey::Park),
+                ])
+                .unwrap(),
+            is_double: rng.u8(..4) == 0,
         }
     }
 }

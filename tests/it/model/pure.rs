@@ -2,8 +2,8 @@
 //! it is.
 
 use super::hands::Held;
-use super::op::{KEYS, Kind, Op, PLAIN, Settings, TOPICS};
-use super::seen::{Message, Seen, TopicState};
+use super::op::{Kind, Op, PLAIN, Settings, TOPICS};
+use super::seen::{Carried, Message, Seen, TopicState};
 
 /// A message that was sent, or was to be. Its index is its label.
 #[derive(Debug, Clone)]
@@ -50,6 +50,16 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn apply(&mut self, op: &Op) -> Seen {
+        let seen = self.act(op);
+        for topic in 0..TOPICS.len() {
+            while let Some(label) = self.first_to_park(topic) {
+                self.bury(label, "parked", self.entries[label].attempts);
+            }
+        }
+        seen
+    }
+
+    fn act(&mut self, op: &Op) -> Seen {
         match *op {
             Op::Send {
                 topic,
@@ -82,6 +92,8 @@ impl Model {
                     self.entries[label].is_over = true;
                 }
             }
+            Op::TakeOutExpired => self.take_out_expired(),
+            Op::ForgetKeys { topic } => self.taken.retain(|taken| taken.0 != topic),
             Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => {
                 let waits = |at: At| matches!(at, At::Ready | At::Behind | At::Scheduled);
@@ -150,28 +162,21 @@ impl Model {
         self.move_lines_on(topic);
     }
 
-    /// Makes the first of each key ready of which none is out of its line.
-    pub(super) fn move_lines_on(&mut self, topic: usize) {
-        for key in KEYS {
-            let mine = |entry: &&mut Entry| entry.topic == topic && entry.kind.key == Some(key);
-            let is_out = |entry: &Entry| match entry.at {
-                At::Ready | At::Leased(_) => true,
-                At::Scheduled => entry.place.is_some(),
-                _ => false,
-            };
-            let blocks = self.settings[topic].is_blocking;
-            let line: Vec<&mut Entry> = self.entries.iter_mut().filter(mine).collect();
-            let dead = line.iter().filter(|one| matches!(one.at, At::Dead(..)));
-            let barrier = dead.filter(|_| blocks).filter_map(|one| one.place).min();
-            if line.iter().any(|entry| is_out(entry)) {
-                continue;
-            }
-            let behind = line.into_iter().filter(|one| one.at == At::Behind);
-            let first = behind.min_by_key(|one| one.place);
-            if let Some(first) =
-                first.filter(|one| barrier.is_none_or(|barrier| one.place < Some(barrier)))
-            {
-                first.at = At::Ready;
+    /// Takes out what expired and is in nobody's hands.
+    fn take_out_expired(&mut self) {
+        let waits = |at: At| matches!(at, At::Ready | At::Behind | At::Scheduled);
+        let over: Vec<usize> = (0..self.entries.len())
+            .filter(|label| self.entries[*label].is_over && waits(self.entries[*label].at))
+            .collect();
+        // The order of several is open.
+        self.is_unsure |= over.len() > 1;
+        for label in over {
+            let Entry {
+                topic, attempts, ..
+            } = self.entries[label];
+            match self.settings[topic].drops_expired {
+                true => self.end(label, At::Gone, "expired"),
+                false => self.bury(label, "expired", attempts),
             }
         }
     }
@@ -337,6 +342,13 @@ impl Model {
                 .collect(),
             completions: tracked
                 .map(|(label, one)| (label, one.completion.map(str::to_owned)))
+                .collect(),
+            carried: self
+                .labels(topic, |at| at != At::Gone)
+                .into_iter()
+                .map(|label| {
+                    Carried::new(label, self.entries[label].kind, self.entries[label].is_over)
+                })
                 .collect(),
             is_paused: self.is_paused[topic],
             settings: self.settings[topic],

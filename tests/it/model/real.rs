@@ -7,17 +7,18 @@ use super::hands::{MAX_ATTEMPTS, MOST_HELD};
 use super::op::{Answer, Kind, Op, PLAIN, Settings, Settling, TOPICS};
 use super::pure::other;
 use super::seen::{Delivery, Seen};
-use crate::support::Place;
+use super::sending::{label, label_of_next, nobody, send_next};
+use crate::support::{PATIENCE, Place, eventually, process};
 use outtray::{
-    Backoff, ErrorKind, Expired, HandlerError, MessageId, Messaging, MessagingSession, NewMessage,
-    PoisonedKey, Sent, Topic, TopicConfig,
+    Backoff, ErrorKind, Expired, HandlerError, MessageId, Messaging, MessagingSession, PoisonedKey,
+    Sent, Topic, TopicConfig,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Longer than any test.
-const LATER: Duration = Duration::from_secs(3600);
+pub(super) const LATER: Duration = Duration::from_secs(3600);
 
 pub(super) struct Real {
     pub(super) place: Place,
@@ -25,6 +26,8 @@ pub(super) struct Real {
     pub(super) ids: Ids,
     /// Those that are tracked.
     pub(super) tracked: Vec<(usize, usize)>,
+    /// Whether a topic has parked what comes after dead letters.
+    parks: bool,
     /// What was taken by hand, with its topic and by which process.
     held: Vec<(usize, Messaging, outtray::Delivery<usize>)>,
 }
@@ -37,11 +40,21 @@ impl Real {
             place: Place::new(),
             ids: Arc::default(),
             tracked: Vec::new(),
+            parks: false,
             held: Vec::new(),
         }
     }
 
     pub(super) fn apply(&mut self, op: &Op) -> Seen {
+        let seen = self.act(op);
+        // What is to be parked is said to be stalled, and whoever drains looks after that, of all topics.
+        if self.parks && self.place.count("outtray.stalled") > 0 {
+            self.drain_nobody();
+        }
+        seen
+    }
+
+    fn act(&mut self, op: &Op) -> Seen {
         match *op {
             Op::Send {
                 topic,
@@ -65,6 +78,11 @@ impl Real {
                 self.move_due(&chosen);
             }
             Op::Expire { topic, nth } => self.expire(topic, nth),
+            Op::TakeOutExpired => self.take_out_expired(),
+            Op::ForgetKeys { topic } => {
+                let sql = "UPDATE outtray.dedupe SET expires_at = now() WHERE topic = $1";
+                self.place.client.execute(sql, &[&TOPICS[topic]]).unwrap();
+            }
             Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => return count(self.topic(topic).purge().unwrap()),
             Op::PurgeDead { topic, nth: None } => {
@@ -90,6 +108,7 @@ impl Real {
             Op::Pause { topic } => self.topic(topic).pause().unwrap(),
             Op::Resume { topic } => self.topic(topic).resume().unwrap(),
             Op::Configure { topic, settings } => {
+                self.parks |= settings.poisoned_key == Some(PoisonedKey::Park);
                 self.topic(topic).configure(config(settings)).unwrap();
             }
         }
@@ -248,6 +267,19 @@ impl Real {
         }
     }
 
+    /// Lets a process run until it took out all that is expired and that nobody has in hand.
+    fn take_out_expired(&mut self) {
+        let process = process(&self.place.url, Duration::from_millis(20));
+        let nobody = |_: &mut MessagingSession<'_>, _: outtray::Message| Ok(());
+        let receiver = process.receiver("nobody").workers(1).start(nobody).unwrap();
+        let expired = "(
+            SELECT expires_at FROM outtray.message UNION ALL SELECT expires_at FROM outtray.follower
+            UNION ALL SELECT expires_at FROM outtray.scheduled WHERE receipt IS NULL
+            ) AS message WHERE expires_at <= now()";
+        eventually("what expired is gone", || self.place.count(expired) == 0);
+        receiver.stop(PATIENCE);
+    }
+
     /// Chooses among the messages of a topic that are not dead, in the order of sending.
     fn chosen(
         &mut self,
@@ -278,6 +310,10 @@ impl Real {
             "UPDATE outtray.scheduled SET due_at = date_trunc('day', now()) WHERE id = ANY ($1)";
         self.place.client.execute(sql, &[&chosen]).unwrap();
         // Whoever drains moves what is due, of all topics.
+        self.drain_nobody();
+    }
+
+    fn drain_nobody(&self) {
         let nobody = |_: &mut MessagingSession<'_>, _: outtray::Message| Ok(());
         self.place.messaging.drain("nobody", nobody).unwrap();
     }
@@ -287,55 +323,6 @@ impl Real {
         let chosen = (!dead.is_empty()).then(|| dead[nth % dead.len()].id);
         chosen.into_iter().collect()
     }
-}
-
-/// Sends the message with the next label.
-fn send_next(
-    session: &mut MessagingSession<'_>,
-    ids: &Mutex<Vec<MessageId>>,
-    topic: usize,
-    kind: Kind,
-) -> Sent {
-    let label = label_of_next(ids);
-    let message = match kind.fits {
-        true => NewMessage::json(TOPICS[topic], &label),
-        false => NewMessage::json(TOPICS[topic], &label.to_string()),
-    };
-    let mut message = message.unwrap().priority(kind.priority);
-    if kind.is_delayed {
-        message = message.delay(LATER);
-    }
-    if kind.is_tracked {
-        message = message.tracked();
-    }
-    if let Some(key) = kind.key {
-        message = message.key(key);
-    }
-    if let Some(key) = kind.dedupe {
-        message = message.dedupe(key.to_string(), LATER);
-    }
-    let sent = session.send(message).unwrap();
-    let id = match sent {
-        Sent::New(id) => id,
-        Sent::Duplicate(_) => nobody(),
-    };
-    ids.lock().unwrap().push(id);
-    sent
-}
-
-/// Returns an id that no message has.
-fn nobody() -> MessageId {
-    MessageId::from(Uuid::now_v7())
-}
-
-fn label_of_next(ids: &Mutex<Vec<MessageId>>) -> usize {
-    ids.lock().unwrap().len()
-}
-
-pub(super) fn label(ids: &Mutex<Vec<MessageId>>, id: MessageId) -> usize {
-    let ids = ids.lock().unwrap();
-    let found = ids.iter().position(|sent| *sent == id);
-    found.expect("a message that was sent")
 }
 
 fn seen(ids: &Mutex<Vec<MessageId>>, message: &outtray::Message<usize>) -> Delivery {
@@ -377,7 +364,8 @@ fn config(settings: Settings) -> TopicConfig {
         max_attempts: settings.max_attempts,
         delay: settings.is_delayed.then_some(LATER),
         expired: settings.drops_expired.then_some(Expired::Drop),
-        poisoned_key: settings.is_blocking.then_some(PoisonedKey::Block),
+        poisoned_key: settings.poisoned_key,
+        max_in_work_per_key: settings.is_double.then_some(2),
         ..TopicConfig::default()
     }
 }

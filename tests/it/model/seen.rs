@@ -1,6 +1,6 @@
 //! What can be seen of the messages from outside: the model says what it is to be, the test finds out what it is.
 
-use super::op::Settings;
+use super::op::{Kind, Settings};
 
 /// What an operation is seen to do, besides what it does to the state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,8 +39,30 @@ pub(super) struct TopicState {
     pub(super) dead: Vec<(Message, String)>,
     /// How those that are tracked ended, in the order of sending.
     pub(super) completions: Vec<(usize, Option<String>)>,
+    /// What each that is there carries besides, in the order of sending.
+    pub(super) carried: Vec<Carried>,
     pub(super) is_paused: bool,
     pub(super) settings: Settings,
+}
+
+/// What of a message shows only later: in its line, at its end, when its time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub(super) label: usize,
+    pub(super) key: Option<String>,
+    pub(super) is_tracked: bool,
+    pub(super) is_over: bool,
+}
+
+impl Carried {
+    pub(super) fn new(label: usize, kind: Kind, is_over: bool) -> Carried {
+        Carried {
+            label,
+            key: kind.key.map(String::from),
+            is_tracked: kind.is_tracked,
+            is_over,
+        }
+    }
 }
 
 /// A message. Its label says as which of all it was sent.

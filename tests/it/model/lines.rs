@@ -1,0 +1,63 @@
+//! The part of the model about keys: whose turn it is, and what a dead letter does to those behind it.
+
+use super::op::KEYS;
+use super::pure::{At, Entry, Model};
+use outtray::PoisonedKey;
+
+impl Model {
+    /// Returns the place after which messages of a key are held: that of its first dead letter.
+    fn barrier(&self, topic: usize, key: char) -> Option<u64> {
+        match self.settings[topic].poisoned_key {
+            None | Some(PoisonedKey::Skip) => None,
+            _ => self
+                .labels(topic, |at| matches!(at, At::Dead(..)))
+                .into_iter()
+                .map(|label| &self.entries[label])
+                .filter(|dead| dead.kind.key == Some(key))
+                .filter_map(|dead| dead.place)
+                .min(),
+        }
+    }
+
+    /// Returns the first message that is to be parked behind a dead letter.
+    pub(super) fn first_to_park(&self, topic: usize) -> Option<usize> {
+        if self.settings[topic].poisoned_key != Some(PoisonedKey::Park) {
+            return None;
+        }
+        let is_held = |label: &usize| {
+            let Entry { kind, place, .. } = &self.entries[*label];
+            let barrier = kind.key.and_then(|key| self.barrier(topic, key));
+            barrier.is_some_and(|barrier| *place > Some(barrier))
+        };
+        let behind = self.labels(topic, |at| at == At::Behind);
+        let held = behind.into_iter().filter(is_held);
+        held.min_by_key(|label| self.entries[*label].place)
+    }
+
+    /// Makes the first ones of each key ready of which fewer are out of its line than may be.
+    pub(super) fn move_lines_on(&mut self, topic: usize) {
+        let most = if self.settings[topic].is_double { 2 } else { 1 };
+        for key in KEYS {
+            let barrier = self.barrier(topic, key);
+            let mine = |entry: &&mut Entry| entry.topic == topic && entry.kind.key == Some(key);
+            let is_out = |entry: &Entry| match entry.at {
+                At::Ready | At::Leased(_) => true,
+                At::Scheduled => entry.place.is_some(),
+                _ => false,
+            };
+            let line: Vec<&mut Entry> = self.entries.iter_mut().filter(mine).collect();
+            let out = line.iter().filter(|entry| is_out(entry)).count();
+            let mut behind: Vec<&mut Entry> = line
+                .into_iter()
+                .filter(|one| one.at == At::Behind)
+                .filter(|one| barrier.is_none_or(|barrier| one.place < Some(barrier)))
+                .collect();
+            behind.sort_by_key(|one| one.place);
+            let free = usize::saturating_sub(most, out);
+            behind
+                .into_iter()
+                .take(free)
+                .for_each(|one| one.at = At::Ready);
+        }
+    }
+}
