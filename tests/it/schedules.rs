@@ -320,3 +320,36 @@ fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
         assert!(plan.contains("Index Cond: (due_at <="), "{plan}");
     }
 }
+
+#[test]
+fn times_do_not_depend_on_the_time_zone_of_the_database() {
+    let mut place = Place::new();
+    // Nearly half a day away, and off by a quarter of an hour.
+    place.sql(
+        "DO $$ BEGIN
+            EXECUTE format('ALTER DATABASE %I SET timezone = %L', current_database(), 'Pacific/Chatham');
+            EXECUTE format('ALTER DATABASE %I SET datestyle = %L', current_database(), 'SQL, DMY');
+        END $$",
+    );
+    let elsewhere = process(&place.url, NO_POLLING);
+    let now = database_time(&mut place);
+    let send = |message: NewMessage| elsewhere.send(message).unwrap();
+
+    let later = NewMessage::json("later", &1).unwrap();
+    send(later.at(now + Duration::from_secs(600)));
+    assert!((570.0..=600.0).contains(&place.due_in()));
+    place.make_due();
+    send(delayed(2, Duration::ZERO).expires_in(Duration::from_secs(600)));
+    let (tell, told) = unbounded();
+    elsewhere
+        .drain("later", move |_, message: Message<i32>| {
+            Ok(tell.send(message.sent_at)?)
+        })
+        .unwrap();
+
+    for sent_at in next(&told, 2) {
+        let age = sent_at.duration_since(now);
+        let is_now = age.is_ok_and(|age| age < PATIENCE);
+        assert!(is_now, "{sent_at:?} and {now:?}");
+    }
+}

@@ -3,7 +3,11 @@
 use super::TOPIC;
 use crate::support::{Child, Ledger, PATIENCE, eventually, next};
 use crossbeam_channel::{bounded, unbounded};
-use outtray::{Backoff, HandlerError, Message, MessagingSession, NewMessage};
+use outtray::{
+    Backoff, DeadReason, HandlerError, Message, MessagingSession, NewMessage, PoisonedKey,
+    TopicConfig,
+};
+use std::process::Command;
 use std::time::Duration;
 
 const CHILD: &str = "keys::crashes::what_child_processes_run";
@@ -38,6 +42,10 @@ fn what_child_processes_run() {
                     Child::tell(&message.payload.to_string());
                     let (_keep, never) = bounded::<()>(0);
                     let _ = never.recv_timeout(PATIENCE);
+                }
+                "poison" if message.payload == 0 => {
+                    let me = std::process::id().to_string();
+                    let _ = Command::new("kill").args(["-9", &me]).status();
                 }
                 _ if message.attempt == 1 && message.payload % 7 == 0 => {
                     return Err(HandlerError::failed("again"));
@@ -145,5 +153,65 @@ fn workers_of_several_processes_keep_the_order_through_kills_and_retries() {
 
     for child in steady {
         child.finish();
+    }
+}
+
+/// Lets message 0 of a key kill each process that has it, until it is a dead letter; returns why all died that did.
+fn poisoned(ledger: &Ledger, policy: PoisonedKey) -> Vec<DeadReason> {
+    let messaging = ledger.messaging();
+    let topic = messaging.topic(TOPIC);
+    let config = TopicConfig {
+        max_attempts: Some(2),
+        poisoned_key: Some(policy),
+        ..TopicConfig::default()
+    };
+    topic.configure(config).unwrap();
+    messaging
+        .session(|session| {
+            for (n, key) in [(0, "a"), (1, "a"), (2, "a"), (3, "b")] {
+                session.send(NewMessage::json(TOPIC, &n)?.key(key))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+
+    let mut child = ledger.child(CHILD, "poison");
+    let expected = if policy == PoisonedKey::Park { 3 } else { 1 };
+    eventually("it is dead, and another key flows", || {
+        if child.ended().is_some() {
+            child = ledger.child(CHILD, "poison");
+        }
+        let flowed = ledger.number("SELECT count(*) FROM step WHERE payload = 3", &[]);
+        flowed == 1 && topic.stats().unwrap().dead == expected
+    });
+    child.kill();
+    let letters = topic.dead_letters(10).unwrap();
+    letters.iter().map(|letter| letter.reason).collect()
+}
+
+#[test]
+fn what_comes_after_a_message_that_kills_its_processes_is_held_or_parked_and_comes_back_in_order() {
+    for (policy, reasons) in [
+        (PoisonedKey::Block, &[DeadReason::Crashed][..]),
+        (
+            PoisonedKey::Park,
+            &[DeadReason::Crashed, DeadReason::Parked, DeadReason::Parked],
+        ),
+    ] {
+        let ledger = open();
+
+        assert_eq!(poisoned(&ledger, policy), reasons);
+
+        let held = "SELECT count(*) FROM step WHERE payload < 3";
+        assert_eq!(ledger.number(held, &[]), 0, "{policy:?}");
+        let messaging = ledger.messaging();
+        let redriven = messaging.topic(TOPIC).redrive(..).unwrap();
+        assert_eq!(redriven, reasons.len() as u64);
+        let _receiver = messaging
+            .receiver(TOPIC)
+            .workers(4)
+            .start(|session, message: Message<i32>| record(session, &message))
+            .unwrap();
+        check(&ledger, 4);
     }
 }

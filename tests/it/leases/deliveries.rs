@@ -103,6 +103,9 @@ fn a_lease_that_is_over_and_that_nobody_else_got_can_still_be_settled() {
 
     place.make_due();
 
+    // Nor does the topic look empty meanwhile.
+    assert_eq!(place.numbers(), [0, 0, 1, 0]);
+    assert!(!place.is_empty("jobs"));
     late.ack().unwrap();
     assert!(place.is_empty("jobs"));
 }
