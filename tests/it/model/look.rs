@@ -1,7 +1,7 @@
 //! What there is in the database, as the model would have it.
 
 use super::op::{Settings, TOPICS};
-use super::real::Real;
+use super::real::{BOUNDED, Real};
 use super::seen::{Carried, Message, TopicState};
 use super::sending::{header, label};
 use outtray::{Expired, MessageId};
@@ -17,6 +17,7 @@ impl Real {
     fn topic_state(&mut self, at: usize) -> TopicState {
         let (scheduled, leased) = (self.scheduled(at, false), self.scheduled(at, true));
         let carried = self.carried(at);
+        let room = self.room();
         let topic = self.topic(at);
         let mut ready = topic.peek(10_000).unwrap();
         let dead = topic.dead_letters(10_000).unwrap();
@@ -30,6 +31,9 @@ impl Real {
         let found = found.map(|count| count as u64);
         assert_eq!(counts, found, "stats of {stats:?}");
         assert_eq!(stats.oldest_ready_age.is_some(), !ready.is_empty());
+        if let Some(room) = room.filter(|_| at == BOUNDED) {
+            assert_eq!(room, waiting as i64, "the room that is taken");
+        }
         let message = |id: MessageId, priority: i16, attempts: u32, payload: String| Message {
             label: label(&self.ids, id),
             priority,
@@ -64,6 +68,14 @@ impl Real {
                 is_double: config.max_in_work_per_key == Some(2),
             },
         }
+    }
+
+    /// Returns for how many messages room is taken; nothing while it is to be counted anew.
+    fn room(&mut self) -> Option<i64> {
+        let sql = "SELECT used - (SELECT coalesce(sum(messages), 0) FROM outtray.vacated)::bigint
+            FROM outtray.room";
+        let row = self.place.client.query_opt(sql, &[]).unwrap();
+        row.map(|row| row.get(0))
     }
 
     fn completions(&self, topic: usize) -> Vec<(usize, Option<String>)> {

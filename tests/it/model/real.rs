@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// Longer than any test.
 pub(super) const LATER: Duration = Duration::from_secs(3600);
 
+/// The topic of which the length is counted.
+pub(super) const BOUNDED: usize = 1;
+
 pub(super) struct Real {
     pub(super) place: Place,
     /// The ids of all messages that were sent, by their labels.
@@ -36,13 +39,16 @@ type Ids = Arc<Mutex<Vec<MessageId>>>;
 
 impl Real {
     pub(super) fn new() -> Real {
-        Real {
+        let real = Real {
             place: Place::new(),
             ids: Arc::default(),
             tracked: Vec::new(),
             parks: false,
             held: Vec::new(),
-        }
+        };
+        let bounded = config(BOUNDED, Settings::default());
+        real.topic(BOUNDED).configure(bounded).unwrap();
+        real
     }
 
     pub(super) fn apply(&mut self, op: &Op) -> Seen {
@@ -109,7 +115,9 @@ impl Real {
             Op::Resume { topic } => self.topic(topic).resume().unwrap(),
             Op::Configure { topic, settings } => {
                 self.parks |= settings.poisoned_key == Some(PoisonedKey::Park);
-                self.topic(topic).configure(config(settings)).unwrap();
+                self.topic(topic)
+                    .configure(config(topic, settings))
+                    .unwrap();
             }
         }
         Seen::default()
@@ -359,12 +367,14 @@ fn respond(session: &mut MessagingSession<'_>, answer: Answer) -> Result<(), Han
     }
 }
 
-fn config(settings: Settings) -> TopicConfig {
+fn config(topic: usize, settings: Settings) -> TopicConfig {
     TopicConfig {
         max_attempts: settings.max_attempts,
         delay: settings.is_delayed.then_some(LATER),
         expired: settings.drops_expired.then_some(Expired::Drop),
         poisoned_key: settings.poisoned_key,
+        // Never reached: what is counted is compared.
+        max_length: (topic == BOUNDED).then_some(100_000),
         max_in_work_per_key: settings.is_double.then_some(2),
         ..TopicConfig::default()
     }
