@@ -56,6 +56,8 @@ pub struct WaitingMessage {
     pub priority: i16,
     /// Failed deliveries so far.
     pub attempts: u32,
+    /// Its key, if it has one.
+    pub key: Option<String>,
     /// When it was sent, by the database's clock.
     pub sent_at: SystemTime,
     /// Texts that the sender attached.
@@ -79,6 +81,8 @@ pub struct DeadLetter {
     pub reason: DeadReason,
     /// The last error with its whole chain of causes, in one line.
     pub error: String,
+    /// Its key, if it has one: what comes after it may be held or parked.
+    pub key: Option<String>,
     /// When it was sent, by the database's clock.
     pub sent_at: SystemTime,
     /// When it was given up, by the database's clock.
@@ -153,6 +157,7 @@ pub(crate) fn peek(
                 id: id(row)?,
                 priority: priority(row)?,
                 attempts: attempts(row)?,
+                key: column(row, "key")?,
                 sent_at: time(column(row, "sent_at_us")?),
                 headers: headers(column(row, "headers")?)?,
                 payload: payload(row, topic)?,
@@ -183,6 +188,7 @@ pub(crate) fn dead_letters(
             attempts: attempts(row)?,
             reason: DeadReason::parse(column(row, "reason")?),
             error: column(row, "error")?,
+            key: column(row, "key")?,
             sent_at: time(column(row, "sent_at_us")?),
             died_at: time(column(row, "died_at_us")?),
             headers: headers(column(row, "headers")?)?,

@@ -105,6 +105,7 @@ struct Letter<'l> {
     error: &'l str,
     attempts: u32,
     priority: i16,
+    key: Option<&'l str>,
     sent_at: String,
     died_at: String,
     headers: &'l Headers,
@@ -120,6 +121,7 @@ impl<'l> From<&'l DeadLetter> for Letter<'l> {
             error: &letter.error,
             attempts: letter.attempts,
             priority: letter.priority,
+            key: letter.key.as_deref(),
             sent_at: moment(letter.sent_at),
             died_at: moment(letter.died_at),
             headers: &letter.headers,
@@ -193,6 +195,7 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
         ("sent", moment(letter.sent_at)),
         ("died", moment(letter.died_at)),
     ];
+    lines.extend(letter.key.map(|key| ("key", key)));
     let headers = letter.headers.iter();
     lines.extend(headers.map(|(name, value)| ("header", format!("{name}={value}"))));
     lines.push(("payload", letter.payload.to_string()));

@@ -65,6 +65,7 @@ struct Waiting<'m> {
     id: MessageId,
     priority: i16,
     attempts: u32,
+    key: Option<&'m str>,
     sent_at: String,
     headers: &'m Headers,
     #[serde(flatten)]
@@ -86,12 +87,14 @@ pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> 
         ("TOPIC", Side::Left),
         ("READY", Side::Right),
         ("SCHEDULED", Side::Right),
+        ("LEASED", Side::Right),
+        ("BEHIND", Side::Right),
         ("DEAD", Side::Right),
         ("RECEIVERS", Side::Right),
         ("OLDEST", Side::Right),
         ("STATE", Side::Left),
     ];
-    let rows: Vec<[String; 7]> = topics.iter().map(row).collect();
+    let rows: Vec<[String; 9]> = topics.iter().map(row).collect();
     Ok(table::print(output, columns, &rows)?)
 }
 
@@ -115,20 +118,16 @@ pub(crate) fn stats(
         "oldest ready",
         "state",
     ];
-    let [topic, ready, scheduled, dead, receivers, oldest, state] = row(&stats);
-    let [leased, behind] = [stats.leased, stats.behind].map(|count| count.to_string());
-    let values = [
-        topic, ready, scheduled, leased, behind, dead, receivers, oldest, state,
-    ];
-    for (title, value) in titles.iter().zip(values) {
+    for (title, value) in titles.iter().zip(row(&stats)) {
         output.line(format!("{title:<12}  {value}").trim_end())?;
     }
     Ok(())
 }
 
 /// Returns a topic's numbers for people. Where counting stopped there may be more.
-fn row(stats: &TopicStats) -> [String; 7] {
+fn row(stats: &TopicStats) -> [String; 9] {
     let largest = stats.ready.max(stats.scheduled).max(stats.dead);
+    let largest = largest.max(stats.leased).max(stats.behind);
     let count = |count: u64| match stats.is_capped && count == largest {
         true => format!("{count}+"),
         false => count.to_string(),
@@ -137,6 +136,8 @@ fn row(stats: &TopicStats) -> [String; 7] {
         stats.topic.clone(),
         count(stats.ready),
         count(stats.scheduled),
+        count(stats.leased),
+        count(stats.behind),
         count(stats.dead),
         stats.receivers.to_string(),
         stats.oldest_ready_age.map_or("-".to_owned(), age),
@@ -172,6 +173,7 @@ pub(crate) fn peek(
                 id: message.id,
                 priority: message.priority,
                 attempts: message.attempts,
+                key: message.key.as_deref(),
                 sent_at: moment(message.sent_at),
                 headers: &message.headers,
                 content: Content::from(&message.payload),
@@ -216,11 +218,11 @@ pub(crate) fn purge(
 ) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let topic = messaging.topic(&options.topic);
-    let [_, ready, scheduled, ..] = row(&topic.stats()?);
+    let [_, ready, scheduled, _, behind, ..] = row(&topic.stats()?);
     confirm(
         options.yes,
         &format!(
-            "remove the messages of {} for good ({ready} ready, {scheduled} scheduled)",
+            "remove the messages of {} for good ({ready} ready, {scheduled} scheduled, {behind} behind others of their key)",
             topic.name()
         ),
     )?;

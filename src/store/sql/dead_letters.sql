@@ -4,7 +4,7 @@ SELECT
     dead_letter.id, dead_letter.rank, dead_letter.attempts, dead_letter.reason, dead_letter.error,
     (extract(epoch FROM dead_letter.sent_at) * 1000000)::bigint AS sent_at_us,
     (extract(epoch FROM dead_letter.died_at) * 1000000)::bigint AS died_at_us,
-    dead_letter.headers::text, dead_letter.payload::text, dead_letter.body
+    dead_letter.key, dead_letter.headers::text, dead_letter.payload::text, dead_letter.body
 FROM outtray.dead_letter
 WHERE dead_letter.topic = $1::text
     AND ($3::uuid[] IS NULL OR dead_letter.id = ANY ($3::uuid[]))

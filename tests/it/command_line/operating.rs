@@ -84,6 +84,8 @@ fn topics_are_listed_with_their_numbers() {
     desk.done_with(&["send", "a.topic"], "1\n2\n");
     desk.done(&["send", "a.topic", "3", "--delay", "1h"]);
 
+    desk.done_with(&["send", "a.topic", "--key", "k"], "4\n5\n");
+
     let table = desk.done(&["topics"]);
     let machine = objects(&desk.done(&["topics", "--json"]));
     let stats = objects(&desk.done(&["stats", "a.topic", "--json"]));
@@ -92,15 +94,18 @@ fn topics_are_listed_with_their_numbers() {
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    assert_eq!(rows[0][..4], ["TOPIC", "READY", "SCHEDULED", "DEAD"]);
-    assert_eq!(rows[1][..5], ["a.topic", "2", "1", "0", "0"]);
-    assert_eq!(rows[2], ["größe", "0", "0", "1", "0", "-"]);
+    let titles = ["TOPIC", "READY", "SCHEDULED", "LEASED", "BEHIND", "DEAD"];
+    assert_eq!(rows[0][..6], titles);
+    assert_eq!(rows[1][..7], ["a.topic", "3", "1", "0", "1", "0", "0"]);
+    assert_eq!(rows[2], ["größe", "0", "0", "0", "0", "1", "0", "-"]);
     assert_eq!(machine[1]["topic"], "größe");
     assert_eq!(machine[1]["oldest_ready_ms"], Value::Null);
     assert_eq!(
         [&stats[0]["ready"], &stats[0]["scheduled"]],
-        [&json!(2), &json!(1)]
+        [&json!(3), &json!(1)]
     );
+    let keys = objects(&desk.done(&["peek", "a.topic", "--json"]));
+    assert_eq!(keys[3]["key"], "k");
     assert!(stats[0]["oldest_ready_ms"].is_u64());
     assert!(
         desk.done(&["stats", "a.topic"])
@@ -188,7 +193,7 @@ fn nothing_is_removed_where_nobody_can_be_asked_unless_yes_is_said() {
     let refused_dead = desk.run(&["dead", "purge", "t", "--all"]);
     assert_eq!(desk.numbers("t"), [3, 0, 2]);
 
-    check(&refused, 2, "(3 ready, 0 scheduled)");
+    check(&refused, 2, "(3 ready, 0 scheduled, 0 behind");
     check(&refused, 2, "\nhint: pass --yes");
     check(&refused_dead, 2, "remove 2 dead letters of t");
     assert_eq!(desk.done(&["purge", "t", "--yes"]), "purged 3\n");

@@ -60,6 +60,8 @@ fn a_blocked_key_waits_for_its_dead_letter_to_be_redriven() {
     assert!(told.recv_timeout(A_WHILE).is_err());
     assert_eq!(place.messaging.topic(TOPIC).stats().unwrap().behind, 3);
     assert_eq!(place.count("outtray.message"), 0);
+    let waiting = place.messaging.topic(TOPIC).peek(1).unwrap();
+    assert_eq!(waiting[0].key.as_deref(), Some("a"));
     let topics = place.messaging.topics().unwrap();
     assert!(topics.iter().any(|topic| topic.topic == TOPIC));
 
@@ -100,6 +102,11 @@ fn a_parked_key_follows_its_dead_letter_and_comes_back_in_order() {
     assert!(told.recv_timeout(A_WHILE).is_err());
     let letters = place.dead_letters(TOPIC);
     assert_eq!(letters[0].reason, DeadReason::Rejected);
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.key.as_deref() == Some("a"))
+    );
     assert!(
         letters[1..]
             .iter()
