@@ -79,11 +79,31 @@ impl Configs {
             .into_iter()
             .map(|(topic, setting)| (topic, Arc::new(setting)))
             .collect();
+        self.tell_unreadable(&settings);
         self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
         let mut known = self.lock();
         known.settings = settings;
         known.read_at = Some(Instant::now());
         Ok(())
+    }
+
+    /// Has the next session read the settings anew.
+    pub(crate) fn outdate(&self) {
+        self.lock().read_at = None;
+    }
+
+    /// Says what cannot be read, once, and again when something else cannot.
+    fn tell_unreadable(&self, settings: &HashMap<String, Arc<Setting>>) {
+        for (topic, setting) in settings {
+            let before = self.get(topic);
+            let was_told = before.is_some_and(|before| before.unreadable == setting.unreadable);
+            if !setting.unreadable.is_empty() && !was_told {
+                log::warn!(
+                    "topic {topic}: settings count as not set that this release cannot read: {}",
+                    setting.unreadable.join(", ")
+                );
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

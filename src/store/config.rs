@@ -4,7 +4,7 @@ use crate::store::room;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::store::tokens;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::Result;
 use crate::words::topic_config::TopicConfig;
 
 /// What was set for one topic.
@@ -12,6 +12,8 @@ use crate::words::topic_config::TopicConfig;
 pub(crate) struct Setting {
     pub(crate) config: TopicConfig,
     pub(crate) is_paused: bool,
+    /// The names of settings that this release cannot read.
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// Returns all topics for which something is set.
@@ -28,9 +30,14 @@ pub(crate) fn settings(
     .iter()
     .map(|row| {
         let topic: String = column(row, "topic")?;
-        let config = read(&topic, column(row, "config")?)?;
-        let is_paused = column(row, "is_paused")?;
-        Ok((topic, Setting { config, is_paused }))
+        let document: Option<&str> = column(row, "config")?;
+        let (config, unreadable) = document.map(TopicConfig::read).unwrap_or_default();
+        let setting = Setting {
+            config,
+            is_paused: column(row, "is_paused")?,
+            unreadable,
+        };
+        Ok((topic, setting))
     })
     .collect()
 }
@@ -56,15 +63,4 @@ pub(crate) fn pause(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
 
 pub(crate) fn resume(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
     execute(run, &statements.resume, &[&topic], "resuming a topic").map(drop)
-}
-
-/// Reads a document. Settings of a newer release are passed over.
-fn read(topic: &str, text: Option<&str>) -> Result<TopicConfig> {
-    let Some(text) = text else {
-        return Ok(TopicConfig::default());
-    };
-    serde_json::from_str(text).map_err(|error| {
-        let text = format!("the settings of topic {topic} cannot be read: configure it again");
-        Error::new(ErrorKind::Database, text).because(error)
-    })
 }

@@ -145,7 +145,8 @@ impl<'m> Topic<'m> {
         self.tend()
     }
 
-    /// Returns the topic's settings as they are in the database; the defaults if nothing is set.
+    /// Returns the topic's settings as they are in the database; the defaults if nothing is set. What this
+    /// release cannot read, since a newer one set it, counts as not set for all that it does.
     pub fn config(&self) -> Result<TopicConfig> {
         self.setting().map(|setting| setting.config)
     }
@@ -190,7 +191,12 @@ impl<'m> Topic<'m> {
         let base = self.messaging.base();
         self.run(|run, statements, topic| {
             change(run, statements, topic)?;
-            base.kit.configs.read(run, statements)
+            if let Err(error) = base.kit.configs.read(run, statements) {
+                // It is set all the same, and found by the next session or poll.
+                log::debug!("topic {topic}: settings are read later: {error}");
+                base.kit.configs.outdate();
+            }
+            Ok(())
         })?;
         base.waker.board.ring(&self.name, usize::MAX);
         base.waker.tell(Hint::Config);

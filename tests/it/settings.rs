@@ -221,3 +221,71 @@ fn a_topic_keeps_messages_back_that_do_not_say_for_how_long() {
     assert!((3590.0..=3600.0).contains(&due_in_s), "{due_in_s}");
     assert_eq!(place.messaging.topic("jobs").stats().unwrap().ready, 1);
 }
+
+#[test]
+fn settings_that_cannot_be_read_are_left_to_the_defaults_and_no_other_topic_feels_them() {
+    let mut place = Place::watchful();
+    let (_receiver, told) = telling(&place.messaging);
+
+    // As a newer release may write them, or nobody.
+    place.sql(
+        r#"INSERT INTO outtray.topic (topic, config, changed_at) VALUES
+            ('odd', '{"poisoned_key": "bury", "max_attempts": "many", "delay_ms": 5, "mood": 1}', clock_timestamp()),
+            ('odder', '[1]', clock_timestamp())"#,
+    );
+    // A poll finds it: it goes on.
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload) VALUES ('jobs', 0, gen_random_uuid(), '7')",
+    );
+
+    assert_eq!(next(&told, 1), [7]);
+    let readable = TopicConfig {
+        delay: Some(Duration::from_millis(5)),
+        ..TopicConfig::default()
+    };
+    let odd = place.messaging.topic("odd");
+    assert_eq!(odd.config().unwrap(), readable);
+    let odder = place.messaging.topic("odder");
+    assert_eq!(odder.config().unwrap(), TopicConfig::default());
+    let started = process(&place.url, NO_POLLING);
+    let drained = started.drain("odd", |_, _: Message<i32>| Ok(())).unwrap();
+    assert_eq!(drained.handled, 0);
+    let (_started, _) = failing(&started);
+    started.topic("odder").pause().unwrap();
+    odd.configure(two_attempts()).unwrap();
+    assert_eq!(odd.config().unwrap(), two_attempts());
+}
+
+#[test]
+fn a_backoff_that_is_set_can_be_read_again_whatever_its_factor() {
+    let place = Place::new();
+    let topic = place.messaging.topic("jobs");
+    let by = |factor| TopicConfig {
+        backoff: Some(Backoff::exponential(HOUR, factor, HOUR)),
+        ..TopicConfig::default()
+    };
+
+    topic.configure(by(f64::NAN)).unwrap();
+    assert_eq!(topic.config().unwrap(), by(1.0));
+    topic.configure(by(f64::MAX)).unwrap();
+    assert_eq!(topic.config().unwrap(), by(f64::MAX));
+    let error = topic.configure(by(f64::INFINITY)).unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(
+        error.to_string().contains("the backoff of topic jobs"),
+        "{error}"
+    );
+    assert_eq!(topic.config().unwrap(), by(f64::MAX));
+}
+
+#[test]
+fn a_pause_is_made_also_when_the_settings_cannot_be_read_after_it() {
+    let mut place = Place::new();
+    place.sql("ALTER TABLE outtray.topic RENAME COLUMN config TO document");
+
+    place.messaging.topic("jobs").pause().unwrap();
+
+    place.sql("ALTER TABLE outtray.topic RENAME COLUMN document TO config");
+    assert!(place.messaging.topic("jobs").is_paused().unwrap());
+}

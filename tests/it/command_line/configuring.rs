@@ -1,6 +1,7 @@
 //! What is set for a topic, and what recurs.
 
 use super::{Desk, check, objects};
+use crate::support::client;
 use outtray::{Backoff, Expired, Rate, TopicConfig};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -93,6 +94,30 @@ fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
         ..TopicConfig::default()
     };
     assert_eq!(desk.messaging.topic("t").config().unwrap(), expected);
+}
+
+#[test]
+fn settings_that_cannot_be_read_can_be_set_again() {
+    let desk = Desk::new();
+    let mut client = client(&desk.url);
+    for change in [["--set", "poisoned_key=park"], ["--unset", "poisoned_key"]] {
+        client
+            .batch_execute(
+                r#"INSERT INTO outtray.topic (topic, config)
+                    VALUES ('t', '{"poisoned_key": "bury", "max_attempts": 5}')
+                    ON CONFLICT (topic) DO UPDATE SET config = excluded.config"#,
+            )
+            .unwrap();
+        assert_eq!(desk.done(&["config", "t"]), "max_attempts         5\n");
+
+        desk.done(&["config", "t", change[0], change[1]]);
+
+        let stored: String = client
+            .query_one("SELECT config::text FROM outtray.topic", &[])
+            .unwrap()
+            .get(0);
+        assert!(!stored.contains("bury"), "{stored}");
+    }
 }
 
 #[test]
