@@ -7,6 +7,8 @@ use crate::store::tokens;
 use crate::words::Result;
 use crate::words::topic_config::TopicConfig;
 
+const DOING: &str = "setting up a topic";
+
 /// What was set for one topic.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Setting {
@@ -42,6 +44,14 @@ pub(crate) fn settings(
     .collect()
 }
 
+/// Returns the settings of a topic, which nobody else changes until the caller's transaction ends.
+pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicConfig> {
+    let rows = query(run, &statements.lock_config, &[&topic], DOING)?;
+    let document: Option<&str> = rows.first().map_or(Ok(None), |row| column(row, "config"))?;
+    let config = document.map(TopicConfig::read);
+    Ok(config.map(|(config, _)| config).unwrap_or_default())
+}
+
 pub(crate) fn configure(
     run: &mut dyn Run,
     statements: &Statements,
@@ -50,8 +60,16 @@ pub(crate) fn configure(
 ) -> Result<()> {
     let text = (*config != TopicConfig::default())
         .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
-    let doing = "setting up a topic";
-    execute(run, &statements.configure, &[&topic, &text], doing)?;
+    execute(run, &statements.configure, &[&topic, &text], DOING).map(drop)
+}
+
+/// Forgets what was counted under the settings before, when others are set.
+pub(crate) fn forget_counts(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    config: &TopicConfig,
+) -> Result<()> {
     // What was counted under another limit, or none, says nothing.
     room::forget(run, statements, topic)?;
     tokens::forget(run, statements, topic, config)

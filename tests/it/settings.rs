@@ -5,6 +5,7 @@ use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     Backoff, ErrorKind, HandlerError, Message, Messaging, NewMessage, Receiver, TopicConfig,
 };
+use std::thread;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -288,4 +289,65 @@ fn a_pause_is_made_also_when_the_settings_cannot_be_read_after_it() {
 
     place.sql("ALTER TABLE outtray.topic RENAME COLUMN document TO config");
     assert!(place.messaging.topic("jobs").is_paused().unwrap());
+}
+
+#[test]
+fn of_two_operators_at_once_neither_loses_what_the_other_changes() {
+    let mut place = Place::new();
+    let other = process(&place.url, NO_POLLING);
+    let messaging = place.messaging.clone();
+    let gate = Gate::new();
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let topic = messaging.topic("jobs");
+            topic
+                .reconfigure(|config| {
+                    gate.pass();
+                    config.max_attempts = Some(2);
+                })
+                .unwrap();
+        });
+        gate.await_arrivals(1);
+        scope.spawn(|| {
+            let topic = other.topic("jobs");
+            topic
+                .reconfigure(|config| config.delay = Some(HOUR))
+                .unwrap();
+        });
+        let waiting =
+            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("the other one waits", || place.count(waiting) == 1);
+        gate.open_for(1);
+    });
+
+    let expected = TopicConfig {
+        max_attempts: Some(2),
+        delay: Some(HOUR),
+        ..TopicConfig::default()
+    };
+    assert_eq!(place.messaging.topic("jobs").config().unwrap(), expected);
+}
+
+#[test]
+fn a_change_that_is_refused_changes_nothing_and_holds_nobody_up() {
+    let place = Place::new();
+    let topic = place.messaging.topic("jobs");
+    topic.configure(two_attempts()).unwrap();
+
+    let error = topic
+        .reconfigure(|config| {
+            config.delay = Some(HOUR);
+            config.max_in_work = Some(0);
+        })
+        .unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(topic.config().unwrap(), two_attempts());
+    let changed = topic
+        .reconfigure(|config| config.max_attempts = Some(3))
+        .unwrap();
+    assert_eq!(changed.max_attempts, Some(3));
+    assert_eq!(changed.backoff, two_attempts().backoff);
+    assert_eq!(topic.config().unwrap(), changed);
 }

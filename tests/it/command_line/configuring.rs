@@ -1,9 +1,10 @@
 //! What is set for a topic, and what recurs.
 
 use super::{Desk, check, objects};
-use crate::support::client;
+use crate::support::{Gate, client, eventually};
 use outtray::{Backoff, Expired, Rate, TopicConfig};
 use serde_json::{Value, json};
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -94,6 +95,37 @@ fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
         ..TopicConfig::default()
     };
     assert_eq!(desk.messaging.topic("t").config().unwrap(), expected);
+}
+
+#[test]
+fn a_change_waits_for_one_that_is_being_made_and_loses_nothing_of_it() {
+    let desk = Desk::new();
+    let gate = Gate::new();
+    let mut client = client(&desk.url);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let topic = desk.messaging.topic("t");
+            topic
+                .reconfigure(|config| {
+                    gate.pass();
+                    config.max_attempts = Some(2);
+                })
+                .unwrap();
+        });
+        gate.await_arrivals(1);
+        scope.spawn(|| desk.done(&["config", "t", "--set", "delay=5s"]));
+        eventually("the command waits", || {
+            let query = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            client.query_one(query, &[]).unwrap().get::<_, i64>(0) == 1
+        });
+        gate.open_for(1);
+    });
+
+    let shown = desk.done(&["config", "t"]);
+    assert!(shown.contains("max_attempts         2\n"), "{shown}");
+    assert!(shown.contains("delay                5s\n"), "{shown}");
 }
 
 #[test]
