@@ -28,6 +28,8 @@ pub(crate) struct Configs {
 #[derive(Debug, Default)]
 struct Known {
     settings: HashMap<String, Arc<Setting>>,
+    /// How often they were read: what was read earlier must not replace what was read later.
+    readings: u64,
     read_at: Option<Instant>,
 }
 
@@ -75,16 +77,26 @@ impl Configs {
 
     /// Reads the settings anew.
     pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
-        let settings: HashMap<_, _> = config::settings(run, statements)?
-            .into_iter()
-            .map(|(topic, setting)| (topic, Arc::new(setting)))
-            .collect();
-        self.tell_unreadable(&settings);
-        self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
-        let mut known = self.lock();
-        known.settings = settings;
-        known.read_at = Some(Instant::now());
-        Ok(())
+        loop {
+            let before = self.lock().readings;
+            let settings: HashMap<_, _> = config::settings(run, statements)?
+                .into_iter()
+                .map(|(topic, setting)| (topic, Arc::new(setting)))
+                .collect();
+            self.tell_unreadable(&settings);
+            let mut known = self.lock();
+            if known.readings != before {
+                // Of two readings at the same time nobody can tell which saw more. One that begins now does.
+                continue;
+            }
+            self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
+            *known = Known {
+                settings,
+                readings: before + 1,
+                read_at: Some(Instant::now()),
+            };
+            return Ok(());
+        }
     }
 
     /// Has the next session read the settings anew.

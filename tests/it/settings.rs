@@ -1,10 +1,12 @@
 //! What an operator sets for a topic, every process obeys: limits, and pauses.
 
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, eventually, next, process, send};
+use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     Backoff, ErrorKind, HandlerError, Message, Messaging, NewMessage, Receiver, TopicConfig,
 };
+use postgres::Client;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -350,4 +352,60 @@ fn a_change_that_is_refused_changes_nothing_and_holds_nobody_up() {
     assert_eq!(changed.max_attempts, Some(3));
     assert_eq!(changed.backoff, two_attempts().backoff);
     assert_eq!(topic.config().unwrap(), changed);
+}
+
+/// Has the first reading of all settings that begins from now on wait, with what it sees already decided, until
+/// the lock 2 is given back on the connection that is returned.
+fn hold_first_reading(place: &mut Place) -> Client {
+    let mut gate = client(&place.url);
+    gate.batch_execute("SELECT pg_advisory_lock(2)").unwrap();
+    place.sql(
+        "CREATE FUNCTION outtray.gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+            BEGIN
+                IF current_query() LIKE '%topic.config IS NOT NULL%' AND pg_try_advisory_lock(1) THEN
+                    PERFORM pg_advisory_lock(2);
+                END IF;
+                RETURN true;
+            END $$;
+         ALTER TABLE outtray.topic RENAME TO topic_row;
+         CREATE VIEW outtray.topic AS SELECT * FROM outtray.topic_row WHERE outtray.gate()",
+    );
+    gate
+}
+
+#[test]
+fn settings_that_were_read_earlier_and_come_later_replace_nothing() {
+    let mut place = Place::watchful();
+    place.sql("INSERT INTO outtray.topic (topic, config) VALUES ('jobs', '{}')");
+    let (_receiver, told) = telling(&place.messaging);
+    place.send("jobs", &0);
+    next(&told, 1);
+    let mut gate = hold_first_reading(&mut place);
+    let is_told = AtomicBool::new(false);
+    let sending = place.messaging.clone();
+    let enqueue = "INSERT INTO outtray.message (topic, rank, id, payload)
+        VALUES ('jobs', 0, gen_random_uuid(), '1')";
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // A session reads them when they are a second old.
+            let begun = Instant::now();
+            while !is_told.load(Ordering::Relaxed) && begun.elapsed() < PATIENCE {
+                send(&sending, "others", &0);
+            }
+        });
+        let waiting =
+            "pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+        eventually("a session reads them", || place.count(waiting) == 1);
+        place.sql("UPDATE outtray.topic_row SET paused_at = now(), changed_at = clock_timestamp()");
+        eventually("the pause is obeyed", || {
+            place.sql(enqueue);
+            told.recv_timeout(Duration::from_millis(100)).is_err()
+        });
+        is_told.store(true, Ordering::Relaxed);
+        gate.batch_execute("SELECT pg_advisory_unlock(2)").unwrap();
+    });
+
+    place.sql(enqueue);
+    assert!(told.recv_timeout(Duration::from_millis(300)).is_err());
 }
