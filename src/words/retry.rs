@@ -120,7 +120,9 @@ impl Backoff {
             Curve::Exponential { factor, .. } if !factor.is_finite() => {
                 Some("has an infinite factor, which cannot be stored: set a large one and the cap")
             }
-            _ => None,
+            Curve::Fixed { delay } => why_unstorable(&[*delay]),
+            Curve::Linear { step, cap } => why_unstorable(&[*step, *cap]),
+            Curve::Exponential { first, cap, .. } => why_unstorable(&[*first, *cap]),
         }
     }
 
@@ -141,6 +143,13 @@ impl Backoff {
         }
         delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * fastrand::f64())
     }
+}
+
+/// Returns why these cannot be written down, if they cannot.
+fn why_unstorable(delays: &[Duration]) -> Option<&'static str> {
+    let is_storable = |delay: &Duration| *delay <= LONGEST && millis::is_whole(*delay);
+    let why = "has a delay that cannot be stored: it must be whole milliseconds, 30 days at most";
+    (!delays.iter().all(is_storable)).then_some(why)
 }
 
 fn exponential(first: Duration, factor: f64, cap: Duration, attempt: u32) -> Duration {

@@ -1,6 +1,7 @@
 //! What an operator can set for a topic, in the database, for every process.
 
 use crate::words::error::{Error, Result};
+use crate::words::millis;
 use crate::words::new_message::MAX_DELAY;
 use crate::words::retry::Backoff;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use std::time::Duration;
 /// The settings of a topic, which every process obeys: those with a receiver of any topic as soon as
 /// they hear of a change (within the poll interval at the latest), others within a second.
 ///
-/// What is `None` is left to the defaults, or to what a receiver or a message says.
+/// What is `None` is left to the defaults, or to what a receiver or a message says. Durations are whole
+/// milliseconds.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};
@@ -36,7 +38,7 @@ pub struct TopicConfig {
     /// 32767.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
-    /// How long a failed message waits, whatever receivers say. Not a function.
+    /// How long a failed message waits, whatever receivers say; 30 days at most. Not a function.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
     /// How long messages are kept back that say nothing about it; at most ten years.
@@ -201,6 +203,9 @@ fn check_duration(
         Some(found) if found < least || found > most => Err(Error::invalid(format!(
             "{what} of topic {topic} is {found:?}, it must be {least:?} to {most:?}"
         ))),
+        Some(found) if !millis::is_whole(found) => Err(Error::invalid(format!(
+            "{what} of topic {topic} is {found:?}, it must be whole milliseconds"
+        ))),
         _ => Ok(()),
     }
 }
@@ -306,5 +311,17 @@ mod tests {
             |config| config.backoff = Some(Backoff::exponential(S, f64::INFINITY, S)),
             "infinite factor",
         );
+        let odd = Duration::from_micros(1500);
+        for backoff in [
+            Backoff::fixed(odd),
+            Backoff::fixed(31 * 86_400 * S),
+            Backoff::linear(S, odd),
+            Backoff::exponential(odd, 2.0, S),
+        ] {
+            check_refused(|config| config.backoff = Some(backoff), "has a delay");
+        }
+        check_refused(|config| config.delay = Some(odd), "whole milliseconds");
+        check_refused(|config| config.expires_in = Some(odd), "whole milliseconds");
+        check_refused(rate(1, odd, 1), "whole milliseconds");
     }
 }

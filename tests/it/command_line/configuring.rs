@@ -76,6 +76,17 @@ fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
         ("expired=burn", "dead_letter, drop"),
         ("backoff=never", "exponential:1s,2,15m"),
         ("rate=0/1s", "rate of topic t is 0"),
+        // It would be stored as something else.
+        (
+            "rate=10/1500us",
+            "rate.per of topic t is 1.5ms, it must be whole milliseconds",
+        ),
+        ("expires_in=1500us", "must be whole milliseconds"),
+        (
+            "backoff=exponential:1500us,2,1m",
+            "must be whole milliseconds",
+        ),
+        ("backoff=fixed:1000y", "30 days at most"),
     ] {
         check(
             &desk.run(&["config", "t", "--set", "max_in_work=7", "--set", setting]),
