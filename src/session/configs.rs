@@ -28,6 +28,8 @@ pub(crate) struct Configs {
 #[derive(Debug, Default)]
 struct Known {
     settings: HashMap<String, Arc<Setting>>,
+    /// How often they were read: what was read earlier must not replace what was read later.
+    readings: u64,
     read_at: Option<Instant>,
 }
 
@@ -75,15 +77,45 @@ impl Configs {
 
     /// Reads the settings anew.
     pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
-        let settings: HashMap<_, _> = config::settings(run, statements)?
-            .into_iter()
-            .map(|(topic, setting)| (topic, Arc::new(setting)))
-            .collect();
-        self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
-        let mut known = self.lock();
-        known.settings = settings;
-        known.read_at = Some(Instant::now());
-        Ok(())
+        loop {
+            let before = self.lock().readings;
+            let settings: HashMap<_, _> = config::settings(run, statements)?
+                .into_iter()
+                .map(|(topic, setting)| (topic, Arc::new(setting)))
+                .collect();
+            self.tell_unreadable(&settings);
+            let mut known = self.lock();
+            if known.readings != before {
+                // Of two readings at the same time nobody can tell which saw more. One that begins now does.
+                continue;
+            }
+            self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
+            *known = Known {
+                settings,
+                readings: before + 1,
+                read_at: Some(Instant::now()),
+            };
+            return Ok(());
+        }
+    }
+
+    /// Has the next session read the settings anew.
+    pub(crate) fn outdate(&self) {
+        self.lock().read_at = None;
+    }
+
+    /// Says what cannot be read, once, and again when something else cannot.
+    fn tell_unreadable(&self, settings: &HashMap<String, Arc<Setting>>) {
+        for (topic, setting) in settings {
+            let before = self.get(topic);
+            let was_told = before.is_some_and(|before| before.unreadable == setting.unreadable);
+            if !setting.unreadable.is_empty() && !was_told {
+                log::warn!(
+                    "topic {topic}: settings count as not set that this release cannot read: {}",
+                    setting.unreadable.join(", ")
+                );
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -4,14 +4,18 @@ use crate::store::room;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::store::tokens;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::Result;
 use crate::words::topic_config::TopicConfig;
+
+const DOING: &str = "setting up a topic";
 
 /// What was set for one topic.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Setting {
     pub(crate) config: TopicConfig,
     pub(crate) is_paused: bool,
+    /// The names of settings that this release cannot read.
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// Returns all topics for which something is set.
@@ -28,11 +32,24 @@ pub(crate) fn settings(
     .iter()
     .map(|row| {
         let topic: String = column(row, "topic")?;
-        let config = read(&topic, column(row, "config")?)?;
-        let is_paused = column(row, "is_paused")?;
-        Ok((topic, Setting { config, is_paused }))
+        let document: Option<&str> = column(row, "config")?;
+        let (config, unreadable) = document.map(TopicConfig::read).unwrap_or_default();
+        let setting = Setting {
+            config,
+            is_paused: column(row, "is_paused")?,
+            unreadable,
+        };
+        Ok((topic, setting))
     })
     .collect()
+}
+
+/// Returns the settings of a topic, which nobody else changes until the caller's transaction ends.
+pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicConfig> {
+    let rows = query(run, &statements.lock_config, &[&topic], DOING)?;
+    let document: Option<&str> = rows.first().map_or(Ok(None), |row| column(row, "config"))?;
+    let config = document.map(TopicConfig::read);
+    Ok(config.map(|(config, _)| config).unwrap_or_default())
 }
 
 pub(crate) fn configure(
@@ -43,8 +60,16 @@ pub(crate) fn configure(
 ) -> Result<()> {
     let text = (*config != TopicConfig::default())
         .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
-    let doing = "setting up a topic";
-    execute(run, &statements.configure, &[&topic, &text], doing)?;
+    execute(run, &statements.configure, &[&topic, &text], DOING).map(drop)
+}
+
+/// Forgets what was counted under the settings before, when others are set.
+pub(crate) fn forget_counts(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    config: &TopicConfig,
+) -> Result<()> {
     // What was counted under another limit, or none, says nothing.
     room::forget(run, statements, topic)?;
     tokens::forget(run, statements, topic, config)
@@ -56,15 +81,4 @@ pub(crate) fn pause(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
 
 pub(crate) fn resume(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
     execute(run, &statements.resume, &[&topic], "resuming a topic").map(drop)
-}
-
-/// Reads a document. Settings of a newer release are passed over.
-fn read(topic: &str, text: Option<&str>) -> Result<TopicConfig> {
-    let Some(text) = text else {
-        return Ok(TopicConfig::default());
-    };
-    serde_json::from_str(text).map_err(|error| {
-        let text = format!("the settings of topic {topic} cannot be read: configure it again");
-        Error::new(ErrorKind::Database, text).because(error)
-    })
 }

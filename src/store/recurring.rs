@@ -46,7 +46,14 @@ pub struct Recurring {
     pub payload: Payload,
 }
 
-/// A recurring message that is due, and locked by the caller.
+/// A recurring message that is due, and locked by the caller; what it says may be unreadable.
+pub(crate) struct Taken {
+    pub(crate) topic: String,
+    pub(crate) name: String,
+    pub(crate) due: Result<Due>,
+}
+
+/// What a recurring message that is due says.
 pub(crate) struct Due {
     pub(crate) recurring: Recurring,
     next_us: i64,
@@ -79,7 +86,7 @@ impl Due {
 /// Returns the database's time in microseconds since 1970.
 pub(crate) fn clock(run: &mut dyn Run, statements: &Statements) -> Result<i64> {
     let rows = query(run, &statements.clock, &[], "asking for the time")?;
-    let row = rows.first().ok_or_else(|| odd("clock"))?;
+    let row = rows.first().ok_or_else(|| odd("database's clock"))?;
     column(row, "now_us")
 }
 
@@ -121,7 +128,9 @@ pub(crate) fn define(
         ],
         "defining a recurring message",
     )?;
-    let row = rows.first().ok_or_else(|| odd("next_at"))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| odd("next time of a recurring message"))?;
     column(row, "next_us").map(time)
 }
 
@@ -159,7 +168,7 @@ pub(crate) fn take_due(
     run: &mut dyn Run,
     statements: &Statements,
     failed: &[(String, String)],
-) -> Result<Option<Due>> {
+) -> Result<Option<Taken>> {
     let topics: Vec<&str> = failed.iter().map(|(topic, _)| topic.as_str()).collect();
     let names: Vec<&str> = failed.iter().map(|(_, name)| name.as_str()).collect();
     let doing = "looking for recurring messages";
@@ -167,12 +176,20 @@ pub(crate) fn take_due(
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    Ok(Some(Due {
+    Ok(Some(Taken {
+        topic: column(row, "topic")?,
+        name: column(row, "name")?,
+        due: due(row),
+    }))
+}
+
+fn due(row: &Row) -> Result<Due> {
+    Ok(Due {
         recurring: recurring(row)?,
         next_us: column(row, "next_us")?,
         now_us: column(row, "now_us")?,
         content: content(row)?,
-    }))
+    })
 }
 
 /// Notes the last run that was sent, if any was, and the next.
@@ -203,7 +220,13 @@ pub(crate) fn next(run: &mut dyn Run, statements: &Statements) -> Result<Option<
 
 fn recurring(row: &Row) -> Result<Recurring> {
     let topic: String = column(row, "topic")?;
+    let name: String = column(row, "name")?;
     let missed: String = column(row, "missed")?;
+    let missed = Missed::parse(&missed).ok_or_else(|| {
+        odd(&format!(
+            "policy \"{missed}\" for missed runs of {name} of topic {topic}"
+        ))
+    })?;
     let last_us: Option<i64> = column(row, "last_us")?;
     let expires_us: Option<i64> = column(row, "expires_us")?;
     let stored = match content(row)? {
@@ -211,10 +234,10 @@ fn recurring(row: &Row) -> Result<Recurring> {
         Content::Bytes(bytes) => Stored::Bytes(bytes),
     };
     Ok(Recurring {
-        name: column(row, "name")?,
+        name,
         cron: column(row, "cron")?,
         time_zone: column(row, "time_zone")?,
-        missed: Missed::parse(&missed).ok_or_else(|| odd("policy for missed runs"))?,
+        missed,
         next_at: time(column(row, "next_us")?),
         last_at: last_us.map(time),
         priority: column::<i16>(row, "rank")?.saturating_neg(),
@@ -237,6 +260,6 @@ fn content(row: &Row) -> Result<Content> {
 fn odd(what: &str) -> Error {
     Error::new(
         ErrorKind::Database,
-        format!("a recurring message's {what} cannot be read: was it made by a newer release?"),
+        format!("the {what} cannot be read: was it made by a newer release?"),
     )
 }

@@ -87,6 +87,7 @@ statements![
     known_dedupe,
     lease,
     line_up_due,
+    lock_config,
     lock_expired_lanes,
     lock_lanes,
     lock_room,

@@ -1,5 +1,6 @@
 //! Looking at one topic, and operating it.
 
+use crate::connect::connection::Connection;
 use crate::session::lanes::{push_gone, tend};
 use crate::store::admin::{self, DeadLetter, Purged, TopicStats, WaitingMessage};
 use crate::store::aftermath::How;
@@ -115,7 +116,7 @@ impl<'m> Topic<'m> {
         self.ending(admin::purge)
     }
 
-    /// Sets the topic's settings, in place of those before. Every process obeys: those with receivers as
+    /// Sets the topic's settings, in place of all those before. Every process obeys: those with receivers as
     /// soon as they hear of it, the others within a second.
     ///
     /// # Errors
@@ -124,28 +125,45 @@ impl<'m> Topic<'m> {
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
     /// # use outtray::TopicConfig;
-    /// let topic = messaging.topic("orders");
-    /// topic.configure(TopicConfig {
+    /// messaging.topic("orders").configure(TopicConfig {
     ///     max_attempts: Some(3),
-    ///     ..topic.config()?
+    ///     ..TopicConfig::default()
     /// })?;
     /// # Ok(()) }
     /// ```
     pub fn configure(&self, config: TopicConfig) -> Result<()> {
         topic::check(&self.name)?;
         config.check(&self.name)?;
-        self.set(|run, statements, topic| {
-            config::configure(run, statements, topic, &config)?;
-            if let Some(limit) = config.max_in_work {
-                slots::ensure(run, statements, topic, limit)?;
-            }
-            // More may be in work of each key now, and a dead letter may hold them or not.
-            lanes::stall_topic(run, statements, topic)
-        })?;
-        self.tend()
+        self.reconfigure(|current| *current = config).map(drop)
     }
 
-    /// Returns the topic's settings as they are in the database; the defaults if nothing is set.
+    /// Changes some of the topic's settings, and returns all of them. Changes that are made at the same time wait
+    /// for each other, so that none is lost: the closure gets the settings as they are, and nobody else sets any
+    /// until it returns. Else as [`configure`](Self::configure).
+    ///
+    /// # Errors
+    /// `Invalid` for a setting that is out of range; nothing is changed.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let orders = messaging.topic("orders");
+    /// orders.reconfigure(|config| config.max_attempts = Some(3))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reconfigure(&self, change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
+        let config = self.set(|connection, statements, topic| {
+            let config = reconfigure(connection, statements, topic, change)?;
+            config::forget_counts(connection, statements, topic, &config)?;
+            // More may be in work of each key now, and a dead letter may hold them or not.
+            lanes::stall_topic(connection, statements, topic)?;
+            Ok(config)
+        })?;
+        self.tend()?;
+        Ok(config)
+    }
+
+    /// Returns the topic's settings as they are in the database; the defaults if nothing is set. What this
+    /// release cannot read, since a newer one set it, counts as not set for all that it does.
     pub fn config(&self) -> Result<TopicConfig> {
         self.setting().map(|setting| setting.config)
     }
@@ -163,12 +181,12 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn pause(&self) -> Result<()> {
-        self.set(config::pause)
+        self.set(|connection, statements, topic| config::pause(connection, statements, topic))
     }
 
     /// Ends a pause. Without one nothing happens.
     pub fn resume(&self) -> Result<()> {
-        self.set(config::resume)
+        self.set(|connection, statements, topic| config::resume(connection, statements, topic))
     }
 
     /// Returns whether the topic is paused.
@@ -183,18 +201,25 @@ impl<'m> Topic<'m> {
     }
 
     /// Changes a setting, and tells this process and the others.
-    fn set(
+    fn set<R>(
         &self,
-        change: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<()>,
-    ) -> Result<()> {
-        let base = self.messaging.base();
-        self.run(|run, statements, topic| {
-            change(run, statements, topic)?;
-            base.kit.configs.read(run, statements)
+        change: impl FnOnce(&mut Connection, &Statements, &str) -> Result<R>,
+    ) -> Result<R> {
+        topic::check(&self.name)?;
+        let (topic, base) = (&self.name, self.messaging.base());
+        let changed = self.messaging.with_connection(|connection, base| {
+            let (statements, configs) = (&base.kit.statements, &base.kit.configs);
+            let changed = change(connection, statements, topic)?;
+            if let Err(error) = configs.read(connection, statements) {
+                // It is set all the same, and found by the next session or poll.
+                log::debug!("topic {topic}: settings are read later: {error}");
+                configs.outdate();
+            }
+            Ok(changed)
         })?;
-        base.waker.board.ring(&self.name, usize::MAX);
+        base.waker.board.ring(topic, usize::MAX);
         base.waker.tell(Hint::Config);
-        Ok(())
+        Ok(changed)
     }
 
     /// Removes or moves messages in one transaction, does what their end calls for, and moves the lines of keys on.
@@ -251,6 +276,29 @@ impl<'m> Topic<'m> {
         self.messaging
             .with_connection(|connection, base| work(connection, &base.kit.statements, &self.name))
     }
+}
+
+/// Changes settings in a transaction that holds them.
+fn reconfigure(
+    connection: &mut Connection,
+    statements: &Statements,
+    topic: &str,
+    change: impl FnOnce(&mut TopicConfig),
+) -> Result<TopicConfig> {
+    let failed = |error| classify(error, "setting up a topic");
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    let mut config = config::lock(&mut open, statements, topic)?;
+    change(&mut config);
+    config.check(topic)?;
+    config::configure(&mut open, statements, topic, &config)?;
+    if let Some(limit) = config.max_in_work {
+        // Nobody is to see the limit and no places.
+        slots::ensure(&mut open, statements, topic, limit)?;
+    }
+    open.transaction.commit().map_err(failed)?;
+    Ok(config)
 }
 
 fn count(limit: usize) -> i64 {

@@ -48,11 +48,11 @@ impl Cancelled {
         waker: &Waker,
     ) -> Result<Cancelling> {
         let started = Instant::now();
-        self.next = None;
         let (ids, removed) = ends::remove_asked(connection, statements)?;
         if !ids.is_empty() {
             cancel::prune(connection, statements, &ids)?;
         }
+        self.next = None;
         waker
             .asked
             .replace(ids.into_iter().map(MessageId).collect());

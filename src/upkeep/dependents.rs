@@ -70,7 +70,6 @@ impl Dependents {
         }
         let now = Instant::now();
         if self.sweep_at.is_some_and(|at| at <= now) {
-            self.sweep_at = None;
             let (found, next) = ends::sweep(connection, statements, &self.place)?;
             let paid_for = Instant::now() + now.elapsed() * SWEEP_SHARE;
             self.paid_for = Some(paid_for);

@@ -10,6 +10,7 @@ use crate::upkeep::cancelled::Cancelled;
 use crate::upkeep::completions::Completions;
 use crate::upkeep::dependents::Dependents;
 use crate::upkeep::due::Due;
+use crate::upkeep::duty::{Duty, Troubles};
 use crate::upkeep::expiry::Expiry;
 use crate::upkeep::presence::Presence;
 use crate::upkeep::prune::Prune;
@@ -55,6 +56,7 @@ pub(crate) struct Duties {
     glance_at: Instant,
     /// When settings of topics changed last, as far as they were read.
     changed_at: Option<String>,
+    troubles: Troubles,
 }
 
 impl Duties {
@@ -87,29 +89,32 @@ impl Duties {
             poll_at: Instant::now(),
             glance_at: Instant::now() + GLANCE_INTERVAL,
             changed_at: None,
+            troubles: Troubles::default(),
         }
     }
 
     /// Returns when the next duty is to be done.
     pub(crate) fn next_at(&self) -> Instant {
-        let always = [
-            self.poll_at,
-            self.glance_at,
-            self.presence.at(),
-            self.prune.at(),
-            self.stalled.at(),
-        ];
-        let sometimes = [
-            self.due.at(),
-            self.expiry.at(),
-            self.dependents.at(),
-            self.completions.at(),
-            self.cancelled.at(),
+        let duties = Duty::ALL.iter().filter_map(|duty| self.at(*duty));
+        duties.fold(self.glance_at, Instant::min)
+    }
+
+    /// Returns when a duty is to be done, if it is known.
+    fn at(&self, duty: Duty) -> Option<Instant> {
+        let at = match duty {
+            Duty::Due => self.due.at(),
+            Duty::Expiry => self.expiry.at(),
             #[cfg(feature = "cron")]
-            self.recurrences.at(),
-        ];
-        let sometimes = sometimes.into_iter().flatten();
-        sometimes.chain(always).min().expect("a poll is always due")
+            Duty::Recurrences => self.recurrences.at(),
+            Duty::Cancelled => self.cancelled.at(),
+            Duty::Dependents => self.dependents.at(),
+            Duty::Completions => self.completions.at(),
+            Duty::Stalled => Some(self.stalled.at()),
+            Duty::Poll => Some(self.poll_at),
+            Duty::Presence => Some(self.presence.at()),
+            Duty::Prune => Some(self.prune.at()),
+        };
+        at.map(|at| self.troubles.put_off(duty, at))
     }
 
     /// Makes the poll due now: hints may have been lost.
@@ -145,96 +150,75 @@ impl Duties {
         self.stalled.learn();
     }
 
-    /// Does what is to be done by now.
+    /// Does what is to be done by now, also when some of it fails.
+    ///
+    /// # Errors
+    /// That the connection is lost, and with it whatever else is due.
     pub(crate) fn run(&mut self) -> Result<()> {
         self.dedicated.close_idle();
         let now = Instant::now();
-        if self.due.at().is_some_and(|at| at <= now) {
-            self.with_connection(|duties, connection| {
-                duties
-                    .due
-                    .run(connection, &duties.statements, &duties.waker)
-            })?;
+        if self.waker.take_missed_ends() {
+            self.dependents.sweep_soon();
         }
-        if self.expiry.at().is_some_and(|at| at <= now) {
-            self.with_connection(|duties, connection| {
-                let (statements, configs) = (&duties.statements, &duties.kit.configs);
-                duties
-                    .expiry
-                    .run(connection, statements, configs, &duties.waker)
-            })?;
-        }
-        #[cfg(feature = "cron")]
-        if self.recurrences.at().is_some_and(|at| at <= now) {
-            self.with_connection(|duties, connection| {
-                duties
-                    .recurrences
-                    .run(connection, &duties.kit, &duties.waker)
-            })?;
-        }
-        self.run_ends(now)?;
-        if self.stalled.at() <= now {
-            self.with_connection(|duties, connection| {
-                duties
-                    .stalled
-                    .run(connection, &duties.statements, &duties.waker)
-            })?;
-        }
-        let mut is_poll_due = self.poll_at <= now;
         if self.glance_at <= now {
             self.glance_at = now + GLANCE_INTERVAL;
-            is_poll_due |= self.waker.board.take_parked();
+            if self.waker.board.take_parked() {
+                self.poll_at = self.poll_at.min(now);
+            }
         }
-        if is_poll_due {
-            self.with_connection(Duties::poll)?;
-        }
-        if self.presence.at() <= now {
-            self.with_connection(|duties, connection| {
-                duties
-                    .presence
-                    .run(connection, &duties.statements, &duties.waker)
-            })?;
-        }
-        if self.prune.at() <= now {
-            self.with_connection(|duties, connection| {
-                duties.prune.run(connection, &duties.statements)
-            })?;
+        for &duty in Duty::ALL {
+            if self.at(duty).is_none_or(|at| at > now) {
+                continue;
+            }
+            let mut connection = self.connected()?;
+            let done = self.perform(duty, &mut connection);
+            let is_lost = !self.keep(connection);
+            let Err(error) = done else {
+                self.troubles.end(duty);
+                continue;
+            };
+            // Also when the connection is lost: maybe by what this duty does, each time.
+            let is_news = self.troubles.note(duty, &error);
+            if is_lost {
+                return Err(error);
+            }
+            if is_news {
+                log::warn!("upkeep: {error}");
+            }
         }
         Ok(())
     }
 
-    /// Does what is to be done by now about messages that ended, or are to end.
-    fn run_ends(&mut self, now: Instant) -> Result<()> {
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if self.waker.take_missed_ends() {
-            self.dependents.sweep_soon();
-        }
-        if is_due(self.cancelled.at()) {
-            self.with_connection(|duties, connection| {
-                let (statements, waker) = (&duties.statements, &duties.waker);
-                let removed = duties.cancelled.run(connection, statements, waker)?;
+    fn perform(&mut self, duty: Duty, connection: &mut Connection) -> Result<()> {
+        let (statements, waker) = (&self.statements, &self.waker);
+        match duty {
+            Duty::Due => self.due.run(connection, statements, waker),
+            Duty::Expiry => {
+                let configs = &self.kit.configs;
+                self.expiry.run(connection, statements, configs, waker)
+            }
+            #[cfg(feature = "cron")]
+            Duty::Recurrences => self.recurrences.run(connection, &self.kit, waker),
+            Duty::Cancelled => {
+                let removed = self.cancelled.run(connection, statements, waker)?;
                 waker.cancelled(&removed);
-                duties.dependents.learn(removed.tracked());
+                self.dependents.learn(removed.tracked());
                 Ok(())
-            })?;
-        }
-        if is_due(self.dependents.at()) {
-            self.with_connection(|duties, connection| {
-                let (statements, waker) = (&duties.statements, &duties.waker);
-                if let Some(delay) = duties.dependents.run(connection, statements, waker)? {
-                    duties.due.learn(delay);
+            }
+            Duty::Dependents => {
+                if let Some(delay) = self.dependents.run(connection, statements, waker)? {
+                    self.due.learn(delay);
                     waker.tell(Hint::Due);
                 }
                 Ok(())
-            })?;
+            }
+            Duty::Completions => self.completions.run(connection, statements, waker),
+            Duty::Stalled => self.stalled.run(connection, statements, waker),
+            // Hints may be lost until it works again, so not only after the next interval.
+            Duty::Poll => self.poll(connection).inspect_err(|_| self.look_now()),
+            Duty::Presence => self.presence.run(connection, statements, waker),
+            Duty::Prune => self.prune.run(connection, statements),
         }
-        if is_due(self.completions.at()) {
-            self.with_connection(|duties, connection| {
-                let (statements, waker) = (&duties.statements, &duties.waker);
-                duties.completions.run(connection, statements, waker)
-            })?;
-        }
-        Ok(())
     }
 
     /// Asks once for all topics of the process.
@@ -330,19 +314,31 @@ impl Duties {
         &mut self,
         work: impl FnOnce(&mut Self, &mut Connection) -> Result<T>,
     ) -> Result<T> {
-        let mut connection = match self.connection.take() {
-            Some(connection) if !connection.is_closed() => connection,
+        let mut connection = self.connected()?;
+        let done = work(self, &mut connection);
+        self.keep(connection);
+        done
+    }
+
+    /// Takes the connection, which is opened if need be.
+    fn connected(&mut self) -> Result<Connection> {
+        match self.connection.take() {
+            Some(connection) if !connection.is_closed() => Ok(connection),
             _ => {
                 let mut connection = Connection::open(self.dedicated.settings())?;
                 self.presence
                     .reconnected(&mut connection, &self.statements)?;
-                connection
+                Ok(connection)
             }
-        };
-        let done = work(self, &mut connection);
-        if !connection.is_closed() {
+        }
+    }
+
+    /// Keeps the connection unless it broke; returns whether it did not.
+    fn keep(&mut self, connection: Connection) -> bool {
+        let is_open = !connection.is_closed();
+        if is_open {
             self.connection = Some(connection);
         }
-        done
+        is_open
     }
 }

@@ -9,13 +9,15 @@
 //!
 //! The thread has one place where it waits, for errands, due times, hints and its next duty. When
 //! the database is away it says so once and tries again with growing pauses; errands get the
-//! error as their answer. It ends when `Messaging` is dropped, after signing its receivers off.
+//! error as their answer. A duty that fails while the database is there pauses by itself, so that the
+//! others have their turns. It ends when `Messaging` is dropped, after signing its receivers off.
 
 pub(crate) mod cancelled;
 pub(crate) mod completions;
 pub(crate) mod dependents;
 pub(crate) mod due;
 pub(crate) mod duties;
+pub(crate) mod duty;
 pub(crate) mod expiry;
 pub(crate) mod presence;
 pub(crate) mod prune;

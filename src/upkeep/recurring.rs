@@ -7,7 +7,7 @@ use crate::connect::connection::Connection;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::{Kit, MessagingSession};
 use crate::session::outbox::News;
-use crate::store::recurring;
+use crate::store::recurring::{self, Taken};
 use crate::wake::waker::Waker;
 use crate::words::error::{ErrorKind, Result, chain};
 use crate::words::sqlstate::classify;
@@ -99,27 +99,40 @@ fn send_first(
         .iter()
         .map(|failed| (failed.topic.clone(), failed.name.clone()))
         .collect();
-    let due = recurring::take_due(session.lent.own()?, &kit.statements, &names)?;
-    let Some(due) = due else {
+    let taken = recurring::take_due(session.lent.own()?, &kit.statements, &names)?;
+    let Some(Taken { topic, name, due }) = taken else {
         return Ok(false);
     };
-    match send(session, kit, &due) {
+    match due.and_then(|due| send(session, kit, &due)) {
         Ok(news) => waker.announce(&news),
         // The connection is gone, and the duty with it: all is as it was, or done.
         Err(error) if is_lost(error.kind()) => return Err(error),
         Err(error) => failed.push(Failed {
-            topic: due.recurring.topic,
-            name: due.recurring.name,
+            topic,
+            name,
             error: chain(&error),
         }),
     }
     Ok(true)
 }
 
+/// Sends the runs that are due, or as many of them as there is room for: those that are left come first next time.
+///
+/// # Errors
+/// `Full` if there is room for none.
 fn send(mut session: MessagingSession<'_>, kit: &Kit, due: &recurring::Due) -> Result<News> {
-    let runs = due.runs()?;
+    let mut runs = due.runs()?;
+    let mut fitting = 0;
     for run in &runs.due {
-        session.send(due.message(*run))?;
+        match session.send(due.message(*run)) {
+            Err(error) if error.kind() == ErrorKind::Full && fitting > 0 => break,
+            sent => drop(sent?),
+        }
+        fitting += 1;
+    }
+    if let Some(&left) = runs.due.get(fitting) {
+        runs.due.truncate(fitting);
+        runs.next = left;
     }
     recurring::reschedule(session.lent.own()?, &kit.statements, due, &runs)?;
     session.commit()

@@ -14,6 +14,11 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration
         .map_err(|error| de::Error::custom(format!("{error}, milliseconds are wanted")))
 }
 
+/// Returns whether a duration is written as it is.
+pub(crate) fn is_whole(duration: Duration) -> bool {
+    duration.subsec_nanos().is_multiple_of(1_000_000)
+}
+
 /// The same for durations that may be missing.
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Duration, Serializer};

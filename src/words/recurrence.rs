@@ -7,7 +7,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A run that is this late was not missed: a process was restarted, or the database.
+/// A run that is this late is not left out: a process was restarted, or the database.
 const GRACE_US: i64 = 30_000_000;
 /// Runs that are made up for at most; of more, the latest.
 pub(crate) const MAX_MADE_UP: usize = 1000;
@@ -48,14 +48,14 @@ pub struct Recurrence {
     zone: TimeZone,
 }
 
-/// What happens to runs that were due while no process was there to send them. One that is less than
-/// half a minute late counts as made.
+/// What happens to runs that were due while no process was there to send them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Missed {
-    /// They are left out: the next run is the next one that is due.
+    /// Those that are more than half a minute late are left out. Each of the others is sent, also of several that
+    /// are due together: a process that was restarted has missed nothing.
     Skip,
-    /// One message stands for all of them, that of the latest.
+    /// One message stands for all that are due together, that of the latest, however late they are.
     #[default]
     Once,
     /// Each is made up for, the earliest first; of more than 1000, the latest 1000.
@@ -392,5 +392,26 @@ mod tests {
         assert_eq!(written(all.due[999]), "2026-01-02T00:00:00Z");
         assert_eq!(once.due, [us("2026-01-02T00:00:00Z")]);
         assert_eq!(once.next, us("2026-01-02T00:00:01Z"));
+    }
+
+    #[test]
+    fn of_several_that_are_due_together_those_that_are_hardly_late_are_not_left_out() {
+        let every_second = Recurrence::cron("* * * * * *").unwrap();
+        let (from, now) = (us("2026-01-01T00:00:00Z"), us("2026-01-01T00:01:04Z"));
+        let due = |missed| {
+            every_second
+                .clone()
+                .missed(missed)
+                .runs(from, now)
+                .unwrap()
+                .due
+        };
+
+        let [skip, once, all] = [Missed::Skip, Missed::Once, Missed::All].map(due);
+
+        assert_eq!(skip.len(), 31);
+        assert_eq!(written(skip[0]), "2026-01-01T00:00:34Z");
+        assert_eq!(once, skip[30..]);
+        assert_eq!(all.len(), 65);
     }
 }

@@ -87,6 +87,7 @@ impl Backoff {
     /// `first`, `first` × `factor`, `first` × `factor`² …, at most `cap`. A factor below 1, or not
     /// a number, counts as 1.
     pub fn exponential(first: Duration, factor: f64, cap: Duration) -> Self {
+        let factor = if factor >= 1.0 { factor } else { 1.0 };
         Backoff::with(Curve::Exponential { first, factor, cap })
     }
 
@@ -109,9 +110,20 @@ impl Backoff {
         }
     }
 
-    /// Returns whether it can be written down.
-    pub(crate) fn is_storable(&self) -> bool {
-        !matches!(self.curve, Curve::Function(_))
+    /// Returns why it cannot be written down, if it cannot.
+    pub(crate) fn why_unstorable(&self) -> Option<&'static str> {
+        match &self.curve {
+            Curve::Function(_) => {
+                Some("is a function, which cannot be stored: say it in the receiver")
+            }
+            // JSON has no such numbers: what is written for them is not read back.
+            Curve::Exponential { factor, .. } if !factor.is_finite() => {
+                Some("has an infinite factor, which cannot be stored: set a large one and the cap")
+            }
+            Curve::Fixed { delay } => why_unstorable(&[*delay]),
+            Curve::Linear { step, cap } => why_unstorable(&[*step, *cap]),
+            Curve::Exponential { first, cap, .. } => why_unstorable(&[*first, *cap]),
+        }
     }
 
     /// Returns the wait after failed attempt `attempt`.
@@ -131,6 +143,13 @@ impl Backoff {
         }
         delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * fastrand::f64())
     }
+}
+
+/// Returns why these cannot be written down, if they cannot.
+fn why_unstorable(delays: &[Duration]) -> Option<&'static str> {
+    let is_storable = |delay: &Duration| *delay <= LONGEST && millis::is_whole(*delay);
+    let why = "has a delay that cannot be stored: it must be whole milliseconds, 30 days at most";
+    (!delays.iter().all(is_storable)).then_some(why)
 }
 
 fn exponential(first: Duration, factor: f64, cap: Duration, attempt: u32) -> Duration {

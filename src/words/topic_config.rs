@@ -1,15 +1,18 @@
 //! What an operator can set for a topic, in the database, for every process.
 
 use crate::words::error::{Error, Result};
+use crate::words::millis;
 use crate::words::new_message::MAX_DELAY;
 use crate::words::retry::Backoff;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// The settings of a topic, which every process obeys: those with a receiver of any topic as soon as
 /// they hear of a change (within the poll interval at the latest), others within a second.
 ///
-/// What is `None` is left to the defaults, or to what a receiver or a message says.
+/// What is `None` is left to the defaults, or to what a receiver or a message says. Durations are whole
+/// milliseconds.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};
@@ -35,7 +38,7 @@ pub struct TopicConfig {
     /// 32767.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
-    /// How long a failed message waits, whatever receivers say. Not a function.
+    /// How long a failed message waits, whatever receivers say; 30 days at most. Not a function.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
     /// How long messages are kept back that say nothing about it; at most ten years.
@@ -149,12 +152,34 @@ impl TopicConfig {
             let year = Duration::from_secs(365 * 86_400);
             check_duration(topic, &format!("{what}.per"), Some(rate.per), least, year)?;
         }
-        match &self.backoff {
-            Some(backoff) if !backoff.is_storable() => Err(Error::invalid(format!(
-                "the backoff of topic {topic} is a function, which cannot be stored: say it in the receiver"
+        match self.backoff.as_ref().and_then(Backoff::why_unstorable) {
+            Some(why) => Err(Error::invalid(format!(
+                "the backoff of topic {topic} {why}"
             ))),
-            _ => Ok(()),
+            None => Ok(()),
         }
+    }
+
+    /// Reads a document. What is not known counts as not set, and so does what cannot be read, since a newer
+    /// release may have written it; the names of the latter are returned too.
+    pub(crate) fn read(document: &str) -> (Self, Vec<String>) {
+        let mut unreadable = Vec::new();
+        let mut settings: Map<String, Value> =
+            serde_json::from_str(document).unwrap_or_else(|_| {
+                unreadable.push("all".to_owned());
+                Map::new()
+            });
+        settings.retain(|name, value| {
+            let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+            let is_readable = serde_json::from_value::<TopicConfig>(alone).is_ok();
+            if !is_readable {
+                unreadable.push(name.clone());
+            }
+            is_readable
+        });
+        // Each can be read, so they can together.
+        let config = serde_json::from_value(Value::Object(settings)).unwrap_or_default();
+        (config, unreadable)
     }
 }
 
@@ -177,6 +202,9 @@ fn check_duration(
     match found {
         Some(found) if found < least || found > most => Err(Error::invalid(format!(
             "{what} of topic {topic} is {found:?}, it must be {least:?} to {most:?}"
+        ))),
+        Some(found) if !millis::is_whole(found) => Err(Error::invalid(format!(
+            "{what} of topic {topic} is {found:?}, it must be whole milliseconds"
         ))),
         _ => Ok(()),
     }
@@ -217,8 +245,26 @@ mod tests {
             serde_json::to_string(&TopicConfig::default()).unwrap(),
             "{}"
         );
-        let newer: TopicConfig = serde_json::from_str(r#"{"max_attempts":5,"x":1}"#).unwrap();
-        assert_eq!(newer.max_attempts, Some(5));
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_as_not_set_and_is_named() {
+        let check = |document: &str, expected: TopicConfig, unreadable: &[&str]| {
+            let (config, names) = TopicConfig::read(document);
+            assert_eq!(config, expected, "{document}");
+            assert_eq!(names, unreadable, "{document}");
+        };
+        let five = || TopicConfig {
+            max_attempts: Some(5),
+            ..TopicConfig::default()
+        };
+        check(r#"{"max_attempts":5,"x":1}"#, five(), &[]);
+        let newer = r#"{"backoff":{"fibonacci":{}},"max_attempts":5,"poisoned_key":"bury","x":1}"#;
+        check(newer, five(), &["backoff", "poisoned_key"]);
+        check(r#"{"max_attempts":5,"delay_ms":-1}"#, five(), &["delay_ms"]);
+        for document in ["[]", "7", "null", "oops"] {
+            check(document, TopicConfig::default(), &["all"]);
+        }
     }
 
     #[track_caller]
@@ -261,5 +307,21 @@ mod tests {
             |config| config.backoff = Some(Backoff::function(|_| S)),
             "function",
         );
+        check_refused(
+            |config| config.backoff = Some(Backoff::exponential(S, f64::INFINITY, S)),
+            "infinite factor",
+        );
+        let odd = Duration::from_micros(1500);
+        for backoff in [
+            Backoff::fixed(odd),
+            Backoff::fixed(31 * 86_400 * S),
+            Backoff::linear(S, odd),
+            Backoff::exponential(odd, 2.0, S),
+        ] {
+            check_refused(|config| config.backoff = Some(backoff), "has a delay");
+        }
+        check_refused(|config| config.delay = Some(odd), "whole milliseconds");
+        check_refused(|config| config.expires_in = Some(odd), "whole milliseconds");
+        check_refused(rate(1, odd, 1), "whole milliseconds");
     }
 }

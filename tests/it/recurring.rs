@@ -2,7 +2,7 @@
 
 use crate::support::{Child, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process};
 use crossbeam_channel::unbounded;
-use outtray::{ErrorKind, Message, Missed, NewMessage, Recurrence, Result};
+use outtray::{ErrorKind, Message, Missed, NewMessage, Recurrence, Result, TopicConfig};
 use std::time::{Duration, SystemTime};
 
 fn cron(expression: &str) -> Recurrence {
@@ -258,4 +258,72 @@ fn what_cannot_be_repeated_is_refused() {
     let never = place.messaging.repeat("it", &cron("0 0 30 2 *"), report());
     check(never, "never comes");
     assert!(place.messaging.recurring().unwrap().is_empty());
+}
+
+#[test]
+fn one_that_cannot_be_read_does_not_hold_up_the_others() {
+    let mut place = Place::watchful();
+    for name in ["good", "odd"] {
+        place
+            .messaging
+            .repeat(name, &cron("@daily"), report())
+            .unwrap();
+    }
+    place.make_recurring_due("1 day");
+    place.sql(
+        "UPDATE outtray.recurring SET missed = 'latest', next_at = next_at - interval '1 hour' WHERE name = 'odd'",
+    );
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("others", |_, _: Message<String>| Ok(()))
+        .unwrap();
+
+    eventually("the good one is sent", || {
+        place.messaging.topic("reports").stats().unwrap().ready == 1
+    });
+    // It is left as it is for those who can read it.
+    assert_eq!(
+        place.count("outtray.recurring WHERE next_at < now() AND name = 'odd'"),
+        1
+    );
+    let error = place.messaging.recurring().unwrap_err();
+    assert!(
+        error.to_string().contains("odd of topic reports"),
+        "{error}"
+    );
+}
+
+#[test]
+fn missed_runs_fill_a_bounded_topic_as_far_as_they_fit_and_go_on_when_there_is_room() {
+    let mut place = Place::watchful();
+    let bounded = TopicConfig {
+        max_length: Some(3),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("reports").configure(bounded).unwrap();
+    let every = cron("@daily").missed(Missed::All);
+    place.messaging.repeat("it", &every, report()).unwrap();
+    place.make_recurring_due("7 days");
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("others", |_, _: Message<String>| Ok(()))
+        .unwrap();
+    let ready = || place.messaging.topic("reports").stats().unwrap().ready;
+
+    eventually("the first are sent", || ready() == 3);
+    let (tell, told) = unbounded();
+    let _reports = place
+        .messaging
+        .receiver("reports")
+        .workers(1)
+        .start(move |_, message: Message<String>| {
+            Ok(tell.send(message.headers["outtray-scheduled-for"].clone())?)
+        })
+        .unwrap();
+
+    // Eight with today's, each once, in order.
+    let runs = next(&told, 8);
+    assert!(runs.is_sorted_by(|one, two| one < two), "{runs:?}");
+    assert!(told.recv_timeout(Duration::from_millis(300)).is_err());
+    assert_eq!(place.count("outtray.recurring WHERE next_at > now()"), 1);
 }

@@ -169,3 +169,25 @@ fn a_receiver_finds_what_was_sent_before_it_started() {
     assert_eq!(found, [0, 1, 2]);
     receiver.stop(PATIENCE);
 }
+
+#[test]
+fn a_duty_of_the_upkeep_that_fails_keeps_none_of_the_others_from_being_done() {
+    let mut place = Place::watchful();
+    let (_receiver, told) = tell_payloads(&place.messaging);
+    place.sql(
+        "INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
+             VALUES ('news', 'it', '@daily', 'UTC', 'once', 0, '0', now());
+         ALTER TABLE outtray.recurring RENAME COLUMN missed TO omitted",
+    );
+
+    for payload in 1..=3 {
+        // Nobody is told: only a poll finds it.
+        place.sql(&format!(
+            "INSERT INTO outtray.message (topic, rank, id, payload) VALUES ('news', 0, gen_random_uuid(), '{payload}')"
+        ));
+        assert_eq!(next(&told, 1), [payload]);
+    }
+
+    place.sql("ALTER TABLE outtray.recurring RENAME COLUMN omitted TO missed");
+    assert_eq!(next(&told, 1), [0]);
+}

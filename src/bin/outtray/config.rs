@@ -54,13 +54,12 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
     let changes = changes(options)?;
     let messaging = global.connect()?;
     let topic = messaging.topic(&options.topic);
-    let mut config = topic.config()?;
-    if !changes.is_empty() {
-        for change in changes {
-            change(&mut config);
+    let config = match changes.is_empty() {
+        true => topic.config()?,
+        false => {
+            topic.reconfigure(|config| changes.into_iter().for_each(|change| change(config)))?
         }
-        topic.configure(config.clone())?;
-    }
+    };
     show(&options.topic, &config, topic.is_paused()?, output)
 }
 

@@ -93,9 +93,9 @@ pub(crate) struct RemoveOptions {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum MissedRuns {
-    /// They are left out
+    /// Those that are more than half a minute late are left out
     Skip,
-    /// One message stands for all of them
+    /// One message stands for all that are due together
     Once,
     /// Each is made up for, 1000 at most
     All,

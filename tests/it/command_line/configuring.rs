@@ -1,8 +1,10 @@
 //! What is set for a topic, and what recurs.
 
 use super::{Desk, check, objects};
+use crate::support::{Gate, client, eventually};
 use outtray::{Backoff, Expired, Rate, TopicConfig};
 use serde_json::{Value, json};
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -74,6 +76,17 @@ fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
         ("expired=burn", "dead_letter, drop"),
         ("backoff=never", "exponential:1s,2,15m"),
         ("rate=0/1s", "rate of topic t is 0"),
+        // It would be stored as something else.
+        (
+            "rate=10/1500us",
+            "rate.per of topic t is 1.5ms, it must be whole milliseconds",
+        ),
+        ("expires_in=1500us", "must be whole milliseconds"),
+        (
+            "backoff=exponential:1500us,2,1m",
+            "must be whole milliseconds",
+        ),
+        ("backoff=fixed:1000y", "30 days at most"),
     ] {
         check(
             &desk.run(&["config", "t", "--set", "max_in_work=7", "--set", setting]),
@@ -93,6 +106,61 @@ fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
         ..TopicConfig::default()
     };
     assert_eq!(desk.messaging.topic("t").config().unwrap(), expected);
+}
+
+#[test]
+fn a_change_waits_for_one_that_is_being_made_and_loses_nothing_of_it() {
+    let desk = Desk::new();
+    let gate = Gate::new();
+    let mut client = client(&desk.url);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let topic = desk.messaging.topic("t");
+            topic
+                .reconfigure(|config| {
+                    gate.pass();
+                    config.max_attempts = Some(2);
+                })
+                .unwrap();
+        });
+        gate.await_arrivals(1);
+        scope.spawn(|| desk.done(&["config", "t", "--set", "delay=5s"]));
+        eventually("the command waits", || {
+            let query = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            client.query_one(query, &[]).unwrap().get::<_, i64>(0) == 1
+        });
+        gate.open_for(1);
+    });
+
+    let shown = desk.done(&["config", "t"]);
+    assert!(shown.contains("max_attempts         2\n"), "{shown}");
+    assert!(shown.contains("delay                5s\n"), "{shown}");
+}
+
+#[test]
+fn settings_that_cannot_be_read_can_be_set_again() {
+    let desk = Desk::new();
+    let mut client = client(&desk.url);
+    for change in [["--set", "poisoned_key=park"], ["--unset", "poisoned_key"]] {
+        client
+            .batch_execute(
+                r#"INSERT INTO outtray.topic (topic, config)
+                    VALUES ('t', '{"poisoned_key": "bury", "max_attempts": 5}')
+                    ON CONFLICT (topic) DO UPDATE SET config = excluded.config"#,
+            )
+            .unwrap();
+        assert_eq!(desk.done(&["config", "t"]), "max_attempts         5\n");
+
+        desk.done(&["config", "t", change[0], change[1]]);
+
+        let stored: String = client
+            .query_one("SELECT config::text FROM outtray.topic", &[])
+            .unwrap()
+            .get(0);
+        assert!(!stored.contains("bury"), "{stored}");
+    }
 }
 
 #[test]
