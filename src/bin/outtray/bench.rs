@@ -90,6 +90,9 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         if let (Some(folder), Some(plot)) = (&options.plots, svg(&report)) {
             std::fs::write(folder.join(report.case).with_extension("svg"), plot)?;
         }
+        if output.is_unread() {
+            break;
+        }
     }
     Ok(())
 }
