@@ -86,12 +86,14 @@ pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> 
         ("TOPIC", Side::Left),
         ("READY", Side::Right),
         ("SCHEDULED", Side::Right),
+        ("LEASED", Side::Right),
+        ("BEHIND", Side::Right),
         ("DEAD", Side::Right),
         ("RECEIVERS", Side::Right),
         ("OLDEST", Side::Right),
         ("STATE", Side::Left),
     ];
-    let rows: Vec<[String; 7]> = topics.iter().map(row).collect();
+    let rows: Vec<[String; 9]> = topics.iter().map(row).collect();
     Ok(table::print(output, columns, &rows)?)
 }
 
@@ -115,21 +117,24 @@ pub(crate) fn stats(
         "oldest ready",
         "state",
     ];
-    let [topic, ready, scheduled, dead, receivers, oldest, state] = row(&stats);
-    let [leased, behind] = [stats.leased, stats.behind].map(|count| count.to_string());
-    let values = [
-        topic, ready, scheduled, leased, behind, dead, receivers, oldest, state,
-    ];
-    for (title, value) in titles.iter().zip(values) {
+    for (title, value) in titles.iter().zip(row(&stats)) {
         output.line(format!("{title:<12}  {value}").trim_end())?;
     }
     Ok(())
 }
 
 /// Returns a topic's numbers for people. Where counting stopped there may be more.
-fn row(stats: &TopicStats) -> [String; 7] {
-    let largest = stats.ready.max(stats.scheduled).max(stats.dead);
-    let count = |count: u64| match stats.is_capped && count == largest {
+fn row(stats: &TopicStats) -> [String; 9] {
+    let counts = [
+        stats.ready,
+        stats.scheduled,
+        stats.leased,
+        stats.behind,
+        stats.dead,
+    ];
+    // Counting stops at the same number for all, and none is larger.
+    let largest = counts.into_iter().max();
+    let count = |count: u64| match stats.is_capped && Some(count) == largest {
         true => format!("{count}+"),
         false => count.to_string(),
     };
@@ -137,6 +142,8 @@ fn row(stats: &TopicStats) -> [String; 7] {
         stats.topic.clone(),
         count(stats.ready),
         count(stats.scheduled),
+        count(stats.leased),
+        count(stats.behind),
         count(stats.dead),
         stats.receivers.to_string(),
         stats.oldest_ready_age.map_or("-".to_owned(), age),
