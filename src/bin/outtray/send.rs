@@ -9,6 +9,7 @@ use crate::lines::{Lines, Next};
 use crate::output::{Output, counted};
 use crate::progress::{Progress, Watched};
 use crate::shape::Shape;
+use crate::signals::Alarm;
 use clap::Args;
 use outtray::{ErrorKind, Messaging, NewMessage};
 use serde_json::json;
@@ -22,7 +23,7 @@ const MOST_BYTES: usize = 32 << 20;
 const EXAMPLES: &str = "\
 Each line of standard input is one JSON value; blank lines are skipped. Input that pauses is sent
 without waiting for a full batch. A line that is not JSON ends it: nothing of its batch is stored,
-and the error says which lines were sent.
+and the error says which lines were sent. So does Ctrl-C.
 
 Examples:
   outtray send mail '{\"to\": \"ann\"}'
@@ -96,6 +97,7 @@ fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result
     let mut batches = Batches {
         options,
         lines: Lines::new(progress.watch(input)),
+        alarm: Alarm::set()?,
         is_at_end: false,
     };
     let mut sent = Sent::default();
@@ -245,6 +247,7 @@ impl Sent {
 struct Batches<'o> {
     options: &'o Options,
     lines: Lines<Watched>,
+    alarm: Alarm,
     is_at_end: bool,
 }
 
@@ -254,9 +257,15 @@ impl Batches<'_> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < self.options.batch as usize && bytes < MOST_BYTES {
-            let line = match self.lines.next(!batch.is_empty()) {
+            let line = match self.lines.next(!batch.is_empty(), self.alarm.as_fd()) {
                 Ok(Next::Line(line)) => line,
                 Ok(Next::Pause) => break,
+                // What was read and not sent is in the input still.
+                Ok(Next::Alarm) => {
+                    return Err(Failure::interrupted(
+                        self.alarm.signal().unwrap_or_default(),
+                    ));
+                }
                 Ok(Next::End) => {
                     self.is_at_end = true;
                     break;

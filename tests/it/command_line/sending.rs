@@ -240,3 +240,26 @@ fn an_input_that_pauses_is_not_held_back() {
         (0, "sent 3 messages\n")
     );
 }
+
+#[test]
+fn what_is_interrupted_says_what_was_sent() {
+    let desk = Desk::new();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let topic = signal.to_lowercase();
+        let mut sending = Running::start(desk.command(&["send", &topic]), Stdio::piped());
+        let mut input = sending.process.stdin.take().unwrap();
+        input.write_all(b"1\n2\n{\"half\":").unwrap();
+        eventually("two messages", || desk.numbers(&topic) == [2, 0, 0]);
+
+        sending.signal(signal);
+
+        let ended = sending.end();
+        check(
+            &ended,
+            code,
+            "2 messages sent before, nothing from line 3 on\nhint: ",
+        );
+        check(&ended, code, "tail -n +3 ");
+        assert_eq!(desk.numbers(&topic), [2, 0, 0]);
+    }
+}
