@@ -44,7 +44,10 @@ acknowledges the message; any other one has it tried again later, and after the 
 becomes a dead letter, with the exit code and the end of standard error. A message can be delivered
 more than once: the command has to cope with it.
 
-Ctrl-C and SIGTERM let the commands that run finish, for 30 s; a second one is passed on to them.
+A command whose message is cancelled, or whose lease is lost, gets SIGTERM, and is killed 10 s later.
+
+Ctrl-C, SIGTERM and a terminal that is closed let the commands that run finish, for 30 s; a second signal is passed on
+to them.
 
 Examples:
   outtray work mail -- ./deliver --verbose
@@ -103,7 +106,8 @@ impl Tally {
         let counters = match ended {
             Ok(()) => [Some(&self.handled), None],
             Err(_) => {
-                let is_last = message.attempt >= message.max_attempts;
+                // One that was cancelled is not kept.
+                let is_last = message.attempt >= message.max_attempts && !message.is_cancelled();
                 [Some(&self.failed), is_last.then_some(&self.dead)]
             }
         };
