@@ -393,3 +393,34 @@ fn a_terminal_that_is_closed_ends_it_like_sigterm_unless_it_was_told_to_go_on() 
         assert_eq!(desk.numbers("t"), [1, 0, 0]);
     }
 }
+
+#[test]
+fn until_empty_ends_with_an_error_when_the_rest_is_stuck() {
+    let desk = Desk::new();
+    desk.done(&["send", "paused", "1"]);
+    desk.done(&["pause", "paused"]);
+    desk.done(&["config", "keyed", "--set", "poisoned_key=block"]);
+    for payload in ["1", "2", "3"] {
+        desk.done(&["send", "keyed", payload, "--key", "k"]);
+    }
+    let work = |topic, options: &[&str]| {
+        let arguments = [&["work", topic, "--until-empty"], options, &["--", "false"]].concat();
+        desk.run(&arguments)
+    };
+
+    let paused = work("paused", &[]);
+    let keyed = work("keyed", &["--max-attempts", "1"]);
+
+    check(
+        &paused,
+        1,
+        "error: topic paused is paused, and not empty\nhint: outtray resume",
+    );
+    check(&keyed, 1, "handled 0, failed attempts 1, dead letters 1");
+    check(
+        &keyed,
+        1,
+        "error: 2 messages of topic keyed left, behind dead letters of their keys\nhint: ",
+    );
+    check(&work("t", &["--filter", "a=b"]), 2, "cannot be used with");
+}
