@@ -6,6 +6,7 @@ use crate::global::Global;
 use crate::output::{Output, cut, escaped};
 use crate::table::{self, Side, age, moment};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use outtray::{Headers, MessageId, Payload, TopicStats};
 use serde::Serialize;
 use serde_json::json;
@@ -27,6 +28,7 @@ pub(crate) struct PeekOptions {
 
     /// How many messages
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = at_least_one())]
     limit: usize,
 }
 
@@ -38,6 +40,11 @@ pub(crate) struct PurgeOptions {
     /// Does not ask
     #[arg(short, long)]
     yes: bool,
+}
+
+/// Reads how many messages are to be shown.
+pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// A payload for machines: JSON as it is, or bytes as hexadecimal digits.

@@ -110,6 +110,15 @@ fn a_number_that_may_be_larger_is_marked_and_no_other_is() {
 }
 
 #[test]
+fn to_look_at_no_message_is_refused() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+
+    check(&desk.run(&["peek", "t", "-n", "0"]), 2, "1..");
+    check(&desk.run(&["dead", "list", "t", "-n", "0"]), 2, "1..");
+}
+
+#[test]
 fn topics_are_listed_with_their_numbers() {
     let desk = Desk::new();
     assert_eq!(desk.done(&["topics"]), "no topics yet\n");
