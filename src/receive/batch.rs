@@ -196,47 +196,69 @@ pub(crate) fn handle<'p>(
     let mut messages = Vec::with_capacity(together.len());
     for &message in together {
         line.progress.take(hand);
-        match refuse(message, message.attempts, 0, &terms) {
-            Some(fate) => fates.push(fate),
-            None => messages.push(message),
+        if let Some(fate) = refuse(message, message.attempts, 0, &terms) {
+            fates.push(fate);
+        } else if let Some(cancel) = line.begin(state.worker, message.held.id) {
+            messages.push((message, cancel));
+        } else {
+            fates.push(Fate::Cancel(message.held.clone()));
         }
     }
     if messages.is_empty() {
         return Ok(0);
     }
     let is_shared = messages.len() > 1;
-    let charge = |message: &&Claimed| Charge::of(message, 0).shared(is_shared);
+    let charge = |(message, _): &(&Claimed, CancelToken)| Charge::of(message, 0).shared(is_shared);
     state.entered.extend(messages.iter().map(charge));
     session.begin_message();
     line.crew.handler_begins(state.worker);
-    let deliveries = deliveries(line, &terms, &messages);
+    let deliveries = deliveries(line, &terms, messages);
     let started = Instant::now();
     session.takes_result = false;
     let mut ended = (batches.handler)(session, &deliveries);
     session.takes_result = true;
     line.warn_if_slow(
-        &format_args!("{} messages", messages.len()),
+        &format_args!("{} messages", deliveries.len()),
         started.elapsed(),
     );
+    let is_cancelled = leave(line, state.worker, &deliveries);
     keep_or_undo(line, session, &mut ended)?;
-    let endings = messages.iter().zip(ended.each);
-    fates.extend(
-        endings.map(|(message, ending)| {
-            decide(&terms, message.held.clone(), message.attempts, ending)
-        }),
-    );
-    Ok(messages.len())
+    let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);
+    fates.extend(endings.map(|((delivery, ending), is_cancelled)| {
+        let Claimed { held, attempts, .. } = delivery.message;
+        match is_cancelled && !matches!(ending, Ending::Done) {
+            true => Fate::Cancel(held.clone()),
+            false => decide(&terms, held.clone(), *attempts, ending),
+        }
+    }));
+    Ok(deliveries.len())
 }
 
-fn deliveries<'a>(line: &'a Line, terms: &Terms, messages: &[&'a Claimed]) -> Vec<Delivery<'a>> {
+/// Notes that messages are not in hand any more; returns which of them were to be given up.
+fn leave(line: &Line, worker: usize, deliveries: &[Delivery<'_>]) -> Vec<bool> {
+    let slot = &line.in_hand[worker];
+    // The last one first, as a slot likes it.
+    let last_first = deliveries.iter().rev();
+    let mut is_cancelled: Vec<bool> = last_first
+        .map(|delivery| slot.leave(delivery.message.held.id))
+        .collect();
+    is_cancelled.reverse();
+    is_cancelled
+}
+
+fn deliveries<'a>(
+    line: &'a Line,
+    terms: &Terms,
+    messages: Vec<(&'a Claimed, CancelToken)>,
+) -> Vec<Delivery<'a>> {
     messages
-        .iter()
-        .map(|message| Delivery {
+        .into_iter()
+        .map(|(message, cancel)| Delivery {
             topic: &line.topic,
             message,
             attempt: message.attempts + 1,
             max_attempts: terms.max_attempts,
-            cancel: CancelToken::default(),
+            cancel,
         })
         .collect()
 }

@@ -127,8 +127,8 @@ impl<'m> ReceiverBuilder<'m> {
     /// No transaction is open while the handler runs, unless it uses its session: the first statement begins
     /// one. What the handler writes and sends commits together with the acknowledgement, as ever; if the lease was lost
     /// meanwhile, all of it is rolled back. A thread of the receiver prolongs the leases in hand at a third of
-    /// their time, so that a handler may take as long as it likes, and learns whether a message is to be given up
-    /// ([`Message::is_cancelled`]). The time is what others wait for the message when this process dies: 30 to 60 s
+    /// their time, so that a handler may take as long as it likes. [`Message::is_cancelled`] tells it of a cancel
+    /// at once, and of a lost lease at the next beat. The time is what others wait for the message when this process dies: 30 to 60 s
     /// suit most.
     ///
     /// An attempt counts when it begins, so a message that kills its process is a dead letter after

@@ -50,8 +50,8 @@ pub(crate) struct Line {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) floors: Mutex<Floors>,
     purse: Mutex<Purse>,
-    /// What each worker has in its handler.
-    pub(crate) in_handler: Vec<Arc<Slot>>,
+    /// What each worker has in hand.
+    pub(crate) in_hand: Vec<Arc<Slot>>,
     /// The places of a topic that is limited to so many messages in work.
     pub(crate) slots: Slots,
     /// How often the connection broke while a message was in its handler.
@@ -68,7 +68,7 @@ impl Line {
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
             sieve: options.filter.clone().map(Sieve::new),
-            in_handler: base.waker.asked.slots(options.workers),
+            in_hand: base.waker.asked.slots(options.workers),
             base,
             options,
             handler,
@@ -144,10 +144,10 @@ impl Line {
     /// Notes that a worker is about to run the handler of a message; returns what tells the handler to give up, or
     /// nothing if the message is to be given up already.
     pub(crate) fn begin(&self, worker: usize, id: MessageId) -> Option<CancelToken> {
-        let slot = &self.in_handler[worker];
+        let slot = &self.in_hand[worker];
         let cancel = slot.enter(id, &self.base.waker.asked);
         if cancel.is_set() {
-            slot.leave();
+            slot.leave(id);
             return None;
         }
         Some(cancel)

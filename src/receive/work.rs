@@ -252,7 +252,7 @@ fn handle(
         cancel,
     };
     let mut ending = (line.handler)(session, &delivery);
-    let is_cancelled = line.in_handler[state.worker].leave();
+    let is_cancelled = line.in_hand[state.worker].leave(message.held.id);
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
     if session.is_in_doubt

@@ -59,6 +59,15 @@ impl MessagingSession<'_> {
         self.send_checked(messages)
     }
 
+    /// Checks a message as the sends of this session do, and sends nothing: its topic, its payload and its
+    /// options. For who has many, and has to tell which of them is at fault.
+    ///
+    /// # Errors
+    /// `Invalid`, `Payload` or `TooLarge`.
+    pub fn check(&self, message: &NewMessage) -> Result<()> {
+        message.check(self.kit.max_payload_bytes)
+    }
+
     /// Sets for how long sends of this session wait for room in a topic with a
     /// [`max_length`](crate::TopicConfig::max_length) that is full. Default zero: they fail at once with
     /// `Full`. The transaction is open meanwhile.

@@ -36,7 +36,7 @@ impl Messaging {
     ///
     /// # Errors
     /// `Invalid` for a bad name, a recurrence that never comes, or an option that a recurring message cannot
-    /// have (a delay, a time, a dedupe key, tracking, others to come after); those of
+    /// have (a delay, a time, a dedupe key, tracking, a wait for room, others to come after); those of
     /// [`MessagingSession::send`](crate::MessagingSession::send) for the message; `SchemaMissing`,
     /// `Unavailable`, `PoolExhausted`.
     pub fn repeat(
@@ -105,6 +105,7 @@ fn check(name: &str, message: &NewMessage) -> Result<()> {
         ("a delay or a time", message.start.is_some()),
         ("a dedupe key", message.rare.dedupe.is_some()),
         ("tracking", message.rare.tracked_for.is_some()),
+        ("a wait for room", message.rare.room_wait.is_some()),
         ("others to come after", !message.rare.after.is_empty()),
         ("that header", message.headers.contains_key(SCHEDULED_FOR)),
     ];

@@ -1,6 +1,6 @@
 //! Messages that are to be given up, as this process knows of them, and the handlers that are told.
 //!
-//! Each worker has a slot with the message whose handler it runs. Who hears that a message is to be given up first
+//! Each worker has a slot with the messages that it has in hand. Who hears that a message is to be given up first
 //! notes it and then looks into the slots; who begins a message first enters it and then looks whether it is noted.
 //! So no message slips through between the two. A worker pays an uncontended lock for each message, and nothing
 //! is allocated as long as handlers do not keep their messages.
@@ -19,14 +19,16 @@ pub(crate) struct Asked {
     slots: Mutex<Vec<Weak<Slot>>>,
 }
 
-/// What one worker has in its handler.
+/// What one worker has in hand.
 #[derive(Default)]
-pub(crate) struct Slot(Mutex<Running>);
+pub(crate) struct Slot(Mutex<Entered>);
 
 #[derive(Default)]
-struct Running {
-    id: Option<MessageId>,
-    token: CancelToken,
+struct Entered {
+    /// One, or those of a batch, or those under leases.
+    messages: Vec<(MessageId, CancelToken)>,
+    /// Those of messages that left, for the next ones. As many as there ever were at a time.
+    spare: Vec<CancelToken>,
 }
 
 impl Asked {
@@ -84,37 +86,42 @@ impl Asked {
         self.has_any.store(!ids.is_empty(), Ordering::Relaxed);
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in slots.iter().filter_map(Weak::upgrade) {
-            let running = slot.lock();
-            if running.id.is_some_and(|id| ids.contains(&id)) {
-                running.token.set();
-            }
+            let entered = slot.lock();
+            let asked = entered.messages.iter().filter(|(id, _)| ids.contains(id));
+            asked.for_each(|(_, token)| token.set());
         }
     }
 }
 
 impl Slot {
-    /// Notes that a handler begins; returns what tells it to give up.
+    /// Notes that a message is in hand; returns what tells its handler to give up.
     pub(crate) fn enter(&self, id: MessageId, asked: &Asked) -> CancelToken {
-        let mut running = self.lock();
-        running.id = Some(id);
-        running.token.renew();
+        let mut entered = self.lock();
+        let mut token = entered.spare.pop().unwrap_or_default();
+        token.renew();
+        entered.messages.push((id, token.clone()));
         // The lock is let go in between: whoever tells slots holds the ids meanwhile.
-        let token = running.token.clone();
-        drop(running);
+        drop(entered);
         if asked.contains(id) {
             token.set();
         }
         token
     }
 
-    /// Notes that the handler has ended; returns whether it was told to give up.
-    pub(crate) fn leave(&self) -> bool {
-        let mut running = self.lock();
-        running.id = None;
-        running.token.is_set()
+    /// Notes that a message is not in hand any more; returns whether its handler was told to give up. Quickest for the
+    /// last that was entered.
+    pub(crate) fn leave(&self, id: MessageId) -> bool {
+        let mut entered = self.lock();
+        let Some(place) = entered.messages.iter().rposition(|(of, _)| *of == id) else {
+            return false;
+        };
+        let (_, token) = entered.messages.swap_remove(place);
+        let is_set = token.is_set();
+        entered.spare.push(token);
+        is_set
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
+    fn lock(&self) -> MutexGuard<'_, Entered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,7 +142,7 @@ mod tests {
         let after = slots[1].enter(two, &asked);
 
         assert!(before.is_set() && after.is_set());
-        assert!(slots[0].leave() && slots[1].leave());
+        assert!(slots[0].leave(one) && slots[1].leave(two));
         drop((before, after));
         assert!(!slots[0].enter(other, &asked).is_set());
         asked.replace(HashSet::new());
@@ -146,12 +153,28 @@ mod tests {
     fn a_message_that_is_kept_is_told_nothing_of_the_next() {
         let asked = Asked::default();
         let slot = &asked.slots(1)[0];
-        let kept = slot.enter(MessageId::new(), &asked);
-        assert!(!slot.leave());
+        let first = MessageId::new();
+        let kept = slot.enter(first, &asked);
+        assert!(!slot.leave(first));
         let next = MessageId::new();
         asked.add([next]);
 
         assert!(slot.enter(next, &asked).is_set());
         assert!(!kept.is_set());
+    }
+
+    #[test]
+    fn of_several_in_hand_only_the_one_that_is_asked_for_is_told() {
+        let asked = Asked::default();
+        let slot = &asked.slots(1)[0];
+        let ids: Vec<MessageId> = (0..3).map(|_| MessageId::new()).collect();
+        let tokens: Vec<CancelToken> = ids.iter().map(|id| slot.enter(*id, &asked)).collect();
+
+        asked.add([ids[1]]);
+
+        let told: Vec<bool> = tokens.iter().map(CancelToken::is_set).collect();
+        assert_eq!(told, [false, true, false]);
+        let left: Vec<bool> = ids.iter().rev().map(|id| slot.leave(*id)).collect();
+        assert_eq!(left, [false, true, false]);
     }
 }

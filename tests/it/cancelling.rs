@@ -5,8 +5,8 @@ use crate::support::{
 };
 use crossbeam_channel::{after, unbounded};
 use outtray::{
-    Backoff, Cancelled, Delivery, ErrorKind, HandlerError, How, Message, MessageId, Messaging,
-    NewMessage,
+    Backoff, BatchMessage, Cancelled, Delivery, ErrorKind, HandlerError, How, Message, MessageId,
+    Messaging, NewMessage, ReceiverBuilder,
 };
 use std::time::Duration;
 
@@ -21,6 +21,15 @@ fn tracked(topic: &str) -> NewMessage {
 fn awaited(messaging: &Messaging, id: MessageId) -> How {
     let end = messaging.wait_for_completion(id, PATIENCE).unwrap();
     end.expect("it ends in time").how
+}
+
+/// Sets up a receiver that holds messages by its transaction, or by leases.
+fn worker(messaging: &Messaging, is_leasing: bool) -> ReceiverBuilder<'_> {
+    let receiver = messaging.receiver("jobs").workers(1);
+    match is_leasing {
+        true => receiver.lease(LEASE),
+        false => receiver,
+    }
 }
 
 /// Looks, as a handler that takes long does, until it is asked to give up.
@@ -84,12 +93,16 @@ fn a_follower_of_a_key_is_removed_too() {
 fn the_handler_of_a_message_in_work_learns_of_it_and_who_waits_does_too() {
     let place = Place::polling(NO_POLLING);
     let other = process(&place.url, NO_POLLING);
-    for canceller in [&place.messaging, &other] {
+    for (canceller, is_leasing) in [
+        (&place.messaging, false),
+        (&place.messaging, true),
+        (&other, false),
+        (&other, true),
+    ] {
         for is_panic in [false, true] {
             let (tell, told) = unbounded();
-            let receiver = place
-                .messaging
-                .start_receiving_messages("jobs", move |_, message: Message<i32>| {
+            let receiver = worker(&place.messaging, is_leasing)
+                .start(move |_, message: Message<i32>| {
                     tell.send(message.is_cancelled())?;
                     until_cancelled(&message);
                     assert!(!is_panic, "given up");
@@ -132,36 +145,116 @@ fn a_handler_that_succeeds_all_the_same_is_done() {
 
 #[test]
 fn one_that_is_claimed_and_not_begun_is_not_begun_any_more() {
+    for is_leasing in [false, true] {
+        let place = Place::polling(NO_POLLING);
+        let gate = Gate::new();
+        let handler_gate = gate.clone();
+        let (tell, told) = unbounded();
+        place.send_all("jobs", 0..64);
+        let last = place.send_new(NewMessage::json("jobs", &64).unwrap().tracked());
+        let receiver = worker(&place.messaging, is_leasing)
+            .messages_per_transaction(10)
+            .start(move |_, message: Message<i32>| {
+                // The batch with the last message in it.
+                if message.payload == 60 {
+                    handler_gate.pass();
+                }
+                Ok(tell.send(message.payload)?)
+            })
+            .unwrap();
+        gate.await_arrivals(1);
+
+        assert_eq!(place.messaging.cancel(last).unwrap(), Cancelled::Asked);
+        gate.open_for(1);
+
+        assert_eq!(awaited(&place.messaging, last), How::Cancelled);
+        receiver.stop(PATIENCE);
+        assert_eq!(
+            told.try_iter().collect::<Vec<_>>(),
+            (0..64).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn a_handler_of_batches_learns_which_of_its_messages_are_to_be_given_up() {
     let place = Place::polling(NO_POLLING);
+    let other = process(&place.url, NO_POLLING);
+    for canceller in [&place.messaging, &other] {
+        let (tell, told) = unbounded();
+        let ids: Vec<MessageId> = (0..3).map(|_| place.send_new(tracked("jobs"))).collect();
+        let receiver = worker(&place.messaging, false)
+            .start_batches(10, move |_, batch: &[BatchMessage<i32>]| {
+                tell.send(batch.len())?;
+                until_cancelled(&batch[1]);
+                for message in batch.iter().filter(|message| message.is_cancelled()) {
+                    message.retry("given up");
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(next(&told, 1), [3]);
+
+        assert_eq!(canceller.cancel(ids[1]).unwrap(), Cancelled::Asked);
+
+        let ends = [How::Done, How::Cancelled, How::Done];
+        assert_eq!([0, 1, 2].map(|n| awaited(&other, ids[n])), ends);
+        receiver.stop(PATIENCE);
+        assert!(place.is_empty("jobs"));
+    }
+}
+
+#[test]
+fn a_batch_that_fails_is_not_tried_again_with_those_that_were_to_be_given_up() {
+    let mut place = Place::polling(NO_POLLING);
+    let (tell, told) = unbounded();
+    let ids: Vec<MessageId> = (0..3).map(|_| place.send_new(tracked("jobs"))).collect();
+    let receiver = worker(&place.messaging, false)
+        .backoff(Backoff::fixed(LEASE))
+        .start_batches(10, move |_, batch: &[BatchMessage<i32>]| {
+            tell.send(batch.len())?;
+            until_cancelled(&batch[2]);
+            Err(HandlerError::failed("no"))
+        })
+        .unwrap();
+    assert_eq!(next(&told, 1), [3]);
+
+    assert_eq!(place.messaging.cancel(ids[2]).unwrap(), Cancelled::Asked);
+
+    assert_eq!(awaited(&place.messaging, ids[2]), How::Cancelled);
+    receiver.stop(PATIENCE);
+    assert_eq!(place.count("outtray.scheduled WHERE attempts = 1"), 2);
+    assert!(place.dead_letters("jobs").is_empty());
+}
+
+#[test]
+fn one_that_is_to_be_given_up_before_its_batch_begins_is_left_out_of_it() {
+    let mut place = Place::polling(NO_POLLING);
     let gate = Gate::new();
     let handler_gate = gate.clone();
     let (tell, told) = unbounded();
-    place.send_all("jobs", 0..64);
-    let last = place.send_new(NewMessage::json("jobs", &64).unwrap().tracked());
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .workers(1)
-        .messages_per_transaction(10)
-        .start(move |_, message: Message<i32>| {
-            // The batch with the last message in it.
-            if message.payload == 60 {
+    let alone = place.send_new(tracked("jobs"));
+    // What failed before goes alone, before the batch.
+    place.sql("UPDATE outtray.message SET attempts = 1");
+    let ids: Vec<MessageId> = (0..2).map(|_| place.send_new(tracked("jobs"))).collect();
+    let receiver = worker(&place.messaging, false)
+        .start_batches(10, move |_, batch: &[BatchMessage<i32>]| {
+            if batch[0].id == alone {
                 handler_gate.pass();
             }
-            Ok(tell.send(message.payload)?)
+            let ids: Vec<MessageId> = batch.iter().map(|message| message.id).collect();
+            Ok(tell.send(ids)?)
         })
         .unwrap();
     gate.await_arrivals(1);
 
-    assert_eq!(place.messaging.cancel(last).unwrap(), Cancelled::Asked);
+    assert_eq!(place.messaging.cancel(ids[0]).unwrap(), Cancelled::Asked);
     gate.open_for(1);
 
-    assert_eq!(awaited(&place.messaging, last), How::Cancelled);
+    assert_eq!(next(&told, 2), [vec![alone], vec![ids[1]]]);
+    assert_eq!(awaited(&place.messaging, ids[0]), How::Cancelled);
+    assert_eq!(awaited(&place.messaging, ids[1]), How::Done);
     receiver.stop(PATIENCE);
-    assert_eq!(
-        told.try_iter().collect::<Vec<_>>(),
-        (0..64).collect::<Vec<_>>()
-    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod sending;
 mod working;
 
 use crate::support::{eventually, server};
-use outtray::Messaging;
+use outtray::{HandlerError, Message, Messaging, MessagingSession};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -108,7 +108,11 @@ impl Running {
     }
 
     fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.process.id());
+        self.signal("TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.process.id());
         let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
         assert!(sent.success());
     }
@@ -147,6 +151,26 @@ fn text_of(file: &File) -> String {
     let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut bytes, 0).unwrap();
     String::from_utf8(bytes).unwrap()
+}
+
+/// Runs what nobody reads: its standard output is a pipe whose reader is gone.
+#[track_caller]
+fn run_unread(mut command: Command, input: &str) -> Ended {
+    let mut reader = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let unread = reader.stdin.take().unwrap();
+    reader.wait().unwrap();
+    let stderr = tempfile::tempfile().unwrap();
+    let status = command
+        .stdin(file_with(input))
+        .stdout(unread)
+        .stderr(stderr.try_clone().unwrap())
+        .status()
+        .unwrap();
+    Ended {
+        code: status.code().unwrap(),
+        stdout: String::new(),
+        stderr: text_of(&stderr),
+    }
 }
 
 #[track_caller]
@@ -253,4 +277,31 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 
     assert_eq!(objects(&ended.stdout).len(), 1);
     assert_eq!(ended.stderr, "code 0\n");
+}
+
+#[test]
+fn a_failure_is_one_whether_or_not_anybody_reads() {
+    let desk = Desk::new();
+    let dead = desk.done(&["send", "t", "1", "--tracked"]);
+    let reject = |_: &mut MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
+    desk.messaging.drain("t", reject).unwrap();
+    let unread = |arguments: &[&str], input: &str| run_unread(desk.command(arguments), input);
+
+    let unknown = "0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b";
+    let named = "ids named no dead letter";
+    check(&unread(&["wait", dead.trim()], ""), 1, "");
+    check(&unread(&["dead", "redrive", "t", unknown], ""), 1, named);
+    check(
+        &unread(&["dead", "purge", "t", unknown, "-y"], ""),
+        1,
+        named,
+    );
+    let lines = ["send", "u", "--batch", "1", "--json"];
+    check(&unread(&lines, "1\noops\n"), 1, "line 2 is not JSON");
+    let pending = desk.done(&["send", "u", "1", "--tracked"]);
+    let wait = ["wait", pending.trim(), "--timeout", "0s", "--json"];
+    check(&unread(&wait, ""), 1, "has not ended");
+
+    assert_eq!(unread(&lines, "2\n").code, 0);
+    assert_eq!(unread(&["topics"], "").stderr, "");
 }

@@ -247,6 +247,10 @@ fn what_cannot_be_repeated_is_refused() {
     check(repeat("it", report().dedupe("d", PATIENCE)), "a dedupe key");
     check(repeat("it", report().tracked()), "tracking");
     check(
+        repeat("it", report().wait_for_room(PATIENCE)),
+        "a wait for room",
+    );
+    check(
         repeat("it", report().header("outtray-scheduled-for", "x")),
         "that header",
     );

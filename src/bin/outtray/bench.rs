@@ -5,6 +5,7 @@ use crate::output::Output;
 use clap::Args;
 use log::LevelFilter;
 use outtray::bench::{Bed, CASES, Plan, Report, answer_pings, case, svg};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -47,7 +48,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
     }
     if options.list {
         for case in CASES {
-            output.line(&format!("{:<17} {}", case.name, case.about))?;
+            let text = format!("{:<17} {}", case.name, case.about);
+            output.say(&text, &json!({ "case": case.name, "about": case.about }))?;
         }
         return Ok(());
     }
@@ -89,6 +91,9 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         }
         if let (Some(folder), Some(plot)) = (&options.plots, svg(&report)) {
             std::fs::write(folder.join(report.case).with_extension("svg"), plot)?;
+        }
+        if output.is_unread() {
+            break;
         }
     }
     Ok(())

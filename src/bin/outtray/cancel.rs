@@ -25,7 +25,7 @@ pub(crate) struct Options {
     id: Option<MessageId>,
 
     /// Takes the id for that of a group, and cancels all its members too
-    #[arg(long, requires = "id")]
+    #[arg(long, requires = "id", conflicts_with = "topic")]
     group: bool,
 
     /// Cancels messages of this topic by their headers
@@ -54,7 +54,12 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
     };
     if options.group {
         confirm(options.yes, &format!("cancel group {id} and its members"))?;
-        return said(output, messaging.cancel_group(id)?);
+        return match messaging.cancel_group(id)? {
+            0 => Err(Failure::failed(format!(
+                "nothing of a group {id} waits or is in work"
+            ))),
+            cancelled => said(output, cancelled),
+        };
     }
     confirm(options.yes, &format!("cancel message {id}"))?;
     let (word, text) = match messaging.cancel(id)? {

@@ -1,10 +1,12 @@
 //! The commands that run for messages at the moment: started, spoken to, waited for, signalled.
 //!
 //! Each is in a process group of its own: Ctrl-C in a terminal is for us, who let a command finish
-//! what it has begun; a signal for a command reaches the processes that it started, too.
+//! what it has begun; a signal for a command reaches the processes that it started, too. One whose message is
+//! cancelled, or whose lease is lost, is told to end, and killed if it does not.
 
-use crate::conversation::{Tail, converse};
+use crate::conversation::{LOOK, Tail, converse};
 use crate::program::Program;
+use crossbeam_channel::after;
 use outtray::{HandlerError, Message, Payload};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -14,6 +16,12 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a command that was told to end may take for it.
+const GRACE: Duration = Duration::from_secs(10);
+/// The first wait for the end of a command whose pipes are closed: mostly that is its end. Doubled each time.
+const SHORTEST_LOOK: Duration = Duration::from_micros(100);
 
 /// Runs a program once for each message.
 #[derive(Debug)]
@@ -60,29 +68,36 @@ impl Children {
         self.lock().insert(pid);
         let stdin = child.stdin.take().expect("standard input is piped");
         let stderr = child.stderr.take().expect("standard error is piped");
+        let mut watch = Watch::over(pid, || message.is_cancelled());
         let spoken = converse(stdin, stderr, message.payload.as_bytes(), || {
-            has_ended(pid, WaitIdOptions::NOHANG)
+            watch.has_ended()
         });
         if spoken.is_err() {
             let _ = kill_process_group(pid, Signal::KILL);
         }
-        let status = self.reap(child, pid)?;
+        let status = self.reap(child, &mut watch)?;
         Ok((status, spoken?))
     }
 
     /// Waits for a child, and forgets its id before the system may give it to another process.
-    fn reap(&self, mut child: Child, pid: Pid) -> io::Result<ExitStatus> {
-        while !has_ended(pid, WaitIdOptions::empty())? {}
-        self.lock().remove(&pid);
+    fn reap(
+        &self,
+        mut child: Child,
+        watch: &mut Watch<impl Fn() -> bool>,
+    ) -> io::Result<ExitStatus> {
+        let mut wait = SHORTEST_LOOK;
+        while !watch.has_ended()? {
+            let _ = after(wait).recv();
+            wait = (2 * wait).min(LOOK);
+        }
+        self.lock().remove(&watch.pid);
         child.wait()
     }
 
     /// Sends a signal to all commands that run now, and to what they started.
     pub(crate) fn signal(&self, signal: Signal) {
         for pid in self.lock().iter() {
-            let _ = kill_process_group(*pid, signal);
-            // One that tried to read from the terminal was stopped, and takes signals when it goes on.
-            let _ = kill_process_group(*pid, Signal::CONT);
+            signal_group(*pid, signal);
         }
     }
 
@@ -91,9 +106,53 @@ impl Children {
     }
 }
 
-/// Returns whether a child has ended, without reaping it. Blocks, unless told not to hang.
-fn has_ended(pid: Pid, how: WaitIdOptions) -> io::Result<bool> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | how;
+fn signal_group(pid: Pid, signal: Signal) {
+    let _ = kill_process_group(pid, signal);
+    // One that tried to read from the terminal was stopped, and takes signals when it goes on.
+    let _ = kill_process_group(pid, Signal::CONT);
+}
+
+/// Looks after one command, now and then.
+struct Watch<F> {
+    pid: Pid,
+    /// Whether nobody wants its work any more.
+    is_in_vain: F,
+    grace: Duration,
+    told_at: Option<Instant>,
+}
+
+impl<F: Fn() -> bool> Watch<F> {
+    fn over(pid: Pid, is_in_vain: F) -> Self {
+        Watch {
+            pid,
+            is_in_vain,
+            grace: GRACE,
+            told_at: None,
+        }
+    }
+
+    /// Returns whether the command has ended. Tells one to end that works in vain, and kills it in the end.
+    fn has_ended(&mut self) -> io::Result<bool> {
+        if has_ended(self.pid)? {
+            return Ok(true);
+        }
+        match self.told_at {
+            None if (self.is_in_vain)() => {
+                signal_group(self.pid, Signal::TERM);
+                self.told_at = Some(Instant::now());
+            }
+            Some(told_at) if told_at.elapsed() >= self.grace => {
+                signal_group(self.pid, Signal::KILL);
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+}
+
+/// Returns whether a child has ended, without reaping it.
+fn has_ended(pid: Pid) -> io::Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     match waitid(WaitId::Pid(pid), options) {
         Ok(ended) => Ok(ended.is_some()),
         Err(Errno::INTR) => Ok(false),
@@ -141,6 +200,31 @@ fn ending(status: ExitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_command_that_does_not_end_when_it_is_told_to_is_killed() {
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                "trap '' TERM; echo ready; while read -r line; do :; done",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut word = [0; 6];
+        let stdout = child.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut word).unwrap();
+        let children = Children::of(Program::new(&["sh".into()]).unwrap());
+        let mut watch = Watch::over(Pid::from_child(&child), || true);
+        watch.grace = Duration::ZERO;
+
+        let status = children.reap(child, &mut watch).unwrap();
+
+        assert_eq!(status.signal(), Some(9));
+    }
 
     #[test]
     fn any_header_name_makes_a_variable_name() {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How often a look is taken whether the command has ended although a pipe of its is still open.
 /// Usually its end closes them, and nothing waits for this.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 const LOOK_TIMEOUT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,

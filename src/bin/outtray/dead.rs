@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, counted};
 use crate::table::{self, Side, moment};
-use crate::topics::{Content, glance};
+use crate::topics::{Content, at_least_one, glance};
 use clap::{Args, Subcommand};
 use outtray::{DeadLetter, Headers, MessageId, Selection};
 use serde::Serialize;
@@ -31,6 +31,7 @@ pub(crate) struct ListOptions {
 
     /// How many
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = at_least_one())]
     limit: usize,
 }
 

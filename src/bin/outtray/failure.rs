@@ -18,8 +18,8 @@ pub(crate) struct Failure {
 enum Why {
     Failed,
     BadUsage,
-    /// Whoever read our output has seen enough, as `head` does. Not worth a word.
-    NobodyReads,
+    /// By this signal.
+    Interrupted(u8),
 }
 
 impl Failure {
@@ -31,6 +31,11 @@ impl Failure {
     /// What was typed cannot be meant.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Failure::new(Why::BadUsage, text.into())
+    }
+
+    /// A signal ended it.
+    pub(crate) fn interrupted(signal: u8) -> Self {
+        Failure::new(Why::Interrupted(signal), "interrupted".to_owned())
     }
 
     fn new(why: Why, text: String) -> Self {
@@ -68,9 +73,10 @@ impl Failure {
     /// Prints it to standard error and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let code = match self.why {
-            Why::NobodyReads => return ExitCode::SUCCESS,
             Why::Failed => 1,
             Why::BadUsage => 2,
+            // As a shell says it.
+            Why::Interrupted(signal) => 128 + signal,
         };
         // Nothing is left to be done if even that cannot be written.
         let mut stderr = io::stderr().lock();
@@ -99,10 +105,7 @@ impl From<outtray::Error> for Failure {
 /// An error of writing to standard output. Those of reading name what was read, where they happen.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::new(Why::NobodyReads, String::new()),
-            _ => Failure::failed(format!("cannot write to standard output: {error}")),
-        }
+        Failure::failed(format!("cannot write to standard output: {error}"))
     }
 }
 

@@ -7,7 +7,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Longest line: more than a payload may have by default (1 MiB), with room for fields around it.
 const LONGEST: usize = 16 << 20;
@@ -25,6 +25,8 @@ pub(crate) enum Next {
     Line(String),
     /// Nothing for a while.
     Pause,
+    /// The alarm came first.
+    Alarm,
     End,
 }
 
@@ -50,14 +52,16 @@ impl<R: Read + AsFd> Lines<R> {
         self.number
     }
 
-    /// Reads on. Blocks for a line, or, if `is_in_hurry`, until the input pauses.
+    /// Reads on. Blocks for a line, or until the `alarm` is readable, or, if `is_in_hurry`, until the input pauses.
     ///
     /// # Errors
     /// Of the input; `InvalidData` for a line that is too long or no UTF-8.
-    pub(crate) fn next(&mut self, is_in_hurry: bool) -> io::Result<Next> {
+    pub(crate) fn next(&mut self, is_in_hurry: bool, alarm: BorrowedFd<'_>) -> io::Result<Next> {
         loop {
-            if is_in_hurry && self.input.buffer().is_empty() && self.pauses() {
-                return Ok(Next::Pause);
+            if self.input.buffer().is_empty()
+                && let Some(next) = self.wait(is_in_hurry, alarm)
+            {
+                return Ok(next);
             }
             let chunk = match self.input.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -93,15 +97,20 @@ impl<R: Read + AsFd> Lines<R> {
         Ok(text.trim().to_owned())
     }
 
-    /// Waits for input; returns whether none came. What cannot be waited for, such as a file, has
+    /// Waits for input; returns what came instead. What cannot be waited for, such as a file, has
     /// always something.
-    fn pauses(&self) -> bool {
-        let mut inputs = [PollFd::new(self.input.get_ref(), PollFlags::IN)];
+    fn wait(&self, is_in_hurry: bool, alarm: BorrowedFd<'_>) -> Option<Next> {
+        let input = self.input.get_ref();
+        let mut files = [
+            PollFd::new(input, PollFlags::IN),
+            PollFd::from_borrowed_fd(alarm, PollFlags::IN),
+        ];
         loop {
-            match poll(&mut inputs, Some(&PAUSE)) {
-                Ok(ready) => return ready == 0,
+            match poll(&mut files, is_in_hurry.then_some(&PAUSE)) {
+                Ok(0) => return Some(Next::Pause),
+                Ok(_) if !files[1].revents().is_empty() => return Some(Next::Alarm),
                 Err(Errno::INTR) => {}
-                Err(_) => return false,
+                Ok(_) | Err(_) => return None,
             }
         }
     }
@@ -118,6 +127,7 @@ mod tests {
 
     #[test]
     fn lines_come_whole_and_counted_whatever_their_ends() {
+        let (silence, _quiet) = pipe().unwrap();
         let (reader, mut writer) = pipe().unwrap();
         writer
             .write_all("\u{feff}one\r\n\n  zwölf \nlast".as_bytes())
@@ -126,35 +136,54 @@ mod tests {
         let mut lines = Lines::new(reader);
 
         for expected in ["one", "", "zwölf", "last"] {
-            assert_eq!(lines.next(true).unwrap(), Next::Line(expected.to_owned()));
+            assert_eq!(
+                lines.next(true, silence.as_fd()).unwrap(),
+                Next::Line(expected.to_owned())
+            );
         }
         assert_eq!(lines.number(), 4);
-        assert_eq!(lines.next(false).unwrap(), Next::End);
+        assert_eq!(lines.next(false, silence.as_fd()).unwrap(), Next::End);
     }
 
     #[test]
     fn a_pause_in_a_line_is_told_and_loses_nothing() {
+        let (silence, _quiet) = pipe().unwrap();
         let (reader, mut writer) = pipe().unwrap();
         let mut lines = Lines::new(reader);
 
         writer.write_all(b"half").unwrap();
-        assert_eq!(lines.next(true).unwrap(), Next::Pause);
+        assert_eq!(lines.next(true, silence.as_fd()).unwrap(), Next::Pause);
         writer.write_all(b" and half\n").unwrap();
 
         assert_eq!(
-            lines.next(true).unwrap(),
+            lines.next(true, silence.as_fd()).unwrap(),
             Next::Line("half and half".to_owned())
         );
     }
 
     #[test]
+    fn an_alarm_is_heard_before_the_input_comes_and_before_it_goes_on() {
+        let (reader, mut writer) = pipe().unwrap();
+        let (alarm, mut sound) = pipe().unwrap();
+        let mut lines = Lines::new(reader);
+        writer.write_all(b"one\ntwo").unwrap();
+        let one = Next::Line("one".to_owned());
+        assert_eq!(lines.next(false, alarm.as_fd()).unwrap(), one);
+
+        sound.write_all(b"!").unwrap();
+
+        assert_eq!(lines.next(false, alarm.as_fd()).unwrap(), Next::Alarm);
+    }
+
+    #[test]
     fn a_line_that_is_no_text_is_an_error_with_its_number() {
+        let (silence, _quiet) = pipe().unwrap();
         let (reader, mut writer) = pipe().unwrap();
         writer.write_all(b"ok\n\xff\xfe\n").unwrap();
         let mut lines = Lines::new(reader);
 
-        lines.next(false).unwrap();
-        let error = lines.next(false).unwrap_err();
+        lines.next(false, silence.as_fd()).unwrap();
+        let error = lines.next(false, silence.as_fd()).unwrap_err();
 
         assert_eq!(error.to_string(), "is not UTF-8");
         assert_eq!(lines.number(), 2);

@@ -10,15 +10,26 @@ use std::io::{self, Write};
 #[derive(Debug)]
 pub(crate) struct Output {
     is_json: bool,
+    /// Whether whoever read it has seen enough, as `head` does. Then the rest stays unsaid, which is no failure, and
+    /// hides none: how a command ended is in its exit code.
+    is_unread: bool,
 }
 
 impl Output {
     pub(crate) fn new(is_json: bool) -> Self {
-        Output { is_json }
+        Output {
+            is_json,
+            is_unread: false,
+        }
     }
 
     pub(crate) fn is_json(&self) -> bool {
         self.is_json
+    }
+
+    /// Returns whether nobody reads any more, so that to go on would be in vain.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     /// Prints `text` for people or `object` for machines, on one line.
@@ -31,18 +42,29 @@ impl Output {
 
     /// Prints a line for people, with control characters escaped.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(io::stdout(), "{}", escaped(text))
+        self.print(&format!("{}\n", escaped(text)))
     }
 
     /// Prints a line for machines.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(object)?;
-        writeln!(io::stdout(), "{}", on_one_line(&text))
+        self.print(&format!("{}\n", on_one_line(&text)))
     }
 
     /// Prints text of our own as it is.
     pub(crate) fn verbatim(&mut self, text: &str) -> io::Result<()> {
-        io::stdout().write_all(text.as_bytes())
+        self.print(text)
+    }
+
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        if self.is_unread {
+            return Ok(());
+        }
+        match io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.is_unread = true,
+            written => written?,
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use crate::lines::{Lines, Next};
 use crate::output::{Output, counted};
 use crate::progress::{Progress, Watched};
 use crate::shape::Shape;
+use crate::signals::Alarm;
 use clap::Args;
 use outtray::{ErrorKind, Messaging, NewMessage};
 use serde_json::json;
@@ -22,7 +23,7 @@ const MOST_BYTES: usize = 32 << 20;
 const EXAMPLES: &str = "\
 Each line of standard input is one JSON value; blank lines are skipped. Input that pauses is sent
 without waiting for a full batch. A line that is not JSON ends it: nothing of its batch is stored,
-and the error says which lines were sent.
+and the error says which lines were sent. So does Ctrl-C.
 
 Examples:
   outtray send mail '{\"to\": \"ann\"}'
@@ -71,7 +72,7 @@ fn send_one(
     let sender = Sender::connect(&options.topic, global)?;
     let is_deduping = options.shape.is_deduping();
     let stored = sender.store(vec![message], is_deduping);
-    for sent in stored.map_err(|(_, failure)| failure)? {
+    for sent in stored.map_err(|unsent| unsent.failure)? {
         let id = sent.id();
         let mut object = json!({ "id": id });
         if is_deduping {
@@ -96,6 +97,7 @@ fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result
     let mut batches = Batches {
         options,
         lines: Lines::new(progress.watch(input)),
+        alarm: Alarm::set()?,
         is_at_end: false,
     };
     let mut sent = Sent::default();
@@ -127,6 +129,16 @@ fn cannot_read(error: io::Error) -> Failure {
     Failure::failed(format!("cannot read standard input: {error}"))
 }
 
+/// Why messages were not stored.
+#[derive(Debug)]
+struct Unsent {
+    /// The index of the message at fault, if it is one of them.
+    at: Option<usize>,
+    /// Whether they may have been stored all the same.
+    is_unknown: bool,
+    failure: Failure,
+}
+
 /// Stores messages of one topic.
 struct Sender {
     messaging: Messaging,
@@ -140,36 +152,27 @@ impl Sender {
         Ok(Sender { messaging })
     }
 
-    /// Stores all messages or none. On failure tells the index of the message at fault, if it is
-    /// one of them.
+    /// Stores all messages or none.
     fn store(
         &self,
         messages: Vec<NewMessage>,
         is_deduping: bool,
-    ) -> Result<Vec<outtray::Sent>, (Option<usize>, Failure)> {
-        let mut refused = None;
+    ) -> Result<Vec<outtray::Sent>, Unsent> {
+        let mut at = None;
         let stored = self.messaging.session(|session| {
+            for (index, message) in messages.iter().enumerate() {
+                session.check(message).inspect_err(|_| at = Some(index))?;
+            }
             if is_deduping {
                 // Together: one by one each would cost a round trip.
                 return Ok(session.send_all(messages)?);
             }
-            let mut all = Vec::with_capacity(messages.len());
-            for (index, message) in messages.into_iter().enumerate() {
-                let sent = session.send(message).inspect_err(|error| {
-                    let is_its_fault = matches!(
-                        error.kind(),
-                        ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Payload
-                    );
-                    refused = is_its_fault.then_some(index);
-                });
-                all.push(sent?);
-            }
-            Ok(all)
+            let sent = messages.into_iter().map(|message| session.send(message));
+            Ok(sent.collect::<outtray::Result<_>>()?)
         });
         stored.map_err(|error| {
-            let own = error
-                .cause::<outtray::Error>()
-                .filter(|_| refused.is_some());
+            let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
+            let own = error.cause::<outtray::Error>().filter(|_| at.is_some());
             let failure = match own {
                 Some(cause) if cause.kind() == ErrorKind::Invalid => {
                     Failure::usage(cause.to_string())
@@ -177,7 +180,11 @@ impl Sender {
                 Some(cause) => Failure::failed(cause.to_string()),
                 None => Failure::from(error),
             };
-            (refused, failure)
+            Unsent {
+                at,
+                is_unknown,
+                failure,
+            }
         })
     }
 }
@@ -189,6 +196,8 @@ struct Sent {
     duplicates: u64,
     /// The last line that was.
     line: u64,
+    /// The first and the last line of a batch of which nobody knows whether it was.
+    unsure: Option<(u64, u64)>,
 }
 
 impl Sent {
@@ -201,21 +210,21 @@ impl Sent {
         while !batches.is_at_end {
             let (numbers, messages): (Vec<u64>, Vec<NewMessage>) =
                 batches.next()?.into_iter().unzip();
-            let Some(last) = numbers.last() else {
+            let (Some(&first), Some(&last)) = (numbers.first(), numbers.last()) else {
                 continue;
             };
             let is_deduping = batches.options.shape.is_deduping();
-            let stored =
-                sender
-                    .store(messages, is_deduping)
-                    .map_err(|(index, failure)| match index {
-                        Some(index) => failure.at(&format!("line {}", numbers[index])),
-                        None => failure,
-                    })?;
+            let stored = sender.store(messages, is_deduping).map_err(|unsent| {
+                self.unsure = unsent.is_unknown.then_some((first, last));
+                match unsent.at {
+                    Some(index) => unsent.failure.at(&format!("line {}", numbers[index])),
+                    None => unsent.failure,
+                }
+            })?;
             let duplicates = stored.iter().filter(|sent| sent.is_duplicate()).count() as u64;
             self.duplicates += duplicates;
             self.messages += numbers.len() as u64 - duplicates;
-            self.line = *last;
+            self.line = last;
             progress.sent(self.messages);
         }
         Ok(())
@@ -223,20 +232,31 @@ impl Sent {
 
     /// Adds to a failure what had been done before it.
     fn complete(&self, failure: Failure, topic: &str) -> Failure {
-        let next = self.line + 1;
-        let so_far = match self.messages {
-            0 => "nothing was sent".to_owned(),
-            many => format!(
-                "{} sent before, nothing from line {next} on",
-                counted(many, "message")
-            ),
-        };
-        let failure = failure.and(&so_far);
-        match self.messages {
-            0 => failure,
-            _ => failure.or_hint(format!(
-                "send the rest when that is mended: tail -n +{next} FILE | outtray send {topic}"
-            )),
+        let next = 1 + self.unsure.map_or(self.line, |(_, last)| last);
+        let mut so_far = Vec::new();
+        if self.messages > 0 {
+            so_far.push(format!("{} sent before", counted(self.messages, "message")));
+        }
+        match self.unsure {
+            Some((first, last)) if first == last => {
+                so_far.push(format!("line {first} may have been sent or not"));
+            }
+            Some((first, last)) => {
+                so_far.push(format!("lines {first} to {last} may have been sent or not"));
+            }
+            None => {}
+        }
+        if so_far.is_empty() {
+            return failure.and("nothing was sent");
+        }
+        so_far.push(format!("nothing from line {next} on"));
+        let failure = failure.and(&so_far.join(", "));
+        let rest = format!(
+            "send the rest with the same options: tail -n +{next} FILE | outtray send {topic} …"
+        );
+        match self.unsure {
+            Some(_) => failure.hint(format!("look which of those lines are there, and {rest}")),
+            None => failure.or_hint(rest),
         }
     }
 }
@@ -245,6 +265,7 @@ impl Sent {
 struct Batches<'o> {
     options: &'o Options,
     lines: Lines<Watched>,
+    alarm: Alarm,
     is_at_end: bool,
 }
 
@@ -254,9 +275,15 @@ impl Batches<'_> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < self.options.batch as usize && bytes < MOST_BYTES {
-            let line = match self.lines.next(!batch.is_empty()) {
+            let line = match self.lines.next(!batch.is_empty(), self.alarm.as_fd()) {
                 Ok(Next::Line(line)) => line,
                 Ok(Next::Pause) => break,
+                // What was read and not sent is in the input still.
+                Ok(Next::Alarm) => {
+                    return Err(Failure::interrupted(
+                        self.alarm.signal().unwrap_or_default(),
+                    ));
+                }
                 Ok(Next::End) => {
                     self.is_at_end = true;
                     break;

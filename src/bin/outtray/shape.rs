@@ -49,15 +49,16 @@ pub(crate) struct Shape {
 
     /// Sends nothing if a message with this dedupe key was sent within the window before
     #[arg(long, value_name = "KEY", requires = "payload")]
-    #[arg(conflicts_with = "dedupe_field")]
+    #[arg(conflicts_with = "dedupe_field", group = "dedupe_key")]
     dedupe: Option<String>,
 
     /// The same with this field of each object as the dedupe key
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "dedupe_key")]
     dedupe_field: Option<String>,
 
     /// How long a dedupe key is remembered
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(requires = "dedupe_key")]
     dedupe_window: Duration,
 
     /// Adds a header; may be given several times

@@ -6,6 +6,7 @@ use crate::global::Global;
 use crate::output::{Output, cut, escaped};
 use crate::table::{self, Side, age, moment};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use outtray::{Headers, MessageId, Payload, TopicStats};
 use serde::Serialize;
 use serde_json::json;
@@ -27,6 +28,7 @@ pub(crate) struct PeekOptions {
 
     /// How many messages
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = at_least_one())]
     limit: usize,
 }
 
@@ -38,6 +40,11 @@ pub(crate) struct PurgeOptions {
     /// Does not ask
     #[arg(short, long)]
     yes: bool,
+}
+
+/// Reads how many messages are to be shown.
+pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// A payload for machines: JSON as it is, or bytes as hexadecimal digits.
@@ -126,9 +133,16 @@ pub(crate) fn stats(
 
 /// Returns a topic's numbers for people. Where counting stopped there may be more.
 fn row(stats: &TopicStats) -> [String; 9] {
-    let largest = stats.ready.max(stats.scheduled).max(stats.dead);
-    let largest = largest.max(stats.leased).max(stats.behind);
-    let count = |count: u64| match stats.is_capped && count == largest {
+    let counts = [
+        stats.ready,
+        stats.scheduled,
+        stats.leased,
+        stats.behind,
+        stats.dead,
+    ];
+    // Counting stops at the same number for all, and none is larger.
+    let largest = counts.into_iter().max();
+    let count = |count: u64| match stats.is_capped && Some(count) == largest {
         true => format!("{count}+"),
         false => count.to_string(),
     };

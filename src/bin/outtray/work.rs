@@ -8,7 +8,7 @@
 use crate::child::Children;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::program::Program;
 use crate::shape::header;
 use crate::signals::Interrupts;
@@ -16,6 +16,7 @@ use clap::Args;
 use crossbeam_channel::{never, select, tick};
 use outtray::{
     Backoff, ErrorKind, Filter, HandlerError, Message, Messaging, Payload, Receiver, StopReport,
+    Topic,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -34,6 +35,10 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often `--until-empty` asks: ten small queries a second are nothing to a database that is
 /// worked on.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it looks whether the rest is stuck, which counts messages.
+const LONG_LOOK: Duration = Duration::from_secs(1);
+/// How often in a row before that is believed: the next of a key takes a moment to become ready.
+const STUCK_LOOKS: u32 = 2;
 /// The backoff's longest wait, the library's own default.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 
@@ -44,7 +49,10 @@ acknowledges the message; any other one has it tried again later, and after the 
 becomes a dead letter, with the exit code and the end of standard error. A message can be delivered
 more than once: the command has to cope with it.
 
-Ctrl-C and SIGTERM let the commands that run finish, for 30 s; a second one is passed on to them.
+A command whose message is cancelled, or whose lease is lost, gets SIGTERM, and is killed 10 s later.
+
+Ctrl-C, SIGTERM and a terminal that is closed let the commands that run finish, for 30 s; a second signal is passed on
+to them.
 
 Examples:
   outtray work mail -- ./deliver --verbose
@@ -63,8 +71,9 @@ pub(crate) struct Options {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
 
-    /// Ends when no message is ready, in work or scheduled, also not for a retry
-    #[arg(long)]
+    /// Ends when no message is ready, in work or scheduled, also not for a retry; or with an error when the rest is
+    /// not going to be handled, since the topic is paused, or all wait behind dead letters of their keys
+    #[arg(long, conflicts_with = "filters")]
     until_empty: bool,
 
     /// After how many failures a message becomes a dead letter
@@ -103,7 +112,8 @@ impl Tally {
         let counters = match ended {
             Ok(()) => [Some(&self.handled), None],
             Err(_) => {
-                let is_last = message.attempt >= message.max_attempts;
+                // One that was cancelled is not kept.
+                let is_last = message.attempt >= message.max_attempts && !message.is_cancelled();
                 [Some(&self.failed), is_last.then_some(&self.dead)]
             }
         };
@@ -132,6 +142,10 @@ pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Res
         Ended::BySignal => summarize(output, &tally, Some(report)),
         // Then nothing was in hand.
         Ended::Empty => summarize(output, &tally, None),
+        Ended::Stuck(failure) => {
+            summarize(output, &tally, Some(report))?;
+            Err(failure)
+        }
     }
 }
 
@@ -178,6 +192,8 @@ fn filter(wanted: &[(String, String)]) -> Option<Filter> {
 enum Ended {
     BySignal,
     Empty,
+    /// The rest is not going to be handled.
+    Stuck(Failure),
 }
 
 /// Waits for a signal, or until the topic is empty if that is wanted.
@@ -186,24 +202,57 @@ fn wait(
     messaging: &Messaging,
     interrupts: &Interrupts,
 ) -> Result<Ended, Failure> {
-    let looks = if options.until_empty {
-        tick(LOOK)
-    } else {
-        never()
+    let [looks, long_looks] = match options.until_empty {
+        true => [tick(LOOK), tick(LONG_LOOK)],
+        false => [never(), never()],
     };
     let topic = messaging.topic(&options.topic);
+    let mut stuck = 0;
     loop {
         select! {
             recv(interrupts.received()) -> _ => return Ok(Ended::BySignal),
-            recv(looks) -> _ => match topic.is_empty() {
-                Ok(true) => return Ok(Ended::Empty),
-                Ok(false) => {}
-                // The workers connect again, and so do we.
-                Err(error) if is_passing(error.kind()) => log::warn!("{error}"),
-                Err(error) => return Err(error.into()),
+            recv(looks) -> _ => if looked(topic.is_empty())? == Some(true) {
+                return Ok(Ended::Empty);
+            },
+            recv(long_looks) -> _ => match looked(why_stuck(&topic))?.flatten() {
+                Some(failure) if stuck == STUCK_LOOKS => return Ok(Ended::Stuck(failure)),
+                Some(_) => stuck += 1,
+                None => stuck = 0,
             },
         }
     }
+}
+
+/// Returns what a look found, or nothing in a trouble that passes: the workers connect again, and so do we.
+fn looked<T>(found: outtray::Result<T>) -> Result<Option<T>, Failure> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_passing(error.kind()) => {
+            log::warn!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns why what is left of a topic is not going to be handled, if that is so.
+fn why_stuck(topic: &Topic<'_>) -> outtray::Result<Option<Failure>> {
+    let name = topic.name();
+    if topic.is_paused()? {
+        let failure = Failure::failed(format!("topic {name} is paused, and not empty"));
+        return Ok(Some(failure.hint(format!("outtray resume {name}"))));
+    }
+    let stats = topic.stats()?;
+    if stats.behind == 0 || stats.ready + stats.scheduled + stats.leased > 0 {
+        return Ok(None);
+    }
+    let left = counted(stats.behind, "message");
+    let failure = Failure::failed(format!(
+        "{left} of topic {name} left, behind dead letters of their keys"
+    ));
+    Ok(Some(failure.hint(format!(
+        "outtray dead list {name}; redrive or purge those, and the others go on"
+    ))))
 }
 
 fn is_passing(kind: ErrorKind) -> bool {

@@ -5,6 +5,7 @@
 use crate::receive::lease::settle::extend;
 use crate::receive::line::Line;
 use crate::store::lease::{Leased, Proof};
+use crate::wake::asked::{Asked, Slot};
 use crate::words::Result;
 use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, select};
@@ -34,6 +35,7 @@ struct Kept {
 /// A lease in hand, prolonged until this is dropped.
 pub(crate) struct InHand<'a> {
     heartbeat: &'a Heartbeat,
+    slot: &'a Slot,
     pub(crate) leased: Leased,
     pub(crate) cancel: CancelToken,
 }
@@ -47,13 +49,15 @@ impl InHand<'_> {
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
         self.heartbeat.lock().remove(&self.leased.receipt);
+        self.slot.leave(self.leased.claimed.held.id);
     }
 }
 
 impl Heartbeat {
-    /// Takes a lease in hand.
-    pub(crate) fn take(&self, leased: Leased) -> InHand<'_> {
-        let cancel = CancelToken::new();
+    /// Takes a lease in hand, and has its message told in the worker's slot, too: a cancel of this process, or one that
+    /// it hears of, does not wait for the next beat.
+    pub(crate) fn take<'a>(&'a self, leased: Leased, slot: &'a Slot, asked: &Asked) -> InHand<'a> {
+        let cancel = slot.enter(leased.claimed.held.id, asked);
         let kept = Kept {
             proof: proof(&leased),
             cancel: cancel.clone(),
@@ -61,6 +65,7 @@ impl Heartbeat {
         self.lock().insert(leased.receipt, kept);
         InHand {
             heartbeat: self,
+            slot,
             leased,
             cancel,
         }

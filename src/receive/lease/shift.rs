@@ -29,6 +29,9 @@ use crate::words::sqlstate::{Failure, classify};
 use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
+/// How long a message waits that was to be given up before it began, for the upkeep to remove it.
+const UNBEGUN: Duration = Duration::from_secs(1);
+
 /// A lease whose end could not be written yet.
 pub(crate) struct Owed {
     proof: Proof,
@@ -84,8 +87,9 @@ pub(crate) fn work(
         line.station.ring(1);
     }
     let leases = found.leased.into_iter();
+    let (slot, asked) = (&line.in_hand[state.worker], &line.base.waker.asked);
     let mut rest = leases
-        .map(|leased| line.heartbeat.take(leased))
+        .map(|leased| line.heartbeat.take(leased, slot, asked))
         .collect::<Vec<_>>()
         .into_iter();
     let started = Instant::now();
@@ -155,11 +159,25 @@ fn handle(
     if let Some(verdict) = refusal(&in_hand.leased, &terms) {
         return end(line, connection, state, in_hand.proof(), verdict);
     }
+    if in_hand.cancel.is_set() {
+        return end(line, connection, state, in_hand.proof(), unbegun(in_hand));
+    }
     let mut fates = Vec::new();
     ration::admit(line, from_ref(&in_hand.leased.claimed), &mut fates)?;
     match fates.pop() {
         Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
         None => begin(line, connection, state, in_hand, &terms),
+    }
+}
+
+/// Returns what becomes of a message that was to be given up, or lost its lease, before its handler began. If it was
+/// cancelled, any end but success is the last one. One that was not marked, since it was cancelled in the moment in
+/// which it was leased, waits: the upkeep finds it there.
+fn unbegun(in_hand: &InHand<'_>) -> Verdict {
+    Verdict::Retry {
+        attempts: in_hand.leased.claimed.attempts,
+        delay: UNBEGUN,
+        error: "cancelled before its handler began".to_owned(),
     }
 }
 

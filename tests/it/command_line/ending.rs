@@ -71,4 +71,8 @@ fn cancel_takes_an_id_or_headers_or_a_group() {
     let group = group.unwrap().id.to_string();
     let cancelled = desk.done(&["cancel", &group, "--group", "--yes", "--json"]);
     assert_eq!(cancelled, "{\"cancelled\":4}\n");
+    let gone = desk.run(&["cancel", &group, "--group", "--yes"]);
+    check(&gone, 1, "nothing of a group");
+    let both = [&by_header[..], &["--group"]].concat();
+    check(&desk.run(&both), 2, "cannot be used with");
 }

@@ -77,3 +77,15 @@ fn a_course_over_time_is_drawn() {
         "{drawn}"
     );
 }
+
+#[test]
+fn the_cases_are_listed_for_machines_too() {
+    let listed = run(outtray(&["bench", "--list", "--json"]), "");
+
+    let cases = objects(&listed.stdout);
+    assert!(
+        cases.iter().any(|case| case["case"] == "send-one"),
+        "{listed:?}"
+    );
+    assert!(cases.iter().all(|case| case["about"].is_string()));
+}

@@ -77,6 +77,48 @@ fn migrate_says_what_it_would_do_and_what_it_did() {
 }
 
 #[test]
+fn a_number_that_may_be_larger_is_marked_and_no_other_is() {
+    let desk = Desk::new();
+    let follower = "INSERT INTO outtray.follower (topic, key, rank, id, payload)
+        SELECT 't', 'k', 0, gen_random_uuid(), '1' FROM generate_series(1, 100001)";
+    desk.messaging
+        .session(|session| Ok(session.execute(follower, &[])?))
+        .unwrap();
+    desk.done(&["send", "t", "1"]);
+    desk.done(&["send", "u", "1"]);
+
+    let stats = desk.done(&["stats", "t"]);
+    let table = desk.done(&["topics"]);
+
+    for line in [
+        "ready         1\n",
+        "behind        100000+\n",
+        "dead          0\n",
+    ] {
+        assert!(stats.contains(line), "{stats}");
+    }
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows[0][..6],
+        ["TOPIC", "READY", "SCHEDULED", "LEASED", "BEHIND", "DEAD"]
+    );
+    assert_eq!(rows[1][..6], ["t", "1", "0", "0", "100000+", "0"]);
+    assert_eq!(rows[2][..6], ["u", "1", "0", "0", "0", "0"]);
+}
+
+#[test]
+fn to_look_at_no_message_is_refused() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+
+    check(&desk.run(&["peek", "t", "-n", "0"]), 2, "1..");
+    check(&desk.run(&["dead", "list", "t", "-n", "0"]), 2, "1..");
+}
+
+#[test]
 fn topics_are_listed_with_their_numbers() {
     let desk = Desk::new();
     assert_eq!(desk.done(&["topics"]), "no topics yet\n");
@@ -94,8 +136,16 @@ fn topics_are_listed_with_their_numbers() {
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    let titles = ["TOPIC", "READY", "SCHEDULED", "LEASED", "BEHIND", "DEAD"];
-    assert_eq!(rows[0][..6], titles);
+    let titles = [
+        "TOPIC",
+        "READY",
+        "SCHEDULED",
+        "LEASED",
+        "BEHIND",
+        "DEAD",
+        "RECEIVERS",
+    ];
+    assert_eq!(rows[0][..7], titles);
     assert_eq!(rows[1][..7], ["a.topic", "3", "1", "0", "1", "0", "0"]);
     assert_eq!(rows[2], ["größe", "0", "0", "0", "0", "1", "0", "-"]);
     assert_eq!(machine[1]["topic"], "größe");

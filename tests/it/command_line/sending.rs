@@ -1,7 +1,7 @@
 //! One message from the command line, or one for each line of an input.
 
-use super::{Desk, Running, check, objects, run};
-use crate::support::eventually;
+use super::{Desk, Running, check, objects, outtray, run};
+use crate::support::{Cut, Wire, eventually};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
@@ -239,4 +239,74 @@ fn an_input_that_pauses_is_not_held_back() {
         (ended.code, ended.stdout.as_str()),
         (0, "sent 3 messages\n")
     );
+}
+
+#[test]
+fn lines_of_which_nobody_knows_whether_they_were_stored_are_named() {
+    let desk = Desk::new();
+    let wire = Wire::to(&desk.url);
+    let cut_at = |cut: Cut, topic: &str, lines: &str| {
+        wire.cut(cut);
+        let command = outtray(&["send", topic, "--batch", "2", "--url", wire.url()]);
+        run(command, lines)
+    };
+
+    let lost = cut_at(Cut::Before("said-once"), "t", "1\n\n\"said-once\"\n3\n");
+    let kept = cut_at(
+        Cut::After("said-once"),
+        "t",
+        "1\n2\n3\n\n\"said-once\"\n6\n",
+    );
+
+    check(
+        &lost,
+        1,
+        "; lines 1 to 3 may have been sent or not, nothing from line 4 on\nhint: ",
+    );
+    let text = "; 2 messages sent before, lines 3 to 5 may have been sent or not, nothing from line 6 on\n";
+    check(&kept, 1, text);
+    check(&kept, 1, "hint: look ");
+    check(&kept, 1, "tail -n +6 ");
+    assert_eq!(desk.numbers("t"), [4, 0, 0]);
+}
+
+#[test]
+fn a_bad_dedupe_key_or_duration_names_its_line() {
+    let desk = Desk::new();
+    let fails = |arguments: &[&str], input: &str, why: &str| {
+        check(&run(desk.command(arguments), input), 2, why);
+    };
+
+    let by_field = ["send", "t", "--dedupe-field", "id"];
+    let lines = "{\"id\":\"ok\"}\n\n{\"id\":\"\"}\n";
+    fails(&by_field, lines, "error: line 3: dedupe key has 0 bytes");
+    let no_window = ["send", "t", "1", "--dedupe", "k", "--dedupe-window", "0s"];
+    fails(&no_window, "", "dedupe window is 0ns");
+    let forgotten = ["send", "t", "1", "--dedupe-window", "1h"];
+    fails(&forgotten, "", "--dedupe");
+
+    assert_eq!(desk.numbers("t"), [0, 0, 0]);
+}
+
+#[test]
+fn what_is_interrupted_says_what_was_sent() {
+    let desk = Desk::new();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let topic = signal.to_lowercase();
+        let mut sending = Running::start(desk.command(&["send", &topic]), Stdio::piped());
+        let mut input = sending.process.stdin.take().unwrap();
+        input.write_all(b"1\n2\n{\"half\":").unwrap();
+        eventually("two messages", || desk.numbers(&topic) == [2, 0, 0]);
+
+        sending.signal(signal);
+
+        let ended = sending.end();
+        check(
+            &ended,
+            code,
+            "2 messages sent before, nothing from line 3 on\nhint: ",
+        );
+        check(&ended, code, "tail -n +3 ");
+        assert_eq!(desk.numbers(&topic), [2, 0, 0]);
+    }
 }

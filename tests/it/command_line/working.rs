@@ -1,6 +1,6 @@
 //! A command for each message: what it gets, and what becomes of the message.
 
-use super::{Desk, Ended, Running, check, objects, run};
+use super::{Desk, Ended, OUTTRAY, Running, check, objects, run};
 use crate::support::eventually;
 use outtray::NewMessage;
 use std::fs::{self, File};
@@ -48,6 +48,15 @@ impl Desk {
             .args(["--", "sh", "-c", script])
             .current_dir(folder);
         Running::start(command, Stdio::null())
+    }
+
+    /// Has all leases lost, as if they had ended and others had handled the messages.
+    fn lose_leases(&self) -> u64 {
+        let lost = "DELETE FROM outtray.scheduled";
+        let session = self
+            .messaging
+            .session(|session| Ok(session.execute(lost, &[])?));
+        session.unwrap()
     }
 
     #[track_caller]
@@ -314,4 +323,104 @@ fn with_a_lease_no_transaction_is_open_while_a_command_runs() {
         "",
     );
     check(&refused, 2, "lease of topic t is 1ms");
+}
+
+#[test]
+fn a_command_whose_message_is_cancelled_or_whose_lease_is_lost_is_told_to_end() {
+    let script = "trap 'touch told; exit 1' TERM; touch started; cat gate";
+    let closed = "exec 0<&- 2>&-; trap 'touch told; exit 1' TERM; touch started; cat gate";
+    for (options, script, is_cancelled) in [
+        (&["--lease", "1h"][..], script, true),
+        (&["--lease", "300ms"], closed, false),
+        (&[], closed, true),
+    ] {
+        let desk = Desk::new();
+        let yard = Yard::new();
+        let id = desk.done(&["send", "t", "1", "--tracked"]);
+        let working = desk.start(options, script, yard.folder.path());
+        eventually("the command", || yard.has("started"));
+
+        match is_cancelled {
+            true => drop(desk.done(&["cancel", id.trim(), "--yes"])),
+            false => assert_eq!(desk.lose_leases(), 1),
+        }
+        eventually("the command's end", || yard.has("told"));
+
+        if is_cancelled {
+            let wait = desk.run(&["wait", id.trim()]);
+            assert_eq!((wait.code, wait.stdout.as_str()), (1, "cancelled\n"));
+        }
+        working.terminate();
+        check(
+            &working.end(),
+            0,
+            "handled 0, failed attempts 1, dead letters 0",
+        );
+    }
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it_like_sigterm_unless_it_was_told_to_go_on() {
+    for (signal, trap) in [("HUP", ""), ("QUIT", ""), ("HUP", "trap '' HUP; ")] {
+        let desk = Desk::new();
+        let yard = Yard::new();
+        desk.done_with(&["send", "t"], "1\n2\n");
+        let mut command = Command::new("sh");
+        let script = format!(
+            "{trap}exec \"$0\" work t --workers 1 -- sh -c 'touch started; cat gate > /dev/null'"
+        );
+        command
+            .args(["-c", &script, OUTTRAY])
+            .env("DATABASE_URL", &desk.url)
+            .current_dir(yard.folder.path());
+        let working = Running::start(command, Stdio::null());
+        eventually("the command", || yard.has("started"));
+
+        working.signal(signal);
+        if !trap.is_empty() {
+            for left in [1, 0] {
+                yard.open();
+                eventually("one is handled", || desk.numbers("t") == [left, 0, 0]);
+            }
+            working.terminate();
+            check(&working.end(), 0, "handled 2");
+            continue;
+        }
+        eventually("a word", || working.stderr().contains("stopping when"));
+        yard.open();
+
+        check(&working.end(), 0, "at the stop finished 1, abandoned 0");
+        assert_eq!(desk.numbers("t"), [1, 0, 0]);
+    }
+}
+
+#[test]
+fn until_empty_ends_with_an_error_when_the_rest_is_stuck() {
+    let desk = Desk::new();
+    desk.done(&["send", "paused", "1"]);
+    desk.done(&["pause", "paused"]);
+    desk.done(&["config", "keyed", "--set", "poisoned_key=block"]);
+    for payload in ["1", "2", "3"] {
+        desk.done(&["send", "keyed", payload, "--key", "k"]);
+    }
+    let work = |topic, options: &[&str]| {
+        let arguments = [&["work", topic, "--until-empty"], options, &["--", "false"]].concat();
+        desk.run(&arguments)
+    };
+
+    let paused = work("paused", &[]);
+    let keyed = work("keyed", &["--max-attempts", "1"]);
+
+    check(
+        &paused,
+        1,
+        "error: topic paused is paused, and not empty\nhint: outtray resume",
+    );
+    check(&keyed, 1, "handled 0, failed attempts 1, dead letters 1");
+    check(
+        &keyed,
+        1,
+        "error: 2 messages of topic keyed left, behind dead letters of their keys\nhint: ",
+    );
+    check(&work("t", &["--filter", "a=b"]), 2, "cannot be used with");
 }
