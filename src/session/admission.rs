@@ -56,6 +56,7 @@ impl MessagingSession<'_> {
         for message in &messages {
             message.check(self.kit.max_payload_bytes)?;
         }
+        self.check_after(&messages)?;
         self.send_checked(messages)
     }
 
@@ -234,7 +235,7 @@ impl MessagingSession<'_> {
 
     /// Runs statements of ours in the transaction, which begins now if it did not, and in the savepoint of the
     /// message at hand.
-    fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.enter_savepoint()?;
         self.lent.begun()?;
         let asked = ask(self);

@@ -1,5 +1,5 @@
-//! Transactions about the ends of messages that are nobody's session: cancelling, and looking at what came after
-//! messages that ended.
+//! Transactions about the ends of messages that are nobody's session: cancelling, looking at what came after
+//! messages that ended, and forgetting how they did.
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
@@ -11,7 +11,6 @@ use crate::store::dependents::{self, Looked, Place};
 use crate::store::outcome;
 use crate::store::statements::Statements;
 use crate::words::Result;
-use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::collections::{BTreeMap, HashSet};
@@ -171,6 +170,13 @@ fn settle(
     })
 }
 
+/// Removes a batch of outcomes whose time is over; returns whether there may be more.
+pub(crate) fn forget(connection: &mut Connection, statements: &Statements) -> Result<bool> {
+    apart(connection, outcome::FORGETTING, |open| {
+        outcome::forget(open, statements)
+    })
+}
+
 /// Writes what the ends of messages call for.
 fn write_ends(
     open: &mut OpenTransaction<'_>,
@@ -210,19 +216,4 @@ fn apart<R>(
         .commit()
         .map_err(|error| classify(error, doing))?;
     Ok(returned)
-}
-
-/// Returns those of the messages of which no outcome is known.
-pub(crate) fn unknown(
-    run: &mut dyn crate::store::run::Run,
-    statements: &Statements,
-    ids: &[MessageId],
-) -> Result<Vec<MessageId>> {
-    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let known: HashSet<MessageId> = outcome::outcomes(run, statements, &uuids)?
-        .iter()
-        .map(|outcome| outcome.id)
-        .collect();
-    let unknown = ids.iter().filter(|id| !known.contains(id));
-    Ok(unknown.copied().collect())
 }

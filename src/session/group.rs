@@ -1,13 +1,15 @@
 //! Messages that belong together, and what a handler leaves for those who wait for its message.
 
-use crate::session::ends;
 use crate::session::messaging_session::MessagingSession;
+use crate::store::outcome;
 use crate::words::completion::Group;
 use crate::words::error::{Error, Result};
 use crate::words::json_text;
 use crate::words::message::MessageId;
 use crate::words::new_message::{MAX_AFTER, NewMessage, TRACKED_FOR};
 use serde::Serialize;
+use std::collections::HashSet;
+use uuid::Uuid;
 
 impl MessagingSession<'_> {
     /// Sends messages together with one that comes when all of them have ended for good: done,
@@ -100,26 +102,36 @@ impl MessagingSession<'_> {
         Ok(())
     }
 
-    /// Sees that all that a message comes after is tracked. Those that were sent in this session and are not
-    /// stored yet become tracked. A read at most: the transaction is not touched.
-    pub(crate) fn check_after(&mut self, message: &NewMessage) -> Result<()> {
-        if message.rare.after.is_empty() {
+    /// Sees that all that these messages come after is tracked, and stays known until the transaction ends. Those that were
+    /// sent in this session and are not stored yet become tracked; for others the transaction begins.
+    pub(crate) fn check_after(&mut self, messages: &[NewMessage]) -> Result<()> {
+        let wanted: Vec<MessageId> = messages
+            .iter()
+            .flat_map(|message| message.rare.after.iter().copied())
+            .collect();
+        if wanted.is_empty() {
             return Ok(());
         }
-        let elsewhere = self.outbox.track(&message.rare.after);
+        let elsewhere = self.outbox.track(&wanted);
         if elsewhere.is_empty() {
             return Ok(());
         }
-        let run = self.lent.current()?;
-        let unknown = ends::unknown(run, &self.kit.statements, &elsewhere);
-        // A statement that fails inside a transaction ends it.
-        self.is_in_doubt |= unknown.is_err();
-        match unknown?.first() {
-            None => Ok(()),
-            Some(id) => Err(Error::invalid(format!(
-                "a message cannot come after {id}, which is not tracked, on topic {}: send that one as tracked",
-                message.topic
-            ))),
+        let ids: Vec<Uuid> = elsewhere.iter().map(|id| id.0).collect();
+        let known = self.asking(|session| {
+            outcome::hold(session.lent.current()?, &session.kit.statements, &ids)
+        })?;
+        let unknown: HashSet<MessageId> = elsewhere
+            .into_iter()
+            .filter(|id| !known.contains(&id.0))
+            .collect();
+        for message in messages {
+            if let Some(id) = message.rare.after.iter().find(|id| unknown.contains(*id)) {
+                return Err(Error::invalid(format!(
+                    "a message cannot come after {id}, which is not tracked, on topic {}: send that one as tracked",
+                    message.topic
+                )));
+            }
         }
+        Ok(())
     }
 }

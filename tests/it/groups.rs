@@ -5,8 +5,8 @@ use crate::support::{
 };
 use crossbeam_channel::unbounded;
 use outtray::{
-    Backoff, DeadReason, ErrorKind, HandlerError, How, Message, MessageId, MessagingSession,
-    NewMessage,
+    Backoff, DeadReason, ErrorKind, HandlerError, How, Message, MessageId,
+    MessagingSession, NewMessage,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier};
@@ -138,6 +138,55 @@ fn one_cannot_come_after_what_nobody_tracks_and_the_session_goes_on() {
 
     sent.unwrap();
     assert_eq!((place.drained("b"), place.drained("c")), (0, 1));
+}
+
+#[test]
+fn many_that_are_sent_together_come_after_tracked_messages_only_too() {
+    let place = Place::polling(NO_POLLING);
+    let plain = place.send("a", &1);
+
+    place
+        .messaging
+        .session(|session| {
+            let refused = session.send_all([tracked("b", 2), tracked("b", 3).after(&[plain])]);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+            let first = session.send_message("a", &4)?;
+            session.send_all([tracked("b", 5).after(&[first])])?;
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!(place.drained("b"), 0);
+    assert_eq!((place.drained("a"), place.drained("b")), (2, 1));
+}
+
+#[test]
+fn one_after_a_message_that_is_done_and_over_before_the_session_commits_is_delivered() {
+    let mut place = Place::polling(NO_POLLING);
+    let other = process(&place.url, NO_POLLING);
+    let soon_over = |n| tracked("a", n).tracked_for(Duration::from_secs(60));
+    let [first, bystander] = [1, 2].map(|n| place.send_new(soon_over(n)));
+    let Place {
+        messaging, client, ..
+    } = &mut place;
+
+    messaging
+        .session(|session| {
+            session.send(tracked("b", 3).after(&[first]))?;
+            assert_eq!(other.drain("a", done)?.handled, 2);
+            client
+                .batch_execute("UPDATE outtray.outcome SET ended_at = ended_at - interval '1 hour'")
+                .unwrap();
+            let _upkeep = other.start_receiving_messages("others", done)?;
+            eventually("what is over is forgotten", || {
+                other.completion(bystander).is_err()
+            });
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!(place.drained("b"), 1);
+    assert!(place.dead_letters("b").is_empty());
 }
 
 #[test]
