@@ -190,6 +190,23 @@ fn one_after_a_message_that_is_done_and_over_before_the_session_commits_is_deliv
 }
 
 #[test]
+fn a_message_that_expires_waits_for_nothing_any_more() {
+    let mut place = Place::watchful();
+    let first = place.send_new(tracked("a", 1));
+    let hour = Duration::from_secs(3600);
+    place.send_new(tracked("b", 2).after(&[first]).expires_in(hour));
+    let _upkeep = place
+        .messaging
+        .start_receiving_messages("others", done)
+        .unwrap();
+
+    place.sql("UPDATE outtray.scheduled SET expires_at = now()");
+
+    eventually("it expires", || place.dead_letters("b").len() == 1);
+    assert_eq!(place.count("outtray.dependency"), 0);
+}
+
+#[test]
 fn a_message_waits_for_a_dead_letter_and_goes_on_when_that_is_redriven_and_done() {
     let mut place = Place::polling(NO_POLLING);
     let first = place.send_new(tracked("a", 1));
