@@ -68,25 +68,19 @@ impl MessagingSession<'_> {
     }
 
     pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
-        let is_asking = |message: &NewMessage| {
-            let setting = self.kit.configs.get(&message.topic);
-            let is_bounded = setting.is_some_and(|setting| setting.config.max_length.is_some());
-            message.rare.dedupe.is_some() || is_bounded
-        };
-        let sent = if messages.iter().any(is_asking) {
-            let outgoing = messages
+        let messages = messages.into_iter();
+        let outgoing = messages.map(|message| self.outgoing(message)).collect();
+        self.send_together(outgoing)
+    }
+
+    /// Sends all of these, but for duplicates, or none of them.
+    pub(crate) fn send_together(&mut self, messages: Vec<Outgoing>) -> Result<Vec<Sent>> {
+        let sent = match messages.iter().any(Outgoing::is_asking) {
+            true => self.admit(messages)?,
+            false => messages
                 .into_iter()
-                .map(|message| self.outgoing(message))
-                .collect();
-            self.admit(outgoing)?
-        } else {
-            messages
-                .into_iter()
-                .map(|message| {
-                    let outgoing = self.outgoing(message);
-                    self.keep(outgoing).map(Sent::New)
-                })
-                .collect::<Result<_>>()?
+                .map(|outgoing| self.keep(outgoing).map(Sent::New))
+                .collect::<Result<_>>()?,
         };
         self.store_if_joined()?;
         Ok(sent)

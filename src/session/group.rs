@@ -7,6 +7,7 @@ use crate::words::error::{Error, Result};
 use crate::words::json_text;
 use crate::words::message::MessageId;
 use crate::words::new_message::{MAX_AFTER, NewMessage, TRACKED_FOR};
+use crate::words::outgoing::Outgoing;
 use serde::Serialize;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ impl MessagingSession<'_> {
     /// [`cancel_group`](crate::Messaging::cancel_group) take it.
     ///
     /// # Errors
-    /// As [`send`](Self::send), before any of them is sent; `Invalid` for over 10,000 members, for
+    /// As [`send`](Self::send), and none of them is sent then; `Invalid` for over 10,000 members, for
     /// messages with a dedupe key, and for a completion message that comes after others of its own.
     ///
     /// ```no_run
@@ -50,14 +51,19 @@ impl MessagingSession<'_> {
         let members: Vec<NewMessage> = members.into_iter().map(track).collect();
         let mut completion = track(completion);
         self.check_group(&members, &completion)?;
-        let ids = members
+        self.check_after(&members)?;
+        let mut together: Vec<Outgoing> = members
             .into_iter()
-            .map(|member| self.send(member).map(MessageId::from))
-            .collect::<Result<Vec<_>>>()?;
-        completion.rare.after.clone_from(&ids);
+            .map(|member| self.outgoing(member))
+            .collect();
+        let members: Vec<MessageId> = together.iter().map(|member| member.id).collect();
+        completion.rare.after.clone_from(&members);
         completion.rare.takes_any_end = true;
-        let id = self.send(completion)?.id();
-        Ok(Group { id, members: ids })
+        let completion = self.outgoing(completion);
+        let id = completion.id;
+        together.push(completion);
+        self.send_together(together)?;
+        Ok(Group { id, members })
     }
 
     fn check_group(&self, members: &[NewMessage], completion: &NewMessage) -> Result<()> {
