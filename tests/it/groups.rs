@@ -1,7 +1,7 @@
 //! A message that comes after others is delivered after all of them, once; a group is complete when its members are.
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, client, eventually, next, process,
 };
 use crossbeam_channel::unbounded;
 use outtray::{
@@ -156,6 +156,26 @@ fn many_that_are_sent_together_come_after_tracked_messages_only_too() {
         })
         .unwrap();
 
+    assert_eq!(place.drained("b"), 0);
+    assert_eq!((place.drained("a"), place.drained("b")), (2, 1));
+}
+
+#[test]
+fn what_others_come_after_in_a_joined_session_is_sent_as_tracked() {
+    let place = Place::polling(NO_POLLING);
+    let mut client = client(&place.url);
+    let mut joined = client.transaction().unwrap();
+    let mut session = MessagingSession::join(&place.messaging, &mut joined).unwrap();
+    let plain = session.send_message("a", &1).unwrap();
+    let first = session.send(tracked("a", 2)).unwrap().id();
+
+    let refused = session.send(tracked("b", 3).after(&[plain])).unwrap_err();
+    session.send(tracked("b", 4).after(&[first])).unwrap();
+
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("send that one as tracked"));
+    drop(session);
+    joined.commit().unwrap();
     assert_eq!(place.drained("b"), 0);
     assert_eq!((place.drained("a"), place.drained("b")), (2, 1));
 }
