@@ -227,6 +227,35 @@ fn a_message_that_expires_waits_for_nothing_any_more() {
 }
 
 #[test]
+fn progress_counts_members_that_ended_while_nobody_looked_at_what_comes_after_them() {
+    let mut place = Place::polling(NO_POLLING);
+    let group = place
+        .messaging
+        .session(|session| {
+            let members = (0..7).map(|n| NewMessage::json("members", &n).unwrap());
+            Ok(session.send_group(members, NewMessage::json("complete", &"all")?)?)
+        })
+        .unwrap();
+
+    for (state, member) in ["done", "dead", "cancelled", "expired", "purged"]
+        .iter()
+        .zip(&group.members)
+    {
+        place.sql(&format!(
+            "UPDATE outtray.outcome SET state = '{state}', ended_at = now() WHERE id = '{member}'"
+        ));
+    }
+    // It ended long ago.
+    let forgotten = group.members[5];
+    place.sql(&format!(
+        "DELETE FROM outtray.outcome WHERE id = '{forgotten}'"
+    ));
+
+    let progress = place.messaging.group_progress(group.id).unwrap();
+    assert_eq!((progress.ended, progress.members), (5, 7));
+}
+
+#[test]
 fn a_message_waits_for_a_dead_letter_and_goes_on_when_that_is_redriven_and_done() {
     let mut place = Place::polling(NO_POLLING);
     let first = place.send_new(tracked("a", 1));
