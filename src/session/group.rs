@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 impl MessagingSession<'_> {
     /// Sends messages together with one that comes when all of them have ended for good: done,
-    /// cancelled, expired or purged. A dead letter has not, until it is redriven and done, or
-    /// purged. Without members the completion message is ready at once. All of them are tracked, for an
+    /// cancelled, expired and dropped, or purged. A dead letter has not, whatever it died of, until it is redriven
+    /// and done, or purged. Without members the completion message is ready at once. All of them are tracked, for an
     /// hour unless they say otherwise.
     ///
     /// The group goes by the id of its completion message:

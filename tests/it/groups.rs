@@ -5,8 +5,8 @@ use crate::support::{
 };
 use crossbeam_channel::unbounded;
 use outtray::{
-    Backoff, DeadReason, ErrorKind, HandlerError, How, Message, MessageId,
-    MessagingSession, NewMessage,
+    Backoff, DeadReason, ErrorKind, Expired, HandlerError, How, Message, MessageId,
+    MessagingSession, NewMessage, TopicConfig,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier};
@@ -224,6 +224,71 @@ fn a_message_that_expires_waits_for_nothing_any_more() {
 
     eventually("it expires", || place.dead_letters("b").len() == 1);
     assert_eq!(place.count("outtray.dependency"), 0);
+}
+
+#[test]
+fn one_after_a_message_that_expired_waits_for_that_dead_letter_unless_it_was_dropped() {
+    for (expired, how) in [
+        (Expired::DeadLetter, How::Dead),
+        (Expired::Drop, How::Expired),
+    ] {
+        // Those that expire where nobody claims, those that a worker meets, and those that are met on their way to a lease.
+        for way in 0..3 {
+            let mut place = Place::watchful();
+            let config = TopicConfig {
+                expired: Some(expired),
+                ..TopicConfig::default()
+            };
+            place.messaging.topic("a").configure(config).unwrap();
+            let hour = Duration::from_secs(3600);
+            let first = place.send_new(tracked("a", 1).expires_in(hour));
+            let second = place.send_new(tracked("b", 2).after(&[first]));
+            let group = place
+                .messaging
+                .session(|session| {
+                    let member = NewMessage::json("a", &3)?.expires_in(hour);
+                    Ok(session.send_group([member], NewMessage::json("complete", &0)?)?)
+                })
+                .unwrap();
+            place.sql("UPDATE outtray.message SET expires_at = now()");
+
+            let upkeep = || {
+                place
+                    .messaging
+                    .start_receiving_messages("others", done)
+                    .unwrap()
+            };
+            let _upkeep = (way == 0).then(upkeep);
+            match way {
+                0 => {}
+                1 => assert_eq!(place.drained("a"), 0),
+                _ => {
+                    let none = place.messaging.topic("a").receive::<i32>(PATIENCE);
+                    assert!(none.unwrap().is_none());
+                }
+            }
+            let end = place.messaging.wait_for_completion(first, PATIENCE);
+            assert_eq!(end.unwrap().map(|end| end.how), Some(how), "way {way}");
+            let member = place
+                .messaging
+                .wait_for_completion(group.members[0], PATIENCE);
+            assert_eq!(member.unwrap().map(|end| end.how), Some(how), "way {way}");
+
+            match expired {
+                Expired::Drop => {
+                    let end = place.messaging.wait_for_completion(second, PATIENCE);
+                    assert_eq!(end.unwrap().unwrap().how, How::Dead);
+                    assert_eq!(place.drained("complete"), 1);
+                }
+                _ => {
+                    assert_eq!((place.drained("b"), place.drained("complete")), (0, 0));
+                    place.messaging.topic("a").redrive(..).unwrap();
+                    assert_eq!(place.drained("a"), 2);
+                    assert_eq!((place.drained("b"), place.drained("complete")), (1, 1));
+                }
+            }
+        }
+    }
 }
 
 #[test]
