@@ -60,8 +60,14 @@ pub(crate) fn cancel(
         apart(connection, "cancelling messages", |open| {
             let gone = cancel::remove(open, statements, some)?;
             write_ends(open, statements, &gone)?;
+            if gone.len() < some.len() {
+                // Those only that are still there: who asks may have to read a topic.
+                let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.held.id.0).collect();
+                let is_there = |id: &&Uuid| !gone.contains(*id);
+                let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
+                asked.extend(cancel::ask(open, statements, &kept)?);
+            }
             removed.extend(gone);
-            asked.extend(cancel::ask(open, statements, some)?);
             Ok(())
         })?;
     }
