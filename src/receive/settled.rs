@@ -6,7 +6,6 @@ use crate::store::aftermath::{End, How};
 use crate::store::claim::{Held, Position};
 use crate::store::settle::{Burial, Retry};
 use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
 
 /// Fates by what has to be done for them.
 #[derive(Default)]
@@ -39,10 +38,8 @@ impl Settled {
     /// Returns the messages whose end matters to others.
     pub(crate) fn ends(&self) -> Vec<End> {
         let acks = self.acks.iter().map(|held| (held, How::Done));
-        let burials = self.burials.iter().map(|burial| match burial.reason {
-            DeadReason::Expired => (&burial.held, How::Expired),
-            _ => (&burial.held, How::Dead),
-        });
+        // Also those whose time was over: a dead letter can be redriven, whatever it died of.
+        let burials = self.burials.iter().map(|burial| (&burial.held, How::Dead));
         let dropped = self.dropped.iter().map(|held| (held, How::Expired));
         let cancels = self.cancels.iter().map(|held| (held, How::Cancelled));
         acks.chain(burials)

@@ -56,6 +56,7 @@ impl MessagingSession<'_> {
         for message in &messages {
             message.check(self.kit.max_payload_bytes)?;
         }
+        self.check_after(&messages)?;
         self.send_checked(messages)
     }
 
@@ -76,25 +77,19 @@ impl MessagingSession<'_> {
     }
 
     pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
-        let is_asking = |message: &NewMessage| {
-            let setting = self.kit.configs.get(&message.topic);
-            let is_bounded = setting.is_some_and(|setting| setting.config.max_length.is_some());
-            message.rare.dedupe.is_some() || is_bounded
-        };
-        let sent = if messages.iter().any(is_asking) {
-            let outgoing = messages
+        let messages = messages.into_iter();
+        let outgoing = messages.map(|message| self.outgoing(message)).collect();
+        self.send_together(outgoing)
+    }
+
+    /// Sends all of these, but for duplicates, or none of them.
+    pub(crate) fn send_together(&mut self, messages: Vec<Outgoing>) -> Result<Vec<Sent>> {
+        let sent = match messages.iter().any(Outgoing::is_asking) {
+            true => self.admit(messages)?,
+            false => messages
                 .into_iter()
-                .map(|message| self.outgoing(message))
-                .collect();
-            self.admit(outgoing)?
-        } else {
-            messages
-                .into_iter()
-                .map(|message| {
-                    let outgoing = self.outgoing(message);
-                    self.keep(outgoing).map(Sent::New)
-                })
-                .collect::<Result<_>>()?
+                .map(|outgoing| self.keep(outgoing).map(Sent::New))
+                .collect::<Result<_>>()?,
         };
         self.store_if_joined()?;
         Ok(sent)
@@ -243,7 +238,7 @@ impl MessagingSession<'_> {
 
     /// Runs statements of ours in the transaction, which begins now if it did not, and in the savepoint of the
     /// message at hand.
-    fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.enter_savepoint()?;
         self.lent.begun()?;
         let asked = ask(self);

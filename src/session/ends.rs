@@ -1,5 +1,5 @@
-//! Transactions about the ends of messages that are nobody's session: cancelling, and looking at what came after
-//! messages that ended.
+//! Transactions about the ends of messages that are nobody's session: cancelling, looking at what came after
+//! messages that ended, and forgetting how they did.
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
@@ -11,7 +11,6 @@ use crate::store::dependents::{self, Looked, Place};
 use crate::store::outcome;
 use crate::store::statements::Statements;
 use crate::words::Result;
-use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::collections::{BTreeMap, HashSet};
@@ -61,8 +60,14 @@ pub(crate) fn cancel(
         apart(connection, "cancelling messages", |open| {
             let gone = cancel::remove(open, statements, some)?;
             write_ends(open, statements, &gone)?;
+            if gone.len() < some.len() {
+                // Those only that are still there: who asks may have to read a topic.
+                let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.held.id.0).collect();
+                let is_there = |id: &&Uuid| !gone.contains(*id);
+                let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
+                asked.extend(cancel::ask(open, statements, &kept)?);
+            }
             removed.extend(gone);
-            asked.extend(cancel::ask(open, statements, some)?);
             Ok(())
         })?;
     }
@@ -171,6 +176,13 @@ fn settle(
     })
 }
 
+/// Removes a batch of outcomes whose time is over; returns whether there may be more.
+pub(crate) fn forget(connection: &mut Connection, statements: &Statements) -> Result<bool> {
+    apart(connection, outcome::FORGETTING, |open| {
+        outcome::forget(open, statements)
+    })
+}
+
 /// Writes what the ends of messages call for.
 fn write_ends(
     open: &mut OpenTransaction<'_>,
@@ -210,19 +222,4 @@ fn apart<R>(
         .commit()
         .map_err(|error| classify(error, doing))?;
     Ok(returned)
-}
-
-/// Returns those of the messages of which no outcome is known.
-pub(crate) fn unknown(
-    run: &mut dyn crate::store::run::Run,
-    statements: &Statements,
-    ids: &[MessageId],
-) -> Result<Vec<MessageId>> {
-    let uuids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let known: HashSet<MessageId> = outcome::outcomes(run, statements, &uuids)?
-        .iter()
-        .map(|outcome| outcome.id)
-        .collect();
-    let unknown = ids.iter().filter(|id| !known.contains(id));
-    Ok(unknown.copied().collect())
 }

@@ -1,18 +1,21 @@
 //! Messages that belong together, and what a handler leaves for those who wait for its message.
 
-use crate::session::ends;
 use crate::session::messaging_session::MessagingSession;
+use crate::store::outcome;
 use crate::words::completion::Group;
 use crate::words::error::{Error, Result};
 use crate::words::json_text;
 use crate::words::message::MessageId;
 use crate::words::new_message::{MAX_AFTER, NewMessage, TRACKED_FOR};
+use crate::words::outgoing::Outgoing;
 use serde::Serialize;
+use std::collections::HashSet;
+use uuid::Uuid;
 
 impl MessagingSession<'_> {
     /// Sends messages together with one that comes when all of them have ended for good: done,
-    /// cancelled, expired or purged. A dead letter has not, until it is redriven and done, or
-    /// purged. Without members the completion message is ready at once. All of them are tracked, for an
+    /// cancelled, expired and dropped, or purged. A dead letter has not, whatever it died of, until it is redriven
+    /// and done, or purged. Without members the completion message is ready at once. All of them are tracked, for an
     /// hour unless they say otherwise.
     ///
     /// The group goes by the id of its completion message:
@@ -21,7 +24,7 @@ impl MessagingSession<'_> {
     /// [`cancel_group`](crate::Messaging::cancel_group) take it.
     ///
     /// # Errors
-    /// As [`send`](Self::send), before any of them is sent; `Invalid` for over 10,000 members, for
+    /// As [`send`](Self::send), and none of them is sent then; `Invalid` for over 10,000 members, for
     /// messages with a dedupe key, and for a completion message that comes after others of its own.
     ///
     /// ```no_run
@@ -48,14 +51,19 @@ impl MessagingSession<'_> {
         let members: Vec<NewMessage> = members.into_iter().map(track).collect();
         let mut completion = track(completion);
         self.check_group(&members, &completion)?;
-        let ids = members
+        self.check_after(&members)?;
+        let mut together: Vec<Outgoing> = members
             .into_iter()
-            .map(|member| self.send(member).map(MessageId::from))
-            .collect::<Result<Vec<_>>>()?;
-        completion.rare.after.clone_from(&ids);
+            .map(|member| self.outgoing(member))
+            .collect();
+        let members: Vec<MessageId> = together.iter().map(|member| member.id).collect();
+        completion.rare.after.clone_from(&members);
         completion.rare.takes_any_end = true;
-        let id = self.send(completion)?.id();
-        Ok(Group { id, members: ids })
+        let completion = self.outgoing(completion);
+        let id = completion.id;
+        together.push(completion);
+        self.send_together(together)?;
+        Ok(Group { id, members })
     }
 
     fn check_group(&self, members: &[NewMessage], completion: &NewMessage) -> Result<()> {
@@ -100,26 +108,36 @@ impl MessagingSession<'_> {
         Ok(())
     }
 
-    /// Sees that all that a message comes after is tracked. Those that were sent in this session and are not
-    /// stored yet become tracked. A read at most: the transaction is not touched.
-    pub(crate) fn check_after(&mut self, message: &NewMessage) -> Result<()> {
-        if message.rare.after.is_empty() {
+    /// Sees that all that these messages come after is tracked, and stays known until the transaction ends. Those that were
+    /// sent in this session and are not stored yet become tracked; for others the transaction begins.
+    pub(crate) fn check_after(&mut self, messages: &[NewMessage]) -> Result<()> {
+        let wanted: Vec<MessageId> = messages
+            .iter()
+            .flat_map(|message| message.rare.after.iter().copied())
+            .collect();
+        if wanted.is_empty() {
             return Ok(());
         }
-        let elsewhere = self.outbox.track(&message.rare.after);
+        let elsewhere = self.outbox.track(&wanted);
         if elsewhere.is_empty() {
             return Ok(());
         }
-        let run = self.lent.current()?;
-        let unknown = ends::unknown(run, &self.kit.statements, &elsewhere);
-        // A statement that fails inside a transaction ends it.
-        self.is_in_doubt |= unknown.is_err();
-        match unknown?.first() {
-            None => Ok(()),
-            Some(id) => Err(Error::invalid(format!(
-                "a message cannot come after {id}, which is not tracked, on topic {}: send that one as tracked",
-                message.topic
-            ))),
+        let ids: Vec<Uuid> = elsewhere.iter().map(|id| id.0).collect();
+        let known = self.asking(|session| {
+            outcome::hold(session.lent.current()?, &session.kit.statements, &ids)
+        })?;
+        let unknown: HashSet<MessageId> = elsewhere
+            .into_iter()
+            .filter(|id| !known.contains(&id.0))
+            .collect();
+        for message in messages {
+            if let Some(id) = message.rare.after.iter().find(|id| unknown.contains(*id)) {
+                return Err(Error::invalid(format!(
+                    "a message cannot come after {id}, which is not tracked, on topic {}: send that one as tracked",
+                    message.topic
+                )));
+            }
         }
+        Ok(())
     }
 }

@@ -135,7 +135,7 @@ impl<'c> MessagingSession<'c> {
     /// Checks a message, and gives it an id and what its topic says.
     pub(crate) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
         message.check(self.kit.max_payload_bytes)?;
-        self.check_after(&message)?;
+        self.check_after(std::slice::from_ref(&message))?;
         Ok(self.outgoing(message))
     }
 

@@ -96,21 +96,18 @@ pub(crate) fn prune(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) ->
     Ok(())
 }
 
-/// Returns the next messages after `after` of a topic that wait and have all of these headers.
+/// Returns the messages of a topic that wait or are in work and have all of these headers.
 pub(crate) fn with_headers(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
     wanted: &[(String, String)],
-    after: Uuid,
-    limit: i64,
 ) -> Result<Vec<Uuid>> {
     let (names, values): (Vec<&str>, Vec<&str>) = wanted
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .unzip();
-    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
-        [&topic, &names, &values, &limit, &after];
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &names, &values];
     query(run, &statements.queued_with_headers, &params, DOING)?
         .iter()
         .map(|row| column(row, "id"))

@@ -261,7 +261,6 @@ impl Settled<'_> {
     fn end(&self) -> Option<End> {
         let how = match self.verdict {
             Verdict::Ack(_) => How::Done,
-            Verdict::Bury { reason, .. } if *reason == DeadReason::Expired => How::Expired,
             Verdict::Bury { .. } => How::Dead,
             Verdict::Drop => How::Expired,
             _ if self.is_cancelled => How::Cancelled,

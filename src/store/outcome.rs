@@ -15,8 +15,12 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use crate::words::outgoing::Outgoing;
+use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// What an error of removing outcomes says was being done.
+pub(crate) const FORGETTING: &str = "removing old outcomes";
 
 /// Returns whether storing these messages takes more than storing themselves.
 pub(crate) fn has_tracked(messages: &[Outgoing]) -> bool {
@@ -129,12 +133,35 @@ fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
     })
 }
 
-/// Removes a batch of outcomes whose time is over; returns whether there may be more.
+/// Keeps the outcomes of messages from being forgotten until the transaction ends: who sends a message that comes after
+/// others is seen by nobody until it commits. Returns which of them are known.
+pub(crate) fn hold(
+    run: &mut dyn Run,
+    statements: &Statements,
+    ids: &[Uuid],
+) -> Result<HashSet<Uuid>> {
+    let doing = "looking for what messages come after";
+    query(run, &statements.hold_outcomes, &[&ids], doing)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}
+
+/// Removes a batch of outcomes whose time is over; returns whether there may be more. In a READ COMMITTED transaction of its
+/// own.
 pub(crate) fn forget(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
-    let doing = "removing old outcomes";
-    let rows = query(run, &statements.forget_outcomes, &[&BATCH], doing)?;
-    let removed = rows.first().map_or(Ok(0), |row| column(row, "outcomes"))?;
-    Ok(removed >= BATCH)
+    let rows = query(run, &statements.old_outcomes, &[&BATCH], FORGETTING)?;
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let (mut topics, mut ids): (Vec<&str>, Vec<Uuid>) = Default::default();
+    for row in &rows {
+        topics.push(column(row, "topic")?);
+        ids.push(column(row, "id")?);
+    }
+    let forgetting = &statements.forget_outcomes;
+    execute(run, forgetting, &[&topics, &ids], FORGETTING)?;
+    Ok(i64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH))
 }
 
 /// Returns how far a group is; nothing if there is none of this id.

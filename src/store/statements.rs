@@ -74,6 +74,8 @@ statements![
     forget_attempt,
     forget_buckets,
     forget_outcomes,
+    hold_outcomes,
+    old_outcomes,
     forget_room,
     give_back_lease,
     group_members,

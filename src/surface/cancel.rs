@@ -17,8 +17,6 @@ use uuid::Uuid;
 const PASSES: usize = 3;
 /// The time in between: who moves a message has it in hand for milliseconds.
 const BETWEEN_PASSES: Duration = Duration::from_millis(10);
-/// Messages that one page of a cancel by headers takes.
-const PAGE: usize = 1000;
 
 impl Messaging {
     /// Cancels a message, wherever it is: one that waits, also for a delay or a retry, is removed and never
@@ -98,7 +96,7 @@ impl Messaging {
 impl Topic<'_> {
     /// Cancels all messages of the topic that wait or are in work and have all of these headers, each with
     /// this value; one without such a header stays. Returns how many were removed or asked for. See
-    /// [`Messaging::cancel`]. Walks through the topic.
+    /// [`Messaging::cancel`]. Walks through the topic, and keeps the ids of what it finds in memory.
     ///
     /// # Errors
     /// `Invalid` without any header, besides those of all methods; what was cancelled before another error
@@ -139,18 +137,8 @@ impl Topic<'_> {
         let messaging = self.messaging();
         let statements = &messaging.base().kit.statements;
         let mut connection = messaging.pooled()?;
-        let mut cancelled = 0;
-        let mut last_seen = Uuid::nil();
-        loop {
-            let (run, limit) = (&mut *connection, PAGE as i64);
-            let page =
-                cancel::with_headers(run, statements, self.name(), &wanted, last_seen, limit)?;
-            cancelled += count(&messaging.cancel_all(&mut connection, &page)?);
-            match page.last() {
-                Some(last) if page.len() == PAGE => last_seen = *last,
-                _ => return Ok(cancelled),
-            }
-        }
+        let found = cancel::with_headers(&mut *connection, statements, self.name(), &wanted)?;
+        Ok(count(&messaging.cancel_all(&mut connection, &found)?))
     }
 }
 

@@ -88,9 +88,14 @@ fn take_out(
     let gone = expiry::expire(&mut open, statements, dropping)?;
     let mut ends = BTreeMap::<&str, Vec<End>>::new();
     for gone in gone.iter().filter(|gone| End::matters(&gone.held)) {
+        // A dead letter can be redriven, whatever it died of.
+        let how = match dropping.contains(&gone.topic) {
+            true => How::Expired,
+            false => How::Dead,
+        };
         ends.entry(&gone.topic).or_default().push(End {
             held: gone.held.clone(),
-            how: How::Expired,
+            how,
             result: None,
         });
     }

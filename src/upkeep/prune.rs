@@ -1,9 +1,10 @@
 //! Removes what is over and what nobody else removes: dedupe keys after their window, outcomes after the time they are
 //! kept, full buckets, notes of topics that are not bounded any more.
 
-use crate::store::run::Run;
+use crate::connect::connection::Connection;
+use crate::session::ends;
+use crate::store::prune;
 use crate::store::statements::Statements;
-use crate::store::{outcome, prune};
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
@@ -37,12 +38,16 @@ impl Prune {
     }
 
     /// Removes a batch of each kind.
-    pub(crate) fn run(&mut self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+    pub(crate) fn run(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+    ) -> Result<()> {
         let started = Instant::now();
         self.at = started + INTERVAL;
         let has_more = [
-            prune::prune(run, statements)?,
-            outcome::forget(run, statements)?,
+            prune::prune(connection, statements)?,
+            ends::forget(connection, statements)?,
         ];
         if has_more.contains(&true) {
             self.at = Instant::now() + BETWEEN_BATCHES.max(started.elapsed() * SHARE);

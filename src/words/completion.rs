@@ -9,11 +9,11 @@ use std::time::SystemTime;
 pub enum How {
     /// Its handler succeeded, and that was committed.
     Done,
-    /// It is a dead letter. A redrive begins it anew.
+    /// It is a dead letter, whatever it died of; also when its time was over. A redrive begins it anew.
     Dead,
     /// It was cancelled.
     Cancelled,
-    /// Its time was over, and its topic drops such messages.
+    /// Its time was over, and its topic [drops](crate::Expired::Drop) such messages.
     Expired,
     /// An operator removed it.
     Purged,
@@ -92,7 +92,7 @@ pub struct Group {
 pub struct GroupProgress {
     /// How many members it has.
     pub members: u64,
-    /// How many of them ended for good: done, cancelled, expired or purged. A dead letter did not.
+    /// How many of them ended for good: done, cancelled, expired and dropped, or purged. A dead letter did not.
     pub ended: u64,
 }
 

@@ -247,10 +247,12 @@ impl NewMessage {
     }
 
     /// Keeps the message back until all of these are done, on whatever topics they are. Each was sent as
-    /// [`tracked`](Self::tracked), or in the same session. Added to those named before.
+    /// [`tracked`](Self::tracked). One of the same session becomes tracked by this, as long as it is not stored: in a
+    /// [joined](crate::MessagingSession::join) session it is at once, in others after 5,000 more or 4 MiB; say
+    /// `tracked()` there. Added to those named before.
     ///
-    /// While one of them is a dead letter, the message waits. If one is cancelled, expires or is
-    /// purged, the message becomes a dead letter.
+    /// While one of them is a dead letter, the message waits. If one is cancelled or purged, or expires on a topic that
+    /// [drops](crate::Expired::Drop) such messages, the message becomes a dead letter.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

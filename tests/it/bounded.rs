@@ -129,6 +129,34 @@ fn many_find_room_together_or_none_does() {
 }
 
 #[test]
+fn a_group_finds_room_whole_or_none_of_it_is_sent() {
+    let mut place = place(2);
+    let message = |topic: &str| NewMessage::json(topic, &1).unwrap();
+    place
+        .messaging
+        .session(|session| {
+            session.send_message("others", &1)?;
+            for (members, completion) in [(3, "complete"), (2, "jobs")] {
+                let members = (0..members).map(|_| message("jobs"));
+                let full = session.send_group(members, message(completion));
+                assert_eq!(full.unwrap_err().kind(), ErrorKind::Full);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(place.count("outtray.message"), 1);
+    assert_eq!(place.count("outtray.scheduled"), 0);
+
+    place
+        .messaging
+        .session(|session| Ok(session.send_group([message("jobs")], message("jobs"))?))
+        .unwrap();
+    check_full(send(&place.messaging, 6));
+    let handled = place.messaging.drain("jobs", |_, _: Message| Ok(()));
+    assert_eq!(handled.unwrap().handled, 2);
+}
+
+#[test]
 fn what_finds_no_room_frees_its_dedupe_key_and_the_room_it_took_elsewhere() {
     let mut place = place(1);
     let bounded = TopicConfig {

@@ -443,6 +443,27 @@ fn messages_are_cancelled_by_their_headers() {
 }
 
 #[test]
+fn a_campaign_of_many_thousands_is_cancelled_and_nothing_else() {
+    let mut place = Place::new();
+    place.sql(
+        "INSERT INTO outtray.message (topic, rank, id, payload, headers)
+             SELECT 'mail', 0, gen_random_uuid(), '1', json_build_object('campaign', CASE n % 4 WHEN 0 THEN 'autumn' ELSE 'spring' END)
+             FROM generate_series(1, 16000) AS n",
+    );
+
+    let cancelled = place
+        .messaging
+        .topic("mail")
+        .cancel_where([("campaign", "spring")]);
+
+    assert_eq!(cancelled.unwrap(), 12_000);
+    assert_eq!(place.count("outtray.message"), 4_000);
+    let spring = "outtray.message WHERE headers ->> 'campaign' = 'spring'";
+    assert_eq!(place.count(spring), 0);
+    assert_eq!(place.count("outtray.cancellation"), 0);
+}
+
+#[test]
 fn a_cancel_that_races_with_the_end_is_one_or_the_other() {
     let place = Place::new();
     let receiver = place

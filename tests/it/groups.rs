@@ -1,12 +1,12 @@
 //! A message that comes after others is delivered after all of them, once; a group is complete when its members are.
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, client, eventually, next, process,
 };
 use crossbeam_channel::unbounded;
 use outtray::{
-    Backoff, DeadReason, ErrorKind, HandlerError, How, Message, MessageId, MessagingSession,
-    NewMessage,
+    Backoff, DeadReason, ErrorKind, Expired, HandlerError, How, Message, MessageId,
+    MessagingSession, NewMessage, TopicConfig,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier};
@@ -138,6 +138,186 @@ fn one_cannot_come_after_what_nobody_tracks_and_the_session_goes_on() {
 
     sent.unwrap();
     assert_eq!((place.drained("b"), place.drained("c")), (0, 1));
+}
+
+#[test]
+fn many_that_are_sent_together_come_after_tracked_messages_only_too() {
+    let place = Place::polling(NO_POLLING);
+    let plain = place.send("a", &1);
+
+    place
+        .messaging
+        .session(|session| {
+            let refused = session.send_all([tracked("b", 2), tracked("b", 3).after(&[plain])]);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+            let first = session.send_message("a", &4)?;
+            session.send_all([tracked("b", 5).after(&[first])])?;
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!(place.drained("b"), 0);
+    assert_eq!((place.drained("a"), place.drained("b")), (2, 1));
+}
+
+#[test]
+fn what_others_come_after_in_a_joined_session_is_sent_as_tracked() {
+    let place = Place::polling(NO_POLLING);
+    let mut client = client(&place.url);
+    let mut joined = client.transaction().unwrap();
+    let mut session = MessagingSession::join(&place.messaging, &mut joined).unwrap();
+    let plain = session.send_message("a", &1).unwrap();
+    let first = session.send(tracked("a", 2)).unwrap().id();
+
+    let refused = session.send(tracked("b", 3).after(&[plain])).unwrap_err();
+    session.send(tracked("b", 4).after(&[first])).unwrap();
+
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("send that one as tracked"));
+    drop(session);
+    joined.commit().unwrap();
+    assert_eq!(place.drained("b"), 0);
+    assert_eq!((place.drained("a"), place.drained("b")), (2, 1));
+}
+
+#[test]
+fn one_after_a_message_that_is_done_and_over_before_the_session_commits_is_delivered() {
+    let mut place = Place::polling(NO_POLLING);
+    let other = process(&place.url, NO_POLLING);
+    let soon_over = |n| tracked("a", n).tracked_for(Duration::from_secs(60));
+    let [first, bystander] = [1, 2].map(|n| place.send_new(soon_over(n)));
+    let Place {
+        messaging, client, ..
+    } = &mut place;
+
+    messaging
+        .session(|session| {
+            session.send(tracked("b", 3).after(&[first]))?;
+            assert_eq!(other.drain("a", done)?.handled, 2);
+            client
+                .batch_execute("UPDATE outtray.outcome SET ended_at = ended_at - interval '1 hour'")
+                .unwrap();
+            let _upkeep = other.start_receiving_messages("others", done)?;
+            eventually("what is over is forgotten", || {
+                other.completion(bystander).is_err()
+            });
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!(place.drained("b"), 1);
+    assert!(place.dead_letters("b").is_empty());
+}
+
+#[test]
+fn a_message_that_expires_waits_for_nothing_any_more() {
+    let mut place = Place::watchful();
+    let first = place.send_new(tracked("a", 1));
+    let hour = Duration::from_secs(3600);
+    place.send_new(tracked("b", 2).after(&[first]).expires_in(hour));
+    let _upkeep = place
+        .messaging
+        .start_receiving_messages("others", done)
+        .unwrap();
+
+    place.sql("UPDATE outtray.scheduled SET expires_at = now()");
+
+    eventually("it expires", || place.dead_letters("b").len() == 1);
+    assert_eq!(place.count("outtray.dependency"), 0);
+}
+
+#[test]
+fn one_after_a_message_that_expired_waits_for_that_dead_letter_unless_it_was_dropped() {
+    for (expired, how) in [
+        (Expired::DeadLetter, How::Dead),
+        (Expired::Drop, How::Expired),
+    ] {
+        // Those that expire where nobody claims, those that a worker meets, and those that are met on their way to a lease.
+        for way in 0..3 {
+            let mut place = Place::watchful();
+            let config = TopicConfig {
+                expired: Some(expired),
+                ..TopicConfig::default()
+            };
+            place.messaging.topic("a").configure(config).unwrap();
+            let hour = Duration::from_secs(3600);
+            let first = place.send_new(tracked("a", 1).expires_in(hour));
+            let second = place.send_new(tracked("b", 2).after(&[first]));
+            let group = place
+                .messaging
+                .session(|session| {
+                    let member = NewMessage::json("a", &3)?.expires_in(hour);
+                    Ok(session.send_group([member], NewMessage::json("complete", &0)?)?)
+                })
+                .unwrap();
+            place.sql("UPDATE outtray.message SET expires_at = now()");
+
+            let upkeep = || {
+                place
+                    .messaging
+                    .start_receiving_messages("others", done)
+                    .unwrap()
+            };
+            let _upkeep = (way == 0).then(upkeep);
+            match way {
+                0 => {}
+                1 => assert_eq!(place.drained("a"), 0),
+                _ => {
+                    let none = place.messaging.topic("a").receive::<i32>(PATIENCE);
+                    assert!(none.unwrap().is_none());
+                }
+            }
+            let end = place.messaging.wait_for_completion(first, PATIENCE);
+            assert_eq!(end.unwrap().map(|end| end.how), Some(how), "way {way}");
+            let member = place
+                .messaging
+                .wait_for_completion(group.members[0], PATIENCE);
+            assert_eq!(member.unwrap().map(|end| end.how), Some(how), "way {way}");
+
+            match expired {
+                Expired::Drop => {
+                    let end = place.messaging.wait_for_completion(second, PATIENCE);
+                    assert_eq!(end.unwrap().unwrap().how, How::Dead);
+                    assert_eq!(place.drained("complete"), 1);
+                }
+                _ => {
+                    assert_eq!((place.drained("b"), place.drained("complete")), (0, 0));
+                    place.messaging.topic("a").redrive(..).unwrap();
+                    assert_eq!(place.drained("a"), 2);
+                    assert_eq!((place.drained("b"), place.drained("complete")), (1, 1));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn progress_counts_members_that_ended_while_nobody_looked_at_what_comes_after_them() {
+    let mut place = Place::polling(NO_POLLING);
+    let group = place
+        .messaging
+        .session(|session| {
+            let members = (0..7).map(|n| NewMessage::json("members", &n).unwrap());
+            Ok(session.send_group(members, NewMessage::json("complete", &"all")?)?)
+        })
+        .unwrap();
+
+    for (state, member) in ["done", "dead", "cancelled", "expired", "purged"]
+        .iter()
+        .zip(&group.members)
+    {
+        place.sql(&format!(
+            "UPDATE outtray.outcome SET state = '{state}', ended_at = now() WHERE id = '{member}'"
+        ));
+    }
+    // It ended long ago.
+    let forgotten = group.members[5];
+    place.sql(&format!(
+        "DELETE FROM outtray.outcome WHERE id = '{forgotten}'"
+    ));
+
+    let progress = place.messaging.group_progress(group.id).unwrap();
+    assert_eq!((progress.ended, progress.members), (5, 7));
 }
 
 #[test]

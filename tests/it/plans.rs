@@ -40,6 +40,27 @@ fn check(settings: &[&str], statement: &str, arguments: &str) {
 }
 
 #[test]
+fn no_cancel_searches_all_of_its_ids_for_each_message_of_a_topic() {
+    let mut place = Place::new();
+    place.sql("SET plan_cache_mode = force_generic_plan");
+    for statement in ["cancel_ready", "cancel_followers", "ask_held"] {
+        let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
+        place.sql(&format!("PREPARE {statement} AS {text}"));
+
+        let explain = format!("EXPLAIN EXECUTE {statement} ('{{}}')");
+        let rows = place.client.simple_query(&explain).unwrap();
+
+        let is_search = |message: &SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => row
+                .get(0)
+                .is_some_and(|line| line.contains("Filter:") && line.contains("= ANY")),
+            _ => false,
+        };
+        assert!(!rows.iter().any(is_search), "{statement}: {rows:#?}");
+    }
+}
+
+#[test]
 fn no_claim_reads_or_sorts_a_whole_topic_also_when_planned_without_messages() {
     let settings = ["enable_sort"];
     check(&settings, "claim", "'t', '{0}', '{0}', '{1}', 100");

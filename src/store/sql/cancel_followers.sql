@@ -1,6 +1,7 @@
 -- Removes those of the messages $1 that wait behind others of their key. Returns them, without the key: their line goes
 -- on without them.
 -- Index: follower_tracked. Only if that does not have all of them, the table is read: the others are not indexed by id.
+-- It asks for a set of ids then: an array is searched from its beginning for each row, once a plan is kept.
 WITH tracked AS MATERIALIZED (
     SELECT follower.topic, follower.key, follower.seq
     FROM outtray.follower
@@ -11,7 +12,7 @@ WITH tracked AS MATERIALIZED (
 others AS MATERIALIZED (
     SELECT follower.topic, follower.key, follower.seq
     FROM outtray.follower
-    WHERE follower.id = ANY ($1::uuid[])
+    WHERE follower.id IN (SELECT unnest($1::uuid[]))
         AND follower.on_end IS NULL
         AND (SELECT count(*) FROM tracked) < cardinality($1::uuid[])
     FOR UPDATE SKIP LOCKED

@@ -251,9 +251,8 @@ impl Model {
 
     pub(super) fn bury(&mut self, label: usize, reason: &'static str, attempts: u32) {
         self.entries[label].attempts = attempts;
-        let how = if reason == "expired" { reason } else { "dead" };
         let death = self.tick();
-        self.end(label, At::Dead(reason, death), how);
+        self.end(label, At::Dead(reason, death), "dead");
     }
 
     /// Ends a message: it is gone, or dead. What ended for good stays as it is.
