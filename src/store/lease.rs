@@ -59,12 +59,11 @@ pub(crate) enum Verdict {
 }
 
 /// Returns the statements that are called by name, for `prepare_calls`.
-pub(crate) fn calls(statements: &Statements) -> [&Statement; 4] {
+pub(crate) fn calls(statements: &Statements) -> [&Statement; 3] {
     [
         &statements.lease,
         &statements.end_lease,
         &statements.give_back_lease,
-        &statements.extend_lease,
     ]
 }
 
@@ -144,17 +143,17 @@ pub(crate) fn push_give_back(
     );
 }
 
-/// Appends a prolongation of leases, for [`read_held`].
-pub(crate) fn push_extend(
+/// Appends a prolongation of leases, by `extend_lease` or `prolong_lease`, for [`read_held`].
+pub(crate) fn push_lasting(
     sql: &mut String,
     mode: CallMode,
-    statements: &Statements,
+    statement: &Statement,
     topic: &str,
     proofs: &[&Proof],
     lease: Duration,
 ) {
     let lease = Some(micros(lease));
-    push_each(sql, mode, &statements.extend_lease, topic, proofs, lease);
+    push_each(sql, mode, statement, topic, proofs, lease);
 }
 
 /// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who

@@ -106,6 +106,7 @@ statements![
     postpone_head,
     postpone_lease,
     promote,
+    prolong_lease,
     prune,
     prune_attempts,
     prune_cancellations,

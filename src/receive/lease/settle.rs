@@ -5,12 +5,15 @@
 //! what is done is decided then: nothing may be done for a message that is in other hands by now.
 
 use crate::connect::connection::Connection;
+use crate::receive::line::Line;
+use crate::receive::ration;
 use crate::session::commit::is_aborted;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::aftermath::{self, End};
 use crate::store::call::CallMode;
 use crate::store::lease::{self, COMMIT, Proof, Settled, Verdict};
+use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -98,6 +101,32 @@ fn push_plain(
     true
 }
 
+/// Gives back what a receiver leased and did not begin: to their places, with no attempt spent.
+pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    let verdict = &Verdict::Release;
+    let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
+    settle(connection, statements, lease::BEGIN, &line.topic, &verdicts)?;
+    for proof in proofs {
+        line.floors().lower(proof.held.position);
+    }
+    ration::unspend(line, proofs.len());
+    announce(&line.base.waker, &line.topic, verdicts.into_iter());
+    Ok(())
+}
+
+/// Lets leases of one topic last so long from now, but for those whose rows somebody has in hand: their holders settle
+/// them, and nothing may wait for that. Returns as [`extend`].
+pub(crate) fn prolong(
+    connection: &mut Connection,
+    statements: &Statements,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) -> Result<HashMap<Uuid, bool>> {
+    lasting(connection, &statements.prolong_lease, topic, proofs, lease)
+}
+
 /// Lets leases of one topic last so long from now. Returns the receipts that were still good, each with whether
 /// somebody cancelled its message.
 pub(crate) fn extend(
@@ -107,10 +136,20 @@ pub(crate) fn extend(
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    connection.prepare_calls(&lease::calls(statements))?;
+    lasting(connection, &statements.extend_lease, topic, proofs, lease)
+}
+
+fn lasting(
+    connection: &mut Connection,
+    statement: &Statement,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) -> Result<HashMap<Uuid, bool>> {
+    connection.prepare_calls(&[statement])?;
     let mut sql = lease::BEGIN.to_owned();
     let mode = connection.mode();
-    lease::push_extend(&mut sql, mode, statements, topic, proofs, lease);
+    lease::push_lasting(&mut sql, mode, statement, topic, proofs, lease);
     sql.push_str(COMMIT);
     let rows = connection
         .flight(&sql)
