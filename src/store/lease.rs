@@ -24,6 +24,8 @@ use uuid::Uuid;
 pub(crate) struct Leased {
     pub(crate) claimed: Claimed,
     pub(crate) receipt: Uuid,
+    /// Somebody asked for it to be given up before it was leased.
+    pub(crate) is_cancelled: bool,
 }
 
 /// What settling a lease needs to know.
@@ -105,6 +107,7 @@ pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Leased>> {
             Ok(Leased {
                 claimed: claim::read(row)?,
                 receipt: uuid(row, "receipt")?,
+                is_cancelled: is_true(row, "is_cancelled"),
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -166,10 +169,7 @@ pub(crate) fn push_hold(sql: &mut String, statements: &Statements, topic: &str, 
 /// Reads which receipts were still good, and whether somebody cancelled their messages.
 pub(crate) fn read_held(rows: &[SimpleQueryRow]) -> Result<HashMap<Uuid, bool>> {
     rows.iter()
-        .map(|row| {
-            let is_cancelled = row.try_get("is_cancelled").ok().flatten() == Some("t");
-            Ok((uuid(row, "receipt")?, is_cancelled))
-        })
+        .map(|row| Ok((uuid(row, "receipt")?, is_true(row, "is_cancelled"))))
         .collect()
 }
 
@@ -312,6 +312,10 @@ fn push_each(
             _ => push_call(sql, mode, statement, &values),
         }
     }
+}
+
+fn is_true(row: &SimpleQueryRow, name: &str) -> bool {
+    row.try_get(name).ok().flatten() == Some("t")
 }
 
 fn uuid(row: &SimpleQueryRow, name: &str) -> Result<Uuid> {

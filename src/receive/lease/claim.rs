@@ -171,8 +171,8 @@ fn push(
     sql.push_str(COMMIT);
 }
 
-/// Returns what becomes of a message that is not to be delivered any more: one whose attempts are used up, by
-/// leases that ended without an answer, or whose time is over.
+/// Returns what becomes of a message that is not to be delivered any more: one that is to be given up, whose attempts
+/// are used up, by leases that ended without an answer, or whose time is over.
 pub(crate) fn refusal(leased: &Leased, terms: &Terms) -> Option<Verdict> {
     let message = &leased.claimed;
     refuse(message, message.attempts, 0, terms).map(Verdict::from)
@@ -181,3 +181,7 @@ pub(crate) fn refusal(leased: &Leased, terms: &Terms) -> Option<Verdict> {
 pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {
     floors.lock().unwrap_or_else(PoisonError::into_inner)
 }
+    if leased.is_cancelled {
+        // Its row says so, too: it does not come back.
+        return Some(Verdict::Release);
+    }
