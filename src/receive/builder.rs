@@ -159,8 +159,8 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Sets from which duration on a handler is logged as holding its transaction too long.
-    /// Default 10 s.
+    /// Sets from which duration on a handler is logged as holding its transaction too long. Default 10 s. Under a
+    /// [`lease`](Self::lease) the transaction begins when the handler first uses its session.
     pub fn warn_after(mut self, duration: Duration) -> Self {
         self.options.slow_handler = duration;
         self
