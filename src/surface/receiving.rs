@@ -285,18 +285,27 @@ impl Messaging {
         if has_moved {
             self.move_due(connection)?;
         }
-        let found = claim_near(connection, statements, wanted)?;
-        if !found.leased.is_empty() {
+        let mut found = claim_near(connection, statements, wanted)?;
+        let is_sure = found.is_sure && has_moved;
+        if found.is_full || is_sure {
             return Ok(found);
         }
-        let is_sure = found.is_sure && has_moved;
         if !has_moved {
             has_moved = self.move_due(connection)?;
         }
-        if is_sure || (found.is_sure && !has_moved) {
+        if found.is_sure && !has_moved {
             return Ok(found);
         }
-        claim_anywhere(connection, statements, wanted)
+        // What came back to its place is below the floors.
+        let size = wanted.size - found.leased.len();
+        let rest = claim_anywhere(connection, statements, Wanted { size, ..wanted });
+        match rest {
+            Ok(rest) => found.add(rest),
+            // What is leased is delivered, and the error met again.
+            Err(_) if !found.leased.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(found)
     }
 
     fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms) -> Lease {
