@@ -79,7 +79,8 @@ impl Topic<'_> {
     }
 
     /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as [`receive`](Self::receive). Fewer, or
-    /// none, are returned where there are no more.
+    /// none, are returned where there are no more. Dropped unsettled, each goes back in a round trip of its own:
+    /// [`Messaging::release_all`] is quicker for many.
     ///
     /// # Errors
     /// As [`receive`](Self::receive), and `Invalid` for `n` out of range.
@@ -176,7 +177,7 @@ impl Messaging {
     }
 
     /// Gives many deliveries back without an attempt spent, as [`Delivery::release`]; returns as
-    /// [`ack_all`](Self::ack_all).
+    /// [`ack_all`](Self::ack_all). To drop them costs a round trip for each (3,000 in 3 s), and an attempt.
     ///
     /// # Errors
     /// As [`ack_all`](Self::ack_all).
