@@ -14,3 +14,4 @@ pub(crate) mod retrying;
 pub(crate) mod selection;
 pub(crate) mod sending;
 pub(crate) mod topic;
+pub(crate) mod waiting;
