@@ -297,7 +297,7 @@ impl Messaging {
             attempt: leased.claimed.attempts + 1,
             max_attempts: terms.max_attempts,
             cancel: CancelToken::new(),
-            is_settled: AtomicBool::new(false),
+            is_settled: Arc::new(AtomicBool::new(false)),
         }
     }
 

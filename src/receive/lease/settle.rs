@@ -157,8 +157,8 @@ fn lasting(
     lease::read_held(&rows)
 }
 
-/// Acknowledges in the session's transaction. Returns whether the lease was still there; if not, the session has to
-/// be rolled back.
+/// Acknowledges in the session's transaction, whoever began it. Returns whether the lease was still there; if not, the
+/// session has to be rolled back.
 pub(crate) fn acknowledge_in(
     session: &mut MessagingSession<'_>,
     mode: CallMode,
@@ -167,26 +167,31 @@ pub(crate) fn acknowledge_in(
     verdict: &Verdict,
 ) -> Result<bool> {
     let statements = &session.kit.statements;
-    // Not only begun: one that began in the flight of its first statement has no object to work with yet.
-    session.lent.lending()?;
-    let Lent::Begun(open) = &mut session.lent else {
-        return Err(Error::invalid(
-            "a lease is settled in a session of the messaging that it came from",
-        ));
-    };
+    session.enter_savepoint()?;
+    session.lent.begun()?;
     let mut sql = String::new();
-    lease::push_end(&mut sql, mode, statements, topic, &[proof]);
-    let rows = open.flight(&sql).map_err(not_settled)?;
-    if rows.is_empty() {
-        return Ok(false);
-    }
+    let is_settled = if let Lent::Begun(open) = &mut session.lent {
+        lease::push_end(&mut sql, mode, statements, topic, &[proof]);
+        open.flight(&sql).map(|rows| !rows.is_empty())
+    } else {
+        let (id, receipt) = (proof.held.id.0, proof.receipt);
+        let run = session.lent.begun()?;
+        run.rows(&statements.end_lease, &[&topic, &id, &receipt])
+            .map(|rows| !rows.is_empty())
+    };
     let ends = lease::done([(proof, verdict)].into_iter());
-    if !ends.is_empty() {
-        sql.clear();
-        aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
-        open.flight(&sql).map_err(not_settled)?;
-    }
-    Ok(true)
+    let settled = match is_settled {
+        Ok(true) if !ends.is_empty() => {
+            sql.clear();
+            aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
+            session.lent.begun()?.batch_execute(&sql).map(|()| true)
+        }
+        other => other,
+    };
+    settled.map_err(|error| {
+        session.is_in_doubt |= failure(&error) != Failure::Lost;
+        not_settled(error)
+    })
 }
 
 /// After the commit: wakes those whom the messages that went back are for, and notes when others are due.
