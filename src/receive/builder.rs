@@ -131,10 +131,12 @@ impl<'m> ReceiverBuilder<'m> {
     /// at once, and of a lost lease at the next beat. The time is what others wait for the message when this process dies: 30 to 60 s
     /// suit most.
     ///
-    /// An attempt counts when it begins, so a message that kills its process is a dead letter after
+    /// An attempt counts from the lease on, so a message that kills its process is a dead letter after
     /// [`max_attempts`](Self::max_attempts) deliveries. A quick worker leases several messages at a time, as with
-    /// [`messages_per_transaction`](Self::messages_per_transaction), and settles each alone. Not together with
-    /// [`strict_order`](Self::strict_order).
+    /// [`messages_per_transaction`](Self::messages_per_transaction), and settles each alone. What it did not begin goes
+    /// back, no attempt spent, when the one before takes long (unless their number was set), at a stop and in a pause.
+    /// Those that were leased with one that kills its process are charged with it, once: what was delivered before goes
+    /// alone, and so does all with a single attempt. Not together with [`strict_order`](Self::strict_order).
     ///
     /// ```no_run
     /// # fn call(url: &str) -> Result<i32, std::io::Error> { Ok(1) }
@@ -157,8 +159,8 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Sets from which duration on a handler is logged as holding its transaction too long.
-    /// Default 10 s.
+    /// Sets from which duration on a handler is logged as holding its transaction too long. Default 10 s. Under a
+    /// [`lease`](Self::lease) the transaction begins when the handler first uses its session.
     pub fn warn_after(mut self, duration: Duration) -> Self {
         self.options.slow_handler = duration;
         self

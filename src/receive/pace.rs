@@ -56,6 +56,15 @@ impl Pace {
         self.is_thin = is_thin;
     }
 
+    /// Notes whether a message had to go alone: the next one may have to, too, and what is taken with it would only go
+    /// back.
+    pub(crate) fn note_alone(&mut self, is_alone: bool) {
+        self.is_thin = is_alone;
+        if is_alone {
+            self.size = 1;
+        }
+    }
+
     /// Learns from a transaction: grows by doubling at most, shrinks at once.
     pub(crate) fn learn(&mut self, messages: usize, took: Duration) {
         self.singles = self.singles.saturating_sub(1);

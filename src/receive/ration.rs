@@ -106,6 +106,13 @@ impl Ration {
     }
 }
 
+/// Notes that the tokens of messages that were not begun after all are left to the workers.
+pub(crate) fn unspend(line: &Line, messages: usize) {
+    if line.rate().is_some() {
+        line.purse().spare += messages;
+    }
+}
+
 /// Gives back what no worker spent: nothing is ready, or the receiver stops.
 pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
     let mut purse = line.purse();

@@ -56,7 +56,8 @@ impl Receiver {
         if let Some(lease) = line.options.lease {
             let (line, workers) = (Arc::clone(&line), receiver.alive.clone());
             let name = format!("outtray-{}-heartbeat", line.topic);
-            let beat = move |_| heartbeat::run(&line, lease, &workers);
+            let stop = stop.clone();
+            let beat = move |_| heartbeat::run(&line, lease, &workers, &stop);
             *lock(&receiver.heartbeat) = Some(Service::start(&name, beat)?);
         }
         line.base.waker.board.add(&line.station);
@@ -118,6 +119,10 @@ impl Drop for Receiver {
         let was_stopped = lock(&self.farewell).is_none();
         if !was_stopped {
             self.stop(DROP_TIMEOUT);
+        }
+        // Handlers that were abandoned keep it, and it ends with them.
+        if let Some(heartbeat) = lock(&self.heartbeat).take() {
+            heartbeat.leave();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one worker remembers from transaction to transaction.
 
 use crate::receive::charge::Charge;
-use crate::receive::lease::shift::Owed;
+use crate::receive::lease::deliver::Owed;
 use crate::receive::pace::Pace;
 use crate::words::message::MessageId;
 

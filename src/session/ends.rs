@@ -95,17 +95,18 @@ pub(crate) fn remove(
     })
 }
 
-/// Removes messages that are to be given up and that came back to where they wait, since nobody heard of it who had them.
-/// Returns all that are to be given up, too.
+/// Removes messages that are to be given up and that came back to where they wait, since nobody heard of it who had them,
+/// and notes it with those that were leased since. Returns all that are to be given up, too.
 pub(crate) fn remove_asked(
     connection: &mut Connection,
     statements: &Statements,
 ) -> Result<(Vec<Uuid>, Cancelling)> {
     let ids = cancel::asked(connection, statements, ASKED_LIMIT)?;
-    let removed = match ids.is_empty() {
-        true => Cancelling::default(),
-        false => remove(connection, statements, &ids)?,
-    };
+    if ids.is_empty() {
+        return Ok((ids, Cancelling::default()));
+    }
+    let removed = remove(connection, statements, &ids)?;
+    cancel::mark_leased(connection, statements, &ids)?;
     Ok((ids, removed))
 }
 

@@ -96,8 +96,8 @@ impl MessagingSession<'_> {
     /// is dropped with its writes, and one of a message that is not tracked is of no use to anybody.
     ///
     /// # Errors
-    /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that is not a handler's. Nothing is
-    /// changed then.
+    /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that is not a handler's or of
+    /// [`Delivery::settle_in`](crate::Delivery::settle_in). Nothing is changed then.
     pub fn record_result<T: Serialize + ?Sized>(&mut self, result: &T) -> Result<()> {
         if !self.takes_result {
             return Err(Error::invalid(

@@ -284,6 +284,10 @@ impl<'c> MessagingSession<'c> {
     }
 
     pub(crate) fn enter_savepoint(&mut self) -> Result<()> {
+        if matches!(self.lent, Lent::Leased(_)) {
+            // Its transaction begins only now.
+            self.begun_at = Instant::now();
+        }
         let Some(open) = self.savepoint.opening() else {
             return Ok(());
         };

@@ -5,6 +5,7 @@
 //! here was checked already; nothing that the database would refuse gets in.
 
 use crate::store::call::CallMode;
+use crate::store::claim::Held;
 use crate::store::dependents;
 use crate::store::outcome;
 use crate::store::run::Run;
@@ -16,6 +17,8 @@ use crate::words::new_message::{Start, TRACKED_FOR};
 use crate::words::outcome::OnEnd;
 use crate::words::outgoing::Outgoing;
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -38,6 +41,35 @@ pub(crate) struct Outbox {
     waiting: Vec<Outgoing>,
     bytes: usize,
     log: Vec<Entry>,
+    /// Deliveries that are settled if the transaction commits.
+    settled: Vec<Settled>,
+}
+
+/// A delivery whose end is part of a transaction; unsettled again when that is rolled back.
+pub(crate) struct Settled {
+    /// Nothing: the transaction committed.
+    held: Option<Held>,
+    is_settled: Arc<AtomicBool>,
+}
+
+impl Settled {
+    pub(crate) fn new(held: Held, is_settled: Arc<AtomicBool>) -> Self {
+        let held = Some(held);
+        Settled { held, is_settled }
+    }
+
+    /// Leaves it settled; returns what was.
+    fn committed(mut self) -> Option<Held> {
+        self.held.take()
+    }
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        if self.held.is_some() {
+            self.is_settled.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 struct Entry {
@@ -56,6 +88,7 @@ pub(crate) struct Mark {
     waiting: usize,
     bytes: usize,
     log: usize,
+    settled: usize,
 }
 
 /// What a committed session means to others: whom to wake.
@@ -67,6 +100,8 @@ pub(crate) struct News {
     pub(crate) soonest: Option<Duration>,
     /// What messages that wait come after. It may have ended since they were stored, unseen by both sides.
     pub(crate) after: Vec<Uuid>,
+    /// What was settled.
+    pub(crate) ended: Vec<Held>,
 }
 
 impl Outbox {
@@ -98,20 +133,27 @@ impl Outbox {
         });
     }
 
+    /// Notes a delivery that was settled.
+    pub(crate) fn note_settled(&mut self, settled: Settled) {
+        self.settled.push(settled);
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             ready: self.ready.len(),
             waiting: self.waiting.len(),
             bytes: self.bytes,
             log: self.log.len(),
+            settled: self.settled.len(),
         }
     }
 
-    /// Drops all that was sent since `mark`.
+    /// Drops all that was sent and settled since `mark`.
     pub(crate) fn roll_back(&mut self, mark: Mark) {
         self.ready.truncate(mark.ready);
         self.waiting.truncate(mark.waiting);
         self.log.truncate(mark.log);
+        self.settled.truncate(mark.settled);
         self.bytes = mark.bytes;
     }
 
@@ -217,7 +259,14 @@ impl Outbox {
 
     /// Empties the log and says whom to wake.
     pub(crate) fn take_news(&mut self) -> News {
-        let mut news = News::default();
+        let mut news = News {
+            ended: self
+                .settled
+                .drain(..)
+                .filter_map(Settled::committed)
+                .collect(),
+            ..News::default()
+        };
         for entry in self.log.drain(..) {
             news.after.extend(entry.after.iter().map(|id| id.0));
             if let Some(wait) = entry.wait {

@@ -71,6 +71,12 @@ pub(crate) fn ask_rest(
         .collect()
 }
 
+/// Notes with leased messages that were asked for before they were leased that they are to be given up.
+pub(crate) fn mark_leased(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> Result<()> {
+    execute(run, &statements.mark_leased, &[&ids], DOING)?;
+    Ok(())
+}
+
 /// Returns the messages that are to be given up, the latest first.
 pub(crate) fn asked(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<Vec<Uuid>> {
     query(

@@ -35,7 +35,7 @@ pub(crate) const EVERYTHING: Span = Span {
 };
 
 /// A message in hand, as far as settling it needs to know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) position: Position,
     pub(crate) id: MessageId,

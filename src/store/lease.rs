@@ -24,6 +24,8 @@ use uuid::Uuid;
 pub(crate) struct Leased {
     pub(crate) claimed: Claimed,
     pub(crate) receipt: Uuid,
+    /// Somebody asked for it to be given up before it was leased.
+    pub(crate) is_cancelled: bool,
 }
 
 /// What settling a lease needs to know.
@@ -59,12 +61,11 @@ pub(crate) enum Verdict {
 }
 
 /// Returns the statements that are called by name, for `prepare_calls`.
-pub(crate) fn calls(statements: &Statements) -> [&Statement; 4] {
+pub(crate) fn calls(statements: &Statements) -> [&Statement; 3] {
     [
         &statements.lease,
         &statements.end_lease,
         &statements.give_back_lease,
-        &statements.extend_lease,
     ]
 }
 
@@ -106,6 +107,7 @@ pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Leased>> {
             Ok(Leased {
                 claimed: claim::read(row)?,
                 receipt: uuid(row, "receipt")?,
+                is_cancelled: is_true(row, "is_cancelled"),
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -144,17 +146,17 @@ pub(crate) fn push_give_back(
     );
 }
 
-/// Appends a prolongation of leases, for [`read_held`].
-pub(crate) fn push_extend(
+/// Appends a prolongation of leases, by `extend_lease` or `prolong_lease`, for [`read_held`].
+pub(crate) fn push_lasting(
     sql: &mut String,
     mode: CallMode,
-    statements: &Statements,
+    statement: &Statement,
     topic: &str,
     proofs: &[&Proof],
     lease: Duration,
 ) {
     let lease = Some(micros(lease));
-    push_each(sql, mode, &statements.extend_lease, topic, proofs, lease);
+    push_each(sql, mode, statement, topic, proofs, lease);
 }
 
 /// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who
@@ -167,10 +169,7 @@ pub(crate) fn push_hold(sql: &mut String, statements: &Statements, topic: &str, 
 /// Reads which receipts were still good, and whether somebody cancelled their messages.
 pub(crate) fn read_held(rows: &[SimpleQueryRow]) -> Result<HashMap<Uuid, bool>> {
     rows.iter()
-        .map(|row| {
-            let is_cancelled = row.try_get("is_cancelled").ok().flatten() == Some("t");
-            Ok((uuid(row, "receipt")?, is_cancelled))
-        })
+        .map(|row| Ok((uuid(row, "receipt")?, is_true(row, "is_cancelled"))))
         .collect()
 }
 
@@ -312,6 +311,10 @@ fn push_each(
             _ => push_call(sql, mode, statement, &values),
         }
     }
+}
+
+fn is_true(row: &SimpleQueryRow, name: &str) -> bool {
+    row.try_get(name).ok().flatten() == Some("t")
 }
 
 fn uuid(row: &SimpleQueryRow, name: &str) -> Result<Uuid> {

@@ -1,9 +1,8 @@
 //! A message in the hands of who took it, under a lease.
 
 use crate::receive::lease::claim::check_lease;
-use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, acknowledge_in, announce};
+use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce};
 use crate::session::messaging_session::MessagingSession;
-use crate::store::call::CallMode;
 use crate::store::lease::{BEGIN, Proof, Verdict};
 use crate::surface::messaging::Messaging;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -13,7 +12,6 @@ use crate::words::message::{CancelToken, Message};
 use crate::words::new_message::MAX_DELAY;
 use crate::words::outcome::DeadReason;
 use serde::Serialize;
-use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -155,7 +153,9 @@ impl<T> Delivery<T> {
     }
 
     /// Acknowledges in a session's transaction: what `work` writes and sends, and the end of the message, are one.
-    /// Returns what `work` returns. If the lease was lost, all of it is rolled back.
+    /// Returns what `work` returns. If the lease was lost, all of it is rolled back. A result is recorded with
+    /// [`record_result`](MessagingSession::record_result). For several deliveries, or a transaction of your own, see
+    /// [`MessagingSession::settle`].
     ///
     /// After an error the message is still leased, unless the lease was lost: try again, or give it back.
     ///
@@ -165,27 +165,14 @@ impl<T> Delivery<T> {
         &self,
         work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
     ) -> Result<R> {
-        let lease = &self.lease;
-        lease.check()?;
-        let is_lost = Cell::new(false);
-        let settled = lease.messaging.session(|session| {
+        self.lease.check()?;
+        self.lease.messaging.session(|session| {
+            session.takes_result = true;
             let returned = work(session)?;
-            let (topic, proof) = (&lease.topic, &lease.proof);
-            if acknowledge_in(session, CallMode::Inline, topic, proof, &Verdict::Ack(None))? {
-                return Ok(returned);
-            }
-            is_lost.set(true);
-            Err(HandlerError::failed("the lease was lost"))
-        });
-        if is_lost.get() {
-            lease.close();
-            return Err(lease.lost());
-        }
-        let returned = settled?;
-        lease.close();
-        let waker = &lease.messaging.base().waker;
-        waker.announce_ends([&lease.proof.held].into_iter());
-        Ok(returned)
+            let result = session.result.take();
+            session.settle_lease(&self.lease, result)?;
+            Ok(returned)
+        })
     }
 }
 
@@ -214,7 +201,7 @@ pub(crate) struct Lease {
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
     pub(crate) cancel: CancelToken,
-    pub(crate) is_settled: AtomicBool,
+    pub(crate) is_settled: Arc<AtomicBool>,
 }
 
 impl Lease {
@@ -227,14 +214,14 @@ impl Lease {
         self.is_settled.store(true, Ordering::Relaxed);
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match self.is_settled() {
             true => Err(self.lost()),
             false => Ok(()),
         }
     }
 
-    fn lost(&self) -> Error {
+    pub(crate) fn lost(&self) -> Error {
         let (id, topic) = (self.proof.held.id, &self.topic);
         let text = format!(
             "the lease of message {id} of topic {topic} is over, or the message was settled already: nothing was changed"

@@ -12,7 +12,6 @@ use crate::store::tokens;
 use crate::surface::delivery::{self, Delivery, LEAST_LEASE, Lease, settle_all};
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
-use crate::wake::board::Station;
 use crate::words::error::{Error, Result, chain};
 use crate::words::message::{CancelToken, Message, MessageId};
 use crate::words::outcome::DeadReason;
@@ -20,12 +19,10 @@ use crate::words::topic;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most messages of one batch: all of them are in memory.
 const MAX_BATCH: usize = 10_000;
-/// Longest wait, a year: a deadline past the end of time overflows.
-const MAX_WAIT: Duration = Duration::from_secs(365 * 86_400);
 
 impl Topic<'_> {
     /// Takes the next message, if one is ready, under a lease: for this long nobody else gets it, and then it is
@@ -44,42 +41,9 @@ impl Topic<'_> {
         self.receive_batch(1, lease).map(|mut batch| batch.pop())
     }
 
-    /// Like [`receive`](Self::receive), and waits for a message for this long. Blocks without a connection; starts the
-    /// threads that serve receivers if there is none yet, which wake it at once. Where notifications are impossible
-    /// it finds what other processes send within the poll interval.
-    ///
-    /// # Errors
-    /// As [`receive`](Self::receive), at once.
-    pub fn receive_timeout<T: DeserializeOwned>(
-        &self,
-        wait: Duration,
-        lease: Duration,
-    ) -> Result<Option<Delivery<T>>> {
-        let messaging = self.messaging();
-        if let Some(delivery) = self.receive(lease)? {
-            return Ok(Some(delivery));
-        }
-        let deadline = Instant::now() + wait.min(MAX_WAIT);
-        let errands = messaging.errands()?;
-        let station = Arc::new(Station::new(self.name(), 1));
-        let board = &messaging.base().waker.board;
-        board.add(&station);
-        // What is scheduled may be due before the next poll.
-        errands.look();
-        loop {
-            // After the station is on the board, so that nothing is missed in between.
-            if let Some(delivery) = self.receive(lease)? {
-                return Ok(Some(delivery));
-            }
-            board.note_parked();
-            if station.permits().recv_deadline(deadline).is_err() {
-                return self.receive(lease);
-            }
-        }
-    }
-
     /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as [`receive`](Self::receive). Fewer, or
-    /// none, are returned where there are no more.
+    /// none, are returned where there are no more. Dropped unsettled, each goes back in a round trip of its own:
+    /// [`Messaging::release_all`] is quicker for many.
     ///
     /// # Errors
     /// As [`receive`](Self::receive), and `Invalid` for `n` out of range.
@@ -119,6 +83,16 @@ impl Messaging {
         n: usize,
         lease: Duration,
     ) -> Result<Vec<Delivery<T>>> {
+        self.take_from(topics, n, lease).map(|(batch, _)| batch)
+    }
+
+    /// The same, with when to come back although nobody says that there are more: a rate or a limit held some back.
+    pub(crate) fn take_from<T: DeserializeOwned>(
+        &self,
+        topics: &[&str],
+        n: usize,
+        lease: Duration,
+    ) -> Result<(Vec<Delivery<T>>, Option<Duration>)> {
         if topics.is_empty() {
             return Err(Error::invalid("there is no topic to receive from"));
         }
@@ -132,6 +106,7 @@ impl Messaging {
             }
         }
         let mut batch = Vec::new();
+        let mut again: Option<Duration> = None;
         let first = match topics {
             [_] => 0,
             _ => self.desk().next_turn() % topics.len(),
@@ -141,19 +116,19 @@ impl Messaging {
             if batch.len() == n {
                 break;
             }
-            let taken = self.take(topic, n, lease, &mut batch);
-            if let Err(error) = taken {
-                if batch.is_empty() {
-                    return Err(error);
+            match self.take(topic, n, lease, &mut batch) {
+                Ok(wait) => again = [again, wait].into_iter().flatten().min(),
+                Err(error) if batch.is_empty() => return Err(error),
+                Err(error) => {
+                    log::warn!("topic {topic}: fewer messages than there may be: {error}");
+                    break;
                 }
-                log::warn!("topic {topic}: fewer messages than there may be: {error}");
-                break;
             }
         }
         if !batch.is_empty() {
             self.base().waker.due_in(lease);
         }
-        Ok(batch)
+        Ok((batch, again))
     }
 
     /// Acknowledges many deliveries: one transaction in one round trip for each topic. Returns the ids of those whose leases were lost,
@@ -176,7 +151,7 @@ impl Messaging {
     }
 
     /// Gives many deliveries back without an attempt spent, as [`Delivery::release`]; returns as
-    /// [`ack_all`](Self::ack_all).
+    /// [`ack_all`](Self::ack_all). To drop them costs a round trip for each (3,000 in 3 s), and an attempt.
     ///
     /// # Errors
     /// As [`ack_all`](Self::ack_all).
@@ -212,14 +187,15 @@ impl Messaging {
         Ok(ids(&settle_all(self, &verdicts)?))
     }
 
-    /// Adds messages of one topic until the batch has `n`, or there are no more.
+    /// Adds messages of one topic until the batch has `n`, or there are no more. Returns when there may be more all the
+    /// same.
     fn take<T: DeserializeOwned>(
         &self,
         topic: &str,
         n: usize,
         lease: Duration,
         batch: &mut Vec<Delivery<T>>,
-    ) -> Result<()> {
+    ) -> Result<Option<Duration>> {
         let base = self.base();
         let topic: Arc<str> = topic.into();
         while batch.len() < n {
@@ -228,7 +204,7 @@ impl Messaging {
             configs.refresh(&mut *connection, &base.kit.statements)?;
             let setting = configs.get(&topic);
             if setting.as_ref().is_some_and(|setting| setting.is_paused) {
-                return Ok(());
+                return Ok(None);
             }
             let config = setting.as_ref().map(|setting| &setting.config);
             let floors = self.desk().floors(&topic);
@@ -246,10 +222,11 @@ impl Messaging {
                     let statements = &base.kit.statements;
                     let asked = wanted.size;
                     let run = &mut *connection;
-                    wanted.size = tokens::take(run, statements, &topic, rate, asked)?.tokens;
-                    if wanted.size == 0 {
-                        return Ok(());
+                    let grant = tokens::take(run, statements, &topic, rate, asked)?;
+                    if grant.tokens == 0 {
+                        return Ok(Some(grant.wait));
                     }
+                    wanted.size = grant.tokens;
                     let found = self.find(&mut connection, wanted)?;
                     let spare = [("", wanted.size - found.leased.len())];
                     tokens::give_back(&mut *connection, statements, &topic, rate, &spare)?;
@@ -260,6 +237,7 @@ impl Messaging {
             // Decoding runs the caller's code, which may take connections.
             drop(connection);
             let terms = Options::default().terms(config);
+            let (is_full, wait) = (found.is_full, found.wait);
             // All are guarded before any is decoded: what panics gives back the others.
             let guarded: Vec<_> = found
                 .leased
@@ -270,11 +248,11 @@ impl Messaging {
                 })
                 .collect();
             self.sort(guarded, &terms, batch)?;
-            if !found.is_full {
-                return Ok(());
+            if !is_full {
+                return Ok(wait);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Looks for messages: from the floors, and then everywhere, since the caller asked.
@@ -285,18 +263,27 @@ impl Messaging {
         if has_moved {
             self.move_due(connection)?;
         }
-        let found = claim_near(connection, statements, wanted)?;
-        if !found.leased.is_empty() {
+        let mut found = claim_near(connection, statements, wanted)?;
+        let is_sure = found.is_sure && has_moved;
+        if found.is_full || is_sure {
             return Ok(found);
         }
-        let is_sure = found.is_sure && has_moved;
         if !has_moved {
             has_moved = self.move_due(connection)?;
         }
-        if is_sure || (found.is_sure && !has_moved) {
+        if found.is_sure && !has_moved {
             return Ok(found);
         }
-        claim_anywhere(connection, statements, wanted)
+        // What came back to its place is below the floors.
+        let size = wanted.size - found.leased.len();
+        let rest = claim_anywhere(connection, statements, Wanted { size, ..wanted });
+        match rest {
+            Ok(rest) => found.add(rest),
+            // What is leased is delivered, and the error met again.
+            Err(_) if !found.leased.is_empty() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(found)
     }
 
     fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms) -> Lease {
@@ -310,7 +297,7 @@ impl Messaging {
             attempt: leased.claimed.attempts + 1,
             max_attempts: terms.max_attempts,
             cancel: CancelToken::new(),
-            is_settled: AtomicBool::new(false),
+            is_settled: Arc::new(AtomicBool::new(false)),
         }
     }
 

@@ -24,8 +24,8 @@ impl Messaging {
     ///
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `Full` when `work` returned that a bounded topic is full; `OutcomeUnknown` when
-    /// the connection broke during COMMIT; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`.
+    /// same again may succeed; `Full` when `work` returned that a bounded topic is full, `LeaseLost` when it returned that
+    /// a delivery could not be [settled](MessagingSession::settle); `OutcomeUnknown` when the connection broke during COMMIT; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -119,7 +119,7 @@ fn rolled_back(error: HandlerError) -> Error {
         .as_ref()
         .and_then(|cause| cause.downcast_ref::<Error>());
     let kind = match (error.failure(), own.map(Error::kind)) {
-        (_, Some(kind)) if kind == ErrorKind::Full || is_about_setup(kind) => kind,
+        (_, Some(kind)) if kind == ErrorKind::Full || is_told_as_it_is(kind) => kind,
         (None, Some(ErrorKind::Conflict)) => ErrorKind::Conflict,
         (Some(Failure::Conflict), _) => ErrorKind::Conflict,
         (Some(Failure::Lost), _) => ErrorKind::Unavailable,
@@ -130,13 +130,17 @@ fn rolled_back(error: HandlerError) -> Error {
     };
     let wrapped = Error::new(kind, "the session was rolled back");
     match cause.downcast::<Error>() {
-        Ok(own) if is_about_setup(own.kind()) => *own,
+        Ok(own) if is_told_as_it_is(own.kind()) => *own,
         Ok(own) => wrapped.because(*own),
         Err(cause) => wrapped.because(cause),
     }
 }
 
-/// Returns whether it is no fault of the session's, and the caller is to be told the same wherever it was met.
-fn is_about_setup(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::SchemaMissing | ErrorKind::Denied)
+/// Returns whether the caller is to be told the same wherever it was met: it is no fault of the session's, or about
+/// a delivery that was to be settled in it.
+fn is_told_as_it_is(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::SchemaMissing | ErrorKind::Denied | ErrorKind::LeaseLost
+    )
 }

@@ -20,6 +20,17 @@ impl Station {
     /// nobody, and a worker that is busy looks for the next message anyway.
     pub(crate) fn new(topic: &str, workers: usize) -> Self {
         let (permits, parked) = bounded(workers.max(1));
+        Station::with(topic, permits, parked)
+    }
+
+    /// Makes a station for each of the topics, all with the same permits: for one who waits for any of them.
+    pub(crate) fn shared(topics: &[&str]) -> Vec<Arc<Self>> {
+        let (permits, parked) = bounded(1);
+        let station = |topic: &&str| Station::with(topic, permits.clone(), parked.clone());
+        topics.iter().map(station).map(Arc::new).collect()
+    }
+
+    fn with(topic: &str, permits: Sender<()>, parked: Receiver<()>) -> Self {
         Station {
             topic: topic.to_owned(),
             permits,

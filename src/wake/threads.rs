@@ -78,6 +78,14 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Asks the thread to end when it can, and does not wait for it.
+    pub(crate) fn leave(mut self) {
+        self.stopper.take();
+        self.thread.take();
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         self.stopper.take();

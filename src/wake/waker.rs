@@ -72,6 +72,7 @@ impl Waker {
         if !news.after.is_empty() {
             self.look_at(news.after.clone());
         }
+        self.announce_ends(news.ended.iter());
     }
 
     /// After the commit: announces that messages ended, to those who wait for them and to the next of their keys.

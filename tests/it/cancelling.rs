@@ -342,6 +342,84 @@ fn a_leased_message_whose_holder_died_is_not_tried_again_where_nothing_runs_in_t
 }
 
 #[test]
+fn one_that_is_asked_for_before_it_is_leased_is_not_delivered_under_a_lease() {
+    let mut place = Place::new();
+    let id = place.send_new(tracked("jobs"));
+    let messaging = place.messaging.clone();
+    let mut held = place.client.transaction().unwrap();
+    held.batch_execute("SELECT FROM outtray.message FOR UPDATE")
+        .unwrap();
+    assert_eq!(messaging.cancel(id).unwrap(), Cancelled::Asked);
+    held.rollback().unwrap();
+
+    let taken = messaging.topic("jobs").receive::<u32>(LEASE).unwrap();
+
+    assert!(taken.is_none(), "{taken:?}");
+    let end = messaging.completion(id).unwrap();
+    assert_eq!(end.map(|end| end.how), Some(How::Cancelled));
+    assert!(place.is_empty("jobs"));
+}
+
+#[test]
+fn a_handler_under_a_lease_learns_of_a_request_that_crossed_its_claim() {
+    let mut place = Place::watchful();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .messaging
+        .receiver("jobs")
+        .lease(Duration::from_millis(300))
+        .start(move |_, message: Message| {
+            handler_gate.pass();
+            until_cancelled(&message);
+            Err(HandlerError::failed("given up"))
+        })
+        .unwrap();
+    let id = place.send_new(tracked("jobs"));
+    gate.await_arrivals(1);
+
+    // The claim did not see it, and who asked did not see the lease.
+    place.sql(
+        "INSERT INTO outtray.cancellation (topic, id) SELECT topic, id FROM outtray.scheduled",
+    );
+    gate.open_for(1);
+
+    assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn one_that_is_leased_and_not_begun_is_not_begun_any_more() {
+    let place = Place::new();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let ids = [
+        place.send_new(tracked("jobs")),
+        place.send_new(tracked("jobs")),
+    ];
+    let receiver = place
+        .messaging
+        .receiver("jobs")
+        .lease(LEASE)
+        .workers(1)
+        .messages_per_transaction(2)
+        .start(move |_, _: Message| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+
+    assert_eq!(place.messaging.cancel(ids[1]).unwrap(), Cancelled::Asked);
+    gate.open_for(1);
+
+    assert_eq!(awaited(&place.messaging, ids[1]), How::Cancelled);
+    assert_eq!(awaited(&place.messaging, ids[0]), How::Done);
+    assert!(gate.is_lonely_for(Duration::from_millis(100)));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
 fn a_dead_letter_that_was_asked_for_before_it_died_is_delivered_when_it_is_redriven() {
     let place = Place::new();
     // Who works learns which messages are to be given up.

@@ -76,6 +76,7 @@ fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages
     let receipt = "'t', gen_random_uuid(), gen_random_uuid()";
     check(&settings, "end_lease", receipt);
     check(&settings, "extend_lease", &format!("{receipt}, 1"));
+    check(&settings, "prolong_lease", &format!("{receipt}, 1"));
     check(&settings, "give_back_lease", &format!("{receipt}, 1"));
     check(&settings, "hold_lease", receipt);
 }

@@ -47,6 +47,18 @@ pub(crate) struct Found {
     pub(crate) is_sure: bool,
 }
 
+impl Found {
+    /// Adds what a look further back found, as far as that one was to look.
+    pub(crate) fn add(&mut self, mut rest: Found) {
+        self.leased.append(&mut rest.leased);
+        self.leased
+            .sort_unstable_by_key(|leased| leased.claimed.held.position);
+        self.is_full = rest.is_full;
+        self.is_sure = rest.is_sure;
+        self.wait = rest.wait;
+    }
+}
+
 /// Checks how long a lease is to last.
 pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Result<()> {
     if lease < least || lease > MAX_LEASE {
@@ -171,9 +183,13 @@ fn push(
     sql.push_str(COMMIT);
 }
 
-/// Returns what becomes of a message that is not to be delivered any more: one whose attempts are used up, by
-/// leases that ended without an answer, or whose time is over.
+/// Returns what becomes of a message that is not to be delivered any more: one that is to be given up, whose attempts
+/// are used up, by leases that ended without an answer, or whose time is over.
 pub(crate) fn refusal(leased: &Leased, terms: &Terms) -> Option<Verdict> {
+    if leased.is_cancelled {
+        // Its row says so, too: it does not come back.
+        return Some(Verdict::Release);
+    }
     let message = &leased.claimed;
     refuse(message, message.attempts, 0, terms).map(Verdict::from)
 }

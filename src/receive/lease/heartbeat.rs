@@ -1,18 +1,22 @@
 //! The heartbeat of a receiver: one thread prolongs all leases that its workers have in hand.
 //!
-//! It goes on until the last worker has ended, so that also a handler that a stop abandoned keeps its message.
+//! It goes on until the last worker has ended, so that also a handler that a stop abandoned keeps its message. What
+//! a worker leased and did not begin is another matter: behind a handler that takes long, a stop or a pause it goes
+//! back, since others may be idle. Worker and heartbeat decide under one lock which of them has such a lease.
 
-use crate::receive::lease::settle::extend;
+use crate::receive::lease::settle::{prolong, release};
 use crate::receive::line::Line;
+use crate::receive::pace::BUDGET;
 use crate::store::lease::{Leased, Proof};
 use crate::wake::asked::{Asked, Slot};
+use crate::wake::threads::Stop;
 use crate::words::Result;
 use crate::words::message::CancelToken;
-use crossbeam_channel::{Receiver, select};
-use std::collections::HashMap;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Shortest lease with a heartbeat: a shorter one would end between two beats that a busy machine makes late.
@@ -22,17 +26,29 @@ const BEATS: u32 = 3;
 /// How soon a beat that failed is made up for, at most; sooner for short leases.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The leases that workers have in hand, by receipt.
-#[derive(Debug, Default)]
-pub(crate) struct Heartbeat(Mutex<HashMap<Uuid, Kept>>);
+/// How often a stop and a pause are looked for where a handler may take long although leases behind it are not begun,
+/// since their number was asked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The leases that workers have in hand.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    /// By receipt.
+    kept: Mutex<HashMap<Uuid, Kept>>,
+    /// Tells the thread that there are leases which are not begun. One word says it all.
+    tell: Sender<()>,
+    told: Receiver<()>,
+}
 
 #[derive(Debug, Clone)]
 struct Kept {
     proof: Proof,
     cancel: CancelToken,
+    worker: usize,
+    begun_at: Option<Instant>,
 }
 
-/// A lease in hand, prolonged until this is dropped.
+/// A lease in hand, prolonged until this is dropped or the heartbeat gives it back.
 pub(crate) struct InHand<'a> {
     heartbeat: &'a Heartbeat,
     slot: &'a Slot,
@@ -44,6 +60,15 @@ impl InHand<'_> {
     pub(crate) fn proof(&self) -> Proof {
         proof(&self.leased)
     }
+
+    /// Notes that work on it begins. Returns false if the heartbeat gave it back before.
+    pub(crate) fn begin(&self) -> bool {
+        match self.heartbeat.lock().get_mut(&self.leased.receipt) {
+            Some(kept) => kept.begun_at = Some(Instant::now()),
+            None => return false,
+        }
+        true
+    }
 }
 
 impl Drop for InHand<'_> {
@@ -53,30 +78,84 @@ impl Drop for InHand<'_> {
     }
 }
 
-impl Heartbeat {
-    /// Takes a lease in hand, and has its message told in the worker's slot, too: a cancel of this process, or one that
-    /// it hears of, does not wait for the next beat.
-    pub(crate) fn take<'a>(&'a self, leased: Leased, slot: &'a Slot, asked: &Asked) -> InHand<'a> {
-        let cancel = slot.enter(leased.claimed.held.id, asked);
-        let kept = Kept {
-            proof: proof(&leased),
-            cancel: cancel.clone(),
-        };
-        self.lock().insert(leased.receipt, kept);
-        InHand {
-            heartbeat: self,
-            slot,
-            leased,
-            cancel,
+impl Default for Heartbeat {
+    fn default() -> Self {
+        let (tell, told) = bounded(1);
+        Heartbeat {
+            kept: Mutex::default(),
+            tell,
+            told,
         }
+    }
+}
+
+impl Heartbeat {
+    /// Takes what a worker leased in hand, and enters it in the worker's slot, too: a cancel of this process, or one
+    /// that it hears of, does not wait for the next beat.
+    pub(crate) fn take<'a>(
+        &'a self,
+        worker: usize,
+        slot: &'a Slot,
+        asked: &Asked,
+        leased: Vec<Leased>,
+    ) -> Vec<InHand<'a>> {
+        let mut kept = self.lock();
+        let in_hand: Vec<_> = leased
+            .into_iter()
+            .map(|leased| {
+                let cancel = slot.enter(leased.claimed.held.id, asked);
+                let one = Kept {
+                    proof: proof(&leased),
+                    cancel: cancel.clone(),
+                    worker,
+                    begun_at: None,
+                };
+                kept.insert(leased.receipt, one);
+                InHand {
+                    heartbeat: self,
+                    slot,
+                    leased,
+                    cancel,
+                }
+            })
+            .collect();
+        drop(kept);
+        if in_hand.len() > 1 {
+            let _ = self.tell.try_send(());
+        }
+        in_hand
     }
 
     fn kept(&self) -> Vec<Kept> {
         self.lock().values().cloned().collect()
     }
 
+    fn has_unbegun(&self) -> bool {
+        self.lock().values().any(|kept| kept.begun_at.is_none())
+    }
+
+    /// Takes the leases that were not begun away from workers whose handlers take long, or from all.
+    fn take_unbegun(&self, from_all: bool) -> Vec<Proof> {
+        let mut kept = self.lock();
+        let takes_long = |kept: &&Kept| kept.begun_at.is_some_and(|at| at.elapsed() > BUDGET);
+        let slow: HashSet<usize> = kept
+            .values()
+            .filter(takes_long)
+            .map(|kept| kept.worker)
+            .collect();
+        let mut taken = Vec::new();
+        kept.retain(|_, kept| {
+            let stays = kept.begun_at.is_some() || !(from_all || slow.contains(&kept.worker));
+            if !stays {
+                taken.push(kept.proof.clone());
+            }
+            stays
+        });
+        taken
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,20 +167,53 @@ fn proof(leased: &Leased) -> Proof {
 }
 
 /// Beats until the channel of the workers is closed.
-pub(crate) fn run(line: &Line, lease: Duration, workers: &Receiver<Infallible>) {
+pub(crate) fn run(line: &Line, lease: Duration, workers: &Receiver<Infallible>, stop: &Stop) {
     let every = lease / BEATS;
-    let mut wait = every;
+    let look = match line.options.per_transaction {
+        None => BUDGET,
+        Some(_) => LOOK,
+    };
+    let mut next = Instant::now() + every;
     loop {
+        let mut wait = next.saturating_duration_since(Instant::now());
+        if line.heartbeat.has_unbegun() {
+            wait = wait.min(look);
+        }
         select! {
             recv(workers) -> _ => return,
+            recv(line.heartbeat.told) -> _ => {}
             default(wait) => {}
         }
-        wait = every;
+        if let Err(error) = give_back_unbegun(line, stop) {
+            let topic = &line.topic;
+            log::warn!("topic {topic}: leases that were not begun are left to their end: {error}");
+        }
+        if Instant::now() < next {
+            continue;
+        }
+        next = Instant::now() + every;
         if let Err(error) = beat(line, lease) {
             log::warn!("topic {}: leases were not prolonged: {error}", line.topic);
-            wait = AGAIN.min(lease / 10);
+            next = Instant::now() + AGAIN.min(lease / 10);
         }
     }
+}
+
+/// Gives back what waits behind handlers that take long, unless it was asked for in such numbers; and all that is not
+/// begun after a stop and during a pause.
+fn give_back_unbegun(line: &Line, stop: &Stop) -> Result<()> {
+    let is_over = stop.is_set() || line.is_paused();
+    if !is_over && line.options.per_transaction.is_some() {
+        return Ok(());
+    }
+    let unbegun = line.heartbeat.take_unbegun(is_over);
+    if unbegun.is_empty() {
+        return Ok(());
+    }
+    let mut connection = line.base.dedicated.take()?;
+    let released = release(line, &mut connection, &unbegun);
+    line.base.dedicated.give_back(connection);
+    released
 }
 
 fn beat(line: &Line, lease: Duration) -> Result<()> {
@@ -112,12 +224,12 @@ fn beat(line: &Line, lease: Duration) -> Result<()> {
     let proofs: Vec<&Proof> = kept.iter().map(|kept| &kept.proof).collect();
     let mut connection = line.base.dedicated.take()?;
     let statements = &line.base.kit.statements;
-    let extended = extend(&mut connection, statements, &line.topic, &proofs, lease);
+    let prolonged = prolong(&mut connection, statements, &line.topic, &proofs, lease);
     line.base.dedicated.give_back(connection);
-    let extended = extended?;
-    for Kept { proof, cancel } in &kept {
+    let prolonged = prolonged?;
+    for Kept { proof, cancel, .. } in &kept {
         // One that is gone is in other hands, or was settled just now, when nobody looks any more.
-        if extended
+        if prolonged
             .get(&proof.receipt)
             .is_none_or(|is_cancelled| *is_cancelled)
         {

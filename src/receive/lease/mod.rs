@@ -4,7 +4,7 @@
 //!   claim ── ready messages become leased ones, in a short transaction
 //!     │
 //!     ├─► manual: a `Delivery` in the caller's hands        (`desk` is what such a process remembers)
-//!     └─► receiver: `shift` runs the handler, `heartbeat` prolongs the lease meanwhile
+//!     └─► receiver: `shift` has `deliver` run the handler, `heartbeat` prolongs the lease meanwhile
 //!     │
 //!   settle ── acked, given back, postponed or buried, if the receipt is still good
 //! ```
@@ -13,6 +13,7 @@
 //! the next claim knows how often that happened.
 
 pub(crate) mod claim;
+pub(crate) mod deliver;
 pub(crate) mod desk;
 pub(crate) mod heartbeat;
 pub(crate) mod settle;

@@ -5,12 +5,15 @@
 //! what is done is decided then: nothing may be done for a message that is in other hands by now.
 
 use crate::connect::connection::Connection;
+use crate::receive::line::Line;
+use crate::receive::ration;
 use crate::session::commit::is_aborted;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::aftermath::{self, End};
 use crate::store::call::CallMode;
 use crate::store::lease::{self, COMMIT, Proof, Settled, Verdict};
+use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -98,6 +101,32 @@ fn push_plain(
     true
 }
 
+/// Gives back what a receiver leased and did not begin: to their places, with no attempt spent.
+pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    let verdict = &Verdict::Release;
+    let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
+    settle(connection, statements, lease::BEGIN, &line.topic, &verdicts)?;
+    for proof in proofs {
+        line.floors().lower(proof.held.position);
+    }
+    ration::unspend(line, proofs.len());
+    announce(&line.base.waker, &line.topic, verdicts.into_iter());
+    Ok(())
+}
+
+/// Lets leases of one topic last so long from now, but for those whose rows somebody has in hand: their holders settle
+/// them, and nothing may wait for that. Returns as [`extend`].
+pub(crate) fn prolong(
+    connection: &mut Connection,
+    statements: &Statements,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) -> Result<HashMap<Uuid, bool>> {
+    lasting(connection, &statements.prolong_lease, topic, proofs, lease)
+}
+
 /// Lets leases of one topic last so long from now. Returns the receipts that were still good, each with whether
 /// somebody cancelled its message.
 pub(crate) fn extend(
@@ -107,10 +136,20 @@ pub(crate) fn extend(
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    connection.prepare_calls(&lease::calls(statements))?;
+    lasting(connection, &statements.extend_lease, topic, proofs, lease)
+}
+
+fn lasting(
+    connection: &mut Connection,
+    statement: &Statement,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) -> Result<HashMap<Uuid, bool>> {
+    connection.prepare_calls(&[statement])?;
     let mut sql = lease::BEGIN.to_owned();
     let mode = connection.mode();
-    lease::push_extend(&mut sql, mode, statements, topic, proofs, lease);
+    lease::push_lasting(&mut sql, mode, statement, topic, proofs, lease);
     sql.push_str(COMMIT);
     let rows = connection
         .flight(&sql)
@@ -118,8 +157,8 @@ pub(crate) fn extend(
     lease::read_held(&rows)
 }
 
-/// Acknowledges in the session's transaction. Returns whether the lease was still there; if not, the session has to
-/// be rolled back.
+/// Acknowledges in the session's transaction, whoever began it. Returns whether the lease was still there; if not, the
+/// session has to be rolled back.
 pub(crate) fn acknowledge_in(
     session: &mut MessagingSession<'_>,
     mode: CallMode,
@@ -128,26 +167,31 @@ pub(crate) fn acknowledge_in(
     verdict: &Verdict,
 ) -> Result<bool> {
     let statements = &session.kit.statements;
-    // Not only begun: one that began in the flight of its first statement has no object to work with yet.
-    session.lent.lending()?;
-    let Lent::Begun(open) = &mut session.lent else {
-        return Err(Error::invalid(
-            "a lease is settled in a session of the messaging that it came from",
-        ));
-    };
+    session.enter_savepoint()?;
+    session.lent.begun()?;
     let mut sql = String::new();
-    lease::push_end(&mut sql, mode, statements, topic, &[proof]);
-    let rows = open.flight(&sql).map_err(not_settled)?;
-    if rows.is_empty() {
-        return Ok(false);
-    }
+    let is_settled = if let Lent::Begun(open) = &mut session.lent {
+        lease::push_end(&mut sql, mode, statements, topic, &[proof]);
+        open.flight(&sql).map(|rows| !rows.is_empty())
+    } else {
+        let (id, receipt) = (proof.held.id.0, proof.receipt);
+        let run = session.lent.begun()?;
+        run.rows(&statements.end_lease, &[&topic, &id, &receipt])
+            .map(|rows| !rows.is_empty())
+    };
     let ends = lease::done([(proof, verdict)].into_iter());
-    if !ends.is_empty() {
-        sql.clear();
-        aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
-        open.flight(&sql).map_err(not_settled)?;
-    }
-    Ok(true)
+    let settled = match is_settled {
+        Ok(true) if !ends.is_empty() => {
+            sql.clear();
+            aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
+            session.lent.begun()?.batch_execute(&sql).map(|()| true)
+        }
+        other => other,
+    };
+    settled.map_err(|error| {
+        session.is_in_doubt |= failure(&error) != Failure::Lost;
+        not_settled(error)
+    })
 }
 
 /// After the commit: wakes those whom the messages that went back are for, and notes when others are due.

@@ -1,42 +1,24 @@
 //! A worker's work under leases: claim in a short transaction, handle without one, settle.
 //!
-//! A handler that used its session has a transaction, and the end of its lease joins it; one that did not needs a
-//! single statement. Each message is settled alone, so what fails concerns it alone, and there is nobody else
-//! to charge. What cannot be written because the connection broke is owed, and written on the next one.
+//! A process that dies is charged with all that it had leased, begun or not. So that none of it comes to harm with
+//! the one that did it, a message that was delivered before goes alone: what else is in hand goes back first, with no
+//! attempt spent. Who never saw a process die pays nothing for that, and who did is charged for nobody but itself
+//! from then on.
 
 use crate::connect::connection::Connection;
-use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
-use crate::receive::ending::{decide, warn_dead};
-use crate::receive::handler::{Delivery, Ending};
-use crate::receive::lease::claim::{Wanted, claim, refusal};
+use crate::receive::lease::claim::{Found, Wanted, claim};
+use crate::receive::lease::deliver::{Owed, deliver, write};
 use crate::receive::lease::heartbeat::InHand;
-use crate::receive::lease::settle::{acknowledge_in, announce, settle};
+use crate::receive::lease::settle::release;
 use crate::receive::line::Line;
-use crate::receive::options::Terms;
 use crate::receive::pace::BUDGET;
-use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
 use crate::receive::state::State;
 use crate::receive::work::Worked;
-use crate::session::lent::Lent;
-use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
-use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict, calls};
+use crate::store::lease::{Proof, Verdict, calls};
 use crate::wake::threads::Stop;
-use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Failure, classify};
-use std::slice::from_ref;
+use crate::words::error::Result;
 use std::time::{Duration, Instant};
-
-/// How long a message waits that was to be given up before it began, for the upkeep to remove it.
-const UNBEGUN: Duration = Duration::from_secs(1);
-
-/// A lease whose end could not be written yet.
-pub(crate) struct Owed {
-    proof: Proof,
-    verdict: Verdict,
-}
 
 /// Leases messages and handles them until `connection` breaks, nothing is ready or it is time to look around.
 ///
@@ -60,7 +42,12 @@ pub(crate) fn work(
     if let Some(too_early) = line.too_early(started) {
         return Ok(Worked::Idle(Some(too_early)));
     }
-    let mut ration = match Ration::take(line, connection, state.pace.size())? {
+    // Of messages with a single attempt none may be charged for another.
+    let size = match line.terms().max_attempts {
+        ..=1 => 1,
+        _ => state.pace.size(),
+    };
+    let mut ration = match Ration::take(line, connection, size)? {
         Ok(ration) => ration,
         Err(wait) => return Ok(Worked::Idle(Some(wait))),
     };
@@ -86,51 +73,74 @@ pub(crate) fn work(
     if found.is_full {
         line.station.ring(1);
     }
-    let leases = found.leased.into_iter();
-    let (slot, asked) = (&line.in_hand[state.worker], &line.base.waker.asked);
-    let mut rest = leases
-        .map(|leased| line.heartbeat.take(leased, slot, asked))
-        .collect::<Vec<_>>()
-        .into_iter();
-    let started = Instant::now();
-    let mut handled = 0;
-    let mut ended = Ok(());
-    while let Some(in_hand) = rest.as_slice().first() {
-        let is_slow = line.options.per_transaction.is_none() && started.elapsed() > BUDGET;
-        if ended.is_err() || stop.is_set() || line.is_paused() || (handled > 0 && is_slow) {
-            break;
-        }
-        handled += 1;
-        ended = handle(line, connection, state, in_hand);
-        rest.next();
-    }
-    state.pace.learn(handled, started.elapsed());
-    line.crew.learn(handled, found.is_full, Instant::now());
-    give_back(line, connection, state, rest.as_slice());
-    ended.map(|()| Worked::Again)
+    handle_each(line, connection, state, stop, found, lease).map(|()| Worked::Again)
 }
 
-/// Gives back what was leased and not begun.
-fn give_back(line: &Line, connection: &mut Connection, state: &mut State, rest: &[InHand<'_>]) {
-    if rest.is_empty() {
-        return;
-    }
-    let proofs: Vec<Proof> = rest.iter().map(InHand::proof).collect();
-    let verdict = &Verdict::Release;
-    let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
-    let statements = &line.base.kit.statements;
-    match settle(connection, statements, BEGIN, &line.topic, &verdicts) {
-        Ok(_) => {
-            for proof in &proofs {
-                line.floors().lower(proof.held.position);
-            }
-            announce(&line.base.waker, &line.topic, verdicts.iter().copied());
+/// Handles what was leased, one after the other as long as that is quick, and gives back the rest.
+fn handle_each(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    stop: &Stop,
+    found: Found,
+    lease: Duration,
+) -> Result<()> {
+    let (slot, asked) = (&line.in_hand[state.worker], &line.base.waker.asked);
+    let mut rest = line
+        .heartbeat
+        .take(state.worker, slot, asked, found.leased);
+    rest.reverse();
+    let started = Instant::now();
+    let (mut handled, mut is_alone) = (0, false);
+    let mut ended = Ok(());
+    while let Some(in_hand) = rest.pop() {
+        let is_slow = line.options.per_transaction.is_none() && started.elapsed() > BUDGET;
+        is_alone = in_hand.leased.claimed.attempts > 0;
+        let is_enough = handled > 0 && (is_slow || is_alone);
+        if is_enough || stop.is_set() || line.is_paused() {
+            rest.push(in_hand);
+            break;
         }
-        Err(_) => state.owed.extend(proofs.into_iter().map(|proof| Owed {
+        if is_alone {
+            ended = give_back(line, connection, state, std::mem::take(&mut rest));
+            if ended.is_err() {
+                rest.push(in_hand);
+                break;
+            }
+        }
+        if in_hand.begin() {
+            handled += 1;
+            ended = deliver(line, connection, state, &in_hand, lease);
+        }
+        if ended.is_err() || is_alone {
+            break;
+        }
+    }
+    state.pace.learn(handled, started.elapsed());
+    state.pace.note_alone(is_alone);
+    line.crew.learn(handled, found.is_full, Instant::now());
+    ended.and(give_back(line, connection, state, rest))
+}
+
+/// Gives back what was leased and not begun. What cannot be given back is owed.
+fn give_back(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    rest: Vec<InHand<'_>>,
+) -> Result<()> {
+    // The heartbeat may have been first.
+    let ours = rest.iter().filter(|in_hand| in_hand.begin());
+    let proofs: Vec<Proof> = ours.map(InHand::proof).collect();
+    if proofs.is_empty() {
+        return Ok(());
+    }
+    release(line, connection, &proofs).inspect_err(|_| {
+        state.owed.extend(proofs.into_iter().map(|proof| Owed {
             proof,
             verdict: Verdict::Release,
-        })),
-    }
+        }));
+    })
 }
 
 /// Writes what is owed. What the database refuses is left to the end of its lease.
@@ -146,222 +156,4 @@ fn pay(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()
         log::warn!("topic {}: a lease is left to its end: {error}", line.topic);
     }
     Ok(())
-}
-
-/// Handles one message, unless it is not to be begun, and settles.
-fn handle(
-    line: &Line,
-    connection: &mut Connection,
-    state: &mut State,
-    in_hand: &InHand<'_>,
-) -> Result<()> {
-    let terms = line.terms();
-    if let Some(verdict) = refusal(&in_hand.leased, &terms) {
-        return end(line, connection, state, in_hand.proof(), verdict);
-    }
-    if in_hand.cancel.is_set() {
-        return end(line, connection, state, in_hand.proof(), unbegun(in_hand));
-    }
-    let mut fates = Vec::new();
-    ration::admit(line, from_ref(&in_hand.leased.claimed), &mut fates)?;
-    match fates.pop() {
-        Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
-        None => begin(line, connection, state, in_hand, &terms),
-    }
-}
-
-/// Returns what becomes of a message that was to be given up, or lost its lease, before its handler began. If it was
-/// cancelled, any end but success is the last one. One that was not marked, since it was cancelled in the moment in
-/// which it was leased, waits: the upkeep finds it there.
-fn unbegun(in_hand: &InHand<'_>) -> Verdict {
-    Verdict::Retry {
-        attempts: in_hand.leased.claimed.attempts,
-        delay: UNBEGUN,
-        error: "cancelled before its handler began".to_owned(),
-    }
-}
-
-/// Runs the handler of one message and settles.
-fn begin(
-    line: &Line,
-    connection: &mut Connection,
-    state: &mut State,
-    in_hand: &InHand<'_>,
-    terms: &Terms,
-) -> Result<()> {
-    let message = &in_hand.leased.claimed;
-    let mut hand = Hand::default();
-    line.progress.take(&mut hand);
-    line.crew.handler_begins(state.worker);
-    let delivery = Delivery {
-        topic: &line.topic,
-        message,
-        attempt: message.attempts + 1,
-        max_attempts: terms.max_attempts,
-        cancel: in_hand.cancel.clone(),
-    };
-    let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
-    session.takes_result = true;
-    let ending = (line.handler)(&mut session, &delivery);
-    line.crew.flight_begins(state.worker);
-    let ending = match ending {
-        Ending::Done if is_untouched(&session) => {
-            let verdict = Verdict::Ack(session.result.take());
-            drop(session);
-            return end(line, connection, state, in_hand.proof(), verdict);
-        }
-        Ending::Done => match commit(line, session, &in_hand.proof()) {
-            Ok(is_settled) => {
-                state.conflicts = 0;
-                line.progress.count(is_settled.into(), 0, 0);
-                if !is_settled {
-                    warn_lost(line, &in_hand.proof());
-                }
-                return Ok(());
-            }
-            Err(error) => trouble(line, state, in_hand, &error),
-        },
-        ending => {
-            let is_conflict = session.is_in_doubt && said(&ending) == Some(Failure::Conflict);
-            drop(session);
-            if is_conflict || said(&ending) == Some(Failure::Lost) && connection.is_closed() {
-                let kind = match is_conflict {
-                    true => ErrorKind::Conflict,
-                    false => ErrorKind::Unavailable,
-                };
-                trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
-            } else {
-                Err(ending)
-            }
-        }
-    };
-    let verdict = match ending {
-        Ok(verdict) => verdict,
-        Err(ending) => decide(terms, message.held.clone(), message.attempts, ending).into(),
-    };
-    end(line, connection, state, in_hand.proof(), verdict)
-}
-
-/// Returns whether the handler did nothing with its session.
-fn is_untouched(session: &MessagingSession<'_>) -> bool {
-    matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
-}
-
-/// Returns what the database said, if that is behind a failure.
-fn said(ending: &Ending) -> Option<Failure> {
-    match ending {
-        Ending::Failed(failed) => failed.failure,
-        _ => None,
-    }
-}
-
-/// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled back, when the
-/// lease was lost.
-fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
-    let statements = &line.base.kit.statements;
-    session.lent.begun()?;
-    session
-        .outbox
-        .store(session.lent.own()?, statements, Mark::default())?;
-    let mode = session.lent.own()?.mode;
-    let verdict = Verdict::Ack(session.result.take());
-    if !acknowledge_in(&mut session, mode, &line.topic, proof, &verdict)? {
-        return Ok(false);
-    }
-    let flown = session.lent.own()?.flight(COMMIT);
-    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    line.base.waker.announce(&session.outbox.take_news());
-    flown.map_err(|error| classify(error, "committing"))?;
-    if let Lent::Begun(transaction) = session.lent {
-        transaction.committed();
-    }
-    line.base.waker.announce_ends([&proof.held].into_iter());
-    Ok(true)
-}
-
-/// Decides what a failure means that may not be the message's fault: a verdict without an attempt spent, or how its
-/// handler is to be taken to have ended.
-fn trouble(
-    line: &Line,
-    state: &mut State,
-    in_hand: &InHand<'_>,
-    error: &Error,
-) -> std::result::Result<Verdict, Ending> {
-    let message = &in_hand.leased.claimed;
-    let failed = || Ending::failed(&HandlerError::failed(chain(error)));
-    match error.kind() {
-        ErrorKind::Unavailable => {
-            if line.count_loss(message.held.id) > MAX_LOSSES {
-                return Err(failed());
-            }
-            Ok(Verdict::Release)
-        }
-        ErrorKind::Conflict => {
-            state.conflicts += 1;
-            if state.conflicts > MAX_CONFLICTS {
-                state.conflicts = 0;
-                return Err(failed());
-            }
-            Ok(Verdict::Retry {
-                attempts: message.attempts,
-                // Not all at once again.
-                delay: Duration::from_millis(fastrand::u64(5..50) * u64::from(state.conflicts)),
-                error: chain(error),
-            })
-        }
-        _ => Err(failed()),
-    }
-}
-
-/// Ends a lease in a transaction of its own. What cannot be written is owed.
-fn end(
-    line: &Line,
-    connection: &mut Connection,
-    state: &mut State,
-    proof: Proof,
-    verdict: Verdict,
-) -> Result<()> {
-    let written = write(line, connection, &proof, &verdict);
-    if written.is_err() {
-        state.owed.push(Owed { proof, verdict });
-    }
-    written
-}
-
-/// Settles one lease, counts and announces.
-fn write(line: &Line, connection: &mut Connection, proof: &Proof, verdict: &Verdict) -> Result<()> {
-    let statements = &line.base.kit.statements;
-    let verdicts = [(proof, verdict)];
-    if settle(connection, statements, BEGIN, &line.topic, &verdicts)?.is_empty() {
-        warn_lost(line, proof);
-        return Ok(());
-    }
-    match verdict {
-        Verdict::Ack(_) => line.progress.count(1, 0, 0),
-        Verdict::Retry { .. } => line.progress.count(0, 1, 0),
-        Verdict::Bury {
-            attempts,
-            reason,
-            error,
-        } => {
-            line.progress.count(0, 0, 1);
-            warn_dead(&line.topic, *attempts, *reason, error);
-        }
-        Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
-        Verdict::Drop => {}
-    }
-    announce(
-        &line.base.waker,
-        &line.topic,
-        [(proof, verdict)].into_iter(),
-    );
-    Ok(())
-}
-
-fn warn_lost(line: &Line, proof: &Proof) {
-    log::warn!(
-        "topic {}: the lease of message {} was lost before it was settled; what its handler wrote was rolled back",
-        line.topic,
-        proof.held.id
-    );
 }

@@ -2,7 +2,8 @@
 -- one more attempt, and returns them with the attempts before. Looks where `claim` does: into spans of the primary
 -- key, from (rank $2, seq $3) up to rank $4.
 -- Unless $7 is NULL, only messages with $9 of the headers $7 of these values $8, as in `claim_filtered`.
--- The place of each is kept in `seq`, so that it can go back to it.
+-- The place of each is kept in `seq`, so that it can go back to it. One that somebody asked to be given up, while it was in
+-- other hands, says so: it is not to be begun.
 WITH ready AS MATERIALIZED (
     SELECT ready.place
     FROM unnest($2::smallint[], $3::bigint[], $4::integer[]) AS span (rank, seq, until)
@@ -38,14 +39,22 @@ taken AS (
         message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
         message.headers, message.payload, message.body,
         message.key, message.expires_at, message.on_end,
-        gen_random_uuid() AS receipt
+        gen_random_uuid() AS receipt,
+        -- A look into an index that is nearly always empty; NULL for no.
+        (
+            SELECT true
+            FROM outtray.cancellation
+            WHERE cancellation.topic = $1::text
+                AND cancellation.id = message.id
+        ) AS is_cancelled
 ),
 leased AS (
     INSERT INTO outtray.scheduled
-        (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, receipt, due_at)
+        (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, receipt, is_cancelled, due_at)
     SELECT
         taken.topic, taken.rank, taken.id, least(greatest(taken.attempts, 0)::integer + 1, 32767), taken.sent_at,
         taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
+        taken.is_cancelled,
         clock_timestamp() + $6::bigint * interval '1 microsecond'
     FROM taken
 )
@@ -54,5 +63,5 @@ SELECT
     (extract(epoch FROM taken.sent_at) * 1000000)::bigint AS sent_at_us,
     taken.headers, taken.payload, taken.body,
     taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
-    taken.receipt
+    taken.receipt, taken.is_cancelled
 FROM taken

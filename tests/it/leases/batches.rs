@@ -1,7 +1,7 @@
 //! Many deliveries at a time, and several topics.
 
 use super::{MINUTE, check_lost};
-use crate::support::{Gate, PATIENCE, Place};
+use crate::support::{Gate, NO_POLLING, PATIENCE, Place, process};
 use outtray::{ErrorKind, Messaging, TopicConfig};
 use std::sync::Mutex;
 use std::thread;
@@ -186,6 +186,27 @@ fn a_batch_is_filled_past_messages_that_are_refused() {
     assert_eq!(batch.len(), 4);
     assert_eq!(place.dead_letters("jobs").len(), 31);
     assert!(place.messaging.ack_all(&batch).unwrap().is_empty());
+}
+
+#[test]
+fn a_batch_has_what_other_processes_gave_back_and_what_is_new() {
+    let place = Place::polling(NO_POLLING);
+    let jobs = place.jobs();
+    place.send_all("jobs", 0..100);
+    let _first = jobs.receive_batch::<i32>(50, MINUTE).unwrap();
+    let other = process(&place.url, NO_POLLING);
+    let theirs = other
+        .topic("jobs")
+        .receive_batch::<i32>(40, MINUTE)
+        .unwrap();
+    let _rest = jobs.receive_batch::<i32>(50, MINUTE).unwrap();
+    place.send("jobs", &100);
+    assert!(other.release_all(&theirs).unwrap().is_empty());
+
+    let batch = jobs.receive_batch::<i32>(100, MINUTE).unwrap();
+
+    let payloads: Vec<i32> = batch.iter().map(|delivery| delivery.payload).collect();
+    assert_eq!(payloads, (50..90).chain([100]).collect::<Vec<_>>());
 }
 
 #[test]

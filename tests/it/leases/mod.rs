@@ -3,6 +3,7 @@
 mod batches;
 mod deliveries;
 mod receivers;
+mod settling;
 mod together;
 mod waiting;
 

@@ -5,7 +5,7 @@ use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eve
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, DeadReason, HandlerError, Message, ReceiverBuilder};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Place {
     fn leasing(&self, lease: Duration) -> ReceiverBuilder<'_> {
@@ -130,8 +130,12 @@ fn a_handler_whose_lease_is_lost_learns_it_and_is_rolled_back() {
     place.send("jobs", &1);
     gate.await_arrivals(1);
 
-    place.make_due();
-    assert_eq!(next(&told, 1), [2], "somebody else gets it");
+    // Each beat of its heart prolongs it, so it may have to lapse more than once.
+    eventually("somebody else gets it", || {
+        place.sql("UPDATE outtray.scheduled SET due_at = now() WHERE attempts = 1");
+        !told.is_empty()
+    });
+    assert_eq!(next(&told, 1), [2]);
     gate.open_for(1);
 
     assert_eq!(next(&told, 1), [1]);
@@ -338,7 +342,152 @@ fn a_paused_topic_is_left_alone_by_receivers_under_leases() {
     assert_eq!(next(&told, 1), [1]);
 }
 
+#[test]
+fn what_was_leased_behind_a_slow_message_goes_back_to_those_who_are_idle() {
+    let place = Place::polling(NO_POLLING);
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    place.send_all("jobs", 0..40);
+    let receiver = place
+        .leasing(MINUTE)
+        .workers(1)
+        .start(move |_, message: Message<i32>| {
+            // By then it leases many at a time.
+            if message.payload == 20 {
+                handler_gate.pass();
+            }
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+
+    eventually("the rest is given back", || {
+        place.numbers() == [19, 0, 1, 0]
+    });
+
+    let ready = place.jobs().peek(40).unwrap();
+    assert!(ready.iter().all(|message| message.attempts == 0));
+    gate.open_for(1);
+    eventually("all are handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn what_was_leased_and_not_begun_is_given_back_by_a_stop_that_abandons_and_by_a_pause() {
+    for is_pause in [false, true] {
+        let mut place = Place::polling(NO_POLLING);
+        let gate = Gate::new();
+        let handler_gate = gate.clone();
+        place.send_all("jobs", 0..5);
+        let receiver = place
+            .leasing(MINUTE)
+            .workers(1)
+            .messages_per_transaction(5)
+            .start(move |_, _: Message<i32>| {
+                handler_gate.pass();
+                Ok(())
+            })
+            .unwrap();
+        gate.await_arrivals(1);
+        assert_eq!(place.numbers(), [0, 0, 5, 0]);
+
+        if is_pause {
+            place.jobs().pause().unwrap();
+        } else {
+            assert_eq!(receiver.stop(Duration::ZERO).abandoned, 1);
+        }
+
+        eventually("the rest is given back", || place.numbers() == [4, 0, 1, 0]);
+        assert_eq!(place.count("outtray.message WHERE attempts = 0"), 4);
+        gate.open_for(1);
+        eventually("the first is done", || place.numbers() == [4, 0, 0, 0]);
+        receiver.stop(PATIENCE);
+    }
+}
+
+#[test]
+fn a_receiver_whose_handlers_were_abandoned_is_dropped_at_once() {
+    let place = Place::new();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .leasing(MINUTE)
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+    assert_eq!(receiver.stop(Duration::ZERO).abandoned, 1);
+
+    let started = Instant::now();
+    drop(receiver);
+
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
+    gate.open_for(1);
+    eventually("it is handled all the same", || place.is_empty("jobs"));
+}
+
+#[test]
+fn a_commit_that_waits_keeps_no_other_lease_from_being_prolonged() {
+    let mut place = Place::watchful();
+    place.sql("CREATE TABLE thing (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+    let mut other = crate::support::client(&place.url);
+    let mut in_the_way = other.transaction().unwrap();
+    in_the_way
+        .execute("INSERT INTO thing VALUES (1)", &[])
+        .unwrap();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let receiver = place
+        .leasing(Duration::from_secs(1))
+        .workers(3)
+        .start(move |session, message: Message<i32>| {
+            if message.payload == 1 {
+                session.execute("INSERT INTO thing VALUES (1)", &[])?;
+                return Ok(());
+            }
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    place.send("jobs", &1);
+    eventually("the commit waits", || {
+        place.count(
+            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        ) == 1
+    });
+    place.send("jobs", &2);
+    gate.await_arrivals(1);
+    let first_end = place.number("SELECT extract(epoch FROM max(due_at)) FROM outtray.scheduled");
+
+    // Several beats after both leases would have ended.
+    eventually("time passes", || {
+        place.number("SELECT extract(epoch FROM clock_timestamp())") > first_end + 1.0
+    });
+
+    assert!(gate.is_lonely_for(Duration::from_millis(100)));
+    assert_eq!(
+        place.count(
+            "outtray.scheduled WHERE payload::text = '2' AND due_at > now() AND attempts = 1"
+        ),
+        1
+    );
+    in_the_way.rollback().unwrap();
+    gate.open_for(1);
+    eventually("both are handled", || place.is_empty("jobs"));
+    receiver.stop(PATIENCE);
+    assert_eq!(place.count("thing"), 1);
+}
+
 const CHILD: &str = "leases::receivers::what_a_child_process_runs";
+/// The payload of the message with which the child dies.
+const POISON: i32 = 8;
 
 #[test]
 fn what_a_child_process_runs() {
@@ -348,11 +497,15 @@ fn what_a_child_process_runs() {
     let messaging = Ledger::messaging_of_parent();
     let _receiver = messaging
         .receiver(WORK)
+        .workers(1)
+        .messages_per_transaction(5)
         .lease(MINUTE)
         .start(|session, message: Message<i32>| {
             Ledger::enter(session, &message)?;
-            Child::tell("in hand");
-            Child::await_parent();
+            if message.payload == POISON {
+                Child::tell("in hand");
+                Child::await_parent();
+            }
             Ok(())
         })
         .unwrap();
@@ -360,7 +513,7 @@ fn what_a_child_process_runs() {
 }
 
 #[test]
-fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit() {
+fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit_and_takes_none_with_it() {
     let ledger = Ledger::open();
     let messaging = ledger.messaging();
     let config = outtray::TopicConfig {
@@ -368,7 +521,8 @@ fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit() {
         ..outtray::TopicConfig::default()
     };
     messaging.topic(WORK).configure(config).unwrap();
-    let ids = ledger.send([8]);
+    // Behind it are messages that are leased together with it, and never begun.
+    let ids = ledger.send([POISON, 1, 2, 3, 4]);
     for _ in 0..2 {
         let mut child = ledger.child(CHILD, "victim");
         assert_eq!(child.listen(), "in hand");
@@ -380,7 +534,31 @@ fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit() {
 
     assert_eq!(ledger.check(&ids, &[]), 1);
     let letter = &messaging.topic(WORK).dead_letters(1).unwrap()[0];
+    assert_eq!(letter.id, ids[0]);
     assert_eq!((letter.reason, letter.attempts), (DeadReason::Crashed, 2));
+}
+
+#[test]
+fn a_message_whose_first_attempt_is_its_last_is_leased_alone() {
+    let place = Place::polling(NO_POLLING);
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    place.send_all("jobs", 0..5);
+    let _receiver = place
+        .leasing(MINUTE)
+        .workers(1)
+        .max_attempts(1)
+        .messages_per_transaction(5)
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+
+    gate.await_arrivals(1);
+
+    assert_eq!(place.numbers(), [4, 0, 1, 0]);
+    gate.open_for(5);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::MINUTE;
 use crate::support::{NO_POLLING, PATIENCE, Place, eventually, process};
 use crossbeam_channel::bounded;
-use outtray::{Messaging, NewMessage};
+use outtray::{Messaging, NewMessage, Rate, TopicConfig};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,4 +117,64 @@ fn a_delayed_message_a_lapsed_lease_and_a_nack_wake_who_waits() {
     );
     assert_eq!(payload, 1);
     eventually("nothing is left", || place.is_empty("jobs"));
+}
+
+#[test]
+fn who_waits_for_several_topics_gets_all_that_come_together_and_none_after_the_wait() {
+    let mut place = Place::polling(NO_POLLING);
+    let messaging = place.messaging.clone();
+    let topics = ["a", "b", "c"];
+    let (tell, told) = bounded(1);
+
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let batch = messaging.receive_from_timeout::<i32>(&topics, 10, PATIENCE, MINUTE);
+            tell.send(batch.unwrap()).unwrap();
+        });
+        place.await_listener();
+        assert!(told.is_empty());
+        place.send_all("b", [1, 2, 3]);
+    });
+
+    let batch = told.recv_timeout(PATIENCE).unwrap();
+    let payloads: Vec<i32> = batch.iter().map(|delivery| delivery.payload).collect();
+    assert_eq!(payloads, [1, 2, 3]);
+    assert!(messaging.ack_all(&batch).unwrap().is_empty());
+    let wait = Duration::from_millis(100);
+    let b = messaging.topic("b");
+    assert!(
+        b.receive_batch_timeout::<i32>(5, wait, MINUTE)
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn who_waits_at_a_rate_gets_as_much_as_the_rate_allows() {
+    let place = Place::polling(NO_POLLING);
+    let jobs = place.jobs();
+    let rate = Rate {
+        messages: 20,
+        per: Duration::from_secs(1),
+        burst: 1,
+    };
+    let config = TopicConfig {
+        rate: Some(rate),
+        ..TopicConfig::default()
+    };
+    jobs.configure(config).unwrap();
+    place.send_all("jobs", 0..20);
+
+    let started = Instant::now();
+    for _ in 0..20 {
+        let delivery = jobs.receive_timeout::<i32>(PATIENCE, MINUTE).unwrap();
+        delivery.expect("a message in time").ack().unwrap();
+    }
+
+    // A second, by the rate; ten, if only those who look after a while found out.
+    assert!(
+        started.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        started.elapsed()
+    );
 }

@@ -1,0 +1,272 @@
+//! One leased message: its handler without a transaction, and what becomes of it.
+//!
+//! A handler that used its session has a transaction, and the end of its lease joins it; one that did not needs a
+//! single statement. Each message is settled alone, so what fails concerns it alone, and there is nobody else
+//! to charge. What cannot be written because the connection broke is owed, and written on the next one.
+
+use crate::connect::connection::Connection;
+use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
+use crate::receive::ending::{decide, warn_dead};
+use crate::receive::handler::{Delivery, Ending};
+use crate::receive::lease::claim::refusal;
+use crate::receive::lease::heartbeat::InHand;
+use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
+use crate::receive::line::Line;
+use crate::receive::options::Terms;
+use crate::receive::progress::Hand;
+use crate::receive::ration;
+use crate::receive::state::State;
+use crate::session::lent::Lent;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::Mark;
+use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict};
+use crate::words::error::{Error, ErrorKind, Result, chain};
+use crate::words::handler_error::HandlerError;
+use crate::words::sqlstate::{Failure, classify};
+use std::slice::from_ref;
+use std::time::Duration;
+
+/// A lease whose end could not be written yet.
+pub(crate) struct Owed {
+    pub(crate) proof: Proof,
+    pub(crate) verdict: Verdict,
+}
+
+/// Handles one message, unless it is not to be begun, and settles.
+pub(crate) fn deliver(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    in_hand: &InHand<'_>,
+    lease: Duration,
+) -> Result<()> {
+    let terms = line.terms();
+    let refused = match is_asked_for(line, connection, in_hand, lease)? {
+        true => Some(Verdict::Release),
+        false => refusal(&in_hand.leased, &terms),
+    };
+    if let Some(verdict) = refused {
+        return end(line, connection, state, in_hand.proof(), verdict);
+    }
+    let mut fates = Vec::new();
+    ration::admit(line, from_ref(&in_hand.leased.claimed), &mut fates)?;
+    match fates.pop() {
+        Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
+        None => begin(line, connection, state, in_hand, &terms),
+    }
+}
+
+/// Returns whether somebody asked since the claim that a message be given up. What this process heard may be over by now,
+/// so the row has the last word; it says it again when the lease ends.
+fn is_asked_for(
+    line: &Line,
+    connection: &mut Connection,
+    in_hand: &InHand<'_>,
+    lease: Duration,
+) -> Result<bool> {
+    if !line
+        .base
+        .waker
+        .asked
+        .contains(in_hand.leased.claimed.held.id)
+    {
+        return Ok(false);
+    }
+    let (statements, proof) = (&line.base.kit.statements, in_hand.proof());
+    let extended = extend(connection, statements, &line.topic, &[&proof], lease)?;
+    Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
+}
+
+/// Runs the handler of one message and settles.
+fn begin(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    in_hand: &InHand<'_>,
+    terms: &Terms,
+) -> Result<()> {
+    let message = &in_hand.leased.claimed;
+    let mut hand = Hand::default();
+    line.progress.take(&mut hand);
+    line.crew.handler_begins(state.worker);
+    let delivery = Delivery {
+        topic: &line.topic,
+        message,
+        attempt: message.attempts + 1,
+        max_attempts: terms.max_attempts,
+        cancel: in_hand.cancel.clone(),
+    };
+    let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
+    session.takes_result = true;
+    let ending = (line.handler)(&mut session, &delivery);
+    if !matches!(session.lent, Lent::Leased(_)) {
+        let what = format_args!("message {}", message.held.id);
+        line.warn_if_slow(&what, session.begun_at.elapsed());
+    }
+    line.crew.flight_begins(state.worker);
+    let ending = match ending {
+        Ending::Done if is_untouched(&session) => {
+            let verdict = Verdict::Ack(session.result.take());
+            drop(session);
+            return end(line, connection, state, in_hand.proof(), verdict);
+        }
+        Ending::Done => match commit(line, session, &in_hand.proof()) {
+            Ok(is_settled) => {
+                state.conflicts = 0;
+                line.progress.count(is_settled.into(), 0, 0);
+                if !is_settled {
+                    warn_lost(line, &in_hand.proof());
+                }
+                return Ok(());
+            }
+            Err(error) => trouble(line, state, in_hand, &error),
+        },
+        ending => {
+            let is_conflict = session.is_in_doubt && said(&ending) == Some(Failure::Conflict);
+            drop(session);
+            if is_conflict || said(&ending) == Some(Failure::Lost) && connection.is_closed() {
+                let kind = match is_conflict {
+                    true => ErrorKind::Conflict,
+                    false => ErrorKind::Unavailable,
+                };
+                trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
+            } else {
+                Err(ending)
+            }
+        }
+    };
+    let verdict = match ending {
+        Ok(verdict) => verdict,
+        Err(ending) => decide(terms, message.held.clone(), message.attempts, ending).into(),
+    };
+    end(line, connection, state, in_hand.proof(), verdict)
+}
+
+/// Returns whether the handler did nothing with its session.
+fn is_untouched(session: &MessagingSession<'_>) -> bool {
+    matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
+}
+
+/// Returns what the database said, if that is behind a failure.
+fn said(ending: &Ending) -> Option<Failure> {
+    match ending {
+        Ending::Failed(failed) => failed.failure,
+        _ => None,
+    }
+}
+
+/// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled back, when the
+/// lease was lost.
+fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
+    let statements = &line.base.kit.statements;
+    session.lent.begun()?;
+    session
+        .outbox
+        .store(session.lent.own()?, statements, Mark::default())?;
+    let mode = session.lent.own()?.mode;
+    let verdict = Verdict::Ack(session.result.take());
+    if !acknowledge_in(&mut session, mode, &line.topic, proof, &verdict)? {
+        return Ok(false);
+    }
+    let flown = session.lent.own()?.flight(COMMIT);
+    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
+    line.base.waker.announce(&session.outbox.take_news());
+    flown.map_err(|error| classify(error, "committing"))?;
+    if let Lent::Begun(transaction) = session.lent {
+        transaction.committed();
+    }
+    line.base.waker.announce_ends([&proof.held].into_iter());
+    Ok(true)
+}
+
+/// Decides what a failure means that may not be the message's fault: a verdict without an attempt spent, or how its
+/// handler is to be taken to have ended.
+fn trouble(
+    line: &Line,
+    state: &mut State,
+    in_hand: &InHand<'_>,
+    error: &Error,
+) -> std::result::Result<Verdict, Ending> {
+    let message = &in_hand.leased.claimed;
+    let failed = || Ending::failed(&HandlerError::failed(chain(error)));
+    match error.kind() {
+        ErrorKind::Unavailable => {
+            if line.count_loss(message.held.id) > MAX_LOSSES {
+                return Err(failed());
+            }
+            Ok(Verdict::Release)
+        }
+        ErrorKind::Conflict => {
+            state.conflicts += 1;
+            if state.conflicts > MAX_CONFLICTS {
+                state.conflicts = 0;
+                return Err(failed());
+            }
+            Ok(Verdict::Retry {
+                attempts: message.attempts,
+                // Not all at once again.
+                delay: Duration::from_millis(fastrand::u64(5..50) * u64::from(state.conflicts)),
+                error: chain(error),
+            })
+        }
+        _ => Err(failed()),
+    }
+}
+
+/// Ends a lease in a transaction of its own. What cannot be written is owed.
+fn end(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State,
+    proof: Proof,
+    verdict: Verdict,
+) -> Result<()> {
+    let written = write(line, connection, &proof, &verdict);
+    if written.is_err() {
+        state.owed.push(Owed { proof, verdict });
+    }
+    written
+}
+
+/// Settles one lease, counts and announces.
+pub(crate) fn write(
+    line: &Line,
+    connection: &mut Connection,
+    proof: &Proof,
+    verdict: &Verdict,
+) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    let verdicts = [(proof, verdict)];
+    if settle(connection, statements, BEGIN, &line.topic, &verdicts)?.is_empty() {
+        warn_lost(line, proof);
+        return Ok(());
+    }
+    match verdict {
+        Verdict::Ack(_) => line.progress.count(1, 0, 0),
+        Verdict::Retry { .. } => line.progress.count(0, 1, 0),
+        Verdict::Bury {
+            attempts,
+            reason,
+            error,
+        } => {
+            line.progress.count(0, 0, 1);
+            warn_dead(&line.topic, *attempts, *reason, error);
+        }
+        Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
+        Verdict::Drop => {}
+    }
+    announce(
+        &line.base.waker,
+        &line.topic,
+        [(proof, verdict)].into_iter(),
+    );
+    Ok(())
+}
+
+fn warn_lost(line: &Line, proof: &Proof) {
+    log::warn!(
+        "topic {}: the lease of message {} was lost before it was settled; what its handler wrote was rolled back",
+        line.topic,
+        proof.held.id
+    );
+}

@@ -1,0 +1,105 @@
+//! Waiting for messages to take.
+
+use crate::surface::delivery::Delivery;
+use crate::surface::messaging::Messaging;
+use crate::surface::topic::Topic;
+use crate::wake::board::Station;
+use crate::words::error::Result;
+use serde::de::DeserializeOwned;
+use std::time::{Duration, Instant};
+
+/// Longest wait, a year: a deadline past the end of time overflows.
+const MAX_WAIT: Duration = Duration::from_secs(365 * 86_400);
+/// The least time that a topic is left alone which is over its rate: rates may be high.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+/// The longest: others may put tokens back that they did not need, and tell nobody.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+impl Topic<'_> {
+    /// Like [`receive`](Self::receive), and waits for a message for this long; see
+    /// [`Messaging::receive_from_timeout`].
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_timeout<T: DeserializeOwned>(
+        &self,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<Option<Delivery<T>>> {
+        self.receive_batch_timeout(1, wait, lease)
+            .map(|mut batch| batch.pop())
+    }
+
+    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is none at all; see
+    /// [`Messaging::receive_from_timeout`].
+    ///
+    /// # Errors
+    /// As [`receive_batch`](Self::receive_batch).
+    pub fn receive_batch_timeout<T: DeserializeOwned>(
+        &self,
+        n: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<Vec<Delivery<T>>> {
+        let messaging = self.messaging();
+        messaging.receive_from_timeout(&[self.name()], n, wait, lease)
+    }
+}
+
+impl Messaging {
+    /// Like [`receive_from`](Self::receive_from), and waits for this long as long as there is no message at all: it does
+    /// not wait for a batch to be full. After that the batch is empty.
+    ///
+    /// Blocks without a connection; starts the threads that serve receivers if there is none yet, which wake it
+    /// at once. Where notifications are impossible it finds what other processes send within the poll interval.
+    ///
+    /// # Errors
+    /// As [`receive_from`](Self::receive_from), as soon as one is met.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::Payload;
+    /// use std::time::Duration;
+    ///
+    /// let (wait, lease) = (Duration::from_secs(20), Duration::from_secs(60));
+    /// let batch = messaging.receive_from_timeout::<Payload>(&["urgent", "usual"], 10, wait, lease)?;
+    /// println!("{} messages", batch.len());
+    /// # Ok(()) }
+    /// ```
+    pub fn receive_from_timeout<T: DeserializeOwned>(
+        &self,
+        topics: &[&str],
+        n: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<Vec<Delivery<T>>> {
+        let deadline = Instant::now() + wait.min(MAX_WAIT);
+        let (batch, _) = self.take_from(topics, n, lease)?;
+        let stations = Station::shared(topics);
+        let (false, Some(first)) = (!batch.is_empty(), stations.first()) else {
+            return Ok(batch);
+        };
+        let errands = self.errands()?;
+        let board = &self.base().waker.board;
+        for station in &stations {
+            board.add(station);
+        }
+        // What is scheduled may be due before the next poll.
+        errands.look();
+        loop {
+            // After the stations are on the board, so that nothing is missed in between.
+            let (batch, again) = self.take_from(topics, n, lease)?;
+            let now = Instant::now();
+            if !batch.is_empty() || now >= deadline {
+                return Ok(batch);
+            }
+            if again.is_none() {
+                board.note_parked();
+            }
+            let next = again.map_or(deadline, |again| {
+                now + again.clamp(LEAST_WAIT, LONGEST_WAIT)
+            });
+            let _ = first.permits().recv_deadline(next.min(deadline));
+        }
+    }
+}
