@@ -41,6 +41,10 @@
 //! there without the lane, with "stalled" in the same statement: at that moment they have no order with what is
 //! being sent. The lane may be missing then, since it may go between the two; upkeep makes it.
 //!
+//! Messages that leave a line because somebody gave them up leave it under the lane too, if it is free: who ends the
+//! one before them would wait for the row, find nothing there, and leave the key with nobody out of its line. A
+//! cancel passes over those whose lanes others hold, and comes again. A purge cannot; it says "stalled" for all keys.
+//!
 //! Nobody but senders (and upkeep, for milliseconds, when it makes a lane) waits for anybody here. Two senders
 //! with the same keys wait for each other in one order, unless their transactions store several times
 //! (joined sessions do): that can deadlock, and is a conflict like any other.
