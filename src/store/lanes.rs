@@ -197,6 +197,7 @@ pub(crate) fn tend(
     let doing = "moving the lines of keys on";
     let rows = query(run, &statements.park, &[&topic, &keys], doing)?;
     let parked = rows.iter().map(gone).collect::<Result<_>>()?;
+    execute(run, &statements.put_back, &[&topic, &keys], doing)?;
     let said_by = Uuid::now_v7();
     execute(
         run,

@@ -60,7 +60,8 @@ pub struct TopicConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work: Option<u32>,
     /// How many messages of one key may be in work at the same time, over all processes; 1 to 10,000.
-    /// Default 1. With more than one there is no order within a key.
+    /// Default 1. With more than one there is no order within a key. When it is lowered, those in work are finished
+    /// first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work_per_key: Option<u32>,
     /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
