@@ -6,6 +6,8 @@ use crate::store::statements::Statements;
 use crate::store::tokens;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::topic_config::TopicConfig;
+use postgres::types::ToSql;
+use uuid::Uuid;
 
 /// What was set for one topic.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,6 +37,7 @@ pub(crate) fn settings(
     .collect()
 }
 
+/// Sets what holds for a topic. Where that is more or less for its keys, they are stalled: the caller tends them.
 pub(crate) fn configure(
     run: &mut dyn Run,
     statements: &Statements,
@@ -44,7 +47,9 @@ pub(crate) fn configure(
     let text = (*config != TopicConfig::default())
         .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
     let doing = "setting up a topic";
-    execute(run, &statements.configure, &[&topic, &text], doing)?;
+    let said_by = Uuid::now_v7();
+    let params: [&(dyn ToSql + Sync); 3] = [&topic, &text, &said_by];
+    execute(run, &statements.configure, &params, doing)?;
     // What was counted under another limit, or none, says nothing.
     room::forget(run, statements, topic)?;
     tokens::forget(run, statements, topic, config)

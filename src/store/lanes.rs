@@ -57,13 +57,17 @@ use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use postgres::SimpleQueryRow;
+use postgres::types::ToSql;
 use uuid::Uuid;
 
 /// Stalled keys that one transaction looks after: so many lanes it holds, for milliseconds.
 pub(crate) const TEND_LIMIT: i64 = 1000;
 
-/// A key of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Keys with followers that one search for stuck ones goes over: some 30 ms.
+const FIND_LIMIT: i64 = 2000;
+
+/// A key of a topic; by default one before all others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lane {
     pub(crate) topic: String,
     pub(crate) key: String,
@@ -140,14 +144,16 @@ pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Vec<Position> {
     promoted
 }
 
-/// Returns some stalled keys: those with a lane, and those whose lane has to be made first.
+/// Returns the next stalled keys after a place: those with a lane, and those whose lane has to be made first.
 pub(crate) fn stalled(
     run: &mut dyn Run,
     statements: &Statements,
+    after: &Lane,
 ) -> Result<(Vec<Lane>, Vec<Lane>)> {
     let doing = "looking for stalled keys";
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for row in query(run, &statements.stalled_keys, &[&TEND_LIMIT], doing)? {
+    let params: [&(dyn ToSql + Sync); 3] = [&TEND_LIMIT, &after.topic, &after.key];
+    for row in query(run, &statements.stalled_keys, &params, doing)? {
         let lane = Lane {
             topic: column(&row, "topic")?,
             key: column(&row, "key")?,
@@ -199,12 +205,8 @@ pub(crate) fn tend(
     let parked = rows.iter().map(gone).collect::<Result<_>>()?;
     execute(run, &statements.put_back, &[&topic, &keys], doing)?;
     let said_by = Uuid::now_v7();
-    execute(
-        run,
-        &statements.promote,
-        &[&topic, &keys, &said_by],
-        "moving the lines of keys on",
-    )?;
+    let params: [&(dyn ToSql + Sync); 3] = [&topic, &keys, &said_by];
+    execute(run, &statements.promote, &params, doing)?;
     Ok(parked)
 }
 
@@ -216,10 +218,25 @@ pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
     })
 }
 
-/// Finds keys that are stuck although they should not be, and makes them stalled.
-pub(crate) fn find_stalled(run: &mut dyn Run, statements: &Statements) -> Result<u64> {
+/// Finds keys that are stuck although they should not be among the next ones after a place, and makes them stalled.
+/// Returns how many, and where to go on; nothing at the end.
+pub(crate) fn find_stalled(
+    run: &mut dyn Run,
+    statements: &Statements,
+    after: &Lane,
+) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
-    execute(run, &statements.find_stalled, &[&Uuid::now_v7()], doing)
+    let said_by = Uuid::now_v7();
+    let params: [&(dyn ToSql + Sync); 4] = [&said_by, &after.topic, &after.key, &FIND_LIMIT];
+    let rows = query(run, &statements.find_stalled, &params, doing)?;
+    let Some(row) = rows.first() else {
+        return Ok((0, None));
+    };
+    let found: i64 = column(row, "found")?;
+    let topic: Option<String> = column(row, "topic")?;
+    let key: Option<String> = column(row, "key")?;
+    let last = topic.zip(key).map(|(topic, key)| Lane { topic, key });
+    Ok((found.unsigned_abs(), last))
 }
 
 /// Makes all keys of a topic stalled: what was decided about them may be otherwise now.
