@@ -64,7 +64,8 @@ pub struct TopicConfig {
     /// first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work_per_key: Option<u32>,
-    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
+    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on. Holds for the
+    /// dead letters that are there already, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poisoned_key: Option<PoisonedKey>,
     /// How many messages the topic may hold (ready, scheduled, in work, behind others of their key), dead letters
@@ -98,6 +99,9 @@ pub enum Expired {
 }
 
 /// What becomes of a key when one of its messages becomes a dead letter.
+///
+/// What counts is whether the key has a dead letter, of whatever age and for whatever reason: one from before this was
+/// set holds its key too, and so does a message that merely expired, unless the topic [drops](Expired::Drop) those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
