@@ -47,7 +47,8 @@
 //!
 //! Nobody but senders (and upkeep, for milliseconds, when it makes a lane) waits for anybody here. Two senders
 //! with the same keys wait for each other in one order, unless their transactions store several times
-//! (joined sessions do): that can deadlock, and is a conflict like any other.
+//! (joined sessions do, and those that send more than the outbox keeps): that can deadlock, and is a conflict like any
+//! other.
 
 use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::Position;
