@@ -37,7 +37,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             // Leases may be among them whose messages somebody cancelled.
             give_up(line, &mut connection)?;
         }
-        let tended = lanes::tend(&mut connection, statements)?;
+        let tended = lanes::tend_all(&mut connection, statements)?;
         let has_moved = moved.messages > 0 || !tended.topics.is_empty();
         for topic in moved
             .topics
@@ -60,7 +60,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
                 let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
-                if !has_moved && !is_retried && release(&mut connection, statements)? == 0 {
+                if !has_moved && !is_retried && !find_rest(line, &mut connection)? {
                     break;
                 }
             }
@@ -96,6 +96,14 @@ fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
         .replace(ids.into_iter().map(MessageId).collect());
     waker.cancelled(&removed);
     Ok(())
+}
+
+/// Looks for what no thread may be there to find: messages of all topics that come after others which have ended, and
+/// keys that are stuck. Returns whether there may be more to handle now.
+fn find_rest(line: &Line, connection: &mut Connection) -> Result<bool> {
+    let statements = &line.base.kit.statements;
+    let released = release(connection, statements)?;
+    Ok(released > 0 || lanes::sweep_topic(connection, statements, &line.topic)? > 0)
 }
 
 /// Releases messages of all topics that come after others which have ended; returns how many.

@@ -13,6 +13,9 @@ use postgres::IsolationLevel;
 const DOING: &str = "moving the lines of keys on";
 /// How long a lane that has to be made is waited for: a sender that makes it has its transaction open.
 const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
+/// Keys are looked up one by one: to read all of a table for each thousand of them takes ever longer, the more there are.
+const KEY_BY_KEY: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// What one look found.
 #[derive(Debug, Default)]
@@ -21,28 +24,53 @@ pub(crate) struct Tended {
     pub(crate) topics: Vec<(String, usize)>,
     /// Stalled keys whose lanes others hold.
     pub(crate) held: usize,
-    /// There may be more.
-    pub(crate) is_full: bool,
+    /// Where to go on; nothing at the end. Keys whose lanes are held for long do not keep others out.
+    pub(crate) next: Option<Lane>,
 }
 
-/// Moves the lines of some stalled keys on, in a transaction of its own. One round trip when there are none. Waits
-/// for nobody longer than 50 ms.
-pub(crate) fn tend(connection: &mut Connection, statements: &Statements) -> Result<Tended> {
-    let (mut known, laneless) = lanes::stalled(connection, statements)?;
+/// Moves the lines of all stalled keys on that are free: some at a time, as [`tend`] does.
+pub(crate) fn tend_all(connection: &mut Connection, statements: &Statements) -> Result<Tended> {
+    let mut all = Tended::default();
+    let mut place = Some(Lane::default());
+    while let Some(after) = place {
+        let tended = tend(connection, statements, &after)?;
+        for (topic, keys) in tended.topics {
+            match all.topics.last_mut() {
+                Some((last, count)) if *last == topic => *count += keys,
+                _ => all.topics.push((topic, keys)),
+            }
+        }
+        all.held += tended.held;
+        place = tended.next;
+    }
+    Ok(all)
+}
+
+/// Moves the lines of some stalled keys after a place on, in a transaction of its own. One round trip when there are
+/// none. Waits for nobody longer than 50 ms.
+pub(crate) fn tend(
+    connection: &mut Connection,
+    statements: &Statements,
+    after: &Lane,
+) -> Result<Tended> {
+    let (mut known, laneless) = lanes::stalled(connection, statements, after)?;
     let found = known.len() + laneless.len();
     if found == 0 {
         return Ok(Tended::default());
     }
+    let is_full = i64::try_from(found).is_ok_and(|found| found >= lanes::TEND_LIMIT);
+    let last = known.iter().chain(&laneless).max().cloned();
     known.extend(make(connection, statements, laneless)?);
     let failed = |error| classify(error, DOING);
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
+    open.transaction.batch_execute(KEY_BY_KEY).map_err(failed)?;
     let mut taken = lanes::take_stalled(&mut open, statements, &known)?;
     taken.sort_unstable();
     let mut tended = Tended {
         held: found - taken.len(),
-        is_full: i64::try_from(found).is_ok_and(|found| found >= lanes::TEND_LIMIT),
+        next: last.filter(|_| is_full),
         ..Tended::default()
     };
     let mut sql = String::new();
@@ -57,6 +85,39 @@ pub(crate) fn tend(connection: &mut Connection, statements: &Statements) -> Resu
     open.flight(&sql).map_err(failed)?;
     open.committed();
     Ok(tended)
+}
+
+/// Finds keys that are stuck although none should be among the next ones after a place, and makes them stalled. Returns
+/// how many, and where to go on; nothing at the end.
+pub(crate) fn sweep(
+    connection: &mut Connection,
+    statements: &Statements,
+    after: &Lane,
+) -> Result<(u64, Option<Lane>)> {
+    let (found, next) = lanes::find_stalled(connection, statements, after)?;
+    if found > 0 {
+        log::warn!("{found} keys were stuck, which should not be: they go on now");
+    }
+    Ok((found, next))
+}
+
+/// Sweeps over all keys of a topic; returns how many were stuck.
+pub(crate) fn sweep_topic(
+    connection: &mut Connection,
+    statements: &Statements,
+    topic: &str,
+) -> Result<u64> {
+    let mut all = 0;
+    let mut place = Some(Lane {
+        topic: topic.to_owned(),
+        key: String::new(),
+    });
+    while let Some(after) = place {
+        let (found, next) = sweep(connection, statements, &after)?;
+        all += found;
+        place = next.filter(|next| next.topic == topic);
+    }
+    Ok(all)
 }
 
 /// Appends what the ends of messages call for whose keys are looked after otherwise.

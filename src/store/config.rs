@@ -6,6 +6,8 @@ use crate::store::statements::Statements;
 use crate::store::tokens;
 use crate::words::Result;
 use crate::words::topic_config::TopicConfig;
+use postgres::types::ToSql;
+use uuid::Uuid;
 
 const DOING: &str = "setting up a topic";
 
@@ -52,6 +54,7 @@ pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> R
     Ok(config.map(|(config, _)| config).unwrap_or_default())
 }
 
+/// Sets what holds for a topic. Where that is more or less for its keys, they are stalled: the caller tends them.
 pub(crate) fn configure(
     run: &mut dyn Run,
     statements: &Statements,
@@ -60,7 +63,9 @@ pub(crate) fn configure(
 ) -> Result<()> {
     let text = (*config != TopicConfig::default())
         .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
-    execute(run, &statements.configure, &[&topic, &text], DOING).map(drop)
+    let said_by = Uuid::now_v7();
+    let params: [&(dyn ToSql + Sync); 3] = [&topic, &text, &said_by];
+    execute(run, &statements.configure, &params, DOING).map(drop)
 }
 
 /// Forgets what was counted under the settings before, when others are set.

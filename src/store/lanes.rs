@@ -41,9 +41,14 @@
 //! there without the lane, with "stalled" in the same statement: at that moment they have no order with what is
 //! being sent. The lane may be missing then, since it may go between the two; upkeep makes it.
 //!
+//! Messages that leave a line because somebody gave them up leave it under the lane too, if it is free: who ends the
+//! one before them would wait for the row, find nothing there, and leave the key with nobody out of its line. A
+//! cancel passes over those whose lanes others hold, and comes again. A purge cannot; it says "stalled" for all keys.
+//!
 //! Nobody but senders (and upkeep, for milliseconds, when it makes a lane) waits for anybody here. Two senders
 //! with the same keys wait for each other in one order, unless their transactions store several times
-//! (joined sessions do): that can deadlock, and is a conflict like any other.
+//! (joined sessions do, and those that send more than the outbox keeps): that can deadlock, and is a conflict like any
+//! other.
 
 use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::Position;
@@ -53,13 +58,17 @@ use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use postgres::SimpleQueryRow;
+use postgres::types::ToSql;
 use uuid::Uuid;
 
 /// Stalled keys that one transaction looks after: so many lanes it holds, for milliseconds.
 pub(crate) const TEND_LIMIT: i64 = 1000;
 
-/// A key of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Keys with followers that one search for stuck ones goes over: some 30 ms.
+const FIND_LIMIT: i64 = 2000;
+
+/// A key of a topic; by default one before all others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lane {
     pub(crate) topic: String,
     pub(crate) key: String,
@@ -136,14 +145,16 @@ pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Vec<Position> {
     promoted
 }
 
-/// Returns some stalled keys: those with a lane, and those whose lane has to be made first.
+/// Returns the next stalled keys after a place: those with a lane, and those whose lane has to be made first.
 pub(crate) fn stalled(
     run: &mut dyn Run,
     statements: &Statements,
+    after: &Lane,
 ) -> Result<(Vec<Lane>, Vec<Lane>)> {
     let doing = "looking for stalled keys";
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for row in query(run, &statements.stalled_keys, &[&TEND_LIMIT], doing)? {
+    let params: [&(dyn ToSql + Sync); 3] = [&TEND_LIMIT, &after.topic, &after.key];
+    for row in query(run, &statements.stalled_keys, &params, doing)? {
         let lane = Lane {
             topic: column(&row, "topic")?,
             key: column(&row, "key")?,
@@ -193,13 +204,10 @@ pub(crate) fn tend(
     let doing = "moving the lines of keys on";
     let rows = query(run, &statements.park, &[&topic, &keys], doing)?;
     let parked = rows.iter().map(gone).collect::<Result<_>>()?;
+    execute(run, &statements.put_back, &[&topic, &keys], doing)?;
     let said_by = Uuid::now_v7();
-    execute(
-        run,
-        &statements.promote,
-        &[&topic, &keys, &said_by],
-        "moving the lines of keys on",
-    )?;
+    let params: [&(dyn ToSql + Sync); 3] = [&topic, &keys, &said_by];
+    execute(run, &statements.promote, &params, doing)?;
     Ok(parked)
 }
 
@@ -211,10 +219,25 @@ pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
     })
 }
 
-/// Finds keys that are stuck although they should not be, and makes them stalled.
-pub(crate) fn find_stalled(run: &mut dyn Run, statements: &Statements) -> Result<u64> {
+/// Finds keys that are stuck although they should not be among the next ones after a place, and makes them stalled.
+/// Returns how many, and where to go on; nothing at the end.
+pub(crate) fn find_stalled(
+    run: &mut dyn Run,
+    statements: &Statements,
+    after: &Lane,
+) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
-    execute(run, &statements.find_stalled, &[&Uuid::now_v7()], doing)
+    let said_by = Uuid::now_v7();
+    let params: [&(dyn ToSql + Sync); 4] = [&said_by, &after.topic, &after.key, &FIND_LIMIT];
+    let rows = query(run, &statements.find_stalled, &params, doing)?;
+    let Some(row) = rows.first() else {
+        return Ok((0, None));
+    };
+    let found: i64 = column(row, "found")?;
+    let topic: Option<String> = column(row, "topic")?;
+    let key: Option<String> = column(row, "key")?;
+    let last = topic.zip(key).map(|(topic, key)| Lane { topic, key });
+    Ok((found.unsigned_abs(), last))
 }
 
 /// Makes all keys of a topic stalled: what was decided about them may be otherwise now.

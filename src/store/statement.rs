@@ -37,6 +37,7 @@ const PLANNED_ANEW: &[&str] = &[
     "send_keyed",
     "promote",
     "park",
+    "put_back",
     "take_stalled",
     "stalled_keys",
 ];

@@ -116,6 +116,7 @@ statements![
     prune_cancellations,
     purge,
     purge_dead,
+    put_back,
     queued_with_headers,
     recount_room,
     recurring,

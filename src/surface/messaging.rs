@@ -258,7 +258,11 @@ impl Messaging {
             base.waker.cancelled(&removed);
             self.look_after(connection, removed.tracked());
         }
-        let tended = lanes::tend(connection, &base.kit.statements)?;
+        if let Some(after) = self.desk().takes_sweep() {
+            let (_, next) = lanes::sweep(connection, &base.kit.statements, &after)?;
+            self.desk().note_swept(next);
+        }
+        let tended = lanes::tend_all(connection, &base.kit.statements)?;
         let has_moved = moved.messages > 0 || !tended.topics.is_empty();
         let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
         for topic in moved.topics.into_iter().chain(moved_on) {

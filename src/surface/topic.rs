@@ -1,11 +1,10 @@
 //! Looking at one topic, and operating it.
 
 use crate::connect::connection::Connection;
-use crate::session::lanes::{push_gone, tend};
+use crate::session::lanes::{push_gone, tend_all};
 use crate::store::admin::{self, DeadLetter, Purged, TopicStats, WaitingMessage};
 use crate::store::aftermath::How;
 use crate::store::config::{self, Setting};
-use crate::store::lanes;
 use crate::store::run::Run;
 use crate::store::slots;
 use crate::store::statements::Statements;
@@ -154,8 +153,6 @@ impl<'m> Topic<'m> {
         let config = self.set(|connection, statements, topic| {
             let config = reconfigure(connection, statements, topic, change)?;
             config::forget_counts(connection, statements, topic, &config)?;
-            // More may be in work of each key now, and a dead letter may hold them or not.
-            lanes::stall_topic(connection, statements, topic)?;
             Ok(config)
         })?;
         self.tend()?;
@@ -253,18 +250,14 @@ impl<'m> Topic<'m> {
     /// those who receive.
     fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
-            loop {
-                let tended = tend(connection, &base.kit.statements)?;
-                for (topic, keys) in &tended.topics {
-                    base.waker.ready(topic, *keys);
-                }
-                if tended.held > 0 {
-                    base.waker.keys_ended();
-                }
-                if !tended.is_full || tended.topics.is_empty() {
-                    return Ok(());
-                }
+            let tended = tend_all(connection, &base.kit.statements)?;
+            for (topic, keys) in &tended.topics {
+                base.waker.ready(topic, *keys);
             }
+            if tended.held > 0 {
+                base.waker.keys_ended();
+            }
+            Ok(())
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::session::lanes;
-use crate::store::lanes as store;
+use crate::store::lanes::Lane;
 use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -15,7 +15,8 @@ const LOOK_SHARE: u32 = 20;
 /// How long a key is left alone at most whose lane a sender holds. Doubled each time up to here: its transaction may stay
 /// open for hours.
 const MOST_WHILE_HELD: Duration = Duration::from_millis(500);
-/// How often it is made sure that no key is stuck. None should ever be.
+/// How often it is made sure that no key is stuck. None should ever be. A sweep goes over some keys at a time: other
+/// duties are not to wait for it.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Sweeps take at most one part in this many of the time: 1 %.
 const SWEEP_SHARE: u32 = 100;
@@ -26,7 +27,14 @@ pub(crate) struct Stalled {
     next: Option<Instant>,
     not_before: Instant,
     while_held: Duration,
+    /// How far the look has come over the stalled keys, of which it takes some at a time.
+    place: Lane,
+    /// Stalled keys of this look whose lanes others hold.
+    held: usize,
+    /// Others were said to be stalled since this look began, maybe where it has been.
+    is_told: bool,
     sweep_at: Instant,
+    swept: Lane,
 }
 
 impl Stalled {
@@ -36,6 +44,10 @@ impl Stalled {
             next: None,
             not_before: now,
             while_held: BETWEEN_LOOKS,
+            place: Lane::default(),
+            held: 0,
+            is_told: false,
+            swept: Lane::default(),
             sweep_at: now + SWEEP_INTERVAL,
         }
     }
@@ -48,6 +60,7 @@ impl Stalled {
 
     /// Learns that keys may be stalled.
     pub(crate) fn learn(&mut self) {
+        self.is_told = true;
         let soon = self.not_before.max(Instant::now());
         self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
     }
@@ -60,27 +73,36 @@ impl Stalled {
     ) -> Result<()> {
         let started = Instant::now();
         if self.sweep_at <= started {
-            let found = store::find_stalled(connection, statements)?;
-            if found > 0 {
-                log::warn!("{found} keys were stuck, which should not be: they go on now");
-            }
-            self.sweep_at = Instant::now() + SWEEP_INTERVAL.max(started.elapsed() * SWEEP_SHARE);
+            let (_, next) = lanes::sweep(connection, statements, &self.swept)?;
+            let interval = match next {
+                Some(_) => Duration::ZERO,
+                None => SWEEP_INTERVAL,
+            };
+            self.sweep_at = Instant::now() + interval.max(started.elapsed() * SWEEP_SHARE);
+            self.swept = next.unwrap_or_default();
         }
-        let tended = lanes::tend(connection, statements)?;
+        if self.place == Lane::default() {
+            self.is_told = false;
+        }
+        let tended = lanes::tend(connection, statements, &self.place)?;
         let now = Instant::now();
         for (topic, keys) in &tended.topics {
             waker.ready(topic, *keys);
         }
         self.not_before = now + BETWEEN_LOOKS.max((now - started) * LOOK_SHARE);
         self.next = None;
-        if tended.is_full && !tended.topics.is_empty() {
+        self.held += tended.held;
+        let is_over = tended.next.is_none();
+        self.place = tended.next.unwrap_or_default();
+        if !is_over {
             self.not_before = now;
             self.next = Some(now);
-        } else if tended.held > 0 {
+        } else if std::mem::take(&mut self.held) > 0 {
             self.next = Some(now + self.while_held);
             self.while_held = (self.while_held * 2).min(MOST_WHILE_HELD);
         } else {
             self.while_held = BETWEEN_LOOKS;
+            self.next = self.is_told.then_some(self.not_before);
         }
         Ok(())
     }

@@ -70,7 +70,8 @@ pub enum Cancelled {
     /// It waited, and is gone: it will not be delivered.
     Removed,
     /// It is in work, and its handler is asked to give up. It may still succeed; if it does not, it is
-    /// not tried again.
+    /// not tried again. Or it waits behind others of its key, to which somebody is sending just now: then
+    /// it is removed afterwards, unless it is in work by then.
     Asked,
     /// There is no such message that waits or is in work. It may have ended.
     NotThere,

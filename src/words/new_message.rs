@@ -174,6 +174,11 @@ impl NewMessage {
     /// behind those that are there when it is due. Transactions that send with the same key commit one
     /// after the other.
     ///
+    /// Of two transactions that store several times and send with the same keys, each may wait for the other; then
+    /// one of them fails with [`Conflict`](crate::ErrorKind::Conflict). A session stores once, before COMMIT, unless it
+    /// is [joined](crate::MessagingSession::join) or sends more than 5,000 messages or 4 MiB: send these sorted by key,
+    /// or [try again](crate::Messaging::retrying).
+    ///
     /// ```
     /// # use outtray::NewMessage;
     /// let change = NewMessage::json("balances", &-30)?.key("customer-7");

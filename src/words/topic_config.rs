@@ -63,10 +63,12 @@ pub struct TopicConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work: Option<u32>,
     /// How many messages of one key may be in work at the same time, over all processes; 1 to 10,000.
-    /// Default 1. With more than one there is no order within a key.
+    /// Default 1. With more than one there is no order within a key. When it is lowered, those in work are finished
+    /// first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work_per_key: Option<u32>,
-    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
+    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on. Holds for the
+    /// dead letters that are there already, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poisoned_key: Option<PoisonedKey>,
     /// How many messages the topic may hold (ready, scheduled, in work, behind others of their key), dead letters
@@ -100,6 +102,9 @@ pub enum Expired {
 }
 
 /// What becomes of a key when one of its messages becomes a dead letter.
+///
+/// What counts is whether the key has a dead letter, of whatever age and for whatever reason: one from before this was
+/// set holds its key too, and so does a message that merely expired, unless the topic [drops](Expired::Drop) those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

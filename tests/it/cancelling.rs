@@ -76,6 +76,7 @@ fn a_message_that_waits_is_gone_and_never_delivered() {
 fn a_follower_of_a_key_is_removed_too() {
     let mut place = Place::new();
     let behind = MessageId::from(uuid::Uuid::now_v7());
+    place.sql("INSERT INTO outtray.lane (topic, key) VALUES ('jobs', 'k')");
     place
         .client
         .execute(

@@ -3,6 +3,7 @@
 use crate::receive::floor::Floors;
 use crate::receive::lease::claim::lock;
 use crate::store::claim::Position;
+use crate::store::lanes::Lane;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ const MAX_TOPICS: usize = 1000;
 /// How often due messages are moved while messages are taken: a process without receivers has nobody else
 /// who does it.
 const MOVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is made sure, for the same reason, that no key is stuck: some keys at a time. None should ever be.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// How long deliveries that are dropped are left to the end of their leases after one could not be given
 /// back, so that dropping a thousand of them without a database takes no longer than dropping one.
 const TROUBLE: Duration = Duration::from_secs(5);
@@ -23,6 +26,9 @@ const TROUBLE: Duration = Duration::from_secs(5);
 pub(crate) struct Desk {
     floors: Mutex<HashMap<String, Arc<Mutex<Floors>>>>,
     moved_at: Mutex<Option<Instant>>,
+    swept_at: Mutex<Option<Instant>>,
+    /// How far the sweep has come.
+    swept: Mutex<Lane>,
     troubled_at: Mutex<Option<Instant>>,
     turn: AtomicUsize,
 }
@@ -52,6 +58,19 @@ impl Desk {
     /// Returns whether it is time to move due messages, which is up to the caller then.
     pub(crate) fn takes_move(&self) -> bool {
         takes(&self.moved_at, MOVE_INTERVAL)
+    }
+
+    /// Returns from where on it is time to look for stuck keys, if it is.
+    pub(crate) fn takes_sweep(&self) -> Option<Lane> {
+        takes(&self.swept_at, SWEEP_INTERVAL).then(|| guard(&self.swept).clone())
+    }
+
+    /// Notes where the sweep has to go on, which is soon; nothing at the end.
+    pub(crate) fn note_swept(&self, next: Option<Lane>) {
+        if next.is_some() {
+            *guard(&self.swept_at) = None;
+        }
+        *guard(&self.swept) = next.unwrap_or_default();
     }
 
     /// Returns a number that grows with each call: with which of several topics to begin.

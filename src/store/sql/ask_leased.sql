@@ -1,5 +1,5 @@
 -- Asks the holders of the leases of those of the messages $1 that are leased to give up, and notes it for the case that
--- a lease ends without a word. Returns them.
+-- a lease ends without a word. Returns them, but for those whose holders are at them just now.
 -- Index: the primary key, which it skips through for the topics.
 WITH RECURSIVE known AS (
     (SELECT scheduled.topic FROM outtray.scheduled ORDER BY scheduled.topic LIMIT 1)
@@ -15,7 +15,8 @@ leased AS MATERIALIZED (
         ON scheduled.topic = known.topic
         AND scheduled.id = ANY ($1::uuid[])
     WHERE scheduled.receipt IS NOT NULL
-    FOR UPDATE OF scheduled
+    -- A holder may settle in a transaction that stays open for long, and the lanes of others are held here.
+    FOR UPDATE OF scheduled SKIP LOCKED
 ),
 asked AS (
     UPDATE outtray.scheduled

@@ -1,9 +1,9 @@
 //! Keys that are stuck cost the others nothing, and can be cleared away.
 
 use super::{TOPIC, keyed};
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, eventually, next};
+use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::unbounded;
-use outtray::{Message, NewMessage};
+use outtray::{Message, NewMessage, PoisonedKey, TopicConfig};
 
 #[test]
 fn ten_thousand_stuck_messages_are_not_where_claims_look() {
@@ -78,8 +78,7 @@ fn a_key_that_is_stuck_against_all_odds_is_found() {
     place.sql("DELETE FROM outtray.message; DELETE FROM outtray.lane");
     assert_eq!(place.count("outtray.follower"), 1);
     // What the sweep of the upkeep runs; it would take half a minute.
-    let sweep = include_str!("../../../src/store/sql/find_stalled.sql");
-    place.client.execute(sweep, &[&outtray_id()]).unwrap();
+    assert_eq!(place.sweep("", "", 1000), (1, None));
     let (tell, told) = unbounded();
 
     let _receiver = place
@@ -93,8 +92,147 @@ fn a_key_that_is_stuck_against_all_odds_is_found() {
     place.await_no_trace();
 }
 
-fn outtray_id() -> uuid::Uuid {
-    uuid::Uuid::from_u128(7)
+impl Place {
+    /// Looks for stuck keys among so many after one. Returns how many, and the last that was looked at.
+    fn sweep(&mut self, topic: &str, key: &str, limit: i64) -> (i64, Option<String>) {
+        let sweep = include_str!("../../../src/store/sql/find_stalled.sql");
+        let said_by = uuid::Uuid::from_u128(7);
+        let found = self
+            .client
+            .query_one(sweep, &[&said_by, &topic, &key, &limit]);
+        let found = found.unwrap();
+        (found.get("found"), found.get("key"))
+    }
+
+    /// Puts followers there, one of each of so many keys with nothing before them.
+    fn strand(&mut self, keys: u32) {
+        self.sql(&format!(
+            "INSERT INTO outtray.follower (topic, key, rank, id, payload)
+            SELECT '{TOPIC}', 'key-' || to_char(number, 'FM00000'), 0, gen_random_uuid(), '1'
+            FROM generate_series(1, {keys}) AS number"
+        ));
+    }
+}
+
+#[test]
+fn a_sweep_goes_on_where_it_stopped() {
+    let mut place = Place::new();
+    place.strand(5);
+
+    assert_eq!(place.sweep("", "", 2), (2, Some("key-00002".to_owned())));
+    assert_eq!(
+        place.sweep(TOPIC, "key-00002", 2),
+        (2, Some("key-00004".to_owned()))
+    );
+    assert_eq!(place.sweep(TOPIC, "key-00004", 2), (1, None));
+
+    assert_eq!(place.count("outtray.stalled"), 5);
+    assert_eq!(place.sweep("", "", 1000), (0, None));
+}
+
+#[test]
+fn a_drain_finds_keys_that_are_stuck_against_all_odds() {
+    let mut place = Place::new();
+    place.strand(5);
+
+    let report = place
+        .messaging
+        .drain(TOPIC, |_, _: Message| Ok(()))
+        .unwrap();
+
+    assert_eq!(report.handled, 5);
+    place.await_no_trace();
+}
+
+#[test]
+fn who_takes_messages_by_hand_finds_keys_that_are_stuck_against_all_odds() {
+    let mut place = Place::new();
+    place.strand(1);
+
+    let delivery = place
+        .messaging
+        .topic(TOPIC)
+        .receive::<i32>(PATIENCE)
+        .unwrap();
+
+    delivery.expect("it is found").ack().unwrap();
+    place.await_no_trace();
+}
+
+#[test]
+fn thousands_of_keys_in_the_hands_of_senders_do_not_keep_another_out() {
+    for is_drained in [true, false] {
+        let mut place = Place::polling(NO_POLLING);
+        place.strand(2500);
+        place.sql(
+            "INSERT INTO outtray.lane (topic, key) SELECT topic, key FROM outtray.follower;
+            INSERT INTO outtray.stalled (topic, key, said_by) SELECT topic, key, id FROM outtray.follower",
+        );
+        let mut other = client(&place.url);
+        let mut open = other.transaction().unwrap();
+        open.batch_execute("SELECT FROM outtray.lane WHERE key <> 'key-02500' FOR UPDATE")
+            .unwrap();
+
+        if is_drained {
+            let report = place
+                .messaging
+                .drain(TOPIC, |_, _: Message| Ok(()))
+                .unwrap();
+            assert_eq!(report.handled, 1);
+        } else {
+            let (tell, told) = unbounded();
+            let _receiver = place
+                .messaging
+                .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
+                    Ok(tell.send(message.payload)?)
+                })
+                .unwrap();
+            next(&told, 1);
+        }
+
+        assert_eq!(place.count("outtray.follower"), 2499);
+        open.rollback().unwrap();
+        let report = place
+            .messaging
+            .drain(TOPIC, |_, _: Message| Ok(()))
+            .unwrap();
+        assert!(!is_drained || report.handled == 2499);
+        place.await_no_trace();
+    }
+}
+
+#[test]
+fn settings_that_say_nothing_of_keys_leave_them_alone() {
+    let mut place = Place::new();
+    place.strand(3);
+    place.sql("INSERT INTO outtray.lane (topic, key) SELECT topic, key FROM outtray.follower");
+    let mut other = client(&place.url);
+    let mut open = other.transaction().unwrap();
+    // Nobody can do what they are stalled for.
+    open.batch_execute("SELECT FROM outtray.lane FOR UPDATE")
+        .unwrap();
+    let messaging = place.messaging.clone();
+    let topic = messaging.topic(TOPIC);
+    let mut config = TopicConfig {
+        max_attempts: Some(3),
+        poisoned_key: Some(PoisonedKey::Skip),
+        max_in_work_per_key: Some(1),
+        ..TopicConfig::default()
+    };
+
+    topic.configure(config.clone()).unwrap();
+    topic.configure(TopicConfig::default()).unwrap();
+    assert_eq!(place.count("outtray.stalled"), 0);
+
+    for _ in 0..2 {
+        config.max_in_work_per_key = Some(2);
+        topic.configure(config.clone()).unwrap();
+        assert_eq!(place.count("outtray.stalled"), 3);
+    }
+    config.poisoned_key = Some(PoisonedKey::Block);
+    topic.configure(config).unwrap();
+    assert_eq!(place.count("outtray.stalled"), 6);
+    open.rollback().unwrap();
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! Who cancels or purges messages behind others of their key leaves the key such that it goes on, and nobody waits.
+
+use super::{TOPIC, keyed};
+use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
+use crossbeam_channel::{bounded, unbounded};
+use outtray::{Cancelled, Message, MessagingSession};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any test.
+const LEASE: Duration = Duration::from_secs(3600);
+
+/// Where a cancel stands that has removed what waits, and has yet to ask for the rest and to commit.
+const BEFORE_ASKING: &str = "LOCK TABLE outtray.cancellation IN SHARE MODE";
+
+impl Place {
+    /// Waits until somebody waits for a lock.
+    #[track_caller]
+    fn await_waiter(&mut self) {
+        let waiters =
+            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("somebody waits", || self.count(waiters) == 1);
+    }
+}
+
+#[test]
+fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
+    let mut place = Place::watchful();
+    let ids: Vec<_> = (0..3).map(|n| place.send_new(keyed("a", n))).collect();
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let (tell, told) = unbounded();
+    let receiver = place
+        .messaging
+        .receiver(TOPIC)
+        .workers(2)
+        .start(move |_, message: Message<i32>| {
+            handler_gate.pass();
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+    let mut other = client(&place.url);
+    let mut open = other.transaction().unwrap();
+    open.batch_execute(BEFORE_ASKING).unwrap();
+    let (messaging, id) = (place.messaging.clone(), ids[1]);
+    let cancelling = thread::spawn(move || messaging.cancel(id));
+    place.await_waiter();
+
+    gate.open_for(1);
+    eventually("the end does not wait for the cancel", || {
+        place.count("outtray.message") == 0
+    });
+    open.rollback().unwrap();
+
+    assert_eq!(cancelling.join().unwrap().unwrap(), Cancelled::Removed);
+    gate.open_for(1);
+    assert_eq!(next(&told, 2), [0, 2]);
+    place.await_no_trace();
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_lease_is_acknowledged_while_it_and_the_next_of_its_key_are_cancelled() {
+    let mut place = Place::new();
+    for n in 0..2 {
+        place.send_new(keyed("a", n).header("run", "1"));
+    }
+    let delivery = place.messaging.topic(TOPIC).receive::<i32>(LEASE).unwrap();
+    let mut other = client(&place.url);
+    let mut open = other.transaction().unwrap();
+    open.batch_execute(BEFORE_ASKING).unwrap();
+    let messaging = place.messaging.clone();
+    let cancelling = thread::spawn(move || messaging.topic(TOPIC).cancel_where([("run", "1")]));
+    place.await_waiter();
+
+    let (tell, told) = bounded(1);
+    thread::spawn(move || tell.send(delivery.unwrap().ack()));
+    let acknowledged = told.recv_timeout(PATIENCE);
+    open.rollback().unwrap();
+
+    acknowledged.expect("it waits for nobody").unwrap();
+    // The one that was leased had ended before it was asked for.
+    assert_eq!(cancelling.join().unwrap().unwrap(), 1);
+    place
+        .messaging
+        .drain(TOPIC, |_, _: Message| Ok(()))
+        .unwrap();
+    place.await_no_trace();
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_a_lease_that_somebody_ends() {
+    let mut place = Place::new();
+    let id = place.send_new(keyed("a", 1));
+    let delivery = place.messaging.topic(TOPIC).receive::<i32>(LEASE).unwrap();
+    let mut other = client(&place.url);
+    let mut open = other.transaction().unwrap();
+    open.batch_execute("SELECT FROM outtray.scheduled FOR UPDATE")
+        .unwrap();
+
+    let messaging = place.messaging.clone();
+    let (tell, told) = bounded(1);
+    thread::spawn(move || tell.send(messaging.cancel(id)));
+    let cancelled = told.recv_timeout(PATIENCE);
+    open.rollback().unwrap();
+
+    assert_eq!(
+        cancelled.expect("it waits for nobody").unwrap(),
+        Cancelled::Asked
+    );
+    delivery.unwrap().ack().unwrap();
+    place.await_no_trace();
+}
+
+#[test]
+fn a_message_behind_others_is_cancelled_later_where_a_sender_holds_the_turn_of_its_key() {
+    let mut place = Place::new();
+    let ids: Vec<_> = (0..2).map(|n| place.send_new(keyed("a", n))).collect();
+    let mut sender = client(&place.url);
+    let mut open = sender.transaction().unwrap();
+    MessagingSession::join(&place.messaging, &mut open)
+        .and_then(|mut session| session.send(keyed("a", 2)).map(drop))
+        .unwrap();
+
+    assert_eq!(place.messaging.cancel(ids[1]).unwrap(), Cancelled::Asked);
+    open.commit().unwrap();
+
+    let (tell, told) = unbounded();
+    place
+        .messaging
+        .drain(TOPIC, move |_, message: Message<i32>| {
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    assert_eq!(next(&told, 2), [0, 2]);
+    assert!(told.is_empty());
+    place.await_no_trace();
+}
+
+#[test]
+fn a_purge_leaves_what_is_on_its_way_out_of_its_line() {
+    let mut place = Place::new();
+    for n in 0..3 {
+        place.send_keyed("a", n);
+    }
+    let mut other = client(&place.url);
+    let mut open = other.transaction().unwrap();
+    open.batch_execute(
+        "SELECT FROM outtray.lane FOR UPDATE;
+        SELECT FROM outtray.follower ORDER BY seq LIMIT 1 FOR UPDATE",
+    )
+    .unwrap();
+
+    let messaging = place.messaging.clone();
+    let (tell, told) = bounded(1);
+    thread::spawn(move || tell.send(messaging.topic(TOPIC).purge()));
+    let purged = told.recv_timeout(PATIENCE);
+    open.rollback().unwrap();
+
+    assert_eq!(purged.expect("it waits for nobody").unwrap(), 2);
+    let report = place
+        .messaging
+        .drain(TOPIC, |_, _: Message| Ok(()))
+        .unwrap();
+    assert_eq!(report.handled, 1);
+    place.await_no_trace();
+}
