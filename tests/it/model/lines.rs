@@ -34,17 +34,40 @@ impl Model {
         held.min_by_key(|label| self.entries[*label].place)
     }
 
+    /// Returns how many of a key may be out of its line.
+    fn most(&self, topic: usize) -> usize {
+        if self.settings[topic].is_double { 2 } else { 1 }
+    }
+
+    /// Puts ready ones of a key back of which more are out of its line than may be, the latest first.
+    pub(super) fn put_back(&mut self, topic: usize, key: char) {
+        let most = self.most(topic);
+        let mine = |entry: &&mut Entry| entry.topic == topic && entry.kind.key == Some(key);
+        let line: Vec<&mut Entry> = self.entries.iter_mut().filter(mine).collect();
+        let out = line.iter().filter(|entry| is_out(entry)).count();
+        let is_ready = |one: &&mut Entry| one.at == At::Ready;
+        let mut ready: Vec<&mut Entry> = line.into_iter().filter(is_ready).collect();
+        ready.sort_by_key(|one| std::cmp::Reverse(one.place));
+        let surplus = out.saturating_sub(most);
+        let latest = ready.into_iter().take(surplus);
+        latest.for_each(|one| one.at = At::Behind);
+    }
+
+    /// The same for the keys of some messages.
+    pub(super) fn put_back_beside(&mut self, topic: usize, labels: &[usize]) {
+        for label in labels {
+            if let Some(key) = self.entries[*label].kind.key {
+                self.put_back(topic, key);
+            }
+        }
+    }
+
     /// Makes the first ones of each key ready of which fewer are out of its line than may be.
     pub(super) fn move_lines_on(&mut self, topic: usize) {
-        let most = if self.settings[topic].is_double { 2 } else { 1 };
+        let most = self.most(topic);
         for key in KEYS {
             let barrier = self.barrier(topic, key);
             let mine = |entry: &&mut Entry| entry.topic == topic && entry.kind.key == Some(key);
-            let is_out = |entry: &Entry| match entry.at {
-                At::Ready | At::Leased(_) => true,
-                At::Scheduled => entry.place.is_some(),
-                _ => false,
-            };
             let line: Vec<&mut Entry> = self.entries.iter_mut().filter(mine).collect();
             let out = line.iter().filter(|entry| is_out(entry)).count();
             let mut behind: Vec<&mut Entry> = line
@@ -59,5 +82,13 @@ impl Model {
                 .take(free)
                 .for_each(|one| one.at = At::Ready);
         }
+    }
+}
+
+fn is_out(entry: &Entry) -> bool {
+    match entry.at {
+        At::Ready | At::Leased(_) => true,
+        At::Scheduled => entry.place.is_some(),
+        _ => false,
     }
 }

@@ -2,8 +2,9 @@
 //! it is.
 
 use super::hands::Held;
-use super::op::{Kind, Op, PLAIN, Settings, TOPICS};
+use super::op::{KEYS, Kind, Op, PLAIN, Settings, TOPICS};
 use super::seen::{Carried, Message, Seen, TopicState};
+use outtray::PoisonedKey;
 
 /// A message that was sent, or was to be. Its index is its label.
 #[derive(Debug, Clone)]
@@ -54,6 +55,7 @@ impl Model {
         for topic in 0..TOPICS.len() {
             while let Some(label) = self.first_to_park(topic) {
                 self.bury(label, "parked", self.entries[label].attempts);
+                self.put_back_beside(topic, &[label]);
             }
         }
         seen
@@ -106,7 +108,12 @@ impl Model {
             Op::Pause { topic } => self.is_paused[topic] = true,
             Op::Resume { topic } => self.is_paused[topic] = false,
             Op::Configure { topic, settings } => {
-                self.settings[topic] = settings;
+                let before = std::mem::replace(&mut self.settings[topic], settings);
+                let keys =
+                    |of: &Settings| (of.is_double, of.poisoned_key.unwrap_or(PoisonedKey::Skip));
+                if keys(&before) != keys(&settings) {
+                    KEYS.into_iter().for_each(|key| self.put_back(topic, key));
+                }
                 self.move_lines_on(topic);
             }
         }
@@ -189,8 +196,9 @@ impl Model {
         let (late, early): (Vec<_>, Vec<_>) = due.into_iter().partition(has_to_line_up);
         early
             .into_iter()
-            .chain(late)
+            .chain(late.clone())
             .for_each(|label| self.queue(label));
+        self.put_back_beside(topic, &late);
     }
 
     fn cancel(&mut self, nth: usize, is_taken: bool) -> Seen {
@@ -223,6 +231,7 @@ impl Model {
         for &label in &purged {
             self.end(label, At::Gone, "purged");
         }
+        self.put_back_beside(topic, &purged);
         Seen::count(purged.len())
     }
 
@@ -245,6 +254,7 @@ impl Model {
                 self.queue(label);
             }
         }
+        self.put_back_beside(topic, &redriven);
         self.move_lines_on(topic);
         Seen::count(redriven.len())
     }
