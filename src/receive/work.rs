@@ -33,6 +33,7 @@ use crate::store::lanes;
 use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
+use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
@@ -152,8 +153,14 @@ fn transact(
 ) -> Result<Option<Taken>> {
     let mut hand = Hand::default();
     let started = Instant::now();
+    // Deliveries that were counted ahead and never ended: their processes died.
+    let crashes = taken.counted.map_or(0, |counted| counted.saturating_sub(1));
     let mut fates = Vec::with_capacity(taken.messages.len());
-    let admitted = ration::admit(line, &taken.messages, &mut fates)?;
+    // Before tokens are taken: what is not to be handled any more has no need of one, and must not be put off.
+    let fit = sift(line, &taken.messages, crashes, &mut fates);
+    let has_fit = !fit.is_empty();
+    let admitted = ration::admit(line, fit, &mut fates)?;
+    let is_put_off = has_fit && admitted.is_empty();
     let split = Split::of(line, admitted, taken.counted.is_some());
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
@@ -169,7 +176,7 @@ fn transact(
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
-        fates.push(handle(line, session, state, message, taken.counted)?);
+        fates.push(handle(line, session, state, message, crashes)?);
         results.extend(
             session
                 .result
@@ -192,7 +199,9 @@ fn transact(
     let gave_back = fates.len() < taken.messages.len();
     let mut settled = Settled::sort(fates);
     settled.results = results;
-    forget_counted(line, session, taken)?;
+    if let Some(id) = state.counted {
+        close_count(line, session, id, is_put_off)?;
+    }
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
@@ -212,15 +221,40 @@ fn transact(
     Ok(next)
 }
 
-/// Drops the count of a delivery that was counted ahead: its end is going to be told by the message itself.
-fn forget_counted(line: &Line, session: &mut MessagingSession<'_>, taken: &Taken) -> Result<()> {
-    let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) else {
-        return Ok(());
-    };
+/// Returns the messages that are to be handled; the others get their fate.
+fn sift<'a>(
+    line: &Line,
+    messages: &'a [Claimed],
+    crashes: u32,
+    fates: &mut Vec<Fate>,
+) -> Vec<&'a Claimed> {
+    let terms = line.terms();
+    let mut fit = Vec::with_capacity(messages.len());
+    for message in messages {
+        match refuse(message, message.attempts + crashes, crashes, &terms) {
+            Some(fate) => fates.push(fate),
+            None => fit.push(message),
+        }
+    }
+    fit
+}
+
+/// Closes the count of a delivery that was counted ahead. One that ended is told by the message itself from now on, with the
+/// deaths before it. One that was put off never began: the deaths before it stay counted.
+fn close_count(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    id: MessageId,
+    is_put_off: bool,
+) -> Result<()> {
     session.leave_savepoint()?;
     let statements = &line.base.kit.statements;
-    let id = message.held.id;
-    attempt::forget(session.lent.own()?, statements, &line.topic, id)
+    let close = if is_put_off {
+        attempt::take_back
+    } else {
+        attempt::forget
+    };
+    close(session.lent.own()?, statements, &line.topic, id)
 }
 
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.
@@ -229,15 +263,10 @@ fn handle(
     session: &mut MessagingSession<'_>,
     state: &mut State,
     message: &Claimed,
-    counted: Option<u32>,
+    crashes: u32,
 ) -> Result<Fate> {
-    // Deliveries that were counted ahead and never ended: their processes died.
-    let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
     let attempts = message.attempts + crashes;
     let terms = line.terms();
-    if let Some(fate) = refuse(message, attempts, crashes, &terms) {
-        return Ok(fate);
-    }
     let Some(cancel) = line.begin(state.worker, message.held.id) else {
         return Ok(Fate::Cancel(message.held.clone()));
     };
