@@ -44,9 +44,10 @@ pub(crate) fn configure(
     let text = (*config != TopicConfig::default())
         .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
     let doing = "setting up a topic";
-    execute(run, &statements.configure, &[&topic, &text], doing)?;
-    // What was counted under another limit, or none, says nothing.
+    // What was counted under another limit, or none, says nothing. First, since it waits for senders, with the row of the
+    // topic not locked yet.
     room::forget(run, statements, topic)?;
+    execute(run, &statements.configure, &[&topic, &text], doing)?;
     tokens::forget(run, statements, topic, config)
 }
 

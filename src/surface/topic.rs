@@ -188,9 +188,19 @@ impl<'m> Topic<'m> {
         change: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<()>,
     ) -> Result<()> {
         let base = self.messaging.base();
-        self.run(|run, statements, topic| {
-            change(run, statements, topic)?;
-            base.kit.configs.read(run, statements)
+        let failed = |error| classify(error, "setting up a topic");
+        topic::check(&self.name)?;
+        self.messaging.with_connection(|connection, base| {
+            let statements = &base.kit.statements;
+            // All of it or nothing: a limit without its slots would let nobody work.
+            {
+                let mut open = connection
+                    .begin(Some(IsolationLevel::ReadCommitted))
+                    .map_err(failed)?;
+                change(&mut open, statements, &self.name)?;
+                open.transaction.commit().map_err(failed)?;
+            }
+            base.kit.configs.read(connection, statements)
         })?;
         base.waker.board.ring(&self.name, usize::MAX);
         base.waker.tell(Hint::Config);
