@@ -165,6 +165,7 @@ fn transact(
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
+            || line.is_paused()
             || begun >= split.most_alone
             || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
         if begun > 0 && is_enough {
