@@ -33,7 +33,6 @@ use crate::store::lanes;
 use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
-use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
@@ -43,6 +42,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Worked {
     /// Nothing is ready, or not before this time is over.
     Idle(Option<Duration>),
+    /// As many messages as the topic may have are in work: come back after this time, or when woken.
+    UsedUp(Option<Duration>),
     /// There may be more: come back.
     Again,
 }
@@ -86,7 +87,7 @@ pub(crate) fn work(
     };
     let worked = transactions(line, connection, state, &mut ration, stop);
     ration.leave(line);
-    if matches!(worked, Ok(Worked::Idle(_))) || stop.is_set() {
+    if matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) || stop.is_set() {
         ration::give_back(line, connection);
     }
     worked
@@ -137,9 +138,11 @@ fn transactions(
             }
         }
     }
-    let wait = taken.wait;
     end_empty(session)?;
-    Ok(Worked::Idle(wait))
+    Ok(match taken.is_used_up {
+        true => Worked::UsedUp(taken.wait),
+        false => Worked::Idle(taken.wait),
+    })
 }
 
 /// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
@@ -158,9 +161,7 @@ fn transact(
     let mut fates = Vec::with_capacity(taken.messages.len());
     // Before tokens are taken: what is not to be handled any more has no need of one, and must not be put off.
     let fit = sift(line, &taken.messages, crashes, &mut fates);
-    let has_fit = !fit.is_empty();
     let admitted = ration::admit(line, fit, &mut fates)?;
-    let is_put_off = has_fit && admitted.is_empty();
     let split = Split::of(line, admitted, taken.counted.is_some());
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
@@ -178,12 +179,9 @@ fn transact(
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         fates.push(handle(line, session, state, message, crashes)?);
-        results.extend(
-            session
-                .result
-                .take()
-                .map(|result| (message.held.id, result)),
-        );
+        if let Some(result) = session.result.take() {
+            results.push((message.held.id, result));
+        }
     }
     let begun_together = batch::handle(
         line,
@@ -198,11 +196,9 @@ fn transact(
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
+    close_count(line, session, state, &fates)?;
     let mut settled = Settled::sort(fates);
     settled.results = results;
-    if let Some(id) = state.counted {
-        close_count(line, session, id, is_put_off)?;
-    }
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
@@ -245,15 +241,17 @@ fn sift<'a>(
 fn close_count(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    id: MessageId,
-    is_put_off: bool,
+    state: &State,
+    fates: &[Fate],
 ) -> Result<()> {
+    let Some(id) = state.counted else {
+        return Ok(());
+    };
     session.leave_savepoint()?;
     let statements = &line.base.kit.statements;
-    let close = if is_put_off {
-        attempt::take_back
-    } else {
-        attempt::forget
+    let close = match fates {
+        [Fate::PutOff(_)] => attempt::take_back,
+        _ => attempt::forget,
     };
     close(session.lent.own()?, statements, &line.topic, id)
 }
