@@ -187,7 +187,7 @@ pub(crate) fn handle<'p>(
     let (Some(batches), Some(first)) = (&line.batches, together.first()) else {
         return Ok(0);
     };
-    if !fates.is_empty() && stop.is_set() {
+    if !fates.is_empty() && (stop.is_set() || line.is_paused()) {
         line.floors().lower(first.held.position);
         ration::give_back_keys(line, together);
         return Ok(0);

@@ -3,6 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::receive::charge::judge;
 use crate::receive::line::Line;
+use crate::receive::progress::Progress;
 use crate::receive::state::State;
 use crate::receive::work::{Worked, work};
 use crate::session::{ends, lanes};
@@ -15,45 +16,48 @@ use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DrainReport;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Troubles in a row after which a drain gives up: about five seconds.
 const MAX_TROUBLES: u32 = 10;
 
-/// Handles messages until none is ready or due.
+/// How long others have to use up the topic's limit for a drain to end. For a moment they may seem to that only ask whether
+/// they may work.
+const USED_UP_FOR: Duration = Duration::from_secs(1);
+
+/// Handles messages until none is ready or due, or all that may be in work are in other hands.
 pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
     let mut state = State::new(0, line.per_transaction());
     let mut pause = Pause::new();
     let mut troubles = 0;
+    let mut used_up_at = None;
     let mut connection = line.base.dedicated.take()?;
     let kit = &line.base.kit;
     kit.configs.read(&mut connection, &kit.statements)?;
     give_up(line, &mut connection)?;
     loop {
         let statements = &kit.statements;
-        let moved = schedule::move_due(&mut connection, statements)?;
-        if moved.messages > 0 {
-            // Leases may be among them whose messages somebody cancelled.
-            give_up(line, &mut connection)?;
-        }
-        let tended = lanes::tend_all(&mut connection, statements)?;
-        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
-        for topic in moved
-            .topics
-            .into_iter()
-            .chain(tended.topics.into_iter().map(|(topic, _)| topic))
-        {
-            // Of all topics: others may be received elsewhere.
-            line.base.waker.ready(&topic, usize::MAX);
-        }
+        let has_moved = make_ready(line, &mut connection)?;
         // No thread may be there that releases what comes after others.
         let released = release(&mut connection, statements)?;
         if released > 0 {
             continue;
         }
         let retried = line.progress.retried.load(Ordering::Relaxed);
-        match work(line, &mut connection, &mut state, &stop) {
+        let worked = work(line, &mut connection, &mut state, &stop);
+        if !matches!(worked, Ok(Worked::UsedUp(_))) {
+            used_up_at = None;
+        }
+        match worked {
+            Ok(Worked::UsedUp(wait)) => {
+                let since = used_up_at.get_or_insert_with(Instant::now);
+                if since.elapsed() >= USED_UP_FOR {
+                    break;
+                }
+                let _ = pause::wait(&stop, wait.unwrap_or(USED_UP_FOR));
+            }
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
             // a strict topic may wait for hours, but a drain is not strict.
             Ok(Worked::Idle(Some(wait))) => drop(pause::wait(&stop, wait)),
@@ -78,13 +82,37 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
         }
     }
     line.base.dedicated.give_back(connection);
-    let progress = &line.progress;
-    Ok(DrainReport {
+    Ok(report(&line.progress))
+}
+
+fn report(progress: &Progress) -> DrainReport {
+    DrainReport {
         handled: progress.handled.load(Ordering::Relaxed),
         retried: progress.retried.load(Ordering::Relaxed),
         dead: progress.dead.load(Ordering::Relaxed),
         dropped: progress.dropped.load(Ordering::Relaxed),
-    })
+    }
+}
+
+/// Makes messages ready that are due, or next of their key; returns whether there were any.
+fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
+    let statements = &line.base.kit.statements;
+    let moved = schedule::move_due(connection, statements)?;
+    if moved.messages > 0 {
+        // Leases may be among them whose messages somebody cancelled.
+        give_up(line, connection)?;
+    }
+    let tended = lanes::tend_all(connection, statements)?;
+    let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+    for topic in moved
+        .topics
+        .into_iter()
+        .chain(tended.topics.into_iter().map(|(topic, _)| topic))
+    {
+        // Of all topics: others may be received elsewhere.
+        line.base.waker.ready(&topic, usize::MAX);
+    }
+    Ok(has_moved)
 }
 
 /// Learns which messages are to be given up, and removes those that wait: no thread may be there that does.

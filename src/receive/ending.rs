@@ -17,6 +17,8 @@ use std::time::Duration;
 pub(crate) enum Fate {
     Ack(Held),
     Retry(Retry),
+    /// It was claimed too early, and is no failure.
+    PutOff(Retry),
     Bury(Burial),
     /// Its time was over, and its topic keeps no dead letters of that.
     Drop(Held),
@@ -64,7 +66,7 @@ impl From<Fate> for Verdict {
             Fate::Drop(_) => Verdict::Drop,
             // A lease that is given back ends as cancelled if it was asked for.
             Fate::Cancel(_) => Verdict::Release,
-            Fate::Retry(retry) => Verdict::Retry {
+            Fate::Retry(retry) | Fate::PutOff(retry) => Verdict::Retry {
                 attempts: retry.attempts,
                 delay: retry.delay,
                 error: retry.error,
@@ -81,7 +83,7 @@ impl From<Fate> for Verdict {
 impl Fate {
     /// A message that was claimed too early comes back later, without an attempt spent.
     pub(crate) fn put_off(message: &Claimed, delay: Duration) -> Self {
-        Fate::Retry(Retry {
+        Fate::PutOff(Retry {
             held: message.held.clone(),
             attempts: message.attempts,
             delay,

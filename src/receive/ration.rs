@@ -136,15 +136,15 @@ pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
 /// put off get their fate.
 pub(crate) fn admit<'a>(
     line: &Line,
-    messages: &'a [Claimed],
+    messages: Vec<&'a Claimed>,
     fates: &mut Vec<Fate>,
 ) -> Result<Vec<&'a Claimed>> {
     let Some(rate) = line.rate_per_key() else {
-        return Ok(messages.iter().collect());
+        return Ok(messages);
     };
-    let wanted = keys(messages);
+    let wanted = keys(&messages);
     if wanted.is_empty() {
-        return Ok(messages.iter().collect());
+        return Ok(messages);
     }
     let mut grants = on_the_side(line, |connection| {
         let statements = &line.base.kit.statements;
@@ -180,7 +180,7 @@ pub(crate) fn give_back_keys(line: &Line, unbegun: &[&Claimed]) {
     let Some(rate) = line.rate_per_key() else {
         return;
     };
-    let wanted = keys(unbegun.iter().copied());
+    let wanted = keys(unbegun);
     if wanted.is_empty() {
         return;
     }
@@ -194,7 +194,7 @@ pub(crate) fn give_back_keys(line: &Line, unbegun: &[&Claimed]) {
 }
 
 /// Counts messages by their keys.
-fn keys<'a>(messages: impl IntoIterator<Item = &'a Claimed>) -> Vec<(&'a str, usize)> {
+fn keys<'a>(messages: &[&'a Claimed]) -> Vec<(&'a str, usize)> {
     let mut counts = HashMap::<&str, usize>::new();
     for message in messages {
         if let Some(key) = &message.held.key {

@@ -11,7 +11,9 @@ use crate::words::message::MessageId;
 #[derive(Default)]
 pub(crate) struct Settled {
     pub(crate) acks: Vec<Held>,
+    /// Those that were put off are among them.
     pub(crate) retries: Vec<Retry>,
+    put_off: usize,
     pub(crate) burials: Vec<Burial>,
     /// Their time was over, and nobody wants to see them.
     pub(crate) dropped: Vec<Held>,
@@ -27,6 +29,10 @@ impl Settled {
             match fate {
                 Fate::Ack(held) => settled.acks.push(held),
                 Fate::Retry(retry) => settled.retries.push(retry),
+                Fate::PutOff(retry) => {
+                    settled.retries.push(retry);
+                    settled.put_off += 1;
+                }
                 Fate::Bury(burial) => settled.burials.push(burial),
                 Fate::Drop(held) => settled.dropped.push(held),
                 Fate::Cancel(held) => settled.cancels.push(held),
@@ -77,8 +83,9 @@ impl Settled {
             // The next ones of the keys are there.
             line.station.ring(1);
         }
+        let retried = self.retries.len() - self.put_off;
         line.progress
-            .count(self.acks.len(), self.retries.len(), self.burials.len());
+            .count(self.acks.len(), retried, self.burials.len());
         line.progress.count_dropped(self.dropped.len());
         for burial in &self.burials {
             warn_dead(&line.topic, burial.attempts, burial.reason, &burial.error);

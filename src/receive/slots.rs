@@ -1,8 +1,9 @@
-//! The slot of a worker, where a topic is limited to so many messages in work (see `store::slots`).
+//! The slots of a worker, where a topic is limited to so many messages in work (see `store::slots`). One that handles
+//! messages one after the other has one; the messages of a batch are in work together, and have one each.
 
 use crate::receive::line::Line;
-use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
+use crate::store::claim::Claimed;
 use crate::store::slots;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
@@ -25,7 +26,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// Returns whether it is up to the calling worker to ask again.
-    fn watch(&self) -> bool {
+    pub(crate) fn watch(&self) -> bool {
         let mut watcher = self.lock();
         let me = thread::current().id();
         *watcher.get_or_insert(me) == me
@@ -45,19 +46,69 @@ impl Slots {
     }
 }
 
-/// Takes a slot for the open transaction, if the topic has any. Returns how long to leave the topic alone where none is
-/// free.
-pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>) -> Result<Option<Taken>> {
-    let Some(limit) = line.max_in_work() else {
-        return Ok(None);
-    };
-    if may_work(line, session, limit)? {
-        return Ok(None);
+/// Takes a slot of a topic with so many for the open transaction; returns whether one was free.
+pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<bool> {
+    let statements = &line.base.kit.statements;
+    let topic = line.topic.as_str();
+    if line.slots.ensured.load(Ordering::Relaxed) < limit {
+        // Apart: others would wait for what this transaction made, for as long as it lasts.
+        let mut apart = line.base.dedicated.take()?;
+        slots::ensure(&mut apart, statements, topic, limit)?;
+        line.base.dedicated.give_back(apart);
+        line.slots.ensured.store(limit, Ordering::Relaxed);
     }
-    Ok(Some(Taken {
-        wait: line.slots.watch().then_some(ASK_AGAIN),
-        ..Taken::default()
-    }))
+    let open = session.lent.own()?;
+    if slots::take(open, statements, topic, limit, 1)? == 0 {
+        return Ok(false);
+    }
+    // In a statement of its own, after the lock.
+    Ok(slots::leased(open, statements, topic)? == 0 || may_have(line, session, limit)? > 0)
+}
+
+/// Returns when to look again for a free slot, if that is up to the calling worker.
+pub(crate) fn ask_again(line: &Line) -> Option<Duration> {
+    line.slots.watch().then_some(ASK_AGAIN)
+}
+
+/// Returns how many of `size` messages to claim, with one slot in hand: one after the other they need no more. Each message
+/// of a batch needs its own, so no more are claimed than there are slots: those left over would be kept from others.
+pub(crate) fn share(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    limit: u32,
+    size: usize,
+) -> Result<usize> {
+    if line.batches.is_none() || size == 1 {
+        return Ok(size);
+    }
+    Ok(size.min(may_have(line, session, limit)?.max(1)))
+}
+
+/// Takes a slot for each message of a batch but the first, which has one. Drops the messages for which there is none any
+/// more; they are free again with the end of the transaction.
+pub(crate) fn take_rest(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    limit: u32,
+    messages: &mut Vec<Claimed>,
+) -> Result<()> {
+    let wanted = messages.len() - 1;
+    if line.batches.is_none() || wanted == 0 {
+        return Ok(());
+    }
+    let statements = &line.base.kit.statements;
+    let topic = line.topic.as_str();
+    let open = session.lent.own()?;
+    let mut most = 1 + slots::take(open, statements, topic, limit, wanted)?;
+    if slots::leased(open, statements, topic)? > 0 {
+        // The slot in hand stays good: nobody leases on it.
+        most = most.min(may_have(line, session, limit)?.max(1));
+    }
+    if let Some(first) = messages.get(most) {
+        line.floors().lower(first.held.position);
+        messages.truncate(most);
+    }
+    Ok(())
 }
 
 /// Notes that messages were claimed: there may be a slot for one more worker, which else watches for one.
@@ -67,29 +118,16 @@ pub(crate) fn have_work(line: &Line) {
     }
 }
 
-fn may_work(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<bool> {
+/// Returns how many messages the open transaction may have in work: all slots that are free or its own at this moment,
+/// less the leases.
+fn may_have(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<usize> {
     let statements = &line.base.kit.statements;
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    if line.slots.ensured.load(Ordering::Relaxed) < limit {
-        let mut apart = line.base.dedicated.take()?;
-        slots::ensure(&mut apart, statements, topic, limit)?;
-        line.base.dedicated.give_back(apart);
-        line.slots.ensured.store(limit, Ordering::Relaxed);
-    }
-    if !slots::take(open, statements, topic, limit)? {
-        return Ok(false);
-    }
-    // In a statement of its own, after the lock.
-    if slots::leased(open, statements, topic)? == 0 {
-        return Ok(true);
-    }
     let failed = |error| classify(error, "taking a slot of a limited topic");
     open.flight("SAVEPOINT outtray_slots").map_err(failed)?;
-    // One of them is ours.
-    let others = slots::take_all(open, statements, topic, limit)?.saturating_sub(1);
-    let leased = slots::leased(open, statements, topic)?;
+    let may_have = slots::leasable(open, statements, topic, limit)?;
     open.flight("ROLLBACK TO outtray_slots; RELEASE outtray_slots")
         .map_err(failed)?;
-    Ok(others >= leased)
+    Ok(may_have)
 }

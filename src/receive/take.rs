@@ -28,6 +28,8 @@ pub(crate) struct Taken {
     /// Nothing, and not for good: come back after this long. The failed head of a strict topic
     /// waits, or a sweep is owed.
     pub(crate) wait: Option<Duration>,
+    /// Nothing, since as many messages as the topic may have are in work.
+    pub(crate) is_used_up: bool,
 }
 
 impl Taken {
@@ -69,17 +71,30 @@ fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &
 
 /// Claims up to `size` messages in the session's open transaction.
 pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
-    if let Some(full) = slots::take(line, session)? {
-        return Ok(full);
-    }
-    let taken = match line.options.is_strict {
-        true => take_head(line, session)?,
-        false => take_some(line, session, size)?,
+    let Some(limit) = line.max_in_work() else {
+        return take_any(line, session, size);
     };
+    if !slots::take(line, session, limit)? {
+        return Ok(Taken {
+            wait: slots::ask_again(line),
+            is_used_up: true,
+            ..Taken::default()
+        });
+    }
+    let share = slots::share(line, session, limit, size)?;
+    let mut taken = take_any(line, session, share)?;
     if !taken.messages.is_empty() {
+        slots::take_rest(line, session, limit, &mut taken.messages)?;
         slots::have_work(line);
     }
     Ok(taken)
+}
+
+fn take_any(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
+    match line.options.is_strict {
+        true => take_head(line, session),
+        false => take_some(line, session, size),
+    }
 }
 
 fn take_some(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {

@@ -42,6 +42,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Worked {
     /// Nothing is ready, or not before this time is over.
     Idle(Option<Duration>),
+    /// As many messages as the topic may have are in work: come back after this time, or when woken.
+    UsedUp(Option<Duration>),
     /// There may be more: come back.
     Again,
 }
@@ -85,7 +87,7 @@ pub(crate) fn work(
     };
     let worked = transactions(line, connection, state, &mut ration, stop);
     ration.leave(line);
-    if matches!(worked, Ok(Worked::Idle(_))) || stop.is_set() {
+    if matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) || stop.is_set() {
         ration::give_back(line, connection);
     }
     worked
@@ -136,9 +138,11 @@ fn transactions(
             }
         }
     }
-    let wait = taken.wait;
     end_empty(session)?;
-    Ok(Worked::Idle(wait))
+    Ok(match taken.is_used_up {
+        true => Worked::UsedUp(taken.wait),
+        false => Worked::Idle(taken.wait),
+    })
 }
 
 /// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
@@ -152,12 +156,17 @@ fn transact(
 ) -> Result<Option<Taken>> {
     let mut hand = Hand::default();
     let started = Instant::now();
+    // Deliveries that were counted ahead and never ended: their processes died.
+    let crashes = taken.counted.map_or(0, |counted| counted.saturating_sub(1));
     let mut fates = Vec::with_capacity(taken.messages.len());
-    let admitted = ration::admit(line, &taken.messages, &mut fates)?;
+    // Before tokens are taken: what is not to be handled any more has no need of one, and must not be put off.
+    let fit = sift(line, &taken.messages, crashes, &mut fates);
+    let admitted = ration::admit(line, fit, &mut fates)?;
     let split = Split::of(line, admitted, taken.counted.is_some());
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
+            || line.is_paused()
             || begun >= split.most_alone
             || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
         if begun > 0 && is_enough {
@@ -169,13 +178,10 @@ fn transact(
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
-        fates.push(handle(line, session, state, message, taken.counted)?);
-        results.extend(
-            session
-                .result
-                .take()
-                .map(|result| (message.held.id, result)),
-        );
+        fates.push(handle(line, session, state, message, crashes)?);
+        if let Some(result) = session.result.take() {
+            results.push((message.held.id, result));
+        }
     }
     let begun_together = batch::handle(
         line,
@@ -190,9 +196,9 @@ fn transact(
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
+    close_count(line, session, state, &fates)?;
     let mut settled = Settled::sort(fates);
     settled.results = results;
-    forget_counted(line, session, taken)?;
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
@@ -212,15 +218,42 @@ fn transact(
     Ok(next)
 }
 
-/// Drops the count of a delivery that was counted ahead: its end is going to be told by the message itself.
-fn forget_counted(line: &Line, session: &mut MessagingSession<'_>, taken: &Taken) -> Result<()> {
-    let Some(message) = taken.messages.first().filter(|_| taken.counted.is_some()) else {
+/// Returns the messages that are to be handled; the others get their fate.
+fn sift<'a>(
+    line: &Line,
+    messages: &'a [Claimed],
+    crashes: u32,
+    fates: &mut Vec<Fate>,
+) -> Vec<&'a Claimed> {
+    let terms = line.terms();
+    let mut fit = Vec::with_capacity(messages.len());
+    for message in messages {
+        match refuse(message, message.attempts + crashes, crashes, &terms) {
+            Some(fate) => fates.push(fate),
+            None => fit.push(message),
+        }
+    }
+    fit
+}
+
+/// Closes the count of a delivery that was counted ahead. One that ended is told by the message itself from now on, with the
+/// deaths before it. One that was put off never began: the deaths before it stay counted.
+fn close_count(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &State,
+    fates: &[Fate],
+) -> Result<()> {
+    let Some(id) = state.counted else {
         return Ok(());
     };
     session.leave_savepoint()?;
     let statements = &line.base.kit.statements;
-    let id = message.held.id;
-    attempt::forget(session.lent.own()?, statements, &line.topic, id)
+    let close = match fates {
+        [Fate::PutOff(_)] => attempt::take_back,
+        _ => attempt::forget,
+    };
+    close(session.lent.own()?, statements, &line.topic, id)
 }
 
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.
@@ -229,15 +262,10 @@ fn handle(
     session: &mut MessagingSession<'_>,
     state: &mut State,
     message: &Claimed,
-    counted: Option<u32>,
+    crashes: u32,
 ) -> Result<Fate> {
-    // Deliveries that were counted ahead and never ended: their processes died.
-    let crashes = counted.map_or(0, |counted| counted.saturating_sub(1));
     let attempts = message.attempts + crashes;
     let terms = line.terms();
-    if let Some(fate) = refuse(message, attempts, crashes, &terms) {
-        return Ok(fate);
-    }
     let Some(cancel) = line.begin(state.worker, message.held.id) else {
         return Ok(Fate::Cancel(message.held.clone()));
     };

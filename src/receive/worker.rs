@@ -56,7 +56,7 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
                     return None;
                 }
             }
-            Ok(Worked::Idle(wait)) => {
+            Ok(Worked::Idle(wait) | Worked::UsedUp(wait)) => {
                 if wait.is_none() {
                     line.base.waker.board.note_parked();
                 }

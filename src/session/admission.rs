@@ -7,8 +7,8 @@
 
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::rooms::Load;
 use crate::store::dedupe::{self, Holder, Known, Wish};
-use crate::store::room;
 use crate::words::error::{ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
@@ -18,14 +18,6 @@ use crate::words::sqlstate::classify;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Messages for one bounded topic.
-#[derive(Debug, Default)]
-struct Load {
-    messages: usize,
-    /// How long the most patient of them waits for room.
-    wait: Duration,
-}
 
 impl MessagingSession<'_> {
     /// Sends many messages with options, in order, and says what became of each. All dedupe keys are asked
@@ -113,7 +105,9 @@ impl MessagingSession<'_> {
                 load.wait = load.wait.max(wait);
             }
         }
-        if let Err(error) = self.take_rooms(&loads) {
+        if !loads.is_empty()
+            && let Err(error) = self.take_rooms(&loads)
+        {
             if error.kind() == ErrorKind::Full {
                 self.release(&messages, &sent)?;
             }
@@ -173,36 +167,6 @@ impl MessagingSession<'_> {
             known = Some(taken);
         }
         self.asking(|session| dedupe::take(session.lent.current()?, statements, wishes, known))
-    }
-
-    /// Takes room in several topics, or in none.
-    fn take_rooms(&mut self, loads: &BTreeMap<&str, Load>) -> Result<()> {
-        let mut taken: Vec<(&str, usize)> = Vec::new();
-        // Sorted: two sessions that want the same topics wait for each other in one direction only.
-        for (topic, load) in loads {
-            let setting = self.kit.configs.get(topic);
-            // The limit may have just been lifted.
-            let Some(limit) = setting.and_then(|setting| setting.config.max_length) else {
-                continue;
-            };
-            let done =
-                self.asking(|session| session.take_room(topic, load.messages, limit, load.wait));
-            if let Err(error) = done {
-                if error.kind() == ErrorKind::Full {
-                    self.asking(|session| {
-                        for (topic, messages) in &taken {
-                            let (run, kit) = (session.lent.current()?, session.kit);
-                            let messages = i64::try_from(*messages).unwrap_or(i64::MAX);
-                            room::change(run, &kit.statements, topic, -messages)?;
-                        }
-                        Ok(())
-                    })?;
-                }
-                return Err(error);
-            }
-            taken.push((topic, load.messages));
-        }
-        Ok(())
     }
 
     /// Frees the keys of what is not sent after all.

@@ -5,13 +5,16 @@
 //! that were there before the topic had a limit were counted and leave no note when they end. So a process looks at
 //! the messages themselves too, now and then, while a topic is full.
 //!
-//! Who waits for room holds no lock: looking locks nothing, and taking what is not there neither.
+//! Who waits for room holds no lock, of no topic: others, who need less or do not want to wait, would wait with it. A try may
+//! well take locks, also one that finds no room: an UPDATE that had to wait for another sender keeps the row that it came
+//! for, whatever it then finds there. So each try of a sender that may wait has a savepoint, and is undone before the wait.
 
 use crate::session::messaging_session::MessagingSession;
 use crate::store::room;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::classify;
 use crossbeam_channel::after;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,13 @@ const BETWEEN_COUNTS: Duration = Duration::from_secs(10);
 /// Waits between looks for room, from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Opens the savepoint of a try.
+const OPEN: &str = "SAVEPOINT outtray_room";
+/// Closes it, keeping what was taken.
+const KEEP: &str = "RELEASE outtray_room";
+/// Undoes the try, which frees what it locked.
+const UNDO: &str = "ROLLBACK TO outtray_room; RELEASE outtray_room";
 
 /// When this process last counted full topics.
 #[derive(Debug, Default)]
@@ -40,46 +50,90 @@ impl Rooms {
     }
 }
 
+/// Messages for one bounded topic.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) messages: usize,
+    /// How long the most patient of them waits for room.
+    pub(crate) wait: Duration,
+}
+
+/// Room that is to be taken.
+struct Wanted<'t> {
+    topic: &'t str,
+    messages: i64,
+    /// How many the topic holds.
+    limit: i64,
+    wait: Duration,
+}
+
 impl MessagingSession<'_> {
-    /// Takes room for `messages` in a topic that holds `limit`; waits for it this long.
+    /// Takes room in all of these topics, or in none; waits for it.
     ///
     /// # Errors
     /// `Full`, with nothing taken and the transaction as it was; and those of the statements.
-    pub(crate) fn take_room(
-        &mut self,
-        topic: &str,
-        messages: usize,
-        limit: u64,
-        wait: Duration,
-    ) -> Result<()> {
-        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        if messages > limit {
-            return Err(Error::new(
-                ErrorKind::Full,
-                format!(
-                    "{messages} messages do not fit into topic {topic}, which holds {limit}: send fewer at a time"
-                ),
-            ));
+    pub(crate) fn take_rooms(&mut self, loads: &BTreeMap<&str, Load>) -> Result<()> {
+        let mut wanted = Vec::with_capacity(loads.len());
+        // Sorted: two sessions that want the same topics wait for each other in one direction only.
+        for (topic, load) in loads {
+            let setting = self.kit.configs.get(topic);
+            // The limit may have just been lifted.
+            if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
+                wanted.push(Wanted::new(topic, load, limit)?);
+            }
         }
-        let deadline = Instant::now().checked_add(wait);
+        self.asking(|session| session.wait_for_rooms(&wanted))
+    }
+
+    fn wait_for_rooms(&mut self, wanted: &[Wanted<'_>]) -> Result<()> {
+        // Two round trips, for those alone who may have something to undo.
+        let is_undone = wanted.len() > 1 || wanted.iter().any(|wanted| !wanted.wait.is_zero());
+        let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let statements = &self.kit.statements;
-            if room::take(self.lent.current()?, statements, topic, messages, limit)? {
+            let tried = Instant::now();
+            if is_undone {
+                self.mark_rooms(OPEN)?;
+            }
+            let full = self.try_rooms(wanted)?;
+            if is_undone {
+                self.mark_rooms(full.as_ref().map_or(KEEP, |_| UNDO))?;
+            }
+            let Some((wanted, can_change)) = full else {
                 return Ok(());
-            }
-            let Some(can_change) = self.find_room(topic, messages, limit)? else {
-                continue;
             };
-            let left = deadline.map_or(pause, |at| at.saturating_duration_since(Instant::now()));
+            let left = wanted.wait.saturating_sub(started.elapsed());
             if left.is_zero() || !can_change {
-                return Err(full(topic, limit, can_change));
+                return Err(full_topic(wanted, can_change));
             }
+            // Counting takes its time: no more than half of it.
+            let pause_now = pause.max(tried.elapsed().min(LONGEST_PAUSE)).min(left);
             // A plain wait: a session has no stop signal, and its caller asked for it.
-            let _ = after(pause.min(left)).recv();
+            let _ = after(pause_now).recv();
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn mark_rooms(&mut self, savepoint: &str) -> Result<()> {
+        let done = self.lent.begun()?.batch_execute(savepoint);
+        done.map_err(|error| classify(error, "taking room in a bounded topic"))
+    }
+
+    /// Takes room in one topic after the other. Returns the one that is full, and whether waiting helps.
+    fn try_rooms<'w, 't>(
+        &mut self,
+        wanted: &'w [Wanted<'t>],
+    ) -> Result<Option<(&'w Wanted<'t>, bool)>> {
+        for wanted in wanted {
+            let (topic, messages, limit) = (wanted.topic, wanted.messages, wanted.limit);
+            let statements = &self.kit.statements;
+            while !room::take(self.lent.current()?, statements, topic, messages, limit)? {
+                if let Some(can_change) = self.find_room(topic, messages, limit)? {
+                    return Ok(Some((wanted, can_change)));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Finds out why there was no room. Returns nothing if there may be some now, else whether waiting helps.
@@ -105,13 +159,37 @@ impl MessagingSession<'_> {
     }
 }
 
-fn full(topic: &str, limit: i64, can_change: bool) -> Error {
+impl<'t> Wanted<'t> {
+    fn new(topic: &'t str, load: &Load, limit: u64) -> Result<Self> {
+        let messages = i64::try_from(load.messages).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        if messages > limit {
+            return Err(Error::new(
+                ErrorKind::Full,
+                format!(
+                    "{messages} messages do not fit into topic {topic}, which holds {limit}: send fewer at a time"
+                ),
+            ));
+        }
+        Ok(Wanted {
+            topic,
+            messages,
+            limit,
+            wait: load.wait,
+        })
+    }
+}
+
+fn full_topic(wanted: &Wanted<'_>, can_change: bool) -> Error {
     let hint = match can_change {
         true => "try again later",
         false => "run the session again later, its snapshot shows no change",
     };
     Error::new(
         ErrorKind::Full,
-        format!("topic {topic} is full ({limit} messages): {hint}"),
+        format!(
+            "topic {} is full ({} messages): {hint}",
+            wanted.topic, wanted.limit
+        ),
     )
 }

@@ -1,17 +1,17 @@
 //! Topics that are limited to so many messages in work at the same time, over all processes.
 //!
 //! Such a topic has as many slots as its limit: rows that are locked and never changed. A worker that handles
-//! messages in its transaction holds the lock of one as long as the transaction lasts; it handles its messages one
-//! after the other, so a slot is one message in work. A worker that dies loses it with its connection. A lower
-//! limit leaves the slots above it unused; who holds one finishes.
+//! messages in its transaction holds the lock of one as long as the transaction lasts, if it handles them one
+//! after the other, and of one for each if it handles them together: a slot is one message in work. A worker that dies
+//! loses it with its connection. A lower limit leaves the slots above it unused; who holds one finishes.
 //!
 //! Leases outlive transactions and hold no lock, so they are counted. Both ways decide while they hold locks:
 //!
 //! - Who wants to lease locks all free slots until its transaction ends, and counts the leases in the next
 //!   statement: it may lease as many as there were free slots, less the leases ([`leasable`]).
-//! - Who wants to work in its transaction locks one slot. If there are leases, it locks all other free slots too, counts
-//!   the leases, and gives those slots back (a rollback to a savepoint): it may work if there were as many
-//!   of them as leases.
+//! - Who wants to work in its transaction locks as many slots as it wants to have messages in work. If there are leases, it
+//!   locks all other free slots too, counts the leases, and gives those slots back (a rollback to a savepoint): it may
+//!   have as many in work as there were free slots, its own among them, less the leases.
 //!
 //! Let `n` be the limit, `t` the slots that workers hold, `l` the leases. Free slots are `n - t` at most, and both
 //! rules keep `t + l ≤ n`. Two that decide at the same moment see fewer free slots than there are: they may refuse
@@ -23,13 +23,13 @@ use crate::words::Result;
 
 const DOING: &str = "taking a slot of a limited topic";
 
-/// Makes the slots of a topic where there are none.
+/// Makes the slots of a topic where there are none; returns how many. Cheap where they are there.
 pub(crate) fn ensure(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
     limit: u32,
-) -> Result<()> {
+) -> Result<u64> {
     let doing = "making the slots of a limited topic";
     execute(
         run,
@@ -37,49 +37,41 @@ pub(crate) fn ensure(
         &[&topic, &number(limit)],
         doing,
     )
-    .map(drop)
 }
 
-/// Takes a free slot until the transaction ends; returns whether there was one, leases aside.
+/// Takes up to `most` free slots until the transaction ends; returns how many there were, leases aside.
 pub(crate) fn take(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
     limit: u32,
-) -> Result<bool> {
-    let values: crate::store::run::Params<'_> = &[&topic, &number(limit)];
-    Ok(!query(run, &statements.take_slot, values, DOING)?.is_empty())
+    most: usize,
+) -> Result<usize> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let values: crate::store::run::Params<'_> = &[&topic, &number(limit), &most];
+    Ok(query(run, &statements.take_slots, values, DOING)?.len())
 }
 
 /// Returns how many messages of the topic are leased. After the statement that locked slots.
-pub(crate) fn leased(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<u64> {
+pub(crate) fn leased(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<usize> {
     // No more than there can be slots.
     let most = 10_000_i64;
     let rows = query(run, &statements.count_leased, &[&topic, &most], DOING)?;
     let count = rows.first().map(|row| column::<i64>(row, "leased"));
-    Ok(count.transpose()?.unwrap_or_default().unsigned_abs())
+    Ok(usize::try_from(count.transpose()?.unwrap_or_default()).unwrap_or_default())
 }
 
-/// Locks all free slots; returns how many there were, those that this transaction holds already included.
-pub(crate) fn take_all(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: u32,
-) -> Result<u64> {
-    let values: crate::store::run::Params<'_> = &[&topic, &number(limit)];
-    Ok(query(run, &statements.take_free_slots, values, DOING)?.len() as u64)
-}
-
-/// Returns how many more messages of a limited topic may be leased by this transaction. Holds the free slots until it
-/// ends: lease and commit. Three statements at most; the slots have to be there ([`ensure`]).
+/// Returns how many messages of a limited topic may be in work beside those of others: the slots that are free or held by
+/// this transaction, less the leases. Holds the free slots until it ends, or its savepoint. The slots have to be
+/// there ([`ensure`]).
 pub(crate) fn leasable(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
     limit: u32,
-) -> Result<u64> {
-    let free = take_all(run, statements, topic, limit)?;
+) -> Result<usize> {
+    let values: crate::store::run::Params<'_> = &[&topic, &number(limit)];
+    let free = query(run, &statements.take_free_slots, values, DOING)?.len();
     Ok(free.saturating_sub(leased(run, statements, topic)?))
 }
 

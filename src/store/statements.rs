@@ -147,7 +147,7 @@ statements![
     take_free_slots,
     take_lanes,
     take_room,
-    take_slot,
+    take_slots,
     take_stalled,
     take_tokens,
     take_turn,

@@ -168,7 +168,10 @@ impl Messaging {
     /// became of them. For tests and batch jobs.
     ///
     /// A message that fails is scheduled for later like any other, and not waited for; nor is one that
-    /// another worker has in hand. A topic over its rate is waited for. The defaults of a receiver hold: 10 attempts, its backoff. Order is
+    /// another worker has in hand, also where others use up the [`max_in_work`](crate::TopicConfig::max_in_work) of the topic: then
+    /// it ends after a second, and messages may be ready still. A topic over its
+    /// [`rate`](crate::TopicConfig::rate) is waited for; a message whose key is over its rate is scheduled for later, and not
+    /// waited for. The defaults of a receiver hold: 10 attempts, its backoff. Order is
     /// not strict, and the death of this process is not noticed by others. Several threads may drain the
     /// same topic.
     ///

@@ -6,7 +6,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
 use crate::words::limits::check_key;
 use crossbeam_channel::after;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Tries in all. With the pauses between them they take about half a minute, more if connecting is slow.
@@ -45,12 +45,13 @@ impl Messaging {
     ///
     /// `work` runs again after `OutcomeUnknown`, `Conflict`, `Unavailable` and `PoolExhausted`, ten times at
     /// most, with growing pauses that are 30 s at most in all; what it does outside the database happens as
-    /// often as it runs. Its own errors end it. Blocks all the while.
+    /// often as it runs. Its own errors end it. Blocks all the while. With a window that is over sooner than that, it may
+    /// end sooner: where an earlier try would not be known any more, `work` does not run again.
     ///
     /// # Errors
     /// `Invalid` for a key or a window out of bounds. When the tries are used up, the kind of the last, but
-    /// `OutcomeUnknown` if any of them may have committed: call again with the same key later. Else as
-    /// [`session`](Messaging::session).
+    /// `OutcomeUnknown` if any of them may have committed: call again with the same key within its window, or look
+    /// whether the work is done. Else as [`session`](Messaging::session).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,6 +81,8 @@ impl Messaging {
             key,
             window,
             unknown: Vec::new(),
+            unknown_since: None,
+            is_too_late: false,
             last_unknown: None,
         };
         let mut pause = FIRST_PAUSE;
@@ -88,7 +91,7 @@ impl Messaging {
             left -= 1;
             match tries.once(self, &mut work) {
                 Ok(once) => return Ok(once),
-                Err(error) if left == 0 || !is_worth_a_retry(error.kind()) => {
+                Err(error) if left == 0 || tries.is_too_late || !is_worth_a_retry(error.kind()) => {
                     return Err(tries.verdict(error));
                 }
                 Err(error) => tries.note(error),
@@ -106,6 +109,10 @@ struct Tries<'k, R> {
     window: Duration,
     /// Tries that may have committed, with what they returned.
     unknown: Vec<(Uuid, R)>,
+    /// When the first of those began.
+    unknown_since: Option<Instant>,
+    /// Whether a try found the key free when that proves nothing any more.
+    is_too_late: bool,
     last_unknown: Option<Error>,
 }
 
@@ -117,11 +124,21 @@ impl<R> Tries<'_, R> {
     ) -> Result<Once<R>> {
         // An id for each try: of several that may have committed, it tells which did.
         let id = Uuid::now_v7();
+        let begun_at = Instant::now();
         let (mut holder, mut is_first, mut returned) = (None, false, None);
         let ended = messaging.session(|session| {
             holder = session.claim_work(self.key, self.window, id)?;
             is_first = holder.is_none();
             if is_first {
+                // By our clock: the database's own began to count later.
+                let since = self.unknown_since;
+                self.is_too_late = since.is_some_and(|at| at.elapsed() >= self.window);
+                if self.is_too_late {
+                    let window = self.window;
+                    return Err(HandlerError::failed(format!(
+                        "an earlier try may have committed, and its window of {window:?} is over"
+                    )));
+                }
                 returned = Some(work(session)?);
             }
             Ok(())
@@ -131,15 +148,17 @@ impl<R> Tries<'_, R> {
             let mine = self.unknown.drain(..).find(|(id, _)| *id == holder);
             return Ok(mine.map_or(Once::Before, |(_, returned)| Once::Done(returned)));
         }
-        if is_first {
+        if is_first && !self.is_too_late {
             // The key was free: none of the tries before has committed, or ever will.
             self.unknown.clear();
+            self.unknown_since = None;
             self.last_unknown = None;
         }
         match (ended, returned) {
             (Ok(()), Some(returned)) => Ok(Once::Done(returned)),
             (Err(error), Some(returned)) if error.kind() == ErrorKind::OutcomeUnknown => {
                 self.unknown.push((id, returned));
+                self.unknown_since.get_or_insert(begun_at);
                 Err(error)
             }
             (Err(error), _) => Err(error),

@@ -205,8 +205,9 @@ impl NewMessage {
         self
     }
 
-    /// Drops the message if one with the same dedupe key was sent to the topic within `window` before,
-    /// whatever became of it; [`send`](crate::MessagingSession::send) says so. 1 to 512 bytes without
+    /// Sends the message once: the topic remembers its dedupe key for `window`, whatever becomes of it, and drops messages with
+    /// the same key meanwhile; [`send`](crate::MessagingSession::send) says so. The window of the one that was sent
+    /// holds, not that of one that is dropped. 1 to 512 bytes without
     /// NUL; the window is more than zero and at most ten years. A send with the same key in a transaction
     /// that is still open is waited for. [`Messaging::send`](crate::Messaging::send) has an example.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {

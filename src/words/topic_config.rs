@@ -59,7 +59,7 @@ pub struct TopicConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<Expired>,
     /// How many messages may be in work at the same time, over all processes; 1 to 10,000. Default:
-    /// no limit.
+    /// no limit. Each message of a batch counts. With a limit a transaction costs a few round trips more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work: Option<u32>,
     /// How many messages of one key may be in work at the same time, over all processes; 1 to 10,000.
@@ -85,7 +85,7 @@ pub struct TopicConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// The same for each key; messages without a key have no part in it. A message whose key is over its rate
-    /// is put off, which costs it no attempt.
+    /// is put off, which costs it no attempt. Tokens are taken on a second connection beside the open transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
 }

@@ -3,7 +3,7 @@
 
 use crate::support::{Child, Ledger, PATIENCE, WORK, eventually};
 use crossbeam_channel::{after, unbounded};
-use outtray::{Backoff, DeadReason, Message, MessageId};
+use outtray::{Backoff, DeadReason, Message, MessageId, NewMessage, Rate, TopicConfig};
 use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicUsize;
@@ -217,6 +217,57 @@ fn failures_at_commit_on_a_suspect_topic_are_counted_once_each() {
     assert_eq!(runs.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
     check_only_dead_letter(&ledger, sent[0], DeadReason::Exhausted);
     assert_eq!(ledger.number(COUNTED, &[]), 0);
+}
+
+/// Sends a message whose process died so often, and whose key has no token for an hour; returns its id.
+fn send_over_the_rate_of_its_key(ledger: &Ledger, deaths: u32) -> MessageId {
+    let messaging = ledger.messaging();
+    let rate = Rate {
+        messages: 1,
+        per: Duration::from_secs(3600),
+        burst: 1,
+    };
+    let config = TopicConfig {
+        max_attempts: Some(MAX_ATTEMPTS),
+        rate_per_key: Some(rate),
+        ..TopicConfig::default()
+    };
+    messaging.topic(WORK).configure(config).unwrap();
+    let message = NewMessage::json(WORK, "abort").unwrap().key("a");
+    let id = messaging.send(message).unwrap().id();
+    ledger.execute(&format!(
+        "UPDATE outtray.topic SET suspect_until = now() + interval '1 minute' WHERE topic = 'work';
+         INSERT INTO outtray.attempt (topic, id, attempts) VALUES ('work', '{id}', {deaths});
+         INSERT INTO outtray.bucket VALUES ('work', 'a', now() + interval '1 hour', 1)"
+    ));
+    id
+}
+
+#[test]
+fn a_message_that_killed_too_many_processes_is_buried_also_when_its_key_is_over_its_rate() {
+    let ledger = Ledger::open();
+    let id = send_over_the_rate_of_its_key(&ledger, MAX_ATTEMPTS);
+
+    ledger.handle_the_rest::<String>();
+
+    check_only_dead_letter(&ledger, id, DeadReason::Crashed);
+    assert_eq!(ledger.number(COUNTED, &[]), 0);
+}
+
+#[test]
+fn the_deaths_of_a_message_are_remembered_while_its_key_is_over_its_rate() {
+    let ledger = Ledger::open();
+    send_over_the_rate_of_its_key(&ledger, 1);
+    let messaging = ledger.messaging();
+
+    let receiver = messaging
+        .start_receiving_messages(WORK, |_, _: Message<String>| Ok(()))
+        .unwrap();
+    let waiting = "SELECT count(*) FROM outtray.scheduled";
+    eventually("it is put off", || ledger.number(waiting, &[]) == 1);
+    receiver.stop(PATIENCE);
+
+    assert_eq!(ledger.number(COUNTED, &[]), 1);
 }
 
 const COUNTED: &str = "SELECT coalesce(sum(attempts), 0)::bigint FROM outtray.attempt";

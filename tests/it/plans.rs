@@ -5,9 +5,8 @@ use crate::support::Place;
 use postgres::SimpleQueryMessage;
 use std::fs;
 
-/// Checks the plan that a statement gets in an empty database, with the settings that it is called with.
-#[track_caller]
-fn check(settings: &[&str], statement: &str, arguments: &str) {
+/// Returns the plan that a statement gets in an empty database, with the settings that it is called with.
+fn plan(settings: &[&str], statement: &str, arguments: &str) -> Vec<String> {
     let mut place = Place::new();
     let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
     place.sql("SET plan_cache_mode = force_generic_plan");
@@ -21,14 +20,18 @@ fn check(settings: &[&str], statement: &str, arguments: &str) {
         .simple_query(&format!("EXPLAIN EXECUTE it ({arguments})"))
         .unwrap();
 
-    let plan: Vec<&str> = explained
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::trim),
-            _ => None,
-        })
-        .collect();
-    let reads_all = |line: &&str| {
+    let lines = explained.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(|line| line.trim().to_owned()),
+        _ => None,
+    });
+    lines.collect()
+}
+
+/// Checks that a statement finds its rows by more than their topic.
+#[track_caller]
+fn check(settings: &[&str], statement: &str, arguments: &str) {
+    let plan = plan(settings, statement, arguments);
+    let reads_all = |line: &String| {
         *line == "Index Cond: (topic = $1)" || line.contains("Seq Scan") || line.contains("Sort")
     };
     assert!(!plan.iter().any(reads_all), "{statement}: {plan:#?}");
@@ -79,4 +82,11 @@ fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages
     check(&settings, "prolong_lease", &format!("{receipt}, 1"));
     check(&settings, "give_back_lease", &format!("{receipt}, 1"));
     check(&settings, "hold_lease", receipt);
+}
+
+#[test]
+fn leases_are_counted_without_a_look_at_what_else_is_scheduled() {
+    let plan = plan(&["enable_seqscan"], "count_leased", "'t', 10");
+    let counts = |line: &String| line.contains("using scheduled_leased");
+    assert!(plan.iter().any(counts), "{plan:#?}");
 }

@@ -206,6 +206,25 @@ fn a_strict_topic_and_a_drain_keep_the_rate_too() {
 }
 
 #[test]
+fn a_drain_leaves_messages_whose_key_is_over_its_rate_and_counts_no_retry_for_them() {
+    let mut place = place(None, rate(1, 3600 * SECOND, 2));
+    for _ in 0..4 {
+        place.send_new(NewMessage::json("jobs", &1).unwrap().key("a"));
+    }
+
+    let report = place
+        .messaging
+        .drain("jobs", |session, message: Message| begin(session, &message))
+        .unwrap();
+
+    assert_eq!((report.handled, report.retried), (2, 0));
+    let stats = place.messaging.topic("jobs").stats().unwrap();
+    assert_eq!(stats.scheduled, 1);
+    // One at a time is put off; the other waits behind it.
+    assert_eq!(place.count("outtray.follower"), 1);
+}
+
+#[test]
 fn a_topic_over_its_rate_asks_seldom() {
     let mut place = place(rate(1, 3600 * SECOND, 1), None);
     place.send_all("jobs", 0..10);

@@ -209,6 +209,26 @@ fn of_eight_threads_with_the_same_key_one_does_the_work() {
 }
 
 #[test]
+fn work_that_may_have_committed_is_not_done_again_when_its_window_is_over() {
+    let mut place = place();
+    let wire = Wire::to(&place.url);
+    let messaging = process(wire.url(), PATIENCE);
+    messaging.session(|_| Ok(())).unwrap();
+    wire.cut(Cut::After("COMMIT"));
+
+    // Over before the second try: the first pause is longer.
+    let window = Duration::from_millis(10);
+    let unknown = messaging.retrying("one", window, |session| {
+        session.execute("INSERT INTO payment VALUES ('one')", &[])?;
+        Ok(())
+    });
+
+    assert!(wire.is_cut());
+    assert_eq!(unknown.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(place.count("payment"), 1);
+}
+
+#[test]
 fn a_bad_key_or_window_is_refused() {
     let place = Place::new();
     for (key, window) in [

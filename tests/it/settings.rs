@@ -190,6 +190,33 @@ fn a_message_in_work_is_finished_when_its_topic_is_paused_and_the_next_is_not_be
 }
 
 #[test]
+fn of_messages_that_share_a_transaction_none_is_begun_after_a_pause() {
+    let place = Place::new();
+    let topic = place.messaging.topic("jobs");
+    place.send_all("jobs", 0..5);
+    let gate = Gate::new();
+    let at_gate = gate.clone();
+    let receiver = place.messaging.receiver("jobs").workers(1);
+    let receiver = receiver
+        .messages_per_transaction(5)
+        .start(move |_, _: Message<i32>| {
+            at_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+
+    topic.pause().unwrap();
+    gate.open_for(5);
+
+    assert!(gate.is_lonely_for(Duration::from_millis(300)));
+    assert_eq!(topic.stats().unwrap().ready, 4);
+    topic.resume().unwrap();
+    gate.await_arrivals(4);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
 fn a_process_that_starts_while_a_topic_is_paused_begins_nothing() {
     let mut place = Place::new();
     place.messaging.topic("jobs").pause().unwrap();

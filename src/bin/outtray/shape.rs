@@ -47,7 +47,7 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 
-    /// Sends nothing if a message with this dedupe key was sent within the window before
+    /// Sends nothing if the topic remembers this dedupe key from a message before
     #[arg(long, value_name = "KEY", requires = "payload")]
     #[arg(conflicts_with = "dedupe_field", group = "dedupe_key")]
     dedupe: Option<String>,
@@ -56,7 +56,7 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "NAME", group = "dedupe_key")]
     dedupe_field: Option<String>,
 
-    /// How long a dedupe key is remembered
+    /// How long a dedupe key is remembered once its message is sent
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     #[arg(requires = "dedupe_key")]
     dedupe_window: Duration,

@@ -45,6 +45,8 @@ pub(crate) struct Found {
     pub(crate) wait: Option<Duration>,
     /// Whether all of the topic was looked at.
     pub(crate) is_sure: bool,
+    /// Nothing, since as many messages as the topic may have are in work.
+    pub(crate) is_used_up: bool,
 }
 
 impl Found {
@@ -137,12 +139,17 @@ fn look(
         Some(limit) => {
             let level = Some(IsolationLevel::ReadCommitted);
             let mut open = connection.begin(level).map_err(failed)?;
-            let left = slots::leasable(&mut open, statements, wanted.topic, limit)?;
-            wanted.size = wanted.size.min(usize::try_from(left).unwrap_or(usize::MAX));
+            let mut left = slots::leasable(&mut open, statements, wanted.topic, limit)?;
+            // The limit may be there without its slots, brought back by a backup for one.
+            if left == 0 && slots::ensure(&mut open, statements, wanted.topic, limit)? > 0 {
+                left = slots::leasable(&mut open, statements, wanted.topic, limit)?;
+            }
+            wanted.size = wanted.size.min(left);
             if wanted.size == 0 {
                 return Ok(Found {
                     wait: Some(ASK_AGAIN),
                     is_sure: true,
+                    is_used_up: true,
                     ..Found::default()
                 });
             }
@@ -164,9 +171,9 @@ fn look(
     );
     Ok(Found {
         is_full,
-        wait: None,
         is_sure: plan.start == Start::Everything,
         leased,
+        ..Found::default()
     })
 }
 

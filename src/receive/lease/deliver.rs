@@ -23,7 +23,6 @@ use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify};
-use std::slice::from_ref;
 use std::time::Duration;
 
 /// A lease whose end could not be written yet.
@@ -49,7 +48,7 @@ pub(crate) fn deliver(
         return end(line, connection, state, in_hand.proof(), verdict);
     }
     let mut fates = Vec::new();
-    ration::admit(line, from_ref(&in_hand.leased.claimed), &mut fates)?;
+    ration::admit(line, vec![&in_hand.leased.claimed], &mut fates)?;
     match fates.pop() {
         Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
         None => begin(line, connection, state, in_hand, &terms),

@@ -13,6 +13,7 @@ use crate::receive::lease::settle::release;
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::receive::ration::{self, Ration};
+use crate::receive::slots;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::store::lease::{Proof, Verdict, calls};
@@ -68,8 +69,14 @@ pub(crate) fn work(
     }
     if found.leased.is_empty() {
         ration::give_back(line, connection);
-        return Ok(Worked::Idle(found.wait));
+        // One worker that looks again is enough.
+        let wait = match found.is_used_up {
+            true => slots::ask_again(line),
+            false => found.wait,
+        };
+        return Ok(Worked::Idle(wait));
     }
+    slots::have_work(line);
     if found.is_full {
         line.station.ring(1);
     }

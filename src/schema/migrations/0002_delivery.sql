@@ -40,6 +40,9 @@ ALTER TABLE outtray.scheduled
 CREATE INDEX scheduled_key ON outtray.scheduled (topic, key) WHERE key IS NOT NULL AND seq IS NOT NULL;
 -- Not those in work: they are left to who works on them.
 CREATE INDEX scheduled_expiry ON outtray.scheduled (expires_at) WHERE expires_at IS NOT NULL AND receipt IS NULL;
+-- How many are leased, where a topic is limited to so many in work. With the id, since a statement about one lease that is planned
+-- while there are none may come to use it.
+CREATE INDEX scheduled_leased ON outtray.scheduled (topic, id) WHERE receipt IS NOT NULL;
 -- Messages that come after others, for the sweep that finds those whose turn came unnoticed.
 CREATE INDEX scheduled_after ON outtray.scheduled (topic, id) WHERE due_at = 'infinity';
 

@@ -2,9 +2,12 @@
 
 use super::{A_WHILE, TOPIC};
 use crate::support::{Gate, PATIENCE, Place, eventually, next, process};
-use crossbeam_channel::unbounded;
-use outtray::{Message, Messaging, Receiver, TopicConfig};
+use crossbeam_channel::{bounded, unbounded};
+use outtray::{BatchMessage, Message, Messaging, Receiver, TopicConfig};
+use std::thread;
 use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn start(messaging: &Messaging, gate: &Gate) -> Receiver {
     let gate = gate.clone();
@@ -16,6 +19,41 @@ fn start(messaging: &Messaging, gate: &Gate) -> Receiver {
             Ok(())
         })
         .unwrap()
+}
+
+/// Starts a receiver of batches of up to 20 that tells how many messages are in each, and waits at the gate.
+fn start_batches(
+    messaging: &Messaging,
+    gate: &Gate,
+) -> (Receiver, crossbeam_channel::Receiver<usize>) {
+    let gate = gate.clone();
+    let (tell, told) = unbounded();
+    let receiver = messaging.receiver(TOPIC).workers(4);
+    let receiver = receiver.start_batches(20, move |_, batch: &[BatchMessage<i32>]| {
+        tell.send(batch.len())?;
+        gate.pass();
+        Ok(())
+    });
+    (receiver.unwrap(), told)
+}
+
+/// Waits until so many messages are in work in batches of any size, and no more.
+#[track_caller]
+fn await_begun(sizes: &crossbeam_channel::Receiver<usize>, expected: usize) {
+    let mut begun = 0;
+    while begun < expected {
+        begun += next(sizes, 1)[0];
+    }
+    assert_eq!(begun, expected);
+    assert!(sizes.recv_timeout(A_WHILE).is_err(), "more than {expected}");
+}
+
+fn limited(place: &Place, max_in_work: u32) {
+    let config = TopicConfig {
+        max_in_work: Some(max_in_work),
+        ..TopicConfig::default()
+    };
+    configure(place, config);
 }
 
 fn configure(place: &Place, config: TopicConfig) {
@@ -204,4 +242,110 @@ fn leases_count_against_the_limit_of_a_topic() {
 
     eventually("all handled", || place.is_empty(TOPIC));
     receiver.stop(PATIENCE);
+}
+
+#[test]
+fn the_messages_of_batches_count_against_the_limit_of_a_topic() {
+    let place = Place::watchful();
+    limited(&place, 3);
+    place.send_all(TOPIC, 0..9);
+    let gate = Gate::new();
+    let (receiver, sizes) = start_batches(&place.messaging, &gate);
+
+    await_begun(&sizes, 3);
+
+    gate.open_for(9);
+    eventually("all handled", || place.is_empty(TOPIC));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_batch_leaves_the_places_that_it_does_not_need_to_others() {
+    let place = Place::watchful();
+    limited(&place, 3);
+    let gate = Gate::new();
+    let (receiver, sizes) = start_batches(&place.messaging, &gate);
+    place.send_all(TOPIC, 0..1);
+    await_begun(&sizes, 1);
+
+    place.send_all(TOPIC, 1..9);
+
+    await_begun(&sizes, 2);
+    gate.open_for(9);
+    eventually("all handled", || place.is_empty(TOPIC));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn leases_and_batches_share_the_limit_of_a_topic() {
+    let place = Place::watchful();
+    limited(&place, 3);
+    place.send_all(TOPIC, 0..6);
+    let topic = place.messaging.topic(TOPIC);
+    let held = topic.receive::<i32>(MINUTE).unwrap().unwrap();
+    let gate = Gate::new();
+    let (receiver, sizes) = start_batches(&place.messaging, &gate);
+
+    await_begun(&sizes, 2);
+    held.ack().unwrap();
+    await_begun(&sizes, 1);
+    assert!(topic.receive::<i32>(MINUTE).unwrap().is_none());
+
+    gate.open_for(9);
+    eventually("all handled", || place.is_empty(TOPIC));
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_limit_that_was_set_without_its_places_keeps_nobody_from_leasing() {
+    let mut place = Place::watchful();
+    limited(&place, 2);
+    // As a backup of some tables brings it back.
+    place.sql("DELETE FROM outtray.slot");
+    place.send_all(TOPIC, 0..3);
+
+    let messaging = place.messaging.clone();
+    let topic = messaging.topic(TOPIC);
+    let held = topic.receive_batch::<i32>(10, MINUTE).unwrap();
+
+    assert_eq!(held.len(), 2);
+    assert_eq!(place.count("outtray.slot"), 2);
+    assert!(topic.receive::<i32>(MINUTE).unwrap().is_none());
+}
+
+#[test]
+fn a_limit_is_set_with_its_places_or_not_at_all() {
+    let mut place = Place::watchful();
+    place.sql("ALTER TABLE outtray.slot ADD CHECK (number < 3)");
+    let messaging = place.messaging.clone();
+    let topic = messaging.topic(TOPIC);
+
+    let refused = topic.configure(TopicConfig {
+        max_in_work: Some(5),
+        ..TopicConfig::default()
+    });
+
+    assert!(refused.is_err());
+    assert_eq!(topic.config().unwrap(), TopicConfig::default());
+    assert_eq!(place.count("outtray.slot"), 0);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_others_who_use_up_the_limit_of_a_topic() {
+    let place = Place::watchful();
+    limited(&place, 1);
+    place.send_all(TOPIC, 0..2);
+    let topic = place.messaging.topic(TOPIC);
+    let held = topic.receive::<i32>(MINUTE).unwrap().unwrap();
+    let drain = || {
+        let messaging = place.messaging.clone();
+        let (tell, told) = bounded(1);
+        thread::spawn(move || tell.send(messaging.drain(TOPIC, |_, _: Message<i32>| Ok(()))));
+        told.recv_timeout(PATIENCE / 2).expect("it ends").unwrap()
+    };
+
+    assert_eq!(drain().handled, 0);
+    held.ack().unwrap();
+    assert_eq!(drain().handled, 1);
+    assert!(place.is_empty(TOPIC));
 }

@@ -158,3 +158,35 @@ fn a_leased_message_that_was_cancelled_does_not_come_back() {
     assert_eq!(completion.how, How::Cancelled);
     assert!(place.is_empty("jobs"));
 }
+
+#[test]
+fn workers_seldom_ask_while_the_limit_of_their_topic_is_used_up() {
+    let mut place = Place::new();
+    let config = TopicConfig {
+        max_in_work: Some(1),
+        ..TopicConfig::default()
+    };
+    place.jobs().configure(config).unwrap();
+    place.send_all("jobs", 0..100);
+    let held = place.take();
+    let receiver = place.messaging.receiver("jobs").workers(32).lease(MINUTE);
+    let (tell, told) = mpsc::channel();
+    let receiver = receiver
+        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
+        .unwrap();
+    let asked = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
+    let _ = crossbeam_channel::after(Duration::from_secs(1)).recv();
+
+    let before = place.number(asked);
+    let _ = crossbeam_channel::after(Duration::from_secs(3)).recv();
+    let during = place.number(asked) - before;
+
+    // One of them asks ten times a second.
+    assert!(during <= 3.0 * 40.0, "{during} transactions in 3 s");
+    place.send("jobs", &100);
+    held.ack().unwrap();
+    for _ in 0..100 {
+        told.recv_timeout(PATIENCE).unwrap();
+    }
+    receiver.stop(PATIENCE);
+}
