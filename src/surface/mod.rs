@@ -11,6 +11,5 @@ pub(crate) mod receiving;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
 pub(crate) mod retrying;
-pub(crate) mod selection;
 pub(crate) mod sending;
 pub(crate) mod topic;

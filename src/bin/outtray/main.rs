@@ -22,6 +22,7 @@ mod output;
 mod program;
 mod progress;
 mod recurring;
+mod scheduled;
 mod schema;
 mod send;
 mod shape;

@@ -4,6 +4,7 @@ use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, cut, escaped};
+use crate::scheduled;
 use crate::table::{self, Side, age, moment};
 use clap::Args;
 use outtray::{Headers, MessageId, Payload, TopicStats};
@@ -28,6 +29,11 @@ pub(crate) struct PeekOptions {
     /// How many messages
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
     limit: usize,
+
+    /// Shows those that are not ready instead, by when they are due: delays, retries, what is in work under
+    /// a lease, and what comes after others
+    #[arg(long)]
+    scheduled: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +69,7 @@ impl<'p> From<&'p Payload> for Content<'p> {
 #[derive(Serialize)]
 struct Waiting<'m> {
     id: MessageId,
+    key: Option<&'m str>,
     priority: i16,
     attempts: u32,
     sent_at: String,
@@ -162,6 +169,9 @@ pub(crate) fn peek(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    if options.scheduled {
+        return scheduled::peek(&options.topic, options.limit, global, output);
+    }
     let messages = global
         .connect()?
         .topic(&options.topic)
@@ -170,6 +180,7 @@ pub(crate) fn peek(
         for message in &messages {
             output.object(&Waiting {
                 id: message.id,
+                key: message.key.as_deref(),
                 priority: message.priority,
                 attempts: message.attempts,
                 sent_at: moment(message.sent_at),
@@ -184,16 +195,18 @@ pub(crate) fn peek(
     }
     let columns = [
         ("ID", Side::Left),
+        ("KEY", Side::Left),
         ("PRIORITY", Side::Right),
         ("ATTEMPTS", Side::Right),
         ("SENT", Side::Left),
         ("PAYLOAD", Side::Left),
     ];
-    let rows: Vec<[String; 5]> = messages
+    let rows: Vec<[String; 6]> = messages
         .iter()
         .map(|message| {
             [
                 message.id.to_string(),
+                key(message.key.as_deref()),
                 message.priority.to_string(),
                 message.attempts.to_string(),
                 moment(message.sent_at),
@@ -202,6 +215,11 @@ pub(crate) fn peek(
         })
         .collect();
     Ok(table::print(output, columns, &rows)?)
+}
+
+/// Returns a key, fit for a table.
+pub(crate) fn key(key: Option<&str>) -> String {
+    key.map_or("-".to_owned(), glance)
 }
 
 /// Returns the beginning of a text, fit for a table.

@@ -215,3 +215,44 @@ fn a_running_receiver_is_counted() {
     assert_eq!(stats[0]["receivers"], 1);
     drop(receiver);
 }
+
+#[test]
+fn the_dead_letters_of_a_key_are_listed_redriven_and_purged_alone() {
+    let desk = Desk::new();
+    for (payload, key) in [("1", "a"), ("2", "b"), ("3", "a")] {
+        desk.done(&["send", "t", payload, "--key", key]);
+    }
+    desk.bury("t", &["4"], "no");
+
+    let listed = objects(&desk.done(&["dead", "list", "t", "--key", "a", "--json"]));
+    let shown = desk.done(&["dead", "show", "t", listed[0]["id"].as_str().unwrap()]);
+    let redriven = desk.done(&["dead", "redrive", "t", "--key", "a"]);
+    let not_there = desk.run(&["dead", "redrive", "t", "--key", "a"]);
+    let unsure = desk.run(&["dead", "purge", "t", "--key", "b"]);
+    let purged = desk.done(&["dead", "purge", "t", "--key", "b", "--yes"]);
+
+    let keys: Vec<_> = listed.iter().map(|letter| &letter["key"]).collect();
+    assert_eq!(keys, ["a", "a"]);
+    assert!(shown.contains("key       a\n"), "{shown}");
+    assert_eq!(
+        (redriven.as_str(), purged.as_str()),
+        ("redriven 2\n", "purged 1\n")
+    );
+    check(
+        &not_there,
+        1,
+        "no dead letter of t has the key \"a\"\nhint: ",
+    );
+    check(
+        &unsure,
+        2,
+        "remove the dead letters with the key \"b\" of t",
+    );
+    let left = objects(&desk.done(&["dead", "list", "t", "--json"]));
+    assert_eq!((left.len(), &left[0]["key"]), (1, &Value::Null));
+    check(
+        &desk.run(&["dead", "list", "t", "--key", ""]),
+        2,
+        "key has 0 bytes",
+    );
+}
