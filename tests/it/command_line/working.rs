@@ -51,7 +51,7 @@ impl Desk {
     }
 
     #[track_caller]
-    fn work(&self, options: &[&str], script: &str) -> Ended {
+    pub(super) fn work(&self, options: &[&str], script: &str) -> Ended {
         let folder = tempfile::tempdir().unwrap();
         let options = [&["--until-empty", "--backoff", "10ms"], options].concat();
         self.start(&options, script, folder.path()).end()
