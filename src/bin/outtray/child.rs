@@ -3,8 +3,9 @@
 //! Each is in a process group of its own: Ctrl-C in a terminal is for us, who let a command finish
 //! what it has begun; a signal for a command reaches the processes that it started, too.
 
-use crate::conversation::{Tail, converse};
+use crate::conversation::{Pipes, Said, converse};
 use crate::program::Program;
+use crate::verdict::{Codes, Refusal};
 use outtray::{HandlerError, Message, Payload};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -19,38 +20,48 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Children {
     program: Program,
+    codes: Codes,
+    /// Whether their standard output is the result of their message; else it is ours.
+    has_result: bool,
     /// Process ids of children that were not reaped yet: only as long do they mean our children.
     running: Mutex<HashSet<Pid>>,
 }
 
 impl Children {
-    pub(crate) fn of(program: Program) -> Self {
+    pub(crate) fn of(program: Program, codes: Codes, has_result: bool) -> Self {
         Children {
             program,
+            codes,
+            has_result,
             running: Mutex::default(),
         }
     }
 
-    /// Runs the program with the payload on its standard input. Blocks until it has ended.
+    /// Runs the program with the payload on its standard input. Blocks until it has ended. Returns its standard
+    /// output, if that is the result.
     ///
     /// # Errors
     /// How it ended, unless with exit code 0, and what it last said.
-    pub(crate) fn run(&self, message: &Message<Payload>) -> Result<(), HandlerError> {
+    pub(crate) fn run(&self, message: &Message<Payload>) -> Result<Vec<u8>, Refusal> {
         let name = self.program.name();
-        let (status, tail) = self
-            .run_to_end(message)
-            .map_err(|error| HandlerError::failed(format!("cannot run {name}")).because(error))?;
+        let (status, said) = self.run_to_end(message).map_err(|error| {
+            Refusal::Failed(HandlerError::failed(format!("cannot run {name}")).because(error))
+        })?;
         if status.success() {
-            return Ok(());
+            return Ok(said.result);
         }
-        let (end, said) = (ending(status), tail.text());
-        let colon = if said.is_empty() { "" } else { ": " };
-        Err(HandlerError::failed(format!("{name} {end}{colon}{said}")))
+        let (end, words) = (ending(status), said.tail.text());
+        let colon = if words.is_empty() { "" } else { ": " };
+        let text = format!("{name} {end}{colon}{words}");
+        Err(self.codes.refusal(status.code(), text))
     }
 
-    fn run_to_end(&self, message: &Message<Payload>) -> io::Result<(ExitStatus, Tail)> {
+    fn run_to_end(&self, message: &Message<Payload>) -> io::Result<(ExitStatus, Said)> {
         let mut command = self.program.command();
         set_environment(&mut command, message);
+        if self.has_result {
+            command.stdout(Stdio::piped());
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -58,9 +69,12 @@ impl Children {
             .spawn()?;
         let pid = Pid::from_child(&child);
         self.lock().insert(pid);
-        let stdin = child.stdin.take().expect("standard input is piped");
-        let stderr = child.stderr.take().expect("standard error is piped");
-        let spoken = converse(stdin, stderr, message.payload.as_bytes(), || {
+        let pipes = Pipes {
+            stdin: child.stdin.take().expect("standard input is piped"),
+            stderr: child.stderr.take().expect("standard error is piped"),
+            stdout: child.stdout.take(),
+        };
+        let spoken = converse(pipes, message.payload.as_bytes(), || {
             has_ended(pid, WaitIdOptions::NOHANG)
         });
         if spoken.is_err() {

@@ -29,6 +29,7 @@ mod shape;
 mod signals;
 mod table;
 mod topics;
+mod verdict;
 mod wait;
 mod work;
 
