@@ -115,7 +115,8 @@
 //! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each.
 //! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which messages a receiver
 //!   wants, [`Completion`] how a tracked message ended.
-//! - [`Topic`] looks at a topic and operates it: numbers, waiting messages, dead letters, purge.
+//! - [`Topic`] looks at a topic and operates it: numbers, waiting and scheduled messages, dead letters (a
+//!   [`Selection`] of them), purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] has throwaway servers, for tests and first steps.
 //!
@@ -144,11 +145,11 @@ pub use session::messaging_session::MessagingSession;
 pub use store::admin::{DeadLetter, TopicStats, WaitingMessage};
 #[cfg(feature = "cron")]
 pub use store::recurring::Recurring;
+pub use store::scheduled::ScheduledMessage;
 pub use surface::builder::Builder;
 pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;
 pub use surface::retrying::Once;
-pub use surface::selection::Selection;
 pub use surface::topic::Topic;
 pub use words::batch_message::BatchMessage;
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
@@ -158,11 +159,12 @@ pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
-pub use words::outcome::{DeadReason, DrainReport, Sent, StopReport};
+pub use words::outcome::{DeadReason, DrainReport, Sent, StopReport, WaitReason};
 pub use words::payload::Payload;
 #[cfg(feature = "cron")]
 pub use words::recurrence::{Missed, Recurrence};
 pub use words::retry::Backoff;
+pub use words::selection::Selection;
 pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig};
 
 /// Runs the example of the README.

@@ -2,7 +2,7 @@
 
 use crate::store::claim::{headers, time};
 use crate::store::lanes::{self, Gone};
-use crate::store::run::{Run, column, query};
+use crate::store::run::{Params, Run, column, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::decode::Stored;
@@ -10,6 +10,7 @@ use crate::words::headers::Headers;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use crate::words::payload::Payload;
+use crate::words::selection::Selection;
 use postgres::Row;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
@@ -52,12 +53,12 @@ pub struct TopicStats {
 pub struct WaitingMessage {
     /// Its identity.
     pub id: MessageId,
+    /// The key that it was sent with.
+    pub key: Option<String>,
     /// Its priority.
     pub priority: i16,
     /// Failed deliveries so far.
     pub attempts: u32,
-    /// Its key, if it has one.
-    pub key: Option<String>,
     /// When it was sent, by the database's clock.
     pub sent_at: SystemTime,
     /// Texts that the sender attached.
@@ -72,6 +73,8 @@ pub struct WaitingMessage {
 pub struct DeadLetter {
     /// Its identity, the same as when it was sent.
     pub id: MessageId,
+    /// The key that it was sent with: what comes after it may be held or parked.
+    pub key: Option<String>,
     /// Its priority.
     pub priority: i16,
     /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so many
@@ -81,8 +84,6 @@ pub struct DeadLetter {
     pub reason: DeadReason,
     /// The last error with its whole chain of causes, in one line.
     pub error: String,
-    /// Its key, if it has one: what comes after it may be held or parked.
-    pub key: Option<String>,
     /// When it was sent, by the database's clock.
     pub sent_at: SystemTime,
     /// When it was given up, by the database's clock.
@@ -155,9 +156,9 @@ pub(crate) fn peek(
         .map(|row| {
             Ok(WaitingMessage {
                 id: id(row)?,
+                key: column(row, "key")?,
                 priority: priority(row)?,
                 attempts: attempts(row)?,
-                key: column(row, "key")?,
                 sent_at: time(column(row, "sent_at_us")?),
                 headers: headers(column(row, "headers")?)?,
                 payload: payload(row, topic)?,
@@ -171,24 +172,24 @@ pub(crate) fn dead_letters(
     statements: &Statements,
     topic: &str,
     limit: i64,
-    ids: Option<&[Uuid]>,
+    which: &Selection,
 ) -> Result<Vec<DeadLetter>> {
     let doing = "listing dead letters";
     query(
         run,
         &statements.dead_letters,
-        &[&topic, &limit, &ids],
+        &[&topic, &limit, &which.ids(), &which.key_chosen()],
         doing,
     )?
     .iter()
     .map(|row| {
         Ok(DeadLetter {
             id: id(row)?,
+            key: column(row, "key")?,
             priority: priority(row)?,
             attempts: attempts(row)?,
             reason: DeadReason::parse(column(row, "reason")?),
             error: column(row, "error")?,
-            key: column(row, "key")?,
             sent_at: time(column(row, "sent_at_us")?),
             died_at: time(column(row, "died_at_us")?),
             headers: headers(column(row, "headers")?)?,
@@ -203,10 +204,11 @@ pub(crate) fn redrive(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    ids: Option<&[Uuid]>,
+    which: &Selection,
 ) -> Result<u64> {
     let doing = "redriving dead letters";
-    let rows = query(run, &statements.redrive, &[&topic, &ids], doing)?;
+    let params: Params<'_> = &[&topic, &which.ids(), &which.key_chosen()];
+    let rows = query(run, &statements.redrive, params, doing)?;
     let messages = rows.first().map(|row| column::<i64>(row, "messages"));
     Ok(messages.transpose()?.unwrap_or_default().unsigned_abs())
 }
@@ -223,10 +225,11 @@ pub(crate) fn purge_dead(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    ids: Option<&[Uuid]>,
+    which: &Selection,
 ) -> Result<Purged> {
     let doing = "purging dead letters";
-    purged(&query(run, &statements.purge_dead, &[&topic, &ids], doing)?)
+    let params: Params<'_> = &[&topic, &which.ids(), &which.key_chosen()];
+    purged(&query(run, &statements.purge_dead, params, doing)?)
 }
 
 /// Removes messages that are ready, scheduled, or behind others of their key. Those in work stay.
@@ -250,19 +253,19 @@ fn purged(rows: &[Row]) -> Result<Purged> {
     Ok(purged)
 }
 
-fn id(row: &Row) -> Result<MessageId> {
+pub(crate) fn id(row: &Row) -> Result<MessageId> {
     column(row, "id").map(MessageId)
 }
 
-fn priority(row: &Row) -> Result<i16> {
+pub(crate) fn priority(row: &Row) -> Result<i16> {
     column::<i16>(row, "rank").map(i16::saturating_neg)
 }
 
-fn attempts(row: &Row) -> Result<u32> {
+pub(crate) fn attempts(row: &Row) -> Result<u32> {
     column::<i16>(row, "attempts").map(|attempts| attempts.unsigned_abs().into())
 }
 
-fn payload(row: &Row, topic: &str) -> Result<Payload> {
+pub(crate) fn payload(row: &Row, topic: &str) -> Result<Payload> {
     let json: Option<String> = column(row, "payload")?;
     let stored = match json {
         Some(json) => Stored::Json(json),

@@ -22,6 +22,7 @@ pub(crate) mod recurring;
 pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod schedule;
+pub(crate) mod scheduled;
 pub(crate) mod send;
 pub(crate) mod settle;
 pub(crate) mod slots;

@@ -106,6 +106,7 @@ statements![
     park,
     pause,
     peek,
+    peek_scheduled,
     poll,
     postpone_head,
     postpone_lease,

@@ -11,7 +11,6 @@ pub(crate) mod receiving;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
 pub(crate) mod retrying;
-pub(crate) mod selection;
 pub(crate) mod sending;
 pub(crate) mod settling;
 pub(crate) mod topic;

@@ -19,6 +19,7 @@ pub(crate) mod rare;
 #[cfg(feature = "cron")]
 pub(crate) mod recurrence;
 pub(crate) mod retry;
+pub(crate) mod selection;
 pub(crate) mod sqlstate;
 pub(crate) mod topic;
 pub(crate) mod topic_config;

@@ -86,6 +86,38 @@ impl OnEnd {
     }
 }
 
+/// Why a message is neither ready nor behind another one of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// It was sent with a delay, or for a time.
+    Delayed,
+    /// Its handler failed, or put it off.
+    Retrying,
+    /// It is in work under a lease.
+    Leased,
+    /// It comes after messages that are not done.
+    AfterOthers,
+}
+
+impl WaitReason {
+    /// Returns the word under which it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WaitReason::Delayed => "delayed",
+            WaitReason::Retrying => "retrying",
+            WaitReason::Leased => "leased",
+            WaitReason::AfterOthers => "after_others",
+        }
+    }
+}
+
+impl std::fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a message became a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -42,6 +42,64 @@ fn check(settings: &[&str], statement: &str, arguments: &str) {
     );
 }
 
+/// Returns what a statement does in a database that is filled after it was prepared.
+fn done(mode: &str, fill: &str, statement: &str, arguments: &str) -> Vec<String> {
+    let mut place = Place::new();
+    place.sql(&format!("SET plan_cache_mode = {mode}"));
+    let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
+    place.sql(&format!("PREPARE it AS {text}"));
+    place.sql(&format!("EXPLAIN EXECUTE it ({arguments})"));
+    place.sql(fill);
+    let explain = format!("EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) EXECUTE it ({arguments})");
+    let explained = place.client.simple_query(&explain).unwrap();
+    let line = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(|line| line.trim().to_owned()),
+        _ => None,
+    };
+    explained.iter().filter_map(line).collect()
+}
+
+#[test]
+fn a_look_at_what_is_scheduled_goes_no_further_than_it_says() {
+    for known in ["", "ANALYZE outtray.scheduled"] {
+        let fill = format!(
+            "INSERT INTO outtray.scheduled (topic, rank, id, due_at, payload)
+            SELECT two.topic, 0, gen_random_uuid(), now() + n * interval '1 s', '1'
+            FROM (VALUES ('t'), ('u')) AS two (topic), generate_series(1, 5000) AS n; {known}"
+        );
+
+        let plan = done("force_generic_plan", &fill, "peek_scheduled", "'t', 3, 100");
+
+        let is_bounded = |line: &String| {
+            line.contains("Index Scan using scheduled_pkey") && line.contains("actual rows=100")
+        };
+        assert!(plan.iter().any(is_bounded), "{plan:#?}");
+        assert!(
+            !plan.iter().any(|line| line.contains("Seq Scan")),
+            "{plan:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_dead_letters_of_a_key_are_found_without_reading_the_others() {
+    for (statement, arguments) in [
+        ("dead_letters", "'t', 10, NULL, 'key-7'"),
+        ("redrive", "'t', NULL, 'key-7'"),
+        ("purge_dead", "'t', NULL, 'key-7'"),
+    ] {
+        let fill = "INSERT INTO outtray.dead_letter
+                (topic, id, rank, attempts, reason, error, sent_at, payload, key, seq)
+            SELECT 't', gen_random_uuid(), 0, 1, 'rejected', 'no', now(), '1', 'key-' || n % 1000, n
+            FROM generate_series(1, 5000) AS n; ANALYZE outtray.dead_letter";
+
+        let plan = done("auto", fill, statement, arguments);
+
+        let by_key = |line: &String| line.contains("dead_letter_key");
+        assert!(plan.iter().any(by_key), "{statement}: {plan:#?}");
+    }
+}
+
 #[test]
 fn no_cancel_searches_all_of_its_ids_for_each_message_of_a_topic() {
     let mut place = Place::new();

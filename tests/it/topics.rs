@@ -1,7 +1,7 @@
 //! Topics know what they hold, and looking takes nothing.
 
 use crate::support::{Gate, PATIENCE, Place, eventually};
-use outtray::{HandlerError, Message, NewMessage};
+use outtray::{HandlerError, Message, NewMessage, WaitReason};
 use serde_json::json;
 use std::time::Duration;
 
@@ -153,6 +153,105 @@ fn peeking_shows_messages_in_claim_order_and_takes_nothing() {
             .handled,
         2
     );
+}
+
+#[test]
+fn what_is_scheduled_says_why_and_for_how_long() {
+    let place = Place::new();
+    let hour = Duration::from_secs(3600);
+    let retried = NewMessage::json("jobs", &json!({"n": 1})).unwrap();
+    let retried = place.send_new(retried.key("a").priority(3).header("source", "web"));
+    let fail = move |_: &mut outtray::MessagingSession<'_>, _: Message| {
+        Err(HandlerError::retry_after(2 * hour).because("the lake is frozen"))
+    };
+    place.messaging.drain("jobs", fail).unwrap();
+    let leased = place.send("jobs", &2);
+    let topic = place.messaging.topic("jobs");
+    let delivery = topic.receive::<i32>(Duration::from_secs(60)).unwrap();
+    let delayed = NewMessage::json("jobs", &3).unwrap().delay(hour).tracked();
+    let delayed = place.send_new(delayed);
+    let after = place.send_new(NewMessage::json("jobs", &4).unwrap().after(&[delayed]));
+    place.send_new(NewMessage::json("others", &5).unwrap().delay(hour / 2));
+
+    let seen = topic.scheduled(10).unwrap();
+
+    let why: Vec<_> = seen.iter().map(|one| (one.id, one.reason)).collect();
+    let expected = [
+        (leased, WaitReason::Leased),
+        (delayed, WaitReason::Delayed),
+        (retried, WaitReason::Retrying),
+        (after, WaitReason::AfterOthers),
+    ];
+    assert_eq!(why, expected);
+    let first: Vec<_> = topic
+        .scheduled(2)
+        .unwrap()
+        .iter()
+        .map(|one| one.id)
+        .collect();
+    assert_eq!(first, [leased, delayed]);
+    let left = |index: usize| seen[index].due_in.map(|left| left.as_secs() / 60);
+    assert_eq!(
+        [left(0), left(1), left(2), left(3)],
+        [Some(0), Some(59), Some(119), None]
+    );
+    let times: Vec<_> = seen.iter().map(|one| one.due_at).collect();
+    assert!(times[0] < times[1] && times[1] < times[2] && times[3].is_none());
+    let retry = &seen[2];
+    assert_eq!(
+        (retry.key.as_deref(), retry.priority, retry.attempts),
+        (Some("a"), 3, 1)
+    );
+    assert_eq!(retry.error.as_deref(), Some("the lake is frozen"));
+    assert_eq!(retry.headers["source"], "web");
+    assert_eq!(retry.payload.to_string(), r#"{"n":1}"#);
+    assert_eq!((seen[0].attempts, &seen[0].error), (1, &None));
+    assert_eq!(
+        (&seen[1].after[..], &seen[3].after[..]),
+        (&[][..], &[delayed][..])
+    );
+    delivery.unwrap().ack().unwrap();
+}
+
+#[test]
+fn looking_at_what_is_scheduled_takes_nothing_and_what_is_due_has_no_time_left() {
+    let mut place = Place::new();
+    let hour = Duration::from_secs(3600);
+    let delayed = NewMessage::json("jobs", &1).unwrap().delay(hour).tracked();
+    let delayed = place.send_new(delayed);
+    place.send_new(NewMessage::json("jobs", &2).unwrap().after(&[delayed]));
+    place.sql(
+        "UPDATE outtray.scheduled SET due_at = now() - interval '1 day' WHERE due_at < 'infinity'",
+    );
+
+    for _ in 0..2 {
+        let late = place.messaging.topic("jobs").scheduled(10).unwrap();
+        let left: Vec<_> = late.iter().map(|one| one.due_in).collect();
+        assert_eq!(left, [Some(Duration::ZERO), None]);
+    }
+    let report = place.messaging.drain("jobs", |_, _: Message| Ok(()));
+    assert_eq!(report.unwrap().handled, 2);
+}
+
+#[test]
+fn messages_are_shown_with_their_keys() {
+    let place = Place::new();
+    for (payload, key) in [(1, "a"), (2, "a")] {
+        place.send_new(NewMessage::json("jobs", &payload).unwrap().key(key));
+    }
+    place.send("jobs", &3);
+    let topic = place.messaging.topic("jobs");
+
+    let seen = topic.peek(10).unwrap();
+    let reject =
+        |_: &mut outtray::MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
+    place.messaging.drain("jobs", reject).unwrap();
+    let dead = place.dead_letters("jobs");
+
+    let keys: Vec<_> = seen.iter().map(|one| one.key.as_deref()).collect();
+    assert_eq!(keys, [Some("a"), None, Some("a")]);
+    let keyed = dead.iter().filter(|one| one.key.as_deref() == Some("a"));
+    assert_eq!((keyed.count(), dead.len()), (2, 3));
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! what it has begun; a signal for a command reaches the processes that it started, too. One whose message is
 //! cancelled, or whose lease is lost, is told to end, and killed if it does not.
 
-use crate::conversation::{LOOK, Tail, converse};
+use crate::conversation::{LOOK, Pipes, Said, converse};
 use crate::program::Program;
+use crate::verdict::{Codes, Refusal};
 use crossbeam_channel::after;
 use outtray::{HandlerError, Message, Payload};
 use rustix::io::Errno;
@@ -27,38 +28,48 @@ const SHORTEST_LOOK: Duration = Duration::from_micros(100);
 #[derive(Debug)]
 pub(crate) struct Children {
     program: Program,
+    codes: Codes,
+    /// Whether their standard output is the result of their message; else it is ours.
+    has_result: bool,
     /// Process ids of children that were not reaped yet: only as long do they mean our children.
     running: Mutex<HashSet<Pid>>,
 }
 
 impl Children {
-    pub(crate) fn of(program: Program) -> Self {
+    pub(crate) fn of(program: Program, codes: Codes, has_result: bool) -> Self {
         Children {
             program,
+            codes,
+            has_result,
             running: Mutex::default(),
         }
     }
 
-    /// Runs the program with the payload on its standard input. Blocks until it has ended.
+    /// Runs the program with the payload on its standard input. Blocks until it has ended. Returns its standard
+    /// output, if that is the result.
     ///
     /// # Errors
     /// How it ended, unless with exit code 0, and what it last said.
-    pub(crate) fn run(&self, message: &Message<Payload>) -> Result<(), HandlerError> {
+    pub(crate) fn run(&self, message: &Message<Payload>) -> Result<Vec<u8>, Refusal> {
         let name = self.program.name();
-        let (status, tail) = self
-            .run_to_end(message)
-            .map_err(|error| HandlerError::failed(format!("cannot run {name}")).because(error))?;
+        let (status, said) = self.run_to_end(message).map_err(|error| {
+            Refusal::Failed(HandlerError::failed(format!("cannot run {name}")).because(error))
+        })?;
         if status.success() {
-            return Ok(());
+            return Ok(said.result);
         }
-        let (end, said) = (ending(status), tail.text());
-        let colon = if said.is_empty() { "" } else { ": " };
-        Err(HandlerError::failed(format!("{name} {end}{colon}{said}")))
+        let (end, words) = (ending(status), said.tail.text());
+        let colon = if words.is_empty() { "" } else { ": " };
+        let text = format!("{name} {end}{colon}{words}");
+        Err(self.codes.refusal(status.code(), text))
     }
 
-    fn run_to_end(&self, message: &Message<Payload>) -> io::Result<(ExitStatus, Tail)> {
+    fn run_to_end(&self, message: &Message<Payload>) -> io::Result<(ExitStatus, Said)> {
         let mut command = self.program.command();
         set_environment(&mut command, message);
+        if self.has_result {
+            command.stdout(Stdio::piped());
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -66,12 +77,13 @@ impl Children {
             .spawn()?;
         let pid = Pid::from_child(&child);
         self.lock().insert(pid);
-        let stdin = child.stdin.take().expect("standard input is piped");
-        let stderr = child.stderr.take().expect("standard error is piped");
+        let pipes = Pipes {
+            stdin: child.stdin.take().expect("standard input is piped"),
+            stderr: child.stderr.take().expect("standard error is piped"),
+            stdout: child.stdout.take(),
+        };
         let mut watch = Watch::over(pid, || message.is_cancelled());
-        let spoken = converse(stdin, stderr, message.payload.as_bytes(), || {
-            watch.has_ended()
-        });
+        let spoken = converse(pipes, message.payload.as_bytes(), || watch.has_ended());
         if spoken.is_err() {
             let _ = kill_process_group(pid, Signal::KILL);
         }

@@ -1,14 +1,14 @@
-//! Talks to a running command: writes its standard input and reads its standard error, whichever
-//! it is ready for.
+//! Talks to a running command: writes its standard input and reads its standard error, and its
+//! standard output where that is its result, whichever it is ready for.
 //!
 //! A command may read all, some or none of its input, close it, write without end before it reads,
-//! or leave a process behind that keeps its pipes open. One loop that waits for both pipes and
+//! or leave a process behind that keeps its pipes open. One loop that waits for all pipes and
 //! never blocks in either cannot get stuck in any of these, and needs no threads.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use std::io::{self, Read, Write};
-use std::process::{ChildStderr, ChildStdin};
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::time::{Duration, Instant};
 
 /// How often a look is taken whether the command has ended although a pipe of its is still open.
@@ -21,6 +21,27 @@ const LOOK_TIMEOUT: Timespec = Timespec {
 /// What is kept of standard error: the end, where programs say why they failed.
 const TAIL_LINES: usize = 10;
 const TAIL_BYTES: usize = 2000;
+
+/// Longest result: the library's default limit for payloads, which holds for results too.
+pub(crate) const MOST_RESULT_BYTES: usize = 1 << 20;
+
+/// The ends of a command's pipes that are ours.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stderr: ChildStderr,
+    /// Only where it is the result.
+    pub(crate) stdout: Option<ChildStdout>,
+}
+
+/// What a command wrote.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// The end of standard error.
+    pub(crate) tail: Tail,
+    /// Standard output, to one byte more than a result may have.
+    pub(crate) result: Vec<u8>,
+}
 
 /// The last of what a command wrote to standard error.
 #[derive(Debug, Default)]
@@ -49,41 +70,50 @@ impl Tail {
     }
 }
 
-/// Writes `input` and passes standard error on to ours, until both pipes are closed or the command
-/// `has_ended`. Returns the end of standard error.
+/// Writes `input` and passes standard error on to ours, until all pipes are closed or the command
+/// `has_ended`. Returns what it wrote.
 pub(crate) fn converse(
-    stdin: ChildStdin,
-    stderr: ChildStderr,
+    pipes: Pipes,
     input: &[u8],
     mut has_ended: impl FnMut() -> io::Result<bool>,
-) -> io::Result<Tail> {
-    ioctl_fionbio(&stdin, true)?;
-    ioctl_fionbio(&stderr, true)?;
-    let mut stdin = Some((stdin, input));
-    let mut stderr = Some(stderr);
-    let mut tail = Tail::default();
+) -> io::Result<Said> {
+    ioctl_fionbio(&pipes.stdin, true)?;
+    ioctl_fionbio(&pipes.stderr, true)?;
+    if let Some(stdout) = &pipes.stdout {
+        ioctl_fionbio(stdout, true)?;
+    }
+    let mut stdin = Some((pipes.stdin, input));
+    let (mut stderr, mut stdout) = (Some(pipes.stderr), pipes.stdout);
+    let mut said = Said::default();
     let mut looked = Instant::now();
-    while stdin.is_some() || stderr.is_some() {
+    while stdin.is_some() || stderr.is_some() || stdout.is_some() {
         let is_over = looked.elapsed() >= LOOK && has_ended()?;
         if looked.elapsed() >= LOOK {
             looked = Instant::now();
         }
         stdin = stdin.and_then(write_some);
-        stderr = stderr.and_then(|stderr| read_some(stderr, &mut tail));
+        stderr = stderr.and_then(|stderr| read_some(stderr, &mut said.tail));
+        stdout = stdout.and_then(|stdout| read_result(stdout, &mut said.result));
         if is_over {
             // Whoever has the pipes now is not the command.
             break;
         }
-        wait(stdin.as_ref().map(|(stdin, _)| stdin), stderr.as_ref())?;
+        let stdin = stdin.as_ref().map(|(stdin, _)| stdin);
+        wait(stdin, stderr.as_ref(), stdout.as_ref())?;
     }
-    Ok(tail)
+    Ok(said)
 }
 
 /// Waits until a pipe is ready, or it is time to look.
-fn wait(stdin: Option<&ChildStdin>, stderr: Option<&ChildStderr>) -> io::Result<()> {
-    let mut pipes = Vec::with_capacity(2);
+fn wait(
+    stdin: Option<&ChildStdin>,
+    stderr: Option<&ChildStderr>,
+    stdout: Option<&ChildStdout>,
+) -> io::Result<()> {
+    let mut pipes = Vec::with_capacity(3);
     pipes.extend(stdin.map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
     pipes.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::IN)));
+    pipes.extend(stdout.map(|stdout| PollFd::new(stdout, PollFlags::IN)));
     if pipes.is_empty() {
         return Ok(());
     }
@@ -121,6 +151,25 @@ fn read_some(mut stderr: ChildStderr, tail: &mut Tail) -> Option<ChildStderr> {
         Err(error) if is_worth_a_wait(&error) => Some(stderr),
         Err(_) => None,
     }
+}
+
+/// Reads all that is there, also for the last time: a result is whole. What is too long is read too, so that the
+/// command can end, and not kept. Returns the pipe unless it ended.
+fn read_result(mut stdout: ChildStdout, result: &mut Vec<u8>) -> Option<ChildStdout> {
+    let mut chunk = [0; 16 << 10];
+    // As much as a pipe can hold, not more: a process that was left behind may write without end.
+    for _ in 0..=MOST_RESULT_BYTES / chunk.len() {
+        match stdout.read(&mut chunk) {
+            Ok(0) => return None,
+            Ok(length) => {
+                let room = (MOST_RESULT_BYTES + 1).saturating_sub(result.len());
+                result.extend_from_slice(&chunk[..length.min(room)]);
+            }
+            Err(error) if is_worth_a_wait(&error) => return Some(stdout),
+            Err(_) => return None,
+        }
+    }
+    Some(stdout)
 }
 
 fn is_worth_a_wait(error: &io::Error) -> bool {

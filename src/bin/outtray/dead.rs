@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, counted};
 use crate::table::{self, Side, moment};
-use crate::topics::{Content, at_least_one, glance};
+use crate::topics::{Content, at_least_one, glance, key};
 use clap::{Args, Subcommand};
 use outtray::{DeadLetter, Headers, MessageId, Selection};
 use serde::Serialize;
@@ -33,6 +33,10 @@ pub(crate) struct ListOptions {
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 20)]
     #[arg(value_parser = at_least_one())]
     limit: usize,
+
+    /// Only those that were sent with this key
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -74,18 +78,29 @@ struct Which {
     /// All of the topic
     #[arg(long)]
     all: bool,
+
+    /// Those that were sent with this key; a redrive keeps their order
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
 }
 
 impl Which {
     fn selection(&self) -> Selection {
-        match self.all {
-            true => Selection::from(..),
-            false => Selection::from(&self.ids),
+        match (self.all, &self.key) {
+            (true, _) => Selection::from(..),
+            (false, Some(key)) => Selection::key(key),
+            (false, None) => Selection::from(&self.ids),
         }
     }
 
     /// Checks that all that were named were there.
     fn check(&self, found: u64, topic: &str) -> Result<(), Failure> {
+        if let (0, Some(key)) = (found, &self.key) {
+            return Err(Failure::failed(format!(
+                "no dead letter of {topic} has the key \"{key}\""
+            ))
+            .hint(format!("`outtray dead list {topic}` shows what there is")));
+        }
         let named = self.ids.iter().collect::<BTreeSet<_>>().len() as u64;
         if found >= named {
             return Ok(());
@@ -102,11 +117,11 @@ impl Which {
 #[derive(Serialize)]
 struct Letter<'l> {
     id: MessageId,
+    key: Option<&'l str>,
     reason: &'l str,
     error: &'l str,
     attempts: u32,
     priority: i16,
-    key: Option<&'l str>,
     sent_at: String,
     died_at: String,
     headers: &'l Headers,
@@ -118,11 +133,11 @@ impl<'l> From<&'l DeadLetter> for Letter<'l> {
     fn from(letter: &'l DeadLetter) -> Self {
         Letter {
             id: letter.id,
+            key: letter.key.as_deref(),
             reason: letter.reason.as_str(),
             error: &letter.error,
             attempts: letter.attempts,
             priority: letter.priority,
-            key: letter.key.as_deref(),
             sent_at: moment(letter.sent_at),
             died_at: moment(letter.died_at),
             headers: &letter.headers,
@@ -142,9 +157,13 @@ pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(
 
 fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
+    let which = match &options.key {
+        Some(key) => Selection::key(key),
+        None => Selection::from(..),
+    };
     let letters = messaging
         .topic(&options.topic)
-        .dead_letters(options.limit)?;
+        .dead_letters_of(which, options.limit)?;
     if output.is_json() {
         for letter in &letters {
             output.object(&Letter::from(letter))?;
@@ -156,16 +175,18 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
     }
     let columns = [
         ("ID", Side::Left),
+        ("KEY", Side::Left),
         ("REASON", Side::Left),
         ("ATTEMPTS", Side::Right),
         ("DIED", Side::Left),
         ("ERROR", Side::Left),
     ];
-    let rows: Vec<[String; 5]> = letters
+    let rows: Vec<[String; 6]> = letters
         .iter()
         .map(|letter| {
             [
                 letter.id.to_string(),
+                key(letter.key.as_deref()),
                 letter.reason.to_string(),
                 letter.attempts.to_string(),
                 moment(letter.died_at),
@@ -221,10 +242,11 @@ fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result
     let messaging = global.connect()?;
     let topic = messaging.topic(&options.topic);
     let (all, some) = (topic.stats()?, options.which.ids.len() as u64);
-    let many = match (options.which.all, all.is_capped) {
-        (false, _) => counted(some, "dead letter"),
-        (true, false) => counted(all.dead, "dead letter"),
-        (true, true) => "all dead letters".to_owned(),
+    let many = match (&options.which.key, options.which.all, all.is_capped) {
+        (Some(key), ..) => format!("the dead letters with the key \"{key}\""),
+        (None, false, _) => counted(some, "dead letter"),
+        (None, true, false) => counted(all.dead, "dead letter"),
+        (None, true, true) => "all dead letters".to_owned(),
     };
     confirm(
         options.yes,

@@ -22,12 +22,14 @@ mod output;
 mod program;
 mod progress;
 mod recurring;
+mod scheduled;
 mod schema;
 mod send;
 mod shape;
 mod signals;
 mod table;
 mod topics;
+mod verdict;
 mod wait;
 mod work;
 

@@ -2,7 +2,7 @@
 
 use crate::failure::chain;
 use clap::Args;
-use outtray::NewMessage;
+use outtray::{MessageId, NewMessage};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -65,9 +65,22 @@ pub(crate) struct Shape {
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
 
-    /// Records how the messages end, for `outtray wait`
+    /// Records how the messages end, for `outtray wait`; kept for an hour after the end
     #[arg(long)]
     tracked: bool,
+
+    /// The same, kept for this long after the end
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    tracked_for: Option<Duration>,
+
+    /// Keeps the messages back until this one, which is tracked, is done; may be given several times
+    #[arg(long, value_name = "ID")]
+    after: Vec<MessageId>,
+
+    /// Waits up to this long for room in a topic that is full. The messages of one transaction need room
+    /// together: no larger --batch than the topic's max_length
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    wait_for_room: Option<Duration>,
 }
 
 impl Shape {
@@ -81,24 +94,8 @@ impl Shape {
             Some(name) => field(&fields, name, "--payload-field")?.get(),
             None => json,
         };
-        let mut message =
-            NewMessage::json_text(topic, payload).map_err(|error| not_json(&error))?;
-        message = message.priority(self.priority);
-        for (name, value) in &self.headers {
-            message = message.header(name, value);
-        }
-        if let Some(delay) = self.delay {
-            message = message.delay(delay);
-        }
-        if let Some(time) = self.at {
-            message = message.at(time);
-        }
-        if let Some(duration) = self.expires_in {
-            message = message.expires_in(duration);
-        }
-        if self.tracked {
-            message = message.tracked();
-        }
+        let message = NewMessage::json_text(topic, payload).map_err(|error| not_json(&error))?;
+        let mut message = self.with_options(message);
         if let Some(name) = &self.type_field {
             message = message.header("type", word(&fields, name, "--type-field")?);
         }
@@ -116,6 +113,36 @@ impl Shape {
             message = message.key(word(&fields, name, "--key-field")?);
         }
         Ok(message)
+    }
+
+    /// Gives a message what is the same for all.
+    fn with_options(&self, mut message: NewMessage) -> NewMessage {
+        message = message.priority(self.priority);
+        for (name, value) in &self.headers {
+            message = message.header(name, value);
+        }
+        if let Some(delay) = self.delay {
+            message = message.delay(delay);
+        }
+        if let Some(time) = self.at {
+            message = message.at(time);
+        }
+        if let Some(duration) = self.expires_in {
+            message = message.expires_in(duration);
+        }
+        if self.tracked {
+            message = message.tracked();
+        }
+        if let Some(kept) = self.tracked_for {
+            message = message.tracked_for(kept);
+        }
+        if let Some(timeout) = self.wait_for_room {
+            message = message.wait_for_room(timeout);
+        }
+        if !self.after.is_empty() {
+            message = message.after(&self.after);
+        }
+        message
     }
 
     /// Returns whether messages have dedupe keys, so that there may be duplicates.
@@ -184,6 +211,9 @@ mod tests {
     fn shape(type_field: Option<&str>, payload_field: Option<&str>) -> Shape {
         Shape {
             tracked: false,
+            tracked_for: None,
+            after: Vec::new(),
+            wait_for_room: None,
             type_field: type_field.map(str::to_owned),
             payload_field: payload_field.map(str::to_owned),
             key: None,

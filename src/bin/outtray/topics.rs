@@ -4,6 +4,7 @@ use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, cut, escaped};
+use crate::scheduled;
 use crate::table::{self, Side, age, moment};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
@@ -30,6 +31,11 @@ pub(crate) struct PeekOptions {
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
     #[arg(value_parser = at_least_one())]
     limit: usize,
+
+    /// Shows those that are not ready instead, by when they are due: delays, retries, what is in work under
+    /// a lease, and what comes after others
+    #[arg(long)]
+    scheduled: bool,
 }
 
 #[derive(Debug, Args)]
@@ -70,9 +76,9 @@ impl<'p> From<&'p Payload> for Content<'p> {
 #[derive(Serialize)]
 struct Waiting<'m> {
     id: MessageId,
+    key: Option<&'m str>,
     priority: i16,
     attempts: u32,
-    key: Option<&'m str>,
     sent_at: String,
     headers: &'m Headers,
     #[serde(flatten)]
@@ -177,6 +183,9 @@ pub(crate) fn peek(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    if options.scheduled {
+        return scheduled::peek(&options.topic, options.limit, global, output);
+    }
     let messages = global
         .connect()?
         .topic(&options.topic)
@@ -185,9 +194,9 @@ pub(crate) fn peek(
         for message in &messages {
             output.object(&Waiting {
                 id: message.id,
+                key: message.key.as_deref(),
                 priority: message.priority,
                 attempts: message.attempts,
-                key: message.key.as_deref(),
                 sent_at: moment(message.sent_at),
                 headers: &message.headers,
                 content: Content::from(&message.payload),
@@ -200,16 +209,18 @@ pub(crate) fn peek(
     }
     let columns = [
         ("ID", Side::Left),
+        ("KEY", Side::Left),
         ("PRIORITY", Side::Right),
         ("ATTEMPTS", Side::Right),
         ("SENT", Side::Left),
         ("PAYLOAD", Side::Left),
     ];
-    let rows: Vec<[String; 5]> = messages
+    let rows: Vec<[String; 6]> = messages
         .iter()
         .map(|message| {
             [
                 message.id.to_string(),
+                key(message.key.as_deref()),
                 message.priority.to_string(),
                 message.attempts.to_string(),
                 moment(message.sent_at),
@@ -218,6 +229,11 @@ pub(crate) fn peek(
         })
         .collect();
     Ok(table::print(output, columns, &rows)?)
+}
+
+/// Returns a key, fit for a table.
+pub(crate) fn key(key: Option<&str>) -> String {
+    key.map_or("-".to_owned(), glance)
 }
 
 /// Returns the beginning of a text, fit for a table.

@@ -6,20 +6,23 @@
 //! interrupted runs again, and has to cope with it.
 
 use crate::child::Children;
+use crate::conversation::MOST_RESULT_BYTES;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, counted};
 use crate::program::Program;
 use crate::shape::header;
 use crate::signals::Interrupts;
+use crate::verdict::{Codes, Refusal};
 use clap::Args;
 use crossbeam_channel::{never, select, tick};
 use outtray::{
-    Backoff, ErrorKind, Filter, HandlerError, Message, Messaging, Payload, Receiver, StopReport,
-    Topic,
+    Backoff, ErrorKind, Filter, HandlerError, Message, Messaging, MessagingSession, Payload,
+    Receiver, StopReport, Topic,
 };
 use rustix::process::Signal;
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -46,8 +49,13 @@ const EXAMPLES: &str = "\
 The command gets the payload on standard input, and in its environment OUTTRAY_ID, OUTTRAY_TOPIC,
 OUTTRAY_ATTEMPT (from 1), OUTTRAY_MAX_ATTEMPTS and OUTTRAY_HEADER_… for each header. Exit code 0
 acknowledges the message; any other one has it tried again later, and after the last attempt it
-becomes a dead letter, with the exit code and the end of standard error. A message can be delivered
-more than once: the command has to cope with it.
+becomes a dead letter, with the exit code and the end of standard error. --reject-code and
+--snooze-code give other exit codes a meaning. A message can be delivered more than once: the command
+has to cope with it.
+
+With --result, standard output becomes the result of a tracked message, which `outtray wait` prints:
+JSON as it is, other text as a JSON string, nothing for nothing. The attempt fails if it cannot be
+stored: if it is longer than 1 MiB, or no text.
 
 A command whose message is cancelled, or whose lease is lost, gets SIGTERM, and is killed 10 s later.
 
@@ -58,6 +66,8 @@ Examples:
   outtray work mail -- ./deliver --verbose
   outtray work mail --workers 8 --max-attempts 3 --backoff 10s -- sh -c 'curl -sf --json @- \"$API\"'
   outtray work videos --lease 60s -- ./convert
+  outtray work sums --result -- jq 'add'
+  outtray work feeds --reject-code 65 --snooze-code 75 --snooze 5m -- ./fetch
   outtray work mail --until-empty -- cat";
 
 #[derive(Debug, Args)]
@@ -94,6 +104,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     lease: Option<Duration>,
 
+    #[command(flatten)]
+    codes: Codes,
+
+    /// Takes the command's standard output for the result of its message
+    #[arg(long)]
+    result: bool,
+
     /// What to run for each message
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -108,10 +125,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&self, message: &Message<Payload>, ended: &Result<(), HandlerError>) {
+    fn count(&self, message: &Message<Payload>, ended: &Result<(), Refusal>) {
         let counters = match ended {
             Ok(()) => [Some(&self.handled), None],
-            Err(_) => {
+            Err(Refusal::Snoozed(_)) => [None, None],
+            Err(Refusal::Rejected(_)) => [Some(&self.failed), Some(&self.dead)],
+            Err(Refusal::Failed(_)) => {
                 // One that was cancelled is not kept.
                 let is_last = message.attempt >= message.max_attempts && !message.is_cancelled();
                 [Some(&self.failed), is_last.then_some(&self.dead)]
@@ -124,10 +143,12 @@ impl Tally {
 }
 
 pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let children = Arc::new(Children::of(Program::new(&options.command)?));
+    options.codes.check()?;
+    let program = Program::new(&options.command)?;
     let interrupts = Interrupts::catch()?;
     let messaging = global.connect()?;
     let tally = Arc::new(Tally::default());
+    let children = Arc::new(Children::of(program, options.codes.clone(), options.result));
     let receiver = start(&options, &messaging, &children, &tally)?;
     let waited = wait(&options, &messaging, &interrupts);
     if let Ok(Ended::BySignal) = waited {
@@ -170,11 +191,33 @@ fn start(
     if let Some(lease) = options.lease {
         receiver = receiver.lease(lease);
     }
-    Ok(receiver.start(move |_, message: Message<Payload>| {
+    Ok(receiver.start(move |session, message: Message<Payload>| {
         let ended = children.run(&message);
+        let ended = ended.and_then(|result| record(session, &result).map_err(Refusal::Failed));
         tally.count(&message, &ended);
-        ended
+        ended.map_err(Refusal::into_error)
     })?)
+}
+
+/// Records what a command wrote as the result of its message, if it wrote anything.
+fn record(session: &mut MessagingSession<'_>, result: &[u8]) -> Result<(), HandlerError> {
+    if result.len() > MOST_RESULT_BYTES {
+        return Err(HandlerError::failed(format!(
+            "the result on standard output is longer than {MOST_RESULT_BYTES} bytes"
+        )));
+    }
+    let text = std::str::from_utf8(result).map_err(|error| {
+        HandlerError::failed("the result on standard output is no text").because(error)
+    })?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(());
+    }
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(json) => session.record_result(json)?,
+        Err(_) => session.record_result(text)?,
+    }
+    Ok(())
 }
 
 /// Returns what the messages have to match, if anything.

@@ -93,9 +93,7 @@ fn handle_each(
     lease: Duration,
 ) -> Result<()> {
     let (slot, asked) = (&line.in_hand[state.worker], &line.base.waker.asked);
-    let mut rest = line
-        .heartbeat
-        .take(state.worker, slot, asked, found.leased);
+    let mut rest = line.heartbeat.take(state.worker, slot, asked, found.leased);
     rest.reverse();
     let started = Instant::now();
     let (mut handled, mut is_alone) = (0, false);

@@ -55,5 +55,6 @@ fn as_many_as_there_are_can_be_asked_for() {
 
     assert_eq!(topic.peek(usize::MAX).unwrap().len(), 3);
     assert_eq!(topic.peek(0).unwrap(), []);
+    assert_eq!(topic.scheduled(usize::MAX).unwrap(), []);
     assert_eq!(topic.dead_letters(usize::MAX).unwrap(), []);
 }

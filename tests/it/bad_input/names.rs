@@ -89,6 +89,9 @@ const VERBS: &[Verb] = &[
     ("peek", |messaging, topic| {
         messaging.topic(topic).peek(1).map(drop)
     }),
+    ("scheduled", |messaging, topic| {
+        messaging.topic(topic).scheduled(1).map(drop)
+    }),
     ("dead_letters", |messaging, topic| {
         messaging.topic(topic).dead_letters(1).map(drop)
     }),

@@ -72,6 +72,9 @@ const VERBS: &[Verb] = &[
         messaging.topic("t").is_empty().map(drop)
     }),
     ("peek", |messaging| messaging.topic("t").peek(1).map(drop)),
+    ("scheduled", |messaging| {
+        messaging.topic("t").scheduled(1).map(drop)
+    }),
     ("dead_letters", |messaging| {
         messaging.topic("t").dead_letters(1).map(drop)
     }),

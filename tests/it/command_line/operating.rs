@@ -270,3 +270,97 @@ fn a_running_receiver_is_counted() {
     assert_eq!(stats[0]["receivers"], 1);
     drop(receiver);
 }
+
+#[test]
+fn what_is_scheduled_is_shown_with_why_it_waits() {
+    let desk = Desk::new();
+    assert_eq!(
+        desk.done(&["peek", "t", "--scheduled"]),
+        "no scheduled message\n"
+    );
+    desk.done(&["send", "t", "1", "--key", "k\u{9b}"]);
+    let hour = Duration::from_secs(3600);
+    let fail = move |_: &mut outtray::MessagingSession<'_>, _: Message<Value>| {
+        Err(HandlerError::retry_after(hour).because("bad \x1b[2J\nnews"))
+    };
+    desk.messaging.drain("t", fail).unwrap();
+    let delayed = desk.done(&["send", "t", "2", "--delay", "2h", "--tracked-for", "2h"]);
+    let delayed = delayed.trim();
+    let after = desk.done(&["send", "u", "3", "--after", delayed]);
+
+    let table = desk.done(&["peek", "t", "--scheduled"]);
+    let machine = objects(&desk.done(&["peek", "t", "--scheduled", "--json"]));
+    let waiting = objects(&desk.done(&["peek", "u", "--scheduled", "--json"]));
+    let first = desk.done(&["peek", "t", "--scheduled", "-n", "1", "--json"]);
+
+    assert!(table.starts_with("ID "), "{table}");
+    assert!(table.contains("  retrying  59m "), "{table}");
+    assert!(table.contains(r"  bad \u{1b}[2J\nnews  1"), "{table}");
+    assert!(table.contains("delayed"), "{table}");
+    assert!(
+        !table.contains(|c: char| c.is_control() && c != '\n'),
+        "{table:?}"
+    );
+    assert_eq!(
+        [&machine[0]["reason"], &machine[1]["reason"]],
+        ["retrying", "delayed"]
+    );
+    assert_eq!(
+        [&machine[0]["key"], &machine[1]["key"]],
+        [&json!("k\u{9b}"), &Value::Null]
+    );
+    assert_eq!(machine[1]["id"], delayed);
+    assert!(
+        machine[1]["due_in_ms"]
+            .as_u64()
+            .is_some_and(|left| left > 7_000_000)
+    );
+    assert!(machine[1]["due_at"].is_string() && machine[1]["error"].is_null());
+    let first = objects(&first);
+    assert_eq!((first.len(), &first[0]["id"]), (1, &machine[0]["id"]));
+    assert_eq!(waiting[0]["id"], after.trim());
+    assert_eq!(waiting[0]["reason"], "after_others");
+    assert_eq!(waiting[0]["after"], json!([delayed]));
+    assert_eq!(waiting[0]["due_at"], Value::Null);
+}
+
+#[test]
+fn the_dead_letters_of_a_key_are_listed_redriven_and_purged_alone() {
+    let desk = Desk::new();
+    for (payload, key) in [("1", "a"), ("2", "b"), ("3", "a")] {
+        desk.done(&["send", "t", payload, "--key", key]);
+    }
+    desk.bury("t", &["4"], "no");
+
+    let listed = objects(&desk.done(&["dead", "list", "t", "--key", "a", "--json"]));
+    let shown = desk.done(&["dead", "show", "t", listed[0]["id"].as_str().unwrap()]);
+    let redriven = desk.done(&["dead", "redrive", "t", "--key", "a"]);
+    let not_there = desk.run(&["dead", "redrive", "t", "--key", "a"]);
+    let unsure = desk.run(&["dead", "purge", "t", "--key", "b"]);
+    let purged = desk.done(&["dead", "purge", "t", "--key", "b", "--yes"]);
+
+    let keys: Vec<_> = listed.iter().map(|letter| &letter["key"]).collect();
+    assert_eq!(keys, ["a", "a"]);
+    assert!(shown.contains("key       a\n"), "{shown}");
+    assert_eq!(
+        (redriven.as_str(), purged.as_str()),
+        ("redriven 2\n", "purged 1\n")
+    );
+    check(
+        &not_there,
+        1,
+        "no dead letter of t has the key \"a\"\nhint: ",
+    );
+    check(
+        &unsure,
+        2,
+        "remove the dead letters with the key \"b\" of t",
+    );
+    let left = objects(&desk.done(&["dead", "list", "t", "--json"]));
+    assert_eq!((left.len(), &left[0]["key"]), (1, &Value::Null));
+    check(
+        &desk.run(&["dead", "list", "t", "--key", ""]),
+        2,
+        "key has 0 bytes",
+    );
+}

@@ -310,3 +310,47 @@ fn what_is_interrupted_says_what_was_sent() {
         assert_eq!(desk.numbers(&topic), [2, 0, 0]);
     }
 }
+
+#[test]
+fn a_message_can_come_after_others_and_be_tracked_for_long() {
+    let desk = Desk::new();
+    let send = |arguments: &[&str]| desk.done(&[&["send", "t"], arguments].concat());
+    let [first, second] = ["1", "2"].map(|payload| send(&[payload, "--tracked-for", "2h"]));
+    let (first, second) = (first.trim(), second.trim());
+
+    send(&["3", "--after", first, "--after", second]);
+    let plain = send(&["4"]);
+    let untracked = desk.run(&["send", "t", "5", "--after", plain.trim()]);
+
+    let waiting = objects(&desk.done(&["peek", "t", "--scheduled", "--json"]));
+    assert_eq!(waiting[0]["after"], json!([first, second]));
+    let order = desk.work(&["--workers", "1"], "cat; echo");
+    check(&order, 0, "handled 4");
+    assert!(order.stdout.ends_with("3\n"), "{order:?}");
+    check(&untracked, 2, "is not tracked, on topic t");
+    for (option, part) in [("--after", "is not a message id"), ("--tracked-for", "x")] {
+        check(&desk.run(&["send", "t", "6", option, "x"]), 2, part);
+    }
+    check(
+        &desk.run(&["send", "t", "6", "--tracked-for", "0s"]),
+        2,
+        "tracked_for is 0ns",
+    );
+}
+
+#[test]
+fn a_send_to_a_full_topic_waits_for_room_if_it_is_told_to() {
+    let desk = Desk::new();
+    desk.done(&["config", "t", "--set", "max_length=1"]);
+    desk.done(&["send", "t", "1"]);
+
+    let impatient = desk.run(&["send", "t", "2"]);
+    let waited = desk.run(&["send", "t", "2", "--wait-for-room", "20ms"]);
+    let patient = ["send", "t", "2", "--wait-for-room", "30s"];
+    let sending = Running::start(desk.command(&patient), Stdio::null());
+    check(&desk.work(&[], "true"), 0, "handled");
+
+    check(&impatient, 1, "full");
+    check(&waited, 1, "full");
+    check(&sending.end(), 0, "");
+}

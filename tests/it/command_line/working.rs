@@ -60,7 +60,7 @@ impl Desk {
     }
 
     #[track_caller]
-    fn work(&self, options: &[&str], script: &str) -> Ended {
+    pub(super) fn work(&self, options: &[&str], script: &str) -> Ended {
         let folder = tempfile::tempdir().unwrap();
         let options = [&["--until-empty", "--backoff", "10ms"], options].concat();
         self.start(&options, script, folder.path()).end()
@@ -423,4 +423,101 @@ fn until_empty_ends_with_an_error_when_the_rest_is_stuck() {
         "error: 2 messages of topic keyed left, behind dead letters of their keys\nhint: ",
     );
     check(&work("t", &["--filter", "a=b"]), 2, "cannot be used with");
+}
+
+#[test]
+fn exit_codes_can_reject_a_message_or_put_it_off() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+    let yard = Yard::new();
+    let codes = [
+        "--reject-code",
+        "65",
+        "--reject-code",
+        "66",
+        "--snooze-code=75",
+    ];
+    let others = ["--until-empty", "--snooze", "10ms", "--max-attempts", "2"];
+
+    // Put off three times, which spends no attempt.
+    let script = "echo $OUTTRAY_ATTEMPT >> seen; test $(wc -l < seen) -gt 3 || exit 75; echo bad >&2; exit 66";
+    let ended = desk
+        .start(&[others, codes].concat(), script, yard.folder.path())
+        .end();
+
+    check(&ended, 0, "handled 0, failed attempts 1, dead letters 1\n");
+    let seen = fs::read_to_string(yard.path("seen")).unwrap();
+    assert_eq!(seen, "1\n1\n1\n1\n");
+    let letter = &objects(&desk.done(&["dead", "list", "t", "--json"]))[0];
+    assert_eq!(letter["reason"], "rejected");
+    assert_eq!(letter["error"], "sh exited with status 66: bad");
+
+    for (options, part) in [
+        (
+            &["--reject-code", "75", "--snooze-code", "75"][..],
+            "exit code 75 cannot both",
+        ),
+        (&["--reject-code", "0"], "1..=255"),
+        (&["--snooze-code", "256"], "1..=255"),
+        (&["--snooze", "1m"], "--snooze-code"),
+        (&["--snooze-code", "75", "--snooze", "0s"], "0s"),
+    ] {
+        let words = [&["work", "t"], options, &["--", "true"]].concat();
+        check(&desk.run(&words), 2, part);
+    }
+}
+
+#[test]
+fn standard_output_is_the_result_if_it_is_asked_for() {
+    let desk = Desk::new();
+    let cases = [
+        ("echo '{\"sum\": 7}'", "done {\"sum\":7}\n"),
+        ("echo '  all well  '", "done \"all well\"\n"),
+        ("true", "done\n"),
+        // As much as no pipe holds at once; and somebody else keeps the pipe open.
+        (
+            "printf '\"'; head -c 1000000 /dev/zero | tr '\\0' 1; printf '\"'; cat gate & exit 0",
+            "done \"1111",
+        ),
+    ];
+    for options in [&[][..], &["--lease", "60s"]] {
+        for (script, expected) in cases {
+            let yard = Yard::new();
+            let id = desk.done(&["send", "t", "1", "--tracked"]);
+            let options = [&["--result", "--until-empty"], options].concat();
+
+            let ended = desk.start(&options, script, yard.folder.path()).end();
+
+            check(&ended, 0, "handled 1");
+            assert_eq!(ended.stdout, "");
+            let waited = desk.done(&["wait", id.trim()]);
+            assert!(waited.starts_with(expected), "{script}: {waited:.100}");
+            if script.contains("gate") {
+                assert_eq!(waited.trim_end().len(), "done \"\"".len() + 1_000_000);
+                yard.open();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_stored_fails_the_attempt() {
+    let desk = Desk::new();
+    for (script, part) in [
+        (
+            "head -c 1048577 /dev/zero | tr '\\0' 1",
+            "longer than 1048576 bytes",
+        ),
+        ("printf '\\377'", "is no text"),
+        ("printf '\"\\\\u0000\"'", "NUL"),
+    ] {
+        desk.done(&["send", "t", "1"]);
+
+        let ended = desk.work(&["--result", "--max-attempts", "1"], script);
+
+        check(&ended, 0, "handled 0, failed attempts 1, dead letters 1");
+        let letters = objects(&desk.done(&["dead", "list", "t", "--json"]));
+        let error = letters.last().unwrap()["error"].as_str().unwrap();
+        assert!(error.contains(part), "{script}: {error}");
+    }
 }

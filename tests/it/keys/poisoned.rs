@@ -3,7 +3,9 @@
 use super::{A_WHILE, TOPIC};
 use crate::support::{Place, eventually, next};
 use crossbeam_channel::{Receiver as Told, unbounded};
-use outtray::{DeadReason, HandlerError, Message, PoisonedKey, Receiver, TopicConfig};
+use outtray::{
+    DeadReason, ErrorKind, HandlerError, Message, PoisonedKey, Receiver, Selection, TopicConfig,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,4 +128,44 @@ fn a_parked_key_follows_its_dead_letter_and_comes_back_in_order() {
 
     assert_eq!(next(&told, 3), [2, 3, 4]);
     place.await_no_trace();
+}
+
+#[test]
+fn the_dead_letters_of_one_key_are_redriven_in_order_or_purged_and_the_others_stay() {
+    let mut place = Place::watchful();
+    for n in 1..=3 {
+        place.send_keyed("a", n);
+        place.send_keyed("b", 10 + n);
+    }
+    place.send("keyed", &20);
+    place
+        .messaging
+        .drain(TOPIC, |_, _: Message| Err(HandlerError::reject("poison")))
+        .unwrap();
+    // However they died.
+    place.sql("UPDATE outtray.dead_letter SET died_at = now() - seq * interval '1 s'");
+    let topic = place.messaging.topic(TOPIC);
+
+    let listed = topic.dead_letters_of(Selection::key("a"), 2).unwrap();
+    let redriven = topic.redrive(Selection::key("a")).unwrap();
+    let (tell, told) = unbounded();
+    let handled = place
+        .messaging
+        .drain(TOPIC, move |_, message: Message<i32>| {
+            Ok(tell.send(message.payload)?)
+        });
+
+    let keys: Vec<_> = listed.iter().map(|one| one.key.as_deref()).collect();
+    assert_eq!(keys, [Some("a"), Some("a")]);
+    assert_eq!((redriven, handled.unwrap().handled), (3, 3));
+    assert_eq!(next(&told, 3), [1, 2, 3]);
+    assert_eq!(topic.redrive(Selection::key("a")).unwrap(), 0);
+    assert_eq!(topic.purge_dead_letters(Selection::key("b")).unwrap(), 3);
+    let left = place.dead_letters(TOPIC);
+    assert_eq!((left.len(), &left[0].key), (1, &None));
+    for bad in ["", "a\0b"] {
+        let refused = topic.redrive(Selection::key(bad)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(refused.to_string().contains("on topic keyed"), "{refused}");
+    }
 }

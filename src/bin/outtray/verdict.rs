@@ -1,0 +1,97 @@
+//! What the end of a command means for its message, beside done: failed, rejected or put off.
+
+use crate::failure::Failure;
+use clap::Args;
+use outtray::HandlerError;
+use std::time::Duration;
+
+/// Exit codes with a meaning of their own; none by default.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Codes {
+    /// An exit code that makes the message a dead letter at once; may be given several times
+    #[arg(long = "reject-code", value_name = "CODE")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    reject: Vec<u8>,
+
+    /// An exit code that puts the message off without spending an attempt; may be given several times
+    #[arg(long = "snooze-code", value_name = "CODE")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    snooze: Vec<u8>,
+
+    /// For how long messages are put off
+    #[arg(
+        long = "snooze",
+        value_name = "DURATION",
+        default_value = "1m",
+        requires = "snooze"
+    )]
+    #[arg(value_parser = humantime::parse_duration)]
+    snooze_for: Duration,
+}
+
+/// Why a message is not done, in the words that are kept with it.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Failed(HandlerError),
+    Rejected(HandlerError),
+    Snoozed(HandlerError),
+}
+
+impl Refusal {
+    pub(crate) fn into_error(self) -> HandlerError {
+        match self {
+            Refusal::Failed(error) | Refusal::Rejected(error) | Refusal::Snoozed(error) => error,
+        }
+    }
+}
+
+impl Codes {
+    /// Checks that no exit code means two things, and that putting off lets time pass.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if let Some(code) = self.reject.iter().find(|code| self.snooze.contains(code)) {
+            return Err(Failure::usage(format!(
+                "exit code {code} cannot both reject a message and put it off"
+            )));
+        }
+        if self.snooze_for.is_zero() {
+            return Err(Failure::usage(
+                "messages cannot be put off for 0s: --snooze is more than zero",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns what becomes of the message of a command that ended with this code, if with one.
+    pub(crate) fn refusal(&self, code: Option<i32>, text: String) -> Refusal {
+        let is_among = |codes: &[u8]| codes.iter().any(|one| code == Some(i32::from(*one)));
+        if is_among(&self.reject) {
+            return Refusal::Rejected(HandlerError::reject(text));
+        }
+        if is_among(&self.snooze) {
+            return Refusal::Snoozed(HandlerError::snooze(self.snooze_for).because(text));
+        }
+        Refusal::Failed(HandlerError::failed(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_means_what_was_said_and_else_a_failure() {
+        let codes = Codes {
+            reject: vec![65, 66],
+            snooze: vec![75],
+            snooze_for: Duration::from_secs(60),
+        };
+        assert!(codes.check().is_ok());
+        let refusal = |code| codes.refusal(code, "why".to_owned());
+
+        assert!(matches!(refusal(Some(66)), Refusal::Rejected(_)));
+        assert!(matches!(refusal(Some(75)), Refusal::Snoozed(_)));
+        assert!(matches!(refusal(Some(1)), Refusal::Failed(_)));
+        assert!(matches!(refusal(None), Refusal::Failed(_)));
+        assert_eq!(refusal(Some(75)).into_error().to_string(), "why");
+    }
+}

@@ -1,0 +1,98 @@
+//! Which dead letters: all of a topic, some, or those of a key.
+
+use crate::words::error::{Error, Result};
+use crate::words::limits::key_flaw;
+use crate::words::message::MessageId;
+use std::ops::RangeFull;
+use uuid::Uuid;
+
+/// A choice among the dead letters of a topic: `..` for all, an id, several ids, or those of a
+/// [`key`](Self::key). An empty list chooses none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection(Which);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Which {
+    All,
+    Ids(Vec<Uuid>),
+    Key(String),
+}
+
+impl Selection {
+    /// Chooses those that were sent with this key.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::Selection;
+    /// let payments = messaging.topic("payments");
+    /// for letter in payments.dead_letters_of(Selection::key("customer-7"), 10)? {
+    ///     println!("{}: {}", letter.id, letter.error);
+    /// }
+    /// // Mended: back to their places, in the order of sending.
+    /// payments.redrive(Selection::key("customer-7"))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn key(key: impl Into<String>) -> Self {
+        Selection(Which::Key(key.into()))
+    }
+
+    /// Checks that there can be such dead letters on the topic.
+    pub(crate) fn check(&self, topic: &str) -> Result<()> {
+        let flaw = self.key_chosen().and_then(|key| key_flaw("key", key));
+        flaw.map_or(Ok(()), |flaw| {
+            Err(Error::invalid(format!("{flaw}, on topic {topic}")))
+        })
+    }
+
+    /// Returns the chosen ids; nothing means that they are not chosen by id.
+    pub(crate) fn ids(&self) -> Option<&[Uuid]> {
+        match &self.0 {
+            Which::Ids(ids) => Some(ids),
+            Which::All | Which::Key(_) => None,
+        }
+    }
+
+    /// Returns the chosen key; nothing means that they are not chosen by key.
+    pub(crate) fn key_chosen(&self) -> Option<&str> {
+        match &self.0 {
+            Which::Key(key) => Some(key),
+            Which::All | Which::Ids(_) => None,
+        }
+    }
+}
+
+impl From<RangeFull> for Selection {
+    fn from(_: RangeFull) -> Self {
+        Selection(Which::All)
+    }
+}
+
+impl From<MessageId> for Selection {
+    fn from(id: MessageId) -> Self {
+        Selection(Which::Ids(vec![id.0]))
+    }
+}
+
+impl From<&[MessageId]> for Selection {
+    fn from(ids: &[MessageId]) -> Self {
+        Selection(Which::Ids(ids.iter().map(|id| id.0).collect()))
+    }
+}
+
+impl<const N: usize> From<[MessageId; N]> for Selection {
+    fn from(ids: [MessageId; N]) -> Self {
+        Selection::from(ids.as_slice())
+    }
+}
+
+impl From<Vec<MessageId>> for Selection {
+    fn from(ids: Vec<MessageId>) -> Self {
+        Selection::from(ids.as_slice())
+    }
+}
+
+impl From<&Vec<MessageId>> for Selection {
+    fn from(ids: &Vec<MessageId>) -> Self {
+        Selection::from(ids.as_slice())
+    }
+}
