@@ -229,7 +229,8 @@ mod tests {
         let mut word = [0; 6];
         let stdout = child.stdout.as_mut().unwrap();
         stdout.read_exact(&mut word).unwrap();
-        let children = Children::of(Program::new(&["sh".into()]).unwrap());
+        let program = Program::new(&["sh".into()]).unwrap();
+        let children = Children::of(program, Codes::default(), false);
         let mut watch = Watch::over(Pid::from_child(&child), || true);
         watch.grace = Duration::ZERO;
 

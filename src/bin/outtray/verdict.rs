@@ -6,7 +6,7 @@ use outtray::HandlerError;
 use std::time::Duration;
 
 /// Exit codes with a meaning of their own; none by default.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Codes {
     /// An exit code that makes the message a dead letter at once; may be given several times
     #[arg(long = "reject-code", value_name = "CODE")]
