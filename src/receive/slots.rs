@@ -5,8 +5,8 @@ use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::claim::Claimed;
 use crate::store::slots;
-use crate::words::Result;
 use crate::words::sqlstate::classify;
+use crate::words::{Error, Result};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -84,31 +84,56 @@ pub(crate) fn share(
     Ok(size.min(may_have(line, session, limit)?.max(1)))
 }
 
-/// Takes a slot for each message of a batch but the first, which has one. Drops the messages for which there is none any
-/// more; they are free again with the end of the transaction.
+/// Takes a slot for each message of a batch. Drops the messages for which there is none any more; they are free again with
+/// the end of the transaction.
 pub(crate) fn take_rest(
     line: &Line,
     session: &mut MessagingSession<'_>,
     limit: u32,
     messages: &mut Vec<Claimed>,
 ) -> Result<()> {
-    let wanted = messages.len() - 1;
-    if line.batches.is_none() || wanted == 0 {
+    if line.batches.is_none() || messages.len() == 1 {
         return Ok(());
     }
-    let statements = &line.base.kit.statements;
-    let topic = line.topic.as_str();
-    let open = session.lent.own()?;
-    let mut most = 1 + slots::take(open, statements, topic, limit, wanted)?;
-    if slots::leased(open, statements, topic)? > 0 {
-        // The slot in hand stays good: nobody leases on it.
-        most = most.min(may_have(line, session, limit)?.max(1));
-    }
+    let most = take_up_to(line, session, limit, messages.len())?;
     if let Some(first) = messages.get(most) {
         line.floors().lower(first.held.position);
         messages.truncate(most);
     }
     Ok(())
+}
+
+/// Takes as many of `wanted` slots as the open transaction may have, the one in hand among them, and no more: one that it does
+/// not work on would be kept from others.
+fn take_up_to(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    limit: u32,
+    wanted: usize,
+) -> Result<usize> {
+    let statements = &line.base.kit.statements;
+    let topic = line.topic.as_str();
+    let mut most = wanted;
+    while most > 1 {
+        let open = session.lent.own()?;
+        open.flight("SAVEPOINT outtray_share").map_err(failed)?;
+        // The slot in hand comes with the free ones, unless so many lie before it.
+        let taken = slots::take(open, statements, topic, limit, most)?;
+        let allowed = match slots::leased(open, statements, topic)? {
+            0 => taken,
+            _ => may_have(line, session, limit)?,
+        };
+        let open = session.lent.own()?;
+        if taken > 0 && taken <= allowed {
+            open.flight("RELEASE outtray_share").map_err(failed)?;
+            return Ok(taken);
+        }
+        open.flight("ROLLBACK TO outtray_share; RELEASE outtray_share")
+            .map_err(failed)?;
+        most = allowed.min(taken);
+    }
+    // The slot in hand stays good: nobody leases on it.
+    Ok(1)
 }
 
 /// Notes that messages were claimed: there may be a slot for one more worker, which else watches for one.
@@ -124,10 +149,13 @@ fn may_have(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Resu
     let statements = &line.base.kit.statements;
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    let failed = |error| classify(error, "taking a slot of a limited topic");
     open.flight("SAVEPOINT outtray_slots").map_err(failed)?;
     let may_have = slots::leasable(open, statements, topic, limit)?;
     open.flight("ROLLBACK TO outtray_slots; RELEASE outtray_slots")
         .map_err(failed)?;
     Ok(may_have)
+}
+
+fn failed(error: postgres::Error) -> Error {
+    classify(error, "taking a slot of a limited topic")
 }

@@ -39,7 +39,8 @@ pub(crate) fn ensure(
     )
 }
 
-/// Takes up to `most` free slots until the transaction ends; returns how many there were, leases aside.
+/// Takes up to `most` slots that are free, or this transaction's own, until it ends; returns how many there were, leases
+/// aside.
 pub(crate) fn take(
     run: &mut dyn Run,
     statements: &Statements,

@@ -361,22 +361,6 @@ fn one_after_a_message_that_will_never_be_done_becomes_a_dead_letter() {
 }
 
 #[test]
-fn what_expires_while_it_comes_after_others_waits_for_nothing_any_more() {
-    let mut place = Place::watchful();
-    let first = place.send_new(tracked("a", 1));
-    let second = tracked("b", 2).after(&[first]);
-    let second = place.send_new(second.expires_in(Duration::from_secs(600)));
-    place.sql("UPDATE outtray.scheduled SET expires_at = now()");
-    let _upkeep = place.messaging.start_receiving_messages("nobody", done);
-
-    let end = place.messaging.wait_for_completion(second, PATIENCE);
-
-    assert_eq!(end.unwrap().unwrap().how, How::Expired);
-    // Else the outcome of the first one would be kept for ever.
-    assert_eq!(place.count("outtray.dependency"), 0);
-}
-
-#[test]
 fn what_a_rolled_back_handler_ended_is_still_waited_for() {
     let mut place = Place::polling(NO_POLLING);
     let first = place.send_new(tracked("a", 1));

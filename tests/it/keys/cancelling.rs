@@ -12,6 +12,8 @@ const LEASE: Duration = Duration::from_secs(3600);
 
 /// Where a cancel stands that has removed what waits, and has yet to ask for the rest and to commit.
 const BEFORE_ASKING: &str = "LOCK TABLE outtray.cancellation IN SHARE MODE";
+/// Where one stands that has removed a tracked message, and has yet to say so and to commit.
+const BEFORE_TELLING: &str = "LOCK TABLE outtray.outcome IN SHARE MODE";
 
 impl Place {
     /// Waits until somebody waits for a lock.
@@ -26,7 +28,9 @@ impl Place {
 #[test]
 fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
     let mut place = Place::watchful();
-    let ids: Vec<_> = (0..3).map(|n| place.send_new(keyed("a", n))).collect();
+    place.send_new(keyed("a", 0));
+    let id = place.send_new(keyed("a", 1).tracked());
+    place.send_new(keyed("a", 2));
     let gate = Gate::new();
     let handler_gate = gate.clone();
     let (tell, told) = unbounded();
@@ -42,8 +46,8 @@ fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
     gate.await_arrivals(1);
     let mut other = client(&place.url);
     let mut open = other.transaction().unwrap();
-    open.batch_execute(BEFORE_ASKING).unwrap();
-    let (messaging, id) = (place.messaging.clone(), ids[1]);
+    open.batch_execute(BEFORE_TELLING).unwrap();
+    let messaging = place.messaging.clone();
     let cancelling = thread::spawn(move || messaging.cancel(id));
     place.await_waiter();
 

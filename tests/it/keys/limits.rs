@@ -45,7 +45,8 @@ fn await_begun(sizes: &crossbeam_channel::Receiver<usize>, expected: usize) {
         begun += next(sizes, 1)[0];
     }
     assert_eq!(begun, expected);
-    assert!(sizes.recv_timeout(A_WHILE).is_err(), "more than {expected}");
+    let more = sizes.recv_timeout(A_WHILE);
+    assert!(more.is_err(), "more than {expected}: {more:?}");
 }
 
 fn limited(place: &Place, max_in_work: u32) {
