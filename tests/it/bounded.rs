@@ -1,6 +1,6 @@
 //! A bounded topic holds as many messages as it may: senders wait for room, or hear that it is full, and go on.
 
-use crate::support::{Gate, PATIENCE, Place, client, eventually, process};
+use crate::support::{Gate, PATIENCE, Place, aside, client, eventually, process};
 use crossbeam_channel::{after, bounded};
 use outtray::{
     Backoff, Error, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
@@ -267,8 +267,7 @@ fn while_one_waits(place: &mut Place, count: i32, happen: impl FnOnce(&mut Place
 #[track_caller]
 fn send_at_once(place: &Place) -> Result<(), Error> {
     let messaging = place.messaging.clone();
-    let (tell, told) = bounded(1);
-    thread::spawn(move || tell.send(send(&messaging, 9)));
+    let told = aside(move || send(&messaging, 9));
     let soon = Duration::from_secs(5);
     told.recv_timeout(soon).expect("nobody waits with a waiter")
 }
@@ -333,10 +332,8 @@ fn a_sender_that_waits_for_room_in_one_topic_takes_none_of_another() {
         });
         eventually("it waits", || place.count(IN_A_TRANSACTION) > 0);
         let other = process(&place.url, PATIENCE);
-        let (tell, told) = crossbeam_channel::bounded(1);
-        thread::spawn(move || {
-            let sent = other.session(|session| Ok(session.send_message("before", &2).map(drop)?));
-            tell.send(sent)
+        let told = aside(move || {
+            other.session(|session| Ok(session.send_message("before", &2).map(drop)?))
         });
         let sent = told.recv_timeout(Duration::from_secs(5));
         sent.expect("nobody waits with a waiter").unwrap();

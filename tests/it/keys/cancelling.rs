@@ -1,10 +1,9 @@
 //! Who cancels or purges messages behind others of their key leaves the key such that it goes on, and nobody waits.
 
 use super::{TOPIC, keyed};
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
-use crossbeam_channel::{bounded, unbounded};
+use crate::support::{Gate, PATIENCE, Place, aside, client, eventually, next};
+use crossbeam_channel::unbounded;
 use outtray::{Cancelled, Message, MessagingSession};
-use std::thread;
 use std::time::Duration;
 
 /// Longer than any test.
@@ -48,7 +47,7 @@ fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
     let mut open = other.transaction().unwrap();
     open.batch_execute(BEFORE_TELLING).unwrap();
     let messaging = place.messaging.clone();
-    let cancelling = thread::spawn(move || messaging.cancel(id));
+    let cancelling = aside(move || messaging.cancel(id));
     place.await_waiter();
 
     gate.open_for(1);
@@ -57,7 +56,10 @@ fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
     });
     open.rollback().unwrap();
 
-    assert_eq!(cancelling.join().unwrap().unwrap(), Cancelled::Removed);
+    assert_eq!(
+        cancelling.recv_timeout(PATIENCE).unwrap().unwrap(),
+        Cancelled::Removed
+    );
     gate.open_for(1);
     assert_eq!(next(&told, 2), [0, 2]);
     place.await_no_trace();
@@ -75,17 +77,16 @@ fn a_lease_is_acknowledged_while_it_and_the_next_of_its_key_are_cancelled() {
     let mut open = other.transaction().unwrap();
     open.batch_execute(BEFORE_ASKING).unwrap();
     let messaging = place.messaging.clone();
-    let cancelling = thread::spawn(move || messaging.topic(TOPIC).cancel_where([("run", "1")]));
+    let cancelling = aside(move || messaging.topic(TOPIC).cancel_where([("run", "1")]));
     place.await_waiter();
 
-    let (tell, told) = bounded(1);
-    thread::spawn(move || tell.send(delivery.unwrap().ack()));
+    let told = aside(move || delivery.unwrap().ack());
     let acknowledged = told.recv_timeout(PATIENCE);
     open.rollback().unwrap();
 
     acknowledged.expect("it waits for nobody").unwrap();
     // The one that was leased had ended before it was asked for.
-    assert_eq!(cancelling.join().unwrap().unwrap(), 1);
+    assert_eq!(cancelling.recv_timeout(PATIENCE).unwrap().unwrap(), 1);
     place
         .messaging
         .drain(TOPIC, |_, _: Message| Ok(()))
@@ -104,8 +105,7 @@ fn a_cancel_does_not_wait_for_a_lease_that_somebody_ends() {
         .unwrap();
 
     let messaging = place.messaging.clone();
-    let (tell, told) = bounded(1);
-    thread::spawn(move || tell.send(messaging.cancel(id)));
+    let told = aside(move || messaging.cancel(id));
     let cancelled = told.recv_timeout(PATIENCE);
     open.rollback().unwrap();
 
@@ -157,8 +157,7 @@ fn a_purge_leaves_what_is_on_its_way_out_of_its_line() {
     .unwrap();
 
     let messaging = place.messaging.clone();
-    let (tell, told) = bounded(1);
-    thread::spawn(move || tell.send(messaging.topic(TOPIC).purge()));
+    let told = aside(move || messaging.topic(TOPIC).purge());
     let purged = told.recv_timeout(PATIENCE);
     open.rollback().unwrap();
 

@@ -1,10 +1,9 @@
 //! No more messages are in work than a key, or a topic, may have.
 
 use super::{A_WHILE, TOPIC};
-use crate::support::{Gate, PATIENCE, Place, eventually, next, process};
-use crossbeam_channel::{bounded, unbounded};
+use crate::support::{Gate, PATIENCE, Place, aside, eventually, next, process};
+use crossbeam_channel::unbounded;
 use outtray::{BatchMessage, Message, Messaging, Receiver, TopicConfig};
-use std::thread;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -340,8 +339,7 @@ fn a_drain_does_not_wait_for_others_who_use_up_the_limit_of_a_topic() {
     let held = topic.receive::<i32>(MINUTE).unwrap().unwrap();
     let drain = || {
         let messaging = place.messaging.clone();
-        let (tell, told) = bounded(1);
-        thread::spawn(move || tell.send(messaging.drain(TOPIC, |_, _: Message<i32>| Ok(()))));
+        let told = aside(move || messaging.drain(TOPIC, |_, _: Message<i32>| Ok(())));
         told.recv_timeout(PATIENCE / 2).expect("it ends").unwrap()
     };
 

@@ -7,12 +7,13 @@ mod place;
 mod wire;
 
 pub(crate) use child::Child;
-use crossbeam_channel::{Receiver, after};
+use crossbeam_channel::{Receiver, after, bounded};
 pub(crate) use gate::Gate;
 pub(crate) use ledger::{Ledger, WORK};
 use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, client, process, send};
 use std::sync::OnceLock;
+use std::thread;
 use std::time::{Duration, Instant};
 pub(crate) use wire::{Cut, Wire};
 
@@ -48,4 +49,12 @@ pub(crate) fn next<T>(told: &Receiver<T>, count: usize) -> Vec<T> {
             Err(error) => panic!("{number} of {count}: {error}"),
         })
         .collect()
+}
+
+/// Runs `work` on a thread of its own and tells what it returned. Nobody waits for one that does not end.
+pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (tell, told) = bounded(1);
+    let told_aside = move || tell.send(work());
+    thread::Builder::new().spawn(told_aside).unwrap();
+    told
 }
