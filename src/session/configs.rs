@@ -111,7 +111,7 @@ impl Configs {
             let was_told = before.is_some_and(|before| before.unreadable == setting.unreadable);
             if !setting.unreadable.is_empty() && !was_told {
                 log::warn!(
-                    "topic {topic}: settings count as not set that this release cannot read: {}",
+                    "topic {topic}: settings count as not set that this release cannot use: {}",
                     setting.unreadable.join(", ")
                 );
             }

@@ -166,7 +166,7 @@ impl TopicConfig {
     }
 
     /// Reads a document. What is not known counts as not set, and so does what cannot be read, since a newer
-    /// release may have written it; the names of the latter are returned too.
+    /// release may have written it, or is out of range, since a hand may have; the names of these are returned too.
     pub(crate) fn read(document: &str) -> (Self, Vec<String>) {
         let mut unreadable = Vec::new();
         let mut settings: Map<String, Value> =
@@ -176,7 +176,8 @@ impl TopicConfig {
             });
         settings.retain(|name, value| {
             let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-            let is_readable = serde_json::from_value::<TopicConfig>(alone).is_ok();
+            let is_readable = serde_json::from_value(alone)
+                .is_ok_and(|config: TopicConfig| config.check("").is_ok());
             if !is_readable {
                 unreadable.push(name.clone());
             }
@@ -267,6 +268,9 @@ mod tests {
         let newer = r#"{"backoff":{"fibonacci":{}},"max_attempts":5,"poisoned_key":"bury","x":1}"#;
         check(newer, five(), &["backoff", "poisoned_key"]);
         check(r#"{"max_attempts":5,"delay_ms":-1}"#, five(), &["delay_ms"]);
+        let by_hand =
+            r#"{"max_attempts":5,"max_in_work":0,"rate":{"messages":0,"per_ms":1,"burst":1}}"#;
+        check(by_hand, five(), &["max_in_work", "rate"]);
         for document in ["[]", "7", "null", "oops"] {
             check(document, TopicConfig::default(), &["all"]);
         }
