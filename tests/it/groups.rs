@@ -1,5 +1,7 @@
 //! A message that comes after others is delivered after all of them, once; a group is complete when its members are.
 
+mod processes;
+
 use crate::support::{
     Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, client, eventually, next, process,
 };
