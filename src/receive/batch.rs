@@ -10,7 +10,7 @@
 //! they keep to what a transaction of single messages may take. So neither waits for the other for ever.
 
 use crate::receive::charge::{Charge, conflict};
-use crate::receive::ending::{Fate, decide, refuse};
+use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Delivery, Ending, Handler, caught, message};
 use crate::receive::line::Line;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
@@ -196,12 +196,9 @@ pub(crate) fn handle<'p>(
     let mut messages = Vec::with_capacity(together.len());
     for &message in together {
         line.progress.take(hand);
-        if let Some(fate) = refuse(message, message.attempts, 0, &terms) {
-            fates.push(fate);
-        } else if let Some(cancel) = line.begin(state.worker, message.held.id) {
-            messages.push((message, cancel));
-        } else {
-            fates.push(Fate::Cancel(message.held.clone()));
+        match line.begin(state.worker, message.held.id) {
+            Some(cancel) => messages.push((message, cancel)),
+            None => fates.push(Fate::Cancel(message.held.clone())),
         }
     }
     if messages.is_empty() {
