@@ -31,6 +31,8 @@ pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 pub struct Receiver {
     line: Arc<Line>,
     stopper: Mutex<Option<Stopper>>,
+    /// Messages in hand when a stop was requested, until `stop` reports on them.
+    requested_with: Mutex<Option<usize>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Closed when the last worker has ended.
     alive: Channel<Infallible>,
@@ -48,6 +50,7 @@ impl Receiver {
         let receiver = Receiver {
             line: Arc::clone(&line),
             stopper: Mutex::new(Some(stopper)),
+            requested_with: Mutex::default(),
             threads: Mutex::default(),
             alive: ended,
             farewell: Mutex::new(Some(farewell)),
@@ -83,6 +86,8 @@ impl Receiver {
     /// Asks the workers to end and does not wait: no new message is begun. For stopping several
     /// receivers at the same time; [`stop`](Receiver::stop) each of them then.
     pub fn request_stop(&self) {
+        // Counted now: a handler that ends before `stop` is called has finished in time, too.
+        lock(&self.requested_with).get_or_insert_with(|| self.line.progress.in_hand());
         lock(&self.stopper).take();
     }
 
@@ -92,8 +97,8 @@ impl Receiver {
     /// A handler that is still running then is abandoned: its thread goes on and may still commit.
     pub fn stop(&self, timeout: Duration) -> StopReport {
         let deadline = Instant::now() + timeout.min(Duration::from_secs(86_400 * 365));
-        let in_hand = self.line.progress.in_hand();
         self.request_stop();
+        let in_hand = lock(&self.requested_with).take().unwrap_or_default();
         let ended = self.alive.recv_deadline(deadline);
         let abandoned = self.line.progress.in_hand();
         if ended == Err(RecvTimeoutError::Disconnected) {

@@ -79,10 +79,11 @@ fn sixteen_idle_receivers_of_four_workers_ask_less_than_once_a_second() {
         statements_during(&mut place, Duration::from_secs(1)).len() <= 1
     });
 
-    let asked = statements_during(&mut place, Duration::from_secs(10));
+    // A whole minute: some duties are done once a minute, each with a few statements at once.
+    let asked = statements_during(&mut place, Duration::from_secs(60));
 
-    assert!(asked.len() <= 10, "in 10 s: {asked:#?}");
-    assert!(asked.len() >= 3, "they poll: {asked:#?}");
+    assert!(asked.len() <= 60, "in 60 s: {asked:#?}");
+    assert!(asked.len() >= 20, "they poll: {asked:#?}");
 }
 
 #[test]

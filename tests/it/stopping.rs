@@ -72,6 +72,21 @@ fn stopping_finishes_what_is_in_hand_and_reports_it() {
 }
 
 #[test]
+fn a_handler_that_ends_between_the_request_and_the_stop_counts_as_finished() {
+    let place = place();
+    let gate = Gate::new();
+    let receiver = start(&place.messaging, &gate);
+    place.send("jobs", &1);
+    gate.await_arrivals(1);
+
+    receiver.request_stop();
+    gate.open_for(1);
+    eventually("it commits", || place.is_empty("jobs"));
+
+    check(receiver.stop(PATIENCE), 1, 0);
+}
+
+#[test]
 fn a_handler_that_takes_longer_than_the_timeout_is_abandoned_and_may_still_commit() {
     let mut place = place();
     let gate = Gate::new();
