@@ -279,10 +279,12 @@ fn refused(error: postgres::Error, target: &str) -> Error {
             ErrorKind::Denied,
             format!("{target} refused the user: {why}"),
         ),
-        // PgBouncer, to the session settings that a connection of ours asks for.
-        Some("08P01") if why.contains("startup parameter") => (
+        // A pooler, to start-up options that it does not know; ours are none.
+        Some("08P01") => (
             ErrorKind::Configuration,
-            format!("{target} is a pooler ({why}): say pooler_safe(true)"),
+            format!(
+                "{target} refused the connection: {why}; a pooler may not take the URL's options"
+            ),
         ),
         Some("3D000") => (
             ErrorKind::Configuration,

@@ -6,6 +6,7 @@
 //! thread below `wake`: it lives for one connect, and its number is bounded, so a server that
 //! stays silent for hours costs no more than [`MAX_DIALS`] threads.
 
+use crate::connect::greeting::Greeting;
 use crate::connect::settings::configuration;
 use crate::connect::tls::Dialer;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -27,22 +28,25 @@ pub(crate) struct Dial {
     /// Holds one item for each thread that dials.
     turns: (Sender<()>, Receiver<()>),
     patience: Duration,
+    greeting: Arc<Greeting>,
 }
 
 impl Dial {
-    /// Makes a dial that waits for `patience` at most.
-    pub(crate) fn new(patience: Duration, dialer: Dialer) -> Self {
+    /// Makes a dial that waits for `patience` at most, and greets each connection.
+    pub(crate) fn new(patience: Duration, dialer: Dialer, greeting: Greeting) -> Self {
         Dial {
             dialer: Arc::new(dialer),
             turns: bounded(MAX_DIALS),
             patience,
+            greeting: Arc::new(greeting),
         }
     }
 
     /// Opens a connection. The inner error is the driver's; `target` names the place in the outer.
     ///
     /// # Errors
-    /// `Unavailable` when there was no answer in time, or no room for another thread or connection.
+    /// `Unavailable` when there was no answer in time, or no room for another thread or connection; `Configuration`
+    /// for a database that is not fit for use.
     pub(crate) fn connect(&self, target: &str) -> Result<Result<Client, postgres::Error>> {
         let unavailable = |what: &str| Error::new(ErrorKind::Unavailable, what);
         let silent = || {
@@ -56,9 +60,10 @@ impl Dial {
         let (turn, done) = &self.turns;
         turn.send_deadline((), deadline).map_err(|_| silent())?;
         let (told, connected) = bounded(1);
-        let (dialer, done) = (Arc::clone(&self.dialer), done.clone());
+        let (dialer, greeting) = (Arc::clone(&self.dialer), Arc::clone(&self.greeting));
+        let done = done.clone();
         let dial = move || {
-            let client = dial(&dialer);
+            let client = dial(&dialer, &greeting);
             let _ = done.try_recv();
             let _ = told.send(client);
         };
@@ -69,7 +74,8 @@ impl Dial {
             return Err(unavailable(&text).because(error));
         }
         match connected.recv_deadline(deadline) {
-            Ok(Ok(client)) => Ok(client),
+            Ok(Ok(Ok(client))) => client.map(Ok),
+            Ok(Ok(Err(error))) => Ok(Err(error)),
             Ok(Err(error)) => {
                 let text = format!("the driver has no event loop to connect to {target} with");
                 Err(unavailable(&text).because(error))
@@ -84,11 +90,18 @@ impl Dial {
 /// Each connection has one, and where no file descriptor is left for it the driver panics. So one is
 /// made and dropped first, a few system calls; the panic that is caught is that of a descriptor that
 /// went in between.
-fn dial(dialer: &Dialer) -> io::Result<Result<Client, postgres::Error>> {
+fn dial(
+    dialer: &Dialer,
+    greeting: &Greeting,
+) -> io::Result<Result<Result<Client>, postgres::Error>> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    catch_unwind(AssertUnwindSafe(|| dialer.connect()))
+    let connect = || {
+        let mut client = dialer.connect()?;
+        Ok(greeting.say(&mut client)?.map(|()| client))
+    };
+    catch_unwind(AssertUnwindSafe(connect))
         .map_err(|_| io::Error::other("the driver panicked: out of file descriptors?"))
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod connection;
 pub(crate) mod dedicated;
 pub(crate) mod dial;
 pub(crate) mod flown;
+pub(crate) mod greeting;
 pub(crate) mod literal;
 pub(crate) mod pool;
 pub(crate) mod settings;

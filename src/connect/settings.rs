@@ -4,22 +4,13 @@
 //! silent fall back to plain text. Ours find a dead peer within half a minute, on both sides.
 
 use crate::connect::dial::Dial;
+use crate::connect::greeting::Greeting;
 use crate::connect::tls::{Dialer, TlsWish};
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
 use postgres::Config;
 use postgres::config::{Host, SslMode};
 use std::time::Duration;
-
-/// Session settings of every connection, unless the URL's `options` say otherwise.
-///
-/// A killed client frees its rows within half a second even in the middle of a statement
-/// (`client_connection_check_interval`, in ms), and a peer that is cut off within 25 s, or 30 s
-/// with data on the way (the server's own keepalives; the kernel's default is two hours). A
-/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon.
-const SESSION_SETTINGS: &str = "-c client_connection_check_interval=500 \
-     -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
-     -c tcp_user_timeout=30000 -c idle_in_transaction_session_timeout=600000";
 
 /// All that is needed to open a connection.
 pub(crate) struct Settings {
@@ -48,7 +39,8 @@ impl Settings {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(configuration("the database URL names no host"));
         }
-        lay_defaults(&mut config, is_pooler_safe);
+        lay_defaults(&mut config);
+        let greeting = Greeting::new(config.get_options().unwrap_or_default(), is_pooler_safe);
         let is_encrypted = tls.is_wanted(&config)?;
         // The driver's `prefer` would fall back to plain text.
         config.ssl_mode(if is_encrypted {
@@ -58,7 +50,7 @@ impl Settings {
         });
         Ok(Settings {
             target: target(&config),
-            dial: Dial::new(patience(&config), Dialer::new(config, &tls)?),
+            dial: Dial::new(patience(&config), Dialer::new(config, &tls)?, greeting),
             schema,
             is_pooler_safe,
         })
@@ -76,7 +68,7 @@ fn patience(config: &Config) -> Duration {
 /// What the driver has where the URL says nothing.
 const DRIVERS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
-fn lay_defaults(config: &mut Config, is_pooler_safe: bool) {
+fn lay_defaults(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(5));
     }
@@ -94,11 +86,6 @@ fn lay_defaults(config: &mut Config, is_pooler_safe: bool) {
     }
     if config.get_application_name().is_none() {
         config.application_name("outtray");
-    }
-    if !is_pooler_safe {
-        // What the URL says comes last and wins. Poolers refuse unknown start-up options.
-        let options = format!("{SESSION_SETTINGS} {}", config.get_options().unwrap_or(""));
-        config.options(options.trim_end());
     }
 }
 
@@ -136,12 +123,10 @@ mod tests {
         let url =
             "postgresql://me:secret@db:6000/app?connect_timeout=1&options=-c%20lock_timeout%3D9";
         let mut config: Config = url.parse().unwrap();
-        lay_defaults(&mut config, false);
+        lay_defaults(&mut config);
 
         assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(1)));
-        let options = config.get_options().unwrap();
-        assert!(options.starts_with("-c client_connection_check_interval"));
-        assert!(options.ends_with("-c lock_timeout=9"));
+        assert_eq!(config.get_options(), Some("-c lock_timeout=9"));
         assert_eq!(target(&config), "db:6000/app");
     }
 

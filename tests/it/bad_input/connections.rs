@@ -1,14 +1,15 @@
 //! Databases that cannot be reached, or must not be.
 
 use super::{check_all, row};
-use crate::support::{eventually, server};
+use crate::support::{eventually, send, server};
 use outtray::ErrorKind::{Configuration, Denied, Invalid, Unavailable};
-use outtray::Messaging;
 use outtray::testing::Server;
+use outtray::{HandlerError, Message, Messaging};
 use postgres::{Client, NoTls};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
+use std::time::Duration;
 use std::{fs, thread};
 
 /// Returns `HOST:PORT/` of a server where everybody but postgres needs a password, and `clerk` has one.
@@ -248,4 +249,57 @@ fn an_authority_that_cannot_be_read_is_refused() {
 #[test]
 fn the_server_that_all_tests_share_is_reached_without_any_of_this() {
     connect(server().url()).unwrap();
+}
+
+/// Makes an empty database with this encoding beside one that is there, and returns its URL.
+fn encoded(encoding: &str) -> String {
+    let url = server().empty_database().unwrap();
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let (name, url) = (format!("{name}_2"), format!("{server}/{name}_2"));
+    let make = format!(
+        "CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    );
+    let mut client =
+        Client::connect(&format!("{server}/{}", &name[..name.len() - 2]), NoTls).unwrap();
+    client.batch_execute(&make).unwrap();
+    url
+}
+
+#[test]
+fn a_database_that_cannot_hold_every_text_is_refused_also_to_migrate() {
+    for encoding in ["LATIN1", "WIN1252", "EUC_JP"] {
+        let url = encoded(encoding);
+        for is_pooler_safe in [false, true] {
+            let messaging = Messaging::builder()
+                .url(&url)
+                .pooler_safe(is_pooler_safe)
+                .checkout_timeout(Duration::from_secs(1));
+            let error = messaging
+                .connect()
+                .and_then(|messaging| messaging.migrate())
+                .unwrap_err();
+
+            let text = error.to_string();
+            assert!(text.contains(encoding) && text.contains("UTF8"), "{text}");
+            assert_eq!(error.kind(), Configuration);
+        }
+    }
+}
+
+#[test]
+fn texts_in_all_scripts_go_through_a_database_without_an_encoding() {
+    let url = encoded("SQL_ASCII");
+    let messaging = connect(&url).unwrap();
+    messaging.migrate().unwrap();
+    let text = "Zoë, 10 €, 日本語, 🐘";
+
+    send(&messaging, "jobs", text);
+    messaging
+        .drain("jobs", |_, message: Message<String>| {
+            Err(HandlerError::reject(message.payload))
+        })
+        .unwrap();
+
+    let letters = messaging.topic("jobs").dead_letters(1).unwrap();
+    assert_eq!(letters[0].error, text);
 }

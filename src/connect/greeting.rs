@@ -1,0 +1,195 @@
+//! What a new connection is told and asked before anybody uses it, in one flight.
+//!
+//! Session settings travel as `SET`, not as start-up options: poolers refuse options that they do not know, also
+//! those that give each client a server connection of its own. What the URL's `options` name is the caller's.
+
+use crate::connect::settings::configuration;
+use crate::words::error::Result;
+use postgres::{Client, SimpleQueryMessage};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Session settings of every connection.
+///
+/// A killed client frees its rows within half a second even in the middle of a statement
+/// (`client_connection_check_interval`, in ms), and a peer that is cut off within 25 s, or 30 s
+/// with data on the way (the server's own keepalives; the kernel's default is two hours). A
+/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon.
+const SESSION_SETTINGS: [(&str, &str); 6] = [
+    ("client_connection_check_interval", "500"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+    ("idle_in_transaction_session_timeout", "600000"),
+];
+
+/// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the server takes it as it is.
+const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
+
+/// What greets new connections.
+pub(crate) struct Greeting {
+    sql: String,
+    is_pooler_safe: bool,
+    /// Whether a pooler's server was found fit: asked once, since a look at each client connection would need a server
+    /// connection.
+    is_known: AtomicBool,
+}
+
+impl Greeting {
+    /// Makes the greeting beside these start-up options. Behind a pooler that gives a server connection for each
+    /// transaction nothing is set: somebody else would find it there.
+    pub(crate) fn new(options: &str, is_pooler_safe: bool) -> Self {
+        let named = names(options);
+        let set = SESSION_SETTINGS
+            .iter()
+            .filter(|(name, _)| !is_pooler_safe && !named.iter().any(|other| other == name))
+            .map(|(name, value)| format!("SET {name} = {value};"));
+        Greeting {
+            sql: set
+                .chain(["SHOW server_encoding; SHOW search_path".to_owned()])
+                .collect(),
+            is_pooler_safe,
+            is_known: AtomicBool::new(false),
+        }
+    }
+
+    /// Greets a connection. The inner error says why the database is not fit for use. One round trip; one more where
+    /// the search path has to be changed.
+    pub(crate) fn say(&self, client: &mut Client) -> Result<Result<()>, postgres::Error> {
+        if self.is_pooler_safe && self.is_known.load(Relaxed) {
+            return Ok(Ok(()));
+        }
+        let answers = client.simple_query(&self.sql)?;
+        let mut answers = answers.iter().filter_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let encoding = answers.next().unwrap_or_default();
+        if !ENCODINGS.contains(&encoding) {
+            return Ok(Err(configuration(format!(
+                "the database is encoded in {encoding}, which cannot hold every text: messages need a database \
+                 with the encoding UTF8 (or SQL_ASCII)"
+            ))));
+        }
+        if let Some(path) = answers.next().and_then(without_pg_catalog) {
+            if self.is_pooler_safe {
+                return Ok(Err(configuration(
+                    "search_path names pg_catalog after other schemas, whose operators would then be taken for the \
+                     server's own: take pg_catalog out of it, it comes first by itself",
+                )));
+            }
+            client.batch_execute(&format!("SET search_path = {path}"))?;
+        }
+        self.is_known.store(true, Relaxed);
+        Ok(Ok(()))
+    }
+}
+
+/// Returns the search path without `pg_catalog`, if others come before it. It then comes first, as it does for all who
+/// do not name it: else a function or operator of somebody's own could stand in for one of the server's.
+fn without_pg_catalog(path: &str) -> Option<String> {
+    let mut schemas = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let mut is_quoted = false;
+        let end = rest.find(|sign| {
+            is_quoted ^= sign == '"';
+            sign == ',' && !is_quoted
+        });
+        let schema = rest[..end.unwrap_or(rest.len())].trim();
+        schemas.push(if schema.is_empty() { "''" } else { schema });
+        rest = end.map_or("", |end| &rest[end + 1..]);
+    }
+    let is_catalog = |schema: &&str| matches!(*schema, "pg_catalog" | "\"pg_catalog\"");
+    let at = schemas.iter().position(|schema| is_catalog(&schema))?;
+    if schemas[..at].iter().all(|schema| *schema == "pg_temp") {
+        return None;
+    }
+    schemas.retain(|schema| !is_catalog(&schema));
+    Some(schemas.join(", "))
+}
+
+/// Returns the names of the settings in start-up options: `-c name=value`, `-cname=value`, or `--name=value`, where
+/// `-` in a name stands for `_`, and a backslash for the sign after it.
+fn names(options: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut is_name = false;
+    for word in words(options) {
+        let setting = match (is_name, word.strip_prefix("--"), word.strip_prefix("-c")) {
+            (true, ..) => Some(word.as_str()),
+            (false, Some(setting), _) => Some(setting),
+            (false, None, Some(setting)) => (!setting.is_empty()).then_some(setting),
+            (false, None, None) => None,
+        };
+        is_name = !is_name && word == "-c";
+        let name = setting.and_then(|setting| setting.split('=').next());
+        names.extend(name.map(|name| name.replace('-', "_").to_ascii_lowercase()));
+    }
+    names
+}
+
+fn words(options: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut signs = options.chars();
+    while let Some(sign) = signs.next() {
+        match sign {
+            '\\' => words.last_mut().expect("there is one").extend(signs.next()),
+            sign if sign.is_ascii_whitespace() => words.push(String::new()),
+            sign => words.last_mut().expect("there is one").push(sign),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(options: &str, expected: &[&str]) {
+        assert_eq!(names(options), expected, "{options}");
+    }
+
+    #[test]
+    fn settings_are_found_in_start_up_options_however_they_are_written() {
+        check("", &[]);
+        check("-c lock_timeout=9", &["lock_timeout"]);
+        check(
+            "  -clock_timeout=9\t--Work-Mem=1MB ",
+            &["lock_timeout", "work_mem"],
+        );
+        check(r"-c search_path=a,\ b -c x.y=1\\", &["search_path", "x.y"]);
+        check("-c -c -d 5 -e", &["_c"]);
+        check("-c", &[]);
+    }
+
+    #[test]
+    fn what_the_urls_options_name_is_left_as_it_is() {
+        let sql = Greeting::new("-c tcp_keepalives_idle=60", false).sql;
+
+        assert!(sql.contains("SET tcp_keepalives_interval = 5;"), "{sql}");
+        assert!(!sql.contains("tcp_keepalives_idle"), "{sql}");
+        assert!(!Greeting::new("", true).sql.contains("SET"));
+    }
+
+    #[track_caller]
+    fn check_path(path: &str, expected: Option<&str>) {
+        assert_eq!(without_pg_catalog(path).as_deref(), expected, "{path}");
+    }
+
+    #[test]
+    fn the_servers_own_schema_comes_first_in_every_search_path() {
+        check_path(r#""$user", public"#, None);
+        check_path("", None);
+        check_path("pg_catalog, public", None);
+        check_path("pg_temp, pg_catalog", None);
+        check_path("public, pg_catalog", Some("public"));
+        check_path(
+            r#""$user", "a, pg_catalog", "pg_catalog", pg_temp"#,
+            Some(r#""$user", "a, pg_catalog", pg_temp"#),
+        );
+        check_path(r#""pg_""catalog", b"#, None);
+    }
+}
