@@ -316,7 +316,7 @@ fn commit(
             .store(session.lent.own()?, statements, Mark::default())?;
     }
     charge::settle_failures(line, session, &settled.retries, &settled.burials)?;
-    let mut sql = session.leaving_savepoint().to_owned();
+    let mut sql = session.savepoint.leaving().to_owned();
     sql.push_str(&sends);
     let positions = settled.removals();
     if !positions.is_empty() {

@@ -273,12 +273,12 @@ impl<'c> MessagingSession<'c> {
         sql: &str,
         params: Params<'_>,
     ) -> Result<Option<Result<u64, postgres::Error>>> {
-        let Some(open) = self.savepoint.opening() else {
+        let Some((open, opened)) = self.savepoint.opening() else {
             return Ok(None);
         };
         let result = self.lent.own()?.execute_after(open, sql, params);
         if result.is_some() {
-            self.savepoint = Savepoint::Open;
+            self.savepoint = opened;
         }
         Ok(result)
     }
@@ -288,14 +288,14 @@ impl<'c> MessagingSession<'c> {
             // Its transaction begins only now.
             self.begun_at = Instant::now();
         }
-        let Some(open) = self.savepoint.opening() else {
+        let Some((open, opened)) = self.savepoint.opening() else {
             return Ok(());
         };
-        self.lent
-            .begun()?
-            .batch_execute(open)
-            .map_err(|error| classify(error, "opening a savepoint"))?;
-        self.savepoint = Savepoint::Open;
+        self.lent.begun()?.batch_execute(open).map_err(|error| {
+            self.is_in_doubt = true;
+            classify(error, "opening a savepoint")
+        })?;
+        self.savepoint = opened;
         Ok(())
     }
 

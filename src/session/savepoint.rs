@@ -5,6 +5,11 @@
 //! handler's first use of its session, so a handler without SQL costs nothing. The one before is
 //! released in the same round trip, and a first statement that can travel as text runs in it too.
 //!
+//! An undo concerns the message at hand alone. One whose handler did not get as far as a savepoint has nothing to undo, and
+//! must not go back to the one before, which holds its neighbour's work. The two have different names, so that this also
+//! holds where the flight that opens one failed before it did: a savepoint that is not there cannot be gone back to, and the
+//! whole transaction fails instead.
+//!
 //! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).
 
@@ -21,28 +26,55 @@ pub(crate) enum Savepoint {
     None,
     /// A handler's session without a savepoint.
     Closed,
-    /// Open, with the work of the message at hand in it.
-    Open,
+    /// Open, with the work of the message at hand in it and no other.
+    Open(Name),
     /// Open, with the finished work of an earlier message in it, or nothing.
-    Finished,
+    Finished(Name),
 }
 
-/// Opens one.
-const OPEN: &str = "SAVEPOINT outtray_message";
-/// Closes the last one, keeping its work, and opens the next.
-const OPEN_NEXT: &str = "RELEASE outtray_message; SAVEPOINT outtray_message";
-/// Undoes the work since it was opened; it stays open.
-const UNDO: &str = "ROLLBACK TO outtray_message";
-/// Closes it, keeping its work. Fails if a statement inside failed.
-const RELEASE: &str = "RELEASE outtray_message";
+/// The names that savepoints have in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    A,
+    B,
+}
+
+impl Name {
+    /// Undoes the work since it was opened; it stays open.
+    fn undo(self) -> &'static str {
+        match self {
+            Name::A => "ROLLBACK TO outtray_a",
+            Name::B => "ROLLBACK TO outtray_b",
+        }
+    }
+
+    /// Closes it, keeping its work. Fails if a statement inside failed.
+    fn release(self) -> &'static str {
+        match self {
+            Name::A => "RELEASE outtray_a;\n",
+            Name::B => "RELEASE outtray_b;\n",
+        }
+    }
+}
 
 impl Savepoint {
-    /// Returns what opens it for the message at hand, or `None` if there is nothing to open.
-    pub(crate) fn opening(self) -> Option<&'static str> {
+    /// Returns what opens it for the message at hand, closing the one before, and where it stands then; `None` if there is
+    /// nothing to open.
+    pub(crate) fn opening(self) -> Option<(&'static str, Savepoint)> {
+        let (sql, name) = match self {
+            Savepoint::None | Savepoint::Open(_) => return None,
+            Savepoint::Closed => ("SAVEPOINT outtray_a", Name::A),
+            Savepoint::Finished(Name::A) => ("RELEASE outtray_a; SAVEPOINT outtray_b", Name::B),
+            Savepoint::Finished(Name::B) => ("RELEASE outtray_b; SAVEPOINT outtray_a", Name::A),
+        };
+        Some((sql, Savepoint::Open(name)))
+    }
+
+    /// Returns what has to go before statements of the top level.
+    pub(crate) fn leaving(self) -> &'static str {
         match self {
-            Savepoint::None | Savepoint::Open => None,
-            Savepoint::Closed => Some(OPEN),
-            Savepoint::Finished => Some(OPEN_NEXT),
+            Savepoint::None | Savepoint::Closed => "",
+            Savepoint::Open(name) | Savepoint::Finished(name) => name.release(),
         }
     }
 }
@@ -57,15 +89,18 @@ impl MessagingSession<'_> {
 
     /// Keeps what was done for the message at hand. Returns false, with all of it undone, when a
     /// statement had failed and nobody said so.
+    ///
+    /// # Errors
+    /// When it cannot be undone alone.
     pub(crate) fn keep_message(&mut self) -> Result<bool> {
-        if self.savepoint != Savepoint::Open {
-            return Ok(true);
-        }
-        self.savepoint = Savepoint::Finished;
+        let Savepoint::Open(name) = self.savepoint else {
+            return self.check_unopened().map(|()| true);
+        };
         if !self.is_in_doubt {
+            self.savepoint = Savepoint::Finished(name);
             return Ok(true);
         }
-        match self.lent.own()?.transaction.batch_execute(RELEASE) {
+        match self.lent.own()?.transaction.batch_execute(name.release()) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
                 Ok(true)
@@ -79,38 +114,43 @@ impl MessagingSession<'_> {
     }
 
     /// Undoes what was done for the message at hand, and drops what it sent.
+    ///
+    /// # Errors
+    /// When it cannot be undone alone.
     pub(crate) fn undo_message(&mut self) -> Result<()> {
         self.outbox.roll_back(self.mark);
         self.result = None;
-        if matches!(self.savepoint, Savepoint::None | Savepoint::Closed) {
-            return Ok(());
-        }
-        self.savepoint = Savepoint::Finished;
+        let Savepoint::Open(name) = self.savepoint else {
+            return self.check_unopened();
+        };
+        self.savepoint = Savepoint::Finished(name);
         self.lent
             .own()?
             .transaction
-            .batch_execute(UNDO)
+            .batch_execute(name.undo())
             .map_err(|error| classify(error, "undoing a message"))
+    }
+
+    /// For a message without a savepoint: fails where one could not be opened, which nothing but the end of the
+    /// transaction can undo.
+    fn check_unopened(&mut self) -> Result<()> {
+        match self.is_in_doubt {
+            true => self.leave_savepoint(),
+            false => Ok(()),
+        }
     }
 
     /// Leaves the savepoint, for statements that belong to the top level.
     pub(crate) fn leave_savepoint(&mut self) -> Result<()> {
-        if matches!(self.savepoint, Savepoint::None | Savepoint::Closed) {
+        let leaving = self.savepoint.leaving();
+        if leaving.is_empty() {
             return Ok(());
         }
         self.savepoint = Savepoint::Closed;
         self.lent
             .own()?
             .transaction
-            .batch_execute(RELEASE)
+            .batch_execute(leaving)
             .map_err(|error| classify(error, "closing a savepoint"))
-    }
-
-    /// Returns what has to go before statements of the top level in a flight.
-    pub(crate) fn leaving_savepoint(&self) -> &'static str {
-        match self.savepoint {
-            Savepoint::None | Savepoint::Closed => "",
-            Savepoint::Open | Savepoint::Finished => "RELEASE outtray_message;\n",
-        }
     }
 }

@@ -30,6 +30,7 @@ mod leases;
 mod lost_database;
 mod migrations;
 mod model;
+mod neighbours;
 mod plans;
 mod poolers;
 mod quiet;
