@@ -211,9 +211,7 @@ pub(crate) fn handle<'p>(
     line.crew.handler_begins(state.worker);
     let deliveries = deliveries(line, &terms, messages);
     let started = Instant::now();
-    session.takes_result = false;
     let mut ended = (batches.handler)(session, &deliveries);
-    session.takes_result = true;
     line.warn_if_slow(
         &format_args!("{} messages", deliveries.len()),
         started.elapsed(),

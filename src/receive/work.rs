@@ -106,7 +106,8 @@ fn transactions(
         .map_err(|error| classify(error, "beginning a transaction"))?;
     let mut session = MessagingSession::new(&line.base.kit, Lent::Begun(transaction));
     session.savepoint = Savepoint::Closed;
-    session.takes_result = true;
+    // What several messages share has no result.
+    session.takes_result = line.batches.is_none();
     let is_careful = line.station.is_suspect();
     let size = if is_careful { 1 } else { ration.size };
     let mut taken = take::take(line, &mut session, size)?;

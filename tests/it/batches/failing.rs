@@ -4,7 +4,8 @@ use super::{EFFECT, check_effects, enter};
 use crate::support::{Child, Ledger, PATIENCE, Place, eventually};
 use crossbeam_channel::{never, unbounded};
 use outtray::{
-    Backoff, BatchMessage, DeadReason, DrainReport, HandlerError, MessagingSession, ReceiverBuilder,
+    Backoff, BatchMessage, DeadReason, DrainReport, ErrorKind, HandlerError, MessagingSession,
+    ReceiverBuilder,
 };
 use std::time::Duration;
 
@@ -207,6 +208,24 @@ fn messages_that_failed_before_go_alone_and_the_fresh_ones_beside_them_in_a_batc
     calls.sort_unstable();
     assert_eq!(calls, [(1, 2), (1, 2), (1, 2), (1, 2), (1, 2), (45, 1)]);
     check_effects(&mut place, 0..50);
+}
+
+#[test]
+fn a_result_is_refused_in_a_batch_and_for_one_that_goes_alone() {
+    let mut place = Place::new();
+    place.send_all("numbers", 0..5);
+    place.sql("UPDATE outtray.message SET attempts = 1 WHERE payload #>> '{}' = '0'");
+    let (tell, told) = unbounded();
+
+    receiver(&place, 3)
+        .drain_batches(5, move |session, batch: &[BatchMessage<i32>]| {
+            let refused = session.record_result(&1).unwrap_err();
+            Ok(tell.send((batch.len(), refused.kind()))?)
+        })
+        .unwrap();
+
+    let told: Vec<_> = told.try_iter().collect();
+    assert_eq!(told, [(1, ErrorKind::Invalid), (4, ErrorKind::Invalid)]);
 }
 
 #[test]
