@@ -30,6 +30,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
     let mut state = State::new(0, line.per_transaction());
+    state.reads_settings = true;
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut used_up_at = None;
@@ -39,6 +40,8 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
     give_up(line, &mut connection)?;
     loop {
         let statements = &kit.statements;
+        // It may take hours. A connection that is gone is met below.
+        let _ = kit.configs.refresh(&mut connection, statements);
         let has_moved = make_ready(line, &mut connection)?;
         // No thread may be there that releases what comes after others.
         let released = release(&mut connection, statements)?;

@@ -20,6 +20,8 @@ pub(crate) struct State {
     pub(crate) uncounted: Vec<MessageId>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
+    /// Whether nobody else of the process reads the settings of topics: it goes on for no longer than they are fresh.
+    pub(crate) reads_settings: bool,
     /// Leases whose end could not be written yet.
     pub(crate) owed: Vec<Owed>,
 }
@@ -34,6 +36,7 @@ impl State {
             counted: None,
             uncounted: Vec::new(),
             conflicts: 0,
+            reads_settings: false,
             owed: Vec::new(),
         }
     }

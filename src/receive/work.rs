@@ -204,7 +204,7 @@ fn transact(
     let is_ordinary =
         !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
     let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
-    let goes_on = !stop.is_set() && !is_hindered;
+    let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
     line.crew.flight_begins(state.worker);
     let next = commit(line, session, state, &settled, is_chained)?;
@@ -217,6 +217,11 @@ fn transact(
         line.station.ring(1);
     }
     Ok(next)
+}
+
+/// Returns whether the settings of topics are to be read between two transactions.
+fn has_to_read(line: &Line, state: &State) -> bool {
+    state.reads_settings && !line.base.kit.configs.is_fresh()
 }
 
 /// Returns the messages that are to be handled; the others get their fate.

@@ -8,6 +8,7 @@
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::rooms::Load;
+use crate::store::config::Setting;
 use crate::store::dedupe::{self, Holder, Known, Wish};
 use crate::words::error::{ErrorKind, Result};
 use crate::words::message::MessageId;
@@ -16,6 +17,7 @@ use crate::words::outcome::{OnEnd, Sent};
 use crate::words::outgoing::Outgoing;
 use crate::words::sqlstate::classify;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -69,6 +71,7 @@ impl MessagingSession<'_> {
     }
 
     pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
+        self.learn_settings()?;
         let messages = messages.into_iter();
         let outgoing = messages.map(|message| self.outgoing(message)).collect();
         self.send_together(outgoing)
@@ -87,9 +90,28 @@ impl MessagingSession<'_> {
         Ok(sent)
     }
 
+    /// Reads the settings of topics where nobody did for this session: in a transaction of the caller's.
+    pub(crate) fn learn_settings(&mut self) -> Result<()> {
+        if let Lent::Joined(transaction) = &mut self.lent
+            && self.settings.is_none()
+        {
+            let statements = &self.kit.statements;
+            self.settings = self.kit.configs.refresh_within(*transaction, statements)?;
+        }
+        Ok(())
+    }
+
+    /// Returns what is set for a topic, if anything is.
+    pub(crate) fn setting(&self, topic: &str) -> Option<Arc<Setting>> {
+        match &self.settings {
+            Some(settings) => settings.get(topic).cloned(),
+            None => self.kit.configs.get(topic),
+        }
+    }
+
     /// Gives a message what its topic says, and an id.
     pub(crate) fn outgoing(&self, message: NewMessage) -> Outgoing {
-        let setting = self.kit.configs.get(&message.topic);
+        let setting = self.setting(&message.topic);
         Outgoing::new(message, setting.as_ref().map(|setting| &setting.config))
     }
 

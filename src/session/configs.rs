@@ -3,7 +3,8 @@
 //! Asking the database with each send would cost a round trip, and a join in each statement would slow
 //! those down that need nothing of it. So the settings of all topics that have any are read at most once a
 //! second while sessions are begun, and by a process with receivers when a poll or a hint says that
-//! something changed.
+//! something changed. A session that joined a caller's transaction reads them in that one, since its process may have no
+//! other connection.
 
 use crate::store::config::{self, Setting};
 use crate::store::run::Run;
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How old settings may be when a session begins.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// The settings of topics, by name.
+pub(crate) type Settings = HashMap<String, Arc<Setting>>;
+
 /// The settings of all topics that have any.
 #[derive(Debug, Default)]
 pub(crate) struct Configs {
@@ -27,7 +31,7 @@ pub(crate) struct Configs {
 
 #[derive(Debug, Default)]
 struct Known {
-    settings: HashMap<String, Arc<Setting>>,
+    settings: Settings,
     /// How often they were read: what was read earlier must not replace what was read later.
     readings: u64,
     read_at: Option<Instant>,
@@ -56,47 +60,115 @@ impl Configs {
         dropping.map(|(topic, _)| topic.clone()).collect()
     }
 
-    /// Reads the settings anew unless they are fresh. One at a time: others go on with what is known.
+    /// Reads the settings anew unless they are fresh. One at a time: others go on with what is known. While nothing is
+    /// known everybody reads, so that no message of a process goes without.
     ///
     /// # Errors
     /// Those of the statement; what was known stays, and it is tried again a second later.
     pub(crate) fn refresh(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
-        {
-            let mut known = self.lock();
-            let now = Instant::now();
-            if known
-                .read_at
-                .is_some_and(|at| now.duration_since(at) < FRESH)
-            {
-                return Ok(());
-            }
-            known.read_at = Some(now);
+        match self.takes_reading() {
+            true => self.read_once(run, statements),
+            false => Ok(()),
         }
-        self.read(run, statements)
     }
 
-    /// Reads the settings anew.
-    pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+    /// The same in a transaction of the caller's, whom a refused reading would cost the transaction: a role that may not read
+    /// settings goes on without. Returns what only this transaction sees of them, if it sees what was set when it began.
+    ///
+    /// # Errors
+    /// Those of the statements.
+    pub(crate) fn refresh_within(
+        &self,
+        run: &mut dyn Run,
+        statements: &Statements,
+    ) -> Result<Option<Settings>> {
+        if !self.takes_reading() {
+            return Ok(None);
+        }
+        let access = config::access(run, statements)?;
+        if !access.is_allowed {
+            self.lock().read_at = Some(Instant::now());
+            return Ok(None);
+        }
+        if access.sees_latest {
+            self.read_once(run, statements)?;
+            return Ok(None);
+        }
+        // Others are not to take it for what is set now.
+        self.outdate();
+        Ok(Some(settings(run, statements)?))
+    }
+
+    /// Returns whether it is up to the caller to read the settings.
+    fn takes_reading(&self) -> bool {
+        if self.is_fresh() {
+            return false;
+        }
+        let mut known = self.lock();
+        if known.readings > 0 {
+            known.read_at = Some(Instant::now());
+        }
+        true
+    }
+
+    /// Returns whether the settings are as young as those of a session that begins have to be.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.are_younger_than(FRESH)
+    }
+
+    /// Returns whether the settings were read, or are being read, since so long ago.
+    pub(crate) fn are_younger_than(&self, age: Duration) -> bool {
+        self.lock().read_at.is_some_and(|at| at.elapsed() < age)
+    }
+
+    /// Returns whether the settings were ever read.
+    pub(crate) fn are_known(&self) -> bool {
+        self.lock().readings > 0
+    }
+
+    /// Reads the settings, unless somebody else does meanwhile: that is as good.
+    fn read_once(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+        let before = self.lock().readings;
+        let read = settings(run, statements);
+        match read {
+            Ok(settings) => {
+                let _ = self.keep(settings, before);
+                Ok(())
+            }
+            Err(error) => {
+                self.lock().read_at = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the settings anew. Returns whether they are others now.
+    pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<bool> {
         loop {
             let before = self.lock().readings;
-            let settings: HashMap<_, _> = config::settings(run, statements)?
-                .into_iter()
-                .map(|(topic, setting)| (topic, Arc::new(setting)))
-                .collect();
-            self.tell_unreadable(&settings);
-            let mut known = self.lock();
-            if known.readings != before {
-                // Of two readings at the same time nobody can tell which saw more. One that begins now does.
-                continue;
+            // Of two readings at the same time nobody can tell which saw more. One that begins now does.
+            if let Some(has_changed) = self.keep(settings(run, statements)?, before) {
+                return Ok(has_changed);
             }
-            self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
-            *known = Known {
-                settings,
-                readings: before + 1,
-                read_at: Some(Instant::now()),
-            };
-            return Ok(());
         }
+    }
+
+    /// Keeps what was read, and returns whether it is something else than before; keeps nothing if something was kept
+    /// since there had been so many readings.
+    fn keep(&self, settings: Settings, before: u64) -> Option<bool> {
+        self.tell_unreadable(&settings);
+        let mut known = self.lock();
+        if known.readings != before {
+            return None;
+        }
+        let has_changed = known.settings != settings;
+        self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
+        *known = Known {
+            settings,
+            readings: before + 1,
+            read_at: Some(Instant::now()),
+        };
+        Some(has_changed)
     }
 
     /// Has the next session read the settings anew.
@@ -105,7 +177,7 @@ impl Configs {
     }
 
     /// Says what cannot be read, once, and again when something else cannot.
-    fn tell_unreadable(&self, settings: &HashMap<String, Arc<Setting>>) {
+    fn tell_unreadable(&self, settings: &Settings) {
         for (topic, setting) in settings {
             let before = self.get(topic);
             let was_told = before.is_some_and(|before| before.unreadable == setting.unreadable);
@@ -121,4 +193,11 @@ impl Configs {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn settings(run: &mut dyn Run, statements: &Statements) -> Result<Settings> {
+    let settings = config::settings(run, statements)?.into_iter();
+    Ok(settings
+        .map(|(topic, setting)| (topic, Arc::new(setting)))
+        .collect())
 }

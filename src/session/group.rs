@@ -52,6 +52,7 @@ impl MessagingSession<'_> {
         let mut completion = track(completion);
         self.check_group(&members, &completion)?;
         self.check_after(&members)?;
+        self.learn_settings()?;
         let mut together: Vec<Outgoing> = members
             .into_iter()
             .map(|member| self.outgoing(member))

@@ -1,6 +1,6 @@
 //! The session: what handlers and producers hold.
 
-use crate::session::configs::Configs;
+use crate::session::configs::{Configs, Settings};
 use crate::session::lent::{Lend, Lent, Sql};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::rooms::Rooms;
@@ -58,6 +58,8 @@ pub struct MessagingSession<'c> {
     pub(crate) begun_at: Instant,
     /// How long a send waits for room in a bounded topic.
     pub(crate) room_wait: Duration,
+    /// The settings of topics as only this transaction sees them.
+    pub(crate) settings: Option<Settings>,
     /// Whether it is the session of one message's handler, which may record a result.
     pub(crate) takes_result: bool,
     /// What the handler of the message at hand recorded, as JSON.
@@ -75,6 +77,7 @@ impl<'c> MessagingSession<'c> {
             is_in_doubt: false,
             begun_at: Instant::now(),
             room_wait: Duration::ZERO,
+            settings: None,
             takes_result: false,
             result: None,
         }
@@ -136,6 +139,7 @@ impl<'c> MessagingSession<'c> {
     pub(crate) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
         message.check(self.kit.max_payload_bytes)?;
         self.check_after(std::slice::from_ref(&message))?;
+        self.learn_settings()?;
         Ok(self.outgoing(message))
     }
 

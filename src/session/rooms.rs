@@ -76,7 +76,7 @@ impl MessagingSession<'_> {
         let mut wanted = Vec::with_capacity(loads.len());
         // Sorted: two sessions that want the same topics wait for each other in one direction only.
         for (topic, load) in loads {
-            let setting = self.kit.configs.get(topic);
+            let setting = self.setting(topic);
             // The limit may have just been lifted.
             if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
                 wanted.push(Wanted::new(topic, load, limit)?);

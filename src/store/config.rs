@@ -5,7 +5,8 @@ use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::store::tokens;
 use crate::words::Result;
-use crate::words::topic_config::TopicConfig;
+use crate::words::topic_config::{PoisonedKey, TopicConfig};
+use crate::words::topic_document::{Document, Read};
 use postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ pub(crate) fn settings(
     .map(|row| {
         let topic: String = column(row, "topic")?;
         let document: Option<&str> = column(row, "config")?;
-        let (config, unreadable) = document.map(TopicConfig::read).unwrap_or_default();
+        let Read { config, unreadable } = document.map(read).unwrap_or_default();
         let setting = Setting {
             config,
             is_paused: column(row, "is_paused")?,
@@ -46,26 +47,67 @@ pub(crate) fn settings(
     .collect()
 }
 
-/// Returns the settings of a topic, which nobody else changes until the caller's transaction ends.
-pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicConfig> {
-    let rows = query(run, &statements.lock_config, &[&topic], DOING)?;
-    let document: Option<&str> = rows.first().map_or(Ok(None), |row| column(row, "config"))?;
-    let config = document.map(TopicConfig::read);
-    Ok(config.map(|(config, _)| config).unwrap_or_default())
+/// Reads a document. One that is no object is named as a whole.
+fn read(document: &str) -> Read {
+    match Document::parse(document) {
+        Some(document) => document.read(),
+        None => Read {
+            unreadable: vec!["all".to_owned()],
+            ..Read::default()
+        },
+    }
 }
 
-/// Sets what holds for a topic. Where that is more or less for its keys, they are stalled: the caller tends them.
+/// How settings can be read in a transaction of the caller's.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// Whether the role may read them: a refusal would abort the transaction.
+    pub(crate) is_allowed: bool,
+    /// Whether a statement sees what is set now, and not what was set when the transaction began.
+    pub(crate) sees_latest: bool,
+}
+
+/// Returns how settings can be read in this transaction.
+pub(crate) fn access(run: &mut dyn Run, statements: &Statements) -> Result<Access> {
+    let doing = "asking for the settings of topics";
+    let rows = query(run, &statements.config_access, &[], doing)?;
+    let asked = |name| rows.first().map_or(Ok(false), |row| column(row, name));
+    Ok(Access {
+        is_allowed: asked("is_allowed")?,
+        sees_latest: asked("sees_latest")?,
+    })
+}
+
+/// Returns the settings of a topic, which nobody else changes until the caller's transaction ends.
+pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<Document> {
+    let rows = query(run, &statements.lock_config, &[&topic], DOING)?;
+    let document: Option<&str> = rows.first().map_or(Ok(None), |row| column(row, "config"))?;
+    Ok(document.and_then(Document::parse).unwrap_or_default())
+}
+
+/// Sets what holds for a topic, in the document that [`lock`] returned. Where that is more or less for its keys than
+/// `before`, they are stalled: the caller tends them.
 pub(crate) fn configure(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
+    before: &TopicConfig,
+    document: Document,
     config: &TopicConfig,
 ) -> Result<()> {
-    let text = (*config != TopicConfig::default())
-        .then(|| serde_json::to_string(config).expect("settings that were checked are JSON"));
+    let is_new_for_keys = for_keys(before) != for_keys(config);
+    let text = document.changed_to(config);
     let said_by = Uuid::now_v7();
-    let params: [&(dyn ToSql + Sync); 3] = [&topic, &text, &said_by];
+    let params: [&(dyn ToSql + Sync); 4] = [&topic, &text, &said_by, &is_new_for_keys];
     execute(run, &statements.configure, &params, DOING).map(drop)
+}
+
+/// Returns what of the settings decides about the lines of keys.
+fn for_keys(config: &TopicConfig) -> (u32, PoisonedKey) {
+    (
+        config.max_in_work_per_key.unwrap_or(1),
+        config.poisoned_key.unwrap_or(PoisonedKey::Skip),
+    )
 }
 
 /// Forgets what was counted under the settings before, when others are set.

@@ -47,6 +47,7 @@ statements![
     claim_head,
     clear_dependencies,
     clock,
+    config_access,
     configs,
     configure,
     count_leased,

@@ -15,6 +15,10 @@ impl<'c> MessagingSession<'c> {
     /// [`Messaging::wake`] then, or let them poll. Sends nothing itself; dropping the session changes
     /// nothing.
     ///
+    /// The [settings](crate::TopicConfig) of topics hold here as in every session. Where this process read them over a
+    /// second ago, or never, the first send reads them in `transaction`, two round trips; a role that may not read them
+    /// sends without.
+    ///
     /// # Errors
     /// None at present: what is wrong with the connection is met by the first statement.
     ///

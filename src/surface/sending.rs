@@ -95,9 +95,10 @@ impl Messaging {
     fn lend(&self) -> Result<PooledConnection> {
         let kit = &self.base().kit;
         let mut connection = self.pooled()?;
-        // A role that may only send cannot read them, and a missing schema is met by the first send.
-        let _ = kit.configs.refresh(&mut *connection, &kit.statements);
-        Ok(connection)
+        match kit.configs.refresh(&mut *connection, &kit.statements) {
+            Err(error) if !kit.configs.are_known() && !is_met_by_sends(error.kind()) => Err(error),
+            _ => Ok(connection),
+        }
     }
 
     /// Gives a connection back, and tells who is to know what was committed on it.
@@ -109,6 +110,12 @@ impl Messaging {
         drop(connection);
         self.base().waker.announce(&news);
     }
+}
+
+/// Returns whether a failure to read settings says nothing about sending: a role that may only send cannot read them, and a
+/// missing schema is met by the first send.
+fn is_met_by_sends(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Denied | ErrorKind::SchemaMissing)
 }
 
 /// Wraps the error of a session's closure; what it means for the caller stays visible in the kind.

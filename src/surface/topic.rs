@@ -151,8 +151,8 @@ impl<'m> Topic<'m> {
         self.ending(admin::purge)
     }
 
-    /// Sets the topic's settings, in place of all those before. Every process obeys: those with receivers as
-    /// soon as they hear of it, the others within a second.
+    /// Sets the topic's settings, in place of all those before that this release can read. Every process obeys: those
+    /// with receivers as soon as they hear of it, the others within a second.
     ///
     /// # Errors
     /// `Invalid` for a setting that is out of range, before anything is changed.
@@ -186,8 +186,24 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn reconfigure(&self, change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
+        self.change(&[], change)
+    }
+
+    /// Leaves settings to their defaults, by their names: also those that this release cannot read or does not know, which
+    /// [`reconfigure`](Self::reconfigure) leaves alone. Returns all settings that are left.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// messaging.topic("orders").unset(&["poisoned_key", "delay"])?;
+    /// # Ok(()) }
+    /// ```
+    pub fn unset(&self, names: &[&str]) -> Result<TopicConfig> {
+        self.change(names, |_| ())
+    }
+
+    fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
         let config = self.set(|connection, statements, topic| {
-            let config = reconfigure(connection, statements, topic, change)?;
+            let config = reconfigure(connection, statements, topic, unset, change)?;
             config::forget_counts(connection, statements, topic, &config)?;
             Ok(config)
         })?;
@@ -312,16 +328,20 @@ fn reconfigure(
     connection: &mut Connection,
     statements: &Statements,
     topic: &str,
+    unset: &[&str],
     change: impl FnOnce(&mut TopicConfig),
 ) -> Result<TopicConfig> {
     let failed = |error| classify(error, "setting up a topic");
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
-    let mut config = config::lock(&mut open, statements, topic)?;
+    let mut document = config::lock(&mut open, statements, topic)?;
+    let before = document.read().config;
+    unset.iter().for_each(|name| document.unset(name));
+    let mut config = document.read().config;
     change(&mut config);
     config.check(topic)?;
-    config::configure(&mut open, statements, topic, &config)?;
+    config::configure(&mut open, statements, topic, &before, document, &config)?;
     if let Some(limit) = config.max_in_work {
         // Nobody is to see the limit and no places.
         slots::ensure(&mut open, statements, topic, limit)?;

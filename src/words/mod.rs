@@ -23,5 +23,6 @@ pub(crate) mod selection;
 pub(crate) mod sqlstate;
 pub(crate) mod topic;
 pub(crate) mod topic_config;
+pub(crate) mod topic_document;
 
 pub(crate) use error::{Error, ErrorKind, Result};

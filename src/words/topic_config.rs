@@ -5,7 +5,6 @@ use crate::words::millis;
 use crate::words::new_message::MAX_DELAY;
 use crate::words::retry::Backoff;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// The settings of a topic, which every process obeys: those with a receiver of any topic as soon as
@@ -13,6 +12,10 @@ use std::time::Duration;
 ///
 /// What is `None` is left to the defaults, or to what a receiver or a message says. Durations are whole
 /// milliseconds.
+///
+/// In the database they are one JSON document. A setting in it that is out of range or of another type counts as not set,
+/// for every process and every statement; a process with a receiver hears within a minute of what was changed there by
+/// hand. A setting that this release does not know, or whose value it cannot read, stays when others are changed.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};
@@ -164,29 +167,6 @@ impl TopicConfig {
             None => Ok(()),
         }
     }
-
-    /// Reads a document. What is not known counts as not set, and so does what cannot be read, since a newer
-    /// release may have written it, or is out of range, since a hand may have; the names of these are returned too.
-    pub(crate) fn read(document: &str) -> (Self, Vec<String>) {
-        let mut unreadable = Vec::new();
-        let mut settings: Map<String, Value> =
-            serde_json::from_str(document).unwrap_or_else(|_| {
-                unreadable.push("all".to_owned());
-                Map::new()
-            });
-        settings.retain(|name, value| {
-            let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-            let is_readable = serde_json::from_value(alone)
-                .is_ok_and(|config: TopicConfig| config.check("").is_ok());
-            if !is_readable {
-                unreadable.push(name.clone());
-            }
-            is_readable
-        });
-        // Each can be read, so they can together.
-        let config = serde_json::from_value(Value::Object(settings)).unwrap_or_default();
-        (config, unreadable)
-    }
 }
 
 fn check_range<N: Into<u64>>(topic: &str, what: &str, found: Option<N>, most: u64) -> Result<()> {
@@ -251,29 +231,6 @@ mod tests {
             serde_json::to_string(&TopicConfig::default()).unwrap(),
             "{}"
         );
-    }
-
-    #[test]
-    fn what_cannot_be_read_counts_as_not_set_and_is_named() {
-        let check = |document: &str, expected: TopicConfig, unreadable: &[&str]| {
-            let (config, names) = TopicConfig::read(document);
-            assert_eq!(config, expected, "{document}");
-            assert_eq!(names, unreadable, "{document}");
-        };
-        let five = || TopicConfig {
-            max_attempts: Some(5),
-            ..TopicConfig::default()
-        };
-        check(r#"{"max_attempts":5,"x":1}"#, five(), &[]);
-        let newer = r#"{"backoff":{"fibonacci":{}},"max_attempts":5,"poisoned_key":"bury","x":1}"#;
-        check(newer, five(), &["backoff", "poisoned_key"]);
-        check(r#"{"max_attempts":5,"delay_ms":-1}"#, five(), &["delay_ms"]);
-        let by_hand =
-            r#"{"max_attempts":5,"max_in_work":0,"rate":{"messages":0,"per_ms":1,"burst":1}}"#;
-        check(by_hand, five(), &["max_in_work", "rate"]);
-        for document in ["[]", "7", "null", "oops"] {
-            check(document, TopicConfig::default(), &["all"]);
-        }
     }
 
     #[track_caller]

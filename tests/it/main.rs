@@ -40,6 +40,7 @@ mod retrying;
 mod schedules;
 mod sessions;
 mod settings;
+mod settings_by_hand;
 mod starting;
 mod stopping;
 mod strict_order;

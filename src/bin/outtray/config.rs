@@ -60,6 +60,12 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
             topic.reconfigure(|config| changes.into_iter().for_each(|change| change(config)))?
         }
     };
+    // Also where what is set there could not be read.
+    let unsets: Vec<&str> = options.unsets.iter().map(String::as_str).collect();
+    let config = match unsets.is_empty() {
+        true => config,
+        false => topic.unset(&unsets)?,
+    };
     show(&options.topic, &config, topic.is_paused()?, output)
 }
 

@@ -118,6 +118,29 @@ CREATE TABLE outtray.stalled (
 ALTER TABLE outtray.topic
     -- The settings as one document, so that a new one needs no new column. NULL: the defaults.
     ADD COLUMN config json,
+    -- What statements have to know of it. They read these columns and never the document: what it says may be from a hand, or
+    -- of a later release. What is no such value counts as not set, here as in `TopicConfig`; a test compares the two.
+    ADD COLUMN max_in_work integer GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'max_in_work') = 'number'
+                AND config ->> 'max_in_work' ~ '^([1-9][0-9]{0,3}|10000)$'
+            THEN (config ->> 'max_in_work')::integer
+        END
+    ) STORED,
+    ADD COLUMN max_in_work_per_key bigint GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'max_in_work_per_key') = 'number'
+                AND config ->> 'max_in_work_per_key' ~ '^([1-9][0-9]{0,3}|10000)$'
+            THEN (config ->> 'max_in_work_per_key')::bigint
+        END
+    ) STORED,
+    ADD COLUMN poisoned_key text GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'poisoned_key') = 'string'
+                AND config ->> 'poisoned_key' IN ('block', 'park', 'skip')
+            THEN config ->> 'poisoned_key'
+        END
+    ) STORED,
     ADD COLUMN paused_at timestamptz,
     -- When one of the two changed last: a poll sees by it that there is something to read.
     ADD COLUMN changed_at timestamptz;

@@ -38,7 +38,7 @@ stuck AS (
             SELECT FROM outtray.stalled WHERE stalled.topic = waiting.topic AND stalled.key = waiting.key
         )
         AND NOT (
-            coalesce(topic.config ->> 'poisoned_key', 'skip') = 'block'
+            coalesce(topic.poisoned_key, 'skip') = 'block'
             AND EXISTS (
                 SELECT FROM outtray.dead_letter
                 WHERE dead_letter.topic = waiting.topic AND dead_letter.key = waiting.key AND dead_letter.seq < waiting.seq

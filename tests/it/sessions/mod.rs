@@ -1,6 +1,7 @@
 //! A session is one transaction: all of it happens, or nothing does, and its caller is told which.
 
 mod bulk;
+mod first_settings;
 mod joining;
 mod round_trips;
 mod sending;

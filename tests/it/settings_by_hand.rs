@@ -1,0 +1,224 @@
+//! Settings that a hand or a later release wrote: what cannot be read counts as not set, for every process and every
+//! statement, and stays where it is.
+
+use crate::support::{Place, eventually};
+use outtray::{HandlerError, Message, NewMessage, PoisonedKey, TopicConfig};
+use std::sync::Mutex;
+
+/// Values of settings that statements read, each with what it means.
+const NUMBERS: &[(&str, Option<u32>)] = &[
+    ("3", Some(3)),
+    ("1", Some(1)),
+    ("10000", Some(10_000)),
+    ("10001", None),
+    ("0", None),
+    ("-1", None),
+    ("-0", None),
+    ("1.5", None),
+    ("2.0", None),
+    ("1e1", None),
+    ("1e400", None),
+    ("99999999999999999999", None),
+    ("\"2\"", None),
+    ("\"auto\"", None),
+    ("\"\"", None),
+    ("null", None),
+    ("true", None),
+    ("[2]", None),
+    ("{\"most\": 2}", None),
+];
+
+const WORDS: &[(&str, Option<PoisonedKey>)] = &[
+    ("\"block\"", Some(PoisonedKey::Block)),
+    ("\"\\u0062lock\"", Some(PoisonedKey::Block)),
+    ("\"park\"", Some(PoisonedKey::Park)),
+    ("\"skip\"", Some(PoisonedKey::Skip)),
+    ("\"bury\"", None),
+    ("\"BLOCK\"", None),
+    ("\"\"", None),
+    ("null", None),
+    ("7", None),
+    ("[\"block\"]", None),
+];
+
+impl Place {
+    /// Writes a topic's settings as a hand does.
+    fn write_config(&mut self, topic: &str, document: &str) {
+        let write = "INSERT INTO outtray.topic (topic, config) VALUES ($1, $2::text::json)
+            ON CONFLICT (topic) DO UPDATE SET config = excluded.config";
+        self.client.execute(write, &[&topic, &document]).unwrap();
+    }
+
+    fn config_text(&mut self, topic: &str) -> Option<String> {
+        let read = "SELECT config::text FROM outtray.topic WHERE topic = $1";
+        self.client.query_one(read, &[&topic]).unwrap().get(0)
+    }
+
+    /// Returns what statements read of a topic's settings.
+    fn columns(&mut self, topic: &str) -> (Option<u32>, Option<u32>, Option<String>) {
+        let read = "SELECT max_in_work::bigint, max_in_work_per_key::bigint, poisoned_key FROM outtray.topic
+            WHERE topic = $1";
+        let row = self.client.query_one(read, &[&topic]).unwrap();
+        let number = |column| {
+            row.get::<_, Option<i64>>(column)
+                .map(|n| n.try_into().unwrap())
+        };
+        (number(0), number(1), row.get(2))
+    }
+
+    /// Sends three messages of one key in a session, and one more in another.
+    fn send_four(&self, topic: &str) {
+        let keyed = |number: i32| NewMessage::json(topic, &number).unwrap().key("k");
+        self.messaging
+            .session(|session| Ok(session.send_all((0..3).map(keyed))?))
+            .unwrap();
+        self.send_new(keyed(3));
+    }
+
+    /// Handles all that is ready; returns the payloads in the order of handling.
+    fn handled_of(&self, topic: &str) -> Vec<i32> {
+        static SEEN: Mutex<Vec<(String, i32)>> = Mutex::new(Vec::new());
+        self.messaging
+            .drain(topic, |_, message: Message<i32>| {
+                SEEN.lock().unwrap().push((message.topic, message.payload));
+                Ok(())
+            })
+            .unwrap();
+        let seen = SEEN.lock().unwrap();
+        let mine = seen.iter().filter(|(seen, _)| seen == topic);
+        mine.map(|(_, payload)| *payload).collect()
+    }
+}
+
+#[test]
+fn a_number_that_is_none_counts_as_not_set_for_processes_and_statements_alike() {
+    let mut place = Place::new();
+    for (index, (value, meant)) in NUMBERS.iter().enumerate() {
+        let topic = format!("number-{index}");
+        let document = format!(
+            r#"{{"max_in_work": {value}, "later": [1e400], "max_in_work_per_key": {value}}}"#
+        );
+        place.write_config(&topic, &document);
+
+        let config = place.messaging.topic(&topic).config().unwrap();
+        let (max_in_work, per_key, _) = place.columns(&topic);
+
+        assert_eq!(config.max_in_work, *meant, "{value}");
+        assert_eq!(config.max_in_work_per_key, *meant, "{value}");
+        assert_eq!((max_in_work, per_key), (*meant, *meant), "{value}");
+        place.send_four(&topic);
+        let mut drained = place.handled_of(&topic);
+        drained.sort_unstable();
+        assert_eq!(drained, [0, 1, 2, 3], "{value}");
+    }
+}
+
+#[test]
+fn a_word_that_is_none_counts_as_not_set_for_processes_and_statements_alike() {
+    let mut place = Place::new();
+    for (index, (value, meant)) in WORDS.iter().enumerate() {
+        let topic = format!("word-{index}");
+        place.write_config(&topic, &format!(r#"{{"poisoned_key": {value}}}"#));
+
+        let config = place.messaging.topic(&topic).config().unwrap();
+        let (.., poisoned_key) = place.columns(&topic);
+
+        assert_eq!(config.poisoned_key, *meant, "{value}");
+        let word = meant.map(|meant| serde_json::to_value(meant).unwrap());
+        let word = word.and_then(|word| word.as_str().map(str::to_owned));
+        assert_eq!(poisoned_key, word, "{value}");
+        place.send_four(&topic);
+        assert_eq!(place.handled_of(&topic), [0, 1, 2, 3], "{value}");
+    }
+}
+
+#[test]
+fn a_document_that_is_no_object_counts_as_no_settings() {
+    let mut place = Place::new();
+    for (index, document) in ["7", "null", "[1, 2]", "\"max_in_work\"", "{}"]
+        .iter()
+        .enumerate()
+    {
+        let topic = format!("document-{index}");
+        place.write_config(&topic, document);
+
+        let config = place.messaging.topic(&topic).config().unwrap();
+
+        assert_eq!(config, TopicConfig::default(), "{document}");
+        place.send_four(&topic);
+        assert_eq!(place.handled_of(&topic), [0, 1, 2, 3], "{document}");
+    }
+}
+
+#[test]
+fn a_key_goes_on_after_a_dead_letter_where_nobody_can_read_what_is_to_become_of_it() {
+    let mut place = Place::watchful();
+    place.write_config(
+        "jobs",
+        r#"{"poisoned_key": "bury", "max_in_work_per_key": "auto"}"#,
+    );
+    place.send_four("jobs");
+
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("jobs", |_, message: Message<i32>| match message.payload {
+            0 => Err(HandlerError::reject("no")),
+            _ => Ok(()),
+        })
+        .unwrap();
+
+    eventually("the others are handled", || place.is_empty("jobs"));
+    assert_eq!(place.dead_letters("jobs").len(), 1);
+}
+
+#[test]
+fn what_a_release_does_not_know_stays_when_it_sets_something_else() {
+    let mut place = Place::new();
+    let messaging = place.messaging.clone();
+    let topic = messaging.topic("jobs");
+    let newer = r#"{"colour":{"of": 1.50},"max_attempts":5,"poisoned_key":"bury"}"#;
+    place.write_config("jobs", newer);
+
+    topic
+        .reconfigure(|config| config.max_attempts = Some(7))
+        .unwrap();
+    assert_eq!(
+        place.config_text("jobs").unwrap(),
+        r#"{"colour":{"of": 1.50},"max_attempts":7,"poisoned_key":"bury"}"#
+    );
+
+    let config = TopicConfig {
+        max_in_work: Some(3),
+        poisoned_key: Some(PoisonedKey::Block),
+        ..TopicConfig::default()
+    };
+    topic.configure(config).unwrap();
+    assert_eq!(
+        place.config_text("jobs").unwrap(),
+        r#"{"colour":{"of": 1.50},"max_in_work":3,"poisoned_key":"block"}"#
+    );
+    assert_eq!(place.columns("jobs"), (Some(3), None, Some("block".into())));
+
+    topic.configure(TopicConfig::default()).unwrap();
+    assert_eq!(
+        place.config_text("jobs").unwrap(),
+        r#"{"colour":{"of": 1.50}}"#
+    );
+}
+
+#[test]
+fn a_setting_that_could_not_be_read_is_replaced_when_it_is_set() {
+    let mut place = Place::new();
+    place.write_config("jobs", r#"{"max_in_work_per_key": 0}"#);
+    let messaging = place.messaging.clone();
+    let topic = messaging.topic("jobs");
+
+    topic
+        .reconfigure(|config| config.max_in_work_per_key = Some(2))
+        .unwrap();
+    topic
+        .reconfigure(|config| config.max_in_work_per_key = None)
+        .unwrap();
+
+    assert_eq!(place.config_text("jobs"), None);
+}
