@@ -7,7 +7,7 @@ use crate::store::call::{CallMode, prepare};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{classify, is_stale_plan, text_of};
+use crate::words::sqlstate::{classify, text_of};
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow};
 use std::io::Write;
@@ -33,8 +33,8 @@ impl Connection {
             .map_err(|error| refused(error, &settings.target))?;
         Ok(Connection {
             client,
-            cache: StatementCache::default(),
-            mode: if settings.is_pooler_safe {
+            cache: StatementCache::new(settings.losses.clone()),
+            mode: if settings.is_pooler_safe || settings.losses.are_many() {
                 CallMode::Inline
             } else {
                 CallMode::Prepared
@@ -93,7 +93,9 @@ impl Connection {
     /// them. After an error nothing of the transaction is left. The driver knows nothing of it: who leaves it
     /// open ends it with a further flight.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let flown = losing_stale(&mut self.cache, self.client.simple_query(sql));
+        self.cache.next_transaction();
+        let flown = self.client.simple_query(sql);
+        let flown = self.cache.heed(true, flown);
         match flown {
             Ok(messages) => {
                 self.touch();
@@ -124,6 +126,7 @@ impl Connection {
         &mut self,
         level: Option<IsolationLevel>,
     ) -> Result<OpenTransaction<'_>, postgres::Error> {
+        self.cache.next_transaction();
         let mut builder = self.client.build_transaction();
         if let Some(level) = level {
             builder = builder.isolation_level(level);
@@ -148,7 +151,9 @@ pub(crate) fn prepare_missing(
         return Ok(());
     }
     let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
-    run(&sql).map_err(|error| classify(error, "preparing statements"))?;
+    cache
+        .heed(false, run(&sql))
+        .map_err(|error| classify(error, "preparing statements"))?;
     for statement in missing {
         cache.insert_name(statement.name());
     }
@@ -206,7 +211,7 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    losing_stale(cache, client.query(&prepared, params))
+    cache.heed(prepared.is_older, client.query(&prepared.statement, params))
 }
 
 /// Like [`rows`], for the number of rows.
@@ -224,7 +229,10 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    losing_stale(cache, client.execute(&prepared, params))
+    cache.heed(
+        prepared.is_older,
+        client.execute(&prepared.statement, params),
+    )
 }
 
 /// Runs a COPY from `rows`, prepared.
@@ -237,25 +245,14 @@ pub(crate) fn copy<C: GenericClient + Prepare>(
     let prepared = cache.get(statement.text(), |text| {
         client.prepare_text(text, statement.types())
     })?;
-    let mut writer = losing_stale(cache, client.copy_in(&prepared))?;
+    let mut writer = cache.heed(prepared.is_older, client.copy_in(&prepared.statement))?;
     if let Err(error) = writer.write_all(rows) {
         // Without an end, so that the server takes none of it.
         return Err(error
             .downcast()
             .expect("the writer wraps the driver's error"));
     }
-    losing_stale(cache, writer.finish().map(drop))
-}
-
-/// Passes a result on; one that says a plan is stale gives the connection up.
-pub(crate) fn losing_stale<T>(
-    cache: &mut StatementCache,
-    result: Result<T, postgres::Error>,
-) -> Result<T, postgres::Error> {
-    if result.as_ref().is_err_and(is_stale_plan) {
-        cache.mark_stale();
-    }
-    result
+    cache.heed(prepared.is_older, writer.finish().map(drop))
 }
 
 fn typed<'a>(statement: &Statement, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

@@ -3,7 +3,7 @@
 //! The driver's own object costs a round trip to make. A session that asks one thing and sends one message
 //! needs two in all without it, three with it.
 
-use crate::connect::connection::{Connection, losing_stale};
+use crate::connect::connection::Connection;
 use crate::store::call::CallMode;
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
@@ -43,13 +43,14 @@ impl<'c> Flown<'c> {
     /// Begins, and runs `sql` in the same flight; returns its rows.
     pub(crate) fn begin(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         self.is_begun = true;
+        self.connection().parts().1.next_transaction();
         self.flight(&format!("BEGIN;\n{sql}"))
     }
 
     /// Sends several statements in one flight and returns the rows of all of them.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         let (client, cache, _) = self.connection().parts();
-        let messages = losing_stale(cache, client.simple_query(sql))?;
+        let messages = cache.heed(true, client.simple_query(sql))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
@@ -67,10 +68,13 @@ impl<'c> Flown<'c> {
     ) -> Result<u64, postgres::Error> {
         let (client, cache, mode) = self.connection().parts();
         if mode == CallMode::Inline {
-            return losing_stale(cache, client.execute(text, params));
+            return cache.heed(false, client.execute(text, params));
         }
         let prepared = cache.get(text, |text| client.prepare(text))?;
-        losing_stale(cache, client.execute(&prepared, params))
+        cache.heed(
+            prepared.is_older,
+            client.execute(&prepared.statement, params),
+        )
     }
 
     /// Like [`execute`](Self::execute), for rows.
@@ -81,10 +85,10 @@ impl<'c> Flown<'c> {
     ) -> Result<Vec<Row>, postgres::Error> {
         let (client, cache, mode) = self.connection().parts();
         if mode == CallMode::Inline {
-            return losing_stale(cache, client.query(text, params));
+            return cache.heed(false, client.query(text, params));
         }
         let prepared = cache.get(text, |text| client.prepare(text))?;
-        losing_stale(cache, client.query(&prepared, params))
+        cache.heed(prepared.is_older, client.query(&prepared.statement, params))
     }
 
     /// Ends the object after a flight that ended with COMMIT. Nothing is sent.

@@ -5,6 +5,7 @@
 
 use crate::connect::dial::Dial;
 use crate::connect::greeting::Greeting;
+use crate::connect::statement_cache::Losses;
 use crate::connect::tls::{Dialer, TlsWish};
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) is_pooler_safe: bool,
     /// Where this leads, fit for error texts: no user, no password.
     pub(crate) target: String,
+    /// How often prepared statements were gone.
+    pub(crate) losses: Losses,
 }
 
 impl Settings {
@@ -53,6 +56,7 @@ impl Settings {
             dial: Dial::new(patience(&config), Dialer::new(config, &tls)?, greeting),
             schema,
             is_pooler_safe,
+            losses: Losses::default(),
         })
     }
 }

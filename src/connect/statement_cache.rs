@@ -1,9 +1,12 @@
 //! Prepared statements of one connection. The driver keeps none.
 
+use crate::words::sqlstate::{is_missing_statement, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, Statement, Transaction};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Texts of the caller's own that are kept prepared on one connection. A program has a few dozen;
 /// one that builds its texts would fill the server's memory without a bound.
@@ -13,16 +16,42 @@ const MAX_TEXTS: usize = 256;
 /// go by the driver.
 const MAX_CALLS: usize = 64;
 
+/// How often statements have to be gone until connections do without them.
+const MAX_LOSSES: u32 = 3;
+
+/// How often prepared statements were gone on the connections to one place.
+#[derive(Clone, Default)]
+pub(crate) struct Losses(Arc<AtomicU32>);
+
+impl Losses {
+    /// Returns whether somebody drops them again and again: a `DEALLOCATE ALL`, or a pooler.
+    pub(crate) fn are_many(&self) -> bool {
+        self.0.load(Relaxed) >= MAX_LOSSES
+    }
+}
+
 /// Statements by their text, and the names that `PREPARE` made.
 #[derive(Default)]
 pub(crate) struct StatementCache {
-    statements: HashMap<String, Statement>,
+    /// Each with the transaction in which it was prepared.
+    statements: HashMap<String, (Statement, u64)>,
     /// The names under which texts of the caller's own are called from text.
     calls: HashMap<String, Arc<str>>,
+    /// Counts transactions.
+    transaction: u64,
+    losses: Losses,
+    is_outdated: bool,
     /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
     named: HashSet<&'static str>,
     is_stale: bool,
+}
+
+/// A statement that is prepared.
+pub(crate) struct Prepared {
+    pub(crate) statement: Statement,
+    /// Whether it was prepared before this transaction began, so that tables may have changed since.
+    pub(crate) is_older: bool,
 }
 
 /// How a text of the caller's own is called from text.
@@ -34,26 +63,70 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
+    pub(crate) fn new(losses: Losses) -> Self {
+        StatementCache {
+            losses,
+            ..StatementCache::default()
+        }
+    }
+
+    /// Notes that a transaction begins.
+    pub(crate) fn next_transaction(&mut self) {
+        self.transaction += 1;
+        self.is_outdated = false;
+    }
+
+    /// Passes on the result of a statement. An error that says that statements are gone gives the connection up; so does one
+    /// that a change of tables makes, of a statement that is older than the transaction.
+    pub(crate) fn heed<T>(
+        &mut self,
+        is_older: bool,
+        result: Result<T, postgres::Error>,
+    ) -> Result<T, postgres::Error> {
+        let Err(error) = &result else {
+            return result;
+        };
+        if error
+            .code()
+            .is_some_and(|code| is_missing_statement(code.code()))
+        {
+            self.losses.0.fetch_add(1, Relaxed);
+            self.mark_outdated();
+        } else if is_older && may_be_outdated(error) {
+            self.mark_outdated();
+        }
+        result
+    }
+
     /// Returns the prepared statement for `text`, made by `prepare` on its first use.
     pub(crate) fn get(
         &mut self,
         text: &str,
         prepare: impl FnOnce(&str) -> Result<Statement, postgres::Error>,
-    ) -> Result<Statement, postgres::Error> {
-        if let Some(statement) = self.statements.get(text) {
-            return Ok(statement.clone());
+    ) -> Result<Prepared, postgres::Error> {
+        if let Some((statement, since)) = self.statements.get(text) {
+            return Ok(Prepared {
+                statement: statement.clone(),
+                is_older: *since < self.transaction,
+            });
         }
         if self.statements.len() >= MAX_TEXTS {
             self.statements.clear();
         }
-        let statement = prepare(text)?;
-        self.statements.insert(text.to_owned(), statement.clone());
-        Ok(statement)
+        let statement = self.heed(false, prepare(text))?;
+        let kept = (statement.clone(), self.transaction);
+        self.statements.insert(text.to_owned(), kept);
+        Ok(Prepared {
+            statement,
+            is_older: false,
+        })
     }
 
     /// Returns the types of the parameters of `text`, if it came before: many come only once.
     pub(crate) fn types(&self, text: &str) -> Option<&[Type]> {
-        self.statements.get(text).map(Statement::params)
+        self.statements
+            .get(text)
+            .map(|(statement, _)| statement.params())
     }
 
     /// Returns how `text` is called from text, for a call that follows; `None` when there are too many.
@@ -89,6 +162,17 @@ impl StatementCache {
     /// them. Their connection is of no more use.
     pub(crate) fn mark_stale(&mut self) {
         self.is_stale = true;
+    }
+
+    /// Notes the same of a statement in this transaction, which is to run again.
+    pub(crate) fn mark_outdated(&mut self) {
+        self.is_outdated = true;
+        self.is_stale = true;
+    }
+
+    /// Returns whether a statement of this transaction no longer fitted.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     pub(crate) fn is_stale(&self) -> bool {

@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{copy, count, losing_stale, prepare_missing, rows};
+use crate::connect::connection::{copy, count, prepare_missing, rows};
 use crate::connect::literal::push_literal;
 use crate::connect::statement_cache::{Call, StatementCache};
 use crate::store::call::CallMode;
@@ -36,11 +36,16 @@ impl<'c> OpenTransaction<'c> {
         params: Params<'_>,
     ) -> Result<u64, postgres::Error> {
         if self.mode == CallMode::Inline {
-            return losing_stale(self.cache, self.transaction.execute(text, params));
+            return self
+                .cache
+                .heed(false, self.transaction.execute(text, params));
         }
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
-        losing_stale(self.cache, transaction.execute(&prepared, params))
+        self.cache.heed(
+            prepared.is_older,
+            transaction.execute(&prepared.statement, params),
+        )
     }
 
     /// Runs `before`, which returns no rows, and then one of the caller's own statements, in one flight.
@@ -63,7 +68,9 @@ impl<'c> OpenTransaction<'c> {
                 format!("{before};\nPREPARE {name} AS {text}\n;\nEXECUTE {name}{arguments}")
             }
         };
-        let messages = losing_stale(self.cache, self.transaction.simple_query(&sql));
+        let is_older = matches!(call, Call::Prepared(_));
+        let messages = self.transaction.simple_query(&sql);
+        let messages = self.cache.heed(is_older, messages);
         Some(messages.map(|messages| {
             if let Call::New(name) = call {
                 self.cache.insert_call(text, name);
@@ -82,11 +89,14 @@ impl<'c> OpenTransaction<'c> {
         params: Params<'_>,
     ) -> Result<Vec<Row>, postgres::Error> {
         if self.mode == CallMode::Inline {
-            return losing_stale(self.cache, self.transaction.query(text, params));
+            return self.cache.heed(false, self.transaction.query(text, params));
         }
         let transaction = &mut self.transaction;
         let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
-        losing_stale(self.cache, transaction.query(&prepared, params))
+        self.cache.heed(
+            prepared.is_older,
+            transaction.query(&prepared.statement, params),
+        )
     }
 
     /// Sends several statements in one flight and returns the rows of all of them.
@@ -94,7 +104,9 @@ impl<'c> OpenTransaction<'c> {
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let messages = losing_stale(self.cache, self.transaction.simple_query(sql))?;
+        let messages = self.transaction.simple_query(sql);
+        let messages = self.cache.heed(true, messages)?;
+        self.cache.next_transaction();
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {

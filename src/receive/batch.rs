@@ -11,7 +11,7 @@
 
 use crate::receive::charge::{Charge, conflict};
 use crate::receive::ending::{Fate, decide};
-use crate::receive::handler::{Delivery, Ending, Handler, caught, message};
+use crate::receive::handler::{Delivery, Ending, Handler, caught, conflict_behind, message};
 use crate::receive::line::Line;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Hand;
@@ -263,10 +263,8 @@ fn keep_or_undo(line: &Line, session: &mut MessagingSession<'_>, ended: &mut End
     if ended.is_done && session.keep_message()? {
         return Ok(());
     }
-    if session.is_in_doubt
-        && let Some(text) = ended.each.iter().find_map(Ending::conflict)
-    {
-        return Err(conflict(line, text));
+    if let Some(text) = conflict_behind(session, &ended.each) {
+        return Err(conflict(line, &text));
     }
     if !ended.is_done {
         return session.undo_message();

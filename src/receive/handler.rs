@@ -68,17 +68,45 @@ impl Ending {
         }
     }
 
+    /// Returns what the database said, if that is behind a failure.
+    pub(crate) fn said(&self) -> Option<Failure> {
+        match self {
+            Ending::Failed(failed) | Ending::Kept(failed) => failed.failure,
+            _ => None,
+        }
+    }
+
     /// Returns the text of a failure that another transaction is behind.
-    pub(crate) fn conflict(&self) -> Option<&str> {
+    fn conflict(&self) -> Option<&str> {
         match self {
             Ending::Failed(failed) | Ending::Kept(failed)
-                if failed.failure == Some(Failure::Conflict) =>
+                if failed.failure.is_some_and(Failure::is_conflict) =>
             {
                 Some(&failed.text)
             }
             _ => None,
         }
     }
+}
+
+/// Returns why the whole transaction is to run again, if that is what a failure calls for: another transaction is
+/// behind it, or prepared statements that no longer fit, also where the handler does not say so.
+pub(crate) fn conflict_behind(
+    session: &mut MessagingSession<'_>,
+    endings: &[Ending],
+) -> Option<String> {
+    if !session.is_in_doubt {
+        return None;
+    }
+    let is_outdated = |ending: &Ending| ending.said() == Some(Failure::Outdated);
+    if endings.iter().any(is_outdated) {
+        session.lent.mark_outdated();
+    }
+    let said = endings.iter().find_map(Ending::conflict);
+    said.map(ToOwned::to_owned).or_else(|| {
+        let outdated = "a prepared statement no longer fits";
+        session.lent.is_outdated().then(|| outdated.to_owned())
+    })
 }
 
 impl Failed {

@@ -14,7 +14,7 @@ use crate::receive::batch::{self, Split};
 use crate::receive::careful;
 use crate::receive::charge::{self, Charge, conflict};
 use crate::receive::ending::{Fate, decide, refuse};
-use crate::receive::handler::{Delivery, Ending};
+use crate::receive::handler::{Delivery, Ending, conflict_behind};
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
@@ -35,6 +35,7 @@ use crate::wake::threads::Stop;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 /// Why [`work`] ended.
@@ -289,15 +290,18 @@ fn handle(
     let is_cancelled = line.in_hand[state.worker].leave(message.held.id);
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
-    if session.is_in_doubt
-        && let Some(text) = ending.conflict()
+    if !matches!(ending, Ending::Done)
+        && let Some(text) = conflict_behind(session, from_ref(&ending))
     {
-        return Err(conflict(line, text));
+        return Err(conflict(line, &text));
     }
     if !matches!(ending, Ending::Done | Ending::Kept(_)) {
         session.undo_message()?;
     } else if !session.keep_message()? {
         ending = Ending::swallowed();
+        if let Some(text) = conflict_behind(session, from_ref(&ending)) {
+            return Err(conflict(line, &text));
+        }
     }
     if is_cancelled && !matches!(ending, Ending::Done) {
         return Ok(Fate::Cancel(message.held.clone()));

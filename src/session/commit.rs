@@ -131,7 +131,7 @@ fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
 fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     match failure(&error) {
         Failure::Lost => unknown().because(error).with_unknown(ids()),
-        Failure::Conflict => classify(error, "committing"),
+        Failure::Conflict | Failure::Outdated => classify(error, "committing"),
         Failure::Refused if is_aborted(&error) => swallowed().because(error),
         Failure::Refused if is_about_tables(&error) => classify(error, "storing messages"),
         Failure::Refused => Error::new(

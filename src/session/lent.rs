@@ -2,6 +2,7 @@
 
 use crate::connect::connection::{Connection, count, rows};
 use crate::connect::flown::Flown;
+use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
 use crate::store::call::{CallMode, Value, push_call};
 use crate::store::run::{Params, Run};
@@ -192,6 +193,28 @@ impl<'c> Lent<'c> {
             Lent::Flown(transaction) => Ok(transaction),
             Lent::Joined(transaction) => Ok(*transaction),
             Lent::Broken => Err(broken()),
+        }
+    }
+
+    /// Returns whether a prepared statement no longer fitted in this transaction: all of it is to run again, on another
+    /// connection.
+    pub(crate) fn is_outdated(&mut self) -> bool {
+        self.cache().is_some_and(|cache| cache.is_outdated())
+    }
+
+    /// Notes the same of a statement that the caller prepared.
+    pub(crate) fn mark_outdated(&mut self) {
+        if let Some(cache) = self.cache() {
+            cache.mark_outdated();
+        }
+    }
+
+    fn cache(&mut self) -> Option<&mut StatementCache> {
+        match self {
+            Lent::Idle(connection) | Lent::Leased(connection) => Some(connection.parts().1),
+            Lent::Begun(transaction) => Some(transaction.cache),
+            Lent::Flown(transaction) => Some(transaction.connection().parts().1),
+            Lent::Joined(_) | Lent::Broken => None,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
 use crate::words::outgoing::Outgoing;
-use crate::words::sqlstate::{Failure, classify, classify_own, failure};
+use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::Arc;
@@ -332,8 +332,12 @@ impl<'c> MessagingSession<'c> {
 
     fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
         result.map_err(|error| {
-            self.is_in_doubt |= failure(&error) != Failure::Lost;
-            classify_own(error)
+            let is_lost = failure(&error) == Failure::Lost;
+            self.is_in_doubt |= !is_lost;
+            match !is_lost && self.lent.is_outdated() {
+                true => classify_outdated(error),
+                false => classify_own(error),
+            }
         })
     }
 }

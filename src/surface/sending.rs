@@ -128,7 +128,7 @@ fn rolled_back(error: HandlerError) -> Error {
     let kind = match (error.failure(), own.map(Error::kind)) {
         (_, Some(kind)) if kind == ErrorKind::Full || is_told_as_it_is(kind) => kind,
         (None, Some(ErrorKind::Conflict)) => ErrorKind::Conflict,
-        (Some(Failure::Conflict), _) => ErrorKind::Conflict,
+        (Some(Failure::Conflict | Failure::Outdated), _) => ErrorKind::Conflict,
         (Some(Failure::Lost), _) => ErrorKind::Unavailable,
         (Some(Failure::Refused) | None, _) => ErrorKind::RolledBack,
     };

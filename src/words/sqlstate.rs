@@ -3,6 +3,7 @@
 use crate::words::error::{Error, ErrorKind};
 use postgres::error::SqlState;
 use std::error::Error as StdError;
+use std::fmt;
 
 /// What a failed statement means for the transaction it ran in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +12,34 @@ pub(crate) enum Failure {
     Lost,
     /// Another transaction, or a changed table, was in the way: the same again may well succeed.
     Conflict,
+    /// A statement that was prepared no longer fits, or is gone: the same again on a new connection may well succeed.
+    Outdated,
     /// The statement itself is at fault.
     Refused,
+}
+
+impl Failure {
+    /// Returns whether the whole transaction is to run again, and nobody is to blame.
+    pub(crate) fn is_conflict(self) -> bool {
+        matches!(self, Failure::Conflict | Failure::Outdated)
+    }
+}
+
+/// An error of a statement that had been prepared before the transaction began, and of a kind that a change of its
+/// tables makes. Who causes it for other reasons meets it again, with a statement that was prepared for the occasion.
+#[derive(Debug)]
+struct Outdated(postgres::Error);
+
+impl fmt::Display for Outdated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text_of(&self.0))
+    }
+}
+
+impl StdError for Outdated {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
 }
 
 /// Sorts an error of the driver by its SQLSTATE, or by having none.
@@ -28,11 +55,8 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
             Failure::Lost
         };
     };
-    if is_stale_plan(error) {
-        // Heals with new statements, which the cache makes after dropping the old ones.
-        return Failure::Conflict;
-    }
     match code.code() {
+        code if is_missing_statement(code) => Failure::Outdated,
         "40001" | "40P01" => Failure::Conflict,
         code if code.starts_with("57P") || code.starts_with("08") || code == "25P03" => {
             Failure::Lost
@@ -45,6 +69,9 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
 pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
     let mut next = Some(error);
     while let Some(current) = next {
+        if current.is::<Outdated>() {
+            return Some(Failure::Outdated);
+        }
         if let Some(found) = current.downcast_ref::<postgres::Error>() {
             return Some(failure(found));
         }
@@ -65,6 +92,10 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
         (Failure::Conflict, _) => (
             ErrorKind::Conflict,
             format!("conflict with another transaction while {doing}, run it again"),
+        ),
+        (Failure::Outdated, _) => (
+            ErrorKind::Conflict,
+            format!("a prepared statement is gone while {doing}, run it again"),
         ),
         (Failure::Refused, "42P01" | "3F000" | "42883" | "42703") => (
             ErrorKind::SchemaMissing,
@@ -87,6 +118,7 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
 pub(crate) fn classify_own(error: postgres::Error) -> Error {
     let text = text_of(&error);
     let (kind, text) = match failure(&error) {
+        Failure::Outdated => return classify_outdated(error),
         Failure::Lost => (
             ErrorKind::Unavailable,
             "connection lost while running a statement, try again".to_owned(),
@@ -100,13 +132,26 @@ pub(crate) fn classify_own(error: postgres::Error) -> Error {
     Error::new(kind, text).because(error)
 }
 
-/// Returns whether a prepared statement no longer fits: the tables changed, or somebody dropped it.
-pub(crate) fn is_stale_plan(error: &postgres::Error) -> bool {
-    match error.code().map(SqlState::code) {
-        Some("26000") => true,
-        Some("0A000") => text_of(error).contains("cached plan"),
-        _ => false,
-    }
+/// The same for a statement that was prepared before what its tables are now.
+pub(crate) fn classify_outdated(error: postgres::Error) -> Error {
+    let text = text_of(&error);
+    let text = format!("{text}: the tables or statements changed, run the whole transaction again");
+    Error::new(ErrorKind::Conflict, text).because(Outdated(error))
+}
+
+/// Returns whether a prepared statement is gone, or there already: somebody dropped all, or a pooler gave the
+/// connection to another server process.
+pub(crate) fn is_missing_statement(code: &str) -> bool {
+    matches!(code, "26000" | "42P05")
+}
+
+/// Returns whether the error is of a kind that statements meet which were prepared before a table changed: another
+/// type of result (0A000), or of a parameter (42804, 42883). Each has other causes too.
+pub(crate) fn may_be_outdated(error: &postgres::Error) -> bool {
+    matches!(
+        error.code().map(SqlState::code),
+        Some("0A000" | "42804" | "42883")
+    )
 }
 
 /// Returns whether a savepoint of ours is gone: the caller's SQL ended it.
@@ -123,12 +168,12 @@ pub(crate) fn text_of(error: &postgres::Error) -> String {
 }
 
 fn is_about_parameters(error: &postgres::Error) -> bool {
-    // The driver keeps its kinds to itself; their texts are all there is to tell them apart.
-    let text = error.to_string();
-    text.starts_with("error serializing parameter")
-        || text.starts_with("error encoding message")
-        || text.starts_with("error deserializing column")
-        || text.starts_with("query returned an unexpected number of rows")
-        || text.starts_with("invalid column")
-        || text.starts_with("expected ")
+    // The driver keeps its kinds to itself; their texts, in English always, are all there is to tell them apart.
+    let driver = error.to_string();
+    driver.starts_with("error serializing parameter")
+        || driver.starts_with("error encoding message")
+        || driver.starts_with("error deserializing column")
+        || driver.starts_with("query returned an unexpected number of rows")
+        || driver.starts_with("invalid column")
+        || driver.starts_with("expected ")
 }

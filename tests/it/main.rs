@@ -8,6 +8,7 @@ mod batches;
 mod bounded;
 mod cancelling;
 mod carried;
+mod changed_tables;
 mod command_line;
 mod commits_that_fail;
 mod completion;

@@ -7,7 +7,7 @@
 use crate::connect::connection::Connection;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::ending::{decide, warn_dead};
-use crate::receive::handler::{Delivery, Ending};
+use crate::receive::handler::{Delivery, Ending, conflict_behind};
 use crate::receive::lease::claim::refusal;
 use crate::receive::lease::heartbeat::InHand;
 use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
@@ -23,6 +23,7 @@ use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify};
+use std::slice::from_ref;
 use std::time::Duration;
 
 /// A lease whose end could not be written yet.
@@ -121,9 +122,9 @@ fn begin(
             Err(error) => trouble(line, state, in_hand, &error),
         },
         ending => {
-            let is_conflict = session.is_in_doubt && said(&ending) == Some(Failure::Conflict);
+            let is_conflict = conflict_behind(&mut session, from_ref(&ending)).is_some();
             drop(session);
-            if is_conflict || said(&ending) == Some(Failure::Lost) && connection.is_closed() {
+            if is_conflict || ending.said() == Some(Failure::Lost) && connection.is_closed() {
                 let kind = match is_conflict {
                     true => ErrorKind::Conflict,
                     false => ErrorKind::Unavailable,
@@ -144,14 +145,6 @@ fn begin(
 /// Returns whether the handler did nothing with its session.
 fn is_untouched(session: &MessagingSession<'_>) -> bool {
     matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
-}
-
-/// Returns what the database said, if that is behind a failure.
-fn said(ending: &Ending) -> Option<Failure> {
-    match ending {
-        Ending::Failed(failed) => failed.failure,
-        _ => None,
-    }
 }
 
 /// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled back, when the

@@ -5,6 +5,7 @@ mod files;
 mod layers;
 mod repository;
 mod rust_text;
+mod server_texts;
 mod shape;
 mod sql;
 mod sql_keys;
