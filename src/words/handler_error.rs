@@ -6,7 +6,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// The error of a handler or session closure. Any [`std::error::Error`] becomes one with `?`.
+/// The error of a handler or session closure. With `?`, one is made of any [`std::error::Error`], of
+/// `Box<dyn Error + Send + Sync>`, `anyhow::Error`, `String` and `&str`.
 ///
 /// A plain error is retried with the receiver's backoff until its limit, then kept as a dead
 /// letter. The constructors ask for something else; in the closure of a
@@ -87,7 +88,7 @@ impl HandlerError {
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(cause: E) -> Self {
         HandlerError::with(Wish::Retry, None).because(cause)
     }
@@ -125,6 +126,36 @@ mod tests {
 
         assert_eq!(error.wish, Wish::Retry);
         assert_eq!(error.to_string(), "bad topic: disk full");
+    }
+
+    #[test]
+    fn a_question_mark_takes_whatever_can_be_a_boxed_error() {
+        fn text() -> Result<(), HandlerError> {
+            Err("no address")?
+        }
+        fn owned() -> Result<(), HandlerError> {
+            Err(format!("no address in {}", "Rome"))?
+        }
+        fn boxed() -> Result<(), HandlerError> {
+            let error: Box<dyn StdError + Send + Sync> = "no address".into();
+            Err(error)?
+        }
+        fn anyhow() -> Result<(), HandlerError> {
+            let error = anyhow::Error::new(std::io::Error::other("disk full"));
+            Err(error.context("no address"))?
+        }
+        fn own() -> Result<(), HandlerError> {
+            Err(HandlerError::reject("no address"))?
+        }
+
+        assert_eq!(text().unwrap_err().to_string(), "no address");
+        assert_eq!(owned().unwrap_err().to_string(), "no address in Rome");
+        assert_eq!(boxed().unwrap_err().to_string(), "no address");
+        assert_eq!(
+            anyhow().unwrap_err().to_string(),
+            "no address: disk full"
+        );
+        assert_eq!(own().unwrap_err().wish, Wish::Reject);
     }
 
     #[test]
