@@ -151,10 +151,7 @@ mod tests {
         assert_eq!(text().unwrap_err().to_string(), "no address");
         assert_eq!(owned().unwrap_err().to_string(), "no address in Rome");
         assert_eq!(boxed().unwrap_err().to_string(), "no address");
-        assert_eq!(
-            anyhow().unwrap_err().to_string(),
-            "no address: disk full"
-        );
+        assert_eq!(anyhow().unwrap_err().to_string(), "no address: disk full");
         assert_eq!(own().unwrap_err().wish, Wish::Reject);
     }
 

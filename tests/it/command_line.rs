@@ -200,6 +200,24 @@ fn check(ended: &Ended, code: i32, part: &str) {
 }
 
 #[test]
+fn who_asks_for_nothing_or_for_help_gets_help() {
+    for arguments in [&[][..], &["help"], &["--help"], &["help", "send"]] {
+        let helped = run(outtray(arguments), "");
+        assert!(helped.stdout.contains("Usage: outtray"), "{helped:?}");
+        assert_eq!((helped.code, helped.stderr.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn the_usage_of_commands_on_dead_letters_names_the_topic_first() {
+    for verb in ["redrive", "purge"] {
+        let usage = format!("Usage: outtray dead {verb} [OPTIONS] <TOPIC> <ID");
+        let helped = run(outtray(&["dead", verb, "--help"]), "");
+        assert!(helped.stdout.contains(&usage), "{helped:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_ends_with_two_and_says_why() {
     let desk = Desk::new();
     for (arguments, part) in [
@@ -222,7 +240,6 @@ fn what_cannot_be_meant_ends_with_two_and_says_why() {
         (&["dead", "show", "t", "7"], "is not a message id"),
         (&["dead", "redrive", "t"], "<ID|--all|--key <KEY>>"),
         (&["publish", "t", "{}"], "publish"),
-        (&[], "subcommand"),
     ] {
         let ended = desk.run(arguments);
 

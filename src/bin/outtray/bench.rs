@@ -13,7 +13,7 @@ use std::process::Command;
 #[derive(Debug, Args)]
 #[command(
     after_help = "A throwaway server with fsync on is started for it; nothing else should run \
-    meanwhile.\nThe ratio to the other side in the same run means more than any absolute figure."
+    meanwhile. The ratio to the other side in the same run means more than any absolute figure."
 )]
 pub(crate) struct Options {
     /// The cases to run, by name; all of them without one

@@ -10,7 +10,7 @@ use outtray::{Cancelled, MessageId};
 use serde_json::json;
 
 const EXAMPLES: &str = "\
-A message that waits is removed. The handler of one that is in work is asked to give up; if it fails
+A message that waits is removed. The handler of one that is in work is asked to give up; if it fails \
 then, the message is not tried again. Dead letters stay.
 
 Examples:

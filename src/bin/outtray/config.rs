@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-Without --set and --unset it shows what is set. Every process obeys: those that receive at once,
+Without --set and --unset it shows what is set. Every process obeys: those that receive at once, \
 others within a second.
 
 Settings:

@@ -48,6 +48,7 @@ pub(crate) struct ShowOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "outtray dead redrive [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>>")]
 pub(crate) struct RedriveOptions {
     /// The topic they were sent to
     topic: String,
@@ -56,6 +57,7 @@ pub(crate) struct RedriveOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "outtray dead purge [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>>")]
 pub(crate) struct PurgeOptions {
     /// The topic they were sent to
     topic: String,

@@ -22,7 +22,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitCode, ExitStatus};
 
 const EXAMPLES: &str = "\
-The server is made new each time, is never the one of DATABASE_URL, and is removed in the end.
+The server is made new each time, is never the one of DATABASE_URL, and is removed in the end. \
 PostgreSQL has to be installed; it need not run.
 
 Examples:

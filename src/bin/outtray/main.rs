@@ -36,19 +36,19 @@ mod work;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::Output;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A message queue in PostgreSQL, from the shell
 #[derive(Debug, Parser)]
-#[command(name = "outtray", version, disable_help_subcommand = true)]
+#[command(name = "outtray", version)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage.\n\n\
     To try it: outtray dev -- sh -c 'outtray send hello \"{}\" && outtray work hello --until-empty -- cat'")]
 struct CommandLine {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,6 +93,11 @@ enum Verb {
 
 fn main() -> ExitCode {
     let CommandLine { global, verb } = CommandLine::parse();
+    let Some(verb) = verb else {
+        // Whoever asks for nothing wants to know what there is.
+        let _ = CommandLine::command().print_help();
+        return ExitCode::SUCCESS;
+    };
     global.start_logging();
     let mut output = Output::new(global.is_json());
     run(&global, verb, &mut output).unwrap_or_else(|failure| failure.report())
@@ -124,7 +129,6 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_options_of_all_commands_fit_together() {

@@ -12,8 +12,8 @@ use serde_json::json;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-An expression is minute, hour, day of the month, month, day of the week; six fields begin with the
-second. @hourly, @daily, @weekly, @monthly and @yearly are names for the usual ones. Whichever
+An expression is minute, hour, day of the month, month, day of the week; six fields begin with the \
+second. @hourly, @daily, @weekly, @monthly and @yearly are names for the usual ones. Whichever \
 process receives messages sends them, each run once.
 
 Examples:

@@ -21,8 +21,8 @@ use std::os::fd::AsFd;
 const MOST_BYTES: usize = 32 << 20;
 
 const EXAMPLES: &str = "\
-Each line of standard input is one JSON value; blank lines are skipped. Input that pauses is sent
-without waiting for a full batch. A line that is not JSON ends it: nothing of its batch is stored,
+Each line of standard input is one JSON value; blank lines are skipped. Input that pauses is sent \
+without waiting for a full batch. A line that is not JSON ends it: nothing of its batch is stored, \
 and the error says which lines were sent. So does Ctrl-C.
 
 Examples:

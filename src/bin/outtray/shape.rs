@@ -39,8 +39,8 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     delay: Option<Duration>,
 
-    /// Keeps the messages back until then: 2030-01-31T18:00:00Z
-    #[arg(long, value_name = "TIME", conflicts_with = "delay", value_parser = humantime::parse_rfc3339_weak)]
+    /// Keeps the messages back until then: 2030-01-31T18:00:00Z, or with an offset 2030-01-31T18:00:00+05:30
+    #[arg(long, value_name = "TIME", conflicts_with = "delay", value_parser = moment)]
     at: Option<SystemTime>,
 
     /// For how long the messages are worth handling
@@ -201,6 +201,14 @@ pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+/// Reads a time as in RFC 3339; one that names no offset is of UTC.
+fn moment(text: &str) -> Result<SystemTime, String> {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => Ok(time.into()),
+        Err(error) => humantime::parse_rfc3339_weak(text).map_err(|_| error.to_string()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-Ends with 0 when the message is done, else with 1: also when it is a dead letter, was cancelled, or has not
+Ends with 0 when the message is done, else with 1: also when it is a dead letter, was cancelled, or has not \
 ended in time.
 
 Example:

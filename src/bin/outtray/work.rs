@@ -46,20 +46,20 @@ const STUCK_LOOKS: u32 = 2;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 
 const EXAMPLES: &str = "\
-The command gets the payload on standard input, and in its environment OUTTRAY_ID, OUTTRAY_TOPIC,
-OUTTRAY_ATTEMPT (from 1), OUTTRAY_MAX_ATTEMPTS and OUTTRAY_HEADER_… for each header. Exit code 0
-acknowledges the message; any other one has it tried again later, and after the last attempt it
-becomes a dead letter, with the exit code and the end of standard error. --reject-code and
---snooze-code give other exit codes a meaning. A message can be delivered more than once: the command
+The command gets the payload on standard input, and in its environment OUTTRAY_ID, OUTTRAY_TOPIC, \
+OUTTRAY_ATTEMPT (from 1), OUTTRAY_MAX_ATTEMPTS and OUTTRAY_HEADER_… for each header. Exit code 0 \
+acknowledges the message; any other one has it tried again later, and after the last attempt it \
+becomes a dead letter, with the exit code and the end of standard error. --reject-code and \
+--snooze-code give other exit codes a meaning. A message can be delivered more than once: the command \
 has to cope with it.
 
-With --result, standard output becomes the result of a tracked message, which `outtray wait` prints:
-JSON as it is, other text as a JSON string, nothing for nothing. The attempt fails if it cannot be
+With --result, standard output becomes the result of a tracked message, which `outtray wait` prints: \
+JSON as it is, other text as a JSON string, nothing for nothing. The attempt fails if it cannot be \
 stored: if it is longer than 1 MiB, or no text.
 
 A command whose message is cancelled, or whose lease is lost, gets SIGTERM, and is killed 10 s later.
 
-Ctrl-C, SIGTERM and a terminal that is closed let the commands that run finish, for 30 s; a second signal is passed on
+Ctrl-C, SIGTERM and a terminal that is closed let the commands that run finish, for 30 s; a second signal is passed on \
 to them.
 
 Examples:

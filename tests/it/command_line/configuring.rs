@@ -342,3 +342,21 @@ fn messages_are_sent_for_a_time_and_for_as_long_as_they_are_worth_it() {
         .unwrap();
     assert_eq!(desk.numbers("t"), [0, 1, 0]);
 }
+
+#[test]
+fn a_time_may_have_an_offset() {
+    let desk = Desk::new();
+
+    for time in [
+        "2030-01-01T00:00:00Z",
+        "2030-01-01T05:30:00+05:30",
+        "2029-12-31T16:00:00-08:00",
+        "2030-01-01 00:00:00",
+    ] {
+        desk.done(&["send", "t", "1", "--at", time]);
+    }
+
+    let query = "SELECT count(*), count(DISTINCT date_trunc('minute', due_at + interval '30 seconds')) FROM outtray.scheduled";
+    let row = client(&desk.url).query_one(query, &[]).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (4, 1));
+}
