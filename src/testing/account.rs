@@ -21,11 +21,11 @@ pub(crate) struct Account {
 
 impl Account {
     /// Returns the user that must run the server in `folder`, which this process has just made, and
-    /// gives the folder to that user; nothing when this process may run it itself.
+    /// gives the folder with these files to that user; `None` when this process may run it itself.
     ///
     /// # Errors
     /// `Server` when this process is root and there is no other user.
-    pub(crate) fn for_server_in(folder: &Path) -> Result<Option<Account>> {
+    pub(crate) fn for_server_in(folder: &Path, files: &[&str]) -> Result<Option<Account>> {
         let made_by = fs::metadata(folder).map_err(|error| {
             failed(format!("cannot look at {}", folder.display())).because(error)
         })?;
@@ -42,7 +42,10 @@ impl Account {
                      nobody to run it: add one of them, or set DATABASE_URL",
                 )
             })?;
-        account.take(folder).map_err(|error| {
+        // The folder last: whatever is in it was made by us.
+        let mut files = files.iter().map(|name| folder.join(name));
+        let taken = files.try_for_each(|file| account.take(&file));
+        taken.and_then(|()| account.take(folder)).map_err(|error| {
             failed(format!(
                 "PostgreSQL refuses to run as root, and {} cannot be given to user {}",
                 folder.display(),
@@ -54,7 +57,7 @@ impl Account {
     }
 
     /// Makes a file or folder this user's own.
-    pub(crate) fn take(&self, path: &Path) -> io::Result<()> {
+    fn take(&self, path: &Path) -> io::Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
     }
 

@@ -9,19 +9,20 @@
 //! start. Each process holds an advisory lock under its own name while it lives, so a name whose
 //! lock is free belongs to nobody.
 
+use crate::connect::connection::Connection;
+use crate::connect::settings::Settings;
+use crate::schema::name::SchemaName;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, ErrorKind, Result};
-use postgres::{Client, Config, NoTls};
+use postgres::Client;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use uuid::Uuid;
 
 const PREFIX: &str = "outtray_test_";
 /// On a server of our own: its databases go with it, and nobody else may take them for abandoned.
 const OWN_PREFIX: &str = "outtray_own_";
 const TEMPLATE_PREFIX: &str = "outtray_template_";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAKING: &str = "making a test database";
 
 /// The databases that one `Server` makes.
@@ -34,7 +35,7 @@ pub(crate) struct Databases {
     /// The template's name, once it is there. Locked while it is made or copied.
     template: Mutex<Option<String>>,
     /// The connection that holds the lock on `prefix`, on a server that is not ours.
-    life: Option<Mutex<Client>>,
+    life: Option<Mutex<Connection>>,
 }
 
 impl Databases {
@@ -59,11 +60,12 @@ impl Databases {
         let mut client = databases.dial()?;
         let failed = |error| classify(error, "preparing for test databases");
         client
+            .client()
             .execute(
                 "SELECT pg_advisory_lock(hashtextextended($1::text, 0))",
                 &[&databases.prefix],
             )
-            .and_then(|_| drop_abandoned(&mut client))
+            .and_then(|_| drop_abandoned(client.client()))
             .map_err(failed)?;
         databases.life = Some(Mutex::new(client));
         Ok(databases)
@@ -76,19 +78,19 @@ impl Databases {
     /// Makes a database with the schema and returns its URL.
     pub(crate) fn make(&self) -> Result<String> {
         let mut template = locked(&self.template);
-        let mut client = self.dial()?;
+        let mut connection = self.dial()?;
         let name = match &*template {
             Some(name) => name.clone(),
-            None => self.ensure_template(&mut client)?,
+            None => self.ensure_template(connection.client())?,
         };
-        let made = self.create(&mut client, &name)?;
+        let made = self.create(connection.client(), &name)?;
         *template = Some(name);
         Ok(made)
     }
 
     /// Makes a database with nothing in it and returns its URL.
     pub(crate) fn make_empty(&self) -> Result<String> {
-        self.create(&mut self.dial()?, "template0")
+        self.create(self.dial()?.client(), "template0")
     }
 
     fn create(&self, client: &mut Client, template: &str) -> Result<String> {
@@ -146,8 +148,9 @@ impl Databases {
             return Ok(());
         }
         // A new connection: the one that lives as long as we do may have been cut.
-        let mut client = self.dial()?;
-        names(&mut client, &self.prefix)
+        let mut connection = self.dial()?;
+        let client = connection.client();
+        names(client, &self.prefix)
             .and_then(|names| {
                 names.iter().try_for_each(|name| {
                     client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
@@ -158,16 +161,13 @@ impl Databases {
         Ok(())
     }
 
-    fn dial(&self) -> Result<Client> {
-        // No TLS: a server for tests is near.
-        let dialed = self.url.parse::<Config>().and_then(|mut config| {
-            if config.get_connect_timeout().is_none() {
-                config.connect_timeout(CONNECT_TIMEOUT);
-            }
-            config.connect(NoTls)
-        });
+    /// Connects by the rules of [`Messaging::connect`](crate::Messaging::connect): no password travels in plain text to
+    /// another machine.
+    fn dial(&self) -> Result<Connection> {
+        let schema = SchemaName::parse("outtray")?;
+        let dialed = Settings::new(&self.url, schema, false)
+            .and_then(|settings| Connection::open(&settings));
         dialed.map_err(|error| {
-            // The URL may hold a password, so it stays out of the text.
             let text = "cannot connect to the PostgreSQL for tests, is DATABASE_URL right?";
             Error::new(ErrorKind::Server, text).because(error)
         })
@@ -190,7 +190,7 @@ fn prepare_template(url: &str) -> Result<()> {
 
 /// Returns a text that differs between versions of the schema.
 fn schema_text() -> Result<String> {
-    let schema = crate::schema::name::SchemaName::parse("outtray")?;
+    let schema = SchemaName::parse("outtray")?;
     Ok(crate::schema::migrate::script(&schema))
 }
 
@@ -260,6 +260,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postgres::Config;
 
     #[test]
     fn a_url_gets_another_database_and_keeps_the_rest() {
@@ -281,5 +282,17 @@ mod tests {
             let config: Config = with_database(url, "new").parse().unwrap();
             assert_eq!(config.get_dbname(), Some("new"), "{url}");
         }
+    }
+
+    #[test]
+    fn no_password_travels_in_plain_text_to_another_machine() {
+        // Of a network that is there for documentation, and leads nowhere.
+        let dialed =
+            Databases::on_shared("postgresql://me:secret@192.0.2.1/x?sslmode=prefer".to_owned());
+
+        let error = dialed.err().expect("it is refused");
+        let text = crate::words::error::chain(&error);
+        assert!(text.contains("sslmode"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
     }
 }

@@ -5,11 +5,11 @@ use crate::testing::binaries;
 use crate::testing::watchdog::{Watchdog, of_server};
 use crate::words::{Error, ErrorKind, Result};
 use std::env;
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +33,7 @@ pub(crate) struct Embedded {
     data: PathBuf,
     bin: PathBuf,
     port: u16,
+    password: String,
     account: Option<Account>,
     watchdog: Mutex<Watchdog>,
 }
@@ -46,7 +47,8 @@ impl Embedded {
             .mode(0o700)
             .create(&folder)
             .map_err(|error| failed(format!("cannot make folder {}", folder.display()), error))?;
-        let watched = watch(&folder, &bin, settings);
+        let password = Uuid::new_v4().simple().to_string();
+        let watched = watch(&folder, &bin, settings, &password);
         let (account, watchdog) = watched.inspect_err(|_| {
             // Without a watchdog there is nobody else to do it; the first error says more.
             let _ = fs::remove_dir_all(&folder);
@@ -56,6 +58,7 @@ impl Embedded {
             folder,
             bin,
             port: 0,
+            password,
             account,
             watchdog: Mutex::new(watchdog),
         };
@@ -158,8 +161,12 @@ impl Embedded {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Returns the URL of the database `postgres`, for its superuser.
+    pub(crate) fn url(&self) -> String {
+        format!(
+            "postgresql://postgres:{}@127.0.0.1:{}/postgres",
+            self.password, self.port
+        )
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -181,8 +188,12 @@ impl Drop for Embedded {
 
 /// Fills the folder with what the watchdog needs, gives it to who is to run the server, and starts
 /// the watchdog.
-fn watch(folder: &Path, bin: &Path, settings: &str) -> Result<(Option<Account>, Watchdog)> {
-    let account = Account::for_server_in(folder)?;
+fn watch(
+    folder: &Path,
+    bin: &Path,
+    settings: &str,
+    password: &str,
+) -> Result<(Option<Account>, Watchdog)> {
     // A socket file besides the port costs nothing; no path may be too long for it.
     let is_short = folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER;
     let sockets = match folder.to_str() {
@@ -190,14 +201,12 @@ fn watch(folder: &Path, bin: &Path, settings: &str) -> Result<(Option<Account>, 
         _ => "",
     };
     let settings = format!("unix_socket_directories = '{sockets}'\n{settings}");
-    let file = folder.join("settings.conf");
-    fs::write(&file, settings)
-        .and_then(|()| {
-            account
-                .as_ref()
-                .map_or(Ok(()), |account| account.take(&file))
-        })
-        .map_err(|error| failed(format!("cannot write {}", file.display()), error))?;
+    let files = [("settings.conf", settings.as_str()), ("password", password)];
+    // Written while the folder is still ours: in one that is somebody else's, a name may be a link to anywhere.
+    for (name, text) in files {
+        write_new(&folder.join(name), text)?;
+    }
+    let account = Account::for_server_in(folder, &files.map(|(name, _)| name))?;
     let watchdog = Watchdog::start(folder, bin, account.as_ref()).map_err(|error| {
         let user = account.as_ref().map_or_else(String::new, |account| {
             format!(
@@ -209,6 +218,15 @@ fn watch(folder: &Path, bin: &Path, settings: &str) -> Result<(Option<Account>, 
         failed(text, error)
     })?;
     Ok((account, watchdog))
+}
+
+/// Writes a file that is not there yet, for nobody else to read.
+fn write_new(file: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(0o600).open(file);
+    opened
+        .and_then(|mut opened| opened.write_all(text.as_bytes()))
+        .map_err(|error| failed(format!("cannot write {}", file.display()), error))
 }
 
 fn free_port() -> Result<u16> {

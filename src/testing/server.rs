@@ -45,12 +45,8 @@ impl Server {
     }
 
     pub(crate) fn of_our_own(embedded: Embedded) -> Server {
-        let url = format!(
-            "postgresql://postgres@127.0.0.1:{}/postgres",
-            embedded.port()
-        );
         Server {
-            databases: Databases::on_our_own(url),
+            databases: Databases::on_our_own(embedded.url()),
             embedded: Some(embedded),
         }
     }

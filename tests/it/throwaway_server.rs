@@ -56,6 +56,26 @@ fn a_server_starts_and_answers() {
 }
 
 #[test]
+fn nobody_gets_in_without_the_password() {
+    let server = embedded();
+    let (_, place) = server.url().split_once('@').unwrap();
+
+    for who in ["postgres", "postgres:", "postgres:guess"] {
+        let refused = Client::connect(&format!("postgresql://{who}@{place}"), NoTls);
+        assert!(refused.is_err(), "{who}");
+    }
+    // The other way in is a folder that others cannot look into.
+    let folder = folder_of(server.data_dir().unwrap());
+    let mode = fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    let password = fs::metadata(folder.join("password")).unwrap();
+    assert_eq!(password.permissions().mode() & 0o077, 0);
+    let mut inside = connect(server.url());
+    let trusting = "SELECT count(*)::text FROM pg_hba_file_rules WHERE auth_method = 'trust'";
+    assert_eq!(text(&mut inside, trusting), "0");
+}
+
+#[test]
 fn a_server_takes_settings_and_can_be_durable() {
     let server = Server::builder()
         .always_embedded()
