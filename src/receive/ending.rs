@@ -37,6 +37,10 @@ pub(crate) fn refuse(
     if message.is_expired {
         return Some(expire(terms, held(), attempts));
     }
+    if let Some(error) = &message.unreadable {
+        let reason = DeadReason::Undecodable;
+        return Some(bury(held(), attempts + 1, reason, chain(error)));
+    }
     let error = || used_up(attempts, terms, crashes);
     (attempts >= terms.max_attempts).then(|| bury(held(), attempts, DeadReason::Crashed, error()))
 }

@@ -6,7 +6,8 @@ use crate::store::run::{Params, Run, column, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::decode::Stored;
-use crate::words::headers::Headers;
+use crate::words::error::chain;
+use crate::words::headers::{self, Headers};
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use crate::words::payload::Payload;
@@ -65,6 +66,9 @@ pub struct WaitingMessage {
     pub headers: Headers,
     /// What it carries, undecoded.
     pub payload: Payload,
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
+    /// hand.
+    pub unreadable: Option<String>,
 }
 
 /// A message that was given up, with all that is known about why.
@@ -92,6 +96,9 @@ pub struct DeadLetter {
     pub headers: Headers,
     /// What it carries, undecoded.
     pub payload: Payload,
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
+    /// hand.
+    pub unreadable: Option<String>,
 }
 
 /// Returns the names of all topics that are known, sorted by bytes.
@@ -154,14 +161,16 @@ pub(crate) fn peek(
     query(run, &statements.peek, &[&topic, &limit], "peeking")?
         .iter()
         .map(|row| {
+            let shown = shown(row, topic)?;
             Ok(WaitingMessage {
                 id: id(row)?,
                 key: column(row, "key")?,
                 priority: priority(row)?,
                 attempts: attempts(row)?,
                 sent_at: time(column(row, "sent_at_us")?),
-                headers: headers(column(row, "headers")?)?,
-                payload: payload(row, topic)?,
+                headers: shown.headers,
+                payload: shown.payload,
+                unreadable: shown.unreadable,
             })
         })
         .collect()
@@ -183,6 +192,7 @@ pub(crate) fn dead_letters(
     )?
     .iter()
     .map(|row| {
+        let shown = shown(row, topic)?;
         Ok(DeadLetter {
             id: id(row)?,
             key: column(row, "key")?,
@@ -192,8 +202,9 @@ pub(crate) fn dead_letters(
             error: column(row, "error")?,
             sent_at: time(column(row, "sent_at_us")?),
             died_at: time(column(row, "died_at_us")?),
-            headers: headers(column(row, "headers")?)?,
-            payload: payload(row, topic)?,
+            headers: shown.headers,
+            payload: shown.payload,
+            unreadable: shown.unreadable,
         })
     })
     .collect()
@@ -262,14 +273,39 @@ pub(crate) fn priority(row: &Row) -> Result<i16> {
 }
 
 pub(crate) fn attempts(row: &Row) -> Result<u32> {
-    column::<i16>(row, "attempts").map(|attempts| attempts.unsigned_abs().into())
+    column::<i16>(row, "attempts").map(|attempts| u32::try_from(attempts).unwrap_or_default())
 }
 
-pub(crate) fn payload(row: &Row, topic: &str) -> Result<Payload> {
-    let json: Option<String> = column(row, "payload")?;
-    let stored = match json {
-        Some(json) => Stored::Json(json),
-        None => Stored::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
+/// What can be shown of a message, and why that is not all.
+pub(crate) struct Shown {
+    pub(crate) headers: Headers,
+    pub(crate) payload: Payload,
+    pub(crate) unreadable: Option<String>,
+}
+
+/// Reads what a message carries as far as it can be read.
+pub(crate) fn shown(row: &Row, topic: &str) -> Result<Shown> {
+    let mut unreadable = None;
+    let mut note = |error| {
+        unreadable.get_or_insert_with(|| chain(&error));
     };
-    stored.into_payload(topic)
+    let stored: Option<&str> = column(row, "headers")?;
+    let headers = headers(stored).unwrap_or_else(|error| {
+        note(error);
+        stored.map(headers::shown).unwrap_or_default()
+    });
+    let payload = match column::<Option<String>>(row, "payload")? {
+        Some(json) => Stored::Json(json.clone())
+            .into_payload(topic)
+            .unwrap_or_else(|error| {
+                note(error);
+                Payload::Bytes(json.into_bytes())
+            }),
+        None => Payload::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
+    };
+    Ok(Shown {
+        headers,
+        payload,
+        unreadable,
+    })
 }

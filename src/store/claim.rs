@@ -4,7 +4,7 @@ use crate::store::call::Value;
 use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::filter::Filter;
-use crate::words::headers::Headers;
+use crate::words::headers::{self, Headers};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use postgres::SimpleQueryRow;
@@ -56,6 +56,9 @@ pub(crate) struct Claimed {
     pub(crate) is_expired: bool,
     /// How long it is to be left alone: only the failed head of a topic in strict order.
     pub(crate) wait: Option<Duration>,
+    /// Why it cannot be handled: something of it cannot be read. Stands for itself alone; what else a claim returned
+    /// goes on.
+    pub(crate) unreadable: Option<Error>,
 }
 
 /// Returns the parameters of `claim`.
@@ -112,6 +115,7 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
             .eq(COLUMNS),
         "the columns of a claim are in another order"
     );
+    let mut unreadable = None;
     Ok(Claimed {
         held: Held {
             position: Position {
@@ -119,7 +123,7 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
                 seq: number(row, 1)?,
             },
             id: text(row, 2)?.unwrap_or_default().parse()?,
-            key: text(row, 8)?.map(str::to_owned),
+            key: kept(text(row, 8), &mut unreadable).map(str::to_owned),
             on_end: OnEnd::read(
                 text(row, 9)?
                     .map(|sum| parse(COLUMNS[9], sum))
@@ -128,10 +132,19 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
         },
         attempts: u32::try_from(number::<i32>(row, 3)?).unwrap_or_default(),
         sent_at: time(number(row, 4)?),
-        headers: headers(text(row, 5)?)?,
-        content: content(text(row, 6)?, text(row, 7)?)?,
+        headers: kept(text(row, 5).and_then(headers), &mut unreadable),
+        content: kept(content(row), &mut unreadable),
         is_expired: text(row, 10)? == Some("t"),
         wait: None,
+        unreadable,
+    })
+}
+
+/// Returns what was read, or nothing and notes why.
+fn kept<T: Default>(read: Result<T>, unreadable: &mut Option<Error>) -> T {
+    read.unwrap_or_else(|error| {
+        unreadable.get_or_insert(error);
+        T::default()
     })
 }
 
@@ -151,7 +164,7 @@ pub(crate) fn read_head(row: &SimpleQueryRow) -> Result<Claimed> {
 pub(crate) fn headers(json: Option<&str>) -> Result<Headers> {
     match json {
         None => Ok(Headers::new()),
-        Some(json) => serde_json::from_str(json).map_err(|error| odd("headers").because(error)),
+        Some(json) => headers::read(json).map_err(|error| odd("headers").because(error)),
     }
 }
 
@@ -165,8 +178,8 @@ pub(crate) fn time(us: i64) -> SystemTime {
     }
 }
 
-fn content(payload: Option<&str>, body: Option<&str>) -> Result<Stored> {
-    match (payload, body) {
+fn content(row: &SimpleQueryRow) -> Result<Stored> {
+    match (text(row, 6)?, text(row, 7)?) {
         (Some(json), _) => Ok(Stored::Json(json.to_owned())),
         (None, Some(hex)) => bytes(hex).map(Stored::Bytes),
         (None, None) => Err(odd("payload")),

@@ -89,8 +89,9 @@ pub(crate) fn push_ended(
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) id: MessageId,
-    /// Nothing while it has not ended.
-    pub(crate) completion: Option<Completion>,
+    /// Nothing while it has not ended. What its handler recorded may be unreadable, which concerns those alone who ask
+    /// for this message.
+    pub(crate) end: Option<Result<Completion>>,
 }
 
 /// Returns the outcomes of those of the messages that are tracked.
@@ -110,17 +111,16 @@ pub(crate) fn outcomes(
         let id: Uuid = column(row, "id")?;
         let result: Option<&str> = column(row, "result")?;
         let ended_at_us: Option<i64> = column(row, "ended_at_us")?;
-        let completion = match How::parse(column(row, "state")?) {
-            None => None,
-            Some(how) => Some(Completion {
+        let end = How::parse(column(row, "state")?).map(|how| {
+            Ok(Completion {
                 how,
                 result: result.map(|text| parse(id, text)).transpose()?,
                 ended_at: time(ended_at_us.unwrap_or_default()),
-            }),
-        };
+            })
+        });
         Ok(Outcome {
             id: MessageId(id),
-            completion,
+            end,
         })
     })
     .collect()
@@ -128,7 +128,7 @@ pub(crate) fn outcomes(
 
 fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
     serde_json::from_str(text).map_err(|error| {
-        let text = format!("the result of message {id} cannot be read");
+        let text = format!("message {id} ended, and its result cannot be read");
         Error::new(ErrorKind::Database, text).because(error)
     })
 }
@@ -175,7 +175,7 @@ pub(crate) fn group_progress(
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let members = column::<i64>(row, "members")?.unsigned_abs();
+    let members = column::<i64>(row, "members")?.max(0).unsigned_abs();
     let pending = column::<i64>(row, "pending")?.unsigned_abs();
     Ok(Some(GroupProgress::new(
         members,

@@ -1,10 +1,10 @@
 //! Messages that are sent again and again, as they are stored.
 
-use crate::store::claim::{headers, time};
+use crate::store::admin::shown;
+use crate::store::claim::time;
 use crate::store::expiry::distance;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
-use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::Headers;
 use crate::words::new_message::{Content, NewMessage};
@@ -44,6 +44,9 @@ pub struct Recurring {
     pub headers: Headers,
     /// What they carry, undecoded.
     pub payload: Payload,
+    /// Why something of it cannot be read, if so: it is not sent then. The rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
+    pub unreadable: Option<String>,
 }
 
 /// A recurring message that is due, and locked by the caller; what it says may be unreadable.
@@ -169,8 +172,7 @@ pub(crate) fn take_due(
     statements: &Statements,
     failed: &[(String, String)],
 ) -> Result<Option<Taken>> {
-    let topics: Vec<&str> = failed.iter().map(|(topic, _)| topic.as_str()).collect();
-    let names: Vec<&str> = failed.iter().map(|(_, name)| name.as_str()).collect();
+    let (topics, names) = columns(failed);
     let doing = "looking for recurring messages";
     let rows = query(run, &statements.due_recurring, &[&topics, &names], doing)?;
     let Some(row) = rows.first() else {
@@ -183,9 +185,20 @@ pub(crate) fn take_due(
     }))
 }
 
+fn columns(named: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
+    let pairs = named.iter();
+    pairs
+        .map(|(topic, name)| (topic.as_str(), name.as_str()))
+        .unzip()
+}
+
 fn due(row: &Row) -> Result<Due> {
+    let recurring = recurring(row)?;
+    if let Some(why) = recurring.unreadable {
+        return Err(Error::new(ErrorKind::Database, why));
+    }
     Ok(Due {
-        recurring: recurring(row)?,
+        recurring,
         next_us: column(row, "next_us")?,
         now_us: column(row, "now_us")?,
         content: content(row)?,
@@ -209,10 +222,15 @@ pub(crate) fn reschedule(
     .map(drop)
 }
 
-/// Returns in how long the next recurring message is due; zero if it is.
-pub(crate) fn next(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
+/// Returns in how long the next recurring message is due, but for those that failed, by topic and name; zero if it is.
+pub(crate) fn next(
+    run: &mut dyn Run,
+    statements: &Statements,
+    failed: &[(String, String)],
+) -> Result<Option<Duration>> {
+    let (topics, names) = columns(failed);
     let doing = "looking for recurring messages";
-    let rows = query(run, &statements.next_recurring, &[], doing)?;
+    let rows = query(run, &statements.next_recurring, &[&topics, &names], doing)?;
     rows.first()
         .map(|row| column(row, "due_us").map(distance))
         .transpose()
@@ -222,29 +240,28 @@ fn recurring(row: &Row) -> Result<Recurring> {
     let topic: String = column(row, "topic")?;
     let name: String = column(row, "name")?;
     let missed: String = column(row, "missed")?;
-    let missed = Missed::parse(&missed).ok_or_else(|| {
-        odd(&format!(
-            "policy \"{missed}\" for missed runs of {name} of topic {topic}"
-        ))
-    })?;
+    let policy = Missed::parse(&missed);
+    let odd_policy = || {
+        let what = format!("policy \"{missed}\" for missed runs of {name} of topic {topic}");
+        odd(&what).to_string()
+    };
+    let shown = shown(row, &topic)?;
     let last_us: Option<i64> = column(row, "last_us")?;
     let expires_us: Option<i64> = column(row, "expires_us")?;
-    let stored = match content(row)? {
-        Content::Json(text) => Stored::Json(text),
-        Content::Bytes(bytes) => Stored::Bytes(bytes),
-    };
+    let unreadable = policy.is_none().then(odd_policy).or(shown.unreadable);
     Ok(Recurring {
         name,
         cron: column(row, "cron")?,
         time_zone: column(row, "time_zone")?,
-        missed,
+        missed: policy.unwrap_or_default(),
         next_at: time(column(row, "next_us")?),
         last_at: last_us.map(time),
         priority: column::<i16>(row, "rank")?.saturating_neg(),
         key: column(row, "key")?,
         expires_in: expires_us.map(distance),
-        headers: headers(column(row, "headers")?)?,
-        payload: stored.into_payload(&topic)?,
+        headers: shown.headers,
+        payload: shown.payload,
+        unreadable,
         topic,
     })
 }

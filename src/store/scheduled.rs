@@ -1,7 +1,7 @@
 //! Looking at what is scheduled: delays, retries, leases, and messages that come after others.
 
-use crate::store::admin::{COUNT_LIMIT, attempts, id, payload, priority};
-use crate::store::claim::{headers, time};
+use crate::store::admin::{COUNT_LIMIT, attempts, id, priority, shown};
+use crate::store::claim::time;
 use crate::store::run::{Run, column, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -43,6 +43,9 @@ pub struct ScheduledMessage {
     pub headers: Headers,
     /// What it carries, undecoded.
     pub payload: Payload,
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
+    /// hand.
+    pub unreadable: Option<String>,
 }
 
 /// Returns the first messages of a topic by when they are due, among the [`COUNT_LIMIT`] that were sent first.
@@ -68,6 +71,7 @@ fn message(row: &Row, topic: &str) -> Result<ScheduledMessage> {
     let due_in_us: Option<i64> = column(row, "due_in_us")?;
     let error: Option<String> = column(row, "error")?;
     let after: Vec<Uuid> = column(row, "after")?;
+    let shown = shown(row, topic)?;
     Ok(ScheduledMessage {
         id: id(row)?,
         reason: match (column(row, "is_leased")?, due_in_us, &error) {
@@ -84,7 +88,8 @@ fn message(row: &Row, topic: &str) -> Result<ScheduledMessage> {
         attempts: attempts(row)?,
         error,
         sent_at: time(column(row, "sent_at_us")?),
-        headers: headers(column(row, "headers")?)?,
-        payload: payload(row, topic)?,
+        headers: shown.headers,
+        payload: shown.payload,
+        unreadable: shown.unreadable,
     })
 }

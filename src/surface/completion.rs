@@ -17,14 +17,14 @@ impl Messaging {
     ///
     /// # Errors
     /// `NotTracked` for a message that was not sent as [`tracked`](crate::NewMessage::tracked), whose
-    /// sender has not committed, or that ended longer ago than its outcome is kept; `SchemaMissing`,
-    /// `Unavailable`, `PoolExhausted`.
+    /// sender has not committed, or that ended longer ago than its outcome is kept; `Database` for one that ended and
+    /// whose result cannot be read, since something else wrote it; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn completion(&self, id: MessageId) -> Result<Option<Completion>> {
         let found = self.with_connection(|connection, base| {
             outcome::outcomes(connection, &base.kit.statements, &[id.0])
         })?;
         match found.into_iter().next() {
-            Some(outcome) => Ok(outcome.completion),
+            Some(outcome) => outcome.end.transpose(),
             None => Err(Error::new(
                 ErrorKind::NotTracked,
                 format!(

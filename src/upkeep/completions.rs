@@ -73,7 +73,7 @@ impl Completions {
         self.soon(pause);
         let ended: Vec<_> = outcome::outcomes(run, statements, &waited_for)?
             .iter()
-            .filter(|outcome| outcome.completion.is_some())
+            .filter(|outcome| outcome.end.is_some())
             .map(|outcome| outcome.id.0)
             .collect();
         waker.waiters.ring(&ended);

@@ -1,5 +1,6 @@
 //! What processes tell each other through NOTIFY.
 
+use crate::words::topic;
 use uuid::Uuid;
 
 /// A hint; losing one costs at most a poll interval.
@@ -30,6 +31,15 @@ impl Hint {
             Hint::Config => format!("{from} config"),
             Hint::Ended => format!("{from} ended"),
             Hint::Cancel => format!("{from} cancel"),
+        }
+    }
+
+    /// Returns whether it can travel. A hand may have written a name that no topic can have, and what does not fit a
+    /// notification would take those with it that travel together.
+    pub(crate) fn can_travel(&self) -> bool {
+        match self {
+            Hint::Ready(topic) => topic::check(topic).is_ok(),
+            _ => true,
         }
     }
 

@@ -104,7 +104,11 @@ impl Rounds {
     }
 
     fn send(&self, hints: &BTreeSet<Hint>) -> Result<()> {
-        let texts: Vec<String> = hints.iter().map(|hint| hint.encode(self.me)).collect();
+        let fitting = hints.iter().filter(|hint| hint.can_travel());
+        let texts: Vec<String> = fitting.map(|hint| hint.encode(self.me)).collect();
+        if texts.is_empty() {
+            return Ok(());
+        }
         let mut connection = self.dedicated.take()?;
         let channel = self.dedicated.settings().schema.as_str();
         schedule::notify(&mut connection, &self.statements, channel, &texts)?;

@@ -13,6 +13,12 @@ pub(crate) enum Stored {
     Bytes(Vec<u8>),
 }
 
+impl Default for Stored {
+    fn default() -> Self {
+        Stored::Bytes(Vec::new())
+    }
+}
+
 impl Stored {
     /// Decodes the payload. JSON goes through serde; bytes become `Vec<u8>`, `String` (if UTF-8),
     /// any type that serde feeds from bytes, or [`Payload`].

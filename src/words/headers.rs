@@ -1,6 +1,7 @@
 //! Headers: small texts that travel with a message, outside its payload.
 
 use crate::words::error::{Error, Result};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Headers by name.
@@ -11,6 +12,25 @@ const MAX_NAME_BYTES: usize = 128;
 /// All names and values of one message together. Headers are read with every claim; large data
 /// belongs into the payload. SQS and AMQP clients keep to the same order of size.
 const MAX_TOTAL_BYTES: usize = 16 * 1024;
+
+/// Reads stored headers: an object of texts.
+pub(crate) fn read(json: &str) -> Result<Headers, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
+/// Returns what can be shown of stored headers that cannot be read: of an object what its values are in JSON, of
+/// anything else nothing.
+pub(crate) fn shown(json: &str) -> Headers {
+    let values: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).unwrap_or_default();
+    let text = |value: &RawValue| {
+        let text = serde_json::from_str(value.get());
+        text.unwrap_or_else(|_| value.get().to_owned())
+    };
+    values
+        .into_iter()
+        .map(|(name, value)| (name, text(&value)))
+        .collect()
+}
 
 /// Checks names and sizes before any SQL.
 pub(crate) fn check(topic: &str, headers: &Headers) -> Result<()> {
@@ -57,6 +77,34 @@ mod tests {
             (Err(error), Some(part)) if error.to_string().contains(part) => {}
             (found, _) => panic!("{found:?} instead of {expected:?}"),
         }
+    }
+
+    #[track_caller]
+    fn check_shown(json: &str, expected: &[(&str, &str)]) {
+        let shown = shown(json);
+        let shown: Vec<(&str, &str)> = shown
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(shown, expected, "{json}");
+        assert!(read(json).is_err(), "{json}");
+    }
+
+    #[test]
+    fn of_headers_that_cannot_be_read_is_shown_what_can_be() {
+        check_shown(
+            r#"{"retry": 3, "source": "web", "by": {"a": [1]}}"#,
+            &[("by", r#"{"a": [1]}"#), ("retry", "3"), ("source", "web")],
+        );
+        check_shown(
+            r#"{"retry": 1e400, "half": "\ud800"}"#,
+            &[("half", r#""\ud800""#), ("retry", "1e400")],
+        );
+        for json in ["null", "7", "[1]", "\"text\"", "true"] {
+            check_shown(json, &[]);
+        }
+        let deep = "[".repeat(500) + &"]".repeat(500);
+        check_shown(&format!("{{\"deep\": {deep}}}"), &[("deep", &deep)]);
     }
 
     #[test]

@@ -126,7 +126,8 @@ pub enum DeadReason {
     Exhausted,
     /// Its handler rejected it.
     Rejected,
-    /// Its payload does not fit the type that the receiver wants.
+    /// Its payload does not fit the type that the receiver wants, or something else of it cannot be read: another
+    /// program wrote headers that are no texts.
     Undecodable,
     /// The processes that worked on it died, or its leases ended without an answer, as often as its
     /// receiver allowed.

@@ -50,4 +50,5 @@ mod throwaway_server;
 mod tidy;
 mod tight_spots;
 mod topics;
+mod unreadable;
 mod wake_ups;

@@ -129,6 +129,8 @@ struct Letter<'l> {
     headers: &'l Headers,
     #[serde(flatten)]
     content: Content<'l>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<&'l str>,
 }
 
 impl<'l> From<&'l DeadLetter> for Letter<'l> {
@@ -144,6 +146,7 @@ impl<'l> From<&'l DeadLetter> for Letter<'l> {
             died_at: moment(letter.died_at),
             headers: &letter.headers,
             content: Content::from(&letter.payload),
+            unreadable: letter.unreadable.as_deref(),
         }
     }
 }

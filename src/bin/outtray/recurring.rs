@@ -167,6 +167,8 @@ fn print(recurring: &Recurring, output: &mut Output) -> Result<(), Failure> {
         about: serde_json::Value,
         #[serde(flatten)]
         content: Content<'r>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unreadable: Option<&'r str>,
     }
     let about = json!({
         "topic": recurring.topic, "name": recurring.name, "cron": recurring.cron,
@@ -176,8 +178,11 @@ fn print(recurring: &Recurring, output: &mut Output) -> Result<(), Failure> {
         "expires_in_ms": recurring.expires_in.map(|duration| duration.as_millis() as u64),
         "headers": recurring.headers,
     });
-    let content = Content::from(&recurring.payload);
-    Ok(output.object(&Printed { about, content })?)
+    Ok(output.object(&Printed {
+        about,
+        content: Content::from(&recurring.payload),
+        unreadable: recurring.unreadable.as_deref(),
+    })?)
 }
 
 fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {

@@ -24,6 +24,8 @@ struct Scheduled<'m> {
     headers: &'m Headers,
     #[serde(flatten)]
     content: Content<'m>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<&'m str>,
 }
 
 impl<'m> From<&'m ScheduledMessage> for Scheduled<'m> {
@@ -41,6 +43,7 @@ impl<'m> From<&'m ScheduledMessage> for Scheduled<'m> {
             sent_at: moment(message.sent_at),
             headers: &message.headers,
             content: Content::from(&message.payload),
+            unreadable: message.unreadable.as_deref(),
         }
     }
 }

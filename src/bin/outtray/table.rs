@@ -2,7 +2,7 @@
 
 use crate::output::Output;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// To which side a column is flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,10 @@ fn aligned(row: &[String], widths: &[usize], sides: &[Side]) -> String {
     cells.join("  ").trim_end().to_owned()
 }
 
-/// Returns a moment as RFC 3339, in UTC, to the millisecond.
+/// Returns a moment as RFC 3339, in UTC, to the millisecond. The years are 1970 to 9999: a hand may have written others.
 pub(crate) fn moment(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
+    let last = UNIX_EPOCH + Duration::from_secs(253_402_214_400);
+    humantime::format_rfc3339_millis(time.clamp(UNIX_EPOCH, last)).to_string()
 }
 
 /// Returns a duration in its two largest units, or in milliseconds below a second.
@@ -75,6 +76,14 @@ mod tests {
         let sides = [Side::Left, Side::Right, Side::Left];
 
         assert_eq!(aligned(&row, &[7, 3, 9], &sides), "größe      7  x");
+    }
+
+    #[test]
+    fn a_moment_is_shown_whatever_year_it_is_in() {
+        let long = Duration::from_secs(300_000_000_000);
+
+        assert_eq!(moment(UNIX_EPOCH - long), "1970-01-01T00:00:00.000Z");
+        assert_eq!(moment(UNIX_EPOCH + long), "9999-12-31T00:00:00.000Z");
     }
 
     #[test]

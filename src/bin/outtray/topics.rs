@@ -83,6 +83,8 @@ struct Waiting<'m> {
     headers: &'m Headers,
     #[serde(flatten)]
     content: Content<'m>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<&'m str>,
 }
 
 pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -200,6 +202,7 @@ pub(crate) fn peek(
                 sent_at: moment(message.sent_at),
                 headers: &message.headers,
                 content: Content::from(&message.payload),
+                unreadable: message.unreadable.as_deref(),
             })?;
         }
         return Ok(());

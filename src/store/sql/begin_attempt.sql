@@ -2,5 +2,5 @@
 INSERT INTO outtray.attempt (topic, id, attempts)
 VALUES ($1::text, $2::uuid, 1)
 ON CONFLICT (topic, id) DO UPDATE
-SET attempts = attempt.attempts + 1, begun_at = now()
+SET attempts = least(attempt.attempts, 32766) + 1, begun_at = now()
 RETURNING attempts

@@ -19,7 +19,14 @@ WITH ready AS MATERIALIZED (
                 OR (
                     SELECT count(*)
                     FROM unnest($7::text[], $8::text[]) AS wanted (name, value)
-                    WHERE message.headers ->> wanted.name = wanted.value
+                    -- As in `claim_filtered`.
+                    WHERE wanted.value = CASE
+                        WHEN strpos(message.headers::text, E'\\u') = 0
+                            OR regexp_replace(
+                                message.headers::text, E'\\\\\\\\|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..', '', 'g'
+                            ) !~ E'\\\\u(0000|[dD][89a-fA-F])'
+                        THEN message.headers ->> wanted.name
+                    END
                 ) = $9::bigint
             )
         ORDER BY message.rank, message.seq
@@ -60,7 +67,7 @@ leased AS (
 )
 SELECT
     taken.rank, taken.seq, taken.id, taken.attempts,
-    (extract(epoch FROM taken.sent_at) * 1000000)::bigint AS sent_at_us,
+    (extract(epoch FROM least(greatest(taken.sent_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000)::bigint AS sent_at_us,
     taken.headers, taken.payload, taken.body,
     taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
     taken.receipt, taken.is_cancelled

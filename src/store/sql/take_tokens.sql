@@ -17,7 +17,7 @@ SET (granted, full_at) = (
         now() + ceil(level.missing_us + given.tokens * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'
     FROM (
         SELECT least(
-            greatest(extract(epoch FROM bucket.full_at - now())::float8 * 1000000, 0),
+            extract(epoch FROM least(greatest(bucket.full_at, now()), '9999-12-31 00:00:00+00') - now())::float8 * 1000000,
             $6::bigint * ($5::bigint::float8 / $4::bigint)
         ) AS missing_us
     ) AS level
@@ -31,6 +31,6 @@ SET (granted, full_at) = (
 RETURNING
     key, granted,
     greatest(0, ceil(
-        extract(epoch FROM full_at - now())::float8 * 1000000
+        extract(epoch FROM greatest(full_at, now()) - now())::float8 * 1000000
         - ($6::bigint - 1) * ($5::bigint::float8 / $4::bigint)
     ))::bigint AS wait_us
