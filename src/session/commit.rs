@@ -146,7 +146,7 @@ fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error 
 }
 
 /// Says what it means that the messages of an open transaction could not be stored.
-fn not_stored(error: Error) -> Error {
+pub(crate) fn not_stored(error: Error) -> Error {
     match error.cause::<postgres::Error>() {
         Some(cause) if is_aborted(cause) => swallowed().because(error),
         _ => error,

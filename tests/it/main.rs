@@ -39,6 +39,7 @@ mod rates;
 mod recurring;
 mod retrying;
 mod schedules;
+mod scripts;
 mod sessions;
 mod settings;
 mod settings_by_hand;

@@ -16,6 +16,7 @@ use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
 use crate::receive::ration;
 use crate::receive::state::State;
+use crate::session::commit::not_stored;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
@@ -154,7 +155,8 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
     session.lent.begun()?;
     session
         .outbox
-        .store(session.lent.own()?, statements, Mark::default())?;
+        .store(session.lent.own()?, statements, Mark::default())
+        .map_err(not_stored)?;
     let mode = session.lent.own()?.mode;
     let verdict = Verdict::Ack(session.result.take());
     if !acknowledge_in(&mut session, mode, &line.topic, proof, &verdict)? {

@@ -20,6 +20,7 @@ mod real;
 mod seen;
 mod sending;
 
+use crate::support::shrink;
 use fastrand::Rng;
 use op::{Answer, Op, PLAIN};
 use pure::Model;
@@ -53,7 +54,8 @@ fn random_sequences_of_operations_do_what_the_model_does() {
         let mut rng = Rng::with_seed(seed);
         let ops: Vec<Op> = (0..steps).map(|_| Op::random(&mut rng)).collect();
         let Err(difference) = run(&ops) else { continue };
-        let shortest = shrink(ops[..=difference.step].to_vec(), |ops| run(ops).is_err());
+        let failing = ops[..=difference.step].to_vec();
+        let shortest = shrink(failing, MAX_TRIES, |ops| run(ops).is_err());
         let text = run(&shortest).map_or_else(|difference| difference.text, |()| "gone".to_owned());
         panic!(
             "seed {seed}, step {} of {steps}: {}\nthe shortest that fails:\n{}{text}",
@@ -119,26 +121,6 @@ fn lines(ops: &[Op]) -> String {
     ops.iter().map(|op| format!("    {op:?}\n")).collect()
 }
 
-/// Leaves out what it can from a sequence that fails, so that it still does: halves, quarters, single steps.
-fn shrink(mut ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
-    let mut tries = 0;
-    let mut size = ops.len().div_ceil(2);
-    while size > 0 {
-        let mut from = 0;
-        while from < ops.len() && tries < MAX_TRIES {
-            tries += 1;
-            let mut fewer = ops.clone();
-            fewer.drain(from..(from + size).min(ops.len()));
-            match fails(&fewer) {
-                true => ops = fewer,
-                false => from += size,
-            }
-        }
-        size /= 2;
-    }
-    ops
-}
-
 const SEND: Op = Op::Send {
     topic: 0,
     count: 2,
@@ -177,7 +159,7 @@ fn a_sequence_that_fails_is_made_as_short_as_it_gets() {
     ops.push(purge.clone());
 
     // Wherever it is sent before it is purged.
-    let shortest = shrink(ops, |ops| {
+    let shortest = shrink(ops, MAX_TRIES, |ops| {
         let sent = ops.iter().position(|op| *op == SEND);
         let purged = ops.iter().rposition(|op| *op == purge);
         matches!((sent, purged), (Some(sent), Some(purged)) if sent < purged)

@@ -4,6 +4,7 @@ mod child;
 mod gate;
 mod ledger;
 mod place;
+mod shrink;
 mod wire;
 
 pub(crate) use child::Child;
@@ -12,6 +13,7 @@ pub(crate) use gate::Gate;
 pub(crate) use ledger::{Ledger, WORK};
 use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, client, process, send};
+pub(crate) use shrink::shrink;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
