@@ -7,6 +7,8 @@
 //!   there were several, nobody, and they go one by one for a while.
 //! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
 //!   a row it counts as refused.
+//! - A message could not be settled, without a reason (its row is gone, or something keeps it): nobody. The one that
+//!   cannot be settled even alone is set aside for a while, in its place, so that it holds up nobody.
 //! - The connection broke: nobody, for servers restart; but a message in whose handler it broke
 //!   three times is charged, for it may be what breaks it (an idle-in-transaction timeout, a
 //!   query that brings its server process down).
@@ -29,7 +31,7 @@ use crate::store::run::Run;
 use crate::store::settle::{self, Burial, Retry};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{classify, is_miscounted};
 use postgres::IsolationLevel;
 use std::time::Duration;
 
@@ -47,6 +49,8 @@ pub(crate) struct Charge {
     error: String,
     /// Whether its handler had others in hand at the same time.
     is_shared: bool,
+    /// It is left alone for this long, and no attempt is spent.
+    aside: Option<Duration>,
 }
 
 impl Charge {
@@ -56,7 +60,14 @@ impl Charge {
             crashes,
             error: String::new(),
             is_shared: false,
+            aside: None,
         }
+    }
+
+    /// Sets the message aside instead.
+    fn aside(mut self, delay: Duration) -> Self {
+        self.aside = Some(delay);
+        self
     }
 
     /// Says whether the message is in a handler together with others.
@@ -73,6 +84,22 @@ impl Charge {
 pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
+    let mut stray = std::mem::take(&mut state.stray);
+    if is_miscounted(error) {
+        match stray.as_mut_slice() {
+            [charge] => {
+                let delay = line.set_aside(charge.held.id);
+                log::warn!(
+                    "topic {}: message {} cannot be settled and is left alone for {delay:?}",
+                    line.topic,
+                    charge.held.id
+                );
+                state.charges.push(charge.clone().aside(delay));
+            }
+            _ => state.pace.single(),
+        }
+        return false;
+    }
     let is_charged = match error.kind() {
         ErrorKind::Unavailable => {
             // Only the one that was running can have done it.
@@ -119,9 +146,62 @@ pub(crate) fn conflict(line: &Line, text: &str) -> Error {
 pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
     careful::take_back_all(line, connection, &mut state.uncounted)?;
     while let Some(charge) = state.charges.last() {
-        write(line, connection, charge)?;
-        state.charges.pop();
+        let written = match charge.aside {
+            None => write(line, connection, charge),
+            Some(delay) => set_aside(line, connection, charge, delay),
+        };
+        let Err(error) = written else {
+            state.charges.pop();
+            continue;
+        };
+        if error.kind() == ErrorKind::Unavailable || connection.is_closed() {
+            return Err(error);
+        }
+        // Whatever the database has against it will be there the next time. Nothing else may wait for that.
+        log::warn!("topic {}: {}", line.topic, chain(&error));
+        let Some(charge) = state.charges.pop() else {
+            break;
+        };
+        if charge.aside.is_none() {
+            let delay = line.set_aside(charge.held.id);
+            state.charges.push(charge.aside(delay));
+        }
     }
+    Ok(())
+}
+
+/// Notes what was taken in a transaction that failed since something of it could not be settled.
+pub(crate) fn note_stray(state: &mut State, taken: &[Claimed], error: &Error) {
+    if is_miscounted(error) {
+        state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
+    }
+}
+
+/// Leaves a message in its place, and alone for a while.
+fn set_aside(
+    line: &Line,
+    connection: &mut Connection,
+    charge: &Charge,
+    delay: Duration,
+) -> Result<()> {
+    let doing = "setting a message aside";
+    let statements = &line.base.kit.statements;
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, doing))?;
+    let Held { position, id, .. } = charge.held;
+    if let Some(attempts) = settle::hold(&mut open, statements, &line.topic, position, id)? {
+        let retry = Retry {
+            held: charge.held.clone(),
+            attempts,
+            delay,
+            error: String::new(),
+        };
+        settle::postpone_head(&mut open, statements, &line.topic, &retry, Duration::ZERO)?;
+    }
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, doing))?;
     Ok(())
 }
 

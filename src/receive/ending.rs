@@ -22,7 +22,7 @@ pub(crate) enum Fate {
     Bury(Burial),
     /// Its time was over, and its topic keeps no dead letters of that.
     Drop(Held),
-    /// It was asked for, and did not succeed.
+    /// It seems to be asked for, and did not succeed. The request has the last word.
     Cancel(Held),
 }
 

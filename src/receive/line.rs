@@ -56,8 +56,12 @@ pub(crate) struct Line {
     pub(crate) slots: Slots,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
+    /// How often a message could not be settled.
+    strays: Mutex<HashMap<MessageId, u32>>,
 }
 
+/// How long a message is left alone that could not be settled: at first, and at most.
+const ASIDE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// Messages whose losses are remembered; in a flood of broken connections the count begins anew.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -79,6 +83,7 @@ impl Line {
             floors: Mutex::new(Floors::new()),
             purse: Mutex::default(),
             losses: Mutex::new(HashMap::new()),
+            strays: Mutex::new(HashMap::new()),
         }
     }
 
@@ -155,12 +160,23 @@ impl Line {
 
     /// Counts a broken connection against a message; returns how many there were.
     pub(crate) fn count_loss(&self, id: MessageId) -> u32 {
-        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        if losses.len() >= MAX_REMEMBERED {
-            losses.clear();
-        }
-        let count = losses.entry(id).or_default();
-        *count += 1;
-        *count
+        count(&self.losses, id)
     }
+
+    /// Notes that a message could not be settled; returns how long to leave it alone: longer each time.
+    pub(crate) fn set_aside(&self, id: MessageId) -> Duration {
+        let doublings = count(&self.strays, id) - 1;
+        ASIDE.0.saturating_mul(1 << doublings.min(16)).min(ASIDE.1)
+    }
+}
+
+/// Counts once more for a message.
+fn count(counts: &Mutex<HashMap<MessageId, u32>>, id: MessageId) -> u32 {
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    if counts.len() >= MAX_REMEMBERED {
+        counts.clear();
+    }
+    let count = counts.entry(id).or_default();
+    *count += 1;
+    *count
 }

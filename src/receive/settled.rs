@@ -2,9 +2,12 @@
 
 use crate::receive::ending::{Fate, warn_dead};
 use crate::receive::line::Line;
+use crate::session::messaging_session::MessagingSession;
 use crate::store::aftermath::{End, How};
+use crate::store::cancel;
 use crate::store::claim::{Held, Position};
 use crate::store::settle::{Burial, Retry};
+use crate::words::Result;
 use crate::words::message::MessageId;
 
 /// Fates by what has to be done for them.
@@ -17,7 +20,10 @@ pub(crate) struct Settled {
     pub(crate) burials: Vec<Burial>,
     /// Their time was over, and nobody wants to see them.
     pub(crate) dropped: Vec<Held>,
+    /// Until [`confirm_cancels`](Self::confirm_cancels) those that seem to be asked for, then those that were and are gone.
     pub(crate) cancels: Vec<Held>,
+    /// How many nobody asked for any more: free again with the commit.
+    pub(crate) left: usize,
     /// What handlers recorded.
     pub(crate) results: Vec<(MessageId, String)>,
 }
@@ -39,6 +45,35 @@ impl Settled {
             }
         }
         settled
+    }
+
+    /// Removes the messages that are to be given up, if they still are: what this process heard may be over by now. The others
+    /// stay as they are, to be handled.
+    pub(crate) fn confirm_cancels(
+        &mut self,
+        line: &Line,
+        session: &mut MessagingSession<'_>,
+    ) -> Result<()> {
+        if self.cancels.is_empty() {
+            return Ok(());
+        }
+        session.leave_savepoint()?;
+        let positions: Vec<Position> = self.cancels.iter().map(|held| held.position).collect();
+        let statements = &line.base.kit.statements;
+        let ended = cancel::end_held(session.lent.own()?, statements, &line.topic, &positions)?;
+        let (cancels, left): (Vec<Held>, Vec<Held>) = self
+            .cancels
+            .drain(..)
+            .partition(|held| ended.contains(&held.id));
+        self.cancels = cancels;
+        self.left = left.len();
+        line.base
+            .waker
+            .asked
+            .forget(left.iter().map(|held| held.id));
+        let left: Vec<Position> = left.iter().map(|held| held.position).collect();
+        line.lower(&left);
+        Ok(())
     }
 
     /// Returns the messages whose end matters to others.
@@ -67,9 +102,9 @@ impl Settled {
             .map(|(_, result)| result.clone())
     }
 
-    /// Returns the messages that are to be removed from the topic for good.
+    /// Returns the messages that are still to be removed from the topic for good.
     pub(crate) fn removals(&self) -> Vec<Position> {
-        let removed = self.acks.iter().chain(&self.dropped).chain(&self.cancels);
+        let removed = self.acks.iter().chain(&self.dropped);
         removed.map(|held| held.position).collect()
     }
 

@@ -12,6 +12,8 @@ pub(crate) struct State {
     pub(crate) pace: Pace,
     /// Messages whose handler ran in the open transaction.
     pub(crate) entered: Vec<Charge>,
+    /// What was taken in the last transaction, if something of it could not be settled.
+    pub(crate) stray: Vec<Charge>,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
     /// The message in hand, if its delivery was counted ahead.
@@ -32,6 +34,7 @@ impl State {
             worker,
             pace: Pace::new(per_transaction),
             entered: Vec::new(),
+            stray: Vec::new(),
             charges: Vec::new(),
             counted: None,
             uncounted: Vec::new(),

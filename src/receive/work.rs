@@ -130,8 +130,10 @@ fn transactions(
                 break;
             }
         }
-        let next = transact(line, &mut session, state, ration, &taken, stop)
-            .inspect_err(|_| careful::take_back(line, state));
+        let next = transact(line, &mut session, state, ration, &taken, stop).inspect_err(|error| {
+            careful::take_back(line, state);
+            charge::note_stray(state, &taken.messages, error);
+        });
         match next? {
             Some(next) => taken = next,
             None => {
@@ -201,6 +203,7 @@ fn transact(
     close_count(line, session, state, &fates)?;
     let mut settled = Settled::sort(fates);
     settled.results = results;
+    settled.confirm_cancels(line, session)?;
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
@@ -214,7 +217,7 @@ fn transact(
         let handled = settled.acks.len();
         line.crew.learn(handled, next.is_full, Instant::now());
     }
-    if gave_back {
+    if gave_back || settled.left > 0 {
         line.station.ring(1);
     }
     Ok(next)
@@ -244,7 +247,8 @@ fn sift<'a>(
 }
 
 /// Closes the count of a delivery that was counted ahead. One that ended is told by the message itself from now on, with the
-/// deaths before it. One that was put off never began: the deaths before it stay counted.
+/// deaths before it. One that was put off, or may be free again since nobody asks to give it up, did not: the deaths before it
+/// stay counted.
 fn close_count(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -257,7 +261,7 @@ fn close_count(
     session.leave_savepoint()?;
     let statements = &line.base.kit.statements;
     let close = match fates {
-        [Fate::PutOff(_)] => attempt::take_back,
+        [Fate::PutOff(_) | Fate::Cancel(_)] => attempt::take_back,
         _ => attempt::forget,
     };
     close(session.lent.own()?, statements, &line.topic, id)

@@ -5,7 +5,7 @@ use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::store::aftermath::{self, End, How};
 use crate::store::call::CallMode;
-use crate::store::cancel;
+use crate::store::cancel::{self, Which};
 use crate::store::claim::{Held, Position};
 use crate::store::dependents::{self, Looked, Place};
 use crate::store::outcome;
@@ -58,7 +58,7 @@ pub(crate) fn cancel(
     let (mut removed, mut asked) = (Vec::new(), Vec::new());
     for some in left.chunks(CANCEL_LIMIT) {
         apart(connection, "cancelling messages", |open| {
-            let gone = cancel::remove(open, statements, some)?;
+            let gone = cancel::remove(open, statements, some, Which::All)?;
             write_ends(open, statements, &gone)?;
             if gone.len() < some.len() {
                 // Those only that are still there: who asks may have to read a topic.
@@ -79,14 +79,15 @@ pub(crate) fn cancel(
     Ok(())
 }
 
-/// Removes those of the messages that wait. What is in somebody's hands is left alone.
-pub(crate) fn remove(
+/// Removes those of the messages that wait and that somebody still asks to be given up. What is in somebody's hands is left
+/// alone.
+fn remove(
     connection: &mut Connection,
     statements: &Statements,
     ids: &[Uuid],
 ) -> Result<Cancelling> {
     apart(connection, "cancelling messages", |open| {
-        let removed = cancel::remove(open, statements, ids)?;
+        let removed = cancel::remove(open, statements, ids, Which::Asked)?;
         write_ends(open, statements, &removed)?;
         Ok(Cancelling {
             removed,

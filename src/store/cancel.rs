@@ -7,6 +7,7 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 const DOING: &str = "cancelling messages";
@@ -14,11 +15,21 @@ const DOING: &str = "cancelling messages";
 /// How long a request is kept when its message is gone: a process that has not heard of it yet has not got it either.
 const KEPT_S: i64 = 60;
 
+/// Which of the messages are to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All: the caller asks now.
+    All,
+    /// Those for which there still is a request.
+    Asked,
+}
+
 /// Removes those of the messages that wait, wherever; returns them by topic.
 pub(crate) fn remove(
     run: &mut dyn Run,
     statements: &Statements,
     ids: &[Uuid],
+    which: Which,
 ) -> Result<Vec<(String, End)>> {
     let mut removed = Vec::new();
     // In the direction in which messages move, but for retries, after which the caller comes again.
@@ -27,7 +38,7 @@ pub(crate) fn remove(
         &statements.cancel_followers,
         &statements.cancel_ready,
     ] {
-        for row in query(run, statement, &[&ids], DOING)? {
+        for row in query(run, statement, &[&ids, &(which == Which::Asked)], DOING)? {
             let held = Held {
                 position: Position {
                     rank: column(&row, "rank")?,
@@ -46,6 +57,26 @@ pub(crate) fn remove(
         }
     }
     Ok(removed)
+}
+
+/// Removes those of the held messages that somebody still asks to be given up; returns which.
+pub(crate) fn end_held(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    positions: &[Position],
+) -> Result<HashSet<MessageId>> {
+    let ranks: Vec<i16> = positions.iter().map(|position| position.rank).collect();
+    let seqs: Vec<i64> = positions.iter().map(|position| position.seq).collect();
+    query(
+        run,
+        &statements.end_cancelled,
+        &[&topic, &ranks, &seqs],
+        DOING,
+    )?
+    .iter()
+    .map(|row| column(row, "id").map(MessageId))
+    .collect()
 }
 
 /// Asks those who have the messages in hand to give them up; returns which are in somebody's hands.

@@ -123,10 +123,11 @@ pub(crate) fn push_end(
     topic: &str,
     proofs: &[&Proof],
 ) {
-    push_each(sql, mode, &statements.end_lease, topic, proofs, None);
+    push_each(sql, mode, &statements.end_lease, topic, proofs, &[]);
 }
 
 /// Appends the return of leased messages to their places; the good receipts come back.
+/// Of those that are held, each has to be there.
 pub(crate) fn push_give_back(
     sql: &mut String,
     mode: CallMode,
@@ -134,16 +135,11 @@ pub(crate) fn push_give_back(
     topic: &str,
     proofs: &[&Proof],
     unspent: i16,
+    is_held: bool,
 ) {
-    let unspent = Some(unspent.into());
-    push_each(
-        sql,
-        mode,
-        &statements.give_back_lease,
-        topic,
-        proofs,
-        unspent,
-    );
+    let numbers = [unspent.into(), is_held.into()];
+    let statement = &statements.give_back_lease;
+    push_each(sql, mode, statement, topic, proofs, &numbers);
 }
 
 /// Appends a prolongation of leases, by `extend_lease` or `prolong_lease`, for [`read_held`].
@@ -155,15 +151,14 @@ pub(crate) fn push_lasting(
     proofs: &[&Proof],
     lease: Duration,
 ) {
-    let lease = Some(micros(lease));
-    push_each(sql, mode, statement, topic, proofs, lease);
+    push_each(sql, mode, statement, topic, proofs, &[micros(lease)]);
 }
 
 /// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who
 /// hold several never wait for each other.
 pub(crate) fn push_hold(sql: &mut String, statements: &Statements, topic: &str, proofs: &[&Proof]) {
     let mode = CallMode::Inline;
-    push_each(sql, mode, &statements.hold_lease, topic, proofs, None);
+    push_each(sql, mode, &statements.hold_lease, topic, proofs, &[]);
 }
 
 /// Reads which receipts were still good, and whether somebody cancelled their messages.
@@ -242,11 +237,11 @@ pub(crate) fn push_settle(
         }
     }
     if !ended.is_empty() {
-        push_end(sql, mode, statements, topic, &ended);
+        push_each(sql, mode, &statements.end_held_lease, topic, &ended, &[]);
     }
     for (given_back, unspent) in [(nacked, 0), (released, 1)] {
         if !given_back.is_empty() {
-            push_give_back(sql, mode, statements, topic, &given_back, unspent);
+            push_give_back(sql, mode, statements, topic, &given_back, unspent, true);
         }
     }
     let ends: Vec<End> = settled.iter().filter_map(Settled::end).collect();
@@ -295,7 +290,7 @@ fn push_each(
     statement: &Statement,
     topic: &str,
     proofs: &[&Proof],
-    number: Option<i64>,
+    numbers: &[i64],
 ) {
     let mut proofs = proofs.to_vec();
     proofs.sort_unstable_by_key(|proof| proof.held.id);
@@ -305,7 +300,7 @@ fn push_each(
             Value::Uuid(proof.held.id.0),
             Value::Uuid(proof.receipt),
         ];
-        values.extend(number.map(Value::Number));
+        values.extend(numbers.iter().copied().map(Value::Number));
         match index {
             0 => push_hot_call(sql, mode, Path::Key, statement, &values, Next::Commit),
             _ => push_call(sql, mode, statement, &values),

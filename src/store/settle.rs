@@ -3,12 +3,13 @@
 use crate::store::attempt::attempts;
 use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::{Held, Position};
-use crate::store::run::{Run, execute, query};
+use crate::store::run::{Params, Run, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::MAX_DELAY;
 use crate::words::outcome::DeadReason;
+use crate::words::sqlstate::check_count;
 use std::time::Duration;
 
 /// Longest error text that is kept with a message: enough for any chain of causes, and no flood.
@@ -90,13 +91,10 @@ pub(crate) fn retry(
     let attempts: Vec<i16> = retries.iter().map(|retry| small(retry.attempts)).collect();
     let delays: Vec<i64> = retries.iter().map(|retry| micros(retry.delay)).collect();
     let errors: Vec<String> = retries.iter().map(|retry| storable(&retry.error)).collect();
-    execute(
-        run,
-        &statements.retry,
-        &[&topic, &ranks, &seqs, &attempts, &delays, &errors],
-        "scheduling a retry",
-    )?;
-    Ok(())
+    let doing = "scheduling a retry";
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &attempts, &delays, &errors];
+    let moved = execute(run, &statements.retry, params, doing)?;
+    check_count(moved, retries.len(), doing)
 }
 
 /// Moves held messages to the dead letters. All of one topic; at the top level of a transaction.
@@ -126,16 +124,14 @@ pub(crate) fn bury(
         .iter()
         .map(|burial| storable(&burial.error))
         .collect();
-    execute(
-        run,
-        &statements.bury,
-        &[&topic, &ranks, &seqs, &attempts, &reasons, &errors],
-        "keeping a dead letter",
-    )?;
-    Ok(())
+    let doing = "keeping a dead letter";
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &attempts, &reasons, &errors];
+    let moved = execute(run, &statements.bury, params, doing)?;
+    check_count(moved, burials.len(), doing)
 }
 
-/// Keeps the failed head of a strict topic in its place. `delay` counts from the transaction's start.
+/// Keeps a message in its place, and away from claims for a while: the failed head of a strict topic, or one that cannot be
+/// moved. `delay` counts from the transaction's start.
 pub(crate) fn postpone_head(
     run: &mut dyn Run,
     statements: &Statements,
@@ -143,19 +139,12 @@ pub(crate) fn postpone_head(
     retry: &Retry,
     since_begin: Duration,
 ) -> Result<()> {
-    execute(
-        run,
-        &statements.postpone_head,
-        &[
-            &topic,
-            &retry.held.position.rank,
-            &retry.held.position.seq,
-            &small(retry.attempts),
-            &micros(retry.delay.saturating_add(since_begin)),
-        ],
-        "postponing the head of a strict topic",
-    )?;
-    Ok(())
+    let doing = "postponing a message";
+    let Position { rank, seq } = retry.held.position;
+    let delay = micros(retry.delay.saturating_add(since_begin));
+    let params: Params<'_> = &[&topic, &rank, &seq, &small(retry.attempts), &delay];
+    let postponed = execute(run, &statements.postpone_head, params, doing)?;
+    check_count(postponed, 1, doing)
 }
 
 /// Locks one message; returns its failed attempts, or nothing if it is gone or in other hands.

@@ -59,6 +59,8 @@ statements![
     dependents,
     drop_liveness,
     due_recurring,
+    end_cancelled,
+    end_held_lease,
     end_lease,
     end_outcomes,
     enroll,

@@ -65,6 +65,14 @@ impl Asked {
         self.tell();
     }
 
+    /// Forgets messages that nobody asks for any more.
+    pub(crate) fn forget(&self, ids: impl IntoIterator<Item = MessageId>) {
+        let mut known = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            known.remove(&id);
+        }
+    }
+
     /// Returns whether any message is known to be asked for.
     pub(crate) fn has_any(&self) -> bool {
         self.has_any.load(Ordering::Relaxed)

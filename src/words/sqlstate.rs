@@ -5,6 +5,9 @@ use postgres::error::SqlState;
 use std::error::Error as StdError;
 use std::fmt;
 
+/// What our own `miscounted` fails with.
+const MISCOUNTED: &str = "OT001";
+
 /// What a failed statement means for the transaction it ran in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -57,7 +60,7 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
     };
     match code.code() {
         code if is_missing_statement(code) => Failure::Outdated,
-        "40001" | "40P01" => Failure::Conflict,
+        "40001" | "40P01" | MISCOUNTED => Failure::Conflict,
         code if code.starts_with("57P") || code.starts_with("08") || code == "25P03" => {
             Failure::Lost
         }
@@ -89,6 +92,10 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
             ErrorKind::Unavailable,
             format!("connection lost while {doing}, try again"),
         ),
+        (Failure::Conflict, MISCOUNTED) => (
+            ErrorKind::Conflict,
+            format!("{text} while {doing}: everything was rolled back, run it again"),
+        ),
         (Failure::Conflict, _) => (
             ErrorKind::Conflict,
             format!("conflict with another transaction while {doing}, run it again"),
@@ -112,6 +119,44 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
         (Failure::Refused, _) => (ErrorKind::Database, format!("{text} while {doing}")),
     };
     Error::new(kind, text).because(error)
+}
+
+/// Fewer messages were settled than were in hand.
+#[derive(Debug)]
+struct Miscounted {
+    counted: u64,
+    wanted: usize,
+}
+
+impl fmt::Display for Miscounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Miscounted { counted, wanted } = self;
+        write!(
+            f,
+            "of {wanted} messages in hand only {counted} could be settled"
+        )
+    }
+}
+
+impl StdError for Miscounted {}
+
+/// Checks that a statement settled as many messages as it was to.
+///
+/// # Errors
+/// `Conflict`: the transaction must not commit.
+pub(crate) fn check_count(counted: u64, wanted: usize, doing: &str) -> Result<(), Error> {
+    if usize::try_from(counted) == Ok(wanted) {
+        return Ok(());
+    }
+    let text = format!("{doing}: everything is rolled back, run it again");
+    Err(Error::new(ErrorKind::Conflict, text).because(Miscounted { counted, wanted }))
+}
+
+/// Returns whether messages in hand could not be settled, and nobody said why: their rows are gone, or something in the
+/// database keeps them.
+pub(crate) fn is_miscounted(error: &Error) -> bool {
+    let code = |error: &postgres::Error| error.code().map(SqlState::code) == Some(MISCOUNTED);
+    error.cause::<Miscounted>().is_some() || error.cause::<postgres::Error>().is_some_and(code)
 }
 
 /// Turns the error of a caller's own statement into ours; its tables are none of our business.

@@ -104,11 +104,15 @@ fn the_dead_letters_of_a_key_are_found_without_reading_the_others() {
 fn no_cancel_searches_all_of_its_ids_for_each_message_of_a_topic() {
     let mut place = Place::new();
     place.sql("SET plan_cache_mode = force_generic_plan");
-    for statement in ["cancel_ready", "cancel_followers", "ask_held"] {
+    for (statement, arguments) in [
+        ("cancel_ready", "'{}', false"),
+        ("cancel_followers", "'{}', false"),
+        ("ask_held", "'{}'"),
+    ] {
         let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
         place.sql(&format!("PREPARE {statement} AS {text}"));
 
-        let explain = format!("EXPLAIN EXECUTE {statement} ('{{}}')");
+        let explain = format!("EXPLAIN EXECUTE {statement} ({arguments})");
         let rows = place.client.simple_query(&explain).unwrap();
 
         let is_search = |message: &SimpleQueryMessage| match message {
@@ -138,7 +142,8 @@ fn no_statement_of_leases_reads_a_whole_topic_also_when_planned_without_messages
     check(&settings, "end_lease", receipt);
     check(&settings, "extend_lease", &format!("{receipt}, 1"));
     check(&settings, "prolong_lease", &format!("{receipt}, 1"));
-    check(&settings, "give_back_lease", &format!("{receipt}, 1"));
+    check(&settings, "give_back_lease", &format!("{receipt}, 1, 0"));
+    check(&settings, "end_held_lease", receipt);
     check(&settings, "hold_lease", receipt);
 }
 

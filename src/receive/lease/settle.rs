@@ -92,9 +92,9 @@ fn push_plain(
     if all(|verdict| matches!(verdict, Verdict::Ack(_))) {
         lease::push_end(sql, mode, statements, topic, &proofs);
     } else if all(|verdict| matches!(verdict, Verdict::Nack)) {
-        lease::push_give_back(sql, mode, statements, topic, &proofs, 0);
+        lease::push_give_back(sql, mode, statements, topic, &proofs, 0, false);
     } else if all(|verdict| matches!(verdict, Verdict::Release)) {
-        lease::push_give_back(sql, mode, statements, topic, &proofs, 1);
+        lease::push_give_back(sql, mode, statements, topic, &proofs, 1, false);
     } else {
         return false;
     }

@@ -127,3 +127,16 @@ CREATE TABLE outtray.attempt (
     begun_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, id)
 );
+
+-- Fails the statement that calls it, and with it the transaction: rows were `wanted` and only `counted` of them touched. A DELETE
+-- that removes nothing is a success to the server, and happens behind a trigger, row-level security, or a shard that moved. A
+-- code of its own, since who runs the transaction has to tell it from all else.
+CREATE FUNCTION outtray.miscounted(counted bigint, wanted bigint) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RAISE EXCEPTION 'of % messages in hand only % could be settled', wanted, counted
+        USING ERRCODE = 'OT001';
+END
+$$;
+-- Whatever the database's defaults are: everybody who settles calls it.
+GRANT EXECUTE ON FUNCTION outtray.miscounted(bigint, bigint) TO PUBLIC;
