@@ -3,6 +3,7 @@
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use std::time::Duration;
 
 /// A receiver's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +143,19 @@ pub(crate) fn suspect(
     .iter()
     .map(|row| column(row, "topic"))
     .collect()
+}
+
+/// Returns how long receivers of a topic are to count attempts before they run a handler.
+pub(crate) fn suspicion(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+) -> Result<Duration> {
+    let doing = "looking whether a process died";
+    let rows = query(run, &statements.suspicion, &[&topic], doing)?;
+    let suspect_ms = rows.first().map(|row| column::<i64>(row, "suspect_ms"));
+    let suspect_ms = suspect_ms.transpose()?.unwrap_or_default();
+    Ok(Duration::from_millis(suspect_ms.max(0).unsigned_abs()))
 }
 
 /// Makes the row that strict receivers of a topic lock for their turn.

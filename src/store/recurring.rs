@@ -166,13 +166,13 @@ pub(crate) fn remove(
     Ok(removed > 0)
 }
 
-/// Locks the recurring message that is due first, but for those that failed, by topic and name.
+/// Locks the recurring message that is due first, but for some, by topic and name.
 pub(crate) fn take_due(
     run: &mut dyn Run,
     statements: &Statements,
-    failed: &[(String, String)],
+    left_out: &[(String, String)],
 ) -> Result<Option<Taken>> {
-    let (topics, names) = columns(failed);
+    let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
     let rows = query(run, &statements.due_recurring, &[&topics, &names], doing)?;
     let Some(row) = rows.first() else {
@@ -222,18 +222,25 @@ pub(crate) fn reschedule(
     .map(drop)
 }
 
-/// Returns in how long the next recurring message is due, but for those that failed, by topic and name; zero if it is.
+/// Returns in how long the next recurring message is due, but for some; zero if it is.
 pub(crate) fn next(
     run: &mut dyn Run,
     statements: &Statements,
-    failed: &[(String, String)],
+    left_out: &[(String, String)],
 ) -> Result<Option<Duration>> {
-    let (topics, names) = columns(failed);
+    let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
     let rows = query(run, &statements.next_recurring, &[&topics, &names], doing)?;
     rows.first()
         .map(|row| column(row, "due_us").map(distance))
         .transpose()
+}
+
+fn columns(names: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
+    names
+        .iter()
+        .map(|(topic, name)| (topic.as_str(), name.as_str()))
+        .unzip()
 }
 
 fn recurring(row: &Row) -> Result<Recurring> {

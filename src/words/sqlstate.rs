@@ -83,6 +83,12 @@ pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
     None
 }
 
+/// Returns whether somebody held a lock for longer than the statement was to wait for it (55P03: lock_not_available).
+pub(crate) fn is_held_up(error: &Error) -> bool {
+    let cause = error.cause::<postgres::Error>();
+    cause.and_then(postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
 /// Turns an error of the driver into ours; `doing` completes "while …".
 pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
     let code = error.code().map(SqlState::code).unwrap_or_default();

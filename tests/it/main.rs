@@ -29,6 +29,7 @@ mod handled_once;
 mod keys;
 mod killed_workers;
 mod leases;
+mod locks_of_others;
 mod lost_database;
 mod migrations;
 mod model;
