@@ -19,6 +19,8 @@ const SOON: Duration = Duration::from_secs(10);
 const FIRST: Duration = Duration::from_secs(5);
 /// For how long it removes rows of one kind in a turn.
 const TURN: Duration = Duration::from_millis(25);
+/// How long a room is waited for: behind a few senders that take some of it, not behind one whose transaction stays open.
+const ROOM_PATIENCE: &str = "SET LOCAL lock_timeout = '20ms'";
 /// How soon it goes on when there was more.
 const BETWEEN_TURNS: Duration = Duration::from_millis(50);
 /// With many to remove, the pauses are at least so many times as long as the turns.
@@ -80,6 +82,7 @@ impl Prune {
         if is_behind {
             self.at = now + BETWEEN_TURNS.max((now - started) * SHARE);
         } else if self.was_behind {
+            // More may be over again, or a room free.
             self.at = now + SOON;
         }
         self.was_behind = is_behind;
@@ -102,23 +105,39 @@ fn take_turn(
     Ok(false)
 }
 
-/// Takes some of what was vacated off the number of one topic that has many notes of it.
+/// Takes some of what was vacated off the numbers of topics that have many notes of it.
 fn fold(connection: &mut Connection, statements: &Statements) -> Result<bool> {
-    let topics = prune::crowded_rooms(connection, statements)?;
-    // Whichever: senders may hold the room of one for long.
-    let Some(topic) = fastrand::choice(&topics) else {
-        return Ok(false);
-    };
+    let started = Instant::now();
+    let mut topics = prune::crowded_rooms(connection, statements)?;
+    // In any order: senders may hold the rooms of some for long.
+    fastrand::shuffle(&mut topics);
+    let mut is_behind = false;
+    for topic in &topics {
+        while fold_topic(connection, statements, topic)? {
+            if started.elapsed() >= TURN {
+                return Ok(true);
+            }
+        }
+        is_behind |= started.elapsed() >= TURN;
+    }
+    Ok(is_behind)
+}
+
+/// Takes a batch of what was vacated off the number of one topic, unless senders hold its room.
+fn fold_topic(connection: &mut Connection, statements: &Statements, topic: &str) -> Result<bool> {
     let failed = |error| classify(error, "taking off what was vacated");
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
+    open.transaction
+        .batch_execute(ROOM_PATIENCE)
+        .map_err(failed)?;
     match prune::fold(&mut open, statements, topic) {
         Ok(has_more) => {
             open.transaction.commit().map_err(failed)?;
-            Ok(has_more || topics.len() > 1)
+            Ok(has_more)
         }
-        Err(error) if is_held_up(&error) => Ok(topics.len() > 1),
+        Err(error) if is_held_up(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }

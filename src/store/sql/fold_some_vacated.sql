@@ -2,7 +2,7 @@
 -- topic's room.
 -- Index: the primary key.
 WITH first AS MATERIALIZED (
-    SELECT vacated.topic, vacated.id
+    SELECT vacated.ctid AS place
     FROM outtray.vacated
     WHERE vacated.topic = $1::text
     ORDER BY vacated.topic, vacated.id
@@ -10,9 +10,7 @@ WITH first AS MATERIALIZED (
 ),
 gone AS (
     DELETE FROM outtray.vacated
-    USING first
-    WHERE vacated.topic = first.topic
-        AND vacated.id = first.id
+    WHERE vacated.ctid = ANY (ARRAY(SELECT first.place FROM first))
     RETURNING vacated.messages
 )
 SELECT count(*) AS notes, coalesce(sum(gone.messages), 0)::bigint AS messages

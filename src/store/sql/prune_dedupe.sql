@@ -1,7 +1,7 @@
 -- Removes up to $1 dedupe keys whose window is over. The locks see to it that one that was just taken anew stays.
 -- Index: dedupe_expiry, and the primary key.
 WITH spent AS MATERIALIZED (
-    SELECT dedupe.topic, dedupe.key
+    SELECT dedupe.ctid AS place
     FROM outtray.dedupe
     WHERE dedupe.expires_at <= now()
     ORDER BY dedupe.expires_at
@@ -9,6 +9,4 @@ WITH spent AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 DELETE FROM outtray.dedupe
-USING spent
-WHERE dedupe.topic = spent.topic
-    AND dedupe.key = spent.key
+WHERE dedupe.ctid = ANY (ARRAY(SELECT spent.place FROM spent))

@@ -8,7 +8,7 @@ WITH RECURSIVE known AS (
     WHERE known.topic IS NOT NULL
 ),
 lost AS MATERIALIZED (
-    SELECT vacated.topic, vacated.id
+    SELECT vacated.ctid AS place
     FROM known
     JOIN outtray.vacated ON vacated.topic = known.topic
     WHERE NOT EXISTS (SELECT FROM outtray.room WHERE room.topic = known.topic)
@@ -16,6 +16,4 @@ lost AS MATERIALIZED (
     FOR UPDATE OF vacated SKIP LOCKED
 )
 DELETE FROM outtray.vacated
-USING lost
-WHERE vacated.topic = lost.topic
-    AND vacated.id = lost.id
+WHERE vacated.ctid = ANY (ARRAY(SELECT lost.place FROM lost))
