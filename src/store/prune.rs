@@ -5,8 +5,8 @@ use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 
-/// Rows that one statement removes: its locks are held for milliseconds only.
-pub(crate) const BATCH: i64 = 1000;
+/// Rows that one statement removes: its locks are held for some tens of milliseconds.
+pub(crate) const BATCH: i64 = 4000;
 /// Counted deliveries older than this are of no interest to anybody.
 const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
 /// A topic that has more notes of vacated room than this is looked after: senders read them all where it looks full.

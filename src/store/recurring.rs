@@ -236,13 +236,6 @@ pub(crate) fn next(
         .transpose()
 }
 
-fn columns(names: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
-    names
-        .iter()
-        .map(|(topic, name)| (topic.as_str(), name.as_str()))
-        .unzip()
-}
-
 fn recurring(row: &Row) -> Result<Recurring> {
     let topic: String = column(row, "topic")?;
     let name: String = column(row, "name")?;

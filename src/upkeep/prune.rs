@@ -23,8 +23,8 @@ const TURN: Duration = Duration::from_millis(25);
 const ROOM_PATIENCE: &str = "SET LOCAL lock_timeout = '20ms'";
 /// How soon it goes on when there was more.
 const BETWEEN_TURNS: Duration = Duration::from_millis(50);
-/// With many to remove, the pauses are at least so many times as long as the turns.
-const SHARE: u32 = 2;
+/// With many to remove, the pauses are at least so many times as long as the turns: half of the time.
+const SHARE: u32 = 1;
 
 /// Removes a batch of one kind; returns whether there may be more.
 type Removal = fn(&mut Connection, &Statements) -> Result<bool>;

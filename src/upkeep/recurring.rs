@@ -77,15 +77,19 @@ impl Recurrences {
             while started.elapsed() < AT_A_TIME {
                 let left_out = self.left_out(is_retry.then_some(started));
                 match send_first(connection, kit, waker, &left_out)? {
-                    First::None => break,
+                    First::None => {
+                        if is_retry {
+                            // What was to be tried again and is not there is due no more.
+                            self.failing.retain(|_, failing| failing.at > started);
+                        }
+                        break;
+                    }
                     First::Sent(name) => drop(self.failing.remove(&name)),
                     First::Failed(name, error) => self.note_failure(name, &error),
                 }
                 sent += 1;
             }
         }
-        self.failing.retain(|_, failing| failing.at > started);
-        self.next = None;
         let mut next = recurring::next(connection, &kit.statements, &self.left_out(None))?;
         if sent == 0 {
             next = next.map(|delay| delay.max(WHILE_HELD));
