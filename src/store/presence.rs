@@ -37,7 +37,7 @@ pub(crate) fn enroll(
 pub(crate) fn hold_liveness(
     run: &mut dyn Run,
     statements: &Statements,
-    namespace: i32,
+    namespace: i64,
     ids: &[i64],
 ) -> Result<Vec<i64>> {
     query(
@@ -55,7 +55,7 @@ pub(crate) fn hold_liveness(
 pub(crate) fn sign_off(
     run: &mut dyn Run,
     statements: &Statements,
-    namespace: Option<i32>,
+    namespace: Option<i64>,
     receiver: &Enrolled,
 ) -> Result<()> {
     let doing = "signing a receiver off";
@@ -98,11 +98,17 @@ pub(crate) fn show_life(
     Ok(())
 }
 
+/// Notes that receivers were seen now which were seen in the future, by a clock that was set back since.
+pub(crate) fn rewind(run: &mut dyn Run, statements: &Statements, ahead_s: i64) -> Result<()> {
+    let doing = "looking for receivers of the future";
+    execute(run, &statements.rewind_workers, &[&ahead_s], doing).map(drop)
+}
+
 /// Returns receivers of other processes that are gone without signing off.
 pub(crate) fn find_vanished(
     run: &mut dyn Run,
     statements: &Statements,
-    namespace: i32,
+    namespace: i64,
     mine: &[i64],
     unseen_for_s: i64,
 ) -> Result<Vec<Enrolled>> {

@@ -66,6 +66,10 @@ impl Messaging {
 
     /// Makes or upgrades the schema; returns the names of the migrations that were applied.
     ///
+    /// Moves sequences that are behind their tables, too, as they are after logical replication or a partial restore, which
+    /// copy rows and no values of sequences, and returns them as `sequence message_seq`. Until then sends fail with
+    /// [`SequenceBehind`](ErrorKind::SequenceBehind), or get in before what was sent earlier.
+    ///
     /// Idempotent, and safe to race: of several processes one applies, the others block until it has.
     /// Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the queue
     /// never stands still for long.
@@ -81,8 +85,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply; empty when
-    /// the schema is up to date.
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, or of the sequences that it
+    /// would move; empty when the schema is up to date.
     ///
     /// # Errors
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.

@@ -39,7 +39,7 @@ pub(crate) struct Presence {
     /// Found dead at the last look: believed at the next.
     doubted: HashSet<i64>,
     look_at: Instant,
-    namespace: i32,
+    namespace: i64,
     process: String,
     holds_locks: bool,
 }
@@ -191,6 +191,9 @@ impl Presence {
             let got = store::hold_liveness(connection, statements, self.namespace, &missing)?;
             self.held.extend(got);
         }
+        if !self.holds_locks {
+            store::rewind(connection, statements, UNSEEN_S)?;
+        }
         store::show_life(
             connection,
             statements,
@@ -263,12 +266,13 @@ impl Presence {
     }
 }
 
-/// Returns the first key of our advisory locks: FNV-1a, so that schemas in one database differ.
-fn namespace(schema: &str) -> i32 {
+/// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas in one database differ. All 64
+/// bits of both count: ids may begin at any number, and no two of a schema share a key.
+fn namespace(schema: &str) -> i64 {
     let hash = format!("outtray:{schema}")
         .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
     hash.cast_signed()
 }

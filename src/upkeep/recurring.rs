@@ -8,6 +8,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::{Kit, MessagingSession};
 use crate::session::outbox::News;
 use crate::store::recurring::{self, Taken};
+use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::sqlstate::{classify, is_held_up};
@@ -25,6 +26,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// or its topic in hand. There may be room in a full one at any moment.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_WHILE_HELD: Duration = Duration::from_secs(4);
+/// How often the noted times are compared with the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How many at a time.
+const LOOKED_AT_A_TIME: i64 = 1000;
 
 /// When to look next; nothing while nothing recurs.
 #[derive(Debug, Default)]
@@ -32,6 +37,9 @@ pub(crate) struct Recurrences {
     next: Option<Instant>,
     /// Those that could not be sent. They come after all others, so that they keep none from its turn.
     failing: HashMap<Name, Failing>,
+    /// When the noted times are compared with the clock next, and from where on.
+    look_at: Option<Instant>,
+    looked_at: Name,
 }
 
 /// The topic and the name of a recurring message.
@@ -47,7 +55,7 @@ struct Failing {
 impl Recurrences {
     /// Returns when the duty is to be done.
     pub(crate) fn at(&self) -> Option<Instant> {
-        self.next
+        self.next.into_iter().chain(self.look_at).min()
     }
 
     /// Learns in how long the next one is due, maybe one that fails.
@@ -62,6 +70,8 @@ impl Recurrences {
             (Some(known), Some(at)) if !self.failing.is_empty() => Some(known.min(at)),
             _ => at,
         };
+        // As soon as there is one, and again and again.
+        self.look_at = next.and(self.look_at.or(Some(now)));
     }
 
     /// Sends what is due, and finds out when to look next.
@@ -71,6 +81,9 @@ impl Recurrences {
         kit: &Kit,
         waker: &Waker,
     ) -> Result<()> {
+        if self.look_at.is_some_and(|at| at <= Instant::now()) {
+            self.compare(connection, &kit.statements)?;
+        }
         let started = Instant::now();
         let mut sent = 0;
         for is_retry in [false, true] {
@@ -98,6 +111,29 @@ impl Recurrences {
         let again = self.failing.values().map(|failing| failing.at).min();
         let next = next.and_then(|delay| now.checked_add(delay));
         self.next = next.into_iter().chain(again).min();
+        Ok(())
+    }
+
+    /// Compares noted times with the clock. One that lies further away than the time between two runs was noted before the
+    /// clock was set back, and nothing would be sent until it is there again.
+    fn compare(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+        self.look_at = Some(Instant::now() + LOOK_EVERY);
+        let after = std::mem::take(&mut self.looked_at);
+        let distant = recurring::distant(connection, statements, &after, LOOKED_AT_A_TIME)?;
+        for recurring in &distant {
+            if recurring.correct(connection, statements)? {
+                let (topic, name) = (&recurring.topic, &recurring.name);
+                log::warn!(
+                    "topic {topic}: the recurring message {name} goes on, although the clock was set back"
+                );
+            }
+        }
+        if i64::try_from(distant.len()).is_ok_and(|count| count >= LOOKED_AT_A_TIME)
+            && let Some(last) = distant.into_iter().next_back()
+        {
+            self.looked_at = (last.topic, last.name);
+            self.look_at = Some(Instant::now());
+        }
         Ok(())
     }
 

@@ -114,6 +114,13 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
             ErrorKind::SchemaMissing,
             format!("{text} while {doing}: is the schema there? run migrate()"),
         ),
+        (Failure::Refused, _) if is_sequence_behind(&error) => (
+            ErrorKind::SequenceBehind,
+            format!(
+                "{text} while {doing}: a sequence of the schema is behind its table, as after a copy without the values \
+                 of sequences, run migrate()"
+            ),
+        ),
         (Failure::Refused, "42501" | "28P01" | "28000") => (
             ErrorKind::Denied,
             format!("{text} while {doing}: check the role's privileges"),
@@ -163,6 +170,20 @@ pub(crate) fn check_count(counted: u64, wanted: usize, doing: &str) -> Result<()
 pub(crate) fn is_miscounted(error: &Error) -> bool {
     let code = |error: &postgres::Error| error.code().map(SqlState::code) == Some(MISCOUNTED);
     error.cause::<Miscounted>().is_some() || error.cause::<postgres::Error>().is_some_and(code)
+}
+
+/// Returns whether a new row of ours got a number that another row has (23505).
+pub(crate) fn is_sequence_behind(error: &postgres::Error) -> bool {
+    const NUMBERED: [(&str, &str); 4] = [
+        ("message", "message_pkey"),
+        ("follower", "follower_pkey"),
+        ("worker", "worker_pkey"),
+        ("vacated", "vacated_pkey"),
+    ];
+    error.as_db_error().is_some_and(|refused| {
+        let at = refused.table().zip(refused.constraint());
+        refused.code() == &SqlState::UNIQUE_VIOLATION && at.is_some_and(|at| NUMBERED.contains(&at))
+    })
 }
 
 /// Turns the error of a caller's own statement into ours; its tables are none of our business.
