@@ -24,7 +24,6 @@ use crate::words::batch_message::BatchMessage;
 use crate::words::error::{Error, Result};
 use crate::words::handler_error::HandlerError;
 use crate::words::message::CancelToken;
-use crate::words::panics::{Theirs, discard};
 use serde::de::DeserializeOwned;
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -50,7 +49,7 @@ type BatchHandler = dyn Fn(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended 
 pub(crate) struct Batches {
     /// The most messages in one.
     pub(crate) size: usize,
-    handler: Theirs<Box<BatchHandler>>,
+    handler: Box<BatchHandler>,
 }
 
 /// Checks what concerns batches alone.
@@ -92,9 +91,7 @@ where
         }),
         Batches {
             size,
-            handler: Theirs::new(Box::new(move |session, deliveries| {
-                run(&*handler, session, deliveries)
-            })),
+            handler: Box::new(move |session, deliveries| run(&*handler, session, deliveries)),
         },
     )
 }
@@ -128,19 +125,14 @@ where
     };
     let mut batch = batch.into_iter();
     let mut said = || {
-        let (message, failure) = batch.next().map(BatchMessage::into_parts).unzip();
-        // What is done stays done, however its payload goes.
-        discard(message);
-        let failure = failure.flatten();
-        caught(move || failure.as_ref().map_or(Ending::Done, Ending::kept))
+        let failure = batch.next().and_then(BatchMessage::into_failure);
+        caught(|| failure.as_ref().map_or(Ending::Done, Ending::kept))
     };
-    let each: Vec<Ending> = unfit
+    let each = unfit
         .into_iter()
-        .map(|unfit| unfit.unwrap_or_else(|| whole.repeated().unwrap_or_else(&mut said)))
-        .collect();
-    batch.for_each(discard);
+        .map(|unfit| unfit.unwrap_or_else(|| whole.repeated().unwrap_or_else(&mut said)));
     Ended {
-        each,
+        each: each.collect(),
         is_done: matches!(whole, Ending::Done),
     }
 }

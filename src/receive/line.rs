@@ -18,7 +18,6 @@ use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
-use crate::words::panics::Theirs;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +38,7 @@ pub(crate) struct Line {
     pub(crate) base: Base,
     pub(crate) options: Options,
     /// For one message at a time.
-    pub(crate) handler: Theirs<Box<Handler>>,
+    pub(crate) handler: Box<Handler>,
     /// For several, if they are wanted in batches.
     pub(crate) batches: Option<Batches>,
     pub(crate) station: Arc<Station>,
@@ -76,7 +75,7 @@ impl Line {
             in_hand: base.waker.asked.slots(options.workers),
             base,
             options,
-            handler: Theirs::new(handler),
+            handler,
             batches: None,
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),

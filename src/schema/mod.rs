@@ -2,4 +2,3 @@
 
 pub(crate) mod migrate;
 pub(crate) mod name;
-pub(crate) mod sequences;

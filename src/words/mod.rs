@@ -14,7 +14,6 @@ pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod outgoing;
-pub(crate) mod panics;
 pub(crate) mod payload;
 pub(crate) mod rare;
 #[cfg(feature = "cron")]

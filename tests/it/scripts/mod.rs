@@ -4,7 +4,7 @@
 //! random ones. `acting` is the handler that does it, `stage` lets it happen in a database of its own and says what is
 //! found there in the end: rows, messages sent on, results, ends. `expected` says what has to be, from the scripts alone,
 //! but for which messages shared a batch and which were cancelled. In the end all dead letters are redriven, and
-//! handled by a handler that behaves.
+//! handled by a handler that behaves. `faults` shows that faults are found.
 //!
 //! A round that fails is tried with fewer messages, and printed with its seed:
 //!
@@ -15,6 +15,7 @@
 
 mod acting;
 mod expected;
+mod faults;
 mod script;
 mod stage;
 
@@ -164,6 +165,7 @@ fn plain() -> Round {
             is_drain: true,
             is_suspect: false,
             is_cancelled: false,
+            is_leaky: false,
         },
         messages: vec![
             planned(0, &[&done]),

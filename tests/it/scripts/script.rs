@@ -20,6 +20,8 @@ pub(super) struct Way {
     pub(super) is_suspect: bool,
     /// Somebody cancels messages at any time.
     pub(super) is_cancelled: bool,
+    /// Now and then something keeps a message's row from being removed.
+    pub(super) is_leaky: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +144,8 @@ impl Round {
             max_attempts: rng.u32(1..=3),
             is_drain: hands != Hands::Leases && rng.u8(..4) == 0,
             is_suspect: rng.u8(..8) == 0,
-            is_cancelled: false && rng.u8(..6) == 0,
+            is_cancelled: rng.u8(..6) == 0,
+            is_leaky: rng.u8(..6) == 0,
         };
         let trouble = rng.u8(..3) == 0;
         let count = rng.usize(2..40);
@@ -155,7 +158,7 @@ impl Round {
 
     /// Returns whether a whole transaction may fail.
     pub(super) fn has_trouble(&self) -> bool {
-        self.has(|act| matches!(act, Act::Violate | Act::Conflict | Act::Cut))
+        self.way.is_leaky || self.has(|act| matches!(act, Act::Violate | Act::Conflict | Act::Cut))
     }
 
     /// Returns whether another process is needed.
@@ -237,7 +240,7 @@ impl Act {
                 ),
                 rng.bool(),
             ),
-            38 => Act::Cancel(*pick(rng, &[From::Here, From::Here])),
+            38 => Act::Cancel(*pick(rng, &[From::Here, From::Elsewhere])),
             _ => Act::Look,
         }
     }

@@ -25,6 +25,15 @@ const TABLES: &str = "
     CREATE TABLE taken (n integer CONSTRAINT once UNIQUE DEFERRABLE INITIALLY DEFERRED);
     INSERT INTO taken VALUES (7)";
 
+/// A sequence is not undone, so the next try succeeds.
+const LEAK: &str = "
+    CREATE SEQUENCE removal;
+    CREATE FUNCTION keep_some() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF OLD.topic = 'work' AND nextval('public.removal') % 20 = 0 THEN RETURN NULL; END IF;
+        RETURN OLD;
+    END $$;
+    CREATE TRIGGER leaky BEFORE DELETE ON outtray.message FOR EACH ROW EXECUTE FUNCTION keep_some()";
+
 const LEFT: &str = "SELECT (SELECT count(*) FROM outtray.message WHERE topic = 'work')
     + (SELECT count(*) FROM outtray.scheduled WHERE topic = 'work')
     + (SELECT count(*) FROM outtray.follower WHERE topic = 'work')";
@@ -57,6 +66,9 @@ impl Stage {
         let mut place = Place::new();
         place.sql(TABLES);
         place.sql(sabotage);
+        if round.way.is_leaky {
+            place.sql(LEAK);
+        }
         if round.way.is_suspect {
             place.sql("INSERT INTO outtray.topic (topic, suspect_until) VALUES ('work', now() + interval '1 minute')");
         }
@@ -104,13 +116,14 @@ impl Stage {
 
     /// Lets all messages be handled until none is left.
     pub(super) fn play(&mut self) -> Result<(), String> {
-        match self.round.way.is_drain {
-            true => self.drain()?,
-            false if self.receiver.is_none() => self.receiver = Some(self.start()),
-            false => {}
-        }
         let started = Instant::now();
+        if !self.round.way.is_drain && self.receiver.is_none() {
+            self.receiver = Some(self.start());
+        }
         loop {
+            if self.round.way.is_drain {
+                self.drain()?;
+            }
             let left: i64 = self.place.client.query_one(LEFT, &[]).unwrap().get(0);
             if left == 0 {
                 return Ok(());
