@@ -19,7 +19,16 @@ pub(crate) struct Connection {
     cache: StatementCache,
     mode: CallMode,
     last_used: Instant,
+    /// Whether each transaction here has [`BOUNDS`], since the session cannot have them.
+    bounds_each: bool,
 }
+
+/// How long a statement waits for a lock, and a transaction stands still, where nobody's own SQL runs: others wait for both.
+/// A process that is frozen in between gives its locks back after that.
+const BOUNDS: [(&str, &str); 2] = [
+    ("lock_timeout", "200"),
+    ("idle_in_transaction_session_timeout", "5000"),
+];
 
 impl Connection {
     /// Opens a connection. Blocks for three times the connect timeout at most, 15 s by default.
@@ -40,7 +49,19 @@ impl Connection {
                 CallMode::Prepared
             },
             last_used: Instant::now(),
+            bounds_each: false,
         })
+    }
+
+    /// Bounds each wait for a lock here to 200 ms, and each pause of a transaction to 5 s. Behind a pooler that takes
+    /// three round trips more for a statement, which is a transaction then.
+    pub(crate) fn bound_waits(&mut self) -> Result<()> {
+        self.bounds_each = self.mode == CallMode::Inline;
+        if self.bounds_each {
+            return Ok(());
+        }
+        let set = self.client.batch_execute(&bounds("SESSION"));
+        set.map_err(|error| classify(error, "setting up a connection"))
     }
 
     /// Returns whether the connection is of no more use: known to be gone (one that nobody used
@@ -131,12 +152,32 @@ impl Connection {
         if let Some(level) = level {
             builder = builder.isolation_level(level);
         }
+        let mut transaction = builder.start()?;
+        if self.bounds_each {
+            transaction.batch_execute(&bounds("LOCAL"))?;
+        }
         Ok(OpenTransaction {
-            transaction: builder.start()?,
+            transaction,
             cache: &mut self.cache,
             mode: self.mode,
         })
     }
+
+    /// Runs one statement in a transaction of its own, which has its bounds.
+    fn bounded<T>(
+        &mut self,
+        run: impl FnOnce(&mut OpenTransaction<'_>) -> Result<T, postgres::Error>,
+    ) -> Result<T, postgres::Error> {
+        let mut open = self.begin(None)?;
+        let returned = run(&mut open)?;
+        open.transaction.commit()?;
+        Ok(returned)
+    }
+}
+
+fn bounds(scope: &str) -> String {
+    let set = BOUNDS.map(|(name, value)| format!("SET {scope} {name} = {value};"));
+    set.concat()
 }
 
 /// Runs the text that prepares those of the statements that were not prepared yet, if any.
@@ -166,6 +207,9 @@ impl Run for Connection {
         statement: &Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, postgres::Error> {
+        if self.bounds_each {
+            return self.bounded(|open| open.rows(statement, params));
+        }
         rows(
             &mut self.client,
             Some(&mut self.cache),
@@ -176,6 +220,9 @@ impl Run for Connection {
     }
 
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+        if self.bounds_each {
+            return self.bounded(|open| open.count(statement, params));
+        }
         count(
             &mut self.client,
             Some(&mut self.cache),

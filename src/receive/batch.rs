@@ -24,6 +24,7 @@ use crate::words::batch_message::BatchMessage;
 use crate::words::error::{Error, Result};
 use crate::words::handler_error::HandlerError;
 use crate::words::message::CancelToken;
+use crate::words::panics::{Theirs, discard};
 use serde::de::DeserializeOwned;
 use std::slice::from_ref;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ type BatchHandler = dyn Fn(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended 
 pub(crate) struct Batches {
     /// The most messages in one.
     pub(crate) size: usize,
-    handler: Box<BatchHandler>,
+    handler: Theirs<Box<BatchHandler>>,
 }
 
 /// Checks what concerns batches alone.
@@ -91,7 +92,9 @@ where
         }),
         Batches {
             size,
-            handler: Box::new(move |session, deliveries| run(&*handler, session, deliveries)),
+            handler: Theirs::new(Box::new(move |session, deliveries| {
+                run(&*handler, session, deliveries)
+            })),
         },
     )
 }
@@ -125,14 +128,19 @@ where
     };
     let mut batch = batch.into_iter();
     let mut said = || {
-        let failure = batch.next().and_then(BatchMessage::into_failure);
-        caught(|| failure.as_ref().map_or(Ending::Done, Ending::kept))
+        let (message, failure) = batch.next().map(BatchMessage::into_parts).unzip();
+        // What is done stays done, however its payload goes.
+        discard(message);
+        let failure = failure.flatten();
+        caught(move || failure.as_ref().map_or(Ending::Done, Ending::kept))
     };
-    let each = unfit
+    let each: Vec<Ending> = unfit
         .into_iter()
-        .map(|unfit| unfit.unwrap_or_else(|| whole.repeated().unwrap_or_else(&mut said)));
+        .map(|unfit| unfit.unwrap_or_else(|| whole.repeated().unwrap_or_else(&mut said)))
+        .collect();
+    batch.for_each(discard);
     Ended {
-        each: each.collect(),
+        each,
         is_done: matches!(whole, Ending::Done),
     }
 }

@@ -100,16 +100,17 @@ fn report(progress: &Progress) -> DrainReport {
 /// Makes messages ready that are due, or next of their key; returns whether there were any.
 fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
     let statements = &line.base.kit.statements;
-    let moved = schedule::move_due(connection, statements)?;
-    if moved.messages > 0 {
+    let moved = schedule::move_due(connection, statements, None)?;
+    if !moved.is_empty() {
         // Leases may be among them whose messages somebody cancelled.
         give_up(line, connection)?;
     }
     let tended = lanes::tend_all(connection, statements)?;
-    let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+    let has_moved = !moved.is_empty() || !tended.topics.is_empty();
     for topic in moved
         .topics
         .into_iter()
+        .map(|(topic, _)| topic)
         .chain(tended.topics.into_iter().map(|(topic, _)| topic))
     {
         // Of all topics: others may be received elsewhere.

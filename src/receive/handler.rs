@@ -5,10 +5,9 @@ use crate::store::claim::Claimed;
 use crate::words::error::Error;
 use crate::words::handler_error::{HandlerError, Wish};
 use crate::words::message::{CancelToken, Message};
+use crate::words::panics::catch;
 use crate::words::sqlstate::Failure;
 use serde::de::DeserializeOwned;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A message on its way to the closure.
 pub(crate) struct Delivery<'a> {
@@ -145,8 +144,7 @@ where
 
 /// Runs the caller's code; a panic is an ending, too.
 pub(crate) fn caught(run: impl FnOnce() -> Ending) -> Ending {
-    catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|panic| Ending::Panicked(panic_text(panic.as_ref())))
+    catch(run).unwrap_or_else(|text| Ending::Panicked(format!("handler panicked: {text}")))
 }
 
 /// Decodes what a delivery carries.
@@ -167,13 +165,4 @@ pub(crate) fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Me
         sent_at: claimed.sent_at,
         cancel: delivery.cancel.clone(),
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text");
-    format!("handler panicked: {text}")
 }

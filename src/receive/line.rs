@@ -18,6 +18,7 @@ use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
+use crate::words::panics::Theirs;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,7 @@ pub(crate) struct Line {
     pub(crate) base: Base,
     pub(crate) options: Options,
     /// For one message at a time.
-    pub(crate) handler: Box<Handler>,
+    pub(crate) handler: Theirs<Box<Handler>>,
     /// For several, if they are wanted in batches.
     pub(crate) batches: Option<Batches>,
     pub(crate) station: Arc<Station>,
@@ -75,7 +76,7 @@ impl Line {
             in_hand: base.waker.asked.slots(options.workers),
             base,
             options,
-            handler,
+            handler: Theirs::new(handler),
             batches: None,
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),

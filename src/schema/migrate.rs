@@ -4,8 +4,11 @@
 //! is recorded with its checksum. A waiting `ALTER TABLE` stalls every claim that comes after it,
 //! so each file gives up after [`LOCK_TIMEOUT`] and is tried again: the queue stays alive while
 //! the migration waits for its turn.
+//!
+//! Last, it moves sequences that a copy of the tables left behind.
 
 use crate::schema::name::SchemaName;
+use crate::schema::sequences::{self, Behind};
 use crate::words::sqlstate::classify;
 use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::after;
@@ -56,17 +59,36 @@ pub(crate) fn migrate(client: &mut Client, schema: &SchemaName) -> Result<Vec<St
             applied.push(title(migration));
         }
     }
+    applied.extend(advance(client, schema)?);
     Ok(applied)
+}
+
+/// Moves sequences that are behind their tables; returns what was moved.
+fn advance(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+    // Asking first spares all others the lock: hardly ever is there one.
+    if sequences::behind(client, schema)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    in_turn(client, schema, "moving sequences", |transaction| {
+        let behind = sequences::behind(transaction, schema)?;
+        for sequence in &behind {
+            sequences::advance(transaction, schema, sequence)?;
+        }
+        Ok(behind.iter().map(Behind::title).collect())
+    })
 }
 
 /// Returns the names of the migrations that [`migrate`] would apply, and changes nothing.
 pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
     let at = version(client, schema)?.unwrap_or(0);
-    Ok(MIGRATIONS
-        .iter()
-        .filter(|migration| migration.version > at)
-        .map(title)
-        .collect())
+    let migrations = MIGRATIONS.iter();
+    let missing = migrations.filter(|migration| migration.version > at);
+    let mut pending: Vec<String> = missing.map(title).collect();
+    if pending.is_empty() {
+        let behind = sequences::behind(client, schema)?;
+        pending.extend(behind.iter().map(Behind::title));
+    }
+    Ok(pending)
 }
 
 /// Returns all the SQL that makes a schema from nothing, for those who apply it by hand.

@@ -17,7 +17,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::sqlstate::{Failure, classify, failure, text_of};
+use crate::words::sqlstate::{Failure, classify, failure, is_sequence_behind, text_of};
 
 impl MessagingSession<'_> {
     /// Stores what was sent and commits. Returns whom to wake.
@@ -133,7 +133,9 @@ fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error 
         Failure::Lost => unknown().because(error).with_unknown(ids()),
         Failure::Conflict | Failure::Outdated => classify(error, "committing"),
         Failure::Refused if is_aborted(&error) => swallowed().because(error),
-        Failure::Refused if is_about_tables(&error) => classify(error, "storing messages"),
+        Failure::Refused if is_about_tables(&error) || is_sequence_behind(&error) => {
+            classify(error, "storing messages")
+        }
         Failure::Refused => Error::new(
             ErrorKind::RolledBack,
             format!(

@@ -11,7 +11,7 @@ use crate::store::dependents::{self, Looked, Place};
 use crate::store::outcome;
 use crate::store::statements::Statements;
 use crate::words::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{classify, is_held_up};
 use postgres::IsolationLevel;
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
@@ -134,7 +134,8 @@ pub(crate) fn look(
     }
 }
 
-/// Looks at some of the messages that wait for others, from `place` on. Returns where to go on; nothing at the end.
+/// Looks at some of the messages that wait for others, from `place` on. Returns where to go on; nothing at the end. Goes on,
+/// too, when somebody holds what the end of one of them is written to: it is looked at the next time.
 pub(crate) fn sweep(
     connection: &mut Connection,
     statements: &Statements,
@@ -144,7 +145,10 @@ pub(crate) fn sweep(
     if waiting.is_empty() {
         return Ok((Looked::default(), None));
     }
-    let looked = settle(connection, statements, &waiting, None)?;
+    let looked = match settle(connection, statements, &waiting, None) {
+        Err(error) if is_held_up(&error) => Looked::default(),
+        looked => looked?,
+    };
     let is_last = (waiting.len() as i64) < dependents::LOOK_LIMIT;
     Ok((looked, waiting.pop().filter(|_| !is_last)))
 }

@@ -9,10 +9,13 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
+use std::time::{Duration, Instant};
 
 const DOING: &str = "moving the lines of keys on";
 /// How long a lane that has to be made is waited for: a sender that makes it has its transaction open.
 const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
+/// How long lanes are made one by one in one look.
+const MAKE_TIME: Duration = Duration::from_millis(200);
 /// Keys are looked up one by one: to read all of a table for each thousand of them takes ever longer, the more there are.
 const KEY_BY_KEY: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
@@ -146,7 +149,8 @@ pub(crate) fn push_gone(
     }
 }
 
-/// Makes lanes; returns those that are there now. All together, or, if one cannot be had, each by itself.
+/// Makes lanes; returns those that are there now. All together, or, if one cannot be had, some by themselves, whichever:
+/// a sender may be about to make a thousand of them, and the others get their turns.
 fn make(
     connection: &mut Connection,
     statements: &Statements,
@@ -155,8 +159,14 @@ fn make(
     if lanes.is_empty() || make_some(connection, statements, &lanes).is_ok() {
         return Ok(lanes);
     }
+    let started = Instant::now();
+    let mut lanes = lanes;
+    fastrand::shuffle(&mut lanes);
     let mut made = Vec::new();
     for lane in lanes {
+        if started.elapsed() > MAKE_TIME {
+            break;
+        }
         match make_some(connection, statements, std::slice::from_ref(&lane)) {
             Ok(()) => made.push(lane),
             Err(error) if connection.is_closed() => return Err(error),

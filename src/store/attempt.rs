@@ -52,17 +52,6 @@ pub(crate) fn forget(
     execute(run, &statements.forget_attempt, &[&topic, &id.0], doing).map(drop)
 }
 
-/// Forgets counted deliveries that nobody will ask about any more.
-pub(crate) fn prune(run: &mut dyn Run, statements: &Statements, older_than_s: i64) -> Result<()> {
-    execute(
-        run,
-        &statements.prune_attempts,
-        &[&older_than_s],
-        "forgetting old attempts",
-    )?;
-    Ok(())
-}
-
 /// Reads the column `attempts` of the one row there is, if there is one.
 pub(crate) fn attempts(rows: &[Row]) -> Result<Option<u32>> {
     let attempts = rows.first().map(|row| column::<i16>(row, "attempts"));

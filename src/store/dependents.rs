@@ -14,7 +14,7 @@ use crate::words::message::MessageId;
 use crate::words::new_message::Start;
 use crate::words::outcome::{DeadReason, OnEnd};
 use crate::words::outgoing::Outgoing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ pub(crate) struct Looked {
     pub(crate) released: usize,
     /// When the first of them is due.
     pub(crate) soonest: Option<Duration>,
+    /// How many somebody else has in hand: they are to be looked at again.
+    pub(crate) in_hand: usize,
     /// Those that became dead letters, by topic, with what their ends matter to.
     pub(crate) orphans: Vec<(String, MessageId, OnEnd)>,
 }
@@ -51,6 +53,7 @@ impl Looked {
     pub(crate) fn add(&mut self, mut other: Looked) {
         self.cleared += other.cleared;
         self.released += other.released;
+        self.in_hand += other.in_hand;
         self.soonest = match (self.soonest, other.soonest) {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),
@@ -102,8 +105,9 @@ pub(crate) fn depend(
         .iter()
         .map(|sent| (sent.message.topic.clone(), sent.id.0))
         .collect();
+    // This transaction's own, which nobody else sees.
     let held = hold(run, statements, &places)?;
-    release(run, statements, held, &mut Looked::default())
+    release(run, statements, held.by_wait, &mut Looked::default())
 }
 
 /// Notes of those with a delay or a time of their own what they wait for in the end.
@@ -180,8 +184,13 @@ pub(crate) fn settle(
 ) -> Result<Looked> {
     let mut looked = Looked::default();
     let held = hold(run, statements, waiting)?;
+    looked.in_hand = held.in_hand.len();
     // Also of those that wait no more: nobody needs what they waited for.
-    let (topics, ids) = columns(waiting);
+    let (topics, ids): (Vec<&str>, Vec<Uuid>) = waiting
+        .iter()
+        .filter(|place| !held.in_hand.contains(*place))
+        .map(|(topic, id)| (topic.as_str(), *id))
+        .unzip();
     looked.cleared = execute(
         run,
         &statements.clear_dependencies,
@@ -197,23 +206,29 @@ pub(crate) fn settle(
             OnEnd::read(column(&row, "on_end")?),
         ));
     }
-    release(run, statements, held, &mut looked)?;
+    release(run, statements, held.by_wait, &mut looked)?;
     Ok(looked)
 }
 
-/// Locks those that still wait; returns them by what else they wait for then, in microseconds.
-fn hold(
-    run: &mut dyn Run,
-    statements: &Statements,
-    waiting: &[Place],
-) -> Result<BTreeMap<i64, Vec<Place>>> {
+/// Messages that still wait for others.
+#[derive(Default)]
+struct Held {
+    /// Those that are locked now, by what else they wait for then, in microseconds.
+    by_wait: BTreeMap<i64, Vec<Place>>,
+    /// Those that somebody else has in hand.
+    in_hand: HashSet<Place>,
+}
+
+/// Locks those that still wait and that nobody has in hand.
+fn hold(run: &mut dyn Run, statements: &Statements, waiting: &[Place]) -> Result<Held> {
     let (topics, ids) = columns(waiting);
-    let mut held: BTreeMap<i64, Vec<Place>> = BTreeMap::new();
+    let mut held = Held::default();
     for row in query(run, &statements.hold_dependents, &[&topics, &ids], DOING)? {
         let place = (column(&row, "topic")?, column(&row, "id")?);
-        held.entry(column(&row, "wait_us")?)
-            .or_default()
-            .push(place);
+        match column(&row, "wait_us")? {
+            Some(wait_us) => held.by_wait.entry(wait_us).or_default().push(place),
+            None => drop(held.in_hand.insert(place)),
+        }
     }
     Ok(held)
 }

@@ -253,9 +253,19 @@ pub(crate) fn stall_topic(run: &mut dyn Run, statements: &Statements, topic: &st
 }
 
 /// Puts messages whose delay is over behind those of their keys; returns how many.
-pub(crate) fn line_up_due(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<u64> {
-    let doing = "lining up due messages";
-    execute(run, &statements.line_up_due, &[&limit], doing)
+pub(crate) fn line_up_due(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topics: &[String],
+    ids: &[Uuid],
+) -> Result<u64> {
+    let params: [&(dyn ToSql + Sync); 3] = [&topics, &ids, &Uuid::now_v7()];
+    execute(
+        run,
+        &statements.line_up_due,
+        &params,
+        "lining up due messages",
+    )
 }
 
 fn columns(lanes: &[Lane]) -> (Vec<&str>, Vec<&str>) {

@@ -3,6 +3,7 @@
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use std::time::Duration;
 
 /// A receiver's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) fn enroll(
 pub(crate) fn hold_liveness(
     run: &mut dyn Run,
     statements: &Statements,
-    namespace: i32,
+    namespace: i64,
     ids: &[i64],
 ) -> Result<Vec<i64>> {
     query(
@@ -54,7 +55,7 @@ pub(crate) fn hold_liveness(
 pub(crate) fn sign_off(
     run: &mut dyn Run,
     statements: &Statements,
-    namespace: Option<i32>,
+    namespace: Option<i64>,
     receiver: &Enrolled,
 ) -> Result<()> {
     let doing = "signing a receiver off";
@@ -97,11 +98,17 @@ pub(crate) fn show_life(
     Ok(())
 }
 
+/// Notes that receivers were seen now which were seen in the future, by a clock that was set back since.
+pub(crate) fn rewind(run: &mut dyn Run, statements: &Statements, ahead_s: i64) -> Result<()> {
+    let doing = "looking for receivers of the future";
+    execute(run, &statements.rewind_workers, &[&ahead_s], doing).map(drop)
+}
+
 /// Returns receivers of other processes that are gone without signing off.
 pub(crate) fn find_vanished(
     run: &mut dyn Run,
     statements: &Statements,
-    namespace: i32,
+    namespace: i64,
     mine: &[i64],
     unseen_for_s: i64,
 ) -> Result<Vec<Enrolled>> {
@@ -142,6 +149,19 @@ pub(crate) fn suspect(
     .iter()
     .map(|row| column(row, "topic"))
     .collect()
+}
+
+/// Returns how long receivers of a topic are to count attempts before they run a handler.
+pub(crate) fn suspicion(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+) -> Result<Duration> {
+    let doing = "looking whether a process died";
+    let rows = query(run, &statements.suspicion, &[&topic], doing)?;
+    let suspect_ms = rows.first().map(|row| column::<i64>(row, "suspect_ms"));
+    let suspect_ms = suspect_ms.transpose()?.unwrap_or_default();
+    Ok(Duration::from_millis(suspect_ms.max(0).unsigned_abs()))
 }
 
 /// Makes the row that strict receivers of a topic lock for their turn.

@@ -1,15 +1,51 @@
 //! Removing rows that are over.
 
-use crate::store::run::{Run, column, query};
+use crate::store::room;
+use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 
-/// Rows that one statement removes: its locks are held for milliseconds only.
-pub(crate) const BATCH: i64 = 1000;
+/// Rows that one statement removes: its locks are held for some tens of milliseconds.
+pub(crate) const BATCH: i64 = 4000;
+/// Counted deliveries older than this are of no interest to anybody.
+const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
+/// A topic that has more notes of vacated room than this is looked after: senders read them all where it looks full.
+const NOTES_LEFT: i64 = 100;
 
-/// Removes a batch of each kind; returns whether there may be more.
-pub(crate) fn prune(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
-    let rows = query(run, &statements.prune, &[&BATCH], "removing what is over")?;
-    let removed = rows.first().map_or(Ok(0), |row| column(row, "removed"))?;
-    Ok(removed >= BATCH)
+const DOING: &str = "removing what is over";
+
+/// Removes a batch of dedupe keys whose window is over; returns whether there may be more.
+pub(crate) fn dedupe(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+    Ok(execute(run, &statements.prune_dedupe, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+}
+
+/// The same for buckets that are full.
+pub(crate) fn buckets(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+    Ok(execute(run, &statements.prune_buckets, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+}
+
+/// The same for notes of room in topics that nobody counts.
+pub(crate) fn vacated(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+    Ok(execute(run, &statements.prune_vacated, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+}
+
+/// The same for counts of deliveries that nobody will ask about any more.
+pub(crate) fn attempts(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&BATCH, &ATTEMPTS_KEPT_S];
+    let removed = execute(run, &statements.prune_attempts, &params, DOING)?;
+    Ok(removed >= BATCH.unsigned_abs())
+}
+
+/// Returns the bounded topics in which many notes say what was vacated.
+pub(crate) fn crowded_rooms(run: &mut dyn Run, statements: &Statements) -> Result<Vec<String>> {
+    query(run, &statements.crowded_rooms, &[&NOTES_LEFT], DOING)?
+        .iter()
+        .map(|row| column(row, "topic"))
+        .collect()
+}
+
+/// Takes a batch of the notes off the number of a topic; returns whether there may be more. In a READ COMMITTED
+/// transaction of its own; waits for senders that hold the room.
+pub(crate) fn fold(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<bool> {
+    room::fold_some(run, statements, topic, BATCH).map(|notes| notes >= BATCH)
 }

@@ -166,13 +166,13 @@ pub(crate) fn remove(
     Ok(removed > 0)
 }
 
-/// Locks the recurring message that is due first, but for those that failed, by topic and name.
+/// Locks the recurring message that is due first, but for some, by topic and name.
 pub(crate) fn take_due(
     run: &mut dyn Run,
     statements: &Statements,
-    failed: &[(String, String)],
+    left_out: &[(String, String)],
 ) -> Result<Option<Taken>> {
-    let (topics, names) = columns(failed);
+    let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
     let rows = query(run, &statements.due_recurring, &[&topics, &names], doing)?;
     let Some(row) = rows.first() else {
@@ -222,13 +222,66 @@ pub(crate) fn reschedule(
     .map(drop)
 }
 
-/// Returns in how long the next recurring message is due, but for those that failed, by topic and name; zero if it is.
+/// A recurring message that is not due for a while.
+pub(crate) struct Distant {
+    pub(crate) topic: String,
+    pub(crate) name: String,
+    cron: String,
+    time_zone: String,
+    noted_us: i64,
+    now_us: i64,
+}
+
+/// Returns up to `limit` recurring messages after the one of this topic and name that are not due for a while.
+pub(crate) fn distant(
+    run: &mut dyn Run,
+    statements: &Statements,
+    after: &(String, String),
+    limit: i64,
+) -> Result<Vec<Distant>> {
+    let doing = "looking at recurring messages";
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&after.0, &after.1, &limit];
+    query(run, &statements.distant_recurring, &params, doing)?
+        .iter()
+        .map(|row| {
+            Ok(Distant {
+                topic: column(row, "topic")?,
+                name: column(row, "name")?,
+                cron: column(row, "cron")?,
+                time_zone: column(row, "time_zone")?,
+                noted_us: column(row, "next_us")?,
+                now_us: column(row, "now_us")?,
+            })
+        })
+        .collect()
+}
+
+impl Distant {
+    /// Notes when it is sent next, if the time that is noted is from before the clock was set back; returns whether it was. One
+    /// that cannot be read is left alone.
+    pub(crate) fn correct(&self, run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+        let recurrence = Recurrence::cron(&self.cron);
+        let corrected = recurrence
+            .and_then(|recurrence| recurrence.time_zone(&self.time_zone))
+            .and_then(|recurrence| recurrence.corrected(self.noted_us, self.now_us));
+        let Ok(Some(next_us)) = corrected else {
+            return Ok(false);
+        };
+        let doing = "correcting the time of a recurring message";
+        let params: [&(dyn postgres::types::ToSql + Sync); 4] =
+            [&self.topic, &self.name, &self.noted_us, &next_us];
+        let corrected = execute(run, &statements.correct_recurring, &params, doing)?;
+        Ok(corrected > 0)
+    }
+}
+
+/// Returns in how long the next recurring message is due, but for some; zero if it is.
 pub(crate) fn next(
     run: &mut dyn Run,
     statements: &Statements,
-    failed: &[(String, String)],
+    left_out: &[(String, String)],
 ) -> Result<Option<Duration>> {
-    let (topics, names) = columns(failed);
+    let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
     let rows = query(run, &statements.next_recurring, &[&topics, &names], doing)?;
     rows.first()

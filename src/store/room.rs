@@ -58,6 +58,24 @@ pub(crate) fn fold(run: &mut dyn Run, statements: &Statements, topic: &str) -> R
     change(run, statements, topic, -vacated)
 }
 
+/// Takes some of what was vacated off the number; returns how many notes that were.
+pub(crate) fn fold_some(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    most: i64,
+) -> Result<i64> {
+    // The room first, as in `fold`. Whoever counts anew holds it, too: a note is taken off once.
+    query(run, &statements.lock_room, &[&topic], DOING)?;
+    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &most];
+    let rows = query(run, &statements.fold_some_vacated, &params, DOING)?;
+    let Some(row) = rows.first() else {
+        return Ok(0);
+    };
+    change(run, statements, topic, -column::<i64>(row, "messages")?)?;
+    column(row, "notes")
+}
+
 /// Adds to the number, or takes off it.
 pub(crate) fn change(
     run: &mut dyn Run,

@@ -2,10 +2,12 @@
 
 use crate::store::expiry::distance;
 use crate::store::lanes;
-use crate::store::run::{Run, column, execute, query};
+use crate::store::run::{Params, Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use std::collections::HashMap;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Messages moved by one statement: large enough for 100,000 a second, small enough to hold its
 /// locks for milliseconds only.
@@ -70,35 +72,96 @@ pub(crate) fn poll(
     Ok(polled)
 }
 
+/// Topics by name, from one to another, neither of them among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Between {
+    pub(crate) after: String,
+    pub(crate) before: String,
+}
+
+impl Between {
+    /// Returns what lies between these topics and on either side, in the order of their names.
+    pub(crate) fn all<'t>(topics: impl IntoIterator<Item = &'t String>) -> Vec<Between> {
+        let mut topics: Vec<&String> = topics.into_iter().collect();
+        topics.sort_unstable();
+        let mut after = String::new();
+        let mut all = Vec::with_capacity(topics.len() + 1);
+        for topic in topics {
+            all.push(Between {
+                after: after.clone(),
+                before: topic.clone(),
+            });
+            after.clone_from(topic);
+        }
+        // No topic's name begins with the last of all characters.
+        let before = char::MAX.to_string();
+        all.push(Between { after, before });
+        all
+    }
+}
+
 /// Due messages that were moved.
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
-    pub(crate) topics: Vec<String>,
-    pub(crate) messages: i64,
-    /// Some of them are in the lines of their keys now, which are stalled.
-    pub(crate) has_lined_up: bool,
+    /// How many of each topic.
+    pub(crate) topics: Vec<(String, i64)>,
+    /// Messages that are in the lines of their keys now, which are stalled, by topic.
+    pub(crate) lined_up: Vec<String>,
 }
 
-/// Moves one batch of due messages.
-pub(crate) fn move_due(run: &mut dyn Run, statements: &Statements) -> Result<Moved> {
-    let mut moved = Moved::default();
-    for row in query(
-        run,
-        &statements.move_due,
-        &[&MOVE_LIMIT],
-        "moving due messages",
-    )? {
-        match column::<Option<String>>(&row, "topic")? {
-            Some(topic) => {
-                moved.topics.push(topic);
-                moved.messages += column::<i64>(&row, "messages")?;
-            }
-            None => moved.has_lined_up = true,
-        }
+impl Moved {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.lined_up.is_empty()
     }
-    if moved.has_lined_up {
-        let lined_up = lanes::line_up_due(run, statements, MOVE_LIMIT)?;
-        moved.messages += i64::try_from(lined_up).unwrap_or(i64::MAX);
+
+    /// Returns whether there may be more.
+    pub(crate) fn is_full(&self) -> bool {
+        let moved: i64 = self.topics.iter().map(|(_, messages)| messages).sum();
+        moved + i64::try_from(self.lined_up.len()).unwrap_or(i64::MAX) >= MOVE_LIMIT
+    }
+
+    /// Returns the topics that make up a large part of a full batch.
+    pub(crate) fn crowds(&self) -> Vec<String> {
+        let mut count = HashMap::<&String, i64>::new();
+        for (topic, messages) in &self.topics {
+            *count.entry(topic).or_default() += messages;
+        }
+        for topic in &self.lined_up {
+            *count.entry(topic).or_default() += 1;
+        }
+        let is_crowd = |messages: i64| messages >= MOVE_LIMIT / 8;
+        let crowds = count
+            .into_iter()
+            .filter(|(_, messages)| is_crowd(*messages));
+        crowds.map(|(topic, _)| topic.clone()).collect()
+    }
+}
+
+/// Moves one batch of due messages, those first that were due first: of all topics, or of some.
+pub(crate) fn move_due(
+    run: &mut dyn Run,
+    statements: &Statements,
+    between: Option<&Between>,
+) -> Result<Moved> {
+    let doing = "moving due messages";
+    let rows = match between {
+        None => query(run, &statements.move_due, &[&MOVE_LIMIT], doing)?,
+        Some(Between { after, before }) => {
+            let params: Params<'_> = &[&MOVE_LIMIT, after, before];
+            query(run, &statements.move_due_between, params, doing)?
+        }
+    };
+    let mut moved = Moved::default();
+    for row in rows {
+        match column::<Option<String>>(&row, "topic")? {
+            Some(topic) => moved.topics.push((topic, column(&row, "messages")?)),
+            None => {
+                let topics: Vec<String> = column(&row, "line_topics")?;
+                let ids: Vec<Uuid> = column(&row, "line_ids")?;
+                lanes::line_up_due(run, statements, &topics, &ids)?;
+                moved.lined_up = topics;
+            }
+        }
     }
     Ok(moved)
 }

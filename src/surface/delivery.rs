@@ -11,10 +11,10 @@ use crate::words::json_text;
 use crate::words::message::{CancelToken, Message};
 use crate::words::new_message::MAX_DELAY;
 use crate::words::outcome::DeadReason;
+use crate::words::panics::catch;
 use serde::Serialize;
 use std::fmt;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -274,11 +274,11 @@ impl Drop for Lease {
             return;
         }
         // A panic here, while another one unwinds, would end the process.
-        let given_back = catch_unwind(AssertUnwindSafe(|| self.give_back()));
+        let given_back = catch(|| self.give_back());
         let trouble = match given_back {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "a panic".to_owned(),
+            Err(text) => text,
         };
         desk.note_trouble();
         let (id, topic) = (self.proof.held.id, &self.topic);

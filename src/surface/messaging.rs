@@ -22,11 +22,16 @@ use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
 use crate::words::outcome::DrainReport;
 use crate::words::topic;
+use crossbeam_channel::after;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// How often it is looked again at what comes after messages that ended while somebody else has it in hand, and how soon.
+const LOOKS_AGAIN: usize = 3;
+const WHILE_IN_HAND: Duration = Duration::from_millis(20);
 
 /// The message system of one database, as one process sees it.
 ///
@@ -61,6 +66,10 @@ impl Messaging {
 
     /// Makes or upgrades the schema; returns the names of the migrations that were applied.
     ///
+    /// Moves sequences that are behind their tables, too, as they are after logical replication or a partial restore, which
+    /// copy rows and no values of sequences, and returns them as `sequence message_seq`. Until then sends fail with
+    /// [`SequenceBehind`](ErrorKind::SequenceBehind), or get in before what was sent earlier.
+    ///
     /// Idempotent, and safe to race: of several processes one applies, the others block until it has.
     /// Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the queue
     /// never stands still for long.
@@ -76,8 +85,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply; empty when
-    /// the schema is up to date.
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, or of the sequences that it
+    /// would move; empty when the schema is up to date.
     ///
     /// # Errors
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
@@ -234,7 +243,22 @@ impl Messaging {
         if self.core.running_errands().is_some() {
             return base.waker.look_at(ended);
         }
-        match ends::look(connection, &base.kit.statements, &ended) {
+        let mut looked = ends::look(connection, &base.kit.statements, &ended);
+        for _ in 0..LOOKS_AGAIN {
+            match &mut looked {
+                Ok(looked) if looked.in_hand > 0 => {}
+                _ => break,
+            }
+            // Who has it in hand may look at another end. A plain wait, shorter than what the caller just did.
+            let _ = after(WHILE_IN_HAND).recv();
+            let again = ends::look(connection, &base.kit.statements, &ended);
+            looked = looked.and_then(|mut looked| {
+                looked.in_hand = 0;
+                looked.add(again?);
+                Ok(looked)
+            });
+        }
+        match looked {
             Ok(looked) => {
                 if let Some(delay) = looked.soonest {
                     base.waker.due_in(delay);
@@ -254,8 +278,8 @@ impl Messaging {
     /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were any.
     pub(crate) fn move_due(&self, connection: &mut Connection) -> Result<bool> {
         let base = self.base();
-        let moved = schedule::move_due(connection, &base.kit.statements)?;
-        if moved.messages > 0 {
+        let moved = schedule::move_due(connection, &base.kit.statements, None)?;
+        if !moved.is_empty() {
             // Leases may be among them whose messages somebody cancelled.
             let (_, removed) = ends::remove_asked(connection, &base.kit.statements)?;
             base.waker.cancelled(&removed);
@@ -266,9 +290,10 @@ impl Messaging {
             self.desk().note_swept(next);
         }
         let tended = lanes::tend_all(connection, &base.kit.statements)?;
-        let has_moved = moved.messages > 0 || !tended.topics.is_empty();
+        let has_moved = !moved.is_empty() || !tended.topics.is_empty();
         let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
-        for topic in moved.topics.into_iter().chain(moved_on) {
+        let moved = moved.topics.into_iter().map(|(topic, _)| topic);
+        for topic in moved.chain(moved_on) {
             base.waker.ready(&topic, usize::MAX);
         }
         Ok(has_moved)

@@ -148,6 +148,9 @@ fn rolled_back(error: HandlerError) -> Error {
 fn is_told_as_it_is(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::SchemaMissing | ErrorKind::Denied | ErrorKind::LeaseLost
+        ErrorKind::SchemaMissing
+            | ErrorKind::SequenceBehind
+            | ErrorKind::Denied
+            | ErrorKind::LeaseLost
     )
 }

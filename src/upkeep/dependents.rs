@@ -13,6 +13,9 @@ use crate::words::Result;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+/// How soon those are looked at again that somebody else has in hand, who may look at other ends; doubled each time.
+const WHILE_HELD: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(1);
 /// A sweep takes at most one part in this many of the time: 1 %.
 const SWEEP_SHARE: u32 = 100;
 
@@ -21,6 +24,8 @@ const SWEEP_SHARE: u32 = 100;
 pub(crate) struct Dependents {
     ended: Vec<Uuid>,
     look_at: Option<Instant>,
+    /// How long what somebody has in hand was left alone the last time.
+    while_held: Option<Duration>,
     sweep_at: Option<Instant>,
     /// The last one that the sweep looked at.
     place: Place,
@@ -37,7 +42,7 @@ impl Dependents {
     pub(crate) fn learn(&mut self, ended: Vec<Uuid>) {
         if !ended.is_empty() {
             self.ended.extend(ended);
-            self.look_at.get_or_insert_with(Instant::now);
+            self.look_at = Some(Instant::now());
         }
     }
 
@@ -48,6 +53,24 @@ impl Dependents {
         self.sweep_at.get_or_insert(at);
     }
 
+    /// Plans another look at what came after these, if somebody had some of that in hand.
+    fn look_again(&mut self, ended: Vec<Uuid>, in_hand: usize) {
+        if in_hand == 0 {
+            self.while_held = None;
+            return;
+        }
+        let pause = self.while_held.map_or(WHILE_HELD, |pause| pause * 2);
+        if pause > LONGEST {
+            // By now it is the sweep's: others end meanwhile, and are not to gather here.
+            self.while_held = None;
+            self.sweep_soon();
+            return;
+        }
+        self.while_held = Some(pause);
+        self.ended = ended;
+        self.look_at = Some(Instant::now() + pause);
+    }
+
     /// Looks. Returns when the first of those that were released is due.
     pub(crate) fn run(
         &mut self,
@@ -56,11 +79,14 @@ impl Dependents {
         waker: &Waker,
     ) -> Result<Option<Duration>> {
         let mut looked = Looked::default();
-        if !self.ended.is_empty() {
+        if self.look_at.is_some_and(|at| at <= Instant::now()) {
             self.look_at = None;
             let ended = std::mem::take(&mut self.ended);
             match ends::look(connection, statements, &ended) {
-                Ok(found) => looked.add(found),
+                Ok(found) => {
+                    self.look_again(ended, found.in_hand);
+                    looked.add(found);
+                }
                 Err(error) => {
                     // Looked at again by the sweep.
                     self.sweep_soon();

@@ -10,7 +10,7 @@ use crate::upkeep::cancelled::Cancelled;
 use crate::upkeep::completions::Completions;
 use crate::upkeep::dependents::Dependents;
 use crate::upkeep::due::Due;
-use crate::upkeep::duty::{Duty, Troubles};
+use crate::upkeep::duty::{Duty, Troubles, Turns};
 use crate::upkeep::expiry::Expiry;
 use crate::upkeep::presence::Presence;
 use crate::upkeep::prune::Prune;
@@ -20,6 +20,7 @@ use crate::upkeep::stalled::Stalled;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
+use crate::words::sqlstate::is_held_up;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -59,6 +60,7 @@ pub(crate) struct Duties {
     /// When settings of topics changed last, as far as they were read.
     changed_at: Option<String>,
     troubles: Troubles,
+    turns: Turns,
 }
 
 impl Duties {
@@ -92,6 +94,7 @@ impl Duties {
             glance_at: Instant::now() + GLANCE_INTERVAL,
             changed_at: None,
             troubles: Troubles::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -152,7 +155,8 @@ impl Duties {
         self.stalled.learn();
     }
 
-    /// Does what is to be done by now, also when some of it fails.
+    /// Does the next of what is to be done by now, also when it fails. Only one thing, and that for a part of a second:
+    /// errands come in between.
     ///
     /// # Errors
     /// That the connection is lost, and with it whatever else is due.
@@ -168,25 +172,26 @@ impl Duties {
                 self.poll_at = self.poll_at.min(now);
             }
         }
-        for &duty in Duty::ALL {
-            if self.at(duty).is_none_or(|at| at > now) {
-                continue;
-            }
-            let mut connection = self.connected()?;
-            let done = self.perform(duty, &mut connection);
-            let is_lost = !self.keep(connection);
-            let Err(error) = done else {
-                self.troubles.end(duty);
-                continue;
-            };
-            // Also when the connection is lost: maybe by what this duty does, each time.
-            let is_news = self.troubles.note(duty, &error);
-            if is_lost {
-                return Err(error);
-            }
-            if is_news {
-                log::warn!("upkeep: {error}");
-            }
+        let mut turns = std::mem::take(&mut self.turns);
+        let next = turns.next(|duty| self.at(duty).is_some_and(|at| at <= now));
+        self.turns = turns;
+        let Some(duty) = next else {
+            return Ok(());
+        };
+        let mut connection = self.connected()?;
+        let done = self.perform(duty, &mut connection);
+        let is_lost = !self.keep(connection);
+        let Err(error) = done else {
+            self.troubles.end(duty);
+            return Ok(());
+        };
+        // Also when the connection is lost: maybe by what this duty does, each time.
+        let is_news = self.troubles.note(duty, &error);
+        if is_lost {
+            return Err(error);
+        }
+        if is_news {
+            log::warn!("upkeep: {error}");
         }
         Ok(())
     }
@@ -217,7 +222,14 @@ impl Duties {
             Duty::Completions => self.completions.run(connection, statements, waker),
             Duty::Stalled => self.stalled.run(connection, statements, waker),
             // Hints may be lost until it works again, so not only after the next interval.
-            Duty::Poll => self.poll(connection).inspect_err(|_| self.look_now()),
+            Duty::Poll => self.poll(connection).inspect_err(|error| {
+                self.look_now();
+                if is_held_up(error) {
+                    // By what concerns one thing of many that it asks for: the others are looked at unasked.
+                    self.due.learn(Duration::ZERO);
+                    self.waker.board.ring_all();
+                }
+            }),
             Duty::Presence => self.presence.run(connection, statements, waker),
             Duty::Prune => self.prune.run(connection, statements),
         }
@@ -273,23 +285,17 @@ impl Duties {
     /// board yet, and has to know before its first claim: that may be of what killed its
     /// predecessor.
     pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
-        let (enrolled, polled) = self.with_connection(|duties, connection| {
+        let enrolled = self.with_connection(|duties, connection| {
             let (statements, waker) = (&duties.statements, &duties.waker);
-            let enrolled = duties
-                .presence
-                .enroll(connection, statements, waker, topic, is_strict)?;
-            let polled = schedule::poll(connection, statements, &[topic.to_owned()])?;
             // It has to know before its first claim, too, whether the topic is paused.
             duties.kit.configs.read(connection, statements)?;
-            Ok((enrolled, polled))
+            duties
+                .presence
+                .enroll(connection, statements, waker, topic, is_strict)
         })?;
         // Its station is about to be on the board: find what waits for it.
         self.look_now();
-        let state = polled.topics.first();
-        Ok((
-            enrolled,
-            state.map(|state| state.suspect_for).unwrap_or_default(),
-        ))
+        Ok(enrolled)
     }
 
     pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {
@@ -331,6 +337,7 @@ impl Duties {
             Some(connection) if !connection.is_closed() => Ok(connection),
             _ => {
                 let mut connection = Connection::open(self.dedicated.settings())?;
+                connection.bound_waits()?;
                 self.presence
                     .reconnected(&mut connection, &self.statements)?;
                 Ok(connection)

@@ -22,7 +22,7 @@ pub(crate) enum Duty {
 }
 
 impl Duty {
-    /// All of them, in the order in which they are done: what hands others their messages comes first.
+    /// All of them, in the order of their turns.
     pub(crate) const ALL: &'static [Duty] = &[
         Duty::Due,
         Duty::Expiry,
@@ -36,6 +36,33 @@ impl Duty {
         Duty::Presence,
         Duty::Prune,
     ];
+}
+
+/// Whose turn it is. The move of due messages, for which others wait, comes between any two other duties.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// Where the others go on.
+    place: usize,
+    was_due: bool,
+}
+
+impl Turns {
+    /// Returns the next of those that are to be done, if there is one.
+    pub(crate) fn next(&mut self, is_due: impl Fn(Duty) -> bool) -> Option<Duty> {
+        let moves = is_due(Duty::Due);
+        if moves && !self.was_due {
+            self.was_due = true;
+            return Some(Duty::Due);
+        }
+        self.was_due = false;
+        let turns = (0..Duty::ALL.len()).map(|turn| (self.place + turn) % Duty::ALL.len());
+        let mut others = turns.filter(|place| Duty::ALL[*place] != Duty::Due);
+        let Some(place) = others.find(|place| is_due(Duty::ALL[*place])) else {
+            return moves.then_some(Duty::Due);
+        };
+        self.place = place + 1;
+        Some(Duty::ALL[place])
+    }
 }
 
 /// The duties that failed when they were done last.
@@ -77,5 +104,27 @@ impl Troubles {
         trouble.not_before = now + trouble.pause.delay();
         trouble.text = text;
         !is_known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_move_comes_between_any_two_others_and_each_has_its_turn() {
+        let mut turns = Turns::default();
+
+        let done: Vec<Duty> = (0..2 * Duty::ALL.len())
+            .filter_map(|_| turns.next(|_| true))
+            .collect();
+
+        assert!(done.iter().step_by(2).all(|duty| *duty == Duty::Due));
+        let others: Vec<Duty> = done.iter().skip(1).step_by(2).copied().collect();
+        assert!(Duty::ALL[1..].iter().all(|duty| others.contains(duty)));
+        assert_eq!(turns.next(|duty| duty == Duty::Prune), Some(Duty::Prune));
+        assert_eq!(turns.next(|duty| duty == Duty::Due), Some(Duty::Due));
+        assert_eq!(turns.next(|duty| duty == Duty::Due), Some(Duty::Due));
+        assert_eq!(turns.next(|_| false), None);
     }
 }

@@ -12,13 +12,12 @@
 //! successor of a process that a message killed a moment ago; later looks want to see it twice.
 
 use crate::connect::connection::Connection;
-use crate::store::attempt;
 use crate::store::presence::{self as store, Enrolled};
 use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{classify, is_held_up};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -29,18 +28,18 @@ const UNSEEN_S: i64 = 30;
 /// How long a topic is suspect after a death. A process that dies and comes back dies again within
 /// seconds, unless its supervisor makes it wait; each death that is found begins the time anew.
 const SUSPECT_S: i64 = 60;
-/// Counted deliveries older than this are of no interest to anybody.
-const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
 
 /// The receivers of this process, and what is thought of the others.
 pub(crate) struct Presence {
     mine: Vec<Enrolled>,
+    /// Those that ended while somebody had their rows in hand.
+    leaving: Vec<Enrolled>,
     /// The locks that the present connection holds.
     held: HashSet<i64>,
     /// Found dead at the last look: believed at the next.
     doubted: HashSet<i64>,
     look_at: Instant,
-    namespace: i32,
+    namespace: i64,
     process: String,
     holds_locks: bool,
 }
@@ -49,6 +48,7 @@ impl Presence {
     pub(crate) fn new(schema: &str, process: String, holds_locks: bool) -> Self {
         Presence {
             mine: Vec::new(),
+            leaving: Vec::new(),
             held: HashSet::new(),
             doubted: HashSet::new(),
             look_at: Instant::now() + LOOK_EVERY,
@@ -62,7 +62,8 @@ impl Presence {
         self.look_at
     }
 
-    /// Records a receiver, and believes at once what it sees of its topic's past.
+    /// Records a receiver, and believes at once what it sees of its topic's past. Returns its row, and for how long its
+    /// topic is suspect.
     pub(crate) fn enroll(
         &mut self,
         connection: &mut Connection,
@@ -70,21 +71,47 @@ impl Presence {
         waker: &Waker,
         topic: &str,
         is_strict: bool,
-    ) -> Result<Enrolled> {
+    ) -> Result<(Enrolled, Duration)> {
         if is_strict {
             store::ensure_turn(connection, statements, topic)?;
         }
         let enrolled = self.insert(connection, statements, topic)?;
         self.mine.push(enrolled.clone());
+        match self.look_back(connection, statements, waker, topic) {
+            Ok(suspect_for) => Ok((enrolled, suspect_for)),
+            Err(error) => {
+                // It does not start. What cannot be removed is found by others, as that of a process that died.
+                let _ = self.sign_off(connection, statements, &enrolled);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks who died that received a topic; returns for how long that makes it suspect.
+    fn look_back(
+        &mut self,
+        connection: &mut Connection,
+        statements: &Statements,
+        waker: &Waker,
+        topic: &str,
+    ) -> Result<Duration> {
         let vanished = self.find(connection, statements)?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = vanished
             .into_iter()
             .partition(|receiver| receiver.topic == topic);
         self.doubted
             .extend(elsewhere.iter().map(|receiver| receiver.id));
-        self.suspect(connection, statements, waker, &here)?;
-        attempt::prune(connection, statements, ATTEMPTS_KEPT_S)?;
-        Ok(enrolled)
+        match self.suspect(connection, statements, waker, &here) {
+            // Somebody has the topic's row in hand: told to the others at the next look.
+            Err(error) if is_held_up(&error) => {
+                self.doubted.extend(here.iter().map(|receiver| receiver.id));
+                Ok(Duration::from_secs(SUSPECT_S.unsigned_abs()))
+            }
+            suspected => {
+                suspected?;
+                store::suspicion(connection, statements, topic)
+            }
+        }
     }
 
     /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
@@ -126,7 +153,11 @@ impl Presence {
     ) -> Result<()> {
         self.forget(receiver);
         let namespace = self.holds_locks.then_some(self.namespace);
-        store::sign_off(connection, statements, namespace, receiver)
+        let signed_off = store::sign_off(connection, statements, namespace, receiver);
+        if signed_off.as_ref().is_err_and(is_held_up) {
+            self.leaving.push(receiver.clone());
+        }
+        signed_off
     }
 
     /// Stops showing life for a receiver.
@@ -160,6 +191,9 @@ impl Presence {
             let got = store::hold_liveness(connection, statements, self.namespace, &missing)?;
             self.held.extend(got);
         }
+        if !self.holds_locks {
+            store::rewind(connection, statements, UNSEEN_S)?;
+        }
         store::show_life(
             connection,
             statements,
@@ -177,6 +211,9 @@ impl Presence {
         waker: &Waker,
     ) -> Result<()> {
         self.look_at = Instant::now() + LOOK_EVERY;
+        for receiver in std::mem::take(&mut self.leaving) {
+            self.sign_off(connection, statements, &receiver)?;
+        }
         if self.mine.is_empty() {
             return Ok(());
         }
@@ -222,17 +259,20 @@ impl Presence {
         Ok(())
     }
 
+    /// Returns the receivers of this process, also those that have ended and could not say so yet.
     fn ids(&self) -> Vec<i64> {
-        self.mine.iter().map(|receiver| receiver.id).collect()
+        let mine = self.mine.iter().chain(&self.leaving);
+        mine.map(|receiver| receiver.id).collect()
     }
 }
 
-/// Returns the first key of our advisory locks: FNV-1a, so that schemas in one database differ.
-fn namespace(schema: &str) -> i32 {
+/// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas in one database differ. All 64
+/// bits of both count: ids may begin at any number, and no two of a schema share a key.
+fn namespace(schema: &str) -> i64 {
     let hash = format!("outtray:{schema}")
         .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
     hash.cast_signed()
 }

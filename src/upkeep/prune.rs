@@ -1,26 +1,50 @@
 //! Removes what is over and what nobody else removes: dedupe keys after their window, outcomes after the time they are
-//! kept, full buckets, notes of topics that are not bounded any more.
+//! kept, full buckets, old counts of deliveries, notes of topics that are not bounded any more. Takes notes of what was
+//! vacated off the numbers of bounded topics, which senders do only where one looks full.
 
 use crate::connect::connection::Connection;
 use crate::session::ends;
 use crate::store::prune;
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::sqlstate::{classify, is_held_up};
+use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
 
-/// How often a process looks: two short statements.
+/// How often a process looks: some short statements.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How soon after it has removed more than a few batches: as much may be over again.
+const SOON: Duration = Duration::from_secs(10);
 /// When it looks first, at the latest.
 const FIRST: Duration = Duration::from_secs(5);
-/// How soon it goes on when there was more than one batch.
-const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
-/// With many to remove, it takes at most one part in this many of the time.
-const SHARE: u32 = 20;
+/// For how long it removes rows of one kind in a turn.
+const TURN: Duration = Duration::from_millis(25);
+/// How long a room is waited for: behind a few senders that take some of it, not behind one whose transaction stays open.
+const ROOM_PATIENCE: &str = "SET LOCAL lock_timeout = '20ms'";
+/// How soon it goes on when there was more.
+const BETWEEN_TURNS: Duration = Duration::from_millis(50);
+/// With many to remove, the pauses are at least so many times as long as the turns: half of the time.
+const SHARE: u32 = 1;
+
+/// Removes a batch of one kind; returns whether there may be more.
+type Removal = fn(&mut Connection, &Statements) -> Result<bool>;
+
+/// All kinds. One that fails does not keep the others from being removed.
+const KINDS: [Removal; 6] = [
+    |connection, statements| prune::dedupe(connection, statements),
+    ends::forget,
+    fold,
+    |connection, statements| prune::vacated(connection, statements),
+    |connection, statements| prune::buckets(connection, statements),
+    |connection, statements| prune::attempts(connection, statements),
+];
 
 /// When to look next.
 #[derive(Debug)]
 pub(crate) struct Prune {
     at: Instant,
+    /// Whether the turn before left something.
+    was_behind: bool,
 }
 
 impl Prune {
@@ -29,6 +53,7 @@ impl Prune {
     pub(crate) fn new() -> Self {
         Prune {
             at: Instant::now() + FIRST.mul_f64(fastrand::f64()),
+            was_behind: false,
         }
     }
 
@@ -37,7 +62,7 @@ impl Prune {
         self.at
     }
 
-    /// Removes a batch of each kind.
+    /// Removes some of each kind: all that is over, or as much as fits into a turn.
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
@@ -45,13 +70,74 @@ impl Prune {
     ) -> Result<()> {
         let started = Instant::now();
         self.at = started + INTERVAL;
-        let has_more = [
-            prune::prune(connection, statements)?,
-            ends::forget(connection, statements)?,
-        ];
-        if has_more.contains(&true) {
-            self.at = Instant::now() + BETWEEN_BATCHES.max(started.elapsed() * SHARE);
+        let (mut is_behind, mut result) = (false, Ok(()));
+        for remove in KINDS {
+            match take_turn(connection, statements, remove) {
+                Ok(has_more) => is_behind |= has_more,
+                Err(error) if connection.is_closed() => return Err(error),
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(())
+        let now = Instant::now();
+        if is_behind {
+            self.at = now + BETWEEN_TURNS.max((now - started) * SHARE);
+        } else if self.was_behind {
+            // More may be over again, or a room free.
+            self.at = now + SOON;
+        }
+        self.was_behind = is_behind;
+        result
+    }
+}
+
+/// Removes batches of a kind until there are no more or the turn is over; returns whether there may be more.
+fn take_turn(
+    connection: &mut Connection,
+    statements: &Statements,
+    remove: Removal,
+) -> Result<bool> {
+    let started = Instant::now();
+    while remove(connection, statements)? {
+        if started.elapsed() >= TURN {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Takes some of what was vacated off the numbers of topics that have many notes of it.
+fn fold(connection: &mut Connection, statements: &Statements) -> Result<bool> {
+    let started = Instant::now();
+    let mut topics = prune::crowded_rooms(connection, statements)?;
+    // In any order: senders may hold the rooms of some for long.
+    fastrand::shuffle(&mut topics);
+    let mut is_behind = false;
+    for topic in &topics {
+        while fold_topic(connection, statements, topic)? {
+            if started.elapsed() >= TURN {
+                return Ok(true);
+            }
+        }
+        is_behind |= started.elapsed() >= TURN;
+    }
+    Ok(is_behind)
+}
+
+/// Takes a batch of what was vacated off the number of one topic, unless senders hold its room.
+fn fold_topic(connection: &mut Connection, statements: &Statements, topic: &str) -> Result<bool> {
+    let failed = |error| classify(error, "taking off what was vacated");
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    open.transaction
+        .batch_execute(ROOM_PATIENCE)
+        .map_err(failed)?;
+    match prune::fold(&mut open, statements, topic) {
+        Ok(has_more) => {
+            open.transaction.commit().map_err(failed)?;
+            Ok(has_more)
+        }
+        Err(error) if is_held_up(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -8,51 +8,70 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::{Kit, MessagingSession};
 use crate::session::outbox::News;
 use crate::store::recurring::{self, Taken};
+use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
-use crate::words::error::{ErrorKind, Result, chain};
-use crate::words::sqlstate::classify;
+use crate::words::error::{Error, ErrorKind, Result, chain};
+use crate::words::sqlstate::{classify, is_held_up};
 use postgres::IsolationLevel;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Recurring messages that are sent before other duties have their turn.
-const AT_A_TIME: usize = 100;
+/// For how long recurring messages are sent before other duties have their turns.
+const AT_A_TIME: Duration = Duration::from_millis(200);
 /// How long those are left alone that another process has in hand, which takes milliseconds.
 const WHILE_HELD: Duration = Duration::from_millis(100);
-/// How long those are left alone that could not be sent: their topic is full, or their zone not known here.
+/// How long one is left alone that could not be sent, the first time.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// The longest that they are left alone, when that happens again and again.
-const LONGEST_REST: Duration = Duration::from_secs(60);
-/// How many of those are tried again before other duties have their turn.
-const AGAIN_AT_A_TIME: usize = 10;
+/// How long at most one is left alone, doubled each time, when it is not known how to send it, and when a producer has its key
+/// or its topic in hand. There may be room in a full one at any moment.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_WHILE_HELD: Duration = Duration::from_secs(4);
+/// How often the noted times are compared with the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How many at a time.
+const LOOKED_AT_A_TIME: i64 = 1000;
 
 /// When to look next; nothing while nothing recurs.
 #[derive(Debug, Default)]
 pub(crate) struct Recurrences {
     next: Option<Instant>,
-    /// What could not be sent, and is left alone for a while: the others go on.
-    failed: Vec<Failed>,
-    is_troubled: bool,
+    /// Those that could not be sent. They come after all others, so that they keep none from its turn.
+    failing: HashMap<Name, Failing>,
+    /// When the noted times are compared with the clock next, and from where on.
+    look_at: Option<Instant>,
+    looked_at: Name,
 }
 
+/// The topic and the name of a recurring message.
+type Name = (String, String);
+
 #[derive(Debug)]
-struct Failed {
-    topic: String,
-    name: String,
-    error: String,
-    /// How long it is left alone, and until when.
-    rest: Duration,
-    again_at: Instant,
+struct Failing {
+    pause: Duration,
+    /// When it is tried again.
+    at: Instant,
 }
 
 impl Recurrences {
     /// Returns when the duty is to be done.
     pub(crate) fn at(&self) -> Option<Instant> {
-        self.next
+        self.next.into_iter().chain(self.look_at).min()
     }
 
-    /// Learns in how long the next one is due.
+    /// Learns in how long the next one is due, maybe one that fails.
     pub(crate) fn learn(&mut self, next: Option<Duration>) {
-        self.next = next.and_then(|delay| Instant::now().checked_add(delay));
+        let now = Instant::now();
+        let mut at = next.and_then(|delay| now.checked_add(delay));
+        if !self.failing.is_empty() {
+            at = at.map(|at| at.max(now + WHILE_HELD));
+        }
+        // What is known of those that fail is not known to who says so.
+        self.next = match (self.next, at) {
+            (Some(known), Some(at)) if !self.failing.is_empty() => Some(known.min(at)),
+            _ => at,
+        };
+        // As soon as there is one, and again and again.
+        self.look_at = next.and(self.look_at.or(Some(now)));
     }
 
     /// Sends what is due, and finds out when to look next.
@@ -62,106 +81,124 @@ impl Recurrences {
         kit: &Kit,
         waker: &Waker,
     ) -> Result<()> {
-        let mut before = self.failed.len();
-        let mut tried = 0;
-        while tried < AT_A_TIME && self.send_first(connection, kit, waker, &[])? {
-            tried += 1;
+        if self.look_at.is_some_and(|at| at <= Instant::now()) {
+            self.compare(connection, &kit.statements)?;
         }
-        let has_sent = before + tried > self.failed.len();
-        self.note_trouble(before);
-        // After all others: what fails is slow, and there may be any number of it.
-        let again = self.take_rested();
-        before = self.failed.len();
-        for _ in 0..again.len() {
-            self.send_first(connection, kit, waker, &again)?;
+        let started = Instant::now();
+        let mut sent = 0;
+        for is_retry in [false, true] {
+            while started.elapsed() < AT_A_TIME {
+                let left_out = self.left_out(is_retry.then_some(started));
+                match send_first(connection, kit, waker, &left_out)? {
+                    First::None => {
+                        if is_retry {
+                            // What was to be tried again and is not there is due no more.
+                            self.failing.retain(|_, failing| failing.at > started);
+                        }
+                        break;
+                    }
+                    First::Sent(name) => drop(self.failing.remove(&name)),
+                    First::Failed(name, error) => self.note_failure(name, &error),
+                }
+                sent += 1;
+            }
         }
-        self.note_trouble(before);
-        let mut next = recurring::next(connection, &kit.statements, &self.left_alone())?;
-        if !has_sent {
+        let mut next = recurring::next(connection, &kit.statements, &self.left_out(None))?;
+        if sent == 0 {
             next = next.map(|delay| delay.max(WHILE_HELD));
         }
-        self.learn(next);
-        let again_at = self.failed.iter().map(|failed| failed.again_at);
-        self.next = again_at.chain(self.next).min();
+        let now = Instant::now();
+        let again = self.failing.values().map(|failing| failing.at).min();
+        let next = next.and_then(|delay| now.checked_add(delay));
+        self.next = next.into_iter().chain(again).min();
         Ok(())
     }
 
-    /// Takes some of those out of what is left alone that have been for long enough.
-    fn take_rested(&mut self) -> Vec<Failed> {
-        let now = Instant::now();
-        let is_rested = |failed: &Failed| failed.again_at <= now;
-        let (mut rested, resting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.failed)
-            .into_iter()
-            .partition(is_rested);
-        let rest = rested.split_off(rested.len().min(AGAIN_AT_A_TIME));
-        self.failed = resting.into_iter().chain(rest).collect();
-        rested
-    }
-
-    /// Says once for each trouble what could not be sent: it may last for days.
-    fn note_trouble(&mut self, before: usize) {
-        for Failed {
-            topic, name, error, ..
-        } in &self.failed[before..]
-        {
-            let text = format!("topic {topic}: the recurring message {name} is not sent: {error}");
-            if self.is_troubled {
-                log::debug!("{text}");
-            } else {
-                log::warn!("{text}");
+    /// Compares noted times with the clock. One that lies further away than the time between two runs was noted before the
+    /// clock was set back, and nothing would be sent until it is there again.
+    fn compare(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+        self.look_at = Some(Instant::now() + LOOK_EVERY);
+        let after = std::mem::take(&mut self.looked_at);
+        let distant = recurring::distant(connection, statements, &after, LOOKED_AT_A_TIME)?;
+        for recurring in &distant {
+            if recurring.correct(connection, statements)? {
+                let (topic, name) = (&recurring.topic, &recurring.name);
+                log::warn!(
+                    "topic {topic}: the recurring message {name} goes on, although the clock was set back"
+                );
             }
         }
-        self.is_troubled = !self.failed.is_empty();
+        if i64::try_from(distant.len()).is_ok_and(|count| count >= LOOKED_AT_A_TIME)
+            && let Some(last) = distant.into_iter().next_back()
+        {
+            self.looked_at = (last.topic, last.name);
+            self.look_at = Some(Instant::now());
+        }
+        Ok(())
     }
 
-    fn left_alone(&self) -> Vec<(String, String)> {
-        let failed = self.failed.iter();
-        failed
-            .map(|failed| (failed.topic.clone(), failed.name.clone()))
+    /// Returns those that fail, or, of a retry, those whose time has not come again.
+    fn left_out(&self, retry_at: Option<Instant>) -> Vec<Name> {
+        let is_left_out = |failing: &Failing| retry_at.is_none_or(|now| failing.at > now);
+        let names = self.failing.iter();
+        names
+            .filter(|(_, failing)| is_left_out(failing))
+            .map(|(name, _)| name.clone())
             .collect()
     }
 
-    /// Sends the one that is due first. Returns whether there may be more.
-    fn send_first(
-        &mut self,
-        connection: &mut Connection,
-        kit: &Kit,
-        waker: &Waker,
-        again: &[Failed],
-    ) -> Result<bool> {
-        let open = connection
-            .begin(Some(IsolationLevel::ReadCommitted))
-            .map_err(|error| classify(error, "sending a recurring message"))?;
-        let mut session = MessagingSession::new(kit, Lent::Begun(open));
-        let run = session.lent.own()?;
-        let taken = recurring::take_due(run, &kit.statements, &self.left_alone())?;
-        let Some(Taken { topic, name, due }) = taken else {
-            return Ok(false);
-        };
-        match due.and_then(|due| send(session, kit, &due)) {
-            Ok(news) => waker.announce(&news),
-            // The connection is gone, and the duty with it: all is as it was, or done.
-            Err(error) if is_lost(error.kind()) => return Err(error),
-            Err(error) => {
-                let before = again
-                    .iter()
-                    .find(|failed| failed.topic == topic && failed.name == name);
-                let rest = match before {
-                    // There may be room at any moment.
-                    Some(failed) if error.kind() != ErrorKind::Full => failed.rest * 2,
-                    _ => AFTER_FAILURE,
-                };
-                let rest = rest.min(LONGEST_REST);
-                self.failed.push(Failed {
-                    topic,
-                    name,
-                    error: chain(&error),
-                    rest,
-                    again_at: Instant::now() + rest,
-                });
-            }
+    /// Says once for each trouble what could not be sent: it may last for days.
+    fn note_failure(&mut self, (topic, name): Name, error: &Error) {
+        let text = chain(error);
+        let text = format!("topic {topic}: the recurring message {name} is not sent: {text}");
+        let known = self.failing.get(&(topic.clone(), name.clone()));
+        match known {
+            Some(_) => log::debug!("{text}"),
+            None => log::warn!("{text}"),
         }
-        Ok(true)
+        let longest = match error.kind() {
+            ErrorKind::Full => AFTER_FAILURE,
+            _ if is_held_up(error) => LONGEST_WHILE_HELD,
+            _ => LONGEST_PAUSE,
+        };
+        let pause = known.map_or(AFTER_FAILURE, |failing| failing.pause * 2);
+        let pause = pause.min(longest);
+        let at = Instant::now() + pause;
+        self.failing.insert((topic, name), Failing { pause, at });
+    }
+}
+
+/// What became of the one that was due first.
+enum First {
+    None,
+    Sent(Name),
+    Failed(Name, Error),
+}
+
+/// Sends the one that is due first, but for some.
+fn send_first(
+    connection: &mut Connection,
+    kit: &Kit,
+    waker: &Waker,
+    left_out: &[Name],
+) -> Result<First> {
+    let open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, "sending a recurring message"))?;
+    let mut session = MessagingSession::new(kit, Lent::Begun(open));
+    let taken = recurring::take_due(session.lent.own()?, &kit.statements, left_out)?;
+    let Some(Taken { topic, name, due }) = taken else {
+        return Ok(First::None);
+    };
+    let name = (topic, name);
+    match due.and_then(|due| send(session, kit, &due)) {
+        Ok(news) => {
+            waker.announce(&news);
+            Ok(First::Sent(name))
+        }
+        // The connection is gone, and the duty with it: all is as it was, or done.
+        Err(error) if is_lost(error.kind()) => Err(error),
+        Err(error) => Ok(First::Failed(name, error)),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::wake::pause::Pause;
 use crate::wake::threads::{Service, Stop};
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crate::words::sqlstate::is_held_up;
+use crossbeam_channel::{Receiver, Sender, after, bounded, select};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant};
 const ERRANDS: usize = 64;
 /// How long a receiver that starts waits for its enrollment.
 const ENROLL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How soon it is tried again when somebody holds what is needed for it.
+const WHILE_HELD: Duration = Duration::from_millis(100);
 
 /// How long a thread that waits for a message to end waits for room.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -76,18 +80,26 @@ impl Errands {
     /// Records a receiver; returns its row, and for how long its topic is suspect. Blocks for the
     /// answer.
     pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
-        let (answer, answered) = bounded(1);
-        let errand = Errand::Enroll {
-            topic: topic.to_owned(),
-            is_strict,
-            answer,
-        };
-        if self.0.send_timeout(errand, ENROLL_TIMEOUT).is_err() {
-            return Err(no_answer());
+        let deadline = Instant::now() + ENROLL_TIMEOUT;
+        loop {
+            let (answer, answered) = bounded(1);
+            let errand = Errand::Enroll {
+                topic: topic.to_owned(),
+                is_strict,
+                answer,
+            };
+            if self.0.send_deadline(errand, deadline).is_err() {
+                return Err(no_answer());
+            }
+            match answered.recv_deadline(deadline) {
+                Err(_) => return Err(no_answer()),
+                // Somebody holds the table, to change it maybe. The thread does not wait for that, the receiver does.
+                Ok(Err(error)) if is_held_up(&error) && Instant::now() < deadline => {
+                    let _ = after(WHILE_HELD).recv();
+                }
+                Ok(answer) => return answer,
+            }
         }
-        answered
-            .recv_timeout(ENROLL_TIMEOUT)
-            .unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// Signs a receiver off. Blocks until that is done, `timeout` at most, since the process may end

@@ -60,9 +60,9 @@ impl<T> BatchMessage<T> {
         self.fail(HandlerError::snooze(delay));
     }
 
-    /// Returns what was said about the message.
-    pub(crate) fn into_failure(self) -> Option<HandlerError> {
-        self.failure.into_inner()
+    /// Returns the message, and what was said about it.
+    pub(crate) fn into_parts(self) -> (Message<T>, Option<HandlerError>) {
+        (self.message, self.failure.into_inner())
     }
 }
 

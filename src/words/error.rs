@@ -50,6 +50,9 @@ pub enum ErrorKind {
     SchemaMissing,
     /// The schema belongs to a newer release, or was changed by hand: upgrade this program.
     SchemaNewer,
+    /// A sequence is behind its table, as it is after a copy or a partial restore, which bring no values of sequences. Nothing
+    /// was stored; run [`migrate`](crate::Messaging::migrate), which moves it.
+    SequenceBehind,
     /// The lease is over, or the message was settled already: nothing was changed. Somebody else may have the
     /// message now; forget it.
     LeaseLost,

@@ -14,6 +14,7 @@ pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod outgoing;
+pub(crate) mod panics;
 pub(crate) mod payload;
 pub(crate) mod rare;
 #[cfg(feature = "cron")]

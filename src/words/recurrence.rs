@@ -173,6 +173,17 @@ impl Recurrence {
         })
     }
 
+    /// Returns when the next run is by the present clock, if the one that is noted lies further away than the time between two
+    /// runs: the clock was set back since it was noted.
+    pub(crate) fn corrected(&self, noted: i64, now: i64) -> Result<Option<i64>> {
+        let next = self.next_after(now)?;
+        if noted <= next {
+            return Ok(None);
+        }
+        let period = self.next_after(next)? - next;
+        Ok((noted - now > period + GRACE_US).then_some(next))
+    }
+
     /// Returns the latest runs up to `now`, the earliest first.
     fn latest(&self, now: i64, count: usize) -> Vec<i64> {
         let Ok(time) = Timestamp::from_microsecond(now) else {

@@ -1,9 +1,9 @@
 //! When a failed message is tried again.
 
 use crate::words::millis;
+use crate::words::panics::{Theirs, catch};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 /// How far jitter spreads a delay to either side. It breaks up herds of messages that failed
 /// together, as when a service they all call was down.
 const JITTER: f64 = 0.1;
+
+/// A backoff of the caller's own.
+type Function = dyn Fn(u32) -> Duration + Send + Sync;
 
 /// How long to wait before the next attempt, by the number of the attempt that failed (from 1).
 ///
@@ -50,7 +53,7 @@ enum Curve {
         cap: Duration,
     },
     #[serde(skip)]
-    Function(Arc<dyn Fn(u32) -> Duration + Send + Sync>),
+    Function(Arc<Theirs<Box<Function>>>),
 }
 
 impl PartialEq for Curve {
@@ -94,7 +97,7 @@ impl Backoff {
     /// Any function of the failed attempt's number (from 1), taken as it is, without jitter. One
     /// that panics means 1 s.
     pub fn function(delay: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
-        Backoff::with(Curve::Function(Arc::new(delay))).without_jitter()
+        Backoff::with(Curve::Function(Arc::new(Theirs::new(Box::new(delay))))).without_jitter()
     }
 
     /// Takes the delays as they are, without spreading them.
@@ -134,8 +137,9 @@ impl Backoff {
             Curve::Exponential { first, factor, cap } => {
                 exponential(*first, *factor, *cap, attempt)
             }
-            Curve::Function(function) => catch_unwind(AssertUnwindSafe(|| function(attempt)))
-                .unwrap_or(AFTER_A_BROKEN_FUNCTION),
+            Curve::Function(function) => {
+                catch(|| function(attempt)).unwrap_or(AFTER_A_BROKEN_FUNCTION)
+            }
         };
         let delay = delay.min(LONGEST);
         if !self.jitter {

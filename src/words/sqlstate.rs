@@ -83,6 +83,12 @@ pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
     None
 }
 
+/// Returns whether somebody held a lock for longer than the statement was to wait for it (55P03: lock_not_available).
+pub(crate) fn is_held_up(error: &Error) -> bool {
+    let cause = error.cause::<postgres::Error>();
+    cause.and_then(postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
 /// Turns an error of the driver into ours; `doing` completes "while …".
 pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
     let code = error.code().map(SqlState::code).unwrap_or_default();
@@ -107,6 +113,13 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
         (Failure::Refused, "42P01" | "3F000" | "42883" | "42703") => (
             ErrorKind::SchemaMissing,
             format!("{text} while {doing}: is the schema there? run migrate()"),
+        ),
+        (Failure::Refused, _) if is_sequence_behind(&error) => (
+            ErrorKind::SequenceBehind,
+            format!(
+                "{text} while {doing}: a sequence of the schema is behind its table, as after a copy without the values \
+                 of sequences, run migrate()"
+            ),
         ),
         (Failure::Refused, "42501" | "28P01" | "28000") => (
             ErrorKind::Denied,
@@ -157,6 +170,20 @@ pub(crate) fn check_count(counted: u64, wanted: usize, doing: &str) -> Result<()
 pub(crate) fn is_miscounted(error: &Error) -> bool {
     let code = |error: &postgres::Error| error.code().map(SqlState::code) == Some(MISCOUNTED);
     error.cause::<Miscounted>().is_some() || error.cause::<postgres::Error>().is_some_and(code)
+}
+
+/// Returns whether a new row of ours got a number that another row has (23505).
+pub(crate) fn is_sequence_behind(error: &postgres::Error) -> bool {
+    const NUMBERED: [(&str, &str); 4] = [
+        ("message", "message_pkey"),
+        ("follower", "follower_pkey"),
+        ("worker", "worker_pkey"),
+        ("vacated", "vacated_pkey"),
+    ];
+    error.as_db_error().is_some_and(|refused| {
+        let at = refused.table().zip(refused.constraint());
+        refused.code() == &SqlState::UNIQUE_VIOLATION && at.is_some_and(|at| NUMBERED.contains(&at))
+    })
 }
 
 /// Turns the error of a caller's own statement into ours; its tables are none of our business.

@@ -302,11 +302,15 @@ fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
              SELECT 'later', 0, gen_random_uuid(), now() + interval '1 day', '0' FROM generate_series(1, 20000);
          ANALYZE outtray.scheduled",
     );
+    place.sql("SET enable_sort = off; SET enable_seqscan = off; SET enable_bitmapscan = off");
     for statement in [
         include_str!("../../src/store/sql/move_due.sql"),
-        include_str!("../../src/store/sql/line_up_due.sql"),
+        include_str!("../../src/store/sql/move_due_between.sql"),
     ] {
-        let statement = statement.replace("$1::bigint", "1000");
+        let statement = statement
+            .replace("$1::bigint", "1000")
+            .replace("$2::text", "'l'")
+            .replace("$3::text", "'m'");
 
         let plan: Vec<String> = place
             .client
@@ -317,7 +321,10 @@ fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
             .collect();
 
         let plan = plan.join("\n");
-        assert!(plan.contains("Index Cond: (due_at <="), "{plan}");
+        assert!(plan.contains("scheduled_due"), "{plan}");
+        assert!(plan.contains("(due_at <="), "{plan}");
+        let is_between = statement.contains("'m'");
+        assert_eq!(plan.contains("(topic > 'l'::text)"), is_between, "{plan}");
     }
 }
 

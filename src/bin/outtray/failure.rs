@@ -121,6 +121,7 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Unavailable => {
             Some("check that the server runs and the URL is right; `outtray dev` starts one to try")
         }
+        ErrorKind::SequenceBehind => Some("run `outtray migrate` to move the sequence"),
         ErrorKind::SchemaMissing => Some("run `outtray migrate` to make the schema"),
         ErrorKind::SchemaNewer => Some("use the outtray of the release that made the schema"),
         ErrorKind::Conflict => Some("nothing was changed, run it again"),

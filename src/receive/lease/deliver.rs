@@ -27,6 +27,9 @@ use crate::words::sqlstate::{Failure, classify};
 use std::slice::from_ref;
 use std::time::Duration;
 
+/// How long a message is left alone whose handler sends while a sequence is behind its table.
+const UNTIL_MIGRATED: Duration = Duration::from_secs(5);
+
 /// A lease whose end could not be written yet.
 pub(crate) struct Owed {
     pub(crate) proof: Proof,
@@ -203,6 +206,12 @@ fn trouble(
                 error: chain(error),
             })
         }
+        // Nobody's fault here, and every send's until somebody migrates.
+        ErrorKind::SequenceBehind => Ok(Verdict::Retry {
+            attempts: message.attempts,
+            delay: UNTIL_MIGRATED,
+            error: chain(error),
+        }),
         _ => Err(failed()),
     }
 }

@@ -227,6 +227,21 @@ fn a_role_that_may_not_create_is_denied_the_migration() {
 }
 
 #[test]
+fn a_role_that_owns_nothing_may_migrate_where_nothing_is_missing() {
+    let url = server().database().unwrap();
+    let guest = role(
+        &url,
+        "GRANT USAGE ON SCHEMA outtray TO ROLE; GRANT SELECT ON outtray.migration TO ROLE",
+    );
+    let messaging = Messaging::connect(&guest).unwrap();
+
+    let migrated = messaging.migrate().unwrap();
+
+    assert!(migrated.is_empty(), "{migrated:?}");
+    drop_role(&url, &guest);
+}
+
+#[test]
 fn a_role_that_may_only_insert_can_send() {
     let url = server().database().unwrap();
     let producer = role(

@@ -123,6 +123,32 @@ fn topics(file: &File) -> Vec<Offence> {
     offences
 }
 
+/// Finds what one odd row can make fail for all rows: a time that may be infinite made a number, and a setting read from
+/// the document that a hand may have written.
+fn odd_rows(file: &File) -> Vec<Offence> {
+    const BOUNDED: [&str; 4] = ["least", "greatest", "now", "clock_timestamp"];
+    let tokens = tokens(&file.text);
+    let mut offences = Vec::new();
+    for at in 0..tokens.len() {
+        let rest = &tokens[at..];
+        let is_time = begin_with(rest, &["extract", "(", "epoch", "FROM"])
+            && !BOUNDED
+                .iter()
+                .any(|word| rest.get(4).is_some_and(|token| token.is(word)));
+        let is_setting = tokens[at].is_column("config") && begin_with(&rest[1..], &["-", ">"]);
+        if is_time {
+            let why = "a time of a row becomes a number: bound it by least() and greatest(), it may be infinite";
+            offences.push(file.offence(tokens[at].line, why));
+        }
+        if is_setting {
+            let why =
+                "reads a setting from the document: read its column, which holds what can be read";
+            offences.push(file.offence(tokens[at].line, why));
+        }
+    }
+    offences
+}
+
 /// Returns the tokens up to the end of the statement, or of the parentheses it stands in.
 fn clause<'a, 'b>(tokens: &'a [Token<'b>]) -> &'a [Token<'b>] {
     let mut depth = 0;
@@ -205,6 +231,11 @@ fn messages_are_changed_by_topic() {
 }
 
 #[test]
+fn one_odd_row_fails_no_statement() {
+    hold(&statements(), odd_rows);
+}
+
+#[test]
 fn sql_in_rust_outside_the_store_is_found() {
     let bad = "//! SELECT 1\nf(\"UPDATE x\");\nf(r#\"\n  WITH x\"#);\nf(\"WITHOUT\");\n#[cfg(test)]\nf(\"SELECT 1\");";
     check(statements_in_rust, "src/surface/admin.rs", bad, &[2, 3]);
@@ -243,6 +274,8 @@ fn a_statement_that_breaks_a_rule_is_found() {
         "UPDATE outtray.message SET x = (1) WHERE message.topic = $1::text",
         &[],
     );
+    let odd = "SELECT extract(epoch FROM\nmessage.sent_at), topic.config ->> 'x',\nextract(epoch FROM least(a, b) - now()), config";
+    check(odd_rows, path, odd, &[1, 2]);
     let store = [File::new(
         "src/store/claim.rs",
         "// bad\nlet badly = include_str!(\"sql/good.sql\");",

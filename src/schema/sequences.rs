@@ -1,0 +1,76 @@
+//! Sequences that are behind the rows they number.
+//!
+//! Logical replication and partial restores copy rows without the values of sequences. New rows then get the numbers of rows
+//! that are there: sends fail, or overtake what was sent before with the same key.
+
+use crate::schema::name::SchemaName;
+use crate::words::sqlstate::classify;
+use crate::words::{Error, ErrorKind, Result};
+use postgres::GenericClient;
+use postgres::types::Type;
+
+/// How far beyond the largest number a sequence is moved: more numbers than others can take in the moment between the look
+/// and the move, so that it never moves back.
+const MARGIN: i64 = 1_000_000;
+
+/// A sequence that is behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Behind {
+    name: String,
+    /// The largest number that a row has.
+    number: i64,
+}
+
+impl Behind {
+    pub(crate) fn title(&self) -> String {
+        format!("sequence {}", self.name)
+    }
+}
+
+/// Returns the sequences that are behind. None where the role may not look, which need not be who made the schema, and none on
+/// Citus, whose nodes have ranges of their own.
+pub(crate) fn behind(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Vec<Behind>> {
+    let failed = |error| classify(error, "comparing sequences with their tables");
+    let citus = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')";
+    let is_distributed: bool = client
+        .query_typed_one(citus, &[])
+        .and_then(|row| row.try_get(0))
+        .map_err(failed)?;
+    if is_distributed {
+        return Ok(Vec::new());
+    }
+    let sql = schema.substitute(include_str!("sequences.sql"));
+    let rows = match client.query_typed(&sql, &[]).map_err(failed) {
+        Err(error) if error.kind() == ErrorKind::Denied => return Ok(Vec::new()),
+        rows => rows?,
+    };
+    rows.iter()
+        .map(|row| {
+            Ok(Behind {
+                name: row.try_get(0)?,
+                number: row.try_get(1)?,
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map_err(failed)
+}
+
+/// Moves a sequence beyond its rows.
+pub(crate) fn advance(
+    client: &mut impl GenericClient,
+    schema: &SchemaName,
+    behind: &Behind,
+) -> Result<()> {
+    let sequence = schema.substitute(&format!("outtray.{}", behind.name));
+    let value = behind.number.checked_add(MARGIN).ok_or_else(|| {
+        let text = format!("the {} cannot go beyond {}", behind.title(), behind.number);
+        Error::new(ErrorKind::Database, text)
+    })?;
+    client
+        .query_typed_one(
+            "SELECT pg_catalog.setval($1::text::regclass, $2::bigint)",
+            &[(&sequence, Type::TEXT), (&value, Type::INT8)],
+        )
+        .map(drop)
+        .map_err(|error| classify(error, "moving a sequence"))
+}

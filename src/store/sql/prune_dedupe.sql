@@ -1,0 +1,12 @@
+-- Removes up to $1 dedupe keys whose window is over. The locks see to it that one that was just taken anew stays.
+-- Index: dedupe_expiry, and the primary key.
+WITH spent AS MATERIALIZED (
+    SELECT dedupe.ctid AS place
+    FROM outtray.dedupe
+    WHERE dedupe.expires_at <= now()
+    ORDER BY dedupe.expires_at
+    LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM outtray.dedupe
+WHERE dedupe.ctid = ANY (ARRAY(SELECT spent.place FROM spent))
