@@ -99,6 +99,11 @@ impl<'c> OpenTransaction<'c> {
         )
     }
 
+    /// Returns whether the server answers, also in a transaction that failed.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.transaction.batch_execute("").is_ok()
+    }
+
     /// Sends several statements in one flight and returns the rows of all of them.
     ///
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new

@@ -9,9 +9,9 @@
 //! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as long as
 //! they keep to what a transaction of single messages may take. So neither waits for the other for ever.
 
-use crate::receive::charge::{Charge, conflict};
+use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
-use crate::receive::handler::{Delivery, Ending, Handler, caught, conflict_behind, message};
+use crate::receive::handler::{Delivery, Ending, Handler, caught, message};
 use crate::receive::line::Line;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Hand;
@@ -225,7 +225,8 @@ pub(crate) fn handle<'p>(
         started.elapsed(),
     );
     let is_cancelled = leave(line, state.worker, &deliveries);
-    keep_or_undo(line, session, &mut ended)?;
+    let is_last = charge::only(state).is_some();
+    keep_or_undo(line, session, &mut ended, is_last)?;
     let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);
     fates.extend(endings.map(|((delivery, ending), is_cancelled)| {
         let Claimed { held, attempts, .. } = delivery.message;
@@ -267,19 +268,30 @@ fn deliveries<'a>(
 }
 
 /// Keeps what was done, or undoes it; lets all fail if that is what it comes to.
-fn keep_or_undo(line: &Line, session: &mut MessagingSession<'_>, ended: &mut Ended) -> Result<()> {
-    if ended.is_done && session.keep_message()? {
+fn keep_or_undo(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    ended: &mut Ended,
+    is_last: bool,
+) -> Result<()> {
+    let undone = match ended.is_done {
+        true => Ending::undone(&session.keep_message(is_last)?),
+        false => None,
+    };
+    if ended.is_done && undone.is_none() {
         return Ok(());
     }
-    if let Some(text) = conflict_behind(session, &ended.each) {
-        return Err(conflict(line, &text));
+    if let Some(excuse) = charge::excuse(line, session, &ended.each) {
+        return Err(excuse);
     }
     if !ended.is_done {
         return session.undo_message();
     }
     for ending in &mut ended.each {
-        if !matches!(ending, Ending::Undecodable(_)) {
-            *ending = Ending::swallowed();
+        if !matches!(ending, Ending::Undecodable(_))
+            && let Some(failed) = undone.as_ref().and_then(Ending::repeated)
+        {
+            *ending = failed;
         }
     }
     Ok(())

@@ -3,8 +3,9 @@
 //! A rollback also undoes "one more failed attempt", so that is written in a transaction of its own.
 //! Charged is only who is to blame for sure:
 //!
-//! - COMMIT was refused (a deferred constraint): the message, if it was alone in the transaction; if
-//!   there were several, nobody, and they go one by one for a while.
+//! - COMMIT was refused: the message, if it was alone in the transaction; if there were several, nobody, and they go one by
+//!   one for a while. What is deferred until COMMIT (constraints, their triggers) is checked just before in the same flight,
+//!   where one message alone is undone and charged while it is held: after a COMMIT that failed others may be quicker.
 //! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
 //!   a row it counts as refused.
 //! - A message could not be settled, without a reason (its row is gone, or something keeps it): nobody. The one that
@@ -16,23 +17,21 @@
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::receive::careful;
-use crate::receive::ending::decide;
-use crate::receive::handler::Ending;
+use crate::receive::ending::{Fate, decide};
+use crate::receive::failed;
+use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::line::Line;
 use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::aftermath::{self, End};
 use crate::store::attempt;
-use crate::store::call::CallMode;
 use crate::store::claim::{Claimed, Held};
-use crate::store::lanes;
-use crate::store::run::Run;
-use crate::store::settle::{self, Burial, Retry};
+use crate::store::settle::{self, Retry};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{classify, is_miscounted};
+use crate::words::sqlstate::{Failure, Said, classify, failure_of, is_interrupted, is_miscounted};
 use postgres::IsolationLevel;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Conflicts in a row that are nobody's fault.
@@ -40,10 +39,22 @@ pub(crate) const MAX_CONFLICTS: u32 = 10;
 /// Broken connections in the handler of one message that are nobody's fault.
 pub(crate) const MAX_LOSSES: u32 = 2;
 
+/// How long a charge waits for whoever has the message by now: at first, and then each time that the worker comes by. What the
+/// other does with it is mostly over soon, and another one should not begin before this attempt counts.
+const PATIENCE: [&str; 2] = [
+    "SET LOCAL lock_timeout = 2000",
+    "SET LOCAL lock_timeout = 50",
+];
+const MAX_TRIES: u32 = 600;
+/// When a worker that has nothing to do tries again.
+pub(crate) const OWED: Duration = Duration::from_secs(1);
+
 /// A message that was in a handler when its transaction failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Charge {
-    held: Held,
+    pub(crate) held: Held,
+    /// Deliveries that had failed before it was taken.
+    attempts: u32,
     /// Deliveries that ended with the death of their process.
     crashes: u32,
     error: String,
@@ -51,17 +62,34 @@ pub(crate) struct Charge {
     is_shared: bool,
     /// It is left alone for this long, and no attempt is spent.
     aside: Option<Duration>,
+    /// How often it could not be written, since others had the message.
+    tries: u32,
 }
 
 impl Charge {
     pub(crate) fn of(message: &Claimed, crashes: u32) -> Self {
         Charge {
             held: message.held.clone(),
+            attempts: message.attempts,
             crashes,
             error: String::new(),
             is_shared: false,
             aside: None,
+            tries: 0,
         }
+    }
+
+    /// Decides what becomes of the message, which is held still, after `error`.
+    pub(crate) fn decide(&self, line: &Line, error: &Error) -> Fate {
+        let ending = Ending::failed(&HandlerError::failed(chain(error)));
+        let attempts = self.attempts + self.crashes;
+        decide(&line.terms(), self.held.clone(), attempts, ending)
+    }
+
+    /// To be written another time, unless there were too many.
+    fn once_more(mut self) -> Option<Self> {
+        self.tries += 1;
+        (self.tries < MAX_TRIES).then_some(self)
     }
 
     /// Sets the message aside instead.
@@ -85,22 +113,32 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
     let mut stray = std::mem::take(&mut state.stray);
-    if is_miscounted(error) {
+    let failure = failure_of(error);
+    if is_miscounted(error) || is_interrupted(error) || failure == Some(Failure::Hindered) {
         match stray.as_mut_slice() {
             [charge] => {
                 let delay = line.set_aside(charge.held.id);
                 log::warn!(
-                    "topic {}: message {} cannot be settled and is left alone for {delay:?}",
+                    "topic {}: message {} is left alone for {delay:?}",
                     line.topic,
                     charge.held.id
                 );
                 state.charges.push(charge.clone().aside(delay));
             }
+            [] => {}
             _ => state.pace.single(),
         }
         return false;
     }
     let is_charged = match error.kind() {
+        ErrorKind::Unavailable if failure == Some(Failure::Overlong) => {
+            if entered.len() != 1 || entered[0].is_shared {
+                // The last one may have met what another one did.
+                state.pace.single();
+                return false;
+            }
+            true
+        }
         ErrorKind::Unavailable => {
             // Only the one that was running can have done it.
             entered = entered.pop().into_iter().collect();
@@ -130,13 +168,39 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
         charge.error = chain(error);
         state.charges.append(&mut entered);
     } else {
+        // Whoever of the process has the one at fault next is to have it alone.
+        line.refusals.fetch_add(1, Ordering::Relaxed);
         state.pace.single();
     }
     is_about_messages
 }
 
+/// Notes whether a COMMIT of several messages was refused at another worker: then this one takes them one by one for a
+/// while, too.
+pub(crate) fn heed_refusals(line: &Line, state: &mut State) {
+    let refusals = line.refusals.load(Ordering::Relaxed);
+    if refusals != state.refusals {
+        state.refusals = refusals;
+        state.pace.single();
+    }
+}
+
+/// Returns whether of two messages one after the other each is to have its own transaction: one has failed before, and
+/// COMMITs of several were refused here.
+pub(crate) fn go_apart(line: &Line, pair: &[&Claimed]) -> bool {
+    line.refusals.load(Ordering::Relaxed) > 0 && pair.iter().any(|message| message.attempts > 0)
+}
+
+/// Returns the message that is in the transaction alone, if one is.
+pub(crate) fn only(state: &State) -> Option<&Charge> {
+    match state.entered.as_slice() {
+        [charge] if !charge.is_shared => Some(charge),
+        _ => None,
+    }
+}
+
 /// A handler met another transaction: all of this one is to run again.
-pub(crate) fn conflict(line: &Line, text: &str) -> Error {
+fn conflict(line: &Line, text: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!("conflict in a handler of topic {}: {text}", line.topic),
@@ -147,6 +211,7 @@ pub(crate) fn conflict(line: &Line, text: &str) -> Error {
 /// counted ahead of them.
 pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
     careful::take_back_all(line, connection, &mut state.uncounted)?;
+    let mut owed = Vec::new();
     while let Some(charge) = state.charges.last() {
         let written = match charge.aside {
             None => write(line, connection, charge),
@@ -159,6 +224,11 @@ pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State
         if error.kind() == ErrorKind::Unavailable || connection.is_closed() {
             return Err(error);
         }
+        if failure_of(&error) == Some(Failure::Hindered) {
+            // Others hold it. What they do with it is another attempt; this one is written after.
+            owed.extend(state.charges.pop().and_then(Charge::once_more));
+            continue;
+        }
         // Whatever the database has against it will be there the next time. Nothing else may wait for that.
         log::warn!("topic {}: {}", line.topic, chain(&error));
         let Some(charge) = state.charges.pop() else {
@@ -169,14 +239,49 @@ pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State
             state.charges.push(charge.aside(delay));
         }
     }
+    state.charges = owed;
     Ok(())
 }
 
-/// Notes what was taken in a transaction that failed since something of it could not be settled.
-pub(crate) fn note_stray(state: &mut State, taken: &[Claimed], error: &Error) {
-    if is_miscounted(error) {
-        state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
+/// Notes what was taken in a transaction that failed.
+pub(crate) fn note_stray(state: &mut State, taken: &[Claimed]) {
+    state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
+}
+
+/// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or the server ended its
+/// transaction, which is told from the message's own failures by what comes of it.
+pub(crate) fn excuse(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    endings: &[Ending],
+) -> Option<Error> {
+    if let Some(text) = conflict_behind(session, endings) {
+        return Some(conflict(line, &text));
     }
+    if session.is_overlong {
+        let text = format!(
+            "the server ended the transaction of a handler of topic {}: it took longer than the server allows",
+            line.topic
+        );
+        let error = Error::new(ErrorKind::Unavailable, text);
+        return Some(error.because(Said(Failure::Overlong)));
+    }
+    let said = |wanted: Failure| {
+        let mut endings = endings.iter();
+        endings.find(|ending| ending.said() == Some(wanted))
+    };
+    let (failure, ending) = match said(Failure::Overlong) {
+        Some(ending) => (Failure::Overlong, ending),
+        None if session.is_in_doubt => (Failure::Hindered, said(Failure::Hindered)?),
+        None => return None,
+    };
+    let text = ending.retryable()?;
+    if failure == Failure::Overlong && session.lent.own().is_ok_and(OpenTransaction::is_alive) {
+        // Some connection of the handler's own.
+        return None;
+    }
+    let text = format!("in a handler of topic {}: {text}", line.topic);
+    Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)))
 }
 
 /// Leaves a message in its place, and alone for a while.
@@ -214,22 +319,26 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
     let mut settled = Settled::default();
-    let held = settle::hold(
-        &mut open,
-        statements,
-        &line.topic,
-        charge.held.position,
-        charge.held.id,
-    )?;
-    // Else it is in other hands, or gone: whoever has it will find out.
-    if let Some(attempts) = held {
+    open.flight(PATIENCE[usize::from(charge.tries > 0)])
+        .map_err(|error| classify(error, doing))?;
+    let held = settle::hold_in_turn(&mut open, statements, &line.topic, &charge.held)?;
+    // Another worker may have been quicker, and failed too: that is two attempts.
+    let waiting = match held {
+        Some(_) => None,
+        None => settle::hold_waiting(&mut open, statements, &line.topic, charge.held.id)?,
+    };
+    // Else it is gone.
+    if let Some(attempts) = held.or(waiting) {
         let ending = Ending::failed(&HandlerError::failed(charge.error.clone()));
         let attempts = attempts + charge.crashes;
         let fate = decide(&line.terms(), charge.held.clone(), attempts, ending);
         settled = Settled::sort(vec![fate]);
         let (retries, burials) = (&settled.retries, &settled.burials);
-        move_failed(line, &mut open, retries, burials, Duration::ZERO)?;
-        write_ends(line, &mut open, &settled.ends())?;
+        match waiting {
+            None => failed::move_held(line, &mut open, retries, burials, Duration::ZERO)?,
+            Some(_) => failed::move_waiting(line, &mut open, retries, burials)?,
+        }
+        failed::write_ends(line, &mut open, &settled.ends())?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
             attempt::forget(&mut open, statements, &line.topic, charge.held.id)?;
@@ -239,57 +348,5 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         .commit()
         .map_err(|error| classify(error, doing))?;
     settled.announce(line, false);
-    Ok(())
-}
-
-/// Writes what the ends of messages call for.
-fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[End]) -> Result<()> {
-    if ends.is_empty() {
-        return Ok(());
-    }
-    let mut sql = String::new();
-    let statements = &line.base.kit.statements;
-    aftermath::push_ended(&mut sql, CallMode::Inline, statements, &line.topic, ends);
-    let mut rows = open
-        .flight(&sql)
-        .map_err(|error| classify(error, "writing how a message ended"))?;
-    line.lower(&lanes::take_promoted(&mut rows));
-    Ok(())
-}
-
-/// Moves failed messages to where they wait or stay, at the top level of the transaction.
-pub(crate) fn settle_failures(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    retries: &[Retry],
-    burials: &[Burial],
-) -> Result<()> {
-    if retries.is_empty() && burials.is_empty() {
-        return Ok(());
-    }
-    session.leave_savepoint()?;
-    let since_begin = session.begun_at.elapsed();
-    move_failed(line, session.lent.own()?, retries, burials, since_begin)
-}
-
-/// Moves messages that are held to where they wait or stay.
-pub(crate) fn move_failed(
-    line: &Line,
-    run: &mut dyn Run,
-    retries: &[Retry],
-    burials: &[Burial],
-    since_begin: Duration,
-) -> Result<()> {
-    let statements = &line.base.kit.statements;
-    if line.options.is_strict {
-        for retry in retries {
-            settle::postpone_head(run, statements, &line.topic, retry, since_begin)?;
-        }
-    } else if !retries.is_empty() {
-        settle::retry(run, statements, &line.topic, retries)?;
-    }
-    if !burials.is_empty() {
-        settle::bury(run, statements, &line.topic, burials)?;
-    }
     Ok(())
 }

@@ -99,6 +99,16 @@ impl Crew {
         self.note(worker, self.now_us() + micros(STUCK));
     }
 
+    /// Returns the other workers whose handlers take long, or whose flights are stuck.
+    pub(crate) fn slow(&self, but: usize) -> Vec<usize> {
+        let now = self.now_us();
+        let is_slow = |worker: &usize| {
+            let until = self.until[*worker].load(Ordering::Relaxed);
+            *worker != but && until != 0 && until <= now
+        };
+        (0..self.until.len()).filter(is_slow).collect()
+    }
+
     /// Returns whether more count than may.
     pub(crate) fn is_over(&self) -> bool {
         self.counted() > self.limit.load(Ordering::Relaxed)

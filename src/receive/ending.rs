@@ -86,12 +86,12 @@ impl From<Fate> for Verdict {
 
 impl Fate {
     /// A message that was claimed too early comes back later, without an attempt spent.
-    pub(crate) fn put_off(message: &Claimed, delay: Duration) -> Self {
+    pub(crate) fn put_off(message: &Claimed, delay: Duration, why: &str) -> Self {
         Fate::PutOff(Retry {
             held: message.held.clone(),
             attempts: message.attempts,
             delay,
-            error: "its key is over its rate".to_owned(),
+            error: why.to_owned(),
         })
     }
 }

@@ -1,8 +1,9 @@
 //! The caller's closure, with its payload type erased.
 
 use crate::session::messaging_session::MessagingSession;
+use crate::session::savepoint::Kept;
 use crate::store::claim::Claimed;
-use crate::words::error::Error;
+use crate::words::error::{Error, chain};
 use crate::words::handler_error::{HandlerError, Wish};
 use crate::words::message::{CancelToken, Message};
 use crate::words::panics::catch;
@@ -58,6 +59,15 @@ impl Ending {
         Ending::failed(&HandlerError::failed(why))
     }
 
+    /// Returns how a handler ended that was done, when its work was not kept; nothing: it was.
+    pub(crate) fn undone(kept: &Kept) -> Option<Self> {
+        match kept {
+            Kept::Whole => None,
+            Kept::Swallowed => Some(Ending::swallowed()),
+            Kept::Refused(error) => Some(Ending::failed(&HandlerError::failed(chain(error)))),
+        }
+    }
+
     /// Returns the same failure for another message; nothing for what is one message's alone.
     pub(crate) fn repeated(&self) -> Option<Self> {
         match self {
@@ -71,6 +81,14 @@ impl Ending {
     pub(crate) fn said(&self) -> Option<Failure> {
         match self {
             Ending::Failed(failed) | Ending::Kept(failed) => failed.failure,
+            _ => None,
+        }
+    }
+
+    /// Returns the text of a failure that asks for nothing but another try.
+    pub(crate) fn retryable(&self) -> Option<&str> {
+        match self {
+            Ending::Failed(failed) if matches!(failed.wish, Wish::Retry) => Some(&failed.text),
             _ => None,
         }
     }

@@ -21,6 +21,7 @@ use crate::words::message::{CancelToken, MessageId};
 use crate::words::panics::Theirs;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub(crate) struct Line {
     pub(crate) slots: Slots,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
+    /// How often a COMMIT of several messages was refused.
+    pub(crate) refusals: AtomicUsize,
     /// How often a message could not be settled.
     strays: Mutex<HashMap<MessageId, u32>>,
 }
@@ -84,6 +87,7 @@ impl Line {
             floors: Mutex::new(Floors::new()),
             purse: Mutex::default(),
             losses: Mutex::new(HashMap::new()),
+            refusals: AtomicUsize::new(0),
             strays: Mutex::new(HashMap::new()),
         }
     }

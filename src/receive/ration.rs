@@ -168,7 +168,7 @@ pub(crate) fn admit<'a>(
     let mut admitted = Vec::with_capacity(messages.len());
     for message in messages {
         match put_off(message) {
-            Some(wait) => fates.push(Fate::put_off(message, wait)),
+            Some(wait) => fates.push(Fate::put_off(message, wait, "its key is over its rate")),
             None => admitted.push(message),
         }
     }

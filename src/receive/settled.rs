@@ -1,5 +1,6 @@
 //! What a transaction decided about its messages, sorted by what has to be done.
 
+use crate::receive::charge::Charge;
 use crate::receive::ending::{Fate, warn_dead};
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
@@ -7,8 +8,8 @@ use crate::store::aftermath::{End, How};
 use crate::store::cancel;
 use crate::store::claim::{Held, Position};
 use crate::store::settle::{Burial, Retry};
-use crate::words::Result;
 use crate::words::message::MessageId;
+use crate::words::{Error, Result};
 
 /// Fates by what has to be done for them.
 #[derive(Default)]
@@ -45,6 +46,17 @@ impl Settled {
             }
         }
         settled
+    }
+
+    /// Lets a message fail that was to be acknowledged.
+    pub(crate) fn refuse(&mut self, line: &Line, charge: &Charge, error: &Error) {
+        self.acks.retain(|held| held.id != charge.held.id);
+        self.results.clear();
+        match charge.decide(line, error) {
+            Fate::Bury(burial) => self.burials.push(burial),
+            Fate::Retry(retry) => self.retries.push(retry),
+            _ => {}
+        }
     }
 
     /// Removes the messages that are to be given up, if they still are: what this process heard may be over by now. The others

@@ -10,6 +10,10 @@ pub(crate) struct State {
     /// The worker's number in the crew.
     pub(crate) worker: usize,
     pub(crate) pace: Pace,
+    /// How many COMMITs of several messages were refused at this receiver, as far as this worker knows.
+    pub(crate) refusals: usize,
+    /// The one whose work COMMIT would have refused, undone while it is held still.
+    pub(crate) refused: Option<Charge>,
     /// Messages whose handler ran in the open transaction.
     pub(crate) entered: Vec<Charge>,
     /// What was taken in the last transaction, if something of it could not be settled.
@@ -33,6 +37,8 @@ impl State {
         State {
             worker,
             pace: Pace::new(per_transaction),
+            refusals: 0,
+            refused: None,
             entered: Vec::new(),
             stray: Vec::new(),
             charges: Vec::new(),

@@ -12,14 +12,16 @@
 use crate::connect::connection::Connection;
 use crate::receive::batch::{self, Split};
 use crate::receive::careful;
-use crate::receive::charge::{self, Charge, conflict};
-use crate::receive::ending::{Fate, decide, refuse};
-use crate::receive::handler::{Delivery, Ending, conflict_behind};
+use crate::receive::charge::{self, Charge};
+use crate::receive::ending::{Fate, decide};
+use crate::receive::failed;
+use crate::receive::handler::{Delivery, Ending};
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
 use crate::receive::settled::Settled;
+use crate::receive::sift::sift;
 use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
@@ -27,7 +29,6 @@ use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
 use crate::store::aftermath;
-use crate::store::attempt;
 use crate::store::claim::Claimed;
 use crate::store::lanes;
 use crate::store::settle;
@@ -91,7 +92,10 @@ pub(crate) fn work(
     if matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) || stop.is_set() {
         ration::give_back(line, connection);
     }
-    worked
+    match worked {
+        Ok(Worked::Idle(None)) if !state.charges.is_empty() => Ok(Worked::Idle(Some(charge::OWED))),
+        worked => worked,
+    }
 }
 
 /// Runs transactions until nothing is ready, the ration is spent, or the stop is set.
@@ -130,9 +134,9 @@ fn transactions(
                 break;
             }
         }
-        let next = transact(line, &mut session, state, ration, &taken, stop).inspect_err(|error| {
+        let next = transact(line, &mut session, state, ration, &taken, stop).inspect_err(|_| {
             careful::take_back(line, state);
-            charge::note_stray(state, &taken.messages, error);
+            charge::note_stray(state, &taken.messages);
         });
         match next? {
             Some(next) => taken = next,
@@ -164,16 +168,18 @@ fn transact(
     let crashes = taken.counted.map_or(0, |counted| counted.saturating_sub(1));
     let mut fates = Vec::with_capacity(taken.messages.len());
     // Before tokens are taken: what is not to be handled any more has no need of one, and must not be put off.
-    let fit = sift(line, &taken.messages, crashes, &mut fates);
+    let fit = sift(line, state.worker, &taken.messages, crashes, &mut fates);
     let admitted = ration::admit(line, fit, &mut fates)?;
     let split = Split::of(line, admitted, taken.counted.is_some());
+    let is_only = split.alone.len() == 1 && split.together.is_empty();
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
             || line.is_paused()
             || begun >= split.most_alone
             || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
-        if begun > 0 && is_enough {
+        let goes_apart = |begun: usize| charge::go_apart(line, &split.alone[begun - 1..=begun]);
+        if begun > 0 && (is_enough || goes_apart(begun)) {
             // The rest is free again with the commit; the floor must not hide it.
             line.floors().lower(message.held.position);
             ration::give_back_keys(line, &split.alone[begun..]);
@@ -182,7 +188,7 @@ fn transact(
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
-        fates.push(handle(line, session, state, message, crashes)?);
+        fates.push(handle(line, session, state, message, crashes, is_only)?);
         if let Some(result) = session.result.take() {
             results.push((message.held.id, result));
         }
@@ -200,7 +206,7 @@ fn transact(
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
-    close_count(line, session, state, &fates)?;
+    failed::close_count(line, session, state, &fates)?;
     let mut settled = Settled::sort(fates);
     settled.results = results;
     settled.confirm_cancels(line, session)?;
@@ -210,8 +216,7 @@ fn transact(
     let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
     let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
-    line.crew.flight_begins(state.worker);
-    let next = commit(line, session, state, &settled, is_chained)?;
+    let next = commit_or_charge(line, session, state, &mut settled, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
         let handled = settled.acks.len();
@@ -228,45 +233,6 @@ fn has_to_read(line: &Line, state: &State) -> bool {
     state.reads_settings && !line.base.kit.configs.is_fresh()
 }
 
-/// Returns the messages that are to be handled; the others get their fate.
-fn sift<'a>(
-    line: &Line,
-    messages: &'a [Claimed],
-    crashes: u32,
-    fates: &mut Vec<Fate>,
-) -> Vec<&'a Claimed> {
-    let terms = line.terms();
-    let mut fit = Vec::with_capacity(messages.len());
-    for message in messages {
-        match refuse(message, message.attempts + crashes, crashes, &terms) {
-            Some(fate) => fates.push(fate),
-            None => fit.push(message),
-        }
-    }
-    fit
-}
-
-/// Closes the count of a delivery that was counted ahead. One that ended is told by the message itself from now on, with the
-/// deaths before it. One that was put off, or may be free again since nobody asks to give it up, did not: the deaths before it
-/// stay counted.
-fn close_count(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    state: &State,
-    fates: &[Fate],
-) -> Result<()> {
-    let Some(id) = state.counted else {
-        return Ok(());
-    };
-    session.leave_savepoint()?;
-    let statements = &line.base.kit.statements;
-    let close = match fates {
-        [Fate::PutOff(_) | Fate::Cancel(_)] => attempt::take_back,
-        _ => attempt::forget,
-    };
-    close(session.lent.own()?, statements, &line.topic, id)
-}
-
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.
 fn handle(
     line: &Line,
@@ -274,6 +240,7 @@ fn handle(
     state: &mut State,
     message: &Claimed,
     crashes: u32,
+    is_only: bool,
 ) -> Result<Fate> {
     let attempts = message.attempts + crashes;
     let terms = line.terms();
@@ -294,23 +261,43 @@ fn handle(
     let is_cancelled = line.in_hand[state.worker].leave(message.held.id);
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
-    if !matches!(ending, Ending::Done)
-        && let Some(text) = conflict_behind(session, from_ref(&ending))
+    if (!matches!(ending, Ending::Done) || session.is_overlong)
+        && let Some(excuse) = charge::excuse(line, session, from_ref(&ending))
     {
-        return Err(conflict(line, &text));
+        return Err(excuse);
     }
     if !matches!(ending, Ending::Done | Ending::Kept(_)) {
         session.undo_message()?;
-    } else if !session.keep_message()? {
-        ending = Ending::swallowed();
-        if let Some(text) = conflict_behind(session, from_ref(&ending)) {
-            return Err(conflict(line, &text));
+    } else if let Some(undone) = Ending::undone(&session.keep_message(is_only)?) {
+        ending = undone;
+        if let Some(excuse) = charge::excuse(line, session, from_ref(&ending)) {
+            return Err(excuse);
         }
     }
     if is_cancelled && !matches!(ending, Ending::Done) {
         return Ok(Fate::Cancel(message.held.clone()));
     }
     Ok(decide(&terms, message.held.clone(), attempts, ending))
+}
+
+/// Commits; or, if the database would have refused it and only one message is at fault, commits that it failed.
+fn commit_or_charge(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State,
+    settled: &mut Settled,
+    is_chained: bool,
+) -> Result<Option<Taken>> {
+    line.crew.flight_begins(state.worker);
+    charge::heed_refusals(line, state);
+    let next = commit(line, session, state, settled, is_chained);
+    if let Err(error) = &next
+        && let Some(charge) = state.refused.take()
+    {
+        settled.refuse(line, &charge, error);
+        return commit(line, session, state, settled, is_chained);
+    }
+    next
 }
 
 /// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
@@ -329,8 +316,12 @@ fn commit(
             .outbox
             .store(session.lent.own()?, statements, Mark::default())?;
     }
-    charge::settle_failures(line, session, &settled.retries, &settled.burials)?;
-    let mut sql = session.savepoint.leaving().to_owned();
+    failed::settle(line, session, &settled.retries, &settled.burials)?;
+    let is_checked = charge::only(state).is_some() && !settled.acks.is_empty();
+    let mut sql = match is_checked {
+        true => session.leaving_checked(),
+        false => session.savepoint.leaving().to_owned(),
+    };
     sql.push_str(&sends);
     let positions = settled.removals();
     if !positions.is_empty() {
@@ -348,6 +339,12 @@ fn commit(
     });
     let started = Instant::now();
     let flown = session.lent.own()?.flight(&sql);
+    if let Err(error) = &flown
+        && is_checked
+        && session.undo_refused(error)
+    {
+        state.refused = charge::only(state).cloned();
+    }
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     line.base.waker.announce(&session.outbox.take_news());
     let mut rows = flown.map_err(|error| classify(error, "committing"))?;

@@ -130,13 +130,15 @@ fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
 /// Says what an error of the last flight means.
 fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     match failure(&error) {
-        Failure::Lost => unknown().because(error).with_unknown(ids()),
+        Failure::Lost | Failure::Overlong => unknown().because(error).with_unknown(ids()),
         Failure::Conflict | Failure::Outdated => classify(error, "committing"),
-        Failure::Refused if is_aborted(&error) => swallowed().because(error),
-        Failure::Refused if is_about_tables(&error) || is_sequence_behind(&error) => {
+        Failure::Refused | Failure::Hindered if is_aborted(&error) => swallowed().because(error),
+        Failure::Refused | Failure::Hindered
+            if is_about_tables(&error) || is_sequence_behind(&error) =>
+        {
             classify(error, "storing messages")
         }
-        Failure::Refused => Error::new(
+        Failure::Refused | Failure::Hindered => Error::new(
             ErrorKind::RolledBack,
             format!(
                 "COMMIT was refused: {}; everything was rolled back",

@@ -55,6 +55,8 @@ pub struct MessagingSession<'c> {
     /// Whether the transaction may be aborted without our knowing: a statement failed, or the
     /// caller had the transaction itself in hand.
     pub(crate) is_in_doubt: bool,
+    /// Whether the server ended the connection since the transaction did nothing, or took, longer than it allows.
+    pub(crate) is_overlong: bool,
     pub(crate) begun_at: Instant,
     /// How long a send waits for room in a bounded topic.
     pub(crate) room_wait: Duration,
@@ -75,6 +77,7 @@ impl<'c> MessagingSession<'c> {
             savepoint: Savepoint::None,
             mark: Mark::default(),
             is_in_doubt: false,
+            is_overlong: false,
             begun_at: Instant::now(),
             room_wait: Duration::ZERO,
             settings: None,
@@ -332,7 +335,8 @@ impl<'c> MessagingSession<'c> {
 
     fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
         result.map_err(|error| {
-            let is_lost = failure(&error) == Failure::Lost;
+            let is_lost = failure(&error).is_lost();
+            self.is_overlong |= failure(&error) == Failure::Overlong;
             self.is_in_doubt |= !is_lost;
             match !is_lost && self.lent.is_outdated() {
                 true => classify_outdated(error),

@@ -15,8 +15,9 @@
 
 use crate::session::commit::is_aborted;
 use crate::session::messaging_session::MessagingSession;
-use crate::words::Result;
-use crate::words::sqlstate::{classify, is_missing_savepoint};
+use crate::session::outbox::Mark;
+use crate::words::sqlstate::{Failure, classify, failure, is_missing_savepoint};
+use crate::words::{Error, Result};
 
 /// Where the savepoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +80,21 @@ impl Savepoint {
     }
 }
 
+/// What became of the work of a message whose handler was done.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// It stays.
+    Whole,
+    /// It is undone: a statement had failed and nobody said so.
+    Swallowed,
+    /// It is undone: what the database would have refused at COMMIT.
+    Refused(Error),
+}
+
+/// Has what is deferred until COMMIT checked now, while it can be undone alone and the messages are held. Only before the
+/// end of a transaction: what comes after is checked at once.
+const CHECK: &str = "SET CONSTRAINTS ALL IMMEDIATE;\n";
+
 impl MessagingSession<'_> {
     /// Begins the part of the transaction that belongs to the next message.
     pub(crate) fn begin_message(&mut self) {
@@ -87,27 +103,32 @@ impl MessagingSession<'_> {
         self.is_in_doubt = false;
     }
 
-    /// Keeps what was done for the message at hand. Returns false, with all of it undone, when a
-    /// statement had failed and nobody said so.
+    /// Keeps what was done for the message at hand, the last one of its transaction or not.
     ///
     /// # Errors
     /// When it cannot be undone alone.
-    pub(crate) fn keep_message(&mut self) -> Result<bool> {
+    pub(crate) fn keep_message(&mut self, is_last: bool) -> Result<Kept> {
         let Savepoint::Open(name) = self.savepoint else {
-            return self.check_unopened().map(|()| true);
+            return self.check_unopened().map(|()| Kept::Whole);
         };
         if !self.is_in_doubt {
             self.savepoint = Savepoint::Finished(name);
-            return Ok(true);
+            return Ok(Kept::Whole);
         }
-        match self.lent.own()?.transaction.batch_execute(name.release()) {
+        let check = if is_last { CHECK } else { "" };
+        let sql = format!("{check}{}", name.release());
+        match self.lent.own()?.transaction.batch_execute(&sql) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
-                Ok(true)
+                Ok(Kept::Whole)
             }
             Err(error) if is_aborted(&error) || is_missing_savepoint(&error) => {
                 self.undo_message()?;
-                Ok(false)
+                Ok(Kept::Swallowed)
+            }
+            Err(error) if is_last && failure(&error) == Failure::Refused => {
+                self.undo_message()?;
+                Ok(Kept::Refused(classify(error, "committing")))
             }
             Err(error) => Err(classify(error, "closing a savepoint")),
         }
@@ -129,6 +150,37 @@ impl MessagingSession<'_> {
             .transaction
             .batch_execute(name.undo())
             .map_err(|error| classify(error, "undoing a message"))
+    }
+
+    /// Returns what has to go before statements of the top level and COMMIT, where what was done can still be undone:
+    /// [`undo_refused`](Self::undo_refused) does it.
+    pub(crate) fn leaving_checked(&self) -> String {
+        match self.savepoint {
+            Savepoint::Open(_) | Savepoint::Finished(_) => {
+                format!("{CHECK}{}", self.savepoint.leaving())
+            }
+            Savepoint::None | Savepoint::Closed => String::new(),
+        }
+    }
+
+    /// Undoes what the only message of the transaction did, if that is what a flight failed of, which began with
+    /// [`leaving_checked`](Self::leaving_checked). Returns whether it did, and the transaction goes on.
+    pub(crate) fn undo_refused(&mut self, error: &postgres::Error) -> bool {
+        let (Savepoint::Open(name) | Savepoint::Finished(name), Failure::Refused) =
+            (self.savepoint, failure(error))
+        else {
+            return false;
+        };
+        let Ok(open) = self.lent.own() else {
+            return false;
+        };
+        // It is gone if the flight got any further.
+        if open.transaction.batch_execute(name.undo()).is_err() {
+            return false;
+        }
+        self.savepoint = Savepoint::Finished(name);
+        self.outbox.roll_back(Mark::default());
+        true
     }
 
     /// For a message without a savepoint: fails where one could not be opened, which nothing but the end of the

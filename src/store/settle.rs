@@ -164,6 +164,67 @@ pub(crate) fn hold(
     attempts(&rows)
 }
 
+/// The same after whoever holds it; a lock timeout bounds the wait.
+pub(crate) fn hold_in_turn(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    held: &Held,
+) -> Result<Option<u32>> {
+    let Position { rank, seq } = held.position;
+    let params: Params<'_> = &[&topic, &rank, &seq, &held.id.0];
+    let doing = "holding a message";
+    attempts(&query(run, &statements.hold_in_turn, params, doing)?)
+}
+
+/// Locks a message that waits for its next attempt; returns its failed attempts, or nothing if it does not.
+pub(crate) fn hold_waiting(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    id: MessageId,
+) -> Result<Option<u32>> {
+    let doing = "holding a retry";
+    attempts(&query(
+        run,
+        &statements.hold_waiting,
+        &[&topic, &id.0],
+        doing,
+    )?)
+}
+
+/// Lets a held message that waits for its next attempt wait for the one after that.
+pub(crate) fn retry_waiting(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    retry: &Retry,
+) -> Result<()> {
+    let (attempts, delay) = (small(retry.attempts), micros(retry.delay));
+    let error = storable(&retry.error);
+    let params: Params<'_> = &[&topic, &retry.held.id.0, &attempts, &delay, &error];
+    query(
+        run,
+        &statements.postpone_lease,
+        params,
+        "scheduling a retry",
+    )
+    .map(drop)
+}
+
+/// Moves a held message that waits for its next attempt to the dead letters.
+pub(crate) fn bury_waiting(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    burial: &Burial,
+) -> Result<()> {
+    let (attempts, reason) = (small(burial.attempts), burial.reason.as_str());
+    let error = storable(&burial.error);
+    let params: Params<'_> = &[&topic, &burial.held.id.0, &attempts, &reason, &error];
+    query(run, &statements.bury_lease, params, "keeping a dead letter").map(drop)
+}
+
 pub(crate) fn small(attempts: u32) -> i16 {
     i16::try_from(attempts).unwrap_or(i16::MAX)
 }

@@ -129,8 +129,8 @@ fn rolled_back(error: HandlerError) -> Error {
         (_, Some(kind)) if kind == ErrorKind::Full || is_told_as_it_is(kind) => kind,
         (None, Some(ErrorKind::Conflict)) => ErrorKind::Conflict,
         (Some(Failure::Conflict | Failure::Outdated), _) => ErrorKind::Conflict,
-        (Some(Failure::Lost), _) => ErrorKind::Unavailable,
-        (Some(Failure::Refused) | None, _) => ErrorKind::RolledBack,
+        (Some(Failure::Lost | Failure::Overlong), _) => ErrorKind::Unavailable,
+        (Some(Failure::Refused | Failure::Hindered) | None, _) => ErrorKind::RolledBack,
     };
     let Some(cause) = error.cause else {
         return Error::new(kind, text);

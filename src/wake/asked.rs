@@ -129,6 +129,11 @@ impl Slot {
         is_set
     }
 
+    /// Returns whether a message is in hand.
+    pub(crate) fn has(&self, id: MessageId) -> bool {
+        self.lock().messages.iter().any(|(of, _)| *of == id)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

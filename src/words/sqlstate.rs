@@ -13,6 +13,10 @@ const MISCOUNTED: &str = "OT001";
 pub(crate) enum Failure {
     /// The connection is gone, or the server said that it is about to go.
     Lost,
+    /// The server ended the connection, since a transaction did nothing for longer, or took longer, than it allows.
+    Overlong,
+    /// Something in the way that others are behind and that passes: a lock, a disk that is full, a server without room.
+    Hindered,
     /// Another transaction, or a changed table, was in the way: the same again may well succeed.
     Conflict,
     /// A statement that was prepared no longer fits, or is gone: the same again on a new connection may well succeed.
@@ -22,6 +26,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Returns whether the connection is gone.
+    pub(crate) fn is_lost(self) -> bool {
+        matches!(self, Failure::Lost | Failure::Overlong)
+    }
+
     /// Returns whether the whole transaction is to run again, and nobody is to blame.
     pub(crate) fn is_conflict(self) -> bool {
         matches!(self, Failure::Conflict | Failure::Outdated)
@@ -61,9 +70,11 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
     match code.code() {
         code if is_missing_statement(code) => Failure::Outdated,
         "40001" | "40P01" | MISCOUNTED => Failure::Conflict,
-        code if code.starts_with("57P") || code.starts_with("08") || code == "25P03" => {
-            Failure::Lost
-        }
+        // idle_in_transaction_session_timeout, transaction_timeout.
+        "25P03" | "25P04" => Failure::Overlong,
+        code if code.starts_with("57P") || code.starts_with("08") => Failure::Lost,
+        "55P03" => Failure::Hindered,
+        code if code.starts_with("53") || code.starts_with("58") => Failure::Hindered,
         _ => Failure::Refused,
     }
 }
@@ -98,6 +109,10 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
             ErrorKind::Unavailable,
             format!("connection lost while {doing}, try again"),
         ),
+        (Failure::Overlong, _) => (
+            ErrorKind::Unavailable,
+            format!("{text}: connection lost while {doing}"),
+        ),
         (Failure::Conflict, MISCOUNTED) => (
             ErrorKind::Conflict,
             format!("{text} while {doing}: everything was rolled back, run it again"),
@@ -125,11 +140,13 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
             ErrorKind::Denied,
             format!("{text} while {doing}: check the role's privileges"),
         ),
-        (Failure::Refused, "53300" | "53400") => (
+        (Failure::Hindered, "53300" | "53400") => (
             ErrorKind::Unavailable,
             format!("{text} while {doing}: the server has no room, try again later"),
         ),
-        (Failure::Refused, _) => (ErrorKind::Database, format!("{text} while {doing}")),
+        (Failure::Hindered | Failure::Refused, _) => {
+            (ErrorKind::Database, format!("{text} while {doing}"))
+        }
     };
     Error::new(kind, text).because(error)
 }
@@ -186,6 +203,33 @@ pub(crate) fn is_sequence_behind(error: &postgres::Error) -> bool {
     })
 }
 
+/// What a handler says the database said.
+#[derive(Debug)]
+pub(crate) struct Said(pub(crate) Failure);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Failure::Hindered => "others are in the way",
+            _ => "the connection is gone",
+        })
+    }
+}
+
+impl StdError for Said {}
+
+/// Returns what the database said, if that is behind an error of ours.
+pub(crate) fn failure_of(error: &Error) -> Option<Failure> {
+    let said = error.cause::<Said>().map(|said| said.0);
+    said.or_else(|| error.cause::<postgres::Error>().map(failure))
+}
+
+/// Returns whether a statement was cancelled: by `statement_timeout`, or by somebody.
+pub(crate) fn is_interrupted(error: &Error) -> bool {
+    let cause = error.cause::<postgres::Error>();
+    cause.and_then(postgres::Error::code) == Some(&SqlState::QUERY_CANCELED)
+}
+
 /// Turns the error of a caller's own statement into ours; its tables are none of our business.
 pub(crate) fn classify_own(error: postgres::Error) -> Error {
     let text = text_of(&error);
@@ -195,11 +239,12 @@ pub(crate) fn classify_own(error: postgres::Error) -> Error {
             ErrorKind::Unavailable,
             "connection lost while running a statement, try again".to_owned(),
         ),
+        Failure::Overlong => (ErrorKind::Unavailable, text),
         Failure::Conflict => (
             ErrorKind::Conflict,
             format!("{text}: run the whole transaction again"),
         ),
-        Failure::Refused => (ErrorKind::Database, text),
+        Failure::Hindered | Failure::Refused => (ErrorKind::Database, text),
     };
     Error::new(kind, text).because(error)
 }

@@ -30,6 +30,7 @@ mod handled_once;
 mod keys;
 mod killed_workers;
 mod leases;
+mod limits_hold;
 mod locks_of_others;
 mod lost_database;
 mod migrations;

@@ -20,10 +20,11 @@ use crate::session::commit::not_stored;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
+use crate::store::claim::Claimed;
 use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Failure, classify};
+use crate::words::sqlstate::{Failure, classify, failure_of, is_miscounted};
 use std::slice::from_ref;
 use std::time::Duration;
 
@@ -126,16 +127,19 @@ fn begin(
             Err(error) => trouble(line, state, in_hand, &error),
         },
         ending => {
-            let is_conflict = conflict_behind(&mut session, from_ref(&ending)).is_some();
+            let excuse = excuse(&mut session, &ending);
             drop(session);
-            if is_conflict || ending.said() == Some(Failure::Lost) && connection.is_closed() {
-                let kind = match is_conflict {
-                    true => ErrorKind::Conflict,
-                    false => ErrorKind::Unavailable,
-                };
-                trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
-            } else {
-                Err(ending)
+            match excuse {
+                Some(Failure::Hindered) => Ok(aside(line, message, "others were in its way")),
+                Some(Failure::Lost) if !connection.is_closed() => Err(ending),
+                Some(failure) => {
+                    let kind = match failure {
+                        Failure::Lost => ErrorKind::Unavailable,
+                        _ => ErrorKind::Conflict,
+                    };
+                    trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
+                }
+                None => Err(ending),
             }
         }
     };
@@ -186,6 +190,13 @@ fn trouble(
 ) -> std::result::Result<Verdict, Ending> {
     let message = &in_hand.leased.claimed;
     let failed = || Ending::failed(&HandlerError::failed(chain(error)));
+    match failure_of(error) {
+        Some(Failure::Overlong) => return Err(failed()),
+        // Its end may have been what others were in the way of.
+        Some(Failure::Hindered) => return Ok(aside(line, message, &chain(error))),
+        _ if is_miscounted(error) => return Ok(aside(line, message, &chain(error))),
+        _ => {}
+    }
     match error.kind() {
         ErrorKind::Unavailable => {
             if line.count_loss(message.held.id) > MAX_LOSSES {
@@ -213,6 +224,29 @@ fn trouble(
             error: chain(error),
         }),
         _ => Err(failed()),
+    }
+}
+
+/// Leaves a message alone for a while, longer each time, without an attempt spent.
+fn aside(line: &Line, message: &Claimed, why: &str) -> Verdict {
+    Verdict::Retry {
+        attempts: message.attempts,
+        delay: line.set_aside(message.held.id),
+        error: why.to_owned(),
+    }
+}
+
+/// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.
+fn excuse(session: &mut MessagingSession<'_>, ending: &Ending) -> Option<Failure> {
+    if conflict_behind(session, from_ref(ending)).is_some() {
+        return Some(Failure::Conflict);
+    }
+    match ending.said()? {
+        Failure::Lost => Some(Failure::Lost),
+        Failure::Hindered if session.is_in_doubt && ending.retryable().is_some() => {
+            Some(Failure::Hindered)
+        }
+        _ => None,
     }
 }
 

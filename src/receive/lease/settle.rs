@@ -18,7 +18,7 @@ use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{Failure, classify, failure};
+use crate::words::sqlstate::{classify, failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -189,7 +189,7 @@ pub(crate) fn acknowledge_in(
         other => other,
     };
     settled.map_err(|error| {
-        session.is_in_doubt |= failure(&error) != Failure::Lost;
+        session.is_in_doubt |= !failure(&error).is_lost();
         not_settled(error)
     })
 }
@@ -236,7 +236,7 @@ fn not_settled(error: postgres::Error) -> Error {
 
 /// Says what an error of a flight with COMMIT means.
 fn unsure(error: postgres::Error, verdicts: &[(&Proof, &Verdict)]) -> Error {
-    if failure(&error) != Failure::Lost {
+    if !failure(&error).is_lost() {
         return classify(error, DOING);
     }
     let ids = verdicts.iter().map(|(proof, _)| proof.held.id).collect();

@@ -1,0 +1,106 @@
+//! What is written about messages that failed: where they wait or stay, and what their ends call for.
+
+use crate::connect::transaction::OpenTransaction;
+use crate::receive::ending::Fate;
+use crate::receive::line::Line;
+use crate::receive::state::State;
+use crate::session::messaging_session::MessagingSession;
+use crate::store::aftermath::{self, End};
+use crate::store::attempt;
+use crate::store::call::CallMode;
+use crate::store::lanes;
+use crate::store::run::Run;
+use crate::store::settle::{self, Burial, Retry};
+use crate::words::error::Result;
+use crate::words::sqlstate::classify;
+use std::time::Duration;
+
+/// Closes the count of a delivery that was counted ahead. One that ended is told by the message itself from now on, with the
+/// deaths before it. One that was put off, or may be free again since nobody asks to give it up, did not: the deaths before it
+/// stay counted.
+pub(crate) fn close_count(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &State,
+    fates: &[Fate],
+) -> Result<()> {
+    let Some(id) = state.counted else {
+        return Ok(());
+    };
+    session.leave_savepoint()?;
+    let statements = &line.base.kit.statements;
+    let close = match fates {
+        [Fate::PutOff(_) | Fate::Cancel(_)] => attempt::take_back,
+        _ => attempt::forget,
+    };
+    close(session.lent.own()?, statements, &line.topic, id)
+}
+
+/// Moves messages that are held and wait for their next attempts to where they wait longer or stay.
+pub(crate) fn move_waiting(
+    line: &Line,
+    run: &mut dyn Run,
+    retries: &[Retry],
+    burials: &[Burial],
+) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    for retry in retries {
+        settle::retry_waiting(run, statements, &line.topic, retry)?;
+    }
+    for burial in burials {
+        settle::bury_waiting(run, statements, &line.topic, burial)?;
+    }
+    Ok(())
+}
+
+/// Writes what the ends of messages call for.
+pub(crate) fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[End]) -> Result<()> {
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let mut sql = String::new();
+    let statements = &line.base.kit.statements;
+    aftermath::push_ended(&mut sql, CallMode::Inline, statements, &line.topic, ends);
+    let mut rows = open
+        .flight(&sql)
+        .map_err(|error| classify(error, "writing how a message ended"))?;
+    line.lower(&lanes::take_promoted(&mut rows));
+    Ok(())
+}
+
+/// Moves failed messages to where they wait or stay, at the top level of the transaction.
+pub(crate) fn settle(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    retries: &[Retry],
+    burials: &[Burial],
+) -> Result<()> {
+    if retries.is_empty() && burials.is_empty() {
+        return Ok(());
+    }
+    session.leave_savepoint()?;
+    let since_begin = session.begun_at.elapsed();
+    move_held(line, session.lent.own()?, retries, burials, since_begin)
+}
+
+/// Moves messages that are held to where they wait or stay.
+pub(crate) fn move_held(
+    line: &Line,
+    run: &mut dyn Run,
+    retries: &[Retry],
+    burials: &[Burial],
+    since_begin: Duration,
+) -> Result<()> {
+    let statements = &line.base.kit.statements;
+    if line.options.is_strict {
+        for retry in retries {
+            settle::postpone_head(run, statements, &line.topic, retry, since_begin)?;
+        }
+    } else if !retries.is_empty() {
+        settle::retry(run, statements, &line.topic, retries)?;
+    }
+    if !burials.is_empty() {
+        settle::bury(run, statements, &line.topic, burials)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Which of the messages that were taken are to be handled.
+
+use crate::receive::ending::{Fate, refuse};
+use crate::receive::line::Line;
+use crate::store::claim::Claimed;
+use std::time::Duration;
+
+/// How long a message is left alone that another worker of this process has in a handler still.
+const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// Returns the messages that are to be handled; the others get their fate.
+pub(crate) fn sift<'a>(
+    line: &Line,
+    worker: usize,
+    messages: &'a [Claimed],
+    crashes: u32,
+    fates: &mut Vec<Fate>,
+) -> Vec<&'a Claimed> {
+    let terms = line.terms();
+    let slow = line.crew.slow(worker);
+    let mut fit = Vec::with_capacity(messages.len());
+    for message in messages {
+        // Its transaction was ended by the server, and its handler does not know. It says so when it ends.
+        let is_elsewhere = slow
+            .iter()
+            .any(|worker| line.in_hand[*worker].has(message.held.id));
+        if is_elsewhere {
+            let why = "a handler has it still, whose transaction the server ended";
+            fates.push(Fate::put_off(message, HELD_ELSEWHERE, why));
+            continue;
+        }
+        match refuse(message, message.attempts + crashes, crashes, &terms) {
+            Some(fate) => fates.push(fate),
+            None => fit.push(message),
+        }
+    }
+    fit
+}
