@@ -172,8 +172,7 @@ pub(crate) fn next_due(run: &mut dyn Run, statements: &Statements) -> Result<Opt
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let us: i64 = column(row, "due_us")?;
-    Ok(Some(Duration::from_micros(us.unsigned_abs())))
+    column(row, "due_us").map(|us| Some(distance(us)))
 }
 
 /// Sends hints to all listeners.
