@@ -113,12 +113,7 @@ impl Configs {
 
     /// Returns whether the settings are as young as those of a session that begins have to be.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.are_younger_than(FRESH)
-    }
-
-    /// Returns whether the settings were read, or are being read, since so long ago.
-    pub(crate) fn are_younger_than(&self, age: Duration) -> bool {
-        self.lock().read_at.is_some_and(|at| at.elapsed() < age)
+        self.lock().read_at.is_some_and(|at| at.elapsed() < FRESH)
     }
 
     /// Returns whether the settings were ever read.
@@ -142,33 +137,31 @@ impl Configs {
         }
     }
 
-    /// Reads the settings anew. Returns whether they are others now.
-    pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+    /// Reads the settings anew.
+    pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
         loop {
             let before = self.lock().readings;
             // Of two readings at the same time nobody can tell which saw more. One that begins now does.
-            if let Some(has_changed) = self.keep(settings(run, statements)?, before) {
-                return Ok(has_changed);
+            if self.keep(settings(run, statements)?, before) {
+                return Ok(());
             }
         }
     }
 
-    /// Keeps what was read, and returns whether it is something else than before; keeps nothing if something was kept
-    /// since there had been so many readings.
-    fn keep(&self, settings: Settings, before: u64) -> Option<bool> {
+    /// Keeps what was read, unless something was kept since there had been so many readings; returns whether it did.
+    fn keep(&self, settings: Settings, before: u64) -> bool {
         self.tell_unreadable(&settings);
         let mut known = self.lock();
         if known.readings != before {
-            return None;
+            return false;
         }
-        let has_changed = known.settings != settings;
         self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
         *known = Known {
             settings,
             readings: before + 1,
             read_at: Some(Instant::now()),
         };
-        Some(has_changed)
+        true
     }
 
     /// Has the next session read the settings anew.

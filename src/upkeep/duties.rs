@@ -30,8 +30,6 @@ const POLL_SHARE: u32 = 100;
 /// What a poll may take on a busy machine however few rows there are, mostly to be planned: not rationed, or the
 /// messages of a killed process would wait for seconds.
 const POLL_FREE: Duration = Duration::from_millis(50);
-/// How old settings may be that no change was noted of: a change by hand notes no time.
-const CHANGED_BY_HAND: Duration = Duration::from_secs(60);
 /// How soon the process asks again after a worker parked, whatever the poll interval: messages that
 /// are left are in other hands, and a process that dies with them tells nobody. As long as they are
 /// there this repeats itself; a process with nothing to do stays at its poll interval.
@@ -244,14 +242,11 @@ impl Duties {
             return Ok(());
         }
         let polled = schedule::poll(connection, &self.statements, &topics)?;
-        let is_sure = self.kit.configs.are_younger_than(CHANGED_BY_HAND);
-        if polled.changed_at != self.changed_at || !is_sure {
-            let has_changed = self.kit.configs.read(connection, &self.statements)?;
-            if polled.changed_at != self.changed_at || has_changed {
-                // Who was paused or limited looks again.
-                self.waker.board.ring_all();
-            }
+        if polled.changed_at != self.changed_at {
+            self.kit.configs.read(connection, &self.statements)?;
             self.changed_at = polled.changed_at;
+            // Who was paused or limited looks again.
+            self.waker.board.ring_all();
         }
         if polled.has_dependents {
             self.dependents.sweep_soon();

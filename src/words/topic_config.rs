@@ -14,8 +14,8 @@ use std::time::Duration;
 /// milliseconds.
 ///
 /// In the database they are one JSON document. A setting in it that is out of range or of another type counts as not set,
-/// for every process and every statement; a process with a receiver hears within a minute of what was changed there by
-/// hand. A setting that this release does not know, or whose value it cannot read, stays when others are changed.
+/// for every process and every statement. One that this release does not know, or whose value it cannot read, stays when
+/// others are changed.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};

@@ -1,7 +1,8 @@
 //! Settings that a hand or a later release wrote: what cannot be read counts as not set, for every process and every
 //! statement, and stays where it is.
 
-use crate::support::{Place, eventually};
+use crate::support::{Place, eventually, next};
+use crossbeam_channel::unbounded;
 use outtray::{HandlerError, Message, NewMessage, PoisonedKey, TopicConfig};
 use std::sync::Mutex;
 
@@ -47,6 +48,11 @@ impl Place {
         let write = "INSERT INTO outtray.topic (topic, config) VALUES ($1, $2::text::json)
             ON CONFLICT (topic) DO UPDATE SET config = excluded.config";
         self.client.execute(write, &[&topic, &document]).unwrap();
+    }
+
+    fn write_message(&mut self, topic: &str) {
+        let write = "INSERT INTO outtray.message (topic, rank, id, payload) VALUES ($1, 0, gen_random_uuid(), '1')";
+        self.client.execute(write, &[&topic]).unwrap();
     }
 
     fn config_text(&mut self, topic: &str) -> Option<String> {
@@ -169,6 +175,31 @@ fn a_key_goes_on_after_a_dead_letter_where_nobody_can_read_what_is_to_become_of_
 
     eventually("the others are handled", || place.is_empty("jobs"));
     assert_eq!(place.dead_letters("jobs").len(), 1);
+}
+
+#[test]
+fn a_receiver_hears_of_what_a_hand_sets_and_unsets_by_its_next_poll() {
+    let mut place = Place::watchful();
+    let (tell, told) = unbounded();
+    let _receiver = place
+        .messaging
+        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
+            Ok(tell.send(message.max_attempts)?)
+        })
+        .unwrap();
+
+    for (document, limit) in [
+        (r#"{"max_attempts": 3}"#, 3),
+        (r#"{"max_attempts": 4}"#, 4),
+        ("{}", 10),
+    ] {
+        place.write_config("jobs", document);
+        // Not in a session, which reads settings for itself.
+        eventually("the limit is obeyed", || {
+            place.write_message("jobs");
+            next(&told, 1) == [limit]
+        });
+    }
 }
 
 #[test]
