@@ -24,6 +24,12 @@ const SESSION_SETTINGS: [(&str, &str); 6] = [
     ("idle_in_transaction_session_timeout", "600000"),
 ];
 
+/// How long a statement waits for a lock where nobody said so: for ever by PostgreSQL's own default, also for what the same
+/// thread holds on another connection. A role's, a database's or the server's own setting stays.
+const LOCK_TIMEOUT: &str = "; VALUES (pg_catalog.set_config('lock_timeout', \
+    CASE pg_catalog.current_setting('lock_timeout') WHEN '0' THEN '20s' \
+    ELSE pg_catalog.current_setting('lock_timeout') END, false))";
+
 /// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the server takes it as it is.
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
@@ -45,10 +51,12 @@ impl Greeting {
             .iter()
             .filter(|(name, _)| !is_pooler_safe && !named.iter().any(|other| other == name))
             .map(|(name, value)| format!("SET {name} = {value};"));
+        let is_bounded = is_pooler_safe || named.iter().any(|other| other == "lock_timeout");
+        let bound = if is_bounded { "" } else { LOCK_TIMEOUT };
+        // What is asked comes first, and the answers with it.
+        let asked = format!("SHOW server_encoding; SHOW search_path{bound}");
         Greeting {
-            sql: set
-                .chain(["SHOW server_encoding; SHOW search_path".to_owned()])
-                .collect(),
+            sql: set.chain([asked]).collect(),
             is_pooler_safe,
             is_known: AtomicBool::new(false),
         }
@@ -171,6 +179,9 @@ mod tests {
 
         assert!(sql.contains("SET tcp_keepalives_interval = 5;"), "{sql}");
         assert!(!sql.contains("tcp_keepalives_idle"), "{sql}");
+        assert!(sql.contains("lock_timeout"), "{sql}");
+        let sql = Greeting::new("-c lock_timeout=9", false).sql;
+        assert!(!sql.contains("lock_timeout"), "{sql}");
         assert!(!Greeting::new("", true).sql.contains("SET"));
     }
 

@@ -184,7 +184,19 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
     push_call(&mut sql, mode, &statements.claim_head, &topic);
     let rows = fly(session, &sql)?;
     let Some(head) = rows.first().map(claim::read_head).transpose()? else {
-        return Ok(Taken::default());
+        sql.clear();
+        push_call(
+            &mut sql,
+            CallMode::Inline,
+            &statements.promote_first,
+            &topic,
+        );
+        let is_promoted = !fly(session, &sql)?.is_empty();
+        return Ok(Taken {
+            // Committed first: the lines of keys are moved on by others, too, who must not wait for a handler.
+            wait: is_promoted.then_some(Duration::ZERO),
+            ..Taken::default()
+        });
     };
     // Nobody waits for the retry of a message whose time is over.
     if head.wait.is_some() && !head.is_expired {

@@ -15,7 +15,7 @@ use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::{OnEnd, Sent};
 use crate::words::outgoing::Outgoing;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{classify, held_up};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -181,7 +181,8 @@ impl MessagingSession<'_> {
             connection.prepare_calls(&[statement])?;
             let flown = self.lent.fly(statement, &values);
             self.is_in_doubt |= flown.is_err();
-            let rows = flown.map_err(|error| classify(error, dedupe::DOING))?;
+            let rows =
+                flown.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;
             let mut taken = Known::default();
             for row in rows.iter().flatten() {
                 taken.read(row)?;
@@ -189,6 +190,7 @@ impl MessagingSession<'_> {
             known = Some(taken);
         }
         self.asking(|session| dedupe::take(session.lent.current()?, statements, wishes, known))
+            .map_err(|error| held_up(error, &named(wishes)))
     }
 
     /// Frees the keys of what is not sent after all.
@@ -233,6 +235,20 @@ impl MessagingSession<'_> {
             .is_err_and(|error| error.kind() != ErrorKind::Full);
         self.is_in_doubt |= is_failed;
         asked
+    }
+}
+
+/// Names the first of some dedupe keys.
+fn named(wishes: &[Wish<'_>]) -> String {
+    match wishes {
+        [] => "a dedupe key".to_owned(),
+        [only] => format!("the dedupe key {:?} of topic {}", only.key, only.topic),
+        [first, ..] => format!(
+            "a dedupe key ({:?} of topic {}, or one of {} more)",
+            first.key,
+            first.topic,
+            wishes.len() - 1
+        ),
     }
 }
 

@@ -17,7 +17,8 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::sqlstate::{Failure, classify, failure, is_sequence_behind, text_of};
+use crate::words::sqlstate::{Failure, classify, failure, held_up, is_sequence_behind, text_of};
+use postgres::error::SqlState;
 
 impl MessagingSession<'_> {
     /// Stores what was sent and commits. Returns whom to wake.
@@ -61,7 +62,11 @@ impl MessagingSession<'_> {
         {
             let run = self.lent.current()?;
             let stored = send::send_deduped(run, &self.kit.statements, &outgoing, key, *window);
-            let holder = stored.map_err(|error| alone(error, || vec![outgoing.id]))?;
+            let holder = stored.map_err(|error| {
+                let topic = &outgoing.message.topic;
+                let error = held_up(error, &format!("the dedupe key {key:?} of topic {topic}"));
+                alone(error, || vec![outgoing.id])
+            })?;
             if holder == Some(outgoing.id.0) {
                 self.outbox.note(&outgoing);
                 return Ok(Sent::New(outgoing.id));
@@ -129,6 +134,9 @@ fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
 
 /// Says what an error of the last flight means.
 fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return held_up(classify(error, "committing"), "a key of a message");
+    }
     match failure(&error) {
         Failure::Lost | Failure::Overlong => unknown().because(error).with_unknown(ids()),
         Failure::Conflict | Failure::Outdated => classify(error, "committing"),
@@ -175,7 +183,7 @@ fn is_about_tables(error: &postgres::Error) -> bool {
 
 /// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).
 pub(crate) fn is_aborted(error: &postgres::Error) -> bool {
-    error.code() == Some(&postgres::error::SqlState::IN_FAILED_SQL_TRANSACTION)
+    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
 }
 
 fn unknown() -> Error {

@@ -16,7 +16,8 @@ use crate::words::message::MessageId;
 use crate::words::new_message::{Start, TRACKED_FOR};
 use crate::words::outcome::OnEnd;
 use crate::words::outgoing::Outgoing;
-use std::collections::HashSet;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,6 +40,8 @@ const FEW_BYTES: usize = 16 << 10;
 pub(crate) struct Outbox {
     ready: Vec<Outgoing>,
     waiting: Vec<Outgoing>,
+    /// Whether some of them do not come in the order of their ids.
+    is_out_of_order: bool,
     bytes: usize,
     log: Vec<Entry>,
     /// Deliveries that are settled if the transaction commits.
@@ -109,11 +112,12 @@ impl Outbox {
         let id = outgoing.id;
         self.bytes += outgoing.message.content.len();
         self.note(&outgoing);
-        if outgoing.is_ready() {
-            self.ready.push(outgoing);
-        } else {
-            self.waiting.push(outgoing);
-        }
+        let kept = match outgoing.is_ready() {
+            true => &mut self.ready,
+            false => &mut self.waiting,
+        };
+        self.is_out_of_order |= kept.last().is_some_and(|last| last.id.0 > id.0);
+        kept.push(outgoing);
         id
     }
 
@@ -243,13 +247,32 @@ impl Outbox {
     /// Makes those of the messages tracked that are not stored yet; returns the others, each once.
     pub(crate) fn track(&mut self, ids: &[MessageId]) -> Vec<MessageId> {
         let mut wanted: HashSet<MessageId> = ids.iter().copied().collect();
+        if !self.is_out_of_order {
+            // Ids grow with time: each is looked up, however many messages there are.
+            let is_elsewhere = |id: &MessageId| match self.find(*id) {
+                Some(outgoing) => {
+                    track(outgoing);
+                    false
+                }
+                None => true,
+            };
+            return wanted.into_iter().filter(is_elsewhere).collect();
+        }
         for outgoing in self.ready.iter_mut().chain(&mut self.waiting) {
             if wanted.remove(&outgoing.id) {
-                outgoing.message.rare.tracked_for.get_or_insert(TRACKED_FOR);
-                outgoing.on_end = outgoing.on_end.with(OnEnd::TRACKED);
+                track(outgoing);
             }
         }
         wanted.into_iter().collect()
+    }
+
+    fn find(&mut self, id: MessageId) -> Option<&mut Outgoing> {
+        let place = |kept: &[Outgoing]| kept.binary_search_by_key(&id.0, |kept| kept.id.0).ok();
+        match (place(&self.ready), place(&self.waiting)) {
+            (Some(place), _) => self.ready.get_mut(place),
+            (None, Some(place)) => self.waiting.get_mut(place),
+            (None, None) => None,
+        }
     }
 
     /// Returns the ids of all that was sent.
@@ -267,23 +290,29 @@ impl Outbox {
                 .collect(),
             ..News::default()
         };
+        let mut places = HashMap::new();
         for entry in self.log.drain(..) {
             news.after.extend(entry.after.iter().map(|id| id.0));
             if let Some(wait) = entry.wait {
                 news.soonest = Some(news.soonest.map_or(wait, |soonest| soonest.min(wait)));
                 continue;
             }
-            match news
-                .topics
-                .iter_mut()
-                .find(|(topic, _)| *topic == entry.topic)
-            {
-                Some((_, count)) => *count += 1,
-                None => news.topics.push((entry.topic, 1)),
+            match places.entry(entry.topic) {
+                // In the order in which they were first sent to.
+                Vacant(place) => {
+                    news.topics.push((place.key().clone(), 1));
+                    place.insert(news.topics.len() - 1);
+                }
+                Occupied(place) => news.topics[*place.get()].1 += 1,
             }
         }
         news
     }
+}
+
+fn track(outgoing: &mut Outgoing) {
+    outgoing.message.rare.tracked_for.get_or_insert(TRACKED_FOR);
+    outgoing.on_end = outgoing.on_end.with(OnEnd::TRACKED);
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 use crate::session::messaging_session::MessagingSession;
 use crate::store::room;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{classify, held_up};
 use crossbeam_channel::after;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -83,6 +83,16 @@ impl MessagingSession<'_> {
             }
         }
         self.asking(|session| session.wait_for_rooms(&wanted))
+            .map_err(|error| match &wanted[..] {
+                [only] => held_up(error, &format!("the room of topic {}", only.topic)),
+                several => {
+                    let topics: Vec<&str> = several.iter().map(|wanted| wanted.topic).collect();
+                    held_up(
+                        error,
+                        &format!("the room of one of the topics {}", topics.join(", ")),
+                    )
+                }
+            })
     }
 
     fn wait_for_rooms(&mut self, wanted: &[Wanted<'_>]) -> Result<()> {

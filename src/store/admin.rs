@@ -3,6 +3,7 @@
 use crate::store::claim::{headers, time};
 use crate::store::lanes::{self, Gone};
 use crate::store::run::{Params, Run, column, query};
+use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::decode::Stored;
@@ -210,58 +211,118 @@ pub(crate) fn dead_letters(
     .collect()
 }
 
-/// Moves dead letters back; returns how many. Those with keys become stalled.
+/// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens of milliseconds.
+const SLICE: usize = 1000;
+
+/// What one slice did.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) messages: u64,
+    /// Those of them whose end matters; their keys are stalled.
+    pub(crate) gone: Vec<Gone>,
+    /// The last id, to go on after.
+    last: Option<Uuid>,
+}
+
+/// What is left of a redrive or a purge of dead letters: each is taken once, also if it comes back meanwhile.
+pub(crate) struct Rest<'w> {
+    which: &'w Selection,
+    /// Of those that are chosen by their ids, which are left.
+    ids: Option<&'w [Uuid]>,
+    after: Uuid,
+    is_over: bool,
+}
+
+impl<'w> Rest<'w> {
+    pub(crate) fn of(which: &'w Selection) -> Self {
+        Rest {
+            which,
+            ids: which.ids(),
+            after: Uuid::nil(),
+            is_over: false,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Runs a statement on the next slice.
+    fn take(
+        &self,
+        run: &mut dyn Run,
+        statement: &Statement,
+        topic: &str,
+        doing: &str,
+    ) -> Result<Slice> {
+        let ids = self.ids.map(|ids| &ids[..ids.len().min(SLICE)]);
+        let (key, limit, said_by) = (self.which.key_chosen(), SLICE as i64, Uuid::now_v7());
+        let params: Params<'_> = &[&topic, &ids, &key, &self.after, &limit, &said_by];
+        slice(&query(run, statement, params, doing)?)
+    }
+
+    /// Goes on after a slice that was committed.
+    pub(crate) fn go_on(&mut self, slice: &Slice) {
+        match &mut self.ids {
+            Some(ids) => {
+                *ids = &ids[ids.len().min(SLICE)..];
+                self.is_over = ids.is_empty();
+            }
+            None => {
+                self.after = slice.last.unwrap_or_default();
+                self.is_over = slice.last.is_none() || slice.messages < SLICE as u64;
+            }
+        }
+    }
+}
+
+/// Moves a slice of dead letters back. Those with keys become stalled.
 pub(crate) fn redrive(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    which: &Selection,
-) -> Result<u64> {
-    let doing = "redriving dead letters";
-    let params: Params<'_> = &[&topic, &which.ids(), &which.key_chosen()];
-    let rows = query(run, &statements.redrive, params, doing)?;
-    let messages = rows.first().map(|row| column::<i64>(row, "messages"));
-    Ok(messages.transpose()?.unwrap_or_default().unsigned_abs())
-}
-
-/// Messages that were removed.
-#[derive(Debug)]
-pub(crate) struct Purged {
-    pub(crate) messages: u64,
-    /// Those of them whose end matters; their keys are stalled.
-    pub(crate) gone: Vec<Gone>,
+    rest: &Rest<'_>,
+) -> Result<Slice> {
+    rest.take(run, &statements.redrive, topic, "redriving dead letters")
 }
 
 pub(crate) fn purge_dead(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    which: &Selection,
-) -> Result<Purged> {
-    let doing = "purging dead letters";
-    let params: Params<'_> = &[&topic, &which.ids(), &which.key_chosen()];
-    purged(&query(run, &statements.purge_dead, params, doing)?)
+    rest: &Rest<'_>,
+) -> Result<Slice> {
+    rest.take(run, &statements.purge_dead, topic, "purging dead letters")
 }
 
-/// Removes messages that are ready, scheduled, or behind others of their key. Those in work stay.
-pub(crate) fn purge(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<Purged> {
-    let rows = query(run, &statements.purge, &[&topic], "purging a topic")?;
-    lanes::stall_topic(run, statements, topic)?;
-    purged(&rows)
+/// Removes a slice of the messages that are ready, scheduled, or behind others of their key. Those in work stay. Returns it,
+/// and whether there may be more.
+pub(crate) fn purge(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+) -> Result<(Slice, bool)> {
+    let params: Params<'_> = &[&topic, &(SLICE as i64), &Uuid::now_v7()];
+    let slice = slice(&query(run, &statements.purge, params, "purging a topic")?)?;
+    let may_be_more = slice.messages >= SLICE as u64;
+    Ok((slice, may_be_more))
 }
 
-fn purged(rows: &[Row]) -> Result<Purged> {
-    let mut purged = Purged {
+fn slice(rows: &[Row]) -> Result<Slice> {
+    let mut slice = Slice {
         messages: 0,
         gone: Vec::new(),
+        last: None,
     };
     for row in rows {
-        match column::<Option<Uuid>>(row, "id")? {
-            Some(_) => purged.gone.push(lanes::gone(row)?),
-            None => purged.messages = column::<i64>(row, "messages")?.unsigned_abs(),
+        if column::<Option<Uuid>>(row, "id")?.is_some() {
+            slice.gone.push(lanes::gone(row)?);
+        } else {
+            slice.messages = column::<i64>(row, "messages")?.unsigned_abs();
+            slice.last = column(row, "last")?;
         }
     }
-    Ok(purged)
+    Ok(slice)
 }
 
 pub(crate) fn id(row: &Row) -> Result<MessageId> {

@@ -43,7 +43,7 @@
 //!
 //! Messages that leave a line because somebody gave them up leave it under the lane too, if it is free: who ends the
 //! one before them would wait for the row, find nothing there, and leave the key with nobody out of its line. A
-//! cancel passes over those whose lanes others hold, and comes again. A purge cannot; it says "stalled" for all keys.
+//! cancel passes over those whose lanes others hold, and comes again. A purge cannot; it says "stalled" for their keys.
 //!
 //! Nobody but senders (and upkeep, for milliseconds, when it makes a lane) waits for anybody here. Two senders
 //! with the same keys wait for each other in one order, unless their transactions store several times
@@ -57,6 +57,7 @@ use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
+use crate::words::sqlstate::held_up;
 use postgres::SimpleQueryRow;
 use postgres::types::ToSql;
 use uuid::Uuid;
@@ -89,7 +90,15 @@ pub(crate) fn lock(
     keys: &[Option<&str>],
 ) -> Result<()> {
     let doing = "waiting for the turn of a key";
-    execute(run, &statements.lock_lanes, &[&topics, &keys], doing).map(drop)
+    let locked = execute(run, &statements.lock_lanes, &[&topics, &keys], doing);
+    locked.map(drop).map_err(|error| {
+        let keyed = topics.iter().zip(keys).find(|(_, key)| key.is_some());
+        let topic = keyed.map_or("", |(topic, _)| topic);
+        held_up(
+            error,
+            &format!("a key of a message (the first is of topic {topic})"),
+        )
+    })
 }
 
 /// Appends to the flight that ended messages of these keys what moves their lines on. Its rows are for
@@ -238,18 +247,6 @@ pub(crate) fn find_stalled(
     let key: Option<String> = column(row, "key")?;
     let last = topic.zip(key).map(|(topic, key)| Lane { topic, key });
     Ok((found.unsigned_abs(), last))
-}
-
-/// Makes all keys of a topic stalled: what was decided about them may be otherwise now.
-pub(crate) fn stall_topic(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
-    let doing = "looking at the keys of a topic again";
-    execute(
-        run,
-        &statements.stall_topic,
-        &[&topic, &Uuid::now_v7()],
-        doing,
-    )
-    .map(drop)
 }
 
 /// Puts messages whose delay is over behind those of their keys; returns how many.

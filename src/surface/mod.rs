@@ -13,5 +13,6 @@ pub(crate) mod recurring;
 pub(crate) mod retrying;
 pub(crate) mod sending;
 pub(crate) mod settling;
+pub(crate) mod slices;
 pub(crate) mod topic;
 pub(crate) mod waiting;

@@ -1,9 +1,8 @@
 //! Looking at one topic, and operating it.
 
 use crate::connect::connection::Connection;
-use crate::session::lanes::{push_gone, tend_all};
-use crate::store::admin::{self, DeadLetter, Purged, TopicStats, WaitingMessage};
-use crate::store::aftermath::How;
+use crate::session::lanes::tend_all;
+use crate::store::admin::{self, DeadLetter, TopicStats, WaitingMessage};
 use crate::store::config::{self, Setting};
 use crate::store::run::Run;
 use crate::store::scheduled::{self, ScheduledMessage};
@@ -26,8 +25,8 @@ use postgres::IsolationLevel;
 /// Of all methods: `Invalid` for a bad name or key, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
 #[derive(Debug, Clone)]
 pub struct Topic<'m> {
-    messaging: &'m Messaging,
-    name: String,
+    pub(crate) messaging: &'m Messaging,
+    pub(crate) name: String,
 }
 
 impl<'m> Topic<'m> {
@@ -112,43 +111,6 @@ impl<'m> Topic<'m> {
     pub fn dead_letter(&self, id: MessageId) -> Result<Option<DeadLetter>> {
         let found = self.dead_letters_of(id, 1)?;
         Ok(found.into_iter().next())
-    }
-
-    /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
-    /// several, or those of a [key](Selection::key). Returns how many there were. They keep their ids, priorities and the times when they
-    /// were sent, and queue at the end. Those with a key go to their places among its messages: before all that
-    /// were sent later and are not done. One that comes after another dead letter of its key is held or parked
-    /// again, where the topic is configured so.
-    pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
-        let which = which.into();
-        which.check(&self.name)?;
-        let moved = self.ending(|run, statements, topic| {
-            let messages = admin::redrive(run, statements, topic, &which)?;
-            Ok(Purged {
-                messages,
-                gone: Vec::new(),
-            })
-        })?;
-        if moved > 0 {
-            let workers = usize::try_from(moved).unwrap_or(usize::MAX);
-            self.messaging.base().waker.ready(&self.name, workers);
-        }
-        Ok(moved)
-    }
-
-    /// Removes dead letters for good: `..` for all, an id, several, or those of a [key](Selection::key). Returns
-    /// how many there were.
-    pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
-        let which = which.into();
-        which.check(&self.name)?;
-        self.ending(|run, statements, topic| admin::purge_dead(run, statements, topic, &which))
-    }
-
-    /// Removes all ready and scheduled messages for good, and those behind others of their key, but for those in
-    /// work and dead letters.
-    /// Returns how many there were.
-    pub fn purge(&self) -> Result<u64> {
-        self.ending(admin::purge)
     }
 
     /// Sets the topic's settings, in place of all those before that this release can read. Every process obeys: those
@@ -271,36 +233,9 @@ impl<'m> Topic<'m> {
         Ok(changed)
     }
 
-    /// Removes or moves messages in one transaction, does what their end calls for, and moves the lines of keys on.
-    /// Returns how many messages.
-    fn ending(
-        &self,
-        work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<Purged>,
-    ) -> Result<u64> {
-        topic::check(&self.name)?;
-        let doing = "ending messages of a topic";
-        let messages = self.messaging.with_connection(|connection, base| {
-            let statements = &base.kit.statements;
-            let failed = |error| classify(error, doing);
-            let mut open = connection
-                .begin(Some(IsolationLevel::ReadCommitted))
-                .map_err(failed)?;
-            let Purged { messages, gone } = work(&mut open, statements, &self.name)?;
-            let mut sql = String::new();
-            push_gone(&mut sql, statements, &self.name, gone, How::Purged);
-            sql.push_str("COMMIT");
-            open.flight(&sql).map_err(failed)?;
-            open.committed();
-            base.waker.ended_unnamed();
-            Ok(messages)
-        })?;
-        self.tend()?;
-        Ok(messages)
-    }
-
     /// Moves the lines of stalled keys on, and wakes those who want their messages. What others hold is left to
     /// those who receive.
-    fn tend(&self) -> Result<()> {
+    pub(crate) fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
             let tended = tend_all(connection, &base.kit.statements)?;
             for (topic, keys) in &tended.topics {

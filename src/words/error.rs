@@ -56,8 +56,8 @@ pub enum ErrorKind {
     /// The lease is over, or the message was settled already: nothing was changed. Somebody else may have the
     /// message now; forget it.
     LeaseLost,
-    /// A concurrent transaction was in the way (serialization failure or deadlock). Everything was
-    /// rolled back; run the session again.
+    /// A concurrent transaction was in the way (serialization failure or deadlock), or held for longer than
+    /// `lock_timeout` what a send waits for: room, a key, a dedupe key. Everything was rolled back; run the session again.
     Conflict,
     /// The caller's closure returned an error or swallowed a failed statement, or COMMIT was refused
     /// (a deferred constraint). Everything was rolled back; the source says why.

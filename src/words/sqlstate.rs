@@ -100,6 +100,18 @@ pub(crate) fn is_held_up(error: &Error) -> bool {
     cause.and_then(postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
+/// Says what another transaction held that a statement of ours waited for in vain. Any other error stays as it is.
+pub(crate) fn held_up(error: Error, held: &str) -> Error {
+    if !is_held_up(&error) {
+        return error;
+    }
+    let text = format!(
+        "{held} is held by another transaction that sends with it and has been open for longer than lock_timeout: end that one \
+         first, or send both in one session if this thread has it open"
+    );
+    Error::new(ErrorKind::Conflict, text).because(error)
+}
+
 /// Turns an error of the driver into ours; `doing` completes "while …".
 pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
     let code = error.code().map(SqlState::code).unwrap_or_default();

@@ -5,6 +5,7 @@ mod dev;
 mod ending;
 mod measuring;
 mod operating;
+mod orphans;
 mod sending;
 mod working;
 

@@ -1,8 +1,8 @@
 //! In strict order a message is not begun before the one before it is done.
 
-use crate::support::{Gate, PATIENCE, Place, eventually, next, process, send};
+use crate::support::{Gate, PATIENCE, Place, client, eventually, next, process, send};
 use crossbeam_channel::unbounded;
-use outtray::{Backoff, HandlerError, Message, Messaging, Receiver};
+use outtray::{Backoff, HandlerError, Message, Messaging, MessagingSession, NewMessage, Receiver};
 use std::time::Duration;
 
 /// How long a test watches for what must not happen.
@@ -39,6 +39,49 @@ fn the_second_message_is_not_delivered_while_the_first_is_in_work() {
     for receiver in receivers {
         receiver.stop(PATIENCE);
     }
+}
+
+/// Starts a receiver in strict order that takes one message each time it is let through.
+fn start_telling(place: &Place, gate: &Gate) -> (Receiver, crossbeam_channel::Receiver<i32>) {
+    let (tell, told) = unbounded();
+    let gate = gate.clone();
+    let receiver = place.messaging.receiver("line").workers(2).strict_order();
+    let receiver = receiver.start(move |_, message: Message<i32>| {
+        gate.pass();
+        Ok(tell.send(message.payload)?)
+    });
+    (receiver.unwrap(), told)
+}
+
+#[test]
+fn a_producer_that_holds_a_key_does_not_halt_the_topic() {
+    let place = Place::watchful();
+    let keyed = |key: &str, payload: i32| NewMessage::json("line", &payload).unwrap().key(key);
+    place.send_new(keyed("a", 1));
+    place.send_new(keyed("a", 2));
+    place.send("line", &3);
+    place.send_new(keyed("b", 4));
+    place.send_new(keyed("a", 5));
+    let gate = Gate::new();
+    let (_receiver, told) = start_telling(&place, &gate);
+    gate.await_arrivals(1);
+    let mut producer = client(&place.url);
+    let mut open = producer.transaction().unwrap();
+    let mut session = MessagingSession::join(&place.messaging, &mut open).unwrap();
+    for key in ["a", "b", "new"] {
+        session.send(keyed(key, 6)).unwrap();
+    }
+
+    gate.open_for(100);
+
+    assert_eq!(next(&told, 5), [1, 2, 3, 4, 5]);
+    place.send("line", &7);
+    assert_eq!(next(&told, 1), [7]);
+    drop(session);
+    open.commit().unwrap();
+    assert_eq!(next(&told, 3), [6; 3]);
+    place.send_new(keyed("a", 8));
+    assert_eq!(next(&told, 1), [8]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long a command that was told to end may take for it.
@@ -33,6 +33,8 @@ pub(crate) struct Children {
     has_result: bool,
     /// Process ids of children that were not reaped yet: only as long do they mean our children.
     running: Mutex<HashSet<Pid>>,
+    /// Held while a child is ours and not among those: between its start and its entry, and at its end.
+    passing: RwLock<()>,
 }
 
 impl Children {
@@ -42,6 +44,21 @@ impl Children {
             codes,
             has_result,
             running: Mutex::default(),
+            passing: RwLock::default(),
+        }
+    }
+
+    /// Reaps those of these children of this process, which have ended, that somebody else started, who is gone.
+    pub(crate) fn reap_orphans(&self, ended: impl Iterator<Item = Pid>) {
+        for pid in ended {
+            let _nobody_passes = self.passing.write().unwrap_or_else(PoisonError::into_inner);
+            // Who waits for one of ours wants to know how it ended.
+            if !self.lock().contains(&pid) {
+                let _ = waitid(
+                    WaitId::Pid(pid),
+                    WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+                );
+            }
         }
     }
 
@@ -70,13 +87,11 @@ impl Children {
         if self.has_result {
             command.stdout(Stdio::piped());
         }
-        let mut child = command
+        command
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        let pid = Pid::from_child(&child);
-        self.lock().insert(pid);
+            .process_group(0);
+        let (mut child, pid) = self.start(&mut command)?;
         let pipes = Pipes {
             stdin: child.stdin.take().expect("standard input is piped"),
             stderr: child.stderr.take().expect("standard error is piped"),
@@ -91,6 +106,14 @@ impl Children {
         Ok((status, spoken?))
     }
 
+    fn start(&self, command: &mut Command) -> io::Result<(Child, Pid)> {
+        let _passing = self.passing.read().unwrap_or_else(PoisonError::into_inner);
+        let child = command.spawn()?;
+        let pid = Pid::from_child(&child);
+        self.lock().insert(pid);
+        Ok((child, pid))
+    }
+
     /// Waits for a child, and forgets its id before the system may give it to another process.
     fn reap(
         &self,
@@ -102,6 +125,7 @@ impl Children {
             let _ = after(wait).recv();
             wait = (2 * wait).min(LOOK);
         }
+        let _passing = self.passing.read().unwrap_or_else(PoisonError::into_inner);
         self.lock().remove(&watch.pid);
         child.wait()
     }

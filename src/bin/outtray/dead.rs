@@ -4,6 +4,7 @@ use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, counted};
+use crate::progress::Progress;
 use crate::table::{self, Side, moment};
 use crate::topics::{Content, at_least_one, glance, key};
 use clap::{Args, Subcommand};
@@ -235,7 +236,11 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
 fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let topic = messaging.topic(&options.topic);
-    let redriven = topic.redrive(options.which.selection())?;
+    let progress = Progress::counting();
+    let redriven = topic.redrive_with_progress(options.which.selection(), |so_far| {
+        progress.counted(so_far, "redriven");
+    })?;
+    drop(progress);
     output.say(
         &format!("redriven {redriven}"),
         &json!({ "redriven": redriven }),
@@ -257,7 +262,11 @@ fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result
         options.yes,
         &format!("remove {many} of {} for good", topic.name()),
     )?;
-    let purged = topic.purge_dead_letters(options.which.selection())?;
+    let progress = Progress::counting();
+    let purged = topic.purge_dead_letters_with_progress(options.which.selection(), |so_far| {
+        progress.counted(so_far, "purged");
+    })?;
+    drop(progress);
     output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?;
     options.which.check(purged, &options.topic)
 }

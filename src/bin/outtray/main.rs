@@ -21,6 +21,7 @@ mod migrate;
 mod output;
 mod program;
 mod progress;
+mod reaper;
 mod recurring;
 mod scheduled;
 mod schema;

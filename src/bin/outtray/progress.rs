@@ -31,6 +31,21 @@ impl Progress {
         Progress { bar }
     }
 
+    /// Begins to count what is done with messages, of which nobody knows how many there are.
+    pub(crate) fn counting() -> Self {
+        let bar = match io::stderr().is_terminal() {
+            true => ProgressBar::new_spinner().with_style(style("{spinner} {msg}")),
+            false => ProgressBar::hidden(),
+        };
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Progress { bar }
+    }
+
+    /// Shows how many messages were done with so far.
+    pub(crate) fn counted(&self, messages: u64, done: &str) {
+        self.bar.set_message(format!("{messages} {done}"));
+    }
+
     /// Returns the input, watched: what is read of it moves the bar.
     pub(crate) fn watch(&self, mut input: File) -> Watched {
         self.bar.set_position(input.stream_position().unwrap_or(0));

@@ -4,6 +4,7 @@ use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, cut, escaped};
+use crate::progress::Progress;
 use crate::scheduled;
 use crate::table::{self, Side, age, moment};
 use clap::Args;
@@ -259,6 +260,8 @@ pub(crate) fn purge(
             topic.name()
         ),
     )?;
-    let purged = topic.purge()?;
+    let progress = Progress::counting();
+    let purged = topic.purge_with_progress(|so_far| progress.counted(so_far, "purged"))?;
+    drop(progress);
     Ok(output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?)
 }

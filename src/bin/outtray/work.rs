@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::{Output, counted};
 use crate::program::Program;
+use crate::reaper::Reaper;
 use crate::shape::header;
 use crate::signals::Interrupts;
 use crate::verdict::{Codes, Refusal};
@@ -149,6 +150,7 @@ pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Res
     let messaging = global.connect()?;
     let tally = Arc::new(Tally::default());
     let children = Arc::new(Children::of(program, options.codes.clone(), options.result));
+    let _reaper = Reaper::start(&children)?;
     let receiver = start(&options, &messaging, &children, &tally)?;
     let waited = wait(&options, &messaging, &interrupts);
     if let Ok(Ended::BySignal) = waited {

@@ -18,8 +18,7 @@ impl Place {
     /// Waits until somebody waits for a lock.
     #[track_caller]
     fn await_waiter(&mut self) {
-        let waiters =
-            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiters = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'";
         eventually("somebody waits", || self.count(waiters) == 1);
     }
 }

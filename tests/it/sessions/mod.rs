@@ -1,10 +1,12 @@
 //! A session is one transaction: all of it happens, or nothing does, and its caller is told which.
 
 mod bulk;
+mod crossing;
 mod first_settings;
 mod joining;
 mod round_trips;
 mod sending;
+mod wide;
 
 use crate::support::{PATIENCE, server};
 use crossbeam_channel::{after, bounded};

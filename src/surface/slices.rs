@@ -1,0 +1,170 @@
+//! Ending many messages of a topic: slice by slice, each in a transaction of its own, so that no statement takes long and no
+//! lock is held for long, however many there are.
+
+use crate::session::lanes::push_gone;
+use crate::store::admin::{self, Rest, Slice};
+use crate::store::aftermath::How;
+use crate::store::run::Run;
+use crate::store::statements::Statements;
+use crate::surface::topic::Topic;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::selection::Selection;
+use crate::words::sqlstate::classify;
+use crate::words::topic;
+use postgres::IsolationLevel;
+
+/// How often one slice is tried that others are in the way of.
+const TRIES: usize = 5;
+
+impl Topic<'_> {
+    /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
+    /// several, or those of a [key](Selection::key). Returns how many there were. They keep their ids, priorities and the times when they
+    /// were sent, and queue at the end. Those with a key go to their places among its messages: before all that
+    /// were sent later and are not done. One that comes after another dead letter of its key is held or parked
+    /// again, where the topic is configured so.
+    ///
+    /// However many they are, they are moved in slices of a thousand in the order of their ids, each slice in a transaction of
+    /// its own: after an error, which says how many were moved, do it again for the rest. What dies again meanwhile stays dead.
+    pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
+        self.redrive_with_progress(which, |_| ())
+    }
+
+    /// The same as [`redrive`](Self::redrive), and tells after each slice how many were redriven so far.
+    pub fn redrive_with_progress(
+        &self,
+        which: impl Into<Selection>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64> {
+        let which = which.into();
+        which.check(&self.name)?;
+        let mut rest = Rest::of(&which);
+        self.slices("redriven", &mut progress, |topic| {
+            let slice = topic
+                .slice(|run, statements, name| admin::redrive(run, statements, name, &rest))?;
+            rest.go_on(&slice);
+            let moved = usize::try_from(slice.messages).unwrap_or(usize::MAX);
+            if moved > 0 {
+                topic.messaging.base().waker.ready(&topic.name, moved);
+            }
+            Ok((slice.messages, !rest.is_over()))
+        })
+    }
+
+    /// Removes dead letters for good: `..` for all, an id, several, or those of a [key](Selection::key). Returns
+    /// how many there were. Works in slices, as [`redrive`](Self::redrive) does.
+    pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
+        self.purge_dead_letters_with_progress(which, |_| ())
+    }
+
+    /// The same as [`purge_dead_letters`](Self::purge_dead_letters), and tells after each slice how many were removed so far.
+    pub fn purge_dead_letters_with_progress(
+        &self,
+        which: impl Into<Selection>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64> {
+        let which = which.into();
+        which.check(&self.name)?;
+        let mut rest = Rest::of(&which);
+        self.slices("removed", &mut progress, |topic| {
+            let slice = topic
+                .slice(|run, statements, name| admin::purge_dead(run, statements, name, &rest))?;
+            rest.go_on(&slice);
+            Ok((slice.messages, !rest.is_over()))
+        })
+    }
+
+    /// Removes all ready and scheduled messages for good, and those behind others of their key, but for those in
+    /// work and dead letters. Works in slices, as [`redrive`](Self::redrive) does: what is sent meanwhile may be removed, too.
+    /// Returns how many there were.
+    pub fn purge(&self) -> Result<u64> {
+        self.purge_with_progress(|_| ())
+    }
+
+    /// The same as [`purge`](Self::purge), and tells after each slice how many were removed so far.
+    pub fn purge_with_progress(&self, mut progress: impl FnMut(u64)) -> Result<u64> {
+        self.slices("removed", &mut progress, |topic| {
+            let mut may_be_more = false;
+            let slice = topic.slice(|run, statements, name| {
+                let (slice, is_full) = admin::purge(run, statements, name)?;
+                may_be_more = is_full;
+                Ok(slice)
+            })?;
+            Ok((slice.messages, may_be_more))
+        })
+    }
+
+    /// Takes slices until there are no more, and moves the lines of keys on. `next` returns how many messages a slice was, and
+    /// whether there may be more.
+    fn slices(
+        &self,
+        done: &str,
+        progress: &mut dyn FnMut(u64),
+        mut next: impl FnMut(&Self) -> Result<(u64, bool)>,
+    ) -> Result<u64> {
+        topic::check(&self.name)?;
+        let mut so_far = 0;
+        loop {
+            match next(self) {
+                Ok((messages, may_be_more)) => {
+                    so_far += messages;
+                    progress(so_far);
+                    if !may_be_more {
+                        break;
+                    }
+                }
+                Err(error) if so_far == 0 => return Err(error),
+                Err(error) => {
+                    // Looked after by those who receive, if not now.
+                    let _ = self.tend();
+                    return Err(self.part_way(done, so_far, error));
+                }
+            }
+        }
+        self.tend()?;
+        Ok(so_far)
+    }
+
+    fn part_way(&self, done: &str, so_far: u64, error: Error) -> Error {
+        let text = format!(
+            "{so_far} messages of topic {} were {done} before this, and stay so: {error}",
+            self.name
+        );
+        Error::new(error.kind(), text).because(error)
+    }
+
+    /// Removes or moves a slice of messages in one transaction, and does what their end calls for.
+    fn slice(
+        &self,
+        mut work: impl FnMut(&mut dyn Run, &Statements, &str) -> Result<Slice>,
+    ) -> Result<Slice> {
+        let mut tries = 1;
+        loop {
+            match self.try_slice(&mut work) {
+                Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
+                tried => return tried,
+            }
+        }
+    }
+
+    fn try_slice(
+        &self,
+        work: &mut impl FnMut(&mut dyn Run, &Statements, &str) -> Result<Slice>,
+    ) -> Result<Slice> {
+        self.messaging.with_connection(|connection, base| {
+            let statements = &base.kit.statements;
+            let failed = |error| classify(error, "ending messages of a topic");
+            let mut open = connection
+                .begin(Some(IsolationLevel::ReadCommitted))
+                .map_err(failed)?;
+            let mut slice = work(&mut open, statements, &self.name)?;
+            let mut sql = String::new();
+            let gone = std::mem::take(&mut slice.gone);
+            push_gone(&mut sql, statements, &self.name, gone, How::Purged);
+            sql.push_str("COMMIT");
+            open.flight(&sql).map_err(failed)?;
+            open.committed();
+            base.waker.ended_unnamed();
+            Ok(slice)
+        })
+    }
+}

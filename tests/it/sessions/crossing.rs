@@ -1,0 +1,95 @@
+//! A session that sends, and beside it, on the same thread, another one that wants the same: it ends, with a reason.
+
+use crate::support::{Place, aside};
+use outtray::{ErrorKind, Messaging, NewMessage, TopicConfig};
+use std::time::Duration;
+
+/// Longer than the bound that a wait for a lock has by default.
+const LONG: Duration = Duration::from_secs(55);
+
+/// Sends a message in a session, and one beside it while that is open.
+#[track_caller]
+fn check(
+    place: &Place,
+    message: impl Fn(i32) -> NewMessage + Send + 'static,
+    flush: bool,
+    reason: &str,
+) {
+    let messaging = place.messaging.clone();
+    let crossed = aside(move || {
+        let mut beside = None;
+        let session = messaging.session(|session| {
+            session.send(message(1))?;
+            if flush {
+                // More than a session keeps: they are stored, and their keys are held.
+                session.send_messages("many", 0..6_000)?;
+            }
+            beside = Some(messaging.send(message(2)));
+            Ok(())
+        });
+        (session, beside.unwrap())
+    });
+
+    let (session, beside) = crossed.recv_timeout(LONG).expect("it ends");
+
+    session.unwrap();
+    let error = beside.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(reason) && text.contains("open"), "{text}");
+}
+
+#[test]
+fn what_waits_for_the_room_that_its_own_thread_holds_ends_with_a_reason() {
+    let place = Place::new();
+    let config = TopicConfig {
+        max_length: Some(10),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("bounded").configure(config).unwrap();
+    let message = |n: i32| NewMessage::json("bounded", &n).unwrap();
+    place.send_new(message(0));
+    check(&place, message, false, "the room of topic bounded");
+}
+
+#[test]
+fn what_waits_for_the_key_that_its_own_thread_holds_ends_with_a_reason() {
+    let place = Place::new();
+    let message = |n: i32| NewMessage::json("keyed", &n).unwrap().key("k");
+    check(&place, message, true, "a key of a message");
+}
+
+#[test]
+fn what_waits_for_the_dedupe_key_that_its_own_thread_holds_ends_with_a_reason() {
+    let place = Place::new();
+    let message = |n: i32| NewMessage::json("deduped", &n).unwrap().dedupe("k", LONG);
+    check(
+        &place,
+        message,
+        false,
+        "the dedupe key \"k\" of topic deduped",
+    );
+}
+
+/// Returns the lock timeout that sessions have.
+fn lock_timeout(messaging: &Messaging) -> String {
+    let asked = messaging.session(|session| {
+        Ok(session
+            .query_one("SELECT current_setting('lock_timeout')", &[])?
+            .get(0))
+    });
+    asked.unwrap()
+}
+
+#[test]
+fn a_wait_for_a_lock_is_bounded_unless_somebody_said_otherwise() {
+    let mut place = Place::new();
+    assert_eq!(lock_timeout(&place.messaging), "20s");
+
+    place.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = %L', current_database(), '7s'); END $$");
+
+    let url = place.url.clone();
+    assert_eq!(lock_timeout(&Messaging::connect(&url).unwrap()), "7s");
+    let url = format!("{url}?options=-c%20lock_timeout%3D9s");
+    assert_eq!(lock_timeout(&Messaging::connect(&url).unwrap()), "9s");
+}
