@@ -110,11 +110,11 @@ fn without_pg_catalog(path: &str) -> Option<String> {
         rest = end.map_or("", |end| &rest[end + 1..]);
     }
     let is_catalog = |schema: &&str| matches!(*schema, "pg_catalog" | "\"pg_catalog\"");
-    let at = schemas.iter().position(|schema| is_catalog(&schema))?;
+    let at = schemas.iter().position(&is_catalog)?;
     if schemas[..at].iter().all(|schema| *schema == "pg_temp") {
         return None;
     }
-    schemas.retain(|schema| !is_catalog(&schema));
+    schemas.retain(|schema| !is_catalog(schema));
     Some(schemas.join(", "))
 }
 
