@@ -98,7 +98,7 @@
 //! | tracked | how the message ends is recorded, for those who wait for it |
 //! | dead letter | a message that was given up, kept with its error until somebody decides |
 //! | redrive | move dead letters back to their topic |
-//! | suspect | a topic on which a process died: deliveries are counted in advance for a minute |
+//! | suspect | a topic on which a process died with messages in hand: until they have ended, deliveries are counted in advance |
 //!
 //! # A map
 //!

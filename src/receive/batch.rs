@@ -17,6 +17,7 @@ use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Hand;
 use crate::receive::ration;
 use crate::receive::state::State;
+use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::claim::Claimed;
 use crate::wake::threads::Stop;
@@ -158,8 +159,8 @@ pub(crate) struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    pub(crate) fn of(line: &Line, messages: Vec<&'a Claimed>, is_counted: bool) -> Self {
-        if line.batches.is_none() || is_counted {
+    pub(crate) fn of(line: &Line, messages: Vec<&'a Claimed>, taken: &Taken) -> Self {
+        if line.batches.is_none() {
             return Split {
                 alone: messages,
                 together: Vec::new(),
@@ -170,7 +171,7 @@ impl<'a> Split<'a> {
         let may_fail = line.terms().max_attempts > 1;
         let (together, alone): (Vec<_>, Vec<_>) = messages
             .into_iter()
-            .partition(|message| may_fail && message.attempts == 0);
+            .partition(|message| may_fail && message.attempts + taken.crashes(message) == 0);
         Split {
             is_thin: alone.len() > together.len(),
             alone,
@@ -197,7 +198,7 @@ pub(crate) fn handle<'p>(
     };
     if !fates.is_empty() && (stop.is_set() || line.is_paused()) {
         line.floors().lower(first.held.position);
-        ration::give_back_keys(line, together);
+        state.unspent.extend(ration::unbegun(line, together));
         return Ok(0);
     }
     let terms = line.terms();

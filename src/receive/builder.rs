@@ -20,9 +20,18 @@ use crate::words::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Records a receiver of a topic. Returns for how long the topic is suspect, and how to sign the
-/// receiver off.
-pub(crate) type Enroll<'m> = Box<dyn FnOnce(&str, bool) -> Result<(Duration, Farewell)> + 'm>;
+/// Records a receiver.
+pub(crate) type Enroll<'m> = Box<dyn FnOnce(&Line) -> Result<Enrollment> + 'm>;
+
+/// What a receiver learns that was recorded.
+pub(crate) struct Enrollment {
+    /// Its row.
+    pub(crate) receiver: i64,
+    /// For how long its topic is suspect.
+    pub(crate) suspect_for: Duration,
+    /// How to sign it off.
+    pub(crate) farewell: Farewell,
+}
 
 /// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
 #[must_use = "nothing happens before start"]
@@ -56,10 +65,11 @@ impl<'m> ReceiverBuilder<'m> {
 
     /// Sets after how many failed attempts a message becomes a dead letter. Default 10; 1 to 32767.
     ///
-    /// An attempt that ends with the death of its process counts only while the topic is suspect, from
-    /// when a death was first noticed until none was for a minute. So a message that kills its process
-    /// does so once more than this, and once more for each further process that claimed it before the
-    /// first death was noticed. Under a [`lease`](Self::lease) each counts.
+    /// An attempt that ends with the death of its process counts only while the topic is suspect: from
+    /// when a process was found dead that may have had messages in hand until those have ended, four minutes
+    /// at most. So a message that kills its process does so once more than this (twice more if this is 1), and
+    /// once more for each further process that claimed it before the first death was noticed. Messages that were
+    /// only in hand beside it are not charged. Under a [`lease`](Self::lease) each counts.
     ///
     /// A message that failed this often already, since the limit was higher then, is not begun once more.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
@@ -204,8 +214,8 @@ impl<'m> ReceiverBuilder<'m> {
     /// An error or a panic undoes all, and each message of the batch has failed once. A message that failed
     /// before, by itself or with its batch, is handled alone from then on, in a batch of one; so one message
     /// that cannot be handled does not take its batch-mates to the dead letters. For the same reason all
-    /// batches are of one when [`max_attempts`](Self::max_attempts) is 1, and while the topic is suspect. A
-    /// payload that does not fit `T` becomes a dead letter, and the others of its batch go on without it.
+    /// batches are of one when [`max_attempts`](Self::max_attempts) is 1, and a message that was in hand when
+    /// a process died is handled alone, too. A payload that does not fit `T` becomes a dead letter, and the others of its batch go on without it.
     ///
     /// The other options hold as for [`start`](Self::start). A transaction carries one batch, so
     /// [`messages_per_transaction`](Self::messages_per_transaction) has no place here.
@@ -298,10 +308,11 @@ fn check_drain(topic: &str, options: &Options) -> Result<()> {
 }
 
 /// Records the receiver and starts its workers.
-fn enroll_and_start(enroll: Enroll<'_>, line: Line) -> Result<Receiver> {
-    let (suspect_for, farewell) = enroll(&line.topic, line.options.is_strict)?;
-    line.station.suspect(suspect_for);
-    Receiver::start(line, farewell)
+fn enroll_and_start(enroll: Enroll<'_>, mut line: Line) -> Result<Receiver> {
+    let enrollment = enroll(&line)?;
+    line.receiver = Some(enrollment.receiver);
+    line.station.suspect(enrollment.suspect_for);
+    Receiver::start(line, enrollment.farewell)
 }
 
 /// Checks the settings and puts a receiver of batches together.

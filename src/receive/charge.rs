@@ -16,7 +16,6 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
-use crate::receive::careful;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::failed;
 use crate::receive::handler::{Ending, conflict_behind};
@@ -207,10 +206,8 @@ fn conflict(line: &Line, text: &str) -> Error {
     )
 }
 
-/// Writes the charges of [`judge`], each in a transaction of its own, after taking back what was
-/// counted ahead of them.
+/// Writes the charges of [`judge`], each in a transaction of its own.
 pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
-    careful::take_back_all(line, connection, &mut state.uncounted)?;
     let mut owed = Vec::new();
     while let Some(charge) = state.charges.last() {
         let written = match charge.aside {
@@ -341,7 +338,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         failed::write_ends(line, &mut open, &settled.ends())?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
-            attempt::forget(&mut open, statements, &line.topic, charge.held.id)?;
+            attempt::forget(&mut open, statements, &line.topic, &[charge.held.id.0])?;
         }
     }
     open.transaction

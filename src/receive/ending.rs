@@ -85,6 +85,15 @@ impl From<Fate> for Verdict {
 }
 
 impl Fate {
+    /// Returns the message.
+    pub(crate) fn held(&self) -> &Held {
+        match self {
+            Fate::Ack(held) | Fate::Drop(held) | Fate::Cancel(held) => held,
+            Fate::Retry(retry) | Fate::PutOff(retry) => &retry.held,
+            Fate::Bury(burial) => &burial.held,
+        }
+    }
+
     /// A message that was claimed too early comes back later, without an attempt spent.
     pub(crate) fn put_off(message: &Claimed, delay: Duration, why: &str) -> Self {
         Fate::PutOff(Retry {

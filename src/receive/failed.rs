@@ -1,12 +1,9 @@
 //! What is written about messages that failed: where they wait or stay, and what their ends call for.
 
 use crate::connect::transaction::OpenTransaction;
-use crate::receive::ending::Fate;
 use crate::receive::line::Line;
-use crate::receive::state::State;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::aftermath::{self, End};
-use crate::store::attempt;
 use crate::store::call::CallMode;
 use crate::store::lanes;
 use crate::store::run::Run;
@@ -14,27 +11,6 @@ use crate::store::settle::{self, Burial, Retry};
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use std::time::Duration;
-
-/// Closes the count of a delivery that was counted ahead. One that ended is told by the message itself from now on, with the
-/// deaths before it. One that was put off, or may be free again since nobody asks to give it up, did not: the deaths before it
-/// stay counted.
-pub(crate) fn close_count(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    state: &State,
-    fates: &[Fate],
-) -> Result<()> {
-    let Some(id) = state.counted else {
-        return Ok(());
-    };
-    session.leave_savepoint()?;
-    let statements = &line.base.kit.statements;
-    let close = match fates {
-        [Fate::PutOff(_) | Fate::Cancel(_)] => attempt::take_back,
-        _ => attempt::forget,
-    };
-    close(session.lent.own()?, statements, &line.topic, id)
-}
 
 /// Moves messages that are held and wait for their next attempts to where they wait longer or stay.
 pub(crate) fn move_waiting(

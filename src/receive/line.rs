@@ -2,20 +2,22 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::receive::batch::Batches;
-use crate::receive::careful::Quarantine;
+use crate::receive::careful::{Asking, Quarantine};
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
 use crate::receive::lease::heartbeat::Heartbeat;
-use crate::receive::options::{Options, Terms};
+use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Progress;
 use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::receive::slots::Slots;
 use crate::session::messaging_session::Kit;
+use crate::store::attempt::Holder;
 use crate::store::claim::Position;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
+use crate::wake::hands::Hands;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
 use crate::words::panics::Theirs;
@@ -52,6 +54,12 @@ pub(crate) struct Line {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) floors: Mutex<Floors>,
     purse: Mutex<Purse>,
+    /// The row of the receiver; none of a drain, which nobody watches.
+    pub(crate) receiver: Option<i64>,
+    /// Whether it may have something in hand.
+    pub(crate) hands: Arc<Hands>,
+    /// When to ask whether the suspicion of the topic is over.
+    pub(crate) asking: Asking,
     /// What each worker has in hand.
     pub(crate) in_hand: Vec<Arc<Slot>>,
     /// The places of a topic that is limited to so many messages in work.
@@ -66,6 +74,10 @@ pub(crate) struct Line {
 
 /// How long a message is left alone that could not be settled: at first, and at most.
 const ASIDE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+
+/// How far what a receiver has in hand that wants only some of the messages is taken to reach.
+const MOST_OF_SOME: usize = 100_000;
+
 /// Messages whose losses are remembered; in a flood of broken connections the count begins anew.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -86,6 +98,9 @@ impl Line {
             slots: Slots::default(),
             floors: Mutex::new(Floors::new()),
             purse: Mutex::default(),
+            receiver: None,
+            hands: Arc::default(),
+            asking: Asking::default(),
             losses: Mutex::new(HashMap::new()),
             refusals: AtomicUsize::new(0),
             strays: Mutex::new(HashMap::new()),
@@ -102,6 +117,33 @@ impl Line {
     /// Returns how long a look has to wait that may find nothing of what the receiver wants; nothing if it may begin.
     pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
         self.sieve.as_ref().and_then(|sieve| sieve.too_early(now))
+    }
+
+    /// Returns how a worker's notes are known from those of others.
+    pub(crate) fn holder(&self, worker: usize) -> Option<Holder> {
+        let receiver = self.receiver?;
+        Some(Holder { receiver, worker })
+    }
+
+    /// Returns the receiver's row and what is to be noted in it before a message is begun, if anything is.
+    pub(crate) fn shift_to_note(&self) -> Option<(i64, i64)> {
+        let receiver = self.receiver?;
+        Some((receiver, self.hands.to_take()?))
+    }
+
+    /// Returns how many messages of the topic the receiver may hold the locks of at a time.
+    pub(crate) fn most_in_hand(&self) -> usize {
+        if self.options.lease.is_some() {
+            // Who leases has counted.
+            return 0;
+        }
+        let each = self.per_transaction().unwrap_or(MAX_PER_TRANSACTION);
+        let most = each.saturating_mul(self.options.workers);
+        match self.sieve {
+            // They may lie behind any number that it does not want.
+            Some(_) => MOST_OF_SOME.max(most),
+            None => most,
+        }
     }
 
     /// Returns how many messages a transaction takes, if that is fixed.

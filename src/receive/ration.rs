@@ -4,17 +4,18 @@
 //! row of the bucket is locked for no longer than that. Each handler that begins spends one. What is left over
 //! serves the next transaction of any worker of the receiver, and goes back when nothing is ready.
 //!
-//! Keys are known only after the claim. A message whose key has no token is put off until there is one, which
-//! costs it no attempt.
+//! Keys are known only after the claim, so their tokens are taken between two claims (see `stage`). A message whose key has no
+//! token is put off until there is one, which costs it no attempt.
 
 use crate::connect::connection::Connection;
 use crate::receive::ending::Fate;
 use crate::receive::line::Line;
 use crate::store::claim::Claimed;
+use crate::store::run::Run;
 use crate::store::tokens::{self, Grant};
 use crate::words::Result;
 use crate::words::topic_config::Rate;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// The least wait for a token: rates of more than this in a burst of one are not even.
@@ -132,24 +133,40 @@ pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
     }
 }
 
-/// Takes a token for the key of each message, where keys have a rate. Returns the messages that may begin; those that are
-/// put off get their fate.
+/// Returns whether tokens of keys are to be taken for messages.
+pub(crate) fn needs_tokens(line: &Line, messages: &[Claimed]) -> bool {
+    let has_key = |message: &Claimed| message.held.key.is_some();
+    messages.iter().any(has_key) && line.rate_per_key().is_some()
+}
+
+/// Takes a token for the key of each message, where keys have a rate, in a transaction that ends before handlers run.
+pub(crate) fn ask(
+    line: &Line,
+    run: &mut dyn Run,
+    messages: &[&Claimed],
+) -> Result<Option<HashMap<String, Grant>>> {
+    let Some(rate) = line.rate_per_key() else {
+        return Ok(None);
+    };
+    let wanted = keys(messages);
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let statements = &line.base.kit.statements;
+    tokens::take_of_keys(run, statements, &line.topic, rate, &wanted).map(Some)
+}
+
+/// Spends what `ask` got. Returns the messages that may begin; those that are put off get their fate. Leaves the tokens that
+/// are left over.
 pub(crate) fn admit<'a>(
     line: &Line,
+    grants: &mut Option<HashMap<String, Grant>>,
     messages: Vec<&'a Claimed>,
     fates: &mut Vec<Fate>,
-) -> Result<Vec<&'a Claimed>> {
-    let Some(rate) = line.rate_per_key() else {
-        return Ok(messages);
+) -> Vec<&'a Claimed> {
+    let (Some(rate), Some(grants)) = (line.rate_per_key(), grants) else {
+        return messages;
     };
-    let wanted = keys(&messages);
-    if wanted.is_empty() {
-        return Ok(messages);
-    }
-    let mut grants = on_the_side(line, |connection| {
-        let statements = &line.base.kit.statements;
-        tokens::take_of_keys(connection, statements, &line.topic, rate, &wanted)
-    })?;
     let each = (rate.per / rate.messages).max(LEAST_WAIT);
     let mut put_off = |message: &Claimed| {
         let grant = grants.get_mut(message.held.key.as_deref()?)?;
@@ -172,25 +189,51 @@ pub(crate) fn admit<'a>(
             None => admitted.push(message),
         }
     }
-    Ok(admitted)
+    admitted
 }
 
-/// Gives back the tokens of the keys of messages that were admitted and not begun.
-pub(crate) fn give_back_keys(line: &Line, unbegun: &[&Claimed]) {
-    let Some(rate) = line.rate_per_key() else {
-        return;
-    };
-    let wanted = keys(unbegun);
-    if wanted.is_empty() {
+/// Returns the tokens that `admit` left over.
+pub(crate) fn unspent(
+    grants: Option<HashMap<String, Grant>>,
+) -> impl Iterator<Item = (String, usize)> {
+    let grants = grants.into_iter().flatten();
+    grants
+        .map(|(key, grant)| (key, grant.tokens))
+        .filter(|(_, tokens)| *tokens > 0)
+}
+
+/// Returns the tokens of messages that were admitted and not begun.
+pub(crate) fn unbegun(line: &Line, messages: &[&Claimed]) -> Vec<(String, usize)> {
+    if line.rate_per_key().is_none() {
+        return Vec::new();
+    }
+    let counts = keys(messages).into_iter();
+    counts.map(|(key, count)| (key.to_owned(), count)).collect()
+}
+
+/// Gives back the tokens of keys that were not spent. `connection` is in no transaction.
+pub(crate) fn give_back_keys(
+    line: &Line,
+    connection: &mut Connection,
+    unspent: &mut Vec<(String, usize)>,
+) {
+    if unspent.is_empty() {
         return;
     }
-    let done = on_the_side(line, |connection| {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for (key, count) in unspent.iter() {
+        *counts.entry(key).or_default() += count;
+    }
+    let counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    if let Some(rate) = line.rate_per_key() {
         let statements = &line.base.kit.statements;
-        tokens::give_back(connection, statements, &line.topic, rate, &wanted)
-    });
-    if let Err(error) = done {
-        log::debug!("topic {}: tokens of keys are lost: {error}", line.topic);
+        let done = tokens::give_back(connection, statements, &line.topic, rate, &counts);
+        if let Err(error) = done {
+            // The keys are slower for a moment than they might be.
+            log::debug!("topic {}: tokens of keys are lost: {error}", line.topic);
+        }
     }
+    unspent.clear();
 }
 
 /// Counts messages by their keys.
@@ -202,12 +245,4 @@ fn keys<'a>(messages: &[&'a Claimed]) -> Vec<(&'a str, usize)> {
         }
     }
     counts.into_iter().collect()
-}
-
-/// Runs a statement beside the open transaction.
-fn on_the_side<T>(line: &Line, run: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-    let mut connection = line.base.dedicated.take()?;
-    let done = run(&mut connection);
-    line.base.dedicated.give_back(connection);
-    done
 }

@@ -2,6 +2,7 @@
 
 use crate::receive::ending::{Fate, refuse};
 use crate::receive::line::Line;
+use crate::receive::take::Taken;
 use crate::store::claim::Claimed;
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
 pub(crate) fn sift<'a>(
     line: &Line,
     worker: usize,
-    messages: &'a [Claimed],
-    crashes: u32,
+    taken: &'a Taken,
     fates: &mut Vec<Fate>,
 ) -> Vec<&'a Claimed> {
     let terms = line.terms();
     let slow = line.crew.slow(worker);
-    let mut fit = Vec::with_capacity(messages.len());
-    for message in messages {
+    let mut fit = Vec::with_capacity(taken.messages.len());
+    for message in &taken.messages {
+        let crashes = taken.crashes(message);
         // Its transaction was ended by the server, and its handler does not know. It says so when it ends.
         let is_elsewhere = slow
             .iter()

@@ -1,6 +1,7 @@
 //! The slots of a worker, where a topic is limited to so many messages in work (see `store::slots`). One that handles
 //! messages one after the other has one; the messages of a batch are in work together, and have one each.
 
+use crate::connect::connection::Connection;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::claim::Claimed;
@@ -46,17 +47,24 @@ impl Slots {
     }
 }
 
+/// Makes the slots of the line's topic, if it is limited and they may not be there. `connection` is in no transaction: others would
+/// wait for what it made, for as long as it lasts.
+pub(crate) fn ensure(line: &Line, connection: &mut Connection) -> Result<()> {
+    let Some(limit) = line.max_in_work() else {
+        return Ok(());
+    };
+    if line.slots.ensured.load(Ordering::Relaxed) < limit {
+        let statements = &line.base.kit.statements;
+        slots::ensure(connection, statements, &line.topic, limit)?;
+        line.slots.ensured.store(limit, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
 /// Takes a slot of a topic with so many for the open transaction; returns whether one was free.
 pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<bool> {
     let statements = &line.base.kit.statements;
     let topic = line.topic.as_str();
-    if line.slots.ensured.load(Ordering::Relaxed) < limit {
-        // Apart: others would wait for what this transaction made, for as long as it lasts.
-        let mut apart = line.base.dedicated.take()?;
-        slots::ensure(&mut apart, statements, topic, limit)?;
-        line.base.dedicated.give_back(apart);
-        line.slots.ensured.store(limit, Ordering::Relaxed);
-    }
     let open = session.lent.own()?;
     if slots::take(open, statements, topic, limit, 1)? == 0 {
         return Ok(false);

@@ -3,7 +3,6 @@
 use crate::receive::charge::Charge;
 use crate::receive::lease::deliver::Owed;
 use crate::receive::pace::Pace;
-use crate::words::message::MessageId;
 
 /// What one worker remembers from transaction to transaction.
 pub(crate) struct State {
@@ -20,10 +19,12 @@ pub(crate) struct State {
     pub(crate) stray: Vec<Charge>,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
-    /// The message in hand, if its delivery was counted ahead.
-    pub(crate) counted: Option<MessageId>,
-    /// Messages whose deliveries ended in a rollback, and whose counts could not be taken back yet.
-    pub(crate) uncounted: Vec<MessageId>,
+    /// Whether it is noted what the worker has in hand: to be taken back where the transaction did not.
+    pub(crate) has_noted: bool,
+    /// How many messages the next claim looks at, if that is more than it takes: those at the head may not begin.
+    pub(crate) look: usize,
+    /// Tokens of keys that were taken and not spent.
+    pub(crate) unspent: Vec<(String, usize)>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
     /// Whether nobody else of the process reads the settings of topics: it goes on for no longer than they are fresh.
@@ -42,8 +43,9 @@ impl State {
             entered: Vec::new(),
             stray: Vec::new(),
             charges: Vec::new(),
-            counted: None,
-            uncounted: Vec::new(),
+            has_noted: false,
+            look: 0,
+            unspent: Vec::new(),
             conflicts: 0,
             reads_settings: false,
             owed: Vec::new(),

@@ -4,17 +4,22 @@
 //!   before if there is one.
 //! - Strict: the topic's turn first (a row lock that one worker of all processes can have), then,
 //!   in a statement of its own so that it sees all that the last holder did, the head.
-//! - Careful, while the topic is suspect: one message, of which `careful` tells more.
+//!
+//! What has to be written before handlers run is written between two claims, see `stage`.
 
 use crate::receive::floor::{Plan, Start};
 use crate::receive::line::Line;
 use crate::receive::slots;
 use crate::session::messaging_session::MessagingSession;
+use crate::store::attempt::Deaths;
 use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
-use crate::store::claim::{self, Claimed};
+use crate::store::claim::{self, Claimed, Position};
+use crate::store::tokens::Grant;
 use crate::words::error::Result;
+use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Messages that were claimed, or how long to leave the topic alone.
@@ -23,11 +28,15 @@ pub(crate) struct Taken {
     pub(crate) messages: Vec<Claimed>,
     /// Whether there were as many as were asked for, so that there may be more.
     pub(crate) is_full: bool,
-    /// Deliveries of the one message that were counted before they began, this one included.
-    pub(crate) counted: Option<u32>,
+    /// Of those that were in hand when a process died.
+    pub(crate) deaths: HashMap<MessageId, Deaths>,
+    /// Tokens of keys that were taken for them.
+    pub(crate) grants: Option<HashMap<String, Grant>>,
     /// Nothing, and not for good: come back after this long. The failed head of a strict topic
     /// waits, or a sweep is owed.
     pub(crate) wait: Option<Duration>,
+    /// Nothing, since none of what is there may begin now.
+    pub(crate) is_held_up: bool,
     /// Nothing, since as many messages as the topic may have are in work.
     pub(crate) is_used_up: bool,
 }
@@ -39,6 +48,20 @@ impl Taken {
             messages,
             ..Taken::default()
         }
+    }
+
+    /// Returns how many processes a message has on its conscience.
+    pub(crate) fn crashes(&self, message: &Claimed) -> u32 {
+        let deaths = self.deaths.get(&message.held.id);
+        deaths.map_or(0, |deaths| deaths.own())
+    }
+
+    /// Keeps only some of the messages. The others are free, or soon will be, and the floor must not hide them.
+    pub(crate) fn keep(&mut self, line: &Line, is_kept: impl Fn(&Claimed) -> bool) {
+        let (kept, left): (Vec<_>, Vec<_>) = self.messages.drain(..).partition(is_kept);
+        self.messages = kept;
+        let left: Vec<Position> = left.iter().map(|message| message.held.position).collect();
+        line.lower(&left);
     }
 }
 
@@ -211,7 +234,7 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
     })
 }
 
-fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {
+pub(crate) fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {
     let flown = session.lent.own()?.flight(sql);
     flown.map_err(|error| classify(error, "claiming messages"))
 }

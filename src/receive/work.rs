@@ -14,24 +14,22 @@ use crate::receive::batch::{self, Split};
 use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
-use crate::receive::failed;
 use crate::receive::handler::{Delivery, Ending};
+use crate::receive::last_flight::commit_or_charge;
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
 use crate::receive::settled::Settled;
 use crate::receive::sift::sift;
+use crate::receive::slots;
+use crate::receive::stage;
 use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
 use crate::session::savepoint::Savepoint;
-use crate::store::aftermath;
 use crate::store::claim::Claimed;
-use crate::store::lanes;
-use crate::store::settle;
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
@@ -80,9 +78,15 @@ pub(crate) fn work(
         connection.prepare_calls(&[&statements.claim_filtered])?;
     }
     charge::settle(line, connection, state)?;
+    careful::let_go(line, connection, state)?;
+    ration::give_back_keys(line, connection, &mut state.unspent);
     if line.is_paused() {
         return Ok(Worked::Idle(None));
     }
+    if line.station.is_suspect() {
+        careful::ask_for_the_end(line, connection)?;
+    }
+    slots::ensure(line, connection)?;
     let mut ration = match Ration::take(line, connection, state.pace.size())? {
         Ok(ration) => ration,
         Err(wait) => return Ok(Worked::Idle(Some(wait))),
@@ -91,6 +95,7 @@ pub(crate) fn work(
     ration.leave(line);
     if matches!(worked, Ok(Worked::Idle(_) | Worked::UsedUp(_))) || stop.is_set() {
         ration::give_back(line, connection);
+        ration::give_back_keys(line, connection, &mut state.unspent);
     }
     match worked {
         Ok(Worked::Idle(None)) if !state.charges.is_empty() => Ok(Worked::Idle(Some(charge::OWED))),
@@ -113,8 +118,12 @@ fn transactions(
     session.savepoint = Savepoint::Closed;
     // What several messages share has no result.
     session.takes_result = line.batches.is_none();
-    let is_careful = line.station.is_suspect();
-    let size = if is_careful { 1 } else { ration.size };
+    let is_careful = line.receiver.is_some() && line.station.is_suspect();
+    let size = if is_careful {
+        ration.size.max(state.look)
+    } else {
+        ration.size
+    };
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
         if stop.is_set() || line.is_paused() {
@@ -128,16 +137,24 @@ fn transactions(
             line.station.ring(1);
         }
         let mut _pass = None;
-        if is_careful {
-            _pass = careful::admit(line, state, &mut taken, stop)?;
-            if _pass.is_none() {
-                break;
+        if stage::is_needed(line, &taken, is_careful) {
+            _pass = stage::stage(
+                line,
+                &mut session,
+                state,
+                &mut taken,
+                is_careful,
+                ration.size,
+            )?;
+            if taken.messages.is_empty() {
+                end_empty(session)?;
+                careful::let_go(line, connection, state)?;
+                return Ok(after_nothing(state, &taken, size));
             }
         }
-        let next = transact(line, &mut session, state, ration, &taken, stop).inspect_err(|_| {
-            careful::take_back(line, state);
-            charge::note_stray(state, &taken.messages);
-        });
+        state.look = 0;
+        let next = transact(line, &mut session, state, ration, &mut taken, stop)
+            .inspect_err(|_| charge::note_stray(state, &taken.messages));
         match next? {
             Some(next) => taken = next,
             None => {
@@ -153,24 +170,42 @@ fn transactions(
     })
 }
 
+/// Says how to go on when nothing of what was claimed may begin, or others got all of it.
+fn after_nothing(state: &mut State, taken: &Taken, looked_at: usize) -> Worked {
+    if taken.is_used_up {
+        return Worked::UsedUp(taken.wait);
+    }
+    if !taken.is_held_up {
+        return Worked::Again;
+    }
+    let further = careful::look_further(looked_at);
+    if taken.is_full && further > looked_at {
+        state.look = further;
+        return Worked::Again;
+    }
+    state.look = 0;
+    Worked::Idle(Some(careful::COME_BACK))
+}
+
 /// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
 fn transact(
     line: &Line,
     session: &mut MessagingSession<'_>,
     state: &mut State,
     ration: &mut Ration,
-    taken: &Taken,
+    taken: &mut Taken,
     stop: &Stop,
 ) -> Result<Option<Taken>> {
     let mut hand = Hand::default();
     let started = Instant::now();
-    // Deliveries that were counted ahead and never ended: their processes died.
-    let crashes = taken.counted.map_or(0, |counted| counted.saturating_sub(1));
+    let mut grants = taken.grants.take();
+    let taken = &*taken;
     let mut fates = Vec::with_capacity(taken.messages.len());
     // Before tokens are taken: what is not to be handled any more has no need of one, and must not be put off.
-    let fit = sift(line, state.worker, &taken.messages, crashes, &mut fates);
-    let admitted = ration::admit(line, fit, &mut fates)?;
-    let split = Split::of(line, admitted, taken.counted.is_some());
+    let fit = sift(line, state.worker, taken, &mut fates);
+    let admitted = ration::admit(line, &mut grants, fit, &mut fates);
+    state.unspent.extend(ration::unspent(grants));
+    let split = Split::of(line, admitted, taken);
     let is_only = split.alone.len() == 1 && split.together.is_empty();
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
@@ -182,12 +217,14 @@ fn transact(
         if begun > 0 && (is_enough || goes_apart(begun)) {
             // The rest is free again with the commit; the floor must not hide it.
             line.floors().lower(message.held.position);
-            ration::give_back_keys(line, &split.alone[begun..]);
+            let unbegun = ration::unbegun(line, &split.alone[begun..]);
+            state.unspent.extend(unbegun);
             break;
         }
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
+        let crashes = taken.crashes(message);
         fates.push(handle(line, session, state, message, crashes, is_only)?);
         if let Some(result) = session.result.take() {
             results.push((message.held.id, result));
@@ -206,17 +243,17 @@ fn transact(
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
     let gave_back = fates.len() < taken.messages.len();
-    failed::close_count(line, session, state, &fates)?;
+    let counted = stage::counted_ends(taken, &fates);
     let mut settled = Settled::sort(fates);
     settled.results = results;
     settled.confirm_cancels(line, session)?;
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
-        !line.options.is_strict && taken.counted.is_none() && line.max_in_work().is_none();
+        !line.options.is_strict && state.unspent.is_empty() && line.max_in_work().is_none();
     let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
     let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
     let is_chained = is_ordinary && goes_on && !line.crew.is_over();
-    let next = commit_or_charge(line, session, state, &mut settled, is_chained)?;
+    let next = commit_or_charge(line, session, state, &mut settled, &counted, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
         let handled = settled.acks.len();
@@ -278,90 +315,6 @@ fn handle(
         return Ok(Fate::Cancel(message.held.clone()));
     }
     Ok(decide(&terms, message.held.clone(), attempts, ending))
-}
-
-/// Commits; or, if the database would have refused it and only one message is at fault, commits that it failed.
-fn commit_or_charge(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    state: &mut State,
-    settled: &mut Settled,
-    is_chained: bool,
-) -> Result<Option<Taken>> {
-    line.crew.flight_begins(state.worker);
-    charge::heed_refusals(line, state);
-    let next = commit(line, session, state, settled, is_chained);
-    if let Err(error) = &next
-        && let Some(charge) = state.refused.take()
-    {
-        settled.refuse(line, &charge, error);
-        return commit(line, session, state, settled, is_chained);
-    }
-    next
-}
-
-/// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
-fn commit(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    state: &mut State,
-    settled: &Settled,
-    is_chained: bool,
-) -> Result<Option<Taken>> {
-    let statements = &line.base.kit.statements;
-    let mode = session.lent.own()?.mode;
-    let mut sends = String::new();
-    if !session.outbox.push_few(&mut sends, mode, statements) {
-        session
-            .outbox
-            .store(session.lent.own()?, statements, Mark::default())?;
-    }
-    failed::settle(line, session, &settled.retries, &settled.burials)?;
-    let is_checked = charge::only(state).is_some() && !settled.acks.is_empty();
-    let mut sql = match is_checked {
-        true => session.leaving_checked(),
-        false => session.savepoint.leaving().to_owned(),
-    };
-    sql.push_str(&sends);
-    let positions = settled.removals();
-    if !positions.is_empty() {
-        settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
-    }
-    let ends = settled.ends();
-    if !ends.is_empty() {
-        aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
-    }
-    sql.push_str("COMMIT;\n");
-    let size = state.pace.size();
-    let plan = is_chained.then(|| {
-        sql.push_str("BEGIN ISOLATION LEVEL READ COMMITTED;\n");
-        take::push_claim(line, &mut sql, mode, size)
-    });
-    let started = Instant::now();
-    let flown = session.lent.own()?.flight(&sql);
-    if let Err(error) = &flown
-        && is_checked
-        && session.undo_refused(error)
-    {
-        state.refused = charge::only(state).cloned();
-    }
-    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    line.base.waker.announce(&session.outbox.take_news());
-    let mut rows = flown.map_err(|error| classify(error, "committing"))?;
-    let promoted = match ends.iter().any(|end| end.held.key.is_some()) {
-        true => lanes::take_promoted(&mut rows),
-        false => Vec::new(),
-    };
-    line.lower(&promoted);
-    session.savepoint = Savepoint::Closed;
-    session.begun_at = Instant::now();
-    state.entered.clear();
-    state.counted = None;
-    state.conflicts = 0;
-    let taken = plan.map(|plan| take::taken(line, session, size, &plan, &rows, started));
-    // Once more: what the claim learned, it learned from where it began before.
-    line.lower(&promoted);
-    taken.transpose()
 }
 
 /// Ends the object of a transaction whose flight ended with COMMIT.

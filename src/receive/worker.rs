@@ -21,7 +21,9 @@ pub(crate) fn run(line: &Line, worker: usize, stop: &Stop) {
     while park(line, wait, stop) {
         wait = match line.crew.enter(worker, &mut is_watching) {
             Entry::Work => {
+                line.hands.enter();
                 let wait = shift(line, &mut state, stop);
+                line.hands.leave();
                 line.crew.leave(worker);
                 wait
             }

@@ -36,6 +36,17 @@ impl SchemaName {
         sql.replace("outtray.", &format!("\"{}\".", self.0))
     }
 
+    /// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas in one database differ. All 64
+    /// bits of both count: ids may begin at any number, and no two of a schema share a key.
+    pub(crate) fn lock_namespace(&self) -> i64 {
+        let hash = format!("outtray:{}", self.0)
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        hash.cast_signed()
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

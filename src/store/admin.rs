@@ -39,6 +39,9 @@ pub struct TopicStats {
     pub dead: u64,
     /// Whether an operator paused it.
     pub is_paused: bool,
+    /// Whether a process died that may have had messages of it in hand, some of which may be left: until they have ended, what
+    /// handlers have in hand is noted ahead, and messages that were in hand at a death go one by one.
+    pub is_suspect: bool,
     /// Running receivers, over all processes; one that died counts until that is noticed.
     pub receivers: u64,
     /// How long the oldest ready message has been waiting since it was sent; `None` without one.
@@ -132,6 +135,7 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
         behind,
         dead,
         is_paused: column(row, "is_paused")?,
+        is_suspect: column(row, "is_suspect")?,
         receivers: count("receivers")?,
         oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
         is_capped: [ready, scheduled, leased, behind, dead].contains(&COUNT_LIMIT.unsigned_abs()),

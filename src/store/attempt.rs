@@ -1,55 +1,146 @@
-//! Deliveries that are counted before their handlers run, on topics where a process died.
+//! Deliveries on topics where a process died: what its workers have in hand is noted before their handlers run, and counted
+//! when their process dies with it.
 
+use crate::store::call::{CallMode, Value, push_call};
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use postgres::Row;
+use std::collections::HashMap;
+use uuid::Uuid;
 
-/// Counts a delivery; returns how many were counted so far, this included.
-pub(crate) fn begin(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<u32> {
-    let doing = "counting an attempt";
-    let rows = query(run, &statements.begin_attempt, &[&topic, &id.0], doing)?;
-    Ok(attempts(&rows)?.unwrap_or(1))
+/// A worker of a receiver, by its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) receiver: i64,
+    pub(crate) worker: usize,
 }
 
-/// Returns how many counted deliveries never ended.
-pub(crate) fn counted(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<u32> {
-    let doing = "looking for counted attempts";
-    let rows = query(run, &statements.counted_attempts, &[&topic, &id.0], doing)?;
-    Ok(attempts(&rows)?.unwrap_or(0))
+impl Holder {
+    fn values(self, topic: &str) -> [Value<'_>; 3] {
+        let worker = i64::try_from(self.worker).unwrap_or(i64::MAX);
+        [
+            Value::Text(topic),
+            Value::Number(self.receiver),
+            Value::Number(worker),
+        ]
+    }
 }
 
-/// Takes one count of [`begin`] back.
-pub(crate) fn take_back(
+/// How often a process died with a message in hand, as far as that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Deaths {
+    pub(crate) count: u32,
+    /// Whether the message was alone in one of them.
+    pub(crate) is_certain: bool,
+}
+
+impl Deaths {
+    /// Returns how many are the message's own doing: none, unless it was alone in one.
+    pub(crate) fn own(self) -> u32 {
+        if self.is_certain { self.count } else { 0 }
+    }
+}
+
+/// How a receiver that holds something is told from one that died.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Liveness {
+    /// What ids are mixed with to be the keys of advisory locks.
+    pub(crate) namespace: i64,
+    /// How long one without a lock is believed to live.
+    pub(crate) unseen_s: i64,
+}
+
+/// Returns those of the messages that were in hand when a process died, or are in other hands for all that is known.
+pub(crate) fn deaths(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    id: MessageId,
+    ids: &[Uuid],
+    mine: i64,
+    liveness: Liveness,
+) -> Result<HashMap<MessageId, Deaths>> {
+    let doing = "looking for deaths of processes";
+    let Liveness {
+        namespace,
+        unseen_s,
+    } = liveness;
+    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
+        [&topic, &ids, &mine, &namespace, &unseen_s];
+    let mut found = HashMap::<MessageId, Deaths>::new();
+    for row in query(run, &statements.deaths, &params, doing)? {
+        let count: i64 = column(&row, "deaths")?;
+        let of = found.entry(MessageId(column(&row, "id")?)).or_default();
+        of.count = of
+            .count
+            .saturating_add(u32::try_from(count).unwrap_or_default());
+        of.is_certain |= column::<bool>(&row, "is_certain")?;
+    }
+    Ok(found)
+}
+
+/// Appends the note that a worker has these messages in hand.
+pub(crate) fn push_take_in_hand(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    holder: Holder,
+    ids: Vec<Uuid>,
+    is_alone: bool,
+) {
+    let [topic, receiver, worker] = holder.values(topic);
+    let is_alone = Value::Text(if is_alone { "true" } else { "false" });
+    let values = [topic, receiver, worker, Value::Uuids(ids), is_alone];
+    push_call(sql, mode, &statements.take_in_hand, &values);
+}
+
+/// Appends the note that a worker has nothing in hand any more.
+pub(crate) fn push_empty_hand(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    holder: Holder,
+) {
+    push_call(sql, mode, &statements.empty_hand, &holder.values(topic));
+}
+
+/// Appends that messages which saw a death ended.
+pub(crate) fn push_forget(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    ids: &[Uuid],
+) {
+    let values = [Value::Text(topic), Value::Uuids(ids.to_vec())];
+    push_call(sql, mode, &statements.forget_attempts, &values);
+}
+
+/// Notes that a worker has nothing in hand any more.
+pub(crate) fn empty_hand(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    holder: Holder,
 ) -> Result<()> {
-    let doing = "taking back a counted attempt";
-    execute(run, &statements.take_back_attempt, &[&topic, &id.0], doing).map(drop)
+    let doing = "letting go of messages";
+    let worker = i32::try_from(holder.worker).unwrap_or(i32::MAX);
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &holder.receiver, &worker];
+    execute(run, &statements.empty_hand, &params, doing).map(drop)
 }
 
-/// Drops all counts of [`begin`].
+/// Drops what is counted of messages whose deliveries ended.
 pub(crate) fn forget(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    id: MessageId,
+    ids: &[Uuid],
 ) -> Result<()> {
-    let doing = "closing a counted attempt";
-    execute(run, &statements.forget_attempt, &[&topic, &id.0], doing).map(drop)
+    let doing = "closing counted attempts";
+    execute(run, &statements.forget_attempts, &[&topic, &ids], doing).map(drop)
 }
 
 /// Reads the column `attempts` of the one row there is, if there is one.

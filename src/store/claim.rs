@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where a message stands in claim order; with the topic, its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Position {
     pub(crate) rank: i16,
     pub(crate) seq: i64,
@@ -145,6 +145,14 @@ fn kept<T: Default>(read: Result<T>, unreadable: &mut Option<Error>) -> T {
     read.unwrap_or_else(|error| {
         unreadable.get_or_insert(error);
         T::default()
+    })
+}
+
+/// Reads a row of `hold_again`.
+pub(crate) fn read_position(row: &SimpleQueryRow) -> Result<Position> {
+    Ok(Position {
+        rank: number(row, 0)?,
+        seq: number(row, 1)?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Who receives, and who is gone without a word.
 
+use crate::store::call::{CallMode, Value, push_call};
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -12,6 +13,17 @@ pub(crate) struct Enrolled {
     pub(crate) id: i64,
 }
 
+/// What the row of a living receiver says, if it has to be written again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Living<'a> {
+    pub(crate) enrolled: &'a Enrolled,
+    pub(crate) shift: i64,
+    pub(crate) most: i32,
+}
+
+/// How long a receiver without a lock is believed to live that was not seen: three signs missed.
+pub(crate) const UNSEEN_S: i64 = 30;
+
 /// Adds a row; the caller takes its lock next, if it can hold one.
 pub(crate) fn enroll(
     run: &mut dyn Run,
@@ -19,11 +31,12 @@ pub(crate) fn enroll(
     topic: &str,
     process: &str,
     holds_lock: bool,
+    most: i32,
 ) -> Result<Enrolled> {
     let rows = query(
         run,
         &statements.enroll,
-        &[&topic, &process, &holds_lock],
+        &[&topic, &process, &holds_lock, &most],
         &format!("enrolling a receiver of topic {topic}"),
     )?;
     let id = rows.first().map_or(Ok(0), |row| column(row, "id"))?;
@@ -80,19 +93,20 @@ pub(crate) fn sign_off(
 pub(crate) fn show_life(
     run: &mut dyn Run,
     statements: &Statements,
-    receivers: &[Enrolled],
+    receivers: &[Living<'_>],
     process: &str,
     holds_lock: bool,
 ) -> Result<()> {
-    let ids: Vec<i64> = receivers.iter().map(|receiver| receiver.id).collect();
-    let topics: Vec<&str> = receivers
-        .iter()
-        .map(|receiver| receiver.topic.as_str())
-        .collect();
+    let enrolled = receivers.iter().map(|living| living.enrolled);
+    let (ids, topics): (Vec<i64>, Vec<&str>) = enrolled
+        .map(|receiver| (receiver.id, receiver.topic.as_str()))
+        .unzip();
+    let shifts: Vec<i64> = receivers.iter().map(|living| living.shift).collect();
+    let most: Vec<i32> = receivers.iter().map(|living| living.most).collect();
     execute(
         run,
         &statements.show_life,
-        &[&ids, &topics, &process, &holds_lock],
+        &[&ids, &topics, &process, &holds_lock, &shifts, &most],
         "showing that receivers live",
     )?;
     Ok(())
@@ -110,12 +124,11 @@ pub(crate) fn find_vanished(
     statements: &Statements,
     namespace: i64,
     mine: &[i64],
-    unseen_for_s: i64,
 ) -> Result<Vec<Enrolled>> {
     query(
         run,
         &statements.find_vanished,
-        &[&namespace, &mine, &unseen_for_s],
+        &[&namespace, &mine, &UNSEEN_S],
         "looking for dead receivers",
     )?
     .iter()
@@ -128,27 +141,78 @@ pub(crate) fn find_vanished(
     .collect()
 }
 
-/// Removes vanished receivers; returns the topics that became suspect by it.
+/// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have had messages in hand.
 pub(crate) fn suspect(
     run: &mut dyn Run,
     statements: &Statements,
-    vanished: &[Enrolled],
+    topic: &str,
+    vanished: &[i64],
     for_s: i64,
-) -> Result<Vec<String>> {
-    let topics: Vec<&str> = vanished
-        .iter()
-        .map(|receiver| receiver.topic.as_str())
-        .collect();
-    let ids: Vec<i64> = vanished.iter().map(|receiver| receiver.id).collect();
-    query(
+) -> Result<bool> {
+    let rows = query(
+        run,
+        &statements.horizon,
+        &[&topic],
+        "looking how far hands reach",
+    )?;
+    let mut ranks = Vec::<i16>::with_capacity(rows.len());
+    let mut seqs = Vec::<i64>::with_capacity(rows.len());
+    for row in &rows {
+        // The last one of a rank may be gone meanwhile.
+        if let Some(seq) = column::<Option<i64>>(row, "seq")? {
+            ranks.push(column(row, "rank")?);
+            seqs.push(seq);
+        }
+    }
+    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
+        [&topic, &vanished, &for_s, &ranks, &seqs];
+    let rows = query(
         run,
         &statements.suspect,
-        &[&topics, &ids, &for_s],
-        "marking topics as suspect",
-    )?
-    .iter()
-    .map(|row| column(row, "topic"))
-    .collect()
+        &params,
+        "marking a topic as suspect",
+    )?;
+    Ok(!rows.is_empty())
+}
+
+/// Ends the suspicion of a topic if nothing is left of what may have been in hand; returns whether it did.
+pub(crate) fn end_suspicion(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+) -> Result<bool> {
+    let doing = "asking whether a topic is still suspect";
+    let rows = query(run, &statements.end_suspicion, &[&topic], doing)?;
+    Ok(!rows.is_empty())
+}
+
+/// Appends the note whether a receiver may have messages in hand.
+pub(crate) fn push_note_shift(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    receiver: i64,
+    shift: i64,
+) {
+    let values = [
+        Value::Text(topic),
+        Value::Number(receiver),
+        Value::Number(shift),
+    ];
+    push_call(sql, mode, &statements.note_shift, &values);
+}
+
+/// Notes whether a receiver may have messages in hand.
+pub(crate) fn note_shift(
+    run: &mut dyn Run,
+    statements: &Statements,
+    receiver: &Enrolled,
+    shift: i64,
+) -> Result<()> {
+    let Enrolled { topic, id } = receiver;
+    let doing = "noting that a receiver is idle";
+    execute(run, &statements.note_shift, &[topic, id, &shift], doing).map(drop)
 }
 
 /// Returns how long receivers of a topic are to count attempts before they run a handler.

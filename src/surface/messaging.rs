@@ -2,10 +2,10 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::pool::Lent as PooledConnection;
-use crate::receive::builder::ReceiverBuilder;
+use crate::receive::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::lease::desk::Desk;
-use crate::receive::line::Base;
-use crate::receive::receiver::{Farewell, Receiver};
+use crate::receive::line::{Base, Line};
+use crate::receive::receiver::Receiver;
 use crate::schema::migrate;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::{ends, lanes};
@@ -14,6 +14,7 @@ use crate::store::schedule;
 use crate::surface::builder::Builder;
 use crate::surface::core::Core;
 use crate::surface::topic::Topic;
+use crate::upkeep::presence::Newcomer;
 use crate::upkeep::thread::Errands;
 use crate::wake::hint::Hint;
 use crate::words::batch_message::BatchMessage;
@@ -150,7 +151,7 @@ impl Messaging {
 
     /// Begins to set up a receiver with options.
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
-        let enroll = |topic: &str, is_strict: bool| -> Result<(Duration, Farewell)> {
+        let enroll = |line: &Line| -> Result<Enrollment> {
             let mut connection = self.pooled()?;
             migrate::check(
                 connection.client(),
@@ -161,14 +162,24 @@ impl Messaging {
             kit.configs.read(&mut *connection, &kit.statements)?;
             drop(connection);
             let errands = self.core.errands()?;
-            let (enrolled, suspect_for) = errands.enroll(topic, is_strict)?;
+            let (enrolled, suspect_for) = errands.enroll(&Newcomer {
+                topic: line.topic.clone(),
+                is_strict: line.options.is_strict,
+                most: line.most_in_hand(),
+                hands: Arc::clone(&line.hands),
+            })?;
+            let receiver = enrolled.id;
             // The receiver keeps the process's threads alive as long as it runs.
             let core = Arc::clone(&self.core);
             let farewell = move |timeout| {
                 errands.sign_off(enrolled, timeout);
                 drop(core);
             };
-            Ok((suspect_for, Box::new(farewell)))
+            Ok(Enrollment {
+                receiver,
+                suspect_for,
+                farewell: Box::new(farewell),
+            })
         };
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
     }

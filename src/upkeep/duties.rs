@@ -2,9 +2,10 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::receive::careful;
 use crate::session::messaging_session::Kit;
 use crate::store::presence::Enrolled;
-use crate::store::schedule;
+use crate::store::schedule::{self, TopicState};
 use crate::store::statements::Statements;
 use crate::upkeep::cancelled::Cancelled;
 use crate::upkeep::completions::Completions;
@@ -12,7 +13,7 @@ use crate::upkeep::dependents::Dependents;
 use crate::upkeep::due::Due;
 use crate::upkeep::duty::{Duty, Troubles, Turns};
 use crate::upkeep::expiry::Expiry;
-use crate::upkeep::presence::Presence;
+use crate::upkeep::presence::{Newcomer, Presence};
 use crate::upkeep::prune::Prune;
 #[cfg(feature = "cron")]
 use crate::upkeep::recurring::Recurrences;
@@ -70,7 +71,7 @@ impl Duties {
         process: String,
     ) -> Self {
         let settings = dedicated.settings();
-        let presence = Presence::new(settings.schema.as_str(), process, !settings.is_pooler_safe);
+        let presence = Presence::new(&settings.schema, process, !settings.is_pooler_safe);
         Duties {
             presence,
             dedicated,
@@ -115,6 +116,7 @@ impl Duties {
             Duty::Stalled => Some(self.stalled.at()),
             Duty::Poll => Some(self.poll_at),
             Duty::Presence => Some(self.presence.at()),
+            Duty::Idle => self.presence.idle_at(),
             Duty::Prune => Some(self.prune.at()),
         };
         at.map(|at| self.troubles.put_off(duty, at))
@@ -229,6 +231,7 @@ impl Duties {
                 }
             }),
             Duty::Presence => self.presence.run(connection, statements, waker),
+            Duty::Idle => self.presence.note_idle(connection, statements),
             Duty::Prune => self.prune.run(connection, statements),
         }
     }
@@ -256,10 +259,7 @@ impl Duties {
         let paid_for = Instant::now() + started.elapsed().saturating_sub(POLL_FREE) * POLL_SHARE;
         self.poll_at = self.poll_at.max(paid_for);
         self.glance_at = self.glance_at.max(paid_for);
-        for state in polled.topics {
-            if !state.suspect_for.is_zero() {
-                self.waker.board.suspect(&state.topic, state.suspect_for);
-            }
+        for state in &polled.topics {
             if state.is_ready {
                 self.waker.board.ring(&state.topic, 1);
             }
@@ -273,20 +273,40 @@ impl Duties {
         if polled.has_stalled {
             self.stalled.learn();
         }
-        Ok(())
+        let mut topics = polled.topics.iter();
+        topics.try_for_each(|state| self.learn_suspect(connection, state))
+    }
+
+    /// Learns whether a topic is suspect, and ends that if what may have been in hand has ended: no worker may be there that asks.
+    fn learn_suspect(&self, connection: &mut Connection, state: &TopicState) -> Result<()> {
+        let (waker, topic) = (&self.waker, &state.topic);
+        let is_news = waker.board.suspect(topic, state.suspect_for);
+        if state.suspect_for.is_zero() {
+            if is_news {
+                log::info!("topic {topic}: suspect no more");
+            }
+            return Ok(());
+        }
+        if is_news {
+            log::warn!(
+                "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
+                 deliveries are counted ahead"
+            );
+        }
+        careful::end_if_over(connection, &self.statements, waker, topic)
     }
 
     /// Records a receiver; returns its row, and for how long its topic is suspect. It is not on the
     /// board yet, and has to know before its first claim: that may be of what killed its
     /// predecessor.
-    pub(crate) fn enroll(&mut self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
+    pub(crate) fn enroll(&mut self, newcomer: &Newcomer) -> Result<(Enrolled, Duration)> {
         let enrolled = self.with_connection(|duties, connection| {
             let (statements, waker) = (&duties.statements, &duties.waker);
             // It has to know before its first claim, too, whether the topic is paused.
             duties.kit.configs.read(connection, statements)?;
             duties
                 .presence
-                .enroll(connection, statements, waker, topic, is_strict)
+                .enroll(connection, statements, waker, newcomer)
         })?;
         // Its station is about to be on the board: find what waits for it.
         self.look_now();
@@ -304,7 +324,7 @@ impl Duties {
 
     /// Signs off whoever is left, if the database can be reached.
     pub(crate) fn sign_off_all(&mut self) {
-        for receiver in self.presence.mine().to_vec() {
+        for receiver in self.presence.mine() {
             if let Err(error) = self.sign_off(&receiver) {
                 log::debug!(
                     "a receiver of topic {} ends without signing off: {error}",

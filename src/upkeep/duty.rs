@@ -18,6 +18,7 @@ pub(crate) enum Duty {
     Stalled,
     Poll,
     Presence,
+    Idle,
     Prune,
 }
 
@@ -34,6 +35,7 @@ impl Duty {
         Duty::Stalled,
         Duty::Poll,
         Duty::Presence,
+        Duty::Idle,
         Duty::Prune,
     ];
 }

@@ -2,42 +2,79 @@
 //!
 //! Each receiver has a row and, on the upkeep's connection, a session advisory lock under the row's
 //! id. A process that dies loses its connection and with it the lock; its row stays. Whoever finds
-//! such a row removes it and makes its topic suspect: receivers count attempts before they run
-//! handlers for a while, so that a message that kills its process reaches its limit.
+//! such a row removes it. If the row says that the receiver may have had something in hand (see `wake::hands`) and
+//! the topic has messages, the topic becomes suspect: receivers note what they have in hand before they run handlers
+//! (see `receive::careful`), so that a message that kills its process reaches its limit.
+//!
+//! That lasts until what may have been in hand has ended. Nobody knows what that was; but claims take the first that
+//! are free, and the receivers' rows say how many they hold at most. So it lies among the first so many of each rank:
+//! when nothing up to the last of those is left, the suspicion is over. A message that slips through (one that many
+//! others came before since, from transactions that committed late) kills once more uncounted, and is among the first
+//! then. Where no such end comes, as with a filter that leaves messages lying, a limit of time ends it.
 //!
 //! Behind a pooler there are no session locks; rows carry the time they were last seen instead.
 //!
-//! A wrong guess (a process that lost its connection and is on its way back) costs speed for a
-//! minute, nothing else. So a new receiver believes what it sees at once, since it may be the
+//! A wrong guess (a process that lost its connection and is on its way back) costs some speed for a
+//! while, nothing else. So a new receiver believes what it sees at once, since it may be the
 //! successor of a process that a message killed a moment ago; later looks want to see it twice.
 
 use crate::connect::connection::Connection;
-use crate::store::presence::{self as store, Enrolled};
+use crate::schema::name::SchemaName;
+use crate::store::presence::{self as store, Enrolled, Living};
 use crate::store::statements::Statements;
+use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a sign of life is given, and the others are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A receiver without a lock that was not seen for this long is dead: three signs missed.
-const UNSEEN_S: i64 = 30;
-/// How long a topic is suspect after a death. A process that dies and comes back dies again within
-/// seconds, unless its supervisor makes it wait; each death that is found begins the time anew.
-const SUSPECT_S: i64 = 60;
+/// How long a topic is suspect after a death at most; each death that is found begins the time anew. Long enough for
+/// slow handlers of what was in hand, one after the other, and for a supervisor that waits before it starts a process
+/// again; work goes on in batches meanwhile. What lies five minutes or more ahead is taken for a clock that was set back.
+const SUSPECT_S: i64 = 240;
+
+/// What is to be known of a receiver that starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Newcomer {
+    pub(crate) topic: String,
+    pub(crate) is_strict: bool,
+    /// The most messages that it has in hand at a time.
+    pub(crate) most: usize,
+    pub(crate) hands: Arc<Hands>,
+}
+
+/// A receiver of this process.
+struct Mine {
+    enrolled: Enrolled,
+    most: i32,
+    hands: Arc<Hands>,
+}
+
+impl Mine {
+    fn living(&self) -> Living<'_> {
+        Living {
+            enrolled: &self.enrolled,
+            shift: self.hands.restored(),
+            most: self.most,
+        }
+    }
+}
 
 /// The receivers of this process, and what is thought of the others.
 pub(crate) struct Presence {
-    mine: Vec<Enrolled>,
+    mine: Vec<Mine>,
     /// Those that ended while somebody had their rows in hand.
     leaving: Vec<Enrolled>,
     /// The locks that the present connection holds.
     held: HashSet<i64>,
     /// Found dead at the last look: believed at the next.
     doubted: HashSet<i64>,
+    begun_at: Instant,
     look_at: Instant,
     namespace: i64,
     process: String,
@@ -45,14 +82,15 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(schema: &str, process: String, holds_locks: bool) -> Self {
+    pub(crate) fn new(schema: &SchemaName, process: String, holds_locks: bool) -> Self {
         Presence {
             mine: Vec::new(),
             leaving: Vec::new(),
             held: HashSet::new(),
             doubted: HashSet::new(),
+            begun_at: Instant::now(),
             look_at: Instant::now() + LOOK_EVERY,
-            namespace: namespace(schema),
+            namespace: schema.lock_namespace(),
             process,
             holds_locks,
         }
@@ -69,14 +107,19 @@ impl Presence {
         connection: &mut Connection,
         statements: &Statements,
         waker: &Waker,
-        topic: &str,
-        is_strict: bool,
+        newcomer: &Newcomer,
     ) -> Result<(Enrolled, Duration)> {
-        if is_strict {
+        let topic = newcomer.topic.as_str();
+        if newcomer.is_strict {
             store::ensure_turn(connection, statements, topic)?;
         }
-        let enrolled = self.insert(connection, statements, topic)?;
-        self.mine.push(enrolled.clone());
+        let most = i32::try_from(newcomer.most).unwrap_or(i32::MAX);
+        let enrolled = self.insert(connection, statements, topic, most)?;
+        self.mine.push(Mine {
+            enrolled: enrolled.clone(),
+            most,
+            hands: Arc::clone(&newcomer.hands),
+        });
         match self.look_back(connection, statements, waker, topic) {
             Ok(suspect_for) => Ok((enrolled, suspect_for)),
             Err(error) => {
@@ -120,6 +163,7 @@ impl Presence {
         connection: &mut Connection,
         statements: &Statements,
         topic: &str,
+        most: i32,
     ) -> Result<Enrolled> {
         let doing = format!("enrolling a receiver of topic {topic}");
         let failed = |error| classify(error, &doing);
@@ -130,6 +174,7 @@ impl Presence {
             topic,
             &self.process,
             self.holds_locks,
+            most,
         )?;
         if self.holds_locks {
             let ids = [enrolled.id];
@@ -162,12 +207,37 @@ impl Presence {
 
     /// Stops showing life for a receiver.
     pub(crate) fn forget(&mut self, receiver: &Enrolled) {
-        self.mine.retain(|mine| mine != receiver);
+        self.mine.retain(|mine| mine.enrolled != *receiver);
         self.held.remove(&receiver.id);
     }
 
-    pub(crate) fn mine(&self) -> &[Enrolled] {
-        &self.mine
+    pub(crate) fn mine(&self) -> Vec<Enrolled> {
+        let mine = self.mine.iter();
+        mine.map(|mine| mine.enrolled.clone()).collect()
+    }
+
+    /// Notes which receivers have nothing in hand any more: nobody is suspect if the process dies now.
+    pub(crate) fn note_idle(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements,
+    ) -> Result<()> {
+        let now = Instant::now();
+        for mine in &self.mine {
+            if let Some(shift) = mine.hands.to_empty(now) {
+                store::note_shift(connection, statements, &mine.enrolled, shift)?;
+                mine.hands.wrote(shift);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns since when there is something to note of receivers that have nothing in hand any more, if there is.
+    pub(crate) fn idle_at(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut mine = self.mine.iter();
+        let is_owed = mine.any(|mine| mine.hands.to_empty(now).is_some());
+        is_owed.then_some(self.begun_at)
     }
 
     /// Shows life on a new connection.
@@ -192,12 +262,13 @@ impl Presence {
             self.held.extend(got);
         }
         if !self.holds_locks {
-            store::rewind(connection, statements, UNSEEN_S)?;
+            store::rewind(connection, statements, store::UNSEEN_S)?;
         }
+        let rows: Vec<Living<'_>> = self.mine.iter().map(Mine::living).collect();
         store::show_life(
             connection,
             statements,
-            &self.mine,
+            &rows,
             &self.process,
             self.holds_locks,
         )
@@ -227,13 +298,7 @@ impl Presence {
     }
 
     fn find(&self, connection: &mut Connection, statements: &Statements) -> Result<Vec<Enrolled>> {
-        store::find_vanished(
-            connection,
-            statements,
-            self.namespace,
-            &self.ids(),
-            UNSEEN_S,
-        )
+        store::find_vanished(connection, statements, self.namespace, &self.ids())
     }
 
     fn suspect(
@@ -243,17 +308,23 @@ impl Presence {
         waker: &Waker,
         vanished: &[Enrolled],
     ) -> Result<()> {
-        if vanished.is_empty() {
-            return Ok(());
+        let mut of_topics = BTreeMap::<&str, Vec<i64>>::new();
+        for receiver in vanished {
+            let of_topic = of_topics.entry(&receiver.topic).or_default();
+            of_topic.push(receiver.id);
         }
-        for topic in store::suspect(connection, statements, vanished, SUSPECT_S)? {
+        for (topic, ids) in of_topics {
+            if !store::suspect(connection, statements, topic, &ids, SUSPECT_S)? {
+                log::debug!("topic {topic}: a receiver is gone that had nothing in hand");
+                continue;
+            }
             log::warn!(
-                "topic {topic}: a process died while it received, attempts are counted ahead for \
-                 {SUSPECT_S} s"
+                "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
+                 {SUSPECT_S} s at most, deliveries are counted ahead"
             );
             waker
                 .board
-                .suspect(&topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
+                .suspect(topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
             waker.tell(Hint::Suspect);
         }
         Ok(())
@@ -261,18 +332,8 @@ impl Presence {
 
     /// Returns the receivers of this process, also those that have ended and could not say so yet.
     fn ids(&self) -> Vec<i64> {
-        let mine = self.mine.iter().chain(&self.leaving);
-        mine.map(|receiver| receiver.id).collect()
+        let mine = self.mine.iter().map(|mine| &mine.enrolled);
+        let all = mine.chain(&self.leaving);
+        all.map(|receiver| receiver.id).collect()
     }
-}
-
-/// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas in one database differ. All 64
-/// bits of both count: ids may begin at any number, and no two of a schema share a key.
-fn namespace(schema: &str) -> i64 {
-    let hash = format!("outtray:{schema}")
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    hash.cast_signed()
 }

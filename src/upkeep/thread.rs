@@ -2,6 +2,7 @@
 
 use crate::store::presence::Enrolled;
 use crate::upkeep::duties::Duties;
+use crate::upkeep::presence::Newcomer;
 use crate::wake::hint::Hint;
 use crate::wake::listener::Heard;
 use crate::wake::pause::Pause;
@@ -28,8 +29,7 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// What others ask of the thread.
 enum Errand {
     Enroll {
-        topic: String,
-        is_strict: bool,
+        newcomer: Newcomer,
         answer: Sender<Result<(Enrolled, Duration)>>,
     },
     SignOff {
@@ -79,15 +79,12 @@ impl Upkeep {
 impl Errands {
     /// Records a receiver; returns its row, and for how long its topic is suspect. Blocks for the
     /// answer.
-    pub(crate) fn enroll(&self, topic: &str, is_strict: bool) -> Result<(Enrolled, Duration)> {
+    pub(crate) fn enroll(&self, newcomer: &Newcomer) -> Result<(Enrolled, Duration)> {
         let deadline = Instant::now() + ENROLL_TIMEOUT;
         loop {
             let (answer, answered) = bounded(1);
-            let errand = Errand::Enroll {
-                topic: topic.to_owned(),
-                is_strict,
-                answer,
-            };
+            let newcomer = newcomer.clone();
+            let errand = Errand::Enroll { newcomer, answer };
             if self.0.send_deadline(errand, deadline).is_err() {
                 return Err(no_answer());
             }
@@ -216,11 +213,7 @@ fn wait(
 
 fn answer(duties: &mut Duties, errand: Errand) {
     match errand {
-        Errand::Enroll {
-            topic,
-            is_strict,
-            answer,
-        } => drop(answer.send(duties.enroll(&topic, is_strict))),
+        Errand::Enroll { newcomer, answer } => drop(answer.send(duties.enroll(&newcomer))),
         Errand::SignOff { receiver, done } => {
             if let Err(error) = duties.sign_off(&receiver) {
                 log::debug!(

@@ -53,18 +53,20 @@ impl Station {
         &self.parked
     }
 
-    /// Notes for how long attempts are to be counted before handlers run.
-    pub(crate) fn suspect(&self, duration: Duration) {
-        *self.lock() = Instant::now().checked_add(duration);
+    /// Notes for how long attempts are to be counted before handlers run, zero for no longer. Returns whether that is news.
+    pub(crate) fn suspect(&self, duration: Duration) -> bool {
+        let mut until = self.lock();
+        let was_suspect = until.is_some();
+        *until = match duration.is_zero() {
+            true => None,
+            false => Instant::now().checked_add(duration),
+        };
+        was_suspect != until.is_some()
     }
 
     /// Returns whether attempts are to be counted before handlers run.
     pub(crate) fn is_suspect(&self) -> bool {
-        let mut until = self.lock();
-        if until.is_some_and(|until| until <= Instant::now()) {
-            *until = None;
-        }
-        until.is_some()
+        self.lock().is_some_and(|until| Instant::now() < until)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -116,13 +118,15 @@ impl Board {
         }
     }
 
-    /// Makes the stations of `topic` suspect.
-    pub(crate) fn suspect(&self, topic: &str, duration: Duration) {
+    /// Makes the stations of `topic` suspect for so long, zero for no longer. Returns whether that is news to one.
+    pub(crate) fn suspect(&self, topic: &str, duration: Duration) -> bool {
+        let mut is_news = false;
         for station in self.stations() {
             if station.topic == topic {
-                station.suspect(duration);
+                is_news |= station.suspect(duration);
             }
         }
+        is_news
     }
 
     /// Returns the topics that somebody here waits for, each once.

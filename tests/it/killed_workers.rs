@@ -1,7 +1,7 @@
 //! Worker processes are killed with SIGKILL, wherever they are: every message has its effect once all the same, and
 //! another worker has it at once.
 
-use crate::support::{Child, Ledger, NO_POLLING, PATIENCE, WORK, eventually, process};
+use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, WORK, eventually, process};
 use crossbeam_channel::{after, bounded, never, unbounded};
 use outtray::{Message, MessageId, Messaging};
 use std::ops::Range;
@@ -209,18 +209,35 @@ fn a_process_that_ends_in_order_leaves_no_worker_and_no_suspicion() {
 #[test]
 fn a_killed_process_makes_its_topic_suspect_when_another_receives() {
     let ledger = Ledger::open();
-    let mut child = ledger.child(CHILD, "stop and return");
-    assert_eq!(child.listen(), "receiving");
+    let sent = ledger.send(["in hand", "behind"]);
+    let mut child = ledger.child(CHILD, "stay inside the first");
+    assert_eq!(child.listen(), sent[0].to_string());
     child.kill();
     eventually("its server processes are gone", || {
         ledger.number(CONNECTIONS, &[]) == 0
     });
     assert_eq!(ledger.number(WORKERS, &[]), 1);
 
-    ledger.handle_the_rest::<usize>();
+    let messaging = ledger.messaging();
+    let gate = Gate::new();
+    let at_the_gate = gate.clone();
+    let receiver = messaging
+        .receiver(WORK)
+        .workers(1)
+        .start(move |session, message: Message<String>| {
+            at_the_gate.pass();
+            Ledger::enter(session, &message)
+        })
+        .unwrap();
+    gate.await_arrivals(1);
 
     assert_eq!(ledger.number(SUSPECT, &[]), 1);
+    assert!(messaging.topic(WORK).stats().unwrap().is_suspect);
+    gate.open_for(2);
+    ledger.await_end();
+    receiver.stop(PATIENCE);
     assert_eq!(ledger.number(WORKERS, &[]), 0);
+    ledger.check(&sent, &[]);
 }
 
 const WORKERS: &str = "SELECT count(*) FROM outtray.worker WHERE topic = 'work'";

@@ -55,6 +55,7 @@ mod starting;
 mod stopping;
 mod strict_order;
 mod support;
+mod suspects;
 mod throwaway_server;
 mod tidy;
 mod tight_spots;

@@ -164,11 +164,17 @@ fn row(stats: &TopicStats) -> [String; 9] {
         count(stats.dead),
         stats.receivers.to_string(),
         stats.oldest_ready_age.map_or("-".to_owned(), age),
-        match stats.is_paused {
-            true => "paused".to_owned(),
-            false => String::new(),
-        },
+        state(stats).to_owned(),
     ]
+}
+
+fn state(stats: &TopicStats) -> &'static str {
+    match (stats.is_paused, stats.is_suspect) {
+        (true, true) => "paused, suspect",
+        (true, false) => "paused",
+        (false, true) => "suspect",
+        (false, false) => "",
+    }
 }
 
 fn numbers(stats: &TopicStats) -> impl Serialize {
@@ -176,6 +182,7 @@ fn numbers(stats: &TopicStats) -> impl Serialize {
     json!({
         "topic": stats.topic, "ready": stats.ready, "scheduled": stats.scheduled,
         "leased": stats.leased, "behind": stats.behind, "dead": stats.dead, "paused": stats.is_paused,
+        "suspect": stats.is_suspect,
         "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
         "is_capped": stats.is_capped,
     })

@@ -54,7 +54,9 @@ pub(crate) fn deliver(
         return end(line, connection, state, in_hand.proof(), verdict);
     }
     let mut fates = Vec::new();
-    ration::admit(line, vec![&in_hand.leased.claimed], &mut fates)?;
+    let message = &in_hand.leased.claimed;
+    let mut grants = ration::ask(line, connection, &[message])?;
+    ration::admit(line, &mut grants, vec![message], &mut fates);
     match fates.pop() {
         Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
         None => begin(line, connection, state, in_hand, &terms),

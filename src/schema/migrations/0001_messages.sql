@@ -97,6 +97,10 @@ CREATE TABLE outtray.topic (
     topic text COLLATE "C" NOT NULL,
     -- Until then a receiver counts attempts before it runs a handler, because a process died here.
     suspect_until timestamptz,
+    -- What that process may have had in hand lies at these ranks, each up to the seq beside it: when that has ended,
+    -- so has the suspicion. NULL: nobody knows.
+    suspect_ranks smallint[],
+    suspect_seqs bigint[],
     PRIMARY KEY (topic)
 );
 
@@ -115,16 +119,34 @@ CREATE TABLE outtray.worker (
     id bigint NOT NULL DEFAULT nextval('outtray.worker_seq'),
     process text NOT NULL,
     holds_lock boolean NOT NULL,
+    -- Odd while it may have messages in hand; grows with each change, so that a late writer changes nothing.
+    shift bigint NOT NULL DEFAULT 0,
+    -- The most messages that it has in hand at a time.
+    most integer NOT NULL DEFAULT 64,
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, id)
 );
 
--- Attempts that were counted before their handler ran. Only suspect topics write here.
+-- What each worker of a suspect topic has in hand, written before its handlers run: a row each, which is written anew
+-- for each transaction. That of a process that died is counted in `attempt`.
+CREATE TABLE outtray.hand (
+    topic text COLLATE "C" NOT NULL,
+    holder bigint NOT NULL,
+    worker integer NOT NULL,
+    ids uuid[] NOT NULL,
+    -- Whether the one message in it ran alone among the careful deliveries of its process.
+    is_alone boolean NOT NULL,
+    PRIMARY KEY (topic, holder, worker)
+) WITH (fillfactor = 50);
+
+-- Deliveries that were counted before their handlers ran, and ended with their process.
 CREATE TABLE outtray.attempt (
     topic text COLLATE "C" NOT NULL,
     id uuid NOT NULL,
     attempts smallint NOT NULL,
+    -- Whether the message was alone in one of them, so that there is no doubt that it did it.
+    is_certain boolean NOT NULL DEFAULT true,
     begun_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, id)
 );

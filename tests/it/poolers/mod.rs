@@ -5,10 +5,11 @@
 
 mod bouncer;
 
-use crate::support::{PATIENCE, eventually, server};
+use crate::support::{PATIENCE, aside, eventually, next, server};
 use bouncer::behind_pgbouncer;
 use outtray::{
     Backoff, DeadReason, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
+    Rate, TopicConfig,
 };
 use postgres::{Client, NoTls};
 use serde_json::Value;
@@ -134,6 +135,92 @@ fn every_message_takes_effect_exactly_once_behind_a_pooler() {
     };
 
     check_exactly_once(&pooler_safe(&pooled), &direct);
+}
+
+/// Has eight workers, more than there are server connections, handle 200 messages with keys, while others send.
+#[track_caller]
+fn check_that_nobody_waits_for_connections(prepare: impl FnOnce(&Messaging, &str)) {
+    let direct = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&direct) else {
+        return;
+    };
+    let messaging = pooler_safe(&pooled);
+    prepare(&messaging, &direct);
+    messaging
+        .session(|session| {
+            for number in 0..200 {
+                session.send(NewMessage::json("in", &number)?.key(format!("{}", number % 100)))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let (tell, told) = crossbeam_channel::unbounded();
+
+    let receiver = messaging
+        .receiver("in")
+        .workers(8)
+        .start(move |_, message: Message<i32>| {
+            // Others are in the middle of their transactions, too.
+            let _ = crossbeam_channel::after(Duration::from_millis(5)).recv();
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    let producer = pooler_safe(&pooled);
+    let sent = aside(move || {
+        (0..20).all(|number| {
+            producer
+                .send(NewMessage::json("out", &number).unwrap())
+                .is_ok()
+        })
+    });
+
+    assert_eq!(sent.recv_timeout(PATIENCE), Ok(true), "others send");
+    next(&told, 200);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn workers_of_a_suspect_topic_behind_a_pooler_do_not_wait_for_each_others_connections() {
+    check_that_nobody_waits_for_connections(|_, direct| {
+        Client::connect(direct, NoTls)
+            .unwrap()
+            .batch_execute(
+                "INSERT INTO outtray.topic (topic, suspect_until) VALUES ('in', now() + interval '4 minutes')",
+            )
+            .unwrap();
+    });
+}
+
+#[test]
+fn workers_of_keys_with_a_rate_behind_a_pooler_do_not_wait_for_each_others_connections() {
+    check_that_nobody_waits_for_connections(|messaging, _| {
+        let rate = Rate {
+            messages: 100,
+            per: Duration::from_secs(1),
+            burst: 10,
+        };
+        let config = TopicConfig {
+            rate_per_key: Some(rate),
+            ..TopicConfig::default()
+        };
+        messaging.topic("in").configure(config).unwrap();
+    });
+}
+
+#[test]
+fn workers_of_a_limited_topic_behind_a_pooler_do_not_wait_for_each_others_connections() {
+    check_that_nobody_waits_for_connections(|messaging, direct| {
+        let config = TopicConfig {
+            max_in_work: Some(6),
+            ..TopicConfig::default()
+        };
+        messaging.topic("in").configure(config).unwrap();
+        // As after a backup that was brought back without them.
+        Client::connect(direct, NoTls)
+            .unwrap()
+            .batch_execute("DELETE FROM outtray.slot")
+            .unwrap();
+    });
 }
 
 #[test]
