@@ -215,6 +215,7 @@ fn check_overlong(setting: &str, work: Overlong, processes: usize, most: usize, 
         receiver.stop(PATIENCE);
     }
 
+    // Each run counts. One more may have begun before the last one was counted, which was cut while it ran.
     let runs = told.try_iter().count();
     assert!((3..=most).contains(&runs), "{runs}");
     assert_eq!(place.count("effect"), 0);
@@ -226,13 +227,13 @@ const IDLE: &str = "idle_in_transaction_session_timeout%3D300";
 #[test]
 fn a_handler_that_does_nothing_for_longer_than_the_server_allows_runs_as_often_as_it_may() {
     for work in [idle, idle_and_go_on, idle_first] {
-        check_overlong(IDLE, work, 1, 3, false);
+        check_overlong(IDLE, work, 1, 4, false);
     }
 }
 
 #[test]
 fn also_with_two_processes_but_for_those_that_run_when_it_is_cut() {
-    check_overlong(IDLE, idle_and_go_on, 2, 4, false);
+    check_overlong(IDLE, idle_and_go_on, 2, 6, false);
 }
 
 #[test]
@@ -257,7 +258,7 @@ fn a_transaction_that_takes_longer_than_the_server_allows_is_an_attempt() {
         return;
     }
     for work in [idle, idle_and_go_on, be_slow] {
-        check_overlong("transaction_timeout%3D300", work, 1, 3, false);
+        check_overlong("transaction_timeout%3D300", work, 1, 4, false);
     }
 }
 
