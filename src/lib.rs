@@ -160,7 +160,7 @@ pub use words::headers::Headers;
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
 pub use words::outcome::{DeadReason, DrainReport, Sent, StopReport, WaitReason};
-pub use words::payload::Payload;
+pub use words::payload::{JsonText, Payload};
 #[cfg(feature = "cron")]
 pub use words::recurrence::{Missed, Recurrence};
 pub use words::retry::Backoff;

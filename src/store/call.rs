@@ -57,13 +57,7 @@ impl Value<'_> {
                 push_texts(sql, texts);
                 Ok(())
             }
-            Value::MaybeNumbers(numbers) => {
-                let texts = numbers.iter().map(|number| match number {
-                    Some(number) => number.to_string(),
-                    None => "NULL".to_owned(),
-                });
-                push_array(sql, &texts.collect::<Vec<_>>())
-            }
+            Value::MaybeNumbers(numbers) => push_maybe_numbers(sql, numbers),
             Value::MaybeBytes(items) => push_bytes(sql, items),
             Value::Uuids(uuids) => push_array(sql, uuids),
             Value::Bytes(bytes) => push_hex(sql, bytes),
@@ -121,6 +115,20 @@ fn push_array<T: fmt::Display>(sql: &mut String, items: &[T]) -> fmt::Result {
         write!(sql, "{comma}{item}")?;
     }
     sql.push_str("}'");
+    Ok(())
+}
+
+/// The same with gaps, as an expression: what NULL means inside a literal is a setting, `array_nulls`.
+fn push_maybe_numbers(sql: &mut String, numbers: &[Option<i64>]) -> fmt::Result {
+    sql.push_str("ARRAY[");
+    for (index, number) in numbers.iter().enumerate() {
+        sql.push_str(if index > 0 { "," } else { "" });
+        match number {
+            Some(number) => write!(sql, "'{number}'")?,
+            None => sql.push_str("NULL"),
+        }
+    }
+    sql.push_str("]::bigint[]");
     Ok(())
 }
 
@@ -281,6 +289,10 @@ mod tests {
         check(Value::Number(-32768), "'-32768'");
         check(Value::Numbers(vec![1, -2]), "'{1,-2}'");
         check(Value::Numbers(vec![]), "'{}'");
+        check(
+            Value::MaybeNumbers(vec![None, Some(-2)]),
+            "ARRAY[NULL,'-2']::bigint[]",
+        );
     }
 
     #[test]

@@ -189,24 +189,44 @@ pub(crate) fn time(us: i64) -> SystemTime {
 fn content(row: &SimpleQueryRow) -> Result<Stored> {
     match (text(row, 6)?, text(row, 7)?) {
         (Some(json), _) => Ok(Stored::Json(json.to_owned())),
-        (None, Some(hex)) => bytes(hex).map(Stored::Bytes),
+        (None, Some(body)) => bytes(body).map(Stored::Bytes),
         (None, None) => Err(odd("payload")),
     }
 }
 
-/// Reads `bytea` in its text form, `\x` and hexadecimal digits.
-fn bytes(hex: &str) -> Result<Vec<u8>> {
-    let digits = hex
-        .strip_prefix("\\x")
-        .ok_or_else(|| odd("body"))?
-        .as_bytes();
-    digits
+/// Reads `bytea` in either of its text forms, between which the session's `bytea_output` chooses: `\x` and hexadecimal
+/// digits, or bytes as they are, where a backslash is doubled or begins three octal digits.
+fn bytes(text: &str) -> Result<Vec<u8>> {
+    let Some(hex) = text.strip_prefix("\\x") else {
+        return escaped(text.as_bytes());
+    };
+    hex.as_bytes()
         .chunks(2)
         .map(|pair| {
             let pair = std::str::from_utf8(pair).map_err(|_| odd("body"))?;
             u8::from_str_radix(pair, 16).map_err(|_| odd("body"))
         })
         .collect()
+}
+
+fn escaped(text: &[u8]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'\\' {
+            bytes.push(*first);
+        } else if let Some(after) = rest.strip_prefix(b"\\") {
+            bytes.push(b'\\');
+            rest = after;
+        } else {
+            let (octal, after) = rest.split_at_checked(3).ok_or_else(|| odd("body"))?;
+            let octal = std::str::from_utf8(octal).map_err(|_| odd("body"))?;
+            bytes.push(u8::from_str_radix(octal, 8).map_err(|_| odd("body"))?);
+            rest = after;
+        }
+    }
+    Ok(bytes)
 }
 
 fn text(row: &SimpleQueryRow, column: usize) -> Result<Option<&str>> {
@@ -243,7 +263,11 @@ mod tests {
     fn bytes_are_read_from_their_text_form() {
         assert_eq!(bytes("\\x00ff10").unwrap(), [0, 255, 16]);
         assert!(bytes("\\x").unwrap().is_empty());
-        assert!(bytes("00ff").is_err());
+        assert_eq!(bytes(r"a\\x00\000\377").unwrap(), b"a\\x00\x00\xff");
+        assert_eq!(bytes(r"\\x00").unwrap(), br"\x00");
+        assert!(bytes("").unwrap().is_empty());
+        assert!(bytes(r"a\0").is_err());
+        assert!(bytes(r"\999").is_err());
         assert!(bytes("\\xzz").is_err());
     }
 

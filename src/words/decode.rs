@@ -1,10 +1,14 @@
 //! Turns a stored payload into the type that a handler asks for.
 
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::payload::{AS_IT_IS, Payload};
+use crate::words::payload::{AS_IT_IS, JsonText, Payload};
 use serde::de::value::SeqDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, IgnoredAny, IntoDeserializer, Visitor,
+};
 use serde::forward_to_deserialize_any;
+use serde_json::Deserializer as JsonDeserializer;
+use serde_json::de::StrRead;
 
 /// A payload as it comes from the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +33,7 @@ impl Stored {
         match self {
             Stored::Json(text) => {
                 // The path costs bookkeeping for every element, so only failures pay for it.
-                serde_json::from_str(text).map_err(|_| unfit(topic, &path_error::<T>(text)))
+                T::deserialize(Json(text)).map_err(|_| unfit(topic, &path_error::<T>(text)))
             }
             Stored::Bytes(bytes) => T::deserialize(Bytes(bytes)).map_err(|error| {
                 unfit(
@@ -43,9 +47,10 @@ impl Stored {
     /// Returns the payload undecoded.
     pub(crate) fn into_payload(self, topic: &str) -> Result<Payload> {
         match self {
-            Stored::Json(text) => serde_json::value::RawValue::from_string(text)
-                .map(Payload::Json)
-                .map_err(|error| unfit(topic, &error.to_string())),
+            Stored::Json(text) => match serde_json::from_str::<IgnoredAny>(&text) {
+                Ok(_) => Ok(Payload::Json(JsonText(text))),
+                Err(error) => Err(unfit(topic, &error.to_string())),
+            },
             Stored::Bytes(bytes) => Ok(Payload::Bytes(bytes)),
         }
     }
@@ -65,6 +70,60 @@ fn path_error<T: DeserializeOwned>(text: &str) -> String {
         Ok(_) => json
             .end()
             .map_or_else(|error| error.to_string(), |()| "unknown".to_owned()),
+    }
+}
+
+/// Feeds JSON to serde, and the text itself to [`Payload`].
+struct Json<'a>(&'a str);
+
+impl<'de> Json<'de> {
+    /// Reads the whole text.
+    fn read<T>(
+        self,
+        read: impl FnOnce(&mut JsonDeserializer<StrRead<'de>>) -> serde_json::Result<T>,
+    ) -> serde_json::Result<T> {
+        let mut json = JsonDeserializer::from_str(self.0);
+        let value = read(&mut json)?;
+        json.end()?;
+        Ok(value)
+    }
+}
+
+macro_rules! as_json {
+    ($($method:ident($($argument:ident: $kind:ty),*))*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($argument: $kind,)* visitor: V) -> serde_json::Result<V::Value> {
+            self.read(|json| json.$method($($argument,)* visitor))
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Json<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> serde_json::Result<V::Value> {
+        if name != AS_IT_IS {
+            return self.read(|json| json.deserialize_newtype_struct(name, visitor));
+        }
+        let text = self.0;
+        self.read(|json| IgnoredAny::deserialize(json))?;
+        visitor.visit_string(text.to_owned())
+    }
+
+    as_json! {
+        deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32()
+        deserialize_i64() deserialize_i128() deserialize_u8() deserialize_u16() deserialize_u32()
+        deserialize_u64() deserialize_u128() deserialize_f32() deserialize_f64() deserialize_char()
+        deserialize_str() deserialize_string() deserialize_bytes() deserialize_byte_buf()
+        deserialize_option() deserialize_unit() deserialize_unit_struct(name: &'static str)
+        deserialize_seq() deserialize_tuple(length: usize)
+        deserialize_tuple_struct(name: &'static str, length: usize) deserialize_map()
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+        deserialize_identifier() deserialize_ignored_any()
     }
 }
 

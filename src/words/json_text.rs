@@ -5,6 +5,7 @@
 //! receiver's decoder, or in an operator's `payload::jsonb`. So the sender is told, before SQL.
 
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::finite::to_json;
 use serde::Serialize;
 use serde::de::{Error as _, IgnoredAny};
 
@@ -37,6 +38,14 @@ pub(crate) fn flaw(text: &str) -> Option<String> {
                     ));
                 }
             }
+            b'0'..=b'9' | b'-' if !in_string => {
+                let length = number(&bytes[at..]);
+                if is_out_of_range(&text[at..at + length]) {
+                    return Some(format!("it has a number that is too large at byte {at}"));
+                }
+                at += length;
+                continue;
+            }
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
@@ -50,8 +59,9 @@ pub(crate) fn flaw(text: &str) -> Option<String> {
 /// # Errors
 /// `Payload` when it cannot become JSON or not be read back, `TooLarge` over so many bytes.
 pub(crate) fn of_result<T: Serialize + ?Sized>(result: &T, limit: usize) -> Result<String> {
-    let text = serde_json::to_string(result).map_err(|error| {
-        Error::new(ErrorKind::Payload, "the result cannot become JSON").because(error)
+    let text = to_json(result).map_err(|error| {
+        let text = format!("the result cannot become JSON: {error}");
+        Error::new(ErrorKind::Payload, text).because(error)
     })?;
     let length = text.len();
     if length > limit {
@@ -65,6 +75,19 @@ pub(crate) fn of_result<T: Serialize + ?Sized>(result: &T, limit: usize) -> Resu
             Err(Error::new(ErrorKind::Payload, text))
         }
     }
+}
+
+/// Returns the length of the number that begins here.
+fn number(bytes: &[u8]) -> usize {
+    let is_over = |byte: &u8| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    bytes.iter().position(is_over).unwrap_or(bytes.len())
+}
+
+/// Returns whether no `f64` can hold the number, which every decoder then refuses. Only with an exponent, or hundreds of
+/// digits.
+fn is_out_of_range(number: &str) -> bool {
+    (number.len() > 300 || number.contains(['e', 'E']))
+        && number.parse().is_ok_and(|number: f64| number.is_infinite())
 }
 
 /// Returns the length of the escape sequence at `at`; a surrogate pair counts as one.
@@ -122,6 +145,13 @@ mod tests {
         check(r#""\ud83e""#, Some("half a surrogate pair at byte 1"));
         check(r#""\udd80\ud83e""#, Some("half a surrogate pair"));
         check(r#""\ud83e\u0041""#, Some("half a surrogate pair"));
+        check(
+            r#"[1e308,-0.5E+10,0e999,1e-999,"1e999",18446744073709551616]"#,
+            None,
+        );
+        check("[1,2e999999]", Some("too large at byte 3"));
+        check(r#"{"a":-1e400}"#, Some("too large at byte 5"));
+        check(&"9".repeat(400), Some("too large at byte 0"));
         check(&"[".repeat(127), None);
         check(&"[".repeat(128), Some("deeper than 127 levels at byte 127"));
     }

@@ -5,6 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod filter;
+pub(crate) mod finite;
 pub(crate) mod handler_error;
 pub(crate) mod headers;
 pub(crate) mod json_text;

@@ -1,6 +1,7 @@
 //! A message on its way in, and all that is checked about it before SQL.
 
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::finite::to_json;
 use crate::words::headers::{self, Headers};
 use crate::words::json_text;
 use crate::words::limits::{duration_flaw, key_flaw};
@@ -82,12 +83,15 @@ impl NewMessage {
     /// Makes a message with a JSON payload.
     ///
     /// # Errors
-    /// `Payload` when the value cannot become JSON: a map whose keys are not text, for example.
+    /// `Payload` when the value cannot become JSON: a map whose keys are not text, or a number that is not finite.
     pub fn json<T: Serialize + ?Sized>(topic: &str, payload: &T) -> Result<Self> {
-        let text = serde_json::to_string(payload).map_err(|error| {
+        let text = to_json(payload).map_err(|error| {
             Error::new(
                 ErrorKind::Payload,
-                format!("payload for topic {} cannot become JSON", shown(topic)),
+                format!(
+                    "payload for topic {} cannot become JSON: {error}",
+                    shown(topic)
+                ),
             )
             .because(error)
         })?;

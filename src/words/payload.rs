@@ -12,10 +12,39 @@ pub(crate) const AS_IT_IS: &str = "$outtray::Payload";
 /// Any receiver can ask for `Message<Payload>`; it never fails to decode.
 #[derive(Debug, Clone)]
 pub enum Payload {
-    /// JSON text, exactly as the sender's serializer wrote it.
-    Json(Box<RawValue>),
+    /// JSON text, exactly as the sender gave it, or its serializer wrote it.
+    Json(JsonText),
     /// Bytes.
     Bytes(Vec<u8>),
+}
+
+/// JSON text to the character, with the white space around it, which `serde_json`'s `RawValue` drops.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JsonText(pub(crate) String);
+
+impl JsonText {
+    /// Returns the text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for JsonText {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Box<RawValue>> for JsonText {
+    fn from(value: Box<RawValue>) -> Self {
+        JsonText(value.get().to_owned())
+    }
 }
 
 impl Payload {
@@ -63,12 +92,18 @@ impl<'de> Visitor<'de> for AsItIs {
         f.write_str("a payload")
     }
 
-    /// JSON decoders pass a newtype through to its content.
+    /// The decoder of JSON answers the name with the text.
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Payload, E> {
+        Ok(Payload::Json(JsonText(text)))
+    }
+
+    /// Inside of something else, JSON decoders pass a newtype through to its content.
     fn visit_newtype_struct<D: Deserializer<'de>>(
         self,
         deserializer: D,
     ) -> Result<Payload, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Payload::Json)
+        let value = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Payload::Json(value.into()))
     }
 
     /// The decoder of bytes answers the name with the bytes.

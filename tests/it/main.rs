@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod all_or_nothing;
+mod any_setting;
 mod bad_input;
 mod batches;
 mod bounded;

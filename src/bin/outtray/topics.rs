@@ -58,6 +58,7 @@ pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Content<'p> {
+    /// JSON, within which the white space around it means nothing.
     Payload(&'p RawValue),
     BytesHex(String),
 }
@@ -65,7 +66,11 @@ pub(crate) enum Content<'p> {
 impl<'p> From<&'p Payload> for Content<'p> {
     fn from(payload: &'p Payload) -> Self {
         match payload {
-            Payload::Json(text) => Content::Payload(text),
+            Payload::Json(text) => match serde_json::from_str(text.get()) {
+                Ok(json) => Content::Payload(json),
+                // Never: a payload is JSON.
+                Err(_) => Content::BytesHex(String::new()),
+            },
             Payload::Bytes(bytes) => {
                 Content::BytesHex(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
             }

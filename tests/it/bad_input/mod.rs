@@ -7,6 +7,7 @@ mod connections;
 mod extremes;
 mod messages;
 mod names;
+mod numbers;
 mod payloads;
 mod schemas;
 mod settings;

@@ -1,0 +1,528 @@
+//! Everything once, written down without ids and times, so that two runs can be compared.
+
+use crate::support::PATIENCE;
+use outtray::{
+    Backoff, HandlerError, Message, Messaging, NewMessage, Payload, Rate, Result, TopicConfig,
+};
+use postgres::Client;
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// Waits a while for something, and goes on: what did not happen shows in what follows.
+fn await_for(happened: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !happened() && started.elapsed() < ENOUGH {
+        let _ = crossbeam_channel::after(Duration::from_millis(5)).recv();
+    }
+}
+
+/// How long to wait for what is there in milliseconds.
+const ENOUGH: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_secs(86_400);
+const SOON: Duration = Duration::from_millis(1);
+
+/// What happened.
+struct Notes(Vec<String>);
+
+impl Notes {
+    /// Writes down what came of something.
+    fn note<T: Debug, E: Debug>(
+        &mut self,
+        what: &str,
+        result: std::result::Result<T, E>,
+    ) -> Option<T> {
+        let line = match &result {
+            Ok(value) => format!("{what}: {value:?}"),
+            Err(error) => format!("{what}: FAILED {error:?}"),
+        };
+        self.0.push(line);
+        result.ok()
+    }
+}
+
+/// Makes the schema and does everything once; says what happened.
+pub(super) fn run(url: &str, is_pooler_safe: bool, client: &mut Client) -> Vec<String> {
+    let mut notes = Notes(Vec::new());
+    let connected = Messaging::builder()
+        .url(url)
+        .pooler_safe(is_pooler_safe)
+        .poll_interval(Duration::from_millis(20))
+        .checkout_timeout(Duration::from_secs(2))
+        .connect();
+    let messaging = match connected {
+        Ok(messaging) => messaging,
+        Err(error) => return vec![format!("connect: FAILED {error:?}")],
+    };
+    if notes.note("migrate", messaging.migrate()).is_none() {
+        return notes.0;
+    }
+    let migrated = notes.note("again", messaging.migrate());
+    assert!(migrated.is_none_or(|applied| applied.is_empty()));
+    for (name, part) in PARTS {
+        let came = part(&messaging, &mut notes, client);
+        notes.note(name, came.map_err(|error| error.to_string()));
+    }
+    notes.0
+}
+
+type Part = fn(&Messaging, &mut Notes, &mut Client) -> std::result::Result<(), HandlerError>;
+
+const PARTS: [(&str, Part); 11] = [
+    ("payloads", payloads),
+    ("keys", keys),
+    ("delays", delays),
+    ("dedupe", dedupe),
+    ("ends", ends),
+    ("leases", leases),
+    ("failures", failures),
+    ("cancelling", cancelling),
+    ("limits", limits),
+    ("own sql", own_sql),
+    ("receivers", receivers),
+];
+
+/// Empties a topic and writes down what came.
+fn drain(messaging: &Messaging, notes: &mut Notes, topic: &str) -> Result<()> {
+    let (tell, told) = crossbeam_channel::unbounded();
+    let report = messaging
+        .receiver(topic)
+        .backoff(Backoff::fixed(Duration::ZERO))
+        .drain(move |session, message: Message<Payload>| {
+            session.query("SELECT 1", &[])?;
+            session.record_result(&message.payload.to_string())?;
+            let Message {
+                payload,
+                headers,
+                key,
+                priority,
+                attempt,
+                ..
+            } = message;
+            Ok(tell.send((payload, headers, key, priority, attempt))?)
+        })?;
+    let mut came: Vec<_> = told.try_iter().map(|came| format!("{came:?}")).collect();
+    came.sort();
+    notes.0.push(format!("{topic}: {came:?} {report:?}"));
+    Ok(())
+}
+
+fn payloads(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let odd = "it's a \\ \"ü\" €\n\\x41 \\101";
+    let bytes: Vec<u8> = (0..=255).collect();
+    let json = serde_json::json!({"text": odd, "number": 1.0e-7, "list": [null, true, 12345678901234567_u64]});
+    messaging.session(|session| {
+        session.send(
+            NewMessage::json("payloads", &json)?
+                .header("odd", odd)
+                .priority(3),
+        )?;
+        session.send(NewMessage::bytes("payloads", bytes.clone()).header("a", "1"))?;
+        session.send(NewMessage::bytes("payloads", b"\\x41\\101''".to_vec()))?;
+        session.send(NewMessage::bytes("payloads", Vec::new()))?;
+        Ok(())
+    })?;
+    messaging.send(NewMessage::bytes("payloads", b"alone".to_vec()).expires_in(DAY))?;
+    messaging.session(|session| {
+        Ok(session.send_all((0..5).map(|n| NewMessage::bytes("payloads", [n, 92, 39])))?)
+    })?;
+    let peeked = messaging.topic("payloads").peek(20)?;
+    let peeked: Vec<_> = peeked
+        .into_iter()
+        .map(|it| (it.payload, it.headers, it.priority))
+        .collect();
+    notes.0.push(format!("peek {peeked:?}"));
+    drain(messaging, notes, "payloads")?;
+    Ok(())
+}
+
+fn keys(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let keyed = |key: &str, n: i32| NewMessage::json("keys", &n).map(|it| it.key(key));
+    messaging.session(|session| {
+        for n in 0..3 {
+            session.send(keyed("a'\\", n)?)?;
+            session.send(keyed("NULL", n)?)?;
+            session.send(NewMessage::json("keys", &n)?)?;
+        }
+        Ok(())
+    })?;
+    messaging.send(keyed("b", 7)?)?;
+    messaging.send(keyed("b", 8)?.expires_in(DAY))?;
+    messaging
+        .topic("keys")
+        .reconfigure(|config| config.max_in_work_per_key = Some(2))?;
+    let stats = messaging.topic("keys").stats()?;
+    notes
+        .0
+        .push(format!("{} ready, {} behind", stats.ready, stats.behind));
+    drain(messaging, notes, "keys")?;
+    Ok(())
+}
+
+fn delays(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    client: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let topic = messaging.topic("delays");
+    messaging.send(NewMessage::json("delays", &1)?.delay(DAY).key("k"))?;
+    messaging.send(
+        NewMessage::bytes("delays", [92])
+            .delay(DAY)
+            .header("a", "b"),
+    )?;
+    messaging.send(NewMessage::json("delays", &3)?.at(std::time::SystemTime::now() + DAY))?;
+    for waiting in topic.scheduled(9)? {
+        let hours = waiting.due_in.map(|due| due.as_secs_f64() / 3600.0);
+        let is_due = hours.is_some_and(|hours| (23.9..24.1).contains(&hours));
+        notes.0.push(format!(
+            "{:?} {:?} {is_due}",
+            waiting.payload, waiting.reason
+        ));
+    }
+    client.batch_execute("UPDATE outtray.scheduled SET due_at = now() - interval '1 second'")?;
+    drain(messaging, notes, "delays")?;
+    messaging.send(NewMessage::json("delays", &4)?.expires_in(SOON))?;
+    await_for(|| {
+        let _ = messaging.receiver("delays").drain(|_, _: Message| Ok(()));
+        topic.stats().is_ok_and(|stats| stats.ready == 0)
+    });
+    Ok(())
+}
+
+fn dedupe(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let once = |n: i32| NewMessage::json("dedupe", &n).map(|it| it.dedupe(format!("d{n}"), DAY));
+    let mut sent = Vec::new();
+    for n in [1, 1, 2] {
+        sent.push(messaging.send(once(n)?)?.is_duplicate());
+    }
+    messaging.session(|session| {
+        for message in
+            session.send_all([once(2)?, once(3)?.key("k"), once(3)?, once(4)?.delay(SOON)])?
+        {
+            sent.push(message.is_duplicate());
+        }
+        Ok(())
+    })?;
+    notes.0.push(format!("{sent:?}"));
+    Ok(())
+}
+
+fn ends(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    client: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let tracked = messaging
+        .send(NewMessage::json("ends", &1)?.tracked())?
+        .id();
+    let group = messaging.session(|session| {
+        let after = NewMessage::json("ends", &2)?.after(&[tracked]).tracked();
+        session.send(after)?;
+        let members = [
+            NewMessage::bytes("ends", [3]),
+            NewMessage::json("ends", &4)?.key("k"),
+        ];
+        Ok(session.send_group(members, NewMessage::json("ends", &5)?)?)
+    })?;
+    drain(messaging, notes, "ends")?;
+    client
+        .batch_execute("UPDATE outtray.scheduled SET due_at = now() WHERE due_at < 'infinity'")?;
+    drain(messaging, notes, "ends")?;
+    let completion = messaging.wait_for_completion(tracked, ENOUGH)?;
+    let age = completion
+        .as_ref()
+        .and_then(|end| end.ended_at.elapsed().ok());
+    notes
+        .0
+        .push(format!("{:?}", completion.map(|end| (end.how, end.result))));
+    notes.0.push(format!(
+        "{}",
+        age.is_none_or(|age| age < Duration::from_secs(600))
+    ));
+    let progress = messaging.group_progress(group.id)?;
+    notes
+        .0
+        .push(format!("{} of {}", progress.ended, progress.members));
+    Ok(())
+}
+
+fn leases(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let topic = messaging.topic("leases");
+    messaging.session(|session| {
+        session.send(NewMessage::bytes("leases", [1, 92, 255]).header("h", "v"))?;
+        session.send(NewMessage::json("leases", "two")?.key("k"))?;
+        session.send(NewMessage::json("leases", "three")?.key("k"))?;
+        session.send(NewMessage::json("leases", "four")?)?;
+        Ok(())
+    })?;
+    let taken = topic.receive_batch::<Payload>(9, DAY)?;
+    for delivery in &taken {
+        let message = delivery.message();
+        notes.0.push(format!(
+            "{:?} {:?} {:?} {}",
+            message.payload, message.headers, message.key, message.attempt
+        ));
+    }
+    taken[0].extend(DAY / 2)?;
+    taken[0].settle_in(|session| Ok(session.send_message("leases", "next")?))?;
+    taken[1].ack_with(&"result")?;
+    taken[2].reject("no")?;
+    drop(taken);
+    let leased = topic.receive::<Payload>(DAY)?;
+    notes.0.push(format!(
+        "{:?}",
+        leased.as_ref().map(|leased| leased.payload.to_string())
+    ));
+    if let Some(leased) = leased {
+        leased.release()?;
+    }
+    messaging.ack_all(&topic.receive_batch::<Payload>(9, DAY)?)?;
+    notes.0.push(format!(
+        "{:?}",
+        topic
+            .stats()
+            .map(|it| (it.ready, it.leased, it.behind, it.dead))
+    ));
+    let receiver =
+        messaging
+            .receiver("leases")
+            .lease(DAY)
+            .start(|session, message: Message<Payload>| {
+                session.send(NewMessage::payload("leased", &message.payload))?;
+                Ok(())
+            })?;
+    messaging.send(NewMessage::bytes("leases", [92, 0]))?;
+    await_for(|| topic.is_empty().is_ok_and(|is_empty| is_empty));
+    receiver.stop(PATIENCE);
+    drain(messaging, notes, "leased")?;
+    Ok(())
+}
+
+fn failures(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let topic = messaging.topic("failures");
+    for message in [
+        NewMessage::bytes("failures", [92, 200])
+            .header("a", "b")
+            .tracked(),
+        NewMessage::json("failures", "é")?.key("k"),
+    ] {
+        messaging.send(message)?;
+    }
+    let report = messaging
+        .receiver("failures")
+        .max_attempts(3)
+        .backoff(Backoff::fixed(Duration::ZERO))
+        .drain(|session, message: Message<Payload>| {
+            session.batch_execute("SELECT 1")?;
+            match message.attempt {
+                1 => Err(HandlerError::failed("日本 it's")),
+                2 => Ok(session
+                    .query("SELECT 1 / 0", &[])
+                    .map(drop)
+                    .map_err(|_| HandlerError::failed("zero"))?),
+                _ => Err(HandlerError::failed("third")),
+            }
+        });
+    notes.note("failed", report);
+    let mut letters: Vec<_> = topic
+        .dead_letters(9)?
+        .into_iter()
+        .map(|it| {
+            format!(
+                "{:?}",
+                (
+                    it.payload,
+                    it.headers,
+                    it.key,
+                    it.attempts,
+                    it.reason,
+                    it.error
+                )
+            )
+        })
+        .collect();
+    letters.sort();
+    notes.0.push(format!("{letters:?}"));
+    notes.note("redriven", topic.redrive(..));
+    drain(messaging, notes, "failures")?;
+    Ok(())
+}
+
+fn cancelling(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    for (key, delay) in [
+        (None, None),
+        (Some("k"), None),
+        (Some("k"), None),
+        (None, Some(DAY)),
+    ] {
+        let mut message = NewMessage::json("cancelling", &1)?
+            .header("of", "me")
+            .tracked();
+        if let Some(key) = key {
+            message = message.key(key);
+        }
+        if let Some(delay) = delay {
+            message = message.delay(delay);
+        }
+        let id = messaging.send(message)?.id();
+        notes.note("cancelled", messaging.cancel(id));
+        notes.note(
+            "how",
+            messaging.completion(id).map(|end| end.map(|end| end.how)),
+        );
+    }
+    for _ in 0..3 {
+        messaging.send(NewMessage::bytes("cancelling", [1]).header("of", "me"))?;
+    }
+    notes.note(
+        "where",
+        messaging.topic("cancelling").cancel_where([("of", "me")]),
+    );
+    notes.note("purged", messaging.topic("cancelling").purge());
+    Ok(())
+}
+
+fn limits(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    messaging.topic("limits").configure(TopicConfig {
+        max_length: Some(2),
+        max_in_work: Some(1),
+        rate: Some(Rate {
+            messages: 1000,
+            per: Duration::from_millis(1500),
+            burst: 100,
+        }),
+        rate_per_key: Some(Rate {
+            messages: 1000,
+            per: Duration::from_secs(1),
+            burst: 100,
+        }),
+        backoff: Some(Backoff::fixed(SOON)),
+        ..TopicConfig::default()
+    })?;
+    notes.note("config", messaging.topic("limits").config());
+    let send =
+        || NewMessage::json("limits", &1).and_then(|message| messaging.send(message.key("k")));
+    let kinds: Vec<_> = (0..3)
+        .map(|_| send().map(drop).map_err(|error| error.kind()))
+        .collect();
+    notes.0.push(format!("{kinds:?}"));
+    drain(messaging, notes, "limits")?;
+    let kind = send().map(drop).map_err(|error| error.kind());
+    notes.0.push(format!("{kind:?}"));
+    messaging.topic("limits").pause()?;
+    notes.note("paused", messaging.topic("limits").is_paused());
+    messaging.topic("limits").resume()?;
+    let topics: Vec<_> = messaging
+        .topics()?
+        .into_iter()
+        .map(|it| (it.topic, it.ready, it.dead))
+        .collect();
+    notes.0.push(format!("{topics:?}"));
+    Ok(())
+}
+
+/// Statements of the caller, as text and prepared.
+fn own_sql(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    messaging.session(|session| {
+        Ok(session.batch_execute("CREATE TABLE outtray.own (n int, t text, b bytea, j jsonb)")?)
+    })?;
+    let text = "it's \\ \n €";
+    messaging.session(|session| Ok(session.send_messages("own", 0..4)?))?;
+    messaging
+        .receiver("own")
+        .drain(move |session, message: Message<i32>| {
+            let (bytes, json) = (vec![92_u8, 0, 255], serde_json::json!({"a": text}));
+            session.execute(
+                "INSERT INTO outtray.own VALUES ($1, $2, $3, $4::text::jsonb)",
+                &[&message.payload, &text, &bytes, &json.to_string()],
+            )?;
+            Ok(())
+        })?;
+    let rows = messaging.session(|session| {
+        Ok(session.query("SELECT n, t, b, j::text FROM outtray.own ORDER BY n", &[])?)
+    })?;
+    for row in rows {
+        let seen: (i32, String, Vec<u8>, String) = (row.get(0), row.get(1), row.get(2), row.get(3));
+        notes.0.push(format!("{seen:?}"));
+    }
+    Ok(())
+}
+
+fn receivers(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    client: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    let (tell, told) = crossbeam_channel::unbounded();
+    let receiver = messaging
+        .receiver("receivers")
+        .workers(3)
+        .backoff(Backoff::fixed(SOON))
+        .start(move |session, message: Message<i32>| {
+            session.query("SELECT pg_catalog.now()", &[])?;
+            match message.attempt {
+                1 if message.payload == 2 => Err(HandlerError::failed("again")),
+                _ => Ok(tell.send(message.payload)?),
+            }
+        })?;
+    messaging.session(|session| Ok(session.send_messages("receivers", 0..20)?))?;
+    messaging.send(NewMessage::json("receivers", &20)?.delay(SOON).key("k"))?;
+    repeat(messaging, client)?;
+    let mut came: Vec<_> = (0..22)
+        .map_while(|_| told.recv_timeout(ENOUGH).ok())
+        .collect();
+    came.sort_unstable();
+    receiver.stop(PATIENCE);
+    notes.0.push(format!("{came:?}"));
+    Ok(())
+}
+
+#[cfg(feature = "cron")]
+fn repeat(messaging: &Messaging, client: &mut Client) -> std::result::Result<(), HandlerError> {
+    let yearly = outtray::Recurrence::cron("0 0 1 1 *")?.time_zone("Europe/Berlin")?;
+    messaging.repeat(
+        "r",
+        &yearly,
+        NewMessage::json("receivers", &21)?.header("a", "'\\"),
+    )?;
+    client.batch_execute("UPDATE outtray.recurring SET next_at = now() - interval '1 second'")?;
+    Ok(())
+}
+
+#[cfg(not(feature = "cron"))]
+fn repeat(messaging: &Messaging, _: &mut Client) -> std::result::Result<(), HandlerError> {
+    messaging.send(NewMessage::json("receivers", &21)?)?;
+    Ok(())
+}
