@@ -95,8 +95,10 @@ fn messages_keep_their_order_whatever_their_numbers_are() {
     }
 }
 
+type Way = (&'static str, fn(&Place) -> Result<()>);
+
 /// Ways to send to topic `jobs`, which has messages with the numbers that come next.
-const WAYS: &[(&str, fn(&Place) -> Result<()>)] = &[
+const WAYS: &[Way] = &[
     ("alone", |place| {
         let message = NewMessage::json("jobs", &1)?;
         place.messaging.send(message).map(drop)

@@ -364,3 +364,33 @@ fn the_dead_letters_of_a_key_are_listed_redriven_and_purged_alone() {
         "key has 0 bytes",
     );
 }
+
+#[test]
+fn messages_that_cannot_be_read_are_shown_with_the_others() {
+    let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
+    crate::support::client(&desk.url)
+        .batch_execute(
+            r#"INSERT INTO outtray.message (topic, rank, id, headers, payload, sent_at)
+                VALUES ('t', 0, gen_random_uuid(), '{"retry": 3}', '2', '-infinity')"#,
+        )
+        .unwrap();
+
+    let table = desk.done(&["peek", "t"]);
+    let shown = objects(&desk.done(&["peek", "t", "--json"]));
+    desk.messaging
+        .drain("t", |_, _: Message<Value>| Ok(()))
+        .unwrap();
+    let dead = objects(&desk.done(&["dead", "list", "t", "--json"]));
+
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert_eq!(shown.len(), 2);
+    assert!(shown[0].get("unreadable").is_none(), "{shown:?}");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0]["reason"], "undecodable");
+    for odd in [&shown[1], &dead[0]] {
+        assert_eq!(odd["headers"]["retry"], "3");
+        let why = odd["unreadable"].as_str().unwrap();
+        assert!(why.contains("headers"), "{why}");
+    }
+}
