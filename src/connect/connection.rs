@@ -1,5 +1,8 @@
 //! One connection with its prepared statements.
 
+use crate::connect::dial::Dialed;
+use crate::connect::pulse::{Pulse, Pulses};
+use crate::connect::refused::refused;
 use crate::connect::settings::Settings;
 use crate::connect::statement_cache::{Prepare, StatementCache};
 use crate::connect::transaction::OpenTransaction;
@@ -7,10 +10,11 @@ use crate::store::call::{CallMode, prepare};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{classify, text_of};
+use crate::words::sqlstate::classify;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, GenericClient, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow};
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A connection of ours.
@@ -21,6 +25,18 @@ pub(crate) struct Connection {
     last_used: Instant,
     /// Whether each transaction here has [`BOUNDS`], since the session cannot have them.
     bounds_each: bool,
+    pulse: Option<Arc<Pulse>>,
+    pulses: Arc<Pulses>,
+    generation: u64,
+}
+
+impl Drop for Connection {
+    /// Closing talks to the server, which may not listen any more.
+    fn drop(&mut self) {
+        if let Some(pulse) = self.pulse.as_ref().filter(|_| self.is_outdated()) {
+            pulse.cut();
+        }
+    }
 }
 
 /// How long a statement waits for a lock, and a transaction stands still, where nobody's own SQL runs: others wait for both.
@@ -36,12 +52,31 @@ impl Connection {
     /// # Errors
     /// `Unavailable`, `Denied`, or `Configuration`, naming the host and the database.
     pub(crate) fn open(settings: &Settings) -> Result<Self> {
-        let client = settings
-            .dial
-            .connect(&settings.target)?
-            .map_err(|error| refused(error, &settings.target))?;
+        Connection::open_within(settings, Duration::MAX)
+    }
+
+    /// Like [`open`](Self::open), blocking no longer than this.
+    pub(crate) fn open_within(settings: &Settings, most: Duration) -> Result<Self> {
+        let generation = settings.dial.pulses().generation();
+        let dialed = settings.dial.connect(&settings.target, most)?;
+        Connection::of(dialed, settings, generation)
+    }
+
+    /// Opens a connection on which each answer has a limit.
+    pub(crate) fn open_limited(settings: &Settings, limit: Duration) -> Result<Self> {
+        let generation = settings.dial.pulses().generation();
+        let dialed = settings.dial.connect_limited(&settings.target, limit)?;
+        Connection::of(dialed, settings, generation)
+    }
+
+    fn of(
+        dialed: Result<Dialed, postgres::Error>,
+        settings: &Settings,
+        generation: u64,
+    ) -> Result<Self> {
+        let dialed = dialed.map_err(|error| refused(error, &settings.target))?;
         Ok(Connection {
-            client,
+            client: dialed.client,
             cache: StatementCache::new(settings.losses.clone()),
             mode: if settings.is_pooler_safe || settings.losses.are_many() {
                 CallMode::Inline
@@ -50,7 +85,15 @@ impl Connection {
             },
             last_used: Instant::now(),
             bounds_each: false,
+            pulse: dialed.pulse,
+            pulses: Arc::clone(settings.dial.pulses()),
+            generation,
         })
+    }
+
+    /// Returns whether the connection is not to be taken again: what befell another one may have befallen it.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.generation != self.pulses.generation()
     }
 
     /// Bounds each wait for a lock here to 200 ms, and each pause of a transaction to 5 s. Behind a pooler that takes
@@ -72,6 +115,10 @@ impl Connection {
 
     /// Asks the server for a sign of life, unless it gave one within `fresh`.
     pub(crate) fn check(&mut self, fresh: Duration) -> Result<()> {
+        if self.is_outdated() {
+            let text = "the connection is from before others broke: opening a new one";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
         if self.last_used.elapsed() < fresh && !self.is_closed() {
             return Ok(());
         }
@@ -308,55 +355,4 @@ fn typed<'a>(statement: &Statement, params: Params<'a>) -> Vec<(&'a (dyn ToSql +
         .copied()
         .zip(statement.types().iter().cloned())
         .collect()
-}
-
-/// Says what came of a connect, with the place and what to do.
-fn refused(error: postgres::Error, target: &str) -> Error {
-    let why = text_of(&error);
-    let code = error.code().map(|code| code.code().to_owned());
-    let (kind, text) = match code.as_deref() {
-        Some("28P01" | "28000") => (
-            ErrorKind::Denied,
-            format!("{target} refused the user: {why}; check user and password in the URL"),
-        ),
-        Some("42501") => (
-            ErrorKind::Denied,
-            format!("{target} refused the user: {why}"),
-        ),
-        // A pooler, to start-up options that it does not know; ours are none.
-        Some("08P01") => (
-            ErrorKind::Configuration,
-            format!(
-                "{target} refused the connection: {why}; a pooler may not take the URL's options"
-            ),
-        ),
-        Some("3D000") => (
-            ErrorKind::Configuration,
-            format!("{target} is not there: {why}; create the database"),
-        ),
-        Some(_) => (
-            ErrorKind::Unavailable,
-            format!("cannot connect to {target}: {why}"),
-        ),
-        None if error.to_string().starts_with("invalid configuration") => (
-            ErrorKind::Configuration,
-            format!("cannot connect to {target}: {why}"),
-        ),
-        None if error
-            .to_string()
-            .starts_with("error performing TLS handshake") =>
-        {
-            (
-                ErrorKind::Configuration,
-                format!(
-                    "no encrypted connection to {target}: {why}; check sslmode and sslrootcert"
-                ),
-            )
-        }
-        None => (
-            ErrorKind::Unavailable,
-            format!("cannot reach {target}: {why}; is the server running?"),
-        ),
-    };
-    Error::new(kind, text).because(error)
 }

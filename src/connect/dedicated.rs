@@ -50,7 +50,7 @@ impl Dedicated {
 
     /// Leaves a connection for the next; one that broke, or one too many, is closed.
     pub(crate) fn give_back(&self, mut connection: Connection) {
-        if connection.is_closed() {
+        if connection.is_closed() || connection.is_outdated() {
             return;
         }
         connection.touch();

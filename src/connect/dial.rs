@@ -1,17 +1,23 @@
 //! Opening a connection within a bounded time.
 //!
-//! The driver's connect timeout ends when the TCP connection stands; a server that is frozen, or a
-//! firewall that answers for it, would then be waited for without an end. The driver cannot be
-//! interrupted, so it dials in a thread of its own, and who waits gives up in time. This is the one
-//! thread below `wake`: it lives for one connect, and its number is bounded, so a server that
-//! stays silent for hours costs no more than [`MAX_DIALS`] threads.
+//! The driver's connect timeout ends when the TCP connection stands, and it cannot be interrupted, so it dials in a
+//! thread of its own, and who waits gives up in time. This is the one thread below `wake`: it lives for one connect, and
+//! their number is bounded.
+//!
+//! What a silent network swallowed is sent again later and later: a connect that began before the network came
+//! back may need many seconds more. So whoever waits also tries anew each second, for a second ([`Kind::Quick`]), beside
+//! the try that has all the time that was set ([`Kind::Patient`]), which a slow server may need. The first that succeeds ends the other.
 
+use crate::connect::connector::Unwired;
 use crate::connect::greeting::Greeting;
+use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::settings::configuration;
 use crate::connect::tls::Dialer;
+use crate::connect::wired::Wiring;
 use crate::words::error::{Error, ErrorKind, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use postgres::Client;
+use std::error::Error as StdError;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,69 +25,265 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Connections that are opened at the same time; more wait for their turn.
-const MAX_DIALS: usize = 32;
+/// Patient tries at the same time; more wait for their turn.
+const MAX_PATIENT: usize = 28;
+/// Quick ones of all who wait: enough to find out, and no burden for a server that is slow.
+const MAX_QUICK: usize = 4;
+/// How long a quick try may take, and how often there is one.
+const QUICK: Duration = Duration::from_secs(1);
+/// How often who waits for a turn looks.
+const TURN: Duration = Duration::from_millis(50);
+
+/// How a connect is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Patient,
+    Quick,
+}
+
+/// A connection that was opened.
+pub(crate) struct Dialed {
+    pub(crate) client: Client,
+    /// Nothing for one through a file.
+    pub(crate) pulse: Option<Arc<Pulse>>,
+}
+
+/// What came of a try: no event loop, no connection, a database that is not fit for use, or a connection.
+type Outcome = io::Result<Result<Result<Dialed>, postgres::Error>>;
 
 /// Opens connections to one place.
 pub(crate) struct Dial {
-    dialer: Arc<Dialer>,
-    /// Holds one item for each thread that dials.
-    turns: (Sender<()>, Receiver<()>),
+    caller: Arc<Caller>,
+    patient: Turns,
+    quick: Turns,
     patience: Duration,
-    greeting: Arc<Greeting>,
+    /// How long a patient try waits for an answer.
+    answer: Duration,
+}
+
+/// What a thread that dials needs.
+struct Caller {
+    dialer: Dialer,
+    greeting: Greeting,
+    pulses: Arc<Pulses>,
 }
 
 impl Dial {
-    /// Makes a dial that waits for `patience` at most, and greets each connection.
-    pub(crate) fn new(patience: Duration, dialer: Dialer, greeting: Greeting) -> Self {
+    /// Makes a dial that waits for `patience` at most, for an answer no longer than `answer`, and greets each
+    /// connection.
+    pub(crate) fn new(
+        patience: Duration,
+        answer: Duration,
+        dialer: Dialer,
+        greeting: Greeting,
+    ) -> Self {
         Dial {
-            dialer: Arc::new(dialer),
-            turns: bounded(MAX_DIALS),
+            caller: Arc::new(Caller {
+                dialer,
+                greeting,
+                pulses: Arc::default(),
+            }),
+            patient: Turns(bounded(MAX_PATIENT)),
+            quick: Turns(bounded(MAX_QUICK)),
             patience,
-            greeting: Arc::new(greeting),
+            answer,
         }
     }
 
-    /// Opens a connection. The inner error is the driver's; `target` names the place in the outer.
+    /// Returns what is seen of the connections from outside.
+    pub(crate) fn pulses(&self) -> &Arc<Pulses> {
+        &self.caller.pulses
+    }
+
+    /// Opens a connection, within `most`. The inner error is the driver's; `target` names the place in the outer.
     ///
     /// # Errors
     /// `Unavailable` when there was no answer in time, or no room for another thread or connection; `Configuration`
     /// for a database that is not fit for use.
-    pub(crate) fn connect(&self, target: &str) -> Result<Result<Client, postgres::Error>> {
-        let unavailable = |what: &str| Error::new(ErrorKind::Unavailable, what);
-        let silent = || {
-            let waited = self.patience;
-            unavailable(&format!(
-                "{target} did not answer within {waited:?}: is it a PostgreSQL server, and alive?"
-            ))
-        };
-        let deadline = Instant::now().checked_add(self.patience);
+    pub(crate) fn connect(
+        &self,
+        target: &str,
+        most: Duration,
+    ) -> Result<Result<Dialed, postgres::Error>> {
+        let started = Instant::now();
+        let patience = self.patience.min(most);
+        let deadline = started.checked_add(patience);
         let deadline = deadline.ok_or_else(|| configuration("connect_timeout is too long"))?;
-        let (turn, done) = &self.turns;
-        turn.send_deadline((), deadline).map_err(|_| silent())?;
-        let (told, connected) = bounded(1);
-        let (dialer, greeting) = (Arc::clone(&self.dialer), Arc::clone(&self.greeting));
-        let done = done.clone();
+        let mut tries = Tries::new(&self.caller, target);
+        let mut quick_at = started + QUICK;
+        loop {
+            if tries.patient == 0
+                && let Some(turn) = self.patient.take()
+            {
+                tries.begin(Kind::Patient, Some(turn), self.answer)?;
+            }
+            let now = Instant::now();
+            if quick_at <= now
+                && tries.quick == 0
+                && let Some(turn) = self.quick.take()
+            {
+                tries.begin(Kind::Quick, Some(turn), QUICK)?;
+                quick_at = now + QUICK;
+            }
+            let is_waiting = tries.patient == 0 || quick_at <= now;
+            let next = if is_waiting { now + TURN } else { quick_at };
+            match tries.next(next.min(deadline)) {
+                Some(outcome) => return heard(outcome, target, started.elapsed()),
+                None if deadline <= Instant::now() => return Err(silent(target, patience)),
+                None => {}
+            }
+        }
+    }
+
+    /// Opens a connection for the thread that looks after the others: without waiting for a turn, and with a limit for
+    /// each answer as long as it is there.
+    pub(crate) fn connect_limited(
+        &self,
+        target: &str,
+        limit: Duration,
+    ) -> Result<Result<Dialed, postgres::Error>> {
+        let mut tries = Tries::new(&self.caller, target);
+        tries.is_limited = true;
+        tries.begin(Kind::Patient, None, limit)?;
+        match tries.next(Instant::now() + 2 * limit) {
+            Some(outcome) => heard(outcome, target, limit),
+            None => Err(silent(target, limit)),
+        }
+    }
+}
+
+fn silent(target: &str, waited: Duration) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!(
+            "{target} did not answer within {waited:.1?}: is it a PostgreSQL server, and alive?"
+        ),
+    )
+}
+
+/// Sorts what came of a try.
+fn heard(
+    outcome: Outcome,
+    target: &str,
+    waited: Duration,
+) -> Result<Result<Dialed, postgres::Error>> {
+    match outcome {
+        Ok(Ok(dialed)) => dialed.map(Ok),
+        Ok(Err(error)) if is_silence(&error) => Err(silent(target, waited).because(error)),
+        Ok(Err(error)) => Ok(Err(error)),
+        Err(error) => {
+            let text = format!("the driver has no event loop to connect to {target} with");
+            Err(Error::new(ErrorKind::Unavailable, text).because(error))
+        }
+    }
+}
+
+/// Returns whether a connect failed because its time was over.
+fn is_silence(error: &postgres::Error) -> bool {
+    let Some(source) = error.source() else {
+        return false;
+    };
+    let lost = match source.downcast_ref::<Unwired>() {
+        Some(Unwired::Lost(error)) => Some(error),
+        Some(_) => None,
+        None => source.downcast_ref::<io::Error>(),
+    };
+    lost.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Turns for threads that dial.
+struct Turns((Sender<()>, Receiver<()>));
+
+/// One of them; given back when it is dropped.
+struct Turn(Receiver<()>);
+
+impl Turns {
+    fn take(&self) -> Option<Turn> {
+        let (turn, done) = &self.0;
+        turn.try_send(()).ok().map(|()| Turn(done.clone()))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let _ = self.0.try_recv();
+    }
+}
+
+/// The tries of one who wants a connection. Those that are left are ended when it is dropped.
+struct Tries<'a> {
+    caller: &'a Arc<Caller>,
+    target: &'a str,
+    tell: Sender<(Kind, Outcome)>,
+    told: Receiver<(Kind, Outcome)>,
+    wirings: Vec<Wiring>,
+    patient: usize,
+    quick: usize,
+    is_limited: bool,
+}
+
+impl<'a> Tries<'a> {
+    fn new(caller: &'a Arc<Caller>, target: &'a str) -> Self {
+        let (tell, told) = unbounded();
+        Tries {
+            caller,
+            target,
+            tell,
+            told,
+            wirings: Vec::new(),
+            patient: 0,
+            quick: 0,
+            is_limited: false,
+        }
+    }
+
+    /// Begins a try, which waits `limit` for each answer.
+    fn begin(&mut self, kind: Kind, turn: Option<Turn>, limit: Duration) -> Result<()> {
+        let wiring = Wiring::new(
+            &self.caller.pulses,
+            limit,
+            self.caller.dialer.takes_standby(),
+        );
+        let (caller, tell) = (Arc::clone(self.caller), self.tell.clone());
+        let (most, is_limited) = (
+            (kind == Kind::Quick || self.is_limited).then_some(limit),
+            self.is_limited,
+        );
+        let wired = wiring.clone();
         let dial = move || {
-            let client = dial(&dialer, &greeting);
-            let _ = done.try_recv();
-            let _ = told.send(client);
+            let outcome = dial(&caller, most, &wired, is_limited);
+            drop(turn);
+            // Nobody wants it any more if it cannot be told; it is closed then.
+            let _ = tell.send((kind, outcome));
         };
         let thread = Builder::new().name("outtray-dial".to_owned()).spawn(dial);
-        if let Err(error) = thread {
-            let _ = self.turns.1.try_recv();
-            let text = format!("no thread to connect to {target} with");
-            return Err(unavailable(&text).because(error));
+        thread.map_err(|error| {
+            let text = format!("no thread to connect to {} with", self.target);
+            Error::new(ErrorKind::Unavailable, text).because(error)
+        })?;
+        self.wirings.push(wiring);
+        match kind {
+            Kind::Patient => self.patient += 1,
+            Kind::Quick => self.quick += 1,
         }
-        match connected.recv_deadline(deadline) {
-            Ok(Ok(Ok(client))) => client.map(Ok),
-            Ok(Ok(Err(error))) => Ok(Err(error)),
-            Ok(Err(error)) => {
-                let text = format!("the driver has no event loop to connect to {target} with");
-                Err(unavailable(&text).because(error))
-            }
-            Err(_) => Err(silent()),
+        Ok(())
+    }
+
+    /// Returns what came of a try that decides, if one ends until then. A quick one that fails decides nothing: it had
+    /// little time, and maybe not for all hosts.
+    fn next(&mut self, deadline: Instant) -> Option<Outcome> {
+        let (kind, outcome) = self.told.recv_deadline(deadline).ok()?;
+        if kind == Kind::Quick && !matches!(outcome, Ok(Ok(Ok(_)))) {
+            self.quick -= 1;
+            return None;
         }
+        Some(outcome)
+    }
+}
+
+impl Drop for Tries<'_> {
+    fn drop(&mut self) {
+        self.wirings.iter().for_each(Wiring::cancel);
     }
 }
 
@@ -90,16 +292,26 @@ impl Dial {
 /// Each connection has one, and where no file descriptor is left for it the driver panics. So one is
 /// made and dropped first, a few system calls; the panic that is caught is that of a descriptor that
 /// went in between.
-fn dial(
-    dialer: &Dialer,
-    greeting: &Greeting,
-) -> io::Result<Result<Result<Client>, postgres::Error>> {
+fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bool) -> Outcome {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let connect = || {
-        let mut client = dialer.connect()?;
-        Ok(greeting.say(&mut client)?.map(|()| client))
+        let mut client = caller.dialer.connect(most, wiring.clone())?;
+        let pulse = wiring.made();
+        let greeted = caller
+            .greeting
+            .say(&mut client, caller.dialer.takes_standby())?;
+        Ok(greeted.map(|process| {
+            wiring.release();
+            if let Some(pulse) = &pulse {
+                pulse.set_process(process.unwrap_or_default());
+                if !is_limited {
+                    pulse.settle();
+                }
+            }
+            Dialed { client, pulse }
+        }))
     };
     catch_unwind(AssertUnwindSafe(connect))
         .map_err(|_| io::Error::other("the driver panicked: out of file descriptors?"))

@@ -4,7 +4,8 @@
 //! those that give each client a server connection of its own. What the URL's `options` name is the caller's.
 
 use crate::connect::settings::configuration;
-use crate::words::error::Result;
+use crate::connect::wired::Standby;
+use crate::words::error::{Error, ErrorKind, Result};
 use postgres::{Client, SimpleQueryMessage};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +34,9 @@ const LOCK_TIMEOUT: &str = "; VALUES (pg_catalog.set_config('lock_timeout', \
 /// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the server takes it as it is.
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
+/// What is asked, in the order of the answers.
+const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SELECT pg_catalog.pg_backend_pid()";
+
 /// What greets new connections.
 pub(crate) struct Greeting {
     sql: String,
@@ -54,7 +58,7 @@ impl Greeting {
         let is_bounded = is_pooler_safe || named.iter().any(|other| other == "lock_timeout");
         let bound = if is_bounded { "" } else { LOCK_TIMEOUT };
         // What is asked comes first, and the answers with it.
-        let asked = format!("SHOW server_encoding; SHOW search_path{bound}");
+        let asked = format!("{ASK}{bound}");
         Greeting {
             sql: set.chain([asked]).collect(),
             is_pooler_safe,
@@ -62,11 +66,15 @@ impl Greeting {
         }
     }
 
-    /// Greets a connection. The inner error says why the database is not fit for use. One round trip; one more where
-    /// the search path has to be changed.
-    pub(crate) fn say(&self, client: &mut Client) -> Result<Result<()>, postgres::Error> {
+    /// Greets a connection; returns the server process, but where the next statement may have another. The inner error
+    /// says why the database is not fit for use. One round trip; one more where the search path has to be changed.
+    pub(crate) fn say(
+        &self,
+        client: &mut Client,
+        takes_standby: bool,
+    ) -> Result<Result<Option<i32>>, postgres::Error> {
         if self.is_pooler_safe && self.is_known.load(Relaxed) {
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
         let answers = client.simple_query(&self.sql)?;
         let mut answers = answers.iter().filter_map(|answer| match answer {
@@ -80,7 +88,15 @@ impl Greeting {
                  with the encoding UTF8 (or SQL_ASCII)"
             ))));
         }
-        if let Some(path) = answers.next().and_then(without_pg_catalog) {
+        let path = answers.next();
+        if answers.next() == Some("on") && !takes_standby {
+            return Ok(Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the server does not do: {Standby}"),
+            )));
+        }
+        let process = answers.next().and_then(|process| process.parse().ok());
+        if let Some(path) = path.and_then(without_pg_catalog) {
             if self.is_pooler_safe {
                 return Ok(Err(configuration(
                     "search_path names pg_catalog after other schemas, whose operators would then be taken for the \
@@ -90,7 +106,7 @@ impl Greeting {
             client.batch_execute(&format!("SET search_path = {path}"))?;
         }
         self.is_known.store(true, Relaxed);
-        Ok(Ok(()))
+        Ok(Ok(process.filter(|_| !self.is_pooler_safe)))
     }
 }
 

@@ -1,13 +1,18 @@
 //! Connections: their settings, their TLS, their prepared statements, and where they are kept.
 
 pub(crate) mod connection;
+pub(crate) mod connector;
 pub(crate) mod dedicated;
 pub(crate) mod dial;
 pub(crate) mod flown;
+pub(crate) mod frames;
 pub(crate) mod greeting;
 pub(crate) mod literal;
 pub(crate) mod pool;
+pub(crate) mod pulse;
+pub(crate) mod refused;
 pub(crate) mod settings;
 pub(crate) mod statement_cache;
 pub(crate) mod tls;
 pub(crate) mod transaction;
+pub(crate) mod wired;

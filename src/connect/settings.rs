@@ -10,8 +10,11 @@ use crate::connect::tls::{Dialer, TlsWish};
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
 use postgres::Config;
-use postgres::config::{Host, SslMode};
+use postgres::config::Host;
 use std::time::Duration;
+
+/// Within which time a connection that is silent is noticed, unless somebody says otherwise.
+pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 
 /// All that is needed to open a connection.
 pub(crate) struct Settings {
@@ -23,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) target: String,
     /// How often prepared statements were gone.
     pub(crate) losses: Losses,
+    /// Within which time a connection that is silent is noticed.
+    pub(crate) silence: Duration,
 }
 
 impl Settings {
@@ -30,7 +35,12 @@ impl Settings {
     ///
     /// # Errors
     /// `Configuration` for a malformed URL, or one that wants TLS in a build without it.
-    pub(crate) fn new(url: &str, schema: SchemaName, is_pooler_safe: bool) -> Result<Self> {
+    pub(crate) fn new(
+        url: &str,
+        schema: SchemaName,
+        is_pooler_safe: bool,
+        silence: Duration,
+    ) -> Result<Self> {
         let (url, tls) = TlsWish::take_from(url);
         let mut config: Config = url.parse().map_err(|error| {
             // The URL itself may hold a password: it stays out of the text.
@@ -44,16 +54,15 @@ impl Settings {
         }
         lay_defaults(&mut config);
         let greeting = Greeting::new(config.get_options().unwrap_or_default(), is_pooler_safe);
-        let is_encrypted = tls.is_wanted(&config)?;
-        // The driver's `prefer` would fall back to plain text.
-        config.ssl_mode(if is_encrypted {
-            SslMode::Require
-        } else {
-            SslMode::Disable
-        });
         Ok(Settings {
             target: target(&config),
-            dial: Dial::new(patience(&config), Dialer::new(config, &tls)?, greeting),
+            dial: Dial::new(
+                patience(&config),
+                2 * config.get_connect_timeout().copied().unwrap_or_default(),
+                Dialer::new(config, &tls)?,
+                greeting,
+            ),
+            silence,
             schema,
             is_pooler_safe,
             losses: Losses::default(),
@@ -119,7 +128,12 @@ mod tests {
     use super::*;
 
     fn settings(url: &str) -> Result<Settings> {
-        Settings::new(url, SchemaName::parse("outtray").unwrap(), false)
+        Settings::new(
+            url,
+            SchemaName::parse("outtray").unwrap(),
+            false,
+            Duration::from_secs(15),
+        )
     }
 
     #[test]

@@ -9,13 +9,16 @@
 //! host with `verify-full`. `sslrootcert=FILE` (PEM) names the authority to trust instead of the
 //! platform's.
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+use crate::connect::connector::Encrypted;
+use crate::connect::connector::{Plain, WiredMaker};
 use crate::connect::settings::configuration;
+use crate::connect::wired::Wiring;
 use crate::words::Result;
-use postgres::config::Host;
+use postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use postgres::{Client, Config, NoTls};
-use r2d2::ManageConnection;
-use r2d2_postgres::PostgresConnectionManager;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a URL says about TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,12 +95,21 @@ fn is_this_machine(config: &Config) -> bool {
 }
 
 /// Opens connections, encrypted or not.
-pub(crate) enum Dialer {
-    Plain(PostgresConnectionManager<NoTls>),
+pub(crate) struct Dialer {
+    config: Config,
+    library: Library,
+}
+
+/// What encrypts.
+enum Library {
+    /// Nothing, and there is a file among the hosts: the driver lets nobody near such a stream.
+    Bare,
+    /// Nothing.
+    Plain,
     #[cfg(feature = "rustls")]
-    Rustls(PostgresConnectionManager<tokio_postgres_rustls::MakeRustlsConnect>),
+    Rustls(Encrypted<tokio_postgres_rustls::MakeRustlsConnect>),
     #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
-    NativeTls(PostgresConnectionManager<postgres_native_tls::MakeTlsConnector>),
+    NativeTls(Encrypted<postgres_native_tls::MakeTlsConnector>),
 }
 
 impl Dialer {
@@ -105,47 +117,96 @@ impl Dialer {
     ///
     /// # Errors
     /// `Configuration` when TLS is wanted and not compiled in, or its certificates cannot be read.
-    pub(crate) fn new(config: Config, wish: &TlsWish) -> Result<Self> {
-        if !wish.is_wanted(&config)? {
-            return Ok(Dialer::Plain(PostgresConnectionManager::new(config, NoTls)));
+    pub(crate) fn new(mut config: Config, wish: &TlsWish) -> Result<Self> {
+        let library = match wish.is_wanted(&config)? {
+            true => encrypted(&config, wish)?,
+            #[cfg(unix)]
+            false if config.get_hosts().iter().any(is_file) => Library::Bare,
+            false => Library::Plain,
+        };
+        if matches!(library, Library::Bare) {
+            config.ssl_mode(SslMode::Disable);
+        } else {
+            // The driver then hands every stream to the connector at once.
+            config.ssl_mode(SslMode::Require);
+            config.ssl_negotiation(SslNegotiation::Direct);
+            name_addresses(&mut config);
         }
-        Dialer::encrypted(config, wish)
+        Ok(Dialer { config, library })
     }
 
-    #[cfg(feature = "rustls")]
-    fn encrypted(config: Config, wish: &TlsWish) -> Result<Self> {
-        let connector = with_rustls(wish)?;
-        Ok(Dialer::Rustls(PostgresConnectionManager::new(
-            config, connector,
-        )))
+    /// Returns whether a standby is what the URL asks for.
+    pub(crate) fn takes_standby(&self) -> bool {
+        self.config.get_target_session_attrs() == TargetSessionAttrs::ReadOnly
     }
 
-    #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
-    fn encrypted(config: Config, wish: &TlsWish) -> Result<Self> {
-        let connector = with_native_tls(wish)?;
-        Ok(Dialer::NativeTls(PostgresConnectionManager::new(
-            config, connector,
-        )))
-    }
-
-    #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-    fn encrypted(_: Config, _: &TlsWish) -> Result<Self> {
-        Err(configuration(
-            "the server is on another machine, or sslmode asks for TLS, and this build has none: \
-             build outtray with the feature rustls or native-tls, or say sslmode=disable in the URL",
-        ))
-    }
-
-    /// Opens a connection. Blocks for the connect timeout for each address, and for a handshake.
-    pub(crate) fn connect(&self) -> Result<Client, postgres::Error> {
-        match self {
-            Dialer::Plain(manager) => manager.connect(),
+    /// Opens a connection. Blocks for the connect timeout for each address, `most` if that is less, and for a handshake.
+    pub(crate) fn connect(
+        &self,
+        most: Option<Duration>,
+        wiring: Wiring,
+    ) -> Result<Client, postgres::Error> {
+        let mut config = self.config.clone();
+        let timeout = config.get_connect_timeout().copied();
+        if let Some(most) = most {
+            config.connect_timeout(timeout.map_or(most, |timeout| timeout.min(most)));
+        }
+        match &self.library {
+            Library::Bare => config.connect(NoTls),
+            Library::Plain => config.connect(WiredMaker {
+                library: Plain,
+                wiring,
+            }),
             #[cfg(feature = "rustls")]
-            Dialer::Rustls(manager) => manager.connect(),
+            Library::Rustls(library) => config.connect(WiredMaker {
+                library: library.clone(),
+                wiring,
+            }),
             #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
-            Dialer::NativeTls(manager) => manager.connect(),
+            Library::NativeTls(library) => config.connect(WiredMaker {
+                library: library.clone(),
+                wiring,
+            }),
         }
     }
+}
+
+#[cfg(unix)]
+fn is_file(host: &Host) -> bool {
+    matches!(host, Host::Unix(_))
+}
+
+/// Names hosts that have addresses only by those: the driver hands no nameless stream to a connector.
+fn name_addresses(config: &mut Config) {
+    if config.get_hosts().is_empty() {
+        for address in config.get_hostaddrs().to_vec() {
+            config.host(&address.to_string());
+        }
+    }
+}
+
+#[cfg(feature = "rustls")]
+fn encrypted(config: &Config, wish: &TlsWish) -> Result<Library> {
+    Ok(Library::Rustls(Encrypted {
+        library: with_rustls(wish)?,
+        asks: config.get_ssl_negotiation() == SslNegotiation::Postgres,
+    }))
+}
+
+#[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+fn encrypted(config: &Config, wish: &TlsWish) -> Result<Library> {
+    Ok(Library::NativeTls(Encrypted {
+        library: with_native_tls(wish)?,
+        asks: config.get_ssl_negotiation() == SslNegotiation::Postgres,
+    }))
+}
+
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+fn encrypted(_: &Config, _: &TlsWish) -> Result<Library> {
+    Err(configuration(
+        "the server is on another machine, or sslmode asks for TLS, and this build has none: \
+         build outtray with the feature rustls or native-tls, or say sslmode=disable in the URL",
+    ))
 }
 
 #[cfg(feature = "rustls")]

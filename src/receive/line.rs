@@ -18,6 +18,7 @@ use crate::store::claim::Position;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
+use crate::wake::threads::Service;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
 use crate::words::panics::Theirs;
@@ -34,6 +35,9 @@ pub(crate) struct Base {
     pub(crate) dedicated: Arc<Dedicated>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) quarantine: Arc<Quarantine>,
+    /// Looks after silent connections as long as somebody uses them.
+    #[expect(dead_code, reason = "dropping the last one stops the thread")]
+    pub(crate) watch: Arc<Service>,
 }
 
 /// One receiver, as its workers see it.

@@ -25,6 +25,7 @@ pub(crate) mod schedule;
 pub(crate) mod scheduled;
 pub(crate) mod send;
 pub(crate) mod settle;
+pub(crate) mod silence;
 pub(crate) mod slots;
 pub(crate) mod statement;
 pub(crate) mod statements;

@@ -4,7 +4,7 @@ use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::Pool;
-use crate::connect::settings::Settings;
+use crate::connect::settings::{SILENCE, Settings};
 use crate::receive::line::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
@@ -15,7 +15,9 @@ use crate::store::statements::Statements;
 use crate::surface::core::Core;
 use crate::surface::messaging::Messaging;
 use crate::wake::notifier::Notifier;
+use crate::wake::threads::{Service, Stop};
 use crate::wake::waker::Waker;
+use crate::wake::watch::watch;
 use crate::words::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +27,9 @@ use uuid::Uuid;
 
 /// Longest poll interval, a year: a deadline past the end of time overflows.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+
+/// Shortest time within which silence is noticed: a busy machine is silent for shorter ones.
+const MIN_SILENCE: Duration = Duration::from_secs(1);
 
 /// A connection to the message system that is being set up.
 #[derive(Clone)]
@@ -38,6 +43,7 @@ pub struct Builder {
     max_payload_bytes: usize,
     is_pooler_safe: bool,
     is_notifying: bool,
+    silence: Duration,
 }
 
 impl fmt::Debug for Builder {
@@ -61,6 +67,7 @@ impl Default for Builder {
             max_payload_bytes: 1 << 20,
             is_pooler_safe: false,
             is_notifying: true,
+            silence: SILENCE,
         }
     }
 }
@@ -132,6 +139,15 @@ impl Builder {
         self
     }
 
+    /// Sets within which time a server or a network that has become silent is noticed. Default 15 s; at least 1 s. Calls
+    /// that wait for it end with `Unavailable`, or `OutcomeUnknown` in a COMMIT, and everything begins again on new
+    /// connections. A statement that takes long is not cut as long as the server, asked on another connection,
+    /// says that it is at work on it. Connections through a socket file are not watched.
+    pub fn notice_silence(mut self, within: Duration) -> Self {
+        self.silence = within;
+        self
+    }
+
     /// Connects once to see that the database answers, and makes the pool, which opens no connection
     /// yet. Creates nothing in the database. Blocks for 15 s at most: 5 s for TCP, or what the URL
     /// says as `connect_timeout`, and twice that for the handshake.
@@ -145,26 +161,22 @@ impl Builder {
         if url.is_empty() {
             return Err(Error::invalid("no database URL was given, say .url(…)"));
         }
-        if self.poll_interval < Duration::from_millis(10) {
-            let interval = self.poll_interval;
-            return Err(Error::invalid(format!(
-                "poll_interval is {interval:?}, the least is 10 ms"
-            )));
-        }
-        if self.max_payload_bytes == 0 || self.max_payload_bytes > 256 << 20 {
-            let bytes = self.max_payload_bytes;
-            return Err(Error::invalid(format!(
-                "max_payload_bytes is {bytes}, it must be 1 to 268435456 (256 MiB)"
-            )));
-        }
+        self.check()?;
         let schema = SchemaName::parse(&self.schema)?;
-        let settings = Arc::new(Settings::new(url, schema.clone(), self.is_pooler_safe)?);
+        let silence = self.silence.min(MAX_POLL_INTERVAL);
+        let settings = Arc::new(Settings::new(
+            url,
+            schema.clone(),
+            self.is_pooler_safe,
+            silence,
+        )?);
         let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
+        let pool = Arc::new(pool);
         let mut connection = Connection::open(&settings)?;
         refuse_newer(migrate::version(connection.client(), &schema))?;
 
         let me = Uuid::now_v7();
-        let dedicated = Arc::new(Dedicated::new(settings));
+        let dedicated = Arc::new(Dedicated::new(Arc::clone(&settings)));
         dedicated.give_back(connection);
         let statements = Arc::new(Statements::new(&schema));
         let notifier = self
@@ -174,6 +186,7 @@ impl Builder {
             waker: Arc::new(Waker::new(notifier)),
             dedicated,
             quarantine: Arc::default(),
+            watch: start_watch(&settings, &statements, &pool)?,
             kit: Arc::new(Kit {
                 statements,
                 max_payload_bytes: self.max_payload_bytes,
@@ -191,6 +204,41 @@ impl Builder {
             is_listening,
         )))
     }
+
+    /// Refuses what is out of range.
+    fn check(&self) -> Result<()> {
+        if self.poll_interval < Duration::from_millis(10) {
+            let interval = self.poll_interval;
+            return Err(Error::invalid(format!(
+                "poll_interval is {interval:?}, the least is 10 ms"
+            )));
+        }
+        if self.silence < MIN_SILENCE {
+            let within = self.silence;
+            return Err(Error::invalid(format!(
+                "notice_silence is {within:?}, the least is {MIN_SILENCE:?}"
+            )));
+        }
+        if self.max_payload_bytes == 0 || self.max_payload_bytes > 256 << 20 {
+            let bytes = self.max_payload_bytes;
+            return Err(Error::invalid(format!(
+                "max_payload_bytes is {bytes}, it must be 1 to 268435456 (256 MiB)"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Starts the thread that looks after silent connections, and after those that nobody uses.
+fn start_watch(
+    settings: &Arc<Settings>,
+    statements: &Arc<Statements>,
+    pool: &Arc<Pool>,
+) -> Result<Arc<Service>> {
+    let (settings, statements) = (Arc::clone(settings), Arc::clone(statements));
+    let pool = Arc::clone(pool);
+    let body = move |stop: Stop| watch(&settings, &statements, &stop, &|| pool.close_idle());
+    Service::start("outtray-watch", body).map(Arc::new)
 }
 
 /// Passes on what reading the schema's version said, but for a role that may not read it: one

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// What all clones share.
 pub(crate) struct Core {
     pub(crate) base: Base,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
     me: Uuid,
     poll_interval: Duration,
     is_listening: bool,
@@ -35,7 +35,7 @@ struct Services {
 impl Core {
     pub(crate) fn new(
         base: Base,
-        pool: Pool,
+        pool: Arc<Pool>,
         me: Uuid,
         poll_interval: Duration,
         is_listening: bool,
@@ -75,8 +75,11 @@ impl Core {
         let upkeep = Upkeep::start(duties, Arc::clone(&waker))?;
         let errands = upkeep.errands();
         let (dedicated, me) = (Arc::clone(&self.base.dedicated), self.me);
+        let check_every = listener::check_every(&dedicated, self.poll_interval);
         let listen = move |stop: Stop| {
-            listener::listen(&dedicated, me, &stop, &|heard| errands.heard(&waker, heard));
+            listener::listen(&dedicated, me, &stop, check_every, &|heard| {
+                errands.heard(&waker, heard);
+            });
         };
         let listener = match self.is_listening {
             true => Some(Service::start("outtray-listener", listen)?),

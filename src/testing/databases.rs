@@ -10,7 +10,7 @@
 //! lock is free belongs to nobody.
 
 use crate::connect::connection::Connection;
-use crate::connect::settings::Settings;
+use crate::connect::settings::{SILENCE, Settings};
 use crate::schema::name::SchemaName;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, ErrorKind, Result};
@@ -165,7 +165,7 @@ impl Databases {
     /// another machine.
     fn dial(&self) -> Result<Connection> {
         let schema = SchemaName::parse("outtray")?;
-        let dialed = Settings::new(&self.url, schema, false)
+        let dialed = Settings::new(&self.url, schema, false, SILENCE)
             .and_then(|settings| Connection::open(&settings));
         dialed.map_err(|error| {
             let text = "cannot connect to the PostgreSQL for tests, is DATABASE_URL right?";

@@ -349,7 +349,9 @@ impl Duties {
     /// Takes the connection, which is opened if need be.
     fn connected(&mut self) -> Result<Connection> {
         match self.connection.take() {
-            Some(connection) if !connection.is_closed() => Ok(connection),
+            Some(connection) if !connection.is_closed() && !connection.is_outdated() => {
+                Ok(connection)
+            }
             _ => {
                 let mut connection = Connection::open(self.dedicated.settings())?;
                 connection.bound_waits()?;

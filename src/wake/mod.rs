@@ -18,3 +18,4 @@ pub(crate) mod pause;
 pub(crate) mod threads;
 pub(crate) mod waiters;
 pub(crate) mod waker;
+pub(crate) mod watch;

@@ -112,6 +112,13 @@ pub(crate) fn held_up(error: Error, held: &str) -> Error {
     Error::new(ErrorKind::Conflict, text).because(error)
 }
 
+/// Returns whether a server was there to refuse it: the error has an SQLSTATE, or the server does not let one in.
+pub(crate) fn is_answer(error: &Error) -> bool {
+    let refused = error.cause::<postgres::Error>();
+    refused.is_some_and(|error| error.code().is_some())
+        || !matches!(error.kind(), ErrorKind::Unavailable)
+}
+
 /// Turns an error of the driver into ours; `doing` completes "while …".
 pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
     let code = error.code().map(SqlState::code).unwrap_or_default();

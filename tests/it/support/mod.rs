@@ -5,6 +5,7 @@ mod gate;
 mod ledger;
 mod place;
 mod shrink;
+mod tunnel;
 mod wire;
 
 pub(crate) use child::Child;
@@ -17,6 +18,7 @@ pub(crate) use shrink::shrink;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
+pub(crate) use tunnel::Tunnel;
 pub(crate) use wire::{Cut, Wire};
 
 /// How long a test waits for what must happen: long enough for a busy machine, and only a failure waits it out.

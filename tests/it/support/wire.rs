@@ -123,7 +123,7 @@ fn is_in(said: &[u8], word: &str) -> bool {
     said.windows(word.len()).any(|part| part == word.as_bytes())
 }
 
-fn address_of(config: &Config) -> SocketAddr {
+pub(super) fn address_of(config: &Config) -> SocketAddr {
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let Some(Host::Tcp(host)) = config.get_hosts().first() else {
         panic!("a server that is reached through a file has no wire");
@@ -133,7 +133,7 @@ fn address_of(config: &Config) -> SocketAddr {
 }
 
 /// Returns the URL of the same database behind another address.
-fn through(config: &Config, address: SocketAddr) -> String {
+pub(super) fn through(config: &Config, address: SocketAddr) -> String {
     let user = config.get_user().unwrap_or("postgres");
     let password = config.get_password().map(String::from_utf8_lossy);
     let credentials = match password {

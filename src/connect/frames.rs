@@ -1,0 +1,113 @@
+//! The messages in a stream of PostgreSQL's protocol, as far as they have to be told apart.
+
+/// Messages are seldom longer than this if their content is of interest here.
+const LONGEST: usize = 256;
+
+/// Finds the messages in what goes or comes, in whatever pieces.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    /// The type and length of the message at hand, as far as they are there.
+    head: Vec<u8>,
+    head_length: usize,
+    /// What of the message is still to come.
+    rest: usize,
+    /// Its content, if that is of interest.
+    body: Vec<u8>,
+    wanted: &'static [u8],
+}
+
+impl Frames {
+    /// What a server says; the content of messages of the `wanted` types is kept.
+    pub(crate) fn of_server(wanted: &'static [u8]) -> Self {
+        Frames {
+            head: Vec::with_capacity(5),
+            head_length: 5,
+            rest: 0,
+            body: Vec::new(),
+            wanted,
+        }
+    }
+
+    /// What a client says. Its first message has no type, and counts as of type 0.
+    pub(crate) fn of_client() -> Self {
+        let mut frames = Frames::of_server(&[]);
+        frames.head.push(0);
+        frames
+    }
+
+    /// Takes the next piece, and tells of each message that ends in it.
+    pub(crate) fn take(&mut self, mut piece: &[u8], mut ended: impl FnMut(u8, &[u8])) {
+        while !piece.is_empty() {
+            if self.head.len() < self.head_length {
+                let missing = self.head_length - self.head.len();
+                let (head, rest) = piece.split_at(missing.min(piece.len()));
+                self.head.extend_from_slice(head);
+                piece = rest;
+                let &[_, a, b, c, d] = self.head.as_slice() else {
+                    return;
+                };
+                let length =
+                    usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+                // The length counts itself.
+                self.rest = length.saturating_sub(4);
+            }
+            let (body, rest) = piece.split_at(self.rest.min(piece.len()));
+            if self.wanted.contains(&self.head[0]) && self.body.len() + body.len() <= LONGEST {
+                self.body.extend_from_slice(body);
+            }
+            self.rest -= body.len();
+            piece = rest;
+            if self.rest == 0 {
+                ended(self.head[0], &self.body);
+                self.head.clear();
+                self.body.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: &[u8], body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [kind, &length.to_be_bytes(), body].concat()
+    }
+
+    #[test]
+    fn messages_are_found_in_pieces_of_any_size() {
+        let said = [
+            message(b"K", &[1, 2, 3, 4]),
+            message(b"D", &[9; 1000]),
+            message(b"1", &[]),
+            message(b"Z", b"I"),
+        ]
+        .concat();
+        for size in 1..said.len() {
+            let mut frames = Frames::of_server(b"K");
+            let mut found = Vec::new();
+            for piece in said.chunks(size) {
+                frames.take(piece, |kind, body| found.push((kind, body.to_vec())));
+            }
+
+            let expected = [
+                (b'K', vec![1, 2, 3, 4]),
+                (b'D', vec![]),
+                (b'1', vec![]),
+                (b'Z', vec![]),
+            ];
+            assert_eq!(found, expected, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn the_first_message_of_a_client_has_no_type() {
+        let said = [message(b"", b"user\0me\0\0"), message(b"Q", b"\0")].concat();
+        let mut found = Vec::new();
+
+        Frames::of_client().take(&said, |kind, _| found.push(kind));
+
+        assert_eq!(found, [0, b'Q']);
+    }
+}

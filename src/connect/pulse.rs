@@ -1,0 +1,256 @@
+//! What can be seen of a connection while somebody waits in it, and the way to cut it.
+//!
+//! The driver has no read timeout, and a server or a network that vanishes without a word ends no call. So the stream
+//! under each connection notes what is owed and when something moved last, and a thread that sees nothing move asks
+//! about the server process on another connection. It ends a call by having the stream say that it broke.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// One connection, as its stream sees it.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    opened: Instant,
+    /// What the server was asked, and what of it was answered to the end.
+    asked: AtomicU64,
+    answered: AtomicU64,
+    /// Whether the network takes no more for now.
+    is_sending: AtomicBool,
+    /// When a byte went or came last, in microseconds after `opened`.
+    moved: AtomicU64,
+    /// How often somebody looked for bytes.
+    looks: AtomicU64,
+    /// `moved` and `looks` when it was touched last.
+    touched: Mutex<Option<(u64, u64)>>,
+    waiting: Mutex<Option<Waker>>,
+    /// The server process as the greeting of the protocol names it, and as it names itself; 0 before that.
+    announced: AtomicI32,
+    process: AtomicI32,
+    is_settled: AtomicBool,
+    is_cut: AtomicBool,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Pulse {
+            opened: Instant::now(),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            is_sending: AtomicBool::new(false),
+            moved: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            touched: Mutex::new(None),
+            waiting: Mutex::new(None),
+            announced: AtomicI32::new(0),
+            process: AtomicI32::new(0),
+            is_settled: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that bytes went, with so many requests in them that the server answers with an end of their own.
+    pub(crate) fn sent(&self, requests: u64) {
+        self.is_sending.store(false, Relaxed);
+        self.asked.fetch_add(requests, Release);
+        self.move_on();
+    }
+
+    /// Notes that the network takes nothing for now.
+    pub(crate) fn cannot_send(&self) {
+        self.is_sending.store(true, Relaxed);
+    }
+
+    /// Notes that bytes came, with so many ends of answers in them.
+    pub(crate) fn received(&self, ends: u64) {
+        self.answered.fetch_add(ends, Release);
+        self.move_on();
+    }
+
+    /// Notes that somebody looks for bytes, and where to call when there are any.
+    pub(crate) fn looked(&self, waker: &Waker) {
+        self.looks.fetch_add(1, Release);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *waiting = Some(waker.clone());
+        }
+    }
+
+    /// Notes the server process as the protocol names it. A pooler makes a name up.
+    pub(crate) fn announced(&self, process: i32) {
+        self.announced.store(process, Relaxed);
+    }
+
+    /// Notes the server process as it names itself.
+    pub(crate) fn set_process(&self, process: i32) {
+        self.process.store(process, Relaxed);
+    }
+
+    /// Returns the server process, as far as it is known.
+    pub(crate) fn process(&self) -> Option<i32> {
+        Some(self.process.load(Relaxed)).filter(|process| *process != 0)
+    }
+
+    /// Returns whether somebody is between, who makes up names of server processes.
+    pub(crate) fn is_behind_pooler(&self) -> bool {
+        let announced = self.announced.load(Relaxed);
+        self.process().is_some_and(|process| process != announced)
+    }
+
+    /// Ends the time in which every answer has a limit.
+    pub(crate) fn settle(&self) {
+        self.is_settled.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_settled.load(Relaxed)
+    }
+
+    /// Returns whether something is owed, by the server or the network.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.asked.load(Acquire) > self.answered.load(Acquire) || self.is_sending.load(Relaxed)
+    }
+
+    /// Returns for how long the connection has been there.
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// Returns for how long nothing has moved that is owed.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        if self.is_cut() || !self.is_owed() {
+            return None;
+        }
+        let moved = Duration::from_micros(self.moved.load(Relaxed));
+        Some(self.opened.elapsed().saturating_sub(moved))
+    }
+
+    /// Has whoever waits look again. Returns whether somebody did since the last touch and found nothing: then it is
+    /// the server or the network that is silent. Rows that nobody fetches are silent too, but nobody waits for them.
+    pub(crate) fn touch(&self) -> bool {
+        let now = (self.moved.load(Relaxed), self.looks.load(Acquire));
+        let before = {
+            let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+            touched.replace(now)
+        };
+        self.wake();
+        before.is_some_and(|(moved, looks)| moved == now.0 && looks < now.1)
+    }
+
+    /// Ends whatever waits, now and later.
+    pub(crate) fn cut(&self) {
+        self.is_cut.store(true, Release);
+        self.wake();
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.load(Acquire)
+    }
+
+    fn wake(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = waiting.as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn move_on(&self) {
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.moved.store(now, Relaxed);
+    }
+}
+
+/// The connections of a process to one place.
+#[derive(Debug, Default)]
+pub(crate) struct Pulses {
+    all: Mutex<Vec<Weak<Pulse>>>,
+    generation: AtomicU64,
+}
+
+impl Pulses {
+    pub(crate) fn add(&self, pulse: &Arc<Pulse>) {
+        let mut all = self.lock();
+        if all.len() == all.capacity() {
+            all.retain(|pulse| pulse.strong_count() > 0);
+        }
+        all.push(Arc::downgrade(pulse));
+    }
+
+    /// Returns those in which nothing has moved for this long although something is owed.
+    pub(crate) fn silent_for(&self, long: Duration) -> Vec<Arc<Pulse>> {
+        let is_silent = |pulse: &Arc<Pulse>| pulse.silence().is_some_and(|silence| silence >= long);
+        let all = self.lock();
+        all.iter()
+            .filter_map(Weak::upgrade)
+            .filter(is_silent)
+            .collect()
+    }
+
+    /// Returns the number that connections of this time bear.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
+    /// Makes all connections that are there outdated: what befell one may have befallen those that nobody uses. They
+    /// are not taken again.
+    pub(crate) fn outdate(&self) {
+        self.generation.fetch_add(1, AcqRel);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Pulse>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn silence_counts_only_while_something_is_owed() {
+        let pulse = Pulse::new();
+        assert_eq!(pulse.silence(), None);
+
+        pulse.sent(1);
+        assert!(pulse.silence().is_some());
+
+        pulse.received(1);
+        assert_eq!(pulse.silence(), None);
+
+        pulse.cannot_send();
+        assert!(pulse.silence().is_some());
+        pulse.cut();
+        assert_eq!(pulse.silence(), None);
+    }
+
+    #[test]
+    fn who_does_not_look_again_does_not_wait() {
+        let pulse = Pulse::new();
+        pulse.sent(1);
+        pulse.looked(Waker::noop());
+
+        assert!(!pulse.touch());
+        assert!(!pulse.touch());
+        pulse.looked(Waker::noop());
+        assert!(pulse.touch());
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_is_not_silent() {
+        let pulses = Pulses::default();
+        let (one, another) = (Arc::new(Pulse::new()), Arc::new(Pulse::new()));
+        for pulse in [&one, &another] {
+            pulses.add(pulse);
+            pulse.sent(1);
+        }
+        thread::yield_now();
+        drop(one);
+
+        assert_eq!(pulses.silent_for(Duration::ZERO).len(), 1);
+    }
+}

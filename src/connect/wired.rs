@@ -1,0 +1,220 @@
+//! The stream under each connection, which notes what moves and can be cut.
+
+use crate::connect::frames::Frames;
+use crate::connect::pulse::{Pulse, Pulses};
+use postgres::tls::{ChannelBinding, TlsStream};
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// What the server tells of itself when it takes no writes, and whenever that changes.
+const IS_STANDBY: &[u8] = b"in_hot_standby\0on\0";
+
+/// What one try to connect has to know.
+#[derive(Clone)]
+pub(crate) struct Wiring {
+    pulses: Arc<Pulses>,
+    /// How long an answer may take until the connection is settled.
+    pub(crate) limit: Duration,
+    /// Whether a server that takes no writes will do.
+    takes_standby: bool,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The connection that was made last: the driver goes from address to address.
+#[derive(Default)]
+struct Last {
+    pulse: Option<Arc<Pulse>>,
+    is_cancelled: bool,
+}
+
+impl Wiring {
+    pub(crate) fn new(pulses: &Arc<Pulses>, limit: Duration, takes_standby: bool) -> Self {
+        Wiring {
+            pulses: Arc::clone(pulses),
+            limit,
+            takes_standby,
+            last: Arc::default(),
+        }
+    }
+
+    /// Returns the connection that was made last.
+    pub(crate) fn made(&self) -> Option<Arc<Pulse>> {
+        self.lock().pulse.clone()
+    }
+
+    /// Says that the try is over: from now on its connection is its owner's.
+    pub(crate) fn release(&self) {
+        self.lock().pulse = None;
+    }
+
+    /// Ends the try, unless it is over.
+    pub(crate) fn cancel(&self) {
+        let mut last = self.lock();
+        last.is_cancelled = true;
+        if let Some(pulse) = last.pulse.take() {
+            pulse.cut();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a pulse on a stream.
+    pub(crate) fn wire<T>(&self, stream: T) -> Wired<T> {
+        let pulse = Arc::new(Pulse::new());
+        self.pulses.add(&pulse);
+        let mut last = self.lock();
+        if last.is_cancelled {
+            pulse.cut();
+        }
+        last.pulse = Some(Arc::clone(&pulse));
+        Wired {
+            stream,
+            pulse,
+            sent: Frames::of_client(),
+            received: Frames::of_server(b"KS"),
+            limit: self.limit,
+            over: None,
+            takes_standby: self.takes_standby,
+        }
+    }
+}
+
+/// The server takes no writes, and is not the one that was meant.
+#[derive(Debug)]
+pub(crate) struct Standby;
+
+impl fmt::Display for Standby {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is a standby, which takes no writes")
+    }
+}
+
+impl StdError for Standby {}
+
+/// A stream with a pulse.
+pub(crate) struct Wired<T> {
+    stream: T,
+    pulse: Arc<Pulse>,
+    sent: Frames,
+    received: Frames,
+    limit: Duration,
+    /// When the time of the answer at hand is over.
+    over: Option<Pin<Box<Sleep>>>,
+    takes_standby: bool,
+}
+
+impl<T> Wired<T> {
+    fn check(&self) -> io::Result<()> {
+        match self.pulse.is_cut() {
+            true => Err(silent()),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes note of what the server said.
+    fn take_note(&mut self, said: &[u8]) -> io::Result<()> {
+        let (mut ends, mut is_standby) = (0, false);
+        let pulse = &self.pulse;
+        self.received.take(said, |kind, body| match (kind, body) {
+            (b'Z', _) => ends += 1,
+            (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
+            (b'S', IS_STANDBY) => is_standby = true,
+            _ => {}
+        });
+        self.over = None;
+        self.pulse.received(ends);
+        match is_standby && !self.takes_standby {
+            true => Err(io::Error::other(Standby)),
+            false => Ok(()),
+        }
+    }
+
+    /// Ends a wait that takes too long, before the connection is settled.
+    fn await_limit(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pulse.is_settled() || !self.pulse.is_owed() {
+            self.over = None;
+            return Poll::Pending;
+        }
+        let limit = self.limit;
+        let over = self.over.get_or_insert_with(|| Box::pin(sleep(limit)));
+        over.as_mut().poll(context).map(|()| Err(silent()))
+    }
+}
+
+/// What a wait ends with that took too long.
+pub(crate) fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time")
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Wired<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.pulse.looked(context.waker());
+        this.check()?;
+        let before = buffer.filled().len();
+        if Pin::new(&mut this.stream)
+            .poll_read(context, buffer)?
+            .is_pending()
+        {
+            return this.await_limit(context);
+        }
+        let said = &buffer.filled()[before..];
+        match said.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Ready(this.take_note(said)),
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check()?;
+        let Poll::Ready(length) = Pin::new(&mut this.stream).poll_write(context, bytes)? else {
+            this.pulse.cannot_send();
+            return Poll::Pending;
+        };
+        let mut requests = 0;
+        // The start-up, a query, a sync, a function call.
+        this.sent.take(&bytes[..length], |kind, _| {
+            requests += u64::from(matches!(kind, 0 | b'Q' | b'S' | b'F'));
+        });
+        this.pulse.sent(requests);
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check()?;
+        Pin::new(&mut this.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.check()?;
+        Pin::new(&mut this.stream).poll_shutdown(context)
+    }
+}
+
+impl<T: TlsStream + Unpin> TlsStream for Wired<T> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}

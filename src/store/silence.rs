@@ -1,0 +1,60 @@
+//! Questions about other connections: what their server processes do while nothing is heard of them.
+
+use crate::store::run::{Run, column, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+use std::time::Duration;
+
+/// What a server process does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    pub(crate) number: i32,
+    /// Nothing if it cannot be seen.
+    pub(crate) is_at_work: Option<bool>,
+    /// For how long it has done that.
+    pub(crate) since: Duration,
+}
+
+/// Looks at server processes; those that are gone are missing.
+pub(crate) fn look(
+    run: &mut dyn Run,
+    statements: &Statements,
+    numbers: &[i32],
+) -> Result<Vec<Process>> {
+    let rows = query(run, &statements.look_at_processes, &[&numbers], DOING)?;
+    let process = |row| {
+        Ok(Process {
+            number: column(row, "process")?,
+            is_at_work: column(row, "is_at_work")?,
+            since: milliseconds(column(row, "since_ms")?).unwrap_or_default(),
+        })
+    };
+    rows.iter().map(process).collect()
+}
+
+/// Returns for how long a statement has been running at most, of this role in this database.
+pub(crate) fn longest(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
+    let rows = query(run, &statements.longest_at_work, &[], DOING)?;
+    let longest = rows.first().map(|row| column(row, "longest_ms"));
+    Ok(longest.transpose()?.and_then(milliseconds))
+}
+
+/// Ends server processes whose clients are gone, with the transactions they hold open. Each is named with its age.
+pub(crate) fn end(
+    run: &mut dyn Run,
+    statements: &Statements,
+    processes: &[(i32, Duration)],
+) -> Result<()> {
+    let numbers: Vec<i32> = processes.iter().map(|(number, _)| *number).collect();
+    let age = |age: &Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let ages: Vec<i64> = processes.iter().map(|(_, since)| age(since)).collect();
+    let doing = "ending lost connections";
+    query(run, &statements.end_processes, &[&numbers, &ages], doing).map(drop)
+}
+
+const DOING: &str = "asking about silent connections";
+
+fn milliseconds(value: Option<i64>) -> Option<Duration> {
+    let value = u64::try_from(value?).unwrap_or_default();
+    Some(Duration::from_millis(value))
+}

@@ -1,0 +1,231 @@
+//! Looks after calls in which nothing moves any more, and cuts those that nobody will answer.
+//!
+//! A statement that takes long and a server that vanished without a word look the same from where the answer is awaited. So this
+//! thread asks on a connection of its own: is the server process there, and at work? One that is gone, or has answered long ago, or
+//! waits for its client, has nothing to say any more. If no such connection can be had for a while either, everything
+//! that is silent is cut. Its own connection has a limit for each answer.
+//!
+//! After a cut no connection of that time is taken again, and what was just lost is asked about sooner: the network may
+//! be back. The server may not know yet that clients are gone, and keep their transactions; it is told.
+//!
+//! Behind a pooler nobody knows which server process works for whom, and a call may have to wait for one. There a call is cut
+//! only after [`PATIENCE_WITH_POOLERS`] times as long, if no process of this role has been at work for about that time.
+
+use crate::connect::connection::Connection;
+use crate::connect::pulse::Pulse;
+use crate::connect::settings::Settings;
+use crate::store::silence::{self, Process};
+use crate::store::statements::Statements;
+use crate::wake::pause;
+use crate::wake::threads::Stop;
+use crate::words::Result;
+use crate::words::sqlstate::is_answer;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The part of the time after which silence is asked about, and that after which it is cut if no answer can be had. With
+/// the listener, which gives a sign of life after a third, that is less than the whole.
+const ASK: f64 = 0.2;
+const CUT: f64 = 0.6;
+/// The part of the time that an answer to the question may take, and the least: a busy machine is slow.
+const ANSWER: (f64, Duration) = (0.15, Duration::from_millis(500));
+/// The part of the time between two looks, and the longest.
+const LOOK: (f64, Duration) = (0.02, Duration::from_millis(250));
+/// How soon silence is asked about once the network was lost and found.
+const ALERT: Duration = Duration::from_millis(500);
+/// How long a server process must have been silent by its own account.
+const SURE: Duration = Duration::from_millis(500);
+/// How long the connection of the thread is kept without a question.
+const KEPT: Duration = Duration::from_secs(30);
+const PATIENCE_WITH_POOLERS: u32 = 4;
+/// For how long a lost server process is looked for.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// Watches the connections to one place until stopped, and has those that nobody uses closed.
+pub(crate) fn watch(
+    settings: &Settings,
+    statements: &Statements,
+    stop: &Stop,
+    close_idle: &dyn Fn(),
+) {
+    let within = settings.silence;
+    let mut watch = Watch {
+        settings,
+        statements,
+        within,
+        connection: None,
+        asked_at: Instant::now(),
+        is_troubled: false,
+        alert_until: None,
+        lost: Vec::new(),
+    };
+    let look = within.mul_f64(LOOK.0).min(LOOK.1);
+    while pause::wait(stop, look) {
+        watch.look();
+        close_idle();
+    }
+}
+
+struct Watch<'a> {
+    settings: &'a Settings,
+    statements: &'a Statements,
+    within: Duration,
+    connection: Option<Connection>,
+    asked_at: Instant,
+    /// Whether the last question had no answer.
+    is_troubled: bool,
+    /// Until when lost calls are looked for sooner.
+    alert_until: Option<Instant>,
+    /// Server processes whose clients were cut.
+    lost: Vec<Lost>,
+}
+
+struct Lost {
+    process: i32,
+    opened: Instant,
+    until: Instant,
+}
+
+/// What was learned about silent calls.
+enum Answer {
+    /// What their server processes do, and for how long one has been at work.
+    Known(Vec<Process>, Option<Duration>),
+    /// The server is there, and does not say.
+    Unclear,
+    /// Nothing is heard.
+    Silence,
+}
+
+impl Watch<'_> {
+    /// Looks once at all connections.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let is_alert = self.alert_until.is_some_and(|until| now < until);
+        self.lost.retain(|lost| now < lost.until);
+        let ask = self.within.mul_f64(ASK);
+        let after = if is_alert { ask.min(ALERT) } else { ask };
+        let mut silent = self.settings.dial.pulses().silent_for(after);
+        // The first touch only asks whether somebody waits there.
+        silent.retain(|pulse| pulse.is_settled() && pulse.touch());
+        if silent.is_empty() && !self.is_troubled && (self.lost.is_empty() || !is_alert) {
+            if self.asked_at.elapsed() > KEPT {
+                self.connection = None;
+            }
+            return;
+        }
+        self.asked_at = now;
+        let cut = self.within.mul_f64(CUT);
+        match self.ask(&silent) {
+            Answer::Known(processes, longest) => {
+                if std::mem::take(&mut self.is_troubled) {
+                    self.alert_until = Some(Instant::now() + self.within);
+                }
+                silent.retain(|pulse| match pulse.process() {
+                    Some(number) => !has_more_to_say(number, &processes),
+                    None => self.is_over(pulse, cut) && !is_at_work(pulse, longest),
+                });
+                self.cut(&silent, "its server process has no more to say");
+                self.end_lost();
+            }
+            Answer::Unclear => self.is_troubled = false,
+            Answer::Silence => {
+                self.is_troubled = true;
+                silent.retain(|pulse| self.is_over(pulse, cut));
+                self.cut(&silent, "the server cannot be asked");
+            }
+        }
+    }
+
+    fn is_over(&self, pulse: &Pulse, longest: Duration) -> bool {
+        let is_pooled = self.settings.is_pooler_safe || pulse.is_behind_pooler();
+        let longest = longest * if is_pooled { PATIENCE_WITH_POOLERS } else { 1 };
+        pulse.silence().is_some_and(|silence| silence >= longest)
+    }
+
+    fn cut(&mut self, silent: &[Arc<Pulse>], why: &str) {
+        for pulse in silent {
+            let silence = pulse.silence().unwrap_or_default();
+            log::warn!("a connection was silent for {silence:.1?} and {why}: it is given up");
+            pulse.cut();
+            let opened = Instant::now().checked_sub(pulse.age());
+            if let (Some(process), Some(opened)) = (pulse.process(), opened) {
+                self.lost.push(Lost {
+                    process,
+                    opened,
+                    until: Instant::now() + SEARCH.max(self.within),
+                });
+            }
+        }
+        if !silent.is_empty() {
+            self.settings.dial.pulses().outdate();
+            self.alert_until = Some(Instant::now() + self.within);
+        }
+    }
+
+    /// Asks about server processes, on a connection that is opened if need be.
+    fn ask(&mut self, silent: &[Arc<Pulse>]) -> Answer {
+        let numbers: Vec<i32> = silent.iter().filter_map(|pulse| pulse.process()).collect();
+        let statements = self.statements;
+        let asked = self.with_connection(|connection| {
+            let processes = silence::look(connection, statements, &numbers)?;
+            let is_named = numbers.len() == silent.len();
+            let longest = match is_named {
+                true => None,
+                false => silence::longest(connection, statements)?,
+            };
+            Ok((processes, longest))
+        });
+        match asked {
+            Ok((processes, longest)) => Answer::Known(processes, longest),
+            Err(error) => {
+                log::debug!("asking about silent connections: {error}");
+                match is_answer(&error) {
+                    true => Answer::Unclear,
+                    false => Answer::Silence,
+                }
+            }
+        }
+    }
+
+    /// Has the server end what lost connections hold.
+    fn end_lost(&mut self) {
+        if self.lost.is_empty() {
+            return;
+        }
+        let age = |lost: &Lost| (lost.process, lost.opened.elapsed());
+        let lost: Vec<_> = self.lost.iter().map(age).collect();
+        let statements = self.statements;
+        let ended = self.with_connection(|connection| silence::end(connection, statements, &lost));
+        if let Err(error) = ended {
+            log::debug!("ending lost connections: {error}");
+        }
+    }
+
+    fn with_connection<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let kept = self.connection.take();
+        let mut connection = match kept.filter(|connection| !connection.is_closed()) {
+            Some(connection) => connection,
+            None => {
+                let limit = self.within.mul_f64(ANSWER.0).max(ANSWER.1);
+                Connection::open_limited(self.settings, limit)?
+            }
+        };
+        let done = work(&mut connection);
+        if done.is_ok() {
+            self.connection = Some(connection);
+        }
+        done
+    }
+}
+
+/// Returns whether the answer of a server process may still come.
+fn has_more_to_say(number: i32, processes: &[Process]) -> bool {
+    let process = processes.iter().find(|process| process.number == number);
+    process.is_some_and(|process| process.is_at_work.unwrap_or(true) || process.since < SURE)
+}
+
+/// Returns whether what has been at work for longest may be what is awaited.
+fn is_at_work(pulse: &Pulse, longest: Option<Duration>) -> bool {
+    let silence = pulse.silence().unwrap_or_default();
+    longest.is_some_and(|longest| longest >= silence / 2)
+}
