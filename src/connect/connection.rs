@@ -152,6 +152,18 @@ impl Connection {
         prepare_missing(&mut self.cache, statements, |sql| client.batch_execute(sql))
     }
 
+    /// Keeps the planner from reading tables as a whole, for a connection that runs no statements of a caller: what it does
+    /// was planned, and is kept, as the tables seemed to be at some moment. A no-op behind a pooler, where the next would have the
+    /// settings too, and nothing is kept.
+    pub(crate) fn read_by_index(&mut self) -> Result<()> {
+        if self.mode == CallMode::Inline {
+            return Ok(());
+        }
+        self.client
+            .batch_execute(READ_BY_INDEX)
+            .map_err(|error| classify(error, "setting up a connection"))
+    }
+
     /// Returns how statements are called from text here.
     pub(crate) fn mode(&self) -> CallMode {
         self.mode
@@ -226,6 +238,10 @@ fn bounds(scope: &str) -> String {
     let set = BOUNDS.map(|(name, value)| format!("SET {scope} {name} = {value};"));
     set.concat()
 }
+
+// What has to be read as a whole all the same looks so dear then that it would be compiled, which takes longer than to read it.
+const READ_BY_INDEX: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// Runs the text that prepares those of the statements that were not prepared yet, if any.
 pub(crate) fn prepare_missing(

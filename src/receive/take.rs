@@ -204,7 +204,8 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
         return Ok(Taken::default());
     }
     sql.clear();
-    push_call(&mut sql, mode, &statements.claim_head, &topic);
+    let claim = &statements.claim_head;
+    push_hot_call(&mut sql, mode, Path::Order, claim, &topic, Next::CallersSql);
     let rows = fly(session, &sql)?;
     let Some(head) = rows.first().map(claim::read_head).transpose()? else {
         sql.clear();

@@ -17,7 +17,7 @@ const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
 /// How long lanes are made one by one in one look.
 const MAKE_TIME: Duration = Duration::from_millis(200);
 /// Keys are looked up one by one: to read all of a table for each thousand of them takes ever longer, the more there are.
-const KEY_BY_KEY: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+const KEY_BY_KEY: &str = "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// What one look found.

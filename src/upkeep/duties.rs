@@ -355,6 +355,7 @@ impl Duties {
             _ => {
                 let mut connection = Connection::open(self.dedicated.settings())?;
                 connection.bound_waits()?;
+                connection.read_by_index()?;
                 self.presence
                     .reconnected(&mut connection, &self.statements)?;
                 Ok(connection)

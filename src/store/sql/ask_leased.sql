@@ -9,21 +9,23 @@ WITH RECURSIVE known AS (
     WHERE known.topic IS NOT NULL
 ),
 leased AS MATERIALIZED (
-    SELECT scheduled.topic, scheduled.id
+    SELECT found.topic, found.id, found.place
     FROM known
-    JOIN outtray.scheduled
-        ON scheduled.topic = known.topic
-        AND scheduled.id = ANY ($1::uuid[])
-    WHERE scheduled.receipt IS NOT NULL
-    -- A holder may settle in a transaction that stays open for long, and the lanes of others are held here.
-    FOR UPDATE OF scheduled SKIP LOCKED
+    CROSS JOIN unnest($1::uuid[]) AS asked (id)
+    CROSS JOIN LATERAL (
+        SELECT scheduled.topic, scheduled.id, scheduled.ctid AS place
+        FROM outtray.scheduled
+        WHERE scheduled.topic = known.topic
+            AND scheduled.id = asked.id
+            AND (scheduled.receipt IS NOT NULL) IS TRUE
+        -- A holder may settle in a transaction that stays open for long, and the lanes of others are held here.
+        FOR UPDATE SKIP LOCKED
+    ) AS found
 ),
 asked AS (
     UPDATE outtray.scheduled
     SET is_cancelled = true
-    FROM leased
-    WHERE scheduled.topic = leased.topic
-        AND scheduled.id = leased.id
+    WHERE scheduled.ctid = ANY (ARRAY(SELECT leased.place FROM leased))
     RETURNING scheduled.topic, scheduled.id
 )
 INSERT INTO outtray.cancellation (topic, id)

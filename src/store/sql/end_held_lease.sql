@@ -5,7 +5,7 @@ WITH removed AS (
     DELETE FROM outtray.scheduled
     WHERE scheduled.topic = $1::text
         AND scheduled.id = $2::uuid
-        AND scheduled.receipt = $3::uuid
+        AND (scheduled.receipt = $3::uuid) IS TRUE
     RETURNING scheduled.id
 )
 SELECT outtray.miscounted(count(*), 1)

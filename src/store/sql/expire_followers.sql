@@ -4,10 +4,18 @@
 -- Index: the primary key.
 WITH taken AS (
     DELETE FROM outtray.follower
-    USING unnest($1::text[], $2::text[]) AS held (topic, key)
-    WHERE follower.topic = held.topic
-        AND follower.key = held.key
-        AND follower.expires_at <= clock_timestamp()
+    WHERE follower.ctid = ANY (ARRAY(
+        SELECT found.place
+        FROM unnest($1::text[], $2::text[]) AS held (topic, key)
+        CROSS JOIN LATERAL (
+            SELECT follower.ctid AS place, follower.expires_at
+            FROM outtray.follower
+            WHERE follower.topic = held.topic
+                AND follower.key = held.key
+            OFFSET 0
+        ) AS found
+        WHERE found.expires_at <= clock_timestamp()
+    ))
     RETURNING
         follower.topic, follower.rank, follower.seq, follower.id, follower.attempts, follower.sent_at,
         follower.headers, follower.payload, follower.body, follower.key, follower.expires_at, follower.on_end

@@ -28,20 +28,24 @@ stuck AS (
     FROM waiting
     LEFT JOIN outtray.topic ON topic.topic = waiting.topic
     WHERE NOT EXISTS (
-            SELECT FROM outtray.message WHERE message.topic = waiting.topic AND message.key = waiting.key
+            SELECT FROM outtray.message WHERE message.topic COLLATE "POSIX" = waiting.topic AND message.key = waiting.key
+            OFFSET 0
         )
         AND NOT EXISTS (
             SELECT FROM outtray.scheduled
-            WHERE scheduled.topic = waiting.topic AND scheduled.key = waiting.key AND scheduled.seq IS NOT NULL
+            WHERE scheduled.topic COLLATE "POSIX" = waiting.topic AND scheduled.key = waiting.key AND scheduled.seq IS NOT NULL
+            OFFSET 0
         )
         AND NOT EXISTS (
             SELECT FROM outtray.stalled WHERE stalled.topic = waiting.topic AND stalled.key = waiting.key
+            OFFSET 0
         )
         AND NOT (
             coalesce(topic.poisoned_key, 'skip') = 'block'
             AND EXISTS (
                 SELECT FROM outtray.dead_letter
-                WHERE dead_letter.topic = waiting.topic AND dead_letter.key = waiting.key AND dead_letter.seq < waiting.seq
+                WHERE dead_letter.topic COLLATE "POSIX" = waiting.topic AND dead_letter.key = waiting.key AND dead_letter.seq < waiting.seq
+                OFFSET 0
             )
         )
     RETURNING stalled.key

@@ -9,14 +9,17 @@ WITH over AS MATERIALIZED (
     LIMIT $1::bigint
 ),
 free AS MATERIALIZED (
-    SELECT lane.topic, lane.key
-    FROM outtray.lane
-    WHERE (lane.topic, lane.key) IN (SELECT over.topic, over.key FROM over)
-    FOR UPDATE SKIP LOCKED
+    SELECT lane.place
+    FROM (SELECT DISTINCT over.topic, over.key FROM over) AS named
+    CROSS JOIN LATERAL (
+        SELECT lane.ctid AS place
+        FROM outtray.lane
+        WHERE lane.topic = named.topic
+            AND lane.key = named.key
+        FOR UPDATE SKIP LOCKED
+    ) AS lane
 )
 UPDATE outtray.lane
 SET turns = lane.turns + 1
-FROM free
-WHERE lane.topic = free.topic
-    AND lane.key = free.key
+WHERE lane.ctid = ANY (ARRAY(SELECT free.place FROM free))
 RETURNING lane.topic, lane.key

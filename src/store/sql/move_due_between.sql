@@ -2,9 +2,12 @@
 -- does: for the topics on either side of one that has very many.
 -- Index: scheduled_due, in which the topics are looked at without reading a row. The caller keeps the planner from sorting.
 WITH due AS MATERIALIZED (
-    SELECT scheduled.topic, scheduled.id, scheduled.key IS NOT NULL AND scheduled.seq IS NULL AS has_to_line_up
+    SELECT
+        scheduled.topic, scheduled.id, scheduled.ctid AS place,
+        scheduled.key IS NOT NULL AND scheduled.seq IS NULL AS has_to_line_up
     FROM outtray.scheduled
     WHERE scheduled.due_at <= (SELECT clock_timestamp())
+        AND scheduled.due_at < 'infinity'
         AND scheduled.topic > $2::text
         AND scheduled.topic < $3::text
     ORDER BY scheduled.due_at
@@ -13,10 +16,7 @@ WITH due AS MATERIALIZED (
 ),
 taken AS (
     DELETE FROM outtray.scheduled
-    USING due
-    WHERE scheduled.topic = due.topic
-        AND scheduled.id = due.id
-        AND NOT due.has_to_line_up
+    WHERE scheduled.ctid = ANY (ARRAY(SELECT due.place FROM due WHERE NOT due.has_to_line_up))
     RETURNING
         scheduled.topic, scheduled.rank, scheduled.id, scheduled.attempts, scheduled.sent_at,
         scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at,

@@ -15,20 +15,23 @@ WITH next AS MATERIALIZED (
         LIMIT 1
     ) AS first
     WHERE NOT EXISTS (
-            SELECT FROM outtray.message WHERE message.topic = $1::text AND message.key = stuck.key
+            SELECT FROM outtray.message WHERE message.topic COLLATE "POSIX" = $1::text AND message.key = stuck.key
+            OFFSET 0
         )
         AND NOT EXISTS (
             SELECT FROM outtray.scheduled
-            WHERE scheduled.topic = $1::text AND scheduled.key = stuck.key AND scheduled.seq IS NOT NULL
+            WHERE scheduled.topic COLLATE "POSIX" = $1::text AND scheduled.key = stuck.key AND scheduled.seq IS NOT NULL
+            OFFSET 0
         )
         AND NOT EXISTS (
             SELECT FROM outtray.dead_letter
-            WHERE dead_letter.topic = $1::text
+            WHERE dead_letter.topic COLLATE "POSIX" = $1::text
                 AND dead_letter.key = stuck.key
                 AND dead_letter.seq < first.seq
                 AND (
                     SELECT coalesce(max(topic.poisoned_key), 'skip') FROM outtray.topic WHERE topic.topic = $1::text
                 ) <> 'skip'
+            OFFSET 0
         )
     ORDER BY first.rank, first.seq
     LIMIT 1

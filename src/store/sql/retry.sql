@@ -2,16 +2,24 @@
 -- microseconds from now, errors $6. The caller holds their locks.
 -- A message with a key keeps its place: nothing of its key overtakes it. Others come back at the end.
 WITH failed AS MATERIALIZED (
-    SELECT failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error
+    SELECT failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error, found.place
     FROM unnest($2::smallint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[])
         AS failed (rank, seq, attempts, delay_us, error)
+    -- One by one and behind a fence, as in `acknowledge`.
+    CROSS JOIN LATERAL (
+        SELECT message.ctid AS place
+        FROM outtray.message
+        WHERE message.topic = $1::text
+            AND message.rank = failed.rank
+            AND message.seq = failed.seq
+        OFFSET 0
+    ) AS found
 ),
 taken AS (
     DELETE FROM outtray.message
     USING failed
-    WHERE message.topic = $1::text
-        AND message.rank = failed.rank
-        AND message.seq = failed.seq
+    WHERE message.ctid = failed.place
+        AND (message.topic = $1::text) IS TRUE
     RETURNING
         message.topic, message.rank, message.id, failed.attempts, message.sent_at,
         message.headers, message.payload, message.body, failed.delay_us, failed.error,

@@ -1,6 +1,8 @@
 -- Puts $3 tokens back into the buckets of topic $1 with keys $2, which gain $4 in $5 microseconds: they were not spent.
-UPDATE outtray.bucket
-SET full_at = bucket.full_at - floor(unspent.tokens * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'
+-- An upsert, which finds its row by the key whatever the statistics say. A bucket without a row is full and stays so.
+INSERT INTO outtray.bucket (topic, key, full_at, granted)
+SELECT $1::text, unspent.key, now(), unspent.tokens
 FROM unnest($2::text[], $3::bigint[]) AS unspent (key, tokens)
-WHERE bucket.topic = $1::text
-    AND bucket.key = unspent.key
+ORDER BY unspent.key
+ON CONFLICT (topic, key) DO UPDATE
+SET full_at = bucket.full_at - floor(excluded.granted * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'

@@ -9,9 +9,13 @@ WITH asked AS MATERIALIZED (
 known AS MATERIALIZED (
     SELECT dedupe.topic, dedupe.key, dedupe.id
     FROM asked
-    JOIN outtray.dedupe
-        ON dedupe.topic = asked.topic
-        AND dedupe.key = asked.key
+    CROSS JOIN LATERAL (
+        SELECT dedupe.topic, dedupe.key, dedupe.id, dedupe.expires_at
+        FROM outtray.dedupe
+        WHERE dedupe.topic = asked.topic
+            AND dedupe.key = asked.key
+        OFFSET 0
+    ) AS dedupe
     WHERE dedupe.expires_at > statement_timestamp()
 ),
 taken AS (

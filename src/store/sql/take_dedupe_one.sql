@@ -7,7 +7,7 @@ WITH known AS MATERIALIZED (
     FROM outtray.dedupe
     WHERE dedupe.topic = $1::text
         AND dedupe.key = $2::text
-        AND dedupe.expires_at > statement_timestamp()
+        AND (dedupe.expires_at > statement_timestamp()) IS TRUE
 ),
 taken AS (
     INSERT INTO outtray.dedupe (topic, key, id, expires_at)

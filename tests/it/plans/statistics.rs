@@ -1,0 +1,247 @@
+//! What statements touch does not depend on what the statistics say at the moment: a queue's tables are full one minute and
+//! empty the next, and autovacuum comes by at any time.
+
+use super::cases::{Case, cases};
+use super::explain::{Touched, touched};
+use super::filled::{TABLES, fill, nearly_empty};
+use crate::support::Place;
+use postgres::SimpleQueryMessage;
+use postgres::error::SqlState;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+
+/// Rows and pages that a table is said to have.
+const ROWS: [&str; 7] = ["-1", "0", "1", "3", "10", "100", "1000000"];
+const PAGES: [&str; 4] = ["0", "1", "100", "4000"];
+
+/// What is planned once is planned for all parameters; what travels as text, for those that it has.
+const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
+
+/// Statements that run where the planner is kept from reading tables as a whole: in flights (`store::call`), and on connections
+/// of upkeep.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+const GUARDED: [&str; 42] = [
+    "acknowledge",
+    "acknowledge_one",
+    "cancellations",
+    "claim_head",
+    "clear_dependencies",
+    "correct_recurring",
+    "dependents",
+    "distant_recurring",
+    "due_recurring",
+    "end_outcomes",
+    "expire_followers",
+    "expire_ready",
+    "expire_scheduled",
+    "find_stalled",
+    "fold_some_vacated",
+    "forget_outcomes",
+    "hold_dependents",
+    "lease",
+    "line_up_due",
+    "lock_expired_lanes",
+    "mark_leased",
+    "move_due",
+    "move_due_between",
+    "next_due",
+    "next_expiry",
+    "next_recurring",
+    "old_outcomes",
+    "orphan",
+    "outcomes",
+    "park",
+    "poll",
+    "promote",
+    "prune_dedupe",
+    "put_back",
+    "release",
+    "send_keyed",
+    "stalled_keys",
+    "suspicion",
+    "take_lanes",
+    "take_stalled",
+    "vacate",
+    "waiting_dependents",
+];
+
+/// One of the test's statements, or one of ours.
+fn text(statement: &str) -> String {
+    fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap()
+}
+
+fn lines(messages: &[SimpleQueryMessage]) -> Vec<String> {
+    let line = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(0)?.to_owned()),
+        _ => None,
+    };
+    messages.iter().filter_map(line).collect()
+}
+
+/// Tells the planner that all tables have so many rows in so many pages, until the transaction ends.
+fn believe(place: &mut Place, rows: &str, pages: &str) {
+    let tables: Vec<String> = TABLES
+        .iter()
+        .map(|table| format!("'outtray.{table}'::regclass"))
+        .collect();
+    place.sql(&format!(
+        "UPDATE pg_class SET reltuples = {rows}, relpages = {pages} WHERE oid IN ({})",
+        tables.join(", ")
+    ));
+}
+
+/// Calls of statements under each state, and what was wrong.
+struct Trial {
+    place: Place,
+    cases: Vec<Case>,
+    seen: HashSet<(usize, String)>,
+    wrong: BTreeMap<String, String>,
+}
+
+impl Trial {
+    fn over(place: Place, cases: Vec<Case>) -> Trial {
+        let mut trial = Trial {
+            place,
+            cases,
+            seen: HashSet::new(),
+            wrong: BTreeMap::new(),
+        };
+        let names: BTreeSet<&str> = trial.cases.iter().map(|case| case.statement).collect();
+        for name in names {
+            trial
+                .place
+                .sql(&format!("PREPARE {name} AS {}", text(name)));
+        }
+        trial
+    }
+
+    /// Plans all statements with all that the planner may be made to believe. Each plan is carried out once.
+    fn run(&mut self, known: &str, all_pages: &[&str]) {
+        for rows in ROWS {
+            for pages in all_pages {
+                self.place.sql("BEGIN");
+                believe(&mut self.place, rows, pages);
+                for guarded in [false, true] {
+                    if guarded {
+                        self.place.sql(BY_INDEX);
+                    }
+                    for mode in MODES {
+                        self.place
+                            .sql(&format!("SET LOCAL plan_cache_mode = {mode}"));
+                        self.call_all(
+                            guarded,
+                            &format!("{known}, {rows} rows in {pages} pages, {mode}"),
+                        );
+                    }
+                }
+                self.place.sql("ROLLBACK");
+            }
+        }
+    }
+
+    fn call_all(&mut self, guarded: bool, state: &str) {
+        for index in 0..self.cases.len() {
+            if self.cases[index].bound.limit().is_none()
+                || guarded != GUARDED.contains(&self.cases[index].statement)
+            {
+                continue;
+            }
+            let call = format!(
+                "EXECUTE {}{}",
+                self.cases[index].statement, self.cases[index].arguments
+            );
+            let explained = self
+                .place
+                .client
+                .simple_query(&format!("EXPLAIN (COSTS OFF) {call}"));
+            let plan =
+                lines(&explained.unwrap_or_else(|error| panic!("{call}: {error:?}"))).join("\n");
+            if self.seen.insert((index, plan.clone())) {
+                self.place
+                    .sql("SAVEPOINT before; SET LOCAL statement_timeout = '5s'");
+                let explain = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {call}");
+                let explained = self.place.client.simple_query(&explain);
+                self.place.sql("ROLLBACK TO before; RELEASE before");
+                let touched = match &explained {
+                    Ok(explained) => {
+                        touched(&serde_json::from_str(&lines(explained).concat()).unwrap())
+                    }
+                    Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                        Touched::endless()
+                    }
+                    Err(error) => panic!("{call}: {error:?}"),
+                };
+                self.judge(index, touched, state, &plan);
+            }
+        }
+    }
+
+    fn judge(&mut self, index: usize, touched: Touched, state: &str, plan: &str) {
+        let case = &self.cases[index];
+        let Some(limit) = case.bound.limit() else {
+            return;
+        };
+        if touched.pages > limit || touched.in_vain > limit {
+            let name = format!("{} {:.40}", case.statement, case.arguments);
+            let plan = if std::env::var("PLANS").is_ok() {
+                plan
+            } else {
+                ""
+            };
+            self.wrong.entry(name).or_insert_with(|| {
+                format!(
+                    "{} pages, {} rows in vain ({limit} allowed) with {state}: {}\n{plan}",
+                    touched.pages, touched.in_vain, touched.worst.1
+                )
+            });
+        }
+    }
+}
+
+#[test]
+fn no_statement_reads_more_than_it_needs_whatever_the_statistics_say() {
+    let mut place = nearly_empty();
+    place.sql("ANALYZE");
+    fill(&mut place);
+    let mut trial = Trial::over(place, cases());
+
+    trial.run("three rows analyzed", &PAGES);
+    trial.place.sql(
+        "DELETE FROM pg_statistic WHERE starelid IN
+        (SELECT oid FROM pg_class WHERE relnamespace = 'outtray'::regnamespace)",
+    );
+    trial.run("nothing analyzed", &["0", "4000"]);
+    trial.place.sql("ANALYZE");
+    trial.run("all analyzed", &["0", "4000"]);
+
+    assert!(
+        trial.wrong.is_empty(),
+        "{} are wrong: {:#?}",
+        trial.wrong.len(),
+        trial.wrong
+    );
+}
+
+#[test]
+fn each_statement_has_a_call() {
+    let called: BTreeSet<String> = cases()
+        .iter()
+        .map(|case| case.statement.to_owned())
+        .collect();
+
+    let files = fs::read_dir("src/store/sql").unwrap();
+    let names = files.map(|file| {
+        file.unwrap()
+            .file_name()
+            .into_string()
+            .unwrap()
+            .replace(".sql", "")
+    });
+    // COPY has no plan.
+    let missing: Vec<String> = names
+        .filter(|name| name != "send_copy" && !called.contains(name))
+        .collect();
+
+    assert!(missing.is_empty(), "{missing:?}");
+}
