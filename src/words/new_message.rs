@@ -214,6 +214,11 @@ impl NewMessage {
     /// holds, not that of one that is dropped. 1 to 512 bytes without
     /// NUL; the window is more than zero and at most ten years. A send with the same key in a transaction
     /// that is still open is waited for. [`Messaging::send`](crate::Messaging::send) has an example.
+    ///
+    /// A session takes the key when it sends, since it says there and then whether it is taken. Of two sessions that send a, b and
+    /// b, a one by one, each may wait for the other; then one of them fails with [`Conflict`](crate::ErrorKind::Conflict). Send
+    /// these in one order, or with [`send_all`](crate::MessagingSession::send_all), which takes all keys sorted; or
+    /// [try again](crate::Messaging::retrying). The same holds for the room of several bounded topics.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.rare.dedupe = Some((key.into(), window));
         self
