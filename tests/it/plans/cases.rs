@@ -470,6 +470,9 @@ fn kept() -> Vec<Case> {
     vec![
         case("change_room", Rows(1), &[t, "1"]),
         case("clock", Rows(0), &[]),
+        case("end_processes", Tables("asks about backends"), &[]),
+        case("longest_at_work", Tables("asks about backends"), &[]),
+        case("look_at_processes", Tables("asks about backends"), &[]),
         case("deaths", Rows(10), &[t, &ids(1000, 10), "1", "1", "60"]),
         case("empty_hand", Rows(1), &[t, "1", "1"]),
         case("end_suspicion", Rows(20), &[t]),
