@@ -265,7 +265,7 @@ fn in_turn<T>(
     // Transaction-level, so that it works behind a pooler and ends with the transaction.
     transaction
         .execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('outtray migration ' || $1::text, 0))",
+            "SELECT pg_advisory_xact_lock(hashtextextended('outtray migration ' || $1::text, 0::bigint))",
             &[&schema.as_str()],
         )
         .and_then(|_| {

@@ -49,6 +49,7 @@ mod recurring;
 mod retrying;
 mod schedules;
 mod scripts;
+mod search_path;
 mod sessions;
 mod settings;
 mod settings_by_hand;

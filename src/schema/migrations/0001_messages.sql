@@ -13,7 +13,7 @@ CREATE TABLE outtray.message (
     topic text COLLATE "C" NOT NULL,
     -- Minus the priority, so that one ascending index serves "most urgent, then oldest".
     rank smallint NOT NULL,
-    seq bigint NOT NULL DEFAULT nextval('outtray.message_seq'),
+    seq bigint NOT NULL DEFAULT nextval('outtray.message_seq'::regclass),
     id uuid NOT NULL,
     -- Failed deliveries so far.
     attempts smallint NOT NULL DEFAULT 0,
@@ -117,7 +117,7 @@ CREATE TABLE outtray.turn (
 CREATE SEQUENCE outtray.worker_seq AS bigint;
 CREATE TABLE outtray.worker (
     topic text COLLATE "C" NOT NULL,
-    id bigint NOT NULL DEFAULT nextval('outtray.worker_seq'),
+    id bigint NOT NULL DEFAULT nextval('outtray.worker_seq'::regclass),
     process text NOT NULL,
     holds_lock boolean NOT NULL,
     -- Odd while it may have messages in hand; grows with each change, so that a late writer changes nothing.

@@ -63,7 +63,7 @@ CREATE INDEX dead_letter_key ON outtray.dead_letter (topic COLLATE "POSIX", key,
 CREATE TABLE outtray.follower (
     topic text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
-    seq bigint NOT NULL DEFAULT nextval('outtray.message_seq'),
+    seq bigint NOT NULL DEFAULT nextval('outtray.message_seq'::regclass),
     rank smallint NOT NULL,
     id uuid NOT NULL,
     attempts smallint NOT NULL DEFAULT 0,
@@ -125,23 +125,23 @@ ALTER TABLE outtray.topic
     -- of a later release. What is no such value counts as not set, here as in `TopicConfig`; a test compares the two.
     ADD COLUMN max_in_work integer GENERATED ALWAYS AS (
         CASE
-            WHEN json_typeof(config -> 'max_in_work') = 'number'
-                AND config ->> 'max_in_work' ~ '^([1-9][0-9]{0,3}|10000)$'
-            THEN (config ->> 'max_in_work')::integer
+            WHEN json_typeof(config -> 'max_in_work'::text) = 'number'
+                AND config ->> 'max_in_work'::text ~ '^([1-9][0-9]{0,3}|10000)$'
+            THEN (config ->> 'max_in_work'::text)::integer
         END
     ) STORED,
     ADD COLUMN max_in_work_per_key bigint GENERATED ALWAYS AS (
         CASE
-            WHEN json_typeof(config -> 'max_in_work_per_key') = 'number'
-                AND config ->> 'max_in_work_per_key' ~ '^([1-9][0-9]{0,3}|10000)$'
-            THEN (config ->> 'max_in_work_per_key')::bigint
+            WHEN json_typeof(config -> 'max_in_work_per_key'::text) = 'number'
+                AND config ->> 'max_in_work_per_key'::text ~ '^([1-9][0-9]{0,3}|10000)$'
+            THEN (config ->> 'max_in_work_per_key'::text)::bigint
         END
     ) STORED,
     ADD COLUMN poisoned_key text GENERATED ALWAYS AS (
         CASE
-            WHEN json_typeof(config -> 'poisoned_key') = 'string'
-                AND config ->> 'poisoned_key' IN ('block', 'park', 'skip')
-            THEN config ->> 'poisoned_key'
+            WHEN json_typeof(config -> 'poisoned_key'::text) = 'string'
+                AND config ->> 'poisoned_key'::text IN ('block', 'park', 'skip')
+            THEN config ->> 'poisoned_key'::text
         END
     ) STORED,
     ADD COLUMN paused_at timestamptz,
@@ -240,7 +240,7 @@ CREATE TABLE outtray.room (
 CREATE SEQUENCE outtray.vacated_seq AS bigint;
 CREATE TABLE outtray.vacated (
     topic text COLLATE "C" NOT NULL,
-    id bigint NOT NULL DEFAULT nextval('outtray.vacated_seq'),
+    id bigint NOT NULL DEFAULT nextval('outtray.vacated_seq'::regclass),
     messages bigint NOT NULL,
     PRIMARY KEY (topic, id)
 ) WITH (

@@ -20,6 +20,6 @@ WITH removed AS (
     ))
     RETURNING message.seq
 )
-SELECT outtray.miscounted(count(*), cardinality($3::bigint[]))
+SELECT outtray.miscounted(count(*), pg_catalog.cardinality($3::bigint[]))
 FROM removed
-HAVING count(*) <> cardinality($3::bigint[])
+HAVING count(*) <> pg_catalog.cardinality($3::bigint[])

@@ -11,7 +11,7 @@ WITH RECURSIVE known AS (
 leased AS MATERIALIZED (
     SELECT found.topic, found.id, found.place
     FROM known
-    CROSS JOIN unnest($1::uuid[]) AS asked (id)
+    CROSS JOIN pg_catalog.unnest($1::uuid[]) AS asked (id)
     CROSS JOIN LATERAL (
         SELECT scheduled.topic, scheduled.id, scheduled.ctid AS place
         FROM outtray.scheduled

@@ -5,11 +5,11 @@ WITH free AS MATERIALIZED (
     FROM outtray.recurring
     WHERE recurring.topic = $1::text
         AND recurring.name = $2::text
-        AND recurring.next_at = timestamptz '1970-01-01 00:00:00+00' + $3::bigint * interval '1 microsecond'
+        AND recurring.next_at = timestamptz '1970-01-01 00:00:00+00' + $3::bigint::float8 * interval '1 microsecond'
     FOR UPDATE SKIP LOCKED
 )
 UPDATE outtray.recurring
-SET next_at = timestamptz '1970-01-01 00:00:00+00' + $4::bigint * interval '1 microsecond'
+SET next_at = timestamptz '1970-01-01 00:00:00+00' + $4::bigint::float8 * interval '1 microsecond'
 FROM free
 WHERE recurring.topic = free.topic
     AND recurring.name = free.name

@@ -6,7 +6,7 @@
 WITH held AS MATERIALIZED (
     SELECT hand.holder, held.id, bool_or(hand.is_alone) AS is_alone
     FROM outtray.hand
-    CROSS JOIN LATERAL unnest(hand.ids) AS held (id)
+    CROSS JOIN LATERAL pg_catalog.unnest(hand.ids) AS held (id)
     WHERE hand.topic = $1::text
         AND hand.holder <> $3::bigint
         AND held.id = ANY ($2::uuid[])
@@ -18,7 +18,7 @@ holders AS MATERIALIZED (
         coalesce((
             SELECT CASE
                 WHEN worker.holds_lock THEN pg_try_advisory_xact_lock_shared($4::bigint # worker.id)
-                ELSE worker.seen_at < now() - $5::bigint * interval '1 second'
+                ELSE worker.seen_at < now() - $5::bigint::float8 * interval '1 second'
             END
             FROM outtray.worker
             WHERE worker.topic = $1::text
@@ -27,7 +27,7 @@ holders AS MATERIALIZED (
     FROM (SELECT DISTINCT held.holder AS id FROM held) AS holder
 )
 SELECT counted.id, counted.attempts::bigint AS deaths, counted.is_certain, false AS is_undecided
-FROM unnest($2::uuid[]) AS asked (id)
+FROM pg_catalog.unnest($2::uuid[]) AS asked (id)
 CROSS JOIN LATERAL (
     SELECT attempt.id, attempt.attempts, attempt.is_certain
     FROM outtray.attempt

@@ -6,7 +6,7 @@ INSERT INTO outtray.recurring
 VALUES (
     $1::text, $2::text, $3::text, $4::text, $5::text, $6::smallint, $7::text, $8::bigint,
     $9::text::json, $10::text::json, $11::bytea,
-    timestamptz '1970-01-01 00:00:00+00' + $12::bigint * interval '1 microsecond'
+    timestamptz '1970-01-01 00:00:00+00' + $12::bigint::float8 * interval '1 microsecond'
 )
 ON CONFLICT (topic, name) DO UPDATE
 SET cron = excluded.cron,
@@ -22,4 +22,4 @@ SET cron = excluded.cron,
         WHEN recurring.cron = excluded.cron AND recurring.time_zone = excluded.time_zone THEN recurring.next_at
         ELSE excluded.next_at
     END
-RETURNING (extract(epoch FROM least(greatest(recurring.next_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000)::bigint AS next_us
+RETURNING (extract(epoch FROM least(greatest(recurring.next_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint AS next_us

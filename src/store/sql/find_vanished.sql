@@ -5,5 +5,5 @@ FROM outtray.worker
 WHERE worker.id <> ALL ($2::bigint[])
     AND CASE
         WHEN worker.holds_lock THEN pg_try_advisory_xact_lock($1::bigint # worker.id)
-        ELSE worker.seen_at < now() - $3::bigint * interval '1 second'
+        ELSE worker.seen_at < now() - $3::bigint::float8 * interval '1 second'
     END

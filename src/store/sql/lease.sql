@@ -62,12 +62,12 @@ leased AS (
         taken.topic, taken.rank, taken.id, least(greatest(taken.attempts, 0)::integer + 1, 32767), taken.sent_at,
         taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
         taken.is_cancelled,
-        clock_timestamp() + $6::bigint * interval '1 microsecond'
+        clock_timestamp() + $6::bigint::float8 * interval '1 microsecond'
     FROM taken
 )
 SELECT
     taken.rank, taken.seq, taken.id, taken.attempts,
-    (extract(epoch FROM least(greatest(taken.sent_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000)::bigint AS sent_at_us,
+    (extract(epoch FROM least(greatest(taken.sent_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint AS sent_at_us,
     taken.headers, taken.payload, taken.body,
     taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
     taken.receipt, taken.is_cancelled

@@ -26,7 +26,7 @@ moved AS (
     INSERT INTO outtray.message
         (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end)
     SELECT
-        taken.topic, taken.rank, coalesce(taken.seq, nextval('outtray.message_seq')), taken.id,
+        taken.topic, taken.rank, coalesce(taken.seq, nextval('outtray.message_seq'::regclass)), taken.id,
         taken.attempts, taken.sent_at, taken.headers, taken.payload, taken.body,
         taken.key, taken.expires_at, taken.on_end
     FROM taken

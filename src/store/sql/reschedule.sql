@@ -2,9 +2,9 @@
 -- $3 NULL: as before. The caller holds its lock.
 UPDATE outtray.recurring
 SET last_at = coalesce(
-        timestamptz '1970-01-01 00:00:00+00' + $3::bigint * interval '1 microsecond',
+        timestamptz '1970-01-01 00:00:00+00' + $3::bigint::float8 * interval '1 microsecond',
         recurring.last_at
     ),
-    next_at = timestamptz '1970-01-01 00:00:00+00' + $4::bigint * interval '1 microsecond'
+    next_at = timestamptz '1970-01-01 00:00:00+00' + $4::bigint::float8 * interval '1 microsecond'
 WHERE recurring.topic = $1::text
     AND recurring.name = $2::text

@@ -32,5 +32,5 @@ SELECT
     taken.topic, taken.rank, taken.id, taken.attempts, taken.sent_at,
     taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq,
     -- Not now(): the transaction may have begun long ago.
-    clock_timestamp() + taken.delay_us * interval '1 microsecond', taken.error
+    clock_timestamp() + taken.delay_us::float8 * interval '1 microsecond', taken.error
 FROM taken

@@ -5,4 +5,4 @@ SELECT $1::text, unspent.key, now(), unspent.tokens
 FROM unnest($2::text[], $3::bigint[]) AS unspent (key, tokens)
 ORDER BY unspent.key
 ON CONFLICT (topic, key) DO UPDATE
-SET full_at = bucket.full_at - floor(excluded.granted * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'
+SET full_at = bucket.full_at - floor(excluded.granted::float8 * ($5::bigint::float8 / $4::bigint::float8)) * interval '1 microsecond'

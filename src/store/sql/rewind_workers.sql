@@ -4,7 +4,7 @@
 WITH ahead AS MATERIALIZED (
     SELECT worker.topic, worker.id
     FROM outtray.worker
-    WHERE worker.seen_at > now() + $1::bigint * interval '1 second'
+    WHERE worker.seen_at > now() + $1::bigint::float8 * interval '1 second'
     FOR UPDATE SKIP LOCKED
 )
 UPDATE outtray.worker

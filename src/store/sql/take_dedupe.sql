@@ -20,7 +20,7 @@ known AS MATERIALIZED (
 ),
 taken AS (
     INSERT INTO outtray.dedupe (topic, key, id, expires_at)
-    SELECT asked.topic, asked.key, asked.id, statement_timestamp() + asked.window_us * interval '1 microsecond'
+    SELECT asked.topic, asked.key, asked.id, statement_timestamp() + asked.window_us::float8 * interval '1 microsecond'
     FROM asked
     WHERE NOT EXISTS (
         SELECT FROM known

@@ -11,7 +11,7 @@ WITH known AS MATERIALIZED (
 ),
 taken AS (
     INSERT INTO outtray.dedupe (topic, key, id, expires_at)
-    SELECT $1::text, $2::text, $3::uuid, statement_timestamp() + $4::bigint * interval '1 microsecond'
+    SELECT $1::text, $2::text, $3::uuid, statement_timestamp() + $4::bigint::float8 * interval '1 microsecond'
     WHERE NOT EXISTS (SELECT FROM known)
     ON CONFLICT (topic, key) DO UPDATE
     SET id = excluded.id, expires_at = excluded.expires_at

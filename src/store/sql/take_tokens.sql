@@ -7,30 +7,30 @@
 INSERT INTO outtray.bucket (topic, key, granted, full_at)
 SELECT
     $1::text, asked.key, least(asked.tokens, $6::bigint),
-    now() + ceil(least(asked.tokens, $6::bigint) * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'
+    now() + ceil(least(asked.tokens, $6::bigint)::float8 * ($5::bigint::float8 / $4::bigint::float8)) * interval '1 microsecond'
 FROM unnest($2::text[], $3::bigint[]) AS asked (key, tokens)
 ORDER BY asked.key
 ON CONFLICT (topic, key) DO UPDATE
 SET (granted, full_at) = (
     SELECT
         given.tokens,
-        now() + ceil(level.missing_us + given.tokens * ($5::bigint::float8 / $4::bigint)) * interval '1 microsecond'
+        now() + ceil(level.missing_us + given.tokens::float8 * ($5::bigint::float8 / $4::bigint::float8)) * interval '1 microsecond'
     FROM (
         SELECT least(
-            extract(epoch FROM least(greatest(bucket.full_at, now()), '9999-12-31 00:00:00+00') - now())::float8 * 1000000,
-            $6::bigint * ($5::bigint::float8 / $4::bigint)
+            extract(epoch FROM least(greatest(bucket.full_at, now()), '9999-12-31 00:00:00+00') - now())::float8 * 1000000::float8,
+            $6::bigint::float8 * ($5::bigint::float8 / $4::bigint::float8)
         ) AS missing_us
     ) AS level
     CROSS JOIN LATERAL (
         SELECT greatest(0, least(
             excluded.granted,
-            floor($6::bigint + 0.000001 - level.missing_us / ($5::bigint::float8 / $4::bigint))::bigint
+            floor($6::bigint::float8 + 0.000001::float8 - level.missing_us / ($5::bigint::float8 / $4::bigint::float8))::bigint
         )) AS tokens
     ) AS given
 )
 RETURNING
     key, granted,
     greatest(0, ceil(
-        extract(epoch FROM greatest(full_at, now()) - now())::float8 * 1000000
-        - ($6::bigint - 1) * ($5::bigint::float8 / $4::bigint)
+        extract(epoch FROM greatest(full_at, now()) - now())::float8 * 1000000::float8
+        - ($6::bigint - 1)::float8 * ($5::bigint::float8 / $4::bigint::float8)
     ))::bigint AS wait_us
