@@ -110,7 +110,7 @@ impl<'de> Deserializer<'de> for Json<'de> {
         }
         let text = self.0;
         self.read(|json| IgnoredAny::deserialize(json))?;
-        visitor.visit_string(text.to_owned())
+        visitor.visit_str(text)
     }
 
     as_json! {

@@ -93,8 +93,8 @@ impl<'de> Visitor<'de> for AsItIs {
     }
 
     /// The decoder of JSON answers the name with the text.
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Payload, E> {
-        Ok(Payload::Json(JsonText(text)))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Payload, E> {
+        Ok(Payload::Json(JsonText(text.to_owned())))
     }
 
     /// Inside of something else, JSON decoders pass a newtype through to its content.
