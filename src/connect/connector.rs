@@ -93,6 +93,7 @@ impl TlsStream for PlainStream {
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<Wired<T>, Unwired>> + Send>>;
 
 /// The connector of one try, over `library`: [`Plain`], or that of a TLS library.
+#[derive(Clone)]
 pub(crate) struct WiredMaker<M> {
     pub(crate) library: M,
     pub(crate) wiring: Wiring,

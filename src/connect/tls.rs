@@ -17,6 +17,8 @@ use crate::connect::wired::Wiring;
 use crate::words::Result;
 use postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use postgres::{Client, Config, NoTls};
+use r2d2::ManageConnection;
+use r2d2_postgres::PostgresConnectionManager;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -152,21 +154,33 @@ impl Dialer {
             config.connect_timeout(timeout.map_or(most, |timeout| timeout.min(most)));
         }
         match &self.library {
-            Library::Bare => config.connect(NoTls),
-            Library::Plain => config.connect(WiredMaker {
-                library: Plain,
-                wiring,
-            }),
+            Library::Bare => PostgresConnectionManager::new(config, NoTls).connect(),
+            Library::Plain => PostgresConnectionManager::new(
+                config,
+                WiredMaker {
+                    library: Plain,
+                    wiring,
+                },
+            )
+            .connect(),
             #[cfg(feature = "rustls")]
-            Library::Rustls(library) => config.connect(WiredMaker {
-                library: library.clone(),
-                wiring,
-            }),
+            Library::Rustls(library) => PostgresConnectionManager::new(
+                config,
+                WiredMaker {
+                    library: library.clone(),
+                    wiring,
+                },
+            )
+            .connect(),
             #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
-            Library::NativeTls(library) => config.connect(WiredMaker {
-                library: library.clone(),
-                wiring,
-            }),
+            Library::NativeTls(library) => PostgresConnectionManager::new(
+                config,
+                WiredMaker {
+                    library: library.clone(),
+                    wiring,
+                },
+            )
+            .connect(),
         }
     }
 }

@@ -171,7 +171,6 @@ impl Builder {
             silence,
         )?);
         let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
-        let pool = Arc::new(pool);
         let mut connection = Connection::open(&settings)?;
         refuse_newer(migrate::version(connection.client(), &schema))?;
 
@@ -186,7 +185,7 @@ impl Builder {
             waker: Arc::new(Waker::new(notifier)),
             dedicated,
             quarantine: Arc::default(),
-            watch: start_watch(&settings, &statements, &pool)?,
+            watch: start_watch(&settings, &statements)?,
             kit: Arc::new(Kit {
                 statements,
                 max_payload_bytes: self.max_payload_bytes,
@@ -229,15 +228,10 @@ impl Builder {
     }
 }
 
-/// Starts the thread that looks after silent connections, and after those that nobody uses.
-fn start_watch(
-    settings: &Arc<Settings>,
-    statements: &Arc<Statements>,
-    pool: &Arc<Pool>,
-) -> Result<Arc<Service>> {
+/// Starts the thread that looks after silent connections.
+fn start_watch(settings: &Arc<Settings>, statements: &Arc<Statements>) -> Result<Arc<Service>> {
     let (settings, statements) = (Arc::clone(settings), Arc::clone(statements));
-    let pool = Arc::clone(pool);
-    let body = move |stop: Stop| watch(&settings, &statements, &stop, &|| pool.close_idle());
+    let body = move |stop: Stop| watch(&settings, &statements, &stop);
     Service::start("outtray-watch", body).map(Arc::new)
 }
 

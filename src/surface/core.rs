@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// What all clones share.
 pub(crate) struct Core {
     pub(crate) base: Base,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) pool: Pool,
     me: Uuid,
     poll_interval: Duration,
     is_listening: bool,
@@ -35,7 +35,7 @@ struct Services {
 impl Core {
     pub(crate) fn new(
         base: Base,
-        pool: Arc<Pool>,
+        pool: Pool,
         me: Uuid,
         poll_interval: Duration,
         is_listening: bool,

@@ -41,13 +41,8 @@ const PATIENCE_WITH_POOLERS: u32 = 4;
 /// For how long a lost server process is looked for.
 const SEARCH: Duration = Duration::from_secs(60);
 
-/// Watches the connections to one place until stopped, and has those that nobody uses closed.
-pub(crate) fn watch(
-    settings: &Settings,
-    statements: &Statements,
-    stop: &Stop,
-    close_idle: &dyn Fn(),
-) {
+/// Watches the connections to one place until stopped.
+pub(crate) fn watch(settings: &Settings, statements: &Statements, stop: &Stop) {
     let within = settings.silence;
     let mut watch = Watch {
         settings,
@@ -62,7 +57,6 @@ pub(crate) fn watch(
     let look = within.mul_f64(LOOK.0).min(LOOK.1);
     while pause::wait(stop, look) {
         watch.look();
-        close_idle();
     }
 }
 

@@ -64,5 +64,6 @@ mod throwaway_server;
 mod tidy;
 mod tight_spots;
 mod topics;
+mod turmoil;
 mod unreadable;
 mod wake_ups;
