@@ -1,7 +1,9 @@
 //! This test program, run again as a child process to be killed or to run as somebody else.
 
+use crossbeam_channel::Sender;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
 
 /// Tells a test function that it runs in a child process, and what it is to do there.
 const ROLE: &str = "OUTTRAY_TEST_ROLE";
@@ -12,7 +14,8 @@ const MARK: &str = "@@";
 pub(crate) struct Child {
     process: std::process::Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    /// Gone once somebody else listens.
+    output: Option<BufReader<ChildStdout>>,
 }
 
 impl Child {
@@ -27,7 +30,7 @@ impl Child {
             .expect("the test program runs again");
         Child {
             input: process.stdin.take().expect("piped"),
-            output: BufReader::new(process.stdout.take().expect("piped")),
+            output: process.stdout.take().map(BufReader::new),
             process,
         }
     }
@@ -54,15 +57,18 @@ impl Child {
 
     /// In the parent: returns the next line the child tells.
     pub(crate) fn listen(&mut self) -> String {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let length = self.output.read_line(&mut line).expect("text");
-            assert_ne!(length, 0, "the child process ended without a word");
-            if let Some((_, told)) = line.trim_end().split_once(MARK) {
-                return told.to_owned();
+        let output = self.output.as_mut().expect("nobody else listens");
+        next_line(output).expect("the child process ended without a word")
+    }
+
+    /// In the parent: passes on all that the child tells from now on, until it ends.
+    pub(crate) fn pass_on(&mut self, told: Sender<String>) {
+        let mut output = self.output.take().expect("nobody else listens");
+        thread::spawn(move || {
+            while let Some(line) = next_line(&mut output) {
+                let _ = told.send(line);
             }
-        }
+        });
     }
 
     /// In the parent: lets the child go on, and waits until it has ended well.
@@ -86,6 +92,22 @@ impl Child {
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("the child is there");
         self.process.wait().expect("the child ends");
+    }
+}
+
+/// Returns the next line that a child told; one that it was killed in does not count.
+fn next_line(output: &mut BufReader<ChildStdout>) -> Option<String> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if output.read_line(&mut line).expect("text") == 0 {
+            return None;
+        }
+        if let Some((_, told)) = line.split_once(MARK)
+            && let Some(told) = told.strip_suffix('\n')
+        {
+            return Some(told.to_owned());
+        }
     }
 }
 

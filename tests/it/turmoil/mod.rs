@@ -1,0 +1,344 @@
+//! All at once: processes that send and handle are killed and frozen, their connections cut, stalled and silenced, server
+//! processes ended, the server restarted, while handlers fail in every way. Nothing is lost, nothing happens twice, no
+//! neighbour is touched, and all flows again after each trouble.
+//!
+//! Half a minute by default. At length, and with the bound of five seconds after each trouble, on a machine that
+//! does nothing else: `OUTTRAY_TURMOIL_SECONDS=300 cargo test --test it turmoil -- --nocapture`.
+
+mod hands;
+mod network;
+
+use crate::support::{Child, eventually};
+use crossbeam_channel::{Sender, after, unbounded};
+use network::Network;
+use outtray::testing::Server;
+use postgres::{Client, NoTls};
+use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const CHILD: &str = "turmoil::what_child_processes_run";
+const PRODUCER: &str = "producer";
+const WORKER: &str = "worker";
+/// The topics that tasks are sent to, each of which is handled in a way of its own.
+const TOPICS: [&str; 5] = ["adaptive", "single", "leased", "batches", "keyed"];
+
+const TABLES: &str = "
+    CREATE TABLE sent (id uuid PRIMARY KEY, topic text NOT NULL, ends_by text NOT NULL, process integer NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp());
+    CREATE TABLE effect (id uuid NOT NULL, topic text NOT NULL, what text NOT NULL, process integer NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp());
+    CREATE INDEX ON sent (at);
+    CREATE INDEX ON effect (at);
+    CREATE TABLE known (id bigint PRIMARY KEY);
+    CREATE TABLE reference (id bigint REFERENCES known DEFERRABLE INITIALLY DEFERRED)";
+
+/// What must not be: a name for it, and the query that counts it.
+const WRONG: [(&str, &str); 8] = [
+    (
+        "effects of attempts that failed",
+        "SELECT count(*) FROM effect WHERE what <> 'effect'",
+    ),
+    (
+        "echoes of attempts that failed",
+        "SELECT count(*) FROM outtray.message WHERE topic = 'echo' AND headers ->> 'what' <> 'effect'",
+    ),
+    (
+        "messages without their one effect",
+        "SELECT count(*) FROM sent WHERE ends_by = 'effect'
+            AND (SELECT count(*) FROM effect WHERE effect.id = sent.id) <> 1",
+    ),
+    (
+        "effects of nothing",
+        "SELECT count(*) FROM effect
+            WHERE NOT EXISTS (SELECT FROM sent WHERE sent.id = effect.id AND sent.ends_by = 'effect')",
+    ),
+    (
+        "effects without their one echo",
+        "SELECT count(*) FROM (
+            SELECT (payload #>> '{}')::uuid AS id, count(*) FROM outtray.message WHERE topic = 'echo' GROUP BY 1
+        ) AS echo FULL JOIN effect USING (id) WHERE count IS DISTINCT FROM 1 OR effect.id IS NULL",
+    ),
+    (
+        "rejected messages without their one dead letter",
+        "SELECT count(*) FROM sent WHERE ends_by = 'reject'
+            AND (SELECT count(*) FROM outtray.dead_letter WHERE dead_letter.id = sent.id) <> 1",
+    ),
+    (
+        "dead letters that nobody rejected",
+        "SELECT count(*) FROM outtray.dead_letter
+            WHERE NOT EXISTS (SELECT FROM sent WHERE sent.id = dead_letter.id AND sent.ends_by = 'reject')",
+    ),
+    ("refused references", "SELECT count(*) FROM reference"),
+];
+
+/// Messages that have not come to their end.
+const LEFT: &str = "
+    SELECT (SELECT count(*) FROM outtray.message WHERE topic <> 'echo')
+        + (SELECT count(*) FROM outtray.scheduled) + (SELECT count(*) FROM outtray.follower)";
+
+/// The bound after each trouble, which a machine that does something else may miss.
+const FLOWS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A child that is started again whenever it is gone.
+struct Part {
+    child: Child,
+    role: String,
+}
+
+/// The whole stage: a server, a network before it, and processes on both ways to it.
+struct Stage {
+    server: Server,
+    network: Network,
+    url: String,
+    parts: Vec<Part>,
+    told: Sender<String>,
+}
+
+impl Stage {
+    fn start(&mut self, role: String) -> Part {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "ulimit -c 0; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .stderr(Stdio::null());
+        let mut child = Child::start(shell, CHILD, &role);
+        child.pass_on(self.told.clone());
+        Part { child, role }
+    }
+
+    /// Starts again whoever died.
+    fn revive(&mut self) {
+        for index in 0..self.parts.len() {
+            if self.parts[index].child.ended().is_some() {
+                let role = self.parts[index].role.clone();
+                self.parts[index] = self.start(role);
+            }
+        }
+    }
+
+    fn pause(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.revive();
+            let _ = after(Duration::from_millis(50)).recv();
+        }
+    }
+
+    /// Makes one trouble and lets it pass. Returns its name.
+    fn trouble(&mut self) -> &'static str {
+        let some_time = |most| Duration::from_millis(fastrand::u64(200..most));
+        match fastrand::u32(0..8) {
+            0 | 1 => {
+                let victim = fastrand::usize(..self.parts.len());
+                signal(&self.parts[victim].child, "KILL");
+                "a process killed"
+            }
+            2 => {
+                let frozen = fastrand::usize(..self.parts.len());
+                let pid = self.parts[frozen].child.id();
+                signal_pid(pid, "STOP");
+                let _ = after(some_time(3_000)).recv();
+                signal_pid(pid, "CONT");
+                "a process frozen"
+            }
+            3 => {
+                let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = 'outtray' AND random() < 0.5";
+                client(&self.url).batch_execute(terminate).unwrap();
+                "server processes ended"
+            }
+            4 => {
+                self.server.restart_immediately().unwrap();
+                "the server restarted"
+            }
+            5 => {
+                for _ in 0..fastrand::u32(1..4) {
+                    self.network.cut();
+                    self.pause(some_time(300));
+                }
+                "connections cut"
+            }
+            6 => {
+                self.network.stall();
+                self.pause(some_time(3_000));
+                self.network.clear_up();
+                "the network stalled"
+            }
+            _ => {
+                self.network.fall_silent();
+                self.pause(some_time(8_000));
+                self.network.clear_up();
+                "the network silent"
+            }
+        }
+    }
+
+    /// Waits until, after this moment, each process has sent or handled something, and something of each topic was
+    /// handled; returns how long that took.
+    fn await_flow(&mut self, after_what: &str) -> Duration {
+        let healed = Instant::now();
+        let now = "SELECT clock_timestamp()::text";
+        let now: String = client(&self.url).query_one(now, &[]).unwrap().get(0);
+        let flowing = format!(
+            "SELECT (SELECT count(DISTINCT topic) FROM effect WHERE at > '{now}') = {}
+                AND NOT EXISTS (
+                    SELECT FROM unnest($1::integer[]) AS part (process)
+                    WHERE NOT EXISTS (SELECT FROM sent WHERE at > '{now}' AND sent.process = part.process)
+                        AND NOT EXISTS (SELECT FROM effect WHERE at > '{now}' AND effect.process = part.process)
+                )",
+            TOPICS.len()
+        );
+        eventually(&format!("all flows after {after_what}"), || {
+            self.revive();
+            let processes: Vec<i32> = self.parts.iter().map(|part| part.child.id()).collect();
+            let mut client = client(&self.url);
+            client.query_one(&flowing, &[&processes]).unwrap().get(0)
+        });
+        healed.elapsed()
+    }
+}
+
+fn client(url: &str) -> Client {
+    let mut client = Client::connect(url, NoTls);
+    eventually("the server answers", || {
+        if client.is_err() {
+            client = Client::connect(url, NoTls);
+        }
+        client.is_ok()
+    });
+    client.unwrap()
+}
+
+fn signal(child: &Child, signal: &str) {
+    signal_pid(child.id(), signal);
+}
+
+fn signal_pid(pid: i32, signal: &str) {
+    let (signal, pid) = (format!("-{signal}"), pid.to_string());
+    // It may have died meanwhile.
+    let _ = Command::new("kill")
+        .args([signal, pid])
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// Collects what producers tell, until nobody can tell any more.
+fn collect(told: crossbeam_channel::Receiver<String>) -> JoinHandle<[Vec<Uuid>; 2]> {
+    thread::spawn(move || {
+        let [mut sent, mut failed] = [Vec::new(), Vec::new()];
+        for line in told {
+            match line.split_once(' ') {
+                Some(("sent", id)) => sent.push(id.parse().unwrap()),
+                Some(("failed", id)) => failed.push(id.parse().unwrap()),
+                _ => {}
+            }
+        }
+        [sent, failed]
+    })
+}
+
+/// Sets everything up, with a producer and a worker on either way to the server.
+fn set_up(told: Sender<String>) -> Stage {
+    let server = Server::builder().always_embedded().start().unwrap();
+    let url = server.database().unwrap();
+    client(&url).batch_execute(TABLES).unwrap();
+    let network = Network::before(&url);
+    let relayed = network.url(&url);
+    let mut stage = Stage {
+        server,
+        network,
+        url: url.clone(),
+        parts: Vec::new(),
+        told,
+    };
+    for way in [&url, &relayed] {
+        for part in [PRODUCER, WORKER] {
+            let part = stage.start(format!("{part} {way}"));
+            stage.parts.push(part);
+        }
+    }
+    stage
+}
+
+impl Stage {
+    fn count(&self, query: &str) -> i64 {
+        client(&self.url).query_one(query, &[]).unwrap().get(0)
+    }
+
+    /// Ends the producers, and waits until all that was sent has come to its end.
+    fn finish(&mut self) {
+        self.parts.retain(|part| part.role.starts_with(WORKER));
+        loop {
+            let before = self.count(LEFT);
+            if before == 0 {
+                return;
+            }
+            eventually(&format!("{before} messages become fewer"), || {
+                self.revive();
+                self.count(LEFT) < before
+            });
+        }
+    }
+
+    /// Checks that nothing is wrong, and that senders were told the truth.
+    fn check(&self, sent: &[Uuid], failed: &[Uuid]) {
+        for (what, query) in WRONG {
+            assert_eq!(self.count(query), 0, "{what}");
+        }
+        let booked = |ids: &[Uuid]| -> i64 {
+            let query = "SELECT count(*) FROM sent WHERE id = ANY ($1)";
+            client(&self.url).query_one(query, &[&ids]).unwrap().get(0)
+        };
+        let kept = usize::try_from(booked(sent)).unwrap();
+        assert_eq!(
+            kept,
+            sent.len(),
+            "senders were told that these are committed"
+        );
+        assert_eq!(booked(failed), 0, "senders were told that these are not");
+        assert!(sent.len() > 100, "{} sent", sent.len());
+    }
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_touched_in_any_turmoil_and_all_flows_again() {
+    let at_length = std::env::var("OUTTRAY_TURMOIL_SECONDS").ok();
+    let seconds = at_length
+        .as_ref()
+        .map_or(30, |seconds| seconds.parse().unwrap());
+    let (told, lines) = unbounded();
+    let collected = collect(lines);
+    let mut stage = set_up(told);
+    stage.await_flow("the start");
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut slowest = (Duration::ZERO, "");
+
+    while Instant::now() < until {
+        let name = stage.trouble();
+        let took = stage.await_flow(name);
+        println!("{name}: all flows again after {took:?}");
+        slowest = slowest.max((took, name));
+        stage.pause(Duration::from_millis(fastrand::u64(0..500)));
+    }
+    stage.finish();
+    stage.parts.clear();
+    stage.told = unbounded().0;
+    let [sent, failed] = collected.join().unwrap();
+
+    stage.check(&sent, &failed);
+    println!("{} sent, slowest: {slowest:?}", sent.len());
+    assert!(
+        at_length.is_none() || slowest.0 < FLOWS_WITHIN,
+        "{slowest:?}"
+    );
+}
+
+/// Does nothing in the test run itself.
+#[test]
+fn what_child_processes_run() {
+    if let Some(role) = Child::role() {
+        hands::run(&role);
+    }
+}

@@ -1,0 +1,165 @@
+//! A network between processes and the server that can be cut, stall, and fall silent.
+
+use postgres::Config;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Clear,
+    /// What is said arrives when it is over.
+    Stalled,
+    /// What is said is lost, and so are the connections, which nobody learns of.
+    Silent,
+}
+
+struct Sky {
+    weather: Weather,
+    /// Connections that are older than this never speak again, and stay open.
+    lost_before: u64,
+    made: u64,
+    open: Vec<TcpStream>,
+    is_over: bool,
+}
+
+/// A relay to a server. Ends when it is dropped.
+pub(super) struct Network {
+    address: SocketAddr,
+    sky: Arc<(Mutex<Sky>, Condvar)>,
+}
+
+impl Network {
+    /// Puts a relay before the server of `url`.
+    pub(super) fn before(url: &str) -> Network {
+        let config: Config = url.parse().unwrap();
+        let server = ("127.0.0.1", config.get_ports()[0]);
+        let server = server.to_socket_addrs().unwrap().next().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let sky = Arc::new((
+            Mutex::new(Sky {
+                weather: Weather::Clear,
+                lost_before: 0,
+                made: 0,
+                open: Vec::new(),
+                is_over: false,
+            }),
+            Condvar::new(),
+        ));
+        let carried = Arc::clone(&sky);
+        start("network", move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { continue };
+                if sky_of(&carried).is_over {
+                    return;
+                }
+                carry(client, server, &carried);
+            }
+        });
+        Network { address, sky }
+    }
+
+    /// Returns `url` by way of the relay.
+    pub(super) fn url(&self, url: &str) -> String {
+        let config: Config = url.parse().unwrap();
+        let server = format!("127.0.0.1:{}", config.get_ports()[0]);
+        let relayed = url.replace(&server, &self.address.to_string());
+        assert_ne!(relayed, url, "the server is reached at {server}");
+        relayed
+    }
+
+    /// Breaks all connections.
+    pub(super) fn cut(&self) {
+        for connection in sky_of(&self.sky).open.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(super) fn stall(&self) {
+        self.become_weather(Weather::Stalled);
+    }
+
+    pub(super) fn fall_silent(&self) {
+        self.become_weather(Weather::Silent);
+    }
+
+    pub(super) fn clear_up(&self) {
+        self.become_weather(Weather::Clear);
+    }
+
+    fn become_weather(&self, weather: Weather) {
+        let mut sky = sky_of(&self.sky);
+        if sky.weather == Weather::Silent || weather == Weather::Silent {
+            sky.lost_before = sky.made;
+        }
+        sky.weather = weather;
+        self.sky.1.notify_all();
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        sky_of(&self.sky).is_over = true;
+        self.sky.1.notify_all();
+        self.cut();
+        // Whoever waits for a client gets one, and sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn sky_of(sky: &(Mutex<Sky>, Condvar)) -> MutexGuard<'_, Sky> {
+    sky.0.lock().unwrap()
+}
+
+fn carry(client: TcpStream, server: SocketAddr, sky: &Arc<(Mutex<Sky>, Condvar)>) {
+    let Ok(server) = TcpStream::connect(server) else {
+        // The server is down: refused, as it would be without a relay.
+        return;
+    };
+    let number = {
+        let mut sky = sky_of(sky);
+        sky.open.push(client.try_clone().unwrap());
+        sky.open.push(server.try_clone().unwrap());
+        sky.made += 1;
+        sky.made
+    };
+    let ways = [
+        (client.try_clone().unwrap(), server.try_clone().unwrap()),
+        (server, client),
+    ];
+    for (from, to) in ways {
+        let sky = Arc::clone(sky);
+        start("relay", move || relay(from, to, number, &sky));
+    }
+}
+
+/// Carries what one side says to the other as the weather allows.
+fn relay(mut from: TcpStream, mut to: TcpStream, number: u64, sky: &(Mutex<Sky>, Condvar)) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let mut now = sky_of(sky);
+        while now.weather == Weather::Stalled && !now.is_over {
+            now = sky.1.wait(now).unwrap();
+        }
+        if now.is_over {
+            break;
+        }
+        let is_lost = now.weather == Weather::Silent || number <= now.lost_before;
+        drop(now);
+        if !is_lost && to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    let is_lost = number <= sky_of(sky).lost_before;
+    if !is_lost {
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    }
+}
+
+fn start(name: &str, body: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(body).unwrap();
+}
