@@ -247,12 +247,7 @@ fn transact(
     let mut settled = Settled::sort(fates);
     settled.results = results;
     settled.confirm_cancels(line, session)?;
-    // The slot of a limited topic goes with its transaction.
-    let is_ordinary =
-        !line.options.is_strict && state.unspent.is_empty() && line.max_in_work().is_none();
-    let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
-    let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
-    let is_chained = is_ordinary && goes_on && !line.crew.is_over();
+    let is_chained = may_chain(line, state, stop);
     let next = commit_or_charge(line, session, state, &mut settled, &counted, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
@@ -263,6 +258,16 @@ fn transact(
         line.station.ring(1);
     }
     Ok(next)
+}
+
+/// Returns whether the flight that commits may claim what comes next.
+fn may_chain(line: &Line, state: &State, stop: &Stop) -> bool {
+    // The slot of a limited topic goes with its transaction.
+    let is_ordinary =
+        !line.options.is_strict && state.unspent.is_empty() && line.max_in_work().is_none();
+    let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
+    let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
+    is_ordinary && goes_on && !line.crew.is_over()
 }
 
 /// Returns whether the settings of topics are to be read between two transactions.

@@ -178,7 +178,10 @@ fn delays(
             .delay(DAY)
             .header("a", "b"),
     )?;
-    messaging.send(NewMessage::json("delays", &3)?.at(std::time::SystemTime::now() + DAY))?;
+    let tomorrow = client
+        .query_one("SELECT now() + interval '1 day'", &[])?
+        .get(0);
+    messaging.send(NewMessage::json("delays", &3)?.at(tomorrow))?;
     for waiting in topic.scheduled(9)? {
         let hours = waiting.due_in.map(|due| due.as_secs_f64() / 3600.0);
         let is_due = hours.is_some_and(|hours| (23.9..24.1).contains(&hours));

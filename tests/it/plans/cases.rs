@@ -1,5 +1,7 @@
 //! Each statement of the store with parameters as they are in use, and how much it may touch for them.
 
+#![expect(clippy::too_many_lines, reason = "tables of calls")]
+
 use super::filled::BUSY;
 use std::fmt::Display;
 

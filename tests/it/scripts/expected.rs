@@ -98,24 +98,15 @@ impl History<'_> {
                 end(&kept, Fate::Cancelled, None);
             }
             if !planned.fits {
-                end(
-                    &kept,
-                    Fate::Dead("undecodable", 1, "invalid type".to_owned()),
-                    None,
-                );
+                let why = "invalid type".to_owned();
+                end(&kept, Fate::Dead("undecodable", 1, why), None);
                 break;
             }
             let run = (planned.n, attempt);
             let Some(mut ran) = self.ran(run) else { break };
             if ran.asked.is_some() && ran.said != Said::Done {
                 asked = asked.max(Asked::Perhaps);
-                let is_dead = match ran.said {
-                    Said::PutOff => false,
-                    Said::Rejected(_) => true,
-                    _ => attempt == max_attempts,
-                };
-                let stays_dead = is_dead && self.round.way.hands == Hands::Leases;
-                if !stays_dead {
+                if !self.stays_dead(&ran.said, attempt) {
                     end(&[&*kept, &*ran.traces].concat(), Fate::Cancelled, None);
                     if ran.asked == Some(From::Here) && !ran.is_refused {
                         break;
@@ -148,6 +139,16 @@ impl History<'_> {
             finals.retain(|one| one.fate == Fate::Cancelled);
         }
         finals
+    }
+
+    /// Returns whether a message that was to be given up becomes a dead letter all the same.
+    fn stays_dead(&self, said: &Said, attempt: u32) -> bool {
+        let is_dead = match said {
+            Said::PutOff => false,
+            Said::Rejected(_) => true,
+            _ => attempt == self.round.way.max_attempts,
+        };
+        is_dead && self.round.way.hands == Hands::Leases
     }
 
     /// Returns what a redrive makes of what had become of a message.

@@ -235,11 +235,8 @@ impl Stage {
         self.place.messaging.topic(WORK).redrive(..).unwrap();
     }
 
-    /// Returns what came of each message, and what cannot be.
-    pub(super) fn found(&mut self) -> Result<HashMap<usize, Final>, String> {
-        if let Some(complaint) = self.actor.complaints.lock().unwrap().first() {
-            return Err(complaint.clone());
-        }
+    /// Returns what the database has of each message's acts.
+    fn traces(&mut self) -> HashMap<usize, Vec<Trace>> {
         let mut traces = HashMap::<usize, Vec<Trace>>::new();
         for row in self.place.client.query(TRACES, &[]).unwrap() {
             let number = |name| usize::try_from(row.get::<_, i32>(name)).unwrap();
@@ -247,6 +244,15 @@ impl Stage {
             let trace = (place, number("run") as u32, number("at"));
             traces.entry(number("n")).or_default().push(trace);
         }
+        traces
+    }
+
+    /// Returns what came of each message, and what cannot be.
+    pub(super) fn found(&mut self) -> Result<HashMap<usize, Final>, String> {
+        if let Some(complaint) = self.actor.complaints.lock().unwrap().first() {
+            return Err(complaint.clone());
+        }
+        let mut traces = self.traces();
         let dead = self
             .place
             .messaging
@@ -271,20 +277,14 @@ impl Stage {
             }
             let mut result = None;
             if planned.is_tracked {
-                let completion = self
-                    .place
-                    .messaging
-                    .completion(id)
-                    .unwrap()
-                    .ok_or("a tracked message has no end")?;
+                let completion = self.place.messaging.completion(id).unwrap();
+                let completion = completion.ok_or("a tracked message has no end")?;
                 match (completion.how, letter) {
                     (How::Done, None) | (How::Dead, Some(_)) => {}
                     (How::Cancelled, None) => fate = Fate::Cancelled,
                     (how, _) => {
-                        return Err(format!(
-                            "{} is said to be {how}, and is {fate:?}",
-                            planned.n
-                        ));
+                        let n = planned.n;
+                        return Err(format!("{n} is said to be {how}, and is {fate:?}"));
                     }
                 }
                 result = completion.result;

@@ -64,11 +64,12 @@ impl Child {
     /// In the parent: passes on all that the child tells from now on, until it ends.
     pub(crate) fn pass_on(&mut self, told: Sender<String>) {
         let mut output = self.output.take().expect("nobody else listens");
-        thread::spawn(move || {
+        let pass_on = move || {
             while let Some(line) = next_line(&mut output) {
                 let _ = told.send(line);
             }
-        });
+        };
+        thread::Builder::new().spawn(pass_on).expect("a thread");
     }
 
     /// In the parent: lets the child go on, and waits until it has ended well.

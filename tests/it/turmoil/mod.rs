@@ -226,7 +226,7 @@ fn signal_pid(pid: i32, signal: &str) {
 
 /// Collects what producers tell, until nobody can tell any more.
 fn collect(told: crossbeam_channel::Receiver<String>) -> JoinHandle<[Vec<Uuid>; 2]> {
-    thread::spawn(move || {
+    let collect = move || {
         let [mut sent, mut failed] = [Vec::new(), Vec::new()];
         for line in told {
             match line.split_once(' ') {
@@ -236,7 +236,8 @@ fn collect(told: crossbeam_channel::Receiver<String>) -> JoinHandle<[Vec<Uuid>; 
             }
         }
         [sent, failed]
-    })
+    };
+    thread::Builder::new().spawn(collect).unwrap()
 }
 
 /// Sets everything up, with a producer and a worker on either way to the server.
