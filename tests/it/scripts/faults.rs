@@ -125,7 +125,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "an acknowledgement that removes nothing passes",
         file: "src/store/sql/acknowledge.sql",
-        right: "HAVING count(*) <> cardinality($3::bigint[])",
+        right: "HAVING count(*) <> pg_catalog.cardinality($3::bigint[])",
         wrong: "HAVING count(*) < 0",
     },
     Fault {
