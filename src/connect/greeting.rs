@@ -15,14 +15,18 @@ use std::sync::atomic::Ordering::Relaxed;
 /// A killed client frees its rows within half a second even in the middle of a statement
 /// (`client_connection_check_interval`, in ms), and a peer that is cut off within 25 s, or 30 s
 /// with data on the way (the server's own keepalives; the kernel's default is two hours). A
-/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon.
-const SESSION_SETTINGS: [(&str, &str); 6] = [
+/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon. A plan that has to do what is
+/// disabled looks so dear that the server would compile it: hundreds of ms for a statement of µs. Messages are written
+/// also by roles that only read unless told otherwise.
+const SESSION_SETTINGS: [(&str, &str); 8] = [
     ("client_connection_check_interval", "500"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "30000"),
     ("idle_in_transaction_session_timeout", "600000"),
+    ("jit", "off"),
+    ("default_transaction_read_only", "off"),
 ];
 
 /// How long a statement waits for a lock where nobody said so: for ever by PostgreSQL's own default, also for what the same
@@ -35,7 +39,8 @@ const LOCK_TIMEOUT: &str = "; VALUES (pg_catalog.set_config('lock_timeout', \
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
 /// What is asked, in the order of the answers.
-const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SELECT pg_catalog.pg_backend_pid()";
+const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SHOW default_transaction_read_only; \
+    SELECT pg_catalog.pg_backend_pid()";
 
 /// What greets new connections.
 pub(crate) struct Greeting {
@@ -93,6 +98,12 @@ impl Greeting {
             return Ok(Err(Error::new(
                 ErrorKind::Unavailable,
                 format!("the server does not do: {Standby}"),
+            )));
+        }
+        if answers.next() == Some("on") && self.is_pooler_safe && !takes_standby {
+            return Ok(Err(configuration(
+                "default_transaction_read_only is on, and a pooler's connection cannot be told otherwise: set it off for the \
+                 role that sends and receives messages",
             )));
         }
         let process = answers.next().and_then(|process| process.parse().ok());
