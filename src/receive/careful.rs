@@ -295,6 +295,14 @@ impl Asking {
     }
 }
 
+/// Returns whether a worker that takes care, or does not, has to turn around before it claims again: since it should not,
+/// or should, from now on, or since it is time to ask for the end of the suspicion.
+pub(crate) fn has_to_turn(line: &Line, is_careful: bool) -> bool {
+    let is_suspect = line.station.is_suspect();
+    let is_time = || line.asking.lock().is_none_or(|at| Instant::now() >= at);
+    is_suspect != is_careful || (is_suspect && is_time())
+}
+
 /// Ends the suspicion of the line's topic if it is time to ask, and all that may have been in hand has ended.
 pub(crate) fn ask_for_the_end(line: &Line, connection: &mut Connection) -> Result<()> {
     let started = Instant::now();

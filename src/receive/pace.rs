@@ -2,7 +2,8 @@
 //!
 //! A transaction costs the same whether it carries one message or fifty, so quick handlers want
 //! many; but all of them stay locked until it ends, so slow handlers want one. The number follows
-//! how long handlers took: about ten milliseconds of work to a transaction.
+//! how long handlers took: about ten milliseconds of work to a transaction. Where more than a commit
+//! has to be paid for, with messages noted before they are handled, it is more work.
 
 use crate::receive::options::MAX_PER_TRANSACTION;
 use std::time::Duration;
@@ -10,6 +11,10 @@ use std::time::Duration;
 /// The work that one transaction is to hold. It bounds how long a message waits for its
 /// batch-mates, and spreads the cost of a commit (about a millisecond with fsync) ten times thin.
 pub(crate) const BUDGET: Duration = Duration::from_millis(10);
+/// The most of it, where a transaction costs more than a commit.
+const LARGEST_BUDGET: Duration = Duration::from_millis(100);
+/// What is done before the handlers run takes at most one part in this many of what they take.
+const STAGING_SHARE: u32 = 2;
 /// Weight of the latest transaction in the average: the last five or so decide.
 const WEIGHT: f64 = 0.2;
 /// Transactions of one message after a commit that failed: as many as the batch may have held, so
@@ -22,6 +27,8 @@ pub(crate) struct Pace {
     fixed: Option<usize>,
     size: usize,
     per_message: f64,
+    /// What was done lately before the handlers ran, in seconds.
+    staging: f64,
     singles: usize,
     /// Whether batches are of no use at present: most messages have to go alone.
     is_thin: bool,
@@ -33,6 +40,7 @@ impl Pace {
             fixed,
             size: 1,
             per_message: 0.0,
+            staging: 0.0,
             singles: 0,
             is_thin: false,
         }
@@ -65,6 +73,19 @@ impl Pace {
         }
     }
 
+    /// Returns the work that the next transaction is to hold.
+    pub(crate) fn budget(&self) -> Duration {
+        let staging = Duration::try_from_secs_f64(self.staging).unwrap_or(LARGEST_BUDGET);
+        staging
+            .saturating_mul(STAGING_SHARE)
+            .clamp(BUDGET, LARGEST_BUDGET)
+    }
+
+    /// Learns how long it took to get ready for the handlers, beyond a claim that came with the last commit.
+    pub(crate) fn note_staging(&mut self, took: Duration) {
+        self.staging += WEIGHT * (took.as_secs_f64() - self.staging);
+    }
+
     /// Learns from a transaction: grows by doubling at most, shrinks at once.
     pub(crate) fn learn(&mut self, messages: usize, took: Duration) {
         self.singles = self.singles.saturating_sub(1);
@@ -72,7 +93,7 @@ impl Pace {
         let latest = took.as_secs_f64() / f64::from(messages);
         self.per_message += WEIGHT * (latest - self.per_message);
         let slower = self.per_message.max(latest).max(1e-9);
-        let fitting = (BUDGET.as_secs_f64() / slower).clamp(1.0, MAX_PER_TRANSACTION as f64);
+        let fitting = (self.budget().as_secs_f64() / slower).clamp(1.0, MAX_PER_TRANSACTION as f64);
         self.size = (fitting as usize).min(self.size * 2);
     }
 
@@ -108,6 +129,22 @@ mod tests {
             pace.learn(pace.size(), Duration::from_millis(2) * pace.size() as u32);
         }
         assert_eq!(pace.size(), 5);
+    }
+
+    #[test]
+    fn a_transaction_that_costs_more_holds_more() {
+        let mut pace = Pace::new(None);
+        let learn = |pace: &mut Pace, staging| {
+            for _ in 0..100 {
+                pace.note_staging(Duration::from_millis(staging));
+                pace.learn(pace.size(), Duration::from_millis(3) * pace.size() as u32);
+            }
+            pace.size()
+        };
+        assert_eq!(learn(&mut pace, 1), 3);
+        assert_eq!(learn(&mut pace, 25), 16);
+        assert_eq!(learn(&mut pace, 9000), 33);
+        assert_eq!(learn(&mut pace, 0), 3);
     }
 
     #[test]

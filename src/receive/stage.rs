@@ -20,7 +20,7 @@ use crate::receive::state::State;
 use crate::receive::take::{Taken, fly};
 use crate::session::messaging_session::MessagingSession;
 use crate::store::attempt;
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed, Position};
 use crate::store::presence;
 use crate::words::Result;
@@ -167,7 +167,7 @@ fn push_hold_again(line: &Line, sql: &mut String, mode: CallMode, messages: &[Cl
         numbers(|message| message.attempts.into()),
     ];
     let statement = &line.base.kit.statements.hold_again;
-    push_call(sql, mode, statement, &values);
+    push_hot_call(sql, mode, Path::Keys, statement, &values, Next::CallersSql);
 }
 
 fn prepare(line: &Line, session: &mut MessagingSession<'_>) -> Result<()> {

@@ -17,7 +17,6 @@ use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Delivery, Ending};
 use crate::receive::last_flight::commit_or_charge;
 use crate::receive::line::Line;
-use crate::receive::pace::BUDGET;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
 use crate::receive::settled::Settled;
@@ -124,6 +123,7 @@ fn transactions(
     } else {
         ration.size
     };
+    let mut most = ration.size;
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
         if stop.is_set() || line.is_paused() {
@@ -137,15 +137,9 @@ fn transactions(
             line.station.ring(1);
         }
         let mut _pass = None;
+        let started = Instant::now();
         if stage::is_needed(line, &taken, is_careful) {
-            _pass = stage::stage(
-                line,
-                &mut session,
-                state,
-                &mut taken,
-                is_careful,
-                ration.size,
-            )?;
+            _pass = stage::stage(line, &mut session, state, &mut taken, is_careful, most)?;
             if taken.messages.is_empty() {
                 end_empty(session)?;
                 careful::let_go(line, connection, state)?;
@@ -153,10 +147,23 @@ fn transactions(
             }
         }
         state.look = 0;
-        let next = transact(line, &mut session, state, ration, &mut taken, stop)
-            .inspect_err(|_| charge::note_stray(state, &taken.messages));
+        let staging = is_careful.then(|| started.elapsed());
+        state.pace.note_staging(staging.unwrap_or_default());
+        let next = transact(
+            line,
+            &mut session,
+            state,
+            ration,
+            &mut taken,
+            stop,
+            is_careful,
+        )
+        .inspect_err(|_| charge::note_stray(state, &taken.messages));
         match next? {
-            Some(next) => taken = next,
+            Some(next) => {
+                taken = next;
+                most = state.pace.size();
+            }
             None => {
                 finish(session);
                 return Ok(Worked::Again);
@@ -195,6 +202,7 @@ fn transact(
     ration: &mut Ration,
     taken: &mut Taken,
     stop: &Stop,
+    is_careful: bool,
 ) -> Result<Option<Taken>> {
     let mut hand = Hand::default();
     let started = Instant::now();
@@ -212,7 +220,7 @@ fn transact(
         let is_enough = stop.is_set()
             || line.is_paused()
             || begun >= split.most_alone
-            || (line.options.per_transaction.is_none() && started.elapsed() > BUDGET);
+            || (line.options.per_transaction.is_none() && started.elapsed() > state.pace.budget());
         let goes_apart = |begun: usize| charge::go_apart(line, &split.alone[begun - 1..=begun]);
         if begun > 0 && (is_enough || goes_apart(begun)) {
             // The rest is free again with the commit; the floor must not hide it.
@@ -247,7 +255,7 @@ fn transact(
     let mut settled = Settled::sort(fates);
     settled.results = results;
     settled.confirm_cancels(line, session)?;
-    let is_chained = may_chain(line, state, stop);
+    let is_chained = may_chain(line, state, stop, is_careful);
     let next = commit_or_charge(line, session, state, &mut settled, &counted, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
@@ -261,11 +269,12 @@ fn transact(
 }
 
 /// Returns whether the flight that commits may claim what comes next.
-fn may_chain(line: &Line, state: &State, stop: &Stop) -> bool {
+fn may_chain(line: &Line, state: &State, stop: &Stop, is_careful: bool) -> bool {
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && state.unspent.is_empty() && line.max_in_work().is_none();
-    let is_hindered = line.station.is_suspect() || line.is_paused() || line.rate().is_some();
+    let is_hindered =
+        careful::has_to_turn(line, is_careful) || line.is_paused() || line.rate().is_some();
     let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
     is_ordinary && goes_on && !line.crew.is_over()
 }

@@ -129,6 +129,47 @@ fn a_suspect_topic_is_worked_on_in_batches() {
     ledger.check(&sent, &[]);
 }
 
+/// Handles quick messages, and returns how many transactions that took.
+fn transactions_of_quick_messages(is_suspect: bool) -> i64 {
+    const MESSAGES: usize = 10_000;
+    let ledger = Ledger::open();
+    ledger.execute(
+        "CREATE TABLE lot (xid text NOT NULL DEFAULT pg_current_xact_id()::text);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO public.lot DEFAULT VALUES; RETURN NULL; END $$;
+        CREATE TRIGGER note AFTER DELETE ON outtray.message FOR EACH STATEMENT EXECUTE FUNCTION note();
+        CREATE TRIGGER note AFTER INSERT OR UPDATE ON outtray.hand FOR EACH STATEMENT EXECUTE FUNCTION note();",
+    );
+    if is_suspect {
+        suspect(&ledger, WORK);
+    }
+    ledger.send(vec!["quick"; MESSAGES]);
+    let messaging = ledger.messaging();
+
+    let receiver = messaging
+        .receiver(WORK)
+        .workers(2)
+        .start(|_, _: Message<String>| Ok(()))
+        .unwrap();
+    ledger.await_end();
+    receiver.stop(PATIENCE);
+
+    ledger.number("SELECT count(DISTINCT xid) FROM lot", &[])
+}
+
+#[test]
+fn quick_messages_of_a_suspect_topic_share_transactions_as_ever() {
+    // What a busy machine makes slow for a moment goes alone; so the best of some counts.
+    let fewest = |is_suspect| {
+        let all = (0..3).map(|_| transactions_of_quick_messages(is_suspect));
+        all.min().unwrap()
+    };
+
+    let (ordinary, careful) = (fewest(false), fewest(true));
+
+    assert!(careful <= 3 * ordinary, "{careful} instead of {ordinary}");
+}
+
 #[test]
 fn batches_of_a_suspect_topic_stay_batches() {
     let ledger = Ledger::open();
