@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 /// Waits a while for something, and goes on: what did not happen shows in what follows.
 fn await_for(happened: impl Fn() -> bool) {
     let started = Instant::now();
-    while !happened() && started.elapsed() < ENOUGH {
+    while !happened() && started.elapsed() < PATIENCE {
         let _ = crossbeam_channel::after(Duration::from_millis(5)).recv();
     }
 }
 
-/// How long to wait for what is there in milliseconds.
-const ENOUGH: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(86_400);
 const SOON: Duration = Duration::from_millis(1);
 
@@ -47,7 +45,7 @@ pub(super) fn run(url: &str, is_pooler_safe: bool, client: &mut Client) -> Vec<S
         .url(url)
         .pooler_safe(is_pooler_safe)
         .poll_interval(Duration::from_millis(20))
-        .checkout_timeout(Duration::from_secs(2))
+        .checkout_timeout(PATIENCE)
         .connect();
     let messaging = match connected {
         Ok(messaging) => messaging,
@@ -243,7 +241,7 @@ fn ends(
     client
         .batch_execute("UPDATE outtray.scheduled SET due_at = now() WHERE due_at < 'infinity'")?;
     drain(messaging, notes, "ends")?;
-    let completion = messaging.wait_for_completion(tracked, ENOUGH)?;
+    let completion = messaging.wait_for_completion(tracked, PATIENCE)?;
     let age = completion
         .as_ref()
         .and_then(|end| end.ended_at.elapsed().ok());
@@ -504,7 +502,7 @@ fn receivers(
     messaging.send(NewMessage::json("receivers", &20)?.delay(SOON).key("k"))?;
     repeat(messaging, client)?;
     let mut came: Vec<_> = (0..22)
-        .map_while(|_| told.recv_timeout(ENOUGH).ok())
+        .map_while(|_| told.recv_timeout(PATIENCE).ok())
         .collect();
     came.sort_unstable();
     receiver.stop(PATIENCE);

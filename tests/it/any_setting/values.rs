@@ -45,7 +45,7 @@ const LEFT_OUT: [(&str, &str); 20] = [
 ];
 
 /// Values of those that have no list of their own, or whose limits refuse everything.
-const CHOSEN: [(&str, &[&str]); 46] = [
+const CHOSEN: [(&str, &[&str]); 49] = [
     (
         "datestyle",
         &["'German, DMY'", "'SQL, MDY'", "'Postgres, YMD'"],
@@ -103,6 +103,12 @@ const CHOSEN: [(&str, &[&str]); 46] = [
     // The largest plan for half a minute.
     ("geqo_pool_size", &["100"]),
     ("geqo_generations", &["10"]),
+    (
+        "restrict_nonsystem_relation_kind",
+        &["'view, foreign-table'"],
+    ),
+    ("plpgsql.extra_errors", &["'all'"]),
+    ("plpgsql.extra_warnings", &["'all'"]),
     ("recursive_worktable_factor", &["0.1", "100"]),
 ];
 
