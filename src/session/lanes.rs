@@ -3,17 +3,21 @@
 use crate::connect::connection::Connection;
 use crate::store::aftermath::{self, End, How};
 use crate::store::call::CallMode;
-use crate::store::claim::{Held, Position};
+use crate::store::claim::{self, Position};
 use crate::store::lanes::{self, Gone, Lane};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 const DOING: &str = "moving the lines of keys on";
 /// How long a lane that has to be made is waited for: a sender that makes it has its transaction open.
 const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
+/// How long one look waits for lanes that others hold, if it waits. Where senders hold one after the other without a gap,
+/// each does so for less, and a place in their row is the only way to have it.
+const HELD_PATIENCE: Duration = Duration::from_millis(50);
 /// How long lanes are made one by one in one look.
 const MAKE_TIME: Duration = Duration::from_millis(200);
 /// Keys are looked up one by one: to read all of a table for each thousand of them takes ever longer, the more there are.
@@ -31,12 +35,20 @@ pub(crate) struct Tended {
     pub(crate) next: Option<Lane>,
 }
 
+/// What to do about lanes that others hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    PassOver,
+    /// Wait for some, whichever, 50 ms altogether.
+    Await,
+}
+
 /// Moves the lines of all stalled keys on that are free: some at a time, as [`tend`] does.
 pub(crate) fn tend_all(connection: &mut Connection, statements: &Statements) -> Result<Tended> {
     let mut all = Tended::default();
     let mut place = Some(Lane::default());
     while let Some(after) = place {
-        let tended = tend(connection, statements, &after)?;
+        let tended = tend(connection, statements, &after, Held::PassOver)?;
         for (topic, keys) in tended.topics {
             match all.topics.last_mut() {
                 Some((last, count)) if *last == topic => *count += keys,
@@ -55,6 +67,7 @@ pub(crate) fn tend(
     connection: &mut Connection,
     statements: &Statements,
     after: &Lane,
+    if_held: Held,
 ) -> Result<Tended> {
     let (mut known, laneless) = lanes::stalled(connection, statements, after)?;
     let found = known.len() + laneless.len();
@@ -64,30 +77,87 @@ pub(crate) fn tend(
     let is_full = i64::try_from(found).is_ok_and(|found| found >= lanes::TEND_LIMIT);
     let last = known.iter().chain(&laneless).max().cloned();
     known.extend(make(connection, statements, laneless)?);
-    let failed = |error| classify(error, DOING);
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    open.transaction.batch_execute(KEY_BY_KEY).map_err(failed)?;
-    let mut taken = lanes::take_stalled(&mut open, statements, &known)?;
-    taken.sort_unstable();
+    let mut taken = take(connection, statements, &known, None)?;
+    if if_held == Held::Await {
+        let taken_now: HashSet<&Lane> = taken.iter().collect();
+        known.retain(|lane| !taken_now.contains(lane));
+        let awaited = take_held(connection, statements, known)?;
+        taken.extend(awaited);
+    }
     let mut tended = Tended {
         held: found - taken.len(),
         next: last.filter(|_| is_full),
         ..Tended::default()
     };
+    taken.sort_unstable();
+    for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
+        tended.topics.push((lanes[0].topic.clone(), lanes.len()));
+    }
+    Ok(tended)
+}
+
+/// Takes those of the lanes that are free, or all of them with `patience`, and moves their lines on, in a transaction;
+/// returns them.
+fn take(
+    connection: &mut Connection,
+    statements: &Statements,
+    lanes: &[Lane],
+    patience: Option<Duration>,
+) -> Result<Vec<Lane>> {
+    let failed = |error| classify(error, DOING);
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    open.transaction.batch_execute(KEY_BY_KEY).map_err(failed)?;
+    if let Some(patience) = patience {
+        let patience = format!("SET LOCAL lock_timeout = '{}ms'", patience.as_millis());
+        open.transaction.batch_execute(&patience).map_err(failed)?;
+        let keys: Vec<_> = lanes.iter().map(|lane| Some(lane.key.as_str())).collect();
+        let topics: Vec<_> = lanes.iter().map(|lane| lane.topic.as_str()).collect();
+        lanes::lock(&mut open, statements, &topics, &keys)?;
+    }
+    let mut taken = lanes::take_stalled(&mut open, statements, lanes)?;
+    taken.sort_unstable();
     let mut sql = String::new();
     for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
         let topic = &lanes[0].topic;
         let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
         let parked = lanes::tend(&mut open, statements, topic, &keys)?;
         push_gone(&mut sql, statements, topic, parked, How::Dead);
-        tended.topics.push((topic.clone(), keys.len()));
     }
     sql.push_str("COMMIT");
     open.flight(&sql).map_err(failed)?;
     open.committed();
-    Ok(tended)
+    Ok(taken)
+}
+
+/// Waits for lanes that others hold, one after the other, whichever come first; returns those whose lines moved on.
+fn take_held(
+    connection: &mut Connection,
+    statements: &Statements,
+    mut held: Vec<Lane>,
+) -> Result<Vec<Lane>> {
+    let until = Instant::now() + HELD_PATIENCE;
+    fastrand::shuffle(&mut held);
+    let mut taken = Vec::new();
+    for lane in held {
+        let patience = until.saturating_duration_since(Instant::now());
+        // Zero would be no limit.
+        if patience < Duration::from_millis(1) {
+            break;
+        }
+        match take(
+            connection,
+            statements,
+            std::slice::from_ref(&lane),
+            Some(patience),
+        ) {
+            Ok(lanes) => taken.extend(lanes),
+            Err(error) if connection.is_closed() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(taken)
 }
 
 /// Finds keys that are stuck although none should be among the next ones after a place, and makes them stalled. Returns
@@ -134,7 +204,7 @@ pub(crate) fn push_gone(
     let ends: Vec<End> = gone
         .into_iter()
         .map(|Gone { id, on_end }| End {
-            held: Held {
+            held: claim::Held {
                 position: Position { rank: 0, seq: 0 },
                 id,
                 key: None,

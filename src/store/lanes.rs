@@ -15,12 +15,14 @@
 //! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert, and then stores its messages
 //!   (`send_keyed`): straight into `message` where the key has room and nobody waits, else into `follower`.
 //!   The sequence is asked while the lane is held, so within a key its order is that of the commits.
-//!   Senders come to this just before COMMIT.
+//!   Senders come to this just before COMMIT. Where they find somebody in the line and room for him, they make him
+//!   ready: while senders hold the lane one after the other, nobody else gets it.
 //! - Who *ends* a message must not wait: a sender's transaction may stay open for long, and a handler's commit
 //!   has nothing to do with it. So it takes the lanes that are free ([`push_ended`]), says of the others that they are
 //!   `stalled`, and in the next statement (`promote`) moves the lines on whose lanes it got. It knows them
 //!   without a row coming back: they are those of which it did not say itself that they are stalled.
-//! - *Stalled* keys are worked off by upkeep (`session::lanes`), which does not wait either.
+//! - *Stalled* keys are worked off by upkeep (`session::lanes`), which does not wait either; only for keys that were held
+//!   each time that it looked for half a second, and then 50 ms.
 //!
 //! The first follower keeps its own place in the topic. A lane goes with the last message of its key.
 //!
@@ -28,9 +30,10 @@
 //!
 //! Let a message end while a sender holds the lane. Its COMMIT puts "it is gone" and "stalled" there together.
 //! Either the sender's second statement began after that: it sees that the key is free. Or before: it put
-//! its message into the line, and whoever looks at the stalled key gets the lane after the sender's COMMIT and sees both.
+//! its message into the line, and whoever gets the lane after the sender's COMMIT sees both: the next sender, or who looks
+//! at the stalled key.
 //! "Stalled" is taken away by the statement that takes the lane, so it goes only with what was there to be
-//! seen by the next.
+//! seen by the next. A sender that makes a follower ready leaves it: it may have been said of more than that.
 //!
 //! A transaction that is REPEATABLE READ decides from an old snapshot. Had another sender been there since, the
 //! lane's row changed, and it gets 40001. What else can have happened since are ends: then it gets behind a message that
@@ -45,7 +48,7 @@
 //! one before them would wait for the row, find nothing there, and leave the key with nobody out of its line. A
 //! cancel passes over those whose lanes others hold, and comes again. A purge cannot; it says "stalled" for their keys.
 //!
-//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane) waits for anybody here. Two senders
+//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane or one is never free) waits for anybody here. Two senders
 //! with the same keys wait for each other in one order, unless their transactions store several times
 //! (joined sessions do, and those that send more than the outbox keeps): that can deadlock, and is a conflict like any
 //! other.
@@ -69,7 +72,7 @@ pub(crate) const TEND_LIMIT: i64 = 1000;
 const FIND_LIMIT: i64 = 2000;
 
 /// A key of a topic; by default one before all others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Lane {
     pub(crate) topic: String,
     pub(crate) key: String,

@@ -1,7 +1,7 @@
 //! Moves the lines of keys on that were left when a message ended, and looks now and then whether a key is stuck.
 
 use crate::connect::connection::Connection;
-use crate::session::lanes;
+use crate::session::lanes::{self, Held};
 use crate::store::lanes::Lane;
 use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
@@ -84,7 +84,13 @@ impl Stalled {
         if self.place == Lane::default() {
             self.is_told = false;
         }
-        let tended = lanes::tend(connection, statements, &self.place)?;
+        let if_held = match self.while_held < MOST_WHILE_HELD {
+            true => Held::PassOver,
+            // It is held for long, or one sender comes after the other: without a turn between them what says that the key is
+            // stalled would become ever more.
+            false => Held::Await,
+        };
+        let tended = lanes::tend(connection, statements, &self.place, if_held)?;
         let now = Instant::now();
         for (topic, keys) in &tended.topics {
             waker.ready(topic, *keys);

@@ -1,6 +1,7 @@
 //! Messages of one topic with one key are handled one at a time, in the order of sending, whatever happens; and no
 //! more messages are in work than a topic may have.
 
+mod busy_senders;
 mod cancelling;
 mod crashes;
 mod limits;
