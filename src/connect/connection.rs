@@ -75,9 +75,11 @@ impl Connection {
         generation: u64,
     ) -> Result<Self> {
         let dialed = dialed.map_err(|error| refused(error, &settings.target))?;
+        let pulse = dialed.pulse.as_ref();
+        let is_behind_pooler = pulse.is_some_and(|pulse| pulse.is_behind_pooler());
         Ok(Connection {
             client: dialed.client,
-            cache: StatementCache::new(settings.losses.clone()),
+            cache: StatementCache::new(settings.losses.clone(), is_behind_pooler),
             mode: if settings.is_pooler_safe || settings.losses.are_many() {
                 CallMode::Inline
             } else {
@@ -94,6 +96,11 @@ impl Connection {
     /// Returns whether the connection is not to be taken again: what befell another one may have befallen it.
     pub(crate) fn is_outdated(&self) -> bool {
         self.generation != self.pulses.generation()
+    }
+
+    /// Returns whether somebody is between, who makes up names of server processes; `None` where nobody knows.
+    pub(crate) fn is_behind_pooler(&self) -> Option<bool> {
+        self.pulse.as_ref().map(|pulse| pulse.is_behind_pooler())
     }
 
     /// Bounds each wait for a lock here to 200 ms, and each pause of a transaction to 5 s. Behind a pooler that takes

@@ -95,6 +95,11 @@ impl Dial {
         &self.caller.pulses
     }
 
+    /// Says that a client keeps its server connection, whatever is between.
+    pub(crate) fn trust(&self) {
+        self.caller.greeting.trust();
+    }
+
     /// Opens a connection, within `most`. The inner error is the driver's; `target` names the place in the outer.
     ///
     /// # Errors
@@ -299,9 +304,10 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
     let connect = || {
         let mut client = caller.dialer.connect(most, wiring.clone())?;
         let pulse = wiring.made();
+        let announced = pulse.as_ref().and_then(|pulse| pulse.announced_process());
         let greeted = caller
             .greeting
-            .say(&mut client, caller.dialer.takes_standby())?;
+            .say(&mut client, announced, caller.dialer.takes_standby())?;
         Ok(greeted.map(|process| {
             wiring.release();
             if let Some(pulse) = &pulse {

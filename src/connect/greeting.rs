@@ -1,7 +1,9 @@
 //! What a new connection is told and asked before anybody uses it, in one flight.
 //!
-//! Session settings travel as `SET`, not as start-up options: poolers refuse options that they do not know, also
-//! those that give each client a server connection of its own. What the URL's `options` name is the caller's.
+//! Session settings are set then, not by start-up options: poolers refuse options that they do not know, also
+//! those that give each client a server connection of its own. What the URL's `options` name is the caller's, and what
+//! the role, the database or the server has a value for stays. As long as nobody knows what is between, nothing is
+//! set behind a pooler: if it gives the server connection to another client next, that one would have the settings.
 
 use crate::connect::settings::configuration;
 use crate::connect::wired::Standby;
@@ -10,42 +12,47 @@ use postgres::{Client, SimpleQueryMessage};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Session settings of every connection.
+/// Session settings of every connection: each with what it is changed from, and to. 0 is what nobody set.
 ///
 /// A killed client frees its rows within half a second even in the middle of a statement
 /// (`client_connection_check_interval`, in ms), and a peer that is cut off within 25 s, or 30 s
 /// with data on the way (the server's own keepalives; the kernel's default is two hours). A
 /// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon. A plan that has to do what is
 /// disabled looks so dear that the server would compile it: hundreds of ms for a statement of µs. Messages are written
-/// also by roles that only read unless told otherwise.
-const SESSION_SETTINGS: [(&str, &str); 8] = [
-    ("client_connection_check_interval", "500"),
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "30000"),
-    ("idle_in_transaction_session_timeout", "600000"),
-    ("jit", "off"),
-    ("default_transaction_read_only", "off"),
+/// also by roles that only read unless told otherwise. A wait for a lock is for ever by PostgreSQL's own default, also
+/// for what the same thread holds on another connection.
+const SESSION_SETTINGS: [(&str, &str, &str); 9] = [
+    ("client_connection_check_interval", "0", "500"),
+    ("tcp_keepalives_idle", "0", "10"),
+    ("tcp_keepalives_interval", "0", "5"),
+    ("tcp_keepalives_count", "0", "3"),
+    ("tcp_user_timeout", "0", "30000"),
+    ("idle_in_transaction_session_timeout", "0", "600000"),
+    ("jit", "on", "off"),
+    ("default_transaction_read_only", "on", "off"),
+    ("lock_timeout", "0", "20000"),
 ];
 
-/// How long a statement waits for a lock where nobody said so: for ever by PostgreSQL's own default, also for what the same
-/// thread holds on another connection. A role's, a database's or the server's own setting stays.
-const LOCK_TIMEOUT: &str = "; VALUES (pg_catalog.set_config('lock_timeout', \
-    CASE pg_catalog.current_setting('lock_timeout') WHEN '0' THEN '20s' \
-    ELSE pg_catalog.current_setting('lock_timeout') END, false))";
+/// Changes those of `VALUES` that are what is to be changed. `SHOW` would not do: it tells the kernel's defaults of the network's settings.
+const CHANGE: [&str; 2] = [
+    "; SELECT pg_catalog.set_config(ours.name, ours.value, false) FROM (VALUES ",
+    ") AS ours (name, before, value), pg_catalog.pg_show_all_settings() AS theirs \
+     WHERE theirs.name OPERATOR(pg_catalog.=) ours.name AND theirs.reset_val OPERATOR(pg_catalog.=) ours.before",
+];
 
 /// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the server takes it as it is.
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
-/// What is asked, in the order of the answers.
-const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SHOW default_transaction_read_only; \
+/// What is asked, in the order of the answers; the server process last.
+pub(crate) const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SHOW default_transaction_read_only; \
     SELECT pg_catalog.pg_backend_pid()";
 
 /// What greets new connections.
 pub(crate) struct Greeting {
     sql: String,
     is_pooler_safe: bool,
+    /// Whether a client keeps its server connection, whatever is between.
+    is_trusted: AtomicBool,
     /// Whether a pooler's server was found fit: asked once, since a look at each client connection would need a server
     /// connection.
     is_known: AtomicBool,
@@ -56,32 +63,46 @@ impl Greeting {
     /// transaction nothing is set: somebody else would find it there.
     pub(crate) fn new(options: &str, is_pooler_safe: bool) -> Self {
         let named = names(options);
-        let set = SESSION_SETTINGS
+        let ours: Vec<_> = SESSION_SETTINGS
             .iter()
-            .filter(|(name, _)| !is_pooler_safe && !named.iter().any(|other| other == name))
-            .map(|(name, value)| format!("SET {name} = {value};"));
-        let is_bounded = is_pooler_safe || named.iter().any(|other| other == "lock_timeout");
-        let bound = if is_bounded { "" } else { LOCK_TIMEOUT };
+            .filter(|(name, ..)| !is_pooler_safe && !named.iter().any(|other| other == name))
+            .map(|(name, before, value)| format!("('{name}', '{before}', '{value}')"))
+            .collect();
         // What is asked comes first, and the answers with it.
-        let asked = format!("{ASK}{bound}");
+        let mut sql = ASK.to_owned();
+        if !ours.is_empty() {
+            sql += &[CHANGE[0], &ours.join(", "), CHANGE[1]].concat();
+        }
         Greeting {
-            sql: set.chain([asked]).collect(),
+            sql,
             is_pooler_safe,
+            is_trusted: AtomicBool::new(is_pooler_safe),
             is_known: AtomicBool::new(false),
         }
     }
 
+    /// Says that a client keeps its server connection, whatever is between.
+    pub(crate) fn trust(&self) {
+        self.is_trusted.store(true, Relaxed);
+    }
+
     /// Greets a connection; returns the server process, but where the next statement may have another. The inner error
-    /// says why the database is not fit for use. One round trip; one more where the search path has to be changed.
+    /// says why the database is not fit for use. `announced` is the server process as the protocol names it. One round trip;
+    /// one more where the search path has to be changed.
     pub(crate) fn say(
         &self,
         client: &mut Client,
+        announced: Option<i32>,
         takes_standby: bool,
     ) -> Result<Result<Option<i32>>, postgres::Error> {
         if self.is_pooler_safe && self.is_known.load(Relaxed) {
             return Ok(Ok(None));
         }
-        let answers = client.simple_query(&self.sql)?;
+        let is_trusted = self.is_trusted.load(Relaxed);
+        let answers = match is_trusted {
+            true => client.simple_query(&self.sql)?,
+            false => client.simple_query(&self.doubting(announced))?,
+        };
         let mut answers = answers.iter().filter_map(|answer| match answer {
             SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
@@ -107,6 +128,10 @@ impl Greeting {
             )));
         }
         let process = answers.next().and_then(|process| process.parse().ok());
+        if !is_trusted && (announced.is_none() || process != announced) {
+            // Whoever doubts opens another one when it knows.
+            return Ok(Ok(process));
+        }
         if let Some(path) = path.and_then(without_pg_catalog) {
             if self.is_pooler_safe {
                 return Ok(Err(configuration(
@@ -118,6 +143,18 @@ impl Greeting {
         }
         self.is_known.store(true, Relaxed);
         Ok(Ok(process.filter(|_| !self.is_pooler_safe)))
+    }
+
+    /// Returns what is said where a pooler may be between: one makes up names of server processes.
+    fn doubting(&self, announced: Option<i32>) -> String {
+        if self.sql == ASK {
+            return self.sql.clone();
+        }
+        format!(
+            "{} AND pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}",
+            self.sql,
+            announced.unwrap_or_default()
+        )
     }
 }
 
@@ -204,12 +241,15 @@ mod tests {
     fn what_the_urls_options_name_is_left_as_it_is() {
         let sql = Greeting::new("-c tcp_keepalives_idle=60", false).sql;
 
-        assert!(sql.contains("SET tcp_keepalives_interval = 5;"), "{sql}");
+        assert!(
+            sql.contains("('tcp_keepalives_interval', '0', '5')"),
+            "{sql}"
+        );
         assert!(!sql.contains("tcp_keepalives_idle"), "{sql}");
         assert!(sql.contains("lock_timeout"), "{sql}");
         let sql = Greeting::new("-c lock_timeout=9", false).sql;
         assert!(!sql.contains("lock_timeout"), "{sql}");
-        assert!(!Greeting::new("", true).sql.contains("SET"));
+        assert_eq!(Greeting::new("", true).sql, ASK);
     }
 
     #[track_caller]

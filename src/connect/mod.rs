@@ -9,6 +9,7 @@ pub(crate) mod frames;
 pub(crate) mod greeting;
 pub(crate) mod literal;
 pub(crate) mod pool;
+pub(crate) mod pooler;
 pub(crate) mod pulse;
 pub(crate) mod refused;
 pub(crate) mod settings;

@@ -41,14 +41,7 @@ impl Pool {
         size: u32,
         checkout_timeout: Duration,
     ) -> Result<Self> {
-        if size == 0 || size > MAX_SIZE {
-            return Err(Error::invalid(format!(
-                "pool_size is {size}, it must be 1 to {MAX_SIZE}"
-            )));
-        }
-        if checkout_timeout.is_zero() {
-            return Err(Error::invalid("checkout_timeout must be longer than zero"));
-        }
+        Pool::check(size, checkout_timeout)?;
         let last_error = Arc::new(Mutex::new(None));
         let manager = Manager {
             settings,
@@ -66,6 +59,19 @@ impl Pool {
             last_error,
             checkout_timeout: checkout_timeout.min(MAX_CHECKOUT_TIMEOUT),
         })
+    }
+
+    /// Refuses what no pool can have.
+    pub(crate) fn check(size: u32, checkout_timeout: Duration) -> Result<()> {
+        if size == 0 || size > MAX_SIZE {
+            return Err(Error::invalid(format!(
+                "pool_size is {size}, it must be 1 to {MAX_SIZE}"
+            )));
+        }
+        if checkout_timeout.is_zero() {
+            return Err(Error::invalid("checkout_timeout must be longer than zero"));
+        }
+        Ok(())
     }
 
     /// Lends a connection. Blocks while all are in use, up to the checkout timeout.

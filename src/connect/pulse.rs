@@ -85,6 +85,11 @@ impl Pulse {
         self.announced.store(process, Relaxed);
     }
 
+    /// Returns the server process as the protocol names it.
+    pub(crate) fn announced_process(&self) -> Option<i32> {
+        Some(self.announced.load(Relaxed)).filter(|process| *process != 0)
+    }
+
     /// Notes the server process as it names itself.
     pub(crate) fn set_process(&self, process: i32) {
         self.process.store(process, Relaxed);

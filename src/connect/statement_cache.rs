@@ -28,6 +28,18 @@ impl Losses {
     pub(crate) fn are_many(&self) -> bool {
         self.0.load(Relaxed) >= MAX_LOSSES
     }
+
+    /// Counts one. The first behind a pooler is enough: the next statement of that name may be somebody else's.
+    fn count(&self, is_behind_pooler: bool) {
+        if !is_behind_pooler {
+            self.0.fetch_add(1, Relaxed);
+        } else if self.0.fetch_add(MAX_LOSSES, Relaxed) < MAX_LOSSES {
+            log::warn!(
+                "a prepared statement was gone behind a pooler: connections do without them from now on; if the pooler \
+                 is in transaction mode, say pooler_safe(true)"
+            );
+        }
+    }
 }
 
 /// Statements by their text, and the names that `PREPARE` made.
@@ -40,6 +52,7 @@ pub(crate) struct StatementCache {
     /// Counts transactions.
     transaction: u64,
     losses: Losses,
+    is_behind_pooler: bool,
     is_outdated: bool,
     /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
@@ -63,9 +76,10 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
-    pub(crate) fn new(losses: Losses) -> Self {
+    pub(crate) fn new(losses: Losses, is_behind_pooler: bool) -> Self {
         StatementCache {
             losses,
+            is_behind_pooler,
             ..StatementCache::default()
         }
     }
@@ -90,7 +104,7 @@ impl StatementCache {
             .code()
             .is_some_and(|code| is_missing_statement(code.code()))
         {
-            self.losses.0.fetch_add(1, Relaxed);
+            self.losses.count(self.is_behind_pooler);
             self.mark_outdated();
         } else if is_older && may_be_outdated(error) {
             self.mark_outdated();

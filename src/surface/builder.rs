@@ -1,9 +1,9 @@
 //! Options of a connection to the message system, one method each.
 
-use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::Pool;
+use crate::connect::pooler;
 use crate::connect::settings::{SILENCE, Settings};
 use crate::receive::line::Base;
 use crate::schema::migrate;
@@ -41,7 +41,8 @@ pub struct Builder {
     checkout_timeout: Duration,
     poll_interval: Duration,
     max_payload_bytes: usize,
-    is_pooler_safe: bool,
+    /// Nothing where nobody said so.
+    is_pooler_safe: Option<bool>,
     is_notifying: bool,
     silence: Duration,
 }
@@ -65,7 +66,7 @@ impl Default for Builder {
             checkout_timeout: Duration::from_secs(10),
             poll_interval: Duration::from_secs(2),
             max_payload_bytes: 1 << 20,
-            is_pooler_safe: false,
+            is_pooler_safe: None,
             is_notifying: true,
             silence: SILENCE,
         }
@@ -123,12 +124,13 @@ impl Builder {
     }
 
     /// Uses nothing that a transaction pooler breaks: no named statements, no session settings, no
-    /// session locks, no LISTEN. Default off. Messages of other processes are found by polling,
+    /// session locks, no LISTEN. By default `connect` finds out whether one is between; `false` spares it to look, and
+    /// to open two connections more where anything is between, or a socket file. Messages of other processes are found by polling,
     /// and a process that died is noticed after half a minute; its messages are free as soon as the
     /// pooler has closed its transactions. Reading columns of types of your own may now and then end
     /// in a `Conflict`, which receivers run again: casts spare that.
     pub fn pooler_safe(mut self, is_pooler_safe: bool) -> Self {
-        self.is_pooler_safe = is_pooler_safe;
+        self.is_pooler_safe = Some(is_pooler_safe);
         self
     }
 
@@ -164,14 +166,9 @@ impl Builder {
         self.check()?;
         let schema = SchemaName::parse(&self.schema)?;
         let silence = self.silence.min(MAX_POLL_INTERVAL);
-        let settings = Arc::new(Settings::new(
-            url,
-            schema.clone(),
-            self.is_pooler_safe,
-            silence,
-        )?);
+        let settings = |is_pooler_safe| Settings::new(url, schema.clone(), is_pooler_safe, silence);
+        let (settings, mut connection) = pooler::open(settings, self.is_pooler_safe)?;
         let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
-        let mut connection = Connection::open(&settings)?;
         refuse_newer(migrate::version(connection.client(), &schema))?;
 
         let me = Uuid::now_v7();
@@ -194,7 +191,7 @@ impl Builder {
                 needs_objects: AtomicBool::default(),
             }),
         };
-        let is_listening = self.is_notifying && !self.is_pooler_safe;
+        let is_listening = self.is_notifying && !settings.is_pooler_safe;
         Ok(Messaging::new(Core::new(
             base,
             pool,
@@ -206,6 +203,7 @@ impl Builder {
 
     /// Refuses what is out of range.
     fn check(&self) -> Result<()> {
+        Pool::check(self.pool_size, self.checkout_timeout)?;
         if self.poll_interval < Duration::from_millis(10) {
             let interval = self.poll_interval;
             return Err(Error::invalid(format!(

@@ -142,7 +142,10 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
         ),
         (Failure::Outdated, _) => (
             ErrorKind::Conflict,
-            format!("a prepared statement is gone while {doing}, run it again"),
+            format!(
+                "a prepared statement is gone while {doing}, run it again; behind a pooler in transaction mode, say \
+                 pooler_safe(true)"
+            ),
         ),
         (Failure::Refused, "42P01" | "3F000" | "42883" | "42703") => (
             ErrorKind::SchemaMissing,

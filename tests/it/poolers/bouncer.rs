@@ -1,4 +1,4 @@
-//! A PgBouncer of our own in front of the server that all tests share.
+//! PgBouncers of our own in front of the server that all tests share.
 
 use crate::support::{eventually, server};
 use postgres::config::Host;
@@ -12,8 +12,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::{env, fs};
 
-/// Server connections for each database: fewer than a test has workers.
-const SERVER_CONNECTIONS: u32 = 2;
+/// What a client has a server connection for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Mode {
+    /// A transaction, with fewer server connections for each database than a test has workers.
+    Transaction,
+    /// As long as it is connected. All else is as PgBouncer comes.
+    Session,
+}
+
 /// PgBouncer refuses to run as root; this user owns nothing.
 const NOBODY: u32 = 65_534;
 
@@ -23,6 +30,7 @@ const SCRIPT: &str =
 
 struct Bouncer {
     port: u16,
+    folder: PathBuf,
     /// Kept, since its standard input is what the pooler lives by.
     _process: Child,
 }
@@ -30,8 +38,38 @@ struct Bouncer {
 /// Returns the way to the database of `url` through a PgBouncer in transaction mode; nothing where none is
 /// installed, which is said loudly, and in CI a failure.
 pub(super) fn behind_pgbouncer(url: &str) -> Option<String> {
-    static BOUNCER: OnceLock<Option<Bouncer>> = OnceLock::new();
-    let Some(bouncer) = BOUNCER.get_or_init(start) else {
+    behind_pgbouncer_in(Mode::Transaction, url)
+}
+
+/// The same for any mode.
+pub(super) fn behind_pgbouncer_in(mode: Mode, url: &str) -> Option<String> {
+    let bouncer = bouncer(mode)?;
+    Some(format!(
+        "postgresql://anybody@127.0.0.1:{}/{}",
+        bouncer.port,
+        database(url)
+    ))
+}
+
+/// The same by a socket file.
+pub(super) fn behind_pgbouncers_file(mode: Mode, url: &str) -> Option<String> {
+    let bouncer = bouncer(mode)?;
+    Some(format!(
+        "host={} port={} user=anybody dbname={}",
+        bouncer.folder.display(),
+        bouncer.port,
+        database(url)
+    ))
+}
+
+fn database(url: &str) -> &str {
+    url.rsplit_once('/').unwrap().1
+}
+
+fn bouncer(mode: Mode) -> Option<&'static Bouncer> {
+    static BOUNCERS: [OnceLock<Option<Bouncer>>; 2] = [const { OnceLock::new() }; 2];
+    let bouncer = BOUNCERS[mode as usize].get_or_init(|| start(mode));
+    let Some(bouncer) = bouncer else {
         assert!(
             env::var_os("CI").is_none(),
             "pgbouncer is not installed: apt-get install pgbouncer"
@@ -44,14 +82,10 @@ pub(super) fn behind_pgbouncer(url: &str) -> Option<String> {
         );
         return None;
     };
-    let (_, database) = url.rsplit_once('/').unwrap();
-    Some(format!(
-        "postgresql://anybody@127.0.0.1:{}/{database}",
-        bouncer.port
-    ))
+    Some(bouncer)
 }
 
-fn start() -> Option<Bouncer> {
+fn start(mode: Mode) -> Option<Bouncer> {
     let program = find()?;
     let folder = tempfile::tempdir().unwrap().keep();
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -59,7 +93,7 @@ fn start() -> Option<Bouncer> {
         .local_addr()
         .unwrap()
         .port();
-    fs::write(folder.join("pgbouncer.ini"), settings(port)).unwrap();
+    fs::write(folder.join("pgbouncer.ini"), settings(mode, port, &folder)).unwrap();
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", SCRIPT, "pgbouncer"])
@@ -78,6 +112,7 @@ fn start() -> Option<Bouncer> {
         .unwrap();
     let bouncer = Bouncer {
         port,
+        folder,
         _process: process,
     };
     let url = format!("postgresql://anybody@127.0.0.1:{port}/postgres");
@@ -94,7 +129,7 @@ fn find() -> Option<PathBuf> {
         .find(|program| Path::is_file(program))
 }
 
-fn settings(port: u16) -> String {
+fn settings(mode: Mode, port: u16, folder: &Path) -> String {
     let config: Config = server().url().parse().unwrap();
     let Host::Tcp(host) = &config.get_hosts()[0] else {
         panic!("the tests' server is reached over TCP");
@@ -107,16 +142,20 @@ fn settings(port: u16) -> String {
             String::from_utf8_lossy(password).replace('\'', "''")
         )
     });
+    let pooling = match mode {
+        Mode::Transaction => "pool_mode = transaction\ndefault_pool_size = 2",
+        Mode::Session => "pool_mode = session",
+    };
+    let folder = folder.display();
     format!(
         "[databases]\n\
          * = host={host} port={server_port} user={user}{password}\n\
          [pgbouncer]\n\
          listen_addr = 127.0.0.1\n\
          listen_port = {port}\n\
-         unix_socket_dir =\n\
+         unix_socket_dir = {folder}\n\
          auth_type = any\n\
-         pool_mode = transaction\n\
-         default_pool_size = {SERVER_CONNECTIONS}\n\
+         {pooling}\n\
          max_client_conn = 1000\n\
          server_lifetime = 1\n"
     )

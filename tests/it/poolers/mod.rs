@@ -1,9 +1,11 @@
-//! Behind a pooler that gives each transaction another server connection, all promises hold.
+//! Behind a pooler that gives each transaction another server connection, all promises hold, whether or not it is told so; and
+//! behind one that gives each client a connection of its own ([`unsaid`]).
 //!
 //! PgBouncer 1.18, with fewer server connections than there are workers: no named statements, no session state,
 //! no start-up options. The same work is done without it, for comparison.
 
 mod bouncer;
+mod unsaid;
 
 use crate::support::{PATIENCE, aside, eventually, next, server};
 use bouncer::behind_pgbouncer;

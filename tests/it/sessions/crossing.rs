@@ -71,14 +71,50 @@ fn what_waits_for_the_dedupe_key_that_its_own_thread_holds_ends_with_a_reason() 
     );
 }
 
-/// Returns the lock timeout that sessions have.
-fn lock_timeout(messaging: &Messaging) -> String {
+/// Returns a setting that sessions have.
+fn setting(messaging: &Messaging, name: &str) -> String {
     let asked = messaging.session(|session| {
         Ok(session
-            .query_one("SELECT current_setting('lock_timeout')", &[])?
+            .query_one("SELECT current_setting($1)", &[&name])?
             .get(0))
     });
     asked.unwrap()
+}
+
+fn lock_timeout(messaging: &Messaging) -> String {
+    setting(messaging, "lock_timeout")
+}
+
+#[test]
+fn what_an_administrator_set_for_a_database_stays() {
+    let mut place = Place::new();
+    let settings = [
+        ("client_connection_check_interval", "500ms", "2s"),
+        ("tcp_keepalives_idle", "10", "7"),
+        ("tcp_keepalives_interval", "5", "4"),
+        ("tcp_keepalives_count", "3", "6"),
+        ("tcp_user_timeout", "30000", "40000"),
+        ("idle_in_transaction_session_timeout", "10min", "3min"),
+    ];
+    for (name, ours, _) in settings {
+        assert_eq!(setting(&place.messaging, name), ours, "{name}");
+    }
+
+    for (name, _, theirs) in settings {
+        place.sql(&format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {name} = %L', current_database(), '{theirs}'); END $$"
+        ));
+    }
+
+    let url = place.url.clone();
+    let later = Messaging::connect(&url).unwrap();
+    let by_url = format!("{url}?options=-c%20idle_in_transaction_session_timeout%3D0");
+    let by_url = Messaging::connect(&by_url).unwrap();
+    for (name, _, theirs) in settings {
+        assert_eq!(setting(&later, name), theirs, "{name}");
+    }
+    let name = "idle_in_transaction_session_timeout";
+    assert_eq!(setting(&by_url, name), "0", "the URL's options win");
 }
 
 #[test]
