@@ -118,11 +118,8 @@ fn transactions(
     // What several messages share has no result.
     session.takes_result = line.batches.is_none();
     let is_careful = line.receiver.is_some() && line.station.is_suspect();
-    let size = if is_careful {
-        ration.size.max(state.look)
-    } else {
-        ration.size
-    };
+    let look = if is_careful { state.look } else { 0 };
+    let size = ration.size.max(look);
     let mut most = ration.size;
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
