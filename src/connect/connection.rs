@@ -75,11 +75,9 @@ impl Connection {
         generation: u64,
     ) -> Result<Self> {
         let dialed = dialed.map_err(|error| refused(error, &settings.target))?;
-        let pulse = dialed.pulse.as_ref();
-        let is_behind_pooler = pulse.is_some_and(|pulse| pulse.is_behind_pooler());
         Ok(Connection {
             client: dialed.client,
-            cache: StatementCache::new(settings.losses.clone(), is_behind_pooler),
+            cache: StatementCache::new(settings.losses.clone(), dialed.pulse.clone()),
             mode: if settings.is_pooler_safe || settings.losses.are_many() {
                 CallMode::Inline
             } else {

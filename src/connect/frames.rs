@@ -1,6 +1,6 @@
 //! The messages in a stream of PostgreSQL's protocol, as far as they have to be told apart.
 
-/// Messages are seldom longer than this if their content is of interest here.
+/// How much of the content of a message is kept: what is of interest here comes first.
 const LONGEST: usize = 256;
 
 /// Finds the messages in what goes or comes, in whatever pieces.
@@ -52,8 +52,9 @@ impl Frames {
                 self.rest = length.saturating_sub(4);
             }
             let (body, rest) = piece.split_at(self.rest.min(piece.len()));
-            if self.wanted.contains(&self.head[0]) && self.body.len() + body.len() <= LONGEST {
-                self.body.extend_from_slice(body);
+            if self.wanted.contains(&self.head[0]) {
+                let room = LONGEST - self.body.len();
+                self.body.extend_from_slice(&body[..body.len().min(room)]);
             }
             self.rest -= body.len();
             piece = rest;

@@ -33,6 +33,7 @@ pub(crate) struct Pulse {
     process: AtomicI32,
     is_settled: AtomicBool,
     is_cut: AtomicBool,
+    is_overlong: AtomicBool,
 }
 
 impl Pulse {
@@ -50,6 +51,7 @@ impl Pulse {
             process: AtomicI32::new(0),
             is_settled: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
+            is_overlong: AtomicBool::new(false),
         }
     }
 
@@ -104,6 +106,17 @@ impl Pulse {
     pub(crate) fn is_behind_pooler(&self) -> bool {
         let announced = self.announced.load(Relaxed);
         self.process().is_some_and(|process| process != announced)
+    }
+
+    /// Notes that the server ended the session, since a transaction took too long. The driver may not tell: where the end of
+    /// the stream comes with the server's last word, it only says that the connection is closed.
+    pub(crate) fn ended_as_overlong(&self) {
+        self.is_overlong.store(true, Release);
+    }
+
+    /// Returns whether the server ended the session, since a transaction took too long.
+    pub(crate) fn is_overlong(&self) -> bool {
+        self.is_overlong.load(Acquire)
     }
 
     /// Ends the time in which every answer has a limit.

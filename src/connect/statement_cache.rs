@@ -1,5 +1,6 @@
 //! Prepared statements of one connection. The driver keeps none.
 
+use crate::connect::pulse::Pulse;
 use crate::words::sqlstate::{is_missing_statement, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, Statement, Transaction};
@@ -52,7 +53,8 @@ pub(crate) struct StatementCache {
     /// Counts transactions.
     transaction: u64,
     losses: Losses,
-    is_behind_pooler: bool,
+    /// What the stream under them saw.
+    pulse: Option<Arc<Pulse>>,
     is_outdated: bool,
     /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
@@ -76,12 +78,17 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
-    pub(crate) fn new(losses: Losses, is_behind_pooler: bool) -> Self {
+    pub(crate) fn new(losses: Losses, pulse: Option<Arc<Pulse>>) -> Self {
         StatementCache {
             losses,
-            is_behind_pooler,
+            pulse,
             ..StatementCache::default()
         }
+    }
+
+    /// Returns whether the server ended the session, since a transaction took too long.
+    pub(crate) fn is_overlong(&self) -> bool {
+        self.pulse.as_ref().is_some_and(|pulse| pulse.is_overlong())
     }
 
     /// Notes that a transaction begins.
@@ -104,7 +111,8 @@ impl StatementCache {
             .code()
             .is_some_and(|code| is_missing_statement(code.code()))
         {
-            self.losses.count(self.is_behind_pooler);
+            let pulse = self.pulse.as_ref();
+            self.losses.count(pulse.is_some_and(|pulse| pulse.is_behind_pooler()));
             self.mark_outdated();
         } else if is_older && may_be_outdated(error) {
             self.mark_outdated();

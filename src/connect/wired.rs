@@ -80,7 +80,7 @@ impl Wiring {
             stream,
             pulse,
             sent: Frames::of_client(),
-            received: Frames::of_server(b"KS"),
+            received: Frames::of_server(b"KSE"),
             limit: self.limit,
             over: None,
             takes_standby: self.takes_standby,
@@ -128,6 +128,7 @@ impl<T> Wired<T> {
             (b'Z', _) => ends += 1,
             (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
             (b'S', IS_STANDBY) => is_standby = true,
+            (b'E', fields) if is_overlong(fields) => pulse.ended_as_overlong(),
             _ => {}
         });
         self.over = None;
@@ -148,6 +149,13 @@ impl<T> Wired<T> {
         let over = self.over.get_or_insert_with(|| Box::pin(sleep(limit)));
         over.as_mut().poll(context).map(|()| Err(silent()))
     }
+}
+
+/// Returns whether an error of the server says that it ends the session since a transaction took too long: 25P03 for one
+/// that did nothing, 25P04 for one that was at work.
+fn is_overlong(fields: &[u8]) -> bool {
+    let mut fields = fields.split(|byte| *byte == 0);
+    fields.any(|field| matches!(field, b"C25P03" | b"C25P04"))
 }
 
 /// What a wait ends with that took too long.

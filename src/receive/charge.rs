@@ -16,6 +16,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
+use crate::receive::charging::Mark;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::failed;
 use crate::receive::handler::{Ending, conflict_behind};
@@ -30,6 +31,7 @@ use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, Said, classify, failure_of, is_interrupted, is_miscounted};
 use postgres::IsolationLevel;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -63,6 +65,8 @@ pub(crate) struct Charge {
     aside: Option<Duration>,
     /// How often it could not be written, since others had the message.
     tries: u32,
+    /// Keeps the other workers of the receiver from the message until it is written.
+    mark: Option<Arc<Mark>>,
 }
 
 impl Charge {
@@ -75,6 +79,7 @@ impl Charge {
             is_shared: false,
             aside: None,
             tries: 0,
+            mark: None,
         }
     }
 
@@ -165,6 +170,7 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
     let is_about_messages = !entered.is_empty();
     if let [charge] = entered.as_mut_slice() {
         charge.error = chain(error);
+        charge.mark = Some(Arc::new(line.charging.mark(charge.held.id)));
         state.charges.append(&mut entered);
     } else {
         // Whoever of the process has the one at fault next is to have it alone.

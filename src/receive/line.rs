@@ -3,6 +3,7 @@
 use crate::connect::dedicated::Dedicated;
 use crate::receive::batch::Batches;
 use crate::receive::careful::{Asking, Quarantine};
+use crate::receive::charging::Charging;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
 use crate::receive::handler::Handler;
@@ -74,6 +75,7 @@ pub(crate) struct Line {
     pub(crate) refusals: AtomicUsize,
     /// How often a message could not be settled.
     strays: Mutex<HashMap<MessageId, u32>>,
+    pub(crate) charging: Arc<Charging>,
 }
 
 /// How long a message is left alone that could not be settled: at first, and at most.
@@ -108,6 +110,7 @@ impl Line {
             losses: Mutex::new(HashMap::new()),
             refusals: AtomicUsize::new(0),
             strays: Mutex::new(HashMap::new()),
+            charging: Arc::default(),
         }
     }
 

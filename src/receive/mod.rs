@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
-//! `charge` what becomes of one whose transaction failed, `careful` what is done where processes died.
+//! `charge` what becomes of one whose transaction failed (`charging` which are about to be), `careful` what is done where processes died.
 //! `lease` is the other way to work, without a transaction around the handler.
 //! `batch` is for handlers of several messages at once.
 //! `pace` and `floor` are the numbers behind the claim: how many, and from where, and `sieve` which; `crew` is how many
@@ -18,6 +18,7 @@ pub(crate) mod batch;
 pub(crate) mod builder;
 pub(crate) mod careful;
 pub(crate) mod charge;
+pub(crate) mod charging;
 pub(crate) mod crew;
 pub(crate) mod drain;
 pub(crate) mod ending;

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long a message is left alone that another worker of this process has in a handler still.
 const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
 
+/// How long one is left alone whose last attempt another worker of this process is about to count.
+const COUNTED_SOON: Duration = Duration::from_millis(100);
+
 /// Returns the messages that are to be handled; the others get their fate.
 pub(crate) fn sift<'a>(
     line: &Line,
@@ -28,6 +31,11 @@ pub(crate) fn sift<'a>(
         if is_elsewhere {
             let why = "a handler has it still, whose transaction the server ended";
             fates.push(Fate::put_off(message, HELD_ELSEWHERE, why));
+            continue;
+        }
+        if line.charging.has(message.held.id) {
+            let why = "its last attempt is being counted";
+            fates.push(Fate::put_off(message, COUNTED_SOON, why));
             continue;
         }
         match refuse(message, message.attempts + crashes, crashes, &terms) {

@@ -202,6 +202,11 @@ impl<'c> Lent<'c> {
         self.cache().is_some_and(|cache| cache.is_outdated())
     }
 
+    /// Returns whether the server ended the session, since a transaction took too long.
+    pub(crate) fn is_overlong(&mut self) -> bool {
+        self.cache().is_some_and(|cache| cache.is_overlong())
+    }
+
     /// Notes the same of a statement that the caller prepared.
     pub(crate) fn mark_outdated(&mut self) {
         if let Some(cache) = self.cache() {

@@ -336,7 +336,8 @@ impl<'c> MessagingSession<'c> {
     fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
         result.map_err(|error| {
             let is_lost = failure(&error).is_lost();
-            self.is_overlong |= failure(&error) == Failure::Overlong;
+            let is_overlong = failure(&error) == Failure::Overlong;
+            self.is_overlong |= is_overlong || is_lost && self.lent.is_overlong();
             self.is_in_doubt |= !is_lost;
             match !is_lost && self.lent.is_outdated() {
                 true => classify_outdated(error),

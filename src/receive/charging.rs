@@ -1,0 +1,57 @@
+//! Which messages of a receiver are about to be charged.
+//!
+//! A failure that ended the whole transaction freed its message before it could be counted, and another worker of the
+//! process may claim it meanwhile: that one puts it off, so that no attempt goes uncounted. Other processes do not know;
+//! theirs is one attempt more, which the charge waits for.
+
+use crate::words::message::MessageId;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The messages of one receiver that are about to be charged.
+#[derive(Debug, Default)]
+pub(crate) struct Charging {
+    ids: Mutex<Vec<MessageId>>,
+    /// How many: next to always none, and then nobody takes the lock.
+    count: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    of: Arc<Charging>,
+    id: MessageId,
+}
+
+impl Charging {
+    /// Notes that a message is about to be charged.
+    pub(crate) fn mark(self: &Arc<Self>, id: MessageId) -> Mark {
+        self.with(|ids| ids.push(id));
+        Mark {
+            of: Arc::clone(self),
+            id,
+        }
+    }
+
+    /// Returns whether a message is about to be charged.
+    pub(crate) fn has(&self, id: MessageId) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && self.with(|ids| ids.contains(&id))
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Vec<MessageId>) -> R) -> R {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let acted = act(&mut ids);
+        self.count.store(ids.len(), Ordering::Release);
+        acted
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.of.with(|ids| {
+            if let Some(place) = ids.iter().position(|id| *id == self.id) {
+                ids.swap_remove(place);
+            }
+        });
+    }
+}
