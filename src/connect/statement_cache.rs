@@ -112,7 +112,8 @@ impl StatementCache {
             .is_some_and(|code| is_missing_statement(code.code()))
         {
             let pulse = self.pulse.as_ref();
-            self.losses.count(pulse.is_some_and(|pulse| pulse.is_behind_pooler()));
+            self.losses
+                .count(pulse.is_some_and(|pulse| pulse.is_behind_pooler()));
             self.mark_outdated();
         } else if is_older && may_be_outdated(error) {
             self.mark_outdated();
