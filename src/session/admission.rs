@@ -177,9 +177,9 @@ impl MessagingSession<'_> {
         if let Lent::Idle(connection) = &mut self.lent
             && !self.kit.needs_objects.load(Ordering::Relaxed)
         {
-            let (statement, values) = dedupe::call(statements, wishes);
+            let (path, statement, values) = dedupe::call(statements, wishes);
             connection.prepare_calls(&[statement])?;
-            let flown = self.lent.fly(statement, &values);
+            let flown = self.lent.fly(path, statement, &values);
             self.is_in_doubt |= flown.is_err();
             let rows =
                 flown.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;

@@ -4,7 +4,7 @@ use crate::connect::connection::{Connection, count, rows};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -167,6 +167,7 @@ impl<'c> Lent<'c> {
     /// of ours that did not begin: nothing is returned for any other.
     pub(crate) fn fly(
         &mut self,
+        path: Path,
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
@@ -179,7 +180,8 @@ impl<'c> Lent<'c> {
         };
         let mut flown = Flown::new(connection);
         let mut sql = String::new();
-        push_call(&mut sql, flown.mode(), statement, values);
+        let mode = flown.mode();
+        push_hot_call(&mut sql, mode, path, statement, values, Next::CallersSql);
         let rows = flown.begin(&sql);
         *self = Lent::Flown(flown);
         rows.map(Some)

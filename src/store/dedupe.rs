@@ -4,7 +4,7 @@
 //! transaction that wants the same key waits for that one to end: it committed, and the key is taken, or it
 //! rolled back, and the key is free.
 
-use crate::store::call::Value;
+use crate::store::call::{Path, Value};
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statement::Statement;
 use crate::store::statements::Statements;
@@ -76,7 +76,7 @@ impl Known {
 pub(crate) fn call<'s, 'a>(
     statements: &'s Statements,
     wishes: &[Wish<'a>],
-) -> (&'s Statement, [Value<'a>; 4]) {
+) -> (Path, &'s Statement, [Value<'a>; 4]) {
     if let [only] = wishes {
         let values = [
             Value::Text(only.topic),
@@ -84,7 +84,7 @@ pub(crate) fn call<'s, 'a>(
             Value::Uuid(only.id),
             Value::Number(window_us(only)),
         ];
-        return (&statements.take_dedupe_one, values);
+        return (Path::Key, &statements.take_dedupe_one, values);
     }
     let values = [
         Value::Texts(wishes.iter().map(|wish| Some(wish.topic)).collect()),
@@ -92,7 +92,7 @@ pub(crate) fn call<'s, 'a>(
         Value::Uuids(wishes.iter().map(|wish| wish.id).collect()),
         Value::Numbers(wishes.iter().map(window_us).collect()),
     ];
-    (&statements.take_dedupe, values)
+    (Path::Keys, &statements.take_dedupe, values)
 }
 
 /// Takes keys that are free, unless that was done and gave `known`; returns who has each, in the order of the wishes,

@@ -32,14 +32,52 @@ const CASTS: &[(&str, Type)] = &[
     ("bytea", Type::BYTEA),
 ];
 
-/// Statements that look into tables once for each key.
+/// Statements that look rows up in tables which a queue fills and empties.
 const PLANNED_ANEW: &[&str] = &[
-    "send_keyed",
-    "promote",
+    "ask_held",
+    "ask_leased",
+    "ask_rest",
+    "bury",
+    "bury_lease",
+    "cancel_followers",
+    "cancel_ready",
+    "cancel_scheduled",
+    "count_leased",
+    "dead_letters",
+    "deaths",
+    "depend",
+    "end_cancelled",
+    "end_held_lease",
+    "end_lease",
+    "extend_lease",
+    "forget_buckets",
+    "give_back_lease",
+    "group_members",
+    "group_progress",
+    "hold",
+    "hold_in_turn",
+    "hold_lease",
+    "hold_outcomes",
+    "hold_waiting",
+    "horizon",
+    "keep_wait",
+    "known_dedupe",
     "park",
+    "postpone_head",
+    "postpone_lease",
+    "prolong_lease",
+    "promote",
+    "purge_dead",
     "put_back",
-    "take_stalled",
+    "redrive",
+    "release_dedupe",
+    "retry",
+    "send_keyed",
     "stalled_keys",
+    "take_dedupe",
+    "take_dedupe_one",
+    "take_stalled",
+    "topics",
 ];
 
 impl Statement {
@@ -90,7 +128,8 @@ impl Statement {
 
     /// Returns whether it is planned anew each time, with the tables as large as they are. A plan that was made and
     /// kept while they were nearly empty would scan one from end to end for each key, until the next ANALYZE; and
-    /// where it runs, settings of the planner would be the caller's.
+    /// where it runs, settings of the planner would be the caller's. What is called in flights is kept, with settings that
+    /// leave the planner no choice (see `push_hot_call`).
     pub(crate) fn is_planned_anew(&self) -> bool {
         PLANNED_ANEW.contains(&self.name)
     }

@@ -643,6 +643,20 @@ fn kept() -> Vec<Case> {
                 "1000000",
             ],
         ),
+        case(
+            "send_deduped",
+            Rows(1),
+            &[
+                t,
+                "0",
+                &id(900_000),
+                "NULL",
+                "'1'",
+                "NULL",
+                "'new-1'",
+                "1000000",
+            ],
+        ),
         case("stats", Rows(6 * 100), &[t, "100"]),
         case(
             "take_dedupe",

@@ -109,10 +109,16 @@ SELECT setval('outtray.message_seq', 1000000), setval('outtray.worker_seq', 1000
 INSERT INTO outtray.worker (topic, id, process, holds_lock) VALUES ('busy', 100000, 'process', false);
 ";
 
-/// Makes the database, with three rows in each table.
-pub(super) fn nearly_empty() -> Place {
+/// Makes the database.
+pub(super) fn empty() -> Place {
     let mut place = Place::new();
     place.sql(LEAVE_ALONE);
+    place
+}
+
+/// Makes the database, with three rows in each table.
+pub(super) fn nearly_empty() -> Place {
+    let mut place = empty();
     place.sql(&rows(1, 3));
     place
 }
@@ -121,6 +127,12 @@ pub(super) fn nearly_empty() -> Place {
 pub(super) fn fill(place: &mut Place) {
     place.sql(&rows(4, 50_000));
     place.sql(BESIDES);
+}
+
+/// Fills an empty one likewise.
+pub(super) fn fill_from_empty(place: &mut Place) {
+    place.sql(&rows(1, 3));
+    fill(place);
 }
 
 fn rows(from: u32, to: u32) -> String {
