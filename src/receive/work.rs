@@ -168,16 +168,21 @@ fn transactions(
         }
     }
     end_empty(session)?;
-    Ok(match taken.is_used_up {
+    Ok(idle(&taken))
+}
+
+/// Says how long to wait for what could not be claimed.
+fn idle(taken: &Taken) -> Worked {
+    match taken.is_used_up {
         true => Worked::UsedUp(taken.wait),
         false => Worked::Idle(taken.wait),
-    })
+    }
 }
 
 /// Says how to go on when nothing of what was claimed may begin, or others got all of it.
 fn after_nothing(state: &mut State, taken: &Taken, looked_at: usize) -> Worked {
     if taken.is_used_up {
-        return Worked::UsedUp(taken.wait);
+        return idle(taken);
     }
     if !taken.is_held_up {
         return Worked::Again;
