@@ -1,7 +1,7 @@
 //! Prepared statements of one connection. The driver keeps none.
 
 use crate::connect::pulse::Pulse;
-use crate::words::sqlstate::{is_missing_statement, may_be_outdated};
+use crate::words::sqlstate::{is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, Statement, Transaction};
 use std::collections::{HashMap, HashSet};
@@ -98,7 +98,8 @@ impl StatementCache {
     }
 
     /// Passes on the result of a statement. An error that says that statements are gone gives the connection up; so does one
-    /// that a change of tables makes, of a statement that is older than the transaction.
+    /// that a change of tables makes, of a statement that is older than the transaction; and so does a session that somebody
+    /// left read-only.
     pub(crate) fn heed<T>(
         &mut self,
         is_older: bool,
@@ -117,6 +118,8 @@ impl StatementCache {
             self.mark_outdated();
         } else if is_older && may_be_outdated(error) {
             self.mark_outdated();
+        } else if is_read_only(error) {
+            self.mark_stale();
         }
         result
     }

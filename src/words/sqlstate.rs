@@ -293,6 +293,11 @@ pub(crate) fn may_be_outdated(error: &postgres::Error) -> bool {
     )
 }
 
+/// Returns whether a statement was to write in a transaction that only reads.
+pub(crate) fn is_read_only(error: &postgres::Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
 /// Returns whether a savepoint of ours is gone: the caller's SQL ended it.
 pub(crate) fn is_missing_savepoint(error: &postgres::Error) -> bool {
     matches!(error.code().map(SqlState::code), Some("3B001"))

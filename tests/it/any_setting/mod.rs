@@ -7,8 +7,8 @@
 mod scenario;
 mod values;
 
-use crate::support::{client, server};
-use outtray::{ErrorKind, Messaging, NewMessage};
+use crate::support::{PATIENCE, client, next, server};
+use outtray::{ErrorKind, Message, Messaging, NewMessage};
 use postgres::Client;
 use values::values;
 
@@ -184,4 +184,24 @@ fn what_the_url_says_about_reading_only_is_obeyed() {
 
     assert_eq!(refused.kind(), ErrorKind::Database);
     send(&url).unwrap();
+}
+
+#[test]
+fn a_handler_that_leaves_its_session_read_only_stops_nobody() {
+    let messaging = Messaging::connect(&server().database().unwrap()).unwrap();
+    messaging
+        .session(|session| Ok(session.send_messages("jobs", 0..5)?))
+        .unwrap();
+    let (tell, told) = crossbeam_channel::unbounded();
+
+    let receiver = messaging.receiver("jobs").workers(1);
+    let receiver = receiver.start(move |session, message: Message<i32>| {
+        session.batch_execute("SET default_transaction_read_only = on")?;
+        Ok(tell.send(message.payload)?)
+    });
+
+    let mut handled = next(&told, 5);
+    handled.sort_unstable();
+    assert_eq!(handled, [0, 1, 2, 3, 4]);
+    receiver.unwrap().stop(PATIENCE);
 }
