@@ -31,6 +31,9 @@ const POLL_SHARE: u32 = 100;
 /// What a poll may take on a busy machine however few rows there are, mostly to be planned: not rationed, or the
 /// messages of a killed process would wait for seconds.
 const POLL_FREE: Duration = Duration::from_millis(50);
+/// How long polling stands still for that at most: what took long may have been the wait for a pooler's connection, and
+/// where nothing is notified, whoever waits for a message waits for the poll.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How soon the process asks again after a worker parked, whatever the poll interval: messages that
 /// are left are in other hands, and a process that dies with them tells nobody. As long as they are
 /// there this repeats itself; a process with nothing to do stays at its poll interval.
@@ -256,7 +259,8 @@ impl Duties {
         }
         self.cancelled.polled(polled.has_cancellations, &self.waker);
         // Behind many dead rows a poll is slow, as a sweep is: it gets its share and no more.
-        let paid_for = Instant::now() + started.elapsed().saturating_sub(POLL_FREE) * POLL_SHARE;
+        let pause = started.elapsed().saturating_sub(POLL_FREE) * POLL_SHARE;
+        let paid_for = Instant::now() + pause.min(LONGEST_PAUSE);
         self.poll_at = self.poll_at.max(paid_for);
         self.glance_at = self.glance_at.max(paid_for);
         for state in &polled.topics {
