@@ -378,6 +378,9 @@ mod tests {
             assert!(quarantine.admit(way, now).is_none());
         }
         drop(alone);
-        assert!(quarantine.admit(Way::BesideOthers, now).is_some());
+        // The last one that was refused has to be alone, too, and is waited for.
+        assert!(quarantine.admit(Way::BesideOthers, now).is_none());
+        let later = now + HOLD_BACK;
+        assert!(quarantine.admit(Way::BesideOthers, later).is_some());
     }
 }
