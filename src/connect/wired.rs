@@ -211,6 +211,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check()?;
+        // The driver reads before it writes, and not again until something moves: the limit of an answer begins here.
+        if let Poll::Ready(Err(over)) = this.await_limit(context) {
+            return Poll::Ready(Err(over));
+        }
         Pin::new(&mut this.stream).poll_flush(context)
     }
 

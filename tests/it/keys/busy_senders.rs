@@ -144,7 +144,8 @@ fn a_busy_key_goes_on_beside_a_busy_topic() {
         .iter()
         .filter(of_key)
         .count();
-    assert!(of_key >= 100, "{of_key} of 800");
+    // Looks back find it, which a busy topic has few of; without the senders' help it was one or none.
+    assert!(of_key >= 10, "{of_key} of 800");
     eventually("the rest is handled", || count(&handled) == 1200);
     place.await_no_trace();
     receiver.stop(PATIENCE);

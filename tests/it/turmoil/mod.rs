@@ -8,7 +8,7 @@
 mod hands;
 mod network;
 
-use crate::support::{Child, eventually};
+use crate::support::{Child, PATIENCE, eventually};
 use crossbeam_channel::{Sender, after, unbounded};
 use network::Network;
 use outtray::testing::Server;
@@ -181,22 +181,38 @@ impl Stage {
         let healed = Instant::now();
         let now = "SELECT clock_timestamp()::text";
         let now: String = client(&self.url).query_one(now, &[]).unwrap().get(0);
-        let flowing = format!(
-            "SELECT (SELECT count(DISTINCT topic) FROM effect WHERE at > '{now}') = {}
-                AND NOT EXISTS (
-                    SELECT FROM unnest($1::integer[]) AS part (process)
-                    WHERE NOT EXISTS (SELECT FROM sent WHERE at > '{now}' AND sent.process = part.process)
-                        AND NOT EXISTS (SELECT FROM effect WHERE at > '{now}' AND effect.process = part.process)
-                )",
+        let standing = format!(
+            "SELECT process FROM unnest($1::integer[]) AS part (process)
+            WHERE NOT EXISTS (SELECT FROM sent WHERE at > '{now}' AND sent.process = part.process)
+                AND NOT EXISTS (SELECT FROM effect WHERE at > '{now}' AND effect.process = part.process)
+            UNION ALL
+            SELECT 0 WHERE (SELECT count(DISTINCT topic) FROM effect WHERE at > '{now}') < {}",
             TOPICS.len()
         );
-        eventually(&format!("all flows after {after_what}"), || {
+        loop {
             self.revive();
             let processes: Vec<i32> = self.parts.iter().map(|part| part.child.id()).collect();
-            let mut client = client(&self.url);
-            client.query_one(&flowing, &[&processes]).unwrap().get(0)
-        });
+            let rows = client(&self.url).query(&standing, &[&processes]).unwrap();
+            if rows.is_empty() {
+                break;
+            }
+            let standing: Vec<&str> = rows.iter().map(|row| self.role_of(row.get(0))).collect();
+            let so_long = healed.elapsed();
+            assert!(
+                so_long < PATIENCE,
+                "after {after_what} stand still: {standing:?}"
+            );
+            let _ = after(Duration::from_millis(20)).recv();
+        }
         healed.elapsed()
+    }
+}
+
+impl Stage {
+    fn role_of(&self, process: i32) -> &str {
+        let mut parts = self.parts.iter();
+        let part = parts.find(|part| part.child.id() == process);
+        part.map_or("a topic", |part| &part.role)
     }
 }
 
