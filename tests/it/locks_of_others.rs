@@ -8,6 +8,7 @@ use outtray::{
 };
 use postgres::Client;
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 /// How late a delayed message may be on a busy machine; what is waited for here holds its locks until it has come.
@@ -81,10 +82,19 @@ fn a_table_that_is_locked_holds_up_only_what_needs_it() {
     ];
     for table in tables {
         let place = Place::watchful();
-        let (_receiver, told) = receive(&place.messaging, "later");
-        // Its worker has prepared its statements, which takes a moment's lock on all tables that they name.
-        place.send("later", &0);
-        assert_eq!(next(&told, 1), [0]);
+        let (tell, told) = unbounded();
+        let all_at_work = Barrier::new(4);
+        let handler = move |_: &mut MessagingSession<'_>, message: Message<i32>| {
+            if message.payload < 0 {
+                all_at_work.wait();
+            }
+            Ok(tell.send(message.payload)?)
+        };
+        let receiver = place.messaging.receiver("later").workers(4);
+        let _receiver = receiver.messages_per_transaction(1).start(handler).unwrap();
+        // Each worker has prepared its statements, which takes a moment's lock on all tables that they name.
+        place.send_all("later", [-1; 4]);
+        assert_eq!(next(&told, 4), [-1; 4]);
         let _holder = hold(&place, &format!("LOCK TABLE outtray.{table}"));
 
         check_goes_on(&place, &told, table);

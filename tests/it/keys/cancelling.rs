@@ -15,10 +15,11 @@ const BEFORE_ASKING: &str = "LOCK TABLE outtray.cancellation IN SHARE MODE";
 const BEFORE_TELLING: &str = "LOCK TABLE outtray.outcome IN SHARE MODE";
 
 impl Place {
-    /// Waits until somebody waits for a lock.
+    /// Waits until somebody waits for a lock; not a worker that prepares its statements.
     #[track_caller]
     fn await_waiter(&mut self) {
-        let waiters = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'";
+        let waiters = "pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND wait_event = 'relation' AND query NOT LIKE 'PREPARE %'";
         eventually("somebody waits", || self.count(waiters) == 1);
     }
 }
