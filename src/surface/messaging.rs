@@ -69,7 +69,7 @@ impl Messaging {
     ///
     /// Moves sequences that are behind their tables, too, as they are after logical replication or a partial restore, which
     /// copy rows and no values of sequences, and returns them as `sequence message_seq`. Until then sends fail with
-    /// [`SequenceBehind`](ErrorKind::SequenceBehind), or get in before what was sent earlier.
+    /// [`SequenceBehind`](crate::ErrorKind::SequenceBehind), or get in before what was sent earlier.
     ///
     /// Idempotent, and safe to race: of several processes one applies, the others block until it has.
     /// Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the queue
