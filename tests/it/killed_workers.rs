@@ -295,6 +295,8 @@ fn be_a_victim<T: serde::de::DeserializeOwned + 'static>(before: usize, stays: b
                 if stays {
                     never::<()>().recv()?;
                 }
+                // All that follows travels in one flight, which the server carries out to its end once it has it.
+                let _ = after(Duration::from_micros(fastrand::u64(0..15_000))).recv();
             }
             Ok(())
         })

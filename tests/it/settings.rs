@@ -427,7 +427,8 @@ fn settings_that_were_read_earlier_and_come_later_replace_nothing() {
         place.sql("UPDATE outtray.topic_row SET paused_at = now(), changed_at = clock_timestamp()");
         eventually("the pause is obeyed", || {
             place.sql(enqueue);
-            told.recv_timeout(Duration::from_millis(100)).is_err()
+            // Long enough that no slow machine takes the message for one that waits.
+            told.recv_timeout(Duration::from_secs(2)).is_err()
         });
         is_told.store(true, Ordering::Relaxed);
         gate.batch_execute("SELECT pg_advisory_unlock(2)").unwrap();
