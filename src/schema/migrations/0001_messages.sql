@@ -154,9 +154,10 @@ CREATE TABLE outtray.attempt (
 
 -- Fails the statement that calls it, and with it the transaction: rows were `wanted` and only `counted` of them touched. A DELETE
 -- that removes nothing is a success to the server, and happens behind a trigger, row-level security, or a shard that moved. A
--- code of its own, since who runs the transaction has to tell it from all else.
+-- code of its own, since who runs the transaction has to tell it from all else. VOLATILE, or a call with constants would fail as soon as
+-- it is planned.
 CREATE FUNCTION outtray.miscounted(counted bigint, wanted bigint) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     RAISE EXCEPTION 'of % messages in hand only % could be settled', wanted, counted
         USING ERRCODE = 'OT001';

@@ -8,6 +8,5 @@ WITH removed AS (
         AND (scheduled.receipt = $3::uuid) IS TRUE
     RETURNING scheduled.id
 )
-SELECT outtray.miscounted(count(*), 1)
-FROM removed
-HAVING count(*) <> 1
+SELECT outtray.miscounted(0, 1)
+WHERE NOT EXISTS (SELECT FROM removed)
