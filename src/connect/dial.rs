@@ -302,7 +302,7 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
         .enable_all()
         .build()?;
     let connect = || {
-        let mut client = caller.dialer.connect(most, wiring.clone())?;
+        let mut client = caller.dialer.connect(most, wiring)?;
         let pulse = wiring.made();
         let announced = pulse.as_ref().and_then(|pulse| pulse.announced_process());
         let greeted = caller

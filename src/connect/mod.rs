@@ -2,11 +2,14 @@
 
 pub(crate) mod connection;
 pub(crate) mod connector;
+pub(crate) mod conninfo;
 pub(crate) mod dedicated;
 pub(crate) mod dial;
+pub(crate) mod endpoints;
 pub(crate) mod flown;
 pub(crate) mod frames;
 pub(crate) mod greeting;
+pub(crate) mod keywords;
 pub(crate) mod literal;
 pub(crate) mod pool;
 pub(crate) mod pooler;
@@ -15,5 +18,8 @@ pub(crate) mod refused;
 pub(crate) mod settings;
 pub(crate) mod statement_cache;
 pub(crate) mod tls;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+pub(crate) mod tls_library;
+pub(crate) mod tls_wish;
 pub(crate) mod transaction;
 pub(crate) mod wired;

@@ -4,13 +4,14 @@
 //! silent fall back to plain text. Ours find a dead peer within half a minute, on both sides.
 
 use crate::connect::dial::Dial;
+use crate::connect::endpoints::Endpoint;
 use crate::connect::greeting::Greeting;
+use crate::connect::keywords::Wanted;
 use crate::connect::statement_cache::Losses;
-use crate::connect::tls::{Dialer, TlsWish};
+use crate::connect::tls::Dialer;
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
 use postgres::Config;
-use postgres::config::Host;
 use std::time::Duration;
 
 /// Within which time a connection that is silent is noticed, unless somebody says otherwise.
@@ -34,32 +35,27 @@ impl Settings {
     /// Reads a URL, or a `key=value` string, and lays our defaults under it.
     ///
     /// # Errors
-    /// `Configuration` for a malformed URL, or one that wants TLS in a build without it.
+    /// `Configuration` for a malformed URL, one that asks for what is not done here, or one that wants TLS in a build
+    /// without it.
     pub(crate) fn new(
         url: &str,
         schema: SchemaName,
         is_pooler_safe: bool,
         silence: Duration,
     ) -> Result<Self> {
-        let (url, tls) = TlsWish::take_from(url);
-        let mut config: Config = url.parse().map_err(|error| {
-            // The URL itself may hold a password: it stays out of the text.
-            configuration(
-                "the database URL is malformed, write postgresql://user@host:port/database",
-            )
-            .because(error)
-        })?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(configuration("the database URL names no host"));
-        }
+        let Wanted {
+            mut config,
+            endpoints,
+            tls,
+        } = Wanted::read(url)?;
         lay_defaults(&mut config);
         let greeting = Greeting::new(config.get_options().unwrap_or_default(), is_pooler_safe);
         Ok(Settings {
-            target: target(&config),
+            target: target(&config, &endpoints),
             dial: Dial::new(
-                patience(&config),
+                patience(&config, endpoints.len()),
                 2 * config.get_connect_timeout().copied().unwrap_or_default(),
-                Dialer::new(config, &tls)?,
+                Dialer::new(&config, &endpoints, &tls)?,
                 greeting,
             ),
             silence,
@@ -72,10 +68,9 @@ impl Settings {
 
 /// Returns how long to wait for a connection in all. The driver goes from host to host, each with
 /// the whole timeout for TCP; twice that is left for the handshake.
-fn patience(config: &Config) -> Duration {
+fn patience(config: &Config, servers: usize) -> Duration {
     let each = config.get_connect_timeout().copied().unwrap_or_default();
-    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
-    each.saturating_mul(u32::try_from(hosts + 2).unwrap_or(u32::MAX))
+    each.saturating_mul(u32::try_from(servers.saturating_add(2)).unwrap_or(u32::MAX))
 }
 
 /// What the driver has where the URL says nothing.
@@ -102,21 +97,13 @@ fn lay_defaults(config: &mut Config) {
     }
 }
 
-fn target(config: &Config) -> String {
-    let ports = config.get_ports();
-    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(name) => format!("{name}:{port}"),
-            #[cfg(unix)]
-            Host::Unix(path) => format!("{}:{port}", path.display()),
-        }
-    });
+fn target(config: &Config, endpoints: &[Endpoint]) -> String {
+    let servers: Vec<String> = endpoints.iter().map(Endpoint::to_string).collect();
     let database = config
         .get_dbname()
         .or(config.get_user())
         .unwrap_or_default();
-    format!("{}/{database}", hosts.collect::<Vec<_>>().join(","))
+    format!("{}/{database}", servers.join(","))
 }
 
 pub(crate) fn configuration(text: impl Into<String>) -> Error {
@@ -140,12 +127,16 @@ mod tests {
     fn our_defaults_lie_under_what_the_url_says() {
         let url =
             "postgresql://me:secret@db:6000/app?connect_timeout=1&options=-c%20lock_timeout%3D9";
-        let mut config: Config = url.parse().unwrap();
+        let Wanted {
+            mut config,
+            endpoints,
+            ..
+        } = Wanted::read(url).unwrap();
         lay_defaults(&mut config);
 
         assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(1)));
         assert_eq!(config.get_options(), Some("-c lock_timeout=9"));
-        assert_eq!(target(&config), "db:6000/app");
+        assert_eq!(target(&config, &endpoints), "db:6000/app");
     }
 
     #[test]

@@ -75,13 +75,26 @@ impl Default for Builder {
 
 impl Builder {
     /// Sets the database: a URL (`postgresql://user:password@host:port/database?sslmode=…`), or
-    /// `key=value` pairs. Required. Environment variables such as PGHOST, and `.pgpass`, are not read.
+    /// `key=value` words. Required. Environment variables such as PGHOST, and `.pgpass`, are not read.
     ///
-    /// `sslmode` may be `disable`, or one of `require`, `verify-ca` and `verify-full`, which all check
-    /// the certificate and the host's name; `allow` and `prefer` are refused. Without it this machine is
-    /// reached in plain text, any other with `verify-full`, for which the feature `rustls` or
-    /// `native-tls` is needed. `sslrootcert=FILE` (PEM) names the authority to trust instead of the
-    /// platform's.
+    /// Both forms are read as libpq 18 reads them: percent signs in a URL (`%40` for `@`, also in a password, a database, and a
+    /// folder of socket files as host), quotes and backslashes in words, several hosts, addresses and ports. Of the keywords:
+    ///
+    /// | keyword | |
+    /// |---|---|
+    /// | `host`, `hostaddr`, `port`, `user`, `password`, `dbname`, `options`, `application_name`, `fallback_application_name` | as in libpq, but at least one host or address has to be named; the name of the application is `outtray` by default |
+    /// | `sslmode` | `disable`, or one of `require`, `verify-ca` and `verify-full`, which all check the certificate and the host's name; `allow` and `prefer` are refused. Without it this machine is reached in plain text unless something else here asks for TLS, any other with `verify-full`. Through a socket file there is no TLS |
+    /// | `sslrootcert` | a file (PEM) of the authorities to trust instead of the platform's; `system` for those |
+    /// | `sslcert` and `sslkey`, `sslcertmode` | what to show a server that asks for a certificate (PEM; with `native-tls` the key as PKCS#8) |
+    /// | `sslnegotiation`, `sslsni`, `ssl_min_protocol_version`, `ssl_max_protocol_version`, `channel_binding` | as in libpq; TLS 1.2 is the oldest |
+    /// | `connect_timeout` (s, default 5), `tcp_user_timeout` (ms, 30,000), `keepalives`, `keepalives_idle` (s, 10), `keepalives_interval` (s, 5), `keepalives_count` (3) | as in libpq, but zero and less stand for these defaults |
+    /// | `target_session_attrs` | servers that take no writes are passed over; `read-write` passes over those that only read by default, too; `read-only` takes standbys, to look at them |
+    /// | `load_balance_hosts` | as in libpq |
+    /// | `gssencmode`, `client_encoding`, `replication`, `min_protocol_version`, `max_protocol_version` | only values by which nothing changes |
+    /// | `krbsrvname`, `gsslib`, `gssdelegation`, `sslcompression` | no effect: neither Kerberos nor compression is used |
+    /// | `service`, `servicefile`, `passfile`, `require_auth`, `requirepeer`, `sslpassword`, `sslcrl`, `sslcrldir`, `sslkeylogfile`, `scram_client_key`, `scram_server_key`, `oauth_…` | refused, as is every other |
+    ///
+    /// TLS needs the feature `rustls` or `native-tls`. No error shows more of the string than keywords, hosts, files and the database.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self

@@ -10,6 +10,7 @@
 //! lock is free belongs to nobody.
 
 use crate::connect::connection::Connection;
+use crate::connect::conninfo::with_database;
 use crate::connect::settings::{SILENCE, Settings};
 use crate::schema::name::SchemaName;
 use crate::words::sqlstate::classify;
@@ -99,7 +100,7 @@ impl Databases {
         client
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
             .map_err(|error| classify(error, MAKING))?;
-        Ok(with_database(&self.url, &name))
+        with_database(&self.url, &name)
     }
 
     /// Makes the template unless it is there, alone among all processes; returns its name.
@@ -128,7 +129,7 @@ impl Databases {
                     client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
                 })
                 .map_err(failed)?;
-            prepare_template(&with_database(&self.url, &name))?;
+            prepare_template(&with_database(&self.url, &name)?)?;
             client
                 .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
                 .map_err(failed)?;
@@ -233,26 +234,6 @@ fn names(client: &mut Client, prefix: &str) -> Result<Vec<String>, postgres::Err
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Returns `url` with another database. `name` needs no quoting.
-fn with_database(url: &str, name: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        // Of `key=value` words the last of a key counts.
-        return format!("{url} dbname={name}");
-    };
-    let (place, parameters) = match rest.split_once('?') {
-        Some((place, parameters)) => (place, Some(parameters)),
-        None => (rest, None),
-    };
-    let host = place.split_once('/').map_or(place, |(host, _)| host);
-    let kept: Vec<&str> = parameters
-        .into_iter()
-        .flat_map(|parameters| parameters.split('&'))
-        .filter(|parameter| !parameter.is_empty() && !parameter.starts_with("dbname="))
-        .collect();
-    let mark = if kept.is_empty() { "" } else { "?" };
-    format!("{scheme}://{host}/{name}{mark}{}", kept.join("&"))
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -260,29 +241,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postgres::Config;
-
-    #[test]
-    fn a_url_gets_another_database_and_keeps_the_rest() {
-        for (url, expected) in [
-            ("postgresql://u:p@h:5/old", "postgresql://u:p@h:5/new"),
-            ("postgres://h", "postgres://h/new"),
-            (
-                "postgres://h?application_name=b",
-                "postgres://h/new?application_name=b",
-            ),
-            (
-                "postgres:///old?host=/run&dbname=old",
-                "postgres:///new?host=/run",
-            ),
-            ("postgres://h/old?dbname=old", "postgres://h/new"),
-            ("host=h dbname=old", "host=h dbname=old dbname=new"),
-        ] {
-            assert_eq!(with_database(url, "new"), expected);
-            let config: Config = with_database(url, "new").parse().unwrap();
-            assert_eq!(config.get_dbname(), Some("new"), "{url}");
-        }
-    }
 
     #[test]
     fn no_password_travels_in_plain_text_to_another_machine() {

@@ -1,64 +1,48 @@
 //! Across a network, nothing travels in plain text, and nobody but the right server is talked to.
+//!
+//! The certificates beside this file are for tests alone, and their keys guard nothing. `authority`, `stranger` and `another` vouch for
+//! themselves. `authority` vouches for `server` (`localhost`), for `client` (the role `postgres`), and for `expired` (`localhost`, until
+//! 2021). All others end in 2120.
+
+mod written;
 
 use crate::support::{PATIENCE, eventually, server};
 use crossbeam_channel::bounded;
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, Messaging, Result};
 use postgres::{Client, NoTls};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// Somebody who signs certificates.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let mut params = CertificateParams::default();
-        // OpenSSL finds a certificate's issuer by its name.
-        let name = format!("Authority {}", uuid::Uuid::now_v7());
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Authority {
-            pem: params.self_signed(&key).unwrap().pem(),
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// Returns a certificate for a host of this name, and its key.
-    fn sign(&self, host: &str, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, host);
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
+const AUTHORITY: &str = include_str!("encrypted/authority.pem");
+const STRANGER: &str = include_str!("encrypted/stranger.pem");
+const ANOTHER: &str = include_str!("encrypted/another.pem");
+/// Certificates and their keys.
+const SERVER: [&str; 2] = [
+    include_str!("encrypted/server.pem"),
+    include_str!("encrypted/server.key"),
+];
+const EXPIRED: [&str; 2] = [
+    include_str!("encrypted/expired.pem"),
+    include_str!("encrypted/expired.key"),
+];
 
 /// A server that speaks TLS, with a certificate for `localhost`.
 struct Encrypted {
     server: Server,
-    authority: Authority,
     folder: TempDir,
 }
 
 fn encrypted() -> &'static Encrypted {
     static ENCRYPTED: OnceLock<Encrypted> = OnceLock::new();
     ENCRYPTED.get_or_init(|| {
-        let authority = Authority::new();
         let server = Server::builder().always_embedded().start().unwrap();
-        certify(&server, &authority.sign("localhost", |_| {}));
+        certify(&server, SERVER);
         Encrypted {
             server,
-            authority,
             folder: tempfile::tempdir().unwrap(),
         }
     })
@@ -79,12 +63,12 @@ impl Encrypted {
     }
 
     fn trusted(&self) -> PathBuf {
-        self.trust("root.pem", &self.authority.pem)
+        self.trust("root.pem", AUTHORITY)
     }
 }
 
 /// Gives the server a certificate and turns TLS on.
-fn certify(server: &Server, (certificate, key): &(String, String)) {
+fn certify(server: &Server, [certificate, key]: [&str; 2]) {
     let data = server.data_dir().unwrap();
     write_as_server(data, "server.crt", certificate);
     write_as_server(data, "server.key", key);
@@ -195,7 +179,7 @@ fn a_server_of_another_name_is_refused() {
 #[test]
 fn a_server_that_nobody_trusted_vouches_for_is_refused() {
     let it = encrypted();
-    let stranger = it.trust("stranger.pem", &Authority::new().pem);
+    let stranger = it.trust("stranger.pem", STRANGER);
 
     check_refused("another authority", &it.url(&verified(&stranger)));
     check_refused(
@@ -208,8 +192,7 @@ fn a_server_that_nobody_trusted_vouches_for_is_refused() {
 #[test]
 fn a_file_of_several_authorities_trusts_each_of_them() -> Result<()> {
     let it = encrypted();
-    let (one, another) = (Authority::new().pem, Authority::new().pem);
-    let bundle = it.trust("bundle.pem", &format!("{one}{another}{}", it.authority.pem));
+    let bundle = it.trust("bundle.pem", &format!("{STRANGER}{ANOTHER}{AUTHORITY}"));
 
     Messaging::connect(&it.url(&verified(&bundle)))?;
     Ok(())
@@ -231,14 +214,9 @@ fn a_file_that_holds_no_authority_is_refused() {
 
 #[test]
 fn a_certificate_that_has_expired_is_refused() {
-    let authority = Authority::new();
     let server = Server::builder().always_embedded().start().unwrap();
-    let expired = authority.sign("localhost", |params| {
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2021, 1, 1);
-    });
-    certify(&server, &expired);
-    let root = encrypted().trust("of_the_expired.pem", &authority.pem);
+    certify(&server, EXPIRED);
+    let root = encrypted().trusted();
 
     let url = server.url().replace("127.0.0.1", "localhost");
 

@@ -15,6 +15,7 @@ mod clocks;
 mod command_line;
 mod commits_that_fail;
 mod completion;
+mod connection_strings;
 mod crash_loops;
 mod dedupe;
 mod detours;
