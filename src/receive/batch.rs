@@ -11,7 +11,7 @@
 
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
-use crate::receive::handler::{Delivery, Ending, Handler, caught, message};
+use crate::receive::handler::{Delivery, Ended, Ending, caught, message};
 use crate::receive::line::Line;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Hand;
@@ -25,34 +25,14 @@ use crate::words::batch_message::BatchMessage;
 use crate::words::error::{Error, Result};
 use crate::words::handler_error::HandlerError;
 use crate::words::message::CancelToken;
-use crate::words::panics::{Theirs, discard};
+use crate::words::panics::discard;
 use serde::de::DeserializeOwned;
-use std::slice::from_ref;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// The most messages in a batch. One savepoint holds them all, so the server's cache of subtransactions sets
 /// no limit; but other workers' claims walk past all that is locked (16 ms behind 10,000), and the payloads of
 /// a batch are in memory at once.
 pub(crate) const MAX_BATCH: usize = 1_000;
-
-/// How a closure ended that got several messages.
-pub(crate) struct Ended {
-    /// Whether what was done for all of them is to be kept.
-    is_done: bool,
-    /// In the order of the messages.
-    each: Vec<Ending>,
-}
-
-/// A closure over several messages of any payload. Never panics.
-type BatchHandler = dyn Fn(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + Send + Sync;
-
-/// What a receiver of batches has beside others.
-pub(crate) struct Batches {
-    /// The most messages in one.
-    pub(crate) size: usize,
-    handler: Theirs<Box<BatchHandler>>,
-}
 
 /// Checks what concerns batches alone.
 pub(crate) fn check(topic: &str, size: usize, options: &Options) -> Result<()> {
@@ -75,36 +55,15 @@ pub(crate) fn check(topic: &str, size: usize, options: &Options) -> Result<()> {
     Err(Error::invalid(why))
 }
 
-/// Wraps a closure: for a message that goes alone, and for batches.
-pub(crate) fn erase<T, F>(size: usize, handler: F) -> (Box<Handler>, Batches)
+/// Decodes, runs a closure over what could be decoded, and reads what it said.
+pub(crate) fn run<T, F>(
+    handler: &mut F,
+    session: &mut MessagingSession<'_>,
+    deliveries: &[Delivery<'_>],
+) -> Ended
 where
     T: DeserializeOwned,
-    F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
-        + Send
-        + Sync
-        + 'static,
-{
-    let handler = Arc::new(handler);
-    let alone = Arc::clone(&handler);
-    (
-        Box::new(move |session, delivery| {
-            let mut ended = run(&*alone, session, from_ref(delivery));
-            ended.each.pop().expect("each message has an ending")
-        }),
-        Batches {
-            size,
-            handler: Theirs::new(Box::new(move |session, deliveries| {
-                run(&*handler, session, deliveries)
-            })),
-        },
-    )
-}
-
-/// Decodes, runs the closure on what could be decoded, and reads what it said.
-fn run<T, F>(handler: &F, session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]) -> Ended
-where
-    T: DeserializeOwned,
-    F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
+    F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
 {
     let mut batch = Vec::with_capacity(deliveries.len());
     let unfit: Vec<Option<Ending>> = deliveries
@@ -160,7 +119,7 @@ pub(crate) struct Split<'a> {
 
 impl<'a> Split<'a> {
     pub(crate) fn of(line: &Line, messages: Vec<&'a Claimed>, taken: &Taken) -> Self {
-        if line.batches.is_none() {
+        if line.batch.is_none() {
             return Split {
                 alone: messages,
                 together: Vec::new(),
@@ -187,13 +146,13 @@ impl<'a> Split<'a> {
 pub(crate) fn handle<'p>(
     line: &'p Line,
     session: &mut MessagingSession<'_>,
-    state: &mut State,
+    state: &mut State<'_>,
     together: &[&Claimed],
     stop: &Stop,
     hand: &mut Hand<'p>,
     fates: &mut Vec<Fate>,
 ) -> Result<usize> {
-    let (Some(batches), Some(first)) = (&line.batches, together.first()) else {
+    let (Some(_), Some(first)) = (line.batch, together.first()) else {
         return Ok(0);
     };
     if !fates.is_empty() && (stop.is_set() || line.is_paused()) {
@@ -220,7 +179,7 @@ pub(crate) fn handle<'p>(
     line.crew.handler_begins(state.worker);
     let deliveries = deliveries(line, &terms, messages);
     let started = Instant::now();
-    let mut ended = (batches.handler)(session, &deliveries);
+    let mut ended = (state.handler)(session, &deliveries);
     line.warn_if_slow(
         &format_args!("{} messages", deliveries.len()),
         started.elapsed(),

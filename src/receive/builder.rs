@@ -1,8 +1,7 @@
 //! Options of a receiver, one method each.
 
 use crate::receive::batch;
-use crate::receive::drain;
-use crate::receive::handler::{Handler, erase};
+use crate::receive::handler::{self, SharedHandler};
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
 use crate::receive::line::{Base, Line};
@@ -13,7 +12,6 @@ use crate::words::batch_message::BatchMessage;
 use crate::words::filter::Filter;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
-use crate::words::outcome::DrainReport;
 use crate::words::retry::Backoff;
 use crate::words::topic;
 use crate::words::{Error, Result};
@@ -36,9 +34,9 @@ pub(crate) struct Enrollment {
 /// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
 #[must_use = "nothing happens before start"]
 pub struct ReceiverBuilder<'m> {
-    topic: String,
-    base: Base,
-    options: Options,
+    pub(crate) topic: String,
+    pub(crate) base: Base,
+    pub(crate) options: Options,
     enroll: Enroll<'m>,
 }
 
@@ -198,8 +196,10 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        let line = line(&self.topic, self.base, self.options, erase(handler))?;
-        enroll_and_start(self.enroll, line)
+        let line = line(&self.topic, self.base, self.options)?;
+        let handler: Box<SharedHandler> =
+            Box::new(move |session, deliveries| handler::run(&mut &handler, session, deliveries));
+        enroll_and_start(self.enroll, line, handler)
     }
 
     /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks until the
@@ -252,93 +252,35 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        let line = batch_line(&self.topic, self.base, self.options, size, handler)?;
-        enroll_and_start(self.enroll, line)
+        let line = batch_line(&self.topic, self.base, self.options, size)?;
+        let handler: Box<SharedHandler> =
+            Box::new(move |session, deliveries| batch::run(&mut &handler, session, deliveries));
+        enroll_and_start(self.enroll, line, handler)
     }
-
-    /// Handles the topic's messages on this thread until none is ready or due, and says what became
-    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain).
-    ///
-    /// # Errors
-    /// `Invalid` for a bad topic name, a setting out of range, or for strict order or a lease, which a
-    /// drain does not keep; and those of [`Messaging::drain`](crate::Messaging::drain).
-    pub fn drain<T, F>(self, handler: F) -> Result<DrainReport>
-    where
-        T: DeserializeOwned,
-        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
-            + Send
-            + Sync
-            + 'static,
-    {
-        check_drain(&self.topic, &self.options)?;
-        drain::drain(&line(&self.topic, self.base, self.options, erase(handler))?)
-    }
-
-    /// Handles the topic's messages on this thread, up to `size` at a time as in
-    /// [`start_batches`](Self::start_batches), until none is ready or due.
-    ///
-    /// # Errors
-    /// As [`drain`](Self::drain), and `Invalid` as [`start_batches`](Self::start_batches).
-    pub fn drain_batches<T, F>(self, size: usize, handler: F) -> Result<DrainReport>
-    where
-        T: DeserializeOwned,
-        F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
-            + Send
-            + Sync
-            + 'static,
-    {
-        check_drain(&self.topic, &self.options)?;
-        let line = batch_line(&self.topic, self.base, self.options, size, handler)?;
-        drain::drain(&line)
-    }
-}
-
-fn check_drain(topic: &str, options: &Options) -> Result<()> {
-    if options.is_strict {
-        return Err(Error::invalid(format!(
-            "topic {topic} cannot be drained in strict order, start a receiver"
-        )));
-    }
-    if options.lease.is_some() {
-        return Err(Error::invalid(format!(
-            "topic {topic} cannot be drained under leases, start a receiver"
-        )));
-    }
-    Ok(())
 }
 
 /// Records the receiver and starts its workers.
-fn enroll_and_start(enroll: Enroll<'_>, mut line: Line) -> Result<Receiver> {
+fn enroll_and_start(
+    enroll: Enroll<'_>,
+    mut line: Line,
+    handler: Box<SharedHandler>,
+) -> Result<Receiver> {
     let enrollment = enroll(&line)?;
     line.receiver = Some(enrollment.receiver);
     line.station.suspect(enrollment.suspect_for);
-    Receiver::start(line, enrollment.farewell)
+    Receiver::start(line, handler, enrollment.farewell)
 }
 
 /// Checks the settings and puts a receiver of batches together.
-fn batch_line<T, F>(
-    topic: &str,
-    base: Base,
-    options: Options,
-    size: usize,
-    handler: F,
-) -> Result<Line>
-where
-    T: DeserializeOwned,
-    F: Fn(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>
-        + Send
-        + Sync
-        + 'static,
-{
+pub(crate) fn batch_line(topic: &str, base: Base, options: Options, size: usize) -> Result<Line> {
     batch::check(topic, size, &options)?;
-    let (alone, batches) = batch::erase(size, handler);
-    let mut line = line(topic, base, options, alone)?;
-    line.batches = Some(batches);
+    let mut line = line(topic, base, options)?;
+    line.batch = Some(size);
     Ok(line)
 }
 
 /// Checks the settings and puts a receiver together.
-fn line(topic: &str, base: Base, mut options: Options, handler: Box<Handler>) -> Result<Line> {
+pub(crate) fn line(topic: &str, base: Base, mut options: Options) -> Result<Line> {
     topic::check(topic)?;
     options.check()?;
     if let Some(filter) = &options.filter {
@@ -362,5 +304,5 @@ fn line(topic: &str, base: Base, mut options: Options, handler: Box<Handler>) ->
         // Others could only wait for the turn, and miss a wake-up while it changes hands.
         options.workers = 1;
     }
-    Ok(Line::new(topic, base, options, handler))
+    Ok(Line::new(topic, base, options))
 }

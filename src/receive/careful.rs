@@ -257,7 +257,7 @@ fn way(message: &Claimed, seen: Deaths, terms: &Terms) -> Way {
 /// Appends the end of what was noted: that nothing is in hand any more, and that these messages, which saw a death, ended.
 pub(crate) fn push_close(
     line: &Line,
-    state: &State,
+    state: &State<'_>,
     sql: &mut String,
     mode: CallMode,
     counted: &[Uuid],
@@ -272,7 +272,7 @@ pub(crate) fn push_close(
 }
 
 /// Takes back what a worker noted for a transaction that ended in a rollback, or began nothing.
-pub(crate) fn let_go(line: &Line, run: &mut dyn Run, state: &mut State) -> Result<()> {
+pub(crate) fn let_go(line: &Line, run: &mut dyn Run, state: &mut State<'_>) -> Result<()> {
     if let Some(holder) = line.holder(state.worker).filter(|_| state.has_noted) {
         attempt::empty_hand(run, &line.base.kit.statements, &line.topic, holder)?;
         state.has_noted = false;

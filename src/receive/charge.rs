@@ -113,7 +113,7 @@ impl Charge {
 ///
 /// Returns whether the messages in it were to blame: then the database is well, and the next
 /// transaction need not wait. Meanwhile the one at fault is free, and others would run it again.
-pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
+pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
     let mut stray = std::mem::take(&mut state.stray);
@@ -182,7 +182,7 @@ pub(crate) fn judge(line: &Line, state: &mut State, error: &Error) -> bool {
 
 /// Notes whether a COMMIT of several messages was refused at another worker: then this one takes them one by one for a
 /// while, too.
-pub(crate) fn heed_refusals(line: &Line, state: &mut State) {
+pub(crate) fn heed_refusals(line: &Line, state: &mut State<'_>) {
     let refusals = line.refusals.load(Ordering::Relaxed);
     if refusals != state.refusals {
         state.refusals = refusals;
@@ -197,7 +197,7 @@ pub(crate) fn go_apart(line: &Line, pair: &[&Claimed]) -> bool {
 }
 
 /// Returns the message that is in the transaction alone, if one is.
-pub(crate) fn only(state: &State) -> Option<&Charge> {
+pub(crate) fn only<'s>(state: &'s State<'_>) -> Option<&'s Charge> {
     match state.entered.as_slice() {
         [charge] if !charge.is_shared => Some(charge),
         _ => None,
@@ -213,7 +213,11 @@ fn conflict(line: &Line, text: &str) -> Error {
 }
 
 /// Writes the charges of [`judge`], each in a transaction of its own.
-pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
+pub(crate) fn settle(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State<'_>,
+) -> Result<()> {
     let mut owed = Vec::new();
     while let Some(charge) = state.charges.last() {
         let written = match charge.aside {
@@ -247,7 +251,7 @@ pub(crate) fn settle(line: &Line, connection: &mut Connection, state: &mut State
 }
 
 /// Notes what was taken in a transaction that failed.
-pub(crate) fn note_stray(state: &mut State, taken: &[Claimed]) {
+pub(crate) fn note_stray(state: &mut State<'_>, taken: &[Claimed]) {
     state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
 }
 

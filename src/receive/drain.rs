@@ -2,19 +2,26 @@
 
 use crate::connect::connection::Connection;
 use crate::receive::charge::judge;
+use crate::receive::handler::Handler;
+use crate::receive::haste::Haste;
+use crate::receive::lease::{heartbeat, shift};
 use crate::receive::line::Line;
 use crate::receive::progress::Progress;
 use crate::receive::state::State;
-use crate::receive::work::{Worked, work};
+use crate::receive::work::Worked;
+use crate::receive::worker::turn;
 use crate::session::{ends, lanes};
 use crate::store::dependents::Place;
 use crate::store::schedule;
 use crate::store::statements::Statements;
 use crate::wake::pause::{self, Pause};
-use crate::wake::threads::stop_signal;
-use crate::words::Result;
+use crate::wake::threads::{Stop, stop_signal};
+use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::outcome::DrainReport;
+use crossbeam_channel::{Sender, bounded};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -25,12 +32,58 @@ const MAX_TROUBLES: u32 = 10;
 /// they may work.
 const USED_UP_FOR: Duration = Duration::from_secs(1);
 
+/// How much of a topic a drain handles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What is ready or due.
+    Due,
+    /// What waits for its time, too.
+    Scheduled,
+}
+
 /// Handles messages until none is ready or due, or all that may be in work are in other hands.
-pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
+pub(crate) fn drain<'h>(
+    line: Line,
+    extent: Extent,
+    handler: &'h mut Handler<'h>,
+) -> Result<DrainReport> {
+    let line = Arc::new(line);
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
-    let mut state = State::new(0, line.per_transaction());
+    let (alive, worker) = bounded(0);
+    let _heartbeat = match line.options.lease {
+        Some(lease) => Some(heartbeat::start(&line, lease, worker, stop.clone())?),
+        None => None,
+    };
+    // Goes before the heartbeat, which ends by it.
+    let _alive: Sender<Infallible> = alive;
+    let mut state = State::new(0, line.per_transaction(), handler);
     state.reads_settings = true;
+    let drained = until_empty(&line, extent, &mut state, &stop);
+    drained
+        .map(|()| report(&line.progress))
+        .map_err(|error| paid(&line, &mut state, error))
+}
+
+/// Writes the ends of leases that are owed, since the connection broke: that spares their messages another delivery. Returns
+/// what is left to be said.
+fn paid(line: &Line, state: &mut State<'_>, error: Error) -> Error {
+    if state.owed.is_empty() {
+        return error;
+    }
+    // A new one: what befell the other may have befallen those that are idle.
+    let opened = Connection::open(line.base.dedicated.settings());
+    match opened.and_then(|mut connection| shift::pay(line, &mut connection, state)) {
+        Ok(()) => {
+            let text = "the connection broke; what was handled is settled";
+            Error::new(ErrorKind::Unavailable, text).because(error)
+        }
+        Err(_) => error,
+    }
+}
+
+fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) -> Result<()> {
+    let mut haste = Haste::default();
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut used_up_at = None;
@@ -49,7 +102,7 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
             continue;
         }
         let retried = line.progress.retried.load(Ordering::Relaxed);
-        let worked = work(line, &mut connection, &mut state, &stop);
+        let worked = turn(line, &mut connection, state, stop);
         if !matches!(worked, Ok(Worked::UsedUp(_))) {
             used_up_at = None;
         }
@@ -59,33 +112,35 @@ pub(crate) fn drain(line: &Line) -> Result<DrainReport> {
                 if since.elapsed() >= USED_UP_FOR {
                     break;
                 }
-                let _ = pause::wait(&stop, wait.unwrap_or(USED_UP_FOR));
+                let _ = pause::wait(stop, wait.unwrap_or(USED_UP_FOR));
             }
             // A sweep is owed before "nothing" is certain; it is owed for milliseconds. The head of
             // a strict topic may wait for hours, but a drain is not strict.
-            Ok(Worked::Idle(Some(wait))) => drop(pause::wait(&stop, wait)),
+            Ok(Worked::Idle(Some(wait))) => drop(pause::wait(stop, wait)),
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
                 let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
-                if !has_moved && !is_retried && !find_rest(line, &mut connection)? {
+                let has_more = has_moved || is_retried || find_rest(line, &mut connection)?;
+                let hurries = !has_more && extent == Extent::Scheduled;
+                if !has_more && !(hurries && haste.make_due(line, &mut connection)?) {
                     break;
                 }
             }
             Ok(_) => troubles = 0,
             Err(error) => {
-                if judge(line, &mut state, &error) && !connection.is_closed() {
+                if judge(line, state, &error) && !connection.is_closed() {
                     continue;
                 }
                 troubles += 1;
                 if troubles > MAX_TROUBLES || connection.is_closed() {
                     return Err(error);
                 }
-                pause.wait(&stop);
+                pause.wait(stop);
             }
         }
     }
     line.base.dedicated.give_back(connection);
-    Ok(report(&line.progress))
+    Ok(())
 }
 
 fn report(progress: &Progress) -> DrainReport {

@@ -9,6 +9,7 @@ use crate::words::message::{CancelToken, Message};
 use crate::words::panics::catch;
 use crate::words::sqlstate::Failure;
 use serde::de::DeserializeOwned;
+use std::slice::from_ref;
 
 /// A message on its way to the closure.
 pub(crate) struct Delivery<'a> {
@@ -31,6 +32,14 @@ pub(crate) enum Ending {
     Panicked(String),
     /// The payload does not fit the closure's type; the closure did not run.
     Undecodable(Error),
+}
+
+/// How a call of a closure ended.
+pub(crate) struct Ended {
+    /// Whether what was done for all of its messages is to be kept.
+    pub(crate) is_done: bool,
+    /// In the order of the messages.
+    pub(crate) each: Vec<Ending>,
 }
 
 /// What a handler's error says, written out.
@@ -136,20 +145,26 @@ impl Failed {
     }
 }
 
-/// A closure for any payload. Never panics.
-pub(crate) type Handler = dyn Fn(&mut MessagingSession<'_>, &Delivery<'_>) -> Ending + Send + Sync;
+/// A closure for any payload, over one message, or several where batches are wanted. One worker calls it, for which it
+/// need not be shared, nor outlive that. Never panics.
+pub(crate) type Handler<'h> = dyn FnMut(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + 'h;
 
-/// Wraps a closure: decodes, runs, reads its error, catches panics of all three.
-pub(crate) fn erase<T, F>(handler: F) -> Box<Handler>
+/// One that all workers of a receiver call.
+pub(crate) type SharedHandler =
+    dyn Fn(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + Send + Sync;
+
+/// Runs a closure over one message: decodes, runs, reads its error, catches panics of all three.
+pub(crate) fn run<T, F>(
+    handler: &mut F,
+    session: &mut MessagingSession<'_>,
+    deliveries: &[Delivery<'_>],
+) -> Ended
 where
     T: DeserializeOwned,
-    F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
-        + Send
-        + Sync
-        + 'static,
+    F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
 {
-    Box::new(move |session, delivery| {
-        // Decoding and printing run the caller's code too, `Deserialize` and `Display`.
+    // Decoding and printing run the caller's code too, `Deserialize` and `Display`.
+    let mut one = |delivery| {
         caught(|| match message(delivery) {
             Err(error) => Ending::Undecodable(error),
             Ok(message) => match handler(session, message) {
@@ -157,7 +172,22 @@ where
                 Err(error) => Ending::failed(&error),
             },
         })
-    })
+    };
+    let each: Vec<Ending> = deliveries.iter().map(&mut one).collect();
+    Ended {
+        is_done: each.iter().all(|ending| matches!(ending, Ending::Done)),
+        each,
+    }
+}
+
+/// Calls a closure over one message that has no batch-mates.
+pub(crate) fn call_alone(
+    handler: &mut Handler<'_>,
+    session: &mut MessagingSession<'_>,
+    delivery: &Delivery<'_>,
+) -> Ending {
+    let mut ended = handler(session, from_ref(delivery));
+    ended.each.pop().expect("each message has an ending")
 }
 
 /// Runs the caller's code; a panic is an ending, too.

@@ -22,7 +22,7 @@ use uuid::Uuid;
 pub(crate) fn commit_or_charge(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    state: &mut State,
+    state: &mut State<'_>,
     settled: &mut Settled,
     counted: &[Uuid],
     is_chained: bool,
@@ -43,7 +43,7 @@ pub(crate) fn commit_or_charge(
 fn commit(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    state: &mut State,
+    state: &mut State<'_>,
     settled: &Settled,
     counted: &[Uuid],
     is_chained: bool,

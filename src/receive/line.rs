@@ -1,12 +1,10 @@
 //! What the workers of one receiver share.
 
 use crate::connect::dedicated::Dedicated;
-use crate::receive::batch::Batches;
 use crate::receive::careful::{Asking, Quarantine};
 use crate::receive::charging::Charging;
 use crate::receive::crew::Crew;
 use crate::receive::floor::Floors;
-use crate::receive::handler::Handler;
 use crate::receive::lease::heartbeat::Heartbeat;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Progress;
@@ -22,7 +20,6 @@ use crate::wake::hands::Hands;
 use crate::wake::threads::Service;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
-use crate::words::panics::Theirs;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
@@ -46,10 +43,8 @@ pub(crate) struct Line {
     pub(crate) topic: String,
     pub(crate) base: Base,
     pub(crate) options: Options,
-    /// For one message at a time.
-    pub(crate) handler: Theirs<Box<Handler>>,
-    /// For several, if they are wanted in batches.
-    pub(crate) batches: Option<Batches>,
+    /// The most messages of a batch, if they are wanted in batches.
+    pub(crate) batch: Option<usize>,
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
     pub(crate) crew: Crew,
@@ -88,7 +83,7 @@ const MOST_OF_SOME: usize = 100_000;
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Line {
-    pub(crate) fn new(topic: &str, base: Base, options: Options, handler: Box<Handler>) -> Self {
+    pub(crate) fn new(topic: &str, base: Base, options: Options) -> Self {
         Line {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
@@ -97,8 +92,7 @@ impl Line {
             in_hand: base.waker.asked.slots(options.workers),
             base,
             options,
-            handler: Theirs::new(handler),
-            batches: None,
+            batch: None,
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),
             slots: Slots::default(),
@@ -155,8 +149,7 @@ impl Line {
 
     /// Returns how many messages a transaction takes, if that is fixed.
     pub(crate) fn per_transaction(&self) -> Option<usize> {
-        let batch = self.batches.as_ref().map(|batches| batches.size);
-        batch.or(self.options.per_transaction)
+        self.batch.or(self.options.per_transaction)
     }
 
     /// Logs that a handler held its transaction open for too long.

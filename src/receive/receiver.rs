@@ -1,11 +1,13 @@
 //! A running receiver, and how it is stopped.
 
+use crate::receive::handler::SharedHandler;
 use crate::receive::lease::heartbeat;
 use crate::receive::line::Line;
 use crate::receive::worker;
 use crate::wake::threads::{Service, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
+use crate::words::panics::Theirs;
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, bounded};
 use std::convert::Infallible;
 use std::fmt;
@@ -43,8 +45,12 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts the workers.
-    pub(crate) fn start(line: Line, farewell: Farewell) -> Result<Self> {
-        let line = Arc::new(line);
+    pub(crate) fn start(
+        line: Line,
+        handler: Box<SharedHandler>,
+        farewell: Farewell,
+    ) -> Result<Self> {
+        let (line, handler) = (Arc::new(line), Arc::new(Theirs::new(handler)));
         let (stopper, stop) = stop_signal();
         let (alive, ended) = bounded(0);
         let receiver = Receiver {
@@ -57,20 +63,19 @@ impl Receiver {
             heartbeat: Mutex::default(),
         };
         if let Some(lease) = line.options.lease {
-            let (line, workers) = (Arc::clone(&line), receiver.alive.clone());
-            let name = format!("outtray-{}-heartbeat", line.topic);
-            let stop = stop.clone();
-            let beat = move |_| heartbeat::run(&line, lease, &workers, &stop);
-            *lock(&receiver.heartbeat) = Some(Service::start(&name, beat)?);
+            let workers = receiver.alive.clone();
+            let heartbeat = heartbeat::start(&line, lease, workers, stop.clone())?;
+            *lock(&receiver.heartbeat) = Some(heartbeat);
         }
         line.base.waker.board.add(&line.station);
         for number in 1..=line.options.workers {
             let (line, stop, alive) = (Arc::clone(&line), stop.clone(), alive.clone());
+            let handler = Arc::clone(&handler);
             let name = format!("outtray-{}-{number}", line.topic);
             // If a thread cannot start, dropping the receiver stops those that could.
             let thread = spawn(name, move || {
                 let _alive = alive;
-                worker::run(&line, number - 1, &stop);
+                worker::run(&line, &***handler, number - 1, &stop);
             })?;
             lock(&receiver.threads).push(thread);
         }

@@ -86,7 +86,7 @@ pub(crate) fn share(
     limit: u32,
     size: usize,
 ) -> Result<usize> {
-    if line.batches.is_none() || size == 1 {
+    if line.batch.is_none() || size == 1 {
         return Ok(size);
     }
     Ok(size.min(may_have(line, session, limit)?.max(1)))
@@ -100,7 +100,7 @@ pub(crate) fn take_rest(
     limit: u32,
     messages: &mut Vec<Claimed>,
 ) -> Result<()> {
-    if line.batches.is_none() || messages.len() == 1 {
+    if line.batch.is_none() || messages.len() == 1 {
         return Ok(());
     }
     let most = take_up_to(line, session, limit, messages.len())?;

@@ -41,7 +41,7 @@ pub(crate) fn is_needed(line: &Line, taken: &Taken, is_careful: bool) -> bool {
 pub(crate) fn stage<'a>(
     line: &'a Line,
     session: &mut MessagingSession<'_>,
-    state: &mut State,
+    state: &mut State<'_>,
     taken: &mut Taken,
     is_careful: bool,
     most: usize,

@@ -1,14 +1,17 @@
 //! What one worker remembers from transaction to transaction.
 
 use crate::receive::charge::Charge;
+use crate::receive::handler::Handler;
 use crate::receive::lease::deliver::Owed;
 use crate::receive::pace::Pace;
 
 /// What one worker remembers from transaction to transaction.
-pub(crate) struct State {
+pub(crate) struct State<'h> {
     /// The worker's number in the crew.
     pub(crate) worker: usize,
     pub(crate) pace: Pace,
+    /// What is run for messages.
+    pub(crate) handler: &'h mut Handler<'h>,
     /// How many COMMITs of several messages were refused at this receiver, as far as this worker knows.
     pub(crate) refusals: usize,
     /// The one whose work COMMIT would have refused, undone while it is held still.
@@ -33,10 +36,15 @@ pub(crate) struct State {
     pub(crate) owed: Vec<Owed>,
 }
 
-impl State {
-    pub(crate) fn new(worker: usize, per_transaction: Option<usize>) -> Self {
+impl<'h> State<'h> {
+    pub(crate) fn new(
+        worker: usize,
+        per_transaction: Option<usize>,
+        handler: &'h mut Handler<'h>,
+    ) -> Self {
         State {
             worker,
+            handler,
             pace: Pace::new(per_transaction),
             refusals: 0,
             refused: None,

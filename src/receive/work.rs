@@ -14,7 +14,7 @@ use crate::receive::batch::{self, Split};
 use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
-use crate::receive::handler::{Delivery, Ending};
+use crate::receive::handler::{Delivery, Ending, call_alone};
 use crate::receive::last_flight::commit_or_charge;
 use crate::receive::line::Line;
 use crate::receive::progress::Hand;
@@ -55,7 +55,7 @@ pub(crate) enum Worked {
 pub(crate) fn work(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
     let statements = &line.base.kit.statements;
@@ -106,7 +106,7 @@ pub(crate) fn work(
 fn transactions(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     ration: &mut Ration,
     stop: &Stop,
 ) -> Result<Worked> {
@@ -116,7 +116,7 @@ fn transactions(
     let mut session = MessagingSession::new(&line.base.kit, Lent::Begun(transaction));
     session.savepoint = Savepoint::Closed;
     // What several messages share has no result.
-    session.takes_result = line.batches.is_none();
+    session.takes_result = line.batch.is_none();
     let is_careful = line.receiver.is_some() && line.station.is_suspect();
     let look = if is_careful { state.look } else { 0 };
     let size = ration.size.max(look);
@@ -180,7 +180,7 @@ fn idle(taken: &Taken) -> Worked {
 }
 
 /// Says how to go on when nothing of what was claimed may begin, or others got all of it.
-fn after_nothing(state: &mut State, taken: &Taken, looked_at: usize) -> Worked {
+fn after_nothing(state: &mut State<'_>, taken: &Taken, looked_at: usize) -> Worked {
     if taken.is_used_up {
         return idle(taken);
     }
@@ -200,7 +200,7 @@ fn after_nothing(state: &mut State, taken: &Taken, looked_at: usize) -> Worked {
 fn transact(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    state: &mut State,
+    state: &mut State<'_>,
     ration: &mut Ration,
     taken: &mut Taken,
     stop: &Stop,
@@ -271,7 +271,7 @@ fn transact(
 }
 
 /// Returns whether the flight that commits may claim what comes next.
-fn may_chain(line: &Line, state: &State, stop: &Stop, is_careful: bool) -> bool {
+fn may_chain(line: &Line, state: &State<'_>, stop: &Stop, is_careful: bool) -> bool {
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && state.unspent.is_empty() && line.max_in_work().is_none();
@@ -282,7 +282,7 @@ fn may_chain(line: &Line, state: &State, stop: &Stop, is_careful: bool) -> bool 
 }
 
 /// Returns whether the settings of topics are to be read between two transactions.
-fn has_to_read(line: &Line, state: &State) -> bool {
+fn has_to_read(line: &Line, state: &State<'_>) -> bool {
     state.reads_settings && !line.base.kit.configs.is_fresh()
 }
 
@@ -290,7 +290,7 @@ fn has_to_read(line: &Line, state: &State) -> bool {
 fn handle(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    state: &mut State,
+    state: &mut State<'_>,
     message: &Claimed,
     crashes: u32,
     is_only: bool,
@@ -310,7 +310,7 @@ fn handle(
         max_attempts: terms.max_attempts,
         cancel,
     };
-    let mut ending = (line.handler)(session, &delivery);
+    let mut ending = call_alone(state.handler, session, &delivery);
     let is_cancelled = line.in_hand[state.worker].leave(message.held.id);
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());

@@ -1,11 +1,14 @@
 //! The life of a worker thread: parked, at work, or waiting for the database to come back.
 
+use crate::connect::connection::Connection;
 use crate::receive::charge::judge;
 use crate::receive::crew::{Entry, QUICK};
+use crate::receive::handler::{Delivery, SharedHandler};
 use crate::receive::lease::shift;
 use crate::receive::line::Line;
 use crate::receive::state::State;
 use crate::receive::work::{Worked, work};
+use crate::session::messaging_session::MessagingSession;
 use crate::wake::pause::Pause;
 use crate::wake::threads::Stop;
 use crate::words::Result;
@@ -14,8 +17,11 @@ use crossbeam_channel::{after, never, select};
 use std::time::Duration;
 
 /// Works until stopped. `worker` is its number in the crew.
-pub(crate) fn run(line: &Line, worker: usize, stop: &Stop) {
-    let mut state = State::new(worker, line.per_transaction());
+pub(crate) fn run(line: &Line, handler: &SharedHandler, worker: usize, stop: &Stop) {
+    let mut handler = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
+        handler(session, deliveries)
+    };
+    let mut state = State::new(worker, line.per_transaction(), &mut handler);
     let mut wait = None;
     let mut is_watching = false;
     while park(line, wait, stop) {
@@ -46,7 +52,7 @@ fn park(line: &Line, wait: Option<Duration>, stop: &Stop) -> bool {
 
 /// Works until nothing is ready, through whatever happens to the database. Returns when to look
 /// again unasked, if at all.
-fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
+fn shift(line: &Line, state: &mut State<'_>, stop: &Stop) -> Option<Duration> {
     let mut pause = Pause::new();
     let mut is_troubled = false;
     while !stop.is_set() {
@@ -86,12 +92,22 @@ fn shift(line: &Line, state: &mut State, stop: &Stop) -> Option<Duration> {
 }
 
 /// Runs transactions on one connection, which goes back unless it broke.
-fn once(line: &Line, state: &mut State, stop: &Stop) -> Result<Worked> {
+fn once(line: &Line, state: &mut State<'_>, stop: &Stop) -> Result<Worked> {
     let mut connection = line.base.dedicated.take()?;
-    let worked = match line.options.lease {
-        None => work(line, &mut connection, state, stop),
-        Some(lease) => shift::work(line, &mut connection, state, stop, lease),
-    };
+    let worked = turn(line, &mut connection, state, stop);
     line.base.dedicated.give_back(connection);
     worked
+}
+
+/// Works on `connection`, by transactions or under leases, until there is a reason to look around.
+pub(crate) fn turn(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State<'_>,
+    stop: &Stop,
+) -> Result<Worked> {
+    match line.options.lease {
+        None => work(line, connection, state, stop),
+        Some(lease) => shift::work(line, connection, state, stop, lease),
+    }
 }

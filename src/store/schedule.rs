@@ -166,6 +166,53 @@ pub(crate) fn move_due(
     Ok(moved)
 }
 
+/// A message that waits for its time.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: Uuid,
+    pub(crate) attempts: i16,
+    /// When it is due, in microseconds since 1970.
+    pub(crate) due_us: i64,
+}
+
+/// Returns messages of a topic that wait for their time, `limit` at most, in the order of their ids from the first after
+/// `after` on.
+pub(crate) fn waiting(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Waiting>> {
+    let doing = "looking for scheduled messages";
+    query(
+        run,
+        &statements.waiting_for_time,
+        &[&topic, &after, &limit],
+        doing,
+    )?
+    .iter()
+    .map(|row| {
+        Ok(Waiting {
+            id: column(row, "id")?,
+            attempts: column(row, "attempts")?,
+            due_us: column(row, "due_us")?,
+        })
+    })
+    .collect()
+}
+
+/// Makes those of these messages due that wait for their time, in this order; returns how many.
+pub(crate) fn make_due(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    ids: &[Uuid],
+) -> Result<u64> {
+    let doing = "making messages due";
+    execute(run, &statements.make_due, &[&topic, &ids], doing)
+}
+
 /// Returns in how long the next scheduled message is due.
 pub(crate) fn next_due(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
     let rows = query(run, &statements.next_due, &[], "looking for due messages")?;

@@ -64,6 +64,7 @@ const PLANNED_ANEW: &[&str] = &[
     "known_dedupe",
     "park",
     "postpone_head",
+    "make_due",
     "postpone_lease",
     "prolong_lease",
     "promote",
@@ -80,6 +81,7 @@ const PLANNED_ANEW: &[&str] = &[
     "topics",
 ];
 
+    "waiting_for_time",
 impl Statement {
     /// Reads a statement of ours.
     ///

@@ -111,6 +111,7 @@ statements![
     make_lanes,
     mark_leased,
     move_due,
+    make_due,
     move_due_between,
     next_due,
     next_expiry,
@@ -180,6 +181,7 @@ statements![
 ];
 
 #[cfg(test)]
+    waiting_for_time,
 mod tests {
     use super::*;
 

@@ -21,7 +21,6 @@ use crate::words::batch_message::BatchMessage;
 use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
-use crate::words::outcome::DrainReport;
 use crate::words::topic;
 use crossbeam_channel::after;
 use serde::de::DeserializeOwned;
@@ -182,31 +181,6 @@ impl Messaging {
             })
         };
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
-    }
-
-    /// Handles the messages of a topic on this thread until none is ready or due, and says what
-    /// became of them. For tests and batch jobs.
-    ///
-    /// A message that fails is scheduled for later like any other, and not waited for; nor is one that
-    /// another worker has in hand, also where others use up the [`max_in_work`](crate::TopicConfig::max_in_work) of the topic: then
-    /// it ends after a second, and messages may be ready still. A topic over its
-    /// [`rate`](crate::TopicConfig::rate) is waited for; a message whose key is over its rate is scheduled for later, and not
-    /// waited for. The defaults of a receiver hold: 10 attempts, its backoff. Order is
-    /// not strict, and the death of this process is not noticed by others. Several threads may drain the
-    /// same topic.
-    ///
-    /// # Errors
-    /// `Invalid` for a bad topic name, `SchemaMissing`; `Unavailable` as soon as the connection breaks;
-    /// any kind that comes up more than ten times in a row. What was committed before stays so.
-    pub fn drain<T, F>(&self, topic: &str, handler: F) -> Result<DrainReport>
-    where
-        T: DeserializeOwned,
-        F: Fn(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.receiver(topic).drain(handler)
     }
 
     /// Returns one topic, to look at it and to operate it. Asks nothing of the database; the name is

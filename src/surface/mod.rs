@@ -5,6 +5,7 @@ pub(crate) mod cancel;
 pub(crate) mod completion;
 pub(crate) mod core;
 pub(crate) mod delivery;
+pub(crate) mod draining;
 pub(crate) mod join;
 pub(crate) mod messaging;
 pub(crate) mod receiving;

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::mem::forget;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs the caller's code.
@@ -47,6 +47,12 @@ impl<T> Deref for Theirs<T> {
 
     fn deref(&self) -> &T {
         self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> DerefMut for Theirs<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until it is dropped")
     }
 }
 

@@ -19,6 +19,7 @@ mod connection_strings;
 mod crash_loops;
 mod dedupe;
 mod detours;
+mod draining;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
 mod examples;

@@ -7,7 +7,7 @@
 use crate::connect::connection::Connection;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::ending::{decide, warn_dead};
-use crate::receive::handler::{Delivery, Ending, conflict_behind};
+use crate::receive::handler::{Delivery, Ending, call_alone, conflict_behind};
 use crate::receive::lease::claim::refusal;
 use crate::receive::lease::heartbeat::InHand;
 use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
@@ -41,7 +41,7 @@ pub(crate) struct Owed {
 pub(crate) fn deliver(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     in_hand: &InHand<'_>,
     lease: Duration,
 ) -> Result<()> {
@@ -88,7 +88,7 @@ fn is_asked_for(
 fn begin(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     in_hand: &InHand<'_>,
     terms: &Terms,
 ) -> Result<()> {
@@ -105,7 +105,7 @@ fn begin(
     };
     let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
     session.takes_result = true;
-    let ending = (line.handler)(&mut session, &delivery);
+    let ending = call_alone(state.handler, &mut session, &delivery);
     if !matches!(session.lent, Lent::Leased(_)) {
         let what = format_args!("message {}", message.held.id);
         line.warn_if_slow(&what, session.begun_at.elapsed());
@@ -186,7 +186,7 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
 /// handler is to be taken to have ended.
 fn trouble(
     line: &Line,
-    state: &mut State,
+    state: &mut State<'_>,
     in_hand: &InHand<'_>,
     error: &Error,
 ) -> std::result::Result<Verdict, Ending> {
@@ -256,7 +256,7 @@ fn excuse(session: &mut MessagingSession<'_>, ending: &Ending) -> Option<Failure
 fn end(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     proof: Proof,
     verdict: Verdict,
 ) -> Result<()> {

@@ -9,13 +9,13 @@ use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
 use crate::store::lease::{Leased, Proof};
 use crate::wake::asked::{Asked, Slot};
-use crate::wake::threads::Stop;
+use crate::wake::threads::{Service, Stop};
 use crate::words::Result;
 use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -166,8 +166,21 @@ fn proof(leased: &Leased) -> Proof {
     }
 }
 
-/// Beats until the channel of the workers is closed.
-pub(crate) fn run(line: &Line, lease: Duration, workers: &Receiver<Infallible>, stop: &Stop) {
+/// Starts the thread, which beats until the channel of the workers is closed.
+pub(crate) fn start(
+    line: &Arc<Line>,
+    lease: Duration,
+    workers: Receiver<Infallible>,
+    stop: Stop,
+) -> Result<Service> {
+    let (line, name) = (
+        Arc::clone(line),
+        format!("outtray-{}-heartbeat", line.topic),
+    );
+    Service::start(&name, move |_| run(&line, lease, &workers, &stop))
+}
+
+fn run(line: &Line, lease: Duration, workers: &Receiver<Infallible>, stop: &Stop) {
     let every = lease / BEATS;
     let look = match line.options.per_transaction {
         None => BUDGET,

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn work(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     stop: &Stop,
     lease: Duration,
 ) -> Result<Worked> {
@@ -70,11 +70,10 @@ pub(crate) fn work(
     if found.leased.is_empty() {
         ration::give_back(line, connection);
         // One worker that looks again is enough.
-        let wait = match found.is_used_up {
-            true => slots::ask_again(line),
-            false => found.wait,
-        };
-        return Ok(Worked::Idle(wait));
+        return Ok(match found.is_used_up {
+            true => Worked::UsedUp(slots::ask_again(line)),
+            false => Worked::Idle(found.wait),
+        });
     }
     slots::have_work(line);
     if found.is_full {
@@ -87,7 +86,7 @@ pub(crate) fn work(
 fn handle_each(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     stop: &Stop,
     found: Found,
     lease: Duration,
@@ -131,7 +130,7 @@ fn handle_each(
 fn give_back(
     line: &Line,
     connection: &mut Connection,
-    state: &mut State,
+    state: &mut State<'_>,
     rest: Vec<InHand<'_>>,
 ) -> Result<()> {
     // The heartbeat may have been first.
@@ -149,7 +148,7 @@ fn give_back(
 }
 
 /// Writes what is owed. What the database refuses is left to the end of its lease.
-fn pay(line: &Line, connection: &mut Connection, state: &mut State) -> Result<()> {
+pub(crate) fn pay(line: &Line, connection: &mut Connection, state: &mut State<'_>) -> Result<()> {
     while let Some(owed) = state.owed.pop() {
         let Err(error) = write(line, connection, &owed.proof, &owed.verdict) else {
             continue;

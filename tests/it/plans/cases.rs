@@ -356,6 +356,12 @@ fn keyed() -> Vec<Case> {
     let t = topic.as_str();
     let topics = same(BUSY, 10);
     let lines = keys("line", 100, 10);
+        case(
+            "waiting_for_time",
+            Pages(50_000, "all of it is to be handled"),
+            &[t, &id(130_000), "100"],
+        ),
+        case("make_due", Rows(10), &[t, &ids(130_000, 10)]),
     let said_by = id(900_001);
     let none = "'{}'";
     let sent = |keys: &str| {

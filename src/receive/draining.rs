@@ -1,0 +1,127 @@
+//! Draining: a receiver without threads, whose handler runs on the caller's own.
+
+use crate::receive::batch;
+use crate::receive::builder::{ReceiverBuilder, batch_line, line};
+use crate::receive::drain::{self, Extent};
+use crate::receive::handler::{self, Delivery};
+use crate::receive::options::Options;
+use crate::session::messaging_session::MessagingSession;
+use crate::words::batch_message::BatchMessage;
+use crate::words::handler_error::HandlerError;
+use crate::words::message::Message;
+use crate::words::outcome::DrainReport;
+use crate::words::panics::Theirs;
+use crate::words::{Error, Result};
+use serde::de::DeserializeOwned;
+
+impl ReceiverBuilder<'_> {
+    /// Handles the topic's messages on this thread until none is ready or due, and says what became
+    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain). The handler may borrow
+    /// and change what is around it.
+    ///
+    /// Under a [`lease`](Self::lease) a thread beside prolongs the leases in hand, as for a receiver.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::Message;
+    /// let mut total = 0;
+    /// messaging.receiver("payments").max_attempts(3).drain(|_, payment: Message<i64>| {
+    ///     total += payment.payload;
+    ///     Ok(())
+    /// })?;
+    /// println!("{total} in all");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` for a bad topic name, a setting out of range, or for strict order, which a
+    /// drain does not keep; and those of [`Messaging::drain`](crate::Messaging::drain).
+    pub fn drain<T, F>(self, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
+    {
+        self.drain_extent(Extent::Due, handler)
+    }
+
+    /// The same, and makes due what is scheduled in the topic: see
+    /// [`Messaging::drain_all`](crate::Messaging::drain_all).
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain).
+    pub fn drain_all<T, F>(self, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
+    {
+        self.drain_extent(Extent::Scheduled, handler)
+    }
+
+    /// Handles the topic's messages on this thread, up to `size` at a time as in
+    /// [`start_batches`](Self::start_batches), until none is ready or due.
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain), and `Invalid` as [`start_batches`](Self::start_batches).
+    pub fn drain_batches<T, F>(self, size: usize, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
+    {
+        self.drain_batches_extent(Extent::Due, size, handler)
+    }
+
+    /// The same, and makes due what is scheduled in the topic: see
+    /// [`Messaging::drain_all`](crate::Messaging::drain_all).
+    ///
+    /// # Errors
+    /// As [`drain_batches`](Self::drain_batches).
+    pub fn drain_all_batches<T, F>(self, size: usize, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
+    {
+        self.drain_batches_extent(Extent::Scheduled, size, handler)
+    }
+
+    fn drain_extent<T, F>(self, extent: Extent, handler: F) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
+    {
+        check_drain(&self.topic, &self.options)?;
+        let line = line(&self.topic, self.base, self.options)?;
+        let mut handler = Theirs::new(handler);
+        let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
+            handler::run(&mut *handler, session, deliveries)
+        };
+        drain::drain(line, extent, &mut run)
+    }
+
+    fn drain_batches_extent<T, F>(
+        self,
+        extent: Extent,
+        size: usize,
+        handler: F,
+    ) -> Result<DrainReport>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
+    {
+        check_drain(&self.topic, &self.options)?;
+        let line = batch_line(&self.topic, self.base, self.options, size)?;
+        let mut handler = Theirs::new(handler);
+        let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
+            batch::run(&mut *handler, session, deliveries)
+        };
+        drain::drain(line, extent, &mut run)
+    }
+}
+
+fn check_drain(topic: &str, options: &Options) -> Result<()> {
+    if options.is_strict {
+        return Err(Error::invalid(format!(
+            "topic {topic} cannot be drained in strict order, start a receiver"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Making scheduled messages due before their time: for a drain that is to handle those, too.
+//!
+//! A message that fails is scheduled again, and made due again: it ends as a dead letter at the latest. One that was put
+//! off with no attempt spent (it was snoozed, or its key is over its rate) would come back for ever. So a message is made
+//! due once for each number of attempts.
+
+use crate::connect::connection::Connection;
+use crate::receive::line::Line;
+use crate::store::schedule::{self, Waiting};
+use crate::words::Result;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Messages that one look takes, and that one statement makes due.
+const LOOK: i64 = 10_000;
+const SLICE: usize = 1000;
+
+/// What was made due, each message with its attempts then.
+#[derive(Debug, Default)]
+pub(crate) struct Haste(HashMap<Uuid, i16>);
+
+impl Haste {
+    /// Makes the first messages due that wait for their time, in the order in which they would have been; returns whether
+    /// there were any.
+    pub(crate) fn make_due(&mut self, line: &Line, connection: &mut Connection) -> Result<bool> {
+        let statements = &line.base.kit.statements;
+        let mut after = Uuid::nil();
+        loop {
+            let looked_at = schedule::waiting(connection, statements, &line.topic, after, LOOK)?;
+            let Some(last) = looked_at.last() else {
+                return Ok(false);
+            };
+            after = last.id;
+            let mut waiting: Vec<Waiting> = looked_at
+                .into_iter()
+                .filter(|one| self.0.get(&one.id) != Some(&one.attempts))
+                .collect();
+            waiting.sort_unstable_by_key(|one| (one.due_us, one.id));
+            let mut is_any = false;
+            for slice in waiting.chunks(SLICE) {
+                let ids: Vec<Uuid> = slice.iter().map(|one| one.id).collect();
+                self.0
+                    .extend(slice.iter().map(|one| (one.id, one.attempts)));
+                is_any |= schedule::make_due(connection, statements, &line.topic, &ids)? > 0;
+            }
+            if is_any {
+                return Ok(true);
+            }
+        }
+    }
+}
