@@ -142,10 +142,12 @@ mod words;
 pub use receive::builder::ReceiverBuilder;
 pub use receive::receiver::Receiver;
 pub use session::messaging_session::MessagingSession;
-pub use store::admin::{DeadLetter, TopicStats, WaitingMessage};
+pub use store::admin::WaitingMessage;
+pub use store::dead::DeadLetter;
 #[cfg(feature = "cron")]
 pub use store::recurring::Recurring;
 pub use store::scheduled::ScheduledMessage;
+pub use store::stats::{Estimated, TopicStats};
 pub use surface::builder::Builder;
 pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;

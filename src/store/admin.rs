@@ -10,47 +10,11 @@ use crate::words::decode::Stored;
 use crate::words::error::chain;
 use crate::words::headers::{self, Headers};
 use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
 use crate::words::payload::Payload;
 use crate::words::selection::Selection;
 use postgres::Row;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use uuid::Uuid;
-
-/// Up to here messages are counted one by one; beyond, the numbers say "at least".
-pub(crate) const COUNT_LIMIT: i64 = 100_000;
-
-/// The numbers of one topic.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct TopicStats {
-    /// The topic's name.
-    pub topic: String,
-    /// Messages that can be claimed now, those that are in work in a transaction, and the failed head
-    /// of a topic in strict order.
-    pub ready: u64,
-    /// Messages that wait for a delay, a retry, or the end of others.
-    pub scheduled: u64,
-    /// Messages in work under a lease.
-    pub leased: u64,
-    /// Messages that wait behind another one of their key.
-    pub behind: u64,
-    /// Dead letters.
-    pub dead: u64,
-    /// Whether an operator paused it.
-    pub is_paused: bool,
-    /// Whether a process died that may have had messages of it in hand, some of which may be left: until they have ended, what
-    /// handlers have in hand is noted ahead, and messages that were in hand at a death go one by one.
-    pub is_suspect: bool,
-    /// Running receivers, over all processes; one that died counts until that is noticed.
-    pub receivers: u64,
-    /// How long the oldest ready message has been waiting since it was sent; `None` without one.
-    /// Looks at the first hundred in claim order.
-    pub oldest_ready_age: Option<Duration>,
-    /// Whether a count stopped at 100,000, so that there are at least as many. Counting further
-    /// would cost the database more than the number is worth.
-    pub is_capped: bool,
-}
 
 /// A message that waits, as [`peek`](crate::Topic::peek) shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,71 +39,12 @@ pub struct WaitingMessage {
     pub unreadable: Option<String>,
 }
 
-/// A message that was given up, with all that is known about why.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct DeadLetter {
-    /// Its identity, the same as when it was sent.
-    pub id: MessageId,
-    /// The key that it was sent with: what comes after it may be held or parked.
-    pub key: Option<String>,
-    /// Its priority.
-    pub priority: i16,
-    /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so many
-    /// ended with their process, or failed before.
-    pub attempts: u32,
-    /// Why it was given up.
-    pub reason: DeadReason,
-    /// The last error with its whole chain of causes, in one line.
-    pub error: String,
-    /// When it was sent, by the database's clock.
-    pub sent_at: SystemTime,
-    /// When it was given up, by the database's clock.
-    pub died_at: SystemTime,
-    /// Texts that the sender attached.
-    pub headers: Headers,
-    /// What it carries, undecoded.
-    pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
-    /// hand.
-    pub unreadable: Option<String>,
-}
-
 /// Returns the names of all topics that are known, sorted by bytes.
 pub(crate) fn topics(run: &mut dyn Run, statements: &Statements) -> Result<Vec<String>> {
     query(run, &statements.topics, &[], "listing topics")?
         .iter()
         .map(|row| column(row, "topic"))
         .collect()
-}
-
-pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicStats> {
-    let rows = query(
-        run,
-        &statements.stats,
-        &[&topic, &COUNT_LIMIT],
-        "counting messages",
-    )?;
-    let Some(row) = rows.first() else {
-        return Ok(TopicStats::default());
-    };
-    let count = |name| column::<i64>(row, name).map(i64::unsigned_abs);
-    let oldest_us: Option<i64> = column(row, "oldest_us")?;
-    let (ready, scheduled, dead) = (count("ready")?, count("scheduled")?, count("dead")?);
-    let (leased, behind) = (count("leased")?, count("behind")?);
-    Ok(TopicStats {
-        topic: topic.to_owned(),
-        ready,
-        scheduled,
-        leased,
-        behind,
-        dead,
-        is_paused: column(row, "is_paused")?,
-        is_suspect: column(row, "is_suspect")?,
-        receivers: count("receivers")?,
-        oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
-        is_capped: [ready, scheduled, leased, behind, dead].contains(&COUNT_LIMIT.unsigned_abs()),
-    })
 }
 
 pub(crate) fn has_messages(
@@ -155,6 +60,13 @@ pub(crate) fn has_messages(
     )?;
     rows.first()
         .map_or(Ok(false), |row| column(row, "has_messages"))
+}
+
+/// Returns whether anything is known of a topic.
+pub(crate) fn is_known(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<bool> {
+    let rows = query(run, &statements.is_known, &[&topic], "looking for a topic")?;
+    rows.first()
+        .map_or(Ok(false), |row| column(row, "is_known"))
 }
 
 pub(crate) fn peek(
@@ -179,40 +91,6 @@ pub(crate) fn peek(
             })
         })
         .collect()
-}
-
-pub(crate) fn dead_letters(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: i64,
-    which: &Selection,
-) -> Result<Vec<DeadLetter>> {
-    let doing = "listing dead letters";
-    query(
-        run,
-        &statements.dead_letters,
-        &[&topic, &limit, &which.ids(), &which.key_chosen()],
-        doing,
-    )?
-    .iter()
-    .map(|row| {
-        let shown = shown(row, topic)?;
-        Ok(DeadLetter {
-            id: id(row)?,
-            key: column(row, "key")?,
-            priority: priority(row)?,
-            attempts: attempts(row)?,
-            reason: DeadReason::parse(column(row, "reason")?),
-            error: column(row, "error")?,
-            sent_at: time(column(row, "sent_at_us")?),
-            died_at: time(column(row, "died_at_us")?),
-            headers: shown.headers,
-            payload: shown.payload,
-            unreadable: shown.unreadable,
-        })
-    })
-    .collect()
 }
 
 /// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens of milliseconds.

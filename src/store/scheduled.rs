@@ -1,9 +1,10 @@
 //! Looking at what is scheduled: delays, retries, leases, and messages that come after others.
 
-use crate::store::admin::{COUNT_LIMIT, attempts, id, priority, shown};
+use crate::store::admin::{attempts, id, priority, shown};
 use crate::store::claim::time;
 use crate::store::run::{Run, column, query};
 use crate::store::statements::Statements;
+use crate::store::stats::COUNT_LIMIT;
 use crate::words::Result;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;

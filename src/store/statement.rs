@@ -44,6 +44,7 @@ const PLANNED_ANEW: &[&str] = &[
     "cancel_scheduled",
     "count_leased",
     "dead_letters",
+    "dead_topics",
     "deaths",
     "depend",
     "end_cancelled",
@@ -61,10 +62,11 @@ const PLANNED_ANEW: &[&str] = &[
     "hold_waiting",
     "horizon",
     "keep_wait",
+    "is_known",
     "known_dedupe",
+    "make_due",
     "park",
     "postpone_head",
-    "make_due",
     "postpone_lease",
     "prolong_lease",
     "promote",
@@ -79,9 +81,9 @@ const PLANNED_ANEW: &[&str] = &[
     "take_dedupe_one",
     "take_stalled",
     "topics",
+    "waiting_for_time",
 ];
 
-    "waiting_for_time",
 impl Statement {
     /// Reads a statement of ours.
     ///

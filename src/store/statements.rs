@@ -54,6 +54,7 @@ statements![
     count_room,
     crowded_rooms,
     dead_letters,
+    dead_topics,
     deaths,
     define_recurring,
     depend,
@@ -72,6 +73,7 @@ statements![
     ensure_room,
     ensure_slots,
     ensure_turn,
+    estimate,
     expire_followers,
     expire_ready,
     expire_scheduled,
@@ -98,6 +100,7 @@ statements![
     hold_waiting,
     horizon,
     keep_wait,
+    is_known,
     known_dedupe,
     lease,
     line_up_due,
@@ -108,10 +111,10 @@ statements![
     lock_lanes,
     lock_room,
     look_room,
+    make_due,
     make_lanes,
     mark_leased,
     move_due,
-    make_due,
     move_due_between,
     next_due,
     next_expiry,
@@ -178,10 +181,10 @@ statements![
     track,
     vacate,
     waiting_dependents,
+    waiting_for_time,
 ];
 
 #[cfg(test)]
-    waiting_for_time,
 mod tests {
     use super::*;
 

@@ -9,7 +9,6 @@ use crate::receive::receiver::Receiver;
 use crate::schema::migrate;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::{ends, lanes};
-use crate::store::admin::{self, TopicStats};
 use crate::store::schedule;
 use crate::surface::builder::Builder;
 use crate::surface::core::Core;
@@ -187,21 +186,6 @@ impl Messaging {
     /// checked when something is done with it.
     pub fn topic(&self, topic: &str) -> Topic<'_> {
         Topic::new(self, topic)
-    }
-
-    /// Returns the numbers of all topics that are known: those with messages of any kind or
-    /// receivers, and those that ever were suspect or in strict order, sorted by name by its bytes. Costs
-    /// one query and, for each topic, that of [`Topic::stats`].
-    ///
-    /// # Errors
-    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
-    pub fn topics(&self) -> Result<Vec<TopicStats>> {
-        let statements = &self.core.base.kit.statements;
-        let mut connection = self.pooled()?;
-        admin::topics(&mut *connection, statements)?
-            .iter()
-            .map(|topic| admin::stats(&mut *connection, statements, topic))
-            .collect()
     }
 
     /// Wakes a worker of each receiver of a topic, here and in other processes: after the COMMIT of a

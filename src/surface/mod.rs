@@ -7,6 +7,7 @@ pub(crate) mod core;
 pub(crate) mod delivery;
 pub(crate) mod draining;
 pub(crate) mod join;
+pub(crate) mod looking;
 pub(crate) mod messaging;
 pub(crate) mod receiving;
 #[cfg(feature = "cron")]

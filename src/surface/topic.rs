@@ -2,12 +2,14 @@
 
 use crate::connect::connection::Connection;
 use crate::session::lanes::tend_all;
-use crate::store::admin::{self, DeadLetter, TopicStats, WaitingMessage};
+use crate::store::admin::{self, WaitingMessage};
 use crate::store::config::{self, Setting};
+use crate::store::dead::{self, DeadLetter};
 use crate::store::run::Run;
 use crate::store::scheduled::{self, ScheduledMessage};
 use crate::store::slots;
 use crate::store::statements::Statements;
+use crate::store::stats::{self, TopicStats};
 use crate::surface::messaging::Messaging;
 use crate::wake::hint::Hint;
 use crate::words::Result;
@@ -47,9 +49,10 @@ impl<'m> Topic<'m> {
     }
 
     /// Returns the topic's numbers. A topic that nobody used has zeros. Counts 100,000 messages of each
-    /// kind at most: a few tens of milliseconds at worst.
+    /// kind at most, and estimates how many there are where there are more, which
+    /// [`estimated`](TopicStats::estimated) says: a few tens of milliseconds for each kind.
     pub fn stats(&self) -> Result<TopicStats> {
-        self.run(|run, statements, topic| admin::stats(run, statements, topic))
+        self.run(|run, statements, topic| stats::stats(run, statements, topic))
     }
 
     /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
@@ -57,6 +60,13 @@ impl<'m> Topic<'m> {
         self.run(|run, statements, topic| {
             admin::has_messages(run, statements, topic).map(|has| !has)
         })
+    }
+
+    /// Returns whether anything is known of the topic: messages of any kind, dead letters, settings, receivers, recurring
+    /// messages, dedupe keys within their window, or how tracked messages ended. Topics need no declaration, so one of
+    /// which nothing is known was mistyped, or is not in use (any more).
+    pub fn is_known(&self) -> Result<bool> {
+        self.run(|run, statements, topic| admin::is_known(run, statements, topic))
     }
 
     /// Returns the first `limit` ready messages in claim order, those in work too, and after them those that wait
@@ -88,7 +98,8 @@ impl<'m> Topic<'m> {
         self.run(|run, statements, topic| scheduled::peek(run, statements, topic, count(limit)))
     }
 
-    /// Returns the `limit` dead letters that died first, in that order.
+    /// Returns the `limit` dead letters that died first, in that order;
+    /// [`Messaging::dead_letters`] those of all topics.
     pub fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.dead_letters_of(.., limit)
     }
@@ -103,7 +114,7 @@ impl<'m> Topic<'m> {
         let which = which.into();
         which.check(&self.name)?;
         self.run(|run, statements, topic| {
-            admin::dead_letters(run, statements, topic, count(limit), &which)
+            dead::dead_letters(run, statements, topic, count(limit), &which)
         })
     }
 
@@ -285,6 +296,6 @@ fn reconfigure(
     Ok(config)
 }
 
-fn count(limit: usize) -> i64 {
+pub(crate) fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

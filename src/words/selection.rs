@@ -6,7 +6,7 @@ use crate::words::message::MessageId;
 use std::ops::RangeFull;
 use uuid::Uuid;
 
-/// A choice among the dead letters of a topic: `..` for all, an id, several ids, or those of a
+/// A choice among the dead letters of a topic, or of all: `..` for all, an id, several ids, or those of a
 /// [`key`](Self::key). An empty list chooses none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection(Which);
@@ -38,10 +38,18 @@ impl Selection {
 
     /// Checks that there can be such dead letters on the topic.
     pub(crate) fn check(&self, topic: &str) -> Result<()> {
-        let flaw = self.key_chosen().and_then(|key| key_flaw("key", key));
-        flaw.map_or(Ok(()), |flaw| {
+        self.flaw().map_or(Ok(()), |flaw| {
             Err(Error::invalid(format!("{flaw}, on topic {topic}")))
         })
+    }
+
+    /// Checks that there can be such dead letters on any topic.
+    pub(crate) fn check_everywhere(&self) -> Result<()> {
+        self.flaw().map_or(Ok(()), |flaw| Err(Error::invalid(flaw)))
+    }
+
+    fn flaw(&self) -> Option<String> {
+        self.key_chosen().and_then(|key| key_flaw("key", key))
     }
 
     /// Returns the chosen ids; nothing means that they are not chosen by id.

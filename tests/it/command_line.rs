@@ -3,6 +3,7 @@
 mod configuring;
 mod dev;
 mod ending;
+mod known;
 mod measuring;
 mod operating;
 mod orphans;

@@ -22,6 +22,7 @@ mod detours;
 mod draining;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
+mod estimates;
 mod examples;
 mod expiry;
 mod failed_messages;

@@ -3,6 +3,7 @@
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::known::known;
 use crate::output::Output;
 use crate::shape::header;
 use clap::Args;
@@ -44,10 +45,11 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     if let Some(topic) = &options.topic {
+        let known = known(&messaging, topic)?;
         let which = format!("cancel the messages of {topic} with these headers");
         confirm(options.yes, &which)?;
         let headers = options.headers.iter().cloned();
-        return said(output, messaging.topic(topic).cancel_where(headers)?);
+        return said(output, known.cancel_where(headers)?);
     }
     let Some(id) = options.id else {
         return Err(Failure::usage("which message? name its id".to_owned()));

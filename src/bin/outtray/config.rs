@@ -2,12 +2,14 @@
 
 use crate::failure::{Failure, chain};
 use crate::global::Global;
-use crate::output::Output;
+use crate::known::{known, nearest, unknown};
+use crate::output::{Output, escaped};
 use clap::Args;
 use humantime::{format_duration, parse_duration};
 use outtray::{Backoff, Expired, PoisonedKey, Rate, TopicConfig};
 use serde_json::{Value, json};
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -44,7 +46,17 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TopicOptions {
+pub(crate) struct PauseOptions {
+    /// The topic
+    topic: String,
+
+    /// Also a topic of which nothing is known yet
+    #[arg(long)]
+    new: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeOptions {
     /// The topic
     topic: String,
 }
@@ -53,7 +65,12 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
     // Read before anything is asked of the database.
     let changes = changes(options)?;
     let messaging = global.connect()?;
-    let topic = messaging.topic(&options.topic);
+    // Who sets something may do so before the first message.
+    let topic = match options.sets.is_empty() {
+        true => known(&messaging, &options.topic)?,
+        false => messaging.topic(&options.topic),
+    };
+    let is_new = !options.sets.is_empty() && !topic.is_known()?;
     let config = match changes.is_empty() {
         true => topic.config()?,
         false => {
@@ -66,27 +83,39 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
         true => config,
         false => topic.unset(&unsets)?,
     };
+    if is_new && let Some(near) = nearest(&messaging, &options.topic)? {
+        let topic = escaped(&options.topic);
+        let _ = writeln!(
+            io::stderr(),
+            "note: nothing was known of {topic} before; there is {near}, too"
+        );
+    }
     show(&options.topic, &config, topic.is_paused()?, output)
 }
 
 pub(crate) fn pause(
-    options: &TopicOptions,
+    options: &PauseOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let TopicOptions { topic } = options;
-    global.connect()?.topic(topic).pause()?;
+    let PauseOptions { topic, new } = options;
+    let messaging = global.connect()?;
+    let paused = messaging.topic(topic);
+    if !new && !paused.is_known()? {
+        return Err(unknown(&messaging, topic)?.and("--new pauses it all the same"));
+    }
+    paused.pause()?;
     let object = json!({ "topic": topic, "paused": true });
     Ok(output.say(&format!("paused {topic}"), &object)?)
 }
 
 pub(crate) fn resume(
-    options: &TopicOptions,
+    options: &ResumeOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let TopicOptions { topic } = options;
-    global.connect()?.topic(topic).resume()?;
+    let ResumeOptions { topic } = options;
+    known(&global.connect()?, topic)?.resume()?;
     let object = json!({ "topic": topic, "paused": false });
     Ok(output.say(&format!("resumed {topic}"), &object)?)
 }

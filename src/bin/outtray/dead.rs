@@ -3,7 +3,8 @@
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::{Output, counted};
+use crate::known::known;
+use crate::output::{Output, counted, number};
 use crate::progress::Progress;
 use crate::table::{self, Side, moment};
 use crate::topics::{Content, at_least_one, glance, key};
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Lists the oldest dead letters of a topic
+    /// Lists the oldest dead letters of a topic, or of all
     List(ListOptions),
     /// Shows all that is known of a dead letter
     Show(ShowOptions),
@@ -27,8 +28,8 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListOptions {
-    /// The topic they were sent to
-    topic: String,
+    /// The topic they were sent to; without it, those of all topics
+    topic: Option<String>,
 
     /// How many
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 20)]
@@ -119,6 +120,7 @@ impl Which {
 /// A dead letter for machines.
 #[derive(Serialize)]
 struct Letter<'l> {
+    topic: &'l str,
     id: MessageId,
     key: Option<&'l str>,
     reason: &'l str,
@@ -137,6 +139,7 @@ struct Letter<'l> {
 impl<'l> From<&'l DeadLetter> for Letter<'l> {
     fn from(letter: &'l DeadLetter) -> Self {
         Letter {
+            topic: &letter.topic,
             id: letter.id,
             key: letter.key.as_deref(),
             reason: letter.reason.as_str(),
@@ -167,9 +170,10 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
         Some(key) => Selection::key(key),
         None => Selection::from(..),
     };
-    let letters = messaging
-        .topic(&options.topic)
-        .dead_letters_of(which, options.limit)?;
+    let letters = match &options.topic {
+        Some(topic) => known(&messaging, topic)?.dead_letters_of(which, options.limit)?,
+        None => messaging.dead_letters_of(which, options.limit)?,
+    };
     if output.is_json() {
         for letter in &letters {
             output.object(&Letter::from(letter))?;
@@ -179,33 +183,50 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
     if letters.is_empty() {
         output.line("no dead letter")?;
     }
-    let columns = [
-        ("ID", Side::Left),
-        ("KEY", Side::Left),
-        ("REASON", Side::Left),
-        ("ATTEMPTS", Side::Right),
-        ("DIED", Side::Left),
-        ("ERROR", Side::Left),
-    ];
-    let rows: Vec<[String; 6]> = letters
-        .iter()
-        .map(|letter| {
-            [
-                letter.id.to_string(),
-                key(letter.key.as_deref()),
-                letter.reason.to_string(),
-                letter.attempts.to_string(),
-                moment(letter.died_at),
-                glance(&letter.error),
-            ]
-        })
-        .collect();
-    Ok(table::print(output, columns, &rows)?)
+    match options.topic {
+        Some(_) => Ok(table::print(output, COLUMNS, &rows(&letters))?),
+        None => {
+            let [id, key, reason, attempts, died, error] = COLUMNS;
+            let topic = ("TOPIC", Side::Left);
+            let columns = [topic, id, key, reason, attempts, died, error];
+            let rows = letters.iter().zip(rows(&letters));
+            let rows: Vec<[String; 7]> = rows
+                .map(|(letter, [id, key, reason, attempts, died, error])| {
+                    let topic = letter.topic.clone();
+                    [topic, id, key, reason, attempts, died, error]
+                })
+                .collect();
+            Ok(table::print(output, columns, &rows)?)
+        }
+    }
+}
+
+const COLUMNS: [(&str, Side); 6] = [
+    ("ID", Side::Left),
+    ("KEY", Side::Left),
+    ("REASON", Side::Left),
+    ("ATTEMPTS", Side::Right),
+    ("DIED", Side::Left),
+    ("ERROR", Side::Left),
+];
+
+fn rows(letters: &[DeadLetter]) -> Vec<[String; 6]> {
+    let row = |letter: &DeadLetter| {
+        [
+            letter.id.to_string(),
+            key(letter.key.as_deref()),
+            letter.reason.to_string(),
+            letter.attempts.to_string(),
+            moment(letter.died_at),
+            glance(&letter.error),
+        ]
+    };
+    letters.iter().map(row).collect()
 }
 
 fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
-    let found = messaging.topic(&options.topic).dead_letter(options.id)?;
+    let found = known(&messaging, &options.topic)?.dead_letter(options.id)?;
     let letter = found.ok_or_else(|| {
         let ShowOptions { topic, id } = options;
         Failure::failed(format!("{id} is no dead letter of {topic}"))
@@ -235,7 +256,7 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
 
 fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
-    let topic = messaging.topic(&options.topic);
+    let topic = known(&messaging, &options.topic)?;
     let progress = Progress::counting();
     let redriven = topic.redrive_with_progress(options.which.selection(), |so_far| {
         progress.counted(so_far, "redriven");
@@ -250,13 +271,15 @@ fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Re
 
 fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
-    let topic = messaging.topic(&options.topic);
+    let topic = known(&messaging, &options.topic)?;
     let (all, some) = (topic.stats()?, options.which.ids.len() as u64);
-    let many = match (&options.which.key, options.which.all, all.is_capped) {
-        (Some(key), ..) => format!("the dead letters with the key \"{key}\""),
-        (None, false, _) => counted(some, "dead letter"),
-        (None, true, false) => counted(all.dead, "dead letter"),
-        (None, true, true) => "all dead letters".to_owned(),
+    let many = match (&options.which.key, options.which.all) {
+        (Some(key), _) => format!("the dead letters with the key \"{key}\""),
+        (None, false) => counted(some, "dead letter"),
+        (None, true) if all.estimated.dead => {
+            format!("all {} dead letters", number(all.dead, true))
+        }
+        (None, true) => counted(all.dead, "dead letter"),
     };
     confirm(
         options.yes,

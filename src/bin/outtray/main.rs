@@ -16,6 +16,7 @@ mod dead;
 mod dev;
 mod failure;
 mod global;
+mod known;
 mod lines;
 mod migrate;
 mod output;
@@ -73,9 +74,9 @@ enum Verb {
     /// Shows or changes what is set for a topic, for every process
     Config(config::Options),
     /// Has every process begin no more messages of a topic
-    Pause(config::TopicOptions),
+    Pause(config::PauseOptions),
     /// Ends a pause
-    Resume(config::TopicOptions),
+    Resume(config::ResumeOptions),
     /// Sends messages again and again
     #[command(subcommand)]
     Recurring(recurring::Verb),

@@ -87,6 +87,26 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
+/// Returns a number as it is, or an estimate to two digits: `~120 k`, `~1.2 M`.
+pub(crate) fn number(count: u64, is_estimate: bool) -> String {
+    if !is_estimate {
+        return count.to_string();
+    }
+    let digits = count.max(1).ilog10();
+    let unit = 10_u64.pow(digits.saturating_sub(1));
+    let rounded = count.saturating_add(unit / 2) / unit * unit;
+    let (size, sign) = match rounded {
+        1_000_000_000.. => (1_000_000_000, " G"),
+        1_000_000.. => (1_000_000, " M"),
+        1_000.. => (1_000, " k"),
+        _ => (1, ""),
+    };
+    match rounded < size * 10 && size > 1 {
+        true => format!("~{}.{}{sign}", rounded / size, rounded % size * 10 / size),
+        false => format!("~{}{sign}", rounded / size),
+    }
+}
+
 /// Cuts a text after `width` characters.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     match text.char_indices().nth(width) {
@@ -134,6 +154,27 @@ mod tests {
         assert_eq!(line, "{  \"a\": \"x\\u009b\\u007f\"  }");
         let read = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(read(&line), read(json));
+    }
+
+    #[test]
+    fn an_estimate_has_two_digits_and_says_so() {
+        assert_eq!(number(123_456, false), "123456");
+        for (count, expected) in [
+            (0, "~0"),
+            (7, "~7"),
+            (101, "~100"),
+            (1_249, "~1.2 k"),
+            (100_001, "~100 k"),
+            (123_456, "~120 k"),
+            (999_999, "~1.0 M"),
+            (1_250_000, "~1.3 M"),
+            (5_012_345, "~5.0 M"),
+            (48_700_000, "~49 M"),
+            (2_345_678_901, "~2.3 G"),
+            (u64::MAX, "~18000000000 G"),
+        ] {
+            assert_eq!(number(count, true), expected);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::known::known;
 use crate::output::Output;
 use crate::shape::header;
 use crate::table::{self, Side, moment};
@@ -122,7 +123,7 @@ pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(
 fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let found = match &options.topic {
-        Some(topic) => messaging.topic(topic).recurring()?,
+        Some(topic) => known(&messaging, topic)?.recurring()?,
         None => messaging.recurring()?,
     };
     if output.is_json() {

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::known::known;
 use crate::output::Output;
 use crate::table::{self, Side, age, moment};
 use crate::topics::{Content, glance, key};
@@ -54,7 +55,8 @@ pub(crate) fn peek(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let messages = global.connect()?.topic(topic).scheduled(limit)?;
+    let messaging = global.connect()?;
+    let messages = known(&messaging, topic)?.scheduled(limit)?;
     if output.is_json() {
         for message in &messages {
             output.object(&Scheduled::from(message))?;

@@ -3,7 +3,8 @@
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::{Output, cut, escaped};
+use crate::known::known;
+use crate::output::{Output, cut, escaped, number};
 use crate::progress::Progress;
 use crate::scheduled;
 use crate::table::{self, Side, age, moment};
@@ -124,7 +125,8 @@ pub(crate) fn stats(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let stats = global.connect()?.topic(&options.topic).stats()?;
+    let messaging = global.connect()?;
+    let stats = known(&messaging, &options.topic)?.stats()?;
     if output.is_json() {
         return Ok(output.object(&numbers(&stats))?);
     }
@@ -145,28 +147,16 @@ pub(crate) fn stats(
     Ok(())
 }
 
-/// Returns a topic's numbers for people. Where counting stopped there may be more.
+/// Returns a topic's numbers for people.
 fn row(stats: &TopicStats) -> [String; 9] {
-    let counts = [
-        stats.ready,
-        stats.scheduled,
-        stats.leased,
-        stats.behind,
-        stats.dead,
-    ];
-    // Counting stops at the same number for all, and none is larger.
-    let largest = counts.into_iter().max();
-    let count = |count: u64| match stats.is_capped && Some(count) == largest {
-        true => format!("{count}+"),
-        false => count.to_string(),
-    };
+    let estimated = &stats.estimated;
     [
         stats.topic.clone(),
-        count(stats.ready),
-        count(stats.scheduled),
-        count(stats.leased),
-        count(stats.behind),
-        count(stats.dead),
+        number(stats.ready, estimated.ready),
+        number(stats.scheduled, estimated.scheduled),
+        number(stats.leased, estimated.leased),
+        number(stats.behind, estimated.behind),
+        number(stats.dead, estimated.dead),
         stats.receivers.to_string(),
         stats.oldest_ready_age.map_or("-".to_owned(), age),
         state(stats).to_owned(),
@@ -184,12 +174,21 @@ fn state(stats: &TopicStats) -> &'static str {
 
 fn numbers(stats: &TopicStats) -> impl Serialize {
     let oldest_ms = stats.oldest_ready_age.map(|age| age.as_millis() as u64);
+    let named = [
+        ("ready", stats.estimated.ready),
+        ("scheduled", stats.estimated.scheduled),
+        ("leased", stats.estimated.leased),
+        ("behind", stats.estimated.behind),
+        ("dead", stats.estimated.dead),
+    ];
+    let estimated = named.iter().filter(|(_, is_one)| *is_one);
+    let estimated: Vec<&str> = estimated.map(|(name, _)| *name).collect();
     json!({
         "topic": stats.topic, "ready": stats.ready, "scheduled": stats.scheduled,
         "leased": stats.leased, "behind": stats.behind, "dead": stats.dead, "paused": stats.is_paused,
         "suspect": stats.is_suspect,
         "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
-        "is_capped": stats.is_capped,
+        "estimated": estimated,
     })
 }
 
@@ -201,10 +200,8 @@ pub(crate) fn peek(
     if options.scheduled {
         return scheduled::peek(&options.topic, options.limit, global, output);
     }
-    let messages = global
-        .connect()?
-        .topic(&options.topic)
-        .peek(options.limit)?;
+    let messaging = global.connect()?;
+    let messages = known(&messaging, &options.topic)?.peek(options.limit)?;
     if output.is_json() {
         for message in &messages {
             output.object(&Waiting {
@@ -263,7 +260,7 @@ pub(crate) fn purge(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let messaging = global.connect()?;
-    let topic = messaging.topic(&options.topic);
+    let topic = known(&messaging, &options.topic)?;
     let [_, ready, scheduled, _, behind, ..] = row(&topic.stats()?);
     confirm(
         options.yes,

@@ -10,6 +10,7 @@ use std::time::Duration;
 #[test]
 fn settings_of_a_topic_are_set_shown_and_unset() {
     let desk = Desk::new();
+    desk.done(&["send", "t", "1"]);
     assert_eq!(desk.done(&["config", "t"]), "nothing is set\n");
 
     let shown = desk.done(&[
@@ -220,6 +221,7 @@ fn recurring_messages_are_set_and_listed() {
     ]);
     let listed = objects(&desk.done(&["recurring", "list", "--json"]));
     let table = desk.done(&["recurring", "list", "reports"]);
+    desk.done(&["send", "others", "1"]);
     let elsewhere = desk.done(&["recurring", "list", "others"]);
 
     let it = &listed[0];

@@ -143,6 +143,11 @@ fn ready() -> Vec<Case> {
         ),
         case("end_cancelled", Rows(64), &[t, &zeros(64), &places]),
         case("claim_head", Rows(1), &["'side-7'"]),
+        case(
+            "estimate",
+            Tables("reads a sample of pages"),
+            &[t, "4000", "true", "true", "true", "true"],
+        ),
         case("expire_ready", Rows(100), &["100", none, "'late'"]),
         case(
             "has_messages",
@@ -152,6 +157,11 @@ fn ready() -> Vec<Case> {
         case(
             "has_messages",
             Pages(150_000, "may read what seems to be nearly empty"),
+            &["'nobody'"],
+        ),
+        case(
+            "is_known",
+            Pages(450_000, "may read what seems to be nearly empty"),
             &["'nobody'"],
         ),
         case("hold", Rows(1), &[t, "0", "1000", &id(1000)]),
@@ -346,6 +356,12 @@ fn waiting() -> Vec<Case> {
             ],
         ),
         case("waiting_dependents", Rows(100), &[t, &id(141_000), "100"]),
+        case(
+            "waiting_for_time",
+            Pages(50_000, "all of it is to be handled"),
+            &[t, &id(130_000), "100"],
+        ),
+        case("make_due", Rows(10), &[t, &ids(130_000, 10)]),
     ]
 }
 
@@ -356,12 +372,6 @@ fn keyed() -> Vec<Case> {
     let t = topic.as_str();
     let topics = same(BUSY, 10);
     let lines = keys("line", 100, 10);
-        case(
-            "waiting_for_time",
-            Pages(50_000, "all of it is to be handled"),
-            &[t, &id(130_000), "100"],
-        ),
-        case("make_due", Rows(10), &[t, &ids(130_000, 10)]),
     let said_by = id(900_001);
     let none = "'{}'";
     let sent = |keys: &str| {
@@ -439,6 +449,7 @@ fn ended() -> Vec<Case> {
         case("dead_letters", Rows(100), &[t, "100", "NULL", "NULL"]),
         case("dead_letters", Rows(10), &[t, "10", &dead, "NULL"]),
         case("dead_letters", Rows(10), &[t, "10", "NULL", "'dead-100'"]),
+        case("dead_topics", Rows(4 * 60), &[]),
         case(
             "end_outcomes",
             Rows(10),
