@@ -10,6 +10,7 @@ use crate::words::handler_error::HandlerError;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
 use crate::words::sqlstate::Failure;
+use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 impl Messaging {
@@ -24,8 +25,9 @@ impl Messaging {
     ///
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `Full` when `work` returned that a bounded topic is full, `LeaseLost` when it returned that
-    /// a delivery could not be [settled](MessagingSession::settle); `OutcomeUnknown` when the connection broke during COMMIT; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`.
+    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT; `SchemaMissing`, `Denied`, `Unavailable`,
+    /// `PoolExhausted`. An outtray error that `work` returns and that says what to do about it comes back as it is: `Invalid`,
+    /// `TooLarge`, `Payload`, `Full`, `LeaseLost` and the like. Behind an error of your own, it gives that its kind.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -118,16 +120,17 @@ fn is_met_by_sends(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Denied | ErrorKind::SchemaMissing)
 }
 
-/// Wraps the error of a session's closure; what it means for the caller stays visible in the kind.
+/// Says what the error of a session's closure means for the caller. An error of ours whose kind says what to do about it is
+/// returned as it is; one behind an error of the caller's own gives it its kind.
 fn rolled_back(error: HandlerError) -> Error {
     let text = format!("the session was rolled back: {error}");
-    let own = error
-        .cause
-        .as_ref()
-        .and_then(|cause| cause.downcast_ref::<Error>());
+    let own = error.cause.as_deref().and_then(|cause| own_error(cause));
     let kind = match (error.failure(), own.map(Error::kind)) {
-        (_, Some(kind)) if kind == ErrorKind::Full || is_told_as_it_is(kind) => kind,
-        (None, Some(ErrorKind::Conflict)) => ErrorKind::Conflict,
+        (_, Some(kind)) if is_told_as_it_is(kind) => kind,
+        (
+            None,
+            Some(kind @ (ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::PoolExhausted)),
+        ) => kind,
         (Some(Failure::Conflict | Failure::Outdated), _) => ErrorKind::Conflict,
         (Some(Failure::Lost | Failure::Overlong), _) => ErrorKind::Unavailable,
         (Some(Failure::Refused | Failure::Hindered) | None, _) => ErrorKind::RolledBack,
@@ -143,14 +146,28 @@ fn rolled_back(error: HandlerError) -> Error {
     }
 }
 
-/// Returns whether the caller is to be told the same wherever it was met: it is no fault of the session's, or about
-/// a delivery that was to be settled in it.
+/// Returns the first error of ours among an error and its causes.
+fn own_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(own) = error.downcast_ref::<Error>() {
+            return Some(own);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Returns whether the kind tells the caller what to do, wherever it was met. The others say something about the
+/// transaction in which they were met, which may be another one.
 fn is_told_as_it_is(kind: ErrorKind) -> bool {
-    matches!(
+    !matches!(
         kind,
-        ErrorKind::SchemaMissing
-            | ErrorKind::SequenceBehind
-            | ErrorKind::Denied
-            | ErrorKind::LeaseLost
+        ErrorKind::Conflict
+            | ErrorKind::RolledBack
+            | ErrorKind::Unavailable
+            | ErrorKind::PoolExhausted
+            | ErrorKind::OutcomeUnknown
+            | ErrorKind::Database
     )
 }

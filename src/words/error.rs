@@ -59,7 +59,7 @@ pub enum ErrorKind {
     /// A concurrent transaction was in the way (serialization failure or deadlock), or held for longer than
     /// `lock_timeout` what a send waits for: room, a key, a dedupe key. Everything was rolled back; run the session again.
     Conflict,
-    /// The caller's closure returned an error or swallowed a failed statement, or COMMIT was refused
+    /// The caller's closure returned an error of its own or swallowed a failed statement, or COMMIT was refused
     /// (a deferred constraint). Everything was rolled back; the source says why.
     RolledBack,
     /// The connection broke while COMMIT was under way: it may have happened or not.

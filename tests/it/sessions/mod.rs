@@ -4,6 +4,7 @@ mod bulk;
 mod crossing;
 mod first_settings;
 mod joining;
+mod kinds;
 mod round_trips;
 mod sending;
 mod wide;
