@@ -16,6 +16,7 @@ use crate::words::retry::Backoff;
 use crate::words::topic;
 use crate::words::{Error, Result};
 use serde::de::DeserializeOwned;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// Records a receiver.
@@ -39,6 +40,10 @@ pub struct ReceiverBuilder<'m> {
     pub(crate) options: Options,
     enroll: Enroll<'m>,
 }
+
+// What it holds runs when it is used up, and not before.
+impl UnwindSafe for ReceiverBuilder<'_> {}
+impl RefUnwindSafe for ReceiverBuilder<'_> {}
 
 impl<'m> ReceiverBuilder<'m> {
     pub(crate) fn new(topic: &str, base: Base, enroll: Enroll<'m>) -> Self {

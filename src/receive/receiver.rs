@@ -11,6 +11,7 @@ use crate::words::panics::Theirs;
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, bounded};
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,6 +43,10 @@ pub struct Receiver {
     /// Goes on as long as a worker does, abandoned ones too.
     heartbeat: Mutex<Option<Service>>,
 }
+
+// Handlers run on its own threads, each of which catches their panics; here they are only kept.
+impl UnwindSafe for Receiver {}
+impl RefUnwindSafe for Receiver {}
 
 impl Receiver {
     /// Starts the workers.

@@ -24,6 +24,7 @@ use crate::words::topic;
 use crossbeam_channel::after;
 use serde::de::DeserializeOwned;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -42,6 +43,11 @@ const WHILE_IN_HAND: Duration = Duration::from_millis(20);
 pub struct Messaging {
     core: Arc<Core>,
 }
+
+// A panic on its way through leaves nothing half done: what is locked is made of whole steps and used on after a panic, a
+// session's transaction is rolled back, and a connection that was left inside of one is not used again.
+impl UnwindSafe for Messaging {}
+impl RefUnwindSafe for Messaging {}
 
 impl Messaging {
     pub(crate) fn new(core: Core) -> Self {

@@ -4,6 +4,7 @@ use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
 use std::cell::RefCell;
 use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// One message of a batch, in the hands of a handler of batches. It reads as a [`Message`].
@@ -21,6 +22,10 @@ pub struct BatchMessage<T = serde_json::Value> {
     message: Message<T>,
     failure: RefCell<Option<HandlerError>>,
 }
+
+// What was said last is either there or not.
+impl<T: UnwindSafe> UnwindSafe for BatchMessage<T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for BatchMessage<T> {}
 
 impl<T> BatchMessage<T> {
     pub(crate) fn new(message: Message<T>) -> Self {

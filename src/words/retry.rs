@@ -4,6 +4,7 @@ use crate::words::millis;
 use crate::words::panics::{Theirs, catch};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,10 @@ impl PartialEq for Curve {
         }
     }
 }
+
+// A function that panics is caught where it is called, and called again as if nothing had been.
+impl UnwindSafe for Backoff {}
+impl RefUnwindSafe for Backoff {}
 
 impl Backoff {
     /// The same delay after every failure.
