@@ -563,3 +563,44 @@ fn a_cancel_that_races_with_the_end_is_one_or_the_other() {
     }
     receiver.stop(PATIENCE);
 }
+
+#[test]
+fn many_are_cancelled_in_one_call_and_each_is_answered_for() {
+    let place = Place::polling(NO_POLLING);
+    let gate = Gate::new();
+    let handler_gate = gate.clone();
+    let in_work = place.send_new(tracked("jobs"));
+    let receiver = worker(&place.messaging, false)
+        .start(move |_, _: Message<i32>| {
+            handler_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    gate.await_arrivals(1);
+    let ready = place.send("others", &2);
+    let tracked_one = place.send_new(tracked("others"));
+    let hour = Duration::from_secs(3600);
+    let later = place.send_new(tracked("jobs").delay(hour));
+    let leased = place.send("leased", &3);
+    let delivery = place.messaging.topic("leased").receive::<i32>(hour);
+    let delivery = delivery.unwrap().unwrap();
+    let unknown = MessageId::from(uuid::Uuid::now_v7());
+    let ids = [unknown, ready, in_work, later, leased, ready, tracked_one];
+
+    let ends = place.messaging.cancel_all(&ids).unwrap();
+
+    use Cancelled::{Asked, NotThere, Removed};
+    assert_eq!(
+        ends,
+        [NotThere, Removed, Asked, Removed, Asked, Removed, Removed]
+    );
+    assert_eq!(place.messaging.cancel_all(&[]).unwrap(), []);
+    let again = place.messaging.cancel_all(&[ready, later]).unwrap();
+    assert_eq!(again, [NotThere, NotThere]);
+    assert_eq!(awaited(&place.messaging, later), How::Cancelled);
+    delivery.nack().unwrap();
+    assert!(place.is_empty("leased"));
+    gate.open_for(1);
+    assert_eq!(awaited(&place.messaging, in_work), How::Done);
+    receiver.stop(PATIENCE);
+}

@@ -1,4 +1,4 @@
-//! `outtray cancel`: gives messages up, one by its id, many by their headers, or a group.
+//! `outtray cancel`: gives messages up, by their ids or headers, or a group.
 
 use crate::confirm::confirm;
 use crate::failure::Failure;
@@ -7,7 +7,7 @@ use crate::known::known;
 use crate::output::Output;
 use crate::shape::header;
 use clap::Args;
-use outtray::{Cancelled, MessageId};
+use outtray::{Cancelled, MessageId, Messaging};
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -16,17 +16,18 @@ then, the message is not tried again. Dead letters stay.
 
 Examples:
   outtray cancel 0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b --yes
+  outtray peek mail --json | jq -r .id | xargs outtray cancel --yes
   outtray cancel --topic mail --header campaign=spring --header country=ch";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The id of the message
-    #[arg(required_unless_present = "topic", conflicts_with_all = ["topic", "headers"])]
-    id: Option<MessageId>,
+    /// The ids of the messages
+    #[arg(value_name = "ID", required_unless_present = "topic", conflicts_with_all = ["topic", "headers"])]
+    ids: Vec<MessageId>,
 
-    /// Takes the id for that of a group, and cancels all its members too
-    #[arg(long, requires = "id", conflicts_with = "topic")]
+    /// Takes the ids for those of groups, and cancels all their members too
+    #[arg(long, requires = "ids", conflicts_with = "topic")]
     group: bool,
 
     /// Cancels messages of this topic by their headers
@@ -51,33 +52,59 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
         let headers = options.headers.iter().cloned();
         return said(output, known.cancel_where(headers)?);
     }
-    let Some(id) = options.id else {
-        return Err(Failure::usage("which message? name its id".to_owned()));
-    };
-    if options.group {
-        confirm(options.yes, &format!("cancel group {id} and its members"))?;
-        return match messaging.cancel_group(id)? {
-            0 => Err(Failure::failed(format!(
-                "nothing of a group {id} waits or is in work"
-            ))),
-            cancelled => said(output, cancelled),
-        };
+    match options.group {
+        true => groups(options, &messaging, output),
+        false => messages(options, &messaging, output),
     }
-    confirm(options.yes, &format!("cancel message {id}"))?;
-    let (word, text) = match messaging.cancel(id)? {
-        Cancelled::Removed => ("removed", format!("cancelled {id}")),
-        Cancelled::Asked => (
-            "asked",
-            format!("{id} is in work: its handler is asked to give up"),
-        ),
-        _ => {
-            return Err(
-                Failure::failed(format!("no message {id} waits or is in work"))
-                    .hint("it may have ended: outtray wait tells of a tracked one"),
-            );
+}
+
+fn groups(options: &Options, messaging: &Messaging, output: &mut Output) -> Result<(), Failure> {
+    let which = named(&options.ids, "group", "groups");
+    confirm(options.yes, &format!("cancel {which} and all members"))?;
+    for id in &options.ids {
+        match messaging.cancel_group(*id)? {
+            0 => {
+                let text = format!("nothing of a group {id} waits or is in work");
+                return Err(Failure::failed(text));
+            }
+            cancelled => said(output, cancelled)?,
         }
-    };
-    Ok(output.say(&text, &json!({ "id": id, "cancelled": word }))?)
+    }
+    Ok(())
+}
+
+fn messages(options: &Options, messaging: &Messaging, output: &mut Output) -> Result<(), Failure> {
+    let which = named(&options.ids, "message", "messages");
+    confirm(options.yes, &format!("cancel {which}"))?;
+    let mut missing = Vec::new();
+    for (id, cancelled) in options.ids.iter().zip(messaging.cancel_all(&options.ids)?) {
+        let (word, text) = match cancelled {
+            Cancelled::Removed => ("removed", format!("cancelled {id}")),
+            Cancelled::Asked => (
+                "asked",
+                format!("{id} is in work: its handler is asked to give up"),
+            ),
+            _ => {
+                missing.push(*id);
+                continue;
+            }
+        };
+        output.say(&text, &json!({ "id": id, "cancelled": word }))?;
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<String> = missing.iter().map(MessageId::to_string).collect();
+    let text = format!("no message {} waits or is in work", missing.join(", "));
+    Err(Failure::failed(text).hint("it may have ended: outtray wait tells of a tracked one"))
+}
+
+/// Says which messages or groups these are.
+fn named(ids: &[MessageId], one: &str, several: &str) -> String {
+    match ids {
+        [only] => format!("{one} {only}"),
+        ids => format!("{} {several}", ids.len()),
+    }
 }
 
 fn said(output: &mut Output, cancelled: u64) -> Result<(), Failure> {

@@ -76,3 +76,27 @@ fn cancel_takes_an_id_or_headers_or_a_group() {
     let both = [&by_header[..], &["--group"]].concat();
     check(&desk.run(&both), 2, "cannot be used with");
 }
+
+#[test]
+fn cancel_takes_several_ids_and_says_what_became_of_each() {
+    let desk = Desk::new();
+    let sent: Vec<String> = (0..3)
+        .map(|_| desk.done(&["send", "t", "1"]).trim().to_owned())
+        .collect();
+    let [one, two, three] = [0, 1, 2].map(|n| sent[n].as_str());
+
+    let cancelled = desk.done(&["cancel", one, two, "--yes"]);
+    let rest = desk.run(&["cancel", one, three, two, "--yes", "--json"]);
+
+    assert_eq!(cancelled, format!("cancelled {one}\ncancelled {two}\n"));
+    assert_eq!(
+        rest.stdout,
+        format!("{{\"cancelled\":\"removed\",\"id\":\"{three}\"}}\n")
+    );
+    check(
+        &rest,
+        1,
+        &format!("no message {one}, {two} waits or is in work"),
+    );
+    assert_eq!(desk.numbers("t"), [0, 0, 0]);
+}
