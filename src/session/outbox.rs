@@ -9,6 +9,7 @@ use crate::store::claim::Held;
 use crate::store::dependents;
 use crate::store::outcome;
 use crate::store::run::Run;
+use crate::store::schedule;
 use crate::store::send;
 use crate::store::statements::Statements;
 use crate::words::Result;
@@ -176,28 +177,58 @@ impl Outbox {
             + usize::from(!self.waiting.is_empty())
             + usize::from(more)
             + usize::from(self.ready.iter().any(Outgoing::is_keyed))
+            + usize::from(self.waiting.iter().any(Outgoing::waits_with_key))
     }
 
-    /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait.
+    /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait, and one to ask for
+    /// the time where some of those have keys.
     pub(crate) fn store(
         &mut self,
         run: &mut dyn Run,
         statements: &Statements,
         mark: Mark,
     ) -> Result<()> {
-        let ready = self.ready.split_off(mark.ready);
-        let waiting = self.waiting.split_off(mark.waiting);
+        let mut ready = self.ready.split_off(mark.ready);
+        let mut waiting = self.waiting.split_off(mark.waiting);
         self.bytes = mark.bytes;
+        if waiting.iter().any(Outgoing::waits_with_key) {
+            // What is past gets into the line of its key now. Which that is, only the database knows.
+            let now_us = schedule::clock(run, statements)?;
+            let is_past = |one: &Outgoing| one.waits_with_key() && one.is_past(now_us);
+            let (past, later) = waiting.into_iter().partition(is_past);
+            waiting = later;
+            self.join(&mut ready, past);
+        }
         outcome::track(run, statements, &ready)?;
         outcome::track(run, statements, &waiting)?;
         if !ready.is_empty() {
             send::send(run, statements, &ready)?;
         }
         if !waiting.is_empty() {
-            send::schedule(run, statements, &waiting)?;
+            let past = send::schedule(run, statements, &waiting)?;
+            self.note_past(&past);
             dependents::depend(run, statements, &waiting)?;
         }
         Ok(())
+    }
+
+    /// Adds to the ready messages those whose time is past, in the order in which they were sent.
+    fn join(&mut self, ready: &mut Vec<Outgoing>, past: Vec<Outgoing>) {
+        self.note_past(&past.iter().map(|outgoing| outgoing.id).collect());
+        ready.extend(past);
+        if !self.is_out_of_order {
+            ready.sort_by_key(|outgoing| outgoing.id.0);
+        }
+    }
+
+    /// Notes in the log that messages wait for nothing.
+    fn note_past(&mut self, past: &HashSet<MessageId>) {
+        if past.is_empty() {
+            return;
+        }
+        let is_past = |entry: &&mut Entry| past.contains(&entry.id);
+        let entries = self.log.iter_mut().filter(is_past);
+        entries.for_each(|entry| entry.wait = None);
     }
 
     /// Returns whether there are messages, and [`push_few`](Self::push_few) takes them.

@@ -86,13 +86,6 @@ impl Due {
     }
 }
 
-/// Returns the database's time in microseconds since 1970.
-pub(crate) fn clock(run: &mut dyn Run, statements: &Statements) -> Result<i64> {
-    let rows = query(run, &statements.clock, &[], "asking for the time")?;
-    let row = rows.first().ok_or_else(|| odd("database's clock"))?;
-    column(row, "now_us")
-}
-
 /// Defines a recurring message, or changes it; returns when it is sent next.
 pub(crate) fn define(
     run: &mut dyn Run,

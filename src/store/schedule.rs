@@ -222,6 +222,13 @@ pub(crate) fn next_due(run: &mut dyn Run, statements: &Statements) -> Result<Opt
     column(row, "due_us").map(|us| Some(distance(us)))
 }
 
+/// Returns the database's time in microseconds since 1970.
+pub(crate) fn clock(run: &mut dyn Run, statements: &Statements) -> Result<i64> {
+    let rows = query(run, &statements.clock, &[], "asking for the time")?;
+    // A statement without tables returns a row.
+    rows.first().map_or(Ok(0), |row| column(row, "now_us"))
+}
+
 /// Sends hints to all listeners.
 pub(crate) fn notify(
     run: &mut dyn Run,

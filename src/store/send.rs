@@ -7,9 +7,11 @@ use crate::store::run::{Run, column, execute, query};
 use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::message::MessageId;
 use crate::words::new_message::{Content, NewMessage, Start};
 use crate::words::outgoing::Outgoing;
 use crate::words::sqlstate::classify;
+use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -87,16 +89,16 @@ pub(crate) fn send_deduped(
     rows.first().map(|row| column(row, "id")).transpose()
 }
 
-/// Stores messages that wait: one statement.
+/// Stores messages that wait: one statement. Returns those that are ready, since their time is past.
 pub(crate) fn schedule(
     run: &mut dyn Run,
     statements: &Statements,
     messages: &[Outgoing],
-) -> Result<()> {
+) -> Result<HashSet<MessageId>> {
     let columns = Columns::of(messages);
     let options = Options::of(messages);
     let (delays, times): (Vec<_>, Vec<_>) = messages.iter().map(start).unzip();
-    execute(
+    let rows = query(
         run,
         &statements.schedule,
         &[
@@ -114,7 +116,9 @@ pub(crate) fn schedule(
         ],
         DOING,
     )?;
-    Ok(())
+    rows.iter()
+        .map(|row| column(row, "id").map(MessageId))
+        .collect()
 }
 
 /// All of them together, so that those with and without a key stay in order.

@@ -1,6 +1,7 @@
 //! Messages that are sent again and again.
 
 use crate::store::recurring::{self, Recurring, SCHEDULED_FOR};
+use crate::store::schedule;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::wake::hint::Hint;
@@ -53,7 +54,7 @@ impl Messaging {
         sent.check(self.base().kit.max_payload_bytes)?;
         let next_at = self.with_connection(|connection, base| {
             let statements = &base.kit.statements;
-            let now = recurring::clock(connection, statements)?;
+            let now = schedule::clock(connection, statements)?;
             let next = recurrence.next_after(now)?;
             recurring::define(connection, statements, name, recurrence, &message, next)
         })?;

@@ -58,6 +58,8 @@ pub(crate) struct Duties {
     prune: Prune,
     poll_interval: Duration,
     poll_at: Instant,
+    /// Whether the last poll asked the database: somebody waited.
+    is_polling: bool,
     glance_at: Instant,
     /// When settings of topics changed last, as far as they were read.
     changed_at: Option<String>,
@@ -93,6 +95,7 @@ impl Duties {
             stalled: Stalled::new(),
             poll_interval,
             poll_at: Instant::now(),
+            is_polling: false,
             glance_at: Instant::now() + GLANCE_INTERVAL,
             changed_at: None,
             troubles: Troubles::default(),
@@ -135,9 +138,13 @@ impl Duties {
         self.dependents.learn(ended);
     }
 
-    /// Learns that a thread waits for a message to end.
+    /// Learns that a thread waits for a message to end. Its end may need a message to be moved first, and nobody else may
+    /// be there who does that.
     pub(crate) fn watch_ends(&mut self) {
         self.completions.watch();
+        if !self.is_polling {
+            self.look_now();
+        }
     }
 
     /// Learns that messages ended in another process.
@@ -243,8 +250,13 @@ impl Duties {
     fn poll(&mut self, connection: &mut Connection) -> Result<()> {
         let started = Instant::now();
         self.poll_at = started + self.poll_interval;
-        let topics = self.waker.board.topics();
-        if topics.is_empty() {
+        let mut topics = self.waker.board.topics();
+        if topics.is_empty() && !self.waker.waiters.is_empty() {
+            // A topic that there cannot be: what is asked for all topics is asked for those who wait for ends.
+            topics.push(String::new());
+        }
+        self.is_polling = !topics.is_empty();
+        if !self.is_polling {
             return Ok(());
         }
         let polled = schedule::poll(connection, &self.statements, &topics)?;

@@ -162,8 +162,8 @@ impl NewMessage {
         self
     }
 
-    /// Keeps the message back until this time, by the database's clock; a time that is past means at
-    /// once. From 1970 to 2200; kept to the microsecond. The last of `at` and
+    /// Keeps the message back until this time, by the database's clock; one whose time is past when it is stored is ready at
+    /// once, without anybody who moves it. From 1970 to 2200; kept to the microsecond. The last of `at` and
     /// [`delay`](Self::delay) holds.
     pub fn at(mut self, time: SystemTime) -> Self {
         self.start = Some(Start::At(micros_since_1970(time)));

@@ -52,6 +52,18 @@ impl Outgoing {
         self.message.rare.key.is_some()
     }
 
+    /// Returns whether it is one of a key and waits for a time, which may be past.
+    pub(crate) fn waits_with_key(&self) -> bool {
+        self.is_keyed()
+            && matches!(self.message.start, Some(Start::At(_)))
+            && self.message.rare.after.is_empty()
+    }
+
+    /// Returns whether the time that it waits for is past, now being so many microseconds after 1970.
+    pub(crate) fn is_past(&self, now_us: i64) -> bool {
+        matches!(self.message.start, Some(Start::At(at_us)) if at_us <= now_us)
+    }
+
     /// Returns whether it is ready and has none of the options that cost more.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_ready()

@@ -316,3 +316,49 @@ fn the_end_of_a_message_in_a_killed_process_is_that_of_its_successor() {
     let end = awaited(&messaging, id);
     assert_eq!(end.result, Some(json!("of its successor")));
 }
+
+/// Waits on a thread of another process, which does nothing else, until `then` has happened.
+fn while_another_waits(place: &mut Place, then: impl FnOnce(&mut Place)) {
+    let waiting = process(&place.url, Duration::from_millis(50));
+    let never = place.send_new(tracked("never"));
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            while is_done.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                let step = Duration::from_millis(500);
+                assert_eq!(waiting.wait_for_completion(never, step).unwrap(), None);
+            }
+        });
+        // Also when it fails: the thread is waited for.
+        let done = done;
+        then(place);
+        drop(done);
+    });
+}
+
+#[test]
+fn a_process_that_only_waits_moves_what_is_due() {
+    let mut place = Place::new();
+    let hour = Duration::from_secs(3600);
+    place.send_new(tracked("jobs").delay(hour));
+    place.send_new(tracked("jobs").key("k").delay(hour));
+
+    while_another_waits(&mut place, |place| {
+        place.make_due();
+        eventually("both are ready", || {
+            let stats = place.messaging.topic("jobs").stats().unwrap();
+            (stats.ready, stats.scheduled) == (2, 0)
+        });
+    });
+}
+
+#[test]
+fn a_process_that_only_waits_learns_that_the_time_of_its_message_was_over() {
+    let place = Place::new();
+    let soon = Duration::from_millis(200);
+    let id = place.send_new(tracked("jobs").expires_in(soon));
+    let dependent = place.send_new(tracked("jobs").after(&[id]).expires_in(soon));
+
+    assert_eq!(awaited(&place.messaging, id).how, How::Dead);
+    assert_eq!(awaited(&place.messaging, dependent).how, How::Dead);
+}
