@@ -77,7 +77,11 @@ impl Connection {
         let dialed = dialed.map_err(|error| refused(error, &settings.target))?;
         Ok(Connection {
             client: dialed.client,
-            cache: StatementCache::new(settings.losses.clone(), dialed.pulse.clone()),
+            cache: StatementCache::new(
+                settings.losses.clone(),
+                dialed.pulse.clone(),
+                dialed.settings,
+            ),
             mode: if settings.is_pooler_safe || settings.losses.are_many() {
                 CallMode::Inline
             } else {
@@ -113,9 +117,9 @@ impl Connection {
     }
 
     /// Returns whether the connection is of no more use: known to be gone (one that nobody used
-    /// since it broke is not known), or with prepared statements that no longer fit.
+    /// since it broke is not known), with prepared statements that no longer fit, or with locks that somebody left.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.cache.is_stale()
+        self.client.is_closed() || self.cache.is_stale() || self.cache.theirs.is_locked()
     }
 
     /// Asks the server for a sign of life, unless it gave one within `fresh`.
@@ -145,12 +149,13 @@ impl Connection {
 
     /// Returns what runs statements in a transaction that was begun by hand.
     pub(crate) fn parts(&mut self) -> (&mut Client, &mut StatementCache, CallMode) {
-        (&mut self.client, &mut self.cache, self.mode)
+        let mode = self.mode();
+        (&mut self.client, &mut self.cache, mode)
     }
 
     /// Makes statements ready for calls as text; a no-op behind a pooler.
     pub(crate) fn prepare_calls(&mut self, statements: &[&Statement]) -> Result<()> {
-        if self.mode == CallMode::Inline {
+        if self.mode() == CallMode::Inline {
             return Ok(());
         }
         let client = &mut self.client;
@@ -161,7 +166,7 @@ impl Connection {
     /// was planned, and is kept, as the tables seemed to be at some moment. A no-op behind a pooler, where the next would have the
     /// settings too, and nothing is kept.
     pub(crate) fn read_by_index(&mut self) -> Result<()> {
-        if self.mode == CallMode::Inline {
+        if self.mode() == CallMode::Inline {
             return Ok(());
         }
         self.client
@@ -171,7 +176,10 @@ impl Connection {
 
     /// Returns how statements are called from text here.
     pub(crate) fn mode(&self) -> CallMode {
-        self.mode
+        match self.cache.is_spoilt() {
+            true => CallMode::Inline,
+            false => self.mode,
+        }
     }
 
     /// Sends statements in one flight that begins a transaction and may end it; returns the rows of all of
@@ -212,6 +220,7 @@ impl Connection {
         level: Option<IsolationLevel>,
     ) -> Result<OpenTransaction<'_>, postgres::Error> {
         self.cache.next_transaction();
+        let mode = self.mode();
         let mut builder = self.client.build_transaction();
         if let Some(level) = level {
             builder = builder.isolation_level(level);
@@ -223,7 +232,7 @@ impl Connection {
         Ok(OpenTransaction {
             transaction,
             cache: &mut self.cache,
-            mode: self.mode,
+            mode,
         })
     }
 
@@ -278,10 +287,11 @@ impl Run for Connection {
         if self.bounds_each {
             return self.bounded(|open| open.rows(statement, params));
         }
+        let mode = self.mode();
         rows(
             &mut self.client,
             Some(&mut self.cache),
-            self.mode,
+            mode,
             statement,
             params,
         )
@@ -291,10 +301,11 @@ impl Run for Connection {
         if self.bounds_each {
             return self.bounded(|open| open.count(statement, params));
         }
+        let mode = self.mode();
         count(
             &mut self.client,
             Some(&mut self.cache),
-            self.mode,
+            mode,
             statement,
             params,
         )
@@ -305,7 +316,7 @@ impl Run for Connection {
         statement: &Statement,
         rows: &dyn Fn() -> Vec<u8>,
     ) -> Option<Result<(), postgres::Error>> {
-        let is_prepared = self.mode == CallMode::Prepared;
+        let is_prepared = self.mode() == CallMode::Prepared;
         is_prepared.then(|| copy(&mut self.client, &mut self.cache, statement, &rows()))
     }
 }

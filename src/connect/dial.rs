@@ -46,6 +46,8 @@ pub(crate) struct Dialed {
     pub(crate) client: Client,
     /// Nothing for one through a file.
     pub(crate) pulse: Option<Arc<Pulse>>,
+    /// The statements that set what was set.
+    pub(crate) settings: String,
 }
 
 /// What came of a try: no event loop, no connection, a database that is not fit for use, or a connection.
@@ -308,15 +310,19 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
         let greeted = caller
             .greeting
             .say(&mut client, announced, caller.dialer.takes_standby())?;
-        Ok(greeted.map(|process| {
+        Ok(greeted.map(|greeted| {
             wiring.release();
             if let Some(pulse) = &pulse {
-                pulse.set_process(process.unwrap_or_default());
+                pulse.set_process(greeted.process.unwrap_or_default());
                 if !is_limited {
                     pulse.settle();
                 }
             }
-            Dialed { client, pulse }
+            Dialed {
+                client,
+                pulse,
+                settings: greeted.settings,
+            }
         }))
     };
     catch_unwind(AssertUnwindSafe(connect))

@@ -1,6 +1,6 @@
 //! The messages in a stream of PostgreSQL's protocol, as far as they have to be told apart.
 
-/// How much of the content of a message is kept: what is of interest here comes first.
+/// How much of the content of a server's message is kept: what is of interest here comes first.
 const LONGEST: usize = 256;
 
 /// Finds the messages in what goes or comes, in whatever pieces.
@@ -14,6 +14,7 @@ pub(crate) struct Frames {
     /// Its content, if that is of interest.
     body: Vec<u8>,
     wanted: &'static [u8],
+    longest: usize,
 }
 
 impl Frames {
@@ -25,6 +26,7 @@ impl Frames {
             rest: 0,
             body: Vec::new(),
             wanted,
+            longest: LONGEST,
         }
     }
 
@@ -32,6 +34,13 @@ impl Frames {
     pub(crate) fn of_client() -> Self {
         let mut frames = Frames::of_server(&[]);
         frames.head.push(0);
+        frames
+    }
+
+    /// The requests of a client that is connected; the content of those with SQL in them is kept.
+    pub(crate) fn of_requests() -> Self {
+        let mut frames = Frames::of_server(b"QP");
+        frames.longest = usize::MAX;
         frames
     }
 
@@ -53,7 +62,7 @@ impl Frames {
             }
             let (body, rest) = piece.split_at(self.rest.min(piece.len()));
             if self.wanted.contains(&self.head[0]) {
-                let room = LONGEST - self.body.len();
+                let room = self.longest - self.body.len();
                 self.body.extend_from_slice(&body[..body.len().min(room)]);
             }
             self.rest -= body.len();

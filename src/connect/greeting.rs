@@ -35,7 +35,7 @@ const SESSION_SETTINGS: [(&str, &str, &str); 9] = [
 
 /// Changes those of `VALUES` that are what is to be changed. `SHOW` would not do: it tells the kernel's defaults of the network's settings.
 const CHANGE: [&str; 2] = [
-    "; SELECT pg_catalog.set_config(ours.name, ours.value, false) FROM (VALUES ",
+    "; SELECT ours.name, pg_catalog.set_config(ours.name, ours.value, false) FROM (VALUES ",
     ") AS ours (name, before, value), pg_catalog.pg_show_all_settings() AS theirs \
      WHERE theirs.name OPERATOR(pg_catalog.=) ours.name AND theirs.reset_val OPERATOR(pg_catalog.=) ours.before",
 ];
@@ -43,9 +43,21 @@ const CHANGE: [&str; 2] = [
 /// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the server takes it as it is.
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
+/// How many rows answer what is asked.
+const QUESTIONS: usize = 5;
+
 /// What is asked, in the order of the answers; the server process last.
 pub(crate) const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SHOW default_transaction_read_only; \
     SELECT pg_catalog.pg_backend_pid()";
+
+/// What a greeting comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Greeted {
+    /// The server process, but where the next statement may have another.
+    pub(crate) process: Option<i32>,
+    /// The statements that set what was set.
+    pub(crate) settings: String,
+}
 
 /// What greets new connections.
 pub(crate) struct Greeting {
@@ -86,7 +98,7 @@ impl Greeting {
         self.is_trusted.store(true, Relaxed);
     }
 
-    /// Greets a connection; returns the server process, but where the next statement may have another. The inner error
+    /// Greets a connection. The inner error
     /// says why the database is not fit for use. `announced` is the server process as the protocol names it. One round trip;
     /// one more where the search path has to be changed.
     pub(crate) fn say(
@@ -94,19 +106,20 @@ impl Greeting {
         client: &mut Client,
         announced: Option<i32>,
         takes_standby: bool,
-    ) -> Result<Result<Option<i32>>, postgres::Error> {
+    ) -> Result<Result<Greeted>, postgres::Error> {
         if self.is_pooler_safe && self.is_known.load(Relaxed) {
-            return Ok(Ok(None));
+            return Ok(Ok(Greeted::default()));
         }
         let is_trusted = self.is_trusted.load(Relaxed);
         let answers = match is_trusted {
             true => client.simple_query(&self.sql)?,
             false => client.simple_query(&self.doubting(announced))?,
         };
-        let mut answers = answers.iter().filter_map(|answer| match answer {
-            SimpleQueryMessage::Row(row) => row.get(0),
+        let mut rows = answers.iter().filter_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
+        let mut answers = rows.by_ref().take(QUESTIONS).filter_map(|row| row.get(0));
         let encoding = answers.next().unwrap_or_default();
         if !ENCODINGS.contains(&encoding) {
             return Ok(Err(configuration(format!(
@@ -130,8 +143,14 @@ impl Greeting {
         let process = answers.next().and_then(|process| process.parse().ok());
         if !is_trusted && (announced.is_none() || process != announced) {
             // Whoever doubts opens another one when it knows.
-            return Ok(Ok(process));
+            return Ok(Ok(Greeted {
+                process,
+                ..Greeted::default()
+            }));
         }
+        let mut settings: String = rows
+            .filter_map(|row| Some(format!("SET {} = '{}';", row.get(0)?, row.get(1)?)))
+            .collect();
         if let Some(path) = path.and_then(without_pg_catalog) {
             if self.is_pooler_safe {
                 return Ok(Err(configuration(
@@ -139,10 +158,15 @@ impl Greeting {
                      server's own: take pg_catalog out of it, it comes first by itself",
                 )));
             }
-            client.batch_execute(&format!("SET search_path = {path}"))?;
+            let set = format!("SET search_path = {path};");
+            client.batch_execute(&set)?;
+            settings += &set;
         }
         self.is_known.store(true, Relaxed);
-        Ok(Ok(process.filter(|_| !self.is_pooler_safe)))
+        Ok(Ok(Greeted {
+            process: process.filter(|_| !self.is_pooler_safe),
+            settings,
+        }))
     }
 
     /// Returns what is said where a pooler may be between: one makes up names of server processes.

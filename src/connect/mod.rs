@@ -17,6 +17,7 @@ pub(crate) mod pulse;
 pub(crate) mod refused;
 pub(crate) mod settings;
 pub(crate) mod statement_cache;
+pub(crate) mod theirs;
 pub(crate) mod tls;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) mod tls_library;

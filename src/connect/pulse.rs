@@ -4,6 +4,7 @@
 //! under each connection notes what is owed and when something moved last, and a thread that sees nothing move asks
 //! about the server process on another connection. It ends a call by having the stream say that it broke.
 
+use crate::connect::theirs::Watch;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU64;
@@ -34,6 +35,8 @@ pub(crate) struct Pulse {
     is_settled: AtomicBool,
     is_cut: AtomicBool,
     is_overlong: AtomicBool,
+    /// What callers' SQL does.
+    pub(crate) watch: Watch,
 }
 
 impl Pulse {
@@ -52,6 +55,7 @@ impl Pulse {
             is_settled: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             is_overlong: AtomicBool::new(false),
+            watch: Watch::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Prepared statements of one connection. The driver keeps none.
 
 use crate::connect::pulse::Pulse;
+use crate::connect::theirs::Theirs;
 use crate::words::sqlstate::{is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, Statement, Transaction};
@@ -55,11 +56,15 @@ pub(crate) struct StatementCache {
     losses: Losses,
     /// What the stream under them saw.
     pulse: Option<Arc<Pulse>>,
+    /// What callers' SQL does to the connection.
+    pub(crate) theirs: Theirs,
     is_outdated: bool,
     /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
     named: HashSet<&'static str>,
     is_stale: bool,
+    /// Whether what was prepared may be gone.
+    is_spoilt: bool,
 }
 
 /// A statement that is prepared.
@@ -78,9 +83,11 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
-    pub(crate) fn new(losses: Losses, pulse: Option<Arc<Pulse>>) -> Self {
+    /// Makes one for a connection that was made with these settings, which are statements.
+    pub(crate) fn new(losses: Losses, pulse: Option<Arc<Pulse>>, settings: String) -> Self {
         StatementCache {
             losses,
+            theirs: Theirs::new(pulse.clone(), settings),
             pulse,
             ..StatementCache::default()
         }
@@ -188,6 +195,16 @@ impl StatementCache {
     /// them. Their connection is of no more use.
     pub(crate) fn mark_stale(&mut self) {
         self.is_stale = true;
+    }
+
+    /// Notes that the caller's SQL dropped or made prepared statements: nothing here counts on them any more.
+    pub(crate) fn mark_spoilt(&mut self) {
+        self.is_spoilt = true;
+        self.is_stale = true;
+    }
+
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.is_spoilt
     }
 
     /// Notes the same of a statement in this transaction, which is to run again.

@@ -80,7 +80,8 @@ impl Wiring {
             stream,
             pulse,
             sent: Frames::of_client(),
-            received: Frames::of_server(b"KSE"),
+            received: Frames::of_server(b"KSECZ"),
+            guard: None,
             limit: self.limit,
             over: None,
             takes_standby: self.takes_standby,
@@ -106,6 +107,8 @@ pub(crate) struct Wired<T> {
     pulse: Arc<Pulse>,
     sent: Frames,
     received: Frames,
+    /// Reads what is about to leave, while the caller has its transaction in hand.
+    guard: Option<Guard>,
     limit: Duration,
     /// When the time of the answer at hand is over.
     over: Option<Pin<Box<Sleep>>>,
@@ -125,9 +128,16 @@ impl<T> Wired<T> {
         let (mut ends, mut is_standby) = (0, false);
         let pulse = &self.pulse;
         self.received.take(said, |kind, body| match (kind, body) {
-            (b'Z', _) => ends += 1,
+            (b'Z', status) => {
+                ends += 1;
+                pulse
+                    .watch
+                    .is_ready(status.first().copied().unwrap_or_default());
+            }
+            (b'C', tag) => pulse.watch.completed(tag),
             (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
             (b'S', IS_STANDBY) => is_standby = true,
+            (b'S', _) => pulse.watch.reported(),
             (b'E', fields) if is_overlong(fields) => pulse.ended_as_overlong(),
             _ => {}
         });
@@ -136,6 +146,22 @@ impl<T> Wired<T> {
         match is_standby && !self.takes_standby {
             true => Err(io::Error::other(Standby)),
             false => Ok(()),
+        }
+    }
+
+    /// Cuts the connection before a request leaves on it that must not.
+    fn look_ahead(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.pulse.watch.is_guarded() {
+            self.guard = None;
+            return Ok(());
+        }
+        let guard = self.guard.get_or_insert_with(Guard::new);
+        match guard.lets_pass(bytes, &self.pulse) {
+            true => Ok(()),
+            false => {
+                self.pulse.cut();
+                Err(io::Error::other("it would have ended the transaction"))
+            }
         }
     }
 
@@ -148,6 +174,40 @@ impl<T> Wired<T> {
         let limit = self.limit;
         let over = self.over.get_or_insert_with(|| Box::pin(sleep(limit)));
         over.as_mut().poll(context).map(|()| Err(silent()))
+    }
+}
+
+/// Reads requests before they leave.
+struct Guard {
+    frames: Frames,
+    /// How much it read of what has not left yet.
+    ahead: usize,
+}
+
+impl Guard {
+    fn new() -> Self {
+        Guard {
+            frames: Frames::of_requests(),
+            ahead: 0,
+        }
+    }
+
+    /// Reads what comes next, some of which it may have read before.
+    fn lets_pass(&mut self, bytes: &[u8], pulse: &Pulse) -> bool {
+        let fresh = bytes.get(self.ahead..).unwrap_or_default();
+        self.ahead = self.ahead.max(bytes.len());
+        let mut is_fine = true;
+        self.frames.take(fresh, |kind, body| {
+            let mut texts = body.split(|byte| *byte == 0);
+            let sql = match kind {
+                b'Q' => texts.next(),
+                // After the name of the statement.
+                b'P' => texts.nth(1),
+                _ => None,
+            };
+            is_fine &= sql.is_none_or(|sql| pulse.watch.guard(sql));
+        });
+        is_fine
     }
 }
 
@@ -195,10 +255,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check()?;
+        this.look_ahead(bytes)?;
         let Poll::Ready(length) = Pin::new(&mut this.stream).poll_write(context, bytes)? else {
             this.pulse.cannot_send();
             return Poll::Pending;
         };
+        if let Some(guard) = &mut this.guard {
+            guard.ahead = guard.ahead.saturating_sub(length);
+        }
         let mut requests = 0;
         // The start-up, a query, a sync, a function call.
         this.sent.take(&bytes[..length], |kind, _| {

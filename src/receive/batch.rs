@@ -155,7 +155,8 @@ pub(crate) fn handle<'p>(
     let (Some(_), Some(first)) = (line.batch, together.first()) else {
         return Ok(0);
     };
-    if !fates.is_empty() && (stop.is_set() || line.is_paused()) {
+    let is_enough = stop.is_set() || line.is_paused() || session.has_set();
+    if !fates.is_empty() && is_enough {
         line.floors().lower(first.held.position);
         state.unspent.extend(ration::unbegun(line, together));
         return Ok(0);
@@ -180,11 +181,15 @@ pub(crate) fn handle<'p>(
     let deliveries = deliveries(line, &terms, messages);
     let started = Instant::now();
     let mut ended = (state.handler)(session, &deliveries);
+    session.end_theirs();
     line.warn_if_slow(
         &format_args!("{} messages", deliveries.len()),
         started.elapsed(),
     );
     let is_cancelled = leave(line, state.worker, &deliveries);
+    if let Some(ended) = session.ended() {
+        return Err(ended);
+    }
     let is_last = charge::only(state).is_some();
     keep_or_undo(line, session, &mut ended, is_last)?;
     let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);

@@ -6,6 +6,8 @@
 //! - COMMIT was refused: the message, if it was alone in the transaction; if there were several, nobody, and they go one by
 //!   one for a while. What is deferred until COMMIT (constraints, their triggers) is checked just before in the same flight,
 //!   where one message alone is undone and charged while it is held: after a COMMIT that failed others may be quicker.
+//! - A handler ended the transaction by SQL of its own: its message, and the others run again. See `ended` for one that
+//!   committed it.
 //! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
 //!   a row it counts as refused.
 //! - A message could not be settled, without a reason (its row is gone, or something keeps it): nobody. The one that
@@ -24,6 +26,7 @@ use crate::receive::line::Line;
 use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::theirs::Ended;
 use crate::store::attempt;
 use crate::store::claim::{Claimed, Held};
 use crate::store::settle::{self, Retry};
@@ -59,6 +62,8 @@ pub(crate) struct Charge {
     /// Deliveries that ended with the death of their process.
     crashes: u32,
     error: String,
+    /// Whether it must not run again: what it did is there.
+    is_final: bool,
     /// Whether its handler had others in hand at the same time.
     is_shared: bool,
     /// It is left alone for this long, and no attempt is spent.
@@ -76,6 +81,7 @@ impl Charge {
             attempts: message.attempts,
             crashes,
             error: String::new(),
+            is_final: false,
             is_shared: false,
             aside: None,
             tries: 0,
@@ -117,6 +123,9 @@ pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
     let mut stray = std::mem::take(&mut state.stray);
+    if let Some(ended) = error.cause::<Ended>() {
+        return charge_ender(line, state, entered.pop(), ended.is_committed, error);
+    }
     let failure = failure_of(error);
     if is_miscounted(error) || is_interrupted(error) || failure == Some(Failure::Hindered) {
         match stray.as_mut_slice() {
@@ -178,6 +187,29 @@ pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
         state.pace.single();
     }
     is_about_messages
+}
+
+/// Charges the message whose handler ended the transaction; the others run again.
+fn charge_ender(
+    line: &Line,
+    state: &mut State,
+    last: Option<Charge>,
+    is_committed: bool,
+    error: &Error,
+) -> bool {
+    line.refusals.fetch_add(1, Ordering::Relaxed);
+    match last {
+        Some(mut charge) if !charge.is_shared => {
+            charge.error = chain(error);
+            charge.is_final = is_committed;
+            charge.mark = Some(Arc::new(line.charging.mark(charge.held.id)));
+            state.charges.push(charge);
+        }
+        Some(_) => state.pace.single(),
+        // Under a lease, whose end is owed.
+        None => {}
+    }
+    true
 }
 
 /// Notes whether a COMMIT of several messages was refused at another worker: then this one takes them one by one for a
@@ -336,7 +368,11 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     };
     // Else it is gone.
     if let Some(attempts) = held.or(waiting) {
-        let ending = Ending::failed(&HandlerError::failed(charge.error.clone()));
+        let why = charge.error.clone();
+        let ending = Ending::failed(&match charge.is_final {
+            true => HandlerError::reject(why),
+            false => HandlerError::failed(why),
+        });
         let attempts = attempts + charge.crashes;
         let fate = decide(&line.terms(), charge.held.clone(), attempts, ending);
         settled = Settled::sort(vec![fate]);

@@ -10,6 +10,7 @@ use crate::receive::progress::Progress;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::receive::worker::turn;
+use crate::session::theirs::Ended;
 use crate::session::{ends, lanes};
 use crate::store::dependents::Place;
 use crate::store::schedule;
@@ -92,6 +93,10 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
     kit.configs.read(&mut connection, &kit.statements)?;
     give_up(line, &mut connection)?;
     loop {
+        if connection.is_closed() {
+            // A handler left it in a state that cannot be put back.
+            connection = line.base.dedicated.take()?;
+        }
         let statements = &kit.statements;
         // It may take hours. A connection that is gone is met below.
         let _ = kit.configs.refresh(&mut connection, statements);
@@ -128,7 +133,9 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             }
             Ok(_) => troubles = 0,
             Err(error) => {
-                if judge(line, state, &error) && !connection.is_closed() {
+                let is_about_messages = judge(line, state, &error);
+                let is_theirs = error.cause::<Ended>().is_some();
+                if is_about_messages && (is_theirs || !connection.is_closed()) {
                     continue;
                 }
                 troubles += 1;

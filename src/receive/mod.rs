@@ -22,6 +22,7 @@ pub(crate) mod charging;
 pub(crate) mod crew;
 pub(crate) mod drain;
 pub(crate) mod draining;
+pub(crate) mod ended;
 pub(crate) mod ending;
 pub(crate) mod failed;
 pub(crate) mod floor;

@@ -105,7 +105,7 @@ fn hold_again(
     let limit = line.max_in_work();
     let is_plain = limit.is_none() && !line.options.is_strict;
     if is_plain {
-        push_hold_again(line, &mut sql, mode, &taken.messages);
+        push_hold_again(line, &mut sql, mode, taken.messages.iter());
     }
     let mut rows = fly(session, &sql)?;
     session.begun_at = Instant::now();
@@ -140,7 +140,7 @@ fn hold_again(
             }
             sql.clear();
         }
-        push_hold_again(line, &mut sql, mode, &taken.messages);
+        push_hold_again(line, &mut sql, mode, taken.messages.iter());
         rows = fly(session, &sql)?;
     }
     let held: HashSet<Position> = rows
@@ -156,9 +156,15 @@ fn hold_again(
     Ok(())
 }
 
-fn push_hold_again(line: &Line, sql: &mut String, mode: CallMode, messages: &[Claimed]) {
-    let numbers = |read: fn(&Claimed) -> i64| Value::Numbers(messages.iter().map(read).collect());
-    let ids = messages.iter().map(|message| message.held.id.0).collect();
+/// Appends a claim of exactly these messages.
+pub(crate) fn push_hold_again<'m>(
+    line: &Line,
+    sql: &mut String,
+    mode: CallMode,
+    messages: impl Iterator<Item = &'m Claimed> + Clone,
+) {
+    let numbers = |read: fn(&Claimed) -> i64| Value::Numbers(messages.clone().map(read).collect());
+    let ids = messages.clone().map(|message| message.held.id.0).collect();
     let values = [
         Value::Text(&line.topic),
         numbers(|message| message.held.position.rank.into()),
@@ -170,7 +176,8 @@ fn push_hold_again(line: &Line, sql: &mut String, mode: CallMode, messages: &[Cl
     push_hot_call(sql, mode, Path::Keys, statement, &values, Next::CallersSql);
 }
 
-fn prepare(line: &Line, session: &mut MessagingSession<'_>) -> Result<()> {
+/// Makes the statements ready.
+pub(crate) fn prepare(line: &Line, session: &mut MessagingSession<'_>) -> Result<()> {
     let statements = &line.base.kit.statements;
     session.lent.own()?.prepare_calls(&[
         &statements.hold_again,

@@ -13,6 +13,7 @@ use crate::connect::connection::Connection;
 use crate::receive::batch::{self, Split};
 use crate::receive::careful;
 use crate::receive::charge::{self, Charge};
+use crate::receive::ended;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Delivery, Ending, call_alone};
 use crate::receive::last_flight::commit_or_charge;
@@ -30,7 +31,7 @@ use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Savepoint;
 use crate::store::claim::Claimed;
 use crate::wake::threads::Stop;
-use crate::words::error::Result;
+use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::slice::from_ref;
@@ -222,6 +223,7 @@ fn transact(
         let is_enough = stop.is_set()
             || line.is_paused()
             || begun >= split.most_alone
+            || session.has_set()
             || (line.options.per_transaction.is_none() && started.elapsed() > state.pace.budget());
         let goes_apart = |begun: usize| charge::go_apart(line, &split.alone[begun - 1..=begun]);
         if begun > 0 && (is_enough || goes_apart(begun)) {
@@ -235,20 +237,25 @@ fn transact(
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         let crashes = taken.crashes(message);
-        fates.push(handle(line, session, state, message, crashes, is_only)?);
+        match handle(line, session, state, message, crashes, is_only) {
+            Ok(fate) => fates.push(fate),
+            Err(error) => go_on(line, session, taken, &mut fates, &[message], error)?,
+        }
+        if session.has_set() {
+            // So it may be with the next one, and what is taken with it would only go back.
+            state.pace.single();
+        }
         if let Some(result) = session.result.take() {
             results.push((message.held.id, result));
         }
     }
-    let begun_together = batch::handle(
-        line,
-        session,
-        state,
-        &split.together,
-        stop,
-        &mut hand,
-        &mut fates,
-    )?;
+    let together = split.together.as_slice();
+    let begun_together = batch::handle(line, session, state, together, stop, &mut hand, &mut fates)
+        .or_else(|error| {
+            go_on(line, session, taken, &mut fates, together, error).map(|()| together.len())
+        })?;
+    let restored = session.restore();
+    restored.map_err(|error| classify(error, "putting a connection back as it was"))?;
     ration.spend(begun_together);
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
@@ -257,7 +264,7 @@ fn transact(
     let mut settled = Settled::sort(fates);
     settled.results = results;
     settled.confirm_cancels(line, session)?;
-    let is_chained = may_chain(line, state, stop, is_careful);
+    let is_chained = may_chain(line, state, stop, is_careful) && !session.lent.is_spent();
     let next = commit_or_charge(line, session, state, &mut settled, &counted, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
@@ -268,6 +275,21 @@ fn transact(
         line.station.ring(1);
     }
     Ok(next)
+}
+
+/// Goes on with the other messages of a transaction that a handler committed; any other error ends it.
+fn go_on(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    taken: &Taken,
+    fates: &mut Vec<Fate>,
+    handled: &[&Claimed],
+    error: Error,
+) -> Result<()> {
+    match ended::is_committed(&error) {
+        true => ended::take_up(line, session, taken, fates, handled, &error).map_err(|_| error),
+        false => Err(error),
+    }
 }
 
 /// Returns whether the flight that commits may claim what comes next.
@@ -311,9 +333,13 @@ fn handle(
         cancel,
     };
     let mut ending = call_alone(state.handler, session, &delivery);
+    session.end_theirs();
     let is_cancelled = line.in_hand[state.worker].leave(message.held.id);
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
+    if let Some(ended) = session.ended() {
+        return Err(ended);
+    }
     if (!matches!(ending, Ending::Done) || session.is_overlong)
         && let Some(excuse) = charge::excuse(line, session, from_ref(&ending))
     {

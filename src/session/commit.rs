@@ -11,13 +11,17 @@
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::{Mark, News};
+use crate::session::theirs::ended;
 use crate::store::call::PROVE_AND_COMMIT;
 use crate::store::send;
+use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::sqlstate::{Failure, classify, failure, held_up, is_sequence_behind, text_of};
+use crate::words::sqlstate::{
+    Failure, classify, failure, held_up, is_ended, is_sequence_behind, text_of,
+};
 use postgres::error::SqlState;
 
 impl MessagingSession<'_> {
@@ -27,11 +31,17 @@ impl MessagingSession<'_> {
     /// `OutcomeUnknown` when the connection broke with COMMIT under way; any other kind means that
     /// all was rolled back.
     pub(crate) fn commit(mut self) -> Result<News> {
+        if let Some(ended) = self.ended() {
+            return Err(ended);
+        }
         if matches!(self.lent, Lent::Idle(_)) {
             if self.outbox.statements() <= 1 {
                 return self.commit_single_statement();
             }
             self.lent.begun()?;
+        }
+        if let Err(error) = self.restore() {
+            return Err(refused(error, || self.outbox.ids()));
         }
         let last = self.store_or_push()?;
         let flown = match self.lent {
@@ -46,7 +56,7 @@ impl MessagingSession<'_> {
         };
         match flown {
             Ok(()) => Ok(self.outbox.take_news()),
-            Err(error) => Err(ended(error, || self.outbox.ids())),
+            Err(error) => Err(refused(error, || self.outbox.ids())),
         }
     }
 
@@ -82,6 +92,10 @@ impl MessagingSession<'_> {
     fn store_or_push(&mut self) -> Result<String> {
         let statements = &self.kit.statements;
         let mut last = String::new();
+        if self.did.any(&[Did::UNSEEN]) {
+            // Fails where no transaction is open.
+            last.push_str("SAVEPOINT outtray_a;\n");
+        }
         let calls = [
             &statements.send_one,
             &statements.lock_lanes,
@@ -133,7 +147,10 @@ fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
 }
 
 /// Says what an error of the last flight means.
-fn ended(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
+fn refused(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
+    if is_ended(&error) {
+        return ended(false);
+    }
     if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
         return held_up(classify(error, "committing"), "a key of a message");
     }

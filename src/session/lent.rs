@@ -3,10 +3,12 @@
 use crate::connect::connection::{Connection, count, rows};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
+use crate::connect::theirs::Theirs;
 use crate::connect::transaction::OpenTransaction;
 use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
+use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
 use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
@@ -132,7 +134,23 @@ impl<'c> Lent<'c> {
                 .begin(level)
                 .map_err(|error| classify(error, "beginning a transaction"))?;
             *self = Lent::Begun(begun);
+            let _ = self.take_did();
         }
+        self.unwatch();
+        self.open()
+    }
+
+    /// Like [`begun`](Self::begun), for SQL of the caller's: `text`, or what nobody knows before. It is watched until the
+    /// transaction is used otherwise.
+    pub(crate) fn watched(&mut self, text: Option<&str>) -> Result<&mut dyn Sql> {
+        self.begun()?;
+        if let Some(cache) = self.cache() {
+            cache.theirs.watch(text);
+        }
+        self.open()
+    }
+
+    fn open(&mut self) -> Result<&mut dyn Sql> {
         match self {
             Lent::Begun(transaction) => Ok(transaction),
             Lent::Flown(transaction) => Ok(transaction),
@@ -141,7 +159,7 @@ impl<'c> Lent<'c> {
         }
     }
 
-    /// Returns the transaction with the driver's own object, and whether that was missing until now: the server
+    /// Returns the transaction with the driver's own object for the caller, who is watched, and whether that was missing until now: the server
     /// then warned that the transaction was begun already, and did nothing else.
     pub(crate) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
         self.begun()?;
@@ -155,6 +173,9 @@ impl<'c> Lent<'c> {
                 .begin(None)
                 .map_err(|error| classify(error, "taking over a transaction"))?;
             *self = Lent::Begun(taken_over);
+        }
+        if let Some(cache) = self.cache() {
+            cache.theirs.watch(None);
         }
         match self {
             Lent::Begun(transaction) => Ok((transaction, is_flown)),
@@ -189,6 +210,7 @@ impl<'c> Lent<'c> {
 
     /// Returns what runs one statement of the store that is a transaction of its own if none is open.
     pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
+        self.unwatch();
         match self {
             Lent::Idle(connection) | Lent::Leased(connection) => Ok(*connection),
             Lent::Begun(transaction) => Ok(transaction),
@@ -216,6 +238,64 @@ impl<'c> Lent<'c> {
         }
     }
 
+    /// Notes that what runs from now on is ours.
+    fn unwatch(&mut self) {
+        let Some(cache) = self.cache() else {
+            return;
+        };
+        cache.theirs.unwatch();
+        if cache.theirs.is_spoiling() {
+            cache.mark_spoilt();
+            if let Lent::Begun(transaction) = self {
+                transaction.mode = CallMode::Inline;
+            }
+        }
+    }
+
+    /// Returns what the caller's SQL did since the last call; what runs from now on is ours.
+    pub(crate) fn take_did(&mut self) -> Did {
+        self.unwatch();
+        let is_open = matches!(self, Lent::Begun(_) | Lent::Flown(_));
+        let did = self.cache().map(|cache| cache.theirs.take());
+        let did = did.unwrap_or_default();
+        match is_open {
+            true => did,
+            false => did.without(Did::ENDED),
+        }
+    }
+
+    /// Returns what is known of callers' SQL on the connection; nothing of the caller's own.
+    pub(crate) fn theirs(&mut self) -> Option<&Theirs> {
+        self.cache().map(|cache| &cache.theirs)
+    }
+
+    /// Reads a text of the caller's for what the server will not tell.
+    pub(crate) fn note(&mut self, text: &str) {
+        if let Some(cache) = self.cache() {
+            cache.theirs.note(text);
+        }
+    }
+
+    /// Notes that the connection was put back as it was.
+    pub(crate) fn unlock(&mut self) {
+        if let Some(cache) = self.cache() {
+            cache.theirs.unlock();
+        }
+    }
+
+    /// Returns whether the connection is not to be used after this transaction.
+    pub(crate) fn is_spent(&mut self) -> bool {
+        self.cache()
+            .is_some_and(|cache| cache.is_stale() || cache.theirs.is_locked())
+    }
+
+    /// Notes that the connection is of no more use.
+    pub(crate) fn mark_stale(&mut self) {
+        if let Some(cache) = self.cache() {
+            cache.mark_stale();
+        }
+    }
+
     fn cache(&mut self) -> Option<&mut StatementCache> {
         match self {
             Lent::Idle(connection) | Lent::Leased(connection) => Some(connection.parts().1),
@@ -227,6 +307,7 @@ impl<'c> Lent<'c> {
 
     /// Returns our own open transaction, which a handler's session always has.
     pub(crate) fn own(&mut self) -> Result<&mut OpenTransaction<'c>> {
+        self.unwatch();
         match self {
             Lent::Begun(transaction) => Ok(transaction),
             _ => Err(broken()),

@@ -1,12 +1,14 @@
 //! The session: what handlers and producers hold.
 
 use crate::session::configs::{Configs, Settings};
-use crate::session::lent::{Lend, Lent, Sql};
+use crate::session::lent::{Lend, Lent};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::rooms::Rooms;
 use crate::session::savepoint::Savepoint;
+use crate::session::theirs::refuse_control;
 use crate::store::run::Params;
 use crate::store::statements::Statements;
+use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
@@ -45,6 +47,42 @@ pub(crate) struct Kit {
 ///
 /// A handler's transaction is READ COMMITTED; a session's has the isolation level that the database
 /// has as its default.
+///
+/// # What SQL of your own may do
+///
+/// **It cannot end the transaction**: the session commits and rolls back by itself. `COMMIT`, `ROLLBACK`, `PREPARE TRANSACTION` and the
+/// like are `Invalid`, wherever they are in a text, and nothing is run then. From a [lent](Self::with_transaction) transaction
+/// they are not sent at all; the connection is closed, so everything is rolled back, and the message fails. Where the server
+/// did end the transaction all the same, a session returns
+/// [`TransactionEnded`](crate::ErrorKind::TransactionEnded). A handler's message fails if it was rolled back, and its neighbours run
+/// again; if it was committed, it becomes a dead letter at once, since what it wrote is there, and its neighbours are settled.
+/// Savepoints of your own are fine. In a [joined](Self::join) session only the texts are checked.
+///
+/// **What it sets ends with the handler, or the session.** Settings (`SET`, `SET LOCAL`, `set_config`), roles (`SET ROLE`), temporary tables,
+/// cursors, `LISTEN`, advisory locks of the session and prepared statements of your own are gone for the next message, also one
+/// of the same transaction, and for the next user of the connection. Who sets nothing pays nothing. A handler that does has a
+/// transaction of its own from then on (the first may end one that it shares) and one round trip more; prepared statements cost
+/// the connection. What is deferred until COMMIT is checked before, with what was set, where the message is alone in its transaction.
+///
+/// What a *function* sets inside cannot be seen from outside, unless it is `set_config` in a text of yours, a procedure or a `DO` block. Have
+/// it set for the transaction only (`set_config(name, value, true)`), and take
+/// [`messages_per_transaction(1)`](crate::ReceiverBuilder::messages_per_transaction).
+///
+/// So row-level security is done right with the tenant of the message, set first thing in each handler or session:
+///
+/// ```no_run
+/// # use outtray::{HandlerError, Message, MessagingSession};
+/// fn handle(session: &mut MessagingSession<'_>, message: Message<String>) -> Result<(), HandlerError> {
+///     // A role that owns none of the tables, if the connection's own does.
+///     session.execute("SET LOCAL ROLE clerk", &[])?;
+///     session.execute("SELECT set_config('app.tenant', $1, true)", &[&message.payload])?;
+///     // POLICY … USING (tenant = current_setting('app.tenant', true))
+///     session.execute("UPDATE account SET seen = true", &[])?;
+///     // Sends, and the end of the message, are written as the connection's own role.
+///     session.send_message("next", &message.payload)?;
+///     Ok(())
+/// }
+/// ```
 pub struct MessagingSession<'c> {
     pub(crate) kit: &'c Kit,
     pub(crate) lent: Lent<'c>,
@@ -57,6 +95,9 @@ pub struct MessagingSession<'c> {
     pub(crate) is_in_doubt: bool,
     /// Whether the server ended the connection since the transaction did nothing, or took, longer than it allows.
     pub(crate) is_overlong: bool,
+    /// What the caller's SQL did in its turn, once that is over, and whether the connection was put back as it was.
+    pub(crate) did: Did,
+    pub(crate) is_restored: bool,
     pub(crate) begun_at: Instant,
     /// How long a send waits for room in a bounded topic.
     pub(crate) room_wait: Duration,
@@ -78,6 +119,8 @@ impl<'c> MessagingSession<'c> {
             mark: Mark::default(),
             is_in_doubt: false,
             is_overlong: false,
+            did: Did::default(),
+            is_restored: false,
             begun_at: Instant::now(),
             room_wait: Duration::ZERO,
             settings: None,
@@ -161,13 +204,12 @@ impl<'c> MessagingSession<'c> {
     /// `Database` when the server refuses it, `Conflict` when another transaction was in the way, each
     /// with the driver's error as source. The transaction cannot go on then: return the error, or put
     /// [`transaction`](Self::transaction) around what may fail. `Unavailable` when the connection broke.
-    /// `Invalid` for SQL that begins with COMMIT, ROLLBACK, BEGIN or the like: the session ends its
-    /// transaction itself.
+    /// `Invalid` for COMMIT, ROLLBACK, BEGIN or the like: the session ends its transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
-        refuse_transaction_control(sql)?;
+        refuse_control(sql, true)?;
         let result = match self.execute_first(sql, params)? {
             Some(result) => result,
-            None => self.sql()?.execute(sql, params),
+            None => self.theirs(sql, |open| open.execute(sql, params))?,
         };
         self.noting(result)
     }
@@ -177,8 +219,8 @@ impl<'c> MessagingSession<'c> {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
-        refuse_transaction_control(sql)?;
-        let result = self.sql()?.query(sql, params);
+        refuse_control(sql, true)?;
+        let result = self.theirs(sql, |open| open.query(sql, params))?;
         self.noting(result)
     }
 
@@ -204,14 +246,14 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// Runs several statements without parameters, separated by semicolons. None of them may end the
-    /// transaction; only the first is checked for that.
+    /// transaction: then none is run.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
     pub fn batch_execute(&mut self, sql: &str) -> Result<()> {
-        refuse_transaction_control(sql)?;
+        refuse_control(sql, false)?;
         self.is_in_doubt = true;
-        let result = self.sql()?.batch_execute(sql);
+        let result = self.theirs(sql, |open| open.batch_execute(sql))?;
         self.noting(result)
     }
 
@@ -226,7 +268,7 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// Lends the driver's transaction itself, without the round trips of a savepoint, and returns what
-    /// `borrower` returns.
+    /// `borrower` returns. A statement that would end the transaction closes the connection instead.
     ///
     /// # Errors
     /// `Unavailable` when the transaction cannot begin. An error of `borrower` comes back inside `Ok`.
@@ -256,13 +298,7 @@ impl<'c> MessagingSession<'c> {
         Ok(returned.expect("a transaction is lent exactly once"))
     }
 
-    /// Returns the transaction, inside the savepoint of the message at hand.
-    fn sql(&mut self) -> Result<&mut dyn Sql> {
-        self.enter_savepoint()?;
-        self.lent.begun()
-    }
-
-    /// Like [`sql`](Self::sql), with the driver's own object.
+    /// Returns the transaction, inside the savepoint of the message at hand, with the driver's own object.
     fn lending(&mut self) -> Result<&mut dyn Lend> {
         self.enter_savepoint()?;
         let (lending, was_flown) = self.lent.lending()?;
@@ -285,6 +321,7 @@ impl<'c> MessagingSession<'c> {
         };
         let result = self.lent.own()?.execute_after(open, sql, params);
         if result.is_some() {
+            self.lent.note(sql);
             self.savepoint = opened;
         }
         Ok(result)
@@ -349,52 +386,4 @@ impl<'c> MessagingSession<'c> {
 
 fn row_count(what: &str) -> Error {
     Error::new(ErrorKind::Database, format!("the query {what}"))
-}
-
-/// Refuses SQL that would end the transaction behind the session's back.
-fn refuse_transaction_control(sql: &str) -> Result<()> {
-    let mut words = sql.split_ascii_whitespace();
-    let first = words.next().unwrap_or_default().trim_end_matches(';');
-    let second = words.next().unwrap_or_default().trim_end_matches(';');
-    let is_control = ["COMMIT", "END", "ABORT", "BEGIN", "START"]
-        .iter()
-        .any(|word| first.eq_ignore_ascii_case(word))
-        || (first.eq_ignore_ascii_case("PREPARE") && second.eq_ignore_ascii_case("TRANSACTION"))
-        || (first.eq_ignore_ascii_case("ROLLBACK") && !second.eq_ignore_ascii_case("TO"));
-    if is_control {
-        return Err(Error::invalid(format!(
-            "{first} is not for a session: it commits when its closure returns Ok and rolls back \
-             when it returns an error"
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sql_that_ends_the_transaction_is_refused() {
-        for sql in [
-            "COMMIT",
-            " commit;",
-            "ROLLBACK",
-            "rollback and chain",
-            "END",
-            "begin",
-            "PREPARE TRANSACTION 'x'",
-        ] {
-            assert!(refuse_transaction_control(sql).is_err(), "{sql}");
-        }
-        for sql in [
-            "SELECT 1",
-            "ROLLBACK TO mine",
-            "PREPARE x AS SELECT 1",
-            "ENDLESS",
-            "",
-        ] {
-            assert!(refuse_transaction_control(sql).is_ok(), "{sql}");
-        }
-    }
 }

@@ -11,3 +11,4 @@ pub(crate) mod messaging_session;
 pub(crate) mod outbox;
 pub(crate) mod rooms;
 pub(crate) mod savepoint;
+pub(crate) mod theirs;

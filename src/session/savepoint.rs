@@ -16,7 +16,9 @@
 use crate::session::commit::is_aborted;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
-use crate::words::sqlstate::{Failure, classify, failure, is_missing_savepoint};
+use crate::session::theirs::ended;
+use crate::words::did::Did;
+use crate::words::sqlstate::{Failure, classify, failure, is_ended};
 use crate::words::{Error, Result};
 
 /// Where the savepoint stands.
@@ -93,7 +95,7 @@ pub(crate) enum Kept {
 
 /// Has what is deferred until COMMIT checked now, while it can be undone alone and the messages are held. Only before the
 /// end of a transaction: what comes after is checked at once.
-const CHECK: &str = "SET CONSTRAINTS ALL IMMEDIATE;\n";
+pub(crate) const CHECK: &str = "SET CONSTRAINTS ALL IMMEDIATE;\n";
 
 impl MessagingSession<'_> {
     /// Begins the part of the transaction that belongs to the next message.
@@ -101,6 +103,9 @@ impl MessagingSession<'_> {
         self.mark = self.outbox.mark();
         self.result = None;
         self.is_in_doubt = false;
+        let _ = self.lent.take_did();
+        self.did = Did::default();
+        self.is_restored = false;
     }
 
     /// Keeps what was done for the message at hand, the last one of its transaction or not.
@@ -116,13 +121,15 @@ impl MessagingSession<'_> {
             return Ok(Kept::Whole);
         }
         let check = if is_last { CHECK } else { "" };
-        let sql = format!("{check}{}", name.release());
+        let sql = format!("{check}{}{}", name.release(), self.restoring());
         match self.lent.own()?.transaction.batch_execute(&sql) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
+                self.restored();
                 Ok(Kept::Whole)
             }
-            Err(error) if is_aborted(&error) || is_missing_savepoint(&error) => {
+            Err(error) if is_ended(&error) => Err(ended(false)),
+            Err(error) if is_aborted(&error) => {
                 self.undo_message()?;
                 Ok(Kept::Swallowed)
             }
@@ -149,7 +156,10 @@ impl MessagingSession<'_> {
             .own()?
             .transaction
             .batch_execute(name.undo())
-            .map_err(|error| classify(error, "undoing a message"))
+            .map_err(|error| match is_ended(&error) {
+                true => ended(false),
+                false => classify(error, "undoing a message"),
+            })
     }
 
     /// Returns what has to go before statements of the top level and COMMIT, where what was done can still be undone:

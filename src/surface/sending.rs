@@ -5,7 +5,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::News;
 use crate::surface::messaging::Messaging;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
@@ -25,8 +25,8 @@ impl Messaging {
     ///
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT; `SchemaMissing`, `Denied`, `Unavailable`,
-    /// `PoolExhausted`. An outtray error that `work` returns and that says what to do about it comes back as it is: `Invalid`,
+    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT; `TransactionEnded` when SQL of
+    /// `work` ended the transaction, or would have; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`. An outtray error that `work` returns and that says what to do about it comes back as it is: `Invalid`,
     /// `TooLarge`, `Payload`, `Full`, `LeaseLost` and the like. Behind an error of your own, it gives that its kind.
     ///
     /// ```no_run
@@ -45,8 +45,13 @@ impl Messaging {
         let mut connection = self.lend()?;
         let mut session = MessagingSession::new(&self.base().kit, Lent::Idle(&mut connection));
         let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
+        session.end_theirs();
         let returned = match worked {
             Ok(Ok(returned)) => returned,
+            Ok(Err(error)) if let Some(ended) = session.ended() => {
+                log::debug!("{}: {error}", chain(&ended));
+                return Err(ended);
+            }
             Ok(Err(error)) => return Err(rolled_back(error)),
             Err(panic) => {
                 drop(session);

@@ -62,6 +62,10 @@ pub enum ErrorKind {
     /// The caller's closure returned an error of its own or swallowed a failed statement, or COMMIT was refused
     /// (a deferred constraint). Everything was rolled back; the source says why.
     RolledBack,
+    /// SQL of the caller's own ended the transaction of a session, or would have and was stopped: a `COMMIT`, `ROLLBACK` or
+    /// `PREPARE TRANSACTION` that was sent by a transaction which the session had lent, say. The source says whether what was
+    /// written until then is committed; nothing of what was sent is stored. Let the session end its transaction.
+    TransactionEnded,
     /// The connection broke while COMMIT was under way: it may have happened or not.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
     OutcomeUnknown,

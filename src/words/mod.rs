@@ -2,7 +2,9 @@
 
 pub(crate) mod batch_message;
 pub(crate) mod completion;
+pub(crate) mod control;
 pub(crate) mod decode;
+pub(crate) mod did;
 pub(crate) mod error;
 pub(crate) mod filter;
 pub(crate) mod finite;

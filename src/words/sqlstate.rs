@@ -298,9 +298,9 @@ pub(crate) fn is_read_only(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
-/// Returns whether a savepoint of ours is gone: the caller's SQL ended it.
-pub(crate) fn is_missing_savepoint(error: &postgres::Error) -> bool {
-    matches!(error.code().map(SqlState::code), Some("3B001"))
+/// Returns whether a savepoint of ours is gone, or all of the transaction: the caller's SQL ended it.
+pub(crate) fn is_ended(error: &postgres::Error) -> bool {
+    matches!(error.code().map(SqlState::code), Some("3B001" | "25P01"))
 }
 
 /// Returns the server's message without DETAIL, which may hold values of rows.

@@ -22,6 +22,7 @@ mod detours;
 mod draining;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
+mod ended_transactions;
 mod estimates;
 mod examples;
 mod expiry;
@@ -36,6 +37,7 @@ mod handles;
 mod keys;
 mod killed_workers;
 mod leases;
+mod left_behind;
 mod limits_hold;
 mod locks_of_others;
 mod lost_database;

@@ -6,6 +6,7 @@
 
 use crate::connect::connection::Connection;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
+use crate::receive::ended::is_committed;
 use crate::receive::ending::{decide, warn_dead};
 use crate::receive::handler::{Delivery, Ending, call_alone, conflict_behind};
 use crate::receive::lease::claim::refusal;
@@ -106,11 +107,18 @@ fn begin(
     let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
     session.takes_result = true;
     let ending = call_alone(state.handler, &mut session, &delivery);
+    session.end_theirs();
     if !matches!(session.lent, Lent::Leased(_)) {
         let what = format_args!("message {}", message.held.id);
         line.warn_if_slow(&what, session.begun_at.elapsed());
     }
     line.crew.flight_begins(state.worker);
+    if let Some(ended) = session.ended() {
+        drop(session);
+        let verdict = after_its_end(terms, message, &ended);
+        let written = end(line, connection, state, in_hand.proof(), verdict);
+        return written.map_err(|_| ended);
+    }
     let ending = match ending {
         Ending::Done if is_untouched(&session) => {
             let verdict = Verdict::Ack(session.result.take());
@@ -152,6 +160,16 @@ fn begin(
     end(line, connection, state, in_hand.proof(), verdict)
 }
 
+/// Decides about a message whose handler ended its transaction: one that committed it is not to run again.
+fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Verdict {
+    let why = chain(ended);
+    let ending = Ending::failed(&match is_committed(ended) {
+        true => HandlerError::reject(why),
+        false => HandlerError::failed(why),
+    });
+    decide(terms, message.held.clone(), message.attempts, ending).into()
+}
+
 /// Returns whether the handler did nothing with its session.
 fn is_untouched(session: &MessagingSession<'_>) -> bool {
     matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
@@ -162,6 +180,8 @@ fn is_untouched(session: &MessagingSession<'_>) -> bool {
 fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
     let statements = &line.base.kit.statements;
     session.lent.begun()?;
+    let restored = session.restore();
+    restored.map_err(|error| not_stored(classify(error, "committing")))?;
     session
         .outbox
         .store(session.lent.own()?, statements, Mark::default())

@@ -116,7 +116,8 @@ fn handle_each(
             handled += 1;
             ended = deliver(line, connection, state, &in_hand, lease);
         }
-        if ended.is_err() || is_alone {
+        // A handler may have left the connection in a state that cannot be put back.
+        if ended.is_err() || is_alone || connection.is_closed() {
             break;
         }
     }

@@ -1,0 +1,172 @@
+//! What callers' own SQL does to a connection: seen on the wire, and put back.
+//!
+//! The server says after each command what it was, and after each request whether a transaction is open; the stream under
+//! the connection reads it while SQL of a caller runs. Nobody else would know: the driver drops the tags, and a caller may have
+//! its transaction in hand. There, what would end the transaction does not even leave ([`Watch::guard`]): the work of other
+//! messages may be in it. Through a socket file the stream is the driver's own, and only texts tell.
+
+use crate::connect::pulse::Pulse;
+use crate::words::control::refusal;
+use crate::words::did::Did;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, AtomicU16};
+
+const OFF: u8 = 0;
+const ON: u8 = 1;
+const GUARDED: u8 = 2;
+
+/// What the stream under a connection sees of its caller's SQL.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// Whether it is the caller's SQL that runs.
+    mode: AtomicU8,
+    did: AtomicU16,
+    /// Where the server's last word puts the transaction: `I`, `T` or `E`; 0 before it.
+    status: AtomicU8,
+}
+
+impl Watch {
+    /// Notes that the server carried out a command.
+    pub(crate) fn completed(&self, tag: &[u8]) {
+        if self.mode.load(Relaxed) != OFF {
+            self.add(Did::of_tag(tag));
+        }
+    }
+
+    /// Notes that a setting changed that the server reports.
+    pub(crate) fn reported(&self) {
+        if self.mode.load(Relaxed) != OFF {
+            self.add(Did::SET);
+        }
+    }
+
+    /// Notes whether a transaction is open.
+    pub(crate) fn is_ready(&self, status: u8) {
+        self.status.store(status, Relaxed);
+    }
+
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.mode.load(Relaxed) == GUARDED
+    }
+
+    /// Reads a text before it leaves. Returns false for one that must not.
+    pub(crate) fn guard(&self, sql: &[u8]) -> bool {
+        self.add(Did::hidden_in(sql));
+        let is_refused = refusal(sql, false).is_some();
+        if is_refused {
+            self.add(Did::STOPPED);
+        }
+        !is_refused
+    }
+
+    fn add(&self, did: Did) {
+        self.did.fetch_or(did.bits(), Relaxed);
+    }
+
+    fn take(&self) -> Did {
+        Did::of_bits(self.did.swap(0, Relaxed))
+    }
+}
+
+/// What callers' SQL does to one connection.
+#[derive(Default)]
+pub(crate) struct Theirs {
+    pulse: Option<Arc<Pulse>>,
+    /// What only the texts told.
+    read: Did,
+    /// Whether the session may hold locks of the caller's, which no rollback frees.
+    is_locked: bool,
+    /// The settings that the connection was made with.
+    settings: String,
+}
+
+/// Makes a connection as the server made it, in a transaction that goes on. `DISCARD ALL` would do it outside one, and drop
+/// what is prepared; settings of the transaction alone go too.
+const AS_NEW: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; DISCARD TEMP; \
+    DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all();\n";
+
+impl Theirs {
+    /// Knows a connection that was made with `settings`, which are statements.
+    pub(crate) fn new(pulse: Option<Arc<Pulse>>, settings: String) -> Self {
+        Theirs {
+            pulse,
+            read: Did::default(),
+            is_locked: false,
+            settings,
+        }
+    }
+
+    /// Notes that SQL of the caller's runs from now on: `text`, or what nobody knows before.
+    pub(crate) fn watch(&mut self, text: Option<&str>) {
+        if let Some(text) = text {
+            self.note(text);
+        }
+        match (&self.pulse, text) {
+            (Some(pulse), Some(_)) => pulse.watch.mode.store(ON, Relaxed),
+            (Some(pulse), None) => pulse.watch.mode.store(GUARDED, Relaxed),
+            (None, Some(text)) => self.read.add(Did::as_written(text)),
+            (None, None) => {
+                self.read.add(Did::SET);
+                self.read.add(Did::UNSEEN);
+            }
+        }
+    }
+
+    /// Reads a text of the caller's for what the server will not tell.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.read.add(Did::hidden_in(text.as_bytes()));
+    }
+
+    /// Notes that what runs from now on is ours.
+    pub(crate) fn unwatch(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.watch.mode.store(OFF, Relaxed);
+        }
+    }
+
+    /// Returns whether the caller's SQL did since the last call what cannot be put back.
+    pub(crate) fn is_spoiling(&self) -> bool {
+        let seen = self
+            .pulse
+            .as_ref()
+            .map(|pulse| pulse.watch.did.load(Relaxed));
+        let spoilt = [Did::SPOILT];
+        self.read.any(&spoilt) || Did::of_bits(seen.unwrap_or_default()).any(&spoilt)
+    }
+
+    /// Returns what the caller's SQL did since the last call.
+    pub(crate) fn take(&mut self) -> Did {
+        self.unwatch();
+        let mut did = std::mem::take(&mut self.read);
+        if let Some(pulse) = &self.pulse {
+            did.add(pulse.watch.take());
+            // What is owed may say otherwise.
+            if !pulse.is_owed() && pulse.watch.status.load(Relaxed) == b'I' {
+                did.add(Did::ENDED);
+            }
+        }
+        self.is_locked |= did.any(&[Did::LOCKED]);
+        did
+    }
+
+    /// Returns whether the session may hold locks of the caller's.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+
+    /// Notes that it was restored.
+    pub(crate) fn unlock(&mut self) {
+        self.is_locked = false;
+    }
+
+    /// Returns whether the server's last word about the transaction may be still to come.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.pulse.as_ref().is_some_and(|pulse| pulse.is_owed())
+    }
+
+    /// Returns the statements that make the connection as it was.
+    pub(crate) fn restoring(&self) -> String {
+        [AS_NEW, &self.settings].concat()
+    }
+}

@@ -1,0 +1,83 @@
+//! A handler whose own SQL committed the transaction.
+//!
+//! What it had done by then is there for good, and with it the work of the messages before it in the transaction. Those
+//! were handled, so they are to be settled as if nothing had happened; it is not to run again, since each run would leave its
+//! effects. Their rows are free since that COMMIT: they are held again at once, in the next transaction, which settles what
+//! it got. What others were quicker with is theirs. All this is the last resort: such SQL is refused where it can be seen coming.
+
+use crate::receive::ending::{Fate, decide};
+use crate::receive::handler::Ending;
+use crate::receive::line::Line;
+use crate::receive::stage;
+use crate::receive::take::{Taken, fly};
+use crate::session::messaging_session::MessagingSession;
+use crate::session::savepoint::Savepoint;
+use crate::session::theirs::Ended;
+use crate::store::claim::{self, Claimed, Position};
+use crate::words::did::Did;
+use crate::words::error::{Error, Result, chain};
+use crate::words::handler_error::HandlerError;
+use std::collections::HashSet;
+use std::time::Instant;
+
+/// Returns whether an error says that a handler committed.
+pub(crate) fn is_committed(error: &Error) -> bool {
+    error
+        .cause::<Ended>()
+        .is_some_and(|ended| ended.is_committed)
+}
+
+/// Begins the next transaction with the messages that are decided, and decides about those whose handler committed.
+pub(crate) fn take_up(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    taken: &Taken,
+    fates: &mut Vec<Fate>,
+    handled: &[&Claimed],
+    error: &Error,
+) -> Result<()> {
+    session.outbox.roll_back(session.mark);
+    session.result = None;
+    fly(session, "ROLLBACK;\n")?;
+    session.savepoint = Savepoint::Closed;
+    stage::prepare(line, session)?;
+    let decided: HashSet<Position> = fates.iter().map(|fate| fate.held().position).collect();
+    let is_wanted = |message: &&Claimed| {
+        let position = message.held.position;
+        let mut handled = handled.iter();
+        decided.contains(&position) || handled.any(|message| message.held.position == position)
+    };
+    session.did.add(Did::SET);
+    session.is_restored = false;
+    let mut sql = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED;\n{}",
+        session.restoring()
+    );
+    let mode = session.lent.own()?.mode;
+    let wanted = taken.messages.iter().filter(is_wanted);
+    stage::push_hold_again(line, &mut sql, mode, wanted);
+    let rows = fly(session, &sql)?;
+    session.begun_at = Instant::now();
+    session.is_in_doubt = false;
+    session.restored();
+    // Those of what put the connection back are no rows of ours.
+    let rows = rows.iter().filter(|row| row.len() == 2);
+    let held: HashSet<Position> = rows.map(claim::read_position).collect::<Result<_>>()?;
+    fates.retain(|fate| held.contains(&fate.held().position));
+    for message in handled {
+        if held.contains(&message.held.position) && !decided.contains(&message.held.position) {
+            let why = HandlerError::reject(chain(error));
+            let attempts = message.attempts + taken.crashes(message);
+            let ending = Ending::failed(&why);
+            fates.push(decide(
+                &line.terms(),
+                message.held.clone(),
+                attempts,
+                ending,
+            ));
+        }
+    }
+    // The rest is free, and the floor must not hide it.
+    line.floors().forget();
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! What the caller's own SQL does to the session's transaction and connection, and what follows from it.
+//!
+//! **It ends the transaction.** A session commits and rolls back by itself, since more than the caller's work may be in its
+//! transaction: the work of other messages, and the locks that keep all of them. What would end it is refused before it is sent
+//! where that can be read from the text, also on the wire while the caller has the driver's transaction in hand. What
+//! passes all the same (`connect/theirs` sees it, or a savepoint is gone) makes the session fail, or the message: for good if it
+//! was a COMMIT, since what it did is there.
+//!
+//! **It sets something that outlives it**: for the transaction (`SET LOCAL`) or the connection (`SET ROLE`, `LISTEN`, a temporary
+//! table). The next message, and the next user of the connection, are to find it as it was made. So who sets something pays for
+//! it: the message is the last of its transaction, and before anything of ours follows the connection is put back
+//! inside the transaction, where it commits or is undone with the rest. What cannot be put back costs the connection.
+
+use crate::session::lent::Sql;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::savepoint::{CHECK, Savepoint};
+use crate::words::control::{Refusal, refusal};
+use crate::words::did::Did;
+use crate::words::error::{Error, ErrorKind, Result};
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The caller's own SQL ended the transaction.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Whether what was done until then is there for good.
+    pub(crate) is_committed: bool,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.is_committed {
+            true => "what it had written until then is committed",
+            false => "what it had written until then is rolled back",
+        })
+    }
+}
+
+impl StdError for Ended {}
+
+/// Says that the caller's own SQL ended the transaction.
+pub(crate) fn ended(is_committed: bool) -> Error {
+    let text = "SQL of its own ended the transaction, which only the session may";
+    Error::new(ErrorKind::TransactionEnded, text).because(Ended { is_committed })
+}
+
+/// Says that the caller's own SQL was kept from ending the transaction.
+fn stopped() -> Error {
+    let text = "SQL of its own would have ended the transaction, which only the session may: the connection was closed";
+    let is_committed = false;
+    Error::new(ErrorKind::TransactionEnded, text).because(Ended { is_committed })
+}
+
+/// Refuses SQL that would end the transaction behind the session's back, as far as its text tells. Of what `is_single` the
+/// server takes no more than one command.
+pub(crate) fn refuse_control(sql: &str, is_single: bool) -> Result<()> {
+    match refusal(sql.as_bytes(), is_single) {
+        None => Ok(()),
+        Some(Refusal::Control(word)) => Err(Error::invalid(format!(
+            "{word} is not for a session: it commits when its closure returns Ok and rolls back \
+             when it returns an error"
+        ))),
+        Some(Refusal::Savepoint) => Err(Error::invalid(
+            "savepoints whose names begin with outtray_ are the session's own",
+        )),
+    }
+}
+
+impl MessagingSession<'_> {
+    /// Runs SQL of the caller's inside the savepoint of the message at hand.
+    pub(crate) fn theirs<T>(
+        &mut self,
+        text: &str,
+        run: impl FnOnce(&mut dyn Sql) -> Result<T, postgres::Error>,
+    ) -> Result<Result<T, postgres::Error>> {
+        self.enter_savepoint()?;
+        Ok(run(self.lent.watched(Some(text))?))
+    }
+
+    /// Learns what the caller's SQL did, once its closure is done.
+    pub(crate) fn end_theirs(&mut self) {
+        let mut did = self.lent.take_did();
+        if self.is_in_doubt && self.lent.theirs().is_some_and(|theirs| theirs.is_unread()) {
+            // An error came before the server's last word.
+            let _ = self.lent.begun().map(|open| open.batch_execute(""));
+            did.add(self.lent.take_did());
+        }
+        let in_question = [Did::SAVED, Did::ROLLED_BACK, Did::BEGUN];
+        self.is_in_doubt |= did.is_lasting() || did.any(&in_question);
+        self.did = did;
+    }
+
+    /// Says that the caller's SQL ended the transaction, if it did. The connection is of no more use then.
+    pub(crate) fn ended(&mut self) -> Option<Error> {
+        let did = self.did;
+        // A tag does not say whether it was to a savepoint.
+        let is_rolled_back = did.any(&[Did::ROLLED_BACK])
+            && (did.any(&[Did::BEGUN, Did::CHAINED]) || !did.any(&[Did::SAVED]));
+        let error = if did.any(&[Did::COMMITTED]) {
+            ended(true)
+        } else if did.any(&[Did::STOPPED]) {
+            stopped()
+        } else if did.any(&[Did::ENDED]) || is_rolled_back {
+            ended(false)
+        } else {
+            return None;
+        };
+        self.lent.mark_stale();
+        Some(error)
+    }
+
+    /// Returns whether what the caller set lasts longer than its turn, so that nobody else's may follow in the transaction.
+    pub(crate) fn has_set(&self) -> bool {
+        self.did.is_lasting()
+    }
+
+    /// Returns the statements that put the connection back, if there is a need, for the flight that comes next.
+    pub(crate) fn restoring(&mut self) -> String {
+        if !self.did.is_lasting() || self.is_restored {
+            return String::new();
+        }
+        let theirs = self.lent.theirs();
+        theirs.map_or_else(String::new, |theirs| theirs.restoring())
+    }
+
+    /// Notes that they ran.
+    pub(crate) fn restored(&mut self) {
+        self.is_restored = true;
+        self.lent.unlock();
+    }
+
+    /// Puts the connection back if there is a need, before statements of ours. What the caller deferred until COMMIT is checked
+    /// first: it was meant to happen with what is set.
+    pub(crate) fn restore(&mut self) -> Result<(), postgres::Error> {
+        let restoring = self.restoring();
+        if restoring.is_empty() {
+            return Ok(());
+        }
+        let (leaving, check) = match self.savepoint {
+            Savepoint::None => ("", CHECK),
+            savepoint => (savepoint.leaving(), ""),
+        };
+        let sql = [check, leaving, &restoring].concat();
+        if !leaving.is_empty() {
+            self.savepoint = Savepoint::Closed;
+        }
+        if let Ok(open) = self.lent.begun() {
+            open.batch_execute(&sql)?;
+        }
+        self.restored();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sql_that_ends_the_transaction_is_refused_and_named() {
+        let error = refuse_control("/* x */ commit", true).unwrap_err();
+
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with("COMMIT is not"), "{error}");
+        assert!(refuse_control("SELECT 1; COMMIT", false).is_err());
+        assert!(refuse_control("SAVEPOINT outtray_a", false).is_err());
+        assert!(refuse_control("SAVEPOINT mine", false).is_ok());
+    }
+}
