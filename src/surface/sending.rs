@@ -19,15 +19,16 @@ impl Messaging {
     ///
     /// Commits when `work` returns `Ok`; rolls back when it returns an error or panics (the panic
     /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
-    /// nothing happened, unless its kind is `OutcomeUnknown`.
+    /// nothing happened, unless its kind is `OutcomeUnknown` or `TransactionEnded`.
     ///
     /// A session that only sends, and nothing with a delay, is one statement without BEGIN and COMMIT.
     ///
     /// # Errors
     /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
     /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT; `TransactionEnded` when SQL of
-    /// `work` ended the transaction, or would have; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`. An outtray error that `work` returns and that says what to do about it comes back as it is: `Invalid`,
-    /// `TooLarge`, `Payload`, `Full`, `LeaseLost` and the like. Behind an error of your own, it gives that its kind.
+    /// `work` ended the transaction, or would have; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`. An outtray error
+    /// that `work` returns and that says what to do about it comes back as it is: `Invalid`, `TooLarge`, `Payload`, `Full`,
+    /// `LeaseLost` and the like. Behind an error of your own, it gives that its kind.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
