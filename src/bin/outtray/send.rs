@@ -172,13 +172,10 @@ impl Sender {
         });
         stored.map_err(|error| {
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
-            let own = error.cause::<outtray::Error>().filter(|_| at.is_some());
-            let failure = match own {
-                Some(cause) if cause.kind() == ErrorKind::Invalid => {
-                    Failure::usage(cause.to_string())
-                }
-                Some(cause) => Failure::failed(cause.to_string()),
-                None => Failure::from(error),
+            let failure = match error.kind() {
+                // What it comes after is not as it has to be, which nobody can see by what was typed.
+                ErrorKind::Invalid if at.is_none() => Failure::failed(error.to_string()),
+                _ => Failure::from(error),
             };
             Unsent {
                 at,

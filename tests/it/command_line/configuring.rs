@@ -338,7 +338,7 @@ fn messages_are_sent_for_a_time_and_for_as_long_as_they_are_worth_it() {
 
     check(&both, 2, "--delay");
     check(&odd, 2, "'tomorrow'");
-    assert_eq!(desk.numbers("t"), [0, 2, 0]);
+    assert_eq!(desk.numbers("t"), [1, 1, 0]);
     desk.messaging
         .drain("t", |_, _: outtray::Message<i32>| Ok(()))
         .unwrap();
