@@ -112,7 +112,8 @@
 //!   [`Messaging::drain`] handles all that is ready on the caller's thread.
 //! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it is tried
 //!   again. [`Payload`] is a payload of any kind, undecoded. [`BatchMessage`] is one of a batch.
-//! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each.
+//! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each, with a [`Receipt`] that
+//!   settles it. [`Interrupt`] ends the wait of another thread.
 //! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which messages a receiver
 //!   wants, [`Completion`] how a tracked message ended.
 //! - [`Topic`] looks at a topic and operates it: numbers, waiting and scheduled messages, dead letters (a
@@ -151,8 +152,10 @@ pub use store::stats::{Estimated, TopicStats};
 pub use surface::builder::Builder;
 pub use surface::delivery::Delivery;
 pub use surface::messaging::Messaging;
+pub use surface::receipt::Receipt;
 pub use surface::retrying::Once;
 pub use surface::topic::Topic;
+pub use wake::interrupt::{Interrupt, Wait};
 pub use words::batch_message::BatchMessage;
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::error::{Error, ErrorKind, Result};

@@ -43,7 +43,7 @@ pub(crate) fn check(topic: &str, size: usize, options: &Options) -> Result<()> {
             "topic {topic} has {count} messages to a transaction and batches of {size}: a transaction carries \
              one batch, leave the former out"
         )
-    } else if options.lease.is_some() {
+    } else if options.is_leasing {
         format!(
             "topic {topic} has batches under leases: a batch is one transaction, leave out one of the two"
         )

@@ -135,7 +135,7 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Leases messages for this long instead of holding them by a transaction: for handlers that take long, such as
-    /// calls of other services. 100 ms to a day.
+    /// calls of other services. 100 ms to a day; `None` for the topic's [`lease`](crate::TopicConfig::lease), else 30 s.
     ///
     /// No transaction is open while the handler runs, unless it uses its session: the first statement begins
     /// one. What the handler writes and sends commits together with the acknowledgement, as ever; if the lease was lost
@@ -167,8 +167,9 @@ impl<'m> ReceiverBuilder<'m> {
     ///     })?;
     /// # Ok(()) }
     /// ```
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.options.lease = Some(lease);
+    pub fn lease(mut self, lease: impl Into<Option<Duration>>) -> Self {
+        self.options.is_leasing = true;
+        self.options.lease = lease.into();
         self
     }
 
@@ -299,11 +300,11 @@ pub(crate) fn line(topic: &str, base: Base, mut options: Options) -> Result<Line
     }
     if let Some(lease) = options.lease {
         check_lease(topic, lease, LEAST_BEATEN_LEASE)?;
-        if options.is_strict {
-            return Err(Error::invalid(format!(
-                "topic {topic} cannot be received in strict order under leases: leave out one of the two"
-            )));
-        }
+    }
+    if options.is_leasing && options.is_strict {
+        return Err(Error::invalid(format!(
+            "topic {topic} cannot be received in strict order under leases: leave out one of the two"
+        )));
     }
     if options.is_strict {
         // Others could only wait for the turn, and miss a wake-up while it changes hands.

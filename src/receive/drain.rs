@@ -52,9 +52,9 @@ pub(crate) fn drain<'h>(
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
     let (alive, worker) = bounded(0);
-    let _heartbeat = match line.options.lease {
-        Some(lease) => Some(heartbeat::start(&line, lease, worker, stop.clone())?),
-        None => None,
+    let _heartbeat = match line.options.is_leasing {
+        true => Some(heartbeat::start(&line, worker, stop.clone())?),
+        false => None,
     };
     // Goes before the heartbeat, which ends by it.
     let _alive: Sender<Infallible> = alive;

@@ -115,6 +115,13 @@ impl Line {
             .terms(setting.as_ref().map(|setting| &setting.config))
     }
 
+    /// Returns for how long messages are leased at present.
+    pub(crate) fn lease(&self) -> Duration {
+        let setting = self.base.kit.configs.get(&self.topic);
+        self.options
+            .lease(setting.as_ref().map(|setting| &setting.config))
+    }
+
     /// Returns how long a look has to wait that may find nothing of what the receiver wants; nothing if it may begin.
     pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
         self.sieve.as_ref().and_then(|sieve| sieve.too_early(now))
@@ -134,7 +141,7 @@ impl Line {
 
     /// Returns how many messages of the topic the receiver may hold the locks of at a time.
     pub(crate) fn most_in_hand(&self) -> usize {
-        if self.options.lease.is_some() {
+        if self.options.is_leasing {
             // Who leases has counted.
             return 0;
         }

@@ -12,6 +12,9 @@ pub(crate) const MAX_PER_TRANSACTION: usize = 64;
 /// Threads of one receiver; a connection each while busy. PostgreSQL's own default is 100 in all.
 const MAX_WORKERS: usize = 1024;
 
+/// How long messages are leased where nobody says it.
+pub(crate) const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+
 /// Settings of a receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -24,7 +27,9 @@ pub(crate) struct Options {
     pub(crate) slow_handler: Duration,
     /// Which messages it wants; nothing: all.
     pub(crate) filter: Option<Filter>,
-    /// Messages are leased for so long instead of being held by a transaction.
+    /// Messages are leased instead of being held by a transaction.
+    pub(crate) is_leasing: bool,
+    /// For how long; nothing: as the topic says.
     pub(crate) lease: Option<Duration>,
 }
 
@@ -49,6 +54,12 @@ impl Options {
                 .unwrap_or(Expired::DeadLetter),
         }
     }
+
+    /// Returns for how long messages are leased at present.
+    pub(crate) fn lease(&self, config: Option<&TopicConfig>) -> Duration {
+        let topics = config.and_then(|config| config.lease);
+        self.lease.or(topics).unwrap_or(DEFAULT_LEASE)
+    }
 }
 
 impl Default for Options {
@@ -61,6 +72,7 @@ impl Default for Options {
             is_strict: false,
             slow_handler: Duration::from_secs(10),
             filter: None,
+            is_leasing: false,
             lease: None,
         }
     }

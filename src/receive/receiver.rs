@@ -67,9 +67,9 @@ impl Receiver {
             farewell: Mutex::new(Some(farewell)),
             heartbeat: Mutex::default(),
         };
-        if let Some(lease) = line.options.lease {
+        if line.options.is_leasing {
             let workers = receiver.alive.clone();
-            let heartbeat = heartbeat::start(&line, lease, workers, stop.clone())?;
+            let heartbeat = heartbeat::start(&line, workers, stop.clone())?;
             *lock(&receiver.heartbeat) = Some(heartbeat);
         }
         line.base.waker.board.add(&line.station);

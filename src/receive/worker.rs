@@ -106,8 +106,8 @@ pub(crate) fn turn(
     state: &mut State<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
-    match line.options.lease {
-        None => work(line, connection, state, stop),
-        Some(lease) => shift::work(line, connection, state, stop, lease),
+    match line.options.is_leasing {
+        false => work(line, connection, state, stop),
+        true => shift::work(line, connection, state, stop),
     }
 }

@@ -2,14 +2,11 @@
 
 use crate::store::outcome;
 use crate::surface::messaging::Messaging;
+use crate::wake::interrupt::Wait;
 use crate::words::completion::{Completion, GroupProgress};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crossbeam_channel::RecvTimeoutError;
-use std::time::{Duration, Instant};
-
-/// The longest wait: a deadline past the end of time overflows.
-const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl Messaging {
     /// Returns how a tracked message ended; nothing while it has not. A failed attempt is no end, a dead letter
@@ -39,10 +36,11 @@ impl Messaging {
     ///
     /// Blocks without holding a connection. An end in this process is known at once, one in another within
     /// milliseconds where notifications arrive, else within half a second. Any number of threads may wait. The
-    /// first wait starts the two threads that receivers share, unless they run.
+    /// first wait starts the two threads that receivers share, unless they run; as long as it lasts, they move messages that are due,
+    /// and take out those whose time is over, as for a receiver.
     ///
     /// # Errors
-    /// As [`completion`](Self::completion).
+    /// As [`completion`](Self::completion); `Interrupted` when [another thread](crate::Interrupt) ends the wait.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> Result<(), Box<dyn std::error::Error>> {
@@ -61,17 +59,18 @@ impl Messaging {
     pub fn wait_for_completion(
         &self,
         id: MessageId,
-        timeout: Duration,
+        timeout: impl Into<Wait>,
     ) -> Result<Option<Completion>> {
-        let deadline = Instant::now() + timeout.min(LONGEST);
+        let wait = timeout.into();
+        let deadline = wait.deadline();
         // Before the first look, so that no end comes between.
         let waiter = self.base().waker.waiters.wait_for(id.0);
         let mut completion = self.completion(id)?;
-        if completion.is_none() && !timeout.is_zero() {
+        if completion.is_none() && !wait.is_zero() {
             self.watch_ends()?;
         }
         while completion.is_none() {
-            let rung = waiter.bell().recv_deadline(deadline);
+            let rung = wait.until(waiter.bell(), deadline)?;
             completion = self.completion(id)?;
             if rung == Err(RecvTimeoutError::Timeout) {
                 break;

@@ -4,6 +4,7 @@ use crate::connect::connection::Connection;
 use crate::connect::pool::Lent as PooledConnection;
 use crate::receive::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::lease::desk::Desk;
+use crate::receive::lease::keeper::Kept;
 use crate::receive::line::{Base, Line};
 use crate::receive::receiver::Receiver;
 use crate::schema::migrate;
@@ -284,6 +285,12 @@ impl Messaging {
 
     pub(crate) fn desk(&self) -> &Desk {
         &self.core.desk
+    }
+
+    /// Has the process keep a lease alive.
+    pub(crate) fn keep_alive(&self, kept: Kept) -> Result<()> {
+        let Base { dedicated, kit, .. } = &self.core.base;
+        self.core.desk.keeper.keep(kept, dedicated, kit)
     }
 
     /// Returns the way to the upkeep thread, which starts now if it did not.

@@ -9,6 +9,7 @@ pub(crate) mod draining;
 pub(crate) mod join;
 pub(crate) mod looking;
 pub(crate) mod messaging;
+pub(crate) mod receipt;
 pub(crate) mod receiving;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;

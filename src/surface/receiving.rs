@@ -6,16 +6,19 @@ use crate::receive::handler::{self, message};
 use crate::receive::lease::claim::{
     Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
 };
-use crate::receive::options::{Options, Terms};
+use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
 use crate::store::lease::{Leased, Proof, Verdict};
 use crate::store::tokens;
-use crate::surface::delivery::{self, Delivery, LEAST_LEASE, Lease, settle_all};
+use crate::surface::delivery::Delivery;
 use crate::surface::messaging::Messaging;
+use crate::surface::receipt::Receipt;
+use crate::surface::settling::{LEAST_LEASE, settle_all};
 use crate::surface::topic::Topic;
 use crate::words::error::{Error, Result, chain};
-use crate::words::message::{CancelToken, Message, MessageId};
+use crate::words::message::Message;
 use crate::words::outcome::DeadReason;
 use crate::words::topic;
+use crate::words::topic_config::TopicConfig;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +29,8 @@ const MAX_BATCH: usize = 10_000;
 
 impl Topic<'_> {
     /// Takes the next message, if one is ready, under a lease: for this long nobody else gets it, and then it is
-    /// delivered again unless it was settled. 1 ms to a day. Returns at once, after a round trip or a few.
+    /// delivered again unless it was settled. 1 ms to a day; `None` for the topic's
+    /// [`lease`](crate::TopicConfig::lease), else 30 s. Returns at once, after a round trip or a few.
     ///
     /// The attempt counts from now on; the limit is the topic's
     /// [`max_attempts`](crate::TopicConfig::max_attempts), else 10. A message that is over it, whose time is over, or
@@ -37,7 +41,10 @@ impl Topic<'_> {
     ///
     /// # Errors
     /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
-    pub fn receive<T: DeserializeOwned>(&self, lease: Duration) -> Result<Option<Delivery<T>>> {
+    pub fn receive<T: DeserializeOwned>(
+        &self,
+        lease: impl Into<Option<Duration>>,
+    ) -> Result<Option<Delivery<T>>> {
         self.receive_batch(1, lease).map(|mut batch| batch.pop())
     }
 
@@ -50,7 +57,7 @@ impl Topic<'_> {
     pub fn receive_batch<T: DeserializeOwned>(
         &self,
         n: usize,
-        lease: Duration,
+        lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
         self.messaging().receive_from(&[self.name()], n, lease)
     }
@@ -81,9 +88,10 @@ impl Messaging {
         &self,
         topics: &[&str],
         n: usize,
-        lease: Duration,
+        lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.take_from(topics, n, lease).map(|(batch, _)| batch)
+        self.take_from(topics, n, lease.into())
+            .map(|(batch, _)| batch)
     }
 
     /// The same, with when to come back although nobody says that there are more: a rate or a limit held some back.
@@ -91,14 +99,14 @@ impl Messaging {
         &self,
         topics: &[&str],
         n: usize,
-        lease: Duration,
+        lease: Option<Duration>,
     ) -> Result<(Vec<Delivery<T>>, Option<Duration>)> {
         if topics.is_empty() {
             return Err(Error::invalid("there is no topic to receive from"));
         }
         for topic in topics {
             topic::check(topic)?;
-            check_lease(topic, lease, LEAST_LEASE)?;
+            lease.map_or(Ok(()), |lease| check_lease(topic, lease, LEAST_LEASE))?;
             if n == 0 || n > MAX_BATCH {
                 return Err(Error::invalid(format!(
                     "batch of topic {topic} is of {n} messages, it must be 1 to {MAX_BATCH}"
@@ -125,66 +133,7 @@ impl Messaging {
                 }
             }
         }
-        if !batch.is_empty() {
-            self.base().waker.due_in(lease);
-        }
         Ok((batch, again))
-    }
-
-    /// Acknowledges many deliveries: one transaction in one round trip for each topic. Returns the ids of those whose leases were lost,
-    /// for which nothing was changed.
-    ///
-    /// # Errors
-    /// Those of [`Delivery`] but for `LeaseLost`. Of several topics some may be settled by then.
-    #[must_use = "the ids of messages whose leases were lost are returned"]
-    pub fn ack_all<T>(&self, deliveries: &[Delivery<T>]) -> Result<Vec<MessageId>> {
-        self.settle_each(deliveries, |_| Verdict::Ack(None))
-    }
-
-    /// Gives many deliveries back, as [`Delivery::nack`]; returns as [`ack_all`](Self::ack_all).
-    ///
-    /// # Errors
-    /// As [`ack_all`](Self::ack_all).
-    #[must_use = "the ids of messages whose leases were lost are returned"]
-    pub fn nack_all<T>(&self, deliveries: &[Delivery<T>]) -> Result<Vec<MessageId>> {
-        self.settle_each(deliveries, |lease| lease.nack("nacked"))
-    }
-
-    /// Gives many deliveries back without an attempt spent, as [`Delivery::release`]; returns as
-    /// [`ack_all`](Self::ack_all). To drop them costs a round trip for each (3,000 in 3 s), and an attempt.
-    ///
-    /// # Errors
-    /// As [`ack_all`](Self::ack_all).
-    #[must_use = "the ids of messages whose leases were lost are returned"]
-    pub fn release_all<T>(&self, deliveries: &[Delivery<T>]) -> Result<Vec<MessageId>> {
-        self.settle_each(deliveries, |_| Verdict::Release)
-    }
-
-    /// Lets the leases of many deliveries last this long from now, as [`Delivery::extend`]; returns as
-    /// [`ack_all`](Self::ack_all).
-    ///
-    /// # Errors
-    /// As [`ack_all`](Self::ack_all), and `Invalid` for a time out of range.
-    #[must_use = "the ids of messages whose leases were lost are returned"]
-    pub fn extend_all<T>(
-        &self,
-        deliveries: &[Delivery<T>],
-        lease: Duration,
-    ) -> Result<Vec<MessageId>> {
-        Ok(ids(&delivery::extend_all(deliveries, lease)?))
-    }
-
-    fn settle_each<T>(
-        &self,
-        deliveries: &[Delivery<T>],
-        verdict: impl Fn(&Lease) -> Verdict,
-    ) -> Result<Vec<MessageId>> {
-        let verdicts: Vec<_> = deliveries
-            .iter()
-            .map(Delivery::lease)
-            .map(|lease| (lease, verdict(lease)))
-            .collect();
-        Ok(ids(&settle_all(self, &verdicts)?))
     }
 
     /// Adds messages of one topic until the batch has `n`, or there are no more. Returns when there may be more all the
@@ -193,7 +142,7 @@ impl Messaging {
         &self,
         topic: &str,
         n: usize,
-        lease: Duration,
+        lease: Option<Duration>,
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<Option<Duration>> {
         let base = self.base();
@@ -207,6 +156,7 @@ impl Messaging {
                 return Ok(None);
             }
             let config = setting.as_ref().map(|setting| &setting.config);
+            let lease = lease_of(lease, config);
             let floors = self.desk().floors(&topic);
             let mut wanted = Wanted {
                 topic: &topic,
@@ -244,9 +194,12 @@ impl Messaging {
                 .into_iter()
                 .map(|leased| {
                     let refused = refusal(&leased, &terms);
-                    (self.guard(&topic, &leased, &terms), leased, refused)
+                    (self.guard(&topic, &leased, &terms, lease), leased, refused)
                 })
                 .collect();
+            if !guarded.is_empty() {
+                base.waker.due_in(lease);
+            }
             self.sort(guarded, &terms, batch)?;
             if !is_full {
                 return Ok(wait);
@@ -286,8 +239,10 @@ impl Messaging {
         Ok(found)
     }
 
-    fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms) -> Lease {
-        Lease {
+    fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms, lease: Duration) -> Receipt {
+        let asked = &self.base().waker.asked;
+        let slot = self.desk().slot(asked);
+        Receipt {
             messaging: self.clone(),
             topic: Arc::clone(topic),
             proof: Proof {
@@ -296,32 +251,34 @@ impl Messaging {
             },
             attempt: leased.claimed.attempts + 1,
             max_attempts: terms.max_attempts,
-            cancel: CancelToken::new(),
+            lease,
+            cancel: slot.enter(leased.claimed.held.id, asked),
             is_settled: Arc::new(AtomicBool::new(false)),
+            slot,
         }
     }
 
     /// Adds to the batch what can be delivered, and ends the rest.
     fn sort<T: DeserializeOwned>(
         &self,
-        guarded: Vec<(Lease, Leased, Option<Verdict>)>,
+        guarded: Vec<(Receipt, Leased, Option<Verdict>)>,
         terms: &Terms,
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<()> {
         let mut refused = Vec::new();
-        for (lease, leased, refusal) in guarded {
+        for (receipt, leased, refusal) in guarded {
             if let Some(verdict) = refusal {
-                refused.push((lease, verdict));
+                refused.push((receipt, verdict));
                 continue;
             }
-            match decode(&lease, &leased, terms) {
-                Ok(message) => batch.push(Delivery::new(message, lease)),
+            match decode(&receipt, &leased, terms) {
+                Ok(message) => batch.push(Delivery::new(message, receipt)),
                 Err(error) => {
-                    let attempts = lease.attempt;
+                    let attempts = receipt.attempt;
                     let reason = DeadReason::Undecodable;
                     let error = chain(&error);
                     refused.push((
-                        lease,
+                        receipt,
                         Verdict::Bury {
                             attempts,
                             reason,
@@ -336,37 +293,39 @@ impl Messaging {
         }
         let verdicts: Vec<_> = refused
             .iter()
-            .map(|(lease, verdict)| (lease, verdict.clone()))
+            .map(|(receipt, verdict)| (receipt, verdict.clone()))
             .collect();
         settle_all(self, &verdicts)?;
-        for (lease, verdict) in &refused {
+        for (receipt, verdict) in &refused {
             if let Verdict::Bury {
                 attempts,
                 reason,
                 error,
             } = verdict
             {
-                warn_dead(&lease.topic, *attempts, *reason, error);
+                warn_dead(&receipt.topic, *attempts, *reason, error);
             }
         }
         Ok(())
     }
 }
 
+/// Returns for how long a message is leased: as the caller says, else the topic.
+fn lease_of(named: Option<Duration>, config: Option<&TopicConfig>) -> Duration {
+    let topics = || config.and_then(|config| config.lease);
+    named.or_else(topics).unwrap_or(DEFAULT_LEASE)
+}
+
 fn decode<T: DeserializeOwned>(
-    lease: &Lease,
+    receipt: &Receipt,
     leased: &Leased,
     terms: &Terms,
 ) -> Result<Message<T>> {
     message(&handler::Delivery {
-        topic: &lease.topic,
+        topic: &receipt.topic,
         message: &leased.claimed,
-        attempt: lease.attempt,
+        attempt: receipt.attempt,
         max_attempts: terms.max_attempts,
-        cancel: lease.cancel.clone(),
+        cancel: receipt.cancel.clone(),
     })
-}
-
-fn ids(leases: &[&Lease]) -> Vec<MessageId> {
-    leases.iter().map(|lease| lease.proof.held.id).collect()
 }

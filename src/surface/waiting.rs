@@ -4,12 +4,11 @@ use crate::surface::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::wake::board::Station;
+use crate::wake::interrupt::Wait;
 use crate::words::error::Result;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 
-/// Longest wait, a year: a deadline past the end of time overflows.
-const MAX_WAIT: Duration = Duration::from_secs(365 * 86_400);
 /// The least time that a topic is left alone which is over its rate: rates may be high.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// The longest: others may put tokens back that they did not need, and tell nobody.
@@ -23,8 +22,8 @@ impl Topic<'_> {
     /// As [`receive`](Self::receive).
     pub fn receive_timeout<T: DeserializeOwned>(
         &self,
-        wait: Duration,
-        lease: Duration,
+        wait: impl Into<Wait>,
+        lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
         self.receive_batch_timeout(1, wait, lease)
             .map(|mut batch| batch.pop())
@@ -38,8 +37,8 @@ impl Topic<'_> {
     pub fn receive_batch_timeout<T: DeserializeOwned>(
         &self,
         n: usize,
-        wait: Duration,
-        lease: Duration,
+        wait: impl Into<Wait>,
+        lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
         let messaging = self.messaging();
         messaging.receive_from_timeout(&[self.name()], n, wait, lease)
@@ -54,7 +53,8 @@ impl Messaging {
     /// at once. Where notifications are impossible it finds what other processes send within the poll interval.
     ///
     /// # Errors
-    /// As [`receive_from`](Self::receive_from), as soon as one is met.
+    /// As [`receive_from`](Self::receive_from), as soon as one is met; `Interrupted` when [another thread](crate::Interrupt) ends
+    /// the wait.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -70,10 +70,12 @@ impl Messaging {
         &self,
         topics: &[&str],
         n: usize,
-        wait: Duration,
-        lease: Duration,
+        wait: impl Into<Wait>,
+        lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        let deadline = Instant::now() + wait.min(MAX_WAIT);
+        let (wait, lease) = (wait.into(), lease.into());
+        let deadline = wait.deadline();
+        wait.check()?;
         let (batch, _) = self.take_from(topics, n, lease)?;
         let stations = Station::shared(topics);
         let (false, Some(first)) = (!batch.is_empty(), stations.first()) else {
@@ -87,6 +89,7 @@ impl Messaging {
         // What is scheduled may be due before the next poll.
         errands.look();
         loop {
+            wait.check()?;
             // After the stations are on the board, so that nothing is missed in between.
             let (batch, again) = self.take_from(topics, n, lease)?;
             let now = Instant::now();
@@ -99,7 +102,7 @@ impl Messaging {
             let next = again.map_or(deadline, |again| {
                 now + again.clamp(LEAST_WAIT, LONGEST_WAIT)
             });
-            let _ = first.permits().recv_deadline(next.min(deadline));
+            let _ = wait.until(first.permits(), next.min(deadline))?;
         }
     }
 }

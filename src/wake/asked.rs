@@ -10,6 +10,10 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
+/// Messages that are known at a time; beyond, the memory begins anew. A process without receivers, which takes messages by
+/// hand, hears of none that are asked for no more.
+const MAX_KNOWN: usize = 10_000;
+
 /// What is known to be asked for, and all slots.
 #[derive(Default)]
 pub(crate) struct Asked {
@@ -52,10 +56,12 @@ impl Asked {
             // Nobody here works, and nobody would forget them.
             return;
         }
-        self.ids
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(ids);
+        let mut known = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.extend(ids);
+        drop(known);
         self.tell();
     }
 
@@ -127,6 +133,15 @@ impl Slot {
         let is_set = token.is_set();
         entered.spare.push(token);
         is_set
+    }
+
+    /// The same for one of several deliveries of a message, by what tells its holder.
+    pub(crate) fn leave_one(&self, id: MessageId, token: &CancelToken) {
+        let mut entered = self.lock();
+        let is_it = |(of, told): &(MessageId, CancelToken)| *of == id && told.is(token);
+        if let Some(place) = entered.messages.iter().rposition(is_it) {
+            entered.messages.swap_remove(place);
+        }
     }
 
     /// Returns whether a message is in hand.

@@ -12,6 +12,7 @@ pub(crate) mod asked;
 pub(crate) mod board;
 pub(crate) mod hands;
 pub(crate) mod hint;
+pub(crate) mod interrupt;
 pub(crate) mod listener;
 pub(crate) mod notifier;
 pub(crate) mod pause;

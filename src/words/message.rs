@@ -116,6 +116,14 @@ impl CancelToken {
         }
     }
 
+    /// Returns whether it is the same one.
+    pub(crate) fn is(&self, other: &CancelToken) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     pub(crate) fn set(&self) {
         if let Some(flag) = &self.0 {
             flag.store(true, Ordering::Relaxed);

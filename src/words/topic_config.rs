@@ -44,6 +44,15 @@ pub struct TopicConfig {
     /// How long a failed message waits, whatever receivers say; 30 days at most. Not a function.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
+    /// How long a message is leased where who takes it names no time: a receiver
+    /// [under leases](crate::ReceiverBuilder::lease), or a [`receive`](crate::Topic::receive) by hand; 100 ms to a day.
+    /// Default 30 s. A lease that runs keeps its time until its next heartbeat.
+    #[serde(
+        rename = "lease_ms",
+        with = "crate::words::millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lease: Option<Duration>,
     /// How long messages are kept back that say nothing about it; at most ten years.
     #[serde(
         rename = "delay_ms",
@@ -145,6 +154,8 @@ impl TopicConfig {
             10_000,
         )?;
         check_range(topic, "max_length", self.max_length, i64::MAX as u64)?;
+        let (least, day) = (Duration::from_millis(100), Duration::from_secs(86_400));
+        check_duration(topic, "lease", self.lease, least, day)?;
         check_duration(topic, "delay", self.delay, Duration::ZERO, MAX_DELAY)?;
         let least = Duration::from_millis(1);
         check_duration(topic, "expires_in", self.expires_in, least, MAX_DELAY)?;
@@ -206,6 +217,7 @@ mod tests {
         TopicConfig {
             max_attempts: Some(5),
             backoff: Some(Backoff::exponential(S, 2.0, 60 * S)),
+            lease: Some(30 * S),
             delay: Some(S),
             expires_in: Some(60 * S),
             expired: Some(Expired::Drop),
@@ -253,6 +265,8 @@ mod tests {
         );
         check_refused(|config| config.max_length = Some(0), "max_length");
         check_refused(|config| config.delay = Some(Duration::MAX), "delay");
+        check_refused(|config| config.lease = Some(S / 20), "lease");
+        check_refused(|config| config.lease = Some(86_401 * S), "lease");
         check_refused(
             |config| config.expires_in = Some(Duration::ZERO),
             "expires_in",

@@ -18,6 +18,9 @@ fn all_handles_stand_panics() {
     goes_anywhere::<Receiver>();
     goes_anywhere::<Delivery<Payload>>();
     goes_anywhere::<Delivery<String>>();
+    goes_anywhere::<outtray::Receipt>();
+    goes_anywhere::<outtray::Interrupt>();
+    goes_anywhere::<outtray::Wait>();
     goes_anywhere::<Message>();
     goes_anywhere::<NewMessage>();
     goes_anywhere::<TopicConfig>();

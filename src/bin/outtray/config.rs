@@ -20,7 +20,7 @@ others within a second.
 Settings:
   max_attempts         5
   backoff              exponential:1s,2,15m (first, factor, longest), fixed:5s, linear:1s,1m
-  delay, expires_in    90s, 1h 30m
+  lease, delay, expires_in    90s, 1h 30m
   expired              dead_letter, drop
   max_in_work, max_in_work_per_key, max_length    100
   poisoned_key         block, park, skip
@@ -153,7 +153,7 @@ fn shown(name: &str, value: &Value) -> String {
         format_duration(Duration::from_millis(ms)).to_string()
     };
     match name {
-        "delay" | "expires_in" => duration(value),
+        "lease" | "delay" | "expires_in" => duration(value),
         "rate" | "rate_per_key" => {
             let [messages, burst] = ["messages", "burst"].map(|part| &value[part]);
             format!("{messages}/{},{burst}", duration(&value["per_ms"]))
@@ -215,6 +215,7 @@ fn change(name: &str, value: Option<&str>) -> Result<Change, String> {
     match name {
         "max_attempts" => field!(max_attempts, number),
         "backoff" => field!(backoff, backoff),
+        "lease" => field!(lease, duration),
         "delay" => field!(delay, duration),
         "expires_in" => field!(expires_in, duration),
         "expired" => field!(expired, |text| one_of(
@@ -324,6 +325,7 @@ mod tests {
         check("backoff", "exponential:1s,2,15m", "exponential:1s,2.0,15m");
         check("backoff", "fixed:5s", "fixed:5s");
         check("backoff", "linear:500ms, 1m", "linear:500ms,1m");
+        check("lease", "90s", "1m 30s");
         check("delay", "90s", "1m 30s");
         check("expires_in", "1h 30m", "1h 30m");
         check("expired", "drop", "drop");

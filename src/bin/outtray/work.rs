@@ -101,9 +101,10 @@ pub(crate) struct Options {
     filters: Vec<(String, String)>,
 
     /// Lease messages for this long instead of holding each by an open transaction: for commands that take
-    /// long. Prolonged while the command runs; when this process is killed, the message is free when it ends
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    lease: Option<Duration>,
+    /// long; "topic": for as long as is set for the topic, else 30 s. Prolonged while the command runs; when this
+    /// process is killed, the message is free when it ends
+    #[arg(long, value_name = "DURATION", value_parser = lease)]
+    lease: Option<Lease>,
 
     #[command(flatten)]
     codes: Codes,
@@ -140,6 +141,17 @@ impl Tally {
         for counter in counters.into_iter().flatten() {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// For how long messages are leased; nothing: as the topic says.
+#[derive(Debug, Clone, Copy)]
+struct Lease(Option<Duration>);
+
+fn lease(text: &str) -> Result<Lease, humantime::DurationError> {
+    match text {
+        "topic" => Ok(Lease(None)),
+        text => humantime::parse_duration(text).map(|lease| Lease(Some(lease))),
     }
 }
 
@@ -190,7 +202,7 @@ fn start(
         .backoff(Backoff::exponential(options.backoff, 2.0, longest))
         // What a command did cannot be rolled back, so that a failure must concern it alone.
         .messages_per_transaction(1);
-    if let Some(lease) = options.lease {
+    if let Some(Lease(lease)) = options.lease {
         receiver = receiver.lease(lease);
     }
     Ok(receiver.start(move |session, message: Message<Payload>| {

@@ -2,11 +2,13 @@
 
 use crate::receive::floor::Floors;
 use crate::receive::lease::claim::lock;
+use crate::receive::lease::keeper::Keeper;
 use crate::store::claim::Position;
 use crate::store::lanes::Lane;
+use crate::wake::asked::{Asked, Slot};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Topics whose floors are remembered at a time; beyond, the memory begins anew, which costs a look at
@@ -22,7 +24,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 const TROUBLE: Duration = Duration::from_secs(5);
 
 /// The memory of those who take messages by hand.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Desk {
     floors: Mutex<HashMap<String, Arc<Mutex<Floors>>>>,
     moved_at: Mutex<Option<Instant>>,
@@ -31,6 +33,10 @@ pub(crate) struct Desk {
     swept: Mutex<Lane>,
     troubled_at: Mutex<Option<Instant>>,
     turn: AtomicUsize,
+    /// Keeps leases alive on request.
+    pub(crate) keeper: Keeper,
+    /// What is in hand, to hear what of it is to be given up.
+    slot: OnceLock<Arc<Slot>>,
 }
 
 impl Desk {
@@ -71,6 +77,12 @@ impl Desk {
             *guard(&self.swept_at) = None;
         }
         *guard(&self.swept) = next.unwrap_or_default();
+    }
+
+    /// Returns where messages in hand are entered.
+    pub(crate) fn slot(&self, asked: &Asked) -> Arc<Slot> {
+        let make = || asked.slots(1).remove(0);
+        Arc::clone(self.slot.get_or_init(make))
     }
 
     /// Returns a number that grows with each call: with which of several topics to begin.

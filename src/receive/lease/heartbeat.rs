@@ -15,6 +15,7 @@ use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -22,9 +23,9 @@ use uuid::Uuid;
 /// Shortest lease with a heartbeat: a shorter one would end between two beats that a busy machine makes late.
 pub(crate) const LEAST_BEATEN_LEASE: Duration = Duration::from_millis(100);
 /// Beats in the time of a lease: two may fail before it ends.
-const BEATS: u32 = 3;
+pub(crate) const BEATS: u32 = 3;
 /// How soon a beat that failed is made up for, at most; sooner for short leases.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a stop and a pause are looked for where a handler may take long although leases behind it are not begun,
 /// since their number was asked for.
@@ -35,9 +36,11 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Heartbeat {
     /// By receipt.
     kept: Mutex<HashMap<Uuid, Kept>>,
-    /// Tells the thread that there are leases which are not begun. One word says it all.
+    /// Tells the thread that there are leases which are not begun, or shorter ones. One word says it all.
     tell: Sender<()>,
     told: Receiver<()>,
+    /// How far apart beats are, in milliseconds. Leases that are shorter than those before cannot wait for the next.
+    planned_ms: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -85,6 +88,7 @@ impl Default for Heartbeat {
             kept: Mutex::default(),
             tell,
             told,
+            planned_ms: AtomicU64::new(0),
         }
     }
 }
@@ -98,6 +102,7 @@ impl Heartbeat {
         slot: &'a Slot,
         asked: &Asked,
         leased: Vec<Leased>,
+        lease: Duration,
     ) -> Vec<InHand<'a>> {
         let mut kept = self.lock();
         let in_hand: Vec<_> = leased
@@ -120,10 +125,16 @@ impl Heartbeat {
             })
             .collect();
         drop(kept);
-        if in_hand.len() > 1 {
+        let is_shorter = millis(lease / BEATS) < self.planned_ms.load(Ordering::Relaxed);
+        if in_hand.len() > 1 || is_shorter {
             let _ = self.tell.try_send(());
         }
         in_hand
+    }
+
+    /// Notes how far apart beats are.
+    fn plan(&self, every: Duration) {
+        self.planned_ms.store(millis(every), Ordering::Relaxed);
     }
 
     fn kept(&self) -> Vec<Kept> {
@@ -159,6 +170,10 @@ impl Heartbeat {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
 fn proof(leased: &Leased) -> Proof {
     Proof {
         held: leased.claimed.held.clone(),
@@ -169,7 +184,6 @@ fn proof(leased: &Leased) -> Proof {
 /// Starts the thread, which beats until the channel of the workers is closed.
 pub(crate) fn start(
     line: &Arc<Line>,
-    lease: Duration,
     workers: Receiver<Infallible>,
     stop: Stop,
 ) -> Result<Service> {
@@ -177,17 +191,21 @@ pub(crate) fn start(
         Arc::clone(line),
         format!("outtray-{}-heartbeat", line.topic),
     );
-    Service::start(&name, move |_| run(&line, lease, &workers, &stop))
+    Service::start(&name, move |_| run(&line, &workers, &stop))
 }
 
-fn run(line: &Line, lease: Duration, workers: &Receiver<Infallible>, stop: &Stop) {
-    let every = lease / BEATS;
+fn run(line: &Line, workers: &Receiver<Infallible>, stop: &Stop) {
     let look = match line.options.per_transaction {
         None => BUDGET,
         Some(_) => LOOK,
     };
-    let mut next = Instant::now() + every;
+    let mut next = Instant::now() + line.lease() / BEATS;
     loop {
+        // An operator may have changed it.
+        let lease = line.lease();
+        let every = lease / BEATS;
+        next = next.min(Instant::now() + every);
+        line.heartbeat.plan(every);
         let mut wait = next.saturating_duration_since(Instant::now());
         if line.heartbeat.has_unbegun() {
             wait = wait.min(look);

@@ -3,7 +3,7 @@
 //! ```text
 //!   claim ── ready messages become leased ones, in a short transaction
 //!     │
-//!     ├─► manual: a `Delivery` in the caller's hands        (`desk` is what such a process remembers)
+//!     ├─► manual: a `Delivery` in the caller's hands        (`desk` is what such a process remembers, `keeper` prolongs on request)
 //!     └─► receiver: `shift` has `deliver` run the handler, `heartbeat` prolongs the lease meanwhile
 //!     │
 //!   settle ── acked, given back, postponed or buried, if the receipt is still good
@@ -16,5 +16,6 @@ pub(crate) mod claim;
 pub(crate) mod deliver;
 pub(crate) mod desk;
 pub(crate) mod heartbeat;
+pub(crate) mod keeper;
 pub(crate) mod settle;
 pub(crate) mod shift;

@@ -30,7 +30,6 @@ pub(crate) fn work(
     connection: &mut Connection,
     state: &mut State<'_>,
     stop: &Stop,
-    lease: Duration,
 ) -> Result<Worked> {
     let statements = &line.base.kit.statements;
     connection.prepare_calls(&calls(statements))?;
@@ -52,6 +51,7 @@ pub(crate) fn work(
         Ok(ration) => ration,
         Err(wait) => return Ok(Worked::Idle(Some(wait))),
     };
+    let lease = line.lease();
     let wanted = Wanted {
         topic: &line.topic,
         floors: &line.floors,
@@ -92,7 +92,9 @@ fn handle_each(
     lease: Duration,
 ) -> Result<()> {
     let (slot, asked) = (&line.in_hand[state.worker], &line.base.waker.asked);
-    let mut rest = line.heartbeat.take(state.worker, slot, asked, found.leased);
+    let mut rest = line
+        .heartbeat
+        .take(state.worker, slot, asked, found.leased, lease);
     rest.reverse();
     let started = Instant::now();
     let (mut handled, mut is_alone) = (0, false);

@@ -1,7 +1,11 @@
 //! Messages taken under a lease: exclusive for a time, without a transaction.
 
 mod batches;
+mod defaults;
 mod deliveries;
+mod failing;
+mod interrupts;
+mod kept;
 mod receivers;
 mod settling;
 mod together;

@@ -1,0 +1,195 @@
+//! The heartbeat of messages that were taken by hand: one thread of the process prolongs the leases of those that ask for it.
+//!
+//! Each lease lasts as long as its holder said last, and is prolonged at a third of that. It leaves when it is settled by
+//! itself or given back; one that is settled in a session is there until a beat finds it gone, since the session may be
+//! rolled back. Who asks starts the thread, which ends with the process's last handle.
+
+use crate::connect::dedicated::Dedicated;
+use crate::receive::lease::heartbeat::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
+use crate::receive::lease::settle::prolong;
+use crate::session::messaging_session::Kit;
+use crate::store::lease::Proof;
+use crate::wake::threads::{Service, Stop};
+use crate::words::Result;
+use crate::words::message::CancelToken;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How long the thread waits when it keeps nothing. It is told when that changes.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// The leases that are kept alive, and the thread that does it.
+#[derive(Default)]
+pub(crate) struct Keeper {
+    kept: Arc<KeptLeases>,
+    service: Mutex<Option<Service>>,
+}
+
+/// A lease that is kept alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) topic: Arc<str>,
+    pub(crate) proof: Proof,
+    /// Set when somebody asks for the message to be given up, and when the lease is found to be lost.
+    pub(crate) cancel: CancelToken,
+    pub(crate) is_settled: Arc<AtomicBool>,
+    /// For how long it is prolonged each time.
+    pub(crate) lease: Duration,
+}
+
+/// The leases that are kept alive, each with when to prolong it, by receipt.
+struct KeptLeases {
+    leases: Mutex<HashMap<Uuid, (Instant, Kept)>>,
+    /// Tells the thread that there are others. One word says it all.
+    tell: Sender<()>,
+    told: Receiver<()>,
+}
+
+impl Default for KeptLeases {
+    fn default() -> Self {
+        let (tell, told) = bounded(1);
+        KeptLeases {
+            leases: Mutex::default(),
+            tell,
+            told,
+        }
+    }
+}
+
+impl Keeper {
+    /// Keeps a lease alive from now on: it is prolonged at once. In place of what was said of it before.
+    ///
+    /// # Errors
+    /// `Unavailable` when the thread cannot start.
+    pub(crate) fn keep(
+        &self,
+        kept: Kept,
+        dedicated: &Arc<Dedicated>,
+        kit: &Arc<Kit>,
+    ) -> Result<()> {
+        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        if service.is_none() {
+            let (leases, dedicated, kit) = (
+                Arc::clone(&self.kept),
+                Arc::clone(dedicated),
+                Arc::clone(kit),
+            );
+            let beat = move |stop| run(&leases, &dedicated, &kit, &stop);
+            *service = Some(Service::start("outtray-heartbeat", beat)?);
+        }
+        drop(service);
+        let receipt = kept.proof.receipt;
+        self.kept.lock().insert(receipt, (Instant::now(), kept));
+        let _ = self.kept.tell.try_send(());
+        Ok(())
+    }
+
+    /// Lets a lease that is kept alive last so long from now on.
+    pub(crate) fn change(&self, receipt: Uuid, lease: Duration) {
+        if let Some((next, kept)) = self.kept.lock().get_mut(&receipt) {
+            // A shorter one could not be kept alive.
+            kept.lease = lease.max(LEAST_BEATEN_LEASE);
+            *next = Instant::now() + kept.lease / BEATS;
+        } else {
+            return;
+        }
+        let _ = self.kept.tell.try_send(());
+    }
+
+    /// Keeps a lease alive no longer.
+    pub(crate) fn leave(&self, receipt: Uuid) {
+        self.kept.lock().remove(&receipt);
+    }
+}
+
+impl KeptLeases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, (Instant, Kept)>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the next lease is to be prolonged.
+    fn next_at(&self) -> Instant {
+        let leases = self.lock();
+        let next = leases.values().map(|(next, _)| *next).min();
+        next.unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    /// Returns the leases that are to be prolonged, those of a topic and a length together. They are left alone until
+    /// this try is over.
+    fn take_due(&self) -> HashMap<(Arc<str>, Duration), Vec<Kept>> {
+        let now = Instant::now();
+        let mut due: HashMap<_, Vec<Kept>> = HashMap::new();
+        for (next, kept) in self.lock().values_mut().filter(|(next, _)| *next <= now) {
+            *next = now + kept.lease / BEATS;
+            let group = (Arc::clone(&kept.topic), kept.lease);
+            due.entry(group).or_default().push(kept.clone());
+        }
+        due
+    }
+
+    /// Has leases that could not be prolonged tried again soon.
+    fn try_again(&self, failed: &[Kept]) {
+        let mut leases = self.lock();
+        for kept in failed {
+            if let Some((next, _)) = leases.get_mut(&kept.proof.receipt) {
+                *next = Instant::now() + AGAIN.min(kept.lease / 10);
+            }
+        }
+    }
+
+    /// Learns which of the leases were still good, each with whether its message is to be given up.
+    fn learn(&self, beaten: &[Kept], good: &HashMap<Uuid, bool>) {
+        for kept in beaten {
+            let receipt = kept.proof.receipt;
+            let is_told = match good.get(&receipt) {
+                Some(is_cancelled) => *is_cancelled,
+                None => {
+                    self.lock().remove(&receipt);
+                    !kept.is_settled.load(Ordering::Relaxed)
+                }
+            };
+            if is_told {
+                kept.cancel.set();
+            }
+        }
+    }
+}
+
+/// Beats until it is stopped.
+fn run(leases: &KeptLeases, dedicated: &Dedicated, kit: &Kit, stop: &Stop) {
+    loop {
+        let wait = leases.next_at().saturating_duration_since(Instant::now());
+        select! {
+            recv(stop.signal()) -> _ => return,
+            recv(leases.told) -> _ => {}
+            default(wait) => {}
+        }
+        for ((topic, lease), due) in leases.take_due() {
+            match beat(dedicated, kit, &topic, &due, lease) {
+                Ok(good) => leases.learn(&due, &good),
+                Err(error) => {
+                    log::warn!("topic {topic}: leases were not prolonged: {error}");
+                    leases.try_again(&due);
+                }
+            }
+        }
+    }
+}
+
+fn beat(
+    dedicated: &Dedicated,
+    kit: &Kit,
+    topic: &str,
+    due: &[Kept],
+    lease: Duration,
+) -> Result<HashMap<Uuid, bool>> {
+    let proofs: Vec<&Proof> = due.iter().map(|kept| &kept.proof).collect();
+    let mut connection = dedicated.take()?;
+    let good = prolong(&mut connection, &kit.statements, topic, &proofs, lease);
+    dedicated.give_back(connection);
+    good
+}

@@ -1,0 +1,343 @@
+//! The proof that a message was taken: what settles it, without its payload.
+
+use crate::receive::ending::{decide, warn_dead};
+use crate::receive::handler::Ending;
+use crate::receive::lease::claim::check_lease;
+use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
+use crate::receive::lease::keeper::Kept;
+use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce};
+use crate::receive::options::{Options, Terms};
+use crate::session::messaging_session::MessagingSession;
+use crate::store::lease::{Proof, Verdict};
+use crate::surface::messaging::Messaging;
+use crate::surface::settling::{extend_all, settle_all};
+use crate::wake::asked::Slot;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::handler_error::HandlerError;
+use crate::words::json_text;
+use crate::words::message::{CancelToken, MessageId};
+use crate::words::new_message::MAX_DELAY;
+use crate::words::outcome::DeadReason;
+use crate::words::panics::catch;
+use serde::Serialize;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long dropping a receipt waits for a connection of the pool.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The proof that a message was taken by hand, with which it is settled: what is left of a
+/// [`Delivery`](crate::Delivery) when its message is [somewhere else](crate::Delivery::into_parts). Small, and may be kept
+/// anywhere and used by any thread.
+///
+/// Everything that is said of settling a delivery holds here: one that is dropped unsettled is [nacked](Self::nack), and all
+/// methods that settle block for a connection of the pool and a round trip or two.
+///
+/// # Errors
+/// Of all methods that settle: [`LeaseLost`](ErrorKind::LeaseLost) when the lease is over or the message was settled, and
+/// nothing was changed; `OutcomeUnknown` when the connection broke and it may have happened or not; `Conflict`, `Unavailable`
+/// and `PoolExhausted` when nothing happened: do it again.
+///
+/// ```no_run
+/// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+/// use outtray::{MessageId, Receipt};
+/// use std::collections::HashMap;
+/// use std::time::Duration;
+///
+/// let mut in_work: HashMap<MessageId, Receipt> = HashMap::new();
+/// for delivery in messaging.topic("jobs").receive_batch::<String>(10, Duration::from_secs(60))? {
+///     let (message, receipt) = delivery.into_parts();
+///     println!("begin {}", message.payload);
+///     in_work.insert(message.id, receipt);
+/// }
+/// // Later, from any thread: one of them, and then all others.
+/// let done = in_work.keys().next().copied();
+/// if let Some(receipt) = done.and_then(|id| in_work.remove(&id)) {
+///     receipt.ack()?;
+/// }
+/// let lost = messaging.ack_all(in_work.values())?;
+/// assert!(lost.is_empty(), "the work took longer than the leases");
+/// # Ok(()) }
+/// ```
+#[must_use = "a message whose receipt is dropped is given back"]
+pub struct Receipt {
+    pub(crate) messaging: Messaging,
+    pub(crate) topic: Arc<str>,
+    pub(crate) proof: Proof,
+    pub(crate) attempt: u32,
+    pub(crate) max_attempts: u32,
+    /// How long the lease was said to last when it was taken.
+    pub(crate) lease: Duration,
+    pub(crate) cancel: CancelToken,
+    pub(crate) is_settled: Arc<AtomicBool>,
+    /// Where this process hears that the message is to be given up.
+    pub(crate) slot: Arc<Slot>,
+}
+
+impl Receipt {
+    /// Returns the message's identity.
+    pub fn id(&self) -> MessageId {
+        self.proof.held.id
+    }
+
+    /// Returns the topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Returns whether the message is settled, or its lease known to be lost. One that was settled in a session is unsettled
+    /// again when that is rolled back.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether somebody asked for the message to be given up, or its lease was found to be lost; as
+    /// [`Delivery::is_cancelled`](crate::Delivery::is_cancelled).
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_set()
+    }
+
+    /// As [`Delivery::ack`](crate::Delivery::ack).
+    pub fn ack(&self) -> Result<()> {
+        self.settle(Verdict::Ack(None))
+    }
+
+    /// As [`Delivery::ack_with`](crate::Delivery::ack_with).
+    ///
+    /// # Errors
+    /// `Payload` or `TooLarge` as for a payload: nothing is settled then.
+    pub fn ack_with<R: Serialize + ?Sized>(&self, result: &R) -> Result<()> {
+        let limit = self.messaging.base().kit.max_payload_bytes;
+        let result = json_text::of_result(result, limit)?;
+        self.settle(Verdict::Ack(Some(result)))
+    }
+
+    /// As [`Delivery::nack`](crate::Delivery::nack).
+    pub fn nack(&self) -> Result<()> {
+        self.settle(self.nacked("nacked"))
+    }
+
+    /// As [`Delivery::fail`](crate::Delivery::fail).
+    pub fn fail(&self, error: impl Into<HandlerError>) -> Result<()> {
+        let terms = self.terms()?;
+        let verdict = self.failed(&terms, &error.into());
+        self.settle(verdict.clone())?;
+        if let Verdict::Bury {
+            attempts,
+            reason,
+            error,
+        } = verdict
+        {
+            warn_dead(&self.topic, attempts, reason, &error);
+        }
+        Ok(())
+    }
+
+    /// As [`Delivery::retry_after`](crate::Delivery::retry_after).
+    ///
+    /// # Errors
+    /// `Invalid` for more than ten years.
+    pub fn retry_after(&self, delay: Duration) -> Result<()> {
+        if delay > MAX_DELAY {
+            return Err(Error::invalid(format!(
+                "retry of message {} after {} s is longer than ten years",
+                self.id(),
+                delay.as_secs()
+            )));
+        }
+        let why = "retried later";
+        let verdict = match self.nacked(why) {
+            Verdict::Nack if !delay.is_zero() => Verdict::Retry {
+                attempts: self.attempt,
+                delay,
+                error: why.to_owned(),
+            },
+            verdict => verdict,
+        };
+        self.settle(verdict)
+    }
+
+    /// As [`Delivery::reject`](crate::Delivery::reject).
+    pub fn reject(&self, why: impl Into<String>) -> Result<()> {
+        self.settle(Verdict::Bury {
+            attempts: self.attempt,
+            reason: DeadReason::Rejected,
+            error: why.into(),
+        })
+    }
+
+    /// As [`Delivery::release`](crate::Delivery::release).
+    pub fn release(&self) -> Result<()> {
+        self.settle(Verdict::Release)
+    }
+
+    /// As [`Delivery::extend`](crate::Delivery::extend).
+    ///
+    /// # Errors
+    /// `Invalid` for a time out of range; `LeaseLost`.
+    pub fn extend(&self, lease: Duration) -> Result<()> {
+        match extend_all(&self.messaging, &[self], lease)?.is_empty() {
+            true => Ok(()),
+            false => Err(self.lost()),
+        }
+    }
+
+    /// As [`Delivery::keep_alive`](crate::Delivery::keep_alive).
+    ///
+    /// # Errors
+    /// `Invalid` for a lease under 100 ms; `LeaseLost` for a message that is settled; `Unavailable` when a thread cannot
+    /// start.
+    pub fn keep_alive(&self) -> Result<()> {
+        self.check()?;
+        check_lease(&self.topic, self.lease, LEAST_BEATEN_LEASE)?;
+        // They hear of a cancel before the next beat.
+        self.messaging.errands()?;
+        let kept = Kept {
+            topic: Arc::clone(&self.topic),
+            proof: self.proof.clone(),
+            cancel: self.cancel.clone(),
+            is_settled: Arc::clone(&self.is_settled),
+            lease: self.lease,
+        };
+        self.messaging.keep_alive(kept)
+    }
+
+    /// As [`Delivery::settle_in`](crate::Delivery::settle_in).
+    ///
+    /// # Errors
+    /// `LeaseLost`, and those of [`Messaging::session`].
+    pub fn settle_in<R>(
+        &self,
+        work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
+    ) -> Result<R> {
+        self.check()?;
+        self.messaging.session(|session| {
+            session.takes_result = true;
+            let returned = work(session)?;
+            let result = session.result.take();
+            session.settle_receipt(self, result)?;
+            Ok(returned)
+        })
+    }
+
+    /// Notes that nothing is left to settle.
+    pub(crate) fn close(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
+        self.messaging.desk().keeper.leave(self.proof.receipt);
+    }
+
+    /// The same as far as a session has its say, which may be rolled back.
+    pub(crate) fn close_for_now(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.is_settled() {
+            true => Err(self.lost()),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn lost(&self) -> Error {
+        let (id, topic) = (self.id(), &self.topic);
+        let text = format!(
+            "the lease of message {id} of topic {topic} is over, or the message was settled already: nothing was changed"
+        );
+        Error::new(ErrorKind::LeaseLost, text)
+    }
+
+    /// Returns what a delivery comes to that is given back: its place, or the dead letters after the last attempt.
+    pub(crate) fn nacked(&self, why: &str) -> Verdict {
+        if self.attempt < self.max_attempts {
+            return Verdict::Nack;
+        }
+        Verdict::Bury {
+            attempts: self.attempt,
+            reason: DeadReason::Exhausted,
+            error: format!("{why} in its last attempt"),
+        }
+    }
+
+    /// Returns what a delivery comes to that failed: as for a handler.
+    pub(crate) fn failed(&self, terms: &Terms, error: &HandlerError) -> Verdict {
+        let (held, before) = (self.proof.held.clone(), self.attempt - 1);
+        decide(terms, held, before, Ending::failed(error)).into()
+    }
+
+    /// Returns what is done with failures of the topic at present.
+    pub(crate) fn terms(&self) -> Result<Terms> {
+        self.messaging.with_connection(|connection, base| {
+            let configs = &base.kit.configs;
+            configs.refresh(connection, &base.kit.statements)?;
+            let setting = configs.get(&self.topic);
+            let config = setting.as_ref().map(|setting| &setting.config);
+            Ok(Options::default().terms(config))
+        })
+    }
+
+    fn settle(&self, verdict: Verdict) -> Result<()> {
+        self.check()?;
+        match settle_all(&self.messaging, &[(self, verdict)])?.is_empty() {
+            true => Ok(()),
+            false => Err(self.lost()),
+        }
+    }
+
+    /// Gives the message back if that is possible soon.
+    fn give_back(&self) -> Result<()> {
+        let mut connection = self.messaging.pooled_within(DROP_TIMEOUT)?;
+        let base = self.messaging.base();
+        let verdict = self.nacked("dropped unsettled");
+        let verdicts = [(&self.proof, &verdict)];
+        let statements = &base.kit.statements;
+        let topic = &self.topic;
+        let settled = settle::settle(&mut connection, statements, BEGIN_BRIEFLY, topic, &verdicts)?;
+        drop(connection);
+        if !settled.is_empty() {
+            self.messaging.desk().lower(topic, self.proof.held.position);
+            announce(&base.waker, topic, verdicts.into_iter());
+        }
+        Ok(())
+    }
+}
+
+impl AsRef<Receipt> for Receipt {
+    fn as_ref(&self) -> &Receipt {
+        self
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt")
+            .field("topic", &self.topic)
+            .field("id", &self.id())
+            .field("is_settled", &self.is_settled())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        let desk = self.messaging.desk();
+        self.slot.leave_one(self.id(), &self.cancel);
+        desk.keeper.leave(self.proof.receipt);
+        if self.is_settled() || desk.is_troubled() {
+            return;
+        }
+        // A panic here, while another one unwinds, would end the process.
+        let given_back = catch(|| self.give_back());
+        let trouble = match given_back {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(text) => text,
+        };
+        desk.note_trouble();
+        let (id, topic) = (self.id(), &self.topic);
+        log::warn!(
+            "topic {topic}: message {id} was dropped and could not be given back, it is free when its lease ends: {trouble}"
+        );
+    }
+}
