@@ -143,8 +143,8 @@ mod words;
 pub use receive::builder::ReceiverBuilder;
 pub use receive::receiver::Receiver;
 pub use session::messaging_session::MessagingSession;
-pub use store::admin::WaitingMessage;
 pub use store::dead::DeadLetter;
+pub use store::peek::WaitingMessage;
 #[cfg(feature = "cron")]
 pub use store::recurring::Recurring;
 pub use store::scheduled::ScheduledMessage;
@@ -164,7 +164,7 @@ pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
-pub use words::outcome::{DeadReason, DrainReport, Sent, StopReport, WaitReason};
+pub use words::outcome::{DeadReason, DrainReport, MessageState, Sent, StopReport, WaitReason};
 pub use words::payload::{JsonText, Payload};
 #[cfg(feature = "cron")]
 pub use words::recurrence::{Missed, Recurrence};

@@ -1,6 +1,6 @@
 //! Looking at topics, and what an operator does to them.
 
-use crate::store::claim::{headers, time};
+use crate::store::claim::headers;
 use crate::store::lanes::{self, Gone};
 use crate::store::run::{Params, Run, column, query};
 use crate::store::statement::Statement;
@@ -13,31 +13,7 @@ use crate::words::message::MessageId;
 use crate::words::payload::Payload;
 use crate::words::selection::Selection;
 use postgres::Row;
-use std::time::SystemTime;
 use uuid::Uuid;
-
-/// A message that waits, as [`peek`](crate::Topic::peek) shows it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct WaitingMessage {
-    /// Its identity.
-    pub id: MessageId,
-    /// The key that it was sent with.
-    pub key: Option<String>,
-    /// Its priority.
-    pub priority: i16,
-    /// Failed deliveries so far.
-    pub attempts: u32,
-    /// When it was sent, by the database's clock.
-    pub sent_at: SystemTime,
-    /// Texts that the sender attached.
-    pub headers: Headers,
-    /// What it carries, undecoded.
-    pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
-    /// hand.
-    pub unreadable: Option<String>,
-}
 
 /// Returns the names of all topics that are known, sorted by bytes.
 pub(crate) fn topics(run: &mut dyn Run, statements: &Statements) -> Result<Vec<String>> {
@@ -67,30 +43,6 @@ pub(crate) fn is_known(run: &mut dyn Run, statements: &Statements, topic: &str) 
     let rows = query(run, &statements.is_known, &[&topic], "looking for a topic")?;
     rows.first()
         .map_or(Ok(false), |row| column(row, "is_known"))
-}
-
-pub(crate) fn peek(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: i64,
-) -> Result<Vec<WaitingMessage>> {
-    query(run, &statements.peek, &[&topic, &limit], "peeking")?
-        .iter()
-        .map(|row| {
-            let shown = shown(row, topic)?;
-            Ok(WaitingMessage {
-                id: id(row)?,
-                key: column(row, "key")?,
-                priority: priority(row)?,
-                attempts: attempts(row)?,
-                sent_at: time(column(row, "sent_at_us")?),
-                headers: shown.headers,
-                payload: shown.payload,
-                unreadable: shown.unreadable,
-            })
-        })
-        .collect()
 }
 
 /// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens of milliseconds.

@@ -16,6 +16,7 @@ pub(crate) mod expiry;
 pub(crate) mod lanes;
 pub(crate) mod lease;
 pub(crate) mod outcome;
+pub(crate) mod peek;
 pub(crate) mod presence;
 pub(crate) mod prune;
 #[cfg(feature = "cron")]

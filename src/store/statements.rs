@@ -98,6 +98,7 @@ statements![
     hold_liveness,
     hold_outcomes,
     hold_waiting,
+    holders,
     horizon,
     keep_wait,
     is_known,

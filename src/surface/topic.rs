@@ -2,9 +2,10 @@
 
 use crate::connect::connection::Connection;
 use crate::session::lanes::tend_all;
-use crate::store::admin::{self, WaitingMessage};
+use crate::store::admin;
 use crate::store::config::{self, Setting};
 use crate::store::dead::{self, DeadLetter};
+use crate::store::peek::{self, WaitingMessage};
 use crate::store::run::Run;
 use crate::store::scheduled::{self, ScheduledMessage};
 use crate::store::slots;
@@ -69,11 +70,26 @@ impl<'m> Topic<'m> {
         self.run(|run, statements, topic| admin::is_known(run, statements, topic))
     }
 
-    /// Returns the first `limit` ready messages in claim order, those in work too, and after them those that wait
-    /// behind others of their key, by key. Takes nothing.
-    /// Scheduled messages are not among them: [`scheduled`](Self::scheduled) shows those.
+    /// Returns the first `limit` messages that are ready or in work, in claim order, and after them those that wait
+    /// behind others of their key, by key; each with its [state](crate::MessageState). Takes and locks nothing.
+    /// Other scheduled messages are not among them: [`scheduled`](Self::scheduled) shows those.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::MessageState;
+    /// for message in messaging.topic("orders").peek(10)? {
+    ///     match message.state {
+    ///         MessageState::Leased { left } => println!("{} in work, for {left:?} yet", message.id),
+    ///         MessageState::InWork { server_process, .. } => {
+    ///             println!("{} in work, by server process {server_process:?}", message.id);
+    ///         }
+    ///         state => println!("{} {state}", message.id),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
-        self.run(|run, statements, topic| admin::peek(run, statements, topic, count(limit)))
+        self.run(|run, statements, topic| peek::peek(run, statements, topic, count(limit)))
     }
 
     /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or that of

@@ -1,6 +1,7 @@
 //! How things ended.
 
 use crate::words::message::MessageId;
+use std::time::Duration;
 
 /// What stopping a receiver found and left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,6 +84,52 @@ impl OnEnd {
 
     pub(crate) fn with(self, other: OnEnd) -> Self {
         OnEnd(self.0 | other.0)
+    }
+}
+
+/// Whether a message can be claimed, or who has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MessageState {
+    /// It can be claimed now.
+    Ready,
+    /// It is in work: in the hands of a transaction that is open, of a worker or of whoever else has its row.
+    InWork {
+        /// The server process of that transaction; `None` for one that is prepared, or on another node.
+        server_process: Option<i32>,
+        /// What the program that has it calls itself, its `application_name`; `None` where this role may not see it.
+        program: Option<String>,
+    },
+    /// It is in work under a lease.
+    Leased {
+        /// How long the lease lasts yet, by the database's clock. Zero if it is over: then it is ready when somebody moves it.
+        left: Duration,
+    },
+    /// It failed in strict order, and holds up the others until its next attempt.
+    Retrying {
+        /// How long that is from now, by the database's clock.
+        left: Duration,
+    },
+    /// It waits behind others of its key.
+    Behind,
+}
+
+impl MessageState {
+    /// Returns the word under which it is printed.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            MessageState::Ready => "ready",
+            MessageState::InWork { .. } => "in_work",
+            MessageState::Leased { .. } => "leased",
+            MessageState::Retrying { .. } => "retrying",
+            MessageState::Behind => "behind",
+        }
+    }
+}
+
+impl std::fmt::Display for MessageState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -47,6 +47,7 @@ mod neighbours;
 mod numbers;
 mod panics;
 mod past_times;
+mod peeking;
 mod plans;
 mod poolers;
 mod pruning;

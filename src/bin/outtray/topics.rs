@@ -10,7 +10,7 @@ use crate::scheduled;
 use crate::table::{self, Side, age, moment};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use outtray::{Headers, MessageId, Payload, TopicStats};
+use outtray::{Headers, MessageId, MessageState, Payload, TopicStats};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -83,6 +83,8 @@ impl<'p> From<&'p Payload> for Content<'p> {
 #[derive(Serialize)]
 struct Waiting<'m> {
     id: MessageId,
+    #[serde(flatten)]
+    state: State<'m>,
     key: Option<&'m str>,
     priority: i16,
     attempts: u32,
@@ -92,6 +94,56 @@ struct Waiting<'m> {
     content: Content<'m>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<&'m str>,
+}
+
+/// Whether a message is in work, and in whose hands, for machines.
+#[derive(Serialize)]
+struct State<'m> {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_process: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<&'m str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_ms: Option<u64>,
+}
+
+impl<'m> From<&'m MessageState> for State<'m> {
+    fn from(state: &'m MessageState) -> Self {
+        let (server_process, program, left) = match state {
+            MessageState::InWork {
+                server_process,
+                program,
+            } => (*server_process, program.as_deref(), None),
+            MessageState::Leased { left } | MessageState::Retrying { left } => {
+                (None, None, Some(*left))
+            }
+            _ => (None, None, None),
+        };
+        State {
+            state: state.as_str(),
+            server_process,
+            program,
+            left_ms: left.map(|left| left.as_millis() as u64),
+        }
+    }
+}
+
+/// The same for people.
+fn in_words(state: &MessageState) -> String {
+    match state {
+        MessageState::InWork {
+            server_process: Some(process),
+            program,
+        } => match program {
+            Some(program) => format!("in work, {} {process}", glance(program)),
+            None => format!("in work, {process}"),
+        },
+        MessageState::InWork { .. } => "in work".to_owned(),
+        MessageState::Leased { left } => format!("leased, {} left", age(*left)),
+        MessageState::Retrying { left } => format!("retrying in {}", age(*left)),
+        state => state.to_string(),
+    }
 }
 
 pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -206,6 +258,7 @@ pub(crate) fn peek(
         for message in &messages {
             output.object(&Waiting {
                 id: message.id,
+                state: State::from(&message.state),
                 key: message.key.as_deref(),
                 priority: message.priority,
                 attempts: message.attempts,
@@ -218,21 +271,23 @@ pub(crate) fn peek(
         return Ok(());
     }
     if messages.is_empty() {
-        output.line("no ready message")?;
+        output.line("no message is ready or in work")?;
     }
     let columns = [
         ("ID", Side::Left),
+        ("STATE", Side::Left),
         ("KEY", Side::Left),
         ("PRIORITY", Side::Right),
         ("ATTEMPTS", Side::Right),
         ("SENT", Side::Left),
         ("PAYLOAD", Side::Left),
     ];
-    let rows: Vec<[String; 6]> = messages
+    let rows: Vec<[String; 7]> = messages
         .iter()
         .map(|message| {
             [
                 message.id.to_string(),
+                in_words(&message.state),
                 key(message.key.as_deref()),
                 message.priority.to_string(),
                 message.attempts.to_string(),

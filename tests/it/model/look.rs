@@ -4,7 +4,7 @@ use super::op::{Settings, TOPICS};
 use super::real::{BOUNDED, Real};
 use super::seen::{Carried, Message, TopicState};
 use super::sending::{header, label};
-use outtray::{Expired, MessageId};
+use outtray::{Expired, MessageId, MessageState};
 use uuid::Uuid;
 
 impl Real {
@@ -20,6 +20,7 @@ impl Real {
         let room = self.room();
         let topic = self.topic(at);
         let mut ready = topic.peek(10_000).unwrap();
+        ready.retain(|one| !matches!(one.state, MessageState::Leased { .. }));
         let dead = topic.dead_letters(10_000).unwrap();
         let stats = topic.stats().unwrap();
         let waiting = ready.len() + scheduled.len() + leased.len();

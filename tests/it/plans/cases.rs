@@ -165,6 +165,7 @@ fn ready() -> Vec<Case> {
             &["'nobody'"],
         ),
         case("hold", Rows(1), &[t, "0", "1000", &id(1000)]),
+        case("holders", Rows(1), &["'{700,701}'"]),
         case(
             "lease",
             Rows(64),
