@@ -254,7 +254,7 @@ fn recorded(
 }
 
 /// Runs `work` in a transaction of its own, alone among all processes that migrate this schema.
-fn in_turn<T>(
+pub(crate) fn in_turn<T>(
     client: &mut Client,
     schema: &SchemaName,
     doing: &str,
@@ -279,7 +279,7 @@ fn in_turn<T>(
 }
 
 /// Tries again what had to wait too long for a lock (55P03) or met a twin (23505, 42P06, 42P07).
-fn retrying<T>(mut step: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn retrying<T>(mut step: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 1..TRIES {
         match step() {
             Err(error) if is_worth_a_retry(&error) => {}

@@ -6,6 +6,7 @@ pub(crate) mod completion;
 pub(crate) mod core;
 pub(crate) mod delivery;
 pub(crate) mod draining;
+pub(crate) mod dropping;
 pub(crate) mod join;
 pub(crate) mod looking;
 pub(crate) mod messaging;

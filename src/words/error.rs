@@ -69,6 +69,8 @@ pub enum ErrorKind {
     /// The connection broke while COMMIT was under way: it may have happened or not.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
     OutcomeUnknown,
+    /// Receivers run on what was to be removed. Nothing was changed; stop them first.
+    InUse,
     /// Another thread [interrupted](crate::Interrupt) the wait. Nothing was taken.
     Interrupted,
     /// A bounded topic holds as many messages as it may. Nothing was sent; try again later, or wait for

@@ -20,6 +20,7 @@ mod crash_loops;
 mod dedupe;
 mod detours;
 mod draining;
+mod dropping;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
 mod ended_transactions;

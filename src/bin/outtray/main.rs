@@ -14,6 +14,7 @@ mod confirm;
 mod conversation;
 mod dead;
 mod dev;
+mod drop_schema;
 mod failure;
 mod global;
 mod known;
@@ -61,6 +62,8 @@ enum Verb {
     Migrate(migrate::Options),
     /// Prints the SQL that makes the schema, for those who apply it by hand
     Schema,
+    /// Removes the schema for good, with all that is in it
+    DropSchema(drop_schema::Options),
     /// Sends one message, or one for each line of standard input
     Send(send::Options),
     /// Runs a command for each message of a topic
@@ -110,6 +113,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
         Verb::Dev(options) => return dev::run(&options, global, output),
         Verb::Migrate(options) => migrate::run(&options, global, output)?,
         Verb::Schema => schema::run(global, output)?,
+        Verb::DropSchema(options) => drop_schema::run(&options, global, output)?,
         Verb::Send(options) => send::run(&options, global, output)?,
         Verb::Work(options) => work::run(options, global, output)?,
         Verb::Topics => topics::list(global, output)?,

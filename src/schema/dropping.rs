@@ -1,0 +1,88 @@
+//! Removes a schema with all that is in it, if that is outtray's and nobody receives.
+
+use crate::schema::migrate::{in_turn, retrying, version};
+use crate::schema::name::SchemaName;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::classify;
+use postgres::error::SqlState;
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+
+/// What has to be said of those who receive.
+const LIVING: &str = include_str!("living.sql");
+const DROP: &str = include_str!("drop.sql");
+
+const DOING: &str = "dropping the schema";
+
+/// Drops the schema; returns false when there is none. Receivers live that hold their lock, or were seen within `unseen_s`
+/// seconds.
+///
+/// # Errors
+/// `InUse` when receivers live, `Database` when the schema holds what is not outtray's, or something else rests on it: nothing
+/// was changed then.
+pub(crate) fn drop_schema(client: &mut Client, schema: &SchemaName, unseen_s: i64) -> Result<bool> {
+    retrying(|| {
+        if version(client, schema)?.is_none() {
+            return Ok(false);
+        }
+        in_turn(client, schema, DOING, |transaction| {
+            refuse_receivers(transaction, schema, unseen_s)?;
+            let sql = format!(
+                "{};\nDROP SCHEMA \"{}\" RESTRICT",
+                schema.substitute(DROP),
+                schema.as_str()
+            );
+            transaction
+                .batch_execute(&sql)
+                .map_err(|error| refused(error, schema))?;
+            Ok(true)
+        })
+    })
+}
+
+/// Checks that nobody receives, and that nobody begins to until the transaction ends.
+fn refuse_receivers(
+    transaction: &mut Transaction<'_>,
+    schema: &SchemaName,
+    unseen_s: i64,
+) -> Result<()> {
+    let failed = |error| classify(error, DOING);
+    let lock = schema.substitute("LOCK TABLE outtray.worker IN ACCESS EXCLUSIVE MODE");
+    transaction.batch_execute(&lock).map_err(failed)?;
+    let living = transaction
+        .query_typed(
+            &schema.substitute(LIVING),
+            &[
+                (&schema.lock_namespace(), Type::INT8),
+                (&unseen_s, Type::INT8),
+            ],
+        )
+        .map_err(failed)?;
+    let Some(first) = living.first() else {
+        return Ok(());
+    };
+    let (topic, process): (&str, &str) = first
+        .try_get("topic")
+        .and_then(|topic| Ok((topic, first.try_get("process")?)))
+        .map_err(failed)?;
+    Err(Error::new(
+        ErrorKind::InUse,
+        format!(
+            "receivers run in the schema \"{}\" ({} in all, one of topic {topic} in process {process}): stop them first",
+            schema.as_str(),
+            living.len(),
+        ),
+    ))
+}
+
+/// Says what it means that something could not be dropped.
+fn refused(error: postgres::Error, schema: &SchemaName) -> Error {
+    if error.code() != Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) {
+        return classify(error, DOING);
+    }
+    let text = format!(
+        "the schema \"{}\" holds what is not outtray's, or something else rests on its tables: nothing was dropped",
+        schema.as_str()
+    );
+    Error::new(ErrorKind::Database, text).because(error)
+}

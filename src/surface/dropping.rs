@@ -1,0 +1,50 @@
+//! Removing all of it.
+
+use crate::schema::dropping;
+use crate::store::presence::UNSEEN_S;
+use crate::surface::messaging::Messaging;
+use crate::words::error::{Error, Result};
+
+impl Messaging {
+    /// Drops the schema for good, with all messages, dead letters and settings in it. Returns false where there is none.
+    ///
+    /// Asks by name: `schema` has to be the name of the schema that this is connected to, `outtray` unless
+    /// [another](crate::Builder::schema) was chosen. Drops what outtray made and nothing else: where anything else is in the
+    /// schema, or a view rests on its tables, nothing is dropped. Afterwards [`migrate`](Self::migrate) makes it anew.
+    ///
+    /// Waits for who uses the tables, 2 s at a time and up to 20 times, as a migration does. What is sent afterwards fails with
+    /// [`SchemaMissing`](crate::ErrorKind::SchemaMissing).
+    ///
+    /// # Errors
+    /// `Invalid` for another name; `InUse` when a receiver runs, in whatever process, but for those that died; `Database` when the
+    /// schema holds something else; `SchemaNewer`; `Denied` for who does not own it; `Unavailable`, `PoolExhausted`. Nothing was
+    /// changed then.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use outtray::{ErrorKind, Messaging, testing::Server};
+    ///
+    /// # let server = Server::start()?;
+    /// let messaging = Messaging::connect(&server.database()?)?;
+    /// messaging.migrate()?;
+    /// let refused = messaging.drop_schema("something").unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Invalid);
+    /// assert!(messaging.drop_schema("outtray")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn drop_schema(&self, schema: &str) -> Result<bool> {
+        self.with_connection(|connection, base| {
+            let mine = &base.dedicated.settings().schema;
+            if schema != mine.as_str() {
+                return Err(Error::invalid(format!(
+                    "the schema is \"{}\", not \"{}\": name it to drop it",
+                    mine.as_str(),
+                    schema.escape_debug()
+                )));
+            }
+            let dropped = dropping::drop_schema(connection.client(), mine, UNSEEN_S)?;
+            base.kit.configs.outdate();
+            Ok(dropped)
+        })
+    }
+}
