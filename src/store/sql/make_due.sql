@@ -6,7 +6,7 @@ SET due_at = now() - interval '1 hour'
     + array_position($2::uuid[], scheduled.id)::float8 * interval '1 microsecond'
 WHERE scheduled.ctid = ANY (ARRAY(
     SELECT found.place
-    FROM unnest($2::uuid[]) AS mine (id)
+    FROM pg_catalog.unnest($2::uuid[]) AS mine (id)
     CROSS JOIN LATERAL (
         SELECT scheduled.ctid AS place
         FROM outtray.scheduled
