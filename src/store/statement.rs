@@ -66,6 +66,7 @@ const PLANNED_ANEW: &[&str] = &[
     "known_dedupe",
     "make_due",
     "park",
+    "peek",
     "postpone_head",
     "postpone_lease",
     "prolong_lease",
