@@ -4,10 +4,12 @@
 use crate::bench::bed::Bed;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
-use postgres::Client;
+use postgres::config::Host;
 use postgres::types::ToSql;
+use postgres::{Client, Config};
+use std::io::{self, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -183,22 +185,13 @@ fn run_pgbench(
     connections: usize,
     messages: u64,
 ) -> Result<Duration> {
-    let file = std::env::temp_dir().join(format!("outtray-{}.sql", Uuid::now_v7().simple()));
-    std::fs::write(&file, script).map_err(|error| no_pgbench("no script").because(error))?;
     let each = messages / connections as u64;
-    let output = Command::new(pgbench)
-        .args(["-n", "-M", "prepared", "-j", "2"])
-        .args([
-            "-c",
-            &connections.to_string(),
-            "-t",
-            &each.max(1).to_string(),
-        ])
-        .arg("-f")
-        .arg(&file)
-        .arg(&bed.url)
-        .output();
-    let _ = std::fs::remove_file(&file);
+    let mut command = Command::new(pgbench);
+    command
+        .args(["-n", "-M", "prepared", "-j", "2", "-f", "-"])
+        .args(["-c", &connections.to_string()])
+        .args(["-t", &each.max(1).to_string()]);
+    let output = fed(name_database(&mut command, &bed.url)?, script);
     let output = output.map_err(|error| no_pgbench("cannot be run").because(error))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let tps: f64 = text
@@ -208,6 +201,36 @@ fn run_pgbench(
         .and_then(|number| number.parse().ok())
         .ok_or_else(|| no_pgbench(&String::from_utf8_lossy(&output.stderr)))?;
     Ok(Duration::from_secs_f64(messages as f64 / tps))
+}
+
+/// Names a database in the environment: everybody sees arguments, and the password in them.
+fn name_database<'a>(command: &'a mut Command, url: &str) -> Result<&'a mut Command> {
+    let failed = |error: postgres::Error| no_pgbench("no database").because(error);
+    let config: Config = url.parse().map_err(failed)?;
+    let Some(Host::Tcp(host)) = config.get_hosts().first() else {
+        return Err(no_pgbench("the server has no address"));
+    };
+    let password = String::from_utf8_lossy(config.get_password().unwrap_or_default());
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    Ok(command
+        .env("PGHOST", host)
+        .env("PGPORT", port.to_string())
+        .env("PGUSER", config.get_user().unwrap_or_default())
+        .env("PGPASSWORD", &*password)
+        .env("PGDATABASE", config.get_dbname().unwrap_or_default()))
+}
+
+/// Runs a command to its end with this on its standard input.
+fn fed(command: &mut Command, input: &str) -> io::Result<Output> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    child.wait_with_output()
 }
 
 fn no_pgbench(why: &str) -> Error {

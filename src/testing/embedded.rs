@@ -2,6 +2,7 @@
 
 use crate::testing::account::Account;
 use crate::testing::binaries;
+use crate::testing::footing::{firm, who_we_are};
 use crate::testing::watchdog::{Watchdog, of_server};
 use crate::words::{Error, ErrorKind, Result};
 use std::env;
@@ -42,7 +43,7 @@ impl Embedded {
     /// Makes a server with these lines at the end of its `postgresql.conf` and starts it.
     pub(crate) fn start(bin: Option<&Path>, settings: &str) -> Result<Self> {
         let bin = binaries::find(bin)?;
-        let folder = env::temp_dir().join(format!("outtray-{}", Uuid::now_v7().simple()));
+        let folder = ground()?.join(format!("outtray-{}", Uuid::now_v7().simple()));
         DirBuilder::new()
             .mode(0o700)
             .create(&folder)
@@ -124,7 +125,14 @@ impl Embedded {
     }
 
     fn log(&self) -> String {
-        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = self.folder.join("log");
+        // The folder may be another user's by now, who has no say in what we read.
+        let is_link = fs::symlink_metadata(&log).is_ok_and(|log| log.is_symlink());
+        let log = if is_link {
+            Vec::new()
+        } else {
+            fs::read(log).unwrap_or_default()
+        };
         String::from_utf8_lossy(&log).into_owned()
     }
 
@@ -184,6 +192,22 @@ impl Drop for Embedded {
             log::warn!("{}", crate::words::error::chain(&error));
         }
     }
+}
+
+/// Returns the temporary folder, if nobody else can put something in the place of what we make there.
+fn ground() -> Result<PathBuf> {
+    let folder = env::temp_dir();
+    let looked = firm(&folder)
+        .map_err(|error| failed(format!("cannot look at {}", folder.display()), error))?;
+    looked.map_err(|part| {
+        let text = format!(
+            "{} belongs to another user, or others may rename what is in it: set TMPDIR to a folder that is safe for \
+             {}'s server",
+            part.display(),
+            if who_we_are() == Some(0) { "root" } else { "this user" }
+        );
+        Error::new(ErrorKind::Server, text)
+    })
 }
 
 /// Fills the folder with what the watchdog needs, gives it to who is to run the server, and starts

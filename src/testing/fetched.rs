@@ -5,6 +5,7 @@
 //! beside the cache and moved into it as a whole, under a lock: a process that dies leaves nothing half done, and two at
 //! once fetch once. Root's is in `/var/cache`, where the user that runs the server in its place can read it.
 
+use crate::testing::footing::{firm, who_we_are};
 use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::after;
 use std::env;
@@ -333,8 +334,7 @@ fn open(path: &Path) -> io::Result<()> {
 
 /// Returns the folder in which this user keeps what was fetched.
 fn shelf() -> Result<PathBuf> {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-    if is_root {
+    if who_we_are() == Some(0) {
         return Ok(PathBuf::from("/var/cache/outtray"));
     }
     let folder = |name: &str| env::var_os(name).filter(|folder| !folder.is_empty());
@@ -344,19 +344,21 @@ fn shelf() -> Result<PathBuf> {
     Ok(cache.join("outtray"))
 }
 
-/// Refuses a folder that somebody else can write in: they could put any program there.
+/// Refuses a folder that somebody else can write in, or can put another one in the place of: they could put any
+/// program there.
 fn refuse_others(shelf: &Path) -> Result<()> {
-    let look = |path: &Path| {
-        fs::metadata(path)
-            .map_err(|error| failed(format!("cannot look at {}", path.display())).because(error))
-    };
-    let (shelf_is, we_are) = (look(shelf)?, fs::metadata("/proc/self").ok());
-    let is_ours = we_are.is_none_or(|we| we.uid() == shelf_is.uid());
-    if is_ours && shelf_is.permissions().mode() & 0o022 == 0 {
+    let cannot = |error| failed(format!("cannot look at {}", shelf.display())).because(error);
+    let shelf_is = fs::metadata(shelf).map_err(cannot)?;
+    let is_ours = who_we_are().is_none_or(|we| we == shelf_is.uid());
+    let is_closed = shelf_is.permissions().mode() & 0o022 == 0;
+    let unsafe_part = firm(shelf).map_err(cannot)?.err();
+    if is_ours && is_closed && unsafe_part.is_none() {
         return Ok(());
     }
+    let part = unsafe_part.unwrap_or_else(|| shelf.to_owned());
     Err(failed(format!(
-        "others may write in {}, which is to hold programs",
+        "others may write in {}, and programs are to be kept in {}",
+        part.display(),
         shelf.display()
     )))
 }

