@@ -124,9 +124,9 @@
 //! # Features
 //!
 //! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cron` for
-//! recurring messages, `cli` for the command (with `cron`). None is on by default.
+//! recurring messages, `cli` for the command (with `cron` and `rustls`; `command` is the same without TLS). None is on by default.
 
-#[cfg(all(feature = "cli", unix))]
+#[cfg(all(feature = "bench", unix))]
 pub mod bench;
 mod connect;
 mod receive;

@@ -211,7 +211,7 @@ pub const SYSTEMS: &[System] = &[
         program: Python("peer_pgq.py"),
         arguments: &[],
         leaves_out: &[Case::DrainDefault],
-        extension: Some(("pgq", "postgresql-15-pgq3")),
+        extension: Some(("pgq", "pgq3")),
         atomic: ByHand,
         why_atomic: "`next_batch`, the work and `finish_batch` can be one transaction, as here; a batch is all \
                      or nothing, and one consumer works on one batch at a time.",

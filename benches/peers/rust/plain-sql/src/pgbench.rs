@@ -22,7 +22,9 @@ pub fn run(order: &Order, script: &str, connections: usize, runs: u64) -> Durati
         .spawn()
         .expect("pgbench runs");
     let mut input = pgbench.stdin.take().expect("it is piped");
-    input.write_all(script.as_bytes()).expect("pgbench reads the script");
+    input
+        .write_all(script.as_bytes())
+        .expect("pgbench reads the script");
     drop(input);
     let output = pgbench.wait_with_output().expect("pgbench ends");
     assert!(
