@@ -66,7 +66,7 @@
 //! | Stopping ends in time and says what it left. | `stopping` |
 //! | Who holds a lease has the message alone; a stale receipt changes nothing. | `leases` |
 //! | Messages of a key are handled one at a time in the order of sending, over all processes. | `keys` |
-//! | A dedupe key is taken once in its window, whoever races. | `dedupe`, `retrying` |
+//! | A dedupe key is taken once in its window, or until its message has ended, whoever races. | `dedupe`, `unique`, `retrying` |
 //! | What waits for the end of a message learns of it once. | `completion`, `groups` |
 //! | Random sequences of sends, claims, settlements, crashes, cancels and redrives do what a small model does. | `model` |
 //!
@@ -94,7 +94,7 @@
 //! | scheduled | waiting for its time: a delay, or the backoff of a retry |
 //! | lease, receipt | exclusive time to work without an open transaction; the proof needed to settle it |
 //! | key | messages of one topic with the same key are handled one at a time, in the order of sending |
-//! | dedupe key | a second send with the same one within its window is dropped |
+//! | dedupe key | a second send with the same one within its window, or until the first has ended, is dropped |
 //! | tracked | how the message ends is recorded, for those who wait for it |
 //! | dead letter | a message that was given up, kept with its error until somebody decides |
 //! | redrive | move dead letters back to their topic |
@@ -151,6 +151,7 @@ pub use store::scheduled::ScheduledMessage;
 pub use store::stats::{Estimated, TopicStats};
 pub use surface::builder::Builder;
 pub use surface::delivery::Delivery;
+pub use surface::matching::Matching;
 pub use surface::messaging::Messaging;
 pub use surface::receipt::Receipt;
 pub use surface::retrying::Once;

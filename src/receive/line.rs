@@ -88,7 +88,7 @@ impl Line {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
             crew: Crew::new(options.workers),
-            sieve: options.filter.clone().map(Sieve::new),
+            sieve: options.filter.as_ref().map(Sieve::new),
             in_hand: base.waker.asked.slots(options.workers),
             base,
             options,

@@ -12,7 +12,7 @@ use crate::receive::ending::Fate;
 use crate::receive::line::Line;
 use crate::store::claim::Claimed;
 use crate::store::run::Run;
-use crate::store::tokens::{self, Grant};
+use crate::store::tokens::{self, Grant, OVER_RATE};
 use crate::words::Result;
 use crate::words::topic_config::Rate;
 use std::collections::{BTreeMap, HashMap};
@@ -30,8 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Purse {
     /// Tokens that were taken and not spent.
     spare: usize,
-    /// Until when there will be no more at this rate, so that not every wake-up asks.
-    empty_until: Option<(Rate, Instant)>,
+    /// Until when there will be no more at this rate, so that not every wake-up asks; unless the topic was changed since.
+    empty_until: Option<(Rate, i64, Instant)>,
 }
 
 /// The tokens of one worker.
@@ -63,7 +63,9 @@ impl Ration {
         connection: &mut Connection,
         wanted: usize,
     ) -> Result<Result<Ration, Duration>> {
-        let rate = line.rate();
+        let setting = line.base.kit.configs.get(&line.topic);
+        let changed_at = setting.as_ref().map_or(0, |setting| setting.changed_at_us);
+        let rate = setting.and_then(|setting| setting.config.rate);
         let ration = |size| Ok(Ok(Ration { rate, size }));
         let Some(rate) = rate else {
             return ration(wanted);
@@ -75,8 +77,9 @@ impl Ration {
                 purse.spare -= spare;
                 return ration(spare);
             }
-            if let Some((at_rate, until)) = purse.empty_until
+            if let Some((at_rate, since, until)) = purse.empty_until
                 && at_rate == rate
+                && since == changed_at
                 && until > Instant::now()
             {
                 return Ok(Err(until
@@ -90,7 +93,9 @@ impl Ration {
             return ration(grant.tokens);
         }
         let wait = grant.wait.clamp(LEAST_WAIT, LONGEST_WAIT);
-        line.purse().empty_until = Instant::now().checked_add(wait).map(|until| (rate, until));
+        line.purse().empty_until = Instant::now()
+            .checked_add(wait)
+            .map(|until| (rate, changed_at, until));
         Ok(Err(wait))
     }
 
@@ -185,7 +190,7 @@ pub(crate) fn admit<'a>(
     let mut admitted = Vec::with_capacity(messages.len());
     for message in messages {
         match put_off(message) {
-            Some(wait) => fates.push(Fate::put_off(message, wait, "its key is over its rate")),
+            Some(wait) => fates.push(Fate::put_off(message, wait, OVER_RATE)),
             None => admitted.push(message),
         }
     }

@@ -1,27 +1,28 @@
-//! A receiver that wants only some of its topic's messages, and what that may cost.
+//! Who wants only some of a topic's messages, and what that may cost.
 //!
-//! Its claims walk over what does not match, which may be millions, and every message that is sent wakes
+//! Claims of it walk over what does not match, which may be millions, and every message that is sent wakes
 //! it. So looks that found nothing take one part in [`SHARE`] of the time: a worker that would look too
 //! early comes back when it may. A look that found something is followed by the next at once.
 
 use crate::words::filter::Filter;
+use crate::words::filter_program::Program;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Looks that find nothing take at most one part in this many of the time: 10 %.
 const SHARE: u32 = 10;
 
-/// What a receiver wants, and when its next look is paid for.
+/// What is wanted, and when its next look is paid for.
 #[derive(Debug)]
 pub(crate) struct Sieve {
-    pub(crate) filter: Filter,
+    pub(crate) program: Program,
     paid_for: Mutex<Option<Instant>>,
 }
 
 impl Sieve {
-    pub(crate) fn new(filter: Filter) -> Self {
+    pub(crate) fn new(filter: &Filter) -> Self {
         Sieve {
-            filter,
+            program: Program::of(filter),
             paid_for: Mutex::new(None),
         }
     }
@@ -50,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_look_that_found_nothing_is_paid_for_with_nine_times_its_cost() {
-        let sieve = Sieve::new(Filter::new().equals("a", "b"));
+        let sieve = Sieve::new(&Filter::new().equals("a", "b"));
         let now = Instant::now();
         let ms = Duration::from_millis;
         assert_eq!(sieve.too_early(now), None);

@@ -85,7 +85,7 @@ fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &
             Next::CallersSql,
         ),
         Some(sieve) => {
-            let values = claim::filtered(values, &sieve.filter);
+            let values = claim::filtered(values, &sieve.program);
             let claim = &statements.claim_filtered;
             push_hot_call(sql, mode, Path::Head, claim, &values, Next::CallersSql);
         }

@@ -68,6 +68,7 @@ pub(crate) fn work(
         &statements.take_turn,
         &statements.claim_head,
         &statements.vacate,
+        &statements.free_dedupe,
         &statements.end_outcomes,
         &statements.lock_lanes,
         &statements.send_keyed,

@@ -15,6 +15,7 @@ use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::{OnEnd, Sent};
 use crate::words::outgoing::Outgoing;
+use crate::words::rare::Remembered;
 use crate::words::sqlstate::{classify, held_up};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -217,7 +218,7 @@ impl MessagingSession<'_> {
             topic: dedupe::NO_TOPIC,
             key,
             id,
-            window,
+            remembered: Remembered::For(window),
         };
         let holders = self.take_keys(&[wish])?;
         let other = holders.first().filter(|holder| holder.id != id);
@@ -263,11 +264,11 @@ fn new_ones<'a>(
 }
 
 fn wish(outgoing: &Outgoing) -> Option<Wish<'_>> {
-    let (key, window) = outgoing.message.rare.dedupe.as_ref()?;
+    let (key, remembered) = outgoing.message.rare.dedupe.as_ref()?;
     Some(Wish {
         topic: &outgoing.message.topic,
         key,
         id: outgoing.id.0,
-        window: *window,
+        remembered: *remembered,
     })
 }

@@ -18,7 +18,7 @@ use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
-use crate::words::outcome::Sent;
+use crate::words::outcome::{OnEnd, Sent};
 use crate::words::sqlstate::{
     Failure, classify, failure, held_up, is_ended, is_sequence_behind, text_of,
 };
@@ -67,11 +67,11 @@ impl MessagingSession<'_> {
     /// Those of [`send`](Self::send) and, when it was stored at once, those of [`commit`](Self::commit).
     pub(crate) fn send_alone(&mut self, message: NewMessage) -> Result<Sent> {
         let outgoing = self.checked(message)?;
-        if let Some((key, window)) = &outgoing.message.rare.dedupe
-            && outgoing.is_plain()
+        if let Some((key, remembered)) = &outgoing.message.rare.dedupe
+            && outgoing.is_plain_but_for(OnEnd::UNIQUE)
         {
             let run = self.lent.current()?;
-            let stored = send::send_deduped(run, &self.kit.statements, &outgoing, key, *window);
+            let stored = send::send_deduped(run, &self.kit.statements, &outgoing, key, *remembered);
             let holder = stored.map_err(|error| {
                 let topic = &outgoing.message.topic;
                 let error = held_up(error, &format!("the dedupe key {key:?} of topic {topic}"));

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod commit;
 pub(crate) mod configs;
+pub(crate) mod dedupe_keys;
 pub(crate) mod ends;
 pub(crate) mod group;
 pub(crate) mod lanes;

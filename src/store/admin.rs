@@ -54,7 +54,7 @@ pub(crate) struct Slice {
     pub(crate) messages: u64,
     /// Those of them whose end matters; their keys are stalled.
     pub(crate) gone: Vec<Gone>,
-    /// The last id, to go on after.
+    /// The last id, to go on after, if there may be more.
     last: Option<Uuid>,
 }
 
@@ -104,7 +104,7 @@ impl<'w> Rest<'w> {
             }
             None => {
                 self.after = slice.last.unwrap_or_default();
-                self.is_over = slice.last.is_none() || slice.messages < SLICE as u64;
+                self.is_over = slice.last.is_none();
             }
         }
     }

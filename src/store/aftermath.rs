@@ -1,11 +1,12 @@
-//! What the end of a message calls for beyond its own row: the next of its key, room in its topic, those who
-//! wait for it.
+//! What the end of a message calls for beyond its own row: the next of its key, its dedupe key, room in its topic, those
+//! who wait for it.
 //!
 //! In the flight that ends the messages, after the statements that remove them: the statements here see what
 //! those left behind. Most messages have neither a key nor anybody who waits, and cost nothing here.
 
 use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::Held;
+use crate::store::dedupe;
 use crate::store::lanes;
 use crate::store::outcome;
 use crate::store::statements::Statements;
@@ -43,8 +44,9 @@ pub(crate) fn push_ended(
     topic: &str,
     ends: &[End],
 ) {
-    // The lines of their keys, room, and those who wait: each in a file of its own.
+    // The lines of their keys, dedupe keys, room, and those who wait: each in a file of its own.
     push_vacated(sql, mode, statements, topic, ends);
+    dedupe::push_ended(sql, mode, statements, topic, ends);
     if ends.iter().any(End::is_tracked) {
         outcome::push_ended(sql, mode, statements, topic, ends);
     }

@@ -5,6 +5,7 @@ use crate::store::claim::{Held, Position};
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::filter_program::Program;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use std::collections::HashSet;
@@ -133,19 +134,16 @@ pub(crate) fn prune(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) ->
     Ok(())
 }
 
-/// Returns the messages of a topic that wait or are in work and have all of these headers.
-pub(crate) fn with_headers(
+/// Returns the messages of a topic that wait or are in work and that a filter wants.
+pub(crate) fn matching(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
-    wanted: &[(String, String)],
+    filter: &Program,
 ) -> Result<Vec<Uuid>> {
-    let (names, values): (Vec<&str>, Vec<&str>) = wanted
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .unzip();
-    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &names, &values];
-    query(run, &statements.queued_with_headers, &params, DOING)?
+    let [steps, names, operands] = filter.columns();
+    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topic, &steps, &names, &operands];
+    query(run, &statements.queued_matching, &params, DOING)?
         .iter()
         .map(|row| column(row, "id"))
         .collect()

@@ -3,7 +3,7 @@
 use crate::store::call::Value;
 use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::filter::Filter;
+use crate::words::filter_program::Program;
 use crate::words::headers::{self, Headers};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
@@ -74,19 +74,13 @@ pub(crate) fn parameters<'a>(topic: &'a str, spans: &[Span], limit: usize) -> [V
 }
 
 /// Returns the parameters of `claim_filtered`, given those of `claim`.
-pub(crate) fn filtered<'a>(claim: [Value<'a>; 5], filter: &'a Filter) -> Vec<Value<'a>> {
+pub(crate) fn filtered<'a>(claim: [Value<'a>; 5], filter: &'a Program) -> Vec<Value<'a>> {
     claim.into_iter().chain(filtering(filter)).collect()
 }
 
-/// Returns what says which headers a message has to have: names, values, and how many of the pairs match.
-pub(crate) fn filtering(filter: &Filter) -> [Value<'_>; 3] {
-    let (names, values) = filter.pairs();
-    let count = i64::try_from(filter.count()).unwrap_or(i64::MAX);
-    [
-        Value::Texts(names),
-        Value::Texts(values),
-        Value::Number(count),
-    ]
+/// Returns what says which headers a message has to have.
+pub(crate) fn filtering(filter: &Program) -> [Value<'_>; 3] {
+    filter.columns().map(Value::Texts)
 }
 
 /// What every statement that claims returns first, in this order. They are read by their places: the driver would look

@@ -17,6 +17,8 @@ const DOING: &str = "setting up a topic";
 pub(crate) struct Setting {
     pub(crate) config: TopicConfig,
     pub(crate) is_paused: bool,
+    /// When something of it was changed last, in microseconds since 1970.
+    pub(crate) changed_at_us: i64,
     /// The names of settings that this release cannot read.
     pub(crate) unreadable: Vec<String>,
 }
@@ -40,6 +42,7 @@ pub(crate) fn settings(
         let setting = Setting {
             config,
             is_paused: column(row, "is_paused")?,
+            changed_at_us: column::<Option<i64>>(row, "changed_at_us")?.unwrap_or_default(),
             unreadable,
         };
         Ok((topic, setting))

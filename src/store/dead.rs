@@ -25,6 +25,8 @@ pub struct DeadLetter {
     pub id: MessageId,
     /// The key that it was sent with: what comes after it may be held or parked.
     pub key: Option<String>,
+    /// The dedupe key that it had until it ended, and takes again when it is redriven.
+    pub dedupe_key: Option<String>,
     /// Its priority.
     pub priority: i16,
     /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so many
@@ -91,6 +93,7 @@ fn dead_letter(row: &Row, topic: &str) -> Result<DeadLetter> {
         topic: topic.to_owned(),
         id: id(row)?,
         key: column(row, "key")?,
+        dedupe_key: column(row, "dedupe_key")?,
         priority: priority(row)?,
         attempts: attempts(row)?,
         reason: DeadReason::parse(column(row, "reason")?),

@@ -1,15 +1,24 @@
 //! Dedupe keys: who has them, and who takes them first.
 //!
-//! A key outlives its message, so it has a row of its own, written in the transaction that sends. Another
+//! A key may outlive its message, so it has a row of its own, written in the transaction that sends. Another
 //! transaction that wants the same key waits for that one to end: it committed, and the key is taken, or it
 //! rolled back, and the key is free.
+//!
+//! A key that is taken until its message has ended is freed by whoever ends the message, in the same transaction, as part of
+//! the [aftermath](crate::store::aftermath). A dead letter has ended. It notes its key, and a redrive takes the key again or,
+//! where somebody else has it, leaves the dead letter where it is: at no time are there two messages that wait or are in work
+//! with one key. What was removed past all of that, by hand, is found by upkeep, which compares such keys with the messages
+//! that are there.
 
-use crate::store::call::{Path, Value};
+use crate::store::aftermath::{End, How};
+use crate::store::call::{CallMode, Path, Value, push_call};
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use crate::words::rare::Remembered;
 use crate::words::sqlstate::classify;
 use postgres::types::ToSql;
 use postgres::{Row, SimpleQueryRow};
@@ -23,7 +32,7 @@ pub(crate) const NO_TOPIC: &str = "";
 pub(crate) const DOING: &str = "taking dedupe keys";
 
 /// How often a key is asked for again that somebody else took, and that is free when we look.
-const MAX_ROUNDS: usize = 5;
+const MAX_ROUNDS: usize = 10;
 
 /// A key that is wanted for an id.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +40,7 @@ pub(crate) struct Wish<'a> {
     pub(crate) topic: &'a str,
     pub(crate) key: &'a str,
     pub(crate) id: Uuid,
-    pub(crate) window: Duration,
+    pub(crate) remembered: Remembered,
 }
 
 /// Who has a key.
@@ -152,6 +161,54 @@ pub(crate) fn release(
     .map(drop)
 }
 
+/// Appends the freeing of the keys that messages of one topic had until they ended: dead letters remember theirs.
+pub(crate) fn push_ended(
+    sql: &mut String,
+    mode: CallMode,
+    statements: &Statements,
+    topic: &str,
+    ends: &[End],
+) {
+    let unique = ends.iter().filter(|end| end.held.on_end.has(OnEnd::UNIQUE));
+    let (dead, gone): (Vec<&End>, Vec<&End>) = unique.partition(|end| end.how == How::Dead);
+    if !gone.is_empty() {
+        let ids = gone.iter().map(|end| end.held.id.0).collect();
+        let values = [Value::Text(topic), Value::Uuids(ids)];
+        push_call(sql, mode, &statements.free_dedupe, &values);
+    }
+    for end in dead {
+        let values = [Value::Text(topic), Value::Uuid(end.held.id.0)];
+        let free = &statements.free_dedupe_of_dead;
+        push_call(sql, CallMode::Inline, free, &values);
+    }
+}
+
+/// Forgets a key, whoever has it; returns whether it was taken.
+pub(crate) fn forget(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    key: &str,
+) -> Result<bool> {
+    let doing = "forgetting a dedupe key";
+    let forgotten = execute(run, &statements.forget_dedupe, &[&topic, &key], doing)?;
+    Ok(forgotten > 0)
+}
+
+/// Remembers a key that is taken for this long from now on; returns whether it is.
+pub(crate) fn change(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    key: &str,
+    window: Duration,
+) -> Result<bool> {
+    let us = Remembered::For(window).micros();
+    let params: [&(dyn ToSql + Sync); 3] = [&topic, &key, &us];
+    let doing = "changing the window of a dedupe key";
+    Ok(execute(run, &statements.change_dedupe, &params, doing)? > 0)
+}
+
 fn ask(
     run: &mut dyn Run,
     statements: &Statements,
@@ -177,7 +234,7 @@ fn ask(
 }
 
 fn window_us(wish: &Wish<'_>) -> i64 {
-    i64::try_from(wish.window.as_micros()).unwrap_or(i64::MAX)
+    wish.remembered.micros()
 }
 
 fn topics<'a>(wishes: &[Wish<'a>]) -> Vec<&'a str> {

@@ -12,7 +12,7 @@ use crate::store::settle::{micros, small, storable};
 use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::filter::Filter;
+use crate::words::filter_program::Program;
 use crate::words::outcome::DeadReason;
 use postgres::SimpleQueryRow;
 use std::collections::{HashMap, HashSet};
@@ -81,7 +81,7 @@ pub(crate) fn push_lease(
     statements: &Statements,
     claim: [Value<'_>; 5],
     lease: Duration,
-    filter: Option<&Filter>,
+    filter: Option<&Program>,
 ) {
     let mut values = Vec::from(claim);
     values.push(Value::Number(micros(lease)));

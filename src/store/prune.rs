@@ -4,9 +4,12 @@ use crate::store::room;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use uuid::Uuid;
 
 /// Rows that one statement removes: its locks are held for some tens of milliseconds.
 pub(crate) const BATCH: i64 = 4000;
+/// Dedupe keys that one statement compares with the messages that there are.
+const LOOKED_AT: i64 = 1000;
 /// Counted deliveries older than this are of no interest to anybody.
 const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
 /// A topic that has more notes of vacated room than this is looked after: senders read them all where it looks full.
@@ -17,6 +20,28 @@ const DOING: &str = "removing what is over";
 /// Removes a batch of dedupe keys whose window is over; returns whether there may be more.
 pub(crate) fn dedupe(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
     Ok(execute(run, &statements.prune_dedupe, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+}
+
+/// Frees dedupe keys that are taken until their messages end and whose messages are nowhere, among some from the first after an id
+/// on. Returns how many, and where to go on; nothing at the end.
+pub(crate) fn held_dedupe(
+    run: &mut dyn Run,
+    statements: &Statements,
+    after: Uuid,
+) -> Result<(i64, Option<Uuid>)> {
+    let rows = query(
+        run,
+        &statements.prune_held_dedupe,
+        &[&after, &LOOKED_AT],
+        DOING,
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok((0, None));
+    };
+    let freed: i64 = column(row, "freed")?;
+    let is_full = column::<i64>(row, "looked_at")? >= LOOKED_AT;
+    let last = column::<Option<Uuid>>(row, "last")?;
+    Ok((freed, last.filter(|_| is_full)))
 }
 
 /// The same for buckets that are full.

@@ -6,7 +6,7 @@ use crate::store::expiry::distance;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::headers::Headers;
+use crate::words::headers::{self, Headers};
 use crate::words::new_message::{Content, NewMessage};
 use crate::words::payload::Payload;
 use crate::words::recurrence::{Missed, Recurrence, Runs, written};
@@ -40,6 +40,8 @@ pub struct Recurring {
     pub key: Option<String>,
     /// For how long each of its messages is worth handling, if that is not left to the topic.
     pub expires_in: Option<Duration>,
+    /// The dedupe key that each of its messages has until it has ended: no other is sent meanwhile.
+    pub dedupe_key: Option<String>,
     /// Texts that each of its messages carries, besides `outtray-scheduled-for`.
     pub headers: Headers,
     /// What they carry, undecoded.
@@ -81,6 +83,9 @@ impl Due {
         message.priority = recurring.priority;
         message.rare.key.clone_from(&recurring.key);
         message.rare.expires_in = recurring.expires_in;
+        if let Some(key) = &recurring.dedupe_key {
+            message = message.dedupe_until_end(key);
+        }
         message.headers.clone_from(&recurring.headers);
         message.header(SCHEDULED_FOR, written(run))
     }
@@ -95,8 +100,7 @@ pub(crate) fn define(
     message: &NewMessage,
     next_us: i64,
 ) -> Result<SystemTime> {
-    let headers = (!message.headers.is_empty())
-        .then(|| serde_json::to_string(&message.headers).expect("a map of texts is JSON"));
+    let headers = headers::written(&message.headers, &message.rare.null_headers);
     let (payload, body) = match &message.content {
         Content::Json(text) => (Some(text.as_str()), None),
         Content::Bytes(bytes) => (None, Some(bytes.as_slice())),
@@ -105,6 +109,7 @@ pub(crate) fn define(
         .rare
         .expires_in
         .map(|duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
+    let dedupe_key = message.rare.dedupe.as_ref().map(|(key, _)| key);
     let rows = query(
         run,
         &statements.define_recurring,
@@ -121,6 +126,7 @@ pub(crate) fn define(
             &payload,
             &body,
             &next_us,
+            &dedupe_key,
         ],
         "defining a recurring message",
     )?;
@@ -305,6 +311,7 @@ fn recurring(row: &Row) -> Result<Recurring> {
         priority: column::<i16>(row, "rank")?.saturating_neg(),
         key: column(row, "key")?,
         expires_in: expires_us.map(distance),
+        dedupe_key: column(row, "dedupe_key")?,
         headers: shown.headers,
         payload: shown.payload,
         unreadable,

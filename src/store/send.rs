@@ -7,9 +7,11 @@ use crate::store::run::{Run, column, execute, query};
 use crate::store::statement::Statement;
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::headers::written;
 use crate::words::message::MessageId;
 use crate::words::new_message::{Content, NewMessage, Start};
 use crate::words::outgoing::Outgoing;
+use crate::words::rare::Remembered;
 use crate::words::sqlstate::classify;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -67,7 +69,7 @@ pub(crate) fn send_deduped(
     statements: &Statements,
     outgoing: &Outgoing,
     key: &str,
-    window: Duration,
+    remembered: Remembered,
 ) -> Result<Option<Uuid>> {
     let message = &outgoing.message;
     let (payload, body) = content(message);
@@ -82,7 +84,7 @@ pub(crate) fn send_deduped(
             &payload,
             &body,
             &key,
-            &micros(window),
+            &remembered.micros(),
         ],
         DOING,
     )?;
@@ -306,8 +308,5 @@ pub(crate) fn rank(priority: i16) -> i16 {
 }
 
 pub(crate) fn headers(message: &NewMessage) -> Option<String> {
-    if message.headers.is_empty() {
-        return None;
-    }
-    Some(serde_json::to_string(&message.headers).expect("a map of texts is JSON"))
+    written(&message.headers, &message.rare.null_headers)
 }

@@ -10,6 +10,9 @@ use crate::words::topic_config::{Rate, TopicConfig};
 use std::collections::HashMap;
 use std::time::Duration;
 
+/// What a message says that was put off, since its key is over its rate.
+pub(crate) const OVER_RATE: &str = "its key is over its rate";
+
 /// What a bucket gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grant {
@@ -86,6 +89,24 @@ pub(crate) fn give_back(
         &statements.return_tokens,
         &[&topic, &keys, &tokens, &messages, &per_us],
         "giving tokens back",
+    )
+    .map(drop)
+}
+
+/// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it as a change of the topic. What was put
+/// off for the key is due.
+pub(crate) fn reset(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    key: &str,
+) -> Result<()> {
+    let doing = "filling the bucket of a rate";
+    execute(
+        run,
+        &statements.reset_bucket,
+        &[&topic, &key, &OVER_RATE],
+        doing,
     )
     .map(drop)
 }

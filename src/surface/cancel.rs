@@ -7,6 +7,8 @@ use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::words::completion::Cancelled;
 use crate::words::error::{Error, Result};
+use crate::words::filter::Filter;
+use crate::words::filter_program::Program;
 use crate::words::message::MessageId;
 use crate::words::topic;
 use crossbeam_channel::after;
@@ -170,10 +172,36 @@ impl Topic<'_> {
                 self.name()
             )));
         }
+        self.cancel_wanted(&Program::of_headers(&wanted))
+    }
+
+    /// Cancels all messages of the topic that wait or are in work and that the filter wants; else as
+    /// [`cancel_where`](Self::cancel_where).
+    ///
+    /// # Errors
+    /// `Invalid` for a filter that cannot be meant, besides those of all methods; what was cancelled before another error
+    /// stays cancelled.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::Filter;
+    ///
+    /// let old = Filter::new().below("version", 12).and_not(Filter::new().equals("country", "ch"));
+    /// let cancelled = messaging.topic("mail").cancel_matching(&old)?;
+    /// println!("{cancelled} cancelled");
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel_matching(&self, filter: &Filter) -> Result<u64> {
+        topic::check(self.name())?;
+        filter.check(self.name())?;
+        self.cancel_wanted(&Program::of(filter))
+    }
+
+    fn cancel_wanted(&self, program: &Program) -> Result<u64> {
         let messaging = self.messaging();
         let statements = &messaging.base().kit.statements;
         let mut connection = messaging.pooled()?;
-        let found = cancel::with_headers(&mut *connection, statements, self.name(), &wanted)?;
+        let found = cancel::matching(&mut *connection, statements, self.name(), program)?;
         Ok(count(&messaging.give_up(&mut connection, &found)?))
     }
 }

@@ -1,6 +1,7 @@
 //! What users hold: the front door, topics, and the outbox inside a foreign transaction.
 
 pub(crate) mod builder;
+pub(crate) mod by_name;
 pub(crate) mod cancel;
 pub(crate) mod completion;
 pub(crate) mod core;
@@ -9,6 +10,7 @@ pub(crate) mod draining;
 pub(crate) mod dropping;
 pub(crate) mod join;
 pub(crate) mod looking;
+pub(crate) mod matching;
 pub(crate) mod messaging;
 pub(crate) mod receipt;
 pub(crate) mod receiving;

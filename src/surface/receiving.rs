@@ -2,6 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::receive::ending::warn_dead;
+use crate::receive::floor::Floors;
 use crate::receive::handler::{self, message};
 use crate::receive::lease::claim::{
     Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
@@ -15,13 +16,14 @@ use crate::surface::receipt::Receipt;
 use crate::surface::settling::{LEAST_LEASE, settle_all};
 use crate::surface::topic::Topic;
 use crate::words::error::{Error, Result, chain};
+use crate::words::filter_program::Program;
 use crate::words::message::Message;
 use crate::words::outcome::DeadReason;
 use crate::words::topic;
 use crate::words::topic_config::TopicConfig;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Most messages of one batch: all of them are in memory.
@@ -90,7 +92,7 @@ impl Messaging {
         n: usize,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.take_from(topics, n, lease.into())
+        self.take_from(topics, n, lease.into(), None)
             .map(|(batch, _)| batch)
     }
 
@@ -100,6 +102,7 @@ impl Messaging {
         topics: &[&str],
         n: usize,
         lease: Option<Duration>,
+        filter: Option<&Program>,
     ) -> Result<(Vec<Delivery<T>>, Option<Duration>)> {
         if topics.is_empty() {
             return Err(Error::invalid("there is no topic to receive from"));
@@ -124,7 +127,7 @@ impl Messaging {
             if batch.len() == n {
                 break;
             }
-            match self.take(topic, n, lease, &mut batch) {
+            match self.take(topic, n, lease, filter, &mut batch) {
                 Ok(wait) => again = [again, wait].into_iter().flatten().min(),
                 Err(error) if batch.is_empty() => return Err(error),
                 Err(error) => {
@@ -143,10 +146,16 @@ impl Messaging {
         topic: &str,
         n: usize,
         lease: Option<Duration>,
+        filter: Option<&Program>,
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<Option<Duration>> {
         let base = self.base();
         let topic: Arc<str> = topic.into();
+        let floors = match filter {
+            None => self.desk().floors(&topic),
+            // What it leaves lies below where the others look.
+            Some(_) => Arc::new(Mutex::new(Floors::new())),
+        };
         while batch.len() < n {
             let mut connection = self.pooled()?;
             let configs = &base.kit.configs;
@@ -157,13 +166,12 @@ impl Messaging {
             }
             let config = setting.as_ref().map(|setting| &setting.config);
             let lease = lease_of(lease, config);
-            let floors = self.desk().floors(&topic);
             let mut wanted = Wanted {
                 topic: &topic,
                 floors: &floors,
                 size: n - batch.len(),
                 lease,
-                filter: None,
+                filter,
                 max_in_work: config.and_then(|config| config.max_in_work),
             };
             let found = match config.and_then(|config| config.rate) {

@@ -7,6 +7,7 @@ use crate::surface::topic::Topic;
 use crate::wake::hint::Hint;
 use crate::words::error::{Error, Result};
 use crate::words::new_message::NewMessage;
+use crate::words::rare::Remembered;
 use crate::words::recurrence::Recurrence;
 use crate::words::topic;
 use std::time::SystemTime;
@@ -22,7 +23,8 @@ impl Messaging {
     /// The name is unique in the topic: 1 to 128 bytes without control characters. Doing the same again, at
     /// each start of an application, changes nothing; with another message or another recurrence it changes
     /// those, and its next run only if the times are others. The message may have a priority, a key,
-    /// headers and [`expires_in`](NewMessage::expires_in). Each one that is sent has one header more,
+    /// headers, [`expires_in`](NewMessage::expires_in), and a dedupe key [until it has ended](NewMessage::dedupe_until_end):
+    /// a run that finds the one before still waiting or in work sends nothing then. Each one that is sent has one header more,
     /// `outtray-scheduled-for`, the time of its run in UTC: `2026-03-29T01:00:00Z`.
     ///
     /// ```no_run
@@ -37,7 +39,7 @@ impl Messaging {
     ///
     /// # Errors
     /// `Invalid` for a bad name, a recurrence that never comes, or an option that a recurring message cannot
-    /// have (a delay, a time, a dedupe key, tracking, a wait for room, others to come after); those of
+    /// have (a delay, a time, a dedupe key with a window, a header that is null, tracking, a wait for room, others to come after); those of
     /// [`MessagingSession::send`](crate::MessagingSession::send) for the message; `SchemaMissing`,
     /// `Unavailable`, `PoolExhausted`.
     pub fn repeat(
@@ -102,12 +104,18 @@ fn check(name: &str, message: &NewMessage) -> Result<()> {
             shown.escape_debug()
         )));
     }
+    let dedupe = message.rare.dedupe.as_ref();
+    let has_window = dedupe.is_some_and(|(_, remembered)| *remembered != Remembered::UntilEnd);
     let refused = [
         ("a delay or a time", message.start.is_some()),
-        ("a dedupe key", message.rare.dedupe.is_some()),
+        ("a dedupe key with a window", has_window),
         ("tracking", message.rare.tracked_for.is_some()),
         ("a wait for room", message.rare.room_wait.is_some()),
         ("others to come after", !message.rare.after.is_empty()),
+        (
+            "a header that is null",
+            !message.rare.null_headers.is_empty(),
+        ),
         ("that header", message.headers.contains_key(SCHEDULED_FOR)),
     ];
     match refused.iter().find(|(_, is_there)| *is_there) {

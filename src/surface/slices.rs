@@ -21,7 +21,8 @@ impl Topic<'_> {
     /// several, or those of a [key](Selection::key). Returns how many there were. They keep their ids, priorities and the times when they
     /// were sent, and queue at the end. Those with a key go to their places among its messages: before all that
     /// were sent later and are not done. One that comes after another dead letter of its key is held or parked
-    /// again, where the topic is configured so.
+    /// again, where the topic is configured so. One that had a dedupe key [until it ended](crate::NewMessage::dedupe_until_end) takes
+    /// it again; where another message has it, and of several with the same one, all but one stay dead letters.
     ///
     /// However many they are, they are moved in slices of a thousand in the order of their ids, each slice in a transaction of
     /// its own: after an error, which says how many were moved, do it again for the rest. What dies again meanwhile stays dead.

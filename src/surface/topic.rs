@@ -239,7 +239,7 @@ impl<'m> Topic<'m> {
     }
 
     /// Changes a setting, and tells this process and the others.
-    fn set<R>(
+    pub(crate) fn set<R>(
         &self,
         change: impl FnOnce(&mut Connection, &Statements, &str) -> Result<R>,
     ) -> Result<R> {

@@ -1,5 +1,6 @@
 //! Waiting for messages to take.
 
+use crate::receive::sieve::Sieve;
 use crate::surface::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
@@ -73,10 +74,22 @@ impl Messaging {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        let (wait, lease) = (wait.into(), lease.into());
+        self.wait_from(topics, n, wait.into(), lease.into(), None)
+    }
+
+    /// The same for messages that a filter wants.
+    pub(crate) fn wait_from<T: DeserializeOwned>(
+        &self,
+        topics: &[&str],
+        n: usize,
+        wait: Wait,
+        lease: Option<Duration>,
+        sieve: Option<&Sieve>,
+    ) -> Result<Vec<Delivery<T>>> {
         let deadline = wait.deadline();
         wait.check()?;
-        let (batch, _) = self.take_from(topics, n, lease)?;
+        let filter = sieve.map(|sieve| &sieve.program);
+        let (batch, _) = self.take_from(topics, n, lease, filter)?;
         let stations = Station::shared(topics);
         let (false, Some(first)) = (!batch.is_empty(), stations.first()) else {
             return Ok(batch);
@@ -91,8 +104,15 @@ impl Messaging {
         loop {
             wait.check()?;
             // After the stations are on the board, so that nothing is missed in between.
-            let (batch, again) = self.take_from(topics, n, lease)?;
+            let started = Instant::now();
+            let (batch, again) = match sieve.and_then(|sieve| sieve.too_early(started)) {
+                Some(early) => (Vec::new(), Some(early)),
+                None => self.take_from(topics, n, lease, filter)?,
+            };
             let now = Instant::now();
+            if let Some(sieve) = sieve.filter(|_| again.is_none()) {
+                sieve.learn(started, now, !batch.is_empty());
+            }
             if !batch.is_empty() || now >= deadline {
                 return Ok(batch);
             }

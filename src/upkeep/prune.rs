@@ -10,6 +10,7 @@ use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// How often a process looks: some short statements.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -45,6 +46,8 @@ pub(crate) struct Prune {
     at: Instant,
     /// Whether the turn before left something.
     was_behind: bool,
+    /// How far dedupe keys that are taken until their messages end were compared with the messages that there are.
+    compared: Uuid,
 }
 
 impl Prune {
@@ -54,6 +57,7 @@ impl Prune {
         Prune {
             at: Instant::now() + FIRST.mul_f64(fastrand::f64()),
             was_behind: false,
+            compared: Uuid::nil(),
         }
     }
 
@@ -78,6 +82,10 @@ impl Prune {
                 Err(error) => result = Err(error),
             }
         }
+        match self.compare(connection, statements) {
+            Err(error) if connection.is_closed() => return Err(error),
+            compared => result = result.and(compared),
+        }
         let now = Instant::now();
         if is_behind {
             self.at = now + BETWEEN_TURNS.max((now - started) * SHARE);
@@ -87,6 +95,25 @@ impl Prune {
         }
         self.was_behind = is_behind;
         result
+    }
+
+    /// Compares some of the dedupe keys that are taken until their messages end with the messages that there are. As many as fit into a
+    /// turn, however many there are: those who end messages free their keys, and this is for what was done by hand.
+    fn compare(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < TURN {
+            let (freed, next) = prune::held_dedupe(connection, statements, self.compared)?;
+            if freed > 0 {
+                log::warn!(
+                    "{freed} dedupe keys were held for messages that are nowhere any more: they are free now"
+                );
+            }
+            self.compared = next.unwrap_or_default();
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::words::error::{Error, Result};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Headers by name.
 pub type Headers = BTreeMap<String, String>;
@@ -13,9 +13,31 @@ const MAX_NAME_BYTES: usize = 128;
 /// belongs into the payload. SQS and AMQP clients keep to the same order of size.
 const MAX_TOTAL_BYTES: usize = 16 * 1024;
 
-/// Reads stored headers: an object of texts.
+/// Reads stored headers: an object of texts. One that is null is only there for filters.
 pub(crate) fn read(json: &str) -> Result<Headers, serde_json::Error> {
-    serde_json::from_str(json)
+    serde_json::from_str(json).or_else(|_| {
+        let all: BTreeMap<String, Option<String>> = serde_json::from_str(json)?;
+        let texts = all.into_iter();
+        Ok(texts
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect())
+    })
+}
+
+/// Writes headers as they are stored; nothing for none.
+pub(crate) fn written(headers: &Headers, nulls: &BTreeSet<String>) -> Option<String> {
+    if headers.is_empty() && nulls.is_empty() {
+        return None;
+    }
+    let written = match nulls.is_empty() {
+        true => serde_json::to_string(headers),
+        false => {
+            let texts = headers.iter().map(|(name, value)| (name, Some(value)));
+            let all = texts.chain(nulls.iter().map(|name| (name, None)));
+            serde_json::to_string(&all.collect::<BTreeMap<_, _>>())
+        }
+    };
+    Some(written.expect("a map of texts is JSON"))
 }
 
 /// Returns what can be shown of stored headers that cannot be read: of an object what its values are in JSON, of
@@ -33,9 +55,11 @@ pub(crate) fn shown(json: &str) -> Headers {
 }
 
 /// Checks names and sizes before any SQL.
-pub(crate) fn check(topic: &str, headers: &Headers) -> Result<()> {
+pub(crate) fn check(topic: &str, headers: &Headers, nulls: &BTreeSet<String>) -> Result<()> {
     let mut total = 0;
-    for (name, value) in headers {
+    let none = String::new();
+    let nulls = nulls.iter().map(|name| (name, &none));
+    for (name, value) in headers.iter().chain(nulls) {
         total += name.len() + value.len();
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Err(Error::invalid(format!(
@@ -72,7 +96,7 @@ mod tests {
     #[track_caller]
     fn check_one(name: &str, value: &str, expected: Option<&str>) {
         let headers = Headers::from([(name.to_owned(), value.to_owned())]);
-        match (check("t", &headers), expected) {
+        match (check("t", &headers, &BTreeSet::new()), expected) {
             (Ok(()), None) => {}
             (Err(error), Some(part)) if error.to_string().contains(part) => {}
             (found, _) => panic!("{found:?} instead of {expected:?}"),
@@ -105,6 +129,17 @@ mod tests {
         }
         let deep = "[".repeat(500) + &"]".repeat(500);
         check_shown(&format!("{{\"deep\": {deep}}}"), &[("deep", &deep)]);
+    }
+
+    #[test]
+    fn a_header_that_is_null_is_stored_and_not_read() {
+        let headers = Headers::from([("a".to_owned(), "null".to_owned())]);
+        let nulls = BTreeSet::from(["b".to_owned()]);
+        let json = written(&headers, &nulls).unwrap();
+        assert_eq!(json, r#"{"a":"null","b":null}"#);
+        assert_eq!(read(&json).unwrap(), headers);
+        assert_eq!(written(&Headers::new(), &BTreeSet::new()), None);
+        assert!(check("t", &Headers::new(), &BTreeSet::from([String::new()])).is_err());
     }
 
     #[test]

@@ -15,6 +15,14 @@ pub(crate) fn check_key(key: &str, window: Duration) -> Result<()> {
     flaw.map_or(Ok(()), |flaw| Err(Error::invalid(flaw)))
 }
 
+/// Checks a dedupe key that is named by itself.
+pub(crate) fn check_dedupe_key(topic: &str, key: &str) -> Result<()> {
+    let flaw = key_flaw("dedupe key", key);
+    flaw.map_or(Ok(()), |flaw| {
+        Err(Error::invalid(format!("{flaw}, on topic {topic}")))
+    })
+}
+
 /// Returns what is wrong with a duration that cannot be zero.
 pub(crate) fn duration_flaw(what: &str, duration: Duration) -> Option<String> {
     let is_good = (LEAST_DURATION..=MAX_DELAY).contains(&duration);

@@ -7,7 +7,7 @@ use crate::words::json_text;
 use crate::words::limits::{duration_flaw, key_flaw};
 use crate::words::message::MessageId;
 use crate::words::payload::Payload;
-use crate::words::rare::Rare;
+use crate::words::rare::{Rare, Remembered};
 use crate::words::topic;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -148,7 +148,20 @@ impl NewMessage {
     /// Adds a header, or replaces the one of that name. Names have 1 to 128 bytes and no control
     /// characters, values no NUL; all together have at most 16 KiB.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.insert(name.into(), value.into());
+        let name = name.into();
+        if self.rare.null_headers.contains(&name) {
+            self.rare.null_headers.remove(&name);
+        }
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    /// Adds a header that is null, or replaces the one of that name: [filters](crate::Filter::null) tell it from one that is missing.
+    /// It is not among the headers of the message that a handler gets, which are texts.
+    pub fn null_header(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.headers.remove(&name);
+        self.rare.null_headers.insert(name);
         self
     }
 
@@ -206,21 +219,6 @@ impl NewMessage {
     /// ```
     pub fn expires_in(mut self, duration: Duration) -> Self {
         self.rare.expires_in = Some(duration);
-        self
-    }
-
-    /// Sends the message once: the topic remembers its dedupe key for `window`, whatever becomes of it, and drops messages with
-    /// the same key meanwhile; [`send`](crate::MessagingSession::send) says so. The window of the one that was sent
-    /// holds, not that of one that is dropped. 1 to 512 bytes without
-    /// NUL; the window is more than zero and at most ten years. A send with the same key in a transaction
-    /// that is still open is waited for. [`Messaging::send`](crate::Messaging::send) has an example.
-    ///
-    /// A session takes the key when it sends, since it says there and then whether it is taken. Of two sessions that send a, b and
-    /// b, a one by one, each may wait for the other; then one of them fails with [`Conflict`](crate::ErrorKind::Conflict). Send
-    /// these in one order, or with [`send_all`](crate::MessagingSession::send_all), which takes all keys sorted; or
-    /// [try again](crate::Messaging::retrying). The same holds for the room of several bounded topics.
-    pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
-        self.rare.dedupe = Some((key.into(), window));
         self
     }
 
@@ -288,7 +286,7 @@ impl NewMessage {
     /// Checks all that the database would refuse, or could not give back.
     pub(crate) fn check(&self, max_payload_bytes: usize) -> Result<()> {
         topic::check(&self.topic)?;
-        headers::check(&self.topic, &self.headers)?;
+        headers::check(&self.topic, &self.headers, &self.rare.null_headers)?;
         if self.priority == i16::MIN {
             return Err(Error::invalid(format!(
                 "priority {} for topic {} is out of range, the least is {}",
@@ -312,9 +310,11 @@ impl NewMessage {
         self.check_duration("expires_in", self.rare.expires_in)?;
         self.check_duration("tracked_for", self.rare.tracked_for)?;
         self.check_key("key", self.rare.key.as_deref())?;
-        if let Some((key, window)) = &self.rare.dedupe {
+        if let Some((key, remembered)) = &self.rare.dedupe {
             self.check_key("dedupe key", Some(key))?;
-            self.check_duration("dedupe window", Some(*window))?;
+            if let Remembered::For(window) = remembered {
+                self.check_duration("dedupe window", Some(*window))?;
+            }
         }
         if self.rare.after.len() > MAX_AFTER {
             return Err(self.invalid(&format!(
@@ -419,6 +419,7 @@ mod tests {
             good().key(""),
             good().key("k".repeat(513)),
             good().dedupe("", Duration::from_secs(1)),
+            good().dedupe_until_end(""),
             good().at(UNIX_EPOCH - Duration::from_secs(1)),
             good().at(UNIX_EPOCH + 300 * MAX_DELAY / 10),
         ] {

@@ -67,6 +67,8 @@ impl OnEnd {
     pub(crate) const TRACKED: OnEnd = OnEnd(1);
     /// It takes room in a bounded topic.
     pub(crate) const BOUNDED: OnEnd = OnEnd(2);
+    /// It has a dedupe key until then.
+    pub(crate) const UNIQUE: OnEnd = OnEnd(4);
 
     /// Reads the stored sum.
     pub(crate) fn read(stored: Option<i16>) -> Self {

@@ -3,6 +3,7 @@
 use crate::words::message::MessageId;
 use crate::words::new_message::{NewMessage, Start};
 use crate::words::outcome::OnEnd;
+use crate::words::rare::Remembered;
 use crate::words::topic_config::TopicConfig;
 
 /// A message that was sent, on its way to be stored.
@@ -20,6 +21,9 @@ impl Outgoing {
         let mut on_end = OnEnd::default();
         if message.rare.tracked_for.is_some() {
             on_end = on_end.with(OnEnd::TRACKED);
+        }
+        if let Some((_, Remembered::UntilEnd)) = message.rare.dedupe {
+            on_end = on_end.with(OnEnd::UNIQUE);
         }
         if let Some(config) = config {
             message.start = message.start.or(config.delay.map(Start::After));
@@ -66,9 +70,14 @@ impl Outgoing {
 
     /// Returns whether it is ready and has none of the options that cost more.
     pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain_but_for(OnEnd::default())
+    }
+
+    /// Returns whether it would be plain if its end did not matter in this way.
+    pub(crate) fn is_plain_but_for(&self, on_end: OnEnd) -> bool {
         self.is_ready()
             && self.message.rare.key.is_none()
             && self.message.rare.expires_in.is_none()
-            && self.on_end == OnEnd::default()
+            && (self.on_end == OnEnd::default() || self.on_end == on_end)
     }
 }

@@ -1,6 +1,7 @@
 //! The options of a message on its way in that most messages do not have.
 
 use crate::words::message::MessageId;
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ pub(crate) struct Rare(Option<Box<RareOptions>>);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RareOptions {
     pub(crate) key: Option<String>,
+    /// Headers that are null.
+    pub(crate) null_headers: BTreeSet<String>,
     pub(crate) expires_in: Option<Duration>,
-    pub(crate) dedupe: Option<(String, Duration)>,
+    pub(crate) dedupe: Option<(String, Remembered)>,
     /// How long its sender waits for room; not said: as its session does.
     pub(crate) room_wait: Option<Duration>,
     /// For how long its outcome is kept; not said: nobody asks.
@@ -24,12 +27,31 @@ pub(crate) struct RareOptions {
     pub(crate) takes_any_end: bool,
 }
 
+/// For how long a dedupe key is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    /// This long from the send on, whatever becomes of the message.
+    For(Duration),
+    UntilEnd,
+}
+
+impl Remembered {
+    /// Returns the window in microseconds as statements take it; zero: until the message has ended.
+    pub(crate) fn micros(self) -> i64 {
+        match self {
+            Remembered::For(window) => i64::try_from(window.as_micros()).unwrap_or(i64::MAX),
+            Remembered::UntilEnd => 0,
+        }
+    }
+}
+
 impl Deref for Rare {
     type Target = RareOptions;
 
     fn deref(&self) -> &RareOptions {
         static NONE: RareOptions = RareOptions {
             key: None,
+            null_headers: BTreeSet::new(),
             expires_in: None,
             dedupe: None,
             room_wait: None,

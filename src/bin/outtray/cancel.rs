@@ -2,6 +2,7 @@
 
 use crate::confirm::confirm;
 use crate::failure::Failure;
+use crate::filters::{Wanted, together, wanted};
 use crate::global::Global;
 use crate::known::known;
 use crate::output::Output;
@@ -17,13 +18,14 @@ then, the message is not tried again. Dead letters stay.
 Examples:
   outtray cancel 0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b --yes
   outtray peek mail --json | jq -r .id | xargs outtray cancel --yes
-  outtray cancel --topic mail --header campaign=spring --header country=ch";
+  outtray cancel --topic mail --header campaign=spring --header country=ch
+  outtray cancel --topic mail --filter 'version < 12 or campaign is null'";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The ids of the messages
-    #[arg(value_name = "ID", required_unless_present = "topic", conflicts_with_all = ["topic", "headers"])]
+    #[arg(value_name = "ID", required_unless_present = "topic", conflicts_with_all = ["topic", "headers", "filters"])]
     ids: Vec<MessageId>,
 
     /// Takes the ids for those of groups, and cancels all their members too
@@ -31,12 +33,17 @@ pub(crate) struct Options {
     group: bool,
 
     /// Cancels messages of this topic by their headers
-    #[arg(long, value_name = "TOPIC", requires = "headers")]
+    #[arg(long, value_name = "TOPIC", requires = "which")]
     topic: Option<String>,
 
     /// Only messages with this header; with several, those that have all of them
-    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, requires = "topic")]
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, requires = "topic", group = "which")]
     headers: Vec<(String, String)>,
+
+    /// Only messages that a filter in words wants, as that of `outtray work`
+    #[arg(long = "filter", value_name = "FILTER", value_parser = wanted, requires = "topic", group = "which")]
+    #[arg(conflicts_with = "headers")]
+    filters: Vec<Wanted>,
 
     /// Does not ask
     #[arg(short, long)]
@@ -49,6 +56,9 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
         let known = known(&messaging, topic)?;
         let which = format!("cancel the messages of {topic} with these headers");
         confirm(options.yes, &which)?;
+        if let Some(filter) = together(&options.filters) {
+            return said(output, known.cancel_matching(&filter)?);
+        }
         let headers = options.headers.iter().cloned();
         return said(output, known.cancel_where(headers)?);
     }

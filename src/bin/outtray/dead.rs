@@ -123,6 +123,7 @@ struct Letter<'l> {
     topic: &'l str,
     id: MessageId,
     key: Option<&'l str>,
+    dedupe_key: Option<&'l str>,
     reason: &'l str,
     error: &'l str,
     attempts: u32,
@@ -142,6 +143,7 @@ impl<'l> From<&'l DeadLetter> for Letter<'l> {
             topic: &letter.topic,
             id: letter.id,
             key: letter.key.as_deref(),
+            dedupe_key: letter.dedupe_key.as_deref(),
             reason: letter.reason.as_str(),
             error: &letter.error,
             attempts: letter.attempts,
@@ -245,6 +247,7 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
         ("died", moment(letter.died_at)),
     ];
     lines.extend(letter.key.map(|key| ("key", key)));
+    lines.extend(letter.dedupe_key.map(|key| ("dedupe", key)));
     let headers = letter.headers.iter();
     lines.extend(headers.map(|(name, value)| ("header", format!("{name}={value}"))));
     lines.push(("payload", letter.payload.to_string()));
@@ -266,7 +269,17 @@ fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Re
         &format!("redriven {redriven}"),
         &json!({ "redriven": redriven }),
     )?;
-    options.which.check(redriven, &options.topic)
+    let checked = options.which.check(redriven, &options.topic);
+    let Err(failure) = checked else {
+        return Ok(());
+    };
+    let left = topic.dead_letters_of(options.which.selection(), 1)?;
+    Err(
+        match left.iter().any(|letter| letter.dedupe_key.is_some()) {
+            true => failure.and("some are there, but other messages have their dedupe keys now"),
+            false => failure,
+        },
+    )
 }
 
 fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {

@@ -7,6 +7,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod bench;
+mod by_name;
 mod cancel;
 mod child;
 mod config;
@@ -16,6 +17,7 @@ mod dead;
 mod dev;
 mod drop_schema;
 mod failure;
+mod filters;
 mod global;
 mod known;
 mod lines;
@@ -86,6 +88,12 @@ enum Verb {
     /// Looks at dead letters, moves them back or removes them
     #[command(subcommand)]
     Dead(dead::Verb),
+    /// Forgets or keeps dedupe keys by their names
+    #[command(subcommand)]
+    Dedupe(by_name::DedupeVerb),
+    /// Lets a rate of a topic or of a key begin anew
+    #[command(subcommand)]
+    Rate(by_name::RateVerb),
     /// Gives messages up: removes those that wait, asks the handlers of those in work
     Cancel(cancel::Options),
     /// Waits until a tracked message has ended, and says how
@@ -124,6 +132,8 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Fai
         Verb::Resume(options) => config::resume(&options, global, output)?,
         Verb::Recurring(verb) => recurring::run(&verb, global, output)?,
         Verb::Dead(verb) => dead::run(&verb, global, output)?,
+        Verb::Dedupe(verb) => by_name::dedupe(&verb, global, output)?,
+        Verb::Rate(verb) => by_name::rate(&verb, global, output)?,
         Verb::Cancel(options) => cancel::run(&options, global, output)?,
         Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,

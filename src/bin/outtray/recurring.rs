@@ -78,6 +78,10 @@ pub(crate) struct SetOptions {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 
+    /// Sends nothing while a message with this dedupe key, that of the run before for one, waits or is in work
+    #[arg(long, value_name = "KEY")]
+    dedupe_until_end: Option<String>,
+
     /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -176,6 +180,7 @@ fn print(recurring: &Recurring, output: &mut Output) -> Result<(), Failure> {
         "time_zone": recurring.time_zone, "missed": recurring.missed.as_str(),
         "next_at": moment(recurring.next_at), "last_at": recurring.last_at.map(moment),
         "priority": recurring.priority, "key": recurring.key,
+        "dedupe_key": recurring.dedupe_key,
         "expires_in_ms": recurring.expires_in.map(|duration| duration.as_millis() as u64),
         "headers": recurring.headers,
     });
@@ -201,6 +206,9 @@ fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(),
     }
     if let Some(duration) = options.expires_in {
         message = message.expires_in(duration);
+    }
+    if let Some(key) = &options.dedupe_until_end {
+        message = message.dedupe_until_end(key);
     }
     let next = global
         .connect()?

@@ -31,6 +31,7 @@ Examples:
   outtray send orders --key-field customer < orders.ndjson
   outtray send hooks --type-field event --payload-field body < hooks.ndjson
   outtray send orders --dedupe-field id --dedupe-window 1day < orders.ndjson
+  outtray send feeds '\"feed-7\"' --dedupe feed-7 --dedupe-until-end
   psql -AtXc 'SELECT to_json(customer) FROM customer' | outtray send welcome --batch 100";
 
 #[derive(Debug, Args)]

@@ -61,6 +61,10 @@ pub(crate) struct Shape {
     #[arg(requires = "dedupe_key")]
     dedupe_window: Duration,
 
+    /// Remembers a dedupe key no longer than until its message has ended: done, cancelled, expired, purged or a dead letter
+    #[arg(long, requires = "dedupe_key", conflicts_with = "dedupe_window")]
+    dedupe_until_end: bool,
+
     /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -100,11 +104,11 @@ impl Shape {
             message = message.header("type", word(&fields, name, "--type-field")?);
         }
         if let Some(key) = &self.dedupe {
-            message = message.dedupe(key, self.dedupe_window);
+            message = self.deduped(message, key);
         }
         if let Some(name) = &self.dedupe_field {
             let key = word(&fields, name, "--dedupe-field")?;
-            message = message.dedupe(key, self.dedupe_window);
+            message = self.deduped(message, &key);
         }
         if let Some(key) = &self.key {
             message = message.key(key);
@@ -113,6 +117,13 @@ impl Shape {
             message = message.key(word(&fields, name, "--key-field")?);
         }
         Ok(message)
+    }
+
+    fn deduped(&self, message: NewMessage, key: &str) -> NewMessage {
+        match self.dedupe_until_end {
+            true => message.dedupe_until_end(key),
+            false => message.dedupe(key, self.dedupe_window),
+        }
     }
 
     /// Gives a message what is the same for all.
@@ -233,6 +244,7 @@ mod tests {
             dedupe: None,
             dedupe_field: None,
             dedupe_window: Duration::from_secs(3600),
+            dedupe_until_end: false,
             headers: Vec::new(),
         }
     }

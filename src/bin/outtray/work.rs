@@ -8,23 +8,22 @@
 use crate::child::Children;
 use crate::conversation::MOST_RESULT_BYTES;
 use crate::failure::Failure;
+use crate::filters::{Wanted, together, wanted};
 use crate::global::Global;
 use crate::output::{Output, counted};
 use crate::program::Program;
 use crate::reaper::Reaper;
-use crate::shape::header;
 use crate::signals::Interrupts;
 use crate::verdict::{Codes, Refusal};
 use clap::Args;
 use crossbeam_channel::{never, select, tick};
 use outtray::{
-    Backoff, ErrorKind, Filter, HandlerError, Message, Messaging, MessagingSession, Payload,
-    Receiver, StopReport, Topic,
+    Backoff, ErrorKind, HandlerError, Message, Messaging, MessagingSession, Payload, Receiver,
+    StopReport, Topic,
 };
 use rustix::process::Signal;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -60,6 +59,9 @@ stored: if it is longer than 1 MiB, or no text.
 
 A command whose message is cancelled, or whose lease is lost, gets SIGTERM, and is killed 10 s later.
 
+A filter in words: NAME = VALUE, != , NAME in (VALUE, VALUE), NAME starts with VALUE, NAME exists, NAME is null, NAME is not null, \
+and numbers by ==, <, <=, > and >=; joined by and, or, not and parentheses. A value with spaces is 'in quotes'.
+
 Ctrl-C, SIGTERM and a terminal that is closed let the commands that run finish, for 30 s; a second signal is passed on \
 to them.
 
@@ -68,6 +70,7 @@ Examples:
   outtray work mail --workers 8 --max-attempts 3 --backoff 10s -- sh -c 'curl -sf --json @- \"$API\"'
   outtray work videos --lease 60s -- ./convert
   outtray work sums --result -- jq 'add'
+  outtray work orders --filter 'amount >= 10000 and not test exists' -- ./check
   outtray work feeds --reject-code 65 --snooze-code 75 --snooze 5m -- ./fetch
   outtray work mail --until-empty -- cat";
 
@@ -96,9 +99,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     backoff: Duration,
 
-    /// Takes only messages with this header; may be given several times, with one of the values for each name
-    #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = header)]
-    filters: Vec<(String, String)>,
+    /// Takes only messages with this header, or those that a filter in words wants, as below; may be given several
+    /// times, with one of the values for each name
+    #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = wanted)]
+    filters: Vec<Wanted>,
 
     /// Lease messages for this long instead of holding each by an open transaction: for commands that take
     /// long; "topic": for as long as is set for the topic, else 30 s. Prolonged while the command runs; when this
@@ -193,7 +197,7 @@ fn start(
     let (children, tally) = (Arc::clone(children), Arc::clone(tally));
     let longest = LONGEST_BACKOFF.max(options.backoff);
     let mut builder = messaging.receiver(&options.topic);
-    if let Some(filter) = filter(&options.filters) {
+    if let Some(filter) = together(&options.filters) {
         builder = builder.filter(filter);
     }
     let mut receiver = builder
@@ -232,16 +236,6 @@ fn record(session: &mut MessagingSession<'_>, result: &[u8]) -> Result<(), Handl
         Err(_) => session.record_result(text)?,
     }
     Ok(())
-}
-
-/// Returns what the messages have to match, if anything.
-fn filter(wanted: &[(String, String)]) -> Option<Filter> {
-    let mut by_name = BTreeMap::<&str, Vec<&str>>::new();
-    for (name, value) in wanted {
-        by_name.entry(name).or_default().push(value);
-    }
-    let all = |filter: Filter, (name, values)| filter.one_of(name, values);
-    (!by_name.is_empty()).then(|| by_name.into_iter().fold(Filter::new(), all))
 }
 
 /// Why no further message is wanted.

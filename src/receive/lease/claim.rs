@@ -10,7 +10,7 @@ use crate::store::lease::{self, BEGIN, COMMIT, Leased, Verdict};
 use crate::store::slots;
 use crate::store::statements::Statements;
 use crate::words::error::{Error, Result};
-use crate::words::filter::Filter;
+use crate::words::filter_program::Program;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) size: usize,
     pub(crate) lease: Duration,
     /// Which messages; nothing: all.
-    pub(crate) filter: Option<&'a Filter>,
+    pub(crate) filter: Option<&'a Program>,
     /// How many messages of the topic may be in work, over all processes; nothing: any number.
     pub(crate) max_in_work: Option<u32>,
 }

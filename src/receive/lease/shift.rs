@@ -57,7 +57,7 @@ pub(crate) fn work(
         floors: &line.floors,
         size: ration.size,
         lease,
-        filter: line.sieve.as_ref().map(|sieve| &sieve.filter),
+        filter: line.sieve.as_ref().map(|sieve| &sieve.program),
         max_in_work: line.max_in_work(),
     };
     let found = claim(connection, statements, wanted);

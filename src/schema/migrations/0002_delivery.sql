@@ -8,7 +8,8 @@ ALTER TABLE outtray.message
     ADD COLUMN key text COLLATE "C",
     -- When it is no longer worth handling.
     ADD COLUMN expires_at timestamptz,
-    -- What its end matters to, as a sum: 1 somebody waits for it (`outcome`), 2 it takes room in a bounded topic.
+    -- What its end matters to, as a sum: 1 somebody waits for it (`outcome`), 2 it takes room in a bounded topic, 4 it has a
+    -- dedupe key until then.
     -- NULL: nobody has to be told.
     ADD COLUMN on_end smallint,
     -- It is read anew with each statement and asked of each row, as the three indexes below are, and pays for one of
@@ -54,7 +55,9 @@ ALTER TABLE outtray.dead_letter
     ADD COLUMN expires_at timestamptz,
     ADD COLUMN on_end smallint,
     -- Where it stood among the messages of its key.
-    ADD COLUMN seq bigint;
+    ADD COLUMN seq bigint,
+    -- The dedupe key that it had until it ended, and takes again when it is redriven.
+    ADD COLUMN dedupe_key text COLLATE "C";
 
 -- With the place: what comes after a dead letter of its key may have to wait.
 CREATE INDEX dead_letter_key ON outtray.dead_letter (topic COLLATE "POSIX", key, seq) WHERE key IS NOT NULL;
@@ -155,7 +158,8 @@ CREATE TABLE outtray.slot (
     PRIMARY KEY (topic, number)
 );
 
--- Sends with a dedupe key; outlives the message.
+-- Sends with a dedupe key. One with a window outlives the message; one that lasts until its message has ended expires at
+-- 'infinity'.
 CREATE TABLE outtray.dedupe (
     topic text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
@@ -168,7 +172,9 @@ CREATE TABLE outtray.dedupe (
     autovacuum_vacuum_cost_delay = 0
 );
 
-CREATE INDEX dedupe_expiry ON outtray.dedupe (expires_at);
+CREATE INDEX dedupe_expiry ON outtray.dedupe (expires_at) WHERE expires_at < 'infinity';
+-- Finds the key of a message that ends. As bytes for the reason of `outcome_id`.
+CREATE INDEX dedupe_held ON outtray.dedupe (uuid_send(id)) WHERE expires_at = 'infinity';
 
 -- How tracked messages ended; kept for a while after.
 CREATE TABLE outtray.outcome (
@@ -272,6 +278,8 @@ CREATE TABLE outtray.recurring (
     key text COLLATE "C",
     -- For how long each of its messages is worth handling; NULL: the topic's default.
     expires_us bigint,
+    -- The dedupe key that each of them has until it has ended.
+    dedupe_key text COLLATE "C",
     headers json,
     payload json,
     body bytea,
@@ -282,3 +290,62 @@ CREATE TABLE outtray.recurring (
 );
 
 CREATE INDEX recurring_next ON outtray.recurring (next_at);
+
+-- Returns whether the headers of a message are wanted by a filter: its steps, the names that they are about, and what the headers are
+-- compared with. Each step puts an answer on the stack, or replaces the last one, or the last two. PL/pgSQL, so that no answer depends on
+-- how a statement is planned, and none is an error: a number is read only if it is one.
+CREATE FUNCTION outtray.matches(headers json, steps text[], names text[], operands jsonb[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    answers boolean[] := '{}';
+    top integer := 0;
+    step text;
+    value text;
+    answer boolean;
+BEGIN
+    IF headers IS NULL THEN
+        headers := '{}';
+    ELSIF json_typeof(headers) <> 'object' OR strpos(headers::text, E'\\u') > 0 AND regexp_replace(
+        headers::text, E'\\\\\\\\|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..', '', 'g'
+    ) ~ E'\\\\u(0000|[dD][89a-fA-F])' THEN
+        -- `->>` fails for all of them when one has an escape that stands for no character; no receiver could read it either.
+        RETURN false;
+    END IF;
+    FOR at IN 1 .. cardinality(steps) LOOP
+        step := steps[at];
+        IF step = 'in' THEN
+            answer := operands[at] ? (headers ->> names[at]);
+        ELSIF step = 'and' THEN
+            top := top - 2;
+            answer := answers[top + 1] AND answers[top + 2];
+        ELSIF step = 'or' THEN
+            top := top - 2;
+            answer := answers[top + 1] OR answers[top + 2];
+        ELSIF step = 'not' THEN
+            top := top - 1;
+            answer := NOT answers[top + 1];
+        ELSIF step = 'exists' THEN
+            answer := headers -> names[at] IS NOT NULL;
+        ELSIF step = 'null' THEN
+            answer := json_typeof(headers -> names[at]) = 'null';
+        ELSE
+            value := headers ->> names[at];
+            answer := CASE
+                WHEN step = 'prefix' THEN starts_with(value, operands[at] #>> '{}')
+                -- Up to so many digits it is exact. As `is_number` in the library.
+                WHEN length(value) <= 1000 AND value ~ '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$' THEN CASE step
+                    WHEN '==' THEN value::numeric = (operands[at] #>> '{}')::numeric
+                    WHEN '<' THEN value::numeric < (operands[at] #>> '{}')::numeric
+                    WHEN '<=' THEN value::numeric <= (operands[at] #>> '{}')::numeric
+                    WHEN '>' THEN value::numeric > (operands[at] #>> '{}')::numeric
+                    WHEN '>=' THEN value::numeric >= (operands[at] #>> '{}')::numeric
+                END
+            END;
+        END IF;
+        top := top + 1;
+        answers[top] := coalesce(answer, false);
+    END LOOP;
+    RETURN coalesce(answers[1], true);
+END
+$$;
+GRANT EXECUTE ON FUNCTION outtray.matches(json, text[], text[], jsonb[]) TO PUBLIC;

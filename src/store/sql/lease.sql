@@ -1,7 +1,7 @@
 -- Leases up to $5 ready messages of topic $1 for $6 microseconds: moves them to `scheduled`, each with a new receipt and
 -- one more attempt, and returns them with the attempts before. Looks where `claim` does: into spans of the primary
 -- key, from (rank $2, seq $3) up to rank $4.
--- Unless $7 is NULL, only messages with $9 of the headers $7 of these values $8, as in `claim_filtered`.
+-- Unless $7 is NULL, only messages whose headers a filter wants ($7, $8, $9), as in `claim_filtered`.
 -- The place of each is kept in `seq`, so that it can go back to it. One that somebody asked to be given up, while it was in
 -- other hands, says so: it is not to be begun.
 WITH ready AS MATERIALIZED (
@@ -16,18 +16,7 @@ WITH ready AS MATERIALIZED (
             AND (message.not_before IS NULL OR message.not_before <= now())
             AND (
                 $7::text[] IS NULL
-                OR (
-                    SELECT count(*)
-                    FROM unnest($7::text[], $8::text[]) AS wanted (name, value)
-                    -- As in `claim_filtered`.
-                    WHERE wanted.value = CASE
-                        WHEN strpos(message.headers::text, E'\\u') = 0
-                            OR regexp_replace(
-                                message.headers::text, E'\\\\\\\\|\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..', '', 'g'
-                            ) !~ E'\\\\u(0000|[dD][89a-fA-F])'
-                        THEN message.headers ->> wanted.name
-                    END
-                ) = $9::bigint
+                OR outtray.matches(message.headers, $7::text[], $8::text[], (SELECT $9::text[]::jsonb[]))
             )
         ORDER BY message.rank, message.seq
         LIMIT $5::bigint

@@ -4,6 +4,7 @@ WITH spent AS MATERIALIZED (
     SELECT dedupe.ctid AS place
     FROM outtray.dedupe
     WHERE dedupe.expires_at <= now()
+        AND dedupe.expires_at < 'infinity'
     ORDER BY dedupe.expires_at
     LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED

@@ -100,3 +100,62 @@ fn cancel_takes_several_ids_and_says_what_became_of_each() {
     );
     assert_eq!(desk.numbers("t"), [0, 0, 0]);
 }
+
+#[test]
+fn dedupe_keys_and_rates_are_named_forgotten_kept_and_reset() {
+    let desk = Desk::new();
+    let until_end = [
+        "send",
+        "t",
+        "1",
+        "--dedupe",
+        "feed-7",
+        "--dedupe-until-end",
+        "--json",
+    ];
+    let is_duplicate = |arguments: &[&str]| {
+        let sent = desk.done(arguments);
+        objects(&sent)[0]["duplicate"].as_bool().unwrap()
+    };
+    assert!(!is_duplicate(&until_end));
+    assert!(is_duplicate(&until_end));
+    desk.done(&["purge", "t", "--yes"]);
+    assert!(!is_duplicate(&until_end));
+
+    assert_eq!(
+        desk.done(&["dedupe", "forget", "t", "feed-7"]),
+        "forgotten feed-7\n"
+    );
+    check(
+        &desk.run(&["dedupe", "forget", "t", "feed-7"]),
+        1,
+        "remembers no dedupe key \"feed-7\"",
+    );
+    assert!(!is_duplicate(&until_end));
+    let keep = ["dedupe", "keep", "t", "feed-7", "--window", "1h"];
+    assert_eq!(desk.done(&keep), "kept feed-7\n");
+    desk.done(&["purge", "t", "--yes"]);
+    assert!(is_duplicate(&until_end));
+    let both = [&until_end[..], &["--dedupe-window", "1h"]].concat();
+    check(&desk.run(&both), 2, "cannot be used with");
+
+    desk.done(&["config", "t", "--set", "rate=1/1h"]);
+    assert_eq!(desk.done(&["rate", "reset", "t"]), "reset the rate of t\n");
+    let of_key = ["rate", "reset", "t", "--key", "a"];
+    assert_eq!(desk.done(&of_key), "reset the rate of key a of t\n");
+}
+
+#[test]
+fn messages_are_cancelled_by_a_filter_in_words() {
+    let desk = Desk::new();
+    for size in ["9", "10", "200"] {
+        desk.done(&["send", "t", size, "--header", &format!("size={size}")]);
+    }
+    let cancel = |filter: &str| desk.run(&["cancel", "--topic", "t", "--filter", filter, "--yes"]);
+
+    check(&cancel("size > 10 or kind exists"), 0, "");
+    check(&cancel("size > many"), 2, "is no number");
+    check(&cancel("size >"), 2, "expected a value");
+
+    assert_eq!(desk.numbers("t"), [2, 0, 0]);
+}

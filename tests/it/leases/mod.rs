@@ -6,6 +6,7 @@ mod deliveries;
 mod failing;
 mod interrupts;
 mod kept;
+mod matching;
 mod receivers;
 mod settling;
 mod together;

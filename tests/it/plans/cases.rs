@@ -134,7 +134,7 @@ fn ready() -> Vec<Case> {
         case(
             "claim_filtered",
             Tables("walks over what does not match"),
-            &[&claim[..], &["'{a}'", "'{b}'", "1"]].concat(),
+            &[&claim[..], &["'{exists}'", "'{a}'", "'{null}'"]].concat(),
         ),
         case(
             "claim_head",
@@ -175,9 +175,9 @@ fn ready() -> Vec<Case> {
         case("poll", Rows(10 + 200), &[&list([BUSY, "side-1", "nobody"])]),
         case("postpone_head", Rows(1), &[t, "0", "1000", "1", "1000000"]),
         case(
-            "queued_with_headers",
+            "queued_matching",
             Tables("headers have no index"),
-            &[t, "'{a}'", "'{b}'"],
+            &[t, "'{exists}'", "'{a}'", "'{null}'"],
         ),
         case(
             "retry",
@@ -581,8 +581,10 @@ fn kept() -> Vec<Case> {
                 "'1'",
                 "NULL",
                 "1",
+                "NULL",
             ],
         ),
+        case("change_dedupe", Rows(1), &[t, "'once-1000'", "1000000"]),
         case("drop_liveness", Rows(0), &["1", "1"]),
         case("due_recurring", Rows(1), &[none, none]),
         case("ensure_room", Rows(1), &[t]),
@@ -596,7 +598,10 @@ fn kept() -> Vec<Case> {
             &[t, "false"],
         ),
         case("forget_buckets", Rows(1), &[t, "true"]),
+        case("forget_dedupe", Rows(1), &[t, "'once-1000'"]),
         case("forget_room", Rows(1), &[t]),
+        case("free_dedupe", Rows(10), &[t, &ids(1000, 10)]),
+        case("free_dedupe_of_dead", Rows(1), &[t, &id(301_000)]),
         case("hold_liveness", Rows(0), &["1", none]),
         case(
             "known_dedupe",
@@ -627,6 +632,8 @@ fn kept() -> Vec<Case> {
         case("fold_some_vacated", Rows(100), &[t, "100"]),
         case("prune_buckets", Tables(FEW), &["100"]),
         case("prune_dedupe", Rows(100), &["100"]),
+        // Each is looked up in five tables.
+        case("prune_held_dedupe", Rows(500), &[&id(1000), "100"]),
         case("prune_vacated", Tables("walks over all topics"), &["100"]),
         case("rewind_workers", Tables(FEW), &["60"]),
         case("suspicion", Rows(1), &[t]),
@@ -641,6 +648,7 @@ fn kept() -> Vec<Case> {
         ),
         case("remove_recurring", Rows(1), &["'topic-1'", "'name'"]),
         case("reschedule", Rows(1), &["'topic-1'", "'name'", "1", "2"]),
+        case("reset_bucket", Rows(1), &[t, "'rate-1000'", "'over'"]),
         case("resume", Rows(1), &[t]),
         case(
             "return_tokens",

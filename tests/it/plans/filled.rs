@@ -71,7 +71,8 @@ SELECT topic_of(n), id_of(300000 + n), 0, 1, 'rejected', 'no', now(), now() - (6
     CASE WHEN n % 2 = 0 THEN 'dead-' || n % 5000 END, n, CASE WHEN n % 5 = 0 THEN 1 END
 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.dedupe (topic, key, id, expires_at)
-SELECT topic_of(n), 'once-' || n, id_of(n), now() + (CASE WHEN n <= 300 THEN -1 ELSE 1 END) * interval '1 day'
+SELECT topic_of(n), 'once-' || n, CASE WHEN n % 10 = 1 THEN id_of(300000 + n) ELSE id_of(n) END,
+    CASE WHEN n <= 300 THEN now() - interval '1 day' WHEN n % 5 < 2 THEN 'infinity' ELSE now() + interval '1 day' END
 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.outcome (topic, id, state, kept_ms, ended_at, members)
 SELECT topic_of(n), id_of(n), CASE WHEN n <= 25000 THEN 'pending' ELSE 'done' END,

@@ -140,7 +140,7 @@ fn no_cancel_searches_all_of_its_ids_for_each_message_of_a_topic() {
 fn no_claim_reads_or_sorts_a_whole_topic_also_when_planned_without_messages() {
     let settings = ["enable_sort"];
     check(&settings, "claim", "'t', '{0}', '{0}', '{1}', 100");
-    let filtered = "'t', '{0}', '{0}', '{1}', 100, '{a}', '{b}', 1";
+    let filtered = "'t', '{0}', '{0}', '{1}', 100, '{exists}', '{a}', '{null}'";
     check(&settings, "claim_filtered", filtered);
 }
 

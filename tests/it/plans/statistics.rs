@@ -21,7 +21,7 @@ const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 /// of upkeep.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-const GUARDED: [&str; 42] = [
+const GUARDED: [&str; 44] = [
     "acknowledge",
     "acknowledge_one",
     "cancellations",
@@ -38,6 +38,7 @@ const GUARDED: [&str; 42] = [
     "find_stalled",
     "fold_some_vacated",
     "forget_outcomes",
+    "free_dedupe",
     "hold_dependents",
     "lease",
     "line_up_due",
@@ -55,6 +56,7 @@ const GUARDED: [&str; 42] = [
     "poll",
     "promote",
     "prune_dedupe",
+    "prune_held_dedupe",
     "put_back",
     "release",
     "send_keyed",

@@ -12,7 +12,7 @@ use outtray::DeadReason;
 /// Headers that are JSON and no texts by name. The last two are texts that no receiver can read.
 const HEADERS: &[&str] = &[
     r#"{"retry": 3}"#,
-    r#"{"kind": "good", "at": null}"#,
+    r#"{"kind": "good", "at": true}"#,
     r#"{"kind": "good", "by": {"name": "hand"}}"#,
     r#"{"kind": "good", "size": 1e400}"#,
     r#"["kind", "good"]"#,

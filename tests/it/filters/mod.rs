@@ -1,5 +1,7 @@
 //! A receiver with a filter sees only what matches; the rest is for others.
 
+mod conditions;
+
 use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process};
 use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, Filter, Message, NewMessage};

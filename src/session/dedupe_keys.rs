@@ -1,0 +1,43 @@
+//! Dedupe keys by their names, as part of a session.
+
+use crate::session::messaging_session::MessagingSession;
+use crate::store::dedupe;
+use crate::words::error::Result;
+use crate::words::limits::check_dedupe_key;
+use crate::words::sqlstate::held_up;
+use crate::words::topic;
+
+impl MessagingSession<'_> {
+    /// Forgets a dedupe key of a topic, whoever has it, so that the next message with it is sent. Returns whether it was taken.
+    /// Part of the session: rolled back with it. The message that had the key is not touched. Blocks for a round trip, and for others
+    /// that change the same key by its name and did not end yet.
+    ///
+    /// For a handler that sends its own message anew, which has the key
+    /// [until it has ended](crate::NewMessage::dedupe_until_end).
+    ///
+    /// # Errors
+    /// `Invalid` for a bad topic name or key, and the kinds of [`execute`](Self::execute).
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::{Message, NewMessage};
+    /// use std::time::Duration;
+    ///
+    /// let _receiver = messaging.start_receiving_messages("refresh", |session, feed: Message<String>| {
+    ///     session.forget_dedupe_key("refresh", &feed.payload)?;
+    ///     let again = NewMessage::json("refresh", &feed.payload)?
+    ///         .dedupe_until_end(&feed.payload)
+    ///         .delay(Duration::from_secs(60));
+    ///     session.send(again)?;
+    ///     Ok(())
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn forget_dedupe_key(&mut self, topic: &str, key: &str) -> Result<bool> {
+        topic::check(topic)?;
+        check_dedupe_key(topic, key)?;
+        let statements = &self.kit.statements;
+        self.asking(|session| dedupe::forget(session.lent.current()?, statements, topic, key))
+            .map_err(|error| held_up(error, &format!("the dedupe key {key:?} of topic {topic}")))
+    }
+}

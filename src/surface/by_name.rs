@@ -1,0 +1,88 @@
+//! Dedupe keys and rates by their names: forgetting them, changing them, beginning them anew.
+
+use crate::store::{dedupe, tokens};
+use crate::surface::messaging::Messaging;
+use crate::surface::topic::Topic;
+use crate::wake::hint::Hint;
+use crate::words::error::{Error, Result};
+use crate::words::limits::{check_dedupe_key, check_key, duration_flaw, key_flaw};
+use crate::words::topic;
+use std::time::Duration;
+
+impl Topic<'_> {
+    /// Forgets a dedupe key, whoever has it, so that the next message with it is sent. Returns whether it was taken. The message
+    /// that had it is not touched. [`MessagingSession::forget_dedupe_key`](crate::MessagingSession::forget_dedupe_key)
+    /// does it in a session.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// if messaging.topic("orders").forget_dedupe_key("order-42")? {
+    ///     println!("order 42 can be sent again");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn forget_dedupe_key(&self, key: &str) -> Result<bool> {
+        topic::check(&self.name)?;
+        check_dedupe_key(&self.name, key)?;
+        self.run(|run, statements, topic| dedupe::forget(run, statements, topic, key))
+    }
+
+    /// Remembers a dedupe key that is taken for this long from now on, in place of what its message said when it was sent: shorter,
+    /// longer, or no longer until the message has ended. Returns whether the key is taken; one that is free stays so. More than zero,
+    /// at most ten years.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let week = Duration::from_secs(7 * 86_400);
+    /// messaging.topic("orders").set_dedupe_window("order-42", week)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn set_dedupe_window(&self, key: &str, window: Duration) -> Result<bool> {
+        topic::check(&self.name)?;
+        check_dedupe_key(&self.name, key)?;
+        if let Some(flaw) = duration_flaw("dedupe window", window) {
+            return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
+        }
+        self.run(|run, statements, topic| dedupe::change(run, statements, topic, key, window))
+    }
+
+    /// Lets the topic's [`rate`](crate::TopicConfig::rate) begin anew: a whole burst may be begun at once, by all processes
+    /// together. Those with receivers hear of it as of a setting.
+    pub fn reset_rate(&self) -> Result<()> {
+        self.reset("")
+    }
+
+    /// Lets the rate of one key begin anew, where each has [one of its own](crate::TopicConfig::rate_per_key). Messages of the
+    /// key that were put off for its rate are due at once.
+    pub fn reset_rate_of(&self, key: &str) -> Result<()> {
+        topic::check(&self.name)?;
+        if let Some(flaw) = key_flaw("key", key) {
+            return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
+        }
+        self.reset(key)?;
+        let waker = &self.messaging.base().waker;
+        waker.due_in(Duration::ZERO);
+        waker.tell(Hint::Due);
+        Ok(())
+    }
+
+    fn reset(&self, key: &str) -> Result<()> {
+        self.set(|connection, statements, topic| tokens::reset(connection, statements, topic, key))
+    }
+}
+
+impl Messaging {
+    /// Forgets the key of a piece of work, so that [`retrying`](Self::retrying) does it again. Returns whether it was done
+    /// within its window.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad key, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn forget_work(&self, key: &str) -> Result<bool> {
+        check_key(key, Duration::from_secs(1))?;
+        self.with_connection(|connection, base| {
+            dedupe::forget(connection, &base.kit.statements, dedupe::NO_TOPIC, key)
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Taking by hand only the messages that a filter wants.
+
+use crate::receive::sieve::Sieve;
+use crate::surface::delivery::Delivery;
+use crate::surface::messaging::Messaging;
+use crate::surface::topic::Topic;
+use crate::wake::interrupt::Wait;
+use crate::words::error::Result;
+use crate::words::filter::Filter;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// The messages of one topic or several that a filter wants, to be taken by hand. Made by [`Topic::matching`] and
+/// [`Messaging::matching`].
+///
+/// All methods take messages as those of [`Topic`] of their names do, and leave the others to others. They look through the topic from
+/// its beginning for each call, and walk over what does not match: a second where millions lie before. A wait spends at most a tenth of
+/// its time on looks that find nothing.
+///
+/// # Errors
+/// Of all methods: those of [`Topic::receive_batch`], and `Invalid` for a [filter](Filter) that cannot be meant.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is taken yet"]
+pub struct Matching<'m> {
+    messaging: &'m Messaging,
+    topics: Vec<String>,
+    filter: Filter,
+}
+
+impl<'m> Topic<'m> {
+    /// Returns what of the topic a filter wants, to [receive](Matching::receive) that alone.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::{Filter, Payload};
+    /// use std::time::Duration;
+    ///
+    /// let large = messaging.topic("orders").matching(Filter::new().at_least("amount", 10_000));
+    /// if let Some(order) = large.receive::<Payload>(Duration::from_secs(60))? {
+    ///     println!("{}: {}", order.headers["amount"], order.payload);
+    ///     order.ack()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn matching(&self, filter: Filter) -> Matching<'m> {
+        self.messaging().matching(&[self.name()], filter)
+    }
+}
+
+impl Messaging {
+    /// Returns what of several topics a filter wants, to [receive](Matching::receive) that alone. Each call begins with the next of the
+    /// topics, as [`receive_from`](Self::receive_from).
+    pub fn matching(&self, topics: &[&str], filter: Filter) -> Matching<'_> {
+        Matching {
+            messaging: self,
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            filter,
+        }
+    }
+}
+
+impl Matching<'_> {
+    /// Takes the next message that matches, if one is ready; as [`Topic::receive`].
+    pub fn receive<T: DeserializeOwned>(
+        &self,
+        lease: impl Into<Option<Duration>>,
+    ) -> Result<Option<Delivery<T>>> {
+        self.receive_batch(1, lease).map(|mut batch| batch.pop())
+    }
+
+    /// Takes up to `n` messages that match, 1 to 10,000; as [`Topic::receive_batch`].
+    pub fn receive_batch<T: DeserializeOwned>(
+        &self,
+        n: usize,
+        lease: impl Into<Option<Duration>>,
+    ) -> Result<Vec<Delivery<T>>> {
+        let (topics, sieve) = self.checked()?;
+        let filter = Some(&sieve.program);
+        let taken = self.messaging.take_from(&topics, n, lease.into(), filter);
+        taken.map(|(batch, _)| batch)
+    }
+
+    /// Like [`receive`](Self::receive), and waits for a message that matches for this long; as
+    /// [`Topic::receive_timeout`].
+    pub fn receive_timeout<T: DeserializeOwned>(
+        &self,
+        wait: impl Into<Wait>,
+        lease: impl Into<Option<Duration>>,
+    ) -> Result<Option<Delivery<T>>> {
+        self.receive_batch_timeout(1, wait, lease)
+            .map(|mut batch| batch.pop())
+    }
+
+    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is none at all; as
+    /// [`Topic::receive_batch_timeout`].
+    pub fn receive_batch_timeout<T: DeserializeOwned>(
+        &self,
+        n: usize,
+        wait: impl Into<Wait>,
+        lease: impl Into<Option<Duration>>,
+    ) -> Result<Vec<Delivery<T>>> {
+        let (topics, sieve) = self.checked()?;
+        let (wait, lease) = (wait.into(), lease.into());
+        self.messaging
+            .wait_from(&topics, n, wait, lease, Some(&sieve))
+    }
+
+    fn checked(&self) -> Result<(Vec<&str>, Sieve)> {
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        self.filter
+            .check(topics.first().copied().unwrap_or_default())?;
+        Ok((topics, Sieve::new(&self.filter)))
+    }
+}
