@@ -60,6 +60,17 @@ impl Configs {
         dropping.map(|(topic, _)| topic.clone()).collect()
     }
 
+    /// Returns the topics that keep dead letters for a time only, and for how long.
+    pub(crate) fn dead_letter_retentions(&self) -> Vec<(String, Duration)> {
+        let known = self.lock();
+        let settings = known.settings.iter();
+        let kept = settings.filter_map(|(topic, setting)| {
+            let retention = setting.config.dead_letter_retention?;
+            Some((topic.clone(), retention))
+        });
+        kept.collect()
+    }
+
     /// Reads the settings anew unless they are fresh. One at a time: others go on with what is known. While nothing is
     /// known everybody reads, so that no message of a process goes without.
     ///

@@ -13,6 +13,7 @@ use crate::words::message::MessageId;
 use crate::words::payload::Payload;
 use crate::words::selection::Selection;
 use postgres::Row;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Returns the names of all topics that are known, sorted by bytes.
@@ -46,7 +47,7 @@ pub(crate) fn is_known(run: &mut dyn Run, statements: &Statements, topic: &str) 
 }
 
 /// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens of milliseconds.
-const SLICE: usize = 1000;
+pub(crate) const SLICE: usize = 1000;
 
 /// What one slice did.
 #[derive(Debug)]
@@ -127,6 +128,20 @@ pub(crate) fn purge_dead(
     rest: &Rest<'_>,
 ) -> Result<Slice> {
     rest.take(run, &statements.purge_dead, topic, "purging dead letters")
+}
+
+/// Removes a slice of the dead letters of a topic that died longer ago than this, the oldest first.
+pub(crate) fn prune_dead(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    retention: Duration,
+) -> Result<Slice> {
+    let kept_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let (limit, said_by) = (SLICE as i64, Uuid::now_v7());
+    let params: Params<'_> = &[&topic, &kept_ms, &limit, &said_by];
+    let doing = "removing dead letters";
+    slice(&query(run, &statements.prune_dead, params, doing)?)
 }
 
 /// Removes a slice of the messages that are ready, scheduled, or behind others of their key. Those in work stay. Returns it,

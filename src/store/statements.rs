@@ -143,6 +143,7 @@ statements![
     prune_buckets,
     prune_cancellations,
     prune_dedupe,
+    prune_dead,
     prune_held_dedupe,
     prune_vacated,
     purge,

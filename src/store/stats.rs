@@ -10,6 +10,7 @@
 use crate::store::run::{Run, column, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::topic_document::Document;
 use postgres::Row;
 use std::time::Duration;
 
@@ -36,7 +37,9 @@ pub struct TopicStats {
     pub behind: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Which of these five are estimates.
+    /// How long they are kept, if not for ever: [`TopicConfig::dead_letter_retention`](crate::TopicConfig::dead_letter_retention).
+    pub dead_letter_retention: Option<Duration>,
+    /// Which of the five counts are estimates.
     pub estimated: Estimated,
     /// Whether an operator paused it.
     pub is_paused: bool,
@@ -123,6 +126,10 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
         }
     }
     let oldest_us: Option<i64> = column(row, "oldest_us")?;
+    let config: Option<&str> = column(row, "config")?;
+    let config = config
+        .and_then(Document::parse)
+        .map(|config| config.read().config);
     let [ready, scheduled, leased, behind, dead] = counts.map(i64::unsigned_abs);
     Ok(TopicStats {
         topic: topic.to_owned(),
@@ -131,6 +138,7 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
         leased,
         behind,
         dead,
+        dead_letter_retention: config.and_then(|config| config.dead_letter_retention),
         estimated,
         is_paused: column(row, "is_paused")?,
         is_suspect: column(row, "is_suspect")?,

@@ -242,7 +242,7 @@ impl Duties {
             }),
             Duty::Presence => self.presence.run(connection, statements, waker),
             Duty::Idle => self.presence.note_idle(connection, statements),
-            Duty::Prune => self.prune.run(connection, statements),
+            Duty::Prune => self.prune.run(connection, &self.kit, waker),
         }
     }
 

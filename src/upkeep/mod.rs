@@ -19,6 +19,7 @@
 
 pub(crate) mod cancelled;
 pub(crate) mod completions;
+pub(crate) mod dead;
 pub(crate) mod dependents;
 pub(crate) mod due;
 pub(crate) mod duties;

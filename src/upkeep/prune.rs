@@ -1,11 +1,14 @@
-//! Removes what is over and what nobody else removes: dedupe keys after their window, outcomes after the time they are
+//! Removes what is over and what nobody else removes: dead letters whose topic keeps them for a time, dedupe keys after their window, outcomes after the time they are
 //! kept, full buckets, old counts of deliveries, notes of topics that are not bounded any more. Takes notes of what was
 //! vacated off the numbers of bounded topics, which senders do only where one looks full.
 
 use crate::connect::connection::Connection;
 use crate::session::ends;
+use crate::session::messaging_session::Kit;
 use crate::store::prune;
 use crate::store::statements::Statements;
+use crate::upkeep::dead;
+use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
 use postgres::IsolationLevel;
@@ -70,13 +73,17 @@ impl Prune {
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
-        statements: &Statements,
+        kit: &Kit,
+        waker: &Waker,
     ) -> Result<()> {
+        let statements = &kit.statements;
         let started = Instant::now();
         self.at = started + INTERVAL;
         let (mut is_behind, mut result) = (false, Ok(()));
-        for remove in KINDS {
-            match take_turn(connection, statements, remove) {
+        let letters = dead::remove(connection, statements, &kit.configs, waker, TURN);
+        let others = KINDS.map(|remove| take_turn(connection, statements, remove));
+        for done in [letters].into_iter().chain(others) {
+            match done {
                 Ok(has_more) => is_behind |= has_more,
                 Err(error) if connection.is_closed() => return Err(error),
                 Err(error) => result = Err(error),

@@ -70,6 +70,16 @@ pub struct TopicConfig {
     /// What becomes of messages whose time is over. Default: dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<Expired>,
+    /// How long dead letters are kept; 1 ms to ten years. Default: until somebody redrives or purges them. Those that are
+    /// older, by when they died, are gone within a minute or so, as by a
+    /// [purge](crate::Topic::purge_dead_letters), as long as a receiver runs somewhere, of whatever topic. Holds for those
+    /// that are there already, too.
+    #[serde(
+        rename = "dead_letter_retention_ms",
+        with = "crate::words::millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub dead_letter_retention: Option<Duration>,
     /// How many messages may be in work at the same time, over all processes; 1 to 10,000. Default:
     /// no limit. Each message of a batch counts. With a limit a transaction costs a few round trips more.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +169,8 @@ impl TopicConfig {
         check_duration(topic, "delay", self.delay, Duration::ZERO, MAX_DELAY)?;
         let least = Duration::from_millis(1);
         check_duration(topic, "expires_in", self.expires_in, least, MAX_DELAY)?;
+        let retention = self.dead_letter_retention;
+        check_duration(topic, "dead_letter_retention", retention, least, MAX_DELAY)?;
         for (what, rate) in [("rate", self.rate), ("rate_per_key", self.rate_per_key)] {
             let Some(rate) = rate else { continue };
             check_range(topic, what, Some(rate.messages), 1_000_000_000)?;
@@ -221,6 +233,7 @@ mod tests {
             delay: Some(S),
             expires_in: Some(60 * S),
             expired: Some(Expired::Drop),
+            dead_letter_retention: Some(86_400 * S),
             max_in_work: Some(3),
             max_in_work_per_key: Some(2),
             poisoned_key: Some(PoisonedKey::Park),
@@ -271,6 +284,10 @@ mod tests {
             |config| config.expires_in = Some(Duration::ZERO),
             "expires_in",
         );
+        check_refused(
+            |config| config.dead_letter_retention = Some(Duration::ZERO),
+            "dead_letter_retention",
+        );
         let rate = |messages, per, burst| {
             move |config: &mut TopicConfig| {
                 config.rate = Some(Rate {
@@ -302,6 +319,10 @@ mod tests {
         }
         check_refused(|config| config.delay = Some(odd), "whole milliseconds");
         check_refused(|config| config.expires_in = Some(odd), "whole milliseconds");
+        check_refused(
+            |config| config.dead_letter_retention = Some(odd),
+            "whole milliseconds",
+        );
         check_refused(rate(1, odd, 1), "whole milliseconds");
     }
 }

@@ -57,6 +57,7 @@ mod quiet;
 mod rates;
 mod recurring;
 mod retrying;
+mod retention;
 mod schedules;
 mod scripts;
 mod search_path;

@@ -22,6 +22,7 @@ Settings:
   backoff              exponential:1s,2,15m (first, factor, longest), fixed:5s, linear:1s,1m
   lease, delay, expires_in    90s, 1h 30m
   expired              dead_letter, drop
+  dead_letter_retention    30d: how long dead letters are kept, for ever if it is not set
   max_in_work, max_in_work_per_key, max_length    100
   poisoned_key         block, park, skip
   rate, rate_per_key   100/1s, or with a burst 100/1s,500
@@ -153,7 +154,7 @@ fn shown(name: &str, value: &Value) -> String {
         format_duration(Duration::from_millis(ms)).to_string()
     };
     match name {
-        "lease" | "delay" | "expires_in" => duration(value),
+        "lease" | "delay" | "expires_in" | "dead_letter_retention" => duration(value),
         "rate" | "rate_per_key" => {
             let [messages, burst] = ["messages", "burst"].map(|part| &value[part]);
             format!("{messages}/{},{burst}", duration(&value["per_ms"]))
@@ -218,6 +219,7 @@ fn change(name: &str, value: Option<&str>) -> Result<Change, String> {
         "lease" => field!(lease, duration),
         "delay" => field!(delay, duration),
         "expires_in" => field!(expires_in, duration),
+        "dead_letter_retention" => field!(dead_letter_retention, duration),
         "expired" => field!(expired, |text| one_of(
             text,
             &[
@@ -328,6 +330,7 @@ mod tests {
         check("lease", "90s", "1m 30s");
         check("delay", "90s", "1m 30s");
         check("expires_in", "1h 30m", "1h 30m");
+        check("dead_letter_retention", "30d", "30days");
         check("expired", "drop", "drop");
         check("max_in_work", "7", "7");
         check("max_in_work_per_key", "2", "2");

@@ -196,6 +196,9 @@ pub(crate) fn stats(
     for (title, value) in titles.iter().zip(row(&stats)) {
         output.line(format!("{title:<12}  {value}").trim_end())?;
     }
+    if let Some(kept) = stats.dead_letter_retention {
+        output.line(&format!("dead kept     {}", age(kept)))?;
+    }
     Ok(())
 }
 
@@ -241,6 +244,7 @@ fn numbers(stats: &TopicStats) -> impl Serialize {
         "suspect": stats.is_suspect,
         "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
         "estimated": estimated,
+        "dead_letter_retention_ms": stats.dead_letter_retention.map(|kept| kept.as_millis() as u64),
     })
 }
 

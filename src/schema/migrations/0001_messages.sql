@@ -73,7 +73,7 @@ CREATE TABLE outtray.scheduled (
 -- that no statement about that is planned with it.
 CREATE INDEX scheduled_due ON outtray.scheduled (due_at, topic) WHERE due_at < 'infinity';
 
--- Kept until somebody decides; nothing here expires.
+-- Kept until somebody decides, or for as long as a topic's settings say.
 CREATE TABLE outtray.dead_letter (
     topic text COLLATE "C" NOT NULL,
     id uuid NOT NULL,

@@ -62,6 +62,24 @@ fn settings_of_a_topic_are_set_shown_and_unset() {
 }
 
 #[test]
+fn how_long_dead_letters_are_kept_is_set_and_shown_with_the_numbers() {
+    let desk = Desk::new();
+
+    let set = desk.done(&["config", "t", "--set", "dead_letter_retention=30d"]);
+    let stats = desk.done(&["stats", "t"]);
+    let machine = objects(&desk.done(&["stats", "t", "--json"]));
+    desk.done(&["config", "t", "--unset", "dead_letter_retention"]);
+
+    assert_eq!(set, "dead_letter_retention  30days\n");
+    assert!(stats.ends_with("\ndead kept     30days\n"), "{stats}");
+    assert_eq!(machine[0]["dead_letter_retention_ms"], 2_592_000_000_u64);
+    assert_eq!(
+        desk.messaging.topic("t").config().unwrap(),
+        TopicConfig::default()
+    );
+}
+
+#[test]
 fn a_setting_that_cannot_be_meant_ends_with_two_and_changes_nothing() {
     let desk = Desk::new();
     desk.done(&["config", "t", "--set", "max_attempts=5"]);

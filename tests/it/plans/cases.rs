@@ -452,6 +452,11 @@ fn ended() -> Vec<Case> {
         case("dead_letters", Rows(10), &[t, "10", "NULL", "'dead-100'"]),
         case("dead_topics", Rows(4 * 60), &[]),
         case(
+            "prune_dead",
+            Rows(100),
+            &[t, "3600000", "100", &id(900_001)],
+        ),
+        case(
             "end_outcomes",
             Rows(10),
             &[t, &ids(1000, 10), &same("done", 10), &same("1", 10)],

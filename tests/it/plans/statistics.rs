@@ -21,7 +21,7 @@ const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 /// of upkeep.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-const GUARDED: [&str; 44] = [
+const GUARDED: [&str; 45] = [
     "acknowledge",
     "acknowledge_one",
     "cancellations",
@@ -55,6 +55,7 @@ const GUARDED: [&str; 44] = [
     "park",
     "poll",
     "promote",
+    "prune_dead",
     "prune_dedupe",
     "prune_held_dedupe",
     "put_back",
