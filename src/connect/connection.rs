@@ -1,6 +1,7 @@
 //! One connection with its prepared statements.
 
 use crate::connect::dial::Dialed;
+use crate::connect::lender::{Borrowed, Held};
 use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::refused::refused;
 use crate::connect::settings::Settings;
@@ -17,9 +18,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A connection of ours.
+/// A connection of ours, or one that was lent to us.
 pub(crate) struct Connection {
-    client: Client,
+    client: Held,
     cache: StatementCache,
     mode: CallMode,
     last_used: Instant,
@@ -75,24 +76,32 @@ impl Connection {
         generation: u64,
     ) -> Result<Self> {
         let dialed = dialed.map_err(|error| refused(error, &settings.target))?;
-        Ok(Connection {
+        let is_inline = settings.is_pooler_safe || settings.losses.are_many();
+        Ok(Connection::with(dialed, is_inline, settings, generation))
+    }
+
+    /// Takes a connection of the caller's. Nothing is known of it, so that it is used as one behind a pooler.
+    pub(crate) fn borrowed(client: Borrowed, settings: &Settings) -> Self {
+        let generation = settings.dial.pulses().generation();
+        Connection::with(Dialed::borrowed(client), true, settings, generation)
+    }
+
+    fn with(dialed: Dialed, is_inline: bool, settings: &Settings, generation: u64) -> Self {
+        let pulse = dialed.pulse;
+        let losses = settings.losses.clone();
+        Connection {
             client: dialed.client,
-            cache: StatementCache::new(
-                settings.losses.clone(),
-                dialed.pulse.clone(),
-                dialed.settings,
-            ),
-            mode: if settings.is_pooler_safe || settings.losses.are_many() {
-                CallMode::Inline
-            } else {
-                CallMode::Prepared
+            cache: StatementCache::new(losses, pulse.clone(), dialed.settings),
+            mode: match is_inline {
+                true => CallMode::Inline,
+                false => CallMode::Prepared,
             },
             last_used: Instant::now(),
             bounds_each: false,
-            pulse: dialed.pulse,
+            pulse,
             pulses: Arc::clone(settings.dial.pulses()),
             generation,
-        })
+        }
     }
 
     /// Returns whether the connection is not to be taken again: what befell another one may have befallen it.
@@ -289,7 +298,7 @@ impl Run for Connection {
         }
         let mode = self.mode();
         rows(
-            &mut self.client,
+            &mut *self.client,
             Some(&mut self.cache),
             mode,
             statement,
@@ -303,7 +312,7 @@ impl Run for Connection {
         }
         let mode = self.mode();
         count(
-            &mut self.client,
+            &mut *self.client,
             Some(&mut self.cache),
             mode,
             statement,
@@ -317,7 +326,7 @@ impl Run for Connection {
         rows: &dyn Fn() -> Vec<u8>,
     ) -> Option<Result<(), postgres::Error>> {
         let is_prepared = self.mode() == CallMode::Prepared;
-        is_prepared.then(|| copy(&mut self.client, &mut self.cache, statement, &rows()))
+        is_prepared.then(|| copy(&mut *self.client, &mut self.cache, statement, &rows()))
     }
 }
 

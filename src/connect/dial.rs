@@ -10,13 +10,13 @@
 
 use crate::connect::connector::Unwired;
 use crate::connect::greeting::Greeting;
+use crate::connect::lender::{Borrowed, Held};
 use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::settings::configuration;
 use crate::connect::tls::Dialer;
 use crate::connect::wired::Wiring;
 use crate::words::error::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use postgres::Client;
 use std::error::Error as StdError;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,11 +43,22 @@ enum Kind {
 
 /// A connection that was opened.
 pub(crate) struct Dialed {
-    pub(crate) client: Client,
+    pub(crate) client: Held,
     /// Nothing for one through a file.
     pub(crate) pulse: Option<Arc<Pulse>>,
-    /// The statements that set what was set.
-    pub(crate) settings: String,
+    /// The statements that set what was set; nothing for one that was lent.
+    pub(crate) settings: Option<String>,
+}
+
+impl Dialed {
+    /// One that somebody else dialled.
+    pub(crate) fn borrowed(client: Borrowed) -> Self {
+        Dialed {
+            client: Held::Borrowed(client),
+            pulse: None,
+            settings: None,
+        }
+    }
 }
 
 /// What came of a try: no event loop, no connection, a database that is not fit for use, or a connection.
@@ -319,9 +330,9 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
                 }
             }
             Dialed {
-                client,
+                client: Held::Ours(client),
                 pulse,
-                settings: greeted.settings,
+                settings: Some(greeted.settings),
             }
         }))
     };

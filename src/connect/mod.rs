@@ -10,6 +10,7 @@ pub(crate) mod flown;
 pub(crate) mod frames;
 pub(crate) mod greeting;
 pub(crate) mod keywords;
+pub(crate) mod lender;
 pub(crate) mod literal;
 pub(crate) mod pool;
 pub(crate) mod pooler;

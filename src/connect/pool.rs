@@ -1,13 +1,15 @@
-//! The pool for sessions, behind our own type.
+//! The pool for sessions, behind our own type: ours, or one of the caller's.
 //!
 //! Workers do not take from it: a handler that opens a session of its own can never wait for a
 //! connection that another worker holds.
 
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
+use crate::connect::lender::Lender;
 use crate::connect::settings::Settings;
 use crate::words::error::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,17 +26,66 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often who waits looks whether the server refused a connection for good.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Connections that are opened when needed and shared by all sessions of a process.
+/// Connections that are shared by all sessions of a process.
 pub(crate) struct Pool {
-    pool: r2d2::Pool<Manager>,
-    last_error: Arc<Mutex<Option<(ErrorKind, String)>>>,
+    source: Source,
     checkout_timeout: Duration,
 }
 
+enum Source {
+    Ours(OwnPool),
+    /// Of the caller's.
+    Borrowed {
+        lender: Arc<dyn Lender>,
+        settings: Arc<Settings>,
+    },
+}
+
+/// Connections that are opened when needed.
+struct OwnPool {
+    pool: r2d2::Pool<Manager>,
+    last_error: Arc<Mutex<Option<(ErrorKind, String)>>>,
+}
+
 /// A connection lent by the pool; goes back when it is dropped.
-pub(crate) type Lent = PooledConnection<Manager>;
+pub(crate) enum Lent {
+    Ours(PooledConnection<Manager>),
+    Borrowed(Connection),
+}
+
+impl Deref for Lent {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match self {
+            Lent::Ours(connection) => connection,
+            Lent::Borrowed(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Connection {
+        match self {
+            Lent::Ours(connection) => connection,
+            Lent::Borrowed(connection) => connection,
+        }
+    }
+}
 
 impl Pool {
+    /// Makes one that takes its connections from a pool of the caller's.
+    pub(crate) fn of(
+        lender: Arc<dyn Lender>,
+        settings: Arc<Settings>,
+        checkout_timeout: Duration,
+    ) -> Self {
+        Pool {
+            source: Source::Borrowed { lender, settings },
+            checkout_timeout: checkout_timeout.min(MAX_CHECKOUT_TIMEOUT),
+        }
+    }
+
     /// Makes a pool of at most `size` connections; opens none.
     pub(crate) fn new(
         settings: Arc<Settings>,
@@ -55,8 +106,7 @@ impl Pool {
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(manager);
         Ok(Pool {
-            pool,
-            last_error,
+            source: Source::Ours(OwnPool { pool, last_error }),
             checkout_timeout: checkout_timeout.min(MAX_CHECKOUT_TIMEOUT),
         })
     }
@@ -87,6 +137,31 @@ impl Pool {
     pub(crate) fn get_within(&self, timeout: Duration) -> Result<Lent> {
         refuse_async_task()?;
         let waited = timeout.min(self.checkout_timeout);
+        match &self.source {
+            Source::Ours(pool) => pool.get_within(waited).map(Lent::Ours),
+            Source::Borrowed { lender, settings } => match lender.lend(waited) {
+                Ok(client) => Ok(Lent::Borrowed(Connection::borrowed(client, settings))),
+                Err(error) => Err(not_lent(&**lender, waited, &error)),
+            },
+        }
+    }
+}
+
+/// Says why the caller's pool lent nothing.
+fn not_lent(lender: &dyn Lender, waited: Duration, error: &r2d2::Error) -> Error {
+    let (open, most) = lender.size();
+    if open < most {
+        let text = format!("no connection within {waited:?} from the pool that was lent: {error}");
+        return Error::new(ErrorKind::Unavailable, text);
+    }
+    let text = format!(
+        "all {most} connections of the pool that was lent stayed in use for {waited:?}: raise its max_size"
+    );
+    Error::new(ErrorKind::PoolExhausted, text)
+}
+
+impl OwnPool {
+    fn get_within(&self, waited: Duration) -> Result<PooledConnection<Manager>> {
         let deadline = Instant::now() + waited;
         // What was the matter before may be over.
         self.lock_error().take();

@@ -83,8 +83,8 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
-    /// Makes one for a connection that was made with these settings, which are statements.
-    pub(crate) fn new(losses: Losses, pulse: Option<Arc<Pulse>>, settings: String) -> Self {
+    /// Makes one for a connection that was made with these settings, which are statements; nothing for one that was lent.
+    pub(crate) fn new(losses: Losses, pulse: Option<Arc<Pulse>>, settings: Option<String>) -> Self {
         StatementCache {
             losses,
             theirs: Theirs::new(pulse.clone(), settings),

@@ -77,8 +77,8 @@ pub(crate) struct Theirs {
     read: Did,
     /// Whether the session may hold locks of the caller's, which no rollback frees.
     is_locked: bool,
-    /// The settings that the connection was made with.
-    settings: String,
+    /// The settings that the connection was made with; nothing of one that was lent, whose settings are its owner's.
+    settings: Option<String>,
 }
 
 /// Makes a connection as the server made it, in a transaction that goes on. `DISCARD ALL` would do it outside one, and drop
@@ -88,7 +88,7 @@ const AS_NEW: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET 
 
 impl Theirs {
     /// Knows a connection that was made with `settings`, which are statements.
-    pub(crate) fn new(pulse: Option<Arc<Pulse>>, settings: String) -> Self {
+    pub(crate) fn new(pulse: Option<Arc<Pulse>>, settings: Option<String>) -> Self {
         Theirs {
             pulse,
             read: Did::default(),
@@ -165,8 +165,9 @@ impl Theirs {
         self.pulse.as_ref().is_some_and(|pulse| pulse.is_owed())
     }
 
-    /// Returns the statements that make the connection as it was.
+    /// Returns the statements that make the connection as it was; none for one that was lent: nobody knows how it was.
     pub(crate) fn restoring(&self) -> String {
-        [AS_NEW, &self.settings].concat()
+        let settings = self.settings.as_ref();
+        settings.map_or_else(String::new, |settings| [AS_NEW, settings].concat())
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod dead;
 pub(crate) mod dedupe;
 pub(crate) mod dependents;
 pub(crate) mod expiry;
+pub(crate) mod identity;
 pub(crate) mod lanes;
 pub(crate) mod lease;
 pub(crate) mod outcome;

@@ -1,16 +1,20 @@
 //! Options of a connection to the message system, one method each.
 
+use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
+use crate::connect::greeting::Greeting;
+use crate::connect::lender::Lender;
 use crate::connect::pool::Pool;
 use crate::connect::pooler;
-use crate::connect::settings::{SILENCE, Settings};
+use crate::connect::settings::{SILENCE, Settings, configuration};
 use crate::receive::line::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::configs::Configs;
 use crate::session::messaging_session::Kit;
 use crate::session::rooms::Rooms;
+use crate::store::identity::identity;
 use crate::store::statements::Statements;
 use crate::surface::core::Core;
 use crate::surface::messaging::Messaging;
@@ -19,11 +23,19 @@ use crate::wake::threads::{Service, Stop};
 use crate::wake::waker::Waker;
 use crate::wake::watch::watch;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::classify;
+use postgres::Socket;
+use postgres::tls::{MakeTlsConnect, TlsConnect};
+use r2d2_postgres::PostgresConnectionManager;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// How many connections sessions may use at a time, unless somebody says otherwise.
+const POOL_SIZE: u32 = 16;
 
 /// Longest poll interval, a year: a deadline past the end of time overflows.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
@@ -37,7 +49,10 @@ const MIN_SILENCE: Duration = Duration::from_secs(1);
 pub struct Builder {
     url: Option<String>,
     schema: String,
-    pool_size: u32,
+    /// Nothing where nobody said so.
+    pool_size: Option<u32>,
+    /// A pool of the caller's.
+    lender: Option<Arc<dyn Lender>>,
     checkout_timeout: Duration,
     poll_interval: Duration,
     max_payload_bytes: usize,
@@ -46,6 +61,10 @@ pub struct Builder {
     is_notifying: bool,
     silence: Duration,
 }
+
+// A pool that is lent is only handed on here.
+impl UnwindSafe for Builder {}
+impl RefUnwindSafe for Builder {}
 
 impl fmt::Debug for Builder {
     /// Leaves the URL out: it may hold a password.
@@ -62,7 +81,8 @@ impl Default for Builder {
         Builder {
             url: None,
             schema: "outtray".to_owned(),
-            pool_size: 16,
+            pool_size: None,
+            lender: None,
             checkout_timeout: Duration::from_secs(10),
             poll_interval: Duration::from_secs(2),
             max_payload_bytes: 1 << 20,
@@ -110,7 +130,43 @@ impl Builder {
     /// Sets how many connections sessions may use at a time. Default 16; 1 to 10,000. They are opened
     /// when needed. Receivers have their own: one for each busy worker, and two for the process.
     pub fn pool_size(mut self, connections: u32) -> Self {
-        self.pool_size = connections;
+        self.pool_size = Some(connections);
+        self
+    }
+
+    /// Lends a pool of your own, of the same database as the [`url`](Self::url): sessions, single sends, messages taken by
+    /// hand and all of [`Topic`](crate::Topic) take their connections from it, and outtray opens none for them.
+    /// Default: a pool of outtray's own. `r2d2` and `r2d2_postgres` are those of the versions that outtray depends on.
+    ///
+    /// Receivers, drains and the threads that serve them keep to connections of their own by the URL, one for each busy worker, so
+    /// that workers and the pool's other users never wait for each other.
+    ///
+    /// A connection of the pool is used as it is: nothing is prepared or set on it, as behind a pooler in transaction
+    /// mode, and what SQL of a session's sets on it stays. So statements are planned each time, and it is for the pool to set what each new connection of outtray's own
+    /// has: `lock_timeout`, `idle_in_transaction_session_timeout`, keepalives. It is not watched for
+    /// [silence](Self::notice_silence). The [`checkout_timeout`](Self::checkout_timeout) holds in place of the pool's own;
+    /// [`pool_size`](Self::pool_size) has no place beside it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use outtray::Messaging;
+    /// use postgres::NoTls;
+    /// use r2d2_postgres::PostgresConnectionManager;
+    ///
+    /// let url = "postgresql://localhost/app";
+    /// let pool = r2d2::Pool::new(PostgresConnectionManager::new(url.parse()?, NoTls))?;
+    /// let messaging = Messaging::builder().url(url).pool(pool.clone()).connect()?;
+    /// messaging.session(|session| Ok(session.send_message("orders", &42)?))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn pool<T>(mut self, pool: r2d2::Pool<PostgresConnectionManager<T>>) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        self.lender = Some(Arc::new(pool));
         self
     }
 
@@ -181,13 +237,22 @@ impl Builder {
         let silence = self.silence.min(MAX_POLL_INTERVAL);
         let settings = |is_pooler_safe| Settings::new(url, schema.clone(), is_pooler_safe, silence);
         let (settings, mut connection) = pooler::open(settings, self.is_pooler_safe)?;
-        let pool = Pool::new(Arc::clone(&settings), self.pool_size, self.checkout_timeout)?;
+        let pool = match &self.lender {
+            None => Pool::new(Arc::clone(&settings), self.size(), self.checkout_timeout)?,
+            Some(lender) => {
+                let (lender, settings) = (Arc::clone(lender), Arc::clone(&settings));
+                Pool::of(lender, settings, self.checkout_timeout)
+            }
+        };
         refuse_newer(migrate::version(connection.client(), &schema))?;
 
+        let statements = Arc::new(Statements::new(&schema));
+        if self.lender.is_some() {
+            check_lent(&pool, &mut connection, &statements)?;
+        }
         let me = Uuid::now_v7();
         let dedicated = Arc::new(Dedicated::new(Arc::clone(&settings)));
         dedicated.give_back(connection);
-        let statements = Arc::new(Statements::new(&schema));
         let notifier = self
             .is_notifying
             .then(|| Notifier::new(Arc::clone(&dedicated), Arc::clone(&statements), me));
@@ -214,9 +279,18 @@ impl Builder {
         )))
     }
 
+    fn size(&self) -> u32 {
+        self.pool_size.unwrap_or(POOL_SIZE)
+    }
+
     /// Refuses what is out of range.
     fn check(&self) -> Result<()> {
-        Pool::check(self.pool_size, self.checkout_timeout)?;
+        Pool::check(self.size(), self.checkout_timeout)?;
+        if let (Some(size), Some(_)) = (self.pool_size, &self.lender) {
+            return Err(Error::invalid(format!(
+                "pool_size is {size} beside a pool that is lent, which has its own size: leave out one of the two"
+            )));
+        }
         if self.poll_interval < Duration::from_millis(10) {
             let interval = self.poll_interval;
             return Err(Error::invalid(format!(
@@ -237,6 +311,19 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Refuses a pool whose connections are not fit for sessions, or lead elsewhere than the URL.
+fn check_lent(pool: &Pool, ours: &mut Connection, statements: &Statements) -> Result<()> {
+    let mut lent = pool.get()?;
+    let greeted = Greeting::new("", true).say(lent.client(), None, false);
+    greeted.map_err(|error| classify(error, "looking at the pool that was lent"))??;
+    if identity(&mut *lent, statements)? == identity(ours, statements)? {
+        return Ok(());
+    }
+    Err(configuration(
+        "the pool that was lent is of another database than the URL: what sessions send there would never be received",
+    ))
 }
 
 /// Starts the thread that looks after silent connections.

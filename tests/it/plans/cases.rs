@@ -159,6 +159,7 @@ fn ready() -> Vec<Case> {
             Pages(150_000, "may read what seems to be nearly empty"),
             &["'nobody'"],
         ),
+        case("identity", Tables("one of the server's own"), &[]),
         case(
             "is_known",
             Pages(450_000, "may read what seems to be nearly empty"),
@@ -450,12 +451,12 @@ fn ended() -> Vec<Case> {
         case("dead_letters", Rows(100), &[t, "100", "NULL", "NULL"]),
         case("dead_letters", Rows(10), &[t, "10", &dead, "NULL"]),
         case("dead_letters", Rows(10), &[t, "10", "NULL", "'dead-100'"]),
-        case("dead_topics", Rows(4 * 60), &[]),
         case(
             "prune_dead",
             Rows(100),
             &[t, "3600000", "100", &id(900_001)],
         ),
+        case("dead_topics", Rows(4 * 60), &[]),
         case(
             "end_outcomes",
             Rows(10),
