@@ -5,4 +5,4 @@ DROP TABLE
     outtray.room, outtray.scheduled, outtray.slot, outtray.stalled, outtray.topic, outtray.turn, outtray.vacated, outtray.worker
     RESTRICT;
 DROP SEQUENCE IF EXISTS outtray.message_seq, outtray.vacated_seq, outtray.worker_seq RESTRICT;
-DROP FUNCTION outtray.miscounted(bigint, bigint) RESTRICT
+DROP FUNCTION outtray.matches(json, text[], text[], jsonb[]), outtray.miscounted(bigint, bigint) RESTRICT

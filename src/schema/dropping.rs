@@ -86,3 +86,31 @@ fn refused(error: postgres::Error, schema: &SchemaName) -> Error {
     );
     Error::new(ErrorKind::Database, text).because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_migrations_make_is_dropped() {
+        let migrations = [
+            include_str!("migrations/0000_ledger.sql"),
+            include_str!("migrations/0001_messages.sql"),
+            include_str!("migrations/0002_delivery.sql"),
+        ];
+        let lines = migrations.iter().flat_map(|sql| sql.lines());
+        let kinds = ["CREATE TABLE ", "CREATE SEQUENCE ", "CREATE FUNCTION "];
+        let mut made = 0;
+        for line in lines {
+            let Some(rest) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else {
+                continue;
+            };
+            let rest = rest.trim_start_matches("IF NOT EXISTS ");
+            let name = rest.split([' ', '(']).next().unwrap();
+            let is_dropped = DROP.split([' ', ',', '(', '\n']).any(|word| word == name);
+            assert!(is_dropped, "drop.sql leaves {name}");
+            made += 1;
+        }
+        assert!(made > 20, "{made}");
+    }
+}
