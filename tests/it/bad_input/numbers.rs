@@ -67,8 +67,7 @@ fn text_with_a_number_that_no_receiver_could_read_is_refused_at_the_send() {
             .messaging
             .session(|session| Ok(session.send_message("jobs", &raw)?))
             .unwrap_err();
-        let kind = error.cause::<outtray::Error>().map(outtray::Error::kind);
-        assert_eq!(kind, Some(ErrorKind::Payload), "{bad}");
+        assert_eq!(error.kind(), ErrorKind::Payload, "{bad}");
     }
 
     for good in [
