@@ -14,13 +14,13 @@ const TRAPS: &str = "
     DO $$
     DECLARE
         types text[] := ARRAY['int2', 'int4', 'int8', 'numeric', 'float8', 'text', 'interval', 'timestamptz', 'uuid',
-            'json', 'bool', 'regclass'];
+            'json', 'jsonb', 'bool', 'regclass'];
         one text; other text; sign text; name text;
     BEGIN
         FOREACH one IN ARRAY types LOOP
             FOREACH other IN ARRAY types LOOP
                 EXECUTE format('CREATE FUNCTION trap.two(%s, %s) RETURNS bool LANGUAGE sql RETURN true', one, other);
-                FOREACH sign IN ARRAY ARRAY['+', '-', '*', '/', '<', '>', '<=', '>=', '=', '<>', '||', '->', '->>', '~'] LOOP
+                FOREACH sign IN ARRAY ARRAY['+', '-', '*', '/', '<', '>', '<=', '>=', '=', '<>', '||', '->', '->>', '~', '?', '#>>'] LOOP
                     EXECUTE format('CREATE OPERATOR trap.%s (FUNCTION = trap.two, LEFTARG = %s, RIGHTARG = %s)', sign, one, other);
                 END LOOP;
                 FOREACH name IN ARRAY ARRAY['hashtextextended', 'generate_series', 'has_table_privilege', 'set_config', 'pg_notify'] LOOP
@@ -105,5 +105,34 @@ fn no_statement_uses_an_operator_or_function_of_somebody_else() {
         "SELECT $1::text::json -> 'a'",
     ] {
         assert!(trapped(&mut client, bad).is_some(), "{bad}");
+    }
+}
+
+#[test]
+fn the_function_of_filters_uses_none_either() {
+    let place = Place::new();
+    let mut client = client(&place.url);
+    client.batch_execute(TRAPS).unwrap();
+    let headers = r#"{"a": "x", "n": "10", "z": null}"#;
+    for (step, name, operand, expected) in [
+        ("in", "a", r#"{"x": null}"#, true),
+        ("in", "a", r#"{"y": null}"#, false),
+        ("prefix", "a", r#""x""#, true),
+        ("prefix", "a", r#""y""#, false),
+        ("exists", "a", "null", true),
+        ("exists", "b", "null", false),
+        ("null", "z", "null", true),
+        ("null", "a", "null", false),
+        ("==", "n", r#""10.0""#, true),
+        ("<", "n", r#""9""#, false),
+        ("<=", "n", r#""9""#, false),
+        (">", "n", r#""10""#, false),
+        (">=", "n", r#""11""#, false),
+        (">=", "a", r#""0""#, false),
+    ] {
+        let query = "SELECT outtray.matches($1::text::json, ARRAY[$2::text], ARRAY[$3::text], ARRAY[$4::text::jsonb])";
+        let row = client.query_one(query, &[&headers, &step, &name, &operand]);
+        let found: bool = row.unwrap().get(0);
+        assert_eq!(found, expected, "{name} {step} {operand}");
     }
 }

@@ -311,7 +311,7 @@ BEGIN
         -- `->>` fails for all of them when one has an escape that stands for no character; no receiver could read it either.
         RETURN false;
     END IF;
-    FOR at IN 1 .. cardinality(steps) LOOP
+    FOR at IN 1 .. pg_catalog.cardinality(steps) LOOP
         step := steps[at];
         IF step = 'in' THEN
             answer := operands[at] ? (headers ->> names[at]);
@@ -331,14 +331,14 @@ BEGIN
         ELSE
             value := headers ->> names[at];
             answer := CASE
-                WHEN step = 'prefix' THEN starts_with(value, operands[at] #>> '{}')
+                WHEN step = 'prefix' THEN starts_with(value, operands[at] #>> '{}'::text[])
                 -- Up to so many digits it is exact. As `is_number` in the library.
                 WHEN length(value) <= 1000 AND value ~ '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$' THEN CASE step
-                    WHEN '==' THEN value::numeric = (operands[at] #>> '{}')::numeric
-                    WHEN '<' THEN value::numeric < (operands[at] #>> '{}')::numeric
-                    WHEN '<=' THEN value::numeric <= (operands[at] #>> '{}')::numeric
-                    WHEN '>' THEN value::numeric > (operands[at] #>> '{}')::numeric
-                    WHEN '>=' THEN value::numeric >= (operands[at] #>> '{}')::numeric
+                    WHEN '==' THEN value::numeric = (operands[at] #>> '{}'::text[])::numeric
+                    WHEN '<' THEN value::numeric < (operands[at] #>> '{}'::text[])::numeric
+                    WHEN '<=' THEN value::numeric <= (operands[at] #>> '{}'::text[])::numeric
+                    WHEN '>' THEN value::numeric > (operands[at] #>> '{}'::text[])::numeric
+                    WHEN '>=' THEN value::numeric >= (operands[at] #>> '{}'::text[])::numeric
                 END
             END;
         END IF;

@@ -4,7 +4,7 @@
 DELETE FROM outtray.dedupe
 WHERE dedupe.ctid = ANY (ARRAY(
     SELECT found.place
-    FROM unnest($2::uuid[]) AS ended (id)
+    FROM pg_catalog.unnest($2::uuid[]) AS ended (id)
     CROSS JOIN LATERAL (
         SELECT dedupe.ctid AS place
         FROM outtray.dedupe
