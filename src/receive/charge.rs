@@ -342,6 +342,7 @@ fn set_aside(
             attempts,
             delay,
             error: String::new(),
+            is_failed: false,
         };
         settle::postpone_head(&mut open, statements, &line.topic, &retry, Duration::ZERO)?;
     }

@@ -57,11 +57,6 @@ fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
     )
 }
 
-/// Logs that a message became a dead letter.
-pub(crate) fn warn_dead(topic: &str, attempts: u32, reason: DeadReason, error: &str) {
-    log::warn!("topic {topic}: dead letter after {attempts} attempts, {reason}: {error}");
-}
-
 impl From<Fate> for Verdict {
     /// The same for a message under a lease.
     fn from(fate: Fate) -> Self {
@@ -74,6 +69,7 @@ impl From<Fate> for Verdict {
                 attempts: retry.attempts,
                 delay: retry.delay,
                 error: retry.error,
+                is_failed: retry.is_failed,
             },
             Fate::Bury(burial) => Verdict::Bury {
                 attempts: burial.attempts,
@@ -101,6 +97,7 @@ impl Fate {
             attempts: message.attempts,
             delay,
             error: why.to_owned(),
+            is_failed: false,
         })
     }
 }
@@ -117,6 +114,7 @@ pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -
             attempts: attempt,
             delay: delay.unwrap_or_else(|| terms.backoff.delay(attempt)),
             error,
+            is_failed: true,
         })
     };
     match ending {
@@ -133,6 +131,7 @@ pub(crate) fn decide(terms: &Terms, held: Held, attempts: u32, ending: Ending) -
                     attempts,
                     delay,
                     error: text,
+                    is_failed: false,
                 }),
             }
         }

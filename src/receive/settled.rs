@@ -1,9 +1,10 @@
 //! What a transaction decided about its messages, sorted by what has to be done.
 
 use crate::receive::charge::Charge;
-use crate::receive::ending::{Fate, warn_dead};
+use crate::receive::ending::Fate;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::report;
 use crate::store::aftermath::{End, How};
 use crate::store::cancel;
 use crate::store::claim::{Held, Position};
@@ -134,11 +135,29 @@ impl Settled {
         line.progress
             .count(self.acks.len(), retried, self.burials.len());
         line.progress.count_dropped(self.dropped.len());
-        for burial in &self.burials {
-            warn_dead(&line.topic, burial.attempts, burial.reason, &burial.error);
-        }
+        self.report(line);
         if let Some(soonest) = self.retries.iter().map(|retry| retry.delay).min() {
             line.base.waker.due_in(soonest);
+        }
+    }
+
+    /// Logs what failed.
+    fn report(&self, line: &Line) {
+        let topic = &line.topic;
+        let most = line.terms().max_attempts;
+        for retry in &self.retries {
+            let (id, delay, error) = (retry.held.id, retry.delay, &retry.error);
+            match retry.is_failed {
+                true => report::failed(topic, id, retry.attempts, most, delay, error),
+                false => report::put_off(topic, id, delay, error),
+            }
+        }
+        for burial in &self.burials {
+            let (id, attempts) = (burial.held.id, burial.attempts);
+            report::dead(topic, id, attempts, burial.reason, &burial.error);
+        }
+        for held in &self.dropped {
+            report::dropped(topic, held.id);
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::report;
 use crate::session::savepoint::Savepoint;
 use crate::store::claim::Claimed;
 use crate::wake::threads::Stop;
@@ -323,6 +324,10 @@ fn handle(
     let Some(cancel) = line.begin(state.worker, message.held.id) else {
         return Ok(Fate::Cancel(message.held.clone()));
     };
+    if crashes > 0 {
+        let (id, attempt) = (message.held.id, attempts + 1);
+        report::crashed(&line.topic, id, crashes, attempt, terms.max_attempts);
+    }
     state.entered.push(Charge::of(message, crashes));
     session.begin_message();
     let started = Instant::now();

@@ -3,6 +3,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
+use crate::session::report;
 use crate::store::aftermath::{self, End, How};
 use crate::store::call::CallMode;
 use crate::store::cancel::{self, Which};
@@ -11,6 +12,8 @@ use crate::store::dependents::{self, Looked, Place};
 use crate::store::outcome;
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::{classify, is_held_up};
 use postgres::IsolationLevel;
 use std::collections::{BTreeMap, HashSet};
@@ -159,7 +162,7 @@ fn settle(
     waiting: &[Place],
     on: Option<&[Uuid]>,
 ) -> Result<Looked> {
-    apart(connection, "releasing messages", |open| {
+    let looked = apart(connection, "releasing messages", |open| {
         let looked = dependents::settle(open, statements, waiting, on)?;
         let orphans: Vec<(String, End)> = looked
             .orphans
@@ -179,7 +182,16 @@ fn settle(
             .collect();
         write_ends(open, statements, &orphans)?;
         Ok(looked)
-    })
+    })?;
+    let mut topics: BTreeMap<&str, Vec<MessageId>> = BTreeMap::new();
+    for (topic, id, _) in &looked.orphans {
+        topics.entry(topic).or_default().push(*id);
+    }
+    for (topic, ids) in topics {
+        let why = "what it comes after will never be done";
+        report::dead_together(topic, &ids, DeadReason::Orphaned, why);
+    }
+    Ok(looked)
 }
 
 /// Removes a batch of outcomes whose time is over; returns whether there may be more.

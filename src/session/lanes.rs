@@ -1,12 +1,15 @@
 //! Looks after the keys whose lines nobody could move on when a message ended (see `store::lanes`).
 
 use crate::connect::connection::Connection;
+use crate::session::report;
 use crate::store::aftermath::{self, End, How};
 use crate::store::call::CallMode;
 use crate::store::claim::{self, Position};
 use crate::store::lanes::{self, Gone, Lane};
 use crate::store::statements::Statements;
 use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::collections::HashSet;
@@ -119,15 +122,22 @@ fn take(
     let mut taken = lanes::take_stalled(&mut open, statements, lanes)?;
     taken.sort_unstable();
     let mut sql = String::new();
+    let mut parked: Vec<(String, Vec<MessageId>)> = Vec::new();
     for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
         let topic = &lanes[0].topic;
         let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
-        let parked = lanes::tend(&mut open, statements, topic, &keys)?;
-        push_gone(&mut sql, statements, topic, parked, How::Dead);
+        let gone = lanes::tend(&mut open, statements, topic, &keys)?;
+        let ids: Vec<MessageId> = gone.iter().map(|gone| gone.id).collect();
+        parked.push((topic.clone(), ids));
+        push_gone(&mut sql, statements, topic, gone, How::Dead);
     }
     sql.push_str("COMMIT");
     open.flight(&sql).map_err(failed)?;
     open.committed();
+    for (topic, ids) in parked {
+        let why = "a dead letter of its key came before it";
+        report::dead_together(&topic, &ids, DeadReason::Parked, why);
+    }
     Ok(taken)
 }
 
@@ -213,6 +223,7 @@ pub(crate) fn push_gone(
             how,
             result: None,
         })
+        .filter(|end| End::matters(&end.held))
         .collect();
     if !ends.is_empty() {
         aftermath::push_ended(sql, CallMode::Inline, statements, topic, &ends);

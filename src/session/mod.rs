@@ -10,6 +10,7 @@ pub(crate) mod lanes;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;
+pub(crate) mod report;
 pub(crate) mod rooms;
 pub(crate) mod savepoint;
 pub(crate) mod theirs;

@@ -205,8 +205,7 @@ pub(crate) fn take_stalled(
         .collect()
 }
 
-/// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages that were parked
-/// and whose end matters.
+/// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages that were parked.
 pub(crate) fn tend(
     run: &mut dyn Run,
     statements: &Statements,
@@ -223,7 +222,7 @@ pub(crate) fn tend(
     Ok(parked)
 }
 
-/// Reads a row of those whose end matters.
+/// Reads a row of a message that is gone.
 pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
     Ok(Gone {
         id: MessageId(column(row, "id")?),

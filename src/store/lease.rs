@@ -49,6 +49,8 @@ pub(crate) enum Verdict {
         attempts: u32,
         delay: Duration,
         error: String,
+        /// Whether an attempt failed that counts.
+        is_failed: bool,
     },
     /// Kept as a dead letter.
     Bury {
@@ -208,6 +210,7 @@ pub(crate) fn push_settle(
                 attempts,
                 delay,
                 error,
+                ..
             } => {
                 let error = storable(error);
                 let values = [

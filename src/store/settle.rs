@@ -23,6 +23,8 @@ pub(crate) struct Retry {
     pub(crate) attempts: u32,
     pub(crate) delay: Duration,
     pub(crate) error: String,
+    /// Whether an attempt failed that counts.
+    pub(crate) is_failed: bool,
 }
 
 /// A message that is to become a dead letter.

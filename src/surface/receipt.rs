@@ -1,11 +1,11 @@
 //! The proof that a message was taken: what settles it, without its payload.
 
-use crate::receive::ending::{decide, warn_dead};
+use crate::receive::ending::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
 use crate::receive::lease::keeper::Kept;
-use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce};
+use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce, report_verdict};
 use crate::receive::options::{Options, Terms};
 use crate::session::messaging_session::MessagingSession;
 use crate::store::lease::{Proof, Verdict};
@@ -122,17 +122,7 @@ impl Receipt {
     /// As [`Delivery::fail`](crate::Delivery::fail).
     pub fn fail(&self, error: impl Into<HandlerError>) -> Result<()> {
         let terms = self.terms()?;
-        let verdict = self.failed(&terms, &error.into());
-        self.settle(verdict.clone())?;
-        if let Verdict::Bury {
-            attempts,
-            reason,
-            error,
-        } = verdict
-        {
-            warn_dead(&self.topic, attempts, reason, &error);
-        }
-        Ok(())
+        self.settle(self.failed(&terms, &error.into()))
     }
 
     /// As [`Delivery::retry_after`](crate::Delivery::retry_after).
@@ -153,6 +143,7 @@ impl Receipt {
                 attempts: self.attempt,
                 delay,
                 error: why.to_owned(),
+                is_failed: true,
             },
             verdict => verdict,
         };
@@ -277,6 +268,12 @@ impl Receipt {
         })
     }
 
+    /// Logs what failed, once it is written.
+    pub(crate) fn report(&self, verdict: &Verdict) {
+        let (topic, attempt) = (&self.topic, Some(self.attempt));
+        report_verdict(topic, &self.proof, verdict, attempt, self.max_attempts);
+    }
+
     fn settle(&self, verdict: Verdict) -> Result<()> {
         self.check()?;
         match settle_all(&self.messaging, &[(self, verdict)])?.is_empty() {
@@ -296,6 +293,7 @@ impl Receipt {
         let settled = settle::settle(&mut connection, statements, BEGIN_BRIEFLY, topic, &verdicts)?;
         drop(connection);
         if !settled.is_empty() {
+            self.report(&verdict);
             self.messaging.desk().lower(topic, self.proof.held.position);
             announce(&base.waker, topic, verdicts.into_iter());
         }

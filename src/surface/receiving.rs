@@ -1,7 +1,6 @@
 //! Taking messages by hand, under leases.
 
 use crate::connect::connection::Connection;
-use crate::receive::ending::warn_dead;
 use crate::receive::floor::Floors;
 use crate::receive::handler::{self, message};
 use crate::receive::lease::claim::{
@@ -303,18 +302,7 @@ impl Messaging {
             .iter()
             .map(|(receipt, verdict)| (receipt, verdict.clone()))
             .collect();
-        settle_all(self, &verdicts)?;
-        for (receipt, verdict) in &refused {
-            if let Verdict::Bury {
-                attempts,
-                reason,
-                error,
-            } = verdict
-            {
-                warn_dead(&receipt.topic, *attempts, *reason, error);
-            }
-        }
-        Ok(())
+        settle_all(self, &verdicts).map(drop)
     }
 }
 

@@ -168,12 +168,15 @@ pub(crate) fn settle_all<'l>(
             settled = settle::settle(&mut connection, statements, BEGIN, topic, &proofs)?;
         }
         for (receipt, verdict) in &mine {
+            receipt.close();
             if !settled.contains(&receipt.proof.receipt) {
                 lost.push(*receipt);
-            } else if matches!(verdict, Verdict::Nack | Verdict::Release) {
+                continue;
+            }
+            receipt.report(verdict);
+            if matches!(verdict, Verdict::Nack | Verdict::Release) {
                 messaging.desk().lower(topic, receipt.proof.held.position);
             }
-            receipt.close();
         }
         let was_settled =
             |(receipt, _): &&(&Receipt, &Verdict)| settled.contains(&receipt.proof.receipt);

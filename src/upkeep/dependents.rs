@@ -107,11 +107,6 @@ impl Dependents {
         if !tracked.is_empty() {
             waker.ended(&tracked);
         }
-        for (topic, id, _) in &looked.orphans {
-            log::warn!(
-                "topic {topic}: message {id} is a dead letter, what it comes after will never be done"
-            );
-        }
         Ok(looked.soonest)
     }
 }

@@ -6,12 +6,15 @@
 
 use crate::connect::connection::Connection;
 use crate::session::configs::Configs;
+use crate::session::report;
 use crate::store::aftermath::{self, End, How};
 use crate::store::call::{CallMode, PROVE_AND_COMMIT};
 use crate::store::expiry::{self, EXPIRE_LIMIT, Gone};
 use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
 use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::collections::BTreeMap;
@@ -50,15 +53,20 @@ impl Expiry {
         waker: &Waker,
     ) -> Result<()> {
         self.looked_at = Some(Instant::now());
-        let gone = take_out(connection, statements, &configs.dropping_expired())?;
+        let dropping = configs.dropping_expired();
+        let gone = take_out(connection, statements, &dropping)?;
         let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
-        let mut by_topic = BTreeMap::<&str, usize>::new();
+        let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();
         for gone in &gone {
-            *by_topic.entry(&gone.topic).or_default() += 1;
+            by_topic.entry(&gone.topic).or_default().push(gone.held.id);
         }
         waker.announce_ends(gone.iter().map(|gone| &gone.held));
-        for (topic, count) in by_topic {
-            log::info!("topic {topic}: the time of {count} messages was over");
+        for (topic, ids) in by_topic {
+            log::info!("topic {topic}: the time of {} messages was over", ids.len());
+            match dropping.iter().any(|dropping| dropping == topic) {
+                true => ids.iter().for_each(|id| report::dropped(topic, *id)),
+                false => report::dead_together(topic, &ids, DeadReason::Expired, expiry::ERROR),
+            }
             // Who was behind them, by key or in strict order, may be ready now.
             waker.ready(topic, 1);
         }

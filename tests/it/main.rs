@@ -43,6 +43,7 @@ mod left_behind;
 mod lent_pool;
 mod limits_hold;
 mod locks_of_others;
+mod logged;
 mod lost_database;
 mod migrations;
 mod model;

@@ -7,11 +7,11 @@
 use crate::connect::connection::Connection;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::ended::is_committed;
-use crate::receive::ending::{decide, warn_dead};
+use crate::receive::ending::decide;
 use crate::receive::handler::{Delivery, Ending, call_alone, conflict_behind};
 use crate::receive::lease::claim::refusal;
 use crate::receive::lease::heartbeat::InHand;
-use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
+use crate::receive::lease::settle::{acknowledge_in, announce, extend, report_verdict, settle};
 use crate::receive::line::Line;
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
@@ -237,6 +237,7 @@ fn trouble(
                 // Not all at once again.
                 delay: Duration::from_millis(fastrand::u64(5..50) * u64::from(state.conflicts)),
                 error: chain(error),
+                is_failed: false,
             })
         }
         // Nobody's fault here, and every send's until somebody migrates.
@@ -244,6 +245,7 @@ fn trouble(
             attempts: message.attempts,
             delay: UNTIL_MIGRATED,
             error: chain(error),
+            is_failed: false,
         }),
         _ => Err(failed()),
     }
@@ -255,6 +257,7 @@ fn aside(line: &Line, message: &Claimed, why: &str) -> Verdict {
         attempts: message.attempts,
         delay: line.set_aside(message.held.id),
         error: why.to_owned(),
+        is_failed: false,
     }
 }
 
@@ -303,17 +306,11 @@ pub(crate) fn write(
     match verdict {
         Verdict::Ack(_) => line.progress.count(1, 0, 0),
         Verdict::Retry { .. } => line.progress.count(0, 1, 0),
-        Verdict::Bury {
-            attempts,
-            reason,
-            error,
-        } => {
-            line.progress.count(0, 0, 1);
-            warn_dead(&line.topic, *attempts, *reason, error);
-        }
+        Verdict::Bury { .. } => line.progress.count(0, 0, 1),
         Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
         Verdict::Drop => {}
     }
+    report_verdict(&line.topic, proof, verdict, None, line.terms().max_attempts);
     announce(
         &line.base.waker,
         &line.topic,

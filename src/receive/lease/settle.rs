@@ -10,6 +10,7 @@ use crate::receive::ration;
 use crate::session::commit::is_aborted;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::report;
 use crate::store::aftermath::{self, End};
 use crate::store::call::CallMode;
 use crate::store::lease::{self, COMMIT, Proof, Settled, Verdict};
@@ -219,6 +220,44 @@ pub(crate) fn announce<'a>(
     if let Some(delay) = soonest {
         waker.due_in(delay);
         waker.tell(Hint::Due);
+    }
+}
+
+/// After the commit: logs what failed. `attempt` is the one that is over, where a delivery can end without saying so.
+pub(crate) fn report_verdict(
+    topic: &str,
+    proof: &Proof,
+    verdict: &Verdict,
+    attempt: Option<u32>,
+    most: u32,
+) {
+    let id = proof.held.id;
+    match verdict {
+        Verdict::Retry {
+            attempts,
+            delay,
+            error,
+            is_failed: true,
+        } => report::failed(topic, id, *attempts, most, *delay, error),
+        Verdict::Retry { delay, error, .. } => report::put_off(topic, id, *delay, error),
+        Verdict::Bury {
+            attempts,
+            reason,
+            error,
+        } => report::dead(topic, id, *attempts, *reason, error),
+        Verdict::Nack => {
+            let why = "given back by hand";
+            report::failed(
+                topic,
+                id,
+                attempt.unwrap_or_default(),
+                most,
+                Duration::ZERO,
+                why,
+            );
+        }
+        Verdict::Drop => report::dropped(topic, id),
+        Verdict::Ack(_) | Verdict::Release => {}
     }
 }
 

@@ -3,6 +3,7 @@
 mod child;
 mod gate;
 mod ledger;
+mod log_lines;
 mod place;
 mod shrink;
 mod tunnel;
@@ -12,6 +13,7 @@ pub(crate) use child::Child;
 use crossbeam_channel::{Receiver, after, bounded};
 pub(crate) use gate::Gate;
 pub(crate) use ledger::{Ledger, WORK};
+pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, client, process, send};
 pub(crate) use shrink::shrink;

@@ -1,0 +1,109 @@
+//! What is logged about messages that fail.
+//!
+//! One line for each attempt that failed (warn), one for each dead letter (error), both with the message's id, once the
+//! database has it. An attempt that does not count, such as a snooze or a conflict, and a message that is dropped since its
+//! time was over are no failures (debug). Nothing is sampled: retries have a backoff, so a message writes a line for each of
+//! its attempts and no more. Only what upkeep makes dead letters of at once, expired messages and those behind a dead letter
+//! of their key, is cut short, after [`MOST_TOGETHER`].
+//!
+//! All lines have the target [`TARGET`], by which they can be turned down. Texts are cut and on one line; all of an error is kept
+//! with its message.
+
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+use std::time::Duration;
+
+/// What the lines are known by.
+pub(crate) const TARGET: &str = "outtray::failed";
+
+/// Dead letters with a line of their own, where many become one at once for the same reason.
+const MOST_TOGETHER: usize = 20;
+
+/// Characters of an error in a line.
+const LONGEST: usize = 1_000;
+
+/// Logs that an attempt failed that counts.
+pub(crate) fn failed(
+    topic: &str,
+    id: MessageId,
+    attempt: u32,
+    most: u32,
+    delay: Duration,
+    error: &str,
+) {
+    let error = line(error);
+    log::warn!(
+        target: TARGET,
+        "topic {topic}: attempt {attempt} of {most} of message {id} failed, next in {delay:.1?}: {error}"
+    );
+}
+
+/// Logs that a message is tried again without an attempt spent.
+pub(crate) fn put_off(topic: &str, id: MessageId, delay: Duration, why: &str) {
+    let why = line(why);
+    log::debug!(target: TARGET, "topic {topic}: message {id} is put off for {delay:.1?}: {why}");
+}
+
+/// Logs that processes died with a message in hand that is now handled again.
+pub(crate) fn crashed(topic: &str, id: MessageId, deaths: u32, attempt: u32, most: u32) {
+    log::warn!(
+        target: TARGET,
+        "topic {topic}: message {id} was in hand when its process died, {deaths} times so far; attempt {attempt} of {most} begins"
+    );
+}
+
+/// Logs that a message became a dead letter.
+pub(crate) fn dead(topic: &str, id: MessageId, attempts: u32, reason: DeadReason, error: &str) {
+    let error = line(error);
+    log::error!(
+        target: TARGET,
+        "topic {topic}: message {id} is a dead letter after {attempts} attempts, {reason}: {error}"
+    );
+}
+
+/// Logs that messages became dead letters together, whatever their attempts.
+pub(crate) fn dead_together(topic: &str, ids: &[MessageId], reason: DeadReason, why: &str) {
+    for id in ids.iter().take(MOST_TOGETHER) {
+        log::error!(target: TARGET, "topic {topic}: message {id} is a dead letter, {reason}: {why}");
+    }
+    if let Some(more) = ids
+        .len()
+        .checked_sub(MOST_TOGETHER)
+        .filter(|more| *more > 0)
+    {
+        log::error!(target: TARGET, "topic {topic}: {more} more messages are dead letters, {reason}: {why}");
+    }
+}
+
+/// Logs that a message was dropped, since its time was over.
+pub(crate) fn dropped(topic: &str, id: MessageId) {
+    log::debug!(target: TARGET, "topic {topic}: message {id} is dropped, its time was over");
+}
+
+/// Returns the text on one line, without what a terminal would act on, and not too much of it.
+fn line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(LONGEST));
+    for (count, c) in text.chars().enumerate() {
+        match c {
+            _ if count == LONGEST => {
+                line.push('…');
+                break;
+            }
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_line_and_not_endless() {
+        assert_eq!(line("a\nb\x1b[2Jc"), r"a b\u{1b}[2Jc");
+        assert_eq!(line(&"é".repeat(2_000)).chars().count(), LONGEST + 1);
+    }
+}
