@@ -19,9 +19,8 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::{OnEnd, Sent};
-use crate::words::sqlstate::{
-    Failure, classify, failure, held_up, is_ended, is_sequence_behind, text_of,
-};
+use crate::words::sqlstate::{Failure, classify, failure, held_up, is_ended, is_sequence_behind};
+use crate::words::told::text_of;
 use postgres::error::SqlState;
 
 impl MessagingSession<'_> {
@@ -74,7 +73,10 @@ impl MessagingSession<'_> {
             let stored = send::send_deduped(run, &self.kit.statements, &outgoing, key, *remembered);
             let holder = stored.map_err(|error| {
                 let topic = &outgoing.message.topic;
-                let error = held_up(error, &format!("the dedupe key {key:?} of topic {topic}"));
+                let error = held_up(
+                    error,
+                    &format!("the dedupe key of a message to topic {topic}"),
+                );
                 alone(error, || vec![outgoing.id])
             })?;
             if holder == Some(outgoing.id.0) {

@@ -2,6 +2,7 @@
 
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::payload::{AS_IT_IS, JsonText, Payload};
+use crate::words::told::unquoted;
 use serde::de::value::SeqDeserializer;
 use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, IgnoredAny, IntoDeserializer, Visitor,
@@ -9,6 +10,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::Deserializer as JsonDeserializer;
 use serde_json::de::StrRead;
+use serde_path_to_error::{Path, Segment};
 
 /// A payload as it comes from the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +38,8 @@ impl Stored {
                 T::deserialize(Json(text)).map_err(|_| unfit(topic, &path_error::<T>(text)))
             }
             Stored::Bytes(bytes) => T::deserialize(Bytes(bytes)).map_err(|error| {
-                unfit(
-                    topic,
-                    &format!("bytes where another type is wanted: {error}"),
-                )
+                let why = without_values(&error.to_string());
+                unfit(topic, &format!("bytes where another type is wanted: {why}"))
             }),
         }
     }
@@ -66,10 +66,50 @@ fn unfit(topic: &str, why: &str) -> Error {
 fn path_error<T: DeserializeOwned>(text: &str) -> String {
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(error) => format!("at {}: {}", error.path(), error.inner()),
+        Err(error) => {
+            let why = without_values(&error.inner().to_string());
+            format!("at {}: {why}", place(error.path(), &why))
+        }
         Ok(_) => json
             .end()
             .map_or_else(|error| error.to_string(), |()| "unknown".to_owned()),
+    }
+}
+
+/// Returns where something does not fit. A field that no type has is the message's.
+fn place(path: &Path, why: &str) -> String {
+    let place = path.to_string();
+    let is_unknown = why.starts_with(UNKNOWN);
+    match path.iter().last().filter(|_| is_unknown) {
+        Some(Segment::Map { key } | Segment::Enum { variant: key }) => {
+            let before = place.strip_suffix(key.as_str()).unwrap_or_default();
+            format!("{before}…")
+        }
+        _ => place,
+    }
+}
+
+/// How serde begins about a field or a variant that a type does not have.
+const UNKNOWN: &str = "unknown ";
+
+/// Leaves the value out of what serde says: `invalid type: string "…", expected u32`.
+fn without_values(why: &str) -> String {
+    const SERDE: [&str; 5] = [
+        "invalid type: ",
+        "invalid value: ",
+        "invalid length ",
+        "unknown variant ",
+        "unknown field ",
+    ];
+    // These are of the type.
+    if why.starts_with("missing field ") || why.starts_with("duplicate field ") {
+        return why.to_owned();
+    }
+    let is_serde = SERDE.iter().any(|start| why.starts_with(start));
+    // What is expected is the type's, and in quotes too. A value may say the same, but not after it.
+    match why.rfind(", expected ").filter(|_| is_serde) {
+        Some(at) => format!("{}{}", unquoted(&why[..at]), &why[at..]),
+        None => unquoted(why),
     }
 }
 
@@ -188,7 +228,8 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Payload);
         let text = error.to_string();
         assert!(text.contains("topic orders"), "{text}");
-        assert!(text.contains("at lines[1].amount: invalid type"), "{text}");
+        let why = "at lines[1].amount: invalid type: string \"…\", expected u32 at line";
+        assert!(text.contains(why), "{text}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The one error of the crate: its kind says what the caller can do, its sources say why.
 
 use crate::words::message::MessageId;
+pub(crate) use crate::words::told::chain;
+use crate::words::told::{behind, veil};
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -12,6 +14,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// One pointer wide. [`kind`](Error::kind) sorts errors by what the caller can do;
 /// [`source`](std::error::Error::source) leads to the cause, such as the error of a closure or
 /// of the database. Each level prints only itself; print the chain to see all of it.
+///
+/// No text of the chain holds a value of a row: of what the database says, it tells the message, the SQLSTATE and the names of
+/// tables, columns and constraints, but not DETAIL, HINT and CONTEXT, nor what stands in the quotes of a message such as `invalid
+/// input syntax for type integer: "…"`. [`cause::<postgres::Error>()`](Error::cause) returns all of it. What a closure's own
+/// error says is told as it is.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -98,7 +105,7 @@ impl Error {
 
     /// Adds the cause.
     pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(veil(source.into()));
         self
     }
 
@@ -136,7 +143,7 @@ impl Error {
             if let Some(wanted) = error.downcast_ref::<E>() {
                 return Some(wanted);
             }
-            next = error.source();
+            next = behind(error);
         }
         None
     }
@@ -162,22 +169,6 @@ impl StdError for Error {
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
     }
-}
-
-/// Returns the error and all its causes in one line: `outer: inner: innermost`.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        // Many error types print their source themselves; once is enough.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) mod recurrence;
 pub(crate) mod retry;
 pub(crate) mod selection;
 pub(crate) mod sqlstate;
+pub(crate) mod told;
 pub(crate) mod topic;
 pub(crate) mod topic_config;
 pub(crate) mod topic_document;

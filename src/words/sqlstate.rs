@@ -1,12 +1,10 @@
 //! Sorts the errors of the driver, once, at the boundary.
 
 use crate::words::error::{Error, ErrorKind};
+use crate::words::told::{MISCOUNTED, behind, text_of};
 use postgres::error::SqlState;
 use std::error::Error as StdError;
 use std::fmt;
-
-/// What our own `miscounted` fails with.
-const MISCOUNTED: &str = "OT001";
 
 /// What a failed statement means for the transaction it ran in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +87,7 @@ pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
         if let Some(found) = current.downcast_ref::<postgres::Error>() {
             return Some(failure(found));
         }
-        next = current.source();
+        next = behind(current);
     }
     None
 }
@@ -301,14 +299,6 @@ pub(crate) fn is_read_only(error: &postgres::Error) -> bool {
 /// Returns whether a savepoint of ours is gone, or all of the transaction: the caller's SQL ended it.
 pub(crate) fn is_ended(error: &postgres::Error) -> bool {
     matches!(error.code().map(SqlState::code), Some("3B001" | "25P01"))
-}
-
-/// Returns the server's message without DETAIL, which may hold values of rows.
-pub(crate) fn text_of(error: &postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(refused) => refused.message().to_owned(),
-        None => crate::words::error::chain(error),
-    }
 }
 
 fn is_about_parameters(error: &postgres::Error) -> bool {

@@ -8,6 +8,7 @@ mod bad_input;
 mod batches;
 mod bounded;
 mod by_name;
+mod canaries;
 mod cancelled_lives;
 mod cancelling;
 mod carried;

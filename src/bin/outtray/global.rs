@@ -67,11 +67,12 @@ impl Global {
 
     /// Logs to standard error from here on.
     pub(crate) fn start_logging(&self) {
+        // At these levels the driver would write each statement with its values.
         let level = match self.verbose {
             0 => "warn",
-            1 => "info",
-            2 => "debug",
-            _ => "trace",
+            1 => "info,tokio_postgres=warn",
+            2 => "debug,tokio_postgres=warn",
+            _ => "trace,tokio_postgres=warn",
         };
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
     }

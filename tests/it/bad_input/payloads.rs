@@ -72,7 +72,7 @@ fn text(text: &str) -> NewMessage {
 fn a_payload_that_does_not_fit_is_a_dead_letter_that_says_where() {
     check(
         text(r#"{"id": "x"}"#),
-        "at id: invalid type: string \"x\", expected i64",
+        "at id: invalid type: string \"…\", expected i64",
     );
     check(
         text(r#"{"id": 1, "lines": [{"amount": 1}, {"amount": -1}]}"#),

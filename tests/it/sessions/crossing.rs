@@ -67,7 +67,7 @@ fn what_waits_for_the_dedupe_key_that_its_own_thread_holds_ends_with_a_reason() 
         &place,
         message,
         false,
-        "the dedupe key \"k\" of topic deduped",
+        "the dedupe key of a message to topic deduped",
     );
 }
 
