@@ -50,7 +50,8 @@ impl<'c> Flown<'c> {
     /// Sends several statements in one flight and returns the rows of all of them.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         let (client, cache, _) = self.connection().parts();
-        let messages = cache.heed(true, client.simple_query(sql))?;
+        let messages = cache.fly(client, sql);
+        let messages = cache.heed(true, messages)?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {

@@ -1,5 +1,6 @@
 //! Connections: their settings, their TLS, their prepared statements, and where they are kept.
 
+pub(crate) mod apart;
 pub(crate) mod connection;
 pub(crate) mod connector;
 pub(crate) mod conninfo;
@@ -9,6 +10,7 @@ pub(crate) mod endpoints;
 pub(crate) mod flown;
 pub(crate) mod frames;
 pub(crate) mod greeting;
+pub(crate) mod instead;
 pub(crate) mod keywords;
 pub(crate) mod lender;
 pub(crate) mod literal;

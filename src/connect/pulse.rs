@@ -4,6 +4,7 @@
 //! under each connection notes what is owed and when something moved last, and a thread that sees nothing move asks
 //! about the server process on another connection. It ends a call by having the stream say that it broke.
 
+use crate::connect::instead::Instead;
 use crate::connect::theirs::Watch;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
@@ -37,6 +38,9 @@ pub(crate) struct Pulse {
     is_overlong: AtomicBool,
     /// What callers' SQL does.
     pub(crate) watch: Watch,
+    /// What goes instead of the next text query.
+    instead: Mutex<Option<Instead>>,
+    has_instead: AtomicBool,
 }
 
 impl Pulse {
@@ -56,7 +60,32 @@ impl Pulse {
             is_cut: AtomicBool::new(false),
             is_overlong: AtomicBool::new(false),
             watch: Watch::default(),
+            instead: Mutex::new(None),
+            has_instead: AtomicBool::new(false),
         }
+    }
+
+    /// Says what is to go where the driver sends a [stand-in](crate::connect::instead::STAND_IN), which it does next.
+    pub(crate) fn put_instead(&self, instead: Instead) {
+        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(instead);
+        self.has_instead.store(true, Release);
+    }
+
+    /// Takes it.
+    pub(crate) fn take_instead(&self) -> Option<Instead> {
+        if !self.has_instead.swap(false, AcqRel) {
+            return None;
+        }
+        self.instead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Returns how many answers are owed.
+    pub(crate) fn owed(&self) -> u64 {
+        let answered = self.answered.load(Acquire);
+        self.asked.load(Acquire).saturating_sub(answered)
     }
 
     /// Notes that bytes went, with so many requests in them that the server answers with an end of their own.

@@ -1,10 +1,12 @@
 //! Prepared statements of one connection. The driver keeps none.
 
+use crate::connect::apart::{Request, has_private, take_apart};
+use crate::connect::instead::{Instead, STAND_IN};
 use crate::connect::pulse::Pulse;
 use crate::connect::theirs::Theirs;
 use crate::words::sqlstate::{is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
-use postgres::{Client, Statement, Transaction};
+use postgres::{Client, GenericClient, SimpleQueryMessage, Statement, Transaction};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -129,6 +131,41 @@ impl StatementCache {
             self.mark_stale();
         }
         result
+    }
+
+    /// Sends several statements in one flight. Values to hide go beside them, but through a file, where nobody is under the
+    /// driver who could do that.
+    pub(crate) fn fly<C: GenericClient>(
+        &self,
+        client: &mut C,
+        sql: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        match self.pulse.is_some() && has_private(sql) {
+            true => match take_apart(sql) {
+                Some(requests) => self.fly_apart(client, &requests, sql),
+                None => client.simple_query(sql),
+            },
+            false => client.simple_query(sql),
+        }
+    }
+
+    /// Returns whether values to hide go beside the statements of a flight.
+    pub(crate) fn flies_apart(&self) -> bool {
+        self.pulse.is_some()
+    }
+
+    /// Sends requests in one flight, or `sql`, which is the same as one text, where that cannot be.
+    pub(crate) fn fly_apart<C: GenericClient>(
+        &self,
+        client: &mut C,
+        requests: &[Request],
+        sql: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        let Some(pulse) = &self.pulse else {
+            return client.simple_query(sql);
+        };
+        pulse.put_instead(Instead::of(requests));
+        client.simple_query(STAND_IN)
     }
 
     /// Returns the prepared statement for `text`, made by `prepare` on its first use.

@@ -1,9 +1,10 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
+use crate::connect::apart::{Request, Step};
 use crate::connect::connection::{copy, count, prepare_missing, rows};
-use crate::connect::literal::push_literal;
+use crate::connect::literal::text_of;
 use crate::connect::statement_cache::{Call, StatementCache};
-use crate::store::call::CallMode;
+use crate::store::call::{CallMode, Value};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use postgres::types::Type;
@@ -59,17 +60,24 @@ impl<'c> OpenTransaction<'c> {
         if self.mode == CallMode::Inline || !can_be_called(text) {
             return None;
         }
-        let arguments = arguments(self.cache.types(text)?, params)?;
+        let values = values(self.cache.types(text)?, params)?;
         let call = self.cache.call(text)?;
-        let sql = match &call {
-            Call::Prepared(name) => format!("{before};\nEXECUTE {name}{arguments}"),
-            // The text may end in a comment.
-            Call::New(name) => {
-                format!("{before};\nPREPARE {name} AS {text}\n;\nEXECUTE {name}{arguments}")
-            }
-        };
+        let (Call::Prepared(name) | Call::New(name)) = &call;
         let is_older = matches!(call, Call::Prepared(_));
-        let messages = self.transaction.simple_query(&sql);
+        let mut steps: Vec<Step> = before
+            .split("; ")
+            .map(|text| Step::Text(text.to_owned(), Vec::new()))
+            .collect();
+        if !is_older {
+            steps.push(Step::Prepare(name.to_string(), text.to_owned()));
+        }
+        let sql = match self.cache.flies_apart() {
+            true => String::new(),
+            false => in_one_text(before, (!is_older).then_some(text), name, &values),
+        };
+        steps.push(Step::Call(name.to_string(), values));
+        let requests = [Request::Apart(steps)];
+        let messages = self.cache.fly_apart(&mut self.transaction, &requests, &sql);
         let messages = self.cache.heed(is_older, messages);
         Some(messages.map(|messages| {
             if let Call::New(name) = call {
@@ -109,7 +117,7 @@ impl<'c> OpenTransaction<'c> {
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let messages = self.transaction.simple_query(sql);
+        let messages = self.cache.fly(&mut self.transaction, sql);
         let messages = self.cache.heed(true, messages)?;
         self.cache.next_transaction();
         Ok(messages
@@ -165,20 +173,35 @@ impl Run for OpenTransaction<'_> {
     }
 }
 
-/// Returns the parameters as literals in parentheses, or `None` if one cannot be a literal.
-fn arguments(types: &[Type], params: Params<'_>) -> Option<String> {
+/// Returns the parameters as texts, or `None` if one cannot be a text.
+fn values(types: &[Type], params: Params<'_>) -> Option<Vec<Option<String>>> {
     if types.len() != params.len() {
         return None;
     }
-    let mut sql = String::new();
-    for (index, (kind, param)) in types.iter().zip(params).enumerate() {
-        sql.push(if index == 0 { '(' } else { ',' });
-        push_literal(&mut sql, kind, *param)?;
+    let each = types.iter().zip(params);
+    each.map(|(kind, param)| text_of(kind, *param)).collect()
+}
+
+/// Returns a call after others as one text, in which a `new` statement is prepared before it is called.
+fn in_one_text(before: &str, new: Option<&str>, name: &str, values: &[Option<String>]) -> String {
+    let mut sql = format!("{before};\n");
+    if let Some(text) = new {
+        // The text may end in a comment.
+        sql.push_str(&format!("PREPARE {name} AS {text}\n;\n"));
     }
-    if !params.is_empty() {
+    sql.push_str("EXECUTE ");
+    sql.push_str(name);
+    for (index, value) in values.iter().enumerate() {
+        sql.push(if index == 0 { '(' } else { ',' });
+        value
+            .as_deref()
+            .map_or(Value::Null, Value::Private)
+            .push(&mut sql);
+    }
+    if !values.is_empty() {
         sql.push(')');
     }
-    Some(sql)
+    sql
 }
 
 /// Returns whether SQL's own PREPARE takes a text that the driver could prepare, and no rows come back:

@@ -1,14 +1,16 @@
 //! The stream under each connection, which notes what moves and can be cut.
 
 use crate::connect::frames::Frames;
+use crate::connect::instead::Answers;
 use crate::connect::pulse::{Pulse, Pulses};
 use postgres::tls::{ChannelBinding, TlsStream};
+use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -85,6 +87,9 @@ impl Wiring {
             limit: self.limit,
             over: None,
             takes_standby: self.takes_standby,
+            going: VecDeque::new(),
+            answers: VecDeque::new(),
+            heard: VecDeque::new(),
         }
     }
 }
@@ -113,7 +118,16 @@ pub(crate) struct Wired<T> {
     /// When the time of the answer at hand is over.
     over: Option<Pin<Box<Sleep>>>,
     takes_standby: bool,
+    /// What went instead of something else and is still to be sent.
+    going: VecDeque<u8>,
+    /// What turns the answers to that into those that the driver expects.
+    answers: VecDeque<Answers>,
+    /// What the driver is still to hear of them.
+    heard: VecDeque<u8>,
 }
+
+/// How much of answers is read at a time.
+const PIECE: usize = 4 << 10;
 
 impl<T> Wired<T> {
     fn check(&self) -> io::Result<()> {
@@ -223,6 +237,97 @@ pub(crate) fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "there was no answer in time")
 }
 
+impl<T: AsyncRead + Unpin> Wired<T> {
+    /// Reads what is answered to what went instead of something else.
+    fn poll_answers(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.heard.is_empty() {
+            let mut space = [0; PIECE];
+            let mut piece = ReadBuf::new(&mut space);
+            if Pin::new(&mut self.stream)
+                .poll_read(context, &mut piece)?
+                .is_pending()
+            {
+                return self.await_limit(context);
+            }
+            let mut said = piece.filled();
+            if said.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.take_note(said)?;
+            let mut heard = Vec::with_capacity(said.len());
+            while let Some(answers) = self.answers.front_mut().filter(|_| !said.is_empty()) {
+                said = answers.take(said, &mut heard);
+                if answers.is_over() {
+                    self.answers.pop_front();
+                }
+            }
+            heard.extend_from_slice(said);
+            self.heard = heard.into();
+        }
+        Poll::Ready(Ok(self.give(buffer)))
+    }
+
+    /// Gives the driver what it is still to hear, as much as it takes.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let length = buffer.remaining().min(self.heard.len());
+        let given: Vec<u8> = self.heard.drain(..length).collect();
+        buffer.put_slice(&given);
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Wired<T> {
+    /// Sends what goes instead of what the driver sends, if that is in `bytes`. Returns whether it is.
+    fn put_instead(&mut self, bytes: &[u8]) -> bool {
+        let Some(instead) = self.pulse.take_instead() else {
+            return false;
+        };
+        let Some((going, at)) = instead.put_into(bytes) else {
+            // What the driver sends first is something that it still owed.
+            self.pulse.put_instead(instead);
+            return false;
+        };
+        let (first, rest) = going.split_at(at);
+        let (before, after) = (self.requests(first), self.requests(rest));
+        let known: u64 = self.answers.iter().map(Answers::owed).sum();
+        let before_these = (self.pulse.owed() + before).saturating_sub(known);
+        self.answers.push_back(instead.answers(before_these));
+        self.pulse.sent(before + after);
+        self.going = going.into();
+        true
+    }
+
+    /// Counts the requests in what is sent.
+    fn requests(&mut self, bytes: &[u8]) -> u64 {
+        let mut requests = 0;
+        // The start-up, a query, a sync, a function call.
+        self.sent.take(bytes, |kind, _| {
+            requests += u64::from(matches!(kind, 0 | b'Q' | b'S' | b'F'));
+        });
+        requests
+    }
+
+    /// Sends what goes instead of something else, to its end.
+    fn poll_going(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.going.is_empty() {
+            let (bytes, _) = self.going.as_slices();
+            let Poll::Ready(length) = Pin::new(&mut self.stream).poll_write(context, bytes)? else {
+                self.pulse.cannot_send();
+                return Poll::Pending;
+            };
+            if length == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.going.drain(..length);
+            self.pulse.sent(0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Wired<T> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -232,6 +337,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wired<T> {
         let this = self.get_mut();
         this.pulse.looked(context.waker());
         this.check()?;
+        if !this.answers.is_empty() || !this.heard.is_empty() {
+            return this.poll_answers(context, buffer);
+        }
         let before = buffer.filled().len();
         if Pin::new(&mut this.stream)
             .poll_read(context, buffer)?
@@ -255,6 +363,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check()?;
+        ready!(this.poll_going(context))?;
+        if this.put_instead(bytes) {
+            // What does not go now goes with the flush that comes next.
+            if let Poll::Ready(Err(error)) = this.poll_going(context) {
+                return Poll::Ready(Err(error));
+            }
+            return Poll::Ready(Ok(bytes.len()));
+        }
         this.look_ahead(bytes)?;
         let Poll::Ready(length) = Pin::new(&mut this.stream).poll_write(context, bytes)? else {
             this.pulse.cannot_send();
@@ -263,11 +379,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
         if let Some(guard) = &mut this.guard {
             guard.ahead = guard.ahead.saturating_sub(length);
         }
-        let mut requests = 0;
-        // The start-up, a query, a sync, a function call.
-        this.sent.take(&bytes[..length], |kind, _| {
-            requests += u64::from(matches!(kind, 0 | b'Q' | b'S' | b'F'));
-        });
+        let requests = this.requests(&bytes[..length]);
         this.pulse.sent(requests);
         Poll::Ready(Ok(length))
     }
@@ -275,6 +387,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check()?;
+        ready!(this.poll_going(context))?;
         // The driver reads before it writes, and not again until something moves: the limit of an answer begins here.
         if let Poll::Ready(Err(over)) = this.await_limit(context) {
             return Poll::Ready(Err(over));

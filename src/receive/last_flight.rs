@@ -14,7 +14,7 @@ use crate::store::aftermath;
 use crate::store::lanes;
 use crate::store::settle;
 use crate::words::error::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{classify, is_sequence_behind};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -58,11 +58,12 @@ fn commit(
     }
     failed::settle(line, session, &settled.retries, &settled.burials)?;
     let is_checked = charge::only(state).is_some() && !settled.acks.is_empty();
-    let mut sql = match is_checked {
-        true => session.leaving_checked(),
-        false => session.savepoint.leaving().to_owned(),
-    };
-    sql.push_str(&sends);
+    // First what was sent, whose values go beside it: the rest of the flight stays one text.
+    let mut sql = sends;
+    match is_checked {
+        true => sql.push_str(&session.leaving_checked()),
+        false => sql.push_str(session.savepoint.leaving()),
+    }
     let positions = settled.removals();
     if !positions.is_empty() {
         settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
@@ -82,6 +83,8 @@ fn commit(
     let flown = session.lent.own()?.flight(&sql);
     if let Err(error) = &flown
         && is_checked
+        // That is nobody's fault.
+        && !is_sequence_behind(error)
         && session.undo_refused(error)
     {
         state.refused = charge::only(state).cloned();

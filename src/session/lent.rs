@@ -19,6 +19,8 @@ pub(crate) trait Sql: Run {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error>;
     fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error>;
+    /// Runs statements of ours. Values to hide go beside them, but in a caller's transaction.
+    fn fly(&mut self, text: &str) -> Result<(), postgres::Error>;
 }
 
 /// What has the driver's own object.
@@ -38,6 +40,10 @@ impl Sql for OpenTransaction<'_> {
 
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
         self.transaction.batch_execute(text)
+    }
+
+    fn fly(&mut self, text: &str) -> Result<(), postgres::Error> {
+        self.flight(text).map(drop)
     }
 }
 
@@ -63,6 +69,10 @@ impl Sql for Flown<'_> {
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
         self.connection().client().batch_execute(text)
     }
+
+    fn fly(&mut self, text: &str) -> Result<(), postgres::Error> {
+        self.flight(text).map(drop)
+    }
 }
 
 /// A caller's transaction: without a cache of statements, since the connection is not ours.
@@ -76,6 +86,10 @@ impl Sql for Transaction<'_> {
     }
 
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+        Transaction::batch_execute(self, text)
+    }
+
+    fn fly(&mut self, text: &str) -> Result<(), postgres::Error> {
         Transaction::batch_execute(self, text)
     }
 }

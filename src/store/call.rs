@@ -15,6 +15,10 @@ use uuid::Uuid;
 /// COMMIT alone would "succeed" by rolling back.
 pub(crate) const PROVE_AND_COMMIT: &str = "SELECT 1; COMMIT";
 
+/// How the literal of a value begins that must not get into the server's log. It means the same as `E'`, which begins those
+/// of topics and other names, and is in no text by chance.
+pub(crate) const PRIVATE: &str = "/**/e'";
+
 /// How a statement is called from text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallMode {
@@ -28,12 +32,16 @@ pub(crate) enum CallMode {
 /// parameter gives the type, and `-32768::smallint` without quotes would overflow.
 pub(crate) enum Value<'a> {
     Null,
+    /// A name: of a topic, say.
     Text(&'a str),
+    /// What is in a message, or in a handler's row.
+    Private(&'a str),
     Number(i64),
     Numbers(Vec<i64>),
     MaybeNumbers(Vec<Option<i64>>),
     Uuid(Uuid),
     Texts(Vec<Option<&'a str>>),
+    Privates(Vec<Option<&'a str>>),
     Uuids(Vec<Uuid>),
     Bytes(&'a [u8]),
     MaybeBytes(Vec<Option<&'a [u8]>>),
@@ -47,14 +55,22 @@ impl Value<'_> {
                 Ok(())
             }
             Value::Text(text) => {
-                push_quoted(sql, text);
+                push_quoted(sql, NAME, text);
+                Ok(())
+            }
+            Value::Private(text) => {
+                push_quoted(sql, PRIVATE, text);
                 Ok(())
             }
             Value::Number(number) => write!(sql, "'{number}'"),
             Value::Numbers(numbers) => push_array(sql, numbers),
             Value::Uuid(uuid) => write!(sql, "'{uuid}'"),
             Value::Texts(texts) => {
-                push_texts(sql, texts);
+                push_texts(sql, NAME, texts);
+                Ok(())
+            }
+            Value::Privates(texts) => {
+                push_texts(sql, PRIVATE, texts);
                 Ok(())
             }
             Value::MaybeNumbers(numbers) => push_maybe_numbers(sql, numbers),
@@ -66,9 +82,12 @@ impl Value<'_> {
     }
 }
 
+/// How the literal of a name begins.
+const NAME: &str = "E'";
+
 /// Appends text as an `E''` literal, which reads the same whatever `standard_conforming_strings` is.
-fn push_quoted(sql: &mut String, text: &str) {
-    sql.push_str("E'");
+fn push_quoted(sql: &mut String, start: &str, text: &str) {
+    sql.push_str(start);
     let mut rest = text;
     while let Some(at) = rest.find(['\'', '\\']) {
         // Either is one byte, and is doubled.
@@ -81,12 +100,12 @@ fn push_quoted(sql: &mut String, text: &str) {
 }
 
 /// Appends an array as an expression: inside a literal, texts would have to be quoted twice.
-fn push_texts(sql: &mut String, texts: &[Option<&str>]) {
+fn push_texts(sql: &mut String, start: &str, texts: &[Option<&str>]) {
     sql.push_str("ARRAY[");
     for (index, text) in texts.iter().enumerate() {
         sql.push_str(if index > 0 { "," } else { "" });
         match text {
-            Some(text) => push_quoted(sql, text),
+            Some(text) => push_quoted(sql, start, text),
             None => sql.push_str("NULL"),
         }
     }
@@ -133,7 +152,8 @@ fn push_maybe_numbers(sql: &mut String, numbers: &[Option<i64>]) -> fmt::Result 
 }
 
 fn push_hex(sql: &mut String, bytes: &[u8]) -> fmt::Result {
-    sql.push_str(r"E'\\x");
+    sql.push_str(PRIVATE);
+    sql.push_str(r"\\x");
     for byte in bytes {
         write!(sql, "{byte:02x}")?;
     }
@@ -281,7 +301,8 @@ mod tests {
     fn values_become_quoted_literals() {
         check(Value::Text("a'b\\c"), r"E'a''b\\c'");
         check(Value::Null, "NULL");
-        check(Value::Bytes(&[0, 255]), r"E'\\x00ff'");
+        check(Value::Private("a'b\\c"), r"/**/e'a''b\\c'");
+        check(Value::Bytes(&[0, 255]), r"/**/e'\\x00ff'");
         check(
             Value::Uuid(Uuid::max()),
             "'ffffffff-ffff-ffff-ffff-ffffffffffff'",

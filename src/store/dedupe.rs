@@ -89,7 +89,7 @@ pub(crate) fn call<'s, 'a>(
     if let [only] = wishes {
         let values = [
             Value::Text(only.topic),
-            Value::Text(only.key),
+            Value::Private(only.key),
             Value::Uuid(only.id),
             Value::Number(window_us(only)),
         ];
@@ -97,7 +97,7 @@ pub(crate) fn call<'s, 'a>(
     }
     let values = [
         Value::Texts(wishes.iter().map(|wish| Some(wish.topic)).collect()),
-        Value::Texts(wishes.iter().map(|wish| Some(wish.key)).collect()),
+        Value::Privates(wishes.iter().map(|wish| Some(wish.key)).collect()),
         Value::Uuids(wishes.iter().map(|wish| wish.id).collect()),
         Value::Numbers(wishes.iter().map(window_us).collect()),
     ];

@@ -121,7 +121,7 @@ pub(crate) fn push_ended<'a>(
     keys.dedup();
     let values = [
         Value::Text(topic),
-        Value::Texts(keys),
+        Value::Privates(keys),
         Value::Uuid(Uuid::now_v7()),
     ];
     push_hot_call(

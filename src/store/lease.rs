@@ -218,7 +218,7 @@ pub(crate) fn push_settle(
                     Value::Uuid(proof.held.id.0),
                     Value::Number(small(*attempts).into()),
                     Value::Number(micros(*delay)),
-                    Value::Text(&error),
+                    Value::Private(&error),
                 ];
                 push_call(sql, mode, &statements.postpone_lease, &values);
             }
@@ -233,7 +233,7 @@ pub(crate) fn push_settle(
                     Value::Uuid(proof.held.id.0),
                     Value::Number(small(*attempts).into()),
                     Value::Text(reason.as_str()),
-                    Value::Text(&error),
+                    Value::Private(&error),
                 ];
                 push_call(sql, mode, &statements.bury_lease, &values);
             }

@@ -80,7 +80,7 @@ pub(crate) fn push_ended(
         Value::Text(topic),
         Value::Uuids(tracked().map(|end| end.held.id.0).collect()),
         Value::Texts(tracked().map(|end| Some(end.how.as_str())).collect()),
-        Value::Texts(tracked().map(|end| end.result.as_deref()).collect()),
+        Value::Privates(tracked().map(|end| end.result.as_deref()).collect()),
     ];
     push_call(sql, mode, &statements.end_outcomes, &values);
 }

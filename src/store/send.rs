@@ -186,17 +186,17 @@ pub(crate) fn push_keyed(
     let columns = Columns::of(messages);
     let options = Options::of(messages);
     let topics = || Value::Texts(columns.topics.iter().map(|topic| Some(*topic)).collect());
-    let lanes = [topics(), Value::Texts(options.keys.clone())];
+    let lanes = [topics(), Value::Privates(options.keys.clone())];
     let wide = |number: &Option<i16>| number.map(i64::from);
     let values = [
         topics(),
         Value::Numbers(columns.ranks.iter().copied().map(i64::from).collect()),
         Value::Uuids(columns.ids),
-        Value::Texts(options.keys),
+        Value::Privates(options.keys),
         Value::MaybeNumbers(options.expiries),
         Value::MaybeNumbers(options.on_ends.iter().map(wide).collect()),
-        Value::Texts(columns.headers.iter().map(Option::as_deref).collect()),
-        Value::Texts(columns.payloads),
+        Value::Privates(columns.headers.iter().map(Option::as_deref).collect()),
+        Value::Privates(columns.payloads),
         Value::MaybeBytes(columns.bodies),
     ];
     push_call(sql, mode, &statements.lock_lanes, &lanes);
@@ -218,8 +218,8 @@ pub(crate) fn push_send(
         Value::Text(&message.topic),
         Value::Number(rank(message.priority).into()),
         Value::Uuid(outgoing.id.0),
-        headers.as_deref().map_or(Value::Null, Value::Text),
-        payload.map_or(Value::Null, Value::Text),
+        headers.as_deref().map_or(Value::Null, Value::Private),
+        payload.map_or(Value::Null, Value::Private),
         body.map_or(Value::Null, Value::Bytes),
     ];
     push_call(sql, mode, &statements.send_one, &values);

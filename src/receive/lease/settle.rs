@@ -185,7 +185,7 @@ pub(crate) fn acknowledge_in(
         Ok(true) if !ends.is_empty() => {
             sql.clear();
             aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
-            session.lent.begun()?.batch_execute(&sql).map(|()| true)
+            session.lent.begun()?.fly(&sql).map(|()| true)
         }
         other => other,
     };

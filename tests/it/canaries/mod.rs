@@ -3,6 +3,7 @@
 
 mod errors;
 mod letters;
+mod server_log;
 mod urls;
 
 use std::error::Error;
