@@ -259,13 +259,63 @@ fn take_the_rest(keyword: &str, value: &str) -> Result<()> {
     }
 }
 
-/// Refuses a keyword. One that looks like none may be a piece of a password, and stays out of the text.
+/// Words that are mistyped, or taken from other drivers.
+const KNOWN: [&str; 20] = [
+    "user",
+    "password",
+    "passfile",
+    "dbname",
+    "database",
+    "host",
+    "hostaddr",
+    "port",
+    "options",
+    "application_name",
+    "connect_timeout",
+    "ssl",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "keepalives",
+    "tcp_user_timeout",
+    "target_session_attrs",
+    "service",
+];
+
+/// Refuses a keyword. One that is not like any may be a piece of a password, and stays out of the text.
 fn unknown(keyword: &str) -> Error {
-    let is_word = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
-    if keyword.is_empty() || keyword.len() > 40 || !keyword.chars().all(is_word) {
+    // What is longer is like none of them, and would take its time.
+    if keyword.len() > 40 || !KNOWN.iter().any(|known| is_like(keyword, known)) {
         return malformed("a word before an = is no keyword");
     }
     malformed(&format!("there is no keyword {keyword}"))
+}
+
+/// Returns whether two words are the same but for a sign or two, or for two neighbours that changed places.
+fn is_like(word: &str, known: &str) -> bool {
+    const MOST: usize = 2;
+    let (word, known) = (word.as_bytes(), known.as_bytes());
+    let is_swapped = |at: usize| {
+        let mut swapped = word.to_vec();
+        swapped.swap(at, at - 1);
+        swapped == known
+    };
+    if (1..word.len()).any(is_swapped) {
+        return true;
+    }
+    // How many signs are to be changed, added or taken away for each beginning of `known`.
+    let mut changes: Vec<usize> = (0..=known.len()).collect();
+    for (row, sign) in word.iter().enumerate() {
+        let mut before = changes[0];
+        changes[0] = row + 1;
+        for (at, other) in known.iter().enumerate() {
+            let changed = before + usize::from(sign != other);
+            before = changes[at + 1];
+            changes[at + 1] = changed.min(before + 1).min(changes[at] + 1);
+        }
+    }
+    changes[known.len()] <= MOST.min(known.len() / 3)
 }
 
 #[cfg(test)]

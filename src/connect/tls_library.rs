@@ -149,5 +149,12 @@ fn read(keyword: &str, path: &Path) -> Result<Vec<u8>> {
 }
 
 fn unreadable(keyword: &str, path: &Path) -> Error {
-    configuration(format!("{keyword} {} cannot be read", path.display()))
+    // With a line break in it, it may be more than a path.
+    let shown = path
+        .to_str()
+        .filter(|path| !path.contains(char::is_control));
+    configuration(format!(
+        "{keyword} {} cannot be read",
+        shown.unwrap_or_default()
+    ))
 }

@@ -111,11 +111,14 @@ fn mode(text: &str) -> Result<Mode> {
     match text {
         "disable" => Ok(Mode::Disable),
         "require" | "verify-ca" | "verify-full" => Ok(Mode::Verify),
-        other => Err(configuration(format!(
-            "sslmode={} is not offered, because it may send plain text without a word: use \
-             verify-full or disable",
-            other.escape_debug()
+        other @ ("allow" | "prefer") => Err(configuration(format!(
+            "sslmode={other} is not offered, because it may send plain text without a word: use \
+             verify-full or disable"
         ))),
+        // It may be a piece of what follows, the password for one: it is not shown.
+        _ => Err(configuration(
+            "sslmode has a value that is not known: use verify-full or disable",
+        )),
     }
 }
 
