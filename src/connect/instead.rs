@@ -9,6 +9,8 @@
 //! whatever comes next is refused, until the COMMIT that only ends it. The driver hears the first error.
 
 use crate::connect::apart::{Request, Step};
+use std::collections::VecDeque;
+use tokio::io::ReadBuf;
 
 /// The text that stands for a flight. Should it ever get to a server, it is refused.
 pub(crate) const STAND_IN: &str = "a flight of outtray";
@@ -111,7 +113,7 @@ impl Instead {
     }
 
     /// Returns what turns the answers into those to one text query, after so many ends of others.
-    pub(crate) fn answers(&self, before: u64) -> Answers {
+    fn answers(&self, before: u64) -> Answers {
         Answers {
             before,
             ends: self.ends,
@@ -123,6 +125,62 @@ impl Instead {
     }
 }
 
+/// What goes instead of something else on one connection, and what the driver hears of it.
+#[derive(Debug, Default)]
+pub(crate) struct Detour {
+    /// What is still to be sent.
+    going: VecDeque<u8>,
+    answers: VecDeque<Answers>,
+    /// What the driver is still to hear.
+    heard: VecDeque<u8>,
+}
+
+impl Detour {
+    /// Begins with what is to be sent, where so many answers are owed to others before.
+    pub(crate) fn begin(&mut self, instead: &Instead, going: Vec<u8>, owed: u64) {
+        let known: u64 = self.answers.iter().map(Answers::owed).sum();
+        let before = owed.saturating_sub(known);
+        self.answers.push_back(instead.answers(before));
+        self.going = going.into();
+    }
+
+    /// Returns what is to be sent next; nothing: all went.
+    pub(crate) fn going(&self) -> Option<&[u8]> {
+        Some(self.going.as_slices().0).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Notes that so much went.
+    pub(crate) fn went(&mut self, length: usize) {
+        self.going.drain(..length);
+    }
+
+    /// Returns whether the driver hears the server as it speaks.
+    pub(crate) fn is_over(&self) -> bool {
+        self.answers.is_empty() && self.heard.is_empty()
+    }
+
+    /// Takes what the server says.
+    pub(crate) fn hear(&mut self, mut said: &[u8]) {
+        let mut heard = Vec::with_capacity(said.len());
+        while let Some(answers) = self.answers.front_mut().filter(|_| !said.is_empty()) {
+            said = answers.take(said, &mut heard);
+            if answers.is_over() {
+                self.answers.pop_front();
+            }
+        }
+        heard.extend_from_slice(said);
+        self.heard.extend(heard);
+    }
+
+    /// Gives the driver what it is still to hear, as much as it takes. Returns whether that was anything.
+    pub(crate) fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let length = buffer.remaining().min(self.heard.len());
+        let given: Vec<u8> = self.heard.drain(..length).collect();
+        buffer.put_slice(&given);
+        length > 0
+    }
+}
+
 fn text_in(body: &mut Vec<u8>, text: &str) {
     body.extend_from_slice(text.as_bytes());
     body.push(0);
@@ -130,7 +188,7 @@ fn text_in(body: &mut Vec<u8>, text: &str) {
 
 /// Turns the answers to the requests of a flight into those to one text query.
 #[derive(Debug)]
-pub(crate) struct Answers {
+struct Answers {
     /// Ends of what was asked before.
     before: u64,
     ends: u64,
@@ -144,7 +202,7 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// Takes what the server says, and adds to `heard` what the driver is to hear. Returns what comes after the last end.
-    pub(crate) fn take<'s>(&mut self, mut said: &'s [u8], heard: &mut Vec<u8>) -> &'s [u8] {
+    fn take<'s>(&mut self, mut said: &'s [u8], heard: &mut Vec<u8>) -> &'s [u8] {
         while !said.is_empty() && !self.is_over() {
             if self.head.len() < 5 {
                 let missing = 5 - self.head.len();
@@ -175,12 +233,12 @@ impl Answers {
         said
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.ends == 0
     }
 
     /// Returns how many ends are still to come.
-    pub(crate) fn owed(&self) -> u64 {
+    fn owed(&self) -> u64 {
         self.before + self.ends
     }
 

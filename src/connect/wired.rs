@@ -1,10 +1,9 @@
 //! The stream under each connection, which notes what moves and can be cut.
 
 use crate::connect::frames::Frames;
-use crate::connect::instead::Answers;
+use crate::connect::instead::Detour;
 use crate::connect::pulse::{Pulse, Pulses};
 use postgres::tls::{ChannelBinding, TlsStream};
-use std::collections::VecDeque;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -87,9 +86,7 @@ impl Wiring {
             limit: self.limit,
             over: None,
             takes_standby: self.takes_standby,
-            going: VecDeque::new(),
-            answers: VecDeque::new(),
-            heard: VecDeque::new(),
+            detour: Detour::default(),
         }
     }
 }
@@ -118,12 +115,7 @@ pub(crate) struct Wired<T> {
     /// When the time of the answer at hand is over.
     over: Option<Pin<Box<Sleep>>>,
     takes_standby: bool,
-    /// What went instead of something else and is still to be sent.
-    going: VecDeque<u8>,
-    /// What turns the answers to that into those that the driver expects.
-    answers: VecDeque<Answers>,
-    /// What the driver is still to hear of them.
-    heard: VecDeque<u8>,
+    detour: Detour,
 }
 
 /// How much of answers is read at a time.
@@ -239,12 +231,12 @@ pub(crate) fn silent() -> io::Error {
 
 impl<T: AsyncRead + Unpin> Wired<T> {
     /// Reads what is answered to what went instead of something else.
-    fn poll_answers(
+    fn poll_detour(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.heard.is_empty() {
+        while !self.detour.give(buffer) {
             let mut space = [0; PIECE];
             let mut piece = ReadBuf::new(&mut space);
             if Pin::new(&mut self.stream)
@@ -253,29 +245,14 @@ impl<T: AsyncRead + Unpin> Wired<T> {
             {
                 return self.await_limit(context);
             }
-            let mut said = piece.filled();
+            let said = piece.filled();
             if said.is_empty() {
-                return Poll::Ready(Ok(()));
+                break;
             }
             self.take_note(said)?;
-            let mut heard = Vec::with_capacity(said.len());
-            while let Some(answers) = self.answers.front_mut().filter(|_| !said.is_empty()) {
-                said = answers.take(said, &mut heard);
-                if answers.is_over() {
-                    self.answers.pop_front();
-                }
-            }
-            heard.extend_from_slice(said);
-            self.heard = heard.into();
+            self.detour.hear(said);
         }
-        Poll::Ready(Ok(self.give(buffer)))
-    }
-
-    /// Gives the driver what it is still to hear, as much as it takes.
-    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
-        let length = buffer.remaining().min(self.heard.len());
-        let given: Vec<u8> = self.heard.drain(..length).collect();
-        buffer.put_slice(&given);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -292,11 +269,9 @@ impl<T: AsyncWrite + Unpin> Wired<T> {
         };
         let (first, rest) = going.split_at(at);
         let (before, after) = (self.requests(first), self.requests(rest));
-        let known: u64 = self.answers.iter().map(Answers::owed).sum();
-        let before_these = (self.pulse.owed() + before).saturating_sub(known);
-        self.answers.push_back(instead.answers(before_these));
+        self.detour
+            .begin(&instead, going, self.pulse.owed() + before);
         self.pulse.sent(before + after);
-        self.going = going.into();
         true
     }
 
@@ -312,8 +287,7 @@ impl<T: AsyncWrite + Unpin> Wired<T> {
 
     /// Sends what goes instead of something else, to its end.
     fn poll_going(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.going.is_empty() {
-            let (bytes, _) = self.going.as_slices();
+        while let Some(bytes) = self.detour.going() {
             let Poll::Ready(length) = Pin::new(&mut self.stream).poll_write(context, bytes)? else {
                 self.pulse.cannot_send();
                 return Poll::Pending;
@@ -321,7 +295,7 @@ impl<T: AsyncWrite + Unpin> Wired<T> {
             if length == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.going.drain(..length);
+            self.detour.went(length);
             self.pulse.sent(0);
         }
         Poll::Ready(Ok(()))
@@ -337,8 +311,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wired<T> {
         let this = self.get_mut();
         this.pulse.looked(context.waker());
         this.check()?;
-        if !this.answers.is_empty() || !this.heard.is_empty() {
-            return this.poll_answers(context, buffer);
+        if !this.detour.is_over() {
+            return this.poll_detour(context, buffer);
         }
         let before = buffer.filled().len();
         if Pin::new(&mut this.stream)
