@@ -38,6 +38,11 @@ impl MessagingSession<'_> {
         check_dedupe_key(topic, key)?;
         let statements = &self.kit.statements;
         self.asking(|session| dedupe::forget(session.lent.current()?, statements, topic, key))
-            .map_err(|error| held_up(error, &format!("the dedupe key {key:?} of topic {topic}")))
+            .map_err(|error| {
+                held_up(
+                    error,
+                    &format!("the dedupe key of a message to topic {topic}"),
+                )
+            })
     }
 }
