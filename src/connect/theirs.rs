@@ -3,7 +3,8 @@
 //! The server says after each command what it was, and after each request whether a transaction is open; the stream under
 //! the connection reads it while SQL of a caller runs. Nobody else would know: the driver drops the tags, and a caller may have
 //! its transaction in hand. There, what would end the transaction does not even leave ([`Watch::guard`]): the work of other
-//! messages may be in it. Through a socket file the stream is the driver's own, and only texts tell.
+//! messages may be in it. Through a socket file the stream is the driver's own, and
+//! only texts tell; a lent transaction is taken to have done anything.
 
 use crate::connect::pulse::Pulse;
 use crate::words::control::refusal;
@@ -86,6 +87,12 @@ pub(crate) struct Theirs {
 const AS_NEW: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; DISCARD TEMP; \
     DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all();\n";
 
+/// Drops statements that somebody else prepared. Where tags are seen, they tell.
+const FORGET: &str = "DO $$ DECLARE theirs text; BEGIN \
+    FOR theirs IN SELECT name FROM pg_catalog.pg_prepared_statements \
+        WHERE from_sql AND NOT pg_catalog.starts_with(name, 'outtray_') \
+    LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', theirs); END LOOP; END $$;\n";
+
 impl Theirs {
     /// Knows a connection that was made with `settings`, which are statements.
     pub(crate) fn new(pulse: Option<Arc<Pulse>>, settings: Option<String>) -> Self {
@@ -108,7 +115,7 @@ impl Theirs {
             (None, Some(text)) => self.read.add(Did::as_written(text)),
             (None, None) => {
                 self.read.add(Did::SET);
-                self.read.add(Did::UNSEEN);
+                self.read.add(Did::LOCKED);
             }
         }
     }
@@ -150,6 +157,11 @@ impl Theirs {
         did
     }
 
+    /// Returns whether nothing can be seen.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.pulse.is_none()
+    }
+
     /// Returns whether the session may hold locks of the caller's.
     pub(crate) fn is_locked(&self) -> bool {
         self.is_locked
@@ -167,7 +179,8 @@ impl Theirs {
 
     /// Returns the statements that make the connection as it was; none for one that was lent: nobody knows how it was.
     pub(crate) fn restoring(&self) -> String {
+        let forget = if self.is_blind() { FORGET } else { "" };
         let settings = self.settings.as_ref();
-        settings.map_or_else(String::new, |settings| [AS_NEW, settings].concat())
+        settings.map_or_else(String::new, |settings| [AS_NEW, forget, settings].concat())
     }
 }

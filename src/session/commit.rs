@@ -33,6 +33,9 @@ impl MessagingSession<'_> {
         if let Some(ended) = self.ended() {
             return Err(ended);
         }
+        if self.did.any(&[Did::FAILED]) {
+            return Err(swallowed());
+        }
         if matches!(self.lent, Lent::Idle(_)) {
             if self.outbox.statements() <= 1 {
                 return self.commit_single_statement();
@@ -94,10 +97,6 @@ impl MessagingSession<'_> {
     fn store_or_push(&mut self) -> Result<String> {
         let statements = &self.kit.statements;
         let mut last = String::new();
-        if self.did.any(&[Did::UNSEEN]) {
-            // Fails where no transaction is open.
-            last.push_str("SAVEPOINT outtray_a;\n");
-        }
         let calls = [
             &statements.send_one,
             &statements.lock_lanes,
@@ -184,7 +183,7 @@ pub(crate) fn not_stored(error: Error) -> Error {
     }
 }
 
-fn swallowed() -> Error {
+pub(crate) fn swallowed() -> Error {
     Error::new(
         ErrorKind::RolledBack,
         "a statement failed and its error was swallowed: everything was rolled back",

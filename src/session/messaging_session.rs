@@ -98,6 +98,8 @@ pub struct MessagingSession<'c> {
     /// What the caller's SQL did in its turn, once that is over, and whether the connection was put back as it was.
     pub(crate) did: Did,
     pub(crate) is_restored: bool,
+    /// The number of the transaction, where nothing else tells whether it is still the same.
+    pub(crate) own: Option<String>,
     pub(crate) begun_at: Instant,
     /// How long a send waits for room in a bounded topic.
     pub(crate) room_wait: Duration,
@@ -121,6 +123,7 @@ impl<'c> MessagingSession<'c> {
             is_overlong: false,
             did: Did::default(),
             is_restored: false,
+            own: None,
             begun_at: Instant::now(),
             room_wait: Duration::ZERO,
             settings: None,
@@ -252,6 +255,7 @@ impl<'c> MessagingSession<'c> {
     /// As [`execute`](Self::execute).
     pub fn batch_execute(&mut self, sql: &str) -> Result<()> {
         refuse_control(sql, false)?;
+        self.note_own()?;
         self.is_in_doubt = true;
         let result = self.theirs(sql, |open| open.batch_execute(sql))?;
         self.noting(result)
@@ -301,6 +305,7 @@ impl<'c> MessagingSession<'c> {
     /// Returns the transaction, inside the savepoint of the message at hand, with the driver's own object.
     fn lending(&mut self) -> Result<&mut dyn Lend> {
         self.enter_savepoint()?;
+        self.note_own()?;
         let (lending, was_flown) = self.lent.lending()?;
         if was_flown {
             // Once for a process: the server's log should not fill with warnings.

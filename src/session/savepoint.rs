@@ -16,7 +16,6 @@
 use crate::session::commit::is_aborted;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
-use crate::session::theirs::ended;
 use crate::words::did::Did;
 use crate::words::sqlstate::{Failure, classify, failure, is_ended};
 use crate::words::{Error, Result};
@@ -106,6 +105,7 @@ impl MessagingSession<'_> {
         let _ = self.lent.take_did();
         self.did = Did::default();
         self.is_restored = false;
+        self.own = None;
     }
 
     /// Keeps what was done for the message at hand, the last one of its transaction or not.
@@ -128,7 +128,7 @@ impl MessagingSession<'_> {
                 self.restored();
                 Ok(Kept::Whole)
             }
-            Err(error) if is_ended(&error) => Err(ended(false)),
+            Err(error) if is_ended(&error) => Err(self.gone()),
             Err(error) if is_aborted(&error) => {
                 self.undo_message()?;
                 Ok(Kept::Swallowed)
@@ -152,14 +152,11 @@ impl MessagingSession<'_> {
             return self.check_unopened();
         };
         self.savepoint = Savepoint::Finished(name);
-        self.lent
-            .own()?
-            .transaction
-            .batch_execute(name.undo())
-            .map_err(|error| match is_ended(&error) {
-                true => ended(false),
-                false => classify(error, "undoing a message"),
-            })
+        let undone = self.lent.own()?.transaction.batch_execute(name.undo());
+        undone.map_err(|error| match is_ended(&error) {
+            true => self.gone(),
+            false => classify(error, "undoing a message"),
+        })
     }
 
     /// Returns what has to go before statements of the top level and COMMIT, where what was done can still be undone:

@@ -14,6 +14,7 @@
 use crate::session::lent::Sql;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::{CHECK, Savepoint};
+use crate::store::standing;
 use crate::words::control::{Refusal, refusal};
 use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -77,9 +78,58 @@ impl MessagingSession<'_> {
         Ok(run(self.lent.watched(Some(text))?))
     }
 
+    /// Notes which transaction it is, before SQL of the caller's that nobody can watch. A round trip, through a socket file.
+    pub(crate) fn note_own(&mut self) -> Result<()> {
+        let is_blind = self.lent.theirs().is_some_and(|theirs| theirs.is_blind());
+        if is_blind && self.own.is_none() {
+            self.lent.begun()?;
+            self.own = standing::own(self.lent.current()?, &self.kit.statements)?;
+        }
+        Ok(())
+    }
+
+    /// Says what became of the transaction that was noted.
+    fn ask_for_own(&mut self) -> Did {
+        if self.own.is_none() {
+            return Did::default();
+        }
+        match (self.standing(), self.savepoint) {
+            (Ok((true, _)), _) => Did::default(),
+            (Ok((false, true)), _) => Did::COMMITTED,
+            (Ok((false, false)), _) => Did::ENDED,
+            // A transaction failed, and it may be another one. It comes to nothing in any case.
+            (Err(_), Savepoint::None) => match self.standing_after_all() {
+                true => Did::COMMITTED,
+                false => Did::FAILED,
+            },
+            // The savepoint will tell.
+            (Err(_), _) => Did::default(),
+        }
+    }
+
+    fn standing(&mut self) -> Result<(bool, bool)> {
+        let own = self.own.clone().unwrap_or_default();
+        standing::of(self.lent.current()?, &self.kit.statements, &own)
+    }
+
+    /// Rolls back whatever is open, and returns whether the transaction that was noted was committed.
+    fn standing_after_all(&mut self) -> bool {
+        let rolled_back = self.lent.begun().map(|open| open.batch_execute("ROLLBACK"));
+        let is_over = matches!(rolled_back, Ok(Ok(())));
+        is_over && matches!(self.standing(), Ok((_, true)))
+    }
+
+    /// Says that the savepoint is gone, and the transaction with it.
+    pub(crate) fn gone(&mut self) -> Error {
+        let is_committed = self.own.is_some() && self.standing_after_all();
+        self.lent.mark_stale();
+        ended(is_committed)
+    }
+
     /// Learns what the caller's SQL did, once its closure is done.
     pub(crate) fn end_theirs(&mut self) {
         let mut did = self.lent.take_did();
+        did.add(self.ask_for_own());
         if self.is_in_doubt && self.lent.theirs().is_some_and(|theirs| theirs.is_unread()) {
             // An error came before the server's last word.
             let _ = self.lent.begun().map(|open| open.batch_execute(""));

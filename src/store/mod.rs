@@ -30,6 +30,7 @@ pub(crate) mod send;
 pub(crate) mod settle;
 pub(crate) mod silence;
 pub(crate) mod slots;
+pub(crate) mod standing;
 pub(crate) mod statement;
 pub(crate) mod statements;
 pub(crate) mod stats;

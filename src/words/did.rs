@@ -27,10 +27,10 @@ impl Did {
     pub(crate) const CHAINED: Did = Did(1 << 7);
     /// No transaction was open afterwards.
     pub(crate) const ENDED: Did = Did(1 << 8);
+    /// Left it failed, where that could not be told before it was rolled back.
+    pub(crate) const FAILED: Did = Did(1 << 10);
     /// Was kept from ending the transaction; the connection is cut.
     pub(crate) const STOPPED: Did = Did(1 << 9);
-    /// Nobody saw what.
-    pub(crate) const UNSEEN: Did = Did(1 << 10);
 
     pub(crate) fn bits(self) -> u16 {
         self.0

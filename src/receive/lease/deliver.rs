@@ -17,12 +17,13 @@ use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
 use crate::receive::ration;
 use crate::receive::state::State;
-use crate::session::commit::not_stored;
+use crate::session::commit::{not_stored, swallowed};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::store::claim::Claimed;
 use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict};
+use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify, failure_of, is_miscounted};
@@ -179,6 +180,9 @@ fn is_untouched(session: &MessagingSession<'_>) -> bool {
 /// lease was lost.
 fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
     let statements = &line.base.kit.statements;
+    if session.did.any(&[Did::FAILED]) {
+        return Err(swallowed());
+    }
     session.lent.begun()?;
     let restored = session.restore();
     restored.map_err(|error| not_stored(classify(error, "committing")))?;

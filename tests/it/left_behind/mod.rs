@@ -2,10 +2,12 @@
 //! connection find it as it was made.
 
 mod row_security;
+mod sessions;
+mod socket;
 
 use crate::support::{PATIENCE, Place, eventually};
 use crossbeam_channel::{Sender, unbounded};
-use outtray::{BatchMessage, HandlerError, Message, Messaging, MessagingSession, ReceiverBuilder};
+use outtray::{BatchMessage, HandlerError, Message, MessagingSession, ReceiverBuilder};
 use std::time::Duration;
 
 /// What may be set, and a question to which `nothing` is the answer where nobody set it.
@@ -234,8 +236,7 @@ fn play(place: &mut Place, way: Way, trace: &'static Trace, by: By) -> Vec<Strin
 }
 
 #[track_caller]
-fn check(way: Way, trace: &'static Trace, by: By) {
-    let mut place = Place::new();
+fn check(mut place: Place, way: Way, trace: &'static Trace, by: By) {
     prepare(&mut place);
 
     let saw = play(&mut place, way, trace, by);
@@ -257,15 +258,20 @@ fn check(way: Way, trace: &'static Trace, by: By) {
 #[test]
 fn the_next_message_finds_nothing_of_what_one_set() {
     for (index, trace) in TRACES.iter().enumerate() {
-        check(Way::Adaptive, trace, BY[index % 4]);
-        check(Way::Fixed, trace, BY[(index + 1) % 4]);
+        check(Place::new(), Way::Adaptive, trace, BY[index % 4]);
+        check(Place::new(), Way::Fixed, trace, BY[(index + 1) % 4]);
     }
 }
 
 #[test]
 fn so_it_is_in_every_way_to_receive() {
     for (index, trace) in TRACES.iter().enumerate() {
-        check(WAYS[2 + index % 4], trace, BY[(index + index / 4) % 4]);
+        check(
+            Place::new(),
+            WAYS[2 + index % 4],
+            trace,
+            BY[(index + index / 4) % 4],
+        );
     }
 }
 
@@ -288,45 +294,6 @@ fn messages_that_set_nothing_share_their_transaction_still() {
 
     assert_eq!(place.count("shared"), 20);
     assert_eq!(place.count("(SELECT DISTINCT xid FROM shared) AS one"), 1);
-}
-
-/// A process with one connection for its sessions.
-fn alone(place: &Place) -> Messaging {
-    Messaging::builder()
-        .url(&place.url)
-        .pool_size(1)
-        .connect()
-        .unwrap()
-}
-
-#[test]
-fn the_next_session_finds_nothing_of_what_one_set() {
-    let mut place = Place::new();
-    prepare(&mut place);
-    let messaging = alone(&place);
-    for trace in &TRACES {
-        for by in BY {
-            let what = format!("{}, {by:?}", trace.set);
-            for is_kept in [true, false] {
-                let ended = messaging.session(|session| {
-                    if !trace.set.contains("READ ONLY") {
-                        session.send_message("sent", &1)?;
-                    }
-                    set(session, trace.set, by)?;
-                    match is_kept {
-                        true => Ok(()),
-                        false => Err(HandlerError::failed("not kept")),
-                    }
-                });
-                assert_eq!(ended.is_ok(), is_kept, "{what}: {ended:?}");
-
-                let saw = messaging.session(|session| look(session, trace)).unwrap();
-
-                assert_eq!(saw, trace.nothing, "{what}, kept: {is_kept}");
-            }
-        }
-    }
-    assert_eq!(place.count("outtray.message"), 23 * 4);
 }
 
 #[test]

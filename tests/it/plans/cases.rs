@@ -496,6 +496,8 @@ fn kept() -> Vec<Case> {
     vec![
         case("change_room", Rows(1), &[t, "1"]),
         case("clock", Rows(0), &[]),
+        case("own_transaction", Rows(0), &[]),
+        case("standing", Rows(0), &["'1'"]),
         case("end_processes", Tables("asks about backends"), &[]),
         case("longest_at_work", Tables("asks about backends"), &[]),
         case("look_at_processes", Tables("asks about backends"), &[]),

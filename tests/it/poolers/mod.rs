@@ -13,7 +13,7 @@ use outtray::{
     Backoff, DeadReason, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
     Rate, TopicConfig,
 };
-use postgres::{Client, NoTls};
+use postgres::{Client, NoTls, SimpleQueryMessage};
 use serde_json::Value;
 use std::thread;
 use std::time::Duration;
@@ -441,4 +441,44 @@ fn types_of_the_applications_own_cost_a_retry_at_most_behind_a_pooler() {
             });
         }
     });
+}
+
+#[test]
+fn what_a_session_sets_is_gone_before_others_get_its_server_connection() {
+    let url = server().database().unwrap();
+    let Some(pooled) = behind_pgbouncer(&url) else {
+        return;
+    };
+    let messaging = pooler_safe(&pooled);
+    messaging.migrate().unwrap();
+    for set in [
+        "SET app.tenant = 'x'",
+        "SET search_path = nowhere",
+        "SET statement_timeout = '1h'",
+        "CREATE TEMP TABLE mine ()",
+        "SELECT pg_advisory_lock(7)",
+    ] {
+        messaging
+            .session(|session| {
+                session.send_message("in", &1)?;
+                Ok(session.with_transaction(|open| open.batch_execute(set))??)
+            })
+            .unwrap();
+        let look = "SELECT concat_ws(' ', current_setting('app.tenant', true), current_setting('search_path'),
+            current_setting('statement_timeout'), to_regclass('pg_temp.mine')::text,
+            (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())))";
+        let mut others: Vec<Client> = (0..2)
+            .map(|_| Client::connect(&pooled, NoTls).unwrap())
+            .collect();
+        for other in &mut others {
+            let answers = other.simple_query(look).unwrap();
+            let found = answers.iter().find_map(|answer| match answer {
+                SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            });
+            let found = found.unwrap().trim();
+            assert_eq!(found, "\"$user\", public 0 0", "{set}");
+        }
+    }
 }

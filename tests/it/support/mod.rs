@@ -15,7 +15,7 @@ pub(crate) use gate::Gate;
 pub(crate) use ledger::{Ledger, WORK};
 pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
-pub(crate) use place::{NO_POLLING, Place, client, process, send};
+pub(crate) use place::{NO_POLLING, Place, by_socket, client, process, send};
 pub(crate) use shrink::shrink;
 use std::sync::OnceLock;
 use std::thread;

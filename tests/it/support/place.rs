@@ -2,7 +2,7 @@
 
 use super::{eventually, server};
 use outtray::{DeadLetter, MessageId, Messaging, NewMessage};
-use postgres::{Client, NoTls};
+use postgres::{Client, Config, NoTls};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -158,4 +158,20 @@ pub(crate) fn send<T: Serialize + ?Sized>(
     messaging
         .session(|session| Ok(session.send_message(topic, payload)?))
         .unwrap()
+}
+
+/// Returns the way to the same database by the server's socket file.
+pub(crate) fn by_socket(url: &str) -> String {
+    let folder: String = client(url)
+        .query_one("SHOW unix_socket_directories", &[])
+        .unwrap()
+        .get(0);
+    let config: Config = url.parse().unwrap();
+    let password = String::from_utf8(config.get_password().unwrap_or_default().to_vec()).unwrap();
+    format!(
+        "host='{folder}' port={} user='{}' password='{password}' dbname='{}'",
+        config.get_ports()[0],
+        config.get_user().unwrap(),
+        config.get_dbname().unwrap()
+    )
 }

@@ -1,0 +1,30 @@
+//! Whether a transaction is still the one that it was, where nobody else can tell.
+
+use crate::store::run::{Run, column, query};
+use crate::store::statements::Statements;
+use crate::words::Result;
+
+/// Returns the number of the open transaction.
+pub(crate) fn own(run: &mut dyn Run, statements: &Statements) -> Result<Option<String>> {
+    let rows = query(
+        run,
+        &statements.own_transaction,
+        &[],
+        "asking for the transaction",
+    )?;
+    rows.first().map(|row| column(row, "id")).transpose()
+}
+
+/// Returns whether the transaction with this number is the one that is open, and whether it was committed.
+pub(crate) fn of(run: &mut dyn Run, statements: &Statements, id: &str) -> Result<(bool, bool)> {
+    let rows = query(
+        run,
+        &statements.standing,
+        &[&id],
+        "asking for the transaction",
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok((true, false));
+    };
+    Ok((column(row, "is_open")?, column(row, "is_committed")?))
+}

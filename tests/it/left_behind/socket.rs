@@ -1,0 +1,20 @@
+//! Handlers that set something, through a socket file, where nobody sees the server's answers but the driver.
+
+use super::{BY, TRACES, Way, check};
+use crate::support::{Place, by_socket};
+use outtray::Messaging;
+
+#[test]
+fn the_next_message_finds_nothing_of_what_one_set() {
+    for (index, trace) in TRACES.iter().enumerate() {
+        let place = Place::new();
+        let messaging = Messaging::connect(&by_socket(&place.url)).unwrap();
+
+        check(
+            Place { messaging, ..place },
+            Way::Fixed,
+            trace,
+            BY[index % 4],
+        );
+    }
+}
