@@ -122,10 +122,25 @@ impl Charge {
 pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
-    let mut stray = std::mem::take(&mut state.stray);
+    let stray = std::mem::take(&mut state.stray);
     if let Some(ended) = error.cause::<Ended>() {
-        return charge_ender(line, state, entered.pop(), ended.is_committed, error);
+        // Only the one that was running can have done it; of a batch nobody knows which.
+        let last = entered.pop().into_iter();
+        entered = last.filter(|charge| !charge.is_shared).collect();
+        for charge in &mut entered {
+            charge.is_final = ended.is_committed;
+        }
     }
+    charge_failed(line, state, entered, stray, error)
+}
+
+fn charge_failed(
+    line: &Line,
+    state: &mut State<'_>,
+    mut entered: Vec<Charge>,
+    mut stray: Vec<Charge>,
+    error: &Error,
+) -> bool {
     let failure = failure_of(error);
     if is_miscounted(error) || is_interrupted(error) || failure == Some(Failure::Hindered) {
         match stray.as_mut_slice() {
@@ -187,29 +202,6 @@ pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
         state.pace.single();
     }
     is_about_messages
-}
-
-/// Charges the message whose handler ended the transaction; the others run again.
-fn charge_ender(
-    line: &Line,
-    state: &mut State,
-    last: Option<Charge>,
-    is_committed: bool,
-    error: &Error,
-) -> bool {
-    line.refusals.fetch_add(1, Ordering::Relaxed);
-    match last {
-        Some(mut charge) if !charge.is_shared => {
-            charge.error = chain(error);
-            charge.is_final = is_committed;
-            charge.mark = Some(Arc::new(line.charging.mark(charge.held.id)));
-            state.charges.push(charge);
-        }
-        Some(_) => state.pace.single(),
-        // Under a lease, whose end is owed.
-        None => {}
-    }
-    true
 }
 
 /// Notes whether a COMMIT of several messages was refused at another worker: then this one takes them one by one for a

@@ -135,7 +135,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             Err(error) => {
                 let is_about_messages = judge(line, state, &error);
                 let is_theirs = error.cause::<Ended>().is_some();
-                if is_about_messages && (is_theirs || !connection.is_closed()) {
+                if is_theirs || is_about_messages && !connection.is_closed() {
                     continue;
                 }
                 troubles += 1;

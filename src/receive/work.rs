@@ -238,15 +238,7 @@ fn transact(
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
-        let crashes = taken.crashes(message);
-        match handle(line, session, state, message, crashes, is_only) {
-            Ok(fate) => fates.push(fate),
-            Err(error) => go_on(line, session, taken, &mut fates, &[message], error)?,
-        }
-        if session.has_set() {
-            // So it may be with the next one, and what is taken with it would only go back.
-            state.pace.single();
-        }
+        handle_alone(line, session, state, taken, &mut fates, message, is_only)?;
         if let Some(result) = session.result.take() {
             results.push((message.held.id, result));
         }
@@ -277,6 +269,34 @@ fn transact(
         line.station.ring(1);
     }
     Ok(next)
+}
+
+/// Handles one message and adds what becomes of it.
+fn handle_alone(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State<'_>,
+    taken: &Taken,
+    fates: &mut Vec<Fate>,
+    message: &Claimed,
+    is_only: bool,
+) -> Result<()> {
+    match handle(
+        line,
+        session,
+        state,
+        message,
+        taken.crashes(message),
+        is_only,
+    ) {
+        Ok(fate) => fates.push(fate),
+        Err(error) => go_on(line, session, taken, fates, &[message], error)?,
+    }
+    if session.has_set() {
+        // So it may be with the next one, and what is taken with it would only go back.
+        state.pace.single();
+    }
+    Ok(())
 }
 
 /// Goes on with the other messages of a transaction that a handler committed; any other error ends it.

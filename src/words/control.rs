@@ -261,8 +261,7 @@ impl<'a> Tokens<'a> {
         let tag = self.rest[1..].iter().position(|byte| *byte == b'$');
         let tag = tag.map(|end| &self.rest[..end + 2]).filter(|tag| {
             let name = &tag[1..tag.len() - 1];
-            name.is_empty()
-                || (is_first_of_word(&name[0]) && name.iter().all(|byte| is_in_word(byte)))
+            name.is_empty() || (is_first_of_word(&name[0]) && name.iter().all(is_in_word))
         });
         let Some(tag) = tag else {
             self.take(1);

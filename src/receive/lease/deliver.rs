@@ -141,15 +141,8 @@ fn begin(
             let excuse = excuse(&mut session, &ending);
             drop(session);
             match excuse {
-                Some(Failure::Hindered) => Ok(aside(line, message, "others were in its way")),
                 Some(Failure::Lost) if !connection.is_closed() => Err(ending),
-                Some(failure) => {
-                    let kind = match failure {
-                        Failure::Lost => ErrorKind::Unavailable,
-                        _ => ErrorKind::Conflict,
-                    };
-                    trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
-                }
+                Some(failure) => excused(line, state, in_hand, failure),
                 None => Err(ending),
             }
         }
@@ -159,6 +152,24 @@ fn begin(
         Err(ending) => decide(terms, message.held.clone(), message.attempts, ending).into(),
     };
     end(line, connection, state, in_hand.proof(), verdict)
+}
+
+/// Decides about a message whose handler failed for a reason that may not be its fault.
+fn excused(
+    line: &Line,
+    state: &mut State<'_>,
+    in_hand: &InHand<'_>,
+    failure: Failure,
+) -> std::result::Result<Verdict, Ending> {
+    let kind = match failure {
+        Failure::Hindered => {
+            let message = &in_hand.leased.claimed;
+            return Ok(aside(line, message, "others were in its way"));
+        }
+        Failure::Lost => ErrorKind::Unavailable,
+        _ => ErrorKind::Conflict,
+    };
+    trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
 }
 
 /// Decides about a message whose handler ended its transaction: one that committed it is not to run again.
