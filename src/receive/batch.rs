@@ -9,6 +9,7 @@
 //! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as long as
 //! they keep to what a transaction of single messages may take. So neither waits for the other for ever.
 
+use crate::receive::apart;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Delivery, Ended, Ending, caught, message};
@@ -19,6 +20,7 @@ use crate::receive::ration;
 use crate::receive::state::State;
 use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::savepoint::Check;
 use crate::store::claim::Claimed;
 use crate::wake::threads::Stop;
 use crate::words::batch_message::BatchMessage;
@@ -119,18 +121,23 @@ pub(crate) struct Split<'a> {
 
 impl<'a> Split<'a> {
     pub(crate) fn of(line: &Line, messages: Vec<&'a Claimed>, taken: &Taken) -> Self {
+        let is_bundled = |message: &&Claimed| !apart::is_last_attempt(line, message, taken);
         if line.batch.is_none() {
+            let mut alone = messages;
+            // Stable: those with one attempt left go first.
+            alone.sort_by_key(is_bundled);
             return Split {
-                alone: messages,
+                alone,
                 together: Vec::new(),
                 most_alone: MAX_PER_TRANSACTION,
                 is_thin: false,
             };
         }
         let may_fail = line.terms().max_attempts > 1;
-        let (together, alone): (Vec<_>, Vec<_>) = messages
+        let (together, mut alone): (Vec<_>, Vec<_>) = messages
             .into_iter()
             .partition(|message| may_fail && message.attempts + taken.crashes(message) == 0);
+        alone.sort_by_key(is_bundled);
         Split {
             is_thin: alone.len() > together.len(),
             alone,
@@ -174,8 +181,20 @@ pub(crate) fn handle<'p>(
         return Ok(0);
     }
     let is_shared = messages.len() > 1;
-    let charge = |(message, _): &(&Claimed, CancelToken)| Charge::of(message, 0).shared(is_shared);
+    let check = match is_shared || !state.entered.is_empty() {
+        true => Check::Bundled,
+        false => Check::Only,
+    };
+    let is_bundled = check == Check::Bundled;
+    let charge = |(message, _): &(&Claimed, CancelToken)| {
+        Charge::of(message, 0)
+            .shared(is_shared)
+            .in_bundle(is_bundled)
+    };
     state.entered.extend(messages.iter().map(charge));
+    if is_bundled {
+        session.join_bundle()?;
+    }
     session.begin_message();
     line.crew.handler_begins(state.worker);
     let deliveries = deliveries(line, &terms, messages);
@@ -190,8 +209,7 @@ pub(crate) fn handle<'p>(
     if let Some(ended) = session.ended() {
         return Err(ended);
     }
-    let is_last = charge::only(state).is_some();
-    keep_or_undo(line, session, &mut ended, is_last)?;
+    keep_or_undo(line, session, &mut ended, check)?;
     let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);
     fates.extend(endings.map(|((delivery, ending), is_cancelled)| {
         let Claimed { held, attempts, .. } = delivery.message;
@@ -209,7 +227,7 @@ fn leave(line: &Line, worker: usize, deliveries: &[Delivery<'_>]) -> Vec<bool> {
     // The last one first, as a slot likes it.
     let last_first = deliveries.iter().rev();
     let mut is_cancelled: Vec<bool> = last_first
-        .map(|delivery| slot.leave(delivery.message.held.id))
+        .map(|delivery| slot.end(delivery.message.held.id))
         .collect();
     is_cancelled.reverse();
     is_cancelled
@@ -237,10 +255,10 @@ fn keep_or_undo(
     line: &Line,
     session: &mut MessagingSession<'_>,
     ended: &mut Ended,
-    is_last: bool,
+    check: Check,
 ) -> Result<()> {
     let undone = match ended.is_done {
-        true => Ending::undone(&session.keep_message(is_last)?),
+        true => Ending::undone(&session.keep_message(check)?),
         false => None,
     };
     if ended.is_done && undone.is_none() {

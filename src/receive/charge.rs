@@ -3,9 +3,10 @@
 //! A rollback also undoes "one more failed attempt", so that is written in a transaction of its own.
 //! Charged is only who is to blame for sure:
 //!
-//! - COMMIT was refused: the message, if it was alone in the transaction; if there were several, nobody, and they go one by
-//!   one for a while. What is deferred until COMMIT (constraints, their triggers) is checked just before in the same flight,
-//!   where one message alone is undone and charged while it is held: after a COMMIT that failed others may be quicker.
+//! - COMMIT was refused: what is deferred until then (constraints, their triggers) is checked just before in the same flight,
+//!   where the work is undone while the messages are held: after a COMMIT that failed others may be quicker. One message alone is
+//!   charged; several are taken apart (`apart`). What only COMMIT itself refuses is charged to a message that was
+//!   alone; if there were several, to nobody, and they go one by one for a while.
 //! - A handler ended the transaction by SQL of its own: its message, and the others run again. See `ended` for one that
 //!   committed it.
 //! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
@@ -16,24 +17,18 @@
 //!   three times is charged, for it may be what breaks it (an idle-in-transaction timeout, a
 //!   query that brings its server process down).
 
-use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::receive::charging::Mark;
 use crate::receive::ending::{Fate, decide};
-use crate::receive::failed;
 use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::line::Line;
-use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::theirs::Ended;
-use crate::store::attempt;
 use crate::store::claim::{Claimed, Held};
-use crate::store::settle::{self, Retry};
-use crate::words::error::{Error, ErrorKind, Result, chain};
+use crate::words::error::{Error, ErrorKind, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Failure, Said, classify, failure_of, is_interrupted, is_miscounted};
-use postgres::IsolationLevel;
+use crate::words::sqlstate::{Failure, Said, failure_of, is_interrupted, is_miscounted};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -43,12 +38,6 @@ pub(crate) const MAX_CONFLICTS: u32 = 10;
 /// Broken connections in the handler of one message that are nobody's fault.
 pub(crate) const MAX_LOSSES: u32 = 2;
 
-/// How long a charge waits for whoever has the message by now: at first, and then each time that the worker comes by. What the
-/// other does with it is mostly over soon, and another one should not begin before this attempt counts.
-const PATIENCE: [&str; 2] = [
-    "SET LOCAL lock_timeout = 2000",
-    "SET LOCAL lock_timeout = 50",
-];
 const MAX_TRIES: u32 = 600;
 /// When a worker that has nothing to do tries again.
 pub(crate) const OWED: Duration = Duration::from_secs(1);
@@ -60,16 +49,18 @@ pub(crate) struct Charge {
     /// Deliveries that had failed before it was taken.
     attempts: u32,
     /// Deliveries that ended with the death of their process.
-    crashes: u32,
-    error: String,
+    pub(crate) crashes: u32,
+    pub(crate) error: String,
     /// Whether it must not run again: what it did is there.
-    is_final: bool,
+    pub(crate) is_final: bool,
     /// Whether its handler had others in hand at the same time.
     is_shared: bool,
+    /// Whether it shares the check before COMMIT with others.
+    pub(crate) is_bundled: bool,
     /// It is left alone for this long, and no attempt is spent.
-    aside: Option<Duration>,
+    pub(crate) aside: Option<Duration>,
     /// How often it could not be written, since others had the message.
-    tries: u32,
+    pub(crate) tries: u32,
     /// Keeps the other workers of the receiver from the message until it is written.
     mark: Option<Arc<Mark>>,
 }
@@ -83,6 +74,7 @@ impl Charge {
             error: String::new(),
             is_final: false,
             is_shared: false,
+            is_bundled: false,
             aside: None,
             tries: 0,
             mark: None,
@@ -97,14 +89,20 @@ impl Charge {
     }
 
     /// To be written another time, unless there were too many.
-    fn once_more(mut self) -> Option<Self> {
+    pub(crate) fn once_more(mut self) -> Option<Self> {
         self.tries += 1;
         (self.tries < MAX_TRIES).then_some(self)
     }
 
     /// Sets the message aside instead.
-    fn aside(mut self, delay: Duration) -> Self {
+    pub(crate) fn aside(mut self, delay: Duration) -> Self {
         self.aside = Some(delay);
+        self
+    }
+
+    /// Says whether the message shares the check before COMMIT with others.
+    pub(crate) fn in_bundle(mut self, is_bundled: bool) -> Self {
+        self.is_bundled = is_bundled;
         self
     }
 
@@ -199,6 +197,7 @@ fn charge_failed(
     } else {
         // Whoever of the process has the one at fault next is to have it alone.
         line.refusals.fetch_add(1, Ordering::Relaxed);
+        line.meets_refusals.store(true, Ordering::Relaxed);
         state.pace.single();
     }
     is_about_messages
@@ -217,7 +216,7 @@ pub(crate) fn heed_refusals(line: &Line, state: &mut State<'_>) {
 /// Returns whether of two messages one after the other each is to have its own transaction: one has failed before, and
 /// COMMITs of several were refused here.
 pub(crate) fn go_apart(line: &Line, pair: &[&Claimed]) -> bool {
-    line.refusals.load(Ordering::Relaxed) > 0 && pair.iter().any(|message| message.attempts > 0)
+    line.meets_refusals.load(Ordering::Relaxed) && pair.iter().any(|message| message.attempts > 0)
 }
 
 /// Returns the message that is in the transaction alone, if one is.
@@ -234,44 +233,6 @@ fn conflict(line: &Line, text: &str) -> Error {
         ErrorKind::Conflict,
         format!("conflict in a handler of topic {}: {text}", line.topic),
     )
-}
-
-/// Writes the charges of [`judge`], each in a transaction of its own.
-pub(crate) fn settle(
-    line: &Line,
-    connection: &mut Connection,
-    state: &mut State<'_>,
-) -> Result<()> {
-    let mut owed = Vec::new();
-    while let Some(charge) = state.charges.last() {
-        let written = match charge.aside {
-            None => write(line, connection, charge),
-            Some(delay) => set_aside(line, connection, charge, delay),
-        };
-        let Err(error) = written else {
-            state.charges.pop();
-            continue;
-        };
-        if error.kind() == ErrorKind::Unavailable || connection.is_closed() {
-            return Err(error);
-        }
-        if failure_of(&error) == Some(Failure::Hindered) {
-            // Others hold it. What they do with it is another attempt; this one is written after.
-            owed.extend(state.charges.pop().and_then(Charge::once_more));
-            continue;
-        }
-        // Whatever the database has against it will be there the next time. Nothing else may wait for that.
-        log::warn!("topic {}: {}", line.topic, chain(&error));
-        let Some(charge) = state.charges.pop() else {
-            break;
-        };
-        if charge.aside.is_none() {
-            let delay = line.set_aside(charge.held.id);
-            state.charges.push(charge.aside(delay));
-        }
-    }
-    state.charges = owed;
-    Ok(())
 }
 
 /// Notes what was taken in a transaction that failed.
@@ -313,76 +274,4 @@ pub(crate) fn excuse(
     }
     let text = format!("in a handler of topic {}: {text}", line.topic);
     Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)))
-}
-
-/// Leaves a message in its place, and alone for a while.
-fn set_aside(
-    line: &Line,
-    connection: &mut Connection,
-    charge: &Charge,
-    delay: Duration,
-) -> Result<()> {
-    let doing = "setting a message aside";
-    let statements = &line.base.kit.statements;
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, doing))?;
-    let Held { position, id, .. } = charge.held;
-    if let Some(attempts) = settle::hold(&mut open, statements, &line.topic, position, id)? {
-        let retry = Retry {
-            held: charge.held.clone(),
-            attempts,
-            delay,
-            error: String::new(),
-            is_failed: false,
-        };
-        settle::postpone_head(&mut open, statements, &line.topic, &retry, Duration::ZERO)?;
-    }
-    open.transaction
-        .commit()
-        .map_err(|error| classify(error, doing))?;
-    Ok(())
-}
-
-fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()> {
-    let doing = "counting a failed attempt";
-    let statements = &line.base.kit.statements;
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, doing))?;
-    let mut settled = Settled::default();
-    open.flight(PATIENCE[usize::from(charge.tries > 0)])
-        .map_err(|error| classify(error, doing))?;
-    let held = settle::hold_in_turn(&mut open, statements, &line.topic, &charge.held)?;
-    // Another worker may have been quicker, and failed too: that is two attempts.
-    let waiting = match held {
-        Some(_) => None,
-        None => settle::hold_waiting(&mut open, statements, &line.topic, charge.held.id)?,
-    };
-    // Else it is gone.
-    if let Some(attempts) = held.or(waiting) {
-        let why = charge.error.clone();
-        let ending = Ending::failed(&match charge.is_final {
-            true => HandlerError::reject(why),
-            false => HandlerError::failed(why),
-        });
-        let attempts = attempts + charge.crashes;
-        let fate = decide(&line.terms(), charge.held.clone(), attempts, ending);
-        settled = Settled::sort(vec![fate]);
-        let (retries, burials) = (&settled.retries, &settled.burials);
-        match waiting {
-            None => failed::move_held(line, &mut open, retries, burials, Duration::ZERO)?,
-            Some(_) => failed::move_waiting(line, &mut open, retries, burials)?,
-        }
-        failed::write_ends(line, &mut open, &settled.ends())?;
-        if charge.crashes > 0 {
-            // They are among the message's own attempts from now on.
-            attempt::forget(&mut open, statements, &line.topic, &[charge.held.id.0])?;
-        }
-    }
-    open.transaction
-        .commit()
-        .map_err(|error| classify(error, doing))?;
-    settled.announce(line, false);
-    Ok(())
 }

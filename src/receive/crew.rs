@@ -37,6 +37,8 @@ pub(crate) struct Crew {
     epoch: Instant,
     /// Until when each worker counts: microseconds since `epoch`; 0 for one that is parked.
     until: Vec<AtomicU64>,
+    /// Whether a handler of each worker's transaction took long.
+    was_slow: Vec<AtomicBool>,
     limit: AtomicUsize,
     /// Whether some worker watches.
     is_watched: AtomicBool,
@@ -59,6 +61,7 @@ impl Crew {
         Crew {
             epoch: Instant::now(),
             until: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            was_slow: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             limit: AtomicUsize::new(FIRST_LIMIT.min(workers)),
             is_watched: AtomicBool::new(false),
             trial: Mutex::new(Trial::new(Instant::now())),
@@ -91,22 +94,39 @@ impl Crew {
 
     /// Notes that a worker is about to run a handler.
     pub(crate) fn handler_begins(&self, worker: usize) {
+        self.remember_slow(worker);
         self.note(worker, self.now_us() + micros(QUICK));
     }
 
     /// Notes that a worker is about to commit or to claim.
     pub(crate) fn flight_begins(&self, worker: usize) {
+        self.remember_slow(worker);
         self.note(worker, self.now_us() + micros(STUCK));
     }
 
-    /// Returns the other workers whose handlers take long, or whose flights are stuck.
+    /// Notes that a worker's transaction ended.
+    pub(crate) fn end_transaction(&self, worker: usize) {
+        self.was_slow[worker].store(false, Ordering::Relaxed);
+    }
+
+    /// Returns the other workers of whose transactions a handler takes, or took, long, or whose flights are stuck.
     pub(crate) fn slow(&self, but: usize) -> Vec<usize> {
-        let now = self.now_us();
         let is_slow = |worker: &usize| {
-            let until = self.until[*worker].load(Ordering::Relaxed);
-            *worker != but && until != 0 && until <= now
+            *worker != but
+                && (self.was_slow[*worker].load(Ordering::Relaxed) || self.is_slow(*worker))
         };
         (0..self.until.len()).filter(is_slow).collect()
+    }
+
+    fn is_slow(&self, worker: usize) -> bool {
+        let until = self.until[worker].load(Ordering::Relaxed);
+        until != 0 && until <= self.now_us()
+    }
+
+    fn remember_slow(&self, worker: usize) {
+        if self.is_slow(worker) {
+            self.was_slow[worker].store(true, Ordering::Relaxed);
+        }
     }
 
     /// Returns whether more count than may.

@@ -11,7 +11,8 @@ use crate::receive::line::Line;
 use crate::receive::stage;
 use crate::receive::take::{Taken, fly};
 use crate::session::messaging_session::MessagingSession;
-use crate::session::savepoint::Savepoint;
+use crate::session::outbox::Mark;
+use crate::session::savepoint::{Bundle, Savepoint};
 use crate::session::theirs::Ended;
 use crate::store::claim::{self, Claimed, Position};
 use crate::words::did::Did;
@@ -40,6 +41,8 @@ pub(crate) fn take_up(
     session.result = None;
     fly(session, "ROLLBACK;\n")?;
     session.savepoint = Savepoint::Closed;
+    session.bundle = Bundle::None;
+    session.bundle_mark = Mark::default();
     stage::prepare(line, session)?;
     let decided: HashSet<Position> = fates.iter().map(|fate| fate.held().position).collect();
     let is_wanted = |message: &&Claimed| {

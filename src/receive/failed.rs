@@ -40,7 +40,7 @@ pub(crate) fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[En
     let mut rows = open
         .flight(&sql)
         .map_err(|error| classify(error, "writing how a message ended"))?;
-    line.lower(&lanes::take_promoted(&mut rows));
+    line.note_promoted(&lanes::take_promoted(&mut rows), ends);
     Ok(())
 }
 

@@ -11,12 +11,13 @@
 //!   there is no backlog, and now and then when there is.
 //!
 //! Both are hints in memory. Messages can be below them: their transaction committed late, or a worker
-//! that held them died. What a head hides, the next look at the floor finds; what a floor hides, a
-//! sweep finds, which begins at the very beginning. A worker concludes that there is nothing to do only
-//! after a sweep. Looks back and sweeps cost what head and floor save, so they are rationed to 5 and to
-//! 1 % of the time; a worker that would have to sweep too early parks, and comes back when it may. So a
-//! message can be delayed, never lost. The gaps between the priorities that are known are looked into
-//! from their beginnings by every claim, so a more urgent message waits for neither.
+//! that held them died, or the one before them of their key ended while others held its lane (then looks at
+//! the floor begin past that one for a while). What a head hides, the next look at the floor finds; what a
+//! floor hides, a sweep finds, which begins at the very beginning. A worker concludes that there is nothing
+//! to do only after a sweep. Looks back and sweeps cost what head and floor save, so they are rationed to 5
+//! and to 1 % of the time; a worker that would have to sweep too early parks, and comes back when it may. So
+//! a message can be delayed, never lost. The gaps between the priorities that are known are looked into from
+//! their beginnings by every claim, so a more urgent message waits for neither.
 
 use crate::store::claim::{EVERYTHING, Position, Span};
 use std::collections::BTreeMap;
@@ -28,10 +29,20 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Sweeps take at most one part in this many of the time: 1 %, so that no more than that share of the
 /// messages meets one (with 2 % and 140,000 dead rows the 99th percentile of their waits doubled).
 const SWEEP_SHARE: u32 = 100;
+/// The longest time between two sweeps: what a late commit waits at most. What took so long that 1 % is less than that was
+/// mostly no walk over rows, but the wait for a lock or for a processor.
+const LONGEST_UNSWEPT: Duration = Duration::from_secs(5);
 /// The least time between two looks at the floor during a backlog.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// These take at most one part in this many of the time: 5 %.
+/// The same while the next of a key is awaited: it is one of a line, and each of them has to be found.
+const AWAITING_LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// And the most: there is not much between what was handled within a second and where claims begin.
+const LONGEST_AWAITING: Duration = Duration::from_millis(50);
+/// What they take beyond a claim from the head is at most one part in this many of the time: 5 %.
 const LOOK_SHARE: u32 = 20;
+/// How long at least the next of a key is awaited that somebody else makes ready; twice that at most. A sender does within
+/// milliseconds, unless its transaction stays open for long; then a sweep finds it.
+const AWAIT_INTERVAL: Duration = Duration::from_millis(500);
 /// Priorities that are remembered at a time. More would make the claim itself long; then there are none.
 const MAX_RANKS: usize = 16;
 
@@ -39,9 +50,12 @@ const MAX_RANKS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Floors {
     by_rank: BTreeMap<i16, Mark>,
+    awaited: Awaited,
     /// Whether the last claim got as much as it asked for.
     is_backlog: bool,
     look: Ration,
+    /// What a claim from the head took lately, with all that shares its flight.
+    head_took: Duration,
     sweep: Ration,
     /// Whether some worker is going to come back for a sweep that would have been too early.
     is_owed: bool,
@@ -53,6 +67,37 @@ struct Mark {
     head: i64,
 }
 
+/// The first places past which the next of a key may become ready: of the last half second or so, and of the one before.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    lately: i64,
+    before: i64,
+    since: Instant,
+}
+
+impl Awaited {
+    fn nothing(now: Instant) -> Self {
+        Awaited {
+            lately: i64::MAX,
+            before: i64::MAX,
+            since: now,
+        }
+    }
+
+    /// Forgets what is over.
+    fn age(&mut self, now: Instant) {
+        while now.saturating_duration_since(self.since) >= AWAIT_INTERVAL && self.first() < i64::MAX
+        {
+            self.before = std::mem::replace(&mut self.lately, i64::MAX);
+            self.since += AWAIT_INTERVAL;
+        }
+    }
+
+    fn first(&self) -> i64 {
+        self.lately.min(self.before)
+    }
+}
+
 /// When something was done last and what it cost.
 #[derive(Debug)]
 struct Ration {
@@ -62,9 +107,10 @@ struct Ration {
 
 impl Ration {
     /// Returns how long to wait for the next time: so long after the last at `least`, and until that is
-    /// no more than one part in `share` of the time.
-    fn until_next(&self, least: Duration, share: u32, now: Instant) -> Duration {
-        (self.at + least.max(self.cost * share)).saturating_duration_since(now)
+    /// no more than one part in `share` of the time, `most` at most.
+    fn until_next(&self, least: Duration, share: u32, most: Duration, now: Instant) -> Duration {
+        let pause = self.cost.saturating_mul(share).min(most).max(least);
+        (self.at + pause).saturating_duration_since(now)
     }
 }
 
@@ -91,8 +137,10 @@ impl Floors {
         };
         Floors {
             by_rank: BTreeMap::new(),
+            awaited: Awaited::nothing(Instant::now()),
             is_backlog: false,
             look: never(),
+            head_took: Duration::ZERO,
             sweep: never(),
             is_owed: false,
         }
@@ -101,12 +149,16 @@ impl Floors {
     /// Plans the next claim. One that looks further back than it must counts at once, so that not all
     /// workers do so together.
     pub(crate) fn plan(&mut self, now: Instant) -> Plan {
-        let until_sweep = self.sweep.until_next(SWEEP_INTERVAL, SWEEP_SHARE, now);
-        if self.by_rank.is_empty() || until_sweep.is_zero() {
+        self.awaited.age(now);
+        if self.by_rank.is_empty() || self.is_sweep_due(now) {
             self.sweep.at = now;
             return sweep();
         }
-        let until_look = self.look.until_next(LOOK_INTERVAL, LOOK_SHARE, now);
+        let (least, most) = match self.awaited.first() {
+            i64::MAX => (LOOK_INTERVAL, SWEEP_INTERVAL),
+            _ => (AWAITING_LOOK_INTERVAL, LONGEST_AWAITING),
+        };
+        let until_look = self.look.until_next(least, LOOK_SHARE, most, now);
         if !self.is_backlog || until_look.is_zero() {
             self.look.at = now;
             return self.look_back();
@@ -114,12 +166,24 @@ impl Floors {
         self.starting(Start::Head, |mark| mark.head)
     }
 
-    /// Plans a claim from the floors.
-    pub(crate) fn look_back(&self) -> Plan {
-        self.starting(Start::Floor, |mark| mark.floor)
+    /// Returns whether the next claim is to be a sweep, which needs a flight of its own: what shares it would seem to be its
+    /// cost, and a COMMIT may wait for a disk or for somebody's lock.
+    pub(crate) fn is_sweep_due(&self, now: Instant) -> bool {
+        self.until_sweep(SWEEP_INTERVAL, now).is_zero()
     }
 
-    fn starting(&self, start: Start, first: fn(&Mark) -> i64) -> Plan {
+    fn until_sweep(&self, least: Duration, now: Instant) -> Duration {
+        self.sweep
+            .until_next(least, SWEEP_SHARE, LONGEST_UNSWEPT, now)
+    }
+
+    /// Plans a claim from the floors.
+    pub(crate) fn look_back(&self) -> Plan {
+        let awaited = self.awaited.first();
+        self.starting(Start::Floor, |mark| mark.floor.min(awaited))
+    }
+
+    fn starting(&self, start: Start, first: impl Fn(&Mark) -> i64) -> Plan {
         let mut spans = Vec::with_capacity(self.by_rank.len() + 1);
         let mut from = EVERYTHING.from;
         for (&rank, mark) in &self.by_rank {
@@ -160,15 +224,12 @@ impl Floors {
         if self.by_rank.len() > MAX_RANKS {
             self.by_rank.clear();
         }
-        let ration = Ration {
-            at: now,
-            cost: took,
-        };
+        let ration = |cost| Ration { at: now, cost };
         match start {
-            Start::Head => {}
-            Start::Floor => self.look = ration,
+            Start::Head => self.head_took = took,
+            Start::Floor => self.look = ration(took.saturating_sub(self.head_took)),
             Start::Everything => {
-                self.sweep = ration;
+                self.sweep = ration(took);
                 self.is_owed = false;
             }
         }
@@ -180,7 +241,7 @@ impl Floors {
     /// # Errors
     /// How long it has to wait before it may sweep.
     pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<Plan, Duration> {
-        let too_early = self.sweep.until_next(Duration::ZERO, SWEEP_SHARE, now);
+        let too_early = self.until_sweep(Duration::ZERO, now);
         if !too_early.is_zero() {
             return Err(too_early);
         }
@@ -191,6 +252,15 @@ impl Floors {
     /// Notes that a sweep is owed; returns whether it is up to the caller.
     pub(crate) fn owe_sweep(&mut self) -> bool {
         !std::mem::replace(&mut self.is_owed, true)
+    }
+
+    /// Notes that the next of a key may become ready anywhere past `seq`, of whichever priority.
+    pub(crate) fn await_next(&mut self, seq: i64, now: Instant) {
+        if self.awaited.first() == i64::MAX {
+            self.awaited = Awaited::nothing(now);
+        }
+        self.awaited.age(now);
+        self.awaited.lately = self.awaited.lately.min(seq);
     }
 
     /// Forgets everything: a transaction failed, and what it held is free again.
@@ -297,17 +367,22 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_is_due_after_half_a_second_or_a_hundred_times_its_cost() {
+    fn a_sweep_is_due_after_half_a_second_or_a_hundred_times_its_cost_but_within_five() {
         let (mut floors, now) = learned(&[at(0, 20)], false);
         let start = |floors: &mut Floors, ms| floors.plan(now + Duration::from_millis(ms)).start;
         assert_eq!(start(&mut floors, 499), Start::Floor);
         assert_eq!(start(&mut floors, 500), Start::Everything);
         assert_eq!(start(&mut floors, 500), Start::Floor);
 
-        let cost = Duration::from_millis(100);
+        let cost = Duration::from_millis(40);
         floors.learn(Start::Everything, [].into_iter(), false, now, cost);
-        assert_eq!(start(&mut floors, 9999), Start::Floor);
-        assert_eq!(start(&mut floors, 10_000), Start::Everything);
+        assert_eq!(start(&mut floors, 3999), Start::Floor);
+        assert_eq!(start(&mut floors, 4000), Start::Everything);
+
+        let cost = Duration::from_secs(20);
+        floors.learn(Start::Everything, [].into_iter(), false, now, cost);
+        assert_eq!(start(&mut floors, 4999), Start::Floor);
+        assert_eq!(start(&mut floors, 5000), Start::Everything);
     }
 
     #[test]
@@ -334,6 +409,30 @@ mod tests {
         check(&floors.look_back(), Start::Floor, &expected);
         floors.look.at = now;
         check(&floors.plan(now), Start::Head, &expected);
+    }
+
+    #[test]
+    fn what_others_make_ready_past_a_message_that_ended_is_looked_for_from_there_for_a_while() {
+        let (mut floors, now) = learned(&[at(-5, 70), at(0, 20)], true);
+        floors.await_next(10, now);
+        let expected = [(EVERYTHING.from, -5), (at(-5, 10), 0), (at(0, 10), 32768)];
+        check(&floors.look_back(), Start::Floor, &expected);
+
+        floors.learn(
+            Start::Floor,
+            [at(0, 20)].into_iter(),
+            true,
+            now,
+            Duration::ZERO,
+        );
+        floors.plan(now + AWAIT_INTERVAL);
+        check(&floors.look_back(), Start::Floor, &expected);
+        floors.plan(now + AWAIT_INTERVAL * 2);
+        check(
+            &floors.look_back(),
+            Start::Floor,
+            &[(EVERYTHING.from, -5), (at(-5, 70), 0), (at(0, 20), 32768)],
+        );
     }
 
     #[test]

@@ -102,6 +102,16 @@ impl Ending {
         }
     }
 
+    /// Returns whether a handler asked for the message to come back later, with no attempt spent.
+    pub(crate) fn is_snooze(&self) -> bool {
+        match self {
+            Ending::Failed(failed) | Ending::Kept(failed) => {
+                matches!(failed.wish, Wish::Snooze(_))
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the text of a failure that another transaction is behind.
     fn conflict(&self) -> Option<&str> {
         match self {

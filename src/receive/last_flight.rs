@@ -1,17 +1,18 @@
 //! The last flight of a transaction, which settles what was in it, commits, and may claim what comes next.
 
+use crate::receive::apart;
 use crate::receive::careful;
 use crate::receive::charge;
 use crate::receive::failed;
 use crate::receive::line::Line;
 use crate::receive::settled::Settled;
-use crate::receive::state::State;
+use crate::receive::state::{Refused, State};
 use crate::receive::take::{self, Taken};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
-use crate::session::savepoint::Savepoint;
+use crate::session::savepoint::{Bundle, Savepoint};
 use crate::store::aftermath;
-use crate::store::lanes;
+use crate::store::lanes::{self, Promoted};
 use crate::store::settle;
 use crate::words::error::Result;
 use crate::words::sqlstate::{classify, is_sequence_behind};
@@ -23,19 +24,32 @@ pub(crate) fn commit_or_charge(
     line: &Line,
     session: &mut MessagingSession<'_>,
     state: &mut State<'_>,
+    taken: &Taken,
     settled: &mut Settled,
     counted: &[Uuid],
     is_chained: bool,
 ) -> Result<Option<Taken>> {
     line.crew.flight_begins(state.worker);
     charge::heed_refusals(line, state);
-    let next = commit(line, session, state, settled, counted, is_chained);
-    if let Err(error) = &next
-        && let Some(charge) = state.refused.take()
+    if settled.is_written_before()
+        && let Some(error) = session.leave_bundle()?
     {
-        settled.refuse(line, &charge, error);
-        return commit(line, session, state, settled, counted, is_chained);
+        apart::run_again(line, session, state, taken, settled, &error)?;
     }
+    settled.confirm_cancels(line, session)?;
+    let next = commit(line, session, state, settled, counted, is_chained);
+    let (Err(error), Some(refused)) = (&next, state.refused.take()) else {
+        return next;
+    };
+    match refused {
+        Refused::Only(charge) => settled.refuse(line, &charge, error),
+        Refused::Bundle => {
+            apart::run_again(line, session, state, taken, settled, error)?;
+            settled.confirm_cancels(line, session)?;
+        }
+    }
+    let next = commit(line, session, state, settled, counted, is_chained);
+    state.refused = None;
     next
 }
 
@@ -57,13 +71,14 @@ fn commit(
             .store(session.lent.own()?, statements, Mark::default())?;
     }
     failed::settle(line, session, &settled.retries, &settled.burials)?;
-    let is_checked = charge::only(state).is_some() && !settled.acks.is_empty();
+    let is_shared = session.bundle == Bundle::Open;
+    let is_checked = is_shared || charge::only(state).is_some() && !settled.acks.is_empty();
     // First what was sent, whose values go beside it: the rest of the flight stays one text.
     let mut sql = sends;
-    match is_checked {
-        true => sql.push_str(&session.leaving_checked()),
-        false => sql.push_str(session.savepoint.leaving()),
-    }
+    sql.push_str(&match is_checked {
+        true => session.leaving_checked(),
+        false => session.leaving(),
+    });
     let positions = settled.removals();
     if !positions.is_empty() {
         settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
@@ -87,23 +102,30 @@ fn commit(
         && !is_sequence_behind(error)
         && session.undo_refused(error)
     {
-        state.refused = charge::only(state).cloned();
+        state.refused = match (charge::only(state), is_shared) {
+            (Some(charge), false) => Some(Refused::Only(charge.clone())),
+            (_, true) => Some(Refused::Bundle),
+            (None, false) => None,
+        };
     }
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     line.base.waker.announce(&session.outbox.take_news());
     let mut rows = flown.map_err(|error| classify(error, "committing"))?;
     let promoted = match ends.iter().any(|end| end.held.key.is_some()) {
         true => lanes::take_promoted(&mut rows),
-        false => Vec::new(),
+        false => Promoted::default(),
     };
-    line.lower(&promoted);
+    line.note_promoted(&promoted, &ends);
     session.savepoint = Savepoint::Closed;
+    session.bundle = Bundle::None;
+    session.bundle_mark = Mark::default();
     session.begun_at = Instant::now();
     state.entered.clear();
+    line.end_transaction(state.worker);
     state.has_noted = false;
     state.conflicts = 0;
     let taken = plan.map(|plan| take::taken(line, session, size, &plan, &rows, started));
     // Once more: what the claim learned, it learned from where it began before.
-    line.lower(&promoted);
+    line.note_promoted(&promoted, &ends);
     taken.transpose()
 }

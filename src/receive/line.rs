@@ -12,8 +12,10 @@ use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::receive::slots::Slots;
 use crate::session::messaging_session::Kit;
+use crate::store::aftermath::End;
 use crate::store::attempt::Holder;
-use crate::store::claim::Position;
+use crate::store::claim::{Held, Position};
+use crate::store::lanes::Promoted;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
@@ -22,7 +24,7 @@ use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +70,8 @@ pub(crate) struct Line {
     losses: Mutex<HashMap<MessageId, u32>>,
     /// How often a COMMIT of several messages was refused.
     pub(crate) refusals: AtomicUsize,
+    /// Whether a COMMIT of several messages was refused, whatever became of it.
+    pub(crate) meets_refusals: AtomicBool,
     /// How often a message could not be settled.
     strays: Mutex<HashMap<MessageId, u32>>,
     pub(crate) charging: Arc<Charging>,
@@ -103,6 +107,7 @@ impl Line {
             asking: Asking::default(),
             losses: Mutex::new(HashMap::new()),
             refusals: AtomicUsize::new(0),
+            meets_refusals: AtomicBool::new(false),
             strays: Mutex::new(HashMap::new()),
             charging: Arc::default(),
         }
@@ -192,6 +197,28 @@ impl Line {
         }
     }
 
+    /// Notes where the next of the keys of messages that ended are, or will be as soon as who holds their lanes makes them ready.
+    pub(crate) fn note_promoted(&self, promoted: &Promoted, ends: &[End]) {
+        self.lower(&promoted.places);
+        if promoted.awaited.is_empty() {
+            return;
+        }
+        let is_awaited = |end: &&End| {
+            let key = end.held.key.as_ref();
+            key.is_some_and(|key| promoted.awaited.contains(key))
+        };
+        let ends = ends.iter().filter(is_awaited).map(|end| &end.held);
+        self.await_next(ends);
+    }
+
+    /// Notes that the next of the keys of messages that ended may become ready behind where claims look.
+    pub(crate) fn await_next<'a>(&self, ended: impl Iterator<Item = &'a Held>) {
+        let keyed = ended.filter(|held| held.key.is_some());
+        if let Some(first) = keyed.map(|held| held.position.seq).min() {
+            self.floors().await_next(first, Instant::now());
+        }
+    }
+
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -210,6 +237,12 @@ impl Line {
             return None;
         }
         Some(cancel)
+    }
+
+    /// Notes that it is known what became of a worker's transaction, and whom it is charged to.
+    pub(crate) fn end_transaction(&self, worker: usize) {
+        self.in_hand[worker].forget_ended();
+        self.crew.end_transaction(worker);
     }
 
     /// Counts a broken connection against a message; returns how many there were.

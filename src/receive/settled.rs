@@ -11,6 +11,7 @@ use crate::store::claim::{Held, Position};
 use crate::store::settle::{Burial, Retry};
 use crate::words::message::MessageId;
 use crate::words::{Error, Result};
+use std::collections::HashSet;
 
 /// Fates by what has to be done for them.
 #[derive(Default)]
@@ -33,20 +34,38 @@ pub(crate) struct Settled {
 impl Settled {
     pub(crate) fn sort(fates: Vec<Fate>) -> Self {
         let mut settled = Settled::default();
+        settled.add(fates);
+        settled
+    }
+
+    pub(crate) fn add(&mut self, fates: Vec<Fate>) {
         for fate in fates {
             match fate {
-                Fate::Ack(held) => settled.acks.push(held),
-                Fate::Retry(retry) => settled.retries.push(retry),
+                Fate::Ack(held) => self.acks.push(held),
+                Fate::Retry(retry) => self.retries.push(retry),
                 Fate::PutOff(retry) => {
-                    settled.retries.push(retry);
-                    settled.put_off += 1;
+                    self.retries.push(retry);
+                    self.put_off += 1;
                 }
-                Fate::Bury(burial) => settled.burials.push(burial),
-                Fate::Drop(held) => settled.dropped.push(held),
-                Fate::Cancel(held) => settled.cancels.push(held),
+                Fate::Bury(burial) => self.burials.push(burial),
+                Fate::Drop(held) => self.dropped.push(held),
+                Fate::Cancel(held) => self.cancels.push(held),
             }
         }
-        settled
+    }
+
+    /// Takes those of the messages out that were to be acknowledged, and what their handlers recorded.
+    pub(crate) fn take_undone(&mut self, of: &HashSet<MessageId>) -> HashSet<MessageId> {
+        let (undone, acks): (Vec<Held>, Vec<Held>) =
+            self.acks.drain(..).partition(|held| of.contains(&held.id));
+        self.acks = acks;
+        self.results.retain(|(id, _)| !of.contains(id));
+        undone.into_iter().map(|held| held.id).collect()
+    }
+
+    /// Returns whether something is written before the flight that commits.
+    pub(crate) fn is_written_before(&self) -> bool {
+        !(self.retries.is_empty() && self.burials.is_empty() && self.cancels.is_empty())
     }
 
     /// Lets a message fail that was to be acknowledged.

@@ -5,6 +5,14 @@ use crate::receive::handler::Handler;
 use crate::receive::lease::deliver::Owed;
 use crate::receive::pace::Pace;
 
+/// Whose work COMMIT would have refused.
+pub(crate) enum Refused {
+    /// The only message of the transaction.
+    Only(Charge),
+    /// Some of those that share a check.
+    Bundle,
+}
+
 /// What one worker remembers from transaction to transaction.
 pub(crate) struct State<'h> {
     /// The worker's number in the crew.
@@ -14,8 +22,8 @@ pub(crate) struct State<'h> {
     pub(crate) handler: &'h mut Handler<'h>,
     /// How many COMMITs of several messages were refused at this receiver, as far as this worker knows.
     pub(crate) refusals: usize,
-    /// The one whose work COMMIT would have refused, undone while it is held still.
-    pub(crate) refused: Option<Charge>,
+    /// Whose work COMMIT would have refused, undone while the messages are held still.
+    pub(crate) refused: Option<Refused>,
     /// Messages whose handler ran in the open transaction.
     pub(crate) entered: Vec<Charge>,
     /// What was taken in the last transaction, if something of it could not be settled.

@@ -10,12 +10,13 @@
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
+use crate::receive::apart::{Way, handle};
 use crate::receive::batch::{self, Split};
 use crate::receive::careful;
-use crate::receive::charge::{self, Charge};
+use crate::receive::charge;
+use crate::receive::charged;
 use crate::receive::ended;
-use crate::receive::ending::{Fate, decide};
-use crate::receive::handler::{Delivery, Ending, call_alone};
+use crate::receive::ending::Fate;
 use crate::receive::last_flight::commit_or_charge;
 use crate::receive::line::Line;
 use crate::receive::progress::Hand;
@@ -28,14 +29,12 @@ use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::report;
 use crate::session::savepoint::Savepoint;
 use crate::store::claim::Claimed;
 use crate::wake::threads::Stop;
 use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
-use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 /// Why [`work`] ended.
@@ -79,7 +78,8 @@ pub(crate) fn work(
     if line.sieve.is_some() {
         connection.prepare_calls(&[&statements.claim_filtered])?;
     }
-    charge::settle(line, connection, state)?;
+    line.end_transaction(state.worker);
+    charged::settle(line, connection, state)?;
     careful::let_go(line, connection, state)?;
     ration::give_back_keys(line, connection, &mut state.unspent);
     if line.is_paused() {
@@ -220,6 +220,10 @@ fn transact(
     state.unspent.extend(ration::unspent(grants));
     let split = Split::of(line, admitted, taken);
     let is_only = split.alone.len() == 1 && split.together.is_empty();
+    let way = |message: &Claimed| match is_only {
+        true => Way::Only,
+        false => Way::among_others(line, message, taken),
+    };
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
@@ -230,7 +234,9 @@ fn transact(
         let goes_apart = |begun: usize| charge::go_apart(line, &split.alone[begun - 1..=begun]);
         if begun > 0 && (is_enough || goes_apart(begun)) {
             // The rest is free again with the commit; the floor must not hide it.
-            line.floors().lower(message.held.position);
+            let rest = split.alone[begun..].iter();
+            let rest: Vec<_> = rest.map(|message| message.held.position).collect();
+            line.lower(&rest);
             let unbegun = ration::unbegun(line, &split.alone[begun..]);
             state.unspent.extend(unbegun);
             break;
@@ -238,7 +244,8 @@ fn transact(
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
-        handle_alone(line, session, state, taken, &mut fates, message, is_only)?;
+        let way = way(message);
+        handle_alone(line, session, state, taken, &mut fates, message, way)?;
         if let Some(result) = session.result.take() {
             results.push((message.held.id, result));
         }
@@ -246,7 +253,7 @@ fn transact(
     let together = split.together.as_slice();
     let begun_together = batch::handle(line, session, state, together, stop, &mut hand, &mut fates)
         .or_else(|error| {
-            go_on(line, session, taken, &mut fates, together, error).map(|()| together.len())
+            go_on(line, session, state, taken, &mut fates, together, error).map(|()| together.len())
         })?;
     let restored = session.restore();
     restored.map_err(|error| classify(error, "putting a connection back as it was"))?;
@@ -257,9 +264,16 @@ fn transact(
     let counted = stage::counted_ends(taken, &fates);
     let mut settled = Settled::sort(fates);
     settled.results = results;
-    settled.confirm_cancels(line, session)?;
     let is_chained = may_chain(line, state, stop, is_careful) && !session.lent.is_spent();
-    let next = commit_or_charge(line, session, state, &mut settled, &counted, is_chained)?;
+    let next = commit_or_charge(
+        line,
+        session,
+        state,
+        taken,
+        &mut settled,
+        &counted,
+        is_chained,
+    )?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
         let handled = settled.acks.len();
@@ -279,18 +293,11 @@ fn handle_alone(
     taken: &Taken,
     fates: &mut Vec<Fate>,
     message: &Claimed,
-    is_only: bool,
+    way: Way,
 ) -> Result<()> {
-    match handle(
-        line,
-        session,
-        state,
-        message,
-        taken.crashes(message),
-        is_only,
-    ) {
+    match handle(line, session, state, message, taken.crashes(message), way) {
         Ok(fate) => fates.push(fate),
-        Err(error) => go_on(line, session, taken, fates, &[message], error)?,
+        Err(error) => go_on(line, session, state, taken, fates, &[message], error)?,
     }
     if session.has_set() {
         // So it may be with the next one, and what is taken with it would only go back.
@@ -303,13 +310,21 @@ fn handle_alone(
 fn go_on(
     line: &Line,
     session: &mut MessagingSession<'_>,
+    state: &mut State<'_>,
     taken: &Taken,
     fates: &mut Vec<Fate>,
     handled: &[&Claimed],
     error: Error,
 ) -> Result<()> {
     match ended::is_committed(&error) {
-        true => ended::take_up(line, session, taken, fates, handled, &error).map_err(|_| error),
+        true => {
+            // What it shared a check with is there for good, too.
+            state
+                .entered
+                .iter_mut()
+                .for_each(|charge| charge.is_bundled = false);
+            ended::take_up(line, session, taken, fates, handled, &error).map_err(|_| error)
+        }
         false => Err(error),
     }
 }
@@ -319,8 +334,10 @@ fn may_chain(line: &Line, state: &State<'_>, stop: &Stop, is_careful: bool) -> b
     // The slot of a limited topic goes with its transaction.
     let is_ordinary =
         !line.options.is_strict && state.unspent.is_empty() && line.max_in_work().is_none();
-    let is_hindered =
-        careful::has_to_turn(line, is_careful) || line.is_paused() || line.rate().is_some();
+    let is_hindered = careful::has_to_turn(line, is_careful)
+        || line.is_paused()
+        || line.rate().is_some()
+        || line.floors().is_sweep_due(Instant::now());
     let goes_on = !stop.is_set() && !is_hindered && !has_to_read(line, state);
     is_ordinary && goes_on && !line.crew.is_over()
 }
@@ -328,61 +345,6 @@ fn may_chain(line: &Line, state: &State<'_>, stop: &Stop, is_careful: bool) -> b
 /// Returns whether the settings of topics are to be read between two transactions.
 fn has_to_read(line: &Line, state: &State<'_>) -> bool {
     state.reads_settings && !line.base.kit.configs.is_fresh()
-}
-
-/// Runs the handler of one message in its savepoint and decides what becomes of the message.
-fn handle(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    state: &mut State<'_>,
-    message: &Claimed,
-    crashes: u32,
-    is_only: bool,
-) -> Result<Fate> {
-    let attempts = message.attempts + crashes;
-    let terms = line.terms();
-    let Some(cancel) = line.begin(state.worker, message.held.id) else {
-        return Ok(Fate::Cancel(message.held.clone()));
-    };
-    if crashes > 0 {
-        let (id, attempt) = (message.held.id, attempts + 1);
-        report::crashed(&line.topic, id, crashes, attempt, terms.max_attempts);
-    }
-    state.entered.push(Charge::of(message, crashes));
-    session.begin_message();
-    let started = Instant::now();
-    let delivery = Delivery {
-        topic: &line.topic,
-        message,
-        attempt: attempts + 1,
-        max_attempts: terms.max_attempts,
-        cancel,
-    };
-    let mut ending = call_alone(state.handler, session, &delivery);
-    session.end_theirs();
-    let is_cancelled = line.in_hand[state.worker].leave(message.held.id);
-    let what = format_args!("message {}", message.held.id);
-    line.warn_if_slow(&what, started.elapsed());
-    if let Some(ended) = session.ended() {
-        return Err(ended);
-    }
-    if (!matches!(ending, Ending::Done) || session.is_overlong)
-        && let Some(excuse) = charge::excuse(line, session, from_ref(&ending))
-    {
-        return Err(excuse);
-    }
-    if !matches!(ending, Ending::Done | Ending::Kept(_)) {
-        session.undo_message()?;
-    } else if let Some(undone) = Ending::undone(&session.keep_message(is_only)?) {
-        ending = undone;
-        if let Some(excuse) = charge::excuse(line, session, from_ref(&ending)) {
-            return Err(excuse);
-        }
-    }
-    if is_cancelled && !matches!(ending, Ending::Done) {
-        return Ok(Fate::Cancel(message.held.clone()));
-    }
-    Ok(decide(&terms, message.held.clone(), attempts, ending))
 }
 
 /// Ends the object of a transaction whose flight ended with COMMIT.

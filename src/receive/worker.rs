@@ -14,7 +14,7 @@ use crate::wake::threads::Stop;
 use crate::words::Result;
 use crate::words::error::chain;
 use crossbeam_channel::{after, never, select};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Works until stopped. `worker` is its number in the crew.
 pub(crate) fn run(line: &Line, handler: &SharedHandler, worker: usize, stop: &Stop) {
@@ -23,6 +23,7 @@ pub(crate) fn run(line: &Line, handler: &SharedHandler, worker: usize, stop: &St
     };
     let mut state = State::new(worker, line.per_transaction(), &mut handler);
     let mut wait = None;
+    let mut promise = None;
     let mut is_watching = false;
     while park(line, wait, stop) {
         wait = match line.crew.enter(worker, &mut is_watching) {
@@ -31,13 +32,30 @@ pub(crate) fn run(line: &Line, handler: &SharedHandler, worker: usize, stop: &St
                 let wait = shift(line, &mut state, stop);
                 line.hands.leave();
                 line.crew.leave(worker);
-                wait
+                come_back(&mut promise, wait, Instant::now())
             }
             Entry::Watch => Some(QUICK),
             // One that owes a sweep has to come back.
             Entry::Park => wait.and(Some(QUICK)),
         };
     }
+}
+
+/// Returns when a worker is to come back unasked that is to wait so long, and was to come back at `promise`. One that was woken
+/// before, or has another reason to, keeps its promise: the others rely on it.
+fn come_back(
+    promise: &mut Option<Instant>,
+    wait: Option<Duration>,
+    now: Instant,
+) -> Option<Duration> {
+    let asked = wait.and_then(|wait| now.checked_add(wait));
+    let kept = promise.filter(|at| *at > now);
+    *promise = asked.max(kept);
+    let first = match (asked, kept) {
+        (Some(asked), Some(kept)) => Some(asked.min(kept)),
+        (asked, kept) => asked.or(kept),
+    };
+    first.map(|at| at.saturating_duration_since(now))
 }
 
 /// Waits until there may be messages, `wait` at most. Returns whether to go on.
@@ -109,5 +127,23 @@ pub(crate) fn turn(
     match line.options.is_leasing {
         false => work(line, connection, state, stop),
         true => shift::work(line, connection, state, stop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_woken_before_it_is_to_come_back_comes_back_all_the_same() {
+        let now = Instant::now();
+        let (soon, late) = (Duration::from_secs(1), Duration::from_secs(5));
+        let mut promise = None;
+        assert_eq!(come_back(&mut promise, None, now), None);
+        assert_eq!(come_back(&mut promise, Some(late), now), Some(late));
+        assert_eq!(come_back(&mut promise, None, now), Some(late));
+        assert_eq!(come_back(&mut promise, Some(soon), now), Some(soon));
+        assert_eq!(come_back(&mut promise, None, now + soon), Some(late - soon));
+        assert_eq!(come_back(&mut promise, None, now + late), None, "it came");
     }
 }

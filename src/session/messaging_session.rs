@@ -4,7 +4,7 @@ use crate::session::configs::{Configs, Settings};
 use crate::session::lent::{Lend, Lent};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::rooms::Rooms;
-use crate::session::savepoint::Savepoint;
+use crate::session::savepoint::{Bundle, Savepoint};
 use crate::session::theirs::refuse_control;
 use crate::store::run::Params;
 use crate::store::statements::Statements;
@@ -88,6 +88,9 @@ pub struct MessagingSession<'c> {
     pub(crate) lent: Lent<'c>,
     pub(crate) outbox: Outbox,
     pub(crate) savepoint: Savepoint,
+    pub(crate) bundle: Bundle,
+    /// The outbox when the bundle began.
+    pub(crate) bundle_mark: Mark,
     /// The outbox when the message at hand began.
     pub(crate) mark: Mark,
     /// Whether the transaction may be aborted without our knowing: a statement failed, or the
@@ -118,6 +121,8 @@ impl<'c> MessagingSession<'c> {
             lent,
             outbox: Outbox::default(),
             savepoint: Savepoint::None,
+            bundle: Bundle::None,
+            bundle_mark: Mark::default(),
             mark: Mark::default(),
             is_in_doubt: false,
             is_overlong: false,
@@ -321,13 +326,13 @@ impl<'c> MessagingSession<'c> {
         sql: &str,
         params: Params<'_>,
     ) -> Result<Option<Result<u64, postgres::Error>>> {
-        let Some((open, opened)) = self.savepoint.opening() else {
+        let Some((open, opened)) = self.opening() else {
             return Ok(None);
         };
         let result = self.lent.own()?.execute_after(open, sql, params);
         if result.is_some() {
             self.lent.note(sql);
-            self.savepoint = opened;
+            self.note_opened(opened);
         }
         Ok(result)
     }
@@ -337,14 +342,14 @@ impl<'c> MessagingSession<'c> {
             // Its transaction begins only now.
             self.begun_at = Instant::now();
         }
-        let Some((open, opened)) = self.savepoint.opening() else {
+        let Some((open, opened)) = self.opening() else {
             return Ok(());
         };
         self.lent.begun()?.batch_execute(open).map_err(|error| {
             self.is_in_doubt = true;
             classify(error, "opening a savepoint")
         })?;
-        self.savepoint = opened;
+        self.note_opened(opened);
         Ok(())
     }
 

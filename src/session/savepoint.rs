@@ -10,6 +10,10 @@
 //! holds where the flight that opens one failed before it did: a savepoint that is not there cannot be gone back to, and the
 //! whole transaction fails instead.
 //!
+//! Around those of several messages lies one more, the bundle's: what the database refuses of them before COMMIT is undone as a
+//! whole then, and the claim still holds the messages, so that nobody else runs the one at fault meanwhile
+//! (see `receive/apart`).
+//!
 //! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).
 
@@ -32,6 +36,58 @@ pub(crate) enum Savepoint {
     Open(Name),
     /// Open, with the finished work of an earlier message in it, or nothing.
     Finished(Name),
+}
+
+/// The savepoint around those of several messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Bundle {
+    /// There is none.
+    #[default]
+    None,
+    /// It opens with the next one of a message.
+    Wanted,
+    Open,
+}
+
+impl Bundle {
+    /// Returns what opens it with the savepoint of a message, closing the one before.
+    fn opening(before: Savepoint) -> &'static str {
+        match before {
+            Savepoint::Finished(Name::A) => {
+                "RELEASE outtray_a; SAVEPOINT outtray_bundle; SAVEPOINT outtray_b"
+            }
+            Savepoint::Finished(Name::B) => {
+                "RELEASE outtray_b; SAVEPOINT outtray_bundle; SAVEPOINT outtray_a"
+            }
+            _ => "SAVEPOINT outtray_bundle; SAVEPOINT outtray_a",
+        }
+    }
+
+    const UNDO: &str = "ROLLBACK TO outtray_bundle";
+    const RELEASE: &str = "RELEASE outtray_bundle;\n";
+}
+
+/// When what is deferred until COMMIT is checked for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// With all of its bundle, before COMMIT.
+    Bundled,
+    /// Now, for it is the only one in its transaction: what comes after is checked at once.
+    Only,
+    /// Now, and others follow, for which constraints are deferred as they were.
+    Alone,
+}
+
+impl Check {
+    fn sql(self) -> &'static str {
+        match self {
+            Check::Bundled => "",
+            Check::Only => CHECK,
+            Check::Alone => {
+                "SAVEPOINT outtray_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO outtray_check; RELEASE outtray_check;\n"
+            }
+        }
+    }
 }
 
 /// The names that savepoints have in turn.
@@ -108,20 +164,52 @@ impl MessagingSession<'_> {
         self.own = None;
     }
 
-    /// Keeps what was done for the message at hand, the last one of its transaction or not.
+    /// Lets the message at hand and those after it be a bundle.
+    pub(crate) fn join_bundle(&mut self) -> Result<()> {
+        if self.bundle != Bundle::None {
+            return Ok(());
+        }
+        // What was sent before goes with no undo of the bundle.
+        if self.outbox.statements() > 0 {
+            self.leave_message()?;
+            self.outbox
+                .store(self.lent.own()?, &self.kit.statements, Mark::default())?;
+        }
+        self.bundle = Bundle::Wanted;
+        self.bundle_mark = self.outbox.mark();
+        Ok(())
+    }
+
+    /// Returns what opens the savepoint of the message at hand, and where it stands then; `None` if there is nothing to open.
+    pub(crate) fn opening(&self) -> Option<(&'static str, Savepoint)> {
+        let (sql, opened) = self.savepoint.opening()?;
+        match self.bundle {
+            Bundle::Wanted => Some((Bundle::opening(self.savepoint), opened)),
+            Bundle::None | Bundle::Open => Some((sql, opened)),
+        }
+    }
+
+    /// Notes that what [`opening`](Self::opening) returned was run.
+    pub(crate) fn note_opened(&mut self, opened: Savepoint) {
+        self.savepoint = opened;
+        if self.bundle == Bundle::Wanted {
+            self.bundle = Bundle::Open;
+        }
+    }
+
+    /// Keeps what was done for the message at hand.
     ///
     /// # Errors
     /// When it cannot be undone alone.
-    pub(crate) fn keep_message(&mut self, is_last: bool) -> Result<Kept> {
+    pub(crate) fn keep_message(&mut self, check: Check) -> Result<Kept> {
         let Savepoint::Open(name) = self.savepoint else {
             return self.check_unopened().map(|()| Kept::Whole);
         };
-        if !self.is_in_doubt {
+        if !self.is_in_doubt && check != Check::Alone {
             self.savepoint = Savepoint::Finished(name);
             return Ok(Kept::Whole);
         }
-        let check = if is_last { CHECK } else { "" };
-        let sql = format!("{check}{}{}", name.release(), self.restoring());
+        let sql = format!("{}{}{}", check.sql(), name.release(), self.restoring());
         match self.lent.own()?.transaction.batch_execute(&sql) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
@@ -133,7 +221,7 @@ impl MessagingSession<'_> {
                 self.undo_message()?;
                 Ok(Kept::Swallowed)
             }
-            Err(error) if is_last && failure(&error) == Failure::Refused => {
+            Err(error) if check != Check::Bundled && failure(&error) == Failure::Refused => {
                 self.undo_message()?;
                 Ok(Kept::Refused(classify(error, "committing")))
             }
@@ -159,49 +247,87 @@ impl MessagingSession<'_> {
         })
     }
 
+    /// Returns what has to go before statements of the top level.
+    pub(crate) fn leaving(&self) -> String {
+        let bundle = match self.bundle {
+            Bundle::Open => Bundle::RELEASE,
+            Bundle::None | Bundle::Wanted => "",
+        };
+        format!("{}{bundle}", self.savepoint.leaving())
+    }
+
     /// Returns what has to go before statements of the top level and COMMIT, where what was done can still be undone:
     /// [`undo_refused`](Self::undo_refused) does it.
     pub(crate) fn leaving_checked(&self) -> String {
-        match self.savepoint {
-            Savepoint::Open(_) | Savepoint::Finished(_) => {
-                format!("{CHECK}{}", self.savepoint.leaving())
-            }
-            Savepoint::None | Savepoint::Closed => String::new(),
+        let leaving = self.leaving();
+        match leaving.is_empty() {
+            true => leaving,
+            false => format!("{CHECK}{leaving}"),
         }
     }
 
-    /// Undoes what the only message of the transaction did, if that is what a flight failed of, which began with
-    /// [`leaving_checked`](Self::leaving_checked). Returns whether it did, and the transaction goes on.
+    /// Undoes what the only message of the transaction did, or those of the bundle, if that is what a flight failed of, which
+    /// began with [`leaving_checked`](Self::leaving_checked). Returns whether it did, and the transaction goes on.
     pub(crate) fn undo_refused(&mut self, error: &postgres::Error) -> bool {
-        let (Savepoint::Open(name) | Savepoint::Finished(name), Failure::Refused) =
-            (self.savepoint, failure(error))
-        else {
-            return false;
+        let (sql, undone) = match (self.bundle, self.savepoint) {
+            _ if failure(error) != Failure::Refused => return false,
+            (Bundle::Open, _) => (Bundle::UNDO, Savepoint::Closed),
+            (_, Savepoint::Open(name) | Savepoint::Finished(name)) => {
+                (name.undo(), Savepoint::Finished(name))
+            }
+            _ => return false,
         };
         let Ok(open) = self.lent.own() else {
             return false;
         };
         // It is gone if the flight got any further.
-        if open.transaction.batch_execute(name.undo()).is_err() {
+        if open.transaction.batch_execute(sql).is_err() {
             return false;
         }
-        self.savepoint = Savepoint::Finished(name);
-        self.outbox.roll_back(Mark::default());
+        self.savepoint = undone;
+        self.outbox.roll_back(self.bundle_mark);
         true
+    }
+
+    /// Leaves the bundle, checked, for statements that belong to the top level. Returns why it was undone instead, if it was.
+    pub(crate) fn leave_bundle(&mut self) -> Result<Option<Error>> {
+        if self.bundle != Bundle::Open {
+            return Ok(None);
+        }
+        let sql = self.leaving_checked();
+        match self.lent.own()?.transaction.batch_execute(&sql) {
+            Ok(()) => {
+                self.savepoint = Savepoint::Closed;
+                self.bundle = Bundle::None;
+                Ok(None)
+            }
+            Err(error) if self.undo_refused(&error) => Ok(Some(classify(error, "committing"))),
+            Err(error) => Err(classify(error, "closing a savepoint")),
+        }
     }
 
     /// For a message without a savepoint: fails where one could not be opened, which nothing but the end of the
     /// transaction can undo.
     fn check_unopened(&mut self) -> Result<()> {
         match self.is_in_doubt {
-            true => self.leave_savepoint(),
+            true => self.leave_message(),
             false => Ok(()),
         }
     }
 
-    /// Leaves the savepoint, for statements that belong to the top level.
+    /// Leaves the savepoints, for statements that belong to the top level.
     pub(crate) fn leave_savepoint(&mut self) -> Result<()> {
-        let leaving = self.savepoint.leaving();
+        let leaving = self.leaving();
+        self.bundle = Bundle::None;
+        self.leave(&leaving)
+    }
+
+    /// Leaves the savepoint of a message.
+    fn leave_message(&mut self) -> Result<()> {
+        self.leave(self.savepoint.leaving())
+    }
+
+    fn leave(&mut self, leaving: &str) -> Result<()> {
         if leaving.is_empty() {
             return Ok(());
         }

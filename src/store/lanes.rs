@@ -142,16 +142,30 @@ pub(crate) fn push_ended<'a>(
     );
 }
 
-/// Takes the rows of [`push_ended`] out of those of its flight; returns the places of the messages that became ready.
-pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Vec<Position> {
-    let mut promoted = Vec::new();
+/// What became of the keys of messages that ended.
+#[derive(Debug, Default)]
+pub(crate) struct Promoted {
+    /// The places of the messages that became ready.
+    pub(crate) places: Vec<Position>,
+    /// Keys whose lanes others hold: they make the next of theirs ready, or upkeep does.
+    pub(crate) awaited: Vec<String>,
+}
+
+/// Takes the rows of [`push_ended`] out of those of its flight.
+pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Promoted {
+    let mut promoted = Promoted::default();
     rows.retain(|row| {
-        let number = |name| row.try_get(name).ok().flatten();
-        let Some(rank) = number("promoted_rank").and_then(|text| text.parse().ok()) else {
+        let Ok(key) = row.try_get("awaited_key") else {
             return true;
         };
-        let seq = number("promoted_seq").and_then(|text| text.parse().ok());
-        promoted.extend(seq.map(|seq| Position { rank, seq }));
+        promoted.awaited.extend(key.map(ToOwned::to_owned));
+        let text = |name| row.try_get(name).ok().flatten();
+        let rank = text("promoted_rank").and_then(|text| text.parse().ok());
+        let seq = text("promoted_seq").and_then(|text| text.parse().ok());
+        let place = rank.zip(seq);
+        promoted
+            .places
+            .extend(place.map(|(rank, seq)| Position { rank, seq }));
         false
     });
     promoted

@@ -3,7 +3,7 @@
 use crate::store::attempt::attempts;
 use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::{Held, Position};
-use crate::store::run::{Params, Run, execute, query};
+use crate::store::run::{Params, Run, column, execute, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -177,6 +177,20 @@ pub(crate) fn hold_in_turn(
     let params: Params<'_> = &[&topic, &rank, &seq, &held.id.0];
     let doing = "holding a message";
     attempts(&query(run, &statements.hold_in_turn, params, doing)?)
+}
+
+/// Returns where a message is that came back to the end of its topic, as far as it is not far from there.
+pub(crate) fn find_again(
+    run: &mut dyn Run,
+    statements: &Statements,
+    topic: &str,
+    held: &Held,
+) -> Result<Option<Position>> {
+    let rank = held.position.rank;
+    let params: Params<'_> = &[&topic, &rank, &held.id.0];
+    let rows = query(run, &statements.find_again, params, "looking for a message")?;
+    let seq = rows.first().map(|row| column(row, "seq")).transpose()?;
+    Ok(seq.map(|seq| Position { rank, seq }))
 }
 
 /// Locks a message that waits for its next attempt; returns its failed attempts, or nothing if it does not.

@@ -52,6 +52,7 @@ const PLANNED_ANEW: &[&str] = &[
     "end_held_lease",
     "end_lease",
     "extend_lease",
+    "find_again",
     "forget_buckets",
     "forget_dedupe",
     "free_dedupe_of_dead",

@@ -79,6 +79,7 @@ statements![
     expire_ready,
     expire_scheduled,
     extend_lease,
+    find_again,
     find_stalled,
     find_vanished,
     fold_some_vacated,

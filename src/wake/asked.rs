@@ -33,6 +33,8 @@ struct Entered {
     messages: Vec<(MessageId, CancelToken)>,
     /// Those of messages that left, for the next ones. As many as there ever were at a time.
     spare: Vec<CancelToken>,
+    /// Messages whose handlers ended, until it is known what became of their transaction.
+    ended: Vec<MessageId>,
 }
 
 impl Asked {
@@ -144,9 +146,22 @@ impl Slot {
         }
     }
 
-    /// Returns whether a message is in hand.
+    /// The same for one whose transaction is to end yet: it [has](Self::has) the message until
+    /// [`forget_ended`](Self::forget_ended).
+    pub(crate) fn end(&self, id: MessageId) -> bool {
+        self.lock().ended.push(id);
+        self.leave(id)
+    }
+
+    /// Returns whether a message is in hand, or its transaction may be under way still.
     pub(crate) fn has(&self, id: MessageId) -> bool {
-        self.lock().messages.iter().any(|(of, _)| *of == id)
+        let entered = self.lock();
+        entered.messages.iter().any(|(of, _)| *of == id) || entered.ended.contains(&id)
+    }
+
+    /// Notes that it is known what became of the transaction of those that left.
+    pub(crate) fn forget_ended(&self) {
+        self.lock().ended.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Entered> {

@@ -39,6 +39,7 @@ mod handled_once;
 mod handles;
 mod keys;
 mod killed_workers;
+mod late_commits;
 mod leases;
 mod left_behind;
 mod lent_pool;

@@ -213,6 +213,7 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
     if let Lent::Begun(transaction) = session.lent {
         transaction.committed();
     }
+    line.await_next([&proof.held].into_iter());
     line.base.waker.announce_ends([&proof.held].into_iter());
     Ok(true)
 }
@@ -326,6 +327,8 @@ pub(crate) fn write(
         Verdict::Drop => {}
     }
     report_verdict(&line.topic, proof, verdict, None, line.terms().max_attempts);
+    // Also where it did not end: what is looked at once more is little.
+    line.await_next([&proof.held].into_iter());
     announce(
         &line.base.waker,
         &line.topic,

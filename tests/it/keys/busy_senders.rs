@@ -152,6 +152,70 @@ fn a_busy_key_goes_on_beside_a_busy_topic() {
     assert_in_order(1..3, &handled, 400);
 }
 
+/// Checks that a line of one key, whose lane is always held by one of three senders, is over before a long backlog of later messages is.
+#[track_caller]
+fn check_before_a_backlog(lease: Option<Duration>, backlog: i32) {
+    const LINE: i32 = 60;
+    let place = Place::new();
+    place
+        .messaging
+        .session(|session| {
+            for n in 0..LINE {
+                session.send(keyed("hot", 10_000 + n))?;
+            }
+            Ok(session.send_messages(TOPIC, std::iter::repeat_n(0, backlog as usize))?)
+        })
+        .unwrap();
+    let (tell, told) = unbounded();
+    let receiver = place.messaging.receiver(TOPIC).workers(2);
+    let receiver = match lease {
+        Some(lease) => receiver.lease(lease),
+        None => receiver,
+    };
+    let is_over = AtomicBool::new(false);
+
+    let before = thread::scope(|scope| {
+        for _ in 0..3 {
+            let (url, messaging, is_over) = (&place.url, &place.messaging, &is_over);
+            scope.spawn(move || {
+                let mut client = client(url);
+                while !is_over.load(Ordering::Relaxed) {
+                    let mut open = client.transaction().unwrap();
+                    MessagingSession::join(messaging, &mut open)
+                        .unwrap()
+                        .send(keyed("hot", 20_000))
+                        .unwrap();
+                    open.batch_execute("SELECT pg_sleep(0.005)").unwrap();
+                    open.commit().unwrap();
+                }
+            });
+        }
+        let receiver = receiver
+            .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
+            .unwrap();
+        let (mut before, mut of_key) = (0, 0);
+        while of_key < LINE {
+            match told.recv_timeout(PATIENCE).unwrap() {
+                0 => before += 1,
+                20_000 => {}
+                _ => of_key += 1,
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        receiver.stop(PATIENCE);
+        before
+    });
+
+    println!("{before} of {backlog} were handled before the last of the line");
+    assert!(before < backlog, "all of the backlog came first");
+}
+
+#[test]
+fn a_key_has_its_turn_in_a_backlog_while_its_senders_are_busy() {
+    check_before_a_backlog(None, 100_000);
+    check_before_a_backlog(Some(Duration::from_secs(60)), 30_000);
+}
+
 #[test]
 fn a_key_goes_on_while_senders_that_roll_back_hold_it_in_turn() {
     let place = Place::watchful();

@@ -518,6 +518,7 @@ fn kept() -> Vec<Case> {
             ],
         ),
         case("hold_in_turn", Rows(1), &[t, "0", "1000", &id(1000)]),
+        case("find_again", Rows(10_000), &[t, "0", &id(1000)]),
         case("horizon", Rows(1000), &[t]),
         case("note_shift", Rows(1), &[t, "1", "1"]),
         case(

@@ -78,12 +78,27 @@ pub(super) struct History<'a> {
 }
 
 impl History<'_> {
-    /// Returns all that may have come of a message: one thing, unless it was cancelled.
+    /// Returns all that may have come of a message: one thing, unless it was cancelled, or a COMMIT was refused.
     pub(super) fn finals(&self, planned: &Planned) -> Vec<Final> {
         let mut finals = Vec::new();
-        let mut kept: Vec<Trace> = Vec::new();
-        let mut asked = self.asked.get(&planned.n).copied().unwrap_or(Asked::Not);
-        let mut end = |traces: &[Trace], fate: Fate, result| {
+        let asked = self.asked.get(&planned.n).copied().unwrap_or(Asked::Not);
+        self.follow(planned, 1, Vec::new(), asked, &mut finals);
+        if asked == Asked::Surely {
+            finals.retain(|one| one.fate == Fate::Cancelled);
+        }
+        finals
+    }
+
+    /// Adds all that may have come of a message from one attempt on, with what it had left until then.
+    fn follow(
+        &self,
+        planned: &Planned,
+        from: u32,
+        mut kept: Vec<Trace>,
+        mut asked: Asked,
+        finals: &mut Vec<Final>,
+    ) {
+        let end = |finals: &mut Vec<Final>, traces: &[Trace], fate: Fate, result| {
             let mut traces = traces.to_vec();
             traces.sort_unstable();
             finals.push(Final {
@@ -93,13 +108,13 @@ impl History<'_> {
             });
         };
         let max_attempts = self.round.way.max_attempts;
-        for attempt in 1..=max_attempts {
+        for attempt in from..=max_attempts {
             if asked > Asked::Not {
-                end(&kept, Fate::Cancelled, None);
+                end(finals, &kept, Fate::Cancelled, None);
             }
             if !planned.fits {
                 let why = "invalid type".to_owned();
-                end(&kept, Fate::Dead("undecodable", 1, why), None);
+                end(finals, &kept, Fate::Dead("undecodable", 1, why), None);
                 break;
             }
             let run = (planned.n, attempt);
@@ -107,7 +122,12 @@ impl History<'_> {
             if ran.asked.is_some() && ran.said != Said::Done {
                 asked = asked.max(Asked::Perhaps);
                 if !self.stays_dead(&ran.said, attempt) {
-                    end(&[&*kept, &*ran.traces].concat(), Fate::Cancelled, None);
+                    end(
+                        finals,
+                        &[&*kept, &*ran.traces].concat(),
+                        Fate::Cancelled,
+                        None,
+                    );
                     if ran.asked == Some(From::Here) && !ran.is_refused {
                         break;
                     }
@@ -122,23 +142,32 @@ impl History<'_> {
                     if ran.asked.is_some() && self.round.has_trouble() {
                         // It was asked for in a transaction that failed.
                         let before = kept.len() - ran.traces.len();
-                        end(&kept[..before], Fate::Cancelled, None);
+                        end(finals, &kept[..before], Fate::Cancelled, None);
                     }
-                    end(&kept, Fate::Done, ran.result);
+                    end(finals, &kept, Fate::Done, ran.result);
                     break;
                 }
                 Said::Rejected(why) => Fate::Dead("rejected", attempt, why),
                 Said::Failed(why) => Fate::Dead("exhausted", attempt, why),
             };
+            if ran.is_refused && self.round.way.hands != Hands::Leases && attempt < max_attempts {
+                // Among others it ran twice in this attempt, and is charged with both.
+                let why = "constraint \"once\"".to_owned();
+                match attempt + 1 == max_attempts {
+                    true => end(
+                        finals,
+                        &kept,
+                        Fate::Dead("exhausted", max_attempts, why),
+                        None,
+                    ),
+                    false => self.follow(planned, attempt + 2, kept.clone(), asked, finals),
+                }
+            }
             if attempt == max_attempts || matches!(failed, Fate::Dead("rejected", ..)) {
-                end(&kept, failed, None);
+                end(finals, &kept, failed, None);
                 break;
             }
         }
-        if asked == Asked::Surely {
-            finals.retain(|one| one.fate == Fate::Cancelled);
-        }
-        finals
     }
 
     /// Returns whether a message that was to be given up becomes a dead letter all the same.

@@ -47,8 +47,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "what a failed message wrote is kept",
         file: "src/session/savepoint.rs",
-        right: "            .batch_execute(name.undo())\n",
-        wrong: "            .batch_execute(\"\")\n",
+        right: "        let undone = self.lent.own()?.transaction.batch_execute(name.undo());\n",
+        wrong: "        let undone = self.lent.own()?.transaction.batch_execute(\"\");\n",
     },
     Fault {
         name: "the result of a failed message is recorded",
@@ -100,7 +100,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a message that was given up is tried again",
-        file: "src/receive/work.rs",
+        file: "src/receive/apart.rs",
         right: "    if is_cancelled && !matches!(ending, Ending::Done) {",
         wrong: "    if is_cancelled && matches!(ending, Ending::Undecodable(_)) {",
     },

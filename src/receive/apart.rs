@@ -1,0 +1,165 @@
+//! What the database refuses at COMMIT of several messages, taken apart while they are held.
+//!
+//! Deferred constraints are checked in the flight that commits, just before. If they are not met, the work of all messages that
+//! share the check is undone; whose fault it was nobody knows. To roll back would set all of them free: other workers, of
+//! this process or another, would run the one at fault beside others again, and nobody could count how often. So they stay
+//! held, and their handlers run again at once, one by one, each with a check of its own, which costs a round trip. Who fails there
+//! has failed twice, and is charged with both; the others are as good as never disturbed.
+//!
+//! That needs two attempts. A message with only one left shares its check with nobody: it goes first, and is checked at its
+//! end. So no message runs more often than it may, with any number of workers and processes, and nothing is written for
+//! those that succeed.
+
+use crate::receive::charge::{self, Charge};
+use crate::receive::ending::{Fate, decide};
+use crate::receive::handler::{Delivery, Ending, call_alone};
+use crate::receive::line::Line;
+use crate::receive::settled::Settled;
+use crate::receive::state::State;
+use crate::receive::take::Taken;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::report;
+use crate::session::savepoint::Check;
+use crate::store::claim::Claimed;
+use crate::words::error::{Error, Result};
+use crate::words::message::MessageId;
+use crate::words::sqlstate::classify;
+use std::collections::HashSet;
+use std::slice::from_ref;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// How a message shares its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// With nobody.
+    Only,
+    /// With others, and the check before COMMIT too.
+    Bundled,
+    /// With others, and not the check: it may not fail twice.
+    Alone,
+    /// The same, after those that shared a check were undone.
+    Again,
+}
+
+impl Way {
+    pub(crate) fn among_others(line: &Line, message: &Claimed, taken: &Taken) -> Self {
+        match is_last_attempt(line, message, taken) {
+            true => Way::Alone,
+            false => Way::Bundled,
+        }
+    }
+
+    fn check(self) -> Check {
+        match self {
+            Way::Only => Check::Only,
+            Way::Bundled => Check::Bundled,
+            Way::Alone | Way::Again => Check::Alone,
+        }
+    }
+}
+
+/// Returns whether a message has one attempt left.
+pub(crate) fn is_last_attempt(line: &Line, message: &Claimed, taken: &Taken) -> bool {
+    message.attempts + taken.crashes(message) + 1 >= line.terms().max_attempts
+}
+
+/// Runs the handlers again of the messages whose work was undone since the database refused it all with `error`.
+pub(crate) fn run_again(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State<'_>,
+    taken: &Taken,
+    settled: &mut Settled,
+    error: &Error,
+) -> Result<()> {
+    line.meets_refusals.store(true, Ordering::Relaxed);
+    let entered = std::mem::take(&mut state.entered);
+    let bundled = entered.iter().filter(|charge| charge.is_bundled);
+    let bundled: HashSet<MessageId> = bundled.map(|charge| charge.held.id).collect();
+    let undone = settled.take_undone(&bundled);
+    let undone: Vec<&Claimed> = taken
+        .messages
+        .iter()
+        .filter(|message| undone.contains(&message.held.id))
+        .collect();
+    let mut fates = Vec::with_capacity(undone.len());
+    if let ([only], None) = (undone.as_slice(), &line.batch) {
+        // All others had failed before, with nothing left of what they did.
+        let charge = Charge::of(only, taken.crashes(only));
+        fates.push(charge.decide(line, error));
+        state.entered.push(charge);
+    } else {
+        for message in undone {
+            let crashes = taken.crashes(message);
+            fates.push(handle(line, session, state, message, crashes, Way::Again)?);
+            if let Some(result) = session.result.take() {
+                settled.results.push((message.held.id, result));
+            }
+        }
+    }
+    settled.add(fates);
+    let restored = session.restore();
+    restored.map_err(|error| classify(error, "putting a connection back as it was"))
+}
+
+/// Runs the handler of one message in its savepoint and decides what becomes of the message.
+pub(crate) fn handle(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    state: &mut State<'_>,
+    message: &Claimed,
+    crashes: u32,
+    way: Way,
+) -> Result<Fate> {
+    let attempts = message.attempts + crashes;
+    let terms = line.terms();
+    let Some(cancel) = line.begin(state.worker, message.held.id) else {
+        return Ok(Fate::Cancel(message.held.clone()));
+    };
+    if crashes > 0 && way != Way::Again {
+        let (id, attempt) = (message.held.id, attempts + 1);
+        report::crashed(&line.topic, id, crashes, attempt, terms.max_attempts);
+    }
+    if way == Way::Bundled {
+        session.join_bundle()?;
+    }
+    state
+        .entered
+        .push(Charge::of(message, crashes).in_bundle(way == Way::Bundled));
+    session.begin_message();
+    let started = Instant::now();
+    let delivery = Delivery {
+        topic: &line.topic,
+        message,
+        attempt: attempts + 1,
+        max_attempts: terms.max_attempts,
+        cancel,
+    };
+    let mut ending = call_alone(state.handler, session, &delivery);
+    session.end_theirs();
+    let is_cancelled = line.in_hand[state.worker].end(message.held.id);
+    let what = format_args!("message {}", message.held.id);
+    line.warn_if_slow(&what, started.elapsed());
+    if let Some(ended) = session.ended() {
+        return Err(ended);
+    }
+    if (!matches!(ending, Ending::Done) || session.is_overlong)
+        && let Some(excuse) = charge::excuse(line, session, from_ref(&ending))
+    {
+        return Err(excuse);
+    }
+    if !matches!(ending, Ending::Done | Ending::Kept(_)) {
+        session.undo_message()?;
+    } else if let Some(undone) = Ending::undone(&session.keep_message(way.check())?) {
+        ending = undone;
+        if let Some(excuse) = charge::excuse(line, session, from_ref(&ending)) {
+            return Err(excuse);
+        }
+    }
+    if is_cancelled && !matches!(ending, Ending::Done) {
+        return Ok(Fate::Cancel(message.held.clone()));
+    }
+    let attempts = attempts + u32::from(way == Way::Again && !ending.is_snooze());
+    Ok(decide(&terms, message.held.clone(), attempts, ending))
+}

@@ -1,0 +1,162 @@
+//! How charges are written: each in a transaction of its own, which waits for who has the message by now.
+
+use crate::connect::connection::Connection;
+use crate::connect::transaction::OpenTransaction;
+use crate::receive::charge::Charge;
+use crate::receive::ending::decide;
+use crate::receive::failed;
+use crate::receive::handler::Ending;
+use crate::receive::line::Line;
+use crate::receive::settled::Settled;
+use crate::receive::state::State;
+use crate::store::attempt;
+use crate::store::claim::Held;
+use crate::store::settle::{self, Retry};
+use crate::words::error::{ErrorKind, Result, chain};
+use crate::words::handler_error::HandlerError;
+use crate::words::sqlstate::{Failure, classify, failure_of};
+use postgres::IsolationLevel;
+use std::time::Duration;
+
+/// How long a charge waits for whoever has the message by now: at first, and then each time that the worker comes by. What the
+/// other does with it is mostly over soon, and another one should not begin before this attempt counts.
+const PATIENCE: [&str; 2] = [
+    "SET LOCAL lock_timeout = 2000",
+    "SET LOCAL lock_timeout = 50",
+];
+
+/// Writes the charges of [`charge::judge`](crate::receive::charge::judge), each in a transaction of its own.
+pub(crate) fn settle(
+    line: &Line,
+    connection: &mut Connection,
+    state: &mut State<'_>,
+) -> Result<()> {
+    let mut owed = Vec::new();
+    while let Some(charge) = state.charges.last() {
+        let written = match charge.aside {
+            None => write(line, connection, charge),
+            Some(delay) => set_aside(line, connection, charge, delay),
+        };
+        let Err(error) = written else {
+            state.charges.pop();
+            continue;
+        };
+        if error.kind() == ErrorKind::Unavailable || connection.is_closed() {
+            return Err(error);
+        }
+        if failure_of(&error) == Some(Failure::Hindered) {
+            // Others hold it. What they do with it is another attempt; this one is written after.
+            owed.extend(state.charges.pop().and_then(Charge::once_more));
+            continue;
+        }
+        // Whatever the database has against it will be there the next time. Nothing else may wait for that.
+        log::warn!("topic {}: {}", line.topic, chain(&error));
+        let Some(charge) = state.charges.pop() else {
+            break;
+        };
+        if charge.aside.is_none() {
+            let delay = line.set_aside(charge.held.id);
+            state.charges.push(charge.aside(delay));
+        }
+    }
+    state.charges = owed;
+    Ok(())
+}
+
+/// Leaves a message in its place, and alone for a while.
+fn set_aside(
+    line: &Line,
+    connection: &mut Connection,
+    charge: &Charge,
+    delay: Duration,
+) -> Result<()> {
+    let doing = "setting a message aside";
+    let statements = &line.base.kit.statements;
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, doing))?;
+    let Held { position, id, .. } = charge.held;
+    if let Some(attempts) = settle::hold(&mut open, statements, &line.topic, position, id)? {
+        let retry = Retry {
+            held: charge.held.clone(),
+            attempts,
+            delay,
+            error: String::new(),
+            is_failed: false,
+        };
+        settle::postpone_head(&mut open, statements, &line.topic, &retry, Duration::ZERO)?;
+    }
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, doing))?;
+    Ok(())
+}
+
+/// A message that is held for its charge.
+struct Found {
+    held: Held,
+    attempts: u32,
+    /// Whether it waits for its next attempt.
+    is_waiting: bool,
+}
+
+/// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too: that is two attempts. Then it
+/// waits, or came back to the end of its topic.
+fn hold(line: &Line, open: &mut OpenTransaction<'_>, charge: &Charge) -> Result<Option<Found>> {
+    let (statements, topic) = (&line.base.kit.statements, line.topic.as_str());
+    let found = |held, attempts, is_waiting| Found {
+        held,
+        attempts,
+        is_waiting,
+    };
+    let mut held = charge.held.clone();
+    if let Some(attempts) = settle::hold_in_turn(open, statements, topic, &held)? {
+        return Ok(Some(found(held, attempts, false)));
+    }
+    if let Some(attempts) = settle::hold_waiting(open, statements, topic, held.id)? {
+        return Ok(Some(found(held, attempts, true)));
+    }
+    let Some(position) = settle::find_again(open, statements, topic, &held)? else {
+        return Ok(None);
+    };
+    held.position = position;
+    let attempts = settle::hold_in_turn(open, statements, topic, &held)?;
+    Ok(attempts.map(|attempts| found(held, attempts, false)))
+}
+
+fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()> {
+    let doing = "counting a failed attempt";
+    let statements = &line.base.kit.statements;
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, doing))?;
+    let mut settled = Settled::default();
+    open.flight(PATIENCE[usize::from(charge.tries > 0)])
+        .map_err(|error| classify(error, doing))?;
+    // Else it is gone.
+    if let Some(found) = hold(line, &mut open, charge)? {
+        let why = charge.error.clone();
+        let ending = Ending::failed(&match charge.is_final {
+            true => HandlerError::reject(why),
+            false => HandlerError::failed(why),
+        });
+        let attempts = found.attempts + charge.crashes;
+        let fate = decide(&line.terms(), found.held, attempts, ending);
+        settled = Settled::sort(vec![fate]);
+        let (retries, burials) = (&settled.retries, &settled.burials);
+        match found.is_waiting {
+            false => failed::move_held(line, &mut open, retries, burials, Duration::ZERO)?,
+            true => failed::move_waiting(line, &mut open, retries, burials)?,
+        }
+        failed::write_ends(line, &mut open, &settled.ends())?;
+        if charge.crashes > 0 {
+            // They are among the message's own attempts from now on.
+            attempt::forget(&mut open, statements, &line.topic, &[charge.held.id.0])?;
+        }
+    }
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, doing))?;
+    settled.announce(line, false);
+    Ok(())
+}
