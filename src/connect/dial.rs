@@ -330,7 +330,7 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
                 }
             }
             Dialed {
-                client: Held::Ours(client),
+                client: Held::Ours(Box::new(client)),
                 pulse,
                 settings: Some(greeted.settings),
             }

@@ -14,7 +14,7 @@ pub(crate) type Borrowed = Box<dyn DerefMut<Target = Client> + Send>;
 
 /// The driver's connection, and whose it is.
 pub(crate) enum Held {
-    Ours(Client),
+    Ours(Box<Client>),
     /// Of a pool of the caller's, to which it goes back.
     Borrowed(Borrowed),
 }

@@ -125,9 +125,11 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
                 let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
-                let has_more = has_moved || is_retried || find_rest(line, &mut connection)?;
-                let hurries = !has_more && extent == Extent::Scheduled;
-                if !has_more && !(hurries && haste.make_due(line, &mut connection)?) {
+                let has_more = has_moved
+                    || is_retried
+                    || find_rest(line, &mut connection)?
+                    || (extent == Extent::Scheduled && haste.make_due(line, &mut connection)?);
+                if !has_more {
                     break;
                 }
             }

@@ -203,7 +203,14 @@ fn check(ended: &Ended, code: i32, part: &str) {
 
 #[test]
 fn who_asks_for_nothing_or_for_help_gets_help() {
-    for arguments in [&[][..], &["help"], &["--help"], &["help", "send"]] {
+    for arguments in [
+        &[][..],
+        &["help"],
+        &["--help"],
+        &["help", "send"],
+        &["dead"],
+        &["recurring"],
+    ] {
         let helped = run(outtray(arguments), "");
         assert!(helped.stdout.contains("Usage: outtray"), "{helped:?}");
         assert_eq!((helped.code, helped.stderr.as_str()), (0, ""));

@@ -41,7 +41,9 @@ mod work;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::Output;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// A message queue in PostgreSQL, from the shell
@@ -105,7 +107,15 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let CommandLine { global, verb } = CommandLine::parse();
+    let CommandLine { global, verb } = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // Whoever asks a group of commands for nothing wants to know what there is, too.
+            let _ = write!(io::stdout(), "{}", error.render());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => error.exit(),
+    };
     let Some(verb) = verb else {
         // Whoever asks for nothing wants to know what there is.
         let _ = CommandLine::command().print_help();

@@ -243,10 +243,8 @@ fn recurring_messages_are_set_and_listed() {
     let elsewhere = desk.done(&["recurring", "list", "others"]);
 
     let it = &listed[0];
-    assert_eq!(
-        set,
-        format!("next at {}\n", it["next_at"].as_str().unwrap())
-    );
+    let next = it["next_at"].as_str().unwrap();
+    assert_eq!(set, format!("next at {next}\n"));
     assert_eq!(
         [
             &it["topic"],
