@@ -152,39 +152,52 @@ pub(crate) fn settle_all<'l>(
     }
     let mut connection = messaging.pooled()?;
     let base = messaging.base();
-    for (topic, mine) in by_topic(
-        verdicts
-            .iter()
-            .map(|(receipt, verdict)| (*receipt, verdict)),
-    ) {
+    let written: Vec<(&Receipt, (&Verdict, Verdict))> = verdicts
+        .iter()
+        .map(|(receipt, verdict)| (*receipt, (verdict, at_once(receipt, verdict))))
+        .collect();
+    for (topic, mine) in by_topic(written.iter().map(|(receipt, both)| (*receipt, both))) {
         let proofs: Vec<(&Proof, &Verdict)> = mine
             .iter()
             .filter(|(receipt, _)| !receipt.is_settled())
-            .map(|(receipt, verdict)| (&receipt.proof, *verdict))
+            .map(|(receipt, (_, verdict))| (&receipt.proof, verdict))
             .collect();
         let mut settled = Default::default();
         if !proofs.is_empty() {
             let statements = &base.kit.statements;
             settled = settle::settle(&mut connection, statements, BEGIN, topic, &proofs)?;
         }
-        for (receipt, verdict) in &mine {
+        for (receipt, (said, verdict)) in &mine {
             receipt.close();
             if !settled.contains(&receipt.proof.receipt) {
                 lost.push(*receipt);
                 continue;
             }
-            receipt.report(verdict);
+            receipt.report(said);
             if matches!(verdict, Verdict::Nack | Verdict::Release) {
                 messaging.desk().lower(topic, receipt.proof.held.position);
             }
         }
-        let was_settled =
-            |(receipt, _): &&(&Receipt, &Verdict)| settled.contains(&receipt.proof.receipt);
-        let settled = mine.iter().filter(was_settled);
-        let settled = settled.map(|(receipt, verdict)| (&receipt.proof, *verdict));
+        let is_settled = |receipt: &Receipt| settled.contains(&receipt.proof.receipt);
+        let settled = mine.iter().filter(|(receipt, _)| is_settled(receipt));
+        let settled = settled.map(|(receipt, (_, verdict))| (&receipt.proof, verdict));
         announce(&base.waker, topic, settled);
     }
     Ok(lost)
+}
+
+/// Returns how a verdict is written. What comes back without a delay goes to its place, for it would wait for somebody who moves
+/// it.
+fn at_once(receipt: &Receipt, verdict: &Verdict) -> Verdict {
+    match verdict {
+        Verdict::Retry {
+            attempts, delay, ..
+        } if delay.is_zero() => match *attempts < receipt.attempt {
+            true => Verdict::Release,
+            false => Verdict::Nack,
+        },
+        verdict => verdict.clone(),
+    }
 }
 
 /// Prolongs leases, those of each topic together. Returns those that were lost.
@@ -227,12 +240,9 @@ pub(crate) fn extend_all<'l>(
 }
 
 /// Sorts leases by topic; most batches have one.
-fn by_topic<'l, V>(
-    leases: impl Iterator<Item = (&'l Receipt, &'l V)>,
-) -> Vec<(&'l str, Vec<(&'l Receipt, &'l V)>)>
-where
-    V: 'l,
-{
+fn by_topic<'l, 'v, V>(
+    leases: impl Iterator<Item = (&'l Receipt, &'v V)>,
+) -> Vec<(&'l str, Vec<(&'l Receipt, &'v V)>)> {
     let mut topics: Vec<(&str, Vec<_>)> = Vec::new();
     for (receipt, verdict) in leases {
         match topics

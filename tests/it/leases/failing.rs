@@ -89,6 +89,26 @@ fn what_a_handlers_error_wishes_is_done() {
 }
 
 #[test]
+fn without_a_backoff_it_is_ready_at_once() {
+    let place = Place::new();
+    let config = TopicConfig {
+        backoff: Some(Backoff::fixed(Duration::ZERO)),
+        ..TopicConfig::default()
+    };
+    place.jobs().configure(config).unwrap();
+    place.send("jobs", &1);
+
+    place.take().fail("no").unwrap();
+    assert_eq!(place.numbers(), [1, 0, 0, 0]);
+    let delivery = place.take();
+    assert_eq!(delivery.attempt, 2);
+    delivery.fail(HandlerError::snooze(Duration::ZERO)).unwrap();
+
+    assert_eq!(place.numbers(), [1, 0, 0, 0]);
+    assert_eq!(place.take().attempt, 2);
+}
+
+#[test]
 fn it_obeys_the_settings_of_when_it_fails() {
     let place = Place::new();
     place.send("jobs", &1);

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Long enough for a busy machine to prolong it in time, short enough to be waited out.
-const SHORT: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(3);
 
 fn take(messaging: &Messaging, lease: Duration) -> Delivery<i32> {
     let taken = messaging.topic("jobs").receive(lease).unwrap();
