@@ -13,8 +13,8 @@ let last = Promise.resolve();
 
 /** Returns what the program was called with. */
 export function order() {
-  const [name, url, messages] = process.argv.slice(2);
-  return { name, url, messages: Number(messages) };
+  const [name, messages] = process.argv.slice(2);
+  return { name, url: process.env.PEER_URL, messages: Number(messages) };
 }
 
 /** Sets how many messages `untilAcked` waits for. */

@@ -36,7 +36,7 @@ def pgbench(script, connections, runs):
         counts = ["-c", str(connections), "-t", str(max(1, -(-runs // connections)))]
         program = [os.environ["PGBENCH"], "-n", "-M", "prepared", "-j", "2", *counts]
         output = subprocess.run(
-            [*program, "-f", file.name, order.url], check=True, stdout=subprocess.PIPE, text=True
+            [*program, "-f", file.name], check=True, stdout=subprocess.PIPE, text=True
         ).stdout
     done = int(re.search(r"actually processed: (\d+)", output)[1])
     return done / float(re.search(r"tps = ([0-9.]+)", output)[1])

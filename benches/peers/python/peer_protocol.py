@@ -3,6 +3,7 @@ expects of them."""
 
 import asyncio
 import json
+import os
 import sys
 import time
 
@@ -18,7 +19,8 @@ class Order:
     """What the program was called with."""
 
     def __init__(self):
-        self.case, self.url, messages = sys.argv[1:4]
+        self.case, messages = sys.argv[1:3]
+        self.url = os.environ["PEER_URL"]
         self.messages = int(messages)
 
     def bulks(self):

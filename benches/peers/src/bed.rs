@@ -3,7 +3,8 @@
 
 use crate::failure::{Failure, Result};
 use outtray::testing::Server;
-use postgres::{Client, NoTls};
+use postgres::config::Host;
+use postgres::{Client, Config, NoTls};
 use std::path::PathBuf;
 
 /// What differs from the server's defaults, beside that it listens to this machine alone.
@@ -45,6 +46,26 @@ impl Bed {
     pub fn url(&self, database: &str) -> String {
         let (server, _) = self.server.url().rsplit_once('/').unwrap_or_default();
         format!("{server}/{database}")
+    }
+
+    /// Returns the environment that names a database, to runners and to libpq.
+    pub fn environment(&self, database: &str) -> Vec<(&'static str, String)> {
+        let url = self.url(database);
+        let config: Config = url.parse().unwrap_or_default();
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            _ => String::new(),
+        };
+        let port = config.get_ports().first().copied().unwrap_or_default();
+        let password = config.get_password().unwrap_or_default();
+        vec![
+            ("PGHOST", host),
+            ("PGPORT", port.to_string()),
+            ("PGUSER", config.get_user().unwrap_or_default().to_owned()),
+            ("PGPASSWORD", String::from_utf8_lossy(password).into_owned()),
+            ("PGDATABASE", database.to_owned()),
+            ("PEER_URL", url),
+        ]
     }
 
     /// Returns the folder of the server's programs, `pgbench` among them.

@@ -169,10 +169,10 @@ impl Measuring<'_> {
         let mut command = self.workshop.command(system.program);
         command
             .arg(case.name())
-            .arg(self.bed.url(database))
             .arg(messages.to_string())
             .args(system.arguments)
-            .env("PGBENCH", self.bed.programs().join("pgbench"));
+            .env("PGBENCH", self.bed.programs().join("pgbench"))
+            .envs(self.bed.environment(database));
         let log = self
             .workshop
             .logs()

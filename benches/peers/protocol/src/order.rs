@@ -70,16 +70,16 @@ pub struct Order {
 }
 
 impl Order {
-    /// Reads the program's arguments.
+    /// Reads the program's arguments, and the URL from its environment.
     ///
     /// # Panics
-    /// When they are not a case, a URL and a number: only the driver calls runners.
+    /// When they are not a case and a number: only the driver calls runners.
     pub fn from_arguments() -> Order {
         let mut arguments = std::env::args().skip(1);
-        let mut next = || arguments.next().expect("CASE URL MESSAGES");
+        let mut next = || arguments.next().expect("CASE MESSAGES");
         Order {
             case: Case::parse(&next()).expect("a case that this runner knows"),
-            url: next(),
+            url: std::env::var("PEER_URL").expect("$PEER_URL"),
             messages: next().parse().expect("a number of messages"),
         }
     }

@@ -44,12 +44,12 @@ fn main() {
             connect(&order).batch_execute(SCHEMA).expect("a schema");
             peer_protocol::print_nothing();
         }
-        Case::SendOne => peer_protocol::print_time(pgbench::run(&order, SEND, 1, messages)),
+        Case::SendOne => peer_protocol::print_time(pgbench::run(SEND, 1, messages)),
         Case::SendBulk => peer_protocol::print_time(send_bulk(&order)),
         Case::Drain => {
             // Some statements more: the last ones may find the rest locked.
             let statements = messages.div_ceil(BATCH) + 2 * WORKERS as u64;
-            peer_protocol::print_time(pgbench::run(&order, DRAIN, WORKERS, statements));
+            peer_protocol::print_time(pgbench::run(DRAIN, WORKERS, statements));
             assert_nothing_left(&order);
         }
         Case::DrainDefault => peer_protocol::print_time(one_by_one(&order, DRAIN_SINGLE)),
@@ -67,7 +67,7 @@ fn connect(order: &Order) -> Client {
 fn one_by_one(order: &Order, script: &str) -> Duration {
     let workers = WORKERS as u64;
     let handled = order.messages / workers * workers;
-    let took = pgbench::run(order, script, WORKERS, handled);
+    let took = pgbench::run(script, WORKERS, handled);
     took.mul_f64(order.messages as f64 / handled as f64)
 }
 

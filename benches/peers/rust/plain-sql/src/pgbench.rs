@@ -1,6 +1,5 @@
-//! Runs a script in pgbench, which the driver names in `$PGBENCH`.
+//! Runs a script in pgbench, which the driver names in `$PGBENCH`; the database is in the environment, too.
 
-use peer_protocol::Order;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,12 +9,11 @@ use std::time::Duration;
 ///
 /// # Panics
 /// When pgbench is not there, or a statement fails.
-pub fn run(order: &Order, script: &str, connections: usize, runs: u64) -> Duration {
+pub fn run(script: &str, connections: usize, runs: u64) -> Duration {
     let each = runs.div_ceil(connections as u64).max(1);
     let mut pgbench = Command::new(std::env::var_os("PGBENCH").expect("$PGBENCH"))
         .args(["-n", "-M", "prepared", "-j", "2", "-f", "-"])
         .args(["-c", &connections.to_string(), "-t", &each.to_string()])
-        .arg(&order.url)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
