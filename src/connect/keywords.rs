@@ -1,7 +1,7 @@
 //! What the keywords of a connection string mean here. Each one that libpq 18 knows is obeyed, or needs no obeying, or
 //! is refused by its name: none is passed over that somebody may rely on.
 
-use crate::connect::conninfo::{malformed, parse};
+use crate::connect::conninfo::{Pair, malformed, parse};
 use crate::connect::endpoints::{Endpoint, Lists};
 use crate::connect::settings::configuration;
 use crate::connect::tls_wish::TlsWish;
@@ -101,18 +101,29 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads a connection string. What it does not say is as the driver has it.
+    /// Reads a connection string. What it does not say is as in `config`, which names no host.
     ///
     /// # Errors
     /// `Configuration` for a string that is none, for a keyword that is unknown or asks for what is not done here, and
     /// for a value that makes no sense.
-    pub(crate) fn read(text: &str) -> Result<Self> {
-        let (mut wanted, mut lists) = (Wanted::default(), Lists::default());
+    pub(crate) fn read(text: &str, config: Config) -> Result<Self> {
+        let mut wanted = Wanted {
+            config,
+            ..Wanted::default()
+        };
+        let mut lists = Lists::default();
         let mut pairs = parse(text)?;
+        let has_late_at = has_late_at(text);
+        let follows =
+            |(before, after): (&Pair, &Pair)| (before.0 == "password").then(|| after.0.clone());
+        let after_password = pairs.iter().zip(pairs.iter().skip(1)).find_map(follows);
         // It counts only where there is no other.
         pairs.sort_by_key(|(keyword, _)| keyword == "fallback_application_name");
         for (keyword, value) in pairs {
-            wanted.take(&keyword, value, &mut lists)?;
+            if !wanted.take(&keyword, value, &mut lists)? {
+                let may_be_secret = has_late_at || after_password.as_ref() == Some(&keyword);
+                return Err(unknown(&keyword, may_be_secret));
+            }
         }
         if lists.hosts.is_empty() && lists.addresses.is_empty() {
             return Err(configuration("the database URL names no host"));
@@ -122,9 +133,10 @@ impl Wanted {
         Ok(wanted)
     }
 
-    fn take(&mut self, keyword: &str, value: Vec<u8>, lists: &mut Lists) -> Result<()> {
+    /// Takes a keyword, if there is such a one.
+    fn take(&mut self, keyword: &str, value: Vec<u8>, lists: &mut Lists) -> Result<bool> {
         if self.tls.take(keyword, &value)? {
-            return Ok(());
+            return Ok(true);
         }
         if value.contains(&0) {
             return Err(malformed("a value holds the byte 0"));
@@ -141,15 +153,15 @@ impl Wanted {
                 match keyword {
                     "hostaddr" => lists.addresses = value,
                     "port" => lists.ports = value,
-                    _ => self.take_text(keyword, &value)?,
+                    _ => return self.take_text(keyword, &value),
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes what is a name or a text; empty is as if it were not there.
-    fn take_text(&mut self, keyword: &str, value: &str) -> Result<()> {
+    fn take_text(&mut self, keyword: &str, value: &str) -> Result<bool> {
         let config = &mut self.config;
         match keyword {
             "user" | "dbname" | "options" | "application_name" | "fallback_application_name"
@@ -170,11 +182,11 @@ impl Wanted {
             "load_balance_hosts" => config.load_balance_hosts(choice(keyword, value, &BALANCES)?),
             _ => return self.take_number(keyword, value),
         };
-        Ok(())
+        Ok(true)
     }
 
     /// Takes a number; zero and less stand for what is usual here.
-    fn take_number(&mut self, keyword: &str, value: &str) -> Result<()> {
+    fn take_number(&mut self, keyword: &str, value: &str) -> Result<bool> {
         let seconds = |number: u32| Duration::from_secs(number.into());
         let take: &dyn Fn(&mut Config, u32) -> &mut Config = match keyword {
             "connect_timeout" => &|config, number| config.connect_timeout(seconds(number)),
@@ -186,14 +198,14 @@ impl Wanted {
             }
             "keepalives" => {
                 self.config.keepalives(number(keyword, value)? != 0);
-                return Ok(());
+                return Ok(true);
             }
             _ => return take_the_rest(keyword, value),
         };
         if let Ok(number @ 1..) = u32::try_from(number(keyword, value)?) {
             take(&mut self.config, number);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -238,24 +250,24 @@ fn number(keyword: &str, value: &str) -> Result<i32> {
 }
 
 /// Takes what is as it is here, and refuses what is not done.
-fn take_the_rest(keyword: &str, value: &str) -> Result<()> {
+fn take_the_rest(keyword: &str, value: &str) -> Result<bool> {
     if WITHOUT_EFFECT.contains(&keyword) {
-        return Ok(());
+        return Ok(true);
     }
     if let Some((_, words)) = AS_IT_IS.iter().find(|(name, _)| *name == keyword) {
         let is_so = value.is_empty() || words.contains(&value);
         return if is_so {
-            Ok(())
+            Ok(true)
         } else {
             Err(not_offered(keyword, words))
         };
     }
     match REFUSED.iter().find(|(name, _)| *name == keyword) {
-        Some(_) if value.is_empty() => Ok(()),
+        Some(_) if value.is_empty() => Ok(true),
         Some((_, instead)) => Err(configuration(format!(
             "{keyword} in the database URL is not offered: {instead}"
         ))),
-        None => Err(unknown(keyword)),
+        None => Ok(false),
     }
 }
 
@@ -283,13 +295,25 @@ const KNOWN: [&str; 20] = [
     "service",
 ];
 
-/// Refuses a keyword. One that is not like any may be a piece of a password, and stays out of the text.
-fn unknown(keyword: &str) -> Error {
+/// Refuses a keyword. Where it may be a piece of a password, as after one that may have a space or an `&` in it, it
+/// stays out of the text unless it is like one that there is.
+fn unknown(keyword: &str, may_be_secret: bool) -> Error {
+    let is_in_word = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
+    let is_word = keyword.starts_with(|first: char| first.is_ascii_alphabetic())
+        && keyword.chars().all(is_in_word);
     // What is longer is like none of them, and would take its time.
-    if keyword.len() > 40 || !KNOWN.iter().any(|known| is_like(keyword, known)) {
-        return malformed("a word before an = is no keyword");
+    let is_short = keyword.len() <= 40;
+    let is_known = || KNOWN.iter().any(|known| is_like(keyword, known));
+    match is_short && (is_known() || (is_word && !may_be_secret)) {
+        true => malformed(&format!("there is no keyword {keyword}")),
+        false => malformed("a word before an = is no keyword"),
     }
-    malformed(&format!("there is no keyword {keyword}"))
+}
+
+/// Returns whether an `@` comes after a `?`, which may have been meant to end a password with a `?` in it.
+fn has_late_at(text: &str) -> bool {
+    text.split_once('?')
+        .is_some_and(|(_, query)| query.contains('@'))
 }
 
 /// Returns whether two words are the same but for a sign or two, or for two neighbours that changed places.
@@ -326,7 +350,7 @@ mod tests {
 
     /// Returns what a connection string means: `user:password@servers/database`, how it is encrypted, and what else is not as usual.
     fn meaning(text: &str) -> Result<String> {
-        let wanted = Wanted::read(text)?;
+        let wanted = Wanted::read(text, Config::default())?;
         let (config, usual) = (&wanted.config, Config::default());
         let servers: Vec<String> = wanted
             .endpoints
@@ -696,9 +720,14 @@ mod tests {
                 "there is no keyword pssword",
             ),
             ("postgresql://h?ssl=false", "there is no keyword ssl"),
+            ("host=h SSLMode=require", "there is no keyword SSLMode"),
+            (
+                "postgresql://h?ssl-mode=require",
+                "there is no keyword ssl-mode",
+            ),
             ("host=h =x", "a word before an = is no keyword"),
             (
-                "host=h password=my Secret-=x",
+                "host=h password=my sesame!=x",
                 "a word before an = is no keyword",
             ),
         ]);

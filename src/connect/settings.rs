@@ -47,8 +47,10 @@ impl Settings {
             mut config,
             endpoints,
             tls,
-        } = Wanted::read(url)?;
-        lay_defaults(&mut config);
+        } = Wanted::read(url, usual())?;
+        if config.get_application_name().is_none() {
+            config.application_name("outtray");
+        }
         let greeting = Greeting::new(config.get_options().unwrap_or_default(), is_pooler_safe);
         Ok(Settings {
             target: target(&config, &endpoints),
@@ -73,28 +75,16 @@ fn patience(config: &Config, servers: usize) -> Duration {
     each.saturating_mul(u32::try_from(servers.saturating_add(2)).unwrap_or(u32::MAX))
 }
 
-/// What the driver has where the URL says nothing.
-const DRIVERS_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
-
-fn lay_defaults(config: &mut Config) {
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(Duration::from_secs(5));
-    }
-    if config.get_keepalives_idle() == DRIVERS_KEEPALIVE {
-        config.keepalives_idle(Duration::from_secs(10));
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(Duration::from_secs(5));
-    }
-    if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(3);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(Duration::from_secs(30));
-    }
-    if config.get_application_name().is_none() {
-        config.application_name("outtray");
-    }
+/// Returns what a connection is like where the URL says nothing.
+fn usual() -> Config {
+    let mut config = Config::new();
+    config
+        .connect_timeout(Duration::from_secs(5))
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(30));
+    config
 }
 
 fn target(config: &Config, endpoints: &[Endpoint]) -> String {
@@ -125,15 +115,18 @@ mod tests {
 
     #[test]
     fn our_defaults_lie_under_what_the_url_says() {
-        let url =
-            "postgresql://me:secret@db:6000/app?connect_timeout=1&options=-c%20lock_timeout%3D9";
+        let url = "postgresql://me:secret@db:6000/app?connect_timeout=1&keepalives_idle=7200\
+            &keepalives_interval=0&options=-c%20lock_timeout%3D9";
         let Wanted {
-            mut config,
-            endpoints,
-            ..
-        } = Wanted::read(url).unwrap();
-        lay_defaults(&mut config);
+            config, endpoints, ..
+        } = Wanted::read(url, usual()).unwrap();
 
+        // What the driver has by itself counts, too, where it is said.
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(7200));
+        assert_eq!(
+            config.get_keepalives_interval(),
+            Some(Duration::from_secs(5))
+        );
         assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(1)));
         assert_eq!(config.get_options(), Some("-c lock_timeout=9"));
         assert_eq!(target(&config, &endpoints), "db:6000/app");
