@@ -725,7 +725,24 @@ mod tests {
                 "postgresql://h?ssl-mode=require",
                 "there is no keyword ssl-mode",
             ),
+            ("host=h bogus=1", "there is no keyword bogus"),
+            (
+                "postgresql://u:sesame@h/d?bogus=1",
+                "there is no keyword bogus",
+            ),
             ("host=h =x", "a word before an = is no keyword"),
+            (
+                "host=h password=my sesame=x",
+                "a word before an = is no keyword",
+            ),
+            (
+                "postgresql://u:1/b?sesame=c@h",
+                "a word before an = is no keyword",
+            ),
+            (
+                "postgresql://h?password=my&sesame=c",
+                "a word before an = is no keyword",
+            ),
             (
                 "host=h password=my sesame!=x",
                 "a word before an = is no keyword",
