@@ -113,7 +113,7 @@
 //! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it is tried
 //!   again. [`Payload`] is a payload of any kind, undecoded. [`BatchMessage`] is one of a batch.
 //! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each, with a [`Receipt`] that
-//!   settles it. [`Interrupt`] ends the wait of another thread.
+//!   settles it; [`Matching`] takes those that a filter wants. [`Interrupt`] ends the wait of another thread.
 //! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which messages a receiver
 //!   wants, [`Completion`] how a tracked message ended.
 //! - [`Topic`] looks at a topic and operates it: numbers, waiting and scheduled messages, dead letters (a

@@ -19,7 +19,7 @@ use crate::words::filter_program::Program;
 use crate::words::message::Message;
 use crate::words::outcome::DeadReason;
 use crate::words::topic;
-use crate::words::topic_config::TopicConfig;
+use crate::words::topic_config::{Rate, TopicConfig};
 use serde::de::DeserializeOwned;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -152,8 +152,7 @@ impl Messaging {
         let topic: Arc<str> = topic.into();
         let floors = match filter {
             None => self.desk().floors(&topic),
-            // What it leaves lies below where the others look.
-            Some(_) => Arc::new(Mutex::new(Floors::new())),
+            Some(_) => passing_over(),
         };
         while batch.len() < n {
             let mut connection = self.pooled()?;
@@ -165,7 +164,7 @@ impl Messaging {
             }
             let config = setting.as_ref().map(|setting| &setting.config);
             let lease = lease_of(lease, config);
-            let mut wanted = Wanted {
+            let wanted = Wanted {
                 topic: &topic,
                 floors: &floors,
                 size: n - batch.len(),
@@ -175,20 +174,10 @@ impl Messaging {
             };
             let found = match config.and_then(|config| config.rate) {
                 None => self.find(&mut connection, wanted)?,
-                Some(rate) => {
-                    let statements = &base.kit.statements;
-                    let asked = wanted.size;
-                    let run = &mut *connection;
-                    let grant = tokens::take(run, statements, &topic, rate, asked)?;
-                    if grant.tokens == 0 {
-                        return Ok(Some(grant.wait));
-                    }
-                    wanted.size = grant.tokens;
-                    let found = self.find(&mut connection, wanted)?;
-                    let spare = [("", wanted.size - found.leased.len())];
-                    tokens::give_back(&mut *connection, statements, &topic, rate, &spare)?;
-                    found
-                }
+                Some(rate) => match self.find_at(rate, &mut connection, wanted)? {
+                    Ok(found) => found,
+                    Err(wait) => return Ok(Some(wait)),
+                },
             };
             connection.touch();
             // Decoding runs the caller's code, which may take connections.
@@ -213,6 +202,25 @@ impl Messaging {
             }
         }
         Ok(None)
+    }
+
+    /// The same as [`find`](Self::find) for as many messages as a rate allows now; for none it returns how long to wait.
+    fn find_at(
+        &self,
+        rate: Rate,
+        connection: &mut Connection,
+        mut wanted: Wanted<'_>,
+    ) -> Result<Result<Found, Duration>> {
+        let statements = &self.base().kit.statements;
+        let grant = tokens::take(connection, statements, wanted.topic, rate, wanted.size)?;
+        if grant.tokens == 0 {
+            return Ok(Err(grant.wait));
+        }
+        wanted.size = grant.tokens;
+        let found = self.find(connection, wanted)?;
+        let spare = [("", wanted.size - found.leased.len())];
+        tokens::give_back(connection, statements, wanted.topic, rate, &spare)?;
+        Ok(Ok(found))
     }
 
     /// Looks for messages: from the floors, and then everywhere, since the caller asked.
@@ -310,6 +318,11 @@ impl Messaging {
 fn lease_of(named: Option<Duration>, config: Option<&TopicConfig>) -> Duration {
     let topics = || config.and_then(|config| config.lease);
     named.or_else(topics).unwrap_or(DEFAULT_LEASE)
+}
+
+/// Returns floors for one call of a filter: what it passes over lies below where others may begin to look.
+fn passing_over() -> Arc<Mutex<Floors>> {
+    Arc::new(Mutex::new(Floors::new()))
 }
 
 fn decode<T: DeserializeOwned>(

@@ -30,6 +30,9 @@ impl NewMessage {
     /// message in its hand is a duplicate of that one, unless it [forgets](crate::MessagingSession::forget_dedupe_key) the key
     /// before.
     ///
+    /// Where a send may have happened or not ([`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown)), sending it again is no duplicate if
+    /// the first was done meanwhile: a window is for that.
+    ///
     /// A [redrive](crate::Topic::redrive) takes the key again. Where another message has it by then, the dead letter stays one.
     ///
     /// ```no_run

@@ -48,8 +48,11 @@ fn reject(place: &Place) {
     place.messaging.drain("feeds", reject).unwrap();
 }
 
-/// Sends in each of the ways in which a message is stored.
-fn ways() -> Vec<(&'static str, fn(NewMessage) -> NewMessage)> {
+/// Gives a message an option.
+type With = fn(NewMessage) -> NewMessage;
+
+/// Returns the ways in which a message is stored.
+fn ways() -> Vec<(&'static str, With)> {
     vec![
         ("plain", |message| message),
         ("keyed", |message| message.key("k")),
