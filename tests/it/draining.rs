@@ -141,6 +141,33 @@ fn it_works_under_leases_with_no_transaction_open_and_prolongs_them() {
 }
 
 #[test]
+fn a_drain_under_leases_takes_those_of_its_topic_where_none_is_named() {
+    let place = Place::new();
+    let config = TopicConfig {
+        lease: Some(HOUR),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("jobs").configure(config).unwrap();
+    place.send("jobs", &1);
+    let mut watching = client(&place.url);
+
+    let report = place
+        .messaging
+        .receiver("jobs")
+        .lease(None)
+        .drain(|_, _: Message<i32>| {
+            let left = "SELECT extract(epoch FROM due_at - clock_timestamp())::float8
+                FROM outtray.scheduled WHERE receipt IS NOT NULL";
+            let left: f64 = watching.query_one(left, &[])?.get(0);
+            assert!(left > 3000.0 && left <= 3600.0, "{left}");
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!((report.handled, report.retried), (1, 0));
+}
+
+#[test]
 fn a_drain_under_leases_keeps_what_a_topic_is_limited_to() {
     let place = Place::new();
     let jobs = place.messaging.topic("jobs");
