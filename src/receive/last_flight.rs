@@ -1,7 +1,6 @@
 //! The last flight of a transaction, which settles what was in it, commits, and may claim what comes next.
 
 use crate::receive::apart;
-use crate::connect::connection::Connection;
 use crate::receive::careful;
 use crate::receive::charge;
 use crate::receive::failed;
@@ -19,30 +18,6 @@ use crate::words::error::Result;
 use crate::words::sqlstate::{classify, is_sequence_behind};
 use std::time::Instant;
 use uuid::Uuid;
-
-/// Makes the statements of such flights ready.
-pub(crate) fn prepare(line: &Line, connection: &mut Connection) -> Result<()> {
-    let statements = &line.base.kit.statements;
-    connection.prepare_calls(&[
-        &statements.claim,
-        &statements.acknowledge,
-        &statements.acknowledge_one,
-        &statements.send_one,
-        &statements.take_turn,
-        &statements.claim_head,
-        &statements.vacate,
-        &statements.free_dedupe,
-        &statements.end_outcomes,
-        &statements.lock_lanes,
-        &statements.send_keyed,
-        &statements.take_lanes,
-        &statements.promote,
-    ])?;
-    match line.sieve {
-        Some(_) => connection.prepare_calls(&[&statements.claim_filtered]),
-        None => Ok(()),
-    }
-}
 
 /// Commits; or, if the database would have refused it and only one message is at fault, commits that it failed.
 pub(crate) fn commit_or_charge(

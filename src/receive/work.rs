@@ -16,14 +16,8 @@ use crate::receive::careful;
 use crate::receive::charge;
 use crate::receive::charged;
 use crate::receive::ended;
-<<<<<<< HEAD
 use crate::receive::ending::Fate;
 use crate::receive::last_flight::commit_or_charge;
-=======
-use crate::receive::ending::{Fate, decide};
-use crate::receive::handler::{Delivery, Ending, call_alone};
-use crate::receive::last_flight::{self, commit_or_charge};
->>>>>>> 3ce56fe (Prepare the statements of last flights where these are)
 use crate::receive::line::Line;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
@@ -65,7 +59,6 @@ pub(crate) fn work(
     state: &mut State<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
-<<<<<<< HEAD
     let statements = &line.base.kit.statements;
     connection.prepare_calls(&[
         &statements.claim,
@@ -87,10 +80,6 @@ pub(crate) fn work(
     }
     line.end_transaction(state.worker);
     charged::settle(line, connection, state)?;
-=======
-    last_flight::prepare(line, connection)?;
-    charge::settle(line, connection, state)?;
->>>>>>> 3ce56fe (Prepare the statements of last flights where these are)
     careful::let_go(line, connection, state)?;
     ration::give_back_keys(line, connection, &mut state.unspent);
     if line.is_paused() {
