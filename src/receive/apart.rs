@@ -10,6 +10,7 @@
 //! end. So no message runs more often than it may, with any number of workers and processes, and nothing is written for
 //! those that succeed.
 
+use crate::receive::batch::Split;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Delivery, Ending, call_alone};
@@ -43,7 +44,10 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) fn among_others(line: &Line, message: &Claimed, taken: &Taken) -> Self {
+    pub(crate) fn of(line: &Line, message: &Claimed, taken: &Taken, split: &Split<'_>) -> Self {
+        if split.alone.len() == 1 && split.together.is_empty() {
+            return Way::Only;
+        }
         match is_last_attempt(line, message, taken) {
             true => Way::Alone,
             false => Way::Bundled,

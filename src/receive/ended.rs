@@ -11,8 +11,6 @@ use crate::receive::line::Line;
 use crate::receive::stage;
 use crate::receive::take::{Taken, fly};
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
-use crate::session::savepoint::{Bundle, Savepoint};
 use crate::session::theirs::Ended;
 use crate::store::claim::{self, Claimed, Position};
 use crate::words::did::Did;
@@ -40,9 +38,7 @@ pub(crate) fn take_up(
     session.outbox.roll_back(session.mark);
     session.result = None;
     fly(session, "ROLLBACK;\n")?;
-    session.savepoint = Savepoint::Closed;
-    session.bundle = Bundle::None;
-    session.bundle_mark = Mark::default();
+    session.begin_anew();
     stage::prepare(line, session)?;
     let decided: HashSet<Position> = fates.iter().map(|fate| fate.held().position).collect();
     let is_wanted = |message: &&Claimed| {

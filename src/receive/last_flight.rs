@@ -10,14 +10,13 @@ use crate::receive::state::{Refused, State};
 use crate::receive::take::{self, Taken};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
-use crate::session::savepoint::{Bundle, Savepoint};
+use crate::session::savepoint::Bundle;
 use crate::store::aftermath;
 use crate::store::lanes::{self, Promoted};
 use crate::store::settle;
 use crate::words::error::Result;
 use crate::words::sqlstate::{classify, is_sequence_behind};
 use std::time::Instant;
-use uuid::Uuid;
 
 /// Commits; or, if the database would have refused it and only one message is at fault, commits that it failed.
 pub(crate) fn commit_or_charge(
@@ -26,7 +25,6 @@ pub(crate) fn commit_or_charge(
     state: &mut State<'_>,
     taken: &Taken,
     settled: &mut Settled,
-    counted: &[Uuid],
     is_chained: bool,
 ) -> Result<Option<Taken>> {
     line.crew.flight_begins(state.worker);
@@ -37,7 +35,7 @@ pub(crate) fn commit_or_charge(
         apart::run_again(line, session, state, taken, settled, &error)?;
     }
     settled.confirm_cancels(line, session)?;
-    let next = commit(line, session, state, settled, counted, is_chained);
+    let next = commit(line, session, state, settled, is_chained);
     let (Err(error), Some(refused)) = (&next, state.refused.take()) else {
         return next;
     };
@@ -48,7 +46,7 @@ pub(crate) fn commit_or_charge(
             settled.confirm_cancels(line, session)?;
         }
     }
-    let next = commit(line, session, state, settled, counted, is_chained);
+    let next = commit(line, session, state, settled, is_chained);
     state.refused = None;
     next
 }
@@ -59,7 +57,6 @@ fn commit(
     session: &mut MessagingSession<'_>,
     state: &mut State<'_>,
     settled: &Settled,
-    counted: &[Uuid],
     is_chained: bool,
 ) -> Result<Option<Taken>> {
     let statements = &line.base.kit.statements;
@@ -87,7 +84,7 @@ fn commit(
     if !ends.is_empty() {
         aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
     }
-    careful::push_close(line, state, &mut sql, mode, counted);
+    careful::push_close(line, state, &mut sql, mode, &settled.counted);
     sql.push_str("COMMIT;\n");
     let size = state.pace.size();
     let plan = is_chained.then(|| {
@@ -116,10 +113,7 @@ fn commit(
         false => Promoted::default(),
     };
     line.note_promoted(&promoted, &ends);
-    session.savepoint = Savepoint::Closed;
-    session.bundle = Bundle::None;
-    session.bundle_mark = Mark::default();
-    session.begun_at = Instant::now();
+    session.begin_anew();
     state.entered.clear();
     line.end_transaction(state.worker);
     state.has_noted = false;

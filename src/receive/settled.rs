@@ -12,6 +12,7 @@ use crate::store::settle::{Burial, Retry};
 use crate::words::message::MessageId;
 use crate::words::{Error, Result};
 use std::collections::HashSet;
+use uuid::Uuid;
 
 /// Fates by what has to be done for them.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Settled {
     pub(crate) cancels: Vec<Held>,
     /// How many nobody asked for any more: free again with the commit.
     pub(crate) left: usize,
+    /// Those that saw the death of a process and ended.
+    pub(crate) counted: Vec<Uuid>,
     /// What handlers recorded.
     pub(crate) results: Vec<(MessageId, String)>,
 }

@@ -219,11 +219,6 @@ fn transact(
     let admitted = ration::admit(line, &mut grants, fit, &mut fates);
     state.unspent.extend(ration::unspent(grants));
     let split = Split::of(line, admitted, taken);
-    let is_only = split.alone.len() == 1 && split.together.is_empty();
-    let way = |message: &Claimed| match is_only {
-        true => Way::Only,
-        false => Way::among_others(line, message, taken),
-    };
     let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
@@ -233,18 +228,13 @@ fn transact(
             || (line.options.per_transaction.is_none() && started.elapsed() > state.pace.budget());
         let goes_apart = |begun: usize| charge::go_apart(line, &split.alone[begun - 1..=begun]);
         if begun > 0 && (is_enough || goes_apart(begun)) {
-            // The rest is free again with the commit; the floor must not hide it.
-            let rest = split.alone[begun..].iter();
-            let rest: Vec<_> = rest.map(|message| message.held.position).collect();
-            line.lower(&rest);
-            let unbegun = ration::unbegun(line, &split.alone[begun..]);
-            state.unspent.extend(unbegun);
+            leave(line, state, &split.alone[begun..]);
             break;
         }
         ration.spend(1);
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
-        let way = way(message);
+        let way = Way::of(line, message, taken, &split);
         handle_alone(line, session, state, taken, &mut fates, message, way)?;
         if let Some(result) = session.result.take() {
             results.push((message.held.id, result));
@@ -264,16 +254,9 @@ fn transact(
     let counted = stage::counted_ends(taken, &fates);
     let mut settled = Settled::sort(fates);
     settled.results = results;
+    settled.counted = counted;
     let is_chained = may_chain(line, state, stop, is_careful) && !session.lent.is_spent();
-    let next = commit_or_charge(
-        line,
-        session,
-        state,
-        taken,
-        &mut settled,
-        &counted,
-        is_chained,
-    )?;
+    let next = commit_or_charge(line, session, state, taken, &mut settled, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
         let handled = settled.acks.len();
@@ -304,6 +287,16 @@ fn handle_alone(
         state.pace.single();
     }
     Ok(())
+}
+
+/// Leaves messages that are not begun: they are free again with the commit, and the floor must not hide them.
+fn leave(line: &Line, state: &mut State<'_>, unbegun: &[&Claimed]) {
+    let places: Vec<_> = unbegun
+        .iter()
+        .map(|message| message.held.position)
+        .collect();
+    line.lower(&places);
+    state.unspent.extend(ration::unbegun(line, unbegun));
 }
 
 /// Goes on with the other messages of a transaction that a handler committed; any other error ends it.

@@ -23,6 +23,7 @@ use crate::session::outbox::Mark;
 use crate::words::did::Did;
 use crate::words::sqlstate::{Failure, classify, failure, is_ended};
 use crate::words::{Error, Result};
+use std::time::Instant;
 
 /// Where the savepoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -153,6 +154,14 @@ pub(crate) enum Kept {
 pub(crate) const CHECK: &str = "SET CONSTRAINTS ALL IMMEDIATE;\n";
 
 impl MessagingSession<'_> {
+    /// Begins with the next transaction, which has no savepoint yet.
+    pub(crate) fn begin_anew(&mut self) {
+        self.savepoint = Savepoint::Closed;
+        self.bundle = Bundle::None;
+        self.bundle_mark = Mark::default();
+        self.begun_at = Instant::now();
+    }
+
     /// Begins the part of the transaction that belongs to the next message.
     pub(crate) fn begin_message(&mut self) {
         self.mark = self.outbox.mark();

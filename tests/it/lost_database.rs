@@ -100,9 +100,21 @@ fn connections_that_are_cut_all_the_time_lose_nothing_and_double_nothing() {
 
     let sent = under_load(&ledger, |workers| {
         let cuts = tick(Duration::from_millis(200));
-        for _ in 0..100 {
+        let mut cut = || {
             cuts.recv().unwrap();
             client.query_one(CUT_ALL, &[]).unwrap();
+        };
+        (0..100).for_each(|_| cut());
+        // On a busy machine some more, until much has come through between them.
+        let handled = || ledger.number("SELECT count(*) FROM effect", &[]);
+        let mut seen = 0;
+        while seen <= 200 {
+            let before = seen;
+            eventually("something comes through", || {
+                cut();
+                seen = handled();
+                seen > before
+            });
         }
         await_back_at_work(&ledger, workers);
     });

@@ -6,7 +6,7 @@ use outtray::testing::Server;
 use outtray::{Backoff, Filter, HandlerError, Message, Messaging, NewMessage};
 use std::fs;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Returns a server that writes every statement into its log, each after the name of its database.
 fn server() -> &'static Server {
@@ -79,11 +79,15 @@ fn sixteen_idle_receivers_of_four_workers_ask_less_than_once_a_second() {
         statements_during(&mut place, Duration::from_secs(1)).len() <= 1
     });
 
-    // A whole minute: some duties are done once a minute, each with a few statements at once.
+    // A whole minute: some duties are done once a minute, each with a few statements at once. On a busy machine it is longer,
+    // and polls are rarer: each is paid for.
+    let began = Instant::now();
     let asked = statements_during(&mut place, Duration::from_secs(60));
+    let seconds = began.elapsed().as_secs_f64();
 
-    assert!(asked.len() <= 60, "in 60 s: {asked:#?}");
-    assert!(asked.len() >= 20, "they poll: {asked:#?}");
+    let of = |share: f64| (seconds * share) as usize;
+    assert!(asked.len() <= of(1.0), "in {seconds} s: {asked:#?}");
+    assert!(asked.len() >= of(0.15), "they poll: {asked:#?}");
 }
 
 #[test]
