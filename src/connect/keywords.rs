@@ -343,6 +343,7 @@ fn is_like(word: &str, known: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::too_many_lines, reason = "tables of connection strings")]
 mod tests {
     use super::*;
     use crate::words::ErrorKind;

@@ -83,6 +83,7 @@ fn closed_port() -> u16 {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of connection strings")]
 fn a_database_is_reached_by_every_way_to_write_it() {
     let Odd { port, sockets, .. } = odd();
     let (user, password, database) = (encoded(USER), encoded(PASSWORD), encoded(DATABASE));
