@@ -1,12 +1,11 @@
 //! Deliveries that are kept: their leases alive, and themselves wherever their holder likes.
 
 use super::{MINUTE, check_lost};
-use crate::support::{NO_POLLING, Place, eventually, process};
+use crate::support::{NO_POLLING, PATIENCE, Place, aside, eventually, process};
 use outtray::{
     Cancelled, Delivery, ErrorKind, HandlerError, MessageId, Messaging, NewMessage, Receipt,
 };
 use std::collections::{BTreeMap, HashMap};
-use std::thread;
 use std::time::Duration;
 
 /// Long enough for a busy machine to prolong it in time, short enough to be waited out.
@@ -161,7 +160,8 @@ fn deliveries_and_receipts_are_settled_from_wherever_they_are_kept() {
     }
 
     let one = by_payload.remove(&2).unwrap();
-    thread::spawn(move || one.ack().unwrap()).join().unwrap();
+    let settled = aside(move || one.ack());
+    settled.recv_timeout(PATIENCE).expect("it ends").unwrap();
     let ids: Vec<MessageId> = receipts.keys().copied().collect();
     let settled = receipts.remove(&ids[0]).unwrap();
     place
