@@ -48,6 +48,8 @@ struct Step<'a> {
     run: Run,
     /// Rows that were inserted in this run.
     rows: &'a mut i64,
+    /// Whether this handler may have set something.
+    has_set: bool,
     at: usize,
     id: MessageId,
 }
@@ -154,6 +156,8 @@ impl Actor {
                 run,
                 at,
                 rows: &mut rows,
+                // A batch is one handler's.
+                has_set: !takes_result || has_set(&script.acts[..at]),
                 id: message.id,
             };
             if let Act::Fail(how, is_swallowed) = *act {
@@ -196,7 +200,7 @@ impl Actor {
                 let update = "UPDATE public.tally SET runs = runs || $2 WHERE n = $1";
                 session.execute(update, &[&n, &format!(" {run}.{at}")])?;
             }
-            Act::Look => self.look(session, step.run, *step.rows)?,
+            Act::Look => self.look(session, &step)?,
             Act::Nested(how) => nest(session, how, &literals)?,
             Act::Borrow => {
                 let insert = format!("INSERT INTO public.effect VALUES {literals}");
@@ -239,9 +243,13 @@ impl Actor {
     fn look(
         &self,
         session: &mut MessagingSession<'_>,
-        run: Run,
-        rows: i64,
+        step: &Step<'_>,
     ) -> Result<(), HandlerError> {
+        let (run, rows) = (step.run, *step.rows);
+        let path: String = session.query_one("SHOW search_path", &[])?.get(0);
+        if path == "nowhere" && !step.has_set {
+            self.complain(format!("{run:?} saw what another one set"));
+        }
         let count = "SELECT count(*) FROM public.effect WHERE n = $1 AND run = $2";
         let params = (run.0 as i32, run.1 as i32);
         let found: i64 = session.query_one(count, &[&params.0, &params.1])?.get(0);
@@ -269,6 +277,10 @@ impl Actor {
     fn complain(&self, of: String) {
         self.complaints.lock().unwrap().push(of);
     }
+}
+
+fn has_set(acts: &[Act]) -> bool {
+    acts.iter().any(|act| matches!(act, Act::Set(_)))
 }
 
 fn end(how: End, run: Run, is_put_off: bool) -> Result<(), HandlerError> {
