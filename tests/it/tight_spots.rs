@@ -1,11 +1,13 @@
 //! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors left, a server
 //! that says nothing, a thread on which nobody may block.
 
-use crate::support::{Child, PATIENCE, eventually, server};
-use crossbeam_channel::bounded;
-use outtray::{ErrorKind, Message, Messaging, MessagingSession};
+use crate::support::{Child, PATIENCE, aside, eventually, next, server};
+use crossbeam_channel::{bounded, unbounded};
+use outtray::testing::Server;
+use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage};
 use postgres::{Client, NoTls};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,6 +115,70 @@ fn a_server_that_never_answers_is_given_up_in_time() {
         "{error}"
     );
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+/// Takes all connections that the server has left.
+fn take_all(url: &str) -> Vec<Client> {
+    std::iter::from_fn(|| Client::connect(url, NoTls).ok()).collect()
+}
+
+#[test]
+fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on_once_there_are_some()
+ {
+    let server = Server::builder()
+        .always_embedded()
+        .setting("max_connections", "16")
+        .setting("superuser_reserved_connections", "0")
+        .start()
+        .unwrap();
+    let url = server.database().unwrap();
+    let messaging = Messaging::builder()
+        .url(&url)
+        .pool_size(2)
+        .checkout_timeout(Duration::from_secs(1))
+        .connect()
+        .unwrap();
+    messaging.migrate().unwrap();
+    let (tell, told) = unbounded();
+    let inner = messaging.clone();
+    let receiver = messaging
+        .receiver("t")
+        .workers(8)
+        .messages_per_transaction(1)
+        // One connection in hand, it wants another one.
+        .start(move |_, message: Message<i32>| {
+            inner.send(NewMessage::json("on", &message.payload)?)?;
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    let held = take_all(&url);
+    assert!(!held.is_empty());
+
+    let sender = messaging.clone();
+    let sent = aside(move || {
+        let each = (0..40).filter(|n| {
+            sender
+                .session(|session| Ok(session.send_message("t", n)?))
+                .is_ok()
+        });
+        each.collect::<Vec<i32>>()
+    });
+    let sent = sent.recv_timeout(PATIENCE * 3).expect("each send ends");
+    drop(held);
+
+    for n in 40..60 {
+        eventually("there is a connection again", || {
+            messaging
+                .session(|session| Ok(session.send_message("t", &n)?))
+                .is_ok()
+        });
+    }
+    let mut came: HashSet<i32> = HashSet::new();
+    while came.len() < sent.len() + 20 {
+        came.extend(next(&told, 1));
+    }
+    receiver.stop(PATIENCE);
+    assert!(messaging.topic("t").is_empty().unwrap());
 }
 
 #[test]
