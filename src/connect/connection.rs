@@ -196,7 +196,7 @@ impl Connection {
     /// open ends it with a further flight.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         self.cache.next_transaction();
-        let flown = self.cache.fly(&mut *self.client, sql);
+        let flown = self.cache.fly(&mut *self.client, self.mode, sql);
         let flown = self.cache.heed(true, flown);
         match flown {
             Ok(messages) => {

@@ -49,8 +49,8 @@ impl<'c> Flown<'c> {
 
     /// Sends several statements in one flight and returns the rows of all of them.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let (client, cache, _) = self.connection().parts();
-        let messages = cache.fly(client, sql);
+        let (client, cache, mode) = self.connection().parts();
+        let messages = cache.fly(client, mode, sql);
         let messages = cache.heed(true, messages)?;
         Ok(messages
             .into_iter()

@@ -1,9 +1,10 @@
 //! Prepared statements of one connection. The driver keeps none.
 
-use crate::connect::apart::{Request, has_private, take_apart};
+use crate::connect::apart::{Request, Step, has_private, take_apart};
 use crate::connect::instead::{Instead, STAND_IN};
 use crate::connect::pulse::Pulse;
 use crate::connect::theirs::Theirs;
+use crate::store::call::CallMode;
 use crate::words::sqlstate::{is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, GenericClient, SimpleQueryMessage, Statement, Transaction};
@@ -19,6 +20,9 @@ const MAX_TEXTS: usize = 256;
 /// Texts of the caller's own that are called from text on one connection, for as long as it lives. More
 /// go by the driver.
 const MAX_CALLS: usize = 64;
+
+/// Texts of our own in flights whose values go beside them: settings, savepoints and the like.
+const MAX_FLIGHT_TEXTS: usize = 64;
 
 /// How often statements have to be gone until connections do without them.
 const MAX_LOSSES: u32 = 3;
@@ -53,6 +57,8 @@ pub(crate) struct StatementCache {
     statements: HashMap<String, (Statement, u64)>,
     /// The names under which texts of the caller's own are called from text.
     calls: HashMap<String, Arc<str>>,
+    /// The names of texts of ours without values; none where it is not known whether it is prepared.
+    texts: HashMap<String, Option<Arc<str>>>,
     /// Counts transactions.
     transaction: u64,
     losses: Losses,
@@ -133,19 +139,20 @@ impl StatementCache {
         result
     }
 
-    /// Sends several statements in one flight. Values to hide go beside them, but through a file, where nobody is under the
-    /// driver who could do that.
+    /// Sends several statements in one flight. Values to hide go beside them, but through a file or a pool of the caller's, where
+    /// nobody is under the driver who could do that.
     pub(crate) fn fly<C: GenericClient>(
-        &self,
+        &mut self,
         client: &mut C,
+        mode: CallMode,
         sql: &str,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        match self.pulse.is_some() && has_private(sql) {
-            true => match take_apart(sql) {
-                Some(requests) => self.fly_apart(client, &requests, sql),
-                None => client.simple_query(sql),
-            },
-            false => client.simple_query(sql),
+        if !has_private(sql) || !self.flies_apart() {
+            return client.simple_query(sql);
+        }
+        match take_apart(sql) {
+            Some(requests) => self.fly_apart(client, mode, requests),
+            None => client.simple_query(sql),
         }
     }
 
@@ -154,18 +161,61 @@ impl StatementCache {
         self.pulse.is_some()
     }
 
-    /// Sends requests in one flight, or `sql`, which is the same as one text, where that cannot be.
+    /// Sends requests in one flight, where [that can be](Self::flies_apart). Settings and savepoints stay prepared: there
+    /// are few, and each costs the server some 5 µs to parse.
     pub(crate) fn fly_apart<C: GenericClient>(
-        &self,
+        &mut self,
         client: &mut C,
-        requests: &[Request],
-        sql: &str,
+        mode: CallMode,
+        mut requests: Vec<Request>,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let Some(pulse) = &self.pulse else {
-            return client.simple_query(sql);
+        let new = match mode {
+            CallMode::Prepared => self.name_texts(&mut requests),
+            CallMode::Inline => Vec::new(),
         };
-        pulse.put_instead(Instead::of(requests));
-        client.simple_query(STAND_IN)
+        if let Some(pulse) = &self.pulse {
+            pulse.put_instead(Instead::of(&requests));
+        }
+        let flown = client.simple_query(STAND_IN);
+        if flown.is_err() {
+            // Nobody knows which of them are prepared: they go as texts from now on.
+            for text in new {
+                self.texts.insert(text, None);
+            }
+        }
+        flown
+    }
+
+    /// Has texts without values called by names, under which new ones are prepared; returns those.
+    fn name_texts(&mut self, requests: &mut [Request]) -> Vec<String> {
+        let mut new = Vec::new();
+        for request in requests {
+            let Request::Apart(steps) = request else {
+                continue;
+            };
+            for step in std::mem::take(steps) {
+                let text = match step {
+                    Step::Text(text, values) if values.is_empty() && is_frequent(&text) => text,
+                    step => {
+                        steps.push(step);
+                        continue;
+                    }
+                };
+                let known = self.texts.get(&text).cloned();
+                if known.is_none() && self.texts.len() < MAX_FLIGHT_TEXTS {
+                    let name: Arc<str> = format!("outtray_text_{}", self.texts.len()).into();
+                    steps.push(Step::Prepare(name.to_string(), text.clone()));
+                    steps.push(Step::Call(name.to_string(), Vec::new()));
+                    self.texts.insert(text.clone(), Some(name));
+                    new.push(text);
+                } else if let Some(Some(name)) = known {
+                    steps.push(Step::Call(name.to_string(), Vec::new()));
+                } else {
+                    steps.push(Step::Text(text, Vec::new()));
+                }
+            }
+        }
+        new
     }
 
     /// Returns the prepared statement for `text`, made by `prepare` on its first use.
@@ -258,6 +308,12 @@ impl StatementCache {
     pub(crate) fn is_stale(&self) -> bool {
         self.is_stale
     }
+}
+
+/// Returns whether a text without values is one that comes several times in a flight.
+fn is_frequent(text: &str) -> bool {
+    let starts = ["SET LOCAL ", "SAVEPOINT ", "RELEASE "];
+    starts.iter().any(|start| text.starts_with(start))
 }
 
 /// What prepares statements: a connection, or a transaction on it.

@@ -64,20 +64,15 @@ impl<'c> OpenTransaction<'c> {
         let call = self.cache.call(text)?;
         let (Call::Prepared(name) | Call::New(name)) = &call;
         let is_older = matches!(call, Call::Prepared(_));
-        let mut steps: Vec<Step> = before
-            .split("; ")
-            .map(|text| Step::Text(text.to_owned(), Vec::new()))
-            .collect();
-        if !is_older {
-            steps.push(Step::Prepare(name.to_string(), text.to_owned()));
-        }
-        let sql = match self.cache.flies_apart() {
-            true => String::new(),
-            false => in_one_text(before, (!is_older).then_some(text), name, &values),
+        let new = (!is_older).then_some(text);
+        let transaction = &mut self.transaction;
+        let messages = match self.cache.flies_apart() {
+            true => {
+                let request = apart(before, new, name, values);
+                self.cache.fly_apart(transaction, self.mode, vec![request])
+            }
+            false => transaction.simple_query(&in_one_text(before, new, name, &values)),
         };
-        steps.push(Step::Call(name.to_string(), values));
-        let requests = [Request::Apart(steps)];
-        let messages = self.cache.fly_apart(&mut self.transaction, &requests, &sql);
         let messages = self.cache.heed(is_older, messages);
         Some(messages.map(|messages| {
             if let Call::New(name) = call {
@@ -117,7 +112,7 @@ impl<'c> OpenTransaction<'c> {
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
     pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let messages = self.cache.fly(&mut self.transaction, sql);
+        let messages = self.cache.fly(&mut self.transaction, self.mode, sql);
         let messages = self.cache.heed(true, messages)?;
         self.cache.next_transaction();
         Ok(messages
@@ -182,7 +177,18 @@ fn values(types: &[Type], params: Params<'_>) -> Option<Vec<Option<String>>> {
     each.map(|(kind, param)| text_of(kind, *param)).collect()
 }
 
-/// Returns a call after others as one text, in which a `new` statement is prepared before it is called.
+/// Returns a call after others, in which a `new` statement is prepared before it is called.
+fn apart(before: &str, new: Option<&str>, name: &str, values: Vec<Option<String>>) -> Request {
+    let before = before.split("; ");
+    let mut steps: Vec<Step> = before
+        .map(|text| Step::Text(text.to_owned(), Vec::new()))
+        .collect();
+    steps.extend(new.map(|text| Step::Prepare(name.to_owned(), text.to_owned())));
+    steps.push(Step::Call(name.to_owned(), values));
+    Request::Apart(steps)
+}
+
+/// The same as one text.
 fn in_one_text(before: &str, new: Option<&str>, name: &str, values: &[Option<String>]) -> String {
     let mut sql = format!("{before};\n");
     if let Some(text) = new {
