@@ -50,7 +50,7 @@ pub(crate) fn take_apart(sql: &str) -> Option<Vec<Request>> {
         let left = left.trim_start();
         if has_private(&rest[..rest.len() - left.len()]) {
             if plain.len() <= FEW {
-                apart.append(&mut plain);
+                plain.drain(..).for_each(|step| push_step(&mut apart, step));
             } else {
                 finish(&mut requests, &mut apart);
                 requests.push(Request::Text(start[..start.len() - rest.len()].to_owned()));
@@ -64,7 +64,7 @@ pub(crate) fn take_apart(sql: &str) -> Option<Vec<Request>> {
         rest = left;
     }
     if plain.len() <= FEW {
-        apart.append(&mut plain);
+        plain.drain(..).for_each(|step| push_step(&mut apart, step));
     }
     finish(&mut requests, &mut apart);
     if !plain.is_empty() {
