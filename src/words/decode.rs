@@ -80,7 +80,7 @@ fn path_error<T: DeserializeOwned>(text: &str) -> String {
 fn place(path: &Path, why: &str) -> String {
     let place = path.to_string();
     let is_unknown = why.starts_with(UNKNOWN);
-    match path.iter().last().filter(|_| is_unknown) {
+    match path.iter().next_back().filter(|_| is_unknown) {
         Some(Segment::Map { key } | Segment::Enum { variant: key }) => {
             let before = place.strip_suffix(key.as_str()).unwrap_or_default();
             format!("{before}…")
