@@ -160,8 +160,10 @@ fn an_expired_message_is_logged_by_what_becomes_of_it() {
         ("kept", Expired::DeadLetter, Level::Error),
         ("dropped", Expired::Drop, Level::Debug),
     ] {
-        let mut config = TopicConfig::default();
-        config.expired = Some(expired);
+        let config = TopicConfig {
+            expired: Some(expired),
+            ..TopicConfig::default()
+        };
         place.messaging.topic(topic).configure(config).unwrap();
         let message = NewMessage::json(topic, &1).unwrap();
         let id = place.send_new(message.expires_in(Duration::from_millis(1)));
@@ -188,8 +190,10 @@ fn an_expired_message_is_logged_by_what_becomes_of_it() {
 fn what_is_behind_a_dead_letter_of_its_key_is_logged_where_it_is_parked() {
     keep_log();
     let place = Place::watchful();
-    let mut config = TopicConfig::default();
-    config.poisoned_key = Some(PoisonedKey::Park);
+    let config = TopicConfig {
+        poisoned_key: Some(PoisonedKey::Park),
+        ..TopicConfig::default()
+    };
     place.messaging.topic("keyed").configure(config).unwrap();
     let message = |n: i32| NewMessage::json("keyed", &n).unwrap().key("k");
     let first = place.send_new(message(1));

@@ -69,7 +69,7 @@ fn message(topic: &str) -> NewMessage {
 fn be_refused(messaging: &Messaging) {
     for (number, (way, work)) in WAYS.iter().enumerate() {
         for _ in 0..3 {
-            messaging.session(|session| work(session)).expect_err(way);
+            messaging.session(work).expect_err(way);
         }
         for lease in [false, true] {
             let topic = format!("work-{number}-{lease}");
