@@ -25,6 +25,17 @@ pub(super) struct Final {
     pub(super) result: Option<(u32, usize)>,
 }
 
+/// Adds one end that a message may have come to.
+fn end(finals: &mut Vec<Final>, traces: &[Trace], fate: Fate, result: Option<(u32, usize)>) {
+    let mut traces = traces.to_vec();
+    traces.sort_unstable();
+    finals.push(Final {
+        traces,
+        fate,
+        result,
+    });
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Done,
@@ -98,15 +109,6 @@ impl History<'_> {
         mut asked: Asked,
         finals: &mut Vec<Final>,
     ) {
-        let end = |finals: &mut Vec<Final>, traces: &[Trace], fate: Fate, result| {
-            let mut traces = traces.to_vec();
-            traces.sort_unstable();
-            finals.push(Final {
-                traces,
-                fate,
-                result,
-            });
-        };
         let max_attempts = self.round.way.max_attempts;
         for attempt in from..=max_attempts {
             if asked > Asked::Not {
@@ -122,12 +124,8 @@ impl History<'_> {
             if ran.asked.is_some() && ran.said != Said::Done {
                 asked = asked.max(Asked::Perhaps);
                 if !self.stays_dead(&ran.said, attempt) {
-                    end(
-                        finals,
-                        &[&*kept, &*ran.traces].concat(),
-                        Fate::Cancelled,
-                        None,
-                    );
+                    let traces = [&*kept, &*ran.traces].concat();
+                    end(finals, &traces, Fate::Cancelled, None);
                     if ran.asked == Some(From::Here) && !ran.is_refused {
                         break;
                     }
@@ -153,13 +151,9 @@ impl History<'_> {
             if ran.is_refused && self.round.way.hands != Hands::Leases && attempt < max_attempts {
                 // Among others it ran twice in this attempt, and is charged with both.
                 let why = "constraint \"once\"".to_owned();
+                let dead = Fate::Dead("exhausted", max_attempts, why);
                 match attempt + 1 == max_attempts {
-                    true => end(
-                        finals,
-                        &kept,
-                        Fate::Dead("exhausted", max_attempts, why),
-                        None,
-                    ),
+                    true => end(finals, &kept, dead, None),
                     false => self.follow(planned, attempt + 2, kept.clone(), asked, finals),
                 }
             }
