@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, chain};
 use crate::global::Global;
-use crate::known::{known, nearest, unknown};
+use crate::known::{known, looked_at, nearest, unknown};
 use crate::output::{Output, escaped};
 use clap::Args;
 use humantime::{format_duration, parse_duration};
@@ -67,9 +67,10 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
     let changes = changes(options)?;
     let messaging = global.connect()?;
     // Who sets something may do so before the first message.
-    let topic = match options.sets.is_empty() {
-        true => known(&messaging, &options.topic)?,
-        false => messaging.topic(&options.topic),
+    let topic = match (options.sets.is_empty(), options.unsets.is_empty()) {
+        (true, true) => looked_at(&messaging, &options.topic)?,
+        (true, false) => known(&messaging, &options.topic)?,
+        (false, _) => messaging.topic(&options.topic),
     };
     let is_new = !options.sets.is_empty() && !topic.is_known()?;
     let config = match changes.is_empty() {

@@ -3,7 +3,7 @@
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::known::known;
+use crate::known::{known, looked_at};
 use crate::output::{Output, counted, number};
 use crate::progress::Progress;
 use crate::table::{self, Side, moment};
@@ -173,7 +173,7 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
         None => Selection::from(..),
     };
     let letters = match &options.topic {
-        Some(topic) => known(&messaging, topic)?.dead_letters_of(which, options.limit)?,
+        Some(topic) => looked_at(&messaging, topic)?.dead_letters_of(which, options.limit)?,
         None => messaging.dead_letters_of(which, options.limit)?,
     };
     if output.is_json() {

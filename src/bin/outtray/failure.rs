@@ -78,13 +78,22 @@ impl Failure {
             // As a shell says it.
             Why::Interrupted(signal) => 128 + signal,
         };
+        self.print("error");
+        ExitCode::from(code)
+    }
+
+    /// Prints it to standard error where it is none to the caller, who goes on.
+    pub(crate) fn note(&self) {
+        self.print("note");
+    }
+
+    fn print(&self, what: &str) {
         // Nothing is left to be done if even that cannot be written.
         let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "error: {}", escaped(&self.text));
+        let _ = writeln!(stderr, "{what}: {}", escaped(&self.text));
         if let Some(hint) = &self.hint {
             let _ = writeln!(stderr, "hint: {}", escaped(hint));
         }
-        ExitCode::from(code)
     }
 }
 

@@ -3,7 +3,17 @@
 use crate::failure::Failure;
 use outtray::{Messaging, Topic};
 
-/// Returns a topic of which something is known.
+/// Returns a topic to look at; says on standard error if nothing is known of it. It may be mistyped, or one that was emptied a
+/// moment ago, which is no failure of whoever watches it.
+pub(crate) fn looked_at<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m>, Failure> {
+    let topic = messaging.topic(name);
+    if !topic.is_known()? {
+        unknown(messaging, name)?.note();
+    }
+    Ok(topic)
+}
+
+/// Returns a topic of which something is known, for what changes it.
 pub(crate) fn known<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m>, Failure> {
     let topic = messaging.topic(name);
     if topic.is_known()? {

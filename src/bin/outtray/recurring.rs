@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::known::known;
+use crate::known::looked_at;
 use crate::output::Output;
 use crate::shape::header;
 use crate::table::{self, Side, moment};
@@ -127,7 +127,7 @@ pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(
 fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let found = match &options.topic {
-        Some(topic) => known(&messaging, topic)?.recurring()?,
+        Some(topic) => looked_at(&messaging, topic)?.recurring()?,
         None => messaging.recurring()?,
     };
     if output.is_json() {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::known::known;
+use crate::known::looked_at;
 use crate::output::Output;
 use crate::table::{self, Side, age, moment};
 use crate::topics::{Content, glance, key};
@@ -56,7 +56,7 @@ pub(crate) fn peek(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let messaging = global.connect()?;
-    let messages = known(&messaging, topic)?.scheduled(limit)?;
+    let messages = looked_at(&messaging, topic)?.scheduled(limit)?;
     if output.is_json() {
         for message in &messages {
             output.object(&Scheduled::from(message))?;

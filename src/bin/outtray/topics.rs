@@ -3,7 +3,7 @@
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::known::known;
+use crate::known::{known, looked_at};
 use crate::output::{Output, cut, escaped, number};
 use crate::progress::Progress;
 use crate::scheduled;
@@ -178,7 +178,7 @@ pub(crate) fn stats(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let messaging = global.connect()?;
-    let stats = known(&messaging, &options.topic)?.stats()?;
+    let stats = looked_at(&messaging, &options.topic)?.stats()?;
     if output.is_json() {
         return Ok(output.object(&numbers(&stats))?);
     }
@@ -257,7 +257,7 @@ pub(crate) fn peek(
         return scheduled::peek(&options.topic, options.limit, global, output);
     }
     let messaging = global.connect()?;
-    let messages = known(&messaging, &options.topic)?.peek(options.limit)?;
+    let messages = looked_at(&messaging, &options.topic)?.peek(options.limit)?;
     if output.is_json() {
         for message in &messages {
             output.object(&Waiting {

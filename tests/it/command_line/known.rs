@@ -19,7 +19,7 @@ impl Desk {
 }
 
 #[test]
-fn every_command_that_looks_at_a_mistyped_topic_or_changes_it_says_so_and_ends_with_one() {
+fn every_command_that_would_change_a_mistyped_topic_says_so_and_ends_with_one() {
     let desk = Desk::new();
     desk.bury_one("mail", "1", None);
     let id = objects(&desk.done(&["dead", "list", "mail", "--json"]))[0]["id"].clone();
@@ -32,20 +32,12 @@ fn every_command_that_looks_at_a_mistyped_topic_or_changes_it_says_so_and_ends_w
         &["dead", "purge", "maill", "--all"],
         &["dead", "redrive", "maill", id],
         &["dead", "redrive", "maill", "--key", "k"],
-        &["dead", "list", "maill"],
-        &["dead", "list", "maill", "--json"],
         &["dead", "show", "maill", id],
         &["purge", "maill", "--yes"],
         &["purge", "maill"],
-        &["stats", "maill"],
-        &["stats", "maill", "--json"],
-        &["peek", "maill"],
-        &["peek", "maill", "--scheduled"],
-        &["config", "maill"],
         &["config", "maill", "--unset", "delay"],
         &["pause", "maill"],
         &["resume", "maill"],
-        &["recurring", "list", "maill"],
         &["cancel", "--topic", "maill", "--header", "a=b", "--yes"],
     ] {
         let ended = desk.run(arguments);
@@ -57,8 +49,32 @@ fn every_command_that_looks_at_a_mistyped_topic_or_changes_it_says_so_and_ends_w
 
     assert_eq!(desk.numbers("mail"), [0, 0, 1]);
     assert_eq!(desk.messaging.topic_names().unwrap(), ["mail"]);
-    let nothing_like_it = desk.run(&["stats", "invoices"]);
+    let nothing_like_it = desk.run(&["purge", "invoices"]);
     check(&nothing_like_it, 1, "\nhint: `outtray topics` lists");
+}
+
+#[test]
+fn what_looks_at_a_mistyped_topic_says_so_and_shows_that_there_is_nothing() {
+    let desk = Desk::new();
+    desk.done(&["send", "mail", "1"]);
+
+    for arguments in [
+        &["dead", "list", "maill"][..],
+        &["dead", "list", "maill", "--json"],
+        &["stats", "maill"],
+        &["stats", "maill", "--json"],
+        &["peek", "maill"],
+        &["peek", "maill", "--scheduled"],
+        &["config", "maill"],
+        &["recurring", "list", "maill"],
+    ] {
+        let ended = desk.run(arguments);
+
+        check(&ended, 0, "note: there is no such topic as maill: ");
+        check(&ended, 0, "\nhint: did you mean mail?");
+    }
+    let of_none = objects(&desk.run(&["stats", "maill", "--json"]).stdout);
+    assert_eq!(of_none[0]["ready"], 0);
 }
 
 #[test]
