@@ -155,7 +155,7 @@ fn a_busy_key_goes_on_beside_a_busy_topic() {
 /// Checks that a line of one key, whose lane is always held by one of three senders, is over before a long backlog of later messages is.
 #[track_caller]
 fn check_before_a_backlog(lease: Option<Duration>, backlog: i32) {
-    const LINE: i32 = 60;
+    const LINE: i32 = 20;
     let place = Place::new();
     place
         .messaging
