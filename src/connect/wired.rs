@@ -140,6 +140,8 @@ impl<T> Wired<T> {
                     .watch
                     .is_ready(status.first().copied().unwrap_or_default());
             }
+            // The server takes rows from now on, and passes over the sync that came with the request.
+            (b'G', _) => ends += 1,
             (b'C', tag) => pulse.watch.completed(tag),
             (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
             (b'S', IS_STANDBY) => is_standby = true,
