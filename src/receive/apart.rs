@@ -4,7 +4,8 @@
 //! share the check is undone; whose fault it was nobody knows. To roll back would set all of them free: other workers, of
 //! this process or another, would run the one at fault beside others again, and nobody could count how often. So they stay
 //! held, and their handlers run again at once, one by one, each with a check of its own, which costs a round trip. Who fails there
-//! has failed twice, and is charged with both; the others are as good as never disturbed.
+//! has failed twice, and is charged with both; the others are as good as never disturbed. Among those are messages of a batch that
+//! its handler let fail: what was done beside them was undone too.
 //!
 //! That needs two attempts. A message with only one left shares its check with nobody: it goes first, and is checked at its
 //! end. So no message runs more often than it may, with any number of workers and processes, and nothing is written for
@@ -79,9 +80,11 @@ pub(crate) fn run_again(
 ) -> Result<()> {
     line.meets_refusals.store(true, Ordering::Relaxed);
     let entered = std::mem::take(&mut state.entered);
-    let bundled = entered.iter().filter(|charge| charge.is_bundled);
-    let bundled: HashSet<MessageId> = bundled.map(|charge| charge.held.id).collect();
-    let undone = settled.take_undone(&bundled);
+    let bundled = || entered.iter().filter(|charge| charge.is_bundled);
+    let kept = bundled().filter(|charge| charge.is_kept);
+    let kept: HashSet<MessageId> = kept.map(|charge| charge.held.id).collect();
+    let bundled: HashSet<MessageId> = bundled().map(|charge| charge.held.id).collect();
+    let undone = settled.take_undone(&bundled, &kept);
     let undone: Vec<&Claimed> = taken
         .messages
         .iter()
@@ -164,6 +167,12 @@ pub(crate) fn handle(
     if is_cancelled && !matches!(ending, Ending::Done) {
         return Ok(Fate::Cancel(message.held.clone()));
     }
-    let attempts = attempts + u32::from(way == Way::Again && !ending.is_snooze());
+    let is_kept = matches!(ending, Ending::Kept(_));
+    if let Some(entered) = state.entered.last_mut() {
+        entered.is_kept = is_kept;
+    }
+    // Who fails by its own word was not refused before.
+    let has_failed_twice = way == Way::Again && !is_kept && !ending.is_snooze();
+    let attempts = attempts + u32::from(has_failed_twice);
     Ok(decide(&terms, message.held.clone(), attempts, ending))
 }

@@ -210,6 +210,8 @@ pub(crate) fn handle<'p>(
         return Err(ended);
     }
     keep_or_undo(line, session, &mut ended, check)?;
+    let entered = state.entered.iter_mut().rev().zip(ended.each.iter().rev());
+    entered.for_each(|(charge, ending)| charge.is_kept = matches!(ending, Ending::Kept(_)));
     let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);
     fates.extend(endings.map(|((delivery, ending), is_cancelled)| {
         let Claimed { held, attempts, .. } = delivery.message;

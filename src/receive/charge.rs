@@ -57,6 +57,8 @@ pub(crate) struct Charge {
     is_shared: bool,
     /// Whether it shares the check before COMMIT with others.
     pub(crate) is_bundled: bool,
+    /// Whether its handler let it fail and kept what was done: that of a batch, of one of its messages.
+    pub(crate) is_kept: bool,
     /// It is left alone for this long, and no attempt is spent.
     pub(crate) aside: Option<Duration>,
     /// How often it could not be written, since others had the message.
@@ -75,6 +77,7 @@ impl Charge {
             is_final: false,
             is_shared: false,
             is_bundled: false,
+            is_kept: false,
             aside: None,
             tries: 0,
             mark: None,

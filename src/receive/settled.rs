@@ -20,7 +20,7 @@ pub(crate) struct Settled {
     pub(crate) acks: Vec<Held>,
     /// Those that were put off are among them.
     pub(crate) retries: Vec<Retry>,
-    put_off: usize,
+    put_off: Vec<MessageId>,
     pub(crate) burials: Vec<Burial>,
     /// Their time was over, and nobody wants to see them.
     pub(crate) dropped: Vec<Held>,
@@ -47,8 +47,8 @@ impl Settled {
                 Fate::Ack(held) => self.acks.push(held),
                 Fate::Retry(retry) => self.retries.push(retry),
                 Fate::PutOff(retry) => {
+                    self.put_off.push(retry.held.id);
                     self.retries.push(retry);
-                    self.put_off += 1;
                 }
                 Fate::Bury(burial) => self.burials.push(burial),
                 Fate::Drop(held) => self.dropped.push(held),
@@ -57,13 +57,19 @@ impl Settled {
         }
     }
 
-    /// Takes those of the messages out that were to be acknowledged, and what their handlers recorded.
-    pub(crate) fn take_undone(&mut self, of: &HashSet<MessageId>) -> HashSet<MessageId> {
-        let (undone, acks): (Vec<Held>, Vec<Held>) =
-            self.acks.drain(..).partition(|held| of.contains(&held.id));
-        self.acks = acks;
+    /// Takes those of the messages out that were to be acknowledged, and of those that failed the ones whose work was `kept`; and
+    /// what their handlers recorded.
+    pub(crate) fn take_undone(
+        &mut self,
+        of: &HashSet<MessageId>,
+        kept: &HashSet<MessageId>,
+    ) -> HashSet<MessageId> {
+        let acks = take(&mut self.acks, of, |held| held.id);
+        let retries = take(&mut self.retries, kept, |retry| retry.held.id);
+        let burials = take(&mut self.burials, kept, |burial| burial.held.id);
+        self.put_off.retain(|id| !kept.contains(id));
         self.results.retain(|(id, _)| !of.contains(id));
-        undone.into_iter().map(|held| held.id).collect()
+        acks.into_iter().chain(retries).chain(burials).collect()
     }
 
     /// Returns whether something is written before the flight that commits.
@@ -153,7 +159,7 @@ impl Settled {
             // The next ones of the keys are there.
             line.station.ring(1);
         }
-        let retried = self.retries.len() - self.put_off;
+        let retried = self.retries.len() - self.put_off.len();
         line.progress
             .count(self.acks.len(), retried, self.burials.len());
         line.progress.count_dropped(self.dropped.len());
@@ -182,4 +188,15 @@ impl Settled {
             report::dropped(topic, held.id);
         }
     }
+}
+
+/// Takes those out that have one of these ids, and returns theirs.
+fn take<T>(from: &mut Vec<T>, ids: &HashSet<MessageId>, id: fn(&T) -> MessageId) -> Vec<MessageId> {
+    let mut taken = Vec::new();
+    from.retain(|one| {
+        let is_one = ids.contains(&id(one));
+        taken.extend(is_one.then(|| id(one)));
+        !is_one
+    });
+    taken
 }

@@ -184,6 +184,44 @@ fn also_one_of_a_batch() {
     }
 }
 
+#[test]
+fn what_a_batch_does_for_one_that_it_lets_fail_is_kept_although_another_is_refused() {
+    let mut place = Place::watchful();
+    place.sql(ONCE);
+    place.send_all("numbers", [1, 7, 2]);
+
+    place
+        .messaging
+        .receiver("numbers")
+        .max_attempts(3)
+        .backoff(Backoff::fixed(Duration::ZERO))
+        .drain_batches(3, |session, batch: &[BatchMessage<i32>]| {
+            for message in batch {
+                if message.payload != 2 {
+                    insert(session, Way::InBatches, message.payload)?;
+                    continue;
+                }
+                session.send_message("sent", &message.attempt)?;
+                if message.attempt == 1 {
+                    message.retry("not yet");
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+
+    let sent = "SELECT array_agg(payload::text ORDER BY payload::text) FROM outtray.message WHERE topic = 'sent'";
+    let sent: Vec<String> = place.client.query_one(sent, &[]).unwrap().get(0);
+    assert_eq!(sent, ["1", "1", "2"]);
+    assert_eq!(place.count("effect WHERE n = 1"), 1);
+    let dead = place.dead_letters("numbers");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (dead[0].payload.to_string(), dead[0].attempts),
+        ("7".to_owned(), 3)
+    );
+}
+
 /// Connects with a setting that the server ends long transactions or statements by.
 fn limited(place: &Place, setting: &str) -> Messaging {
     let url = format!("{}?options=-c%20{setting}", place.url);
