@@ -209,9 +209,7 @@ pub(crate) fn handle<'p>(
     if let Some(ended) = session.ended() {
         return Err(ended);
     }
-    keep_or_undo(line, session, &mut ended, check)?;
-    let entered = state.entered.iter_mut().rev().zip(ended.each.iter().rev());
-    entered.for_each(|(charge, ending)| charge.is_kept = matches!(ending, Ending::Kept(_)));
+    keep_or_undo(line, session, state, &mut ended, check)?;
     let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);
     fates.extend(endings.map(|((delivery, ending), is_cancelled)| {
         let Claimed { held, attempts, .. } = delivery.message;
@@ -256,6 +254,7 @@ fn deliveries<'a>(
 fn keep_or_undo(
     line: &Line,
     session: &mut MessagingSession<'_>,
+    state: &mut State<'_>,
     ended: &mut Ended,
     check: Check,
 ) -> Result<()> {
@@ -264,6 +263,9 @@ fn keep_or_undo(
         false => None,
     };
     if ended.is_done && undone.is_none() {
+        // These entered last.
+        let entered = state.entered.iter_mut().rev().zip(ended.each.iter().rev());
+        entered.for_each(|(charge, ending)| charge.is_kept = matches!(ending, Ending::Kept(_)));
         return Ok(());
     }
     if let Some(excuse) = charge::excuse(line, session, &ended.each) {
