@@ -1,6 +1,7 @@
 //! Connections: their settings, their TLS, their prepared statements, and where they are kept.
 
-pub(crate) mod apart;
+pub(crate) mod bind_values;
+pub(crate) mod caller_sql;
 pub(crate) mod connection;
 pub(crate) mod connector;
 pub(crate) mod conninfo;
@@ -10,17 +11,16 @@ pub(crate) mod endpoints;
 pub(crate) mod flown;
 pub(crate) mod frames;
 pub(crate) mod greeting;
-pub(crate) mod instead;
 pub(crate) mod keywords;
 pub(crate) mod lender;
 pub(crate) mod literal;
+pub(crate) mod pipeline;
 pub(crate) mod pool;
 pub(crate) mod pooler;
 pub(crate) mod pulse;
 pub(crate) mod refused;
 pub(crate) mod settings;
 pub(crate) mod statement_cache;
-pub(crate) mod theirs;
 pub(crate) mod tls;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 pub(crate) mod tls_library;

@@ -4,8 +4,8 @@
 //! under each connection notes what is owed and when something moved last, and a thread that sees nothing move asks
 //! about the server process on another connection. It ends a call by having the stream say that it broke.
 
-use crate::connect::instead::Instead;
-use crate::connect::theirs::Watch;
+use crate::connect::caller_sql::Watch;
+use crate::connect::pipeline::Instead;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU64;
@@ -65,7 +65,7 @@ impl Pulse {
         }
     }
 
-    /// Says what is to go where the driver sends a [stand-in](crate::connect::instead::STAND_IN), which it does next.
+    /// Says what is to go where the driver sends a [stand-in](crate::connect::pipeline::STAND_IN), which it does next.
     pub(crate) fn put_instead(&self, instead: Instead) {
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(instead);
         self.has_instead.store(true, Release);

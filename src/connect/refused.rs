@@ -3,7 +3,7 @@
 use crate::connect::connector::Unwired;
 use crate::connect::wired::Standby;
 use crate::words::error::{Error, ErrorKind};
-use crate::words::told::text_of;
+use crate::words::redacted::text_of;
 use std::error::Error as StdError;
 use std::io;
 

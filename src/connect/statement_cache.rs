@@ -1,9 +1,9 @@
 //! Prepared statements of one connection. The driver keeps none.
 
-use crate::connect::apart::{Request, Step, has_private, take_apart};
-use crate::connect::instead::{Instead, STAND_IN};
+use crate::connect::bind_values::{Request, Step, has_private, take_apart};
+use crate::connect::caller_sql::Theirs;
+use crate::connect::pipeline::{Instead, STAND_IN};
 use crate::connect::pulse::Pulse;
-use crate::connect::theirs::Theirs;
 use crate::store::call::CallMode;
 use crate::words::sqlstate::{is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;

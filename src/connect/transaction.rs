@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::apart::{Request, Step};
+use crate::connect::bind_values::{Request, Step};
 use crate::connect::connection::{copy, count, prepare_missing, rows};
 use crate::connect::literal::text_of;
 use crate::connect::statement_cache::{Call, StatementCache};

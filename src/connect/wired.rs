@@ -1,7 +1,7 @@
 //! The stream under each connection, which notes what moves and can be cut.
 
 use crate::connect::frames::Frames;
-use crate::connect::instead::Detour;
+use crate::connect::pipeline::Detour;
 use crate::connect::pulse::{Pulse, Pulses};
 use postgres::tls::{ChannelBinding, TlsStream};
 use std::error::Error as StdError;

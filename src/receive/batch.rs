@@ -9,7 +9,7 @@
 //! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as long as
 //! they keep to what a transaction of single messages may take. So neither waits for the other for ever.
 
-use crate::receive::apart;
+use crate::receive::bundle;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Delivery, Ended, Ending, caught, message};
@@ -121,7 +121,7 @@ pub(crate) struct Split<'a> {
 
 impl<'a> Split<'a> {
     pub(crate) fn of(line: &Line, messages: Vec<&'a Claimed>, taken: &Taken) -> Self {
-        let is_bundled = |message: &&Claimed| !apart::is_last_attempt(line, message, taken);
+        let is_bundled = |message: &&Claimed| !bundle::is_last_attempt(line, message, taken);
         if line.batch.is_none() {
             let mut alone = messages;
             // Stable: those with one attempt left go first.

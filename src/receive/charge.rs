@@ -5,7 +5,7 @@
 //!
 //! - COMMIT was refused: what is deferred until then (constraints, their triggers) is checked just before in the same flight,
 //!   where the work is undone while the messages are held: after a COMMIT that failed others may be quicker. One message alone is
-//!   charged; several are taken apart (`apart`). What only COMMIT itself refuses is charged to a message that was
+//!   charged; several are taken apart (`bundle`). What only COMMIT itself refuses is charged to a message that was
 //!   alone; if there were several, to nobody, and they go one by one for a while.
 //! - A handler ended the transaction by SQL of its own: its message, and the others run again. See `ended` for one that
 //!   committed it.
@@ -23,8 +23,8 @@ use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::line::Line;
 use crate::receive::state::State;
+use crate::session::caller_sql::Ended;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::theirs::Ended;
 use crate::store::claim::{Claimed, Held};
 use crate::words::error::{Error, ErrorKind, chain};
 use crate::words::handler_error::HandlerError;

@@ -10,7 +10,7 @@ use crate::receive::progress::Progress;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::receive::worker::turn;
-use crate::session::theirs::Ended;
+use crate::session::caller_sql::Ended;
 use crate::session::{ends, lanes};
 use crate::store::dependents::Place;
 use crate::store::schedule;

@@ -10,12 +10,12 @@ use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::stage;
 use crate::receive::take::{Taken, fly};
+use crate::session::caller_sql::Ended;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::theirs::Ended;
 use crate::store::claim::{self, Claimed, Position};
-use crate::words::did::Did;
 use crate::words::error::{Error, Result, chain};
 use crate::words::handler_error::HandlerError;
+use crate::words::side_effects::Did;
 use std::collections::HashSet;
 use std::time::Instant;
 

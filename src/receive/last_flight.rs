@@ -1,6 +1,6 @@
 //! The last flight of a transaction, which settles what was in it, commits, and may claim what comes next.
 
-use crate::receive::apart;
+use crate::receive::bundle;
 use crate::receive::careful;
 use crate::receive::charge;
 use crate::receive::failed;
@@ -32,7 +32,7 @@ pub(crate) fn commit_or_charge(
     if settled.is_written_before()
         && let Some(error) = session.leave_bundle()?
     {
-        apart::run_again(line, session, state, taken, settled, &error)?;
+        bundle::run_again(line, session, state, taken, settled, &error)?;
     }
     settled.confirm_cancels(line, session)?;
     let next = commit(line, session, state, settled, is_chained);
@@ -42,7 +42,7 @@ pub(crate) fn commit_or_charge(
     match refused {
         Refused::Only(charge) => settled.refuse(line, &charge, error),
         Refused::Bundle => {
-            apart::run_again(line, session, state, taken, settled, error)?;
+            bundle::run_again(line, session, state, taken, settled, error)?;
             settled.confirm_cancels(line, session)?;
         }
     }

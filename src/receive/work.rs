@@ -10,8 +10,8 @@
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
-use crate::receive::apart::{Way, handle};
 use crate::receive::batch::{self, Split};
+use crate::receive::bundle::{Way, handle};
 use crate::receive::careful;
 use crate::receive::charge;
 use crate::receive::charged;

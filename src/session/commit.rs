@@ -8,19 +8,19 @@
 //! was sent, and not before. And a session that only sent messages needs no BEGIN: one statement
 //! is its own transaction.
 
+use crate::session::caller_sql::ended;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::{Mark, News};
-use crate::session::theirs::ended;
 use crate::store::call::PROVE_AND_COMMIT;
 use crate::store::send;
-use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::{OnEnd, Sent};
+use crate::words::redacted::text_of;
+use crate::words::side_effects::Did;
 use crate::words::sqlstate::{Failure, classify, failure, held_up, is_ended, is_sequence_behind};
-use crate::words::told::text_of;
 use postgres::error::SqlState;
 
 impl MessagingSession<'_> {

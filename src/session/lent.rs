@@ -1,15 +1,15 @@
 //! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
 
+use crate::connect::caller_sql::Theirs;
 use crate::connect::connection::{Connection, count, rows};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
-use crate::connect::theirs::Theirs;
 use crate::connect::transaction::OpenTransaction;
 use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
-use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::side_effects::Did;
 use crate::words::sqlstate::classify;
 use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
 

@@ -1,19 +1,19 @@
 //! The session: what handlers and producers hold.
 
+use crate::session::caller_sql::refuse_control;
 use crate::session::configs::{Configs, Settings};
 use crate::session::lent::{Lend, Lent};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::rooms::Rooms;
 use crate::session::savepoint::{Bundle, Savepoint};
-use crate::session::theirs::refuse_control;
 use crate::store::run::Params;
 use crate::store::statements::Statements;
-use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
 use crate::words::outgoing::Outgoing;
+use crate::words::side_effects::Did;
 use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;

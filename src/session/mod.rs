@@ -1,6 +1,7 @@
 //! One transaction with the queue's verbs in it.
 
 pub(crate) mod admission;
+pub(crate) mod caller_sql;
 pub(crate) mod commit;
 pub(crate) mod configs;
 pub(crate) mod dedupe_keys;
@@ -13,4 +14,3 @@ pub(crate) mod outbox;
 pub(crate) mod report;
 pub(crate) mod rooms;
 pub(crate) mod savepoint;
-pub(crate) mod theirs;

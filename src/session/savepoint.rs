@@ -20,7 +20,7 @@
 use crate::session::commit::is_aborted;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
-use crate::words::did::Did;
+use crate::words::side_effects::Did;
 use crate::words::sqlstate::{Failure, classify, failure, is_ended};
 use crate::words::{Error, Result};
 use std::time::Instant;

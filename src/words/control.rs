@@ -1,7 +1,7 @@
 //! Commands of a caller's that would end the transaction they run in, as far as their text tells.
 //!
 //! This is the first line only, which refuses them before anything is carried out. Where quotes can be read in two ways it
-//! stops looking, so that nothing is refused that is no command. What counts is what the server says was done (`did`).
+//! stops looking, so that nothing is refused that is no command. What counts is what the server says was done (`side_effects`).
 
 /// Why a text is not for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

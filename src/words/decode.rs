@@ -2,7 +2,7 @@
 
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::payload::{AS_IT_IS, JsonText, Payload};
-use crate::words::told::unquoted;
+use crate::words::redacted::unquoted;
 use serde::de::value::SeqDeserializer;
 use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, IgnoredAny, IntoDeserializer, Visitor,

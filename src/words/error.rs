@@ -1,8 +1,8 @@
 //! The one error of the crate: its kind says what the caller can do, its sources say why.
 
 use crate::words::message::MessageId;
-pub(crate) use crate::words::told::chain;
-use crate::words::told::{behind, veil};
+pub(crate) use crate::words::redacted::chain;
+use crate::words::redacted::{behind, veil};
 use std::error::Error as StdError;
 use std::fmt;
 

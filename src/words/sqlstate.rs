@@ -1,7 +1,7 @@
 //! Sorts the errors of the driver, once, at the boundary.
 
 use crate::words::error::{Error, ErrorKind};
-use crate::words::told::{MISCOUNTED, behind, text_of};
+use crate::words::redacted::{MISCOUNTED, behind, text_of};
 use postgres::error::SqlState;
 use std::error::Error as StdError;
 use std::fmt;

@@ -100,7 +100,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a message that was given up is tried again",
-        file: "src/receive/apart.rs",
+        file: "src/receive/bundle.rs",
         right: "    if is_cancelled && !matches!(ending, Ending::Done) {",
         wrong: "    if is_cancelled && matches!(ending, Ending::Undecodable(_)) {",
     },

@@ -8,7 +8,7 @@
 
 use crate::connect::pulse::Pulse;
 use crate::words::control::refusal;
-use crate::words::did::Did;
+use crate::words::side_effects::Did;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU16};

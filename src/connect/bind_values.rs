@@ -2,7 +2,7 @@
 //!
 //! A server writes each statement that it refuses to its log, and of a text query all of the text. So what is in a
 //! payload, a header, a key or a handler's row must not be a literal there. Statements with such values go to the server in the
-//! other form of the protocol, their values beside them, in the same round trip (see `instead`); the rest of their flight stays
+//! other form of the protocol, their values beside them, in the same round trip (see `pipeline`); the rest of their flight stays
 //! a text, which is quicker for many statements. This reads the texts that `store/call` writes, and no other SQL.
 
 use crate::store::call::PRIVATE;

@@ -8,7 +8,7 @@
 //! Where a request of several fails, the server goes on to the next one. All are of one transaction, which is over then:
 //! whatever comes next is refused, until the COMMIT that only ends it. The driver hears the first error.
 
-use crate::connect::apart::{Request, Step};
+use crate::connect::bind_values::{Request, Step};
 use std::collections::VecDeque;
 use tokio::io::ReadBuf;
 

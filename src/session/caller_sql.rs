@@ -16,8 +16,8 @@ use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::{CHECK, Savepoint};
 use crate::store::standing;
 use crate::words::control::{Refusal, refusal};
-use crate::words::did::Did;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::side_effects::Did;
 use std::error::Error as StdError;
 use std::fmt;
 
