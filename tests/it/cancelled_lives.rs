@@ -1,6 +1,6 @@
 //! A request to give a message up holds for the life it was made in. What a process remembers of it decides nothing.
 
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, eventually, next, process, server};
+use crate::support::{Gate, NO_POLLING, PATIENCE, Place, database, eventually, next, process};
 use crossbeam_channel::{Receiver, after, unbounded};
 use outtray::{BatchMessage, Cancelled, HandlerError, Message, MessageId, Messaging};
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn die_unheard(place: &mut Place) -> MessageId {
 #[test]
 fn a_redriven_message_is_handled_by_a_process_that_remembers_a_request_of_its_last_life() {
     for is_batch in [false, true] {
-        let url = server().database().unwrap();
+        let url = database();
         let mut place = Place::over(&url, deaf(&url));
         let (receiver, gate, told) = holding(&place.messaging, is_batch);
         place.send("jobs", &0);

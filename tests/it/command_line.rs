@@ -10,7 +10,7 @@ mod orphans;
 mod sending;
 mod working;
 
-use crate::support::{eventually, server};
+use crate::support::{database, eventually};
 use outtray::{HandlerError, Message, Messaging, MessagingSession};
 use serde_json::Value;
 use std::fs::File;
@@ -29,7 +29,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
-        let url = server().database().unwrap();
+        let url = database();
         let messaging = Messaging::connect(&url).unwrap();
         Desk { url, messaging }
     }

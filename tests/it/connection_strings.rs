@@ -1,7 +1,7 @@
 //! A connection string means what it means to libpq, in each of its forms; what is not done here is refused by name,
 //! and no error shows a password.
 
-use crate::support::{Child, server};
+use crate::support::{Child, empty_database, server};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Messaging};
 use postgres::{Client, Config, NoTls};
@@ -169,7 +169,7 @@ fn a_database_is_reached_by_every_way_to_write_it() {
 
 #[test]
 fn names_and_options_arrive_as_they_were_written() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let config: Config = url.parse().unwrap();
     let password = String::from_utf8(config.get_password().unwrap_or_default().to_vec()).unwrap();
     let words = format!(
@@ -217,7 +217,7 @@ fn names_and_options_arrive_as_they_were_written() {
 /// The shared server speaks no TLS, so that whoever insists on it is refused, also by a build that has none.
 #[test]
 fn a_wish_for_tls_is_heard_however_it_is_written() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let config: Config = url.parse().unwrap();
     let words = format!(
         "host=127.0.0.1 port={} user=postgres",
@@ -333,7 +333,7 @@ fn the_environment_of_libpq_is_not_read() {
         .env("PGOPTIONS", "-c work_mem=7MB")
         .env("PGAPPNAME", "somebody")
         .env("PGSERVICE", "somewhere")
-        .env("OUTTRAY_TEST_URL", server().empty_database().unwrap());
+        .env("OUTTRAY_TEST_URL", empty_database());
 
     let mut child = Child::start(program, CHILD, "look around");
 

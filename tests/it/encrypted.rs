@@ -6,7 +6,7 @@
 
 mod written;
 
-use crate::support::{PATIENCE, eventually, server};
+use crate::support::{PATIENCE, database, eventually};
 use crossbeam_channel::bounded;
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, Messaging, Result};
@@ -228,7 +228,7 @@ fn a_certificate_that_has_expired_is_refused() {
 
 #[test]
 fn a_server_without_tls_is_refused_and_never_talked_to_in_plain_text() {
-    let url = server().database().unwrap();
+    let url = database();
     let root = encrypted().trusted();
 
     check_refused(

@@ -1,13 +1,13 @@
 //! What a newcomer does first: send, receive, see that failure is handled.
 
-use crate::support::{PATIENCE, server};
+use crate::support::{PATIENCE, database};
 use crossbeam_channel::bounded;
 use outtray::{Backoff, Message, Messaging};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn messaging() -> Messaging {
-    Messaging::connect(&server().database().unwrap()).unwrap()
+    Messaging::connect(&database()).unwrap()
 }
 
 #[test]

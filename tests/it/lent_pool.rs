@@ -1,6 +1,6 @@
 //! Sessions can take their connections from a pool of the caller's own.
 
-use crate::support::{Gate, PATIENCE, client, eventually, server};
+use crate::support::{Gate, PATIENCE, client, database, empty_database, eventually};
 use outtray::{Backoff, ErrorKind, HandlerError, How, Message, Messaging, NewMessage};
 use postgres::NoTls;
 use postgres::config::Config;
@@ -35,7 +35,7 @@ fn who(messaging: &Messaging) -> String {
 
 #[test]
 fn sessions_use_it_and_receivers_have_connections_of_their_own() {
-    let url = server().database().unwrap();
+    let url = database();
     let pool = pool(&url, 2);
     let messaging = messaging(&url, &pool);
     let (tell, told) = crossbeam_channel::unbounded();
@@ -63,7 +63,7 @@ fn sessions_use_it_and_receivers_have_connections_of_their_own() {
 
 #[test]
 fn workers_and_the_pools_other_users_do_not_wait_for_each_other() {
-    let url = server().database().unwrap();
+    let url = database();
     let pool = pool(&url, 1);
     let messaging = messaging(&url, &pool);
     let gate = Gate::new();
@@ -105,7 +105,7 @@ fn workers_and_the_pools_other_users_do_not_wait_for_each_other() {
 
 #[test]
 fn a_connection_goes_back_as_it_came_however_its_session_ended() {
-    let url = server().database().unwrap();
+    let url = database();
     let pool = pool(&url, 1);
     let messaging = messaging(&url, &pool);
     let write = "CREATE TABLE IF NOT EXISTS effect ()";
@@ -151,7 +151,7 @@ fn a_connection_goes_back_as_it_came_however_its_session_ended() {
 
 #[test]
 fn what_the_pool_set_on_its_connections_is_not_put_back() {
-    let url = server().database().unwrap();
+    let url = database();
     let pool = pool(&url, 1);
     let messaging = messaging(&url, &pool);
     let set = |sql: &str| pool.get().unwrap().batch_execute(sql).unwrap();
@@ -174,7 +174,7 @@ fn what_the_pool_set_on_its_connections_is_not_put_back() {
 
 #[test]
 fn all_that_takes_a_connection_of_the_pool_works_on_a_lent_one() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let pool = pool(&url, 1);
     let messaging = messaging(&url, &pool);
     assert!(!messaging.migrate().unwrap().is_empty());
@@ -219,7 +219,7 @@ fn all_that_takes_a_connection_of_the_pool_works_on_a_lent_one() {
 
 #[test]
 fn a_pool_of_another_database_is_refused() {
-    let [here, there] = [(); 2].map(|()| server().database().unwrap());
+    let [here, there] = [(); 2].map(|()| database());
 
     let builder = Messaging::builder().url(&here).pool(pool(&there, 1));
     let error = builder.connect().unwrap_err();

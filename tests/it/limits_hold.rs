@@ -1,6 +1,6 @@
 //! The limit of attempts and the wait between them hold whatever a message fails of, with any number of workers and processes.
 
-use crate::support::{PATIENCE, Place, eventually, process, server};
+use crate::support::{PATIENCE, Place, database, eventually, process};
 use crossbeam_channel::{Receiver as Channel, Sender, after, unbounded};
 use outtray::{
     Backoff, BatchMessage, HandlerError, Message, Messaging, MessagingSession, Receiver,
@@ -386,7 +386,7 @@ fn a_lock_that_others_hold_is_no_attempt_and_holds_up_no_other() {
 
 #[test]
 fn settings_of_the_database_are_obeyed_or_do_not_matter() {
-    let url = server().database().unwrap();
+    let url = database();
     let mut place = Place::over(&url, process(&url, POLL));
     place.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 300', current_database()); END $$");
     let limited = process(&url, POLL);

@@ -1,6 +1,6 @@
 //! A database gets its schema, and a newer one, while everything goes on.
 
-use crate::support::{PATIENCE, Place, eventually, server};
+use crate::support::{PATIENCE, Place, database, empty_database, eventually};
 use crossbeam_channel::bounded;
 use outtray::{Message, Messaging, Result};
 use postgres::{Client, NoTls};
@@ -59,7 +59,7 @@ fn describe(url: &str, schema: &str) -> Vec<String> {
 
 #[test]
 fn the_second_migration_finds_nothing_to_do() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let messaging = Messaging::connect(&url).unwrap();
 
     let first = messaging.migrate().unwrap();
@@ -72,7 +72,7 @@ fn the_second_migration_finds_nothing_to_do() {
 
 #[test]
 fn a_dry_run_says_what_would_be_applied_and_changes_nothing() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let messaging = Messaging::connect(&url).unwrap();
 
     let pending = messaging.pending_migrations().unwrap();
@@ -85,7 +85,7 @@ fn a_dry_run_says_what_would_be_applied_and_changes_nothing() {
 
 #[test]
 fn of_eight_that_migrate_at_once_each_migration_is_applied_by_one() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let pending = Messaging::connect(&url)
         .unwrap()
         .pending_migrations()
@@ -121,7 +121,7 @@ fn of_eight_that_migrate_at_once_each_migration_is_applied_by_one() {
 
 #[test]
 fn one_that_migrates_waits_for_another_and_finds_its_work() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let messaging = Messaging::connect(&url).unwrap();
     let mut other = connect(&url);
     let mut transaction = other.transaction().unwrap();
@@ -149,7 +149,7 @@ fn one_that_migrates_waits_for_another_and_finds_its_work() {
 
 #[test]
 fn a_migration_goes_on_beside_claims_and_hinders_no_send() {
-    let url = server().database().unwrap();
+    let url = database();
     let messaging = Messaging::connect(&url).unwrap();
     messaging
         .session(|session| Ok(session.send_message("t", &1)?))
@@ -179,7 +179,7 @@ fn a_migration_goes_on_beside_claims_and_hinders_no_send() {
 
 #[test]
 fn two_schemas_in_one_database_live_apart() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let (one, two) = (in_schema(&url, "team_one"), in_schema(&url, "team_two"));
     let applied = one.migrate().unwrap();
     assert_eq!(two.migrate().unwrap(), applied);
@@ -221,7 +221,7 @@ fn two_schemas_in_one_database_live_apart() {
 
 #[test]
 fn a_schema_may_have_any_plain_name() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let longest = "s".repeat(63);
 
     for schema in ["TeamSeven", "_7", "select", longest.as_str()] {
@@ -237,9 +237,9 @@ fn a_schema_may_have_any_plain_name() {
 
 #[test]
 fn sql_applied_by_hand_makes_what_a_migration_makes() {
-    let migrated = server().empty_database().unwrap();
+    let migrated = empty_database();
     Messaging::connect(&migrated).unwrap().migrate().unwrap();
-    let by_hand = server().empty_database().unwrap();
+    let by_hand = empty_database();
 
     connect(&by_hand)
         .batch_execute(&Messaging::schema_sql("outtray").unwrap())
@@ -257,7 +257,7 @@ fn sql_applied_by_hand_makes_what_a_migration_makes() {
 
 #[test]
 fn sql_applied_by_hand_twice_is_refused_and_changes_nothing() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let sql = Messaging::schema_sql("outtray").unwrap();
     connect(&url).batch_execute(&sql).unwrap();
     let before = describe(&url, "outtray");
@@ -357,7 +357,7 @@ const BAD_ROWS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn rows_that_make_no_sense_cannot_be_stored() {
-    let url = server().database().unwrap();
+    let url = database();
     let mut client = connect(&url);
 
     for (what, row, says) in BAD_ROWS {

@@ -1,7 +1,7 @@
 //! A server or a network that vanishes without a word is noticed, and everything goes on by itself when it is back.
 
 use crate::support::{
-    Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, eventually, next, server,
+    Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually, next,
 };
 use crossbeam_channel::{bounded, unbounded};
 use outtray::testing::Server;
@@ -265,7 +265,7 @@ fn wait(time: Duration) {
 
 #[test]
 fn connects_to_what_accepts_and_says_nothing_give_their_turns_back() {
-    let url = server().database().unwrap();
+    let url = database();
     let tunnel = Tunnel::to(&url);
     let through = format!("{}?connect_timeout=1", tunnel.url());
     let messaging = watched(&through);

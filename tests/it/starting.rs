@@ -1,6 +1,6 @@
 //! A receiver that cannot work says so when it starts.
 
-use crate::support::{Place, eventually, process, server};
+use crate::support::{Place, empty_database, eventually, process};
 use outtray::{ErrorKind, Message, Messaging, ReceiverBuilder};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn settings_out_of_range_are_refused() {
 
 #[test]
 fn a_missing_schema_is_said_to_be_missing() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let messaging = Messaging::connect(&url).unwrap();
 
     check_refused(

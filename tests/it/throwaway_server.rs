@@ -2,7 +2,7 @@
 
 mod ground;
 
-use crate::support::{Child, eventually, server};
+use crate::support::{Child, empty_database, eventually};
 use outtray::ErrorKind;
 use outtray::testing::Server;
 use postgres::{Client, NoTls};
@@ -118,7 +118,7 @@ fn each_database_is_fresh_and_has_the_schema() {
 
 #[test]
 fn an_empty_database_has_no_schema() {
-    let mut client = connect(&server().empty_database().unwrap());
+    let mut client = connect(&empty_database());
 
     assert_eq!(
         text(&mut client, "SELECT concat(to_regnamespace('outtray'))"),

@@ -1,7 +1,7 @@
 //! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors left, a server
 //! that says nothing, a thread on which nobody may block.
 
-use crate::support::{Child, PATIENCE, aside, eventually, next, server};
+use crate::support::{Child, PATIENCE, aside, database, eventually, next};
 use crossbeam_channel::{bounded, unbounded};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage};
@@ -24,7 +24,7 @@ fn send(messaging: &Messaging) -> outtray::Result<()> {
 
 #[test]
 fn running_out_of_file_descriptors_is_an_error_and_the_program_goes_on() {
-    let url = server().database().unwrap();
+    let url = database();
     // Enough for a handful of connections, at four or five each.
     let mut limited = Command::new("sh");
     limited
@@ -183,7 +183,7 @@ fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on
 
 #[test]
 fn an_async_task_is_told_that_it_must_not_block() {
-    let url = server().database().unwrap();
+    let url = database();
     let messaging = Messaging::connect(&url).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -224,7 +224,7 @@ fn an_async_task_is_told_that_it_must_not_block() {
 
 #[test]
 fn a_session_survives_a_connection_that_was_cut_while_nobody_used_it() {
-    let url = server().database().unwrap();
+    let url = database();
     let messaging = Messaging::connect(&url).unwrap();
     let mut killer = Client::connect(&url, NoTls).unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -248,7 +248,7 @@ fn a_session_survives_a_connection_that_was_cut_while_nobody_used_it() {
 
 #[test]
 fn a_joined_session_on_a_cut_connection_is_unavailable() {
-    let url = server().database().unwrap();
+    let url = database();
     let messaging = Messaging::connect(&url).unwrap();
     let mut client = Client::connect(&url, NoTls).unwrap();
     let mut transaction = client.transaction().unwrap();
@@ -269,7 +269,7 @@ fn a_joined_session_on_a_cut_connection_is_unavailable() {
 
 #[test]
 fn a_receiver_goes_on_after_its_prepared_statements_were_thrown_away() {
-    let url = server().database().unwrap();
+    let url = database();
     let messaging = Messaging::connect(&url).unwrap();
     let (seen, handled) = bounded(100);
     let breaks = AtomicUsize::new(3);

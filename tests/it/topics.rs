@@ -317,7 +317,7 @@ fn redriven_dead_letters_are_handled_with_a_clean_count() {
 
 #[test]
 fn fifteen_handlers_at_once_open_sessions_of_their_own_with_a_pool_of_ten() {
-    let url = crate::support::server().database().unwrap();
+    let url = crate::support::database();
     let messaging = outtray::Messaging::builder()
         .url(&url)
         .pool_size(10)

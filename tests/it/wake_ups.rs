@@ -45,7 +45,7 @@ fn a_message_of_another_process_arrives_at_once_with_a_poll_interval_of_a_minute
 
 #[test]
 fn a_message_of_the_same_process_arrives_at_once_without_notifications() {
-    let url = crate::support::server().database().unwrap();
+    let url = crate::support::database();
     let messaging = Messaging::builder()
         .url(&url)
         .poll_interval(NO_POLLING)
@@ -59,7 +59,7 @@ fn a_message_of_the_same_process_arrives_at_once_without_notifications() {
 
 #[test]
 fn without_notifications_a_message_arrives_within_the_poll_interval() {
-    let url = crate::support::server().database().unwrap();
+    let url = crate::support::database();
     let messaging = Messaging::builder()
         .url(&url)
         .poll_interval(Duration::from_millis(100))
@@ -74,7 +74,7 @@ fn without_notifications_a_message_arrives_within_the_poll_interval() {
 
 #[test]
 fn behind_a_pooler_a_message_arrives_within_the_poll_interval() {
-    let url = crate::support::server().database().unwrap();
+    let url = crate::support::database();
     let messaging = Messaging::builder()
         .url(&url)
         .poll_interval(Duration::from_millis(100))

@@ -7,7 +7,7 @@
 mod scenario;
 mod values;
 
-use crate::support::{PATIENCE, client, next, server};
+use crate::support::{PATIENCE, client, database, empty_database, next};
 use outtray::{ErrorKind, Message, Messaging, NewMessage};
 use postgres::Client;
 use values::values;
@@ -25,7 +25,7 @@ struct Bed {
 
 impl Bed {
     fn new(is_pooler_safe: bool) -> Bed {
-        let url = server().empty_database().unwrap();
+        let url = empty_database();
         let (_, database) = url.rsplit_once('/').unwrap();
         Bed {
             database: database.to_owned(),
@@ -173,7 +173,7 @@ fn behind_a_pooler_a_role_that_only_reads_is_refused_with_a_reason() {
 
 #[test]
 fn what_the_url_says_about_reading_only_is_obeyed() {
-    let url = server().database().unwrap();
+    let url = database();
     let options = "?options=-c%20default_transaction_read_only%3Don";
     let send = |url: &str| {
         let message = NewMessage::json("jobs", &1).unwrap();
@@ -188,7 +188,7 @@ fn what_the_url_says_about_reading_only_is_obeyed() {
 
 #[test]
 fn a_handler_that_leaves_its_session_read_only_stops_nobody() {
-    let messaging = Messaging::connect(&server().database().unwrap()).unwrap();
+    let messaging = Messaging::connect(&database()).unwrap();
     messaging
         .session(|session| Ok(session.send_messages("jobs", 0..5)?))
         .unwrap();

@@ -1,7 +1,7 @@
 //! Databases that cannot be reached, or must not be.
 
 use super::{check_all, row};
-use crate::support::{eventually, send, server};
+use crate::support::{empty_database, eventually, send, server};
 use outtray::ErrorKind::{Configuration, Denied, Invalid, Unavailable};
 use outtray::testing::Server;
 use outtray::{HandlerError, Message, Messaging};
@@ -253,7 +253,7 @@ fn the_server_that_all_tests_share_is_reached_without_any_of_this() {
 
 /// Makes an empty database with this encoding beside one that is there, and returns its URL.
 fn encoded(encoding: &str) -> String {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let (server, name) = url.rsplit_once('/').unwrap();
     let (name, url) = (format!("{name}_2"), format!("{server}/{name}_2"));
     let make = format!(

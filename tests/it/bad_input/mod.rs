@@ -12,7 +12,7 @@ mod payloads;
 mod schemas;
 mod settings;
 
-use crate::support::{PATIENCE, server};
+use crate::support::{PATIENCE, database};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use outtray::{ErrorKind, Message, Messaging};
 use serde_json::Value;
@@ -52,7 +52,7 @@ struct Ground {
 
 impl Ground {
     fn new() -> Ground {
-        let url = server().database().unwrap();
+        let url = database();
         Ground {
             messaging: Messaging::connect(&url).unwrap(),
             url,

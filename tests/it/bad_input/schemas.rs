@@ -1,7 +1,7 @@
 //! Databases whose schema is missing, of another release, or out of bounds for the role that asks.
 
 use super::{Row, check_all, row};
-use crate::support::server;
+use crate::support::{database, empty_database};
 use outtray::ErrorKind::{Denied, SchemaMissing, SchemaNewer};
 use outtray::{ErrorKind, Message, Messaging, NewMessage, Result, TopicConfig};
 use postgres::{Client, NoTls};
@@ -104,7 +104,7 @@ fn every_verb(messaging: &Messaging, kind: ErrorKind, says: &'static str) -> Vec
 
 #[test]
 fn a_missing_schema_is_a_typed_error_that_says_what_to_run() {
-    let messaging = Messaging::connect(&server().empty_database().unwrap()).unwrap();
+    let messaging = Messaging::connect(&empty_database()).unwrap();
 
     check_all(every_verb(&messaging, SchemaMissing, "run migrate()"));
 
@@ -117,7 +117,7 @@ fn a_missing_schema_is_a_typed_error_that_says_what_to_run() {
 
 #[test]
 fn a_ledger_without_a_migration_is_a_missing_schema() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     execute(
         &url,
         "CREATE SCHEMA outtray; CREATE TABLE outtray.migration (version integer PRIMARY KEY, \
@@ -132,7 +132,7 @@ fn a_ledger_without_a_migration_is_a_missing_schema() {
 
 #[test]
 fn a_schema_of_a_later_release_is_a_typed_error_that_says_what_to_upgrade() {
-    let url = server().database().unwrap();
+    let url = database();
     let before = Messaging::connect(&url).unwrap();
     execute(
         &url,
@@ -157,7 +157,7 @@ fn a_schema_of_a_later_release_is_a_typed_error_that_says_what_to_upgrade() {
 
 #[test]
 fn a_migration_with_other_content_is_refused() {
-    let url = server().database().unwrap();
+    let url = database();
     execute(&url, "UPDATE outtray.migration SET checksum = 'changed'");
     let messaging = Messaging::connect(&url).unwrap();
 
@@ -189,7 +189,7 @@ fn drop_role(url: &str, role_url: &str) {
 
 #[test]
 fn a_role_without_privileges_is_denied_and_told_what_it_lacks() {
-    let url = server().database().unwrap();
+    let url = database();
     let stranger = role(&url, "");
     let guest = role(&url, "GRANT USAGE ON SCHEMA outtray TO ROLE");
 
@@ -212,7 +212,7 @@ fn a_role_without_privileges_is_denied_and_told_what_it_lacks() {
 
 #[test]
 fn a_role_that_may_not_create_is_denied_the_migration() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let stranger = role(&url, "");
     let messaging = Messaging::connect(&stranger).unwrap();
 
@@ -228,7 +228,7 @@ fn a_role_that_may_not_create_is_denied_the_migration() {
 
 #[test]
 fn a_role_that_owns_nothing_may_migrate_where_nothing_is_missing() {
-    let url = server().database().unwrap();
+    let url = database();
     let guest = role(
         &url,
         "GRANT USAGE ON SCHEMA outtray TO ROLE; GRANT SELECT ON outtray.migration TO ROLE",
@@ -243,7 +243,7 @@ fn a_role_that_owns_nothing_may_migrate_where_nothing_is_missing() {
 
 #[test]
 fn a_role_that_may_only_insert_can_send() {
-    let url = server().database().unwrap();
+    let url = database();
     let producer = role(
         &url,
         "GRANT USAGE ON SCHEMA outtray TO ROLE; GRANT INSERT ON outtray.message, outtray.scheduled TO ROLE; \

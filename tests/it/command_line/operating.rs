@@ -1,7 +1,7 @@
 //! What is there, and what an operator does with it.
 
 use super::{Desk, OUTTRAY, check, objects, run};
-use crate::support::server;
+use crate::support::{empty_database, server};
 use outtray::{Backoff, HandlerError, Message, NewMessage};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -30,7 +30,7 @@ impl Desk {
 #[test]
 fn the_printed_schema_is_what_migrate_makes() {
     for schema in ["outtray", "Team7"] {
-        let url = server().empty_database().unwrap();
+        let url = empty_database();
         let psql = server().bin_dir().map(|folder| folder.join("psql"));
         let psql = psql.filter(|path| path.is_file());
         let mut shell = Command::new("sh");
@@ -59,7 +59,7 @@ fn the_printed_schema_is_what_migrate_makes() {
 
 #[test]
 fn migrate_says_what_it_would_do_and_what_it_did() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let outtray = |arguments: &[&str]| {
         let mut command = super::outtray(arguments);
         command.args(["--url", &url]);

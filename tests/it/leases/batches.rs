@@ -74,7 +74,7 @@ fn a_whole_batch_is_acked_or_given_back_or_prolonged_and_says_what_was_lost() {
 
 #[test]
 fn a_batch_of_fifteen_is_handled_at_the_same_time_with_a_pool_of_ten() {
-    let url = crate::support::server().database().unwrap();
+    let url = crate::support::database();
     let place = Place::over(
         &url,
         Messaging::builder()

@@ -564,7 +564,7 @@ fn a_message_whose_first_attempt_is_its_last_is_leased_alone() {
 
 #[test]
 fn leases_work_where_a_pooler_forbids_prepared_statements() {
-    let url = crate::support::server().database().unwrap();
+    let url = crate::support::database();
     let builder = outtray::Messaging::builder().url(&url).pooler_safe(true);
     let place = Place::over(&url, builder.connect().unwrap());
     place.send_all("jobs", [1, 2, 3]);

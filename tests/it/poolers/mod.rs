@@ -7,7 +7,7 @@
 mod bouncer;
 mod unsaid;
 
-use crate::support::{PATIENCE, aside, eventually, next, server};
+use crate::support::{PATIENCE, aside, database, empty_database, eventually, next};
 use bouncer::behind_pgbouncer;
 use outtray::{
     Backoff, DeadReason, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
@@ -124,14 +124,14 @@ fn check_exactly_once(messaging: &Messaging, direct: &str) {
 
 #[test]
 fn every_message_takes_effect_exactly_once_without_a_pooler() {
-    let direct = server().database().unwrap();
+    let direct = database();
 
     check_exactly_once(&Messaging::connect(&direct).unwrap(), &direct);
 }
 
 #[test]
 fn every_message_takes_effect_exactly_once_behind_a_pooler() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -142,7 +142,7 @@ fn every_message_takes_effect_exactly_once_behind_a_pooler() {
 /// Has eight workers, more than there are server connections, handle 200 messages with keys, while others send.
 #[track_caller]
 fn check_that_nobody_waits_for_connections(prepare: impl FnOnce(&Messaging, &str)) {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -227,7 +227,7 @@ fn workers_of_a_limited_topic_behind_a_pooler_do_not_wait_for_each_others_connec
 
 #[test]
 fn a_schema_is_made_behind_a_pooler() {
-    let direct = server().empty_database().unwrap();
+    let direct = empty_database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -262,7 +262,7 @@ fn a_schema_is_made_behind_a_pooler() {
 
 #[test]
 fn a_session_behind_a_pooler_commits_or_does_nothing() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -301,7 +301,7 @@ fn a_session_behind_a_pooler_commits_or_does_nothing() {
 
 #[test]
 fn a_callers_own_transaction_behind_a_pooler_is_joined() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -327,7 +327,7 @@ fn a_callers_own_transaction_behind_a_pooler_is_joined() {
 
 #[test]
 fn dead_letters_behind_a_pooler_are_looked_at_and_redriven() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -354,7 +354,7 @@ fn dead_letters_behind_a_pooler_are_looked_at_and_redriven() {
 
 #[test]
 fn several_processes_behind_a_pooler_share_the_work() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -394,7 +394,7 @@ fn several_processes_behind_a_pooler_share_the_work() {
 
 #[test]
 fn options_in_the_url_that_a_pooler_does_not_take_are_named_as_what_is_wrong() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -408,7 +408,7 @@ fn options_in_the_url_that_a_pooler_does_not_take_are_named_as_what_is_wrong() {
 #[test]
 fn types_of_the_applications_own_cost_a_retry_at_most_behind_a_pooler() {
     const TYPES: usize = 100;
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer(&direct) else {
         return;
     };
@@ -445,7 +445,7 @@ fn types_of_the_applications_own_cost_a_retry_at_most_behind_a_pooler() {
 
 #[test]
 fn what_a_session_sets_is_gone_before_others_get_its_server_connection() {
-    let url = server().database().unwrap();
+    let url = database();
     let Some(pooled) = behind_pgbouncer(&url) else {
         return;
     };

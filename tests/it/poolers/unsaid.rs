@@ -2,7 +2,7 @@
 
 use super::bouncer::{Mode, behind_pgbouncer_in, behind_pgbouncers_file};
 use super::{check_exactly_once, number};
-use crate::support::{NO_POLLING, PATIENCE, eventually, next, server};
+use crate::support::{NO_POLLING, PATIENCE, database, eventually, next};
 use outtray::{Message, Messaging, NewMessage};
 use postgres::{Client, NoTls};
 use std::thread;
@@ -19,7 +19,7 @@ fn unsaid(url: &str) -> Messaging {
 /// Sends 2,000 messages through a pooler that nobody speaks of.
 #[track_caller]
 fn check(mode: Mode) {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer_in(mode, &direct) else {
         return;
     };
@@ -39,7 +39,7 @@ fn every_message_takes_effect_exactly_once_behind_a_session_pooler() {
 
 #[test]
 fn a_transaction_pooler_behind_a_socket_file_is_found_too() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncers_file(Mode::Transaction, &direct) else {
         return;
     };
@@ -61,7 +61,7 @@ fn a_transaction_pooler_behind_a_socket_file_is_found_too() {
 
 #[test]
 fn nothing_is_left_in_a_transaction_poolers_connections() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer_in(Mode::Transaction, &direct) else {
         return;
     };
@@ -93,7 +93,7 @@ fn nothing_is_left_in_a_transaction_poolers_connections() {
 
 #[test]
 fn a_message_behind_a_session_pooler_is_heard_of_by_other_processes() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer_in(Mode::Session, &direct) else {
         return;
     };
@@ -127,7 +127,7 @@ fn a_message_behind_a_session_pooler_is_heard_of_by_other_processes() {
 
 #[test]
 fn leases_behind_a_session_pooler_are_worked_on() {
-    let direct = server().database().unwrap();
+    let direct = database();
     let Some(pooled) = behind_pgbouncer_in(Mode::Session, &direct) else {
         return;
     };

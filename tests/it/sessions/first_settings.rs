@@ -2,7 +2,7 @@
 //! within a moment.
 
 use super::Place;
-use crate::support::{eventually, server};
+use crate::support::{empty_database, eventually};
 use crossbeam_channel::after;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage, TopicConfig};
 use postgres::Client;
@@ -151,7 +151,7 @@ fn a_role_that_may_not_read_settings_can_join_and_its_transaction_goes_on() {
 
 #[test]
 fn a_joined_session_without_a_schema_fails_at_its_first_send_and_says_so() {
-    let url = server().empty_database().unwrap();
+    let url = empty_database();
     let messaging = Messaging::connect(&url).unwrap();
     let mut client = crate::support::client(&url);
     let mut transaction = client.transaction().unwrap();

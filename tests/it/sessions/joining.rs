@@ -2,7 +2,7 @@
 //! wrong with a message gets in the way of that.
 
 use super::Place;
-use crate::support::{PATIENCE, server};
+use crate::support::{PATIENCE, empty_database};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage};
 use postgres::{Client, NoTls};
@@ -223,7 +223,7 @@ fn a_bad_message_does_not_abort_the_callers_transaction() {
 #[test]
 fn a_transaction_in_a_database_without_the_schema_says_what_is_missing() {
     let place = Place::new();
-    let mut elsewhere = Client::connect(&server().empty_database().unwrap(), NoTls).unwrap();
+    let mut elsewhere = Client::connect(&empty_database(), NoTls).unwrap();
     let mut transaction = elsewhere.transaction().unwrap();
 
     let mut session = MessagingSession::join(&place.messaging, &mut transaction).unwrap();

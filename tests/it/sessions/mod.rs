@@ -9,7 +9,7 @@ mod round_trips;
 mod sending;
 mod wide;
 
-use crate::support::{PATIENCE, server};
+use crate::support::{PATIENCE, database};
 use crossbeam_channel::{after, bounded};
 use outtray::{ErrorKind, HandlerError, Messaging, MessagingSession};
 use postgres::{Client, NoTls};
@@ -27,7 +27,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let url = server().database().unwrap();
+        let url = database();
         let place = Place {
             messaging: Messaging::connect(&url).unwrap(),
             url,

@@ -1,7 +1,7 @@
 //! The books of a test that breaks things: what was sent, what it did, what is left. The table `effect` has no
 //! unique constraint, so that an effect that happened twice shows.
 
-use super::{Child, eventually, server};
+use super::{Child, database, eventually};
 use outtray::{HandlerError, Message, MessageId, Messaging, MessagingSession};
 use postgres::types::ToSql;
 use postgres::{Client, NoTls};
@@ -44,7 +44,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Opens empty books in a fresh database of the shared server.
     pub(crate) fn open() -> Ledger {
-        Ledger::of(server().database().unwrap())
+        Ledger::of(database())
     }
 
     /// Opens empty books in the database `url`.

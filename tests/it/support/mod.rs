@@ -1,6 +1,7 @@
 //! What several modules of tests need: the server they share, and the test program as a child process.
 
 mod child;
+mod databases;
 mod gate;
 mod ledger;
 mod log_lines;
@@ -11,6 +12,7 @@ mod wire;
 
 pub(crate) use child::Child;
 use crossbeam_channel::{Receiver, after, bounded};
+pub(crate) use databases::{database, empty_database};
 pub(crate) use gate::Gate;
 pub(crate) use ledger::{Ledger, WORK};
 pub(crate) use log_lines::{keep_log, logged};

@@ -1,6 +1,6 @@
 //! A database of a test's own, with the message system in it.
 
-use super::{eventually, server};
+use super::{database, eventually};
 use outtray::{DeadLetter, MessageId, Messaging, NewMessage};
 use postgres::{Client, Config, NoTls};
 use serde::Serialize;
@@ -19,13 +19,13 @@ pub(crate) const NO_POLLING: Duration = Duration::from_secs(60);
 impl Place {
     /// Makes one with all defaults.
     pub(crate) fn new() -> Place {
-        let url = server().database().unwrap();
+        let url = database();
         Place::over(&url, Messaging::connect(&url).unwrap())
     }
 
     /// Makes one whose process asks this often whether it missed anything.
     pub(crate) fn polling(interval: Duration) -> Place {
-        let url = server().database().unwrap();
+        let url = database();
         Place::over(&url, process(&url, interval))
     }
 
