@@ -121,13 +121,26 @@
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] has throwaway servers, for tests and first steps.
 //!
+//! # Other crates in this API
+//!
+//! Types of [`postgres`] 0.19 and of [`r2d2_postgres`] 0.18 are part of this API. Both are below 1.0 and re-exported here, so that
+//! a program can name their types without a dependency of its own that may be of another version. A new one of their
+//! breaking versions is a breaking version of outtray.
+//!
+//! | type | where |
+//! |---|---|
+//! | [`postgres::Row`], [`postgres::types::ToSql`] | [`MessagingSession::query`] and its kin return rows, and take parameters |
+//! | [`postgres::Transaction`] | [`MessagingSession::transaction`] and [`with_transaction`](MessagingSession::with_transaction) lend one, [`join`](MessagingSession::join) takes one |
+//! | [`postgres::Error`] | is a [cause](Error::cause) of an [`Error`], and what a handler returns with `?` |
+//! | [`r2d2::Pool`] of [`r2d2_postgres::PostgresConnectionManager`] | [`Builder::pool`] borrows one |
+//!
+//! The others, `serde`, `serde_json` and `uuid`, are at 1.
+//!
 //! # Features
 //!
 //! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cron` for
 //! recurring messages, `cli` for the command (with `cron` and `rustls`; `command` is the same without TLS). None is on by default.
 
-#[cfg(all(feature = "bench", unix))]
-pub mod bench;
 mod connect;
 mod receive;
 mod schema;
@@ -139,6 +152,9 @@ pub mod testing;
 mod upkeep;
 mod wake;
 mod words;
+
+pub use postgres;
+pub use r2d2_postgres;
 
 pub use receive::builder::ReceiverBuilder;
 pub use receive::receiver::Receiver;

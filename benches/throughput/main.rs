@@ -2,8 +2,13 @@
 //! `outtray bench`, which has more cases and prints ratios. The server is a throwaway one with fsync
 //! and synchronous_commit on.
 
+#[path = "../../src/bin/outtray/bench/bed/mod.rs"]
+#[expect(dead_code, reason = "the command's cases use more of it")]
+mod bed;
+
+use bed::Bed;
+use bed::work::Work;
 use criterion::{Criterion, SamplingMode, Throughput};
-use outtray::bench::{Bed, Work};
 use std::time::Duration;
 
 /// The cases, and how many messages a sample takes at least: enough that starting up does not count.

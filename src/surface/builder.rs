@@ -136,7 +136,7 @@ impl Builder {
 
     /// Lends a pool of your own, of the same database as the [`url`](Self::url): sessions, single sends, messages taken by
     /// hand and all of [`Topic`](crate::Topic) take their connections from it, and outtray opens none for them.
-    /// Default: a pool of outtray's own. `r2d2` and `r2d2_postgres` are those of the versions that outtray depends on.
+    /// Default: a pool of outtray's own. `r2d2_postgres` is the one that [outtray re-exports](crate::r2d2_postgres), and `r2d2` the one in it.
     ///
     /// Receivers, drains and the threads that serve them keep to connections of their own by the URL, one for each busy worker, so
     /// that workers and the pool's other users never wait for each other.

@@ -111,6 +111,16 @@ impl From<outtray::Error> for Failure {
     }
 }
 
+/// An error of any kind: one of outtray as such, others by their text.
+impl From<Box<dyn Error + Send + Sync>> for Failure {
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        match error.downcast::<outtray::Error>() {
+            Ok(error) => Failure::from(*error),
+            Err(error) => Failure::failed(chain(&*error)),
+        }
+    }
+}
+
 /// An error of writing to standard output. Those of reading name what was read, where they happen.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

@@ -61,6 +61,21 @@ fn a_case_prints_its_rate_beside_plain_sql_for_machines_and_for_people() {
 }
 
 #[test]
+fn a_second_process_of_the_same_program_answers_where_a_case_needs_one() {
+    let measured = run(
+        outtray(&["bench", "latency-across", "--scale", "0.01", "--json"]),
+        "",
+    );
+
+    check(&measured, 0, "");
+    let reports = objects(&measured.stdout);
+    assert!(
+        reports[0]["p50_us"].as_f64().unwrap_or_default() > 0.0,
+        "{measured:?}"
+    );
+}
+
+#[test]
 fn a_course_over_time_is_drawn() {
     let folder = tempdir().unwrap();
     let plots = folder.path().to_str().unwrap();

@@ -3,6 +3,7 @@
 
 mod files;
 mod layers;
+mod public_face;
 mod repository;
 mod rust_text;
 mod server_texts;

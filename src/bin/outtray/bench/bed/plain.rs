@@ -1,12 +1,10 @@
 //! The other side: the same work in plain SQL. In Rust on prepared statements, a connection for each
 //! thread; and by pgbench where it is installed, which has the least overhead there is.
 
-use crate::bench::bed::Bed;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::classify;
-use postgres::config::Host;
-use postgres::types::ToSql;
-use postgres::{Client, Config};
+use super::{Bed, Result};
+use outtray::postgres::config::Host;
+use outtray::postgres::types::ToSql;
+use outtray::postgres::{Client, Config};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -45,13 +43,11 @@ pub(crate) fn send_one(bed: &Bed, messages: u64) -> Result<(Duration, &'static s
         ));
     }
     let mut client = bed.client()?;
-    let send = client.prepare(SEND).map_err(failed)?;
+    let send = client.prepare(SEND)?;
     let started = Instant::now();
     for number in 0..messages {
         let payload = format!(r#"{{"n":{number}}}"#);
-        client
-            .execute(&send, &[&"send", &Uuid::now_v7(), &payload])
-            .map_err(failed)?;
+        client.execute(&send, &[&"send", &Uuid::now_v7(), &payload])?;
     }
     Ok((started.elapsed(), PREPARED))
 }
@@ -59,13 +55,11 @@ pub(crate) fn send_one(bed: &Bed, messages: u64) -> Result<(Duration, &'static s
 /// Sends `bulk` in a statement.
 pub(crate) fn send_bulk(bed: &Bed, messages: u64, bulk: u64) -> Result<Duration> {
     let mut client = bed.client()?;
-    let send = client
-        .prepare(
-            "INSERT INTO outtray.message (topic, rank, id, payload)
+    let send = client.prepare(
+        "INSERT INTO outtray.message (topic, rank, id, payload)
              SELECT 'send', 0, id, payload::json
              FROM unnest($1::uuid[], $2::text[]) AS sent (id, payload)",
-        )
-        .map_err(failed)?;
+    )?;
     let started = Instant::now();
     let mut left = messages;
     while left > 0 {
@@ -74,7 +68,7 @@ pub(crate) fn send_bulk(bed: &Bed, messages: u64, bulk: u64) -> Result<Duration>
         let payloads: Vec<String> = (0..some)
             .map(|number| format!(r#"{{"n":{number}}}"#))
             .collect();
-        client.execute(&send, &[&ids, &payloads]).map_err(failed)?;
+        client.execute(&send, &[&ids, &payloads])?;
         left -= some;
     }
     Ok(started.elapsed())
@@ -83,17 +77,15 @@ pub(crate) fn send_bulk(bed: &Bed, messages: u64, bulk: u64) -> Result<Duration>
 /// Claims and deletes in one statement, 64 at a time: the least that a queue can do.
 pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
     on_threads(bed, connections, |client| {
-        let take = client
-            .prepare(
-                "WITH ready AS MATERIALIZED (
+        let take = client.prepare(
+            "WITH ready AS MATERIALIZED (
                      SELECT rank, seq FROM outtray.message WHERE topic = 'work'
                      ORDER BY rank, seq LIMIT 64 FOR UPDATE SKIP LOCKED)
                  DELETE FROM outtray.message USING ready
                  WHERE topic = 'work' AND message.rank = ready.rank AND message.seq = ready.seq
                  RETURNING message.id, message.payload::text",
-            )
-            .map_err(failed)?;
-        while !client.query(&take, &[]).map_err(failed)?.is_empty() {}
+        )?;
+        while !client.query(&take, &[])?.is_empty() {}
         Ok(())
     })
 }
@@ -101,9 +93,8 @@ pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
 /// Takes messages under leases and removes them, `batch` at a time: an UPDATE and a DELETE, on one connection.
 pub(crate) fn lease(bed: &Bed, batch: u64) -> Result<Duration> {
     on_threads(bed, 1, |client| {
-        let take = client
-            .prepare(&format!(
-                "WITH ready AS MATERIALIZED (
+        let take = client.prepare(&format!(
+            "WITH ready AS MATERIALIZED (
                      SELECT rank, seq FROM outtray.message
                      WHERE topic = 'work' AND (not_before IS NULL OR not_before <= now())
                      ORDER BY rank, seq LIMIT {batch} FOR UPDATE SKIP LOCKED)
@@ -112,22 +103,20 @@ pub(crate) fn lease(bed: &Bed, batch: u64) -> Result<Duration> {
                  FROM ready
                  WHERE topic = 'work' AND message.rank = ready.rank AND message.seq = ready.seq
                  RETURNING message.rank, message.seq, message.id, message.payload::text"
-            ))
-            .map_err(failed)?;
+        ))?;
         let end = client
             .prepare(
                 "DELETE FROM outtray.message USING unnest($1::smallint[], $2::bigint[]) AS done (rank, seq)
                  WHERE topic = 'work' AND message.rank = done.rank AND message.seq = done.seq",
-            )
-            .map_err(failed)?;
+            )?;
         loop {
-            let rows = client.query(&take, &[]).map_err(failed)?;
+            let rows = client.query(&take, &[])?;
             if rows.is_empty() {
                 return Ok(());
             }
             let ranks: Vec<i16> = rows.iter().map(|row| row.get(0)).collect();
             let seqs: Vec<i64> = rows.iter().map(|row| row.get(1)).collect();
-            client.execute(&end, &[&ranks, &seqs]).map_err(failed)?;
+            client.execute(&end, &[&ranks, &seqs])?;
         }
     })
 }
@@ -144,19 +133,14 @@ pub(crate) fn handle(
     }
     let left = AtomicU64::new(messages);
     let took = on_threads(bed, connections, |client| {
-        let claim = client.prepare(CLAIM).map_err(failed)?;
-        let insert = client
-            .prepare("INSERT INTO thing (n) VALUES ($1)")
-            .map_err(failed)?;
-        let send = client.prepare(SEND).map_err(failed)?;
+        let claim = client.prepare(CLAIM)?;
+        let insert = client.prepare("INSERT INTO thing (n) VALUES ($1)")?;
+        let send = client.prepare(SEND)?;
         let delete = client
-            .prepare("DELETE FROM outtray.message WHERE topic = $1 AND rank = $2 AND seq = $3")
-            .map_err(failed)?;
+            .prepare("DELETE FROM outtray.message WHERE topic = $1 AND rank = $2 AND seq = $3")?;
         while left.load(Ordering::Relaxed) > 0 {
-            let mut transaction = client.transaction().map_err(failed)?;
-            let claimed = transaction
-                .query_opt(&claim, &[&"work", &1_i64])
-                .map_err(failed)?;
+            let mut transaction = client.transaction()?;
+            let claimed = transaction.query_opt(&claim, &[&"work", &1_i64])?;
             let Some(row) = claimed else {
                 return Ok(());
             };
@@ -166,9 +150,8 @@ pub(crate) fn handle(
             transaction
                 .execute(&insert, &[&seq])
                 .and_then(|_| transaction.execute(&send, parameters))
-                .and_then(|_| transaction.execute(&delete, &[&"work", &rank, &seq]))
-                .map_err(failed)?;
-            transaction.commit().map_err(failed)?;
+                .and_then(|_| transaction.execute(&delete, &[&"work", &rank, &seq]))?;
+            transaction.commit()?;
             left.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
@@ -192,23 +175,27 @@ fn run_pgbench(
         .args(["-c", &connections.to_string()])
         .args(["-t", &each.max(1).to_string()]);
     let output = fed(name_database(&mut command, &bed.url)?, script);
-    let output = output.map_err(|error| no_pgbench("cannot be run").because(error))?;
+    let output = output.map_err(|error| format!("pgbench cannot be run: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let tps: f64 = text
         .lines()
         .find_map(|line| line.strip_prefix("tps = "))
         .and_then(|line| line.split_whitespace().next())
         .and_then(|number| number.parse().ok())
-        .ok_or_else(|| no_pgbench(&String::from_utf8_lossy(&output.stderr)))?;
+        .ok_or_else(|| {
+            format!(
+                "pgbench failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })?;
     Ok(Duration::from_secs_f64(messages as f64 / tps))
 }
 
 /// Names a database in the environment: everybody sees arguments, and the password in them.
 fn name_database<'a>(command: &'a mut Command, url: &str) -> Result<&'a mut Command> {
-    let failed = |error: postgres::Error| no_pgbench("no database").because(error);
-    let config: Config = url.parse().map_err(failed)?;
+    let config: Config = url.parse()?;
     let Some(Host::Tcp(host)) = config.get_hosts().first() else {
-        return Err(no_pgbench("the server has no address"));
+        return Err("the server has no address".into());
     };
     let password = String::from_utf8_lossy(config.get_password().unwrap_or_default());
     let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -231,14 +218,6 @@ fn fed(command: &mut Command, input: &str) -> io::Result<Output> {
         stdin.write_all(input.as_bytes())?;
     }
     child.wait_with_output()
-}
-
-fn no_pgbench(why: &str) -> Error {
-    Error::new(ErrorKind::Server, format!("pgbench failed: {why}"))
-}
-
-fn failed(error: postgres::Error) -> Error {
-    classify(error, "running the plain SQL")
 }
 
 fn on_threads(

@@ -1,67 +1,31 @@
-//! The cases behind `outtray bench` and `cargo bench`: what outtray does in a second, beside the same
-//! work in plain SQL on the same server in the same run.
+//! The cases of `outtray bench`, each measured beside the same work in plain SQL on the same server in the same run.
 //!
 //! Figures of one machine mean little on another; ratios mean more. Each case runs both sides in
 //! turns and reports medians.
 
-mod bed;
-mod delivery;
-mod latency;
-mod life;
-mod plain;
-mod plot;
-mod pressure;
-mod report;
-mod throughput;
-
-pub use bed::Bed;
-pub use latency::answer_pings;
-pub use plot::svg;
-pub use report::Report;
-pub use throughput::{Took, Work};
-
-use crate::words::error::{Error, Result};
-use std::process::Command;
-
-/// How much is measured.
-pub struct Plan {
-    /// Multiplies the number of messages and the durations. 1 takes some minutes for all cases.
-    pub scale: f64,
-    /// How often each side of a throughput case runs; medians count.
-    pub rounds: usize,
-    /// Makes the command of a second process that calls [`answer_pings`] with the URL that is
-    /// appended; without it the cases that need one are left out.
-    pub second_process: Option<Box<dyn Fn() -> Command>>,
-}
-
-impl Plan {
-    /// Returns `count` scaled, and at least one.
-    fn scaled(&self, count: u64) -> u64 {
-        ((count as f64 * self.scale) as u64).max(1)
-    }
-}
+use super::bed::{Bed, Result};
+use super::plan::Plan;
+use super::report::Report;
+use super::{delivery, latency, life, pressure, throughput};
 
 /// One thing that is measured.
-pub struct Case {
+pub(crate) struct Case {
     /// The name on the command line.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What is measured, in a line.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     run: fn(&Bed, &Plan) -> Result<Report>,
 }
 
 impl Case {
     /// Measures. Blocks for seconds to minutes.
-    ///
-    /// # Errors
-    /// Whatever ended the work early.
-    pub fn run(&self, bed: &Bed, plan: &Plan) -> Result<Report> {
+    pub(crate) fn run(&self, bed: &Bed, plan: &Plan) -> Result<Report> {
         (self.run)(bed, plan)
     }
 }
 
 /// All cases, in the order in which they are run.
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         name: "send-one",
         about: "one message to a transaction, one connection",
@@ -174,13 +138,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Returns the case of that name.
-///
-/// # Errors
-/// `Invalid`, with the names there are.
-pub fn case(name: &str) -> Result<&'static Case> {
-    CASES.iter().find(|case| case.name == name).ok_or_else(|| {
-        let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-        Error::invalid(format!("no case {name}, there are {}", names.join(", ")))
-    })
+/// Returns the case of that name, if there is one.
+pub(crate) fn case(name: &str) -> Option<&'static Case> {
+    CASES.iter().find(|case| case.name == name)
 }

@@ -1,12 +1,11 @@
 //! What a receiver costs when it does nothing, starts, stops, and loses its connection.
 
-use crate::bench::Plan;
-use crate::bench::bed::Bed;
-use crate::bench::report::Report;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::Message;
-use crate::words::sqlstate::classify;
+use super::bed::{Bed, Result};
+use super::counters::Counters;
+use super::plan::Plan;
+use super::report::Report;
 use crossbeam_channel::{after, bounded};
+use outtray::Message;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,16 +19,16 @@ pub(crate) fn idle_case(bed: &Bed, plan: &Plan) -> Result<Report> {
             let builder = bed.messaging.receiver(&format!("idle-{number}")).workers(1);
             builder.start(|_, _: Message| Ok(()))
         })
-        .collect::<Result<_>>()?;
+        .collect::<Result<_, outtray::Error>>()?;
     // Starting is work too, and backends that have gone quiet report theirs after ten seconds.
     let _ = after(Duration::from_secs(12)).recv();
-    let mut report = Report::new("idle", seconds);
-    let before = bed.counters()?;
+    let before = Counters::read(bed)?;
     let _ = after(Duration::from_secs(seconds)).recv();
-    bed.counters()?.report(&before, &mut report);
+    let counted = Counters::read(bed)?;
     for receiver in &receivers {
         receiver.request_stop();
     }
+    let mut report = Report::new("idle", seconds).counted(&before, &counted);
     // The look at the counters is a transaction too, and takes a second.
     report.per_second = report.commits_per_message.take();
     report.wal_bytes_per_message = None;
@@ -53,7 +52,6 @@ pub(crate) fn start_stop_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 /// measures until the handler runs again.
 pub(crate) fn recovery_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let rounds = plan.scaled(50);
-    let failed = |error| classify(error, "cutting a connection");
     let mut killer = bed.client()?;
     let mut waits = Vec::new();
     for _ in 0..rounds {
@@ -77,12 +75,10 @@ pub(crate) fn recovery_case(bed: &Bed, plan: &Plan) -> Result<Report> {
                 })?;
         bed.messaging
             .session(|session| Ok(session.send_message("recover", &1)?))?;
-        let silence = |_| Error::new(ErrorKind::Unavailable, "the message did not come back");
+        let silence = |_| "the message did not come back";
         let (pid, _) = begun.recv_timeout(PATIENCE).map_err(silence)?;
         let cut = Instant::now();
-        killer
-            .execute("SELECT pg_terminate_backend($1)", &[&pid])
-            .map_err(failed)?;
+        killer.execute("SELECT pg_terminate_backend($1)", &[&pid])?;
         let (_, again) = begun.recv_timeout(PATIENCE).map_err(silence)?;
         waits.push(again.saturating_duration_since(cut));
         receiver.stop(PATIENCE);

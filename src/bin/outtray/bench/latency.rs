@@ -1,13 +1,12 @@
 //! How long an idle system takes to begin work on a message.
 
-use crate::bench::Plan;
-use crate::bench::bed::Bed;
-use crate::bench::report::Report;
-use crate::surface::messaging::Messaging;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::Message;
+use super::bed::{Bed, Result};
+use super::plan::Plan;
+use super::report::Report;
 use crossbeam_channel::{after, bounded};
-use std::process::{Child, Stdio};
+use outtray::{Message, Messaging};
+use std::io::{self, Write};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,19 +38,14 @@ pub(crate) fn in_process_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 /// wake-ups across processes; half of it is one. Clocks of two processes are not compared.
 pub(crate) fn across_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let report = Report::new("latency-across", plan.scaled(500));
-    let Some(command) = &plan.second_process else {
-        return Ok(report.note("left out: no second process here"));
-    };
-    let _other = Ended(
-        command()
-            .arg(&bed.url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| {
-                Error::new(ErrorKind::Unavailable, "no second process").because(error)
-            })?,
-    );
+    let mut other = Command::new(&plan.program)
+        .args(["bench", "--answer"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .map(Ended)
+        .map_err(|error| format!("cannot run {}: {error}", plan.program.display()))?;
+    other.tell(&bed.url)?;
     let (answered, answers) = bounded(1);
     let receiver = bed.messaging.receiver("pong").start(move |_, _: Message| {
         let _ = answered.send(Instant::now());
@@ -74,34 +68,35 @@ pub(crate) fn across_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 }
 
 /// Answers each message on `ping-across` with one on `pong`, until standard input ends: the second
-/// process of the case across processes.
-///
-/// # Errors
-/// Those of connecting and receiving.
-pub fn answer_pings(url: &str) -> Result<()> {
-    let messaging = Messaging::connect(url)?;
+/// process of the case across processes. The first line of its input is the database's URL.
+pub(crate) fn answer_pings() -> Result<()> {
+    let mut lines = io::stdin().lines();
+    let url = lines.next().transpose()?.unwrap_or_default();
+    let messaging = Messaging::connect(&url)?;
     let receiver =
         messaging.start_receiving_messages("ping-across", |session, message: Message<u64>| {
             session.send_message("pong", &message.payload)?;
             Ok(())
         })?;
-    let mut line = String::new();
-    while std::io::stdin()
-        .read_line(&mut line)
-        .is_ok_and(|bytes| bytes > 0)
-    {
-        line.clear();
-    }
+    lines.for_each(drop);
     receiver.stop(PATIENCE);
     Ok(())
 }
 
-fn silence() -> Error {
-    Error::new(ErrorKind::Unavailable, "a message did not arrive in time")
+fn silence() -> &'static str {
+    "a message did not arrive in time"
 }
 
 /// A process that ends when its standard input does, and is waited for.
 struct Ended(Child);
+
+impl Ended {
+    /// Writes a line to its standard input: unlike its arguments, only the process itself sees that.
+    fn tell(&mut self, line: &str) -> io::Result<()> {
+        let mut input = self.0.stdin.as_ref().expect("it is piped");
+        writeln!(input, "{line}")
+    }
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {

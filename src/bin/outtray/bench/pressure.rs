@@ -1,13 +1,11 @@
 //! What happens under pressure: many workers, a deep backlog, a transaction that stays open.
 
-use crate::bench::Plan;
-use crate::bench::bed::Bed;
-use crate::bench::report::Report;
-use crate::bench::throughput::Work;
-use crate::words::error::Result;
-use crate::words::message::Message;
-use crate::words::sqlstate::classify;
+use super::bed::work::Work;
+use super::bed::{Bed, Result};
+use super::plan::Plan;
+use super::report::Report;
 use crossbeam_channel::after;
+use outtray::Message;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -54,7 +52,7 @@ fn many_workers(
     messages: u64,
 ) -> Result<Report> {
     let with = |workers: usize| filled_and_handled(bed, work, messages, workers);
-    let (many, few) = bed.compare(plan.rounds, messages, || with(64), || with(16))?;
+    let (many, few) = plan.compare(bed, messages, || with(64), || with(16))?;
     Ok(Report::new(name, messages).rates(many, few, "16 workers"))
 }
 
@@ -111,11 +109,8 @@ pub(crate) fn held_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let seconds = plan.scaled(180);
     let calm = steadily(bed, seconds.div_ceil(6))?;
     let mut holder = bed.client()?;
-    let mut held = holder
-        .transaction()
-        .map_err(|error| classify(error, "holding a transaction"))?;
-    held.batch_execute("INSERT INTO thing (n) VALUES (0)")
-        .map_err(|error| classify(error, "holding a transaction"))?;
+    let mut held = holder.transaction()?;
+    held.batch_execute("INSERT INTO thing (n) VALUES (0)")?;
     let pressed = steadily(bed, seconds)?;
     drop(held);
     bed.clear()?;

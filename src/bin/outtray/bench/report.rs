@@ -1,40 +1,41 @@
 //! What a case measured.
 
+use super::counters::Counters;
 use serde::Serialize;
 use std::time::Duration;
 
 /// The figures of one case. What it did not measure is `None`.
 #[derive(Debug, Clone, Default, Serialize)]
-#[non_exhaustive]
-pub struct Report {
+pub(crate) struct Report {
     /// The case's name.
-    pub case: &'static str,
+    pub(crate) case: &'static str,
     /// Messages in one round.
-    pub messages: u64,
+    pub(crate) messages: u64,
     /// Our messages a second, the median of the rounds.
-    pub per_second: Option<f64>,
+    pub(crate) per_second: Option<f64>,
     /// The other side's, in the same run.
-    pub raw_per_second: Option<f64>,
+    pub(crate) raw_per_second: Option<f64>,
     /// Ours through the other's.
-    pub ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     /// What the other side was.
-    pub raw: Option<&'static str>,
+    pub(crate) raw: Option<&'static str>,
     /// Microseconds, median.
-    pub p50_us: Option<f64>,
+    pub(crate) p50_us: Option<f64>,
     /// Microseconds, 99th percentile.
-    pub p99_us: Option<f64>,
+    pub(crate) p99_us: Option<f64>,
     /// WAL written for each message by our side.
-    pub wal_bytes_per_message: Option<f64>,
+    pub(crate) wal_bytes_per_message: Option<f64>,
     /// Transactions committed for each message by our side.
-    pub commits_per_message: Option<f64>,
+    pub(crate) commits_per_message: Option<f64>,
     /// What else was seen.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Messages a second over time, for plots: seconds since the start, and the rate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub series: Vec<(f64, f64)>,
+    pub(crate) series: Vec<(f64, f64)>,
 }
 
 impl Report {
+    /// A report without figures.
     pub(crate) fn new(case: &'static str, messages: u64) -> Self {
         Report {
             case,
@@ -64,14 +65,17 @@ impl Report {
         self
     }
 
+    /// Sets what was written and committed for each message between two looks.
+    pub(crate) fn counted(mut self, before: &Counters, after: &Counters) -> Self {
+        let each = |count: i64| count as f64 / self.messages as f64;
+        self.wal_bytes_per_message = Some(each(after.wal_bytes - before.wal_bytes));
+        self.commits_per_message = Some(each(after.commits - before.commits));
+        self
+    }
+
+    /// Says what else was seen.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
-}
-
-/// Returns the middle value.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

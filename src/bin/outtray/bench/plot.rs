@@ -1,6 +1,6 @@
 //! Messages a second over time as a picture.
 
-use crate::bench::report::Report;
+use super::report::Report;
 use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
@@ -9,7 +9,7 @@ const HEIGHT: f64 = 300.0;
 const MARGIN: (f64, f64, f64) = (80.0, 40.0, 36.0);
 
 /// Draws the series of a report, or nothing if it has none.
-pub fn svg(report: &Report) -> Option<String> {
+pub(crate) fn svg(report: &Report) -> Option<String> {
     let last = report.series.last()?.0.max(1e-9);
     let most = report.series.iter().map(|(_, rate)| *rate);
     let top = round_up(most.fold(1.0, f64::max));

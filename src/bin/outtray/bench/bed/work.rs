@@ -1,25 +1,19 @@
-//! Messages a second: sending, draining, handling.
+//! The work of the throughput cases, done by outtray or in plain SQL.
 
-use crate::bench::Plan;
-use crate::bench::bed::Bed;
-use crate::bench::plain;
-use crate::bench::report::Report;
-use crate::session::messaging_session::MessagingSession;
-use crate::words::error::Result;
-use crate::words::handler_error::HandlerError;
-use crate::words::message::Message;
+use super::{Bed, Result, plain};
+use outtray::{HandlerError, Message, MessagingSession};
 use serde_json::{Value, json};
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Connections of the cases that use several: enough to share a disk flush between commits.
-const CONNECTIONS: usize = 8;
-const BULK: u64 = 1000;
+/// Connections of the work that uses several: enough to share a disk flush between commits.
+pub(crate) const CONNECTIONS: usize = 8;
+/// Messages to a transaction of the work that sends in bulk.
+pub(crate) const BULK: u64 = 1000;
 
 /// Something to be done many times, by outtray or in plain SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// One message to a transaction, one connection.
     SendOne,
     /// 1,000 messages to a transaction, one connection.
@@ -34,19 +28,16 @@ pub enum Work {
 
 /// What a round took.
 #[derive(Debug)]
-pub struct Took {
+pub(crate) struct Took {
     /// All of it.
-    pub all: Duration,
+    pub(crate) all: Duration,
     /// Each call that sends, or each handler that does something.
     pub(crate) each: Vec<Duration>,
 }
 
 impl Work {
     /// Puts into the topic what there is to handle; nothing for work that sends.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn fill(self, bed: &Bed, messages: u64) -> Result<()> {
+    pub(crate) fn fill(self, bed: &Bed, messages: u64) -> Result<()> {
         match self {
             Work::SendOne | Work::SendBulk => Ok(()),
             // A few to spare, for claims of plain SQL that race for the last ones.
@@ -55,10 +46,7 @@ impl Work {
     }
 
     /// Does it with outtray, after [`fill`](Self::fill); returns how long that took.
-    ///
-    /// # Errors
-    /// Those of sending and receiving.
-    pub fn ours(self, bed: &Bed, messages: u64) -> Result<Took> {
+    pub(crate) fn ours(self, bed: &Bed, messages: u64) -> Result<Took> {
         match self {
             Work::SendOne => send_in_calls(bed, "send", messages, 1, numbered),
             Work::SendBulk => send_in_calls(bed, "send", messages, BULK, numbered),
@@ -67,10 +55,7 @@ impl Work {
     }
 
     /// Does it in plain SQL, after [`fill`](Self::fill); returns how long that took, and by what.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn plain(self, bed: &Bed, messages: u64) -> Result<(Duration, &'static str)> {
+    pub(crate) fn plain(self, bed: &Bed, messages: u64) -> Result<(Duration, &'static str)> {
         match self {
             Work::SendOne => plain::send_one(bed, messages),
             Work::SendBulk => Ok((plain::send_bulk(bed, messages, BULK)?, plain::PREPARED)),
@@ -102,7 +87,7 @@ impl Work {
 }
 
 /// Sends `messages`, `some` to a call, which is a transaction.
-fn send_in_calls(
+pub(crate) fn send_in_calls(
     bed: &Bed,
     topic: &str,
     messages: u64,
@@ -138,88 +123,4 @@ fn insert_and_send(
     session.execute("INSERT INTO thing (n) VALUES ($1)", &[&number])?;
     session.send_message("next", &message.payload)?;
     Ok(())
-}
-
-pub(crate) fn send_one_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    compared(bed, plan, "send-one", Work::SendOne, 5_000)
-}
-
-pub(crate) fn send_bulk_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    compared(bed, plan, "send-bulk", Work::SendBulk, 200_000)
-}
-
-pub(crate) fn drain_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    compared(bed, plan, "drain", Work::Drain, 200_000)
-}
-
-pub(crate) fn handle_single_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    compared(bed, plan, "handle-single", Work::HandleSingle, 16_000)
-}
-
-pub(crate) fn handle_adaptive_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    compared(bed, plan, "handle-adaptive", Work::HandleAdaptive, 64_000)
-}
-
-/// Runs both sides in turns, and ours once more with the counters read before and after.
-fn compared(
-    bed: &Bed,
-    plan: &Plan,
-    name: &'static str,
-    work: Work,
-    messages: u64,
-) -> Result<Report> {
-    let messages = plan.scaled(messages);
-    // A slow plain side is measured on fewer.
-    let few = if work == Work::HandleAdaptive {
-        messages.div_ceil(4)
-    } else {
-        messages
-    };
-    let way = Cell::new(plain::PREPARED);
-    let mut each = Vec::new();
-    let filled = |messages: u64| work.fill(bed, messages).and_then(|()| bed.settle());
-    let (ours, theirs) = bed.compare(
-        plan.rounds,
-        messages,
-        || {
-            filled(messages)?;
-            let mut took = work.ours(bed, messages)?;
-            each.append(&mut took.each);
-            Ok(took.all)
-        },
-        || {
-            filled(few)?;
-            let (took, by) = work.plain(bed, few)?;
-            way.set(by);
-            Ok(took.mul_f64(messages as f64 / few as f64))
-        },
-    )?;
-    let mut report = Report::new(name, messages).rates(ours, theirs, way.get());
-    // Without a checkpoint before: the first change to a page after one writes the whole page.
-    work.fill(bed, messages)?;
-    let before = bed.counters()?;
-    work.ours(bed, messages)?;
-    bed.counters()?.report(&before, &mut report);
-    bed.clear()?;
-    Ok(report.times(each))
-}
-
-/// Measures what is written for a message on its whole way, on the second pass: the first writes
-/// whole pages after the checkpoint.
-pub(crate) fn wal_case(bed: &Bed, plan: &Plan) -> Result<Report> {
-    let messages = plan.scaled(50_000);
-    let text = "x".repeat(90);
-    let pass = || -> Result<()> {
-        send_in_calls(bed, "work", messages, BULK, |_| json!({ "text": text }))?;
-        bed.receive(messages, CONNECTIONS, None, |_, _| Ok(()))?;
-        Ok(())
-    };
-    pass()?;
-    let before = bed.counters()?;
-    pass()?;
-    let mut report =
-        Report::new("wal", messages).note("sent in bulk, claimed and acked; 101 bytes each");
-    bed.counters()?.report(&before, &mut report);
-    bed.clear()?;
-    Ok(report)
 }

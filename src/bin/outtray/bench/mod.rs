@@ -1,13 +1,31 @@
 //! `outtray bench`: what outtray does in a second here, beside the same work in plain SQL.
+//!
+//! `cases` lists what is measured, `bed` is the server that it is measured on and both sides of the work.
 
+mod bed;
+mod cases;
+mod counters;
+mod delivery;
+mod latency;
+mod life;
+mod plan;
+mod plot;
+mod pressure;
+mod report;
+mod throughput;
+
+use self::bed::Bed;
+use self::cases::{CASES, Case, case};
+use self::latency::answer_pings;
+use self::plan::Plan;
+use self::plot::svg;
+use self::report::Report;
 use crate::failure::Failure;
 use crate::output::Output;
 use clap::Args;
 use log::LevelFilter;
-use outtray::bench::{Bed, CASES, Plan, Report, answer_pings, case, svg};
 use serde_json::json;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// What to measure
 #[derive(Debug, Args)]
@@ -30,9 +48,9 @@ pub(crate) struct Options {
     /// Writes a plot, CASE.svg, of each case that has a course over time into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
-    /// Answers pings on the database of this URL: what the second process of a case does
+    /// Answers pings on the database whose URL it reads: what the second process of a case does
     #[arg(long, hide = true)]
-    answer: Option<String>,
+    answer: bool,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -43,8 +61,8 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure> {
-    if let Some(url) = &options.answer {
-        return Ok(answer_pings(url)?);
+    if options.answer {
+        return Ok(answer_pings()?);
     }
     if options.list {
         for case in CASES {
@@ -53,27 +71,22 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         }
         return Ok(());
     }
-    let cases = match options.cases.is_empty() {
+    let cases: Vec<&Case> = match options.cases.is_empty() {
         true => CASES.iter().collect(),
         false => options
             .cases
             .iter()
-            .map(|name| case(name))
-            .collect::<outtray::Result<Vec<_>>>()?,
+            .map(|name| case(name).ok_or_else(|| unknown(name)))
+            .collect::<Result<_, _>>()?,
     };
     if log::max_level() == LevelFilter::Warn {
         // Cases cut connections on purpose; -v shows what that looks like.
         log::set_max_level(LevelFilter::Error);
     }
-    let program = std::env::current_exe()?;
     let plan = Plan {
         scale: options.scale,
         rounds: options.rounds,
-        second_process: Some(Box::new(move || {
-            let mut command = Command::new(&program);
-            command.args(["bench", "--answer"]);
-            command
-        })),
+        program: std::env::current_exe()?,
     };
     let bed = Bed::new()?;
     if !output.is_json() {
@@ -97,6 +110,11 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+fn unknown(name: &str) -> Failure {
+    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    Failure::usage(format!("no case {name}, there are {}", names.join(", ")))
 }
 
 fn shown(report: &Report) -> String {

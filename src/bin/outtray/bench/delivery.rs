@@ -1,14 +1,10 @@
 //! What the ways to deliver cost: leases, keys, dedupe, each beside the same without.
 
-use crate::bench::Plan;
-use crate::bench::bed::Bed;
-use crate::bench::plain;
-use crate::bench::report::Report;
-use crate::bench::throughput::Work;
-use crate::words::error::Result;
-use crate::words::new_message::NewMessage;
-use crate::words::outcome::Sent;
-use crate::words::topic_config::{PoisonedKey, TopicConfig};
+use super::bed::work::Work;
+use super::bed::{Bed, Result, plain};
+use super::plan::Plan;
+use super::report::Report;
+use outtray::{NewMessage, PoisonedKey, Sent, TopicConfig};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -29,8 +25,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) fn lease_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let filled = || bed.fill(messages).and_then(|()| bed.settle());
-    let (ours, theirs) = bed.compare(
-        plan.rounds,
+    let (ours, theirs) = plan.compare(
+        bed,
         messages,
         || {
             filled()?;
@@ -65,7 +61,7 @@ pub(crate) fn keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
             .with_workers(bed, messages, WORKERS)?
             .all)
     };
-    let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
+    let (ours, theirs) = plan.compare(bed, messages, || pass(true), || pass(false))?;
     Ok(Report::new("keyed", messages).rates(ours, theirs, "without keys"))
 }
 
@@ -81,7 +77,7 @@ pub(crate) fn send_keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
         })?;
         Ok(started.elapsed())
     };
-    let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
+    let (ours, theirs) = plan.compare(bed, messages, || pass(true), || pass(false))?;
     Ok(Report::new("send-keyed", messages).rates(ours, theirs, "without keys"))
 }
 
@@ -100,8 +96,8 @@ pub(crate) fn stuck_case(bed: &Bed, plan: &Plan) -> Result<Report> {
         bed.settle()?;
         bed.receive(messages, WORKERS, None, |_, _| Ok(()))
     };
-    let (ours, theirs) = bed.compare(
-        plan.rounds,
+    let (ours, theirs) = plan.compare(
+        bed,
         messages,
         || {
             send(bed, "work", stuck, |_, message| message.key("stuck"))?;
@@ -132,7 +128,7 @@ fn dedupe(
     bed: &Bed,
     plan: &Plan,
     name: &'static str,
-    send: impl Fn(NewMessage) -> Result<Sent>,
+    send: impl Fn(NewMessage) -> Result<Sent, outtray::Error>,
 ) -> Result<Report> {
     let messages = plan.scaled(5_000);
     let pass = |is_deduped: bool| -> Result<Duration> {
@@ -147,7 +143,7 @@ fn dedupe(
         }
         Ok(started.elapsed())
     };
-    let (ours, theirs) = bed.compare(plan.rounds, messages, || pass(true), || pass(false))?;
+    let (ours, theirs) = plan.compare(bed, messages, || pass(true), || pass(false))?;
     Ok(Report::new(name, messages).rates(ours, theirs, "without a dedupe key"))
 }
 
