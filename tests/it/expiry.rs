@@ -1,6 +1,6 @@
 //! A message whose time is over is not handled: it becomes a dead letter, or is gone, as its topic is set up.
 
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
+use crate::support::{Gate, PATIENCE, Place, client, eventually, next, statement_text};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, DeadReason, Expired, HandlerError, Message, NewMessage, TopicConfig};
 use std::time::Duration;
@@ -363,9 +363,9 @@ fn messages_whose_time_is_not_over_are_not_looked_at_when_that_of_others_is() {
     }
 
     for statement in [
-        include_str!("../../src/store/sql/expire_ready.sql"),
-        include_str!("../../src/store/sql/expire_scheduled.sql"),
-        include_str!("../../src/store/sql/lock_expired_lanes.sql"),
+        statement_text("expire_ready"),
+        statement_text("expire_scheduled"),
+        statement_text("lock_expired_lanes"),
     ] {
         let statement = statement
             .replace("$1::bigint", "1000")

@@ -1,6 +1,8 @@
 //! What waits for its time is there when it comes, and not before.
 
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, eventually, next, process};
+use crate::support::{
+    Gate, NO_POLLING, PATIENCE, Place, eventually, next, process, statement_text,
+};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage};
 use std::time::{Duration, SystemTime};
@@ -304,8 +306,8 @@ fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
     );
     place.sql("SET enable_sort = off; SET enable_seqscan = off; SET enable_bitmapscan = off");
     for statement in [
-        include_str!("../../src/store/sql/move_due.sql"),
-        include_str!("../../src/store/sql/move_due_between.sql"),
+        statement_text("move_due"),
+        statement_text("move_due_between"),
     ] {
         let statement = statement
             .replace("$1::bigint", "1000")

@@ -4,10 +4,8 @@
 //! exactly, and functions likewise. Each statement of ours becomes the body of a function, of which the server records
 //! what it depends on.
 
-use crate::support::{Place, client};
+use crate::support::{Place, client, statement_names, statement_text};
 use postgres::Client;
-use std::fs;
-use std::path::Path;
 
 const TRAPS: &str = "
     CREATE SCHEMA trap;
@@ -86,13 +84,12 @@ fn no_statement_uses_an_operator_or_function_of_somebody_else() {
     let place = Place::new();
     let mut client = client(&place.url);
     client.batch_execute(TRAPS).unwrap();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sql");
     let mut found = Vec::new();
-    for file in fs::read_dir(folder).unwrap().flatten() {
-        let sql = fs::read_to_string(file.path()).unwrap();
+    for name in statement_names() {
+        let sql = statement_text(name);
         let is_copy = sql.lines().any(|line| line.starts_with("COPY"));
         if let Some(trap) = trapped(&mut client, &sql).filter(|_| !is_copy) {
-            found.push(format!("{}: {trap}", file.file_name().display()));
+            found.push(format!("{name}: {trap}"));
         }
     }
 

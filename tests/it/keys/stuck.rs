@@ -1,7 +1,7 @@
 //! Keys that are stuck cost the others nothing, and can be cleared away.
 
 use super::{TOPIC, keyed};
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next};
+use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, statement_text};
 use crossbeam_channel::unbounded;
 use outtray::{Message, NewMessage, PoisonedKey, TopicConfig};
 
@@ -95,11 +95,11 @@ fn a_key_that_is_stuck_against_all_odds_is_found() {
 impl Place {
     /// Looks for stuck keys among so many after one. Returns how many, and the last that was looked at.
     fn sweep(&mut self, topic: &str, key: &str, limit: i64) -> (i64, Option<String>) {
-        let sweep = include_str!("../../../src/store/sql/find_stalled.sql");
+        let sweep = statement_text("find_stalled");
         let said_by = uuid::Uuid::from_u128(7);
         let found = self
             .client
-            .query_one(sweep, &[&said_by, &topic, &key, &limit]);
+            .query_one(&sweep, &[&said_by, &topic, &key, &limit]);
         let found = found.unwrap();
         (found.get("found"), found.get("key"))
     }

@@ -6,14 +6,13 @@ mod explain;
 mod filled;
 mod statistics;
 
-use crate::support::Place;
+use crate::support::{Place, statement_text};
 use postgres::SimpleQueryMessage;
-use std::fs;
 
 /// Returns the plan that a statement gets in an empty database, with the settings that it is called with.
 fn plan(settings: &[&str], statement: &str, arguments: &str) -> Vec<String> {
     let mut place = Place::new();
-    let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
+    let text = statement_text(statement);
     place.sql("SET plan_cache_mode = force_generic_plan");
     for setting in settings {
         place.sql(&format!("SET {setting} = off"));
@@ -51,7 +50,7 @@ fn check(settings: &[&str], statement: &str, arguments: &str) {
 fn done(mode: &str, fill: &str, statement: &str, arguments: &str) -> Vec<String> {
     let mut place = Place::new();
     place.sql(&format!("SET plan_cache_mode = {mode}"));
-    let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
+    let text = statement_text(statement);
     place.sql(&format!("PREPARE it AS {text}"));
     place.sql(&format!("EXPLAIN EXECUTE it ({arguments})"));
     place.sql(fill);
@@ -120,7 +119,7 @@ fn no_cancel_searches_all_of_its_ids_for_each_message_of_a_topic() {
         ("cancel_followers", "'{}', false"),
         ("ask_held", "'{}'"),
     ] {
-        let text = fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap();
+        let text = statement_text(statement);
         place.sql(&format!("PREPARE {statement} AS {text}"));
 
         let explain = format!("EXPLAIN EXECUTE {statement} ({arguments})");

@@ -4,7 +4,7 @@
 use super::cases::{Case, cases};
 use super::explain::{Touched, touched};
 use super::filled::{TABLES, empty, fill, fill_from_empty, nearly_empty};
-use crate::support::Place;
+use crate::support::{Place, statement_names, statement_text};
 use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -101,11 +101,6 @@ fn is_never_kept(case: &Case) -> bool {
     (is_planned_anew && !is_guarded(case)) || is_apart
 }
 
-/// One of the test's statements, or one of ours.
-fn text(statement: &str) -> String {
-    fs::read_to_string(format!("src/store/sql/{statement}.sql")).unwrap()
-}
-
 fn lines(messages: &[SimpleQueryMessage]) -> Vec<String> {
     let line = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => Some(row.get(0)?.to_owned()),
@@ -146,7 +141,7 @@ impl Trial {
         for name in names {
             trial
                 .place
-                .sql(&format!("PREPARE {name} AS {}", text(name)));
+                .sql(&format!("PREPARE {name} AS {}", statement_text(name)));
         }
         trial
     }
@@ -307,22 +302,12 @@ fn a_plan_that_is_kept_since_there_was_next_to_nothing_reads_no_more_than_it_nee
 
 #[test]
 fn each_statement_has_a_call() {
-    let called: BTreeSet<String> = cases()
-        .iter()
-        .map(|case| case.statement.to_owned())
-        .collect();
+    let called: BTreeSet<&str> = cases().iter().map(|case| case.statement).collect();
 
-    let files = fs::read_dir("src/store/sql").unwrap();
-    let names = files.map(|file| {
-        file.unwrap()
-            .file_name()
-            .into_string()
-            .unwrap()
-            .replace(".sql", "")
-    });
     // COPY has no plan.
-    let missing: Vec<String> = names
-        .filter(|name| name != "send_copy" && !called.contains(name))
+    let missing: Vec<&str> = statement_names()
+        .into_iter()
+        .filter(|name| *name != "send_copy" && !called.contains(name))
         .collect();
 
     assert!(missing.is_empty(), "{missing:?}");

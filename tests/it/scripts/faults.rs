@@ -7,6 +7,7 @@
 //!
 //! The library is built anew for each, which takes some minutes. What runs every time is whether they still fit the source.
 
+use crate::support::statement_file;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -17,6 +18,7 @@ const SECONDS: &str = "60";
 /// A change of one place that makes the code wrong.
 struct Fault {
     name: &'static str,
+    /// Where it is; a statement by its name alone.
     file: &'static str,
     /// There once.
     right: &'static str,
@@ -112,7 +114,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what a process heard once removes a message that was redriven",
-        file: "src/store/sql/end_cancelled.sql",
+        file: "end_cancelled.sql",
         right: "
             AND EXISTS (
                 SELECT
@@ -124,13 +126,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "an acknowledgement that removes nothing passes",
-        file: "src/store/sql/acknowledge.sql",
+        file: "acknowledge.sql",
         right: "HAVING count(*) <> pg_catalog.cardinality($3::bigint[])",
         wrong: "HAVING count(*) < 0",
     },
     Fault {
         name: "one that removes nothing passes where it is one message's",
-        file: "src/store/sql/acknowledge_one.sql",
+        file: "acknowledge_one.sql",
         right: "WHERE NOT EXISTS (SELECT FROM removed)",
         wrong: "WHERE false",
     },
@@ -147,10 +149,17 @@ fn root() -> &'static Path {
 }
 
 impl Fault {
+    fn path(&self) -> &'static Path {
+        match self.file.strip_suffix(".sql") {
+            Some(statement) => statement_file(statement),
+            None => Path::new(self.file),
+        }
+    }
+
     /// Returns the file with the fault in it.
     #[track_caller]
     fn planted(&self) -> String {
-        let text = fs::read_to_string(root().join(self.file)).unwrap();
+        let text = fs::read_to_string(root().join(self.path())).unwrap();
         let places = text.matches(self.right).count();
         assert_eq!(places, 1, "{}: places of it in {}", self.name, self.file);
         text.replace(self.right, self.wrong)
@@ -233,7 +242,7 @@ fn each_fault_is_found_in_seconds() {
 
     let is_wanted = |fault: &&Fault| wanted == "all" || fault.name.contains(&wanted);
     for fault in FAULTS.iter().filter(is_wanted) {
-        let file = copy.0.join(fault.file);
+        let file = copy.0.join(fault.path());
         let right = fs::read_to_string(&file).unwrap();
         fs::write(&file, fault.planted()).unwrap();
         match copy.find() {

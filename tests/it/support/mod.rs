@@ -7,6 +7,7 @@ mod ledger;
 mod log_lines;
 mod place;
 mod shrink;
+mod statements;
 mod tunnel;
 mod wire;
 
@@ -19,6 +20,7 @@ pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
 pub(crate) use place::{NO_POLLING, Place, by_socket, client, process, send};
 pub(crate) use shrink::shrink;
+pub(crate) use statements::{statement_file, statement_names, statement_text};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};

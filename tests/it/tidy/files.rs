@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A file: its path from the project's root, with `/`, and its text.
+#[derive(Clone)]
 pub(super) struct File {
     pub(super) path: String,
     pub(super) text: String,
@@ -44,6 +45,12 @@ impl File {
 pub(super) struct Offence {
     place: String,
     why: String,
+}
+
+impl Offence {
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
 }
 
 impl fmt::Display for Offence {
@@ -132,6 +139,19 @@ pub(super) fn hold(files: &[File], rule: impl Fn(&File) -> Vec<Offence>) {
 pub(super) fn none(offences: Vec<Offence>) {
     let lines: Vec<String> = offences.iter().map(Offence::to_string).collect();
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
+}
+
+/// Fails when there are more offences than at the last count. That number only ever falls: whoever
+/// mends some lowers it.
+#[track_caller]
+pub(super) fn at_most(last_count: usize, offences: Vec<Offence>) {
+    let lines: Vec<String> = offences.iter().map(Offence::to_string).collect();
+    assert!(
+        lines.len() <= last_count,
+        "\n{}\n{} of them, {last_count} at the last count\n",
+        lines.join("\n"),
+        lines.len()
+    );
 }
 
 /// Checks that `rule` finds exactly this in a file that breaks it: the lines, in order.

@@ -1,8 +1,10 @@
 //! The style of the project, as tests. A rule is a function from a file to its offences; beside the test that holds
 //! the project to it stands one that shows that the rule can fail.
 
+mod circles;
 mod files;
 mod layers;
+mod modules;
 mod public_face;
 mod repository;
 mod rust_text;
@@ -11,3 +13,4 @@ mod shape;
 mod sql;
 mod sql_keys;
 mod sql_text;
+mod type_names;

@@ -1,9 +1,17 @@
 //! What a source file looks like.
 
-use super::files::{File, Offence, check, files, hold, sources};
+use super::files::{File, Offence, at_most, check, files, hold, sources};
 use super::rust_text::{line_at, take_apart};
 
 const MOST_SHIPPED_LINES: usize = 400;
+/// From the line of `fn` to the last brace. Clippy has the same limit for the code of the body alone.
+const MOST_LINES_OF_A_FUNCTION: usize = 60;
+const MOST_COLUMNS_OF_A_COMMENT: usize = 100;
+
+/// How many functions are longer, and how many lines with a comment wider, at the last count.
+const LONG_FUNCTIONS: usize = 13;
+const WIDE_COMMENTS: usize = 1860;
+
 const NAMES_THAT_SAY_NOTHING: [&str; 7] = [
     "util", "utils", "helper", "helpers", "common", "misc", "shared",
 ];
@@ -55,6 +63,67 @@ fn names(file: &File) -> Vec<Offence> {
     offences
 }
 
+fn functions(file: &File) -> Vec<Offence> {
+    let code = take_apart(file.shipped()).code;
+    let mut offences = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        let is_word = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let Some(end) = is_word.then(|| body_end(&code[at..])).flatten() else {
+            continue;
+        };
+        let lines = 1 + code[at..at + end].matches('\n').count();
+        if lines > MOST_LINES_OF_A_FUNCTION {
+            let why = format!(
+                "a function of {lines} lines, the most is {MOST_LINES_OF_A_FUNCTION}: it is to be seen on one screen"
+            );
+            offences.push(file.offence(line_at(&code, at), why));
+        }
+    }
+    offences
+}
+
+/// Returns where the body ends of the function that begins the code; `None` where it has none.
+fn body_end(code: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, c) in code.char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '}' if depth == 1 => return Some(at),
+            '}' => depth -= 1,
+            ';' if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn comments(file: &File) -> Vec<Offence> {
+    let is_sql = file.path.ends_with(".sql");
+    let code = match is_sql {
+        true => String::new(),
+        false => take_apart(&file.text).code,
+    };
+    let mut code = code.lines();
+    let mut offences = Vec::new();
+    for (number, line) in (1..).zip(file.text.lines()) {
+        let code = code.next().unwrap_or_default().trim_end().chars().count();
+        let columns = line.chars().count();
+        let behind: String = line.chars().skip(code).collect();
+        let has_comment = match is_sql {
+            true => line.contains("-- "),
+            false => behind.trim_start().starts_with("//"),
+        };
+        if has_comment && columns > MOST_COLUMNS_OF_A_COMMENT {
+            let why = format!(
+                "a comment up to column {columns}, the most is {MOST_COLUMNS_OF_A_COMMENT}: longer lines are read twice"
+            );
+            offences.push(file.offence(number, why));
+        }
+    }
+    offences
+}
+
 #[test]
 fn a_source_file_has_at_most_400_shipped_lines() {
     hold(&sources(), size);
@@ -63,6 +132,20 @@ fn a_source_file_has_at_most_400_shipped_lines() {
 #[test]
 fn a_source_file_begins_with_what_it_is_for() {
     hold(&sources(), opening);
+}
+
+#[test]
+fn no_more_functions_are_longer_than_60_lines() {
+    at_most(
+        LONG_FUNCTIONS,
+        sources().iter().flat_map(functions).collect(),
+    );
+}
+
+#[test]
+fn no_more_comments_are_wider_than_100_columns() {
+    let all = [files("", ".rs"), files("", ".sql")].concat();
+    at_most(WIDE_COMMENTS, all.iter().flat_map(comments).collect());
 }
 
 #[test]
@@ -95,4 +178,22 @@ fn a_file_out_of_shape_is_found() {
         "// mod util {\nlet misc = commons;",
         &[],
     );
+}
+
+#[test]
+fn a_function_is_measured_with_its_head_to_its_last_line() {
+    let function = |lines: usize| format!("fn f(\n) -> [u8; 1] {{\n{}}}\n", "\n".repeat(lines - 3));
+    let long = format!("{}// fn g() {{\n{}", function(60), function(61));
+    check(functions, "src/words/long.rs", &long, &[62]);
+    let without_body = format!("trait T {{ fn f();\n{}}}", "\n".repeat(80));
+    check(functions, "src/words/trait.rs", &without_body, &[]);
+}
+
+#[test]
+fn a_wide_comment_is_found() {
+    let wide = "é".repeat(98);
+    let rust = format!("// {wide}\n//{wide}\nlet a = \"//{wide}\";\nlet b = 1; // {wide}\n");
+    check(comments, "src/words/wide.rs", &rust, &[1, 4]);
+    let sql = format!("-- {wide}\n--{wide}\nSELECT {wide}\nSELECT 1 -- {wide}\n");
+    check(comments, "src/store/sql/wide.sql", &sql, &[1, 4]);
 }

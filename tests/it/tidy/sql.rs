@@ -4,6 +4,7 @@
 use super::files::{File, Offence, check, files, hold, none, sources};
 use super::rust_text::take_apart;
 use super::sql_text::{Token, begin_with, tokens};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who may hold SQL in Rust: the store runs it, the schema is made of it, and the throwaway server makes databases.
 // The bench holds the plain SQL that outtray is measured beside.
@@ -60,7 +61,7 @@ fn statements_in_rust(file: &File) -> Vec<Offence> {
         .iter()
         .filter(|(_, text)| STATEMENTS.iter().any(|verb| text.trim_start().starts_with(verb)))
         .map(|(line, _)| {
-            let why = "SQL outside the store: all statements are in src/store/sql, where they are read and measured together";
+            let why = "SQL outside the store: statements are files, where they are read and measured together";
             file.offence(*line, why)
         })
         .collect()
@@ -168,31 +169,46 @@ fn clause<'a, 'b>(tokens: &'a [Token<'b>]) -> &'a [Token<'b>] {
     &tokens[..end.unwrap_or(tokens.len())]
 }
 
-/// Finds statements that no Rust file of the store names.
-fn unused(statement: &File, store: &[File]) -> Vec<Offence> {
-    let is_used = store.iter().any(|file| {
+/// Returns all names in the code and in the string literals of these files.
+fn names(sources: &[File]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in sources {
         let apart = take_apart(file.shipped());
         let strings = apart.strings.iter().map(|(_, text)| text.as_str());
-        strings
-            .chain([apart.code.as_str()])
-            .any(|text| has_word(text, statement.stem()))
-    });
-    if is_used {
+        for text in strings.chain([apart.code.as_str()]) {
+            let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+            names.extend(words.map(ToOwned::to_owned));
+        }
+    }
+    names
+}
+
+/// Finds a statement whose name no Rust file has.
+fn unused(statement: &File, names: &BTreeSet<String>) -> Vec<Offence> {
+    if names.contains(statement.stem()) {
         return Vec::new();
     }
-    vec![statement.offence(
-        1,
-        "no file of src/store names it: a statement that nobody runs misleads",
-    )]
+    vec![statement.offence(1, "no file names it: a statement that nobody runs misleads")]
 }
 
-fn has_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .any(|found| found == word)
+/// Finds files with the name of another: the server knows statements by their names.
+fn same_names(files: &[File]) -> Vec<Offence> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let again = files.iter().filter_map(|file| {
+        let other = seen.insert(file.stem(), &file.path)?;
+        Some(file.offence(
+            1,
+            format!("{other} has this name: prepared statements are known by it"),
+        ))
+    });
+    again.collect()
 }
 
+/// Returns every SQL file outside `src/schema`.
 fn statements() -> Vec<File> {
-    files("src/store/sql", ".sql")
+    let mut statements = all_sql();
+    statements.retain(|file| !file.path.starts_with("src/schema/"));
+    statements
 }
 
 fn all_sql() -> Vec<File> {
@@ -206,13 +222,13 @@ fn sql_is_in_the_store() {
 
 #[test]
 fn each_statement_is_used() {
-    let store = files("src/store", ".rs");
-    none(
-        statements()
-            .iter()
-            .flat_map(|file| unused(file, &store))
-            .collect(),
-    );
+    let names = names(&sources());
+    hold(&statements(), |file| unused(file, &names));
+}
+
+#[test]
+fn no_two_statements_have_one_name() {
+    none(same_names(&all_sql()));
 }
 
 #[test]
@@ -281,15 +297,21 @@ fn a_statement_that_breaks_a_rule_is_found() {
     );
     let odd = "SELECT extract(epoch FROM\nmessage.sent_at), topic.config ->> 'x',\nextract(epoch FROM least(a, b) - now()), config";
     check(odd_rows, path, odd, &[1, 2]);
-    let store = [File::new(
+    let names = names(&[File::new(
         "src/store/claim.rs",
         "// bad\nlet badly = include_str!(\"sql/good.sql\");",
-    )];
-    check(|file| unused(file, &store), path, "", &[1]);
-    check(
-        |file| unused(file, &store),
-        "src/store/sql/good.sql",
-        "",
-        &[],
-    );
+    )]);
+    check(|file| unused(file, &names), path, "", &[1]);
+    check(|file| unused(file, &names), "src/keys/good.sql", "", &[]);
+}
+
+#[test]
+fn a_statement_with_the_name_of_another_is_found() {
+    let files = ["keys/claim", "message/claim", "keys/claims"];
+    let files = files.map(|name| File::new(&format!("src/{name}.sql"), ""));
+
+    let found = same_names(&files);
+
+    let places: Vec<&str> = found.iter().map(Offence::place).collect();
+    assert_eq!(places, ["src/message/claim.sql:1"]);
 }
