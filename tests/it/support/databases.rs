@@ -43,7 +43,10 @@ fn janitor() -> &'static Sender<String> {
     static JANITOR: OnceLock<Sender<String>> = OnceLock::new();
     JANITOR.get_or_init(|| {
         let (tell, told) = unbounded();
-        thread::spawn(move || drop_all(&told));
+        thread::Builder::new()
+            .name("janitor of databases".to_owned())
+            .spawn(move || drop_all(&told))
+            .unwrap();
         tell
     })
 }
