@@ -37,20 +37,9 @@ impl Failure {
 
 /// An error of a statement that had been prepared before the transaction began, and of a kind that a change of its
 /// tables makes. Who causes it for other reasons meets it again, with a statement that was prepared for the occasion.
-#[derive(Debug)]
-struct Outdated(postgres::Error);
-
-impl fmt::Display for Outdated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&text_of(&self.0))
-    }
-}
-
-impl StdError for Outdated {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.0)
-    }
-}
+#[derive(Debug, thiserror::Error)]
+#[error("{}", text_of(.0))]
+struct Outdated(#[source] postgres::Error);
 
 /// Sorts an error of the driver by its SQLSTATE, or by having none.
 ///
@@ -172,23 +161,12 @@ pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
 }
 
 /// Fewer messages were settled than were in hand.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("of {wanted} messages in hand only {counted} could be settled")]
 struct Miscounted {
     counted: u64,
     wanted: usize,
 }
-
-impl fmt::Display for Miscounted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Miscounted { counted, wanted } = self;
-        write!(
-            f,
-            "of {wanted} messages in hand only {counted} could be settled"
-        )
-    }
-}
-
-impl StdError for Miscounted {}
 
 /// Checks that a statement settled as many messages as it was to.
 ///
