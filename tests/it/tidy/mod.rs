@@ -3,6 +3,7 @@
 
 mod circles;
 mod files;
+mod guides;
 mod layers;
 mod modules;
 mod public_face;

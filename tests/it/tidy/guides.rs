@@ -1,0 +1,43 @@
+//! What the guides for people name is where they say.
+
+use super::files::{File, Offence, check, files, hold};
+use std::path::Path;
+
+const FOLDERS: [&str; 6] = ["src/", "tests/", "benches/", "docs/", "examples/", ".ci/"];
+
+/// Finds paths of the project that lead nowhere. A module may be named without its ending.
+fn lost_paths(file: &File) -> Vec<Offence> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut offences = Vec::new();
+    for (number, line) in (1..).zip(file.text.lines()) {
+        let words = line.split(|c: char| c.is_whitespace() || "`()[],;:".contains(c));
+        let paths = words.filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder)));
+        for path in paths.map(|path| path.trim_end_matches('.')) {
+            let module = format!("{path}.rs");
+            if !root.join(path).exists() && !root.join(module).exists() {
+                let why = format!("{path} is not there: who follows a guide finds what it names");
+                offences.push(file.offence(number, why));
+            }
+        }
+    }
+    offences
+}
+
+#[test]
+fn the_guides_name_files_that_are_there() {
+    let mut guides = files("", ".md");
+    // It tells of files that were there once.
+    guides.retain(|guide| guide.path != "CHANGELOG.md");
+    assert!(
+        guides.len() > 3,
+        "README, ARCHITECTURE, CONTRIBUTING and more are read"
+    );
+
+    hold(&guides, lost_paths);
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_found() {
+    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x";
+    check(lost_paths, "CONTRIBUTING.md", guide, &[1, 2]);
+}
