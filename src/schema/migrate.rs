@@ -1,4 +1,4 @@
-//! Brings a database's schema to this release, one numbered file at a time.
+//! Brings a database's schema to this release, one numbered file at a time, each about one subject.
 //!
 //! Each file runs in a transaction of its own, under an advisory lock that all processes share, and
 //! is recorded with its checksum. A waiting `ALTER TABLE` stalls every claim that comes after it,
@@ -14,6 +14,8 @@ use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::after;
 use postgres::types::Type;
 use postgres::{Client, GenericClient, Transaction};
+use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 use std::time::Duration;
 
 /// How long one try may wait for a table lock.
@@ -24,28 +26,57 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// A numbered change of the schema.
 struct Migration {
-    version: i32,
-    name: &'static str,
+    /// Its version and its subject, as in `0001_message`.
+    title: &'static str,
     sql: &'static str,
 }
 
+macro_rules! migrations {
+    ($($title:literal,)*) => {
+        &[$(Migration {
+            title: $title,
+            sql: include_str!(concat!("migrations/", $title, ".sql")),
+        },)*]
+    };
+}
+
 /// All of them, in order. A file that was released never changes: its checksum is in databases.
-const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "messages",
-        sql: include_str!("migrations/0001_messages.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "delivery",
-        sql: include_str!("migrations/0002_delivery.sql"),
-    },
+const MIGRATIONS: &[Migration] = migrations![
+    "0001_message",
+    "0002_filter",
+    "0003_settings",
+    "0004_keys",
+    "0005_dedupe",
+    "0006_capacity",
+    "0007_rate_limit",
+    "0008_max_in_work",
+    "0009_strict_order",
+    "0010_completion",
+    "0011_crashes",
+    "0012_schedule",
+    "0013_dependencies",
+    "0014_cancel",
+    "0015_dead_letters",
+    "0016_recurring",
 ];
+
+impl Migration {
+    fn version(&self) -> i32 {
+        let number = self.title.split('_').next();
+        let version = number.and_then(|number| number.parse().ok());
+        version.expect("a migration's title begins with its version")
+    }
+
+    fn subject(&self) -> &str {
+        self.title
+            .split_once('_')
+            .map_or("", |(_, subject)| subject)
+    }
+}
 
 /// The version that this release works with.
 fn newest() -> i32 {
-    MIGRATIONS.last().map_or(0, |last| last.version)
+    MIGRATIONS.last().map_or(0, Migration::version)
 }
 
 /// Applies what is missing and returns the names of what was applied; empty when all was there.
@@ -54,9 +85,12 @@ fn newest() -> i32 {
 pub(crate) fn migrate(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
     let mut applied = Vec::new();
     retrying(|| create_ledger(client, schema))?;
+    // All at once: nearly always there is nothing to do.
+    let recorded = recorded(client, schema, MIGRATIONS)?;
     for migration in MIGRATIONS {
-        if retrying(|| apply(client, schema, migration))? {
-            applied.push(title(migration));
+        let is_recorded = recorded.contains(&migration.version());
+        if !is_recorded && retrying(|| apply(client, schema, migration))? {
+            applied.push(migration.title.to_owned());
         }
     }
     applied.extend(advance(client, schema)?);
@@ -82,8 +116,8 @@ fn advance(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
 pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
     let at = version(client, schema)?.unwrap_or(0);
     let migrations = MIGRATIONS.iter();
-    let missing = migrations.filter(|migration| migration.version > at);
-    let mut pending: Vec<String> = missing.map(title).collect();
+    let missing = migrations.filter(|migration| migration.version() > at);
+    let mut pending: Vec<String> = missing.map(|one| one.title.to_owned()).collect();
     if pending.is_empty() {
         let behind = sequences::behind(client, schema)?;
         pending.extend(behind.iter().map(Behind::title));
@@ -98,10 +132,10 @@ pub(crate) fn script(schema: &SchemaName) -> String {
         let sql = schema.substitute(migration.sql);
         script.push_str(&format!(
             "\n-- Migration {}\n\n{sql}\n{}\n",
-            title(migration),
+            migration.title,
             schema.substitute(&format!(
                 "INSERT INTO outtray.migration (version, name, checksum) VALUES ({}, '{}', md5($migration${sql}$migration$));",
-                migration.version, migration.name
+                migration.version(), migration.subject()
             ))
         ));
     }
@@ -170,10 +204,6 @@ pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option
     Ok(Some(at))
 }
 
-fn title(migration: &Migration) -> String {
-    format!("{:04}_{}", migration.version, migration.name)
-}
-
 fn ledger_sql(schema: &SchemaName) -> String {
     format!(
         "CREATE SCHEMA IF NOT EXISTS \"{}\";\n{}",
@@ -194,15 +224,12 @@ fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
     })
 }
 
-/// Applies one migration unless it is there; returns whether it did.
+/// Applies one migration, unless another process did meanwhile; returns whether it did.
 fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Result<bool> {
-    let doing = format!("applying migration {}", title(migration));
+    let doing = format!("applying migration {}", migration.title);
     let sql = schema.substitute(migration.sql);
-    if recorded(client, schema, migration, &sql)? {
-        return Ok(false);
-    }
     in_turn(client, schema, &doing, |transaction| {
-        if recorded(transaction, schema, migration, &sql)? {
+        if !recorded(transaction, schema, slice::from_ref(migration))?.is_empty() {
             return Ok(false);
         }
         transaction
@@ -213,7 +240,7 @@ fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Res
                         "INSERT INTO outtray.migration (version, name, checksum) \
                          VALUES ($1::integer, $2::text, md5($3::text))",
                     ),
-                    &[&migration.version, &migration.name, &sql],
+                    &[&migration.version(), &migration.subject(), &sql],
                 )
             })
             .map(|_| true)
@@ -221,32 +248,43 @@ fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Res
     })
 }
 
-/// Returns whether the migration is recorded; refuses one that was recorded with other content.
+/// Returns the versions of the migrations that are recorded; refuses one that was recorded with other
+/// content.
 fn recorded(
     client: &mut impl GenericClient,
     schema: &SchemaName,
-    migration: &Migration,
-    sql: &str,
-) -> Result<bool> {
+    migrations: &[Migration],
+) -> Result<BTreeSet<i32>> {
+    let failed = |error| classify(error, "reading the applied migrations");
+    let versions: Vec<i32> = migrations.iter().map(Migration::version).collect();
+    let texts = migrations.iter().map(|one| schema.substitute(one.sql));
+    let texts: Vec<String> = texts.collect();
     // Typed, and so without a named statement: a pooler may give it to another server process.
-    let same: Option<bool> = client
-        .query_typed_opt(
+    let rows = client
+        .query_typed(
             &schema.substitute(
-                "SELECT checksum = md5($2::text) FROM outtray.migration WHERE version = $1::integer",
+                "SELECT migration.version, migration.checksum = pg_catalog.md5(ours.sql) \
+                 FROM unnest($1::integer[], $2::text[]) AS ours (version, sql) \
+                 JOIN outtray.migration ON migration.version = ours.version",
             ),
-            &[(&migration.version, Type::INT4), (&sql, Type::TEXT)],
+            &[(&versions, Type::INT4_ARRAY), (&texts, Type::TEXT_ARRAY)],
         )
-        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
-        .map_err(|error| classify(error, "reading the applied migrations"))?;
-    match same {
-        None => Ok(false),
-        Some(true) => Ok(true),
-        Some(false) => Err(Error::new(
+        .map_err(failed)?;
+    let mut recorded = BTreeMap::new();
+    for row in rows {
+        let version: i32 = row.try_get(0).map_err(failed)?;
+        let is_same: bool = row.try_get(1).map_err(failed)?;
+        recorded.insert(version, is_same);
+    }
+    let differs = |one: &&Migration| recorded.get(&one.version()) == Some(&false);
+    match migrations.iter().find(differs) {
+        None => Ok(recorded.into_keys().collect()),
+        Some(migration) => Err(Error::new(
             ErrorKind::SchemaNewer,
             format!(
                 "migration {} of schema \"{}\" was applied with other content: this program and \
                  the one that migrated are not the same release",
-                title(migration),
+                migration.title,
                 schema.as_str()
             ),
         )),
@@ -297,4 +335,26 @@ fn is_worth_a_retry(error: &Error) -> bool {
         .and_then(|error| error.code())
         .map(|code| code.code());
     matches!(code, Some("55P03" | "23505" | "42P06" | "42P07" | "40P01"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn each_file_is_a_migration_and_they_are_numbered_without_gaps() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/migrations");
+        let names = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap());
+        let mut files: Vec<String> = names.filter(|name| name != "0000_ledger.sql").collect();
+        files.sort();
+
+        let listed = MIGRATIONS.iter().map(|one| format!("{}.sql", one.title));
+        assert_eq!(listed.collect::<Vec<_>>(), files);
+        let versions = MIGRATIONS.iter().map(Migration::version);
+        assert!(versions.eq(1..=newest()));
+    }
 }

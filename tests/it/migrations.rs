@@ -2,7 +2,7 @@
 
 use crate::support::{PATIENCE, Place, database, empty_database, eventually};
 use crossbeam_channel::bounded;
-use outtray::{Message, Messaging, Result};
+use outtray::{ErrorKind, Message, Messaging, MessagingSession, Result};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use std::sync::Barrier;
@@ -65,7 +65,7 @@ fn the_second_migration_finds_nothing_to_do() {
     let first = messaging.migrate().unwrap();
     let second = messaging.migrate().unwrap();
 
-    assert_eq!(first[0], "0001_messages");
+    assert_eq!(first[0], "0001_message");
     assert!(second.is_empty(), "{second:?}");
     assert!(works(&messaging).unwrap());
 }
@@ -252,6 +252,25 @@ fn sql_applied_by_hand_makes_what_a_migration_makes() {
     let messaging = Messaging::connect(&by_hand).unwrap();
     assert!(messaging.pending_migrations().unwrap().is_empty());
     assert!(messaging.migrate().unwrap().is_empty());
+    assert!(works(&messaging).unwrap());
+}
+
+#[test]
+fn a_schema_that_was_migrated_in_part_is_refused_and_then_completed() {
+    let url = empty_database();
+    let messaging = Messaging::connect(&url).unwrap();
+    let all = messaging.pending_migrations().unwrap();
+    let sql = Messaging::schema_sql("outtray").unwrap();
+    let (first_three, _) = sql.split_once(&format!("-- Migration {}", all[3])).unwrap();
+    let first_three = format!("{first_three} COMMIT");
+    connect(&url).batch_execute(&first_three).unwrap();
+
+    let done = |_: &mut MessagingSession<'_>, _: Message| Ok(());
+    let refused = messaging.start_receiving_messages("t", done).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::SchemaMissing, "{refused}");
+    assert_eq!(messaging.pending_migrations().unwrap(), all[3..]);
+    assert_eq!(messaging.migrate().unwrap(), all[3..]);
+
     assert!(works(&messaging).unwrap());
 }
 

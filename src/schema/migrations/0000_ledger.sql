@@ -1,4 +1,4 @@
--- What was applied. Made before the first migration, so that each can be recorded.
+-- Which migrations this schema has. Made before the first one, so that each can be recorded.
 CREATE TABLE IF NOT EXISTS outtray.migration (
     version integer PRIMARY KEY,
     name text NOT NULL,

@@ -232,6 +232,7 @@ fn a_schema_is_made_behind_a_pooler() {
         return;
     };
     let processes: Vec<Messaging> = (0..4).map(|_| pooler_safe(&pooled)).collect();
+    let pending = processes[0].pending_migrations().unwrap();
 
     let mut applied: Vec<String> = thread::scope(|scope| {
         let threads: Vec<_> = processes
@@ -246,7 +247,8 @@ fn a_schema_is_made_behind_a_pooler() {
 
     // Each by one of them, whichever.
     applied.sort_unstable();
-    assert_eq!(applied, ["0001_messages", "0002_delivery"]);
+    assert!(!applied.is_empty());
+    assert_eq!(applied, pending);
     thread::scope(|scope| {
         for messaging in &processes {
             scope.spawn(|| {

@@ -10,7 +10,7 @@ const MOST_COLUMNS_OF_A_COMMENT: usize = 100;
 
 /// How many functions are longer, and how many lines with a comment wider, at the last count.
 const LONG_FUNCTIONS: usize = 13;
-const WIDE_COMMENTS: usize = 1860;
+const WIDE_COMMENTS: usize = 1826;
 
 const NAMES_THAT_SAY_NOTHING: [&str; 7] = [
     "util", "utils", "helper", "helpers", "common", "misc", "shared",
