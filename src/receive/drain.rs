@@ -137,11 +137,13 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             Err(error) => {
                 let is_about_messages = judge(line, state, &error);
                 let is_theirs = error.cause::<Ended>().is_some();
-                if is_theirs || is_about_messages && !connection.is_closed() {
+                // One that is of no more use for what a handler left there is replaced above.
+                let is_lost = connection.client().is_closed();
+                if is_theirs || is_about_messages && !is_lost {
                     continue;
                 }
                 troubles += 1;
-                if troubles > MAX_TROUBLES || connection.is_closed() {
+                if troubles > MAX_TROUBLES || is_lost {
                     return Err(error);
                 }
                 pause.wait(stop);

@@ -7,7 +7,7 @@ mod socket;
 
 use crate::support::{PATIENCE, Place, eventually};
 use crossbeam_channel::{Sender, unbounded};
-use outtray::{BatchMessage, HandlerError, Message, MessagingSession, ReceiverBuilder};
+use outtray::{Backoff, BatchMessage, HandlerError, Message, MessagingSession, ReceiverBuilder};
 use std::time::Duration;
 
 /// What may be set, and a question to which `nothing` is the answer where nobody set it.
@@ -329,6 +329,37 @@ fn what_is_deferred_until_commit_happens_with_what_its_handler_set() {
         .unwrap();
 
     assert_eq!(place.count("written WHERE tenant = n::text"), 11);
+}
+
+#[test]
+fn a_drain_goes_on_where_what_is_left_costs_the_connection_and_the_transaction_fails() {
+    const CONFLICT: &str = "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$";
+    const REFUSED: &str = "INSERT INTO taken VALUES (1), (1)";
+    for left in ["SELECT pg_advisory_lock(1)", "PREPARE mine AS SELECT 1"] {
+        for failing in [CONFLICT, REFUSED] {
+            let mut place = Place::new();
+            place.sql("CREATE TABLE taken (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+            place.send_all("numbers", 0..4);
+            let mut failed = 0;
+
+            let report = place
+                .messaging
+                .receiver("numbers")
+                .backoff(Backoff::fixed(Duration::ZERO))
+                .drain(|session, message: Message<i32>| {
+                    session.batch_execute(left)?;
+                    if message.payload == 2 && failed == 0 {
+                        failed += 1;
+                        session.batch_execute(failing)?;
+                    }
+                    Ok(())
+                });
+
+            let handled = report.map(|report| report.handled);
+            assert_eq!(handled.ok(), Some(4), "{left}; {failing}");
+            assert_eq!(failed, 1);
+        }
+    }
 }
 
 #[test]
