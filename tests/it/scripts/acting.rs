@@ -1,6 +1,6 @@
 //! The handler: does what the scripts say.
 
-use super::script::{Act, End, Failing, From, Nested, Script, second_life};
+use super::script::{Act, End, Failing, From, Lasting, Left, Nested, Script, second_life};
 use super::{LATER, ON};
 use outtray::{
     BatchMessage, Cancelled, HandlerError, Message, MessageId, Messaging, MessagingSession,
@@ -48,8 +48,8 @@ struct Step<'a> {
     run: Run,
     /// Rows that were inserted in this run.
     rows: &'a mut i64,
-    /// Whether this handler may have set something.
-    has_set: bool,
+    /// What this handler may have left behind so far.
+    left: Vec<Left>,
     at: usize,
     id: MessageId,
 }
@@ -157,7 +157,10 @@ impl Actor {
                 at,
                 rows: &mut rows,
                 // A batch is one handler's.
-                has_set: !takes_result || has_set(&script.acts[..at]),
+                left: match takes_result {
+                    true => left(&script.acts[..at]),
+                    false => vec![Left::Setting, Left::Table, Left::Lock],
+                },
                 id: message.id,
             };
             if let Act::Fail(how, is_swallowed) = *act {
@@ -210,10 +213,7 @@ impl Actor {
                 let insert = format!("INSERT INTO public.effect VALUES {literals}");
                 session.batch_execute(&format!("{insert}; {insert}"))?;
             }
-            Act::Set(is_local) => {
-                let local = if is_local { "LOCAL" } else { "" };
-                session.execute(&format!("SET {local} search_path = nowhere"), &[])?;
-            }
+            Act::Leave(what) => leave(session, what)?,
             Act::Send => drop(session.send_message(ON, &trace)?),
             Act::SendDelayed => drop(session.send(delayed(ON)?.delay(LATER))?),
             Act::SendMany => drop(session.send_messages(ON, [trace; 6])?),
@@ -226,6 +226,7 @@ impl Actor {
             Act::SendKeyed => drop(session.send(delayed(ON)?.key("k"))?),
             Act::Record => session.record_result(&trace)?,
             Act::Violate => drop(session.execute("INSERT INTO public.taken VALUES (7)", &[])?),
+            Act::ViolateLate => drop(session.execute("INSERT INTO public.late VALUES (7)", &[])?),
             Act::Conflict if self.is_first(step.run, step.at) => {
                 session.batch_execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")?;
             }
@@ -246,9 +247,14 @@ impl Actor {
         step: &Step<'_>,
     ) -> Result<(), HandlerError> {
         let (run, rows) = (step.run, *step.rows);
-        let path: String = session.query_one("SHOW search_path", &[])?.get(0);
-        if path == "nowhere" && !step.has_set {
-            self.complain(format!("{run:?} saw what another one set"));
+        let found = session.query_one(LEFT_BEHIND, &[])?;
+        for (at, place) in [Left::Setting, Left::Table, Left::Lock]
+            .into_iter()
+            .enumerate()
+        {
+            if found.get::<_, bool>(at) && !step.left.contains(&place) {
+                self.complain(format!("{run:?} saw what another one left: {place:?}"));
+            }
         }
         let count = "SELECT count(*) FROM public.effect WHERE n = $1 AND run = $2";
         let params = (run.0 as i32, run.1 as i32);
@@ -279,8 +285,43 @@ impl Actor {
     }
 }
 
-fn has_set(acts: &[Act]) -> bool {
-    acts.iter().any(|act| matches!(act, Act::Set(_)))
+/// Where handlers look for what others left behind.
+const LEFT_BEHIND: &str = "SELECT pg_catalog.current_setting('search_path') = 'nowhere',
+    EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = 'left_behind' AND pg_catalog.pg_table_is_visible(oid)),
+    EXISTS (
+        SELECT FROM pg_catalog.pg_locks
+        WHERE locktype = 'advisory' AND objid = 4711 AND pid = pg_catalog.pg_backend_pid()
+    )";
+
+fn leave(session: &mut MessagingSession<'_>, what: Lasting) -> Result<(), HandlerError> {
+    const SET: &str = "SET search_path = nowhere";
+    match what {
+        Lasting::Set => drop(session.execute(SET, &[])?),
+        Lasting::SetLocal => drop(session.execute("SET LOCAL search_path = nowhere", &[])?),
+        Lasting::SetByFunction => {
+            let set = "SELECT pg_catalog.set_config('search_path', 'nowhere', false)";
+            session.query(set, &[])?;
+        }
+        Lasting::SetInLent => {
+            session.with_transaction(|transaction| transaction.batch_execute(SET))??;
+        }
+        Lasting::Table => {
+            session.batch_execute("CREATE TEMP TABLE IF NOT EXISTS left_behind ()")?
+        }
+        Lasting::Lock => {
+            drop(session.query("SELECT pg_catalog.pg_advisory_lock_shared(4711)", &[])?)
+        }
+    }
+    Ok(())
+}
+
+/// Returns what these may have left.
+fn left(acts: &[Act]) -> Vec<Left> {
+    let left = acts.iter().filter_map(|act| match act {
+        Act::Leave(what) => Some(what.place()),
+        _ => None,
+    });
+    left.collect()
 }
 
 fn end(how: End, run: Run, is_put_off: bool) -> Result<(), HandlerError> {

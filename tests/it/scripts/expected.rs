@@ -263,7 +263,7 @@ impl Ran {
                         return ran;
                     }
                 }
-                Act::Violate => ran.violates |= !*is_broken,
+                Act::Violate | Act::ViolateLate => ran.violates |= !*is_broken,
                 Act::Cancel(from) => ran.asked = ran.asked.min(Some(from)).or(Some(from)),
                 Act::Record => ran.result = Some((run, at)),
                 act => ran.traces.extend(traces(act).map(|place| (place, run, at))),

@@ -66,7 +66,8 @@ pub(super) enum Act {
     Nested(Nested),
     Borrow,
     BatchExecute,
-    Set(bool),
+    /// Leaves something behind that others must not find.
+    Leave(Lasting),
     Send,
     SendDelayed,
     SendMany,
@@ -75,8 +76,10 @@ pub(super) enum Act {
     Record,
     /// A statement that fails, whose error is swallowed or returned.
     Fail(Failing, bool),
-    /// Makes COMMIT fail.
+    /// Makes the check before COMMIT fail.
     Violate,
+    /// Passes that check, and makes COMMIT fail.
+    ViolateLate,
     /// Once: another transaction is in the way.
     Conflict,
     /// Once: the connection breaks.
@@ -101,6 +104,39 @@ pub(super) enum Nested {
     FailAndDrop,
 }
 
+/// What lasts longer than its statement: for the transaction, or for the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasting {
+    Set,
+    SetLocal,
+    /// By a query, whose tag does not tell.
+    SetByFunction,
+    /// Through the driver's own transaction.
+    SetInLent,
+    Table,
+    /// What no rollback undoes.
+    Lock,
+}
+
+impl Lasting {
+    /// Returns where it is seen.
+    pub(super) fn place(self) -> Left {
+        match self {
+            Lasting::Table => Left::Table,
+            Lasting::Lock => Left::Lock,
+            _ => Left::Setting,
+        }
+    }
+}
+
+/// Where something that lasts is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Setting,
+    Table,
+    Lock,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failing {
     /// One that travels with its savepoint.
@@ -120,6 +156,9 @@ pub(super) enum End {
     Snooze,
     RetryAfter,
 }
+
+/// What makes a whole transaction fail.
+const TROUBLE: [Act; 4] = [Act::Violate, Act::ViolateLate, Act::Conflict, Act::Cut];
 
 /// What is done after a redrive.
 pub(super) fn second_life() -> Script {
@@ -158,7 +197,7 @@ impl Round {
 
     /// Returns whether a whole transaction may fail.
     pub(super) fn has_trouble(&self) -> bool {
-        self.way.is_leaky || self.has(|act| matches!(act, Act::Violate | Act::Conflict | Act::Cut))
+        self.way.is_leaky || self.has(|act| TROUBLE.contains(&act))
     }
 
     /// Returns whether another process is needed.
@@ -190,7 +229,7 @@ impl Script {
     fn random(rng: &mut Rng, trouble: bool) -> Script {
         let count = *pick(rng, &[0, 0, 0, 1, 1, 2, 4]);
         let acts = (0..count).map(|_| match trouble && rng.u8(..12) == 0 {
-            true => *pick(rng, &[Act::Violate, Act::Conflict, Act::Cut]),
+            true => *pick(rng, &TROUBLE),
             false => Act::random(rng),
         });
         Script {
@@ -226,7 +265,7 @@ impl Act {
             )),
             20 => Act::Borrow,
             21 => Act::BatchExecute,
-            22 => Act::Set(rng.bool()),
+            22 => Act::Leave(Lasting::random(rng)),
             23..27 => Act::Send,
             27 => Act::SendDelayed,
             28 => Act::SendMany,
@@ -241,8 +280,24 @@ impl Act {
                 rng.bool(),
             ),
             38 => Act::Cancel(*pick(rng, &[From::Here, From::Elsewhere])),
-            _ => Act::Look,
+            _ => Act::Leave(Lasting::random(rng)),
         }
+    }
+}
+
+impl Lasting {
+    fn random(rng: &mut Rng) -> Lasting {
+        *pick(
+            rng,
+            &[
+                Lasting::Set,
+                Lasting::SetLocal,
+                Lasting::SetByFunction,
+                Lasting::SetInLent,
+                Lasting::Table,
+                Lasting::Lock,
+            ],
+        )
     }
 }
 

@@ -23,7 +23,15 @@ const TABLES: &str = "
     CREATE TABLE tally (n integer PRIMARY KEY, runs text NOT NULL DEFAULT '');
     INSERT INTO tally SELECT generate_series(0, 99);
     CREATE TABLE taken (n integer CONSTRAINT once UNIQUE DEFERRABLE INITIALLY DEFERRED);
-    INSERT INTO taken VALUES (7)";
+    INSERT INTO taken VALUES (7);
+    CREATE TABLE late (n integer);
+    CREATE FUNCTION take_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        SET CONSTRAINTS public.once DEFERRED;
+        INSERT INTO public.taken VALUES (NEW.n);
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION take_late()";
 
 /// A sequence is not undone, so the next try succeeds.
 const LEAK: &str = "
