@@ -24,26 +24,27 @@ pub(crate) fn topics(run: &mut dyn Run, statements: &Statements) -> Result<Vec<S
         .collect()
 }
 
-pub(crate) fn has_messages(
+/// What of a topic is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// A message that is ready, in work or scheduled.
+    Message,
+    /// Whatever is known of it.
+    Any,
+}
+
+/// Returns whether there is a sign of a topic.
+pub(crate) fn is_there(
     run: &mut dyn Run,
     statements: &Statements,
     topic: &str,
+    sign: Sign,
 ) -> Result<bool> {
-    let rows = query(
-        run,
-        &statements.has_messages,
-        &[&topic],
-        "looking for messages",
-    )?;
+    let only_messages = sign == Sign::Message;
+    let params: Params<'_> = &[&topic, &only_messages];
+    let rows = query(run, &statements.is_known, params, "looking for a topic")?;
     rows.first()
-        .map_or(Ok(false), |row| column(row, "has_messages"))
-}
-
-/// Returns whether anything is known of a topic.
-pub(crate) fn is_known(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<bool> {
-    let rows = query(run, &statements.is_known, &[&topic], "looking for a topic")?;
-    rows.first()
-        .map_or(Ok(false), |row| column(row, "is_known"))
+        .map_or(Ok(false), |row| column(row, "is_there"))
 }
 
 /// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens of milliseconds.

@@ -66,7 +66,6 @@ const PLANNED_ANEW: &[&str] = &[
     "hold_waiting",
     "horizon",
     "keep_wait",
-    "is_known",
     "known_dedupe",
     "make_due",
     "park",

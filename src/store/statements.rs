@@ -94,7 +94,6 @@ statements![
     give_back_lease,
     group_members,
     group_progress,
-    has_messages,
     hold,
     hold_again,
     hold_dependents,

@@ -1,12 +1,17 @@
 //! Looking at all topics.
 
+use crate::connect::transaction::OpenTransaction;
 use crate::store::admin;
 use crate::store::dead::{self, DeadLetter};
+use crate::store::run::Run;
+use crate::store::statements::Statements;
 use crate::store::stats::{self, TopicStats};
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::count;
 use crate::words::Result;
 use crate::words::selection::Selection;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
 
 impl Messaging {
     /// Returns the names of all topics that are known, sorted by their bytes: those with messages of any kind, dead letters,
@@ -16,7 +21,7 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topic_names(&self) -> Result<Vec<String>> {
-        self.with_connection(|connection, base| admin::topics(connection, &base.kit.statements))
+        self.in_order(|run, statements| admin::topics(run, statements))
     }
 
     /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the same order. Costs
@@ -25,11 +30,10 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topics(&self) -> Result<Vec<TopicStats>> {
-        self.with_connection(|connection, base| {
-            let statements = &base.kit.statements;
-            admin::topics(connection, statements)?
+        self.in_order(|run, statements| {
+            admin::topics(run, statements)?
                 .iter()
-                .map(|topic| stats::stats(connection, statements, topic))
+                .map(|topic| stats::stats(run, statements, topic))
                 .collect()
         })
     }
@@ -63,9 +67,36 @@ impl Messaging {
     ) -> Result<Vec<DeadLetter>> {
         let which = which.into();
         which.check_everywhere()?;
-        self.with_connection(|connection, base| {
-            let statements = &base.kit.statements;
-            dead::dead_letters_everywhere(connection, statements, count(limit), &which)
+        self.in_order(|run, statements| {
+            dead::dead_letters_everywhere(run, statements, count(limit), &which)
         })
     }
+
+    /// Looks at the first of many rows, in a transaction of its own in which they are
+    /// [read in order](read_in_order).
+    pub(crate) fn in_order<R>(
+        &self,
+        look: impl FnOnce(&mut dyn Run, &Statements) -> Result<R>,
+    ) -> Result<R> {
+        self.with_connection(|connection, base| {
+            let failed = |error| classify(error, "looking at topics");
+            let mut open = connection
+                .begin(Some(IsolationLevel::ReadCommitted))
+                .map_err(failed)?;
+            read_in_order(&mut open).map_err(failed)?;
+            let seen = look(&mut open, &base.kit.statements)?;
+            open.transaction.commit().map_err(failed)?;
+            Ok(seen)
+        })
+    }
+}
+
+/// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
+/// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
+/// and a LIMIT does not help.
+pub(crate) fn read_in_order(open: &mut OpenTransaction<'_>) -> Result<(), postgres::Error> {
+    open.transaction.batch_execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
+         SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off",
+    )
 }

@@ -6,6 +6,7 @@ use crate::store::admin::{self, Rest, Slice};
 use crate::store::aftermath::How;
 use crate::store::run::Run;
 use crate::store::statements::Statements;
+use crate::surface::looking::read_in_order;
 use crate::surface::topic::Topic;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::selection::Selection;
@@ -157,6 +158,7 @@ impl Topic<'_> {
             let mut open = connection
                 .begin(Some(IsolationLevel::ReadCommitted))
                 .map_err(failed)?;
+            read_in_order(&mut open).map_err(failed)?;
             let mut slice = work(&mut open, statements, &self.name)?;
             let mut sql = String::new();
             let gone = std::mem::take(&mut slice.gone);

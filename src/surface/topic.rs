@@ -2,7 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::session::lanes::tend_all;
-use crate::store::admin;
+use crate::store::admin::{self, Sign};
 use crate::store::config::{self, Setting};
 use crate::store::dead::{self, DeadLetter};
 use crate::store::peek::{self, WaitingMessage};
@@ -22,7 +22,7 @@ use crate::words::topic_config::TopicConfig;
 use postgres::IsolationLevel;
 
 /// One topic, to look at it and to operate it. All methods but [`name`](Topic::name) block for a
-/// connection of the pool and a round trip or two.
+/// connection of the pool and a few round trips.
 ///
 /// # Errors
 /// Of all methods: `Invalid` for a bad name or key, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
@@ -53,21 +53,19 @@ impl<'m> Topic<'m> {
     /// kind at most, and estimates how many there are where there are more, which
     /// [`estimated`](TopicStats::estimated) says: a few tens of milliseconds for each kind.
     pub fn stats(&self) -> Result<TopicStats> {
-        self.run(|run, statements, topic| stats::stats(run, statements, topic))
+        self.look(|run, statements, topic| stats::stats(run, statements, topic))
     }
 
     /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
     pub fn is_empty(&self) -> Result<bool> {
-        self.run(|run, statements, topic| {
-            admin::has_messages(run, statements, topic).map(|has| !has)
-        })
+        self.is_there(Sign::Message).map(|has| !has)
     }
 
     /// Returns whether anything is known of the topic: messages of any kind, dead letters, settings, receivers, recurring
     /// messages, dedupe keys within their window, or how tracked messages ended. Topics need no declaration, so one of
     /// which nothing is known was mistyped, or is not in use (any more).
     pub fn is_known(&self) -> Result<bool> {
-        self.run(|run, statements, topic| admin::is_known(run, statements, topic))
+        self.is_there(Sign::Any)
     }
 
     /// Returns the first `limit` messages that are ready or in work, in claim order, and after them those that wait
@@ -89,7 +87,7 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
-        self.run(|run, statements, topic| peek::peek(run, statements, topic, count(limit)))
+        self.look(|run, statements, topic| peek::peek(run, statements, topic, count(limit)))
     }
 
     /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or that of
@@ -129,7 +127,7 @@ impl<'m> Topic<'m> {
     ) -> Result<Vec<DeadLetter>> {
         let which = which.into();
         which.check(&self.name)?;
-        self.run(|run, statements, topic| {
+        self.look(|run, statements, topic| {
             dead::dead_letters(run, statements, topic, count(limit), &which)
         })
     }
@@ -273,6 +271,20 @@ impl<'m> Topic<'m> {
             }
             Ok(())
         })
+    }
+
+    fn is_there(&self, sign: Sign) -> Result<bool> {
+        self.look(|run, statements, topic| admin::is_there(run, statements, topic, sign))
+    }
+
+    /// Looks at the first of many rows of the topic.
+    fn look<R>(
+        &self,
+        work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<R>,
+    ) -> Result<R> {
+        topic::check(&self.name)?;
+        self.messaging
+            .in_order(|run, statements| work(run, statements, &self.name))
     }
 
     pub(crate) fn run<R>(

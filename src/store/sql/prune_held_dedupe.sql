@@ -39,10 +39,20 @@ freed AS (
 noted AS (
     -- Of a dead letter, as in `free_dedupe_of_dead`.
     UPDATE outtray.dead_letter
-    SET dedupe_key = lost.key
-    FROM lost
-    WHERE dead_letter.topic = lost.topic
-        AND dead_letter.id = lost.id
+    SET dedupe_key = (
+        SELECT lost.key FROM lost WHERE lost.topic = dead_letter.topic AND lost.id = dead_letter.id LIMIT 1
+    )
+    WHERE dead_letter.ctid = ANY (ARRAY(
+        SELECT found.place
+        FROM lost
+        CROSS JOIN LATERAL (
+            SELECT dead_letter.ctid AS place
+            FROM outtray.dead_letter
+            WHERE dead_letter.topic = lost.topic
+                AND dead_letter.id = lost.id
+            OFFSET 0
+        ) AS found
+    ))
 )
 SELECT
     (SELECT looked.id FROM looked ORDER BY uuid_send(looked.id) DESC LIMIT 1) AS last,

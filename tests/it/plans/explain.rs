@@ -7,8 +7,9 @@ use serde_json::Value;
 pub(super) struct Touched {
     /// Pages that they read.
     pub(super) pages: u64,
-    /// Rows that they looked at in vain.
-    pub(super) in_vain: u64,
+    /// Rows that they looked at, also those that a join or a sort drops again: many fit a page, and
+    /// an index alone is small.
+    pub(super) rows: u64,
     /// The scan that did most.
     pub(super) worst: (u64, String),
 }
@@ -31,8 +32,10 @@ pub(super) fn touched(explained: &Value) -> Touched {
 }
 
 fn add(plan: &Value, touched: &mut Touched) {
-    let number = |name: &str| plan[name].as_u64().unwrap_or_default();
-    let loops = number("Actual Loops");
+    // The mean of all loops, which PostgreSQL 18 writes with its fraction.
+    let mean = |name: &str| plan[name].as_f64().unwrap_or_default();
+    let loops = mean("Actual Loops");
+    let in_all = |names: &[&str]| (loops * names.iter().map(|name| mean(name)).sum::<f64>()) as u64;
     let below = plan["Plans"].as_array().map_or(&[][..], Vec::as_slice);
     for plan in below {
         add(plan, touched);
@@ -49,14 +52,17 @@ fn add(plan: &Value, touched: &mut Touched) {
     }
     // What a TID scan reads first is counted where it is read, too.
     let pages = match plan["Node Type"].as_str() {
-        Some("Tid Scan") => loops * number("Actual Rows"),
+        Some("Tid Scan") => in_all(&["Actual Rows"]),
         _ => pages_of(plan).saturating_sub(below.iter().map(pages_of).sum()),
     };
-    let in_vain =
-        loops * (number("Rows Removed by Filter") + number("Rows Removed by Index Recheck"));
+    let rows = in_all(&[
+        "Actual Rows",
+        "Rows Removed by Filter",
+        "Rows Removed by Index Recheck",
+    ]);
     touched.pages += pages;
-    touched.in_vain += in_vain;
-    if pages.max(in_vain) > touched.worst.0 {
+    touched.rows += rows;
+    if pages.max(rows) > touched.worst.0 {
         let mut scan = plan.clone();
         if let Some(fields) = scan.as_object_mut() {
             fields.retain(|name, _| {
@@ -71,6 +77,6 @@ fn add(plan: &Value, touched: &mut Touched) {
                 .contains(&name.as_str())
             });
         }
-        touched.worst = (pages.max(in_vain), scan.to_string());
+        touched.worst = (pages.max(rows), scan.to_string());
     }
 }

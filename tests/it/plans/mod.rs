@@ -4,6 +4,8 @@
 mod cases;
 mod explain;
 mod filled;
+mod guards;
+mod planted;
 mod statistics;
 
 use crate::support::{Place, statement_text};

@@ -4,6 +4,7 @@
 use super::cases::{Case, cases};
 use super::explain::{Touched, touched};
 use super::filled::{TABLES, empty, fill, fill_from_empty, nearly_empty};
+use super::guards::Guard;
 use crate::support::{Place, statement_names, statement_text};
 use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
@@ -17,88 +18,16 @@ const PAGES: [&str; 4] = ["0", "1", "100", "4000"];
 /// What is planned once is planned for all parameters; what travels as text, for those that it has.
 const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 
-/// Statements that run where the planner is kept from reading tables as a whole: in flights (`store::call`), and on connections
-/// of upkeep.
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-const GUARDED: [&str; 45] = [
-    "acknowledge",
-    "acknowledge_one",
-    "cancellations",
-    "claim_head",
-    "clear_dependencies",
-    "correct_recurring",
-    "dependents",
-    "distant_recurring",
-    "due_recurring",
-    "end_outcomes",
-    "expire_followers",
-    "expire_ready",
-    "expire_scheduled",
-    "find_stalled",
-    "fold_some_vacated",
-    "forget_outcomes",
-    "free_dedupe",
-    "hold_dependents",
-    "lease",
-    "line_up_due",
-    "lock_expired_lanes",
-    "mark_leased",
-    "move_due",
-    "move_due_between",
-    "next_due",
-    "next_expiry",
-    "next_recurring",
-    "old_outcomes",
-    "orphan",
-    "outcomes",
-    "park",
-    "poll",
-    "promote",
-    "prune_dead",
-    "prune_dedupe",
-    "prune_held_dedupe",
-    "put_back",
-    "release",
-    "send_keyed",
-    "stalled_keys",
-    "suspicion",
-    "take_lanes",
-    "take_stalled",
-    "vacate",
-    "waiting_dependents",
-];
-
-/// Statements that are kept where they travel in flights, with such settings, although they have no need of them for what
-/// statistics say.
-const KEPT_IN_FLIGHTS: [&str; 11] = [
-    "bury_lease",
-    "end_held_lease",
-    "end_lease",
-    "extend_lease",
-    "give_back_lease",
-    "hold_again",
-    "hold_lease",
-    "postpone_lease",
-    "prolong_lease",
-    "take_dedupe",
-    "take_dedupe_one",
-];
-
-/// Returns whether a call is of a statement that is planned with such settings.
-fn is_guarded(case: &Case) -> bool {
-    GUARDED.contains(&case.statement) || KEPT_IN_FLIGHTS.contains(&case.statement)
-}
-
 /// Returns whether a call's plan is never kept, or kept only with settings of its own that other tests hold.
-fn is_never_kept(case: &Case) -> bool {
+pub(super) fn is_never_kept(case: &Case) -> bool {
     let source = fs::read_to_string("src/store/statement.rs").unwrap();
     let (_, names) = source.split_once("PLANNED_ANEW: &[&str] = &[").unwrap();
     let (names, _) = names.split_once("];").unwrap();
     let is_planned_anew = names.contains(&format!("\"{}\"", case.statement));
-    // A claim is kept from sorting instead. To plan each send with a dedupe key anew, duplicates are too few.
-    let is_apart = case.statement == "claim" || case.arguments.contains("'once-1000', 1000000");
-    (is_planned_anew && !is_guarded(case)) || is_apart
+    // To plan each send with a dedupe key anew, duplicates are too few.
+    let is_apart = case.arguments.contains("'once-1000', 1000000");
+    let is_kept_in_flights = Guard::of_kept(case.statement) == Guard::Tables;
+    (is_planned_anew && !is_kept_in_flights) || is_apart
 }
 
 fn lines(messages: &[SimpleQueryMessage]) -> Vec<String> {
@@ -122,15 +51,17 @@ fn believe(place: &mut Place, rows: &str, pages: &str) {
 }
 
 /// Calls of statements under each state, and what was wrong.
-struct Trial {
-    place: Place,
+pub(super) struct Trial {
+    pub(super) place: Place,
     cases: Vec<Case>,
     seen: HashSet<(usize, String)>,
-    wrong: BTreeMap<String, String>,
+    /// By the statement and what it was called with.
+    pub(super) wrong: BTreeMap<String, String>,
 }
 
 impl Trial {
-    fn over(place: Place, cases: Vec<Case>) -> Trial {
+    /// Begins with the text that each statement is said to have.
+    pub(super) fn over(place: Place, cases: Vec<Case>, text: impl Fn(&str) -> String) -> Trial {
         let mut trial = Trial {
             place,
             cases,
@@ -141,39 +72,40 @@ impl Trial {
         for name in names {
             trial
                 .place
-                .sql(&format!("PREPARE {name} AS {}", statement_text(name)));
+                .sql(&format!("PREPARE {name} AS {}", text(name)));
         }
         trial
     }
 
     /// Plans all statements with all that the planner may be made to believe. Each plan is carried out once.
-    fn run(&mut self, known: &str, all_pages: &[&str]) {
+    pub(super) fn run(&mut self, known: &str, all_pages: &[&str]) {
         for rows in ROWS {
             for pages in all_pages {
                 self.place.sql("BEGIN");
                 believe(&mut self.place, rows, pages);
-                for guarded in [false, true] {
-                    if guarded {
-                        self.place.sql(BY_INDEX);
-                    }
+                for guard in Guard::ALL {
+                    self.place.sql("SAVEPOINT guarded");
+                    self.place.sql(guard.settings());
                     for mode in MODES {
                         self.place
                             .sql(&format!("SET LOCAL plan_cache_mode = {mode}"));
                         self.call_all(
-                            guarded,
+                            guard,
                             &format!("{known}, {rows} rows in {pages} pages, {mode}"),
                         );
                     }
+                    self.place.sql("ROLLBACK TO guarded; RELEASE guarded");
                 }
                 self.place.sql("ROLLBACK");
             }
         }
     }
 
-    fn call_all(&mut self, guarded: bool, state: &str) {
+    /// Calls what is called under a guard.
+    fn call_all(&mut self, guard: Guard, state: &str) {
         for index in 0..self.cases.len() {
             if self.cases[index].bound.limit().is_none()
-                || guarded != GUARDED.contains(&self.cases[index].statement)
+                || guard != Guard::of(self.cases[index].statement)
             {
                 continue;
             }
@@ -208,15 +140,13 @@ impl Trial {
     }
 
     /// Has each statement planned once for all parameters, as the server keeps it for a connection.
-    fn plan_all(&mut self) {
-        for guarded in [false, true] {
+    pub(super) fn plan_all(&mut self) {
+        for guard in Guard::ALL {
             self.place
                 .sql("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan");
-            if guarded {
-                self.place.sql(BY_INDEX);
-            }
+            self.place.sql(guard.settings());
             for case in &self.cases {
-                if case.bound.limit().is_some() && guarded == is_guarded(case) {
+                if case.bound.limit().is_some() && guard == Guard::of_kept(case.statement) {
                     let explain = format!("EXPLAIN EXECUTE {}{}", case.statement, case.arguments);
                     self.place.sql(&explain);
                 }
@@ -226,14 +156,15 @@ impl Trial {
     }
 
     /// Calls all statements with the plans that they have.
-    fn run_as_planned(&mut self, known: &str) {
+    pub(super) fn run_as_planned(&mut self, known: &str) {
         // Whatever is planned now, in spite of what is to be tried, reads all.
         self.place.sql(
             "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_indexscan = off; \
              SET LOCAL enable_indexonlyscan = off",
         );
-        self.call_all(false, known);
-        self.call_all(true, known);
+        for guard in Guard::ALL {
+            self.call_all(guard, known);
+        }
         self.place.sql("ROLLBACK");
     }
 
@@ -242,7 +173,7 @@ impl Trial {
         let Some(limit) = case.bound.limit() else {
             return;
         };
-        if touched.pages > limit || touched.in_vain > limit {
+        if touched.pages > limit || touched.rows > limit {
             let name = format!("{} {:.40}", case.statement, case.arguments);
             let plan = if std::env::var("PLANS").is_ok() {
                 plan
@@ -251,8 +182,8 @@ impl Trial {
             };
             self.wrong.entry(name).or_insert_with(|| {
                 format!(
-                    "{} pages, {} rows in vain ({limit} allowed) with {state}: {}\n{plan}",
-                    touched.pages, touched.in_vain, touched.worst.1
+                    "{} pages, {} rows ({limit} allowed) with {state}: {}\n{plan}",
+                    touched.pages, touched.rows, touched.worst.1
                 )
             });
         }
@@ -264,7 +195,7 @@ fn no_statement_reads_more_than_it_needs_whatever_the_statistics_say() {
     let mut place = nearly_empty();
     place.sql("ANALYZE");
     fill(&mut place);
-    let mut trial = Trial::over(place, cases());
+    let mut trial = Trial::over(place, cases(), statement_text);
 
     trial.run("three rows analyzed", &PAGES);
     trial.place.sql(
@@ -290,7 +221,7 @@ fn a_plan_that_is_kept_since_there_was_next_to_nothing_reads_no_more_than_it_nee
         let mut place = empty();
         place.sql(learn);
         let kept = cases().into_iter().filter(|case| !is_never_kept(case));
-        let mut trial = Trial::over(place, kept.collect());
+        let mut trial = Trial::over(place, kept.collect(), statement_text);
         trial.plan_all();
         fill_from_empty(&mut trial.place);
         trial.run_as_planned(known);

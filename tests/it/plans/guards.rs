@@ -1,0 +1,128 @@
+//! What the planner is kept from where statements run.
+
+/// What it is kept from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Nothing.
+    Free,
+    /// Reading tables as a whole: in flights (`store::call`), and on connections of upkeep.
+    Tables,
+    /// The same, and sorting: where the first of many rows are looked at (`Messaging::in_order`).
+    Order,
+    /// Sorting: claims.
+    Head,
+}
+
+impl Guard {
+    pub(super) const ALL: [Guard; 4] = [Guard::Free, Guard::Tables, Guard::Order, Guard::Head];
+
+    /// Returns where a statement is called.
+    pub(super) fn of(statement: &str) -> Guard {
+        match statement {
+            "claim" | "claim_filtered" => Guard::Head,
+            _ if IN_FLIGHTS.contains(&statement) => Guard::Tables,
+            _ if IN_ORDER.contains(&statement) => Guard::Order,
+            _ => Guard::Free,
+        }
+    }
+
+    /// Returns where a statement is planned whose plan is kept.
+    pub(super) fn of_kept(statement: &str) -> Guard {
+        match KEPT_IN_FLIGHTS.contains(&statement) {
+            true => Guard::Tables,
+            false => Guard::of(statement),
+        }
+    }
+
+    pub(super) fn settings(self) -> &'static str {
+        match self {
+            Guard::Free => "",
+            Guard::Tables => {
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+                SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+            }
+            Guard::Order => {
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+                SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+                SET LOCAL enable_sort = off; SET LOCAL jit = off"
+            }
+            Guard::Head => "SET LOCAL enable_sort = off",
+        }
+    }
+}
+
+const IN_FLIGHTS: [&str; 46] = [
+    "acknowledge",
+    "acknowledge_one",
+    "cancellations",
+    "claim_head",
+    "clear_dependencies",
+    "correct_recurring",
+    "dependents",
+    "distant_recurring",
+    "due_recurring",
+    "end_outcomes",
+    "expire_followers",
+    "expire_ready",
+    "expire_scheduled",
+    "find_stalled",
+    "fold_some_vacated",
+    "forget_outcomes",
+    "free_dedupe",
+    "hold_dependents",
+    "horizon",
+    "lease",
+    "line_up_due",
+    "lock_expired_lanes",
+    "mark_leased",
+    "move_due",
+    "move_due_between",
+    "next_due",
+    "next_expiry",
+    "next_recurring",
+    "old_outcomes",
+    "orphan",
+    "outcomes",
+    "park",
+    "poll",
+    "promote",
+    "prune_dead",
+    "prune_dedupe",
+    "prune_held_dedupe",
+    "put_back",
+    "release",
+    "send_keyed",
+    "stalled_keys",
+    "suspicion",
+    "take_lanes",
+    "take_stalled",
+    "vacate",
+    "waiting_dependents",
+];
+
+/// Statements that are kept where they travel in flights, with such settings, although they have no
+/// need of them for what statistics say.
+const KEPT_IN_FLIGHTS: [&str; 11] = [
+    "bury_lease",
+    "end_held_lease",
+    "end_lease",
+    "extend_lease",
+    "give_back_lease",
+    "hold_again",
+    "hold_lease",
+    "postpone_lease",
+    "prolong_lease",
+    "take_dedupe",
+    "take_dedupe_one",
+];
+
+const IN_ORDER: [&str; 8] = [
+    "dead_letters",
+    "dead_topics",
+    "is_known",
+    "peek",
+    "purge_dead",
+    "redrive",
+    "stats",
+    "topics",
+];
