@@ -26,7 +26,8 @@ pub(crate) struct Connection {
     last_used: Instant,
     /// Whether each transaction here has [`BOUNDS`], since the session cannot have them.
     bounds_each: bool,
-    pulse: Option<Arc<Pulse>>,
+    /// What is seen of it from outside; nothing for one through a file, or that was lent.
+    pub(crate) pulse: Option<Arc<Pulse>>,
     pulses: Arc<Pulses>,
     generation: u64,
 }

@@ -6,6 +6,7 @@
 
 use crate::connect::caller_sql::Watch;
 use crate::connect::pipeline::Instead;
+use crate::store::silence::Hold;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +37,8 @@ pub(crate) struct Pulse {
     is_settled: AtomicBool,
     is_cut: AtomicBool,
     is_overlong: AtomicBool,
+    /// What its open transaction holds.
+    hold: Mutex<Option<Hold>>,
     /// What callers' SQL does.
     pub(crate) watch: Watch,
     /// What goes instead of the next text query.
@@ -59,6 +62,7 @@ impl Pulse {
             is_settled: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             is_overlong: AtomicBool::new(false),
+            hold: Mutex::new(None),
             watch: Watch::default(),
             instead: Mutex::new(None),
             has_instead: AtomicBool::new(false),
@@ -150,6 +154,17 @@ impl Pulse {
     /// Returns whether the server ended the session, since a transaction took too long.
     pub(crate) fn is_overlong(&self) -> bool {
         self.is_overlong.load(Acquire)
+    }
+
+    /// Notes what the open transaction holds, or that it holds nothing.
+    pub(crate) fn set_hold(&self, hold: Option<Hold>) {
+        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = hold;
+    }
+
+    /// Returns what the open transaction holds, as far as it is noted.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        hold.clone()
     }
 
     /// Ends the time in which every answer has a limit.

@@ -32,6 +32,7 @@ use crate::store::claim::{Claimed, Position};
 use crate::store::presence;
 use crate::store::run::Run;
 use crate::store::statements::Statements;
+use crate::wake::cost::Cost;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -287,10 +288,16 @@ pub(crate) fn look_further(looked_at: usize) -> usize {
 
 /// When the end of a suspicion is asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Asking(Mutex<Option<Instant>>);
+pub(crate) struct Asking(Mutex<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    next: Option<Instant>,
+    cost: Cost,
+}
 
 impl Asking {
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn lock(&self) -> MutexGuard<'_, Asked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -299,7 +306,12 @@ impl Asking {
 /// or should, from now on, or since it is time to ask for the end of the suspicion.
 pub(crate) fn has_to_turn(line: &Line, is_careful: bool) -> bool {
     let is_suspect = line.station.is_suspect();
-    let is_time = || line.asking.lock().is_none_or(|at| Instant::now() >= at);
+    let is_time = || {
+        line.asking
+            .lock()
+            .next
+            .is_none_or(|at| Instant::now() >= at)
+    };
     is_suspect != is_careful || (is_suspect && is_time())
 }
 
@@ -307,16 +319,17 @@ pub(crate) fn has_to_turn(line: &Line, is_careful: bool) -> bool {
 pub(crate) fn ask_for_the_end(line: &Line, connection: &mut Connection) -> Result<()> {
     let started = Instant::now();
     {
-        let mut ask_at = line.asking.lock();
-        if ask_at.is_some_and(|at| started < at) {
+        let mut asking = line.asking.lock();
+        if asking.next.is_some_and(|at| started < at) {
             return Ok(());
         }
-        *ask_at = started.checked_add(ASK_EVERY);
+        asking.next = started.checked_add(ASK_EVERY);
     }
     let statements = &line.base.kit.statements;
     end_if_over(connection, statements, &line.base.waker, &line.topic)?;
-    let pause = (started.elapsed() * ASK_SHARE).max(ASK_EVERY);
-    *line.asking.lock() = Instant::now().checked_add(pause);
+    let mut asking = line.asking.lock();
+    let pause = (asking.cost.learn(started.elapsed()) * ASK_SHARE).max(ASK_EVERY);
+    asking.next = Instant::now().checked_add(pause);
     Ok(())
 }
 

@@ -20,6 +20,7 @@
 //! their beginnings by every claim, so a more urgent message waits for neither.
 
 use crate::store::claim::{EVERYTHING, Position, Span};
+use crate::wake::cost::Cost;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -102,14 +103,19 @@ impl Awaited {
 #[derive(Debug)]
 struct Ration {
     at: Instant,
-    cost: Duration,
+    cost: Cost,
 }
 
 impl Ration {
+    fn note(&mut self, now: Instant, took: Duration) {
+        self.at = now;
+        self.cost.learn(took);
+    }
+
     /// Returns how long to wait for the next time: so long after the last at `least`, and until that is
     /// no more than one part in `share` of the time, `most` at most.
     fn until_next(&self, least: Duration, share: u32, most: Duration, now: Instant) -> Duration {
-        let pause = self.cost.saturating_mul(share).min(most).max(least);
+        let pause = self.cost.get().saturating_mul(share).min(most).max(least);
         (self.at + pause).saturating_duration_since(now)
     }
 }
@@ -133,7 +139,7 @@ impl Floors {
     pub(crate) fn new() -> Self {
         let never = || Ration {
             at: Instant::now(),
-            cost: Duration::ZERO,
+            cost: Cost::default(),
         };
         Floors {
             by_rank: BTreeMap::new(),
@@ -224,12 +230,11 @@ impl Floors {
         if self.by_rank.len() > MAX_RANKS {
             self.by_rank.clear();
         }
-        let ration = |cost| Ration { at: now, cost };
         match start {
             Start::Head => self.head_took = took,
-            Start::Floor => self.look = ration(took.saturating_sub(self.head_took)),
+            Start::Floor => self.look.note(now, took.saturating_sub(self.head_took)),
             Start::Everything => {
-                self.sweep = ration(took);
+                self.sweep.note(now, took);
                 self.is_owed = false;
             }
         }
@@ -374,13 +379,16 @@ mod tests {
         assert_eq!(start(&mut floors, 500), Start::Everything);
         assert_eq!(start(&mut floors, 500), Start::Floor);
 
-        let cost = Duration::from_millis(40);
-        floors.learn(Start::Everything, [].into_iter(), false, now, cost);
+        let swept = |floors: &mut Floors, cost| {
+            floors.learn(Start::Everything, [].into_iter(), false, now, cost);
+        };
+        for _ in 0..3 {
+            swept(&mut floors, Duration::from_millis(40));
+        }
         assert_eq!(start(&mut floors, 3999), Start::Floor);
         assert_eq!(start(&mut floors, 4000), Start::Everything);
 
-        let cost = Duration::from_secs(20);
-        floors.learn(Start::Everything, [].into_iter(), false, now, cost);
+        swept(&mut floors, Duration::from_secs(20));
         assert_eq!(start(&mut floors, 4999), Start::Floor);
         assert_eq!(start(&mut floors, 5000), Start::Everything);
     }

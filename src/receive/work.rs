@@ -10,6 +10,7 @@
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
+use crate::connect::pulse::Pulse;
 use crate::receive::batch::{self, Split};
 use crate::receive::bundle::{Way, handle};
 use crate::receive::careful;
@@ -31,6 +32,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Savepoint;
 use crate::store::claim::Claimed;
+use crate::store::silence::Hold;
 use crate::wake::threads::Stop;
 use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
@@ -113,6 +115,7 @@ fn transactions(
     ration: &mut Ration,
     stop: &Stop,
 ) -> Result<Worked> {
+    let pulse = connection.pulse.clone();
     let transaction = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "beginning a transaction"))?;
@@ -126,6 +129,7 @@ fn transactions(
     let mut most = ration.size;
     let mut taken = take::take(line, &mut session, size)?;
     while !taken.messages.is_empty() {
+        hold(line, pulse.as_deref(), &taken);
         if stop.is_set() || line.is_paused() {
             // Claimed while the stop or a pause was asked for: free again with the end of the transaction.
             line.floors().forget();
@@ -172,6 +176,19 @@ fn transactions(
     }
     end_empty(session)?;
     Ok(idle(&taken))
+}
+
+/// Notes one of the messages that the open transaction holds, where the server process is not known: if the connection is lost, it
+/// is found by that. The note may stay when the transaction has ended; who holds the message later began later.
+fn hold(line: &Line, pulse: Option<&Pulse>, taken: &Taken) {
+    let Some(pulse) = pulse.filter(|pulse| pulse.process().is_none()) else {
+        return;
+    };
+    pulse.set_hold(taken.messages.first().map(|message| Hold {
+        topic: line.topic.clone(),
+        position: message.held.position,
+        since: Instant::now(),
+    }));
 }
 
 /// Says how long to wait for what could not be claimed.

@@ -1,9 +1,11 @@
 //! Questions about other connections: what their server processes do while nothing is heard of them.
 
+use crate::store::claim::Position;
 use crate::store::run::{Run, column, query};
 use crate::store::statements::Statements;
 use crate::words::Result;
-use std::time::Duration;
+use postgres::types::ToSql;
+use std::time::{Duration, Instant};
 
 /// What a server process does.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +15,15 @@ pub(crate) struct Process {
     pub(crate) is_at_work: Option<bool>,
     /// For how long it has done that.
     pub(crate) since: Duration,
+}
+
+/// A message that an open transaction holds whose server process is not known, as behind a pooler. By it the process is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Hold {
+    pub(crate) topic: String,
+    pub(crate) position: Position,
+    /// When it was held at the latest.
+    pub(crate) since: Instant,
 }
 
 /// Looks at server processes; those that are gone are missing.
@@ -46,13 +57,33 @@ pub(crate) fn end(
     processes: &[(i32, Duration)],
 ) -> Result<()> {
     let numbers: Vec<i32> = processes.iter().map(|(number, _)| *number).collect();
-    let age = |age: &Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-    let ages: Vec<i64> = processes.iter().map(|(_, since)| age(since)).collect();
+    let ages: Vec<i64> = processes
+        .iter()
+        .map(|(_, since)| whole_ms(*since))
+        .collect();
     let doing = "ending lost connections";
     query(run, &statements.end_processes, &[&numbers, &ages], doing).map(drop)
 }
 
+/// Ends the server process that holds a message whose client is gone, and of which nothing was asked for `idle`.
+pub(crate) fn end_holder(
+    run: &mut dyn Run,
+    statements: &Statements,
+    hold: &Hold,
+    idle: Duration,
+) -> Result<()> {
+    let (topic, Position { rank, seq }) = (&hold.topic, hold.position);
+    let (held, idle) = (whole_ms(hold.since.elapsed()), whole_ms(idle));
+    let doing = "ending lost connections";
+    let params: [&(dyn ToSql + Sync); 5] = [topic, &rank, &seq, &held, &idle];
+    query(run, &statements.end_holder, &params, doing).map(drop)
+}
+
 const DOING: &str = "asking about silent connections";
+
+fn whole_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
 
 fn milliseconds(value: Option<i64>) -> Option<Duration> {
     let value = u64::try_from(value?).unwrap_or_default();

@@ -66,6 +66,7 @@ statements![
     empty_hand,
     end_cancelled,
     end_held_lease,
+    end_holder,
     end_lease,
     end_outcomes,
     end_processes,

@@ -8,6 +8,7 @@ use crate::connect::connection::Connection;
 use crate::session::ends;
 use crate::store::dependents::{Looked, Place};
 use crate::store::statements::Statements;
+use crate::wake::cost::Cost;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub(crate) struct Dependents {
     /// The last one that the sweep looked at.
     place: Place,
     paid_for: Option<Instant>,
+    sweep_cost: Cost,
 }
 
 impl Dependents {
@@ -97,7 +99,8 @@ impl Dependents {
         let now = Instant::now();
         if self.sweep_at.is_some_and(|at| at <= now) {
             let (found, next) = ends::sweep(connection, statements, &self.place)?;
-            let paid_for = Instant::now() + now.elapsed() * SWEEP_SHARE;
+            let cost = self.sweep_cost.learn(now.elapsed());
+            let paid_for = Instant::now() + cost * SWEEP_SHARE;
             self.paid_for = Some(paid_for);
             self.sweep_at = next.is_some().then_some(paid_for);
             self.place = next.unwrap_or_default();

@@ -8,6 +8,7 @@ use crate::connect::connection::Connection;
 use crate::store::run::Run;
 use crate::store::schedule::{self, Between, Moved};
 use crate::store::statements::Statements;
+use crate::wake::cost::Cost;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
@@ -39,6 +40,7 @@ pub(crate) struct Due {
     look_at: Option<Instant>,
     /// How long this look has taken.
     looked_for: Duration,
+    look_cost: Cost,
 }
 
 impl Due {
@@ -111,7 +113,8 @@ impl Due {
         self.looked_for += elapsed;
         if self.gaps.is_empty() {
             let looked_for = std::mem::take(&mut self.looked_for);
-            self.look_at = Some(Instant::now() + BETWEEN_LOOKS.max(looked_for * LOOK_SHARE));
+            let cost = self.look_cost.learn(looked_for);
+            self.look_at = Some(Instant::now() + BETWEEN_LOOKS.max(cost * LOOK_SHARE));
         }
     }
 

@@ -18,6 +18,7 @@ use crate::upkeep::prune::Prune;
 #[cfg(feature = "cron")]
 use crate::upkeep::recurring::Recurrences;
 use crate::upkeep::stalled::Stalled;
+use crate::wake::cost::Cost;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -58,6 +59,8 @@ pub(crate) struct Duties {
     prune: Prune,
     poll_interval: Duration,
     poll_at: Instant,
+    /// What polls take.
+    poll_cost: Cost,
     /// Whether the last poll asked the database: somebody waited.
     is_polling: bool,
     glance_at: Instant,
@@ -95,6 +98,7 @@ impl Duties {
             stalled: Stalled::new(),
             poll_interval,
             poll_at: Instant::now(),
+            poll_cost: Cost::default(),
             is_polling: false,
             glance_at: Instant::now() + GLANCE_INTERVAL,
             changed_at: None,
@@ -271,7 +275,8 @@ impl Duties {
         }
         self.cancelled.polled(polled.has_cancellations, &self.waker);
         // Behind many dead rows a poll is slow, as a sweep is: it gets its share and no more.
-        let pause = started.elapsed().saturating_sub(POLL_FREE) * POLL_SHARE;
+        let cost = started.elapsed().saturating_sub(POLL_FREE);
+        let pause = self.poll_cost.learn(cost) * POLL_SHARE;
         let paid_for = Instant::now() + pause.min(LONGEST_PAUSE);
         self.poll_at = self.poll_at.max(paid_for);
         self.glance_at = self.glance_at.max(paid_for);

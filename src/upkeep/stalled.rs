@@ -4,6 +4,7 @@ use crate::connect::connection::Connection;
 use crate::session::lanes::{self, Held};
 use crate::store::lanes::Lane;
 use crate::store::statements::Statements;
+use crate::wake::cost::Cost;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ const SWEEP_SHARE: u32 = 100;
 pub(crate) struct Stalled {
     next: Option<Instant>,
     not_before: Instant,
+    look_cost: Cost,
+    sweep_cost: Cost,
     while_held: Duration,
     /// How far the look has come over the stalled keys, of which it takes some at a time.
     place: Lane,
@@ -43,6 +46,8 @@ impl Stalled {
         Stalled {
             next: None,
             not_before: now,
+            look_cost: Cost::default(),
+            sweep_cost: Cost::default(),
             while_held: BETWEEN_LOOKS,
             place: Lane::default(),
             held: 0,
@@ -78,7 +83,8 @@ impl Stalled {
                 Some(_) => Duration::ZERO,
                 None => SWEEP_INTERVAL,
             };
-            self.sweep_at = Instant::now() + interval.max(started.elapsed() * SWEEP_SHARE);
+            let cost = self.sweep_cost.learn(started.elapsed());
+            self.sweep_at = Instant::now() + interval.max(cost * SWEEP_SHARE);
             self.swept = next.unwrap_or_default();
         }
         if self.place == Lane::default() {
@@ -95,7 +101,8 @@ impl Stalled {
         for (topic, keys) in &tended.topics {
             waker.ready(topic, *keys);
         }
-        self.not_before = now + BETWEEN_LOOKS.max((now - started) * LOOK_SHARE);
+        let cost = self.look_cost.learn(now - started);
+        self.not_before = now + BETWEEN_LOOKS.max(cost * LOOK_SHARE);
         self.next = None;
         self.held += tended.held;
         let is_over = tended.next.is_none();

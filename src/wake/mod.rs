@@ -10,6 +10,7 @@
 
 pub(crate) mod asked;
 pub(crate) mod board;
+pub(crate) mod cost;
 pub(crate) mod hands;
 pub(crate) mod hint;
 pub(crate) mod interrupt;

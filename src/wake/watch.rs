@@ -14,7 +14,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
 use crate::connect::settings::Settings;
-use crate::store::silence::{self, Process};
+use crate::store::silence::{self, Hold, Process};
 use crate::store::statements::Statements;
 use crate::wake::pause;
 use crate::wake::threads::Stop;
@@ -70,14 +70,36 @@ struct Watch<'a> {
     is_troubled: bool,
     /// Until when lost calls are looked for sooner.
     alert_until: Option<Instant>,
-    /// Server processes whose clients were cut.
+    /// What was cut and may be held still.
     lost: Vec<Lost>,
 }
 
+/// A connection that was cut.
 struct Lost {
-    process: i32,
-    opened: Instant,
+    server: Server,
     until: Instant,
+}
+
+/// The server process of one, which may not know that its client is gone.
+enum Server {
+    Known {
+        process: i32,
+        opened: Instant,
+    },
+    /// One that is found by what it holds. Nothing was heard since then.
+    Holding(Hold, Instant),
+}
+
+impl Server {
+    fn of(pulse: &Pulse) -> Option<Server> {
+        let now = Instant::now();
+        if let Some(process) = pulse.process() {
+            let opened = now.checked_sub(pulse.age())?;
+            return Some(Server::Known { process, opened });
+        }
+        let silent_since = now.checked_sub(pulse.silence().unwrap_or_default())?;
+        Some(Server::Holding(pulse.hold()?, silent_since))
+    }
 }
 
 /// What was learned about silent calls.
@@ -140,15 +162,11 @@ impl Watch<'_> {
         for pulse in silent {
             let silence = pulse.silence().unwrap_or_default();
             log::warn!("a connection was silent for {silence:.1?} and {why}: it is given up");
+            let server = Server::of(pulse);
             pulse.cut();
-            let opened = Instant::now().checked_sub(pulse.age());
-            if let (Some(process), Some(opened)) = (pulse.process(), opened) {
-                self.lost.push(Lost {
-                    process,
-                    opened,
-                    until: Instant::now() + SEARCH.max(self.within),
-                });
-            }
+            let until = Instant::now() + SEARCH.max(self.within);
+            self.lost
+                .extend(server.map(|server| Lost { server, until }));
         }
         if !silent.is_empty() {
             self.settings.dial.pulses().outdate();
@@ -186,10 +204,24 @@ impl Watch<'_> {
         if self.lost.is_empty() {
             return;
         }
-        let age = |lost: &Lost| (lost.process, lost.opened.elapsed());
-        let lost: Vec<_> = self.lost.iter().map(age).collect();
+        let (mut known, mut held) = (Vec::new(), Vec::new());
+        for lost in &self.lost {
+            match &lost.server {
+                Server::Known { process, opened } => known.push((*process, opened.elapsed())),
+                // What came to it and was not answered it may have done after that.
+                Server::Holding(hold, since) => held.push((hold.clone(), since.elapsed() / 2)),
+            }
+        }
         let statements = self.statements;
-        let ended = self.with_connection(|connection| silence::end(connection, statements, &lost));
+        let ended = self.with_connection(|connection| {
+            if !known.is_empty() {
+                silence::end(connection, statements, &known)?;
+            }
+            let mut held = held.iter();
+            held.try_for_each(|(hold, idle)| {
+                silence::end_holder(connection, statements, hold, *idle)
+            })
+        });
         if let Err(error) = ended {
             log::debug!("ending lost connections: {error}");
         }

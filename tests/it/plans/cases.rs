@@ -499,6 +499,11 @@ fn kept() -> Vec<Case> {
         case("clock", Rows(0), &[]),
         case("own_transaction", Rows(0), &[]),
         case("standing", Rows(0), &["'1'"]),
+        case(
+            "end_holder",
+            Tables("asks about backends"),
+            &[t, "0", "1000", "1", "1"],
+        ),
         case("end_processes", Tables("asks about backends"), &[]),
         case("longest_at_work", Tables("asks about backends"), &[]),
         case("look_at_processes", Tables("asks about backends"), &[]),

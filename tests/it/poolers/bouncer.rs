@@ -17,6 +17,8 @@ use std::{env, fs};
 pub(super) enum Mode {
     /// A transaction, with fewer server connections for each database than a test has workers.
     Transaction,
+    /// A transaction, with as many server connections as PgBouncer has by default: enough when clients are lost in some.
+    WideTransaction,
     /// As long as it is connected. All else is as PgBouncer comes.
     Session,
 }
@@ -67,7 +69,7 @@ fn database(url: &str) -> &str {
 }
 
 fn bouncer(mode: Mode) -> Option<&'static Bouncer> {
-    static BOUNCERS: [OnceLock<Option<Bouncer>>; 2] = [const { OnceLock::new() }; 2];
+    static BOUNCERS: [OnceLock<Option<Bouncer>>; 3] = [const { OnceLock::new() }; 3];
     let bouncer = BOUNCERS[mode as usize].get_or_init(|| start(mode));
     let Some(bouncer) = bouncer else {
         assert!(
@@ -144,6 +146,7 @@ fn settings(mode: Mode, port: u16, folder: &Path) -> String {
     });
     let pooling = match mode {
         Mode::Transaction => "pool_mode = transaction\ndefault_pool_size = 2",
+        Mode::WideTransaction => "pool_mode = transaction",
         Mode::Session => "pool_mode = session",
     };
     let folder = folder.display();

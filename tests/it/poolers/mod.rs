@@ -5,6 +5,7 @@
 //! no start-up options. The same work is done without it, for comparison.
 
 mod bouncer;
+mod silent;
 mod unsaid;
 
 use crate::support::{PATIENCE, aside, database, empty_database, eventually, next};
