@@ -1,7 +1,7 @@
 //! Taking by hand only the messages that a filter wants.
 
-use crate::receive::sieve::Sieve;
 use crate::surface::delivery::Delivery;
+use crate::surface::intake::Intake;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::wake::interrupt::Wait;
@@ -65,7 +65,7 @@ impl Matching<'_> {
         &self,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.receive_batch(1, lease).map(|mut batch| batch.pop())
+        self.take_by(|intake| intake.one(lease.into()))
     }
 
     /// Takes up to `n` messages that match, 1 to 10,000; as [`Topic::receive_batch`].
@@ -74,10 +74,7 @@ impl Matching<'_> {
         n: usize,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        let (topics, sieve) = self.checked()?;
-        let filter = Some(&sieve.program);
-        let taken = self.messaging.take_from(&topics, n, lease.into(), filter);
-        taken.map(|(batch, _)| batch)
+        self.take_by(|intake| intake.batch(n, lease.into()))
     }
 
     /// Like [`receive`](Self::receive), and waits for a message that matches for this long; as
@@ -87,8 +84,7 @@ impl Matching<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.receive_batch_timeout(1, wait, lease)
-            .map(|mut batch| batch.pop())
+        self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
     }
 
     /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is none at all; as
@@ -99,16 +95,15 @@ impl Matching<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        let (topics, sieve) = self.checked()?;
-        let (wait, lease) = (wait.into(), lease.into());
-        self.messaging
-            .wait_from(&topics, n, wait, lease, Some(&sieve))
+        self.take_by(|intake| intake.batch_within(n, wait.into(), lease.into()))
     }
 
-    fn checked(&self) -> Result<(Vec<&str>, Sieve)> {
+    fn take_by<R>(&self, take: impl FnOnce(Intake<'_>) -> Result<R>) -> Result<R> {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        self.filter
-            .check(topics.first().copied().unwrap_or_default())?;
-        Ok((topics, Sieve::new(&self.filter)))
+        take(Intake {
+            messaging: self.messaging,
+            topics: &topics,
+            filter: Some(&self.filter),
+        })
     }
 }

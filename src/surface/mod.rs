@@ -8,6 +8,7 @@ pub(crate) mod core;
 pub(crate) mod delivery;
 pub(crate) mod draining;
 pub(crate) mod dropping;
+pub(crate) mod intake;
 pub(crate) mod join;
 pub(crate) mod looking;
 pub(crate) mod matching;

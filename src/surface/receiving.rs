@@ -10,6 +10,7 @@ use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
 use crate::store::lease::{Leased, Proof, Verdict};
 use crate::store::tokens;
 use crate::surface::delivery::Delivery;
+use crate::surface::intake::Intake;
 use crate::surface::messaging::Messaging;
 use crate::surface::receipt::Receipt;
 use crate::surface::settling::{LEAST_LEASE, settle_all};
@@ -46,7 +47,7 @@ impl Topic<'_> {
         &self,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.receive_batch(1, lease).map(|mut batch| batch.pop())
+        self.take_by(|intake| intake.one(lease.into()))
     }
 
     /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as [`receive`](Self::receive). Fewer, or
@@ -60,7 +61,11 @@ impl Topic<'_> {
         n: usize,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.messaging().receive_from(&[self.name()], n, lease)
+        self.take_by(|intake| intake.batch(n, lease.into()))
+    }
+
+    pub(crate) fn take_by<R>(&self, take: impl FnOnce(Intake<'_>) -> Result<R>) -> Result<R> {
+        take(self.messaging.intake(&[self.name()]))
     }
 }
 
@@ -91,11 +96,20 @@ impl Messaging {
         n: usize,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.take_from(topics, n, lease.into(), None)
-            .map(|(batch, _)| batch)
+        self.intake(topics).batch(n, lease.into())
     }
 
-    /// The same, with when to come back although nobody says that there are more: a rate or a limit held some back.
+    /// Returns what takes all messages of some topics.
+    pub(crate) fn intake<'a>(&'a self, topics: &'a [&'a str]) -> Intake<'a> {
+        Intake {
+            messaging: self,
+            topics,
+            filter: None,
+        }
+    }
+
+    /// Takes messages, those that a filter wants if there is one. Says when to come back although nobody
+    /// tells of more: a rate or a limit held some back.
     pub(crate) fn take_from<T: DeserializeOwned>(
         &self,
         topics: &[&str],

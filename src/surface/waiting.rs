@@ -26,8 +26,7 @@ impl Topic<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.receive_batch_timeout(1, wait, lease)
-            .map(|mut batch| batch.pop())
+        self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
     }
 
     /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is none at all; see
@@ -41,8 +40,7 @@ impl Topic<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        let messaging = self.messaging();
-        messaging.receive_from_timeout(&[self.name()], n, wait, lease)
+        self.take_by(|intake| intake.batch_within(n, wait.into(), lease.into()))
     }
 }
 
@@ -74,10 +72,11 @@ impl Messaging {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.wait_from(topics, n, wait.into(), lease.into(), None)
+        self.intake(topics)
+            .batch_within(n, wait.into(), lease.into())
     }
 
-    /// The same for messages that a filter wants.
+    /// Waits for messages, of those that a filter wants.
     pub(crate) fn wait_from<T: DeserializeOwned>(
         &self,
         topics: &[&str],

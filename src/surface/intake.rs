@@ -1,0 +1,71 @@
+//! Messages taken by hand, for whoever asks: of one topic or several, all or those that a filter
+//! wants.
+
+use crate::receive::sieve::Sieve;
+use crate::surface::delivery::Delivery;
+use crate::surface::messaging::Messaging;
+use crate::wake::interrupt::Wait;
+use crate::words::error::Result;
+use crate::words::filter::Filter;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Where messages are taken from, and which.
+pub(crate) struct Intake<'a> {
+    pub(crate) messaging: &'a Messaging,
+    pub(crate) topics: &'a [&'a str],
+    /// `None` for all.
+    pub(crate) filter: Option<&'a Filter>,
+}
+
+impl Intake<'_> {
+    /// Takes the next message, if one is ready.
+    pub(crate) fn one<T: DeserializeOwned>(
+        &self,
+        lease: Option<Duration>,
+    ) -> Result<Option<Delivery<T>>> {
+        self.batch(1, lease).map(|mut batch| batch.pop())
+    }
+
+    /// Takes up to `n` messages.
+    pub(crate) fn batch<T: DeserializeOwned>(
+        &self,
+        n: usize,
+        lease: Option<Duration>,
+    ) -> Result<Vec<Delivery<T>>> {
+        let sieve = self.sieve()?;
+        let program = sieve.as_ref().map(|sieve| &sieve.program);
+        let taken = self.messaging.take_from(self.topics, n, lease, program);
+        taken.map(|(batch, _)| batch)
+    }
+
+    /// Takes the next message, and waits for one.
+    pub(crate) fn one_within<T: DeserializeOwned>(
+        &self,
+        wait: Wait,
+        lease: Option<Duration>,
+    ) -> Result<Option<Delivery<T>>> {
+        self.batch_within(1, wait, lease)
+            .map(|mut batch| batch.pop())
+    }
+
+    /// Takes up to `n` messages, and waits as long as there is none at all.
+    pub(crate) fn batch_within<T: DeserializeOwned>(
+        &self,
+        n: usize,
+        wait: Wait,
+        lease: Option<Duration>,
+    ) -> Result<Vec<Delivery<T>>> {
+        let sieve = self.sieve()?;
+        self.messaging
+            .wait_from(self.topics, n, wait, lease, sieve.as_ref())
+    }
+
+    fn sieve(&self) -> Result<Option<Sieve>> {
+        let Some(filter) = self.filter else {
+            return Ok(None);
+        };
+        filter.check(self.topics.first().copied().unwrap_or_default())?;
+        Ok(Some(Sieve::new(filter)))
+    }
+}
