@@ -107,6 +107,34 @@ fn connections(messaging: &Messaging) -> (i64, i64) {
         .unwrap()
 }
 
+/// Checks that messages are sent and handled, all of it encrypted.
+#[track_caller]
+fn check_handling(url: &str) {
+    let messaging = Messaging::connect(url).unwrap();
+    let elsewhere = Messaging::connect(url).unwrap();
+    let (seen, handled) = bounded(9);
+    let receiver = messaging
+        .start_receiving_messages("t", move |session, message: Message<i32>| {
+            session.send_message("out", &message.payload)?;
+            seen.send(message.payload)?;
+            Ok(())
+        })
+        .unwrap();
+
+    elsewhere
+        .session(|session| Ok(session.send_message("t", &7)?))
+        .unwrap();
+
+    assert_eq!(handled.recv_timeout(PATIENCE).unwrap(), 7);
+    // Sessions here and there, a worker, the listener, the upkeep, the notifier.
+    let (encrypted, plain) = connections(&messaging);
+    assert!(
+        encrypted >= 4 && plain == 0,
+        "{encrypted} encrypted, {plain} not"
+    );
+    receiver.stop(PATIENCE);
+}
+
 #[track_caller]
 fn check_refused(what: &str, url: &str) {
     let error = Messaging::connect(url).expect_err(what);
@@ -136,30 +164,7 @@ fn a_server_that_proves_its_name_is_talked_to_encrypted() {
 #[test]
 fn everything_that_a_program_does_is_encrypted() {
     let it = encrypted();
-    let url = it.url(&verified(&it.trusted()));
-    let messaging = Messaging::connect(&url).unwrap();
-    let elsewhere = Messaging::connect(&url).unwrap();
-    let (seen, handled) = bounded(9);
-    let receiver = messaging
-        .start_receiving_messages("t", move |session, message: Message<i32>| {
-            session.send_message("out", &message.payload)?;
-            seen.send(message.payload)?;
-            Ok(())
-        })
-        .unwrap();
-
-    elsewhere
-        .session(|session| Ok(session.send_message("t", &7)?))
-        .unwrap();
-
-    assert_eq!(handled.recv_timeout(PATIENCE).unwrap(), 7);
-    // Sessions here and there, a worker, the listener, the upkeep, the notifier.
-    let (encrypted, plain) = connections(&messaging);
-    assert!(
-        encrypted >= 4 && plain == 0,
-        "{encrypted} encrypted, {plain} not"
-    );
-    receiver.stop(PATIENCE);
+    check_handling(&it.url(&verified(&it.trusted())));
 }
 
 #[test]

@@ -1,12 +1,18 @@
 //! What a connection string says about TLS is heard however it is written.
 
-use super::{AUTHORITY, SERVER, certify, check_refused, connections, encrypted, write_as_server};
+use super::{
+    AUTHORITY, SERVER, certify, check_handling, check_refused, connections, encrypted,
+    write_as_server,
+};
 use crate::support::eventually;
 use outtray::testing::Server;
 use outtray::{ErrorKind, Messaging, Result};
 use postgres::{Client, Config, NoTls};
 use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::thread;
 
 /// What a client shows of itself: the role `postgres`.
 const CLIENT: [&str; 2] = [include_str!("client.pem"), include_str!("client.key")];
@@ -168,22 +174,68 @@ fn channel_binding_is_insisted_on_when_asked_for() {
 }
 
 #[test]
+fn a_handshake_without_a_question_is_the_first_that_a_server_hears() {
+    const QUESTION: u8 = 0;
+    const HANDSHAKE: u8 = 22;
+    let root = encoded(oddly_named("root.pem", AUTHORITY).to_str().unwrap());
+
+    for (asked, expected) in [
+        ("", QUESTION),
+        ("&sslnegotiation=postgres", QUESTION),
+        ("&sslnegotiation=direct", HANDSHAKE),
+    ] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("postgres://me@localhost:{port}/mine?sslrootcert={root}{asked}");
+        let mut first = [0];
+
+        thread::scope(|scope| {
+            let connecting = scope.spawn(|| Messaging::connect(&url));
+            let (mut heard, _) = listener.accept().unwrap();
+            heard.read_exact(&mut first).unwrap();
+            drop((heard, listener));
+            assert!(connecting.join().unwrap().is_err());
+        });
+
+        assert_eq!(first, [expected], "{asked}");
+    }
+}
+
+#[test]
 fn a_handshake_without_a_question_is_for_servers_that_know_it() {
     let it = encrypted();
-    let root = encoded(oddly_named("root.pem", AUTHORITY).to_str().unwrap());
+    let root = oddly_named("root.pem", AUTHORITY);
+    let (in_url, quoted) = (
+        encoded(root.to_str().unwrap()),
+        quoted(root.to_str().unwrap()),
+    );
+    let url = it.url(&format!("sslrootcert={in_url}&sslnegotiation=direct"));
     let mut client = Client::connect(it.server.url(), NoTls).unwrap();
     let version: String = client
         .query_one("SHOW server_version_num", &[])
         .unwrap()
         .get(0);
-
-    let connected =
-        Messaging::connect(&it.url(&format!("sslrootcert={root}&sslnegotiation=direct")));
-
-    match version.parse::<u32>().unwrap() {
-        170_000.. => assert_eq!(connections(&connected.unwrap()).1, 0),
-        _ => assert!(connected.is_err()),
+    if version.parse::<u32>().unwrap() < 170_000 {
+        eprintln!(
+            "only refused: PostgreSQL {version} takes no handshake without a question, 17 does"
+        );
+        assert!(Messaging::connect(&url).is_err());
+        return;
     }
+
+    check_encrypted(&url);
+    check_encrypted(&format!(
+        "host=localhost {} sslrootcert={quoted} sslnegotiation = direct",
+        words(&it.server)
+    ));
+    check_handling(&url);
+    // Whoever begins so has to prove itself, too.
+    let elsewhere = url.replace("localhost", "127.0.0.1");
+    check_refused("another name", &elsewhere);
+    check_refused(
+        "the authorities of the platform",
+        &it.url("sslnegotiation=direct"),
+    );
 }
 
 #[test]
