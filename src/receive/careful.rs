@@ -288,16 +288,16 @@ pub(crate) fn look_further(looked_at: usize) -> usize {
 
 /// When the end of a suspicion is asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Asking(Mutex<Asked>);
+pub(crate) struct Asking(Mutex<NextAsk>);
 
 #[derive(Debug, Default)]
-struct Asked {
+struct NextAsk {
     next: Option<Instant>,
     cost: Cost,
 }
 
 impl Asking {
-    fn lock(&self) -> MutexGuard<'_, Asked> {
+    fn lock(&self) -> MutexGuard<'_, NextAsk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -135,11 +135,10 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             }
             Ok(_) => troubles = 0,
             Err(error) => {
-                let is_about_messages = judge(line, state, &error);
-                let is_theirs = error.cause::<Ended>().is_some();
                 // One that is of no more use for what a handler left there is replaced above.
                 let is_lost = connection.client().is_closed();
-                if is_theirs || is_about_messages && !is_lost {
+                let is_theirs = error.cause::<Ended>().is_some();
+                if judge(line, state, &error) && !is_lost || is_theirs {
                     continue;
                 }
                 troubles += 1;

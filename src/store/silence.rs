@@ -17,7 +17,8 @@ pub(crate) struct Process {
     pub(crate) since: Duration,
 }
 
-/// A message that an open transaction holds whose server process is not known, as behind a pooler. By it the process is found.
+/// A message that an open transaction holds whose server process is not known, as behind a pooler.
+/// By it the process is found.
 #[derive(Debug, Clone)]
 pub(crate) struct Hold {
     pub(crate) topic: String,
@@ -65,7 +66,8 @@ pub(crate) fn end(
     query(run, &statements.end_processes, &[&numbers, &ages], doing).map(drop)
 }
 
-/// Ends the server process that holds a message whose client is gone, and of which nothing was asked for `idle`.
+/// Ends the server process that holds a message whose client is gone, and of which nothing was
+/// asked for `idle`.
 pub(crate) fn end_holder(
     run: &mut dyn Run,
     statements: &Statements,

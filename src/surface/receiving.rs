@@ -108,8 +108,8 @@ impl Messaging {
         }
     }
 
-    /// Takes messages, those that a filter wants if there is one. Says when to come back although nobody
-    /// tells of more: a rate or a limit held some back.
+    /// Takes messages, those that a filter wants if there is one. Returns them, and when to come back
+    /// although nobody tells of more: a rate or a limit held some back.
     pub(crate) fn take_from<T: DeserializeOwned>(
         &self,
         topics: &[&str],

@@ -1,4 +1,5 @@
-//! What something takes that is done again and again, and is to take no more than its part of the time.
+//! What something takes that is done again and again, and is to take no more than its part of the
+//! time.
 
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ const LEAST: Duration = Duration::from_millis(5);
 
 /// What something took lately.
 ///
-/// A long time is believed only when it comes again: at most twice what was believed the last time. A network that was silent
-/// for a while, a pooler that had no connection, and a machine that was busy look just like work for the database, and say
-/// nothing about the next time. Without this, a hundred times such a silence would be waited out.
+/// A long time is believed only when it comes again: at most twice what was believed the last time.
+/// A network that was silent for a while, a pooler that had no connection, and a machine that was
+/// busy look just like work for the database, and say nothing about the next time. Without this, a
+/// hundred times such a silence would be waited out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost(Duration);
 

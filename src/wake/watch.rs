@@ -76,12 +76,12 @@ struct Watch<'a> {
 
 /// A connection that was cut.
 struct Lost {
-    server: Server,
+    server: ServerProcess,
     until: Instant,
 }
 
 /// The server process of one, which may not know that its client is gone.
-enum Server {
+enum ServerProcess {
     Known {
         process: i32,
         opened: Instant,
@@ -90,15 +90,15 @@ enum Server {
     Holding(Hold, Instant),
 }
 
-impl Server {
-    fn of(pulse: &Pulse) -> Option<Server> {
+impl ServerProcess {
+    fn of(pulse: &Pulse) -> Option<ServerProcess> {
         let now = Instant::now();
         if let Some(process) = pulse.process() {
             let opened = now.checked_sub(pulse.age())?;
-            return Some(Server::Known { process, opened });
+            return Some(ServerProcess::Known { process, opened });
         }
         let silent_since = now.checked_sub(pulse.silence().unwrap_or_default())?;
-        Some(Server::Holding(pulse.hold()?, silent_since))
+        Some(ServerProcess::Holding(pulse.hold()?, silent_since))
     }
 }
 
@@ -162,7 +162,7 @@ impl Watch<'_> {
         for pulse in silent {
             let silence = pulse.silence().unwrap_or_default();
             log::warn!("a connection was silent for {silence:.1?} and {why}: it is given up");
-            let server = Server::of(pulse);
+            let server = ServerProcess::of(pulse);
             pulse.cut();
             let until = Instant::now() + SEARCH.max(self.within);
             self.lost
@@ -207,9 +207,13 @@ impl Watch<'_> {
         let (mut known, mut held) = (Vec::new(), Vec::new());
         for lost in &self.lost {
             match &lost.server {
-                Server::Known { process, opened } => known.push((*process, opened.elapsed())),
+                ServerProcess::Known { process, opened } => {
+                    known.push((*process, opened.elapsed()))
+                }
                 // What came to it and was not answered it may have done after that.
-                Server::Holding(hold, since) => held.push((hold.clone(), since.elapsed() / 2)),
+                ServerProcess::Holding(hold, since) => {
+                    held.push((hold.clone(), since.elapsed() / 2))
+                }
             }
         }
         let statements = self.statements;

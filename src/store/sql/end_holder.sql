@@ -1,6 +1,7 @@
--- Ends the server process that holds the message of topic $1 with rank $2 and seq $3, if it is of this role, its transaction
--- began $4 milliseconds ago or earlier, and nothing was asked of it for $5; returns how many. For a client that is gone and does not
--- know its server process: a row says which transaction has locked it.
+-- Ends the server process that holds the message of topic $1 with rank $2 and seq $3, if it is of
+-- this role, its transaction began $4 milliseconds ago or earlier, and nothing was asked of it for
+-- $5; returns how many. For a client that is gone and does not know its server process: a row says
+-- which transaction has locked it.
 -- Index: the primary key.
 SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(backend.pid)) AS ended
 FROM (

@@ -17,7 +17,8 @@ use std::{env, fs};
 pub(super) enum Mode {
     /// A transaction, with fewer server connections for each database than a test has workers.
     Transaction,
-    /// A transaction, with as many server connections as PgBouncer has by default: enough when clients are lost in some.
+    /// A transaction, with as many server connections as PgBouncer has by default: enough when
+    /// clients are lost in some.
     WideTransaction,
     /// As long as it is connected. All else is as PgBouncer comes.
     Session,

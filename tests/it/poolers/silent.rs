@@ -1,4 +1,5 @@
-//! A network that vanishes without a word is noticed behind a pooler, too, where nobody knows the server process.
+//! A network that vanishes without a word is noticed behind a pooler, too, where nobody knows the
+//! server process.
 
 use super::bouncer::{Mode, behind_pgbouncer_in};
 use crate::support::{Gate, Ledger, PATIENCE, Tunnel, WORK, aside, eventually, next};
@@ -23,7 +24,8 @@ fn watched(url: &str) -> Messaging {
     builder(url).notice_silence(WITHIN).connect().unwrap()
 }
 
-/// Does `check` in a network that leads to the server at once, and in one that leads to a pooler; each with books of its own.
+/// Does `check` in a network that leads to the server at once, and in one that leads to a pooler;
+/// each with books of its own.
 fn everywhere(check: impl Fn(&Ledger, &Tunnel) + Sync) {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -74,8 +76,8 @@ fn an_idle_receiver_behind_a_pooler_asks_again_when_the_network_is_back() {
     check_idle(Tunnel::heal_forgetful);
 }
 
-/// Falls silent in a handler, heals, and has each message have its effect once: the one in hand is not held by a server process
-/// that nobody told that its client is gone.
+/// Falls silent in a handler, heals, and has each message have its effect once: the one in hand is
+/// not held by a server process that nobody told that its client is gone.
 fn check_worker(fall: impl Fn(&Tunnel) + Sync, heal: impl Fn(&Tunnel) + Sync) {
     everywhere(|ledger, tunnel| {
         let sent = ledger.send((0..5).map(|_| "message"));
@@ -207,7 +209,8 @@ fn a_silence_that_ends_by_itself_is_not_taken_for_work_that_has_to_be_paid_for()
     tunnel.heal();
     assert_eq!(next(&told, 1), ["a"]);
 
-    // Twenty times the silence would be a minute, and what finds keys that are stuck against all odds comes after half of one.
+    // Twenty times the silence would be a minute, and what finds keys that are stuck against all
+    // odds comes after half of one.
     stall("b");
     assert_eq!(told.recv_timeout(BACK * 2).as_deref(), Ok("b"));
     receiver.stop(PATIENCE);
