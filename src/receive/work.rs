@@ -149,6 +149,8 @@ fn transactions(
                 careful::let_go(line, connection, state)?;
                 return Ok(after_nothing(state, &taken, size));
             }
+            // In another transaction.
+            hold(line, pulse.as_deref(), &taken);
         }
         state.look = 0;
         let staging = is_careful.then(|| started.elapsed());
@@ -178,8 +180,9 @@ fn transactions(
     Ok(idle(&taken))
 }
 
-/// Notes one of the messages that the open transaction holds, where the server process is not known: if the connection is lost, it
-/// is found by that. The note may stay when the transaction has ended; who holds the message later began later.
+/// Notes one of the messages that the open transaction holds, where the server process is not
+/// known: if the connection is lost, it is found by that. The note may stay when the transaction has
+/// ended; who holds the message later began later.
 fn hold(line: &Line, pulse: Option<&Pulse>, taken: &Taken) {
     let Some(pulse) = pulse.filter(|pulse| pulse.process().is_none()) else {
         return;

@@ -1,10 +1,12 @@
 //! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors left, a server
 //! that says nothing, a thread on which nobody may block.
 
-use crate::support::{Child, PATIENCE, aside, database, eventually, next};
+use crate::support::{Child, Gate, PATIENCE, aside, database, eventually, next};
 use crossbeam_channel::{bounded, unbounded};
 use outtray::testing::Server;
-use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage};
+use outtray::{
+    Backoff, ErrorKind, Message, Messaging, MessagingSession, NewMessage, Rate, TopicConfig,
+};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -122,63 +124,166 @@ fn take_all(url: &str) -> Vec<Client> {
     std::iter::from_fn(|| Client::connect(url, NoTls).ok()).collect()
 }
 
-#[test]
-fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on_once_there_are_some()
- {
+/// Workers of a receiver, each of which has a connection while it is busy.
+const WORKERS: usize = 8;
+
+/// Starts a server that takes few connections, with a database; returns its URL, too.
+fn narrow_server() -> (Server, String) {
     let server = Server::builder()
         .always_embedded()
-        .setting("max_connections", "16")
+        .setting("max_connections", "18")
         .setting("superuser_reserved_connections", "0")
         .start()
         .unwrap();
     let url = server.database().unwrap();
-    let messaging = Messaging::builder()
-        .url(&url)
-        .pool_size(2)
-        .checkout_timeout(Duration::from_secs(1))
-        .connect()
-        .unwrap();
-    messaging.migrate().unwrap();
+    (server, url)
+}
+
+fn impatient(url: &str) -> Messaging {
+    let builder = Messaging::builder().url(url).pool_size(2);
+    let timeout = Duration::from_secs(1);
+    builder.checkout_timeout(timeout).connect().unwrap()
+}
+
+#[test]
+fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on_once_there_are_some()
+ {
+    let (_server, url) = narrow_server();
+    let (messaging, inner) = (impatient(&url), impatient(&url));
     let (tell, told) = unbounded();
-    let inner = messaging.clone();
+    let gate = Gate::new();
+    let at_gate = gate.clone();
     let receiver = messaging
         .receiver("t")
-        .workers(8)
+        .workers(WORKERS)
         .messages_per_transaction(1)
+        .max_attempts(1000)
+        .backoff(Backoff::fixed(Duration::from_millis(50)))
         // One connection in hand, it wants another one.
         .start(move |_, message: Message<i32>| {
-            inner.send(NewMessage::json("on", &message.payload)?)?;
-            Ok(tell.send(message.payload)?)
+            at_gate.pass();
+            let sent = inner.send(NewMessage::json("on", &message.payload)?);
+            tell.send((message.payload, sent.is_ok()))?;
+            Ok(sent.map(drop)?)
         })
         .unwrap();
+    let send = |number: i32| send_all(&messaging, "t", [number]);
+    send_all(&messaging, "t", 0..8).unwrap();
+    gate.await_arrivals(WORKERS);
     let held = take_all(&url);
     assert!(!held.is_empty());
 
+    gate.open_for(100_000);
+    let ended = next(&told, WORKERS);
+    assert!(ended.iter().all(|(_, is_sent)| !is_sent), "{ended:?}");
     let sender = messaging.clone();
     let sent = aside(move || {
-        let each = (0..40).filter(|n| {
-            sender
-                .session(|session| Ok(session.send_message("t", n)?))
-                .is_ok()
-        });
-        each.collect::<Vec<i32>>()
+        let sent = (8..28).filter(|number| send_all(&sender, "t", [*number]).is_ok());
+        sent.count()
     });
-    let sent = sent.recv_timeout(PATIENCE * 3).expect("each send ends");
+    let sent = sent.recv_timeout(PATIENCE * 2).expect("each send ends");
     drop(held);
 
-    for n in 40..60 {
-        eventually("there is a connection again", || {
-            messaging
-                .session(|session| Ok(session.send_message("t", &n)?))
-                .is_ok()
-        });
+    for number in 28..40 {
+        eventually("there is a connection again", || send(number).is_ok());
     }
     let mut came: HashSet<i32> = HashSet::new();
-    while came.len() < sent.len() + 20 {
-        came.extend(next(&told, 1));
+    while came.len() < WORKERS + sent + 12 {
+        let news = next(&told, 1).into_iter();
+        came.extend(news.filter_map(|(number, is_sent)| is_sent.then_some(number)));
     }
+    eventually("all is committed", || {
+        messaging.topic("t").is_empty().unwrap()
+    });
     receiver.stop(PATIENCE);
-    assert!(messaging.topic("t").is_empty().unwrap());
+}
+
+fn send_all(
+    messaging: &Messaging,
+    topic: &str,
+    numbers: impl IntoIterator<Item = i32>,
+) -> outtray::Result<()> {
+    messaging.session(|session| {
+        for number in numbers {
+            let key = format!("{}", number % 100);
+            session.send(NewMessage::json(topic, &number)?.key(key))?;
+        }
+        Ok(())
+    })
+}
+
+/// Has workers, each with the one connection that it will ever have, handle messages of a topic that
+/// `prepare` made special.
+#[track_caller]
+fn check_one_connection_each(prepare: impl FnOnce(&Messaging, &mut Client)) {
+    let (_server, url) = narrow_server();
+    let messaging = impatient(&url);
+    let gate = Gate::new();
+    let at_gate = gate.clone();
+    let others = messaging.receiver("others").workers(WORKERS);
+    let others = others
+        .start(move |_, _: Message<i32>| {
+            at_gate.pass();
+            Ok(())
+        })
+        .unwrap();
+    send_all(&messaging, "others", 0..8).unwrap();
+    gate.await_arrivals(WORKERS);
+    let mut held = take_all(&url);
+    prepare(&messaging, &mut held[0]);
+    gate.open_for(WORKERS);
+    eventually("their connections are idle", || {
+        messaging.topic("others").is_empty().unwrap()
+    });
+    others.stop(PATIENCE);
+
+    let (tell, told) = unbounded();
+    let at_gate = gate.clone();
+    let receiver = messaging
+        .receiver("t")
+        // More than there are connections for: the others take what is not in use.
+        .workers(2 * WORKERS)
+        .messages_per_transaction(1)
+        .start(move |_, message: Message<i32>| {
+            at_gate.pass();
+            Ok(tell.send(message.payload)?)
+        })
+        .unwrap();
+    send_all(&messaging, "t", 0..200).unwrap();
+
+    gate.await_arrivals(WORKERS);
+    // Until no connection is idle: those that found none try again within a second.
+    while !gate.is_lonely_for(Duration::from_secs(2)) {}
+    gate.open_for(1000);
+    next(&told, 200);
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn workers_of_a_suspect_topic_go_on_with_one_connection_each() {
+    check_one_connection_each(|_, client| {
+        client
+            .batch_execute(
+                "INSERT INTO outtray.topic (topic, suspect_until) VALUES ('t', now() + interval '4 minutes')",
+            )
+            .unwrap();
+    });
+}
+
+#[test]
+fn workers_of_keys_with_a_rate_go_on_with_one_connection_each() {
+    check_one_connection_each(|messaging, _| {
+        let rate = Rate {
+            messages: 100,
+            per: Duration::from_secs(1),
+            burst: 10,
+        };
+        let config = TopicConfig {
+            rate_per_key: Some(rate),
+            ..TopicConfig::default()
+        };
+        messaging.topic("t").configure(config).unwrap();
+    });
 }
 
 #[test]
