@@ -60,6 +60,7 @@ mod pruning;
 mod quiet;
 mod rates;
 mod recurring;
+mod replication;
 mod retention;
 mod retrying;
 mod schedules;

@@ -54,6 +54,11 @@ impl Ledger {
         ledger
     }
 
+    /// Returns the books that were opened in the database before it was at `url`.
+    pub(crate) fn at(url: String) -> Ledger {
+        Ledger { url }
+    }
+
     pub(crate) fn messaging(&self) -> Messaging {
         Messaging::connect(&self.url).unwrap()
     }

@@ -1,0 +1,154 @@
+//! When a primary dies and its synchronous standby is promoted, everything goes on there: nothing
+//! that was acknowledged is lost, nothing is done twice, and nobody stays on the old primary when it
+//! comes back as a standby.
+
+mod pair;
+
+use crate::support::{Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, eventually};
+use crossbeam_channel::{Receiver as Told, Sender, bounded, unbounded};
+use outtray::{ErrorKind, Message, MessageId, Messaging, Receiver};
+use pair::Node;
+use std::time::{Duration, Instant};
+
+/// How soon work goes on; five seconds on a quiet machine.
+const BACK: Duration = Duration::from_secs(12);
+
+/// What a sender knows when it ends.
+#[derive(Default)]
+struct Books {
+    sent: Vec<MessageId>,
+    unknown: Vec<MessageId>,
+}
+
+/// Sends one message after the other until told to end; says when each was sent.
+fn send_on(messaging: &Messaging, stop: &Told<()>, tell: &Sender<Instant>) -> Books {
+    let mut books = Books::default();
+    while stop.is_empty() {
+        let sent = messaging.session(|session| {
+            session.query_one("SELECT 1", &[])?;
+            Ok(session.send_message(WORK, "message")?)
+        });
+        match sent {
+            Ok(id) => {
+                books.sent.push(id);
+                let _ = tell.send(Instant::now());
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::OutcomeUnknown => books.unknown.extend(error.unknown_ids()),
+                kind => assert_eq!(kind, ErrorKind::Unavailable, "{error:?}"),
+            },
+        }
+    }
+    books
+}
+
+/// Has the effect of each message; says when.
+fn receive(messaging: &Messaging) -> (Receiver, Told<Instant>) {
+    let (tell, told) = unbounded();
+    let receiver = messaging
+        .receiver(WORK)
+        .workers(2)
+        .start(move |session, message: Message<String>| {
+            assert_eq!(message.attempt, 1, "nobody is charged");
+            Ledger::enter(session, &message)?;
+            Ok(tell.send(Instant::now())?)
+        })
+        .unwrap();
+    (receiver, told)
+}
+
+/// Waits until something was told of that happened after `moment`; returns how long after.
+#[track_caller]
+fn since(moment: Instant, told: &Told<Instant>) -> Duration {
+    loop {
+        let at = told.recv_timeout(PATIENCE).expect("it goes on");
+        if at > moment {
+            return at - moment;
+        }
+    }
+}
+
+/// Kills the primary while others send and receive, and promotes the standby.
+#[track_caller]
+fn fail_over(from: &Node, to: &Node, url: &str, sent: &Told<Instant>, handled: &Told<Instant>) {
+    let before = Instant::now();
+    since(before, sent);
+    since(before, handled);
+    from.die();
+    to.promote(url);
+
+    let promoted = Instant::now();
+    let (sends, handles) = (since(promoted, sent), since(promoted, handled));
+    assert!(sends < BACK && handles < BACK, "{sends:?}, {handles:?}");
+}
+
+#[test]
+fn a_promoted_standby_goes_on_with_all_that_was_acknowledged_and_nobody_stays_on_the_old_primary() {
+    let Some([one, other]) = pair() else {
+        return;
+    };
+    let url = one.database();
+    let ledger = Ledger::of(url.clone());
+    other.follow(&url);
+    let both = url.replace(&one.place(), &format!("{},{}", one.place(), other.place()));
+    let messaging = Messaging::connect(&both).unwrap();
+    let (receiver, handled) = receive(&messaging);
+    let (stop, stopped) = bounded(1);
+    let (tell, sent) = unbounded();
+    let sender = messaging.clone();
+    let books = aside(move || send_on(&sender, &stopped, &tell));
+
+    fail_over(&one, &other, &url, &sent, &handled);
+    // It comes first in the URL, and takes no writes.
+    one.follow(&other.here(&url));
+    eventually("nobody stays there", || one.connections(&url) == 0);
+    fail_over(&other, &one, &url, &sent, &handled);
+
+    stop.send(()).unwrap();
+    let books = books.recv_timeout(PATIENCE).unwrap();
+    ledger.await_end();
+    receiver.stop(PATIENCE);
+    assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
+}
+
+#[test]
+fn nobody_stays_on_the_old_primary_that_comes_back_as_a_standby_behind_the_same_name() {
+    let Some([one, other]) = pair() else {
+        return;
+    };
+    let url = one.database();
+    Ledger::of(url.clone());
+    other.follow(&url);
+    let tunnel = Tunnel::to(&url);
+    let builder = Messaging::builder().url(tunnel.url());
+    let messaging = builder.poll_interval(NO_POLLING).connect().unwrap();
+    let (receiver, handled) = receive(&messaging);
+    let (stop, stopped) = bounded(1);
+    let (tell, sent) = unbounded();
+    let sender = messaging.clone();
+    let books = aside(move || send_on(&sender, &stopped, &tell));
+
+    since(Instant::now(), &handled);
+    one.die();
+    other.promote(&url);
+    let there = other.here(&url);
+    one.follow(&there);
+    let before = tunnel.accepted();
+    eventually("many find the standby", || tunnel.accepted() >= before + 8);
+    tunnel.lead_to(&there);
+
+    let back = Instant::now();
+    let (sends, handles) = (since(back, &sent), since(back, &handled));
+    assert!(sends < BACK && handles < BACK, "{sends:?}, {handles:?}");
+    eventually("nobody stays there", || one.connections(&url) == 0);
+    stop.send(()).unwrap();
+    let books = books.recv_timeout(PATIENCE).unwrap();
+    let ledger = Ledger::at(there);
+    ledger.await_end();
+    receiver.stop(PATIENCE);
+    assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
+}
+
+fn pair() -> Option<[Node; 2]> {
+    Some([Node::started()?, Node::started()?])
+}

@@ -1,0 +1,138 @@
+//! Two servers of which one replicates the other: made by `pg_basebackup`, synchronous, each with
+//! its own port for good.
+
+use crate::support::eventually;
+use outtray::testing::Server;
+use postgres::{Client, Config, NoTls};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::{env, fs, thread};
+
+/// A server that may be a primary, a standby of another, or dead.
+pub(super) struct Node {
+    server: Server,
+    /// How it was started the first time: its folder and its port.
+    started_with: String,
+}
+
+impl Node {
+    /// Starts a server; nothing where the installed one cannot be replicated, which is said loudly,
+    /// and in CI a failure.
+    pub(super) fn started() -> Option<Node> {
+        let builder = Server::builder()
+            .always_embedded()
+            .setting("wal_level", "replica")
+            .setting("max_wal_senders", "4");
+        let server = builder.start().unwrap();
+        if !server.bin_dir().unwrap().join("pg_basebackup").exists() {
+            assert!(env::var_os("CI").is_none(), "pg_basebackup is missing");
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            let _ = writeln!(
+                std::io::stderr(),
+                "!!! NOT CHECKED: {name}: pg_basebackup is not installed"
+            );
+            return None;
+        }
+        let options = server.data_dir().unwrap().join("postmaster.opts");
+        let started_with = fs::read_to_string(options).unwrap();
+        Some(Node {
+            server,
+            started_with,
+        })
+    }
+
+    /// Makes a database with the schema; returns its URL.
+    pub(super) fn database(&self) -> String {
+        self.server.database().unwrap()
+    }
+
+    /// Returns the host and port.
+    pub(super) fn place(&self) -> String {
+        let config: Config = self.server.url().parse().unwrap();
+        format!("127.0.0.1:{}", config.get_ports()[0])
+    }
+
+    /// Returns the way to the database of `url`, on this server.
+    pub(super) fn here(&self, url: &str) -> String {
+        let (credentials, rest) = url.rsplit_once('@').unwrap();
+        let (_, database) = rest.split_once('/').unwrap();
+        format!("{credentials}@{}/{database}", self.place())
+    }
+
+    /// Ends the server at once, as if the machine was gone; it stays away.
+    pub(super) fn die(&self) {
+        self.control(&["stop", "-m", "immediate"]);
+    }
+
+    /// Becomes a standby of the server with the database `url`, which from then on commits nothing
+    /// that is not here, too.
+    pub(super) fn follow(&self, url: &str) {
+        let data = self.server.data_dir().unwrap();
+        if data.join("postmaster.pid").exists() {
+            self.die();
+        }
+        fs::remove_dir_all(data).unwrap();
+        let copied = self
+            .as_its_user("pg_basebackup")
+            .args(["-X", "stream", "-c", "fast", "-R", "-d", url, "-D"])
+            .arg(data)
+            .status();
+        assert!(copied.unwrap().success());
+        let options = data.join("postmaster.opts");
+        fs::write(&options, &self.started_with).unwrap();
+        let owner = fs::metadata(data).unwrap();
+        std::os::unix::fs::chown(&options, Some(owner.uid()), Some(owner.gid())).unwrap();
+        self.server.restart_immediately().unwrap();
+        let mut primary = Client::connect(url, NoTls).unwrap();
+        primary
+            .batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .unwrap();
+        primary.batch_execute("SELECT pg_reload_conf()").unwrap();
+        let is_synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'";
+        eventually("it replicates", || {
+            let count: i64 = primary.query_one(is_synchronous, &[]).unwrap().get(0);
+            count == 1
+        });
+    }
+
+    /// Becomes a primary, with no standby of its own yet.
+    pub(super) fn promote(&self, url: &str) {
+        let mut client = Client::connect(&self.here(url), NoTls).unwrap();
+        client
+            .batch_execute("ALTER SYSTEM RESET synchronous_standby_names")
+            .unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").unwrap();
+        client.query_one("SELECT pg_promote()", &[]).unwrap();
+    }
+
+    /// Returns how many connections of ours there are.
+    pub(super) fn connections(&self, url: &str) -> i64 {
+        let mut client = Client::connect(&self.here(url), NoTls).unwrap();
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outtray'";
+        client.query_one(query, &[]).unwrap().get(0)
+    }
+
+    fn control(&self, command: &[&str]) {
+        let done = self
+            .as_its_user("pg_ctl")
+            .args(command)
+            .args(["-s", "-w", "-D"])
+            .arg(self.server.data_dir().unwrap())
+            .status();
+        assert!(done.unwrap().success(), "{command:?}");
+    }
+
+    /// Returns one of the server's programs, to be run as whoever runs the server.
+    fn as_its_user(&self, program: &str) -> Command {
+        let folder = self.server.data_dir().unwrap().parent().unwrap();
+        let owner = fs::metadata(folder).unwrap();
+        let mut command = Command::new(self.server.bin_dir().unwrap().join(program));
+        command.current_dir(folder);
+        if owner.uid() != fs::metadata("/proc/self").unwrap().uid() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        command
+    }
+}
