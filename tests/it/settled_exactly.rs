@@ -6,6 +6,7 @@ use outtray::{
     BatchMessage, DeadReason, ErrorKind, HandlerError, Message, MessagingSession, NewMessage,
     Receiver, ReceiverBuilder,
 };
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Keeps the rows of the messages in `kept`, as what was never heard of: a DELETE skips them without a word.
@@ -162,6 +163,40 @@ fn what_cannot_be_retried_or_buried_is_tried_again_without_harm_to_others() {
         assert_eq!(kept.place.count("effect"), 11);
         assert_eq!(kept.place.count("outtray.message"), 0);
     }
+}
+
+#[test]
+fn one_that_is_to_be_given_up_and_whose_row_stays_once_is_not_handled_instead() {
+    let mut kept = Kept::new(plain);
+    kept.place.sql(
+        "CREATE SEQUENCE times;
+        CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM kept WHERE kept.id = OLD.id) AND nextval('times') = 1 THEN
+                RETURN NULL;
+            END IF;
+            RETURN OLD;
+        END $$",
+    );
+    let messaging = kept.place.messaging.clone();
+    let runs = AtomicU32::new(0);
+    let receiver = kept
+        .receiver()
+        .start(move |session, message: Message<i32>| {
+            if message.payload == KEPT && runs.fetch_add(1, Relaxed) == 0 {
+                messaging.cancel(message.id)?;
+                return Err("to be given up".into());
+            }
+            session.execute("INSERT INTO effect VALUES ($1)", &[&message.payload])?;
+            Ok(())
+        });
+
+    eventually("nothing is left", || kept.place.is_empty("jobs"));
+
+    receiver.unwrap().stop(PATIENCE);
+    assert!(kept.place.number("SELECT last_value FROM times") >= 2.0);
+    assert_eq!(kept.place.count(&format!("effect WHERE n = {KEPT}")), 0);
+    assert_eq!(kept.place.count("effect"), 11);
+    assert_eq!(kept.place.count("outtray.dead_letter"), 0);
 }
 
 #[test]

@@ -1,9 +1,10 @@
--- Removes those of the messages of topic $1 (ranks $2, seqs $3) that somebody still asks to be given up; returns their ids. The
--- caller holds their locks. What a process remembers decides nothing: the request may be of a life that is over, from which the
--- message was redriven.
--- By look-ups behind a fence, as in `acknowledge`. Index: the primary keys.
-DELETE FROM outtray.message
-WHERE message.ctid = ANY (ARRAY(
+-- Removes those of the messages of topic $1 (ranks $2, seqs $3) that somebody still asks to be given
+-- up; returns their ids. The caller holds their locks. What a process remembers decides nothing: the
+-- request may be of a life that is over, from which the message was redriven.
+-- One that is asked for and is not there to be removed fails the transaction, as in `acknowledge`:
+-- it would pass for one that nobody asks for any more, and be handled.
+-- By look-ups behind a fence, as there. Index: the primary keys.
+WITH wanted AS MATERIALIZED (
     SELECT found.place
     FROM unnest($2::smallint[], $3::bigint[]) AS asked (rank, seq)
     CROSS JOIN LATERAL (
@@ -20,5 +21,24 @@ WHERE message.ctid = ANY (ARRAY(
             )
         OFFSET 0
     ) AS found
-))
-RETURNING message.id
+),
+removed AS (
+    DELETE FROM outtray.message
+    WHERE message.ctid = ANY (ARRAY(SELECT wanted.place FROM wanted))
+        AND (message.topic = $1::text) IS TRUE
+    RETURNING message.id
+),
+counted AS (
+    SELECT
+        (SELECT count(*) FROM removed) AS removed,
+        (SELECT count(*) FROM wanted) AS wanted
+)
+SELECT removed.id
+FROM removed
+UNION ALL
+SELECT NULL
+FROM counted
+WHERE CASE
+    WHEN counted.removed <> counted.wanted THEN outtray.miscounted(counted.removed, counted.wanted)
+    ELSE false
+END

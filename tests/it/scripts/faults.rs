@@ -167,6 +167,12 @@ const FAULTS: &[Fault] = &[
         wrong: "",
     },
     Fault {
+        name: "giving a message up that stays passes",
+        file: "end_cancelled.sql",
+        right: "WHEN counted.removed <> counted.wanted THEN",
+        wrong: "WHEN false THEN",
+    },
+    Fault {
         name: "an acknowledgement that removes nothing passes",
         file: "acknowledge.sql",
         right: "HAVING count(*) <> pg_catalog.cardinality($3::bigint[])",
