@@ -149,6 +149,46 @@ fn nobody_stays_on_the_old_primary_that_comes_back_as_a_standby_behind_the_same_
     assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
 }
 
+#[test]
+fn a_primary_that_falls_silent_is_left_for_the_standby_that_is_promoted() {
+    let Some([one, other]) = pair() else {
+        return;
+    };
+    let url = one.database();
+    Ledger::of(url.clone());
+    other.follow(&url);
+    let both = url.replace(&one.place(), &format!("{},{}", one.place(), other.place()));
+    let builder = Messaging::builder().url(&both);
+    let messaging = builder
+        .notice_silence(Duration::from_secs(2))
+        .connect()
+        .unwrap();
+    let (receiver, handled) = receive(&messaging);
+    let (stop, stopped) = bounded(1);
+    let (tell, sent) = unbounded();
+    let sender = messaging.clone();
+    let books = aside(move || send_on(&sender, &stopped, &tell));
+    since(Instant::now(), &handled);
+
+    let frozen = one.freeze();
+    other.promote(&url);
+
+    let promoted = Instant::now();
+    let (sends, handles) = (since(promoted, &sent), since(promoted, &handled));
+    assert!(sends < BACK && handles < BACK, "{sends:?}, {handles:?}");
+    // Also those who come new.
+    let started = Instant::now();
+    Messaging::connect(&both).unwrap();
+    assert!(started.elapsed() < BACK, "{:?}", started.elapsed());
+    stop.send(()).unwrap();
+    let books = books.recv_timeout(PATIENCE).unwrap();
+    let ledger = Ledger::at(other.here(&url));
+    ledger.await_end();
+    receiver.stop(PATIENCE);
+    drop(frozen);
+    assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
+}
+
 fn pair() -> Option<[Node; 2]> {
     Some([Node::started()?, Node::started()?])
 }
