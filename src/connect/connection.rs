@@ -7,13 +7,14 @@ use crate::connect::refused::refused;
 use crate::connect::settings::Settings;
 use crate::connect::statement_cache::{Prepare, StatementCache};
 use crate::connect::transaction::OpenTransaction;
-use crate::store::call::{CallMode, prepare};
+use crate::schema::name::SchemaName;
+use crate::store::flight::{self, CallMode, Flight};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, GenericClient, IsolationLevel, Row, SimpleQueryMessage, SimpleQueryRow};
+use postgres::{Client, GenericClient, IsolationLevel, Row, SimpleQueryRow};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,8 +42,8 @@ impl Drop for Connection {
     }
 }
 
-/// How long a statement waits for a lock, and a transaction stands still, where nobody's own SQL runs: others wait for both.
-/// A process that is frozen in between gives its locks back after that.
+/// How long a statement waits for a lock, and a transaction stands still, where nobody's own SQL
+/// runs: others wait for both. A process that is frozen in between gives its locks back after that.
 const BOUNDS: [(&str, &str); 2] = [
     ("lock_timeout", "200"),
     ("idle_in_transaction_session_timeout", "5000"),
@@ -81,7 +82,8 @@ impl Connection {
         Ok(Connection::with(dialed, is_inline, settings, generation))
     }
 
-    /// Takes a connection of the caller's. Nothing is known of it, so that it is used as one behind a pooler.
+    /// Takes a connection of the caller's. Nothing is known of it, so that it is used as one behind
+    /// a pooler.
     pub(crate) fn borrowed(client: Borrowed, settings: &Settings) -> Self {
         let generation = settings.dial.pulses().generation();
         Connection::with(Dialed::borrowed(client), true, settings, generation)
@@ -92,7 +94,12 @@ impl Connection {
         let losses = settings.losses.clone();
         Connection {
             client: dialed.client,
-            cache: StatementCache::new(losses, pulse.clone(), dialed.settings),
+            cache: StatementCache::new(
+                settings.schema.clone(),
+                losses,
+                pulse.clone(),
+                dialed.settings,
+            ),
             mode: match is_inline {
                 true => CallMode::Inline,
                 false => CallMode::Prepared,
@@ -105,18 +112,20 @@ impl Connection {
         }
     }
 
-    /// Returns whether the connection is not to be taken again: what befell another one may have befallen it.
+    /// Returns whether the connection is not to be taken again: what befell another one may have
+    /// befallen it.
     pub(crate) fn is_outdated(&self) -> bool {
         self.generation != self.pulses.generation()
     }
 
-    /// Returns whether somebody is between, who makes up names of server processes; `None` where nobody knows.
+    /// Returns whether somebody is between, who makes up names of server processes; `None` where
+    /// nobody knows.
     pub(crate) fn is_behind_pooler(&self) -> Option<bool> {
         self.pulse.as_ref().map(|pulse| pulse.is_behind_pooler())
     }
 
-    /// Bounds each wait for a lock here to 200 ms, and each pause of a transaction to 5 s. Behind a pooler that takes
-    /// three round trips more for a statement, which is a transaction then.
+    /// Bounds each wait for a lock here to 200 ms, and each pause of a transaction to 5 s. Behind a
+    /// pooler that takes three round trips more for a statement, which is a transaction then.
     pub(crate) fn bound_waits(&mut self) -> Result<()> {
         self.bounds_each = self.mode == CallMode::Inline;
         if self.bounds_each {
@@ -127,7 +136,8 @@ impl Connection {
     }
 
     /// Returns whether the connection is of no more use: known to be gone (one that nobody used
-    /// since it broke is not known), with prepared statements that no longer fit, or with locks that somebody left.
+    /// since it broke is not known), with prepared statements that no longer fit, or with locks
+    /// that somebody left.
     pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed() || self.cache.is_stale() || self.cache.theirs.is_locked()
     }
@@ -163,18 +173,15 @@ impl Connection {
         (&mut self.client, &mut self.cache, mode)
     }
 
-    /// Makes statements ready for calls as text; a no-op behind a pooler.
-    pub(crate) fn prepare_calls(&mut self, statements: &[&Statement]) -> Result<()> {
-        if self.mode() == CallMode::Inline {
-            return Ok(());
-        }
-        let client = &mut self.client;
-        prepare_missing(&mut self.cache, statements, |sql| client.batch_execute(sql))
+    /// Returns a flight for this connection.
+    pub(crate) fn flight(&self) -> Flight {
+        Flight::new(self.cache.transport(self.mode()), &self.cache.schema)
     }
 
-    /// Keeps the planner from reading tables as a whole, for a connection that runs no statements of a caller: what it does
-    /// was planned, and is kept, as the tables seemed to be at some moment. A no-op behind a pooler, where the next would have the
-    /// settings too, and nothing is kept.
+    /// Keeps the planner from reading tables as a whole, for a connection that runs no statements
+    /// of a caller: what it does was planned, and is kept, as the tables seemed to be at some
+    /// moment. A no-op behind a pooler, where the next would have the settings too, and nothing is
+    /// kept.
     pub(crate) fn read_by_index(&mut self) -> Result<()> {
         if self.mode() == CallMode::Inline {
             return Ok(());
@@ -192,23 +199,17 @@ impl Connection {
         }
     }
 
-    /// Sends statements in one flight that begins a transaction and may end it; returns the rows of all of
-    /// them. After an error nothing of the transaction is left. The driver knows nothing of it: who leaves it
-    /// open ends it with a further flight.
-    pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    /// Sends statements in one flight that begins a transaction and may end it; returns the rows of
+    /// all of them. After an error nothing of the transaction is left. The driver knows nothing of
+    /// it: who leaves it open ends it with a further flight.
+    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         self.cache.next_transaction();
-        let flown = self.cache.fly(&mut *self.client, self.mode, sql);
+        let flown = self.cache.fly(&mut *self.client, flight);
         let flown = self.cache.heed(true, flown);
         match flown {
             Ok(messages) => {
                 self.touch();
-                Ok(messages
-                    .into_iter()
-                    .filter_map(|message| match message {
-                        SimpleQueryMessage::Row(row) => Some(row),
-                        _ => None,
-                    })
-                    .collect())
+                Ok(flight::rows(messages))
             }
             Err(error) => {
                 self.roll_back();
@@ -224,7 +225,8 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's default.
+    /// Begins a transaction; READ COMMITTED where the caller needs it whatever the server's
+    /// default.
     pub(crate) fn begin(
         &mut self,
         level: Option<IsolationLevel>,
@@ -263,30 +265,10 @@ fn bounds(scope: &str) -> String {
     set.concat()
 }
 
-// What has to be read as a whole all the same looks so dear then that it would be compiled, which takes longer than to read it.
+// What has to be read as a whole all the same looks so dear then that it would be compiled, which
+// takes longer than to read it.
 const READ_BY_INDEX: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off";
-
-/// Runs the text that prepares those of the statements that were not prepared yet, if any.
-pub(crate) fn prepare_missing(
-    cache: &mut StatementCache,
-    statements: &[&Statement],
-    run: impl FnOnce(&str) -> Result<(), postgres::Error>,
-) -> Result<()> {
-    let missing = |statement: &&&Statement| !cache.has_name(statement.name());
-    let missing: Vec<_> = statements.iter().filter(missing).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let sql: String = missing.iter().map(|statement| prepare(statement)).collect();
-    cache
-        .heed(false, run(&sql))
-        .map_err(|error| classify(error, "preparing statements"))?;
-    for statement in missing {
-        cache.insert_name(statement.name());
-    }
-    Ok(())
-}
 
 impl Run for Connection {
     fn rows(
@@ -298,13 +280,7 @@ impl Run for Connection {
             return self.bounded(|open| open.rows(statement, params));
         }
         let mode = self.mode();
-        rows(
-            &mut *self.client,
-            Some(&mut self.cache),
-            mode,
-            statement,
-            params,
-        )
+        rows(&mut *self.client, &mut self.cache, mode, statement, params)
     }
 
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
@@ -312,13 +288,7 @@ impl Run for Connection {
             return self.bounded(|open| open.count(statement, params));
         }
         let mode = self.mode();
-        count(
-            &mut *self.client,
-            Some(&mut self.cache),
-            mode,
-            statement,
-            params,
-        )
+        count(&mut *self.client, &mut self.cache, mode, statement, params)
     }
 
     fn copy(
@@ -331,20 +301,19 @@ impl Run for Connection {
     }
 }
 
-/// Runs a statement of the store: prepared where there is a cache and no pooler, else unnamed with
-/// its types, which is one round trip too.
+/// Runs a statement of the store: prepared where that is of use, else unnamed with its types, which
+/// is one round trip too.
 pub(crate) fn rows<C: GenericClient + Prepare>(
     client: &mut C,
-    cache: Option<&mut StatementCache>,
+    cache: &mut StatementCache,
     mode: CallMode,
     statement: &Statement,
     params: Params<'_>,
 ) -> Result<Vec<Row>, postgres::Error> {
-    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared && !statement.is_planned_anew())
-    else {
-        return client.query_typed(statement.text(), &typed(statement, params));
-    };
-    let prepared = cache.get(statement.text(), |text| {
+    if mode == CallMode::Inline || statement.is_planned_anew() {
+        return rows_once(client, &cache.schema, statement, params);
+    }
+    let prepared = cache.ours(statement, |text| {
         client.prepare_text(text, statement.types())
     })?;
     cache.heed(prepared.is_older, client.query(&prepared.statement, params))
@@ -353,22 +322,41 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
 /// Like [`rows`], for the number of rows.
 pub(crate) fn count<C: GenericClient + Prepare>(
     client: &mut C,
-    cache: Option<&mut StatementCache>,
+    cache: &mut StatementCache,
     mode: CallMode,
     statement: &Statement,
     params: Params<'_>,
 ) -> Result<u64, postgres::Error> {
-    let Some(cache) = cache.filter(|_| mode == CallMode::Prepared && !statement.is_planned_anew())
-    else {
-        return client.execute_typed(statement.text(), &typed(statement, params));
-    };
-    let prepared = cache.get(statement.text(), |text| {
+    if mode == CallMode::Inline || statement.is_planned_anew() {
+        return count_once(client, &cache.schema, statement, params);
+    }
+    let prepared = cache.ours(statement, |text| {
         client.prepare_text(text, statement.types())
     })?;
     cache.heed(
         prepared.is_older,
         client.execute(&prepared.statement, params),
     )
+}
+
+/// Runs a statement of the store that does not stay prepared.
+pub(crate) fn rows_once<C: GenericClient>(
+    client: &mut C,
+    schema: &SchemaName,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<Vec<Row>, postgres::Error> {
+    client.query_typed(&statement.text(schema), &typed(statement, params))
+}
+
+/// Like [`rows_once`], for the number of rows.
+pub(crate) fn count_once<C: GenericClient>(
+    client: &mut C,
+    schema: &SchemaName,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<u64, postgres::Error> {
+    client.execute_typed(&statement.text(schema), &typed(statement, params))
 }
 
 /// Runs a COPY from `rows`, prepared.
@@ -378,7 +366,7 @@ pub(crate) fn copy<C: GenericClient + Prepare>(
     statement: &Statement,
     rows: &[u8],
 ) -> Result<(), postgres::Error> {
-    let prepared = cache.get(statement.text(), |text| {
+    let prepared = cache.ours(statement, |text| {
         client.prepare_text(text, statement.types())
     })?;
     let mut writer = cache.heed(prepared.is_older, client.copy_in(&prepared.statement))?;

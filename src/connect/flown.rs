@@ -1,15 +1,17 @@
 //! A transaction whose BEGIN travels with its first statement.
 //!
-//! The driver's own object costs a round trip to make. A session that asks one thing and sends one message
-//! needs two in all without it, three with it.
+//! The driver's own object costs a round trip to make. A session that asks one thing and sends one
+//! message needs two in all without it, three with it.
 
 use crate::connect::connection::Connection;
-use crate::store::call::CallMode;
+use crate::store::flight::{self, CallMode, Flight};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
-use postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
+use crate::store::statements;
+use postgres::{Row, SimpleQueryRow};
 
-/// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for a round trip.
+/// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for
+/// a round trip.
 pub(crate) struct Flown<'c> {
     /// Gone once the transaction has ended or the driver's object took over.
     connection: Option<&'c mut Connection>,
@@ -36,29 +38,25 @@ impl<'c> Flown<'c> {
         connection.expect("a transaction that did not end has its connection")
     }
 
-    pub(crate) fn mode(&mut self) -> CallMode {
-        self.connection().parts().2
-    }
-
-    /// Begins, and runs `sql` in the same flight; returns its rows.
-    pub(crate) fn begin(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    /// Begins, and returns a flight for what is to run first, which begins the transaction.
+    pub(crate) fn begin(&mut self) -> Flight {
         self.is_begun = true;
         self.connection().parts().1.next_transaction();
-        self.flight(&format!("BEGIN;\n{sql}"))
+        let mut flight = self.flight();
+        flight.command(&statements::BEGIN_USUAL);
+        flight
+    }
+
+    /// Returns a flight for this transaction.
+    pub(crate) fn flight(&mut self) -> Flight {
+        self.connection().flight()
     }
 
     /// Sends several statements in one flight and returns the rows of all of them.
-    pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let (client, cache, mode) = self.connection().parts();
-        let messages = cache.fly(client, mode, sql);
-        let messages = cache.heed(true, messages)?;
-        Ok(messages
-            .into_iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row),
-                _ => None,
-            })
-            .collect())
+    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        let (client, cache, _) = self.connection().parts();
+        let messages = cache.fly(client, flight);
+        cache.heed(true, messages).map(flight::rows)
     }
 
     /// Runs one of the caller's own statements, prepared on its first use.

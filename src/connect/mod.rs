@@ -1,6 +1,5 @@
 //! Connections: their settings, their TLS, their prepared statements, and where they are kept.
 
-pub(crate) mod bind_values;
 pub(crate) mod caller_sql;
 pub(crate) mod connection;
 pub(crate) mod connector;

@@ -1,11 +1,12 @@
 //! Prepared statements of one connection. The driver keeps none.
 
-use crate::connect::bind_values::{Request, Step, has_private, take_apart};
 use crate::connect::caller_sql::Theirs;
 use crate::connect::pipeline::{Instead, STAND_IN};
 use crate::connect::pulse::Pulse;
-use crate::store::call::CallMode;
-use crate::words::sqlstate::{is_missing_statement, is_read_only, may_be_outdated};
+use crate::schema::name::SchemaName;
+use crate::store::flight::{CallMode, Flight, Form, Transport, prepare};
+use crate::store::statement::Statement as OurStatement;
+use crate::words::sqlstate::{is_aborted, is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, GenericClient, SimpleQueryMessage, Statement, Transaction};
 use std::collections::{HashMap, HashSet};
@@ -17,12 +18,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// one that builds its texts would fill the server's memory without a bound.
 const MAX_TEXTS: usize = 256;
 
-/// Texts of the caller's own that are called from text on one connection, for as long as it lives. More
-/// go by the driver.
+/// Texts of the caller's own that are called from text on one connection, for as long as it lives.
+/// More go by the driver.
 const MAX_CALLS: usize = 64;
-
-/// Texts of our own in flights whose values go beside them: settings, savepoints and the like.
-const MAX_FLIGHT_TEXTS: usize = 64;
 
 /// How often statements have to be gone until connections do without them.
 const MAX_LOSSES: u32 = 3;
@@ -37,7 +35,8 @@ impl Losses {
         self.0.load(Relaxed) >= MAX_LOSSES
     }
 
-    /// Counts one. The first behind a pooler is enough: the next statement of that name may be somebody else's.
+    /// Counts one. The first behind a pooler is enough: the next statement of that name may be
+    /// somebody else's.
     fn count(&self, is_behind_pooler: bool) {
         if !is_behind_pooler {
             self.0.fetch_add(1, Relaxed);
@@ -50,15 +49,15 @@ impl Losses {
     }
 }
 
-/// Statements by their text, and the names that `PREPARE` made.
-#[derive(Default)]
+/// What is prepared on a connection.
 pub(crate) struct StatementCache {
-    /// Each with the transaction in which it was prepared.
+    pub(crate) schema: SchemaName,
+    /// Texts of the caller's own, each with the transaction in which it was prepared.
     statements: HashMap<String, (Statement, u64)>,
+    /// The same for statements of ours, by their names, which the driver runs.
+    ours: HashMap<&'static str, (Statement, u64)>,
     /// The names under which texts of the caller's own are called from text.
     calls: HashMap<String, Arc<str>>,
-    /// The names of texts of ours without values; none where it is not known whether it is prepared.
-    texts: HashMap<String, Option<Arc<str>>>,
     /// Counts transactions.
     transaction: u64,
     losses: Losses,
@@ -69,6 +68,7 @@ pub(crate) struct StatementCache {
     is_outdated: bool,
     /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
+    /// Statements of ours that flights call.
     named: HashSet<&'static str>,
     is_stale: bool,
     /// Whether what was prepared may be gone.
@@ -78,7 +78,8 @@ pub(crate) struct StatementCache {
 /// A statement that is prepared.
 pub(crate) struct Prepared {
     pub(crate) statement: Statement,
-    /// Whether it was prepared before this transaction began, so that tables may have changed since.
+    /// Whether it was prepared before this transaction began, so that tables may have changed
+    /// since.
     pub(crate) is_older: bool,
 }
 
@@ -91,13 +92,28 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
-    /// Makes one for a connection that was made with these settings, which are statements; nothing for one that was lent.
-    pub(crate) fn new(losses: Losses, pulse: Option<Arc<Pulse>>, settings: Option<String>) -> Self {
+    /// Makes one for a connection that was made with these settings, which are statements; nothing
+    /// for one that was lent.
+    pub(crate) fn new(
+        schema: SchemaName,
+        losses: Losses,
+        pulse: Option<Arc<Pulse>>,
+        settings: Option<String>,
+    ) -> Self {
         StatementCache {
+            schema,
+            statements: HashMap::new(),
+            ours: HashMap::new(),
+            calls: HashMap::new(),
+            transaction: 0,
             losses,
             theirs: Theirs::new(pulse.clone(), settings),
             pulse,
-            ..StatementCache::default()
+            is_outdated: false,
+            named_calls: 0,
+            named: HashSet::new(),
+            is_stale: false,
+            is_spoilt: false,
         }
     }
 
@@ -112,9 +128,9 @@ impl StatementCache {
         self.is_outdated = false;
     }
 
-    /// Passes on the result of a statement. An error that says that statements are gone gives the connection up; so does one
-    /// that a change of tables makes, of a statement that is older than the transaction; and so does a session that somebody
-    /// left read-only.
+    /// Passes on the result of a statement. An error that says that statements are gone gives the
+    /// connection up; so does one that a change of tables makes, of a statement that is older than
+    /// the transaction; and so does a session that somebody left read-only.
     pub(crate) fn heed<T>(
         &mut self,
         is_older: bool,
@@ -139,83 +155,79 @@ impl StatementCache {
         result
     }
 
-    /// Sends several statements in one flight. Values to hide go beside them, but through a file or a pool of the caller's, where
-    /// nobody is under the driver who could do that.
+    /// Returns how flights travel here: beside the statements, but through a file or a pool of the
+    /// caller's, where nobody is under the driver who could do that.
+    pub(crate) fn transport(&self, mode: CallMode) -> Transport {
+        match self.pulse {
+            Some(_) => Transport::Protocol(mode),
+            None => Transport::Text(mode),
+        }
+    }
+
+    /// Sends several statements in one flight. Those that are missing are prepared first, which
+    /// takes a round trip.
     pub(crate) fn fly<C: GenericClient>(
         &mut self,
         client: &mut C,
-        mode: CallMode,
-        sql: &str,
+        flight: Flight,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        if !has_private(sql) || !self.flies_apart() {
-            return client.simple_query(sql);
+        let transport = flight.transport();
+        let (named, form) = flight.end();
+        let is_missing = |one: &&'static OurStatement| !self.named.contains(one.name());
+        let mut missing: Vec<_> = named.into_iter().filter(is_missing).collect();
+        if !missing.is_empty() {
+            missing.sort_unstable_by_key(|one| one.name());
+            missing.dedup_by_key(|one| one.name());
+            let made = self.send(client, prepare(transport, &self.schema, &missing));
+            if let Transport::Text(_) = transport
+                && made.as_ref().is_err_and(|error| !is_aborted(error))
+            {
+                // Nobody knows which of them there are.
+                self.mark_stale();
+            }
+            made?;
+            self.named.extend(missing.iter().map(|one| one.name()));
         }
-        match take_apart(sql) {
-            Some(requests) => self.fly_apart(client, mode, requests),
-            None => client.simple_query(sql),
-        }
+        self.send(client, form)
     }
 
-    /// Returns whether values to hide go beside the statements of a flight.
-    pub(crate) fn flies_apart(&self) -> bool {
-        self.pulse.is_some()
-    }
-
-    /// Sends requests in one flight, where [that can be](Self::flies_apart). Settings and savepoints stay prepared: there
-    /// are few, and each costs the server some 5 µs to parse.
-    pub(crate) fn fly_apart<C: GenericClient>(
+    fn send<C: GenericClient>(
         &mut self,
         client: &mut C,
-        mode: CallMode,
-        mut requests: Vec<Request>,
+        form: Form,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let new = match mode {
-            CallMode::Prepared => self.name_texts(&mut requests),
-            CallMode::Inline => Vec::new(),
-        };
-        if let Some(pulse) = &self.pulse {
-            pulse.put_instead(Instead::of(&requests));
-        }
-        let flown = client.simple_query(STAND_IN);
-        if flown.is_err() {
-            // Nobody knows which of them are prepared: they go as texts from now on.
-            for text in new {
-                self.texts.insert(text, None);
+        match form {
+            Form::Text(sql) => client.simple_query(&sql),
+            Form::Messages(messages) => {
+                if let Some(pulse) = &self.pulse {
+                    pulse.put_instead(Instead(messages));
+                }
+                client.simple_query(STAND_IN)
             }
         }
-        flown
     }
 
-    /// Has texts without values called by names, under which new ones are prepared; returns those.
-    fn name_texts(&mut self, requests: &mut [Request]) -> Vec<String> {
-        let mut new = Vec::new();
-        for request in requests {
-            let Request::Apart(steps) = request else {
-                continue;
-            };
-            for step in std::mem::take(steps) {
-                let text = match step {
-                    Step::Text(text, values) if values.is_empty() && is_frequent(&text) => text,
-                    step => {
-                        steps.push(step);
-                        continue;
-                    }
-                };
-                let known = self.texts.get(&text).cloned();
-                if known.is_none() && self.texts.len() < MAX_FLIGHT_TEXTS {
-                    let name: Arc<str> = format!("outtray_text_{}", self.texts.len()).into();
-                    steps.push(Step::Prepare(name.to_string(), text.clone()));
-                    steps.push(Step::Call(name.to_string(), Vec::new()));
-                    self.texts.insert(text.clone(), Some(name));
-                    new.push(text);
-                } else if let Some(Some(name)) = known {
-                    steps.push(Step::Call(name.to_string(), Vec::new()));
-                } else {
-                    steps.push(Step::Text(text, Vec::new()));
-                }
-            }
+    /// Returns the statement of ours that the driver runs, made by `prepare` on its first use.
+    pub(crate) fn ours(
+        &mut self,
+        statement: &OurStatement,
+        prepare: impl FnOnce(&str) -> Result<Statement, postgres::Error>,
+    ) -> Result<Prepared, postgres::Error> {
+        if let Some((statement, since)) = self.ours.get(statement.name()) {
+            return Ok(Prepared {
+                statement: statement.clone(),
+                is_older: *since < self.transaction,
+            });
         }
-        new
+        let text = statement.text(&self.schema);
+        let prepared = prepare(&text);
+        let prepared = self.heed(false, prepared)?;
+        let kept = (prepared.clone(), self.transaction);
+        self.ours.insert(statement.name(), kept);
+        Ok(Prepared {
+            statement: prepared,
+            is_older: false,
+        })
     }
 
     /// Returns the prepared statement for `text`, made by `prepare` on its first use.
@@ -249,7 +261,8 @@ impl StatementCache {
             .map(|(statement, _)| statement.params())
     }
 
-    /// Returns how `text` is called from text, for a call that follows; `None` when there are too many.
+    /// Returns how `text` is called from text, for a call that follows; `None` when there are too
+    /// many.
     pub(crate) fn call(&mut self, text: &str) -> Option<Call> {
         if let Some(name) = self.calls.get(text) {
             return Some(Call::Prepared(Arc::clone(name)));
@@ -268,23 +281,14 @@ impl StatementCache {
         self.calls.insert(text.to_owned(), name);
     }
 
-    /// Returns whether `name` was made by `PREPARE`.
-    pub(crate) fn has_name(&self, name: &str) -> bool {
-        self.named.contains(name)
-    }
-
-    /// Notes that `name` was made by `PREPARE`.
-    pub(crate) fn insert_name(&mut self, name: &'static str) {
-        self.named.insert(name);
-    }
-
     /// Notes that statements no longer fit: the tables behind them changed, or somebody dropped
     /// them. Their connection is of no more use.
     pub(crate) fn mark_stale(&mut self) {
         self.is_stale = true;
     }
 
-    /// Notes that the caller's SQL dropped or made prepared statements: nothing here counts on them any more.
+    /// Notes that the caller's SQL dropped or made prepared statements: nothing here counts on them
+    /// any more.
     pub(crate) fn mark_spoilt(&mut self) {
         self.is_spoilt = true;
         self.is_stale = true;
@@ -308,12 +312,6 @@ impl StatementCache {
     pub(crate) fn is_stale(&self) -> bool {
         self.is_stale
     }
-}
-
-/// Returns whether a text without values is one that comes several times in a flight.
-fn is_frequent(text: &str) -> bool {
-    let starts = ["SET LOCAL ", "SAVEPOINT ", "RELEASE "];
-    starts.iter().any(|start| text.starts_with(start))
 }
 
 /// What prepares statements: a connection, or a transaction on it.

@@ -1,16 +1,18 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::bind_values::{Request, Step};
-use crate::connect::connection::{copy, count, prepare_missing, rows};
+use crate::connect::connection::{copy, count, rows};
 use crate::connect::literal::text_of;
 use crate::connect::statement_cache::{Call, StatementCache};
-use crate::store::call::{CallMode, Value};
+use crate::store::flight::{self, CallMode, Flight, Own, OwnValues, Transport};
+use crate::store::protocol::sized;
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
-use postgres::types::Type;
+use bytes::BytesMut;
+use postgres::types::{IsNull, Type};
 use postgres::{Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
 
-/// A transaction that was begun by us. Rolls back when it is dropped, which blocks for a round trip.
+/// A transaction that was begun by us. Rolls back when it is dropped, which blocks for a round
+/// trip.
 pub(crate) struct OpenTransaction<'c> {
     pub(crate) transaction: Transaction<'c>,
     pub(crate) cache: &'c mut StatementCache,
@@ -18,16 +20,9 @@ pub(crate) struct OpenTransaction<'c> {
 }
 
 impl<'c> OpenTransaction<'c> {
-    /// Makes statements ready for calls as text; a no-op behind a pooler.
-    pub(crate) fn prepare_calls(
-        &mut self,
-        statements: &[&Statement],
-    ) -> Result<(), crate::words::Error> {
-        if self.mode == CallMode::Inline {
-            return Ok(());
-        }
-        let transaction = &mut self.transaction;
-        prepare_missing(self.cache, statements, |sql| transaction.batch_execute(sql))
+    /// Returns a flight for this transaction.
+    pub(crate) fn flight(&self) -> Flight {
+        Flight::new(self.cache.transport(self.mode), &self.cache.schema)
     }
 
     /// Runs one of the caller's own statements, prepared on its first use.
@@ -49,30 +44,29 @@ impl<'c> OpenTransaction<'c> {
         )
     }
 
-    /// Runs `before`, which returns no rows, and then one of the caller's own statements, in one flight.
-    /// Returns `None`, with nothing sent, if the statement cannot travel as text.
+    /// Runs `before`, which are commands, and then one of the caller's own statements, in one
+    /// flight. Returns `None`, with nothing sent, if the statement cannot travel with others.
     pub(crate) fn execute_after(
         &mut self,
-        before: &str,
+        before: &[&'static Statement],
         text: &str,
         params: Params<'_>,
     ) -> Option<Result<u64, postgres::Error>> {
         if self.mode == CallMode::Inline || !can_be_called(text) {
             return None;
         }
-        let values = values(self.cache.types(text)?, params)?;
+        let mut flight = self.flight();
+        let values = values(flight.transport(), self.cache.types(text)?, params)?;
         let call = self.cache.call(text)?;
         let (Call::Prepared(name) | Call::New(name)) = &call;
         let is_older = matches!(call, Call::Prepared(_));
-        let new = (!is_older).then_some(text);
-        let transaction = &mut self.transaction;
-        let messages = match self.cache.flies_apart() {
-            true => {
-                let request = apart(before, new, name, values);
-                self.cache.fly_apart(transaction, self.mode, vec![request])
-            }
-            false => transaction.simple_query(&in_one_text(before, new, name, &values)),
-        };
+        flight.commands(before);
+        flight.own(Own {
+            name,
+            new: (!is_older).then_some(text),
+            values,
+        });
+        let messages = self.cache.fly(&mut self.transaction, flight);
         let messages = self.cache.heed(is_older, messages);
         Some(messages.map(|messages| {
             if let Call::New(name) = call {
@@ -111,17 +105,20 @@ impl<'c> OpenTransaction<'c> {
     ///
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
-    pub(crate) fn flight(&mut self, sql: &str) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        let messages = self.cache.fly(&mut self.transaction, self.mode, sql);
+    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        let begins = flight.begins();
+        let messages = self.cache.fly(&mut self.transaction, flight);
         let messages = self.cache.heed(true, messages)?;
-        self.cache.next_transaction();
-        Ok(messages
-            .into_iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row),
-                _ => None,
-            })
-            .collect())
+        if begins {
+            self.cache.next_transaction();
+        }
+        Ok(flight::rows(messages))
+    }
+
+    /// Runs commands of ours, separated by semicolons.
+    pub(crate) fn run(&mut self, commands: &str) -> Result<(), postgres::Error> {
+        let run = self.transaction.batch_execute(commands);
+        self.cache.heed(true, run)
     }
 
     /// Ends the object after a flight that ended with COMMIT. Nothing is sent.
@@ -141,7 +138,7 @@ impl Run for OpenTransaction<'_> {
     ) -> Result<Vec<Row>, postgres::Error> {
         rows(
             &mut self.transaction,
-            Some(self.cache),
+            self.cache,
             self.mode,
             statement,
             params,
@@ -151,7 +148,7 @@ impl Run for OpenTransaction<'_> {
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
         count(
             &mut self.transaction,
-            Some(self.cache),
+            self.cache,
             self.mode,
             statement,
             params,
@@ -168,50 +165,30 @@ impl Run for OpenTransaction<'_> {
     }
 }
 
-/// Returns the parameters as texts, or `None` if one cannot be a text.
-fn values(types: &[Type], params: Params<'_>) -> Option<Vec<Option<String>>> {
+/// Returns the parameters as they travel there; `None` if one cannot.
+fn values(transport: Transport, types: &[Type], params: Params<'_>) -> Option<OwnValues> {
     if types.len() != params.len() {
         return None;
     }
     let each = types.iter().zip(params);
-    each.map(|(kind, param)| text_of(kind, *param)).collect()
+    if let Transport::Text(_) = transport {
+        let texts = each.map(|(kind, param)| text_of(kind, *param));
+        return texts.collect::<Option<_>>().map(OwnValues::Texts);
+    }
+    let mut values = Vec::new();
+    let mut one = BytesMut::new();
+    for (kind, param) in each {
+        one.clear();
+        match param.to_sql_checked(kind, &mut one).ok()? {
+            IsNull::Yes => values.extend((-1_i32).to_be_bytes()),
+            IsNull::No => sized(&mut values, 0, |to| to.extend_from_slice(&one)),
+        }
+    }
+    Some(OwnValues::Binary(params.len(), values))
 }
 
-/// Returns a call after others, in which a `new` statement is prepared before it is called.
-fn apart(before: &str, new: Option<&str>, name: &str, values: Vec<Option<String>>) -> Request {
-    let before = before.split("; ");
-    let mut steps: Vec<Step> = before
-        .map(|text| Step::Text(text.to_owned(), Vec::new()))
-        .collect();
-    steps.extend(new.map(|text| Step::Prepare(name.to_owned(), text.to_owned())));
-    steps.push(Step::Call(name.to_owned(), values));
-    Request::Apart(steps)
-}
-
-/// The same as one text.
-fn in_one_text(before: &str, new: Option<&str>, name: &str, values: &[Option<String>]) -> String {
-    let mut sql = format!("{before};\n");
-    if let Some(text) = new {
-        // The text may end in a comment.
-        sql.push_str(&format!("PREPARE {name} AS {text}\n;\n"));
-    }
-    sql.push_str("EXECUTE ");
-    sql.push_str(name);
-    for (index, value) in values.iter().enumerate() {
-        sql.push(if index == 0 { '(' } else { ',' });
-        value
-            .as_deref()
-            .map_or(Value::Null, Value::Private)
-            .push(&mut sql);
-    }
-    if !values.is_empty() {
-        sql.push(')');
-    }
-    sql
-}
-
-/// Returns whether SQL's own PREPARE takes a text that the driver could prepare, and no rows come back:
-/// those of a text query would all be kept in memory.
+/// Returns whether SQL's own PREPARE takes a text that the driver could prepare, and no rows come
+/// back: those of a text query would all be kept in memory.
 fn can_be_called(text: &str) -> bool {
     let first = text.split_ascii_whitespace().next().unwrap_or_default();
     let is_write = ["INSERT", "UPDATE", "DELETE"]

@@ -27,11 +27,10 @@ use crate::receive::state::State;
 use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::attempt::{self, Deaths, Liveness};
-use crate::store::call::CallMode;
 use crate::store::claim::{Claimed, Position};
+use crate::store::flight::Flight;
 use crate::store::presence;
 use crate::store::run::Run;
-use crate::store::statements::Statements;
 use crate::wake::cost::Cost;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -151,14 +150,13 @@ pub(crate) fn choose<'a>(
         .iter()
         .map(|message| message.held.id.0)
         .collect();
-    let statements = &line.base.kit.statements;
     let settings = line.base.dedicated.settings();
     let liveness = Liveness {
         namespace: settings.schema.lock_namespace(),
         unseen_s: presence::UNSEEN_S,
     };
     let open = session.lent.own()?;
-    taken.deaths = attempt::deaths(open, statements, &line.topic, &ids, me, liveness)?;
+    taken.deaths = attempt::deaths(open, &line.topic, &ids, me, liveness)?;
     let terms = line.terms();
     let sorted = Sorted::of(std::mem::take(&mut taken.messages), &taken.deaths, &terms);
     let (pass, chosen, left) = sorted.admit(&line.base.quarantine, &terms, &taken.deaths, most);
@@ -256,26 +254,19 @@ fn way(message: &Claimed, seen: Deaths, terms: &Terms) -> Way {
 }
 
 /// Appends the end of what was noted: that nothing is in hand any more, and that these messages, which saw a death, ended.
-pub(crate) fn push_close(
-    line: &Line,
-    state: &State<'_>,
-    sql: &mut String,
-    mode: CallMode,
-    counted: &[Uuid],
-) {
-    let statements = &line.base.kit.statements;
+pub(crate) fn push_close(line: &Line, state: &State<'_>, flight: &mut Flight, counted: &[Uuid]) {
     if let Some(holder) = line.holder(state.worker).filter(|_| state.has_noted) {
-        attempt::push_empty_hand(sql, mode, statements, &line.topic, holder);
+        attempt::push_empty_hand(flight, &line.topic, holder);
     }
     if !counted.is_empty() {
-        attempt::push_forget(sql, mode, statements, &line.topic, counted);
+        attempt::push_forget(flight, &line.topic, counted);
     }
 }
 
 /// Takes back what a worker noted for a transaction that ended in a rollback, or began nothing.
 pub(crate) fn let_go(line: &Line, run: &mut dyn Run, state: &mut State<'_>) -> Result<()> {
     if let Some(holder) = line.holder(state.worker).filter(|_| state.has_noted) {
-        attempt::empty_hand(run, &line.base.kit.statements, &line.topic, holder)?;
+        attempt::empty_hand(run, &line.topic, holder)?;
         state.has_noted = false;
     }
     Ok(())
@@ -325,8 +316,7 @@ pub(crate) fn ask_for_the_end(line: &Line, connection: &mut Connection) -> Resul
         }
         asking.next = started.checked_add(ASK_EVERY);
     }
-    let statements = &line.base.kit.statements;
-    end_if_over(connection, statements, &line.base.waker, &line.topic)?;
+    end_if_over(connection, &line.base.waker, &line.topic)?;
     let mut asking = line.asking.lock();
     let pause = (asking.cost.learn(started.elapsed()) * ASK_SHARE).max(ASK_EVERY);
     asking.next = Instant::now().checked_add(pause);
@@ -334,13 +324,8 @@ pub(crate) fn ask_for_the_end(line: &Line, connection: &mut Connection) -> Resul
 }
 
 /// Ends the suspicion of a topic if all that may have been in hand has ended.
-pub(crate) fn end_if_over(
-    run: &mut dyn Run,
-    statements: &Statements,
-    waker: &Waker,
-    topic: &str,
-) -> Result<()> {
-    if presence::end_suspicion(run, statements, topic)? {
+pub(crate) fn end_if_over(run: &mut dyn Run, waker: &Waker, topic: &str) -> Result<()> {
+    if presence::end_suspicion(run, topic)? {
         log::info!(
             "topic {topic}: suspect no more, what was in hand when a process died has ended"
         );

@@ -71,12 +71,11 @@ fn set_aside(
     delay: Duration,
 ) -> Result<()> {
     let doing = "setting a message aside";
-    let statements = &line.base.kit.statements;
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
     let Held { position, id, .. } = charge.held;
-    if let Some(attempts) = settle::hold(&mut open, statements, &line.topic, position, id)? {
+    if let Some(attempts) = settle::hold(&mut open, &line.topic, position, id)? {
         let retry = Retry {
             held: charge.held.clone(),
             attempts,
@@ -84,7 +83,7 @@ fn set_aside(
             error: String::new(),
             is_failed: false,
         };
-        settle::postpone_head(&mut open, statements, &line.topic, &retry, Duration::ZERO)?;
+        settle::postpone_head(&mut open, &line.topic, &retry, Duration::ZERO)?;
     }
     open.transaction
         .commit()
@@ -103,35 +102,34 @@ struct Found {
 /// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too: that is two attempts. Then it
 /// waits, or came back to the end of its topic.
 fn hold(line: &Line, open: &mut OpenTransaction<'_>, charge: &Charge) -> Result<Option<Found>> {
-    let (statements, topic) = (&line.base.kit.statements, line.topic.as_str());
+    let topic = line.topic.as_str();
     let found = |held, attempts, is_waiting| Found {
         held,
         attempts,
         is_waiting,
     };
     let mut held = charge.held.clone();
-    if let Some(attempts) = settle::hold_in_turn(open, statements, topic, &held)? {
+    if let Some(attempts) = settle::hold_in_turn(open, topic, &held)? {
         return Ok(Some(found(held, attempts, false)));
     }
-    if let Some(attempts) = settle::hold_waiting(open, statements, topic, held.id)? {
+    if let Some(attempts) = settle::hold_waiting(open, topic, held.id)? {
         return Ok(Some(found(held, attempts, true)));
     }
-    let Some(position) = settle::find_again(open, statements, topic, &held)? else {
+    let Some(position) = settle::find_again(open, topic, &held)? else {
         return Ok(None);
     };
     held.position = position;
-    let attempts = settle::hold_in_turn(open, statements, topic, &held)?;
+    let attempts = settle::hold_in_turn(open, topic, &held)?;
     Ok(attempts.map(|attempts| found(held, attempts, false)))
 }
 
 fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()> {
     let doing = "counting a failed attempt";
-    let statements = &line.base.kit.statements;
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
     let mut settled = Settled::default();
-    open.flight(PATIENCE[usize::from(charge.tries > 0)])
+    open.run(PATIENCE[usize::from(charge.tries > 0)])
         .map_err(|error| classify(error, doing))?;
     // Else it is gone.
     if let Some(found) = hold(line, &mut open, charge)? {
@@ -151,7 +149,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
         failed::write_ends(line, &mut open, &settled.ends())?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
-            attempt::forget(&mut open, statements, &line.topic, &[charge.held.id.0])?;
+            attempt::forget(&mut open, &line.topic, &[charge.held.id.0])?;
         }
     }
     open.transaction

@@ -14,7 +14,6 @@ use crate::session::caller_sql::Ended;
 use crate::session::{ends, lanes};
 use crate::store::dependents::Place;
 use crate::store::schedule;
-use crate::store::statements::Statements;
 use crate::wake::pause::{self, Pause};
 use crate::wake::threads::{Stop, stop_signal};
 use crate::words::error::{Error, ErrorKind, Result};
@@ -90,19 +89,18 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
     let mut used_up_at = None;
     let mut connection = line.base.dedicated.take()?;
     let kit = &line.base.kit;
-    kit.configs.read(&mut connection, &kit.statements)?;
+    kit.configs.read(&mut connection)?;
     give_up(line, &mut connection)?;
     loop {
         if connection.is_closed() {
             // A handler left it in a state that cannot be put back.
             connection = line.base.dedicated.take()?;
         }
-        let statements = &kit.statements;
         // It may take hours. A connection that is gone is met below.
-        let _ = kit.configs.refresh(&mut connection, statements);
+        let _ = kit.configs.refresh(&mut connection);
         let has_moved = make_ready(line, &mut connection)?;
         // No thread may be there that releases what comes after others.
-        let released = release(&mut connection, statements)?;
+        let released = release(&mut connection)?;
         if released > 0 {
             continue;
         }
@@ -164,13 +162,12 @@ fn report(progress: &Progress) -> DrainReport {
 
 /// Makes messages ready that are due, or next of their key; returns whether there were any.
 fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
-    let statements = &line.base.kit.statements;
-    let moved = schedule::move_due(connection, statements, None)?;
+    let moved = schedule::move_due(connection, None)?;
     if !moved.is_empty() {
         // Leases may be among them whose messages somebody cancelled.
         give_up(line, connection)?;
     }
-    let tended = lanes::tend_all(connection, statements)?;
+    let tended = lanes::tend_all(connection)?;
     let has_moved = !moved.is_empty() || !tended.topics.is_empty();
     for topic in moved
         .topics
@@ -187,7 +184,7 @@ fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
 /// Learns which messages are to be given up, and removes those that wait: no thread may be there that does.
 fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
     let waker = &line.base.waker;
-    let (ids, removed) = ends::remove_asked(connection, &line.base.kit.statements)?;
+    let (ids, removed) = ends::remove_asked(connection)?;
     waker
         .asked
         .replace(ids.into_iter().map(MessageId).collect());
@@ -198,17 +195,16 @@ fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
 /// Looks for what no thread may be there to find: messages of all topics that come after others which have ended, and
 /// keys that are stuck. Returns whether there may be more to handle now.
 fn find_rest(line: &Line, connection: &mut Connection) -> Result<bool> {
-    let statements = &line.base.kit.statements;
-    let released = release(connection, statements)?;
-    Ok(released > 0 || lanes::sweep_topic(connection, statements, &line.topic)? > 0)
+    let released = release(connection)?;
+    Ok(released > 0 || lanes::sweep_topic(connection, &line.topic)? > 0)
 }
 
 /// Releases messages of all topics that come after others which have ended; returns how many.
-fn release(connection: &mut Connection, statements: &Statements) -> Result<usize> {
+fn release(connection: &mut Connection) -> Result<usize> {
     let mut released = 0;
     let mut place = Some(Place::default());
     while let Some(from) = place {
-        let (looked, next) = ends::sweep(connection, statements, &from)?;
+        let (looked, next) = ends::sweep(connection, &from)?;
         released += looked.released;
         place = next;
     }

@@ -16,6 +16,7 @@ use crate::store::claim::{self, Claimed, Position};
 use crate::words::error::{Error, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::side_effects::Did;
+use crate::words::sqlstate::classify;
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -37,9 +38,8 @@ pub(crate) fn take_up(
 ) -> Result<()> {
     session.outbox.roll_back(session.mark);
     session.result = None;
-    fly(session, "ROLLBACK;\n")?;
+    run(session, "ROLLBACK")?;
     session.begin_anew();
-    stage::prepare(line, session)?;
     let decided: HashSet<Position> = fates.iter().map(|fate| fate.held().position).collect();
     let is_wanted = |message: &&Claimed| {
         let position = message.held.position;
@@ -48,19 +48,17 @@ pub(crate) fn take_up(
     };
     session.did.add(Did::SET);
     session.is_restored = false;
-    let mut sql = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED;\n{}",
-        session.restoring()
-    );
-    let mode = session.lent.own()?.mode;
+    let restoring = session.restoring();
+    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED;\n{restoring}");
+    run(session, &begin)?;
+    let mut flight = session.lent.own()?.flight();
     let wanted = taken.messages.iter().filter(is_wanted);
-    stage::push_hold_again(line, &mut sql, mode, wanted);
-    let rows = fly(session, &sql)?;
+    stage::push_hold_again(line, &mut flight, wanted);
+    let rows = fly(session, flight)?;
     session.begun_at = Instant::now();
     session.is_in_doubt = false;
     session.restored();
-    // Those of what put the connection back are no rows of ours.
-    let rows = rows.iter().filter(|row| row.len() == 2);
+    let rows = rows.iter();
     let held: HashSet<Position> = rows.map(claim::read_position).collect::<Result<_>>()?;
     fates.retain(|fate| held.contains(&fate.held().position));
     for message in handled {
@@ -79,4 +77,9 @@ pub(crate) fn take_up(
     // The rest is free, and the floor must not hide it.
     line.floors().forget();
     Ok(())
+}
+
+fn run(session: &mut MessagingSession<'_>, commands: &str) -> Result<()> {
+    let run = session.lent.own()?.run(commands);
+    run.map_err(|error| classify(error, "beginning anew"))
 }

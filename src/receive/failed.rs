@@ -4,7 +4,6 @@ use crate::connect::transaction::OpenTransaction;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::aftermath::{self, End};
-use crate::store::call::CallMode;
 use crate::store::lanes;
 use crate::store::run::Run;
 use crate::store::settle::{self, Burial, Retry};
@@ -19,12 +18,11 @@ pub(crate) fn move_waiting(
     retries: &[Retry],
     burials: &[Burial],
 ) -> Result<()> {
-    let statements = &line.base.kit.statements;
     for retry in retries {
-        settle::retry_waiting(run, statements, &line.topic, retry)?;
+        settle::retry_waiting(run, &line.topic, retry)?;
     }
     for burial in burials {
-        settle::bury_waiting(run, statements, &line.topic, burial)?;
+        settle::bury_waiting(run, &line.topic, burial)?;
     }
     Ok(())
 }
@@ -34,11 +32,10 @@ pub(crate) fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[En
     if ends.is_empty() {
         return Ok(());
     }
-    let mut sql = String::new();
-    let statements = &line.base.kit.statements;
-    aftermath::push_ended(&mut sql, CallMode::Inline, statements, &line.topic, ends);
+    let mut flight = open.flight().seldom();
+    aftermath::push_ended(&mut flight, &line.topic, ends);
     let mut rows = open
-        .flight(&sql)
+        .fly(flight)
         .map_err(|error| classify(error, "writing how a message ended"))?;
     line.note_promoted(&lanes::take_promoted(&mut rows), ends);
     Ok(())
@@ -67,16 +64,15 @@ pub(crate) fn move_held(
     burials: &[Burial],
     since_begin: Duration,
 ) -> Result<()> {
-    let statements = &line.base.kit.statements;
     if line.options.is_strict {
         for retry in retries {
-            settle::postpone_head(run, statements, &line.topic, retry, since_begin)?;
+            settle::postpone_head(run, &line.topic, retry, since_begin)?;
         }
     } else if !retries.is_empty() {
-        settle::retry(run, statements, &line.topic, retries)?;
+        settle::retry(run, &line.topic, retries)?;
     }
     if !burials.is_empty() {
-        settle::bury(run, statements, &line.topic, burials)?;
+        settle::bury(run, &line.topic, burials)?;
     }
     Ok(())
 }

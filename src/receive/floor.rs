@@ -130,7 +130,7 @@ pub(crate) enum Start {
 
 /// A claim as it was planned, to be handed back with its result.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Search {
     pub(crate) spans: Vec<Span>,
     pub(crate) start: Start,
 }
@@ -154,7 +154,7 @@ impl Floors {
 
     /// Plans the next claim. One that looks further back than it must counts at once, so that not all
     /// workers do so together.
-    pub(crate) fn plan(&mut self, now: Instant) -> Plan {
+    pub(crate) fn plan(&mut self, now: Instant) -> Search {
         self.awaited.age(now);
         if self.by_rank.is_empty() || self.is_sweep_due(now) {
             self.sweep.at = now;
@@ -184,12 +184,12 @@ impl Floors {
     }
 
     /// Plans a claim from the floors.
-    pub(crate) fn look_back(&self) -> Plan {
+    pub(crate) fn look_back(&self) -> Search {
         let awaited = self.awaited.first();
         self.starting(Start::Floor, |mark| mark.floor.min(awaited))
     }
 
-    fn starting(&self, start: Start, first: impl Fn(&Mark) -> i64) -> Plan {
+    fn starting(&self, start: Start, first: impl Fn(&Mark) -> i64) -> Search {
         let mut spans = Vec::with_capacity(self.by_rank.len() + 1);
         let mut from = EVERYTHING.from;
         for (&rank, mark) in &self.by_rank {
@@ -202,7 +202,7 @@ impl Floors {
         }
         let until = EVERYTHING.until;
         spans.push(Span { from, until });
-        Plan { spans, start }
+        Search { spans, start }
     }
 
     /// Learns from what a claim returned, in claim order, and whether it was as much as it asked for.
@@ -245,7 +245,7 @@ impl Floors {
     ///
     /// # Errors
     /// How long it has to wait before it may sweep.
-    pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<Plan, Duration> {
+    pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<Search, Duration> {
         let too_early = self.until_sweep(Duration::ZERO, now);
         if !too_early.is_zero() {
             return Err(too_early);
@@ -283,8 +283,8 @@ impl Floors {
 }
 
 /// A claim from the very beginning.
-pub(crate) fn sweep() -> Plan {
-    Plan {
+pub(crate) fn sweep() -> Search {
+    Search {
         spans: vec![EVERYTHING],
         start: Start::Everything,
     }
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(plan: &Plan, start: Start, expected: &[(Position, i32)]) {
+    fn check(plan: &Search, start: Start, expected: &[(Position, i32)]) {
         let spans: Vec<_> = plan
             .spans
             .iter()

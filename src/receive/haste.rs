@@ -23,10 +23,9 @@ impl Haste {
     /// Makes the first messages due that wait for their time, in the order in which they would have been; returns whether
     /// there were any.
     pub(crate) fn make_due(&mut self, line: &Line, connection: &mut Connection) -> Result<bool> {
-        let statements = &line.base.kit.statements;
         let mut after = Uuid::nil();
         loop {
-            let looked_at = schedule::waiting(connection, statements, &line.topic, after, LOOK)?;
+            let looked_at = schedule::waiting(connection, &line.topic, after, LOOK)?;
             let Some(last) = looked_at.last() else {
                 return Ok(false);
             };
@@ -41,7 +40,7 @@ impl Haste {
                 let ids: Vec<Uuid> = slice.iter().map(|one| one.id).collect();
                 self.0
                     .extend(slice.iter().map(|one| (one.id, one.attempts)));
-                is_any |= schedule::make_due(connection, statements, &line.topic, &ids)? > 0;
+                is_any |= schedule::make_due(connection, &line.topic, &ids)? > 0;
             }
             if is_any {
                 return Ok(true);

@@ -1,4 +1,5 @@
-//! The last flight of a transaction, which settles what was in it, commits, and may claim what comes next.
+//! The last flight of a transaction, which settles what was in it, commits, and may claim what
+//! comes next.
 
 use crate::receive::bundle;
 use crate::receive::careful;
@@ -18,7 +19,8 @@ use crate::words::error::Result;
 use crate::words::sqlstate::{classify, is_sequence_behind};
 use std::time::Instant;
 
-/// Commits; or, if the database would have refused it and only one message is at fault, commits that it failed.
+/// Commits; or, if the database would have refused it and only one message is at fault, commits
+/// that it failed.
 pub(crate) fn commit_or_charge(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -59,40 +61,31 @@ fn commit(
     settled: &Settled,
     is_chained: bool,
 ) -> Result<Option<Taken>> {
-    let statements = &line.base.kit.statements;
-    let mode = session.lent.own()?.mode;
-    let mut sends = String::new();
-    if !session.outbox.push_few(&mut sends, mode, statements) {
-        session
-            .outbox
-            .store(session.lent.own()?, statements, Mark::default())?;
+    let mut flight = session.lent.own()?.flight();
+    if !session.outbox.push_few(&mut flight) {
+        session.outbox.store(session.lent.own()?, Mark::default())?;
     }
     failed::settle(line, session, &settled.retries, &settled.burials)?;
     let is_shared = session.bundle == Bundle::Open;
     let is_checked = is_shared || charge::only(state).is_some() && !settled.acks.is_empty();
-    // First what was sent, whose values go beside it: the rest of the flight stays one text.
-    let mut sql = sends;
-    sql.push_str(&match is_checked {
-        true => session.leaving_checked(),
-        false => session.leaving(),
-    });
+    session.push_leaving(&mut flight, is_checked);
     let positions = settled.removals();
     if !positions.is_empty() {
-        settle::push_acknowledge(&mut sql, mode, statements, &line.topic, &positions);
+        settle::push_acknowledge(&mut flight, &line.topic, &positions);
     }
     let ends = settled.ends();
     if !ends.is_empty() {
-        aftermath::push_ended(&mut sql, mode, statements, &line.topic, &ends);
+        aftermath::push_ended(&mut flight, &line.topic, &ends);
     }
-    careful::push_close(line, state, &mut sql, mode, &settled.counted);
-    sql.push_str("COMMIT;\n");
+    careful::push_close(line, state, &mut flight, &settled.counted);
+    flight.commit();
     let size = state.pace.size();
     let plan = is_chained.then(|| {
-        sql.push_str("BEGIN ISOLATION LEVEL READ COMMITTED;\n");
-        take::push_claim(line, &mut sql, mode, size)
+        flight.begin();
+        take::push_claim(line, &mut flight, size)
     });
     let started = Instant::now();
-    let flown = session.lent.own()?.flight(&sql);
+    let flown = session.lent.own()?.fly(flight);
     if let Err(error) = &flown
         && is_checked
         // That is nobody's fault.

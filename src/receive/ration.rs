@@ -87,8 +87,7 @@ impl Ration {
                     .max(LEAST_WAIT)));
             }
         }
-        let statements = &line.base.kit.statements;
-        let grant = tokens::take(connection, statements, &line.topic, rate, wanted)?;
+        let grant = tokens::take(connection, &line.topic, rate, wanted)?;
         if grant.tokens > 0 {
             return ration(grant.tokens);
         }
@@ -130,9 +129,8 @@ pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
     let Some(rate) = line.rate().filter(|_| spare > 0) else {
         return;
     };
-    let statements = &line.base.kit.statements;
     let wanted = [("", spare)];
-    if let Err(error) = tokens::give_back(connection, statements, &line.topic, rate, &wanted) {
+    if let Err(error) = tokens::give_back(connection, &line.topic, rate, &wanted) {
         // The topic is slower for a moment than it might be.
         log::debug!("topic {}: {spare} tokens are lost: {error}", line.topic);
     }
@@ -157,8 +155,7 @@ pub(crate) fn ask(
     if wanted.is_empty() {
         return Ok(None);
     }
-    let statements = &line.base.kit.statements;
-    tokens::take_of_keys(run, statements, &line.topic, rate, &wanted).map(Some)
+    tokens::take_of_keys(run, &line.topic, rate, &wanted).map(Some)
 }
 
 /// Spends what `ask` got. Returns the messages that may begin; those that are put off get their fate. Leaves the tokens that
@@ -231,8 +228,7 @@ pub(crate) fn give_back_keys(
     }
     let counts: Vec<(&str, usize)> = counts.into_iter().collect();
     if let Some(rate) = line.rate_per_key() {
-        let statements = &line.base.kit.statements;
-        let done = tokens::give_back(connection, statements, &line.topic, rate, &counts);
+        let done = tokens::give_back(connection, &line.topic, rate, &counts);
         if let Err(error) = done {
             // The keys are slower for a moment than they might be.
             log::debug!("topic {}: tokens of keys are lost: {error}", line.topic);

@@ -100,8 +100,7 @@ impl Settled {
         }
         session.leave_savepoint()?;
         let positions: Vec<Position> = self.cancels.iter().map(|held| held.position).collect();
-        let statements = &line.base.kit.statements;
-        let ended = cancel::end_held(session.lent.own()?, statements, &line.topic, &positions)?;
+        let ended = cancel::end_held(session.lent.own()?, &line.topic, &positions)?;
         let (cancels, left): (Vec<Held>, Vec<Held>) = self
             .cancels
             .drain(..)

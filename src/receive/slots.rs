@@ -54,8 +54,7 @@ pub(crate) fn ensure(line: &Line, connection: &mut Connection) -> Result<()> {
         return Ok(());
     };
     if line.slots.ensured.load(Ordering::Relaxed) < limit {
-        let statements = &line.base.kit.statements;
-        slots::ensure(connection, statements, &line.topic, limit)?;
+        slots::ensure(connection, &line.topic, limit)?;
         line.slots.ensured.store(limit, Ordering::Relaxed);
     }
     Ok(())
@@ -63,14 +62,13 @@ pub(crate) fn ensure(line: &Line, connection: &mut Connection) -> Result<()> {
 
 /// Takes a slot of a topic with so many for the open transaction; returns whether one was free.
 pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<bool> {
-    let statements = &line.base.kit.statements;
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    if slots::take(open, statements, topic, limit, 1)? == 0 {
+    if slots::take(open, topic, limit, 1)? == 0 {
         return Ok(false);
     }
     // In a statement of its own, after the lock.
-    Ok(slots::leased(open, statements, topic)? == 0 || may_have(line, session, limit)? > 0)
+    Ok(slots::leased(open, topic)? == 0 || may_have(line, session, limit)? > 0)
 }
 
 /// Returns when to look again for a free slot, if that is up to the calling worker.
@@ -119,24 +117,23 @@ fn take_up_to(
     limit: u32,
     wanted: usize,
 ) -> Result<usize> {
-    let statements = &line.base.kit.statements;
     let topic = line.topic.as_str();
     let mut most = wanted;
     while most > 1 {
         let open = session.lent.own()?;
-        open.flight("SAVEPOINT outtray_share").map_err(failed)?;
+        open.run("SAVEPOINT outtray_share").map_err(failed)?;
         // The slot in hand comes with the free ones, unless so many lie before it.
-        let taken = slots::take(open, statements, topic, limit, most)?;
-        let allowed = match slots::leased(open, statements, topic)? {
+        let taken = slots::take(open, topic, limit, most)?;
+        let allowed = match slots::leased(open, topic)? {
             0 => taken,
             _ => may_have(line, session, limit)?,
         };
         let open = session.lent.own()?;
         if taken > 0 && taken <= allowed {
-            open.flight("RELEASE outtray_share").map_err(failed)?;
+            open.run("RELEASE outtray_share").map_err(failed)?;
             return Ok(taken);
         }
-        open.flight("ROLLBACK TO outtray_share; RELEASE outtray_share")
+        open.run("ROLLBACK TO outtray_share; RELEASE outtray_share")
             .map_err(failed)?;
         most = allowed.min(taken);
     }
@@ -154,12 +151,11 @@ pub(crate) fn have_work(line: &Line) {
 /// Returns how many messages the open transaction may have in work: all slots that are free or its own at this moment,
 /// less the leases.
 fn may_have(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<usize> {
-    let statements = &line.base.kit.statements;
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    open.flight("SAVEPOINT outtray_slots").map_err(failed)?;
-    let may_have = slots::leasable(open, statements, topic, limit)?;
-    open.flight("ROLLBACK TO outtray_slots; RELEASE outtray_slots")
+    open.run("SAVEPOINT outtray_slots").map_err(failed)?;
+    let may_have = slots::leasable(open, topic, limit)?;
+    open.run("ROLLBACK TO outtray_slots; RELEASE outtray_slots")
         .map_err(failed)?;
     Ok(may_have)
 }

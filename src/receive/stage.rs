@@ -1,15 +1,19 @@
-//! What has to be known before handlers run and must outlive their transaction, without a second connection.
+//! What has to be known before handlers run and must outlive their transaction, without a second
+//! connection.
 //!
-//! A worker that waits for a connection while it holds one in a transaction may wait for ever: behind a pooler, or at the
-//! server's limit, all there are may be in the hands of workers that wait, too. So what is to survive a rollback is written in
-//! a transaction of its own on the worker's one connection, between two claims: the first finds out which messages there are,
-//! then come the notes, `COMMIT; BEGIN`, and a second claim of exactly those, all in one flight. What somebody else got in the
-//! moment between is his, and the note of it is as good as none.
+//! A worker that waits for a connection while it holds one in a transaction may wait for ever:
+//! behind a pooler, or at the server's limit, all there are may be in the hands of workers that
+//! wait, too. So what is to survive a rollback is written in a transaction of its own on the
+//! worker's one connection, between two claims: the first finds out which messages there are, then
+//! come the notes, `COMMIT; BEGIN`, and a second claim of exactly those, all in one flight. What
+//! somebody else got in the moment between is his, and the note of it is as good as none.
 //!
-//! Only some claims are staged: on topics that are suspect (what is in hand), of keys with a rate (tokens), and the first one
-//! of a receiver that was idle, which notes that it may have something in hand from now on.
+//! Only some claims are staged: on topics that are suspect (what is in hand), of keys with a rate
+//! (tokens), and the first one of a receiver that was idle, which notes that it may have something
+//! in hand from now on.
 //!
-//! The notes need not survive the server: its crash frees all messages, and what is lost is a hint. So they wait for no disk.
+//! The notes need not survive the server: its crash frees all messages, and what is lost is a hint.
+//! So they wait for no disk.
 
 use crate::receive::careful::{self, Pass};
 use crate::receive::ending::Fate;
@@ -17,27 +21,26 @@ use crate::receive::line::Line;
 use crate::receive::ration;
 use crate::receive::slots;
 use crate::receive::state::State;
-use crate::receive::take::{Taken, fly};
+use crate::receive::take::{Taken, fly, take_turn};
 use crate::session::messaging_session::MessagingSession;
 use crate::store::attempt;
-use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed, Position};
+use crate::store::flight::Flight;
 use crate::store::presence;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::Result;
 use std::collections::HashSet;
 use std::time::Instant;
 use uuid::Uuid;
-
-const BEGIN_NOTES: &str = "SET LOCAL synchronous_commit TO off;\n";
-const NEXT_TRANSACTION: &str = "COMMIT;\nBEGIN ISOLATION LEVEL READ COMMITTED;\n";
 
 /// Returns whether a claim has to be staged.
 pub(crate) fn is_needed(line: &Line, taken: &Taken, is_careful: bool) -> bool {
     is_careful || line.shift_to_note().is_some() || ration::needs_tokens(line, &taken.messages)
 }
 
-/// Writes what has to be written before the handlers run, and claims again what may begin, `most` at most. Leaves nothing if
-/// none of it may begin now. Returns the right to a careful delivery.
+/// Writes what has to be written before the handlers run, and claims again what may begin, `most`
+/// at most. Leaves nothing if none of it may begin now. Returns the right to a careful delivery.
 pub(crate) fn stage<'a>(
     line: &'a Line,
     session: &mut MessagingSession<'_>,
@@ -46,11 +49,9 @@ pub(crate) fn stage<'a>(
     is_careful: bool,
     most: usize,
 ) -> Result<Option<Pass<'a>>> {
-    let statements = &line.base.kit.statements;
-    prepare(line, session)?;
-    let mode = session.lent.own()?.mode;
     let mut pass = None;
-    let mut sql = BEGIN_NOTES.to_owned();
+    let mut flight = session.lent.own()?.flight();
+    flight.command(&statements::WAIT_FOR_NO_DISK);
     if let Some(holder) = line.holder(state.worker).filter(|_| is_careful) {
         pass = careful::choose(line, session, taken, holder.receiver, most)?;
         if let Some(pass) = &pass {
@@ -58,7 +59,7 @@ pub(crate) fn stage<'a>(
             let ids: Vec<Uuid> = ids.collect();
             let is_alone = pass.is_alone();
             let topic = &line.topic;
-            attempt::push_take_in_hand(&mut sql, mode, statements, topic, holder, ids, is_alone);
+            attempt::push_take_in_hand(&mut flight, topic, holder, ids, is_alone);
             state.has_noted = true;
         }
     }
@@ -70,10 +71,11 @@ pub(crate) fn stage<'a>(
     taken.grants = ration::ask(line, session.lent.own()?, &messages)?;
     let shift = line.shift_to_note();
     if let Some((receiver, shift)) = shift {
-        presence::push_note_shift(&mut sql, mode, statements, &line.topic, receiver, shift);
+        presence::push_note_shift(&mut flight, &line.topic, receiver, shift);
     }
-    sql.push_str(NEXT_TRANSACTION);
-    hold_again(line, session, taken, sql)?;
+    flight.commit();
+    flight.begin();
+    hold_again(line, session, taken, flight)?;
     if let Some((_, shift)) = shift {
         line.hands.wrote(shift);
     }
@@ -92,22 +94,20 @@ fn to_begin<'t>(line: &Line, taken: &'t Taken) -> impl Iterator<Item = &'t Claim
         .filter(move |message| !careful::is_over(message, taken.crashes(message), &terms))
 }
 
-/// Ends the transaction of the notes, begins the one of the handlers, and claims the same messages in it, with all that a claim
-/// needs in this topic. Leaves those it got.
+/// Ends the transaction of the notes, begins the one of the handlers, and claims the same messages
+/// in it, with all that a claim needs in this topic. Leaves those it got.
 fn hold_again(
     line: &Line,
     session: &mut MessagingSession<'_>,
     taken: &mut Taken,
-    mut sql: String,
+    mut flight: Flight,
 ) -> Result<()> {
-    let statements = &line.base.kit.statements;
-    let mode = session.lent.own()?.mode;
     let limit = line.max_in_work();
     let is_plain = limit.is_none() && !line.options.is_strict;
     if is_plain {
-        push_hold_again(line, &mut sql, mode, taken.messages.iter());
+        push_hold_again(line, &mut flight, taken.messages.iter());
     }
-    let mut rows = fly(session, &sql)?;
+    let mut rows = fly(session, flight)?;
     session.begun_at = Instant::now();
     if !is_plain {
         if let Some(limit) = limit {
@@ -126,22 +126,13 @@ fn hold_again(
                 last.is_none_or(|last| message.held.position < last)
             });
         }
-        sql.clear();
-        if line.options.is_strict {
-            push_call(
-                &mut sql,
-                mode,
-                &statements.take_turn,
-                &[Value::Text(&line.topic)],
-            );
-            if fly(session, &sql)?.is_empty() {
-                taken.keep(line, |_| false);
-                return Ok(());
-            }
-            sql.clear();
+        if line.options.is_strict && !take_turn(line, session)? {
+            taken.keep(line, |_| false);
+            return Ok(());
         }
-        push_hold_again(line, &mut sql, mode, taken.messages.iter());
-        rows = fly(session, &sql)?;
+        let mut flight = session.lent.own()?.flight();
+        push_hold_again(line, &mut flight, taken.messages.iter());
+        rows = fly(session, flight)?;
     }
     let held: HashSet<Position> = rows
         .iter()
@@ -159,8 +150,7 @@ fn hold_again(
 /// Appends a claim of exactly these messages.
 pub(crate) fn push_hold_again<'m>(
     line: &Line,
-    sql: &mut String,
-    mode: CallMode,
+    flight: &mut Flight,
     messages: impl Iterator<Item = &'m Claimed> + Clone,
 ) {
     let numbers = |read: fn(&Claimed) -> i64| Value::Numbers(messages.clone().map(read).collect());
@@ -172,24 +162,12 @@ pub(crate) fn push_hold_again<'m>(
         Value::Uuids(ids),
         numbers(|message| message.attempts.into()),
     ];
-    let statement = &line.base.kit.statements.hold_again;
-    push_hot_call(sql, mode, Path::Keys, statement, &values, Next::CallersSql);
+    flight.call(&statements::HOLD_AGAIN, &values);
 }
 
-/// Makes the statements ready.
-pub(crate) fn prepare(line: &Line, session: &mut MessagingSession<'_>) -> Result<()> {
-    let statements = &line.base.kit.statements;
-    session.lent.own()?.prepare_calls(&[
-        &statements.hold_again,
-        &statements.take_in_hand,
-        &statements.empty_hand,
-        &statements.forget_attempts,
-        &statements.note_shift,
-    ])
-}
-
-/// Returns the messages that saw a death and ended: they tell by themselves from now on what became of them. One that was put
-/// off did not, nor may one that was to be given up and is not any more: their deaths stay counted.
+/// Returns the messages that saw a death and ended: they tell by themselves from now on what became
+/// of them. One that was put off did not, nor may one that was to be given up and is not any more:
+/// their deaths stay counted.
 pub(crate) fn counted_ends(taken: &Taken, fates: &[Fate]) -> Vec<Uuid> {
     let ended = fates
         .iter()

@@ -7,14 +7,16 @@
 //!
 //! What has to be written before handlers run is written between two claims, see `stage`.
 
-use crate::receive::floor::{Plan, Start};
+use crate::receive::floor::{Search, Start};
 use crate::receive::line::Line;
 use crate::receive::slots;
 use crate::session::messaging_session::MessagingSession;
 use crate::store::attempt::Deaths;
-use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed, Position};
+use crate::store::flight::Flight;
+use crate::store::statements;
 use crate::store::tokens::Grant;
+use crate::store::value::Value;
 use crate::words::error::Result;
 use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;
@@ -56,7 +58,8 @@ impl Taken {
         deaths.map_or(0, |deaths| deaths.own())
     }
 
-    /// Keeps only some of the messages. The others are free, or soon will be, and the floor must not hide them.
+    /// Keeps only some of the messages. The others are free, or soon will be, and the floor must
+    /// not hide them.
     pub(crate) fn keep(&mut self, line: &Line, is_kept: impl Fn(&Claimed) -> bool) {
         let (kept, left): (Vec<_>, Vec<_>) = self.messages.drain(..).partition(is_kept);
         self.messages = kept;
@@ -66,28 +69,19 @@ impl Taken {
 }
 
 /// Appends an ordinary claim to a flight.
-pub(crate) fn push_claim(line: &Line, sql: &mut String, mode: CallMode, size: usize) -> Plan {
+pub(crate) fn push_claim(line: &Line, flight: &mut Flight, size: usize) -> Search {
     let plan = line.floors().plan(Instant::now());
-    push_plan(line, sql, mode, size, &plan);
+    push_plan(line, flight, size, &plan);
     plan
 }
 
-fn push_plan(line: &Line, sql: &mut String, mode: CallMode, size: usize, plan: &Plan) {
+fn push_plan(line: &Line, flight: &mut Flight, size: usize, plan: &Search) {
     let values = claim::parameters(&line.topic, &plan.spans, size);
-    let statements = &line.base.kit.statements;
     match &line.sieve {
-        None => push_hot_call(
-            sql,
-            mode,
-            Path::Head,
-            &statements.claim,
-            &values,
-            Next::CallersSql,
-        ),
+        None => flight.call(&statements::CLAIM, &values),
         Some(sieve) => {
             let values = claim::filtered(values, &sieve.program);
-            let claim = &statements.claim_filtered;
-            push_hot_call(sql, mode, Path::Head, claim, &values, Next::CallersSql);
+            flight.call(&statements::CLAIM_FILTERED, &values);
         }
     }
 }
@@ -128,10 +122,9 @@ fn take_some(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Re
             ..Taken::default()
         });
     }
-    let mut sql = String::new();
-    let mode = session.lent.own()?.mode;
-    let plan = push_claim(line, &mut sql, mode, size);
-    let rows = fly(session, &sql)?;
+    let mut flight = session.lent.own()?.flight();
+    let plan = push_claim(line, &mut flight, size);
+    let rows = fly(session, flight)?;
     taken(line, session, size, &plan, &rows, started)
 }
 
@@ -141,7 +134,7 @@ pub(crate) fn taken(
     line: &Line,
     session: &mut MessagingSession<'_>,
     size: usize,
-    plan: &Plan,
+    plan: &Search,
     rows: &[SimpleQueryRow],
     started: Instant,
 ) -> Result<Taken> {
@@ -163,10 +156,9 @@ pub(crate) fn taken(
                 });
             }
         };
-        let mut sql = String::new();
-        let mode = session.lent.own()?.mode;
-        push_plan(line, &mut sql, mode, size, &plan);
-        let rows = fly(session, &sql)?;
+        let mut flight = session.lent.own()?.flight();
+        push_plan(line, &mut flight, size, &plan);
+        let rows = fly(session, flight)?;
         start = plan.start;
         messages = learn(line, start, &rows, size, started)?;
     }
@@ -195,29 +187,20 @@ fn learn(
 }
 
 fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
-    let statements = &line.base.kit.statements;
-    let mode = session.lent.own()?.mode;
     let topic = [Value::Text(&line.topic)];
-    let mut sql = String::new();
-    push_call(&mut sql, mode, &statements.take_turn, &topic);
-    if fly(session, &sql)?.is_empty() {
+    if !take_turn(line, session)? {
         return Ok(Taken::default());
     }
-    sql.clear();
-    let claim = &statements.claim_head;
-    push_hot_call(&mut sql, mode, Path::Order, claim, &topic, Next::CallersSql);
-    let rows = fly(session, &sql)?;
+    let mut flight = session.lent.own()?.flight();
+    flight.call(&statements::CLAIM_HEAD, &topic);
+    let rows = fly(session, flight)?;
     let Some(head) = rows.first().map(claim::read_head).transpose()? else {
-        sql.clear();
-        push_call(
-            &mut sql,
-            CallMode::Inline,
-            &statements.promote_first,
-            &topic,
-        );
-        let is_promoted = !fly(session, &sql)?.is_empty();
+        let mut flight = session.lent.own()?.flight();
+        flight.call_once(&statements::PROMOTE_FIRST, &topic);
+        let is_promoted = !fly(session, flight)?.is_empty();
         return Ok(Taken {
-            // Committed first: the lines of keys are moved on by others, too, who must not wait for a handler.
+            // Committed first: the lines of keys are moved on by others, too, who must not wait for
+            // a handler.
             wait: is_promoted.then_some(Duration::ZERO),
             ..Taken::default()
         });
@@ -235,7 +218,17 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
     })
 }
 
-pub(crate) fn fly(session: &mut MessagingSession<'_>, sql: &str) -> Result<Vec<SimpleQueryRow>> {
-    let flown = session.lent.own()?.flight(sql);
+/// Takes the turn of a strict topic; returns whether it was free.
+pub(crate) fn take_turn(line: &Line, session: &mut MessagingSession<'_>) -> Result<bool> {
+    let mut flight = session.lent.own()?.flight();
+    flight.call(&statements::TAKE_TURN, &[Value::Text(&line.topic)]);
+    Ok(!fly(session, flight)?.is_empty())
+}
+
+pub(crate) fn fly(
+    session: &mut MessagingSession<'_>,
+    flight: Flight,
+) -> Result<Vec<SimpleQueryRow>> {
+    let flown = session.lent.own()?.fly(flight);
     flown.map_err(|error| classify(error, "claiming messages"))
 }

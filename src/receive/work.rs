@@ -61,25 +61,6 @@ pub(crate) fn work(
     state: &mut State<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
-    let statements = &line.base.kit.statements;
-    connection.prepare_calls(&[
-        &statements.claim,
-        &statements.acknowledge,
-        &statements.acknowledge_one,
-        &statements.send_one,
-        &statements.take_turn,
-        &statements.claim_head,
-        &statements.vacate,
-        &statements.free_dedupe,
-        &statements.end_outcomes,
-        &statements.lock_lanes,
-        &statements.send_keyed,
-        &statements.take_lanes,
-        &statements.promote,
-    ])?;
-    if line.sieve.is_some() {
-        connection.prepare_calls(&[&statements.claim_filtered])?;
-    }
     line.end_transaction(state.worker);
     charged::settle(line, connection, state)?;
     careful::let_go(line, connection, state)?;
@@ -372,7 +353,7 @@ fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
     session
         .lent
         .own()?
-        .flight("COMMIT")
+        .run("COMMIT")
         .map_err(|error| classify(error, "ending a claim"))?;
     finish(session);
     Ok(())

@@ -1,13 +1,18 @@
 //! The schema's name: the one dynamic identifier of the system.
 
 use crate::words::{Error, Result};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// PostgreSQL cuts identifiers, and NOTIFY channels, at 63 bytes without a word.
 const MAX_BYTES: usize = 63;
 
+/// The name that statements have.
+const USUAL: &str = "outtray";
+
 /// A schema name that is safe to place into SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SchemaName(String);
+pub(crate) struct SchemaName(Arc<str>);
 
 impl SchemaName {
     /// Checks a name: a letter or underscore, then letters, digits and underscores, ASCII, at most
@@ -28,12 +33,20 @@ impl SchemaName {
                 "schema name \"{name}\" is not allowed, PostgreSQL keeps pg_ for itself"
             )));
         }
-        Ok(SchemaName(name.to_owned()))
+        Ok(SchemaName(name.into()))
     }
 
     /// Puts the name where `sql` says `outtray.`, quoted.
     pub(crate) fn substitute(&self, sql: &str) -> String {
         sql.replace("outtray.", &format!("\"{}\".", self.0))
+    }
+
+    /// The same, where that is the usual name without a copy.
+    pub(crate) fn place<'s>(&self, sql: &'s str) -> Cow<'s, str> {
+        match &*self.0 {
+            USUAL => Cow::Borrowed(sql),
+            _ => Cow::Owned(self.substitute(sql)),
+        }
     }
 
     /// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas in one database differ. All 64

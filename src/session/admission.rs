@@ -96,8 +96,7 @@ impl MessagingSession<'_> {
         if let Lent::Joined(transaction) = &mut self.lent
             && self.settings.is_none()
         {
-            let statements = &self.kit.statements;
-            self.settings = self.kit.configs.refresh_within(*transaction, statements)?;
+            self.settings = self.kit.configs.refresh_within(&mut **transaction)?;
         }
         Ok(())
     }
@@ -173,14 +172,13 @@ impl MessagingSession<'_> {
 
     /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction did not begin.
     fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
-        let statements = &self.kit.statements;
         let mut known = None;
-        if let Lent::Idle(connection) = &mut self.lent
+        if let Lent::Idle(_) = &self.lent
             && !self.kit.needs_objects.load(Ordering::Relaxed)
         {
-            let (path, statement, values) = dedupe::call(statements, wishes);
-            connection.prepare_calls(&[statement])?;
-            let flown = self.lent.fly(path, statement, &values);
+            let flown = self
+                .lent
+                .fly_first(|flight| dedupe::push_take(flight, wishes));
             self.is_in_doubt |= flown.is_err();
             let rows =
                 flown.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;
@@ -190,7 +188,7 @@ impl MessagingSession<'_> {
             }
             known = Some(taken);
         }
-        self.asking(|session| dedupe::take(session.lent.current()?, statements, wishes, known))
+        self.asking(|session| dedupe::take(session.lent.current()?, wishes, known))
             .map_err(|error| held_up(error, &named(wishes)))
     }
 
@@ -202,9 +200,7 @@ impl MessagingSession<'_> {
         if wishes.is_empty() {
             return Ok(());
         }
-        self.asking(|session| {
-            dedupe::release(session.lent.current()?, &session.kit.statements, &wishes)
-        })
+        self.asking(|session| dedupe::release(session.lent.current()?, &wishes))
     }
 
     /// Takes the key of a piece of work that is to be done once; returns who did it, if somebody did.

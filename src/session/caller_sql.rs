@@ -13,8 +13,9 @@
 
 use crate::session::lent::Sql;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::savepoint::{CHECK, Savepoint};
+use crate::session::savepoint::Savepoint;
 use crate::store::standing;
+use crate::store::statements::{CHECK_DEFERRED, script};
 use crate::words::control::{Refusal, refusal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::side_effects::Did;
@@ -83,7 +84,7 @@ impl MessagingSession<'_> {
         let is_blind = self.lent.theirs().is_some_and(|theirs| theirs.is_blind());
         if is_blind && self.own.is_none() {
             self.lent.begun()?;
-            self.own = standing::own(self.lent.current()?, &self.kit.statements)?;
+            self.own = standing::own(self.lent.current()?)?;
         }
         Ok(())
     }
@@ -109,7 +110,7 @@ impl MessagingSession<'_> {
 
     fn standing(&mut self) -> Result<(bool, bool)> {
         let own = self.own.clone().unwrap_or_default();
-        standing::of(self.lent.current()?, &self.kit.statements, &own)
+        standing::of(self.lent.current()?, &own)
     }
 
     /// Rolls back whatever is open, and returns whether the transaction that was noted was committed.
@@ -186,12 +187,12 @@ impl MessagingSession<'_> {
         if restoring.is_empty() {
             return Ok(());
         }
-        let (leaving, check) = match self.savepoint {
-            Savepoint::None => ("", CHECK),
-            savepoint => (savepoint.leaving(), ""),
+        let before = match self.savepoint {
+            Savepoint::None => Some(&CHECK_DEFERRED),
+            savepoint => savepoint.leaving(),
         };
-        let sql = [check, leaving, &restoring].concat();
-        if !leaving.is_empty() {
+        let sql = script(before) + &restoring;
+        if self.savepoint.leaving().is_some() {
             self.savepoint = Savepoint::Closed;
         }
         if let Ok(open) = self.lent.begun() {

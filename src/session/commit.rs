@@ -12,15 +12,18 @@ use crate::session::caller_sql::ended;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::{Mark, News};
-use crate::store::call::PROVE_AND_COMMIT;
+use crate::store::flight::Flight;
 use crate::store::send;
+use crate::store::statements;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::{OnEnd, Sent};
 use crate::words::redacted::text_of;
 use crate::words::side_effects::Did;
-use crate::words::sqlstate::{Failure, classify, failure, held_up, is_ended, is_sequence_behind};
+use crate::words::sqlstate::{
+    Failure, classify, failure, held_up, is_aborted, is_ended, is_sequence_behind,
+};
 use postgres::error::SqlState;
 
 impl MessagingSession<'_> {
@@ -47,12 +50,8 @@ impl MessagingSession<'_> {
         }
         let last = self.store_or_push()?;
         let flown = match self.lent {
-            Lent::Begun(mut transaction) => {
-                transaction.flight(&last).map(|_| transaction.committed())
-            }
-            Lent::Flown(mut transaction) => {
-                transaction.flight(&last).map(|_| transaction.committed())
-            }
+            Lent::Begun(mut transaction) => transaction.fly(last).map(|_| transaction.committed()),
+            Lent::Flown(mut transaction) => transaction.fly(last).map(|_| transaction.committed()),
             // The caller's transaction: it decides.
             Lent::Joined(_) | Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Ok(()),
         };
@@ -62,18 +61,20 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// Sends the one message of a session that has nothing else to do. One with a dedupe key is stored at once if it can
-    /// be, in a statement that is the transaction: where the key is asked for first, that takes two round trips.
+    /// Sends the one message of a session that has nothing else to do. One with a dedupe key is
+    /// stored at once if it can be, in a statement that is the transaction: where the key is asked
+    /// for first, that takes two round trips.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send) and, when it was stored at once, those of [`commit`](Self::commit).
+    /// Those of [`send`](Self::send) and, when it was stored at once, those of
+    /// [`commit`](Self::commit).
     pub(crate) fn send_alone(&mut self, message: NewMessage) -> Result<Sent> {
         let outgoing = self.checked(message)?;
         if let Some((key, remembered)) = &outgoing.message.rare.dedupe
             && outgoing.is_plain_but_for(OnEnd::UNIQUE)
         {
             let run = self.lent.current()?;
-            let stored = send::send_deduped(run, &self.kit.statements, &outgoing, key, *remembered);
+            let stored = send::send_deduped(run, &outgoing, key, *remembered);
             let holder = stored.map_err(|error| {
                 let topic = &outgoing.message.topic;
                 let error = held_up(
@@ -94,52 +95,33 @@ impl MessagingSession<'_> {
     }
 
     /// Stores what was sent and returns the last flight, with which a few plain messages travel.
-    fn store_or_push(&mut self) -> Result<String> {
-        let statements = &self.kit.statements;
-        let mut last = String::new();
-        let calls = [
-            &statements.send_one,
-            &statements.lock_lanes,
-            &statements.send_keyed,
-        ];
-        let mode = match &mut self.lent {
-            Lent::Begun(transaction) if self.outbox.has_few() => transaction
-                .prepare_calls(&calls)
-                .map(|()| Some(transaction.mode))
-                .map_err(not_stored)?,
-            Lent::Flown(transaction) if self.outbox.has_few() => {
-                let connection = transaction.connection();
-                connection.prepare_calls(&calls).map_err(not_stored)?;
-                Some(transaction.mode())
-            }
-            _ => None,
-        };
-        match mode {
-            Some(mode) => drop(self.outbox.push_few(&mut last, mode, statements)),
-            None => self
-                .outbox
-                .store(self.lent.current()?, statements, Mark::default())
-                .map_err(not_stored)?,
+    fn store_or_push(&mut self) -> Result<Flight> {
+        let mut last = self.lent.begun()?.flight();
+        if self.outbox.has_few() && !matches!(self.lent, Lent::Joined(_)) {
+            self.outbox.push_few(&mut last);
+        } else {
+            self.outbox
+                .store(self.lent.current()?, Mark::default())
+                .map_err(not_stored)?;
         }
         // A message that is stored proves as well that the transaction is whole.
-        last.push_str(match last.is_empty() {
-            true => PROVE_AND_COMMIT,
-            false => "COMMIT",
-        });
+        if last.is_empty() {
+            last.command(&statements::PROVE);
+        }
+        last.commit();
         Ok(last)
     }
 
     fn commit_single_statement(mut self) -> Result<News> {
         let ids = self.outbox.ids();
-        let stored = self
-            .outbox
-            .store(self.lent.current()?, &self.kit.statements, Mark::default());
+        let stored = self.outbox.store(self.lent.current()?, Mark::default());
         stored.map_err(|error| alone(error, || ids))?;
         Ok(self.outbox.take_news())
     }
 }
 
-/// Says what an error of a statement means that commits by itself: it was under way just as a COMMIT would be.
+/// Says what an error of a statement means that commits by itself: it was under way just as a
+/// COMMIT would be.
 fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     match error.kind() {
         ErrorKind::Unavailable => unknown().because(error).with_unknown(ids()),
@@ -190,18 +172,13 @@ pub(crate) fn swallowed() -> Error {
     )
 }
 
-/// Returns whether it is about the tables themselves (missing, not allowed, no room): messages that travel with
-/// COMMIT meet that, and hardly ever a deferred constraint.
+/// Returns whether it is about the tables themselves (missing, not allowed, no room): messages that
+/// travel with COMMIT meet that, and hardly ever a deferred constraint.
 fn is_about_tables(error: &postgres::Error) -> bool {
     let code = error.code().map_or("", |code| code.code());
     ["42", "3F", "53"]
         .iter()
         .any(|class| code.starts_with(class))
-}
-
-/// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).
-pub(crate) fn is_aborted(error: &postgres::Error) -> bool {
-    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
 }
 
 fn unknown() -> Error {

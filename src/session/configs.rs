@@ -8,7 +8,6 @@
 
 use crate::store::config::{self, Setting};
 use crate::store::run::Run;
-use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::topic_config::Expired;
 use std::collections::HashMap;
@@ -76,9 +75,9 @@ impl Configs {
     ///
     /// # Errors
     /// Those of the statement; what was known stays, and it is tried again a second later.
-    pub(crate) fn refresh(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+    pub(crate) fn refresh(&self, run: &mut dyn Run) -> Result<()> {
         match self.takes_reading() {
-            true => self.read_once(run, statements),
+            true => self.read_once(run),
             false => Ok(()),
         }
     }
@@ -88,26 +87,22 @@ impl Configs {
     ///
     /// # Errors
     /// Those of the statements.
-    pub(crate) fn refresh_within(
-        &self,
-        run: &mut dyn Run,
-        statements: &Statements,
-    ) -> Result<Option<Settings>> {
+    pub(crate) fn refresh_within(&self, run: &mut dyn Run) -> Result<Option<Settings>> {
         if !self.takes_reading() {
             return Ok(None);
         }
-        let access = config::access(run, statements)?;
+        let access = config::access(run)?;
         if !access.is_allowed {
             self.lock().read_at = Some(Instant::now());
             return Ok(None);
         }
         if access.sees_latest {
-            self.read_once(run, statements)?;
+            self.read_once(run)?;
             return Ok(None);
         }
         // Others are not to take it for what is set now.
         self.outdate();
-        Ok(Some(settings(run, statements)?))
+        Ok(Some(settings(run)?))
     }
 
     /// Returns whether it is up to the caller to read the settings.
@@ -133,9 +128,9 @@ impl Configs {
     }
 
     /// Reads the settings, unless somebody else does meanwhile: that is as good.
-    fn read_once(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+    fn read_once(&self, run: &mut dyn Run) -> Result<()> {
         let before = self.lock().readings;
-        let read = settings(run, statements);
+        let read = settings(run);
         match read {
             Ok(settings) => {
                 let _ = self.keep(settings, before);
@@ -149,11 +144,11 @@ impl Configs {
     }
 
     /// Reads the settings anew.
-    pub(crate) fn read(&self, run: &mut dyn Run, statements: &Statements) -> Result<()> {
+    pub(crate) fn read(&self, run: &mut dyn Run) -> Result<()> {
         loop {
             let before = self.lock().readings;
             // Of two readings at the same time nobody can tell which saw more. One that begins now does.
-            if self.keep(settings(run, statements)?, before) {
+            if self.keep(settings(run)?, before) {
                 return Ok(());
             }
         }
@@ -199,8 +194,8 @@ impl Configs {
     }
 }
 
-fn settings(run: &mut dyn Run, statements: &Statements) -> Result<Settings> {
-    let settings = config::settings(run, statements)?.into_iter();
+fn settings(run: &mut dyn Run) -> Result<Settings> {
+    let settings = config::settings(run)?.into_iter();
     Ok(settings
         .map(|(topic, setting)| (topic, Arc::new(setting)))
         .collect())

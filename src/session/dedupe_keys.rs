@@ -36,8 +36,7 @@ impl MessagingSession<'_> {
     pub fn forget_dedupe_key(&mut self, topic: &str, key: &str) -> Result<bool> {
         topic::check(topic)?;
         check_dedupe_key(topic, key)?;
-        let statements = &self.kit.statements;
-        self.asking(|session| dedupe::forget(session.lent.current()?, statements, topic, key))
+        self.asking(|session| dedupe::forget(session.lent.current()?, topic, key))
             .map_err(|error| {
                 held_up(
                     error,

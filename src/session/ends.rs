@@ -5,12 +5,10 @@ use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::session::report;
 use crate::store::aftermath::{self, End, How};
-use crate::store::call::CallMode;
 use crate::store::cancel::{self, Which};
 use crate::store::claim::{Held, Position};
 use crate::store::dependents::{self, Looked, Place};
 use crate::store::outcome;
-use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
@@ -54,21 +52,20 @@ impl Cancelling {
 /// for a moment, stays among `left`.
 pub(crate) fn cancel(
     connection: &mut Connection,
-    statements: &Statements,
     left: &mut Vec<Uuid>,
     found: &mut Cancelling,
 ) -> Result<()> {
     let (mut removed, mut asked) = (Vec::new(), Vec::new());
     for some in left.chunks(CANCEL_LIMIT) {
         apart(connection, "cancelling messages", |open| {
-            let gone = cancel::remove(open, statements, some, Which::All)?;
-            write_ends(open, statements, &gone)?;
+            let gone = cancel::remove(open, some, Which::All)?;
+            write_ends(open, &gone)?;
             if gone.len() < some.len() {
                 // Those only that are still there: who asks may have to read a topic.
                 let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.held.id.0).collect();
                 let is_there = |id: &&Uuid| !gone.contains(*id);
                 let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
-                asked.extend(cancel::ask(open, statements, &kept)?);
+                asked.extend(cancel::ask(open, &kept)?);
             }
             removed.extend(gone);
             Ok(())
@@ -84,14 +81,10 @@ pub(crate) fn cancel(
 
 /// Removes those of the messages that wait and that somebody still asks to be given up. What is in somebody's hands is left
 /// alone.
-fn remove(
-    connection: &mut Connection,
-    statements: &Statements,
-    ids: &[Uuid],
-) -> Result<Cancelling> {
+fn remove(connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
     apart(connection, "cancelling messages", |open| {
-        let removed = cancel::remove(open, statements, ids, Which::Asked)?;
-        write_ends(open, statements, &removed)?;
+        let removed = cancel::remove(open, ids, Which::Asked)?;
+        write_ends(open, &removed)?;
         Ok(Cancelling {
             removed,
             asked: Vec::new(),
@@ -101,32 +94,25 @@ fn remove(
 
 /// Removes messages that are to be given up and that came back to where they wait, since nobody heard of it who had them,
 /// and notes it with those that were leased since. Returns all that are to be given up, too.
-pub(crate) fn remove_asked(
-    connection: &mut Connection,
-    statements: &Statements,
-) -> Result<(Vec<Uuid>, Cancelling)> {
-    let ids = cancel::asked(connection, statements, ASKED_LIMIT)?;
+pub(crate) fn remove_asked(connection: &mut Connection) -> Result<(Vec<Uuid>, Cancelling)> {
+    let ids = cancel::asked(connection, ASKED_LIMIT)?;
     if ids.is_empty() {
         return Ok((ids, Cancelling::default()));
     }
-    let removed = remove(connection, statements, &ids)?;
-    cancel::mark_leased(connection, statements, &ids)?;
+    let removed = remove(connection, &ids)?;
+    cancel::mark_leased(connection, &ids)?;
     Ok((ids, removed))
 }
 
 /// Looks at what came after these messages, which may have ended.
-pub(crate) fn look(
-    connection: &mut Connection,
-    statements: &Statements,
-    ended: &[Uuid],
-) -> Result<Looked> {
+pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Looked> {
     let mut all = Looked::default();
     loop {
-        let waiting = dependents::dependents(connection, statements, ended)?;
+        let waiting = dependents::dependents(connection, ended)?;
         if waiting.is_empty() {
             return Ok(all);
         }
-        let looked = settle(connection, statements, &waiting, Some(ended))?;
+        let looked = settle(connection, &waiting, Some(ended))?;
         let is_last = (waiting.len() as i64) < dependents::LOOK_LIMIT;
         let is_stuck = looked.cleared == 0 && looked.orphans.is_empty();
         all.add(looked);
@@ -139,16 +125,12 @@ pub(crate) fn look(
 
 /// Looks at some of the messages that wait for others, from `place` on. Returns where to go on; nothing at the end. Goes on,
 /// too, when somebody holds what the end of one of them is written to: it is looked at the next time.
-pub(crate) fn sweep(
-    connection: &mut Connection,
-    statements: &Statements,
-    place: &Place,
-) -> Result<(Looked, Option<Place>)> {
-    let mut waiting = dependents::waiting_after(connection, statements, place)?;
+pub(crate) fn sweep(connection: &mut Connection, place: &Place) -> Result<(Looked, Option<Place>)> {
+    let mut waiting = dependents::waiting_after(connection, place)?;
     if waiting.is_empty() {
         return Ok((Looked::default(), None));
     }
-    let looked = match settle(connection, statements, &waiting, None) {
+    let looked = match settle(connection, &waiting, None) {
         Err(error) if is_held_up(&error) => Looked::default(),
         looked => looked?,
     };
@@ -156,14 +138,9 @@ pub(crate) fn sweep(
     Ok((looked, waiting.pop().filter(|_| !is_last)))
 }
 
-fn settle(
-    connection: &mut Connection,
-    statements: &Statements,
-    waiting: &[Place],
-    on: Option<&[Uuid]>,
-) -> Result<Looked> {
+fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
     let looked = apart(connection, "releasing messages", |open| {
-        let looked = dependents::settle(open, statements, waiting, on)?;
+        let looked = dependents::settle(open, waiting, on)?;
         let orphans: Vec<(String, End)> = looked
             .orphans
             .iter()
@@ -180,7 +157,7 @@ fn settle(
                 (topic.clone(), End { held, how, result })
             })
             .collect();
-        write_ends(open, statements, &orphans)?;
+        write_ends(open, &orphans)?;
         Ok(looked)
     })?;
     let mut topics: BTreeMap<&str, Vec<MessageId>> = BTreeMap::new();
@@ -195,32 +172,28 @@ fn settle(
 }
 
 /// Removes a batch of outcomes whose time is over; returns whether there may be more.
-pub(crate) fn forget(connection: &mut Connection, statements: &Statements) -> Result<bool> {
+pub(crate) fn forget(connection: &mut Connection) -> Result<bool> {
     apart(connection, outcome::FORGETTING, |open| {
-        outcome::forget(open, statements)
+        outcome::forget(open)
     })
 }
 
 /// Writes what the ends of messages call for.
-fn write_ends(
-    open: &mut OpenTransaction<'_>,
-    statements: &Statements,
-    ends: &[(String, End)],
-) -> Result<()> {
+fn write_ends(open: &mut OpenTransaction<'_>, ends: &[(String, End)]) -> Result<()> {
     let mut topics: BTreeMap<&str, Vec<End>> = BTreeMap::new();
     for (topic, end) in ends {
         if End::matters(&end.held) {
             topics.entry(topic).or_default().push(end.clone());
         }
     }
-    let mut sql = String::new();
+    let mut flight = open.flight().seldom();
     for (topic, ends) in &topics {
-        aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, ends);
+        aftermath::push_ended(&mut flight, topic, ends);
     }
-    if sql.is_empty() {
+    if flight.is_empty() {
         return Ok(());
     }
-    open.flight(&sql)
+    open.fly(flight)
         .map_err(|error| classify(error, "writing how messages ended"))?;
     Ok(())
 }

@@ -124,9 +124,7 @@ impl MessagingSession<'_> {
             return Ok(());
         }
         let ids: Vec<Uuid> = elsewhere.iter().map(|id| id.0).collect();
-        let known = self.asking(|session| {
-            outcome::hold(session.lent.current()?, &session.kit.statements, &ids)
-        })?;
+        let known = self.asking(|session| outcome::hold(session.lent.current()?, &ids))?;
         let unknown: HashSet<MessageId> = elsewhere
             .into_iter()
             .filter(|id| !known.contains(&id.0))

@@ -3,10 +3,9 @@
 use crate::connect::connection::Connection;
 use crate::session::report;
 use crate::store::aftermath::{self, End, How};
-use crate::store::call::CallMode;
 use crate::store::claim::{self, Position};
+use crate::store::flight::Flight;
 use crate::store::lanes::{self, Gone, Lane};
-use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
@@ -47,11 +46,11 @@ pub(crate) enum Held {
 }
 
 /// Moves the lines of all stalled keys on that are free: some at a time, as [`tend`] does.
-pub(crate) fn tend_all(connection: &mut Connection, statements: &Statements) -> Result<Tended> {
+pub(crate) fn tend_all(connection: &mut Connection) -> Result<Tended> {
     let mut all = Tended::default();
     let mut place = Some(Lane::default());
     while let Some(after) = place {
-        let tended = tend(connection, statements, &after, Held::PassOver)?;
+        let tended = tend(connection, &after, Held::PassOver)?;
         for (topic, keys) in tended.topics {
             match all.topics.last_mut() {
                 Some((last, count)) if *last == topic => *count += keys,
@@ -66,25 +65,20 @@ pub(crate) fn tend_all(connection: &mut Connection, statements: &Statements) -> 
 
 /// Moves the lines of some stalled keys after a place on, in a transaction of its own. One round trip when there are
 /// none. Waits for nobody longer than 50 ms.
-pub(crate) fn tend(
-    connection: &mut Connection,
-    statements: &Statements,
-    after: &Lane,
-    if_held: Held,
-) -> Result<Tended> {
-    let (mut known, laneless) = lanes::stalled(connection, statements, after)?;
+pub(crate) fn tend(connection: &mut Connection, after: &Lane, if_held: Held) -> Result<Tended> {
+    let (mut known, laneless) = lanes::stalled(connection, after)?;
     let found = known.len() + laneless.len();
     if found == 0 {
         return Ok(Tended::default());
     }
     let is_full = i64::try_from(found).is_ok_and(|found| found >= lanes::TEND_LIMIT);
     let last = known.iter().chain(&laneless).max().cloned();
-    known.extend(make(connection, statements, laneless)?);
-    let mut taken = take(connection, statements, &known, None)?;
+    known.extend(make(connection, laneless)?);
+    let mut taken = take(connection, &known, None)?;
     if if_held == Held::Await {
         let taken_now: HashSet<&Lane> = taken.iter().collect();
         known.retain(|lane| !taken_now.contains(lane));
-        let awaited = take_held(connection, statements, known)?;
+        let awaited = take_held(connection, known)?;
         taken.extend(awaited);
     }
     let mut tended = Tended {
@@ -103,7 +97,6 @@ pub(crate) fn tend(
 /// returns them.
 fn take(
     connection: &mut Connection,
-    statements: &Statements,
     lanes: &[Lane],
     patience: Option<Duration>,
 ) -> Result<Vec<Lane>> {
@@ -117,22 +110,22 @@ fn take(
         open.transaction.batch_execute(&patience).map_err(failed)?;
         let keys: Vec<_> = lanes.iter().map(|lane| Some(lane.key.as_str())).collect();
         let topics: Vec<_> = lanes.iter().map(|lane| lane.topic.as_str()).collect();
-        lanes::lock(&mut open, statements, &topics, &keys)?;
+        lanes::lock(&mut open, &topics, &keys)?;
     }
-    let mut taken = lanes::take_stalled(&mut open, statements, lanes)?;
+    let mut taken = lanes::take_stalled(&mut open, lanes)?;
     taken.sort_unstable();
-    let mut sql = String::new();
+    let mut flight = open.flight().seldom();
     let mut parked: Vec<(String, Vec<MessageId>)> = Vec::new();
     for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
         let topic = &lanes[0].topic;
         let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
-        let gone = lanes::tend(&mut open, statements, topic, &keys)?;
+        let gone = lanes::tend(&mut open, topic, &keys)?;
         let ids: Vec<MessageId> = gone.iter().map(|gone| gone.id).collect();
         parked.push((topic.clone(), ids));
-        push_gone(&mut sql, statements, topic, gone, How::Dead);
+        push_gone(&mut flight, topic, gone, How::Dead);
     }
-    sql.push_str("COMMIT");
-    open.flight(&sql).map_err(failed)?;
+    flight.commit();
+    open.fly(flight).map_err(failed)?;
     open.committed();
     for (topic, ids) in parked {
         let why = "a dead letter of its key came before it";
@@ -142,11 +135,7 @@ fn take(
 }
 
 /// Waits for lanes that others hold, one after the other, whichever come first; returns those whose lines moved on.
-fn take_held(
-    connection: &mut Connection,
-    statements: &Statements,
-    mut held: Vec<Lane>,
-) -> Result<Vec<Lane>> {
+fn take_held(connection: &mut Connection, mut held: Vec<Lane>) -> Result<Vec<Lane>> {
     let until = Instant::now() + HELD_PATIENCE;
     fastrand::shuffle(&mut held);
     let mut taken = Vec::new();
@@ -156,12 +145,7 @@ fn take_held(
         if patience < Duration::from_millis(1) {
             break;
         }
-        match take(
-            connection,
-            statements,
-            std::slice::from_ref(&lane),
-            Some(patience),
-        ) {
+        match take(connection, std::slice::from_ref(&lane), Some(patience)) {
             Ok(lanes) => taken.extend(lanes),
             Err(error) if connection.is_closed() => return Err(error),
             Err(_) => {}
@@ -172,12 +156,8 @@ fn take_held(
 
 /// Finds keys that are stuck although none should be among the next ones after a place, and makes them stalled. Returns
 /// how many, and where to go on; nothing at the end.
-pub(crate) fn sweep(
-    connection: &mut Connection,
-    statements: &Statements,
-    after: &Lane,
-) -> Result<(u64, Option<Lane>)> {
-    let (found, next) = lanes::find_stalled(connection, statements, after)?;
+pub(crate) fn sweep(connection: &mut Connection, after: &Lane) -> Result<(u64, Option<Lane>)> {
+    let (found, next) = lanes::find_stalled(connection, after)?;
     if found > 0 {
         log::warn!("{found} keys were stuck, which should not be: they go on now");
     }
@@ -185,18 +165,14 @@ pub(crate) fn sweep(
 }
 
 /// Sweeps over all keys of a topic; returns how many were stuck.
-pub(crate) fn sweep_topic(
-    connection: &mut Connection,
-    statements: &Statements,
-    topic: &str,
-) -> Result<u64> {
+pub(crate) fn sweep_topic(connection: &mut Connection, topic: &str) -> Result<u64> {
     let mut all = 0;
     let mut place = Some(Lane {
         topic: topic.to_owned(),
         key: String::new(),
     });
     while let Some(after) = place {
-        let (found, next) = sweep(connection, statements, &after)?;
+        let (found, next) = sweep(connection, &after)?;
         all += found;
         place = next.filter(|next| next.topic == topic);
     }
@@ -204,13 +180,7 @@ pub(crate) fn sweep_topic(
 }
 
 /// Appends what the ends of messages call for whose keys are looked after otherwise.
-pub(crate) fn push_gone(
-    sql: &mut String,
-    statements: &Statements,
-    topic: &str,
-    gone: Vec<Gone>,
-    how: How,
-) {
+pub(crate) fn push_gone(flight: &mut Flight, topic: &str, gone: Vec<Gone>, how: How) {
     let ends: Vec<End> = gone
         .into_iter()
         .map(|Gone { id, on_end }| End {
@@ -226,18 +196,14 @@ pub(crate) fn push_gone(
         .filter(|end| End::matters(&end.held))
         .collect();
     if !ends.is_empty() {
-        aftermath::push_ended(sql, CallMode::Inline, statements, topic, &ends);
+        aftermath::push_ended(flight, topic, &ends);
     }
 }
 
 /// Makes lanes; returns those that are there now. All together, or, if one cannot be had, some by themselves, whichever:
 /// a sender may be about to make a thousand of them, and the others get their turns.
-fn make(
-    connection: &mut Connection,
-    statements: &Statements,
-    lanes: Vec<Lane>,
-) -> Result<Vec<Lane>> {
-    if lanes.is_empty() || make_some(connection, statements, &lanes).is_ok() {
+fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
+    if lanes.is_empty() || make_some(connection, &lanes).is_ok() {
         return Ok(lanes);
     }
     let started = Instant::now();
@@ -248,7 +214,7 @@ fn make(
         if started.elapsed() > MAKE_TIME {
             break;
         }
-        match make_some(connection, statements, std::slice::from_ref(&lane)) {
+        match make_some(connection, std::slice::from_ref(&lane)) {
             Ok(()) => made.push(lane),
             Err(error) if connection.is_closed() => return Err(error),
             // A sender is about to make it; later.
@@ -258,7 +224,7 @@ fn make(
     Ok(made)
 }
 
-fn make_some(connection: &mut Connection, statements: &Statements, lanes: &[Lane]) -> Result<()> {
+fn make_some(connection: &mut Connection, lanes: &[Lane]) -> Result<()> {
     let failed = |error| classify(error, DOING);
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
@@ -266,6 +232,6 @@ fn make_some(connection: &mut Connection, statements: &Statements, lanes: &[Lane
     open.transaction
         .batch_execute(LANE_PATIENCE)
         .map_err(failed)?;
-    lanes::make(&mut open, statements, lanes)?;
+    lanes::make(&mut open, lanes)?;
     open.transaction.commit().map_err(failed)
 }

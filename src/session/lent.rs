@@ -1,11 +1,12 @@
 //! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
 
 use crate::connect::caller_sql::Theirs;
-use crate::connect::connection::{Connection, count, rows};
+use crate::connect::connection::{Connection, count_once, rows_once};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
-use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
+use crate::schema::name::SchemaName;
+use crate::store::flight::{CallMode, Flight, Transport};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -19,8 +20,10 @@ pub(crate) trait Sql: Run {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error>;
     fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error>;
-    /// Runs statements of ours. Values to hide go beside them, but in a caller's transaction.
-    fn fly(&mut self, text: &str) -> Result<(), postgres::Error>;
+    /// Returns a flight for this transaction.
+    fn flight(&mut self) -> Flight;
+    /// Sends several statements of ours in one flight and returns the rows of all of them.
+    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error>;
 }
 
 /// What has the driver's own object.
@@ -42,8 +45,12 @@ impl Sql for OpenTransaction<'_> {
         self.transaction.batch_execute(text)
     }
 
-    fn fly(&mut self, text: &str) -> Result<(), postgres::Error> {
-        self.flight(text).map(drop)
+    fn flight(&mut self) -> Flight {
+        OpenTransaction::flight(self)
+    }
+
+    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        self.fly(flight)
     }
 }
 
@@ -70,51 +77,64 @@ impl Sql for Flown<'_> {
         self.connection().client().batch_execute(text)
     }
 
-    fn fly(&mut self, text: &str) -> Result<(), postgres::Error> {
-        self.flight(text).map(drop)
+    fn flight(&mut self) -> Flight {
+        Flown::flight(self)
+    }
+
+    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        self.fly(flight)
     }
 }
 
 /// A caller's transaction: without a cache of statements, since the connection is not ours.
-impl Sql for Transaction<'_> {
+pub(crate) struct Joined<'c, 't> {
+    pub(crate) transaction: &'c mut Transaction<'t>,
+    pub(crate) schema: SchemaName,
+}
+
+impl Sql for Joined<'_, '_> {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
-        Transaction::execute(self, text, params)
+        self.transaction.execute(text, params)
     }
 
     fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
-        Transaction::query(self, text, params)
+        self.transaction.query(text, params)
     }
 
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
-        Transaction::batch_execute(self, text)
+        self.transaction.batch_execute(text)
     }
 
-    fn fly(&mut self, text: &str) -> Result<(), postgres::Error> {
-        Transaction::batch_execute(self, text)
+    fn flight(&mut self) -> Flight {
+        Flight::new(Transport::Text(CallMode::Inline), &self.schema)
+    }
+
+    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+        flight.fly_as_text(self.transaction)
     }
 }
 
-impl Lend for Transaction<'_> {
+impl Lend for Joined<'_, '_> {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
-        self.transaction()
+        self.transaction.transaction()
     }
 
     fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>)) {
-        borrower(self);
+        borrower(self.transaction);
     }
 }
 
-impl Run for Transaction<'_> {
+impl Run for Joined<'_, '_> {
     fn rows(
         &mut self,
         statement: &Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, postgres::Error> {
-        rows(self, None, CallMode::Inline, statement, params)
+        rows_once(self.transaction, &self.schema, statement, params)
     }
 
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
-        count(self, None, CallMode::Inline, statement, params)
+        count_once(self.transaction, &self.schema, statement, params)
     }
 }
 
@@ -122,15 +142,15 @@ impl Run for Transaction<'_> {
 pub(crate) enum Lent<'c> {
     /// Ours, not begun: a session that only sends needs no BEGIN.
     Idle(&'c mut Connection),
-    /// Ours, not begun, of a handler that works under a lease: READ COMMITTED, since the end of the lease is
-    /// part of it, and the lease may have been prolonged meanwhile.
+    /// Ours, not begun, of a handler that works under a lease: READ COMMITTED, since the end of the
+    /// lease is part of it, and the lease may have been prolonged meanwhile.
     Leased(&'c mut Connection),
     /// Ours, begun.
     Begun(OpenTransaction<'c>),
     /// Ours, begun in the flight of its first statement.
     Flown(Flown<'c>),
     /// The caller's.
-    Joined(&'c mut (dyn Lend + 'c)),
+    Joined(Box<dyn Lend + 'c>),
     /// Its BEGIN failed.
     Broken,
 }
@@ -154,8 +174,8 @@ impl<'c> Lent<'c> {
         self.open()
     }
 
-    /// Like [`begun`](Self::begun), for SQL of the caller's: `text`, or what nobody knows before. It is watched until the
-    /// transaction is used otherwise.
+    /// Like [`begun`](Self::begun), for SQL of the caller's: `text`, or what nobody knows before.
+    /// It is watched until the transaction is used otherwise.
     pub(crate) fn watched(&mut self, text: Option<&str>) -> Result<&mut dyn Sql> {
         self.begun()?;
         if let Some(cache) = self.cache() {
@@ -168,13 +188,14 @@ impl<'c> Lent<'c> {
         match self {
             Lent::Begun(transaction) => Ok(transaction),
             Lent::Flown(transaction) => Ok(transaction),
-            Lent::Joined(transaction) => Ok(*transaction),
+            Lent::Joined(transaction) => Ok(&mut **transaction),
             Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Err(broken()),
         }
     }
 
-    /// Returns the transaction with the driver's own object for the caller, who is watched, and whether that was missing until now: the server
-    /// then warned that the transaction was begun already, and did nothing else.
+    /// Returns the transaction with the driver's own object for the caller, who is watched, and
+    /// whether that was missing until now: the server then warned that the transaction was begun
+    /// already, and did nothing else.
     pub(crate) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
         self.begun()?;
         let is_flown = matches!(self, Lent::Flown(_));
@@ -193,18 +214,16 @@ impl<'c> Lent<'c> {
         }
         match self {
             Lent::Begun(transaction) => Ok((transaction, is_flown)),
-            Lent::Joined(transaction) => Ok((*transaction, is_flown)),
+            Lent::Joined(transaction) => Ok((&mut **transaction, is_flown)),
             Lent::Idle(_) | Lent::Leased(_) | Lent::Flown(_) | Lent::Broken => Err(broken()),
         }
     }
 
-    /// Begins in the flight of a first statement, which has to be ready for calls; returns its rows. Only for a transaction
-    /// of ours that did not begin: nothing is returned for any other.
-    pub(crate) fn fly(
+    /// Begins in the flight of a first statement, which `fill` appends; returns its rows. Only for
+    /// a transaction of ours that did not begin: nothing is returned for any other.
+    pub(crate) fn fly_first(
         &mut self,
-        path: Path,
-        statement: &Statement,
-        values: &[Value<'_>],
+        fill: impl FnOnce(&mut Flight),
     ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
         let connection = match std::mem::replace(self, Lent::Broken) {
             Lent::Idle(connection) => connection,
@@ -214,28 +233,28 @@ impl<'c> Lent<'c> {
             }
         };
         let mut flown = Flown::new(connection);
-        let mut sql = String::new();
-        let mode = flown.mode();
-        push_hot_call(&mut sql, mode, path, statement, values, Next::CallersSql);
-        let rows = flown.begin(&sql);
+        let mut flight = flown.begin();
+        fill(&mut flight);
+        let rows = flown.fly(flight);
         *self = Lent::Flown(flown);
         rows.map(Some)
     }
 
-    /// Returns what runs one statement of the store that is a transaction of its own if none is open.
+    /// Returns what runs one statement of the store that is a transaction of its own if none is
+    /// open.
     pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
         self.unwatch();
         match self {
             Lent::Idle(connection) | Lent::Leased(connection) => Ok(*connection),
             Lent::Begun(transaction) => Ok(transaction),
             Lent::Flown(transaction) => Ok(transaction),
-            Lent::Joined(transaction) => Ok(*transaction),
+            Lent::Joined(transaction) => Ok(&mut **transaction),
             Lent::Broken => Err(broken()),
         }
     }
 
-    /// Returns whether a prepared statement no longer fitted in this transaction: all of it is to run again, on another
-    /// connection.
+    /// Returns whether a prepared statement no longer fitted in this transaction: all of it is to
+    /// run again, on another connection.
     pub(crate) fn is_outdated(&mut self) -> bool {
         self.cache().is_some_and(|cache| cache.is_outdated())
     }

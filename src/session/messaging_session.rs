@@ -1,5 +1,6 @@
 //! The session: what handlers and producers hold.
 
+use crate::schema::name::SchemaName;
 use crate::session::caller_sql::refuse_control;
 use crate::session::configs::{Configs, Settings};
 use crate::session::lent::{Lend, Lent};
@@ -7,7 +8,7 @@ use crate::session::outbox::{Mark, Outbox};
 use crate::session::rooms::Rooms;
 use crate::session::savepoint::{Bundle, Savepoint};
 use crate::store::run::Params;
-use crate::store::statements::Statements;
+use crate::store::statements::script;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
@@ -17,14 +18,13 @@ use crate::words::side_effects::Did;
 use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What all sessions of a process share.
 #[derive(Debug)]
 pub(crate) struct Kit {
-    pub(crate) statements: Arc<Statements>,
+    pub(crate) schema: SchemaName,
     pub(crate) max_payload_bytes: usize,
     pub(crate) configs: Configs,
     pub(crate) rooms: Rooms,
@@ -345,7 +345,8 @@ impl<'c> MessagingSession<'c> {
         let Some((open, opened)) = self.opening() else {
             return Ok(());
         };
-        self.lent.begun()?.batch_execute(open).map_err(|error| {
+        let open = script(open.iter().copied());
+        self.lent.begun()?.batch_execute(&open).map_err(|error| {
             self.is_in_doubt = true;
             classify(error, "opening a savepoint")
         })?;
@@ -365,9 +366,7 @@ impl<'c> MessagingSession<'c> {
     fn store_early(&mut self) -> Result<()> {
         self.enter_savepoint()?;
         self.lent.begun()?;
-        let stored = self
-            .outbox
-            .store(self.lent.current()?, &self.kit.statements, self.mark);
+        let stored = self.outbox.store(self.lent.current()?, self.mark);
         self.is_in_doubt |= stored.is_err();
         stored
     }

@@ -4,14 +4,13 @@
 //! in one statement. So they cost a round trip at most, and a failed handler's none. What is
 //! here was checked already; nothing that the database would refuse gets in.
 
-use crate::store::call::CallMode;
 use crate::store::claim::Held;
 use crate::store::dependents;
+use crate::store::flight::Flight;
 use crate::store::outcome;
 use crate::store::run::Run;
 use crate::store::schedule;
 use crate::store::send;
-use crate::store::statements::Statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::{Start, TRACKED_FOR};
@@ -182,32 +181,27 @@ impl Outbox {
 
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait, and one to ask for
     /// the time where some of those have keys.
-    pub(crate) fn store(
-        &mut self,
-        run: &mut dyn Run,
-        statements: &Statements,
-        mark: Mark,
-    ) -> Result<()> {
+    pub(crate) fn store(&mut self, run: &mut dyn Run, mark: Mark) -> Result<()> {
         let mut ready = self.ready.split_off(mark.ready);
         let mut waiting = self.waiting.split_off(mark.waiting);
         self.bytes = mark.bytes;
         if waiting.iter().any(Outgoing::waits_with_key) {
             // What is past gets into the line of its key now. Which that is, only the database knows.
-            let now_us = schedule::clock(run, statements)?;
+            let now_us = schedule::clock(run)?;
             let is_past = |one: &Outgoing| one.waits_with_key() && one.is_past(now_us);
             let (past, later) = waiting.into_iter().partition(is_past);
             waiting = later;
             self.join(&mut ready, past);
         }
-        outcome::track(run, statements, &ready)?;
-        outcome::track(run, statements, &waiting)?;
+        outcome::track(run, &ready)?;
+        outcome::track(run, &waiting)?;
         if !ready.is_empty() {
-            send::send(run, statements, &ready)?;
+            send::send(run, &ready)?;
         }
         if !waiting.is_empty() {
-            let past = send::schedule(run, statements, &waiting)?;
+            let past = send::schedule(run, &waiting)?;
             self.note_past(&past);
-            dependents::depend(run, statements, &waiting)?;
+            dependents::depend(run, &waiting)?;
         }
         Ok(())
     }
@@ -245,23 +239,18 @@ impl Outbox {
 
     /// Appends what was sent to a flight, if it is little and plain, or has keys: nothing is left to store then.
     /// Returns whether it was.
-    pub(crate) fn push_few(
-        &mut self,
-        sql: &mut String,
-        mode: CallMode,
-        statements: &Statements,
-    ) -> bool {
+    pub(crate) fn push_few(&mut self, flight: &mut Flight) -> bool {
         if !self.is_little() {
             return false;
         }
         self.bytes = 0;
         if self.ready.iter().any(Outgoing::is_keyed) {
             let ready = std::mem::take(&mut self.ready);
-            send::push_keyed(sql, mode, statements, &ready);
+            send::push_keyed(flight, &ready);
             return true;
         }
         for outgoing in self.ready.drain(..) {
-            send::push_send(sql, mode, statements, &outgoing);
+            send::push_send(flight, &outgoing);
         }
         true
     }

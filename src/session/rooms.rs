@@ -136,8 +136,7 @@ impl MessagingSession<'_> {
     ) -> Result<Option<(&'w Wanted<'t>, bool)>> {
         for wanted in wanted {
             let (topic, messages, limit) = (wanted.topic, wanted.messages, wanted.limit);
-            let statements = &self.kit.statements;
-            while !room::take(self.lent.current()?, statements, topic, messages, limit)? {
+            while !room::take(self.lent.current()?, topic, messages, limit)? {
                 if let Some(can_change) = self.find_room(topic, messages, limit)? {
                     return Ok(Some((wanted, can_change)));
                 }
@@ -149,20 +148,19 @@ impl MessagingSession<'_> {
     /// Finds out why there was no room. Returns nothing if there may be some now, else whether waiting helps.
     fn find_room(&mut self, topic: &str, messages: i64, limit: i64) -> Result<Option<bool>> {
         let (run, kit) = (self.lent.current()?, self.kit);
-        let statements = &kit.statements;
         let pending = i64::try_from(self.outbox.bounded(topic)).unwrap_or(i64::MAX);
-        let Some(look) = room::look(run, statements, topic)? else {
-            room::recount(run, statements, topic, limit, pending)?;
+        let Some(look) = room::look(run, topic)? else {
+            room::recount(run, topic, limit, pending)?;
             return Ok(None);
         };
         if look.used - look.vacated + messages <= limit {
-            room::fold(run, statements, topic)?;
+            room::fold(run, topic)?;
             return Ok(None);
         }
         if kit.rooms.may_count(topic)
-            && room::count(run, statements, topic, limit)? + pending + messages <= limit
+            && room::count(run, topic, limit)? + pending + messages <= limit
         {
-            room::recount(run, statements, topic, limit, pending)?;
+            room::recount(run, topic, limit, pending)?;
             return Ok(None);
         }
         Ok(Some(look.is_fresh))

@@ -5,23 +5,28 @@
 //! handler's first use of its session, so a handler without SQL costs nothing. The one before is
 //! released in the same round trip, and a first statement that can travel as text runs in it too.
 //!
-//! An undo concerns the message at hand alone. One whose handler did not get as far as a savepoint has nothing to undo, and
-//! must not go back to the one before, which holds its neighbour's work. The two have different names, so that this also
-//! holds where the flight that opens one failed before it did: a savepoint that is not there cannot be gone back to, and the
-//! whole transaction fails instead.
+//! An undo concerns the message at hand alone. One whose handler did not get as far as a savepoint
+//! has nothing to undo, and must not go back to the one before, which holds its neighbour's work.
+//! The two have different names, so that this also holds where the flight that opens one failed
+//! before it did: a savepoint that is not there cannot be gone back to, and the whole transaction
+//! fails instead.
 //!
-//! Around those of several messages lies one more, the bundle's: what the database refuses of them before COMMIT is undone as a
-//! whole then, and the claim still holds the messages, so that nobody else runs the one at fault meanwhile
-//! (see `receive/apart`).
+//! Around those of several messages lies one more, the bundle's: what the database refuses of them
+//! before COMMIT is undone as a whole then, and the claim still holds the messages, so that nobody
+//! else runs the one at fault meanwhile (see `receive/apart`).
 //!
 //! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).
 
-use crate::session::commit::is_aborted;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
+use crate::store::flight::Flight;
+use crate::store::statement::Statement;
+use crate::store::statements::{
+    CHECK_DEFERRED, OPEN_A, OPEN_B, OPEN_BUNDLE, RELEASE_A, RELEASE_B, RELEASE_BUNDLE, script,
+};
 use crate::words::side_effects::Did;
-use crate::words::sqlstate::{Failure, classify, failure, is_ended};
+use crate::words::sqlstate::{Failure, classify, failure, is_aborted, is_ended};
 use crate::words::{Error, Result};
 use std::time::Instant;
 
@@ -52,20 +57,18 @@ pub(crate) enum Bundle {
 
 impl Bundle {
     /// Returns what opens it with the savepoint of a message, closing the one before.
-    fn opening(before: Savepoint) -> &'static str {
+    fn opening(before: Savepoint) -> Commands {
+        static FIRST: [&Statement; 2] = [&OPEN_BUNDLE, &OPEN_A];
+        static AFTER_A: [&Statement; 3] = [&RELEASE_A, &OPEN_BUNDLE, &OPEN_B];
+        static AFTER_B: [&Statement; 3] = [&RELEASE_B, &OPEN_BUNDLE, &OPEN_A];
         match before {
-            Savepoint::Finished(Name::A) => {
-                "RELEASE outtray_a; SAVEPOINT outtray_bundle; SAVEPOINT outtray_b"
-            }
-            Savepoint::Finished(Name::B) => {
-                "RELEASE outtray_b; SAVEPOINT outtray_bundle; SAVEPOINT outtray_a"
-            }
-            _ => "SAVEPOINT outtray_bundle; SAVEPOINT outtray_a",
+            Savepoint::Finished(Name::A) => &AFTER_A,
+            Savepoint::Finished(Name::B) => &AFTER_B,
+            _ => &FIRST,
         }
     }
 
     const UNDO: &str = "ROLLBACK TO outtray_bundle";
-    const RELEASE: &str = "RELEASE outtray_bundle;\n";
 }
 
 /// When what is deferred until COMMIT is checked for a message.
@@ -83,13 +86,16 @@ impl Check {
     fn sql(self) -> &'static str {
         match self {
             Check::Bundled => "",
-            Check::Only => CHECK,
+            Check::Only => "SET CONSTRAINTS ALL IMMEDIATE;\n",
             Check::Alone => {
                 "SAVEPOINT outtray_check; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO outtray_check; RELEASE outtray_check;\n"
             }
         }
     }
 }
+
+/// Commands that go one after the other.
+pub(crate) type Commands = &'static [&'static Statement];
 
 /// The names that savepoints have in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,32 +114,35 @@ impl Name {
     }
 
     /// Closes it, keeping its work. Fails if a statement inside failed.
-    fn release(self) -> &'static str {
+    fn release(self) -> &'static Statement {
         match self {
-            Name::A => "RELEASE outtray_a;\n",
-            Name::B => "RELEASE outtray_b;\n",
+            Name::A => &RELEASE_A,
+            Name::B => &RELEASE_B,
         }
     }
 }
 
 impl Savepoint {
-    /// Returns what opens it for the message at hand, closing the one before, and where it stands then; `None` if there is
-    /// nothing to open.
-    pub(crate) fn opening(self) -> Option<(&'static str, Savepoint)> {
-        let (sql, name) = match self {
+    /// Returns what opens it for the message at hand, closing the one before, and where it stands
+    /// then; `None` if there is nothing to open.
+    pub(crate) fn opening(self) -> Option<(Commands, Savepoint)> {
+        static FIRST: [&Statement; 1] = [&OPEN_A];
+        static AFTER_A: [&Statement; 2] = [&RELEASE_A, &OPEN_B];
+        static AFTER_B: [&Statement; 2] = [&RELEASE_B, &OPEN_A];
+        let (commands, name): (Commands, _) = match self {
             Savepoint::None | Savepoint::Open(_) => return None,
-            Savepoint::Closed => ("SAVEPOINT outtray_a", Name::A),
-            Savepoint::Finished(Name::A) => ("RELEASE outtray_a; SAVEPOINT outtray_b", Name::B),
-            Savepoint::Finished(Name::B) => ("RELEASE outtray_b; SAVEPOINT outtray_a", Name::A),
+            Savepoint::Closed => (&FIRST, Name::A),
+            Savepoint::Finished(Name::A) => (&AFTER_A, Name::B),
+            Savepoint::Finished(Name::B) => (&AFTER_B, Name::A),
         };
-        Some((sql, Savepoint::Open(name)))
+        Some((commands, Savepoint::Open(name)))
     }
 
     /// Returns what has to go before statements of the top level.
-    pub(crate) fn leaving(self) -> &'static str {
+    pub(crate) fn leaving(self) -> Option<&'static Statement> {
         match self {
-            Savepoint::None | Savepoint::Closed => "",
-            Savepoint::Open(name) | Savepoint::Finished(name) => name.release(),
+            Savepoint::None | Savepoint::Closed => None,
+            Savepoint::Open(name) | Savepoint::Finished(name) => Some(name.release()),
         }
     }
 }
@@ -148,10 +157,6 @@ pub(crate) enum Kept {
     /// It is undone: what the database would have refused at COMMIT.
     Refused(Error),
 }
-
-/// Has what is deferred until COMMIT checked now, while it can be undone alone and the messages are held. Only before the
-/// end of a transaction: what comes after is checked at once.
-pub(crate) const CHECK: &str = "SET CONSTRAINTS ALL IMMEDIATE;\n";
 
 impl MessagingSession<'_> {
     /// Begins with the next transaction, which has no savepoint yet.
@@ -181,20 +186,20 @@ impl MessagingSession<'_> {
         // What was sent before goes with no undo of the bundle.
         if self.outbox.statements() > 0 {
             self.leave_message()?;
-            self.outbox
-                .store(self.lent.own()?, &self.kit.statements, Mark::default())?;
+            self.outbox.store(self.lent.own()?, Mark::default())?;
         }
         self.bundle = Bundle::Wanted;
         self.bundle_mark = self.outbox.mark();
         Ok(())
     }
 
-    /// Returns what opens the savepoint of the message at hand, and where it stands then; `None` if there is nothing to open.
-    pub(crate) fn opening(&self) -> Option<(&'static str, Savepoint)> {
-        let (sql, opened) = self.savepoint.opening()?;
+    /// Returns what opens the savepoint of the message at hand, and where it stands then; `None` if
+    /// there is nothing to open.
+    pub(crate) fn opening(&self) -> Option<(Commands, Savepoint)> {
+        let (commands, opened) = self.savepoint.opening()?;
         match self.bundle {
             Bundle::Wanted => Some((Bundle::opening(self.savepoint), opened)),
-            Bundle::None | Bundle::Open => Some((sql, opened)),
+            Bundle::None | Bundle::Open => Some((commands, opened)),
         }
     }
 
@@ -218,7 +223,8 @@ impl MessagingSession<'_> {
             self.savepoint = Savepoint::Finished(name);
             return Ok(Kept::Whole);
         }
-        let sql = format!("{}{}{}", check.sql(), name.release(), self.restoring());
+        let release = script([name.release()]);
+        let sql = format!("{}{release}{}", check.sql(), self.restoring());
         match self.lent.own()?.transaction.batch_execute(&sql) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
@@ -257,26 +263,32 @@ impl MessagingSession<'_> {
     }
 
     /// Returns what has to go before statements of the top level.
-    pub(crate) fn leaving(&self) -> String {
-        let bundle = match self.bundle {
-            Bundle::Open => Bundle::RELEASE,
-            Bundle::None | Bundle::Wanted => "",
-        };
-        format!("{}{bundle}", self.savepoint.leaving())
+    fn leaving(&self) -> impl Iterator<Item = &'static Statement> + use<> {
+        let bundle = (self.bundle == Bundle::Open).then_some(&RELEASE_BUNDLE);
+        self.savepoint.leaving().into_iter().chain(bundle)
     }
 
-    /// Returns what has to go before statements of the top level and COMMIT, where what was done can still be undone:
-    /// [`undo_refused`](Self::undo_refused) does it.
-    pub(crate) fn leaving_checked(&self) -> String {
-        let leaving = self.leaving();
-        match leaving.is_empty() {
-            true => leaving,
-            false => format!("{CHECK}{leaving}"),
+    /// Returns the same before COMMIT, where what was done can still be undone:
+    /// [`undo_refused`](Self::undo_refused) does it. What is deferred is checked now, while it can
+    /// be undone alone and the messages are held; what comes after is checked at once.
+    fn leaving_checked(&self) -> impl Iterator<Item = &'static Statement> + use<> {
+        let check = self.leaving().next().map(|_| &CHECK_DEFERRED);
+        check.into_iter().chain(self.leaving())
+    }
+
+    /// Appends what has to go before statements of the top level, checked or not.
+    pub(crate) fn push_leaving(&self, flight: &mut Flight, is_checked: bool) {
+        match is_checked {
+            true => self
+                .leaving_checked()
+                .for_each(|command| flight.command(command)),
+            false => self.leaving().for_each(|command| flight.command(command)),
         }
     }
 
-    /// Undoes what the only message of the transaction did, or those of the bundle, if that is what a flight failed of, which
-    /// began with [`leaving_checked`](Self::leaving_checked). Returns whether it did, and the transaction goes on.
+    /// Undoes what the only message of the transaction did, or those of the bundle, if that is what
+    /// a flight failed of, which began with [`push_leaving`](Self::push_leaving), checked. Returns
+    /// whether it did, and the transaction goes on.
     pub(crate) fn undo_refused(&mut self, error: &postgres::Error) -> bool {
         let (sql, undone) = match (self.bundle, self.savepoint) {
             _ if failure(error) != Failure::Refused => return false,
@@ -298,12 +310,13 @@ impl MessagingSession<'_> {
         true
     }
 
-    /// Leaves the bundle, checked, for statements that belong to the top level. Returns why it was undone instead, if it was.
+    /// Leaves the bundle, checked, for statements that belong to the top level. Returns why it was
+    /// undone instead, if it was.
     pub(crate) fn leave_bundle(&mut self) -> Result<Option<Error>> {
         if self.bundle != Bundle::Open {
             return Ok(None);
         }
-        let sql = self.leaving_checked();
+        let sql = script(self.leaving_checked());
         match self.lent.own()?.transaction.batch_execute(&sql) {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
@@ -315,8 +328,8 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// For a message without a savepoint: fails where one could not be opened, which nothing but the end of the
-    /// transaction can undo.
+    /// For a message without a savepoint: fails where one could not be opened, which nothing but
+    /// the end of the transaction can undo.
     fn check_unopened(&mut self) -> Result<()> {
         match self.is_in_doubt {
             true => self.leave_message(),
@@ -326,14 +339,14 @@ impl MessagingSession<'_> {
 
     /// Leaves the savepoints, for statements that belong to the top level.
     pub(crate) fn leave_savepoint(&mut self) -> Result<()> {
-        let leaving = self.leaving();
+        let leaving = script(self.leaving());
         self.bundle = Bundle::None;
         self.leave(&leaving)
     }
 
     /// Leaves the savepoint of a message.
     fn leave_message(&mut self) -> Result<()> {
-        self.leave(self.savepoint.leaving())
+        self.leave(&script(self.savepoint.leaving()))
     }
 
     fn leave(&mut self, leaving: &str) -> Result<()> {

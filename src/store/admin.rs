@@ -4,7 +4,7 @@ use crate::store::claim::headers;
 use crate::store::lanes::{self, Gone};
 use crate::store::run::{Params, Run, column, query};
 use crate::store::statement::Statement;
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::decode::Stored;
 use crate::words::error::chain;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Returns the names of all topics that are known, sorted by bytes.
-pub(crate) fn topics(run: &mut dyn Run, statements: &Statements) -> Result<Vec<String>> {
-    query(run, &statements.topics, &[], "listing topics")?
+pub(crate) fn topics(run: &mut dyn Run) -> Result<Vec<String>> {
+    query(run, &statements::TOPICS, &[], "listing topics")?
         .iter()
         .map(|row| column(row, "topic"))
         .collect()
@@ -34,15 +34,10 @@ pub(crate) enum Sign {
 }
 
 /// Returns whether there is a sign of a topic.
-pub(crate) fn is_there(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    sign: Sign,
-) -> Result<bool> {
+pub(crate) fn is_there(run: &mut dyn Run, topic: &str, sign: Sign) -> Result<bool> {
     let only_messages = sign == Sign::Message;
     let params: Params<'_> = &[&topic, &only_messages];
-    let rows = query(run, &statements.is_known, params, "looking for a topic")?;
+    let rows = query(run, &statements::IS_KNOWN, params, "looking for a topic")?;
     rows.first()
         .map_or(Ok(false), |row| column(row, "is_there"))
 }
@@ -113,47 +108,28 @@ impl<'w> Rest<'w> {
 }
 
 /// Moves a slice of dead letters back. Those with keys become stalled.
-pub(crate) fn redrive(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    rest: &Rest<'_>,
-) -> Result<Slice> {
-    rest.take(run, &statements.redrive, topic, "redriving dead letters")
+pub(crate) fn redrive(run: &mut dyn Run, topic: &str, rest: &Rest<'_>) -> Result<Slice> {
+    rest.take(run, &statements::REDRIVE, topic, "redriving dead letters")
 }
 
-pub(crate) fn purge_dead(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    rest: &Rest<'_>,
-) -> Result<Slice> {
-    rest.take(run, &statements.purge_dead, topic, "purging dead letters")
+pub(crate) fn purge_dead(run: &mut dyn Run, topic: &str, rest: &Rest<'_>) -> Result<Slice> {
+    rest.take(run, &statements::PURGE_DEAD, topic, "purging dead letters")
 }
 
 /// Removes a slice of the dead letters of a topic that died longer ago than this, the oldest first.
-pub(crate) fn prune_dead(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    retention: Duration,
-) -> Result<Slice> {
+pub(crate) fn prune_dead(run: &mut dyn Run, topic: &str, retention: Duration) -> Result<Slice> {
     let kept_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let (limit, said_by) = (SLICE as i64, Uuid::now_v7());
     let params: Params<'_> = &[&topic, &kept_ms, &limit, &said_by];
     let doing = "removing dead letters";
-    slice(&query(run, &statements.prune_dead, params, doing)?)
+    slice(&query(run, &statements::PRUNE_DEAD, params, doing)?)
 }
 
 /// Removes a slice of the messages that are ready, scheduled, or behind others of their key. Those in work stay. Returns it,
 /// and whether there may be more.
-pub(crate) fn purge(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-) -> Result<(Slice, bool)> {
+pub(crate) fn purge(run: &mut dyn Run, topic: &str) -> Result<(Slice, bool)> {
     let params: Params<'_> = &[&topic, &(SLICE as i64), &Uuid::now_v7()];
-    let slice = slice(&query(run, &statements.purge, params, "purging a topic")?)?;
+    let slice = slice(&query(run, &statements::PURGE, params, "purging a topic")?)?;
     let may_be_more = slice.messages >= SLICE as u64;
     Ok((slice, may_be_more))
 }

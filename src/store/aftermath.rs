@@ -4,12 +4,13 @@
 //! In the flight that ends the messages, after the statements that remove them: the statements here see what
 //! those left behind. Most messages have neither a key nor anybody who waits, and cost nothing here.
 
-use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::Held;
 use crate::store::dedupe;
+use crate::store::flight::Flight;
 use crate::store::lanes;
 use crate::store::outcome;
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::outcome::OnEnd;
 
 pub(crate) use crate::words::completion::How;
@@ -37,36 +38,24 @@ impl End {
 
 /// Appends what the ends of messages of one topic call for. Only [`lanes::take_promoted`] knows
 /// what to do with its rows.
-pub(crate) fn push_ended(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    ends: &[End],
-) {
+pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
     // The lines of their keys, dedupe keys, room, and those who wait: each in a file of its own.
-    push_vacated(sql, mode, statements, topic, ends);
-    dedupe::push_ended(sql, mode, statements, topic, ends);
+    push_vacated(flight, topic, ends);
+    dedupe::push_ended(flight, topic, ends);
     if ends.iter().any(End::is_tracked) {
-        outcome::push_ended(sql, mode, statements, topic, ends);
+        outcome::push_ended(flight, topic, ends);
     }
     let keys = ends.iter().filter_map(|end| end.held.key.as_deref());
-    lanes::push_ended(sql, mode, statements, topic, keys);
+    lanes::push_ended(flight, topic, keys);
 }
 
 /// Notes the room that the ends leave in a bounded topic.
-fn push_vacated(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    ends: &[End],
-) {
+fn push_vacated(flight: &mut Flight, topic: &str, ends: &[End]) {
     let is_bounded = |end: &&End| end.held.on_end.has(OnEnd::BOUNDED);
     let messages = ends.iter().filter(is_bounded).count();
     if messages > 0 {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         let values = [Value::Text(topic), Value::Number(messages)];
-        push_call(sql, mode, &statements.vacate, &values);
+        flight.call(&statements::VACATE, &values);
     }
 }

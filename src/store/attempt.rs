@@ -1,9 +1,10 @@
 //! Deliveries on topics where a process died: what its workers have in hand is noted before their handlers run, and counted
 //! when their process dies with it.
 
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::flight::Flight;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use postgres::Row;
@@ -55,7 +56,6 @@ pub(crate) struct Liveness {
 /// Returns those of the messages that were in hand when a process died, or are in other hands for all that is known.
 pub(crate) fn deaths(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     ids: &[Uuid],
     mine: i64,
@@ -69,7 +69,7 @@ pub(crate) fn deaths(
     let params: [&(dyn postgres::types::ToSql + Sync); 5] =
         [&topic, &ids, &mine, &namespace, &unseen_s];
     let mut found = HashMap::<MessageId, Deaths>::new();
-    for row in query(run, &statements.deaths, &params, doing)? {
+    for row in query(run, &statements::DEATHS, &params, doing)? {
         let count: i64 = column(&row, "deaths")?;
         let of = found.entry(MessageId(column(&row, "id")?)).or_default();
         of.count = of
@@ -82,65 +82,41 @@ pub(crate) fn deaths(
 
 /// Appends the note that a worker has these messages in hand.
 pub(crate) fn push_take_in_hand(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
+    flight: &mut Flight,
     topic: &str,
     holder: Holder,
     ids: Vec<Uuid>,
     is_alone: bool,
 ) {
     let [topic, receiver, worker] = holder.values(topic);
-    let is_alone = Value::Text(if is_alone { "true" } else { "false" });
+    let is_alone = Value::Number(is_alone.into());
     let values = [topic, receiver, worker, Value::Uuids(ids), is_alone];
-    push_call(sql, mode, &statements.take_in_hand, &values);
+    flight.call(&statements::TAKE_IN_HAND, &values);
 }
 
 /// Appends the note that a worker has nothing in hand any more.
-pub(crate) fn push_empty_hand(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    holder: Holder,
-) {
-    push_call(sql, mode, &statements.empty_hand, &holder.values(topic));
+pub(crate) fn push_empty_hand(flight: &mut Flight, topic: &str, holder: Holder) {
+    flight.call(&statements::EMPTY_HAND, &holder.values(topic));
 }
 
 /// Appends that messages which saw a death ended.
-pub(crate) fn push_forget(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    ids: &[Uuid],
-) {
+pub(crate) fn push_forget(flight: &mut Flight, topic: &str, ids: &[Uuid]) {
     let values = [Value::Text(topic), Value::Uuids(ids.to_vec())];
-    push_call(sql, mode, &statements.forget_attempts, &values);
+    flight.call(&statements::FORGET_ATTEMPTS, &values);
 }
 
 /// Notes that a worker has nothing in hand any more.
-pub(crate) fn empty_hand(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    holder: Holder,
-) -> Result<()> {
+pub(crate) fn empty_hand(run: &mut dyn Run, topic: &str, holder: Holder) -> Result<()> {
     let doing = "letting go of messages";
     let worker = i32::try_from(holder.worker).unwrap_or(i32::MAX);
     let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &holder.receiver, &worker];
-    execute(run, &statements.empty_hand, &params, doing).map(drop)
+    execute(run, &statements::EMPTY_HAND, &params, doing).map(drop)
 }
 
 /// Drops what is counted of messages whose deliveries ended.
-pub(crate) fn forget(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    ids: &[Uuid],
-) -> Result<()> {
+pub(crate) fn forget(run: &mut dyn Run, topic: &str, ids: &[Uuid]) -> Result<()> {
     let doing = "closing counted attempts";
-    execute(run, &statements.forget_attempts, &[&topic, &ids], doing).map(drop)
+    execute(run, &statements::FORGET_ATTEMPTS, &[&topic, &ids], doing).map(drop)
 }
 
 /// Reads the column `attempts` of the one row there is, if there is one.

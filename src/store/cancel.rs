@@ -3,7 +3,7 @@
 use crate::store::aftermath::{End, How};
 use crate::store::claim::{Held, Position};
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::filter_program::Program;
 use crate::words::message::MessageId;
@@ -26,18 +26,13 @@ pub(crate) enum Which {
 }
 
 /// Removes those of the messages that wait, wherever; returns them by topic.
-pub(crate) fn remove(
-    run: &mut dyn Run,
-    statements: &Statements,
-    ids: &[Uuid],
-    which: Which,
-) -> Result<Vec<(String, End)>> {
+pub(crate) fn remove(run: &mut dyn Run, ids: &[Uuid], which: Which) -> Result<Vec<(String, End)>> {
     let mut removed = Vec::new();
     // In the direction in which messages move, but for retries, after which the caller comes again.
     for statement in [
-        &statements.cancel_scheduled,
-        &statements.cancel_followers,
-        &statements.cancel_ready,
+        &statements::CANCEL_SCHEDULED,
+        &statements::CANCEL_FOLLOWERS,
+        &statements::CANCEL_READY,
     ] {
         for row in query(run, statement, &[&ids, &(which == Which::Asked)], DOING)? {
             let held = Held {
@@ -63,7 +58,6 @@ pub(crate) fn remove(
 /// Removes those of the held messages that somebody still asks to be given up; returns which.
 pub(crate) fn end_held(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     positions: &[Position],
 ) -> Result<HashSet<MessageId>> {
@@ -71,7 +65,7 @@ pub(crate) fn end_held(
     let seqs: Vec<i64> = positions.iter().map(|position| position.seq).collect();
     query(
         run,
-        &statements.end_cancelled,
+        &statements::END_CANCELLED,
         &[&topic, &ranks, &seqs],
         DOING,
     )?
@@ -81,9 +75,9 @@ pub(crate) fn end_held(
 }
 
 /// Asks those who have the messages in hand to give them up; returns which are in somebody's hands.
-pub(crate) fn ask(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+pub(crate) fn ask(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
     let mut asked = Vec::new();
-    for statement in [&statements.ask_held, &statements.ask_leased] {
+    for statement in [&statements::ASK_HELD, &statements::ASK_LEASED] {
         for row in query(run, statement, &[&ids], DOING)? {
             asked.push(column(&row, "id")?);
         }
@@ -92,28 +86,24 @@ pub(crate) fn ask(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> R
 }
 
 /// Asks for messages that wait, but could not be removed since others had their rows in hand; returns which.
-pub(crate) fn ask_rest(
-    run: &mut dyn Run,
-    statements: &Statements,
-    ids: &[Uuid],
-) -> Result<Vec<Uuid>> {
-    query(run, &statements.ask_rest, &[&ids], DOING)?
+pub(crate) fn ask_rest(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    query(run, &statements::ASK_REST, &[&ids], DOING)?
         .iter()
         .map(|row| column(row, "id"))
         .collect()
 }
 
 /// Notes with leased messages that were asked for before they were leased that they are to be given up.
-pub(crate) fn mark_leased(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> Result<()> {
-    execute(run, &statements.mark_leased, &[&ids], DOING)?;
+pub(crate) fn mark_leased(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
+    execute(run, &statements::MARK_LEASED, &[&ids], DOING)?;
     Ok(())
 }
 
 /// Returns the messages that are to be given up, the latest first.
-pub(crate) fn asked(run: &mut dyn Run, statements: &Statements, limit: i64) -> Result<Vec<Uuid>> {
+pub(crate) fn asked(run: &mut dyn Run, limit: i64) -> Result<Vec<Uuid>> {
     query(
         run,
-        &statements.cancellations,
+        &statements::CANCELLATIONS,
         &[&limit],
         "looking for cancelled messages",
     )?
@@ -123,11 +113,11 @@ pub(crate) fn asked(run: &mut dyn Run, statements: &Statements, limit: i64) -> R
 }
 
 /// Forgets requests for messages that are gone.
-pub(crate) fn prune(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) -> Result<()> {
+pub(crate) fn prune(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
     let doing = "forgetting cancelled messages";
     execute(
         run,
-        &statements.prune_cancellations,
+        &statements::PRUNE_CANCELLATIONS,
         &[&ids, &KEPT_S],
         doing,
     )?;
@@ -135,15 +125,10 @@ pub(crate) fn prune(run: &mut dyn Run, statements: &Statements, ids: &[Uuid]) ->
 }
 
 /// Returns the messages of a topic that wait or are in work and that a filter wants.
-pub(crate) fn matching(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    filter: &Program,
-) -> Result<Vec<Uuid>> {
+pub(crate) fn matching(run: &mut dyn Run, topic: &str, filter: &Program) -> Result<Vec<Uuid>> {
     let [steps, names, operands] = filter.columns();
     let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topic, &steps, &names, &operands];
-    query(run, &statements.queued_matching, &params, DOING)?
+    query(run, &statements::QUEUED_MATCHING, &params, DOING)?
         .iter()
         .map(|row| column(row, "id"))
         .collect()

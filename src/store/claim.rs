@@ -1,6 +1,6 @@
 //! Claims: how they are asked for, and what their rows say.
 
-use crate::store::call::Value;
+use crate::store::value::Value;
 use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::filter_program::Program;

@@ -2,7 +2,7 @@
 
 use crate::store::room;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::store::tokens;
 use crate::words::Result;
 use crate::words::topic_config::{PoisonedKey, TopicConfig};
@@ -24,13 +24,10 @@ pub(crate) struct Setting {
 }
 
 /// Returns all topics for which something is set.
-pub(crate) fn settings(
-    run: &mut dyn Run,
-    statements: &Statements,
-) -> Result<Vec<(String, Setting)>> {
+pub(crate) fn settings(run: &mut dyn Run) -> Result<Vec<(String, Setting)>> {
     query(
         run,
-        &statements.configs,
+        &statements::CONFIGS,
         &[],
         "reading the settings of topics",
     )?
@@ -71,9 +68,9 @@ pub(crate) struct Access {
 }
 
 /// Returns how settings can be read in this transaction.
-pub(crate) fn access(run: &mut dyn Run, statements: &Statements) -> Result<Access> {
+pub(crate) fn access(run: &mut dyn Run) -> Result<Access> {
     let doing = "asking for the settings of topics";
-    let rows = query(run, &statements.config_access, &[], doing)?;
+    let rows = query(run, &statements::CONFIG_ACCESS, &[], doing)?;
     let asked = |name| rows.first().map_or(Ok(false), |row| column(row, name));
     Ok(Access {
         is_allowed: asked("is_allowed")?,
@@ -82,8 +79,8 @@ pub(crate) fn access(run: &mut dyn Run, statements: &Statements) -> Result<Acces
 }
 
 /// Returns the settings of a topic, which nobody else changes until the caller's transaction ends.
-pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<Document> {
-    let rows = query(run, &statements.lock_config, &[&topic], DOING)?;
+pub(crate) fn lock(run: &mut dyn Run, topic: &str) -> Result<Document> {
+    let rows = query(run, &statements::LOCK_CONFIG, &[&topic], DOING)?;
     let document: Option<&str> = rows.first().map_or(Ok(None), |row| column(row, "config"))?;
     Ok(document.and_then(Document::parse).unwrap_or_default())
 }
@@ -92,7 +89,6 @@ pub(crate) fn lock(run: &mut dyn Run, statements: &Statements, topic: &str) -> R
 /// `before`, they are stalled: the caller tends them.
 pub(crate) fn configure(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     before: &TopicConfig,
     document: Document,
@@ -102,7 +98,7 @@ pub(crate) fn configure(
     let text = document.changed_to(config);
     let said_by = Uuid::now_v7();
     let params: [&(dyn ToSql + Sync); 4] = [&topic, &text, &said_by, &is_new_for_keys];
-    execute(run, &statements.configure, &params, DOING).map(drop)
+    execute(run, &statements::CONFIGURE, &params, DOING).map(drop)
 }
 
 /// Returns what of the settings decides about the lines of keys.
@@ -114,21 +110,16 @@ fn for_keys(config: &TopicConfig) -> (u32, PoisonedKey) {
 }
 
 /// Forgets what was counted under the settings before, when others are set.
-pub(crate) fn forget_counts(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    config: &TopicConfig,
-) -> Result<()> {
+pub(crate) fn forget_counts(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
     // What was counted under another limit, or none, says nothing.
-    room::forget(run, statements, topic)?;
-    tokens::forget(run, statements, topic, config)
+    room::forget(run, topic)?;
+    tokens::forget(run, topic, config)
 }
 
-pub(crate) fn pause(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
-    execute(run, &statements.pause, &[&topic], "pausing a topic").map(drop)
+pub(crate) fn pause(run: &mut dyn Run, topic: &str) -> Result<()> {
+    execute(run, &statements::PAUSE, &[&topic], "pausing a topic").map(drop)
 }
 
-pub(crate) fn resume(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
-    execute(run, &statements.resume, &[&topic], "resuming a topic").map(drop)
+pub(crate) fn resume(run: &mut dyn Run, topic: &str) -> Result<()> {
+    execute(run, &statements::RESUME, &[&topic], "resuming a topic").map(drop)
 }

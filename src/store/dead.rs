@@ -3,7 +3,7 @@
 use crate::store::admin::{attempts, id, priority, shown};
 use crate::store::claim::time;
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
@@ -52,14 +52,13 @@ pub struct DeadLetter {
 /// Returns the dead letters of a topic that died first.
 pub(crate) fn dead_letters(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     limit: i64,
     which: &Selection,
 ) -> Result<Vec<DeadLetter>> {
     query(
         run,
-        &statements.dead_letters,
+        &statements::DEAD_LETTERS,
         &[&topic, &limit, &which.ids(), &which.key_chosen()],
         DOING,
     )?
@@ -72,15 +71,14 @@ pub(crate) fn dead_letters(
 /// reading the whole table once for each of them.
 pub(crate) fn dead_letters_everywhere(
     run: &mut dyn Run,
-    statements: &Statements,
     limit: i64,
     which: &Selection,
 ) -> Result<Vec<DeadLetter>> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut first = Vec::new();
-    for row in query(run, &statements.dead_topics, &[], DOING)? {
+    for row in query(run, &statements::DEAD_TOPICS, &[], DOING)? {
         let topic: &str = column(&row, "topic")?;
-        first.extend(dead_letters(run, statements, topic, limit, which)?);
+        first.extend(dead_letters(run, topic, limit, which)?);
         first.sort_by_key(|letter| (letter.died_at, letter.id));
         first.truncate(most);
     }

@@ -11,10 +11,10 @@
 //! that are there.
 
 use crate::store::aftermath::{End, How};
-use crate::store::call::{CallMode, Path, Value, push_call};
+use crate::store::flight::Flight;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statement::Statement;
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
@@ -81,27 +81,24 @@ impl Known {
     }
 }
 
-/// Returns the statement that takes keys, with its parameters.
-pub(crate) fn call<'s, 'a>(
-    statements: &'s Statements,
-    wishes: &[Wish<'a>],
-) -> (Path, &'s Statement, [Value<'a>; 4]) {
+/// Appends the statement that takes keys.
+pub(crate) fn push_take(flight: &mut Flight, wishes: &[Wish<'_>]) {
     if let [only] = wishes {
         let values = [
             Value::Text(only.topic),
-            Value::Private(only.key),
+            Value::Text(only.key),
             Value::Uuid(only.id),
             Value::Number(window_us(only)),
         ];
-        return (Path::Key, &statements.take_dedupe_one, values);
+        return flight.call(&statements::TAKE_DEDUPE_ONE, &values);
     }
     let values = [
         Value::Texts(wishes.iter().map(|wish| Some(wish.topic)).collect()),
-        Value::Privates(wishes.iter().map(|wish| Some(wish.key)).collect()),
+        Value::Texts(wishes.iter().map(|wish| Some(wish.key)).collect()),
         Value::Uuids(wishes.iter().map(|wish| wish.id).collect()),
         Value::Numbers(wishes.iter().map(window_us).collect()),
     ];
-    (Path::Keys, &statements.take_dedupe, values)
+    flight.call(&statements::TAKE_DEDUPE, &values);
 }
 
 /// Takes keys that are free, unless that was done and gave `known`; returns who has each, in the order of the wishes,
@@ -112,7 +109,6 @@ pub(crate) fn call<'s, 'a>(
 /// `Conflict` when the transaction's snapshot is older than what another one did, and those of the statement.
 pub(crate) fn take(
     run: &mut dyn Run,
-    statements: &Statements,
     wishes: &[Wish<'_>],
     known: Option<Known>,
 ) -> Result<Vec<Holder>> {
@@ -124,7 +120,7 @@ pub(crate) fn take(
             wishes.iter().filter(is_open).copied().collect()
         };
         if !std::mem::take(&mut is_asked) {
-            ask(run, statements, &open(&known), &mut known)?;
+            ask(run, &open(&known), &mut known)?;
         }
         let missing = open(&known);
         if missing.is_empty() {
@@ -132,7 +128,7 @@ pub(crate) fn take(
         }
         // Somebody committed them while we waited: our statement began too early to see that.
         let params: [&(dyn ToSql + Sync); 2] = [&topics(&missing), &keys(&missing)];
-        for row in query(run, &statements.known_dedupe, &params, DOING)? {
+        for row in query(run, &statements::KNOWN_DEDUPE, &params, DOING)? {
             known.insert(&row, false)?;
         }
         if open(&known).is_empty() {
@@ -146,15 +142,11 @@ pub(crate) fn take(
 }
 
 /// Frees keys that were taken in this transaction.
-pub(crate) fn release(
-    run: &mut dyn Run,
-    statements: &Statements,
-    wishes: &[Wish<'_>],
-) -> Result<()> {
+pub(crate) fn release(run: &mut dyn Run, wishes: &[Wish<'_>]) -> Result<()> {
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
     execute(
         run,
-        &statements.release_dedupe,
+        &statements::RELEASE_DEDUPE,
         &[&topics(wishes), &keys(wishes), &ids],
         "freeing dedupe keys",
     )
@@ -162,62 +154,40 @@ pub(crate) fn release(
 }
 
 /// Appends the freeing of the keys that messages of one topic had until they ended: dead letters remember theirs.
-pub(crate) fn push_ended(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    ends: &[End],
-) {
+pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
     let unique = ends.iter().filter(|end| end.held.on_end.has(OnEnd::UNIQUE));
     let (dead, gone): (Vec<&End>, Vec<&End>) = unique.partition(|end| end.how == How::Dead);
     if !gone.is_empty() {
         let ids = gone.iter().map(|end| end.held.id.0).collect();
         let values = [Value::Text(topic), Value::Uuids(ids)];
-        push_call(sql, mode, &statements.free_dedupe, &values);
+        flight.call(&statements::FREE_DEDUPE, &values);
     }
     for end in dead {
         let values = [Value::Text(topic), Value::Uuid(end.held.id.0)];
-        let free = &statements.free_dedupe_of_dead;
-        push_call(sql, CallMode::Inline, free, &values);
+        let free = &statements::FREE_DEDUPE_OF_DEAD;
+        flight.call_once(free, &values);
     }
 }
 
 /// Forgets a key, whoever has it; returns whether it was taken.
-pub(crate) fn forget(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    key: &str,
-) -> Result<bool> {
+pub(crate) fn forget(run: &mut dyn Run, topic: &str, key: &str) -> Result<bool> {
     let doing = "forgetting a dedupe key";
-    let forgotten = execute(run, &statements.forget_dedupe, &[&topic, &key], doing)?;
+    let forgotten = execute(run, &statements::FORGET_DEDUPE, &[&topic, &key], doing)?;
     Ok(forgotten > 0)
 }
 
 /// Remembers a key that is taken for this long from now on; returns whether it is.
-pub(crate) fn change(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    key: &str,
-    window: Duration,
-) -> Result<bool> {
+pub(crate) fn change(run: &mut dyn Run, topic: &str, key: &str, window: Duration) -> Result<bool> {
     let us = Remembered::For(window).micros();
     let params: [&(dyn ToSql + Sync); 3] = [&topic, &key, &us];
     let doing = "changing the window of a dedupe key";
-    Ok(execute(run, &statements.change_dedupe, &params, doing)? > 0)
+    Ok(execute(run, &statements::CHANGE_DEDUPE, &params, doing)? > 0)
 }
 
-fn ask(
-    run: &mut dyn Run,
-    statements: &Statements,
-    wishes: &[Wish<'_>],
-    known: &mut Known,
-) -> Result<()> {
+fn ask(run: &mut dyn Run, wishes: &[Wish<'_>], known: &mut Known) -> Result<()> {
     if let [only] = wishes {
         let params: [&(dyn ToSql + Sync); 4] = [&only.topic, &only.key, &only.id, &window_us(only)];
-        for row in query(run, &statements.take_dedupe_one, &params, DOING)? {
+        for row in query(run, &statements::TAKE_DEDUPE_ONE, &params, DOING)? {
             let is_new = column(&row, "is_new")?;
             known.insert(&row, is_new)?;
         }
@@ -226,7 +196,7 @@ fn ask(
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
     let windows: Vec<i64> = wishes.iter().map(window_us).collect();
     let params: [&(dyn ToSql + Sync); 4] = [&topics(wishes), &keys(wishes), &ids, &windows];
-    for row in query(run, &statements.take_dedupe, &params, DOING)? {
+    for row in query(run, &statements::TAKE_DEDUPE, &params, DOING)? {
         let is_new = column(&row, "is_new")?;
         known.insert(&row, is_new)?;
     }

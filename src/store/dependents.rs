@@ -8,7 +8,7 @@
 //! time the one that looks second finds both. Who dies between the commit and the look leaves it to the next sweep.
 
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::Start;
@@ -71,11 +71,7 @@ pub(crate) fn has_dependents(messages: &[Outgoing]) -> bool {
 
 /// Stores what messages come after, which were stored as due at infinity, and releases those that have nothing to
 /// wait for.
-pub(crate) fn depend(
-    run: &mut dyn Run,
-    statements: &Statements,
-    messages: &[Outgoing],
-) -> Result<()> {
+pub(crate) fn depend(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     let waiting: Vec<&Outgoing> = messages
         .iter()
         .filter(|sent| !sent.message.rare.after.is_empty())
@@ -96,22 +92,22 @@ pub(crate) fn depend(
     let doing = "storing what messages come after";
     execute(
         run,
-        &statements.depend,
+        &statements::DEPEND,
         &[&topics, &ids, &on_ids, &needs],
         doing,
     )?;
-    keep_waits(run, statements, &waiting)?;
+    keep_waits(run, &waiting)?;
     let places: Vec<Place> = waiting
         .iter()
         .map(|sent| (sent.message.topic.clone(), sent.id.0))
         .collect();
     // This transaction's own, which nobody else sees.
-    let held = hold(run, statements, &places)?;
-    release(run, statements, held.by_wait, &mut Looked::default())
+    let held = hold(run, &places)?;
+    release(run, held.by_wait, &mut Looked::default())
 }
 
 /// Notes of those with a delay or a time of their own what they wait for in the end.
-fn keep_waits(run: &mut dyn Run, statements: &Statements, waiting: &[&Outgoing]) -> Result<()> {
+fn keep_waits(run: &mut dyn Run, waiting: &[&Outgoing]) -> Result<()> {
     let mut topics: Vec<&str> = Vec::new();
     let (mut ids, mut waits, mut untils) = (Vec::new(), Vec::new(), Vec::new());
     for sent in waiting {
@@ -132,7 +128,7 @@ fn keep_waits(run: &mut dyn Run, statements: &Statements, waiting: &[&Outgoing])
         let doing = "storing what messages wait for";
         execute(
             run,
-            &statements.keep_wait,
+            &statements::KEEP_WAIT,
             &[&topics, &ids, &waits, &untils],
             doing,
         )?;
@@ -141,28 +137,20 @@ fn keep_waits(run: &mut dyn Run, statements: &Statements, waiting: &[&Outgoing])
 }
 
 /// Returns the messages that come after one of these.
-pub(crate) fn dependents(
-    run: &mut dyn Run,
-    statements: &Statements,
-    on: &[Uuid],
-) -> Result<Vec<Place>> {
+pub(crate) fn dependents(run: &mut dyn Run, on: &[Uuid]) -> Result<Vec<Place>> {
     places(query(
         run,
-        &statements.dependents,
+        &statements::DEPENDENTS,
         &[&on, &LOOK_LIMIT],
         DOING,
     )?)
 }
 
 /// Returns the next messages after `place` that wait for others.
-pub(crate) fn waiting_after(
-    run: &mut dyn Run,
-    statements: &Statements,
-    (topic, id): &Place,
-) -> Result<Vec<Place>> {
+pub(crate) fn waiting_after(run: &mut dyn Run, (topic, id): &Place) -> Result<Vec<Place>> {
     places(query(
         run,
-        &statements.waiting_dependents,
+        &statements::WAITING_DEPENDENTS,
         &[topic, id, &LOOK_LIMIT],
         DOING,
     )?)
@@ -176,14 +164,9 @@ fn places(rows: Vec<postgres::Row>) -> Result<Vec<Place>> {
 
 /// Releases those of the waiting messages that have nothing to wait for any more, and gives up those that never will.
 /// Looks only at what they wait for among `on`, or at all of it. In a READ COMMITTED transaction of its own.
-pub(crate) fn settle(
-    run: &mut dyn Run,
-    statements: &Statements,
-    waiting: &[Place],
-    on: Option<&[Uuid]>,
-) -> Result<Looked> {
+pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
     let mut looked = Looked::default();
-    let held = hold(run, statements, waiting)?;
+    let held = hold(run, waiting)?;
     looked.in_hand = held.in_hand.len();
     // Also of those that wait no more: nobody needs what they waited for.
     let (topics, ids): (Vec<&str>, Vec<Uuid>) = waiting
@@ -193,20 +176,20 @@ pub(crate) fn settle(
         .unzip();
     looked.cleared = execute(
         run,
-        &statements.clear_dependencies,
+        &statements::CLEAR_DEPENDENCIES,
         &[&topics, &ids, &on],
         DOING,
     )?;
     let reason = DeadReason::Orphaned.as_str();
     let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &reason, &on];
-    for row in query(run, &statements.orphan, &params, DOING)? {
+    for row in query(run, &statements::ORPHAN, &params, DOING)? {
         looked.orphans.push((
             column(&row, "topic")?,
             MessageId(column(&row, "id")?),
             OnEnd::read(column(&row, "on_end")?),
         ));
     }
-    release(run, statements, held.by_wait, &mut looked)?;
+    release(run, held.by_wait, &mut looked)?;
     Ok(looked)
 }
 
@@ -220,10 +203,10 @@ struct Held {
 }
 
 /// Locks those that still wait and that nobody has in hand.
-fn hold(run: &mut dyn Run, statements: &Statements, waiting: &[Place]) -> Result<Held> {
+fn hold(run: &mut dyn Run, waiting: &[Place]) -> Result<Held> {
     let (topics, ids) = columns(waiting);
     let mut held = Held::default();
-    for row in query(run, &statements.hold_dependents, &[&topics, &ids], DOING)? {
+    for row in query(run, &statements::HOLD_DEPENDENTS, &[&topics, &ids], DOING)? {
         let place = (column(&row, "topic")?, column(&row, "id")?);
         match column(&row, "wait_us")? {
             Some(wait_us) => held.by_wait.entry(wait_us).or_default().push(place),
@@ -233,16 +216,11 @@ fn hold(run: &mut dyn Run, statements: &Statements, waiting: &[Place]) -> Result
     Ok(held)
 }
 
-fn release(
-    run: &mut dyn Run,
-    statements: &Statements,
-    held: BTreeMap<i64, Vec<Place>>,
-    looked: &mut Looked,
-) -> Result<()> {
+fn release(run: &mut dyn Run, held: BTreeMap<i64, Vec<Place>>, looked: &mut Looked) -> Result<()> {
     for (wait_us, places) in held {
         let (topics, ids) = columns(&places);
         let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topics, &ids, &wait_us];
-        let released = query(run, &statements.release, &params, DOING)?.len();
+        let released = query(run, &statements::RELEASE, &params, DOING)?.len();
         looked.released += released;
         if released > 0 && looked.soonest.is_none() {
             looked.soonest = Some(Duration::from_micros(wait_us.unsigned_abs()));

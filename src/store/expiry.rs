@@ -2,7 +2,7 @@
 
 use crate::store::claim::{Held, Position};
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
@@ -27,32 +27,33 @@ pub(crate) struct Gone {
 
 /// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the others
 /// become dead letters. In a transaction of the caller, who sees to what their ends call for.
-pub(crate) fn expire(
-    run: &mut dyn Run,
-    statements: &Statements,
-    dropping: &[String],
-) -> Result<Vec<Gone>> {
+pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<Gone>> {
     let mut rows = query(
         run,
-        &statements.expire_ready,
+        &statements::EXPIRE_READY,
         &[&EXPIRE_LIMIT, &dropping, &ERROR],
         DOING,
     )?;
     rows.extend(query(
         run,
-        &statements.expire_scheduled,
+        &statements::EXPIRE_SCHEDULED,
         &[&EXPIRE_LIMIT, &dropping, &ERROR],
         DOING,
     )?);
     // Locked in a statement of their own: the next one has to see what the last holder did.
-    let lanes = query(run, &statements.lock_expired_lanes, &[&EXPIRE_LIMIT], DOING)?;
+    let lanes = query(
+        run,
+        &statements::LOCK_EXPIRED_LANES,
+        &[&EXPIRE_LIMIT],
+        DOING,
+    )?;
     if !lanes.is_empty() {
         let column_of =
             |name| -> Result<Vec<String>> { lanes.iter().map(|lane| column(lane, name)).collect() };
         let (topics, keys) = (column_of("topic")?, column_of("key")?);
         rows.extend(query(
             run,
-            &statements.expire_followers,
+            &statements::EXPIRE_FOLLOWERS,
             &[&topics, &keys, &dropping, &ERROR],
             DOING,
         )?);
@@ -61,10 +62,10 @@ pub(crate) fn expire(
 }
 
 /// Returns in how long the time of the next message is over; zero if it is.
-pub(crate) fn next_expiry(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
+pub(crate) fn next_expiry(run: &mut dyn Run) -> Result<Option<Duration>> {
     let rows = query(
         run,
-        &statements.next_expiry,
+        &statements::NEXT_EXPIRY,
         &[],
         "looking for expired messages",
     )?;

@@ -1,7 +1,7 @@
 //! Which database a connection leads to.
 
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 
 /// A database, as it is told from others.
@@ -12,10 +12,10 @@ pub(crate) struct Identity {
 }
 
 /// Returns which database this is; nothing if the server does not say.
-pub(crate) fn identity(run: &mut dyn Run, statements: &Statements) -> Result<Option<Identity>> {
+pub(crate) fn identity(run: &mut dyn Run) -> Result<Option<Identity>> {
     let rows = query(
         run,
-        &statements.identity,
+        &statements::IDENTITY,
         &[],
         "asking which database it is",
     )?;

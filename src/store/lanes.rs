@@ -53,10 +53,11 @@
 //! (joined sessions do, and those that send more than the outbox keeps): that can deadlock, and is a conflict like any
 //! other.
 
-use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::Position;
+use crate::store::flight::Flight;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
@@ -86,14 +87,9 @@ pub(crate) struct Gone {
 }
 
 /// Locks the lanes of keys until the transaction ends. Blocks while other senders hold one of them.
-pub(crate) fn lock(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topics: &[&str],
-    keys: &[Option<&str>],
-) -> Result<()> {
+pub(crate) fn lock(run: &mut dyn Run, topics: &[&str], keys: &[Option<&str>]) -> Result<()> {
     let doing = "waiting for the turn of a key";
-    let locked = execute(run, &statements.lock_lanes, &[&topics, &keys], doing);
+    let locked = execute(run, &statements::LOCK_LANES, &[&topics, &keys], doing);
     locked.map(drop).map_err(|error| {
         let keyed = topics.iter().zip(keys).find(|(_, key)| key.is_some());
         let topic = keyed.map_or("", |(topic, _)| topic);
@@ -107,9 +103,7 @@ pub(crate) fn lock(
 /// Appends to the flight that ended messages of these keys what moves their lines on. Its rows are for
 /// [`take_promoted`].
 pub(crate) fn push_ended<'a>(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
+    flight: &mut Flight,
     topic: &str,
     keys: impl Iterator<Item = &'a str>,
 ) {
@@ -121,25 +115,11 @@ pub(crate) fn push_ended<'a>(
     keys.dedup();
     let values = [
         Value::Text(topic),
-        Value::Privates(keys),
+        Value::Texts(keys),
         Value::Uuid(Uuid::now_v7()),
     ];
-    push_hot_call(
-        sql,
-        mode,
-        Path::Order,
-        &statements.take_lanes,
-        &values,
-        Next::Commit,
-    );
-    push_hot_call(
-        sql,
-        mode,
-        Path::Keys,
-        &statements.promote,
-        &values,
-        Next::CallersSql,
-    );
+    flight.call(&statements::TAKE_LANES, &values);
+    flight.call(&statements::PROMOTE, &values);
 }
 
 /// What became of the keys of messages that ended.
@@ -172,15 +152,11 @@ pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Promoted {
 }
 
 /// Returns the next stalled keys after a place: those with a lane, and those whose lane has to be made first.
-pub(crate) fn stalled(
-    run: &mut dyn Run,
-    statements: &Statements,
-    after: &Lane,
-) -> Result<(Vec<Lane>, Vec<Lane>)> {
+pub(crate) fn stalled(run: &mut dyn Run, after: &Lane) -> Result<(Vec<Lane>, Vec<Lane>)> {
     let doing = "looking for stalled keys";
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let params: [&(dyn ToSql + Sync); 3] = [&TEND_LIMIT, &after.topic, &after.key];
-    for row in query(run, &statements.stalled_keys, &params, doing)? {
+    for row in query(run, &statements::STALLED_KEYS, &params, doing)? {
         let lane = Lane {
             topic: column(&row, "topic")?,
             key: column(&row, "key")?,
@@ -194,21 +170,17 @@ pub(crate) fn stalled(
 }
 
 /// Makes lanes. Blocks while a sender that is about to make one of them has its transaction open.
-pub(crate) fn make(run: &mut dyn Run, statements: &Statements, lanes: &[Lane]) -> Result<()> {
+pub(crate) fn make(run: &mut dyn Run, lanes: &[Lane]) -> Result<()> {
     let (topics, keys) = columns(lanes);
     let doing = "making the lanes of stalled keys";
-    execute(run, &statements.make_lanes, &[&topics, &keys], doing).map(drop)
+    execute(run, &statements::MAKE_LANES, &[&topics, &keys], doing).map(drop)
 }
 
 /// Locks the lanes that are free until the transaction ends, and says that they are no longer stalled.
-pub(crate) fn take_stalled(
-    run: &mut dyn Run,
-    statements: &Statements,
-    lanes: &[Lane],
-) -> Result<Vec<Lane>> {
+pub(crate) fn take_stalled(run: &mut dyn Run, lanes: &[Lane]) -> Result<Vec<Lane>> {
     let (topics, keys) = columns(lanes);
     let doing = "taking stalled keys";
-    query(run, &statements.take_stalled, &[&topics, &keys], doing)?
+    query(run, &statements::TAKE_STALLED, &[&topics, &keys], doing)?
         .iter()
         .map(|row| {
             Ok(Lane {
@@ -220,19 +192,14 @@ pub(crate) fn take_stalled(
 }
 
 /// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages that were parked.
-pub(crate) fn tend(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    keys: &[&str],
-) -> Result<Vec<Gone>> {
+pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<Gone>> {
     let doing = "moving the lines of keys on";
-    let rows = query(run, &statements.park, &[&topic, &keys], doing)?;
+    let rows = query(run, &statements::PARK, &[&topic, &keys], doing)?;
     let parked = rows.iter().map(gone).collect::<Result<_>>()?;
-    execute(run, &statements.put_back, &[&topic, &keys], doing)?;
+    execute(run, &statements::PUT_BACK, &[&topic, &keys], doing)?;
     let said_by = Uuid::now_v7();
     let params: [&(dyn ToSql + Sync); 3] = [&topic, &keys, &said_by];
-    execute(run, &statements.promote, &params, doing)?;
+    execute(run, &statements::PROMOTE, &params, doing)?;
     Ok(parked)
 }
 
@@ -246,15 +213,11 @@ pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
 
 /// Finds keys that are stuck although they should not be among the next ones after a place, and makes them stalled.
 /// Returns how many, and where to go on; nothing at the end.
-pub(crate) fn find_stalled(
-    run: &mut dyn Run,
-    statements: &Statements,
-    after: &Lane,
-) -> Result<(u64, Option<Lane>)> {
+pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
     let said_by = Uuid::now_v7();
     let params: [&(dyn ToSql + Sync); 4] = [&said_by, &after.topic, &after.key, &FIND_LIMIT];
-    let rows = query(run, &statements.find_stalled, &params, doing)?;
+    let rows = query(run, &statements::FIND_STALLED, &params, doing)?;
     let Some(row) = rows.first() else {
         return Ok((0, None));
     };
@@ -266,16 +229,11 @@ pub(crate) fn find_stalled(
 }
 
 /// Puts messages whose delay is over behind those of their keys; returns how many.
-pub(crate) fn line_up_due(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topics: &[String],
-    ids: &[Uuid],
-) -> Result<u64> {
+pub(crate) fn line_up_due(run: &mut dyn Run, topics: &[String], ids: &[Uuid]) -> Result<u64> {
     let params: [&(dyn ToSql + Sync); 3] = [&topics, &ids, &Uuid::now_v7()];
     execute(
         run,
-        &statements.line_up_due,
+        &statements::LINE_UP_DUE,
         &params,
         "lining up due messages",
     )

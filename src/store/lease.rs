@@ -6,11 +6,12 @@
 //! receipt, nobody else has the message.
 
 use crate::store::aftermath::{self, End, How};
-use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::claim::{self, Claimed, Held};
+use crate::store::flight::Flight;
 use crate::store::settle::{micros, small, storable};
 use crate::store::statement::Statement;
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::filter_program::Program;
 use crate::words::outcome::DeadReason;
@@ -62,25 +63,12 @@ pub(crate) enum Verdict {
     Drop,
 }
 
-/// Returns the statements that are called by name, for `prepare_calls`.
-pub(crate) fn calls(statements: &Statements) -> [&Statement; 3] {
-    [
-        &statements.lease,
-        &statements.end_lease,
-        &statements.give_back_lease,
-    ]
-}
-
 /// Begins a transaction of leases: a statement may wait for a row, and has to see what became of it.
-pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;\n";
-/// Ends it.
-pub(crate) const COMMIT: &str = "COMMIT";
+pub(crate) static BEGIN: [&Statement; 1] = [&statements::BEGIN];
 
 /// Appends a claim, with its parameters, that leases what it finds.
 pub(crate) fn push_lease(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
+    flight: &mut Flight,
     claim: [Value<'_>; 5],
     lease: Duration,
     filter: Option<&Program>,
@@ -91,14 +79,7 @@ pub(crate) fn push_lease(
         Some(filter) => values.extend(claim::filtering(filter)),
         None => values.extend([Value::Null, Value::Null, Value::Null]),
     }
-    push_hot_call(
-        sql,
-        mode,
-        Path::Order,
-        &statements.lease,
-        &values,
-        Next::Commit,
-    );
+    flight.call(&statements::LEASE, &values);
 }
 
 /// Reads what a claim leased, in claim order.
@@ -118,49 +99,41 @@ pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Leased>> {
 }
 
 /// Appends the removal of leased messages that were handled; the good receipts come back.
-pub(crate) fn push_end(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    proofs: &[&Proof],
-) {
-    push_each(sql, mode, &statements.end_lease, topic, proofs, &[]);
+pub(crate) fn push_end(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+    push_each(flight, &statements::END_LEASE, topic, proofs, &[]);
 }
 
 /// Appends the return of leased messages to their places; the good receipts come back.
 /// Of those that are held, each has to be there.
 pub(crate) fn push_give_back(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
+    flight: &mut Flight,
     topic: &str,
     proofs: &[&Proof],
     unspent: i16,
     is_held: bool,
 ) {
     let numbers = [unspent.into(), is_held.into()];
-    let statement = &statements.give_back_lease;
-    push_each(sql, mode, statement, topic, proofs, &numbers);
+    let statement = &statements::GIVE_BACK_LEASE;
+    push_each(flight, statement, topic, proofs, &numbers);
 }
 
 /// Appends a prolongation of leases, by `extend_lease` or `prolong_lease`, for [`read_held`].
 pub(crate) fn push_lasting(
-    sql: &mut String,
-    mode: CallMode,
-    statement: &Statement,
+    flight: &mut Flight,
+    statement: &'static Statement,
     topic: &str,
     proofs: &[&Proof],
     lease: Duration,
 ) {
-    push_each(sql, mode, statement, topic, proofs, &[micros(lease)]);
+    push_each(flight, statement, topic, proofs, &[micros(lease)]);
 }
 
 /// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who
 /// hold several never wait for each other.
-pub(crate) fn push_hold(sql: &mut String, statements: &Statements, topic: &str, proofs: &[&Proof]) {
-    let mode = CallMode::Inline;
-    push_each(sql, mode, &statements.hold_lease, topic, proofs, &[]);
+pub(crate) fn push_hold(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+    for proof in in_order(proofs) {
+        flight.call_once(&statements::HOLD_LEASE, &values(topic, proof));
+    }
 }
 
 /// Reads which receipts were still good, and whether somebody cancelled their messages.
@@ -185,13 +158,7 @@ pub(crate) struct Settled<'a> {
 
 /// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some of it returns
 /// rows that mean nothing.
-pub(crate) fn push_settle(
-    sql: &mut String,
-    statements: &Statements,
-    topic: &str,
-    settled: &[Settled<'_>],
-) {
-    let mode = CallMode::Inline;
+pub(crate) fn push_settle(flight: &mut Flight, topic: &str, settled: &[Settled<'_>]) {
     let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
     for Settled {
         proof,
@@ -218,9 +185,9 @@ pub(crate) fn push_settle(
                     Value::Uuid(proof.held.id.0),
                     Value::Number(small(*attempts).into()),
                     Value::Number(micros(*delay)),
-                    Value::Private(&error),
+                    Value::Text(&error),
                 ];
-                push_call(sql, mode, &statements.postpone_lease, &values);
+                flight.call(&statements::POSTPONE_LEASE, &values);
             }
             Verdict::Bury {
                 attempts,
@@ -233,23 +200,23 @@ pub(crate) fn push_settle(
                     Value::Uuid(proof.held.id.0),
                     Value::Number(small(*attempts).into()),
                     Value::Text(reason.as_str()),
-                    Value::Private(&error),
+                    Value::Text(&error),
                 ];
-                push_call(sql, mode, &statements.bury_lease, &values);
+                flight.call(&statements::BURY_LEASE, &values);
             }
         }
     }
     if !ended.is_empty() {
-        push_each(sql, mode, &statements.end_held_lease, topic, &ended, &[]);
+        push_each(flight, &statements::END_HELD_LEASE, topic, &ended, &[]);
     }
     for (given_back, unspent) in [(nacked, 0), (released, 1)] {
         if !given_back.is_empty() {
-            push_give_back(sql, mode, statements, topic, &given_back, unspent, true);
+            push_give_back(flight, topic, &given_back, unspent, true);
         }
     }
     let ends: Vec<End> = settled.iter().filter_map(Settled::end).collect();
     if !ends.is_empty() {
-        aftermath::push_ended(sql, mode, statements, topic, &ends);
+        aftermath::push_ended(flight, topic, &ends);
     }
 }
 
@@ -286,29 +253,34 @@ fn end(proof: &Proof, how: How, verdict: &Verdict) -> End {
     }
 }
 
-/// Appends a call for each lease, in the order of the ids: of two who lock several, one waits for the other.
+/// Appends a call for each lease.
 fn push_each(
-    sql: &mut String,
-    mode: CallMode,
-    statement: &Statement,
+    flight: &mut Flight,
+    statement: &'static Statement,
     topic: &str,
     proofs: &[&Proof],
     numbers: &[i64],
 ) {
+    for proof in in_order(proofs) {
+        let mut values = Vec::from(values(topic, proof));
+        values.extend(numbers.iter().copied().map(Value::Number));
+        flight.call(statement, &values);
+    }
+}
+
+/// Returns them in the order of the ids: of two who lock several, one waits for the other.
+fn in_order<'p>(proofs: &[&'p Proof]) -> Vec<&'p Proof> {
     let mut proofs = proofs.to_vec();
     proofs.sort_unstable_by_key(|proof| proof.held.id);
-    for (index, proof) in proofs.into_iter().enumerate() {
-        let mut values = vec![
-            Value::Text(topic),
-            Value::Uuid(proof.held.id.0),
-            Value::Uuid(proof.receipt),
-        ];
-        values.extend(numbers.iter().copied().map(Value::Number));
-        match index {
-            0 => push_hot_call(sql, mode, Path::Key, statement, &values, Next::Commit),
-            _ => push_call(sql, mode, statement, &values),
-        }
-    }
+    proofs
+}
+
+fn values<'v>(topic: &'v str, proof: &Proof) -> [Value<'v>; 3] {
+    [
+        Value::Text(topic),
+        Value::Uuid(proof.held.id.0),
+        Value::Uuid(proof.receipt),
+    ]
 }
 
 fn is_true(row: &SimpleQueryRow, name: &str) -> bool {

@@ -4,7 +4,6 @@
 pub(crate) mod admin;
 pub(crate) mod aftermath;
 pub(crate) mod attempt;
-pub(crate) mod call;
 pub(crate) mod cancel;
 pub(crate) mod claim;
 pub(crate) mod config;
@@ -13,12 +12,14 @@ pub(crate) mod dead;
 pub(crate) mod dedupe;
 pub(crate) mod dependents;
 pub(crate) mod expiry;
+pub(crate) mod flight;
 pub(crate) mod identity;
 pub(crate) mod lanes;
 pub(crate) mod lease;
 pub(crate) mod outcome;
 pub(crate) mod peek;
 pub(crate) mod presence;
+pub(crate) mod protocol;
 pub(crate) mod prune;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
@@ -35,3 +36,4 @@ pub(crate) mod statement;
 pub(crate) mod statements;
 pub(crate) mod stats;
 pub(crate) mod tokens;
+pub(crate) mod value;

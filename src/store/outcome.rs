@@ -5,11 +5,12 @@
 //! [`dependents`](crate::store::dependents).
 
 use crate::store::aftermath::End;
-use crate::store::call::{CallMode, Value, push_call};
 use crate::store::claim::time;
+use crate::store::flight::Flight;
 use crate::store::prune::BATCH;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::completion::{Completion, GroupProgress, How};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
@@ -32,11 +33,7 @@ fn is_tracked(outgoing: &Outgoing) -> bool {
 }
 
 /// Stores that those of the messages are tracked that asked for it: one statement, if any did.
-pub(crate) fn track(
-    run: &mut dyn Run,
-    statements: &Statements,
-    messages: &[Outgoing],
-) -> Result<()> {
+pub(crate) fn track(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     let tracked: Vec<&Outgoing> = messages.iter().filter(|sent| is_tracked(sent)).collect();
     if tracked.is_empty() {
         return Ok(());
@@ -60,7 +57,7 @@ pub(crate) fn track(
     let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &kept, &members];
     execute(
         run,
-        &statements.track,
+        &statements::TRACK,
         &params,
         "storing what is to be tracked",
     )?;
@@ -68,21 +65,15 @@ pub(crate) fn track(
 }
 
 /// Appends the outcomes of those of the ends of one topic that are tracked.
-pub(crate) fn push_ended(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    ends: &[End],
-) {
+pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
     let tracked = || ends.iter().filter(|end| end.is_tracked());
     let values = [
         Value::Text(topic),
         Value::Uuids(tracked().map(|end| end.held.id.0).collect()),
         Value::Texts(tracked().map(|end| Some(end.how.as_str())).collect()),
-        Value::Privates(tracked().map(|end| end.result.as_deref()).collect()),
+        Value::Texts(tracked().map(|end| end.result.as_deref()).collect()),
     ];
-    push_call(sql, mode, &statements.end_outcomes, &values);
+    flight.call(&statements::END_OUTCOMES, &values);
 }
 
 /// What is known of a tracked message.
@@ -95,14 +86,10 @@ pub(crate) struct Outcome {
 }
 
 /// Returns the outcomes of those of the messages that are tracked.
-pub(crate) fn outcomes(
-    run: &mut dyn Run,
-    statements: &Statements,
-    ids: &[Uuid],
-) -> Result<Vec<Outcome>> {
+pub(crate) fn outcomes(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Outcome>> {
     query(
         run,
-        &statements.outcomes,
+        &statements::OUTCOMES,
         &[&ids],
         "looking for the ends of messages",
     )?
@@ -135,13 +122,9 @@ fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
 
 /// Keeps the outcomes of messages from being forgotten until the transaction ends: who sends a message that comes after
 /// others is seen by nobody until it commits. Returns which of them are known.
-pub(crate) fn hold(
-    run: &mut dyn Run,
-    statements: &Statements,
-    ids: &[Uuid],
-) -> Result<HashSet<Uuid>> {
+pub(crate) fn hold(run: &mut dyn Run, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let doing = "looking for what messages come after";
-    query(run, &statements.hold_outcomes, &[&ids], doing)?
+    query(run, &statements::HOLD_OUTCOMES, &[&ids], doing)?
         .iter()
         .map(|row| column(row, "id"))
         .collect()
@@ -149,8 +132,8 @@ pub(crate) fn hold(
 
 /// Removes a batch of outcomes whose time is over; returns whether there may be more. In a READ COMMITTED transaction of its
 /// own.
-pub(crate) fn forget(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
-    let rows = query(run, &statements.old_outcomes, &[&BATCH], FORGETTING)?;
+pub(crate) fn forget(run: &mut dyn Run) -> Result<bool> {
+    let rows = query(run, &statements::OLD_OUTCOMES, &[&BATCH], FORGETTING)?;
     if rows.is_empty() {
         return Ok(false);
     }
@@ -159,19 +142,15 @@ pub(crate) fn forget(run: &mut dyn Run, statements: &Statements) -> Result<bool>
         topics.push(column(row, "topic")?);
         ids.push(column(row, "id")?);
     }
-    let forgetting = &statements.forget_outcomes;
+    let forgetting = &statements::FORGET_OUTCOMES;
     execute(run, forgetting, &[&topics, &ids], FORGETTING)?;
     Ok(i64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH))
 }
 
 /// Returns how far a group is; nothing if there is none of this id.
-pub(crate) fn group_progress(
-    run: &mut dyn Run,
-    statements: &Statements,
-    id: MessageId,
-) -> Result<Option<GroupProgress>> {
+pub(crate) fn group_progress(run: &mut dyn Run, id: MessageId) -> Result<Option<GroupProgress>> {
     let doing = "counting the members of a group";
-    let rows = query(run, &statements.group_progress, &[&id.0], doing)?;
+    let rows = query(run, &statements::GROUP_PROGRESS, &[&id.0], doing)?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -184,13 +163,9 @@ pub(crate) fn group_progress(
 }
 
 /// Returns the members of a group that have not ended for good.
-pub(crate) fn group_members(
-    run: &mut dyn Run,
-    statements: &Statements,
-    id: MessageId,
-) -> Result<Vec<Uuid>> {
+pub(crate) fn group_members(run: &mut dyn Run, id: MessageId) -> Result<Vec<Uuid>> {
     let doing = "looking for the members of a group";
-    query(run, &statements.group_members, &[&id.0], doing)?
+    query(run, &statements::GROUP_MEMBERS, &[&id.0], doing)?
         .iter()
         .map(|row| column(row, "id"))
         .collect()

@@ -6,7 +6,7 @@
 use crate::store::admin::{attempts, id, priority, shown};
 use crate::store::claim::time;
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
@@ -44,21 +44,16 @@ pub struct WaitingMessage {
 /// Open transactions, each with what is known of who has it.
 type Holders = HashMap<String, (Option<i32>, Option<String>)>;
 
-pub(crate) fn peek(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: i64,
-) -> Result<Vec<WaitingMessage>> {
-    let rows = query(run, &statements.peek, &[&topic, &limit], "peeking")?;
-    let holders = holders(run, statements, &rows)?;
+pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<WaitingMessage>> {
+    let rows = query(run, &statements::PEEK, &[&topic, &limit], "peeking")?;
+    let holders = holders(run, &rows)?;
     rows.iter()
         .map(|row| message(row, topic, &holders))
         .collect()
 }
 
 /// Returns which of the transactions are open that have the rows in hand, or had.
-fn holders(run: &mut dyn Run, statements: &Statements, rows: &[Row]) -> Result<Holders> {
+fn holders(run: &mut dyn Run, rows: &[Row]) -> Result<Holders> {
     let mut named: Vec<String> = Vec::new();
     for row in rows {
         named.extend(column::<Option<String>>(row, "holder")?);
@@ -69,7 +64,7 @@ fn holders(run: &mut dyn Run, statements: &Statements, rows: &[Row]) -> Result<H
         return Ok(Holders::new());
     }
     let doing = "looking who has messages in work";
-    query(run, &statements.holders, &[&named], doing)?
+    query(run, &statements::HOLDERS, &[&named], doing)?
         .iter()
         .map(|row| {
             let holder = (column(row, "server_process")?, column(row, "program")?);

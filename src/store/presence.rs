@@ -1,8 +1,9 @@
 //! Who receives, and who is gone without a word.
 
-use crate::store::call::{CallMode, Value, push_call};
+use crate::store::flight::Flight;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::Result;
 use std::time::Duration;
 
@@ -27,7 +28,6 @@ pub(crate) const UNSEEN_S: i64 = 30;
 /// Adds a row; the caller takes its lock next, if it can hold one.
 pub(crate) fn enroll(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     process: &str,
     holds_lock: bool,
@@ -35,7 +35,7 @@ pub(crate) fn enroll(
 ) -> Result<Enrolled> {
     let rows = query(
         run,
-        &statements.enroll,
+        &statements::ENROLL,
         &[&topic, &process, &holds_lock, &most],
         &format!("enrolling a receiver of topic {topic}"),
     )?;
@@ -47,15 +47,10 @@ pub(crate) fn enroll(
 }
 
 /// Takes the session locks that say these receivers live; returns the ids of those it got.
-pub(crate) fn hold_liveness(
-    run: &mut dyn Run,
-    statements: &Statements,
-    namespace: i64,
-    ids: &[i64],
-) -> Result<Vec<i64>> {
+pub(crate) fn hold_liveness(run: &mut dyn Run, namespace: i64, ids: &[i64]) -> Result<Vec<i64>> {
     query(
         run,
-        &statements.hold_liveness,
+        &statements::HOLD_LIVENESS,
         &[&namespace, &ids],
         "showing that receivers live",
     )?
@@ -67,21 +62,20 @@ pub(crate) fn hold_liveness(
 /// Removes the row of a receiver that ends in peace, and gives its lock back.
 pub(crate) fn sign_off(
     run: &mut dyn Run,
-    statements: &Statements,
     namespace: Option<i64>,
     receiver: &Enrolled,
 ) -> Result<()> {
     let doing = "signing a receiver off";
     execute(
         run,
-        &statements.sign_off,
+        &statements::SIGN_OFF,
         &[&receiver.topic, &receiver.id],
         doing,
     )?;
     if let Some(namespace) = namespace {
         query(
             run,
-            &statements.drop_liveness,
+            &statements::DROP_LIVENESS,
             &[&namespace, &receiver.id],
             doing,
         )?;
@@ -92,7 +86,6 @@ pub(crate) fn sign_off(
 /// Notes that these receivers live, and brings back rows that somebody removed by mistake.
 pub(crate) fn show_life(
     run: &mut dyn Run,
-    statements: &Statements,
     receivers: &[Living<'_>],
     process: &str,
     holds_lock: bool,
@@ -105,7 +98,7 @@ pub(crate) fn show_life(
     let most: Vec<i32> = receivers.iter().map(|living| living.most).collect();
     execute(
         run,
-        &statements.show_life,
+        &statements::SHOW_LIFE,
         &[&ids, &topics, &process, &holds_lock, &shifts, &most],
         "showing that receivers live",
     )?;
@@ -113,21 +106,20 @@ pub(crate) fn show_life(
 }
 
 /// Notes that receivers were seen now which were seen in the future, by a clock that was set back since.
-pub(crate) fn rewind(run: &mut dyn Run, statements: &Statements, ahead_s: i64) -> Result<()> {
+pub(crate) fn rewind(run: &mut dyn Run, ahead_s: i64) -> Result<()> {
     let doing = "looking for receivers of the future";
-    execute(run, &statements.rewind_workers, &[&ahead_s], doing).map(drop)
+    execute(run, &statements::REWIND_WORKERS, &[&ahead_s], doing).map(drop)
 }
 
 /// Returns receivers of other processes that are gone without signing off.
 pub(crate) fn find_vanished(
     run: &mut dyn Run,
-    statements: &Statements,
     namespace: i64,
     mine: &[i64],
 ) -> Result<Vec<Enrolled>> {
     query(
         run,
-        &statements.find_vanished,
+        &statements::FIND_VANISHED,
         &[&namespace, &mine, &UNSEEN_S],
         "looking for dead receivers",
     )?
@@ -144,14 +136,13 @@ pub(crate) fn find_vanished(
 /// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have had messages in hand.
 pub(crate) fn suspect(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     vanished: &[i64],
     for_s: i64,
 ) -> Result<bool> {
     let rows = query(
         run,
-        &statements.horizon,
+        &statements::HORIZON,
         &[&topic],
         "looking how far hands reach",
     )?;
@@ -168,7 +159,7 @@ pub(crate) fn suspect(
         [&topic, &vanished, &for_s, &ranks, &seqs];
     let rows = query(
         run,
-        &statements.suspect,
+        &statements::SUSPECT,
         &params,
         "marking a topic as suspect",
     )?;
@@ -176,61 +167,41 @@ pub(crate) fn suspect(
 }
 
 /// Ends the suspicion of a topic if nothing is left of what may have been in hand; returns whether it did.
-pub(crate) fn end_suspicion(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-) -> Result<bool> {
+pub(crate) fn end_suspicion(run: &mut dyn Run, topic: &str) -> Result<bool> {
     let doing = "asking whether a topic is still suspect";
-    let rows = query(run, &statements.end_suspicion, &[&topic], doing)?;
+    let rows = query(run, &statements::END_SUSPICION, &[&topic], doing)?;
     Ok(!rows.is_empty())
 }
 
 /// Appends the note whether a receiver may have messages in hand.
-pub(crate) fn push_note_shift(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    receiver: i64,
-    shift: i64,
-) {
+pub(crate) fn push_note_shift(flight: &mut Flight, topic: &str, receiver: i64, shift: i64) {
     let values = [
         Value::Text(topic),
         Value::Number(receiver),
         Value::Number(shift),
     ];
-    push_call(sql, mode, &statements.note_shift, &values);
+    flight.call(&statements::NOTE_SHIFT, &values);
 }
 
 /// Notes whether a receiver may have messages in hand.
-pub(crate) fn note_shift(
-    run: &mut dyn Run,
-    statements: &Statements,
-    receiver: &Enrolled,
-    shift: i64,
-) -> Result<()> {
+pub(crate) fn note_shift(run: &mut dyn Run, receiver: &Enrolled, shift: i64) -> Result<()> {
     let Enrolled { topic, id } = receiver;
     let doing = "noting that a receiver is idle";
-    execute(run, &statements.note_shift, &[topic, id, &shift], doing).map(drop)
+    execute(run, &statements::NOTE_SHIFT, &[topic, id, &shift], doing).map(drop)
 }
 
 /// Returns how long receivers of a topic are to count attempts before they run a handler.
-pub(crate) fn suspicion(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-) -> Result<Duration> {
+pub(crate) fn suspicion(run: &mut dyn Run, topic: &str) -> Result<Duration> {
     let doing = "looking whether a process died";
-    let rows = query(run, &statements.suspicion, &[&topic], doing)?;
+    let rows = query(run, &statements::SUSPICION, &[&topic], doing)?;
     let suspect_ms = rows.first().map(|row| column::<i64>(row, "suspect_ms"));
     let suspect_ms = suspect_ms.transpose()?.unwrap_or_default();
     Ok(Duration::from_millis(suspect_ms.max(0).unsigned_abs()))
 }
 
 /// Makes the row that strict receivers of a topic lock for their turn.
-pub(crate) fn ensure_turn(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+pub(crate) fn ensure_turn(run: &mut dyn Run, topic: &str) -> Result<()> {
     let doing = format!("making the turn of topic {topic}");
-    execute(run, &statements.ensure_turn, &[&topic], &doing)?;
+    execute(run, &statements::ENSURE_TURN, &[&topic], &doing)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::store::room;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use uuid::Uuid;
 
@@ -18,20 +18,16 @@ const NOTES_LEFT: i64 = 100;
 const DOING: &str = "removing what is over";
 
 /// Removes a batch of dedupe keys whose window is over; returns whether there may be more.
-pub(crate) fn dedupe(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
-    Ok(execute(run, &statements.prune_dedupe, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+pub(crate) fn dedupe(run: &mut dyn Run) -> Result<bool> {
+    Ok(execute(run, &statements::PRUNE_DEDUPE, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
 }
 
 /// Frees dedupe keys that are taken until their messages end and whose messages are nowhere, among some from the first after an id
 /// on. Returns how many, and where to go on; nothing at the end.
-pub(crate) fn held_dedupe(
-    run: &mut dyn Run,
-    statements: &Statements,
-    after: Uuid,
-) -> Result<(i64, Option<Uuid>)> {
+pub(crate) fn held_dedupe(run: &mut dyn Run, after: Uuid) -> Result<(i64, Option<Uuid>)> {
     let rows = query(
         run,
-        &statements.prune_held_dedupe,
+        &statements::PRUNE_HELD_DEDUPE,
         &[&after, &LOOKED_AT],
         DOING,
     )?;
@@ -45,25 +41,25 @@ pub(crate) fn held_dedupe(
 }
 
 /// The same for buckets that are full.
-pub(crate) fn buckets(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
-    Ok(execute(run, &statements.prune_buckets, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+pub(crate) fn buckets(run: &mut dyn Run) -> Result<bool> {
+    Ok(execute(run, &statements::PRUNE_BUCKETS, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
 }
 
 /// The same for notes of room in topics that nobody counts.
-pub(crate) fn vacated(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
-    Ok(execute(run, &statements.prune_vacated, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
+pub(crate) fn vacated(run: &mut dyn Run) -> Result<bool> {
+    Ok(execute(run, &statements::PRUNE_VACATED, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
 }
 
 /// The same for counts of deliveries that nobody will ask about any more.
-pub(crate) fn attempts(run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+pub(crate) fn attempts(run: &mut dyn Run) -> Result<bool> {
     let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&BATCH, &ATTEMPTS_KEPT_S];
-    let removed = execute(run, &statements.prune_attempts, &params, DOING)?;
+    let removed = execute(run, &statements::PRUNE_ATTEMPTS, &params, DOING)?;
     Ok(removed >= BATCH.unsigned_abs())
 }
 
 /// Returns the bounded topics in which many notes say what was vacated.
-pub(crate) fn crowded_rooms(run: &mut dyn Run, statements: &Statements) -> Result<Vec<String>> {
-    query(run, &statements.crowded_rooms, &[&NOTES_LEFT], DOING)?
+pub(crate) fn crowded_rooms(run: &mut dyn Run) -> Result<Vec<String>> {
+    query(run, &statements::CROWDED_ROOMS, &[&NOTES_LEFT], DOING)?
         .iter()
         .map(|row| column(row, "topic"))
         .collect()
@@ -71,6 +67,6 @@ pub(crate) fn crowded_rooms(run: &mut dyn Run, statements: &Statements) -> Resul
 
 /// Takes a batch of the notes off the number of a topic; returns whether there may be more. In a READ COMMITTED
 /// transaction of its own; waits for senders that hold the room.
-pub(crate) fn fold(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<bool> {
-    room::fold_some(run, statements, topic, BATCH).map(|notes| notes >= BATCH)
+pub(crate) fn fold(run: &mut dyn Run, topic: &str) -> Result<bool> {
+    room::fold_some(run, topic, BATCH).map(|notes| notes >= BATCH)
 }

@@ -4,7 +4,7 @@ use crate::store::admin::shown;
 use crate::store::claim::time;
 use crate::store::expiry::distance;
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::{self, Headers};
 use crate::words::new_message::{Content, NewMessage};
@@ -94,7 +94,6 @@ impl Due {
 /// Defines a recurring message, or changes it; returns when it is sent next.
 pub(crate) fn define(
     run: &mut dyn Run,
-    statements: &Statements,
     name: &str,
     recurrence: &Recurrence,
     message: &NewMessage,
@@ -112,7 +111,7 @@ pub(crate) fn define(
     let dedupe_key = message.rare.dedupe.as_ref().map(|(key, _)| key);
     let rows = query(
         run,
-        &statements.define_recurring,
+        &statements::DEFINE_RECURRING,
         &[
             &message.topic,
             &name,
@@ -137,14 +136,10 @@ pub(crate) fn define(
 }
 
 /// Returns the recurring messages of a topic, or of all.
-pub(crate) fn list(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: Option<&str>,
-) -> Result<Vec<Recurring>> {
+pub(crate) fn list(run: &mut dyn Run, topic: Option<&str>) -> Result<Vec<Recurring>> {
     query(
         run,
-        &statements.recurring,
+        &statements::RECURRING,
         &[&topic],
         "listing recurring messages",
     )?
@@ -154,26 +149,17 @@ pub(crate) fn list(
 }
 
 /// Removes a recurring message; returns whether it was there.
-pub(crate) fn remove(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    name: &str,
-) -> Result<bool> {
+pub(crate) fn remove(run: &mut dyn Run, topic: &str, name: &str) -> Result<bool> {
     let doing = "removing a recurring message";
-    let removed = execute(run, &statements.remove_recurring, &[&topic, &name], doing)?;
+    let removed = execute(run, &statements::REMOVE_RECURRING, &[&topic, &name], doing)?;
     Ok(removed > 0)
 }
 
 /// Locks the recurring message that is due first, but for some, by topic and name.
-pub(crate) fn take_due(
-    run: &mut dyn Run,
-    statements: &Statements,
-    left_out: &[(String, String)],
-) -> Result<Option<Taken>> {
+pub(crate) fn take_due(run: &mut dyn Run, left_out: &[(String, String)]) -> Result<Option<Taken>> {
     let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
-    let rows = query(run, &statements.due_recurring, &[&topics, &names], doing)?;
+    let rows = query(run, &statements::DUE_RECURRING, &[&topics, &names], doing)?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -205,16 +191,11 @@ fn due(row: &Row) -> Result<Due> {
 }
 
 /// Notes the last run that was sent, if any was, and the next.
-pub(crate) fn reschedule(
-    run: &mut dyn Run,
-    statements: &Statements,
-    due: &Due,
-    runs: &Runs,
-) -> Result<()> {
+pub(crate) fn reschedule(run: &mut dyn Run, due: &Due, runs: &Runs) -> Result<()> {
     let Recurring { topic, name, .. } = &due.recurring;
     execute(
         run,
-        &statements.reschedule,
+        &statements::RESCHEDULE,
         &[topic, name, &runs.due.last(), &runs.next],
         "scheduling a recurring message",
     )
@@ -234,13 +215,12 @@ pub(crate) struct Distant {
 /// Returns up to `limit` recurring messages after the one of this topic and name that are not due for a while.
 pub(crate) fn distant(
     run: &mut dyn Run,
-    statements: &Statements,
     after: &(String, String),
     limit: i64,
 ) -> Result<Vec<Distant>> {
     let doing = "looking at recurring messages";
     let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&after.0, &after.1, &limit];
-    query(run, &statements.distant_recurring, &params, doing)?
+    query(run, &statements::DISTANT_RECURRING, &params, doing)?
         .iter()
         .map(|row| {
             Ok(Distant {
@@ -258,7 +238,7 @@ pub(crate) fn distant(
 impl Distant {
     /// Notes when it is sent next, if the time that is noted is from before the clock was set back; returns whether it was. One
     /// that cannot be read is left alone.
-    pub(crate) fn correct(&self, run: &mut dyn Run, statements: &Statements) -> Result<bool> {
+    pub(crate) fn correct(&self, run: &mut dyn Run) -> Result<bool> {
         let recurrence = Recurrence::cron(&self.cron);
         let corrected = recurrence
             .and_then(|recurrence| recurrence.time_zone(&self.time_zone))
@@ -269,20 +249,16 @@ impl Distant {
         let doing = "correcting the time of a recurring message";
         let params: [&(dyn postgres::types::ToSql + Sync); 4] =
             [&self.topic, &self.name, &self.noted_us, &next_us];
-        let corrected = execute(run, &statements.correct_recurring, &params, doing)?;
+        let corrected = execute(run, &statements::CORRECT_RECURRING, &params, doing)?;
         Ok(corrected > 0)
     }
 }
 
 /// Returns in how long the next recurring message is due, but for some; zero if it is.
-pub(crate) fn next(
-    run: &mut dyn Run,
-    statements: &Statements,
-    left_out: &[(String, String)],
-) -> Result<Option<Duration>> {
+pub(crate) fn next(run: &mut dyn Run, left_out: &[(String, String)]) -> Result<Option<Duration>> {
     let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
-    let rows = query(run, &statements.next_recurring, &[&topics, &names], doing)?;
+    let rows = query(run, &statements::NEXT_RECURRING, &[&topics, &names], doing)?;
     rows.first()
         .map(|row| column(row, "due_us").map(distance))
         .transpose()

@@ -5,7 +5,7 @@
 //! sender, and notes what ended in rows of its own; senders take those off the number when it looks full.
 
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 
 const DOING: &str = "taking room in a bounded topic";
@@ -21,24 +21,14 @@ pub(crate) struct Look {
 }
 
 /// Takes room for `messages` if the number says that there is any. Waits for senders that hold it.
-pub(crate) fn take(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    messages: i64,
-    limit: i64,
-) -> Result<bool> {
+pub(crate) fn take(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> Result<bool> {
     let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &messages, &limit];
-    Ok(execute(run, &statements.take_room, &params, DOING)? > 0)
+    Ok(execute(run, &statements::TAKE_ROOM, &params, DOING)? > 0)
 }
 
 /// Looks without locking; nothing if the room was never counted.
-pub(crate) fn look(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-) -> Result<Option<Look>> {
-    let rows = query(run, &statements.look_room, &[&topic], DOING)?;
+pub(crate) fn look(run: &mut dyn Run, topic: &str) -> Result<Option<Look>> {
+    let rows = query(run, &statements::LOOK_ROOM, &[&topic], DOING)?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -50,71 +40,50 @@ pub(crate) fn look(
 }
 
 /// Takes what was vacated off the number.
-pub(crate) fn fold(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
+pub(crate) fn fold(run: &mut dyn Run, topic: &str) -> Result<()> {
     // The room first, always: two that hold one of each would wait for each other.
-    query(run, &statements.lock_room, &[&topic], DOING)?;
-    let rows = query(run, &statements.fold_vacated, &[&topic], DOING)?;
+    query(run, &statements::LOCK_ROOM, &[&topic], DOING)?;
+    let rows = query(run, &statements::FOLD_VACATED, &[&topic], DOING)?;
     let vacated: i64 = rows.first().map_or(Ok(0), |row| column(row, "messages"))?;
-    change(run, statements, topic, -vacated)
+    change(run, topic, -vacated)
 }
 
 /// Takes some of what was vacated off the number; returns how many notes that were.
-pub(crate) fn fold_some(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    most: i64,
-) -> Result<i64> {
+pub(crate) fn fold_some(run: &mut dyn Run, topic: &str, most: i64) -> Result<i64> {
     // The room first, as in `fold`. Whoever counts anew holds it, too: a note is taken off once.
-    query(run, &statements.lock_room, &[&topic], DOING)?;
+    query(run, &statements::LOCK_ROOM, &[&topic], DOING)?;
     let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &most];
-    let rows = query(run, &statements.fold_some_vacated, &params, DOING)?;
+    let rows = query(run, &statements::FOLD_SOME_VACATED, &params, DOING)?;
     let Some(row) = rows.first() else {
         return Ok(0);
     };
-    change(run, statements, topic, -column::<i64>(row, "messages")?)?;
+    change(run, topic, -column::<i64>(row, "messages")?)?;
     column(row, "notes")
 }
 
 /// Adds to the number, or takes off it.
-pub(crate) fn change(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    messages: i64,
-) -> Result<()> {
+pub(crate) fn change(run: &mut dyn Run, topic: &str, messages: i64) -> Result<()> {
     let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &messages];
-    execute(run, &statements.change_room, &params, DOING).map(drop)
+    execute(run, &statements::CHANGE_ROOM, &params, DOING).map(drop)
 }
 
 /// Counts what the topic holds; far more than `limit` is not counted to the end.
-pub(crate) fn count(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: i64,
-) -> Result<i64> {
+pub(crate) fn count(run: &mut dyn Run, topic: &str, limit: i64) -> Result<i64> {
     let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &limit.saturating_add(1)];
-    let rows = query(run, &statements.count_room, &params, DOING)?;
+    let rows = query(run, &statements::COUNT_ROOM, &params, DOING)?;
     rows.first().map_or(Ok(0), |row| column(row, "messages"))
 }
 
 /// Makes the number what the topic holds, and `pending` that this transaction did not store yet.
-pub(crate) fn recount(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: i64,
-    pending: i64,
-) -> Result<()> {
-    execute(run, &statements.ensure_room, &[&topic], DOING)?;
-    query(run, &statements.lock_room, &[&topic], DOING)?;
+pub(crate) fn recount(run: &mut dyn Run, topic: &str, limit: i64, pending: i64) -> Result<()> {
+    execute(run, &statements::ENSURE_ROOM, &[&topic], DOING)?;
+    query(run, &statements::LOCK_ROOM, &[&topic], DOING)?;
     let most = limit.saturating_add(1);
     let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &most, &pending];
-    execute(run, &statements.recount_room, &params, DOING).map(drop)
+    execute(run, &statements::RECOUNT_ROOM, &params, DOING).map(drop)
 }
 
 /// Forgets the number.
-pub(crate) fn forget(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<()> {
-    execute(run, &statements.forget_room, &[&topic], DOING).map(drop)
+pub(crate) fn forget(run: &mut dyn Run, topic: &str) -> Result<()> {
+    execute(run, &statements::FORGET_ROOM, &[&topic], DOING).map(drop)
 }

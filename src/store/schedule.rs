@@ -3,7 +3,7 @@
 use crate::store::expiry::distance;
 use crate::store::lanes;
 use crate::store::run::{Params, Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -44,13 +44,9 @@ pub(crate) struct Polled {
 }
 
 /// Asks for all topics of a process at once.
-pub(crate) fn poll(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topics: &[String],
-) -> Result<Polled> {
+pub(crate) fn poll(run: &mut dyn Run, topics: &[String]) -> Result<Polled> {
     let mut polled = Polled::default();
-    for row in query(run, &statements.poll, &[&topics], "polling")? {
+    for row in query(run, &statements::POLL, &[&topics], "polling")? {
         let suspect_ms: i64 = column(&row, "suspect_ms")?;
         let due_us: Option<i64> = column(&row, "due_us")?;
         polled.topics.push(TopicState {
@@ -138,17 +134,13 @@ impl Moved {
 }
 
 /// Moves one batch of due messages, those first that were due first: of all topics, or of some.
-pub(crate) fn move_due(
-    run: &mut dyn Run,
-    statements: &Statements,
-    between: Option<&Between>,
-) -> Result<Moved> {
+pub(crate) fn move_due(run: &mut dyn Run, between: Option<&Between>) -> Result<Moved> {
     let doing = "moving due messages";
     let rows = match between {
-        None => query(run, &statements.move_due, &[&MOVE_LIMIT], doing)?,
+        None => query(run, &statements::MOVE_DUE, &[&MOVE_LIMIT], doing)?,
         Some(Between { after, before }) => {
             let params: Params<'_> = &[&MOVE_LIMIT, after, before];
-            query(run, &statements.move_due_between, params, doing)?
+            query(run, &statements::MOVE_DUE_BETWEEN, params, doing)?
         }
     };
     let mut moved = Moved::default();
@@ -158,7 +150,7 @@ pub(crate) fn move_due(
             None => {
                 let topics: Vec<String> = column(&row, "line_topics")?;
                 let ids: Vec<Uuid> = column(&row, "line_ids")?;
-                lanes::line_up_due(run, statements, &topics, &ids)?;
+                lanes::line_up_due(run, &topics, &ids)?;
                 moved.lined_up = topics;
             }
         }
@@ -179,7 +171,6 @@ pub(crate) struct Waiting {
 /// `after` on.
 pub(crate) fn waiting(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     after: Uuid,
     limit: i64,
@@ -187,7 +178,7 @@ pub(crate) fn waiting(
     let doing = "looking for scheduled messages";
     query(
         run,
-        &statements.waiting_for_time,
+        &statements::WAITING_FOR_TIME,
         &[&topic, &after, &limit],
         doing,
     )?
@@ -203,19 +194,14 @@ pub(crate) fn waiting(
 }
 
 /// Makes those of these messages due that wait for their time, in this order; returns how many.
-pub(crate) fn make_due(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    ids: &[Uuid],
-) -> Result<u64> {
+pub(crate) fn make_due(run: &mut dyn Run, topic: &str, ids: &[Uuid]) -> Result<u64> {
     let doing = "making messages due";
-    execute(run, &statements.make_due, &[&topic, &ids], doing)
+    execute(run, &statements::MAKE_DUE, &[&topic, &ids], doing)
 }
 
 /// Returns in how long the next scheduled message is due.
-pub(crate) fn next_due(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
-    let rows = query(run, &statements.next_due, &[], "looking for due messages")?;
+pub(crate) fn next_due(run: &mut dyn Run) -> Result<Option<Duration>> {
+    let rows = query(run, &statements::NEXT_DUE, &[], "looking for due messages")?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
@@ -223,19 +209,14 @@ pub(crate) fn next_due(run: &mut dyn Run, statements: &Statements) -> Result<Opt
 }
 
 /// Returns the database's time in microseconds since 1970.
-pub(crate) fn clock(run: &mut dyn Run, statements: &Statements) -> Result<i64> {
-    let rows = query(run, &statements.clock, &[], "asking for the time")?;
+pub(crate) fn clock(run: &mut dyn Run) -> Result<i64> {
+    let rows = query(run, &statements::CLOCK, &[], "asking for the time")?;
     // A statement without tables returns a row.
     rows.first().map_or(Ok(0), |row| column(row, "now_us"))
 }
 
 /// Sends hints to all listeners.
-pub(crate) fn notify(
-    run: &mut dyn Run,
-    statements: &Statements,
-    channel: &str,
-    hints: &[String],
-) -> Result<()> {
-    execute(run, &statements.notify, &[&channel, &hints], "notifying")?;
+pub(crate) fn notify(run: &mut dyn Run, channel: &str, hints: &[String]) -> Result<()> {
+    execute(run, &statements::NOTIFY, &[&channel, &hints], "notifying")?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::store::admin::{attempts, id, priority, shown};
 use crate::store::claim::time;
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::store::stats::COUNT_LIMIT;
 use crate::words::Result;
 use crate::words::headers::Headers;
@@ -50,16 +50,11 @@ pub struct ScheduledMessage {
 }
 
 /// Returns the first messages of a topic by when they are due, among the [`COUNT_LIMIT`] that were sent first.
-pub(crate) fn peek(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: i64,
-) -> Result<Vec<ScheduledMessage>> {
+pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<ScheduledMessage>> {
     let doing = "looking at what is scheduled";
     query(
         run,
-        &statements.peek_scheduled,
+        &statements::PEEK_SCHEDULED,
         &[&topic, &limit, &COUNT_LIMIT],
         doing,
     )?

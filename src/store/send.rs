@@ -1,11 +1,12 @@
 //! Storing messages.
 
-use crate::store::call::{CallMode, Next, Path, Value, push_call, push_hot_call};
 use crate::store::copy;
+use crate::store::flight::Flight;
 use crate::store::lanes;
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statement::Statement;
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::Result;
 use crate::words::headers::written;
 use crate::words::message::MessageId;
@@ -26,29 +27,25 @@ const DOING: &str = "storing messages";
 
 /// Stores messages that are ready at once, in the order given: one statement, or, if some have keys, two of
 /// a transaction. Blocks then while other senders of these keys have their transactions open.
-pub(crate) fn send(
-    run: &mut dyn Run,
-    statements: &Statements,
-    messages: &[Outgoing],
-) -> Result<()> {
+pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     if messages.iter().any(Outgoing::is_keyed) {
-        return send_keyed(run, statements, messages);
+        return send_keyed(run, messages);
     }
     if !messages.iter().all(Outgoing::is_plain) {
-        return send_all(run, &statements.send_full, messages);
+        return send_all(run, &statements::SEND_FULL, messages);
     }
     if let [only] = messages {
-        return send_one(run, statements, only);
+        return send_one(run, only);
     }
     if messages.len() >= COPY_FROM
-        && let Some(copied) = run.copy(&statements.send_copy, &|| copy::rows(messages))
+        && let Some(copied) = run.copy(&statements::SEND_COPY, &|| copy::rows(messages))
     {
         return copied.map_err(|error| classify(error, DOING));
     }
     let columns = Columns::of(messages);
     execute(
         run,
-        &statements.send,
+        &statements::SEND,
         &[
             &columns.topics,
             &columns.ranks,
@@ -66,7 +63,6 @@ pub(crate) fn send(
 /// and nothing is stored: that takes a look of its own.
 pub(crate) fn send_deduped(
     run: &mut dyn Run,
-    statements: &Statements,
     outgoing: &Outgoing,
     key: &str,
     remembered: Remembered,
@@ -75,7 +71,7 @@ pub(crate) fn send_deduped(
     let (payload, body) = content(message);
     let rows = query(
         run,
-        &statements.send_deduped,
+        &statements::SEND_DEDUPED,
         &[
             &message.topic,
             &rank(message.priority),
@@ -92,17 +88,13 @@ pub(crate) fn send_deduped(
 }
 
 /// Stores messages that wait: one statement. Returns those that are ready, since their time is past.
-pub(crate) fn schedule(
-    run: &mut dyn Run,
-    statements: &Statements,
-    messages: &[Outgoing],
-) -> Result<HashSet<MessageId>> {
+pub(crate) fn schedule(run: &mut dyn Run, messages: &[Outgoing]) -> Result<HashSet<MessageId>> {
     let columns = Columns::of(messages);
     let options = Options::of(messages);
     let (delays, times): (Vec<_>, Vec<_>) = messages.iter().map(start).unzip();
     let rows = query(
         run,
-        &statements.schedule,
+        &statements::SCHEDULE,
         &[
             &columns.topics,
             &columns.ranks,
@@ -124,15 +116,15 @@ pub(crate) fn schedule(
 }
 
 /// All of them together, so that those with and without a key stay in order.
-fn send_keyed(run: &mut dyn Run, statements: &Statements, messages: &[Outgoing]) -> Result<()> {
+fn send_keyed(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     let topics: Vec<&str> = messages
         .iter()
         .map(|outgoing| outgoing.message.topic.as_str())
         .collect();
     let keys = Options::of(messages).keys;
-    lanes::lock(run, statements, &topics, &keys)?;
+    lanes::lock(run, &topics, &keys)?;
     // In a statement of its own, which sees what was done while the first one waited.
-    send_all(run, &statements.send_keyed, messages)
+    send_all(run, &statements::SEND_KEYED, messages)
 }
 
 fn send_all(run: &mut dyn Run, statement: &Statement, messages: &[Outgoing]) -> Result<()> {
@@ -157,12 +149,12 @@ fn send_all(run: &mut dyn Run, statement: &Statement, messages: &[Outgoing]) -> 
     Ok(())
 }
 
-fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> Result<()> {
+fn send_one(run: &mut dyn Run, outgoing: &Outgoing) -> Result<()> {
     let message = &outgoing.message;
     let (payload, body) = content(message);
     execute(
         run,
-        &statements.send_one,
+        &statements::SEND_ONE,
         &[
             &message.topic,
             &rank(message.priority),
@@ -177,40 +169,29 @@ fn send_one(run: &mut dyn Run, statements: &Statements, outgoing: &Outgoing) -> 
 }
 
 /// Appends the storing of messages some of which have keys to a flight of the transaction's end.
-pub(crate) fn push_keyed(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    messages: &[Outgoing],
-) {
+pub(crate) fn push_keyed(flight: &mut Flight, messages: &[Outgoing]) {
     let columns = Columns::of(messages);
     let options = Options::of(messages);
     let topics = || Value::Texts(columns.topics.iter().map(|topic| Some(*topic)).collect());
-    let lanes = [topics(), Value::Privates(options.keys.clone())];
+    let lanes = [topics(), Value::Texts(options.keys.clone())];
     let wide = |number: &Option<i16>| number.map(i64::from);
     let values = [
         topics(),
         Value::Numbers(columns.ranks.iter().copied().map(i64::from).collect()),
         Value::Uuids(columns.ids),
-        Value::Privates(options.keys),
+        Value::Texts(options.keys),
         Value::MaybeNumbers(options.expiries),
         Value::MaybeNumbers(options.on_ends.iter().map(wide).collect()),
-        Value::Privates(columns.headers.iter().map(Option::as_deref).collect()),
-        Value::Privates(columns.payloads),
+        Value::Texts(columns.headers.iter().map(Option::as_deref).collect()),
+        Value::Texts(columns.payloads),
         Value::MaybeBytes(columns.bodies),
     ];
-    push_call(sql, mode, &statements.lock_lanes, &lanes);
-    let next = Next::CallersSql;
-    push_hot_call(sql, mode, Path::Keys, &statements.send_keyed, &values, next);
+    flight.call(&statements::LOCK_LANES, &lanes);
+    flight.call(&statements::SEND_KEYED, &values);
 }
 
 /// Appends the storing of a plain message to a flight.
-pub(crate) fn push_send(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    outgoing: &Outgoing,
-) {
+pub(crate) fn push_send(flight: &mut Flight, outgoing: &Outgoing) {
     let message = &outgoing.message;
     let headers = headers(message);
     let (payload, body) = content(message);
@@ -218,11 +199,11 @@ pub(crate) fn push_send(
         Value::Text(&message.topic),
         Value::Number(rank(message.priority).into()),
         Value::Uuid(outgoing.id.0),
-        headers.as_deref().map_or(Value::Null, Value::Private),
-        payload.map_or(Value::Null, Value::Private),
+        headers.as_deref().map_or(Value::Null, Value::Text),
+        payload.map_or(Value::Null, Value::Text),
         body.map_or(Value::Null, Value::Bytes),
     ];
-    push_call(sql, mode, &statements.send_one, &values);
+    flight.call(&statements::SEND_ONE, &values);
 }
 
 /// Messages as the arrays that the bulk statements take.

@@ -1,10 +1,11 @@
 //! What becomes of messages that are held: acknowledged, retried, kept as dead letters.
 
 use crate::store::attempt::attempts;
-use crate::store::call::{CallMode, Next, Path, Value, push_hot_call};
 use crate::store::claim::{Held, Position};
+use crate::store::flight::Flight;
 use crate::store::run::{Params, Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
+use crate::store::value::Value;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::MAX_DELAY;
@@ -37,27 +38,14 @@ pub(crate) struct Burial {
 }
 
 /// Appends the removal of handled messages to a flight that goes on with COMMIT.
-pub(crate) fn push_acknowledge(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    positions: &[Position],
-) {
+pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[Position]) {
     if let [only] = positions {
         let values = [
             Value::Text(topic),
             Value::Number(only.rank.into()),
             Value::Number(only.seq),
         ];
-        return push_hot_call(
-            sql,
-            mode,
-            Path::Key,
-            &statements.acknowledge_one,
-            &values,
-            Next::Commit,
-        );
+        return flight.call(&statements::ACKNOWLEDGE_ONE, &values);
     }
     let column = |read: fn(&Position) -> i64| Value::Numbers(positions.iter().map(read).collect());
     let values = [
@@ -65,23 +53,11 @@ pub(crate) fn push_acknowledge(
         column(|position| position.rank.into()),
         column(|position| position.seq),
     ];
-    push_hot_call(
-        sql,
-        mode,
-        Path::Keys,
-        &statements.acknowledge,
-        &values,
-        Next::Commit,
-    );
+    flight.call(&statements::ACKNOWLEDGE, &values);
 }
 
 /// Moves held messages to where they wait. All of one topic; at the top level of a transaction.
-pub(crate) fn retry(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    retries: &[Retry],
-) -> Result<()> {
+pub(crate) fn retry(run: &mut dyn Run, topic: &str, retries: &[Retry]) -> Result<()> {
     let ranks: Vec<i16> = retries
         .iter()
         .map(|retry| retry.held.position.rank)
@@ -95,17 +71,12 @@ pub(crate) fn retry(
     let errors: Vec<String> = retries.iter().map(|retry| storable(&retry.error)).collect();
     let doing = "scheduling a retry";
     let params: Params<'_> = &[&topic, &ranks, &seqs, &attempts, &delays, &errors];
-    let moved = execute(run, &statements.retry, params, doing)?;
+    let moved = execute(run, &statements::RETRY, params, doing)?;
     check_count(moved, retries.len(), doing)
 }
 
 /// Moves held messages to the dead letters. All of one topic; at the top level of a transaction.
-pub(crate) fn bury(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    burials: &[Burial],
-) -> Result<()> {
+pub(crate) fn bury(run: &mut dyn Run, topic: &str, burials: &[Burial]) -> Result<()> {
     let ranks: Vec<i16> = burials
         .iter()
         .map(|burial| burial.held.position.rank)
@@ -128,7 +99,7 @@ pub(crate) fn bury(
         .collect();
     let doing = "keeping a dead letter";
     let params: Params<'_> = &[&topic, &ranks, &seqs, &attempts, &reasons, &errors];
-    let moved = execute(run, &statements.bury, params, doing)?;
+    let moved = execute(run, &statements::BURY, params, doing)?;
     check_count(moved, burials.len(), doing)
 }
 
@@ -136,7 +107,6 @@ pub(crate) fn bury(
 /// moved. `delay` counts from the transaction's start.
 pub(crate) fn postpone_head(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     retry: &Retry,
     since_begin: Duration,
@@ -145,21 +115,20 @@ pub(crate) fn postpone_head(
     let Position { rank, seq } = retry.held.position;
     let delay = micros(retry.delay.saturating_add(since_begin));
     let params: Params<'_> = &[&topic, &rank, &seq, &small(retry.attempts), &delay];
-    let postponed = execute(run, &statements.postpone_head, params, doing)?;
+    let postponed = execute(run, &statements::POSTPONE_HEAD, params, doing)?;
     check_count(postponed, 1, doing)
 }
 
 /// Locks one message; returns its failed attempts, or nothing if it is gone or in other hands.
 pub(crate) fn hold(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     position: Position,
     id: MessageId,
 ) -> Result<Option<u32>> {
     let rows = query(
         run,
-        &statements.hold,
+        &statements::HOLD,
         &[&topic, &position.rank, &position.seq, &id.0],
         "holding a message",
     )?;
@@ -167,61 +136,46 @@ pub(crate) fn hold(
 }
 
 /// The same after whoever holds it; a lock timeout bounds the wait.
-pub(crate) fn hold_in_turn(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    held: &Held,
-) -> Result<Option<u32>> {
+pub(crate) fn hold_in_turn(run: &mut dyn Run, topic: &str, held: &Held) -> Result<Option<u32>> {
     let Position { rank, seq } = held.position;
     let params: Params<'_> = &[&topic, &rank, &seq, &held.id.0];
     let doing = "holding a message";
-    attempts(&query(run, &statements.hold_in_turn, params, doing)?)
+    attempts(&query(run, &statements::HOLD_IN_TURN, params, doing)?)
 }
 
 /// Returns where a message is that came back to the end of its topic, as far as it is not far from there.
-pub(crate) fn find_again(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    held: &Held,
-) -> Result<Option<Position>> {
+pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<Option<Position>> {
     let rank = held.position.rank;
     let params: Params<'_> = &[&topic, &rank, &held.id.0];
-    let rows = query(run, &statements.find_again, params, "looking for a message")?;
+    let rows = query(
+        run,
+        &statements::FIND_AGAIN,
+        params,
+        "looking for a message",
+    )?;
     let seq = rows.first().map(|row| column(row, "seq")).transpose()?;
     Ok(seq.map(|seq| Position { rank, seq }))
 }
 
 /// Locks a message that waits for its next attempt; returns its failed attempts, or nothing if it does not.
-pub(crate) fn hold_waiting(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    id: MessageId,
-) -> Result<Option<u32>> {
+pub(crate) fn hold_waiting(run: &mut dyn Run, topic: &str, id: MessageId) -> Result<Option<u32>> {
     let doing = "holding a retry";
     attempts(&query(
         run,
-        &statements.hold_waiting,
+        &statements::HOLD_WAITING,
         &[&topic, &id.0],
         doing,
     )?)
 }
 
 /// Lets a held message that waits for its next attempt wait for the one after that.
-pub(crate) fn retry_waiting(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    retry: &Retry,
-) -> Result<()> {
+pub(crate) fn retry_waiting(run: &mut dyn Run, topic: &str, retry: &Retry) -> Result<()> {
     let (attempts, delay) = (small(retry.attempts), micros(retry.delay));
     let error = storable(&retry.error);
     let params: Params<'_> = &[&topic, &retry.held.id.0, &attempts, &delay, &error];
     query(
         run,
-        &statements.postpone_lease,
+        &statements::POSTPONE_LEASE,
         params,
         "scheduling a retry",
     )
@@ -229,16 +183,17 @@ pub(crate) fn retry_waiting(
 }
 
 /// Moves a held message that waits for its next attempt to the dead letters.
-pub(crate) fn bury_waiting(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    burial: &Burial,
-) -> Result<()> {
+pub(crate) fn bury_waiting(run: &mut dyn Run, topic: &str, burial: &Burial) -> Result<()> {
     let (attempts, reason) = (small(burial.attempts), burial.reason.as_str());
     let error = storable(&burial.error);
     let params: Params<'_> = &[&topic, &burial.held.id.0, &attempts, &reason, &error];
-    query(run, &statements.bury_lease, params, "keeping a dead letter").map(drop)
+    query(
+        run,
+        &statements::BURY_LEASE,
+        params,
+        "keeping a dead letter",
+    )
+    .map(drop)
 }
 
 pub(crate) fn small(attempts: u32) -> i16 {

@@ -2,7 +2,7 @@
 
 use crate::store::claim::Position;
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use postgres::types::ToSql;
 use std::time::{Duration, Instant};
@@ -28,12 +28,8 @@ pub(crate) struct Hold {
 }
 
 /// Looks at server processes; those that are gone are missing.
-pub(crate) fn look(
-    run: &mut dyn Run,
-    statements: &Statements,
-    numbers: &[i32],
-) -> Result<Vec<Process>> {
-    let rows = query(run, &statements.look_at_processes, &[&numbers], DOING)?;
+pub(crate) fn look(run: &mut dyn Run, numbers: &[i32]) -> Result<Vec<Process>> {
+    let rows = query(run, &statements::LOOK_AT_PROCESSES, &[&numbers], DOING)?;
     let process = |row| {
         Ok(Process {
             number: column(row, "process")?,
@@ -45,32 +41,27 @@ pub(crate) fn look(
 }
 
 /// Returns for how long a statement has been running at most, of this role in this database.
-pub(crate) fn longest(run: &mut dyn Run, statements: &Statements) -> Result<Option<Duration>> {
-    let rows = query(run, &statements.longest_at_work, &[], DOING)?;
+pub(crate) fn longest(run: &mut dyn Run) -> Result<Option<Duration>> {
+    let rows = query(run, &statements::LONGEST_AT_WORK, &[], DOING)?;
     let longest = rows.first().map(|row| column(row, "longest_ms"));
     Ok(longest.transpose()?.and_then(milliseconds))
 }
 
 /// Ends server processes whose clients are gone, with the transactions they hold open. Each is named with its age.
-pub(crate) fn end(
-    run: &mut dyn Run,
-    statements: &Statements,
-    processes: &[(i32, Duration)],
-) -> Result<()> {
+pub(crate) fn end(run: &mut dyn Run, processes: &[(i32, Duration)]) -> Result<()> {
     let numbers: Vec<i32> = processes.iter().map(|(number, _)| *number).collect();
     let ages: Vec<i64> = processes
         .iter()
         .map(|(_, since)| whole_ms(*since))
         .collect();
     let doing = "ending lost connections";
-    query(run, &statements.end_processes, &[&numbers, &ages], doing).map(drop)
+    query(run, &statements::END_PROCESSES, &[&numbers, &ages], doing).map(drop)
 }
 
 /// Ends the server process that holds a message whose client is gone, and of which nothing was
 /// asked for `idle`.
 pub(crate) fn end_holder(
     run: &mut dyn Run,
-    statements: &Statements,
     hold: &Hold,
     idle: Duration,
 ) -> Result<()> {
@@ -78,7 +69,7 @@ pub(crate) fn end_holder(
     let (held, idle) = (whole_ms(hold.since.elapsed()), whole_ms(idle));
     let doing = "ending lost connections";
     let params: [&(dyn ToSql + Sync); 5] = [topic, &rank, &seq, &held, &idle];
-    query(run, &statements.end_holder, &params, doing).map(drop)
+    query(run, &statements::END_HOLDER, &params, doing).map(drop)
 }
 
 const DOING: &str = "asking about silent connections";

@@ -18,22 +18,17 @@
 //! each other, and come back a little later; never are there too many.
 
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 
 const DOING: &str = "taking a slot of a limited topic";
 
 /// Makes the slots of a topic where there are none; returns how many. Cheap where they are there.
-pub(crate) fn ensure(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: u32,
-) -> Result<u64> {
+pub(crate) fn ensure(run: &mut dyn Run, topic: &str, limit: u32) -> Result<u64> {
     let doing = "making the slots of a limited topic";
     execute(
         run,
-        &statements.ensure_slots,
+        &statements::ENSURE_SLOTS,
         &[&topic, &number(limit)],
         doing,
     )
@@ -41,23 +36,17 @@ pub(crate) fn ensure(
 
 /// Takes up to `most` slots that are free, or this transaction's own, until it ends; returns how many there were, leases
 /// aside.
-pub(crate) fn take(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: u32,
-    most: usize,
-) -> Result<usize> {
+pub(crate) fn take(run: &mut dyn Run, topic: &str, limit: u32, most: usize) -> Result<usize> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let values: crate::store::run::Params<'_> = &[&topic, &number(limit), &most];
-    Ok(query(run, &statements.take_slots, values, DOING)?.len())
+    Ok(query(run, &statements::TAKE_SLOTS, values, DOING)?.len())
 }
 
 /// Returns how many messages of the topic are leased. After the statement that locked slots.
-pub(crate) fn leased(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<usize> {
+pub(crate) fn leased(run: &mut dyn Run, topic: &str) -> Result<usize> {
     // No more than there can be slots.
     let most = 10_000_i64;
-    let rows = query(run, &statements.count_leased, &[&topic, &most], DOING)?;
+    let rows = query(run, &statements::COUNT_LEASED, &[&topic, &most], DOING)?;
     let count = rows.first().map(|row| column::<i64>(row, "leased"));
     Ok(usize::try_from(count.transpose()?.unwrap_or_default()).unwrap_or_default())
 }
@@ -65,15 +54,10 @@ pub(crate) fn leased(run: &mut dyn Run, statements: &Statements, topic: &str) ->
 /// Returns how many messages of a limited topic may be in work beside those of others: the slots that are free or held by
 /// this transaction, less the leases. Holds the free slots until it ends, or its savepoint. The slots have to be
 /// there ([`ensure`]).
-pub(crate) fn leasable(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    limit: u32,
-) -> Result<usize> {
+pub(crate) fn leasable(run: &mut dyn Run, topic: &str, limit: u32) -> Result<usize> {
     let values: crate::store::run::Params<'_> = &[&topic, &number(limit)];
-    let free = query(run, &statements.take_free_slots, values, DOING)?.len();
-    Ok(free.saturating_sub(leased(run, statements, topic)?))
+    let free = query(run, &statements::TAKE_FREE_SLOTS, values, DOING)?.len();
+    Ok(free.saturating_sub(leased(run, topic)?))
 }
 
 fn number(limit: u32) -> i32 {

@@ -1,14 +1,14 @@
 //! Whether a transaction is still the one that it was, where nobody else can tell.
 
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 
 /// Returns the number of the open transaction.
-pub(crate) fn own(run: &mut dyn Run, statements: &Statements) -> Result<Option<String>> {
+pub(crate) fn own(run: &mut dyn Run) -> Result<Option<String>> {
     let rows = query(
         run,
-        &statements.own_transaction,
+        &statements::OWN_TRANSACTION,
         &[],
         "asking for the transaction",
     )?;
@@ -16,10 +16,10 @@ pub(crate) fn own(run: &mut dyn Run, statements: &Statements) -> Result<Option<S
 }
 
 /// Returns whether the transaction with this number is the one that is open, and whether it was committed.
-pub(crate) fn of(run: &mut dyn Run, statements: &Statements, id: &str) -> Result<(bool, bool)> {
+pub(crate) fn of(run: &mut dyn Run, id: &str) -> Result<(bool, bool)> {
     let rows = query(
         run,
-        &statements.standing,
+        &statements::STANDING,
         &[&id],
         "asking for the transaction",
     )?;

@@ -8,7 +8,7 @@
 //! lie together. It took as long as to count the first 100,000; to count all took 30 times that.
 
 use crate::store::run::{Run, column, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::topic_document::Document;
 use postgres::Row;
@@ -84,11 +84,11 @@ impl Estimated {
 /// The five counts, in the order of the fields.
 const COUNTS: [&str; 5] = ["ready", "scheduled", "leased", "behind", "dead"];
 
-pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> Result<TopicStats> {
+pub(crate) fn stats(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
     let doing = "counting messages";
     // One more says that there are more.
     let limit = COUNT_LIMIT + 1;
-    let rows = query(run, &statements.stats, &[&topic, &limit], doing)?;
+    let rows = query(run, &statements::STATS, &[&topic, &limit], doing)?;
     let Some(row) = rows.first() else {
         return Ok(TopicStats::default());
     };
@@ -105,7 +105,7 @@ pub(crate) fn stats(run: &mut dyn Run, statements: &Statements, topic: &str) -> 
         let is_leased_or_scheduled = scheduled || leased;
         let rows = query(
             run,
-            &statements.estimate,
+            &statements::ESTIMATE,
             &[
                 &topic,
                 &PAGES,

@@ -4,7 +4,7 @@
 //! long as a handler runs, and a token that was spent stays spent.
 
 use crate::store::run::{Run, column, execute, query};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::words::Result;
 use crate::words::topic_config::{Rate, TopicConfig};
 use std::collections::HashMap;
@@ -22,14 +22,8 @@ pub(crate) struct Grant {
 }
 
 /// Takes up to `wanted` tokens of a topic.
-pub(crate) fn take(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    rate: Rate,
-    wanted: usize,
-) -> Result<Grant> {
-    let mut grants = take_of_keys(run, statements, topic, rate, &[("", wanted)])?;
+pub(crate) fn take(run: &mut dyn Run, topic: &str, rate: Rate, wanted: usize) -> Result<Grant> {
+    let mut grants = take_of_keys(run, topic, rate, &[("", wanted)])?;
     Ok(grants.remove("").unwrap_or(Grant {
         tokens: 0,
         wait: Duration::ZERO,
@@ -39,7 +33,6 @@ pub(crate) fn take(
 /// Takes tokens of keys of a topic: of each key, each named once, up to so many.
 pub(crate) fn take_of_keys(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     rate: Rate,
     wanted: &[(&str, usize)],
@@ -49,7 +42,7 @@ pub(crate) fn take_of_keys(
     let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
     query(
         run,
-        &statements.take_tokens,
+        &statements::TAKE_TOKENS,
         &[
             &topic,
             &keys,
@@ -76,7 +69,6 @@ pub(crate) fn take_of_keys(
 /// Puts back tokens of keys of a topic that were not spent; of the topic itself under the empty key.
 pub(crate) fn give_back(
     run: &mut dyn Run,
-    statements: &Statements,
     topic: &str,
     rate: Rate,
     unspent: &[(&str, usize)],
@@ -86,7 +78,7 @@ pub(crate) fn give_back(
     let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
     execute(
         run,
-        &statements.return_tokens,
+        &statements::RETURN_TOKENS,
         &[&topic, &keys, &tokens, &messages, &per_us],
         "giving tokens back",
     )
@@ -95,16 +87,11 @@ pub(crate) fn give_back(
 
 /// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it as a change of the topic. What was put
 /// off for the key is due.
-pub(crate) fn reset(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    key: &str,
-) -> Result<()> {
+pub(crate) fn reset(run: &mut dyn Run, topic: &str, key: &str) -> Result<()> {
     let doing = "filling the bucket of a rate";
     execute(
         run,
-        &statements.reset_bucket,
+        &statements::RESET_BUCKET,
         &[&topic, &key, &OVER_RATE],
         doing,
     )
@@ -112,17 +99,12 @@ pub(crate) fn reset(
 }
 
 /// Removes the buckets of a topic that has no rate any more, or whose keys have none.
-pub(crate) fn forget(
-    run: &mut dyn Run,
-    statements: &Statements,
-    topic: &str,
-    config: &TopicConfig,
-) -> Result<()> {
+pub(crate) fn forget(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
     for (is_topics, rate) in [(true, config.rate), (false, config.rate_per_key)] {
         if rate.is_none() {
             let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &is_topics];
             let doing = "removing the buckets of a topic";
-            execute(run, &statements.forget_buckets, &params, doing)?;
+            execute(run, &statements::FORGET_BUCKETS, &params, doing)?;
         }
     }
     Ok(())

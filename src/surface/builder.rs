@@ -15,7 +15,6 @@ use crate::session::configs::Configs;
 use crate::session::messaging_session::Kit;
 use crate::session::rooms::Rooms;
 use crate::store::identity::identity;
-use crate::store::statements::Statements;
 use crate::surface::core::Core;
 use crate::surface::messaging::Messaging;
 use crate::wake::notifier::Notifier;
@@ -246,23 +245,22 @@ impl Builder {
         };
         refuse_newer(migrate::version(connection.client(), &schema))?;
 
-        let statements = Arc::new(Statements::new(&schema));
         if self.lender.is_some() {
-            check_lent(&pool, &mut connection, &statements)?;
+            check_lent(&pool, &mut connection)?;
         }
         let me = Uuid::now_v7();
         let dedicated = Arc::new(Dedicated::new(Arc::clone(&settings)));
         dedicated.give_back(connection);
         let notifier = self
             .is_notifying
-            .then(|| Notifier::new(Arc::clone(&dedicated), Arc::clone(&statements), me));
+            .then(|| Notifier::new(Arc::clone(&dedicated), me));
         let base = Base {
             waker: Arc::new(Waker::new(notifier)),
             dedicated,
             quarantine: Arc::default(),
-            watch: start_watch(&settings, &statements)?,
+            watch: start_watch(&settings)?,
             kit: Arc::new(Kit {
-                statements,
+                schema,
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),
                 rooms: Rooms::default(),
@@ -314,11 +312,11 @@ impl Builder {
 }
 
 /// Refuses a pool whose connections are not fit for sessions, or lead elsewhere than the URL.
-fn check_lent(pool: &Pool, ours: &mut Connection, statements: &Statements) -> Result<()> {
+fn check_lent(pool: &Pool, ours: &mut Connection) -> Result<()> {
     let mut lent = pool.get()?;
     let greeted = Greeting::new("", true).say(lent.client(), None, false);
     greeted.map_err(|error| classify(error, "looking at the pool that was lent"))??;
-    if identity(&mut *lent, statements)? == identity(ours, statements)? {
+    if identity(&mut *lent)? == identity(ours)? {
         return Ok(());
     }
     Err(configuration(
@@ -327,9 +325,9 @@ fn check_lent(pool: &Pool, ours: &mut Connection, statements: &Statements) -> Re
 }
 
 /// Starts the thread that looks after silent connections.
-fn start_watch(settings: &Arc<Settings>, statements: &Arc<Statements>) -> Result<Arc<Service>> {
-    let (settings, statements) = (Arc::clone(settings), Arc::clone(statements));
-    let body = move |stop: Stop| watch(&settings, &statements, &stop);
+fn start_watch(settings: &Arc<Settings>) -> Result<Arc<Service>> {
+    let settings = Arc::clone(settings);
+    let body = move |stop: Stop| watch(&settings, &stop);
     Service::start("outtray-watch", body).map(Arc::new)
 }
 

@@ -24,7 +24,7 @@ impl Topic<'_> {
     pub fn forget_dedupe_key(&self, key: &str) -> Result<bool> {
         topic::check(&self.name)?;
         check_dedupe_key(&self.name, key)?;
-        self.run(|run, statements, topic| dedupe::forget(run, statements, topic, key))
+        self.run(|run, topic| dedupe::forget(run, topic, key))
     }
 
     /// Remembers a dedupe key that is taken for this long from now on, in place of what its message said when it was sent: shorter,
@@ -45,7 +45,7 @@ impl Topic<'_> {
         if let Some(flaw) = duration_flaw("dedupe window", window) {
             return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
         }
-        self.run(|run, statements, topic| dedupe::change(run, statements, topic, key, window))
+        self.run(|run, topic| dedupe::change(run, topic, key, window))
     }
 
     /// Lets the topic's [`rate`](crate::TopicConfig::rate) begin anew: a whole burst may be begun at once, by all processes
@@ -69,7 +69,7 @@ impl Topic<'_> {
     }
 
     fn reset(&self, key: &str) -> Result<()> {
-        self.set(|connection, statements, topic| tokens::reset(connection, statements, topic, key))
+        self.set(|connection, topic| tokens::reset(connection, topic, key))
     }
 }
 
@@ -81,8 +81,6 @@ impl Messaging {
     /// `Invalid` for a bad key, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn forget_work(&self, key: &str) -> Result<bool> {
         check_key(key, Duration::from_secs(1))?;
-        self.with_connection(|connection, base| {
-            dedupe::forget(connection, &base.kit.statements, dedupe::NO_TOPIC, key)
-        })
+        self.with_connection(|connection, _| dedupe::forget(connection, dedupe::NO_TOPIC, key))
     }
 }

@@ -95,8 +95,7 @@ impl Messaging {
     /// As [`cancel`](Self::cancel). A group that is not known has nothing to be cancelled.
     pub fn cancel_group(&self, id: MessageId) -> Result<u64> {
         let mut connection = self.pooled()?;
-        let statements = &self.base().kit.statements;
-        let members = outcome::group_members(&mut *connection, statements, id)?;
+        let members = outcome::group_members(&mut *connection, id)?;
         // First what would come when the members have ended.
         let completion = self.give_up(&mut connection, &[id.0])?;
         let members = self.give_up(&mut connection, &members)?;
@@ -106,7 +105,6 @@ impl Messaging {
     /// Cancels messages, and tells all whom it concerns.
     fn give_up(&self, connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
         let base = self.base();
-        let statements = &base.kit.statements;
         let mut found = Cancelling::default();
         let mut left = ids.to_vec();
         for pass in 0..PASSES {
@@ -116,10 +114,10 @@ impl Messaging {
             if pass > 0 {
                 let _ = after(BETWEEN_PASSES).recv();
             }
-            ends::cancel(connection, statements, &mut left, &mut found)?;
+            ends::cancel(connection, &mut left, &mut found)?;
         }
         if !left.is_empty() {
-            let rest = cancel::ask_rest(connection, statements, &left)?;
+            let rest = cancel::ask_rest(connection, &left)?;
             found.asked.extend(rest);
         }
         base.waker.cancelled(&found);
@@ -199,9 +197,8 @@ impl Topic<'_> {
 
     fn cancel_wanted(&self, program: &Program) -> Result<u64> {
         let messaging = self.messaging();
-        let statements = &messaging.base().kit.statements;
         let mut connection = messaging.pooled()?;
-        let found = cancel::matching(&mut *connection, statements, self.name(), program)?;
+        let found = cancel::matching(&mut *connection, self.name(), program)?;
         Ok(count(&messaging.give_up(&mut connection, &found)?))
     }
 }

@@ -17,9 +17,7 @@ impl Messaging {
     /// sender has not committed, or that ended longer ago than its outcome is kept; `Database` for one that ended and
     /// whose result cannot be read, since something else wrote it; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn completion(&self, id: MessageId) -> Result<Option<Completion>> {
-        let found = self.with_connection(|connection, base| {
-            outcome::outcomes(connection, &base.kit.statements, &[id.0])
-        })?;
+        let found = self.with_connection(|connection, _| outcome::outcomes(connection, &[id.0]))?;
         match found.into_iter().next() {
             Some(outcome) => outcome.end.transpose(),
             None => Err(Error::new(
@@ -86,9 +84,8 @@ impl Messaging {
     /// `NotTracked` when `id` is not that of a group's completion message, or it ended too long ago;
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn group_progress(&self, id: MessageId) -> Result<GroupProgress> {
-        let found = self.with_connection(|connection, base| {
-            outcome::group_progress(connection, &base.kit.statements, id)
-        })?;
+        let found =
+            self.with_connection(|connection, _| outcome::group_progress(connection, id))?;
         found.ok_or_else(|| {
             let text = format!("message {id} completes no group that is known");
             Error::new(ErrorKind::NotTracked, text)

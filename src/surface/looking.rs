@@ -4,7 +4,6 @@ use crate::connect::transaction::OpenTransaction;
 use crate::store::admin;
 use crate::store::dead::{self, DeadLetter};
 use crate::store::run::Run;
-use crate::store::statements::Statements;
 use crate::store::stats::{self, TopicStats};
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::count;
@@ -21,7 +20,7 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topic_names(&self) -> Result<Vec<String>> {
-        self.in_order(|run, statements| admin::topics(run, statements))
+        self.in_order(|run| admin::topics(run))
     }
 
     /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the same order. Costs
@@ -30,10 +29,10 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topics(&self) -> Result<Vec<TopicStats>> {
-        self.in_order(|run, statements| {
-            admin::topics(run, statements)?
+        self.in_order(|run| {
+            admin::topics(run)?
                 .iter()
-                .map(|topic| stats::stats(run, statements, topic))
+                .map(|topic| stats::stats(run, topic))
                 .collect()
         })
     }
@@ -67,24 +66,19 @@ impl Messaging {
     ) -> Result<Vec<DeadLetter>> {
         let which = which.into();
         which.check_everywhere()?;
-        self.in_order(|run, statements| {
-            dead::dead_letters_everywhere(run, statements, count(limit), &which)
-        })
+        self.in_order(|run| dead::dead_letters_everywhere(run, count(limit), &which))
     }
 
     /// Looks at the first of many rows, in a transaction of its own in which they are
     /// [read in order](read_in_order).
-    pub(crate) fn in_order<R>(
-        &self,
-        look: impl FnOnce(&mut dyn Run, &Statements) -> Result<R>,
-    ) -> Result<R> {
-        self.with_connection(|connection, base| {
+    pub(crate) fn in_order<R>(&self, look: impl FnOnce(&mut dyn Run) -> Result<R>) -> Result<R> {
+        self.with_connection(|connection, _| {
             let failed = |error| classify(error, "looking at topics");
             let mut open = connection
                 .begin(Some(IsolationLevel::ReadCommitted))
                 .map_err(failed)?;
             read_in_order(&mut open).map_err(failed)?;
-            let seen = look(&mut open, &base.kit.statements)?;
+            let seen = look(&mut open)?;
             open.transaction.commit().map_err(failed)?;
             Ok(seen)
         })

@@ -164,7 +164,7 @@ impl Messaging {
             )?;
             // A limit, or a pause, holds for the first claim too.
             let kit = &self.core.base.kit;
-            kit.configs.read(&mut *connection, &kit.statements)?;
+            kit.configs.read(&mut *connection)?;
             drop(connection);
             let errands = self.core.errands()?;
             let (enrolled, suspect_for) = errands.enroll(&Newcomer {
@@ -219,7 +219,7 @@ impl Messaging {
         if self.core.running_errands().is_some() {
             return base.waker.look_at(ended);
         }
-        let mut looked = ends::look(connection, &base.kit.statements, &ended);
+        let mut looked = ends::look(connection, &ended);
         for _ in 0..LOOKS_AGAIN {
             match &mut looked {
                 Ok(looked) if looked.in_hand > 0 => {}
@@ -227,7 +227,7 @@ impl Messaging {
             }
             // Who has it in hand may look at another end. A plain wait, shorter than what the caller just did.
             let _ = after(WHILE_IN_HAND).recv();
-            let again = ends::look(connection, &base.kit.statements, &ended);
+            let again = ends::look(connection, &ended);
             looked = looked.and_then(|mut looked| {
                 looked.in_hand = 0;
                 looked.add(again?);
@@ -254,18 +254,18 @@ impl Messaging {
     /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were any.
     pub(crate) fn move_due(&self, connection: &mut Connection) -> Result<bool> {
         let base = self.base();
-        let moved = schedule::move_due(connection, &base.kit.statements, None)?;
+        let moved = schedule::move_due(connection, None)?;
         if !moved.is_empty() {
             // Leases may be among them whose messages somebody cancelled.
-            let (_, removed) = ends::remove_asked(connection, &base.kit.statements)?;
+            let (_, removed) = ends::remove_asked(connection)?;
             base.waker.cancelled(&removed);
             self.look_after(connection, removed.tracked());
         }
         if let Some(after) = self.desk().takes_sweep() {
-            let (_, next) = lanes::sweep(connection, &base.kit.statements, &after)?;
+            let (_, next) = lanes::sweep(connection, &after)?;
             self.desk().note_swept(next);
         }
-        let tended = lanes::tend_all(connection, &base.kit.statements)?;
+        let tended = lanes::tend_all(connection)?;
         let has_moved = !moved.is_empty() || !tended.topics.is_empty();
         let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
         let moved = moved.topics.into_iter().map(|(topic, _)| topic);
@@ -289,8 +289,8 @@ impl Messaging {
 
     /// Has the process keep a lease alive.
     pub(crate) fn keep_alive(&self, kept: Kept) -> Result<()> {
-        let Base { dedicated, kit, .. } = &self.core.base;
-        self.core.desk.keeper.keep(kept, dedicated, kit)
+        let Base { dedicated, .. } = &self.core.base;
+        self.core.desk.keeper.keep(kept, dedicated)
     }
 
     /// Returns the way to the upkeep thread, which starts now if it did not.

@@ -261,7 +261,7 @@ impl Receipt {
     pub(crate) fn terms(&self) -> Result<Terms> {
         self.messaging.with_connection(|connection, base| {
             let configs = &base.kit.configs;
-            configs.refresh(connection, &base.kit.statements)?;
+            configs.refresh(connection)?;
             let setting = configs.get(&self.topic);
             let config = setting.as_ref().map(|setting| &setting.config);
             Ok(Options::default().terms(config))
@@ -288,9 +288,8 @@ impl Receipt {
         let base = self.messaging.base();
         let verdict = self.nacked("dropped unsettled");
         let verdicts = [(&self.proof, &verdict)];
-        let statements = &base.kit.statements;
         let topic = &self.topic;
-        let settled = settle::settle(&mut connection, statements, BEGIN_BRIEFLY, topic, &verdicts)?;
+        let settled = settle::settle(&mut connection, &BEGIN_BRIEFLY, topic, &verdicts)?;
         drop(connection);
         if !settled.is_empty() {
             self.report(&verdict);

@@ -171,7 +171,7 @@ impl Messaging {
         while batch.len() < n {
             let mut connection = self.pooled()?;
             let configs = &base.kit.configs;
-            configs.refresh(&mut *connection, &base.kit.statements)?;
+            configs.refresh(&mut *connection)?;
             let setting = configs.get(&topic);
             if setting.as_ref().is_some_and(|setting| setting.is_paused) {
                 return Ok(None);
@@ -225,27 +225,25 @@ impl Messaging {
         connection: &mut Connection,
         mut wanted: Wanted<'_>,
     ) -> Result<Result<Found, Duration>> {
-        let statements = &self.base().kit.statements;
-        let grant = tokens::take(connection, statements, wanted.topic, rate, wanted.size)?;
+        let grant = tokens::take(connection, wanted.topic, rate, wanted.size)?;
         if grant.tokens == 0 {
             return Ok(Err(grant.wait));
         }
         wanted.size = grant.tokens;
         let found = self.find(connection, wanted)?;
         let spare = [("", wanted.size - found.leased.len())];
-        tokens::give_back(connection, statements, wanted.topic, rate, &spare)?;
+        tokens::give_back(connection, wanted.topic, rate, &spare)?;
         Ok(Ok(found))
     }
 
     /// Looks for messages: from the floors, and then everywhere, since the caller asked.
     fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
-        let statements = &self.base().kit.statements;
         // Without receivers nobody else does it.
         let mut has_moved = self.desk().takes_move();
         if has_moved {
             self.move_due(connection)?;
         }
-        let mut found = claim_near(connection, statements, wanted)?;
+        let mut found = claim_near(connection, wanted)?;
         let is_sure = found.is_sure && has_moved;
         if found.is_full || is_sure {
             return Ok(found);
@@ -258,7 +256,7 @@ impl Messaging {
         }
         // What came back to its place is below the floors.
         let size = wanted.size - found.leased.len();
-        let rest = claim_anywhere(connection, statements, Wanted { size, ..wanted });
+        let rest = claim_anywhere(connection, Wanted { size, ..wanted });
         match rest {
             Ok(rest) => found.add(rest),
             // What is leased is delivered, and the error met again.

@@ -54,11 +54,10 @@ impl Messaging {
             .clone()
             .header(SCHEDULED_FOR, "2026-03-29T01:00:00.000000Z");
         sent.check(self.base().kit.max_payload_bytes)?;
-        let next_at = self.with_connection(|connection, base| {
-            let statements = &base.kit.statements;
-            let now = schedule::clock(connection, statements)?;
+        let next_at = self.with_connection(|connection, _| {
+            let now = schedule::clock(connection)?;
             let next = recurrence.next_after(now)?;
-            recurring::define(connection, statements, name, recurrence, &message, next)
+            recurring::define(connection, name, recurrence, &message, next)
         })?;
         // Whoever sends it has to know of it before it is due; a poll tells.
         self.look();
@@ -71,16 +70,14 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn recurring(&self) -> Result<Vec<Recurring>> {
-        self.with_connection(|connection, base| {
-            recurring::list(connection, &base.kit.statements, None)
-        })
+        self.with_connection(|connection, _| recurring::list(connection, None))
     }
 }
 
 impl Topic<'_> {
     /// Returns the topic's recurring messages, sorted by name.
     pub fn recurring(&self) -> Result<Vec<Recurring>> {
-        self.run(|run, statements, topic| recurring::list(run, statements, Some(topic)))
+        self.run(|run, topic| recurring::list(run, Some(topic)))
     }
 
     /// Ends the repetition of a message; returns whether there was one of this name. What was sent already
@@ -89,7 +86,7 @@ impl Topic<'_> {
         if name.contains('\0') {
             return Ok(false);
         }
-        self.run(|run, statements, topic| recurring::remove(run, statements, topic, name))
+        self.run(|run, topic| recurring::remove(run, topic, name))
     }
 }
 

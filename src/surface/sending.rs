@@ -103,7 +103,7 @@ impl Messaging {
     fn lend(&self) -> Result<PooledConnection> {
         let kit = &self.base().kit;
         let mut connection = self.pooled()?;
-        match kit.configs.refresh(&mut *connection, &kit.statements) {
+        match kit.configs.refresh(&mut *connection) {
             Err(error) if !kit.configs.are_known() && !is_met_by_sends(error.kind()) => Err(error),
             _ => Ok(connection),
         }

@@ -5,7 +5,6 @@ use crate::receive::lease::settle::{self, acknowledge_in, announce};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Settled;
-use crate::store::call::CallMode;
 use crate::store::lease::{BEGIN, Proof, Verdict};
 use crate::surface::messaging::Messaging;
 use crate::surface::receipt::Receipt;
@@ -126,7 +125,7 @@ impl MessagingSession<'_> {
         receipt.check()?;
         let verdict = Verdict::Ack(result);
         let (topic, proof) = (&receipt.topic, &receipt.proof);
-        if !acknowledge_in(self, CallMode::Inline, topic, proof, &verdict)? {
+        if !acknowledge_in(self, topic, proof, &verdict)? {
             receipt.close();
             return Err(receipt.lost());
         }
@@ -164,8 +163,7 @@ pub(crate) fn settle_all<'l>(
             .collect();
         let mut settled = Default::default();
         if !proofs.is_empty() {
-            let statements = &base.kit.statements;
-            settled = settle::settle(&mut connection, statements, BEGIN, topic, &proofs)?;
+            settled = settle::settle(&mut connection, &BEGIN, topic, &proofs)?;
         }
         for (receipt, (said, verdict)) in &mine {
             receipt.close();
@@ -220,8 +218,7 @@ pub(crate) fn extend_all<'l>(
             .collect();
         let mut extended = Default::default();
         if !proofs.is_empty() {
-            let statements = &messaging.base().kit.statements;
-            extended = settle::extend(&mut connection, statements, topic, &proofs, lease)?;
+            extended = settle::extend(&mut connection, topic, &proofs, lease)?;
         }
         for (receipt, ()) in mine {
             let Some(is_cancelled) = extended.get(&receipt.proof.receipt) else {

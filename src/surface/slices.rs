@@ -5,7 +5,6 @@ use crate::session::lanes::push_gone;
 use crate::store::admin::{self, Rest, Slice};
 use crate::store::aftermath::How;
 use crate::store::run::Run;
-use crate::store::statements::Statements;
 use crate::surface::looking::read_in_order;
 use crate::surface::topic::Topic;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -41,8 +40,7 @@ impl Topic<'_> {
         which.check(&self.name)?;
         let mut rest = Rest::of(&which);
         self.slices("redriven", &mut progress, |topic| {
-            let slice = topic
-                .slice(|run, statements, name| admin::redrive(run, statements, name, &rest))?;
+            let slice = topic.slice(|run, name| admin::redrive(run, name, &rest))?;
             rest.go_on(&slice);
             let moved = usize::try_from(slice.messages).unwrap_or(usize::MAX);
             if moved > 0 {
@@ -68,8 +66,7 @@ impl Topic<'_> {
         which.check(&self.name)?;
         let mut rest = Rest::of(&which);
         self.slices("removed", &mut progress, |topic| {
-            let slice = topic
-                .slice(|run, statements, name| admin::purge_dead(run, statements, name, &rest))?;
+            let slice = topic.slice(|run, name| admin::purge_dead(run, name, &rest))?;
             rest.go_on(&slice);
             Ok((slice.messages, !rest.is_over()))
         })
@@ -86,8 +83,8 @@ impl Topic<'_> {
     pub fn purge_with_progress(&self, mut progress: impl FnMut(u64)) -> Result<u64> {
         self.slices("removed", &mut progress, |topic| {
             let mut may_be_more = false;
-            let slice = topic.slice(|run, statements, name| {
-                let (slice, is_full) = admin::purge(run, statements, name)?;
+            let slice = topic.slice(|run, name| {
+                let (slice, is_full) = admin::purge(run, name)?;
                 may_be_more = is_full;
                 Ok(slice)
             })?;
@@ -135,10 +132,7 @@ impl Topic<'_> {
     }
 
     /// Removes or moves a slice of messages in one transaction, and does what their end calls for.
-    fn slice(
-        &self,
-        mut work: impl FnMut(&mut dyn Run, &Statements, &str) -> Result<Slice>,
-    ) -> Result<Slice> {
+    fn slice(&self, mut work: impl FnMut(&mut dyn Run, &str) -> Result<Slice>) -> Result<Slice> {
         let mut tries = 1;
         loop {
             match self.try_slice(&mut work) {
@@ -150,21 +144,20 @@ impl Topic<'_> {
 
     fn try_slice(
         &self,
-        work: &mut impl FnMut(&mut dyn Run, &Statements, &str) -> Result<Slice>,
+        work: &mut impl FnMut(&mut dyn Run, &str) -> Result<Slice>,
     ) -> Result<Slice> {
         self.messaging.with_connection(|connection, base| {
-            let statements = &base.kit.statements;
             let failed = |error| classify(error, "ending messages of a topic");
             let mut open = connection
                 .begin(Some(IsolationLevel::ReadCommitted))
                 .map_err(failed)?;
             read_in_order(&mut open).map_err(failed)?;
-            let mut slice = work(&mut open, statements, &self.name)?;
-            let mut sql = String::new();
+            let mut slice = work(&mut open, &self.name)?;
+            let mut flight = open.flight().seldom();
             let gone = std::mem::take(&mut slice.gone);
-            push_gone(&mut sql, statements, &self.name, gone, How::Purged);
-            sql.push_str("COMMIT");
-            open.flight(&sql).map_err(failed)?;
+            push_gone(&mut flight, &self.name, gone, How::Purged);
+            flight.commit();
+            open.fly(flight).map_err(failed)?;
             open.committed();
             base.waker.ended_unnamed();
             Ok(slice)

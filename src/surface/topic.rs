@@ -9,7 +9,6 @@ use crate::store::peek::{self, WaitingMessage};
 use crate::store::run::Run;
 use crate::store::scheduled::{self, ScheduledMessage};
 use crate::store::slots;
-use crate::store::statements::Statements;
 use crate::store::stats::{self, TopicStats};
 use crate::surface::messaging::Messaging;
 use crate::wake::hint::Hint;
@@ -53,7 +52,7 @@ impl<'m> Topic<'m> {
     /// kind at most, and estimates how many there are where there are more, which
     /// [`estimated`](TopicStats::estimated) says: a few tens of milliseconds for each kind.
     pub fn stats(&self) -> Result<TopicStats> {
-        self.look(|run, statements, topic| stats::stats(run, statements, topic))
+        self.look(|run, topic| stats::stats(run, topic))
     }
 
     /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
@@ -87,7 +86,7 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
-        self.look(|run, statements, topic| peek::peek(run, statements, topic, count(limit)))
+        self.look(|run, topic| peek::peek(run, topic, count(limit)))
     }
 
     /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or that of
@@ -109,7 +108,7 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn scheduled(&self, limit: usize) -> Result<Vec<ScheduledMessage>> {
-        self.run(|run, statements, topic| scheduled::peek(run, statements, topic, count(limit)))
+        self.run(|run, topic| scheduled::peek(run, topic, count(limit)))
     }
 
     /// Returns the `limit` dead letters that died first, in that order;
@@ -127,9 +126,7 @@ impl<'m> Topic<'m> {
     ) -> Result<Vec<DeadLetter>> {
         let which = which.into();
         which.check(&self.name)?;
-        self.look(|run, statements, topic| {
-            dead::dead_letters(run, statements, topic, count(limit), &which)
-        })
+        self.look(|run, topic| dead::dead_letters(run, topic, count(limit), &which))
     }
 
     /// Returns one dead letter, if it is there.
@@ -189,9 +186,9 @@ impl<'m> Topic<'m> {
     }
 
     fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
-        let config = self.set(|connection, statements, topic| {
-            let config = reconfigure(connection, statements, topic, unset, change)?;
-            config::forget_counts(connection, statements, topic, &config)?;
+        let config = self.set(|connection, topic| {
+            let config = reconfigure(connection, topic, unset, change)?;
+            config::forget_counts(connection, topic, &config)?;
             Ok(config)
         })?;
         self.tend()?;
@@ -217,12 +214,12 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn pause(&self) -> Result<()> {
-        self.set(|connection, statements, topic| config::pause(connection, statements, topic))
+        self.set(|connection, topic| config::pause(connection, topic))
     }
 
     /// Ends a pause. Without one nothing happens.
     pub fn resume(&self) -> Result<()> {
-        self.set(|connection, statements, topic| config::resume(connection, statements, topic))
+        self.set(|connection, topic| config::resume(connection, topic))
     }
 
     /// Returns whether the topic is paused.
@@ -231,7 +228,7 @@ impl<'m> Topic<'m> {
     }
 
     fn setting(&self) -> Result<Setting> {
-        let settings = self.run(|run, statements, _| config::settings(run, statements))?;
+        let settings = self.run(|run, _| config::settings(run))?;
         let mine = settings.into_iter().find(|(topic, _)| *topic == self.name);
         Ok(mine.map(|(_, setting)| setting).unwrap_or_default())
     }
@@ -239,14 +236,14 @@ impl<'m> Topic<'m> {
     /// Changes a setting, and tells this process and the others.
     pub(crate) fn set<R>(
         &self,
-        change: impl FnOnce(&mut Connection, &Statements, &str) -> Result<R>,
+        change: impl FnOnce(&mut Connection, &str) -> Result<R>,
     ) -> Result<R> {
         topic::check(&self.name)?;
         let (topic, base) = (&self.name, self.messaging.base());
         let changed = self.messaging.with_connection(|connection, base| {
-            let (statements, configs) = (&base.kit.statements, &base.kit.configs);
-            let changed = change(connection, statements, topic)?;
-            if let Err(error) = configs.read(connection, statements) {
+            let configs = &base.kit.configs;
+            let changed = change(connection, topic)?;
+            if let Err(error) = configs.read(connection) {
                 // It is set all the same, and found by the next session or poll.
                 log::debug!("topic {topic}: settings are read later: {error}");
                 configs.outdate();
@@ -262,7 +259,7 @@ impl<'m> Topic<'m> {
     /// those who receive.
     pub(crate) fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
-            let tended = tend_all(connection, &base.kit.statements)?;
+            let tended = tend_all(connection)?;
             for (topic, keys) in &tended.topics {
                 base.waker.ready(topic, *keys);
             }
@@ -274,33 +271,25 @@ impl<'m> Topic<'m> {
     }
 
     fn is_there(&self, sign: Sign) -> Result<bool> {
-        self.look(|run, statements, topic| admin::is_there(run, statements, topic, sign))
+        self.look(|run, topic| admin::is_there(run, topic, sign))
     }
 
     /// Looks at the first of many rows of the topic.
-    fn look<R>(
-        &self,
-        work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<R>,
-    ) -> Result<R> {
+    fn look<R>(&self, work: impl FnOnce(&mut dyn Run, &str) -> Result<R>) -> Result<R> {
         topic::check(&self.name)?;
-        self.messaging
-            .in_order(|run, statements| work(run, statements, &self.name))
+        self.messaging.in_order(|run| work(run, &self.name))
     }
 
-    pub(crate) fn run<R>(
-        &self,
-        work: impl FnOnce(&mut dyn Run, &Statements, &str) -> Result<R>,
-    ) -> Result<R> {
+    pub(crate) fn run<R>(&self, work: impl FnOnce(&mut dyn Run, &str) -> Result<R>) -> Result<R> {
         topic::check(&self.name)?;
         self.messaging
-            .with_connection(|connection, base| work(connection, &base.kit.statements, &self.name))
+            .with_connection(|connection, _| work(connection, &self.name))
     }
 }
 
 /// Changes settings in a transaction that holds them.
 fn reconfigure(
     connection: &mut Connection,
-    statements: &Statements,
     topic: &str,
     unset: &[&str],
     change: impl FnOnce(&mut TopicConfig),
@@ -309,16 +298,16 @@ fn reconfigure(
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
-    let mut document = config::lock(&mut open, statements, topic)?;
+    let mut document = config::lock(&mut open, topic)?;
     let before = document.read().config;
     unset.iter().for_each(|name| document.unset(name));
     let mut config = document.read().config;
     change(&mut config);
     config.check(topic)?;
-    config::configure(&mut open, statements, topic, &before, document, &config)?;
+    config::configure(&mut open, topic, &before, document, &config)?;
     if let Some(limit) = config.max_in_work {
         // Nobody is to see the limit and no places.
-        slots::ensure(&mut open, statements, topic, limit)?;
+        slots::ensure(&mut open, topic, limit)?;
     }
     open.transaction.commit().map_err(failed)?;
     Ok(config)

@@ -4,7 +4,6 @@
 use crate::connect::connection::Connection;
 use crate::session::ends::{self, Cancelling};
 use crate::store::cancel;
-use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -41,16 +40,11 @@ impl Cancelled {
     }
 
     /// Looks, tells and removes. Returns what was removed.
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        statements: &Statements,
-        waker: &Waker,
-    ) -> Result<Cancelling> {
+    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<Cancelling> {
         let started = Instant::now();
-        let (ids, removed) = ends::remove_asked(connection, statements)?;
+        let (ids, removed) = ends::remove_asked(connection)?;
         if !ids.is_empty() {
-            cancel::prune(connection, statements, &ids)?;
+            cancel::prune(connection, &ids)?;
         }
         self.next = None;
         waker

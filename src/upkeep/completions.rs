@@ -5,7 +5,6 @@
 
 use crate::store::outcome;
 use crate::store::run::Run;
-use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use std::time::{Duration, Instant};
@@ -55,12 +54,7 @@ impl Completions {
     }
 
     /// Looks, and wakes those whose message has ended.
-    pub(crate) fn run(
-        &mut self,
-        run: &mut dyn Run,
-        statements: &Statements,
-        waker: &Waker,
-    ) -> Result<()> {
+    pub(crate) fn run(&mut self, run: &mut dyn Run, waker: &Waker) -> Result<()> {
         self.next = None;
         self.last = Instant::now();
         let waited_for = waker.waiters.ids();
@@ -71,7 +65,7 @@ impl Completions {
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST);
         self.soon(pause);
-        let ended: Vec<_> = outcome::outcomes(run, statements, &waited_for)?
+        let ended: Vec<_> = outcome::outcomes(run, &waited_for)?
             .iter()
             .filter(|outcome| outcome.end.is_some())
             .map(|outcome| outcome.id.0)

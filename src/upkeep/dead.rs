@@ -5,8 +5,7 @@ use crate::session::configs::Configs;
 use crate::session::lanes::push_gone;
 use crate::store::admin::{self, SLICE};
 use crate::store::aftermath::How;
-use crate::store::call::PROVE_AND_COMMIT;
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
@@ -17,7 +16,6 @@ use std::time::{Duration, Instant};
 /// whether there may be more.
 pub(crate) fn remove(
     connection: &mut Connection,
-    statements: &Statements,
     configs: &Configs,
     waker: &Waker,
     turn: Duration,
@@ -30,7 +28,7 @@ pub(crate) fn remove(
         let mut removed = 0;
         let mut may_be_more = true;
         while may_be_more && started.elapsed() < turn {
-            let slice = remove_slice(connection, statements, waker, &topic, retention)?;
+            let slice = remove_slice(connection, waker, &topic, retention)?;
             removed += slice;
             may_be_more = slice >= SLICE as u64;
         }
@@ -49,7 +47,6 @@ pub(crate) fn remove(
 /// Removes a slice in one transaction, with all that the ends of its messages call for; returns how many they were.
 fn remove_slice(
     connection: &mut Connection,
-    statements: &Statements,
     waker: &Waker,
     topic: &str,
     retention: Duration,
@@ -63,11 +60,12 @@ fn remove_slice(
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
-    let slice = admin::prune_dead(&mut open, statements, topic, retention)?;
-    let mut sql = String::new();
-    push_gone(&mut sql, statements, topic, slice.gone, How::Purged);
-    sql.push_str(PROVE_AND_COMMIT);
-    open.flight(&sql).map_err(failed)?;
+    let slice = admin::prune_dead(&mut open, topic, retention)?;
+    let mut flight = open.flight().seldom();
+    push_gone(&mut flight, topic, slice.gone, How::Purged);
+    flight.command(&statements::PROVE);
+    flight.commit();
+    open.fly(flight).map_err(failed)?;
     open.committed();
     if slice.messages > 0 {
         waker.ended_unnamed();

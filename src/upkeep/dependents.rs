@@ -7,7 +7,6 @@
 use crate::connect::connection::Connection;
 use crate::session::ends;
 use crate::store::dependents::{Looked, Place};
-use crate::store::statements::Statements;
 use crate::wake::cost::Cost;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -77,14 +76,13 @@ impl Dependents {
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
-        statements: &Statements,
         waker: &Waker,
     ) -> Result<Option<Duration>> {
         let mut looked = Looked::default();
         if self.look_at.is_some_and(|at| at <= Instant::now()) {
             self.look_at = None;
             let ended = std::mem::take(&mut self.ended);
-            match ends::look(connection, statements, &ended) {
+            match ends::look(connection, &ended) {
                 Ok(found) => {
                     self.look_again(ended, found.in_hand);
                     looked.add(found);
@@ -98,7 +96,7 @@ impl Dependents {
         }
         let now = Instant::now();
         if self.sweep_at.is_some_and(|at| at <= now) {
-            let (found, next) = ends::sweep(connection, statements, &self.place)?;
+            let (found, next) = ends::sweep(connection, &self.place)?;
             let cost = self.sweep_cost.learn(now.elapsed());
             let paid_for = Instant::now() + cost * SWEEP_SHARE;
             self.paid_for = Some(paid_for);

@@ -7,7 +7,6 @@
 use crate::connect::connection::Connection;
 use crate::store::run::Run;
 use crate::store::schedule::{self, Between, Moved};
-use crate::store::statements::Statements;
 use crate::wake::cost::Cost;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -57,21 +56,16 @@ impl Due {
     }
 
     /// Moves a batch of what is due, wakes its topics, and finds out when the next is due.
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        statements: &Statements,
-        waker: &Waker,
-    ) -> Result<()> {
+    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
         if let Some(between) = self.next_gap() {
             let started = Instant::now();
-            let moved = apart(connection, statements, &between)?;
+            let moved = apart(connection, &between)?;
             self.meet(&moved);
             announce(moved, waker);
             self.pay(started.elapsed());
             return Ok(());
         }
-        let moved = schedule::move_due(connection, statements, None)?;
+        let moved = schedule::move_due(connection, None)?;
         self.next = None;
         if moved.is_full() {
             self.meet(&moved);
@@ -80,14 +74,14 @@ impl Due {
             self.crowd.clear();
             self.look_at = None;
             let is_empty = moved.is_empty();
-            self.plan(connection, statements, is_empty)?;
+            self.plan(connection, is_empty)?;
         }
         announce(moved, waker);
         Ok(())
     }
 
-    fn plan(&mut self, run: &mut dyn Run, statements: &Statements, is_empty: bool) -> Result<()> {
-        if let Some(delay) = schedule::next_due(run, statements)? {
+    fn plan(&mut self, run: &mut dyn Run, is_empty: bool) -> Result<()> {
+        if let Some(delay) = schedule::next_due(run)? {
             let is_held = is_empty && delay.is_zero();
             self.learn(delay.max(if is_held { WHILE_HELD } else { BETWEEN_MOVES }));
         }
@@ -132,7 +126,7 @@ impl Due {
 }
 
 /// Moves a batch of some topics.
-fn apart(connection: &mut Connection, statements: &Statements, between: &Between) -> Result<Moved> {
+fn apart(connection: &mut Connection, between: &Between) -> Result<Moved> {
     let failed = |error| classify(error, "moving due messages");
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
@@ -140,7 +134,7 @@ fn apart(connection: &mut Connection, statements: &Statements, between: &Between
     open.transaction
         .batch_execute(BY_THE_INDEX)
         .map_err(failed)?;
-    let moved = schedule::move_due(&mut open, statements, Some(between))?;
+    let moved = schedule::move_due(&mut open, Some(between))?;
     open.transaction.commit().map_err(failed)?;
     Ok(moved)
 }

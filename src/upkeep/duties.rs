@@ -6,7 +6,6 @@ use crate::receive::careful;
 use crate::session::messaging_session::Kit;
 use crate::store::presence::Enrolled;
 use crate::store::schedule::{self, TopicState};
-use crate::store::statements::Statements;
 use crate::upkeep::cancelled::Cancelled;
 use crate::upkeep::completions::Completions;
 use crate::upkeep::dependents::Dependents;
@@ -44,7 +43,6 @@ const GLANCE_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) struct Duties {
     dedicated: Arc<Dedicated>,
     kit: Arc<Kit>,
-    statements: Arc<Statements>,
     waker: Arc<Waker>,
     connection: Option<Connection>,
     due: Due,
@@ -83,7 +81,6 @@ impl Duties {
         Duties {
             presence,
             dedicated,
-            statements: Arc::clone(&kit.statements),
             kit,
             waker,
             connection: None,
@@ -211,30 +208,30 @@ impl Duties {
     }
 
     fn perform(&mut self, duty: Duty, connection: &mut Connection) -> Result<()> {
-        let (statements, waker) = (&self.statements, &self.waker);
+        let waker = &self.waker;
         match duty {
-            Duty::Due => self.due.run(connection, statements, waker),
+            Duty::Due => self.due.run(connection, waker),
             Duty::Expiry => {
                 let configs = &self.kit.configs;
-                self.expiry.run(connection, statements, configs, waker)
+                self.expiry.run(connection, configs, waker)
             }
             #[cfg(feature = "cron")]
             Duty::Recurrences => self.recurrences.run(connection, &self.kit, waker),
             Duty::Cancelled => {
-                let removed = self.cancelled.run(connection, statements, waker)?;
+                let removed = self.cancelled.run(connection, waker)?;
                 waker.cancelled(&removed);
                 self.dependents.learn(removed.tracked());
                 Ok(())
             }
             Duty::Dependents => {
-                if let Some(delay) = self.dependents.run(connection, statements, waker)? {
+                if let Some(delay) = self.dependents.run(connection, waker)? {
                     self.due.learn(delay);
                     waker.tell(Hint::Due);
                 }
                 Ok(())
             }
-            Duty::Completions => self.completions.run(connection, statements, waker),
-            Duty::Stalled => self.stalled.run(connection, statements, waker),
+            Duty::Completions => self.completions.run(connection, waker),
+            Duty::Stalled => self.stalled.run(connection, waker),
             // Hints may be lost until it works again, so not only after the next interval.
             Duty::Poll => self.poll(connection).inspect_err(|error| {
                 self.look_now();
@@ -244,8 +241,8 @@ impl Duties {
                     self.waker.board.ring_all();
                 }
             }),
-            Duty::Presence => self.presence.run(connection, statements, waker),
-            Duty::Idle => self.presence.note_idle(connection, statements),
+            Duty::Presence => self.presence.run(connection, waker),
+            Duty::Idle => self.presence.note_idle(connection),
             Duty::Prune => self.prune.run(connection, &self.kit, waker),
         }
     }
@@ -263,9 +260,9 @@ impl Duties {
         if !self.is_polling {
             return Ok(());
         }
-        let polled = schedule::poll(connection, &self.statements, &topics)?;
+        let polled = schedule::poll(connection, &topics)?;
         if polled.changed_at != self.changed_at {
-            self.kit.configs.read(connection, &self.statements)?;
+            self.kit.configs.read(connection)?;
             self.changed_at = polled.changed_at;
             // Who was paused or limited looks again.
             self.waker.board.ring_all();
@@ -314,7 +311,7 @@ impl Duties {
                  deliveries are counted ahead"
             );
         }
-        careful::end_if_over(connection, &self.statements, waker, topic)
+        careful::end_if_over(connection, waker, topic)
     }
 
     /// Records a receiver; returns its row, and for how long its topic is suspect. It is not on the
@@ -322,12 +319,10 @@ impl Duties {
     /// predecessor.
     pub(crate) fn enroll(&mut self, newcomer: &Newcomer) -> Result<(Enrolled, Duration)> {
         let enrolled = self.with_connection(|duties, connection| {
-            let (statements, waker) = (&duties.statements, &duties.waker);
+            let waker = &duties.waker;
             // It has to know before its first claim, too, whether the topic is paused.
-            duties.kit.configs.read(connection, statements)?;
-            duties
-                .presence
-                .enroll(connection, statements, waker, newcomer)
+            duties.kit.configs.read(connection)?;
+            duties.presence.enroll(connection, waker, newcomer)
         })?;
         // Its station is about to be on the board: find what waits for it.
         self.look_now();
@@ -336,11 +331,7 @@ impl Duties {
 
     pub(crate) fn sign_off(&mut self, receiver: &Enrolled) -> Result<()> {
         self.presence.forget(receiver);
-        self.with_connection(|duties, connection| {
-            duties
-                .presence
-                .sign_off(connection, &duties.statements, receiver)
-        })
+        self.with_connection(|duties, connection| duties.presence.sign_off(connection, receiver))
     }
 
     /// Signs off whoever is left, if the database can be reached.
@@ -377,8 +368,7 @@ impl Duties {
                 let mut connection = Connection::open(self.dedicated.settings())?;
                 connection.bound_waits()?;
                 connection.read_by_index()?;
-                self.presence
-                    .reconnected(&mut connection, &self.statements)?;
+                self.presence.reconnected(&mut connection)?;
                 Ok(connection)
             }
         }

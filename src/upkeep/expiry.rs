@@ -8,9 +8,8 @@ use crate::connect::connection::Connection;
 use crate::session::configs::Configs;
 use crate::session::report;
 use crate::store::aftermath::{self, End, How};
-use crate::store::call::{CallMode, PROVE_AND_COMMIT};
 use crate::store::expiry::{self, EXPIRE_LIMIT, Gone};
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -48,13 +47,12 @@ impl Expiry {
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
-        statements: &Statements,
         configs: &Configs,
         waker: &Waker,
     ) -> Result<()> {
         self.looked_at = Some(Instant::now());
         let dropping = configs.dropping_expired();
-        let gone = take_out(connection, statements, &dropping)?;
+        let gone = take_out(connection, &dropping)?;
         let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
         let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();
         for gone in &gone {
@@ -75,7 +73,7 @@ impl Expiry {
             self.looked_at = None;
             self.next = Some(Instant::now());
         } else {
-            let next = expiry::next_expiry(connection, statements)?;
+            let next = expiry::next_expiry(connection)?;
             self.learn(next);
         }
         Ok(())
@@ -83,17 +81,13 @@ impl Expiry {
 }
 
 /// Takes out a batch in one transaction, with all that the ends of its messages call for.
-fn take_out(
-    connection: &mut Connection,
-    statements: &Statements,
-    dropping: &[String],
-) -> Result<Vec<Gone>> {
+fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<Gone>> {
     let doing = "taking out expired messages";
     let failed = |error| classify(error, doing);
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
-    let gone = expiry::expire(&mut open, statements, dropping)?;
+    let gone = expiry::expire(&mut open, dropping)?;
     let mut ends = BTreeMap::<&str, Vec<End>>::new();
     for gone in gone.iter().filter(|gone| End::matters(&gone.held)) {
         // A dead letter can be redriven, whatever it died of.
@@ -107,13 +101,14 @@ fn take_out(
             result: None,
         });
     }
-    let mut sql = String::new();
+    let mut flight = open.flight().seldom();
     for (topic, ends) in &ends {
         // Inline: what this calls is not prepared on the upkeep's connection.
-        aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, ends);
+        aftermath::push_ended(&mut flight, topic, ends);
     }
-    sql.push_str(PROVE_AND_COMMIT);
-    open.flight(&sql).map_err(failed)?;
+    flight.command(&statements::PROVE);
+    flight.commit();
+    open.fly(flight).map_err(failed)?;
     open.committed();
     Ok(gone)
 }

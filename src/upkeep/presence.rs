@@ -21,7 +21,6 @@
 use crate::connect::connection::Connection;
 use crate::schema::name::SchemaName;
 use crate::store::presence::{self as store, Enrolled, Living};
-use crate::store::statements::Statements;
 use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -105,26 +104,25 @@ impl Presence {
     pub(crate) fn enroll(
         &mut self,
         connection: &mut Connection,
-        statements: &Statements,
         waker: &Waker,
         newcomer: &Newcomer,
     ) -> Result<(Enrolled, Duration)> {
         let topic = newcomer.topic.as_str();
         if newcomer.is_strict {
-            store::ensure_turn(connection, statements, topic)?;
+            store::ensure_turn(connection, topic)?;
         }
         let most = i32::try_from(newcomer.most).unwrap_or(i32::MAX);
-        let enrolled = self.insert(connection, statements, topic, most)?;
+        let enrolled = self.insert(connection, topic, most)?;
         self.mine.push(Mine {
             enrolled: enrolled.clone(),
             most,
             hands: Arc::clone(&newcomer.hands),
         });
-        match self.look_back(connection, statements, waker, topic) {
+        match self.look_back(connection, waker, topic) {
             Ok(suspect_for) => Ok((enrolled, suspect_for)),
             Err(error) => {
                 // It does not start. What cannot be removed is found by others, as that of a process that died.
-                let _ = self.sign_off(connection, statements, &enrolled);
+                let _ = self.sign_off(connection, &enrolled);
                 Err(error)
             }
         }
@@ -134,17 +132,16 @@ impl Presence {
     fn look_back(
         &mut self,
         connection: &mut Connection,
-        statements: &Statements,
         waker: &Waker,
         topic: &str,
     ) -> Result<Duration> {
-        let vanished = self.find(connection, statements)?;
+        let vanished = self.find(connection)?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = vanished
             .into_iter()
             .partition(|receiver| receiver.topic == topic);
         self.doubted
             .extend(elsewhere.iter().map(|receiver| receiver.id));
-        match self.suspect(connection, statements, waker, &here) {
+        match self.suspect(connection, waker, &here) {
             // Somebody has the topic's row in hand: told to the others at the next look.
             Err(error) if is_held_up(&error) => {
                 self.doubted.extend(here.iter().map(|receiver| receiver.id));
@@ -152,38 +149,21 @@ impl Presence {
             }
             suspected => {
                 suspected?;
-                store::suspicion(connection, statements, topic)
+                store::suspicion(connection, topic)
             }
         }
     }
 
     /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
-    fn insert(
-        &mut self,
-        connection: &mut Connection,
-        statements: &Statements,
-        topic: &str,
-        most: i32,
-    ) -> Result<Enrolled> {
+    fn insert(&mut self, connection: &mut Connection, topic: &str, most: i32) -> Result<Enrolled> {
         let doing = format!("enrolling a receiver of topic {topic}");
         let failed = |error| classify(error, &doing);
         let mut open = connection.begin(None).map_err(failed)?;
-        let enrolled = store::enroll(
-            &mut open,
-            statements,
-            topic,
-            &self.process,
-            self.holds_locks,
-            most,
-        )?;
+        let enrolled = store::enroll(&mut open, topic, &self.process, self.holds_locks, most)?;
         if self.holds_locks {
             let ids = [enrolled.id];
-            self.held.extend(store::hold_liveness(
-                &mut open,
-                statements,
-                self.namespace,
-                &ids,
-            )?);
+            self.held
+                .extend(store::hold_liveness(&mut open, self.namespace, &ids)?);
         }
         open.transaction.commit().map_err(failed)?;
         Ok(enrolled)
@@ -193,12 +173,11 @@ impl Presence {
     pub(crate) fn sign_off(
         &mut self,
         connection: &mut Connection,
-        statements: &Statements,
         receiver: &Enrolled,
     ) -> Result<()> {
         self.forget(receiver);
         let namespace = self.holds_locks.then_some(self.namespace);
-        let signed_off = store::sign_off(connection, statements, namespace, receiver);
+        let signed_off = store::sign_off(connection, namespace, receiver);
         if signed_off.as_ref().is_err_and(is_held_up) {
             self.leaving.push(receiver.clone());
         }
@@ -217,15 +196,11 @@ impl Presence {
     }
 
     /// Notes which receivers have nothing in hand any more: nobody is suspect if the process dies now.
-    pub(crate) fn note_idle(
-        &self,
-        connection: &mut Connection,
-        statements: &Statements,
-    ) -> Result<()> {
+    pub(crate) fn note_idle(&self, connection: &mut Connection) -> Result<()> {
         let now = Instant::now();
         for mine in &self.mine {
             if let Some(shift) = mine.hands.to_empty(now) {
-                store::note_shift(connection, statements, &mine.enrolled, shift)?;
+                store::note_shift(connection, &mine.enrolled, shift)?;
                 mine.hands.wrote(shift);
             }
         }
@@ -241,70 +216,54 @@ impl Presence {
     }
 
     /// Shows life on a new connection.
-    pub(crate) fn reconnected(
-        &mut self,
-        connection: &mut Connection,
-        statements: &Statements,
-    ) -> Result<()> {
+    pub(crate) fn reconnected(&mut self, connection: &mut Connection) -> Result<()> {
         self.held.clear();
-        self.show_life(connection, statements)
+        self.show_life(connection)
     }
 
     /// Takes the locks that are missing, and brings back rows that somebody removed by mistake.
-    fn show_life(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+    fn show_life(&mut self, connection: &mut Connection) -> Result<()> {
         if self.mine.is_empty() {
             return Ok(());
         }
         let mut missing = self.ids();
         missing.retain(|id| !self.held.contains(id));
         if self.holds_locks && !missing.is_empty() {
-            let got = store::hold_liveness(connection, statements, self.namespace, &missing)?;
+            let got = store::hold_liveness(connection, self.namespace, &missing)?;
             self.held.extend(got);
         }
         if !self.holds_locks {
-            store::rewind(connection, statements, store::UNSEEN_S)?;
+            store::rewind(connection, store::UNSEEN_S)?;
         }
         let rows: Vec<Living<'_>> = self.mine.iter().map(Mine::living).collect();
-        store::show_life(
-            connection,
-            statements,
-            &rows,
-            &self.process,
-            self.holds_locks,
-        )
+        store::show_life(connection, &rows, &self.process, self.holds_locks)
     }
 
     /// Shows life, and looks at the others.
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        statements: &Statements,
-        waker: &Waker,
-    ) -> Result<()> {
+    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
         self.look_at = Instant::now() + LOOK_EVERY;
         for receiver in std::mem::take(&mut self.leaving) {
-            self.sign_off(connection, statements, &receiver)?;
+            self.sign_off(connection, &receiver)?;
         }
         if self.mine.is_empty() {
             return Ok(());
         }
-        self.show_life(connection, statements)?;
-        let vanished = self.find(connection, statements)?;
+        self.show_life(connection)?;
+        let vanished = self.find(connection)?;
         let (sure, doubted): (Vec<_>, Vec<_>) = vanished
             .into_iter()
             .partition(|receiver| self.doubted.contains(&receiver.id));
         self.doubted = doubted.iter().map(|receiver| receiver.id).collect();
-        self.suspect(connection, statements, waker, &sure)
+        self.suspect(connection, waker, &sure)
     }
 
-    fn find(&self, connection: &mut Connection, statements: &Statements) -> Result<Vec<Enrolled>> {
-        store::find_vanished(connection, statements, self.namespace, &self.ids())
+    fn find(&self, connection: &mut Connection) -> Result<Vec<Enrolled>> {
+        store::find_vanished(connection, self.namespace, &self.ids())
     }
 
     fn suspect(
         &self,
         connection: &mut Connection,
-        statements: &Statements,
         waker: &Waker,
         vanished: &[Enrolled],
     ) -> Result<()> {
@@ -314,7 +273,7 @@ impl Presence {
             of_topic.push(receiver.id);
         }
         for (topic, ids) in of_topics {
-            if !store::suspect(connection, statements, topic, &ids, SUSPECT_S)? {
+            if !store::suspect(connection, topic, &ids, SUSPECT_S)? {
                 log::debug!("topic {topic}: a receiver is gone that had nothing in hand");
                 continue;
             }

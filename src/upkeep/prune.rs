@@ -6,7 +6,6 @@ use crate::connect::connection::Connection;
 use crate::session::ends;
 use crate::session::messaging_session::Kit;
 use crate::store::prune;
-use crate::store::statements::Statements;
 use crate::upkeep::dead;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -31,16 +30,16 @@ const BETWEEN_TURNS: Duration = Duration::from_millis(50);
 const SHARE: u32 = 1;
 
 /// Removes a batch of one kind; returns whether there may be more.
-type Removal = fn(&mut Connection, &Statements) -> Result<bool>;
+type Removal = fn(&mut Connection) -> Result<bool>;
 
 /// All kinds. One that fails does not keep the others from being removed.
 const KINDS: [Removal; 6] = [
-    |connection, statements| prune::dedupe(connection, statements),
+    |connection| prune::dedupe(connection),
     ends::forget,
     fold,
-    |connection, statements| prune::vacated(connection, statements),
-    |connection, statements| prune::buckets(connection, statements),
-    |connection, statements| prune::attempts(connection, statements),
+    |connection| prune::vacated(connection),
+    |connection| prune::buckets(connection),
+    |connection| prune::attempts(connection),
 ];
 
 /// When to look next.
@@ -76,12 +75,11 @@ impl Prune {
         kit: &Kit,
         waker: &Waker,
     ) -> Result<()> {
-        let statements = &kit.statements;
         let started = Instant::now();
         self.at = started + INTERVAL;
         let (mut is_behind, mut result) = (false, Ok(()));
-        let letters = dead::remove(connection, statements, &kit.configs, waker, TURN);
-        let others = KINDS.map(|remove| take_turn(connection, statements, remove));
+        let letters = dead::remove(connection, &kit.configs, waker, TURN);
+        let others = KINDS.map(|remove| take_turn(connection, remove));
         for done in [letters].into_iter().chain(others) {
             match done {
                 Ok(has_more) => is_behind |= has_more,
@@ -89,7 +87,7 @@ impl Prune {
                 Err(error) => result = Err(error),
             }
         }
-        match self.compare(connection, statements) {
+        match self.compare(connection) {
             Err(error) if connection.is_closed() => return Err(error),
             compared => result = result.and(compared),
         }
@@ -106,10 +104,10 @@ impl Prune {
 
     /// Compares some of the dedupe keys that are taken until their messages end with the messages that there are. As many as fit into a
     /// turn, however many there are: those who end messages free their keys, and this is for what was done by hand.
-    fn compare(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+    fn compare(&mut self, connection: &mut Connection) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < TURN {
-            let (freed, next) = prune::held_dedupe(connection, statements, self.compared)?;
+            let (freed, next) = prune::held_dedupe(connection, self.compared)?;
             if freed > 0 {
                 log::warn!(
                     "{freed} dedupe keys were held for messages that are nowhere any more: they are free now"
@@ -125,13 +123,9 @@ impl Prune {
 }
 
 /// Removes batches of a kind until there are no more or the turn is over; returns whether there may be more.
-fn take_turn(
-    connection: &mut Connection,
-    statements: &Statements,
-    remove: Removal,
-) -> Result<bool> {
+fn take_turn(connection: &mut Connection, remove: Removal) -> Result<bool> {
     let started = Instant::now();
-    while remove(connection, statements)? {
+    while remove(connection)? {
         if started.elapsed() >= TURN {
             return Ok(true);
         }
@@ -140,14 +134,14 @@ fn take_turn(
 }
 
 /// Takes some of what was vacated off the numbers of topics that have many notes of it.
-fn fold(connection: &mut Connection, statements: &Statements) -> Result<bool> {
+fn fold(connection: &mut Connection) -> Result<bool> {
     let started = Instant::now();
-    let mut topics = prune::crowded_rooms(connection, statements)?;
+    let mut topics = prune::crowded_rooms(connection)?;
     // In any order: senders may hold the rooms of some for long.
     fastrand::shuffle(&mut topics);
     let mut is_behind = false;
     for topic in &topics {
-        while fold_topic(connection, statements, topic)? {
+        while fold_topic(connection, topic)? {
             if started.elapsed() >= TURN {
                 return Ok(true);
             }
@@ -158,7 +152,7 @@ fn fold(connection: &mut Connection, statements: &Statements) -> Result<bool> {
 }
 
 /// Takes a batch of what was vacated off the number of one topic, unless senders hold its room.
-fn fold_topic(connection: &mut Connection, statements: &Statements, topic: &str) -> Result<bool> {
+fn fold_topic(connection: &mut Connection, topic: &str) -> Result<bool> {
     let failed = |error| classify(error, "taking off what was vacated");
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
@@ -166,7 +160,7 @@ fn fold_topic(connection: &mut Connection, statements: &Statements, topic: &str)
     open.transaction
         .batch_execute(ROOM_PATIENCE)
         .map_err(failed)?;
-    match prune::fold(&mut open, statements, topic) {
+    match prune::fold(&mut open, topic) {
         Ok(has_more) => {
             open.transaction.commit().map_err(failed)?;
             Ok(has_more)

@@ -8,7 +8,6 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::{Kit, MessagingSession};
 use crate::session::outbox::News;
 use crate::store::recurring::{self, Taken};
-use crate::store::statements::Statements;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::sqlstate::{classify, is_held_up};
@@ -82,7 +81,7 @@ impl Recurrences {
         waker: &Waker,
     ) -> Result<()> {
         if self.look_at.is_some_and(|at| at <= Instant::now()) {
-            self.compare(connection, &kit.statements)?;
+            self.compare(connection)?;
         }
         let started = Instant::now();
         let mut sent = 0;
@@ -103,7 +102,7 @@ impl Recurrences {
                 sent += 1;
             }
         }
-        let mut next = recurring::next(connection, &kit.statements, &self.left_out(None))?;
+        let mut next = recurring::next(connection, &self.left_out(None))?;
         if sent == 0 {
             next = next.map(|delay| delay.max(WHILE_HELD));
         }
@@ -116,12 +115,12 @@ impl Recurrences {
 
     /// Compares noted times with the clock. One that lies further away than the time between two runs was noted before the
     /// clock was set back, and nothing would be sent until it is there again.
-    fn compare(&mut self, connection: &mut Connection, statements: &Statements) -> Result<()> {
+    fn compare(&mut self, connection: &mut Connection) -> Result<()> {
         self.look_at = Some(Instant::now() + LOOK_EVERY);
         let after = std::mem::take(&mut self.looked_at);
-        let distant = recurring::distant(connection, statements, &after, LOOKED_AT_A_TIME)?;
+        let distant = recurring::distant(connection, &after, LOOKED_AT_A_TIME)?;
         for recurring in &distant {
-            if recurring.correct(connection, statements)? {
+            if recurring.correct(connection)? {
                 let (topic, name) = (&recurring.topic, &recurring.name);
                 log::warn!(
                     "topic {topic}: the recurring message {name} goes on, although the clock was set back"
@@ -186,12 +185,12 @@ fn send_first(
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "sending a recurring message"))?;
     let mut session = MessagingSession::new(kit, Lent::Begun(open));
-    let taken = recurring::take_due(session.lent.own()?, &kit.statements, left_out)?;
+    let taken = recurring::take_due(session.lent.own()?, left_out)?;
     let Some(Taken { topic, name, due }) = taken else {
         return Ok(First::None);
     };
     let name = (topic, name);
-    match due.and_then(|due| send(session, kit, &due)) {
+    match due.and_then(|due| send(session, &due)) {
         Ok(news) => {
             waker.announce(&news);
             Ok(First::Sent(name))
@@ -206,7 +205,7 @@ fn send_first(
 ///
 /// # Errors
 /// `Full` if there is room for none.
-fn send(mut session: MessagingSession<'_>, kit: &Kit, due: &recurring::Due) -> Result<News> {
+fn send(mut session: MessagingSession<'_>, due: &recurring::Due) -> Result<News> {
     let mut runs = due.runs()?;
     let mut fitting = 0;
     for run in &runs.due {
@@ -220,7 +219,7 @@ fn send(mut session: MessagingSession<'_>, kit: &Kit, due: &recurring::Due) -> R
         runs.due.truncate(fitting);
         runs.next = left;
     }
-    recurring::reschedule(session.lent.own()?, &kit.statements, due, &runs)?;
+    recurring::reschedule(session.lent.own()?, due, &runs)?;
     session.commit()
 }
 

@@ -3,7 +3,6 @@
 use crate::connect::connection::Connection;
 use crate::session::lanes::{self, Held};
 use crate::store::lanes::Lane;
-use crate::store::statements::Statements;
 use crate::wake::cost::Cost;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -70,15 +69,10 @@ impl Stalled {
         self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
     }
 
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        statements: &Statements,
-        waker: &Waker,
-    ) -> Result<()> {
+    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
         let started = Instant::now();
         if self.sweep_at <= started {
-            let (_, next) = lanes::sweep(connection, statements, &self.swept)?;
+            let (_, next) = lanes::sweep(connection, &self.swept)?;
             let interval = match next {
                 Some(_) => Duration::ZERO,
                 None => SWEEP_INTERVAL,
@@ -96,7 +90,7 @@ impl Stalled {
             // stalled would become ever more.
             false => Held::Await,
         };
-        let tended = lanes::tend(connection, statements, &self.place, if_held)?;
+        let tended = lanes::tend(connection, &self.place, if_held)?;
         let now = Instant::now();
         for (topic, keys) in &tended.topics {
             waker.ready(topic, *keys);

@@ -7,7 +7,6 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::store::schedule;
-use crate::store::statements::Statements;
 use crate::wake::hint::Hint;
 use crate::wake::pause;
 use crate::wake::threads::{Service, Stop};
@@ -41,19 +40,17 @@ enum State {
 struct Rounds {
     hints: Receiver<Hint>,
     dedicated: Arc<Dedicated>,
-    statements: Arc<Statements>,
     me: Uuid,
 }
 
 impl Notifier {
-    pub(crate) fn new(dedicated: Arc<Dedicated>, statements: Arc<Statements>, me: Uuid) -> Self {
+    pub(crate) fn new(dedicated: Arc<Dedicated>, me: Uuid) -> Self {
         let (sender, hints) = bounded(QUEUE);
         Notifier {
             hints: sender,
             thread: Mutex::new(State::Waiting(Box::new(Rounds {
                 hints,
                 dedicated,
-                statements,
                 me,
             }))),
         }
@@ -111,7 +108,7 @@ impl Rounds {
         }
         let mut connection = self.dedicated.take()?;
         let channel = self.dedicated.settings().schema.as_str();
-        schedule::notify(&mut connection, &self.statements, channel, &texts)?;
+        schedule::notify(&mut connection, channel, &texts)?;
         self.dedicated.give_back(connection);
         Ok(())
     }

@@ -15,7 +15,6 @@ use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
 use crate::connect::settings::Settings;
 use crate::store::silence::{self, Hold, Process};
-use crate::store::statements::Statements;
 use crate::wake::pause;
 use crate::wake::threads::Stop;
 use crate::words::Result;
@@ -42,11 +41,10 @@ const PATIENCE_WITH_POOLERS: u32 = 4;
 const SEARCH: Duration = Duration::from_secs(60);
 
 /// Watches the connections to one place until stopped.
-pub(crate) fn watch(settings: &Settings, statements: &Statements, stop: &Stop) {
+pub(crate) fn watch(settings: &Settings, stop: &Stop) {
     let within = settings.silence;
     let mut watch = Watch {
         settings,
-        statements,
         within,
         connection: None,
         asked_at: Instant::now(),
@@ -62,7 +60,6 @@ pub(crate) fn watch(settings: &Settings, statements: &Statements, stop: &Stop) {
 
 struct Watch<'a> {
     settings: &'a Settings,
-    statements: &'a Statements,
     within: Duration,
     connection: Option<Connection>,
     asked_at: Instant,
@@ -177,13 +174,12 @@ impl Watch<'_> {
     /// Asks about server processes, on a connection that is opened if need be.
     fn ask(&mut self, silent: &[Arc<Pulse>]) -> Answer {
         let numbers: Vec<i32> = silent.iter().filter_map(|pulse| pulse.process()).collect();
-        let statements = self.statements;
         let asked = self.with_connection(|connection| {
-            let processes = silence::look(connection, statements, &numbers)?;
+            let processes = silence::look(connection, &numbers)?;
             let is_named = numbers.len() == silent.len();
             let longest = match is_named {
                 true => None,
-                false => silence::longest(connection, statements)?,
+                false => silence::longest(connection)?,
             };
             Ok((processes, longest))
         });
@@ -216,15 +212,12 @@ impl Watch<'_> {
                 }
             }
         }
-        let statements = self.statements;
         let ended = self.with_connection(|connection| {
             if !known.is_empty() {
-                silence::end(connection, statements, &known)?;
+                silence::end(connection, &known)?;
             }
             let mut held = held.iter();
-            held.try_for_each(|(hold, idle)| {
-                silence::end_holder(connection, statements, hold, *idle)
-            })
+            held.try_for_each(|(hold, idle)| silence::end_holder(connection, hold, *idle))
         });
         if let Err(error) = ended {
             log::debug!("ending lost connections: {error}");

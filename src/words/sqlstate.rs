@@ -289,3 +289,7 @@ fn is_about_parameters(error: &postgres::Error) -> bool {
         || driver.starts_with("invalid column")
         || driver.starts_with("expected ")
 }
+/// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).
+pub(crate) fn is_aborted(error: &postgres::Error) -> bool {
+    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+}

@@ -1,9 +1,9 @@
-//! What a handler writes and sends is the same whether it travels by the driver or, from the second use of a text
-//! on, as text in a flight with other statements.
+//! What a handler writes and sends is the same whether it travels by the driver or, from the second
+//! use of a text on, as text in a flight with other statements.
 
-use crate::support::{PATIENCE, Place, client, eventually, next};
+use crate::support::{PATIENCE, Place, by_socket, client, database, eventually, next};
 use crossbeam_channel::unbounded;
-use outtray::{HandlerError, Message, MessagingSession, NewMessage, Payload};
+use outtray::{HandlerError, Message, Messaging, MessagingSession, NewMessage, Payload};
 use postgres::types::ToSql;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
@@ -11,7 +11,8 @@ use uuid::Uuid;
 /// Uses of a text by one worker: the first goes by the driver, the others as text.
 const USES: i32 = 5;
 
-/// Handles 1 to `count` in one transaction of one worker if they all fit, and returns how many failed.
+/// Handles 1 to `count` in one transaction of one worker if they all fit, and returns how many
+/// failed.
 fn handle(
     place: &Place,
     count: i32,
@@ -95,7 +96,9 @@ fn a_text_that_comes_again_is_prepared_for_flights_once() {
 
 #[test]
 fn a_text_that_cannot_travel_takes_no_place_from_others() {
-    let mut place = Place::new();
+    // By a socket file values are texts, which those of a time are not.
+    let url = by_socket(&database());
+    let mut place = Place::over(&url, Messaging::connect(&url).unwrap());
     place.sql("CREATE TABLE moment (at timestamptz); CREATE TABLE thing (n integer)");
     let (tell, told) = unbounded();
 

@@ -2,13 +2,12 @@
 
 use crate::connect::connection::Connection;
 use crate::receive::ending::refuse;
-use crate::receive::floor::{Floors, Plan, Start, sweep};
+use crate::receive::floor::{Floors, Search, Start, sweep};
 use crate::receive::options::Terms;
-use crate::store::call::CallMode;
 use crate::store::claim;
-use crate::store::lease::{self, BEGIN, COMMIT, Leased, Verdict};
+use crate::store::flight::Flight;
+use crate::store::lease::{self, Leased, Verdict};
 use crate::store::slots;
-use crate::store::statements::Statements;
 use crate::words::error::{Error, Result};
 use crate::words::filter_program::Program;
 use crate::words::sqlstate::classify;
@@ -73,14 +72,10 @@ pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Resu
 
 /// Leases what a look from the floors finds. One that finds nothing is followed by looks further back as
 /// far as they are not rationed.
-pub(crate) fn claim(
-    connection: &mut Connection,
-    statements: &Statements,
-    wanted: Wanted<'_>,
-) -> Result<Found> {
+pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
     let mut plan = lock(wanted.floors).plan(Instant::now());
     loop {
-        let found = look(connection, statements, wanted, &plan)?;
+        let found = look(connection, wanted, &plan)?;
         if !found.leased.is_empty() || found.is_sure {
             return Ok(found);
         }
@@ -102,47 +97,33 @@ pub(crate) fn claim(
 }
 
 /// Leases what a look from the floors finds, and no further.
-pub(crate) fn claim_near(
-    connection: &mut Connection,
-    statements: &Statements,
-    wanted: Wanted<'_>,
-) -> Result<Found> {
+pub(crate) fn claim_near(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
     let plan = lock(wanted.floors).plan(Instant::now());
-    look(connection, statements, wanted, &plan)
+    look(connection, wanted, &plan)
 }
 
 /// Leases what there is, wherever it is.
-pub(crate) fn claim_anywhere(
-    connection: &mut Connection,
-    statements: &Statements,
-    wanted: Wanted<'_>,
-) -> Result<Found> {
-    look(connection, statements, wanted, &sweep())
+pub(crate) fn claim_anywhere(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
+    look(connection, wanted, &sweep())
 }
 
-fn look(
-    connection: &mut Connection,
-    statements: &Statements,
-    mut wanted: Wanted<'_>,
-    plan: &Plan,
-) -> Result<Found> {
+fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> Result<Found> {
     let started = Instant::now();
-    connection.prepare_calls(&lease::calls(statements))?;
     let failed = |error| classify(error, "leasing messages");
-    let mode = connection.mode();
     let rows = match wanted.max_in_work {
         None => {
-            let mut sql = BEGIN.to_owned();
-            push(&mut sql, mode, statements, wanted, plan);
-            connection.flight(&sql).map_err(failed)?
+            let mut flight = connection.flight();
+            flight.begin();
+            push(&mut flight, wanted, plan);
+            connection.fly(flight).map_err(failed)?
         }
         Some(limit) => {
             let level = Some(IsolationLevel::ReadCommitted);
             let mut open = connection.begin(level).map_err(failed)?;
-            let mut left = slots::leasable(&mut open, statements, wanted.topic, limit)?;
+            let mut left = slots::leasable(&mut open, wanted.topic, limit)?;
             // The limit may be there without its slots, brought back by a backup for one.
-            if left == 0 && slots::ensure(&mut open, statements, wanted.topic, limit)? > 0 {
-                left = slots::leasable(&mut open, statements, wanted.topic, limit)?;
+            if left == 0 && slots::ensure(&mut open, wanted.topic, limit)? > 0 {
+                left = slots::leasable(&mut open, wanted.topic, limit)?;
             }
             wanted.size = wanted.size.min(left);
             if wanted.size == 0 {
@@ -153,9 +134,9 @@ fn look(
                     ..Found::default()
                 });
             }
-            let mut sql = String::new();
-            push(&mut sql, mode, statements, wanted, plan);
-            let rows = open.flight(&sql).map_err(failed)?;
+            let mut flight = open.flight();
+            push(&mut flight, wanted, plan);
+            let rows = open.fly(flight).map_err(failed)?;
             open.committed();
             rows
         }
@@ -178,16 +159,10 @@ fn look(
 }
 
 /// Appends the claim and the COMMIT of its transaction.
-fn push(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    wanted: Wanted<'_>,
-    plan: &Plan,
-) {
+fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &Search) {
     let claim = claim::parameters(wanted.topic, &plan.spans, wanted.size);
-    lease::push_lease(sql, mode, statements, claim, wanted.lease, wanted.filter);
-    sql.push_str(COMMIT);
+    lease::push_lease(flight, claim, wanted.lease, wanted.filter);
+    flight.commit();
 }
 
 /// Returns what becomes of a message that is not to be delivered any more: one that is to be given up, whose attempts

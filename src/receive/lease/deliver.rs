@@ -22,7 +22,7 @@ use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::store::claim::Claimed;
-use crate::store::lease::{BEGIN, COMMIT, Proof, Verdict};
+use crate::store::lease::{BEGIN, Proof, Verdict};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::side_effects::Did;
@@ -81,8 +81,8 @@ fn is_asked_for(
     {
         return Ok(false);
     }
-    let (statements, proof) = (&line.base.kit.statements, in_hand.proof());
-    let extended = extend(connection, statements, &line.topic, &[&proof], lease)?;
+    let proof = in_hand.proof();
+    let extended = extend(connection, &line.topic, &[&proof], lease)?;
     Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
 }
 
@@ -190,7 +190,6 @@ fn is_untouched(session: &MessagingSession<'_>) -> bool {
 /// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled back, when the
 /// lease was lost.
 fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
-    let statements = &line.base.kit.statements;
     if session.did.any(&[Did::FAILED]) {
         return Err(swallowed());
     }
@@ -199,14 +198,13 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
     restored.map_err(|error| not_stored(classify(error, "committing")))?;
     session
         .outbox
-        .store(session.lent.own()?, statements, Mark::default())
+        .store(session.lent.own()?, Mark::default())
         .map_err(not_stored)?;
-    let mode = session.lent.own()?.mode;
     let verdict = Verdict::Ack(session.result.take());
-    if !acknowledge_in(&mut session, mode, &line.topic, proof, &verdict)? {
+    if !acknowledge_in(&mut session, &line.topic, proof, &verdict)? {
         return Ok(false);
     }
-    let flown = session.lent.own()?.flight(COMMIT);
+    let flown = session.lent.own()?.run("COMMIT");
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     line.base.waker.announce(&session.outbox.take_news());
     flown.map_err(|error| classify(error, "committing"))?;
@@ -313,9 +311,8 @@ pub(crate) fn write(
     proof: &Proof,
     verdict: &Verdict,
 ) -> Result<()> {
-    let statements = &line.base.kit.statements;
     let verdicts = [(proof, verdict)];
-    if settle(connection, statements, BEGIN, &line.topic, &verdicts)?.is_empty() {
+    if settle(connection, &BEGIN, &line.topic, &verdicts)?.is_empty() {
         warn_lost(line, proof);
         return Ok(());
     }

@@ -254,8 +254,7 @@ fn beat(line: &Line, lease: Duration) -> Result<()> {
     }
     let proofs: Vec<&Proof> = kept.iter().map(|kept| &kept.proof).collect();
     let mut connection = line.base.dedicated.take()?;
-    let statements = &line.base.kit.statements;
-    let prolonged = prolong(&mut connection, statements, &line.topic, &proofs, lease);
+    let prolonged = prolong(&mut connection, &line.topic, &proofs, lease);
     line.base.dedicated.give_back(connection);
     let prolonged = prolonged?;
     for Kept { proof, cancel, .. } in &kept {

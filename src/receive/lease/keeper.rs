@@ -7,7 +7,6 @@
 use crate::connect::dedicated::Dedicated;
 use crate::receive::lease::heartbeat::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
 use crate::receive::lease::settle::prolong;
-use crate::session::messaging_session::Kit;
 use crate::store::lease::Proof;
 use crate::wake::threads::{Service, Stop};
 use crate::words::Result;
@@ -65,20 +64,11 @@ impl Keeper {
     ///
     /// # Errors
     /// `Unavailable` when the thread cannot start.
-    pub(crate) fn keep(
-        &self,
-        kept: Kept,
-        dedicated: &Arc<Dedicated>,
-        kit: &Arc<Kit>,
-    ) -> Result<()> {
+    pub(crate) fn keep(&self, kept: Kept, dedicated: &Arc<Dedicated>) -> Result<()> {
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         if service.is_none() {
-            let (leases, dedicated, kit) = (
-                Arc::clone(&self.kept),
-                Arc::clone(dedicated),
-                Arc::clone(kit),
-            );
-            let beat = move |stop| run(&leases, &dedicated, &kit, &stop);
+            let (leases, dedicated) = (Arc::clone(&self.kept), Arc::clone(dedicated));
+            let beat = move |stop| run(&leases, &dedicated, &stop);
             *service = Some(Service::start("outtray-heartbeat", beat)?);
         }
         drop(service);
@@ -160,7 +150,7 @@ impl KeptLeases {
 }
 
 /// Beats until it is stopped.
-fn run(leases: &KeptLeases, dedicated: &Dedicated, kit: &Kit, stop: &Stop) {
+fn run(leases: &KeptLeases, dedicated: &Dedicated, stop: &Stop) {
     loop {
         let wait = leases.next_at().saturating_duration_since(Instant::now());
         select! {
@@ -169,7 +159,7 @@ fn run(leases: &KeptLeases, dedicated: &Dedicated, kit: &Kit, stop: &Stop) {
             default(wait) => {}
         }
         for ((topic, lease), due) in leases.take_due() {
-            match beat(dedicated, kit, &topic, &due, lease) {
+            match beat(dedicated, &topic, &due, lease) {
                 Ok(good) => leases.learn(&due, &good),
                 Err(error) => {
                     log::warn!("topic {topic}: leases were not prolonged: {error}");
@@ -182,14 +172,13 @@ fn run(leases: &KeptLeases, dedicated: &Dedicated, kit: &Kit, stop: &Stop) {
 
 fn beat(
     dedicated: &Dedicated,
-    kit: &Kit,
     topic: &str,
     due: &[Kept],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
     let proofs: Vec<&Proof> = due.iter().map(|kept| &kept.proof).collect();
     let mut connection = dedicated.take()?;
-    let good = prolong(&mut connection, &kit.statements, topic, &proofs, lease);
+    let good = prolong(&mut connection, topic, &proofs, lease);
     dedicated.give_back(connection);
     good
 }

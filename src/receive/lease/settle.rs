@@ -7,26 +7,24 @@
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;
 use crate::receive::ration;
-use crate::session::commit::is_aborted;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::report;
 use crate::store::aftermath::{self, End};
-use crate::store::call::CallMode;
-use crate::store::lease::{self, COMMIT, Proof, Settled, Verdict};
+use crate::store::flight::Flight;
+use crate::store::lease::{self, Proof, Settled, Verdict};
 use crate::store::statement::Statement;
-use crate::store::statements::Statements;
+use crate::store::statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{classify, failure};
+use crate::words::sqlstate::{classify, failure, is_aborted};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Begins a transaction that gives up soon, for those who may not wait.
-pub(crate) const BEGIN_BRIEFLY: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 2000;\n";
+pub(crate) static BEGIN_BRIEFLY: [&Statement; 2] = [&statements::BEGIN, &statements::GIVE_UP_SOON];
 
 const DOING: &str = "settling a lease";
 
@@ -37,24 +35,22 @@ const DOING: &str = "settling a lease";
 /// `OutcomeUnknown` when the connection broke during the commit; after any other nothing was changed.
 pub(crate) fn settle(
     connection: &mut Connection,
-    statements: &Statements,
-    begin: &str,
+    begin: &[&'static Statement],
     topic: &str,
     verdicts: &[(&Proof, &Verdict)],
 ) -> Result<HashSet<Uuid>> {
-    connection.prepare_calls(&lease::calls(statements))?;
-    let mode = connection.mode();
-    let mut sql = begin.to_owned();
-    if push_plain(&mut sql, mode, statements, topic, verdicts) {
-        sql.push_str(COMMIT);
+    let mut flight = connection.flight();
+    flight.commands(begin);
+    if push_plain(&mut flight, topic, verdicts) {
+        flight.commit();
         let rows = connection
-            .flight(&sql)
+            .fly(flight)
             .map_err(|error| unsure(error, verdicts))?;
         return lease::read_receipts(&rows);
     }
-    lease::push_hold(&mut sql, statements, topic, &proofs(verdicts));
+    lease::push_hold(&mut flight, topic, &proofs(verdicts));
     let rows = connection
-        .flight(&sql)
+        .fly(flight)
         .map_err(|error| classify(error, DOING))?;
     let held = lease::read_held(&rows).inspect_err(|_| connection.roll_back())?;
     let settled: Vec<Settled<'_>> = verdicts
@@ -68,34 +64,28 @@ pub(crate) fn settle(
             })
         })
         .collect();
-    sql.clear();
-    lease::push_settle(&mut sql, statements, topic, &settled);
-    sql.push_str(COMMIT);
+    let mut flight = connection.flight().seldom();
+    lease::push_settle(&mut flight, topic, &settled);
+    flight.commit();
     connection
-        .flight(&sql)
+        .fly(flight)
         .map_err(|error| unsure(error, verdicts))?;
     Ok(held.into_keys().collect())
 }
 
 /// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all go the same way.
-fn push_plain(
-    sql: &mut String,
-    mode: CallMode,
-    statements: &Statements,
-    topic: &str,
-    verdicts: &[(&Proof, &Verdict)],
-) -> bool {
+fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)]) -> bool {
     let all = |is: fn(&Verdict) -> bool| verdicts.iter().all(|(_, verdict)| is(verdict));
     if verdicts.iter().any(|(proof, _)| End::matters(&proof.held)) {
         return false;
     }
     let proofs = proofs(verdicts);
     if all(|verdict| matches!(verdict, Verdict::Ack(_))) {
-        lease::push_end(sql, mode, statements, topic, &proofs);
+        lease::push_end(flight, topic, &proofs);
     } else if all(|verdict| matches!(verdict, Verdict::Nack)) {
-        lease::push_give_back(sql, mode, statements, topic, &proofs, 0, false);
+        lease::push_give_back(flight, topic, &proofs, 0, false);
     } else if all(|verdict| matches!(verdict, Verdict::Release)) {
-        lease::push_give_back(sql, mode, statements, topic, &proofs, 1, false);
+        lease::push_give_back(flight, topic, &proofs, 1, false);
     } else {
         return false;
     }
@@ -104,10 +94,9 @@ fn push_plain(
 
 /// Gives back what a receiver leased and did not begin: to their places, with no attempt spent.
 pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]) -> Result<()> {
-    let statements = &line.base.kit.statements;
     let verdict = &Verdict::Release;
     let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
-    settle(connection, statements, lease::BEGIN, &line.topic, &verdicts)?;
+    settle(connection, &lease::BEGIN, &line.topic, &verdicts)?;
     for proof in proofs {
         line.floors().lower(proof.held.position);
     }
@@ -120,40 +109,37 @@ pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]
 /// them, and nothing may wait for that. Returns as [`extend`].
 pub(crate) fn prolong(
     connection: &mut Connection,
-    statements: &Statements,
     topic: &str,
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    lasting(connection, &statements.prolong_lease, topic, proofs, lease)
+    lasting(connection, &statements::PROLONG_LEASE, topic, proofs, lease)
 }
 
 /// Lets leases of one topic last so long from now. Returns the receipts that were still good, each with whether
 /// somebody cancelled its message.
 pub(crate) fn extend(
     connection: &mut Connection,
-    statements: &Statements,
     topic: &str,
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    lasting(connection, &statements.extend_lease, topic, proofs, lease)
+    lasting(connection, &statements::EXTEND_LEASE, topic, proofs, lease)
 }
 
 fn lasting(
     connection: &mut Connection,
-    statement: &Statement,
+    statement: &'static Statement,
     topic: &str,
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    connection.prepare_calls(&[statement])?;
-    let mut sql = lease::BEGIN.to_owned();
-    let mode = connection.mode();
-    lease::push_lasting(&mut sql, mode, statement, topic, proofs, lease);
-    sql.push_str(COMMIT);
+    let mut flight = connection.flight();
+    flight.begin();
+    lease::push_lasting(&mut flight, statement, topic, proofs, lease);
+    flight.commit();
     let rows = connection
-        .flight(&sql)
+        .fly(flight)
         .map_err(|error| classify(error, "extending leases"))?;
     lease::read_held(&rows)
 }
@@ -162,30 +148,29 @@ fn lasting(
 /// session has to be rolled back.
 pub(crate) fn acknowledge_in(
     session: &mut MessagingSession<'_>,
-    mode: CallMode,
     topic: &str,
     proof: &Proof,
     verdict: &Verdict,
 ) -> Result<bool> {
-    let statements = &session.kit.statements;
     session.enter_savepoint()?;
     session.lent.begun()?;
-    let mut sql = String::new();
     let is_settled = if let Lent::Begun(open) = &mut session.lent {
-        lease::push_end(&mut sql, mode, statements, topic, &[proof]);
-        open.flight(&sql).map(|rows| !rows.is_empty())
+        let mut flight = open.flight();
+        lease::push_end(&mut flight, topic, &[proof]);
+        open.fly(flight).map(|rows| !rows.is_empty())
     } else {
         let (id, receipt) = (proof.held.id.0, proof.receipt);
         let run = session.lent.begun()?;
-        run.rows(&statements.end_lease, &[&topic, &id, &receipt])
+        run.rows(&statements::END_LEASE, &[&topic, &id, &receipt])
             .map(|rows| !rows.is_empty())
     };
     let ends = lease::done([(proof, verdict)].into_iter());
     let settled = match is_settled {
         Ok(true) if !ends.is_empty() => {
-            sql.clear();
-            aftermath::push_ended(&mut sql, CallMode::Inline, statements, topic, &ends);
-            session.lent.begun()?.fly(&sql).map(|()| true)
+            let open = session.lent.begun()?;
+            let mut flight = open.flight().seldom();
+            aftermath::push_ended(&mut flight, topic, &ends);
+            open.fly(flight).map(|_| true)
         }
         other => other,
     };

@@ -16,7 +16,7 @@ use crate::receive::ration::{self, Ration};
 use crate::receive::slots;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
-use crate::store::lease::{Proof, Verdict, calls};
+use crate::store::lease::{Proof, Verdict};
 use crate::wake::threads::Stop;
 use crate::words::error::Result;
 use std::time::{Duration, Instant};
@@ -31,9 +31,6 @@ pub(crate) fn work(
     state: &mut State<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
-    let statements = &line.base.kit.statements;
-    connection.prepare_calls(&calls(statements))?;
-    connection.prepare_calls(&[&statements.send_one])?;
     pay(line, connection, state)?;
     if line.is_paused() {
         return Ok(Worked::Idle(None));
@@ -60,7 +57,7 @@ pub(crate) fn work(
         filter: line.sieve.as_ref().map(|sieve| &sieve.program),
         max_in_work: line.max_in_work(),
     };
-    let found = claim(connection, statements, wanted);
+    let found = claim(connection, wanted);
     ration.spend(found.as_ref().map_or(0, |found| found.leased.len()));
     ration.leave(line);
     let found = found?;

@@ -20,10 +20,14 @@ const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 
 /// Returns whether a call's plan is never kept, or kept only with settings of its own that other tests hold.
 pub(super) fn is_never_kept(case: &Case) -> bool {
-    let source = fs::read_to_string("src/store/statement.rs").unwrap();
-    let (_, names) = source.split_once("PLANNED_ANEW: &[&str] = &[").unwrap();
-    let (names, _) = names.split_once("];").unwrap();
-    let is_planned_anew = names.contains(&format!("\"{}\"", case.statement));
+    let source = fs::read_to_string("src/store/statements.rs").unwrap();
+    let entry = format!("= \"{}\", ", case.statement);
+    let plan = source.split_once(&entry).map(|(_, plan)| plan);
+    let is_planned_anew = plan.is_some_and(|plan| {
+        ["Anew;", "Key;", "Keys;"]
+            .iter()
+            .any(|one| plan.starts_with(one))
+    });
     // To plan each send with a dedupe key anew, duplicates are too few.
     let is_apart = case.arguments.contains("'once-1000', 1000000");
     let is_kept_in_flights = Guard::of_kept(case.statement) == Guard::Tables;

@@ -4,7 +4,7 @@
 //! turns and reports medians.
 
 use super::bed::{Bed, Result};
-use super::plan::Plan;
+use super::plan::Effort;
 use super::report::Report;
 use super::{delivery, latency, life, pressure, throughput};
 
@@ -14,12 +14,12 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// What is measured, in a line.
     pub(crate) about: &'static str,
-    run: fn(&Bed, &Plan) -> Result<Report>,
+    run: fn(&Bed, &Effort) -> Result<Report>,
 }
 
 impl Case {
     /// Measures. Blocks for seconds to minutes.
-    pub(crate) fn run(&self, bed: &Bed, plan: &Plan) -> Result<Report> {
+    pub(crate) fn run(&self, bed: &Bed, plan: &Effort) -> Result<Report> {
         (self.run)(bed, plan)
     }
 }

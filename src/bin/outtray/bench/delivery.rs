@@ -2,7 +2,7 @@
 
 use super::bed::work::Work;
 use super::bed::{Bed, Result, plain};
-use super::plan::Plan;
+use super::plan::Effort;
 use super::report::Report;
 use outtray::{NewMessage, PoisonedKey, Sent, TopicConfig};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Takes messages under leases and acknowledges them, 100 at a time on one connection; in plain SQL an UPDATE and
 /// a DELETE.
-pub(crate) fn lease_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn lease_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let filled = || bed.fill(messages).and_then(|()| bed.settle());
     let (ours, theirs) = plan.compare(
@@ -49,7 +49,7 @@ pub(crate) fn lease_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 }
 
 /// Handles messages of 10,000 keys with an insert and a send for each, adaptive batches, beside the same without keys.
-pub(crate) fn keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let pass = |has_keys: bool| -> Result<Duration> {
         send(bed, "work", messages, |number, message| match has_keys {
@@ -66,7 +66,7 @@ pub(crate) fn keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 }
 
 /// Sends messages of 10,000 keys, 1,000 to a transaction, beside the same without keys.
-pub(crate) fn send_keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn send_keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let pass = |has_keys: bool| -> Result<Duration> {
         bed.settle()?;
@@ -83,7 +83,7 @@ pub(crate) fn send_keyed_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 
 /// Drains messages without keys while 100,000 of another key wait behind a dead letter, beside the same
 /// without those.
-pub(crate) fn stuck_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn stuck_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(100_000);
     let stuck = plan.scaled(STUCK);
     let topic = bed.messaging.topic("work");
@@ -113,12 +113,12 @@ pub(crate) fn stuck_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 }
 
 /// Sends one message with a dedupe key to a transaction, beside the same without.
-pub(crate) fn dedupe_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn dedupe_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     dedupe(bed, plan, "dedupe", |message| bed.messaging.send(message))
 }
 
 /// The same in sessions, which know before they commit whether the key was taken.
-pub(crate) fn dedupe_session_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn dedupe_session_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     dedupe(bed, plan, "dedupe-session", |message| {
         bed.messaging.session(|session| Ok(session.send(message)?))
     })
@@ -126,7 +126,7 @@ pub(crate) fn dedupe_session_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 
 fn dedupe(
     bed: &Bed,
-    plan: &Plan,
+    plan: &Effort,
     name: &'static str,
     send: impl Fn(NewMessage) -> Result<Sent, outtray::Error>,
 ) -> Result<Report> {

@@ -1,7 +1,7 @@
 //! How long an idle system takes to begin work on a message.
 
 use super::bed::{Bed, Result};
-use super::plan::Plan;
+use super::plan::Effort;
 use super::report::Report;
 use crossbeam_channel::{after, bounded};
 use outtray::{Message, Messaging};
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// about waking up in an idle system.
 const REST: Duration = Duration::from_millis(15);
 
-pub(crate) fn in_process_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn in_process_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let rounds = plan.scaled(500);
     let (started, starts) = bounded(1);
     let receiver = bed.messaging.receiver("ping").start(move |_, _: Message| {
@@ -36,7 +36,7 @@ pub(crate) fn in_process_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 
 /// Another process answers each message on `ping` with one on `pong`. Its way there and back is two
 /// wake-ups across processes; half of it is one. Clocks of two processes are not compared.
-pub(crate) fn across_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn across_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let report = Report::new("latency-across", plan.scaled(500));
     let mut other = Command::new(&plan.program)
         .args(["bench", "--answer"])

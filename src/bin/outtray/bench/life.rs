@@ -2,7 +2,7 @@
 
 use super::bed::{Bed, Result};
 use super::counters::Counters;
-use super::plan::Plan;
+use super::plan::Effort;
 use super::report::Report;
 use crossbeam_channel::{after, bounded};
 use outtray::Message;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Counts what the database commits while 64 workers on 64 topics wait.
-pub(crate) fn idle_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn idle_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let seconds = plan.scaled(20);
     let receivers: Vec<_> = (0..64)
         .map(|number| {
@@ -36,7 +36,7 @@ pub(crate) fn idle_case(bed: &Bed, plan: &Plan) -> Result<Report> {
     Ok(report.note("transactions a second, the two that measure included"))
 }
 
-pub(crate) fn start_stop_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn start_stop_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let rounds = plan.scaled(50);
     let mut times = Vec::new();
     for _ in 0..rounds {
@@ -50,7 +50,7 @@ pub(crate) fn start_stop_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 
 /// Cuts the connection of the worker that holds a message, as the death of its process would, and
 /// measures until the handler runs again.
-pub(crate) fn recovery_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn recovery_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let rounds = plan.scaled(50);
     let mut killer = bed.client()?;
     let mut waits = Vec::new();

@@ -17,7 +17,7 @@ mod throughput;
 use self::bed::Bed;
 use self::cases::{CASES, Case, case};
 use self::latency::answer_pings;
-use self::plan::Plan;
+use self::plan::Effort;
 use self::plot::svg;
 use self::report::Report;
 use crate::failure::Failure;
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure>
         // Cases cut connections on purpose; -v shows what that looks like.
         log::set_max_level(LevelFilter::Error);
     }
-    let plan = Plan {
+    let plan = Effort {
         scale: options.scale,
         rounds: options.rounds,
         program: std::env::current_exe()?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How much is measured.
-pub(crate) struct Plan {
+pub(crate) struct Effort {
     /// Multiplies the number of messages and the durations. 1 takes some minutes for all cases.
     pub(crate) scale: f64,
     /// How often each side of a throughput case runs; medians count.
@@ -14,7 +14,7 @@ pub(crate) struct Plan {
     pub(crate) program: PathBuf,
 }
 
-impl Plan {
+impl Effort {
     /// Returns `count` scaled, and at least one.
     pub(crate) fn scaled(&self, count: u64) -> u64 {
         ((count as f64 * self.scale) as u64).max(1)

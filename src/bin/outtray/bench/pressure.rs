@@ -2,7 +2,7 @@
 
 use super::bed::work::Work;
 use super::bed::{Bed, Result};
-use super::plan::Plan;
+use super::plan::Effort;
 use super::report::Report;
 use crossbeam_channel::after;
 use outtray::Message;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const RATE: u64 = 800;
 
 /// Doubles the workers from 1 to 64, adaptive batches; the best number beside one.
-pub(crate) fn ladder_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn ladder_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(128_000);
     let mut steps = Vec::new();
     for workers in [1, 2, 4, 8, 16, 32, 64] {
@@ -33,20 +33,20 @@ pub(crate) fn ladder_case(bed: &Bed, plan: &Plan) -> Result<Report> {
 }
 
 /// 64 workers beside 16, one message to a transaction.
-pub(crate) fn workers_single_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn workers_single_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(32_000);
     many_workers(bed, plan, "workers-64-single", Work::HandleSingle, messages)
 }
 
 /// 64 workers beside 16, adaptive batches.
-pub(crate) fn workers_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn workers_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(128_000);
     many_workers(bed, plan, "workers-64", Work::HandleAdaptive, messages)
 }
 
 fn many_workers(
     bed: &Bed,
-    plan: &Plan,
+    plan: &Effort,
     name: &'static str,
     work: Work,
     messages: u64,
@@ -63,7 +63,7 @@ fn filled_and_handled(bed: &Bed, work: Work, messages: u64, workers: usize) -> R
 }
 
 /// Drains a deep backlog; compares the last tenth with the first. The round in the middle counts.
-pub(crate) fn backlog_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn backlog_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(5_000_000);
     let mut rounds = (0..plan.rounds.max(1))
         .map(|_| drain_backlog(bed, messages))
@@ -105,7 +105,7 @@ fn drain_backlog(bed: &Bed, messages: u64) -> Result<Report> {
 }
 
 /// Sends and handles at a steady rate while another transaction, which has written, stays open.
-pub(crate) fn held_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn held_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let seconds = plan.scaled(180);
     let calm = steadily(bed, seconds.div_ceil(6))?;
     let mut holder = bed.client()?;

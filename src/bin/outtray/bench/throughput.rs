@@ -3,35 +3,35 @@
 use super::bed::work::{BULK, CONNECTIONS, Work, send_in_calls};
 use super::bed::{Bed, Result, plain};
 use super::counters::Counters;
-use super::plan::Plan;
+use super::plan::Effort;
 use super::report::Report;
 use serde_json::json;
 use std::cell::Cell;
 
-pub(crate) fn send_one_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn send_one_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     compared(bed, plan, "send-one", Work::SendOne, 5_000)
 }
 
-pub(crate) fn send_bulk_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn send_bulk_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     compared(bed, plan, "send-bulk", Work::SendBulk, 200_000)
 }
 
-pub(crate) fn drain_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn drain_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     compared(bed, plan, "drain", Work::Drain, 200_000)
 }
 
-pub(crate) fn handle_single_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn handle_single_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     compared(bed, plan, "handle-single", Work::HandleSingle, 16_000)
 }
 
-pub(crate) fn handle_adaptive_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn handle_adaptive_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     compared(bed, plan, "handle-adaptive", Work::HandleAdaptive, 64_000)
 }
 
 /// Runs both sides in turns, and ours once more with the counters read before and after.
 fn compared(
     bed: &Bed,
-    plan: &Plan,
+    plan: &Effort,
     name: &'static str,
     work: Work,
     messages: u64,
@@ -74,7 +74,7 @@ fn compared(
 
 /// Measures what is written for a message on its whole way, on the second pass: the first writes
 /// whole pages after the checkpoint.
-pub(crate) fn wal_case(bed: &Bed, plan: &Plan) -> Result<Report> {
+pub(crate) fn wal_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let text = "x".repeat(90);
     let pass = || -> Result<()> {
