@@ -38,13 +38,28 @@ impl<'c> Flown<'c> {
         connection.expect("a transaction that did not end has its connection")
     }
 
-    /// Begins, and returns a flight for what is to run first, which begins the transaction.
-    pub(crate) fn begin(&mut self) -> Flight {
-        self.is_begun = true;
-        self.connection().parts().1.next_transaction();
+    /// Begins in a flight of which `fill` appends what is to run first; returns its rows. Nothing
+    /// is begun where the first error is that what it calls cannot be prepared.
+    pub(crate) fn begin(
+        &mut self,
+        fill: impl FnOnce(&mut Flight),
+    ) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         let mut flight = self.flight();
         flight.command(&statements::BEGIN_USUAL);
-        flight
+        fill(&mut flight);
+        let (client, cache, _) = self.connection().parts();
+        cache.next_transaction();
+        let ready = cache.ready(client, flight);
+        let ready = cache.heed(false, ready)?;
+        self.is_begun = true;
+        let (client, cache, _) = self.connection().parts();
+        let messages = cache.send(client, ready);
+        cache.heed(true, messages).map(flight::rows)
+    }
+
+    /// Returns whether it is begun.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_begun
     }
 
     /// Returns a flight for this transaction.

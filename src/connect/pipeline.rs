@@ -50,7 +50,9 @@ pub(crate) struct Detour {
     going: VecDeque<u8>,
     answers: VecDeque<Answers>,
     /// What the driver is still to hear.
-    heard: VecDeque<u8>,
+    heard: Vec<u8>,
+    /// How much of that it heard.
+    given: usize,
 }
 
 impl Detour {
@@ -79,23 +81,27 @@ impl Detour {
 
     /// Takes what the server says.
     pub(crate) fn hear(&mut self, mut said: &[u8]) {
-        let mut heard = Vec::with_capacity(said.len());
+        self.heard.reserve(said.len());
         while let Some(answers) = self.answers.front_mut().filter(|_| !said.is_empty()) {
-            said = answers.take(said, &mut heard);
+            said = answers.take(said, &mut self.heard);
             if answers.is_over {
                 self.answers.pop_front();
             }
         }
-        heard.extend_from_slice(said);
-        self.heard.extend(heard);
+        self.heard.extend_from_slice(said);
     }
 
     /// Gives the driver what it is still to hear, as much as it takes. Returns whether that was
     /// anything.
     pub(crate) fn give(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
-        let length = buffer.remaining().min(self.heard.len());
-        let given: Vec<u8> = self.heard.drain(..length).collect();
-        buffer.put_slice(&given);
+        let left = &self.heard[self.given..];
+        let length = buffer.remaining().min(left.len());
+        buffer.put_slice(&left[..length]);
+        self.given += length;
+        if self.given == self.heard.len() {
+            self.heard.clear();
+            self.given = 0;
+        }
         length > 0
     }
 }

@@ -171,27 +171,39 @@ impl StatementCache {
         client: &mut C,
         flight: Flight,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        let form = self.ready(client, flight)?;
+        self.send(client, form)
+    }
+
+    /// Prepares what a flight calls and is missing, and returns how it is to be sent.
+    pub(crate) fn ready<C: GenericClient>(
+        &mut self,
+        client: &mut C,
+        flight: Flight,
+    ) -> Result<Form, postgres::Error> {
         let transport = flight.transport();
         let (named, form) = flight.end();
         let is_missing = |one: &&'static OurStatement| !self.named.contains(one.name());
         let mut missing: Vec<_> = named.into_iter().filter(is_missing).collect();
-        if !missing.is_empty() {
-            missing.sort_unstable_by_key(|one| one.name());
-            missing.dedup_by_key(|one| one.name());
-            let made = self.send(client, prepare(transport, &self.schema, &missing));
-            if let Transport::Text(_) = transport
-                && made.as_ref().is_err_and(|error| !is_aborted(error))
-            {
-                // Nobody knows which of them there are.
-                self.mark_stale();
-            }
-            made?;
-            self.named.extend(missing.iter().map(|one| one.name()));
+        if missing.is_empty() {
+            return Ok(form);
         }
-        self.send(client, form)
+        missing.sort_unstable_by_key(|one| one.name());
+        missing.dedup_by_key(|one| one.name());
+        let made = self.send(client, prepare(transport, &self.schema, &missing));
+        if let Transport::Text(_) = transport
+            && made.as_ref().is_err_and(|error| !is_aborted(error))
+        {
+            // Nobody knows which of them there are.
+            self.mark_stale();
+        }
+        made?;
+        self.named.extend(missing.iter().map(|one| one.name()));
+        Ok(form)
     }
 
-    fn send<C: GenericClient>(
+    /// Sends what is [ready](Self::ready).
+    pub(crate) fn send<C: GenericClient>(
         &mut self,
         client: &mut C,
         form: Form,

@@ -233,10 +233,11 @@ impl<'c> Lent<'c> {
             }
         };
         let mut flown = Flown::new(connection);
-        let mut flight = flown.begin();
-        fill(&mut flight);
-        let rows = flown.fly(flight);
-        *self = Lent::Flown(flown);
+        let rows = flown.begin(fill);
+        *self = match flown.is_begun() {
+            true => Lent::Flown(flown),
+            false => Lent::Idle(flown.into_connection()),
+        };
         rows.map(Some)
     }
 

@@ -60,11 +60,7 @@ pub(crate) fn end(run: &mut dyn Run, processes: &[(i32, Duration)]) -> Result<()
 
 /// Ends the server process that holds a message whose client is gone, and of which nothing was
 /// asked for `idle`.
-pub(crate) fn end_holder(
-    run: &mut dyn Run,
-    hold: &Hold,
-    idle: Duration,
-) -> Result<()> {
+pub(crate) fn end_holder(run: &mut dyn Run, hold: &Hold, idle: Duration) -> Result<()> {
     let (topic, Position { rank, seq }) = (&hold.topic, hold.position);
     let (held, idle) = (whole_ms(hold.since.elapsed()), whole_ms(idle));
     let doing = "ending lost connections";
