@@ -1,7 +1,9 @@
 //! The database goes away under load: connections are cut, the server is restarted. Nothing is lost, nothing happens
 //! twice, and everybody is back at work soon.
 
-use crate::support::{Child, Cut, Ledger, NO_POLLING, PATIENCE, WORK, Wire, eventually, process};
+use crate::support::{
+    COMMIT, Child, Cut, Ledger, NO_POLLING, PATIENCE, WORK, Wire, eventually, process,
+};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, tick, unbounded};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, MessageId, Messaging, NewMessage};
@@ -248,7 +250,7 @@ const CONNECTIONS: &str = "SELECT count(*) FROM pg_stat_activity \
 
 #[test]
 fn a_session_cut_off_during_commit_says_that_its_outcome_is_unknown_and_which_messages() {
-    let cut = CutSession::run(Cut::After("COMMIT"), true);
+    let cut = CutSession::run(Cut::After(COMMIT), true);
 
     cut.check_unknown();
     assert_eq!(cut.ledger.number("SELECT count(*) FROM thing", &[]), 1);
@@ -257,7 +259,7 @@ fn a_session_cut_off_during_commit_says_that_its_outcome_is_unknown_and_which_me
 
 #[test]
 fn a_session_whose_commit_never_arrived_says_that_its_outcome_is_unknown_too() {
-    let cut = CutSession::run(Cut::Before("COMMIT"), true);
+    let cut = CutSession::run(Cut::Before(COMMIT), true);
 
     cut.check_unknown();
     cut.check_nothing_happened();
@@ -325,7 +327,7 @@ fn a_message_sent_alone_that_was_cut_off_is_sent_once_when_it_is_sent_again() {
 
 #[test]
 fn a_handler_whose_commit_was_cut_off_has_its_effect_once() {
-    for cut in [Cut::Before("COMMIT"), Cut::After("COMMIT")] {
+    for cut in [Cut::Before(COMMIT), Cut::After(COMMIT)] {
         let ledger = Ledger::open();
         let sent = ledger.send((0..10).map(|_| "message"));
         let wire = Wire::to(ledger.url());

@@ -1,6 +1,6 @@
 //! Work under an idempotency key happens once, wherever the connection breaks.
 
-use crate::support::{Cut, PATIENCE, Place, Wire, process};
+use crate::support::{COMMIT, Cut, PATIENCE, Place, Wire, process};
 use outtray::{ErrorKind, HandlerError, MessageId, Messaging, Once};
 use std::cell::Cell;
 use std::sync::Barrier;
@@ -72,17 +72,17 @@ fn check_cut(cut: Cut, commit: &str, expected_try: usize) {
 
 #[test]
 fn work_whose_commit_never_arrived_is_done_again() {
-    check_cut(Cut::Before("COMMIT"), "", 2);
+    check_cut(Cut::Before(COMMIT), "", 2);
 }
 
 #[test]
 fn work_whose_commit_happened_unheard_is_not_done_again_and_its_result_is_returned() {
-    check_cut(Cut::After("COMMIT"), "", 1);
+    check_cut(Cut::After(COMMIT), "", 1);
 }
 
 #[test]
 fn a_commit_that_is_still_under_way_is_waited_for() {
-    check_cut(Cut::After("COMMIT"), SLOW_COMMIT, 1);
+    check_cut(Cut::After(COMMIT), SLOW_COMMIT, 1);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn work_that_may_have_committed_is_not_done_again_when_its_window_is_over() {
     let wire = Wire::to(&place.url);
     let messaging = process(wire.url(), PATIENCE);
     messaging.session(|_| Ok(())).unwrap();
-    wire.cut(Cut::After("COMMIT"));
+    wire.cut(Cut::After(COMMIT));
 
     // Over before the second try: the first pause is longer.
     let window = Duration::from_millis(10);

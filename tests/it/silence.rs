@@ -1,7 +1,7 @@
 //! A server or a network that vanishes without a word is noticed, and everything goes on by itself when it is back.
 
 use crate::support::{
-    Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually, next,
+    COMMIT, Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually, next,
 };
 use crossbeam_channel::{bounded, unbounded};
 use outtray::testing::Server;
@@ -100,7 +100,7 @@ fn a_session_whose_commit_meets_silence_has_an_unknown_outcome() {
         .session(|session| Ok(session.execute("DELETE FROM thing", &[]).map(drop)?))
         .unwrap();
 
-    tunnel.fall_silent_at("COMMIT");
+    tunnel.fall_silent_at(COMMIT);
     let (error, id) = ends_within(NOTICED, move || {
         let mut id = None;
         let ended: outtray::Result<()> = messaging.session(|session| {
@@ -160,9 +160,9 @@ fn a_worker_whose_handlers_statement_meets_silence_is_back_at_work_when_the_netw
 
 #[test]
 fn a_worker_whose_commit_meets_silence_is_back_at_work_when_the_network_is() {
-    check_handler(|tunnel| tunnel.fall_silent_at("COMMIT"), Tunnel::heal);
+    check_handler(|tunnel| tunnel.fall_silent_at(COMMIT), Tunnel::heal);
     check_handler(
-        |tunnel| tunnel.fall_silent_at("COMMIT"),
+        |tunnel| tunnel.fall_silent_at(COMMIT),
         Tunnel::heal_forgetful,
     );
 }

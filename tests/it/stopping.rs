@@ -287,7 +287,7 @@ fn a_message_claimed_while_the_stop_is_asked_for_is_not_begun() {
         await_waiting("LOCK TABLE%");
         gate.open_for(1);
         locking.join().unwrap().unwrap();
-        await_waiting("%COMMIT;%");
+        await_waiting("%FROM outtray.message%SKIP LOCKED%");
         receiver.request_stop();
     });
     lock.commit().unwrap();

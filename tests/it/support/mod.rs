@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 pub(crate) use tunnel::Tunnel;
-pub(crate) use wire::{Cut, Wire};
+pub(crate) use wire::{COMMIT, Cut, Wire};
 
 /// How long a test waits for what must happen: long enough for a busy machine, and only a failure waits it out.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
