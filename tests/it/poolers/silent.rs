@@ -98,6 +98,7 @@ fn check_worker(fall: impl Fn(&Tunnel) + Sync, heal: impl Fn(&Tunnel) + Sync) {
 
         fall(tunnel);
         gate.open_for(1);
+        eventually("it is silent", || tunnel.is_silent());
         wait(BOUND);
         heal(tunnel);
         let healed = Instant::now();
