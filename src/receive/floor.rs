@@ -58,8 +58,8 @@ pub(crate) struct Floors {
     /// What a claim from the head took lately, with all that shares its flight.
     head_took: Duration,
     sweep: Ration,
-    /// Whether some worker is going to come back for a sweep that would have been too early.
-    is_owed: bool,
+    /// Until when some worker is going to come back for a sweep that would have been too early, if one is.
+    owed_until: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +148,7 @@ impl Floors {
             look: never(),
             head_took: Duration::ZERO,
             sweep: never(),
-            is_owed: false,
+            owed_until: None,
         }
     }
 
@@ -235,7 +235,7 @@ impl Floors {
             Start::Floor => self.look.note(now, took.saturating_sub(self.head_took)),
             Start::Everything => {
                 self.sweep.note(now, took);
-                self.is_owed = false;
+                self.owed_until = None;
             }
         }
     }
@@ -254,9 +254,14 @@ impl Floors {
         Ok(sweep())
     }
 
-    /// Notes that a sweep is owed; returns whether it is up to the caller.
-    pub(crate) fn owe_sweep(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_owed, true)
+    /// Notes that a sweep is owed after `wait`; returns whether it is up to the caller. Whoever owed it and did not come in
+    /// time may be in a long handler, or have been held up by a limit or a pause.
+    pub(crate) fn owe_sweep(&mut self, wait: Duration, now: Instant) -> bool {
+        if self.owed_until.is_some_and(|until| now <= until) {
+            return false;
+        }
+        self.owed_until = now.checked_add(wait);
+        true
     }
 
     /// Notes that the next of a key may become ready anywhere past `seq`, of whichever priority.
@@ -406,6 +411,21 @@ mod tests {
         let later = now + Duration::from_millis(200);
         assert!(floors.plan_sweep(later).is_ok());
         assert!(floors.plan_sweep(later).is_err(), "one is on its way");
+    }
+
+    #[test]
+    fn one_worker_owes_a_sweep_until_it_should_have_come() {
+        let (mut floors, now) = learned(&[at(0, 20)], false);
+        let wait = Duration::from_millis(160);
+        assert!(floors.owe_sweep(wait, now));
+        assert!(!floors.owe_sweep(wait, now));
+        assert!(!floors.owe_sweep(Duration::ZERO, now + wait));
+
+        let later = now + wait * 2;
+        assert!(floors.owe_sweep(wait, later), "it did not come");
+        assert!(!floors.owe_sweep(wait, later));
+        floors.learn(Start::Everything, [].into_iter(), false, later, wait);
+        assert!(floors.owe_sweep(wait, later), "it swept");
     }
 
     #[test]

@@ -151,7 +151,10 @@ pub(crate) fn taken(
             Err(too_early) => {
                 return Ok(Taken {
                     // One worker that comes back for it is enough.
-                    wait: line.floors().owe_sweep().then_some(too_early),
+                    wait: line
+                        .floors()
+                        .owe_sweep(too_early, Instant::now())
+                        .then_some(too_early),
                     ..Taken::default()
                 });
             }

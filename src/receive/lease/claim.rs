@@ -88,7 +88,9 @@ pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<F
             Ok(plan) => plan,
             Err(too_early) => {
                 return Ok(Found {
-                    wait: floors.owe_sweep().then_some(too_early),
+                    wait: floors
+                        .owe_sweep(too_early, Instant::now())
+                        .then_some(too_early),
                     ..found
                 });
             }
