@@ -4,7 +4,6 @@
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::claim::Claimed;
 use crate::store::slots;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, Result};
@@ -15,6 +14,13 @@ use std::time::Duration;
 
 /// How soon a worker asks again that found no slot free. One of each receiver does: the others would come in vain.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Ends a look at the free slots.
+const LOOKED: &str = "ROLLBACK TO outtray_slots; RELEASE outtray_slots";
+/// The same, before a claim that may have to be given back.
+const CLAIMING: &str = "ROLLBACK TO outtray_slots; RELEASE outtray_slots; SAVEPOINT outtray_share";
+/// Gives back what was claimed, and the slots that were taken for it.
+const GIVEN_BACK: &str = "ROLLBACK TO outtray_share; RELEASE outtray_share";
 
 /// What the workers of a receiver know of their topic's slots.
 #[derive(Debug, Default)]
@@ -34,12 +40,15 @@ impl Slots {
     }
 
     /// Notes that the calling worker is at work; returns whether nobody watches then.
+    fn is_unwatched(&self) -> bool {
+        self.leave_watch();
+        self.lock().is_none()
+    }
+
+    /// Notes that the calling worker is not going to ask again; returns whether it was.
     fn leave_watch(&self) -> bool {
-        let mut watcher = self.lock();
-        if *watcher == Some(thread::current().id()) {
-            *watcher = None;
-        }
-        watcher.is_none()
+        let me = thread::current().id();
+        self.lock().take_if(|watcher| *watcher == me).is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ThreadId>> {
@@ -60,15 +69,32 @@ pub(crate) fn ensure(line: &Line, connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Takes a slot of a topic with so many for the open transaction; returns whether one was free.
-pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<bool> {
+/// The slot in hand of an open transaction.
+pub(crate) struct OwnSlot {
+    number: i32,
+    limit: u32,
+    /// Whether what is claimed can be given back without it.
+    is_open: bool,
+}
+
+/// Takes a slot of a topic with so many for the open transaction, if one is free.
+pub(crate) fn take(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    limit: u32,
+) -> Result<Option<OwnSlot>> {
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    if slots::take(open, topic, limit, 1)? == 0 {
-        return Ok(false);
-    }
+    let Some(number) = slots::take(open, topic, limit)? else {
+        return Ok(None);
+    };
     // In a statement of its own, after the lock.
-    Ok(slots::leased(open, topic)? == 0 || may_have(line, session, limit)? > 0)
+    let is_free = slots::leased(open, topic)? == 0 || may_have(line, session, limit, LOOKED)? > 0;
+    Ok(is_free.then_some(OwnSlot {
+        number,
+        limit,
+        is_open: false,
+    }))
 }
 
 /// Returns when to look again for a free slot, if that is up to the calling worker.
@@ -77,89 +103,119 @@ pub(crate) fn ask_again(line: &Line) -> Option<Duration> {
 }
 
 /// Returns how many of `size` messages to claim, with one slot in hand: one after the other they need no more. Each message
-/// of a batch needs its own, so no more are claimed than there are slots: those left over would be kept from others.
+/// of a batch needs its own, so no more are claimed than there are slots. The claim has to be followed by [`fit`].
 pub(crate) fn share(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    limit: u32,
+    own: &mut OwnSlot,
     size: usize,
 ) -> Result<usize> {
-    if line.batch.is_none() || size == 1 {
+    if line.batch.is_none() || size <= 1 {
         return Ok(size);
     }
-    Ok(size.min(may_have(line, session, limit)?.max(1)))
+    let may_have = may_have(line, session, own.limit, CLAIMING)?;
+    own.is_open = true;
+    Ok(size.min(may_have.max(1)))
 }
 
-/// Takes a slot for each message of a batch. Drops the messages for which there is none any more; they are free again with
-/// the end of the transaction.
-pub(crate) fn take_rest(
+/// Takes a slot for each of the `claimed` messages of a batch. If there are no longer so many, it gives all messages back,
+/// and returns how many to claim instead: those left over would be kept from others for as long as the batch takes, and so
+/// would a slot without a message.
+pub(crate) fn fit(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    limit: u32,
-    messages: &mut Vec<Claimed>,
-) -> Result<()> {
-    if line.batch.is_none() || messages.len() == 1 {
-        return Ok(());
+    own: &mut OwnSlot,
+    claimed: usize,
+) -> Result<Option<usize>> {
+    if !std::mem::take(&mut own.is_open) {
+        return Ok(None);
     }
-    let most = take_up_to(line, session, limit, messages.len())?;
-    if let Some(first) = messages.get(most) {
-        line.floors().lower(first.held.position);
-        messages.truncate(most);
-    }
-    Ok(())
+    let most = match claimed {
+        0 | 1 => claimed,
+        _ => take_up_to(line, session, own, claimed)?,
+    };
+    let is_fit = most == claimed;
+    let end = if is_fit {
+        "RELEASE outtray_share"
+    } else {
+        GIVEN_BACK
+    };
+    let open = session.lent.own()?;
+    open.run(end).map_err(failed)?;
+    Ok((!is_fit).then_some(most))
 }
 
-/// Takes as many of `wanted` slots as the open transaction may have, the one in hand among them, and no more: one that it does
-/// not work on would be kept from others.
+/// Takes `wanted` slots, the one in hand among them; returns how many of them the transaction may have.
 fn take_up_to(
     line: &Line,
     session: &mut MessagingSession<'_>,
-    limit: u32,
+    own: &OwnSlot,
     wanted: usize,
 ) -> Result<usize> {
     let topic = line.topic.as_str();
-    let mut most = wanted;
-    while most > 1 {
-        let open = session.lent.own()?;
-        open.run("SAVEPOINT outtray_share").map_err(failed)?;
-        // The slot in hand comes with the free ones, unless so many lie before it.
-        let taken = slots::take(open, topic, limit, most)?;
-        let allowed = match slots::leased(open, topic)? {
-            0 => taken,
-            _ => may_have(line, session, limit)?,
-        };
-        let open = session.lent.own()?;
-        if taken > 0 && taken <= allowed {
-            open.run("RELEASE outtray_share").map_err(failed)?;
-            return Ok(taken);
-        }
-        open.run("ROLLBACK TO outtray_share; RELEASE outtray_share")
-            .map_err(failed)?;
-        most = allowed.min(taken);
-    }
+    let open = session.lent.own()?;
+    let taken = 1 + slots::take_more(open, topic, own.limit, wanted - 1, own.number)?;
+    let allowed = match slots::leased(open, topic)? {
+        0 => taken,
+        _ => may_have(line, session, own.limit, LOOKED)?,
+    };
     // The slot in hand stays good: nobody leases on it.
-    Ok(1)
+    Ok(taken.min(allowed).max(1))
 }
 
 /// Notes that messages were claimed: there may be a slot for one more worker, which else watches for one.
 pub(crate) fn have_work(line: &Line) {
-    if line.max_in_work().is_some() && line.slots.leave_watch() {
+    if line.max_in_work().is_some() && line.slots.is_unwatched() {
+        line.station.ring(1);
+    }
+}
+
+/// Notes that the calling worker parks and is not going to ask for a slot. If it was, another one does: those that found
+/// none free rely on it.
+pub(crate) fn leave_watch(line: &Line) {
+    if line.slots.leave_watch() {
         line.station.ring(1);
     }
 }
 
 /// Returns how many messages the open transaction may have in work: all slots that are free or its own at this moment,
-/// less the leases.
-fn may_have(line: &Line, session: &mut MessagingSession<'_>, limit: u32) -> Result<usize> {
+/// less the leases. `end` gives those slots back.
+fn may_have(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    limit: u32,
+    end: &str,
+) -> Result<usize> {
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
     open.run("SAVEPOINT outtray_slots").map_err(failed)?;
     let may_have = slots::leasable(open, topic, limit)?;
-    open.run("ROLLBACK TO outtray_slots; RELEASE outtray_slots")
-        .map_err(failed)?;
+    open.run(end).map_err(failed)?;
     Ok(may_have)
 }
 
 fn failed(error: postgres::Error) -> Error {
     classify(error, "taking a slot of a limited topic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `ask` as another worker.
+    fn as_another<T: Send>(ask: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| scope.spawn(ask).join().unwrap())
+    }
+
+    #[test]
+    fn one_worker_watches_until_it_leaves() {
+        let slots = Slots::default();
+        assert!(slots.watch() && slots.watch());
+        as_another(|| assert!(!slots.watch() && !slots.leave_watch() && !slots.is_unwatched()));
+
+        assert!(slots.leave_watch());
+        assert!(!slots.leave_watch(), "it was no longer there");
+        as_another(|| assert!(slots.is_unwatched() && slots.watch()));
+        assert!(!slots.watch());
+    }
 }

@@ -30,6 +30,7 @@ use crate::store::presence;
 use crate::store::statements;
 use crate::store::value::Value;
 use crate::words::Result;
+use postgres::SimpleQueryRow;
 use std::collections::HashSet;
 use std::time::Instant;
 use uuid::Uuid;
@@ -103,47 +104,69 @@ fn hold_again(
     mut flight: Flight,
 ) -> Result<()> {
     let limit = line.max_in_work();
-    let is_plain = limit.is_none() && !line.options.is_strict;
-    if is_plain {
+    if limit.is_none() && !line.options.is_strict {
         push_hold_again(line, &mut flight, taken.messages.iter());
+        let rows = fly(session, flight)?;
+        session.begun_at = Instant::now();
+        return keep_held(line, taken, &rows);
     }
-    let mut rows = fly(session, flight)?;
+    fly(session, flight)?;
     session.begun_at = Instant::now();
-    if !is_plain {
-        if let Some(limit) = limit {
-            if !slots::take(line, session, limit)? {
+    let slot = match limit {
+        None => None,
+        Some(limit) => {
+            let slot = slots::take(line, session, limit)?;
+            if slot.is_none() {
                 taken.wait = slots::ask_again(line);
                 taken.is_used_up = true;
                 taken.keep(line, |_| false);
                 return Ok(());
             }
-            let share = slots::share(line, session, limit, taken.messages.len())?;
-            let last = taken
-                .messages
-                .get(share)
-                .map(|message| message.held.position);
-            taken.keep(line, |message| {
-                last.is_none_or(|last| message.held.position < last)
-            });
+            slot
         }
-        if line.options.is_strict && !take_turn(line, session)? {
-            taken.keep(line, |_| false);
-            return Ok(());
-        }
-        let mut flight = session.lent.own()?.flight();
-        push_hold_again(line, &mut flight, taken.messages.iter());
-        rows = fly(session, flight)?;
+    };
+    if line.options.is_strict && !take_turn(line, session)? {
+        taken.keep(line, |_| false);
+        return Ok(());
     }
+    let Some(mut slot) = slot else {
+        return hold_first(line, session, taken, usize::MAX);
+    };
+    let mut most = taken.messages.len();
+    loop {
+        let share = slots::share(line, session, &mut slot, most)?;
+        hold_first(line, session, taken, share)?;
+        match slots::fit(line, session, &mut slot, taken.messages.len())? {
+            Some(fewer) => most = fewer,
+            None => break,
+        }
+    }
+    if !taken.messages.is_empty() {
+        slots::have_work(line);
+    }
+    Ok(())
+}
+
+/// Claims the first `most` of the messages again, and leaves those it got.
+fn hold_first(
+    line: &Line,
+    session: &mut MessagingSession<'_>,
+    taken: &mut Taken,
+    most: usize,
+) -> Result<()> {
+    let mut flight = session.lent.own()?.flight();
+    push_hold_again(line, &mut flight, taken.messages.iter().take(most));
+    let rows = fly(session, flight)?;
+    keep_held(line, taken, &rows)
+}
+
+/// Keeps what was claimed again. What is not held is in other hands, which may let go of it, or free.
+fn keep_held(line: &Line, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
     let held: HashSet<Position> = rows
         .iter()
         .map(claim::read_position)
         .collect::<Result<_>>()?;
-    // What is not held is in other hands, which may let go of it.
     taken.keep(line, |message| held.contains(&message.held.position));
-    if let Some(limit) = limit.filter(|_| !taken.messages.is_empty()) {
-        slots::take_rest(line, session, limit, &mut taken.messages)?;
-        slots::have_work(line);
-    }
     Ok(())
 }
 

@@ -91,17 +91,21 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
     let Some(limit) = line.max_in_work() else {
         return take_any(line, session, size);
     };
-    if !slots::take(line, session, limit)? {
+    let Some(mut slot) = slots::take(line, session, limit)? else {
         return Ok(Taken {
             wait: slots::ask_again(line),
             is_used_up: true,
             ..Taken::default()
         });
-    }
-    let share = slots::share(line, session, limit, size)?;
+    };
+    let mut share = slots::share(line, session, &mut slot, size)?;
     let mut taken = take_any(line, session, share)?;
+    while let Some(fewer) = slots::fit(line, session, &mut slot, taken.messages.len())? {
+        taken.keep(line, |_| false);
+        share = slots::share(line, session, &mut slot, fewer)?;
+        taken = take_any(line, session, share)?;
+    }
     if !taken.messages.is_empty() {
-        slots::take_rest(line, session, limit, &mut taken.messages)?;
         slots::have_work(line);
     }
     Ok(taken)

@@ -6,6 +6,7 @@ use crate::receive::crew::{Entry, QUICK};
 use crate::receive::handler::{Delivery, SharedHandler};
 use crate::receive::lease::shift;
 use crate::receive::line::Line;
+use crate::receive::slots;
 use crate::receive::state::State;
 use crate::receive::work::{Worked, work};
 use crate::session::messaging_session::MessagingSession;
@@ -79,10 +80,14 @@ fn shift(line: &Line, state: &mut State<'_>, stop: &Stop) -> Option<Duration> {
                 pause.reset();
                 is_troubled = false;
                 if line.crew.leave_if_over(state.worker) {
+                    slots::leave_watch(line);
                     return None;
                 }
             }
-            Ok(Worked::Idle(wait) | Worked::UsedUp(wait)) => {
+            Ok(worked @ (Worked::Idle(wait) | Worked::UsedUp(wait))) => {
+                if matches!(worked, Worked::Idle(_)) {
+                    slots::leave_watch(line);
+                }
                 if wait.is_none() {
                     line.base.waker.board.note_parked();
                 }

@@ -17,9 +17,10 @@
 //! rules keep `t + l ≤ n`. Two that decide at the same moment see fewer free slots than there are: they may refuse
 //! each other, and come back a little later; never are there too many.
 
-use crate::store::run::{Run, column, execute, query};
+use crate::store::run::{Params, Run, column, execute, query};
 use crate::store::statements;
 use crate::words::Result;
+use postgres::Row;
 
 const DOING: &str = "taking a slot of a limited topic";
 
@@ -34,12 +35,28 @@ pub(crate) fn ensure(run: &mut dyn Run, topic: &str, limit: u32) -> Result<u64> 
     )
 }
 
-/// Takes up to `most` slots that are free, or this transaction's own, until it ends; returns how many there were, leases
-/// aside.
-pub(crate) fn take(run: &mut dyn Run, topic: &str, limit: u32, most: usize) -> Result<usize> {
+/// Takes a slot until the transaction ends, leases aside; returns its number, if one was free.
+pub(crate) fn take(run: &mut dyn Run, topic: &str, limit: u32) -> Result<Option<i32>> {
+    // Slots are counted from 1.
+    let rows = lock(run, topic, limit, 1, 0)?;
+    rows.first().map(|row| column(row, "slot")).transpose()
+}
+
+/// Takes up to `most` slots beside the transaction's `own` one until it ends; returns how many there were, leases aside.
+pub(crate) fn take_more(
+    run: &mut dyn Run,
+    topic: &str,
+    limit: u32,
+    most: usize,
+    own: i32,
+) -> Result<usize> {
+    lock(run, topic, limit, most, own).map(|rows| rows.len())
+}
+
+fn lock(run: &mut dyn Run, topic: &str, limit: u32, most: usize, own: i32) -> Result<Vec<Row>> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let values: crate::store::run::Params<'_> = &[&topic, &number(limit), &most];
-    Ok(query(run, &statements::TAKE_SLOTS, values, DOING)?.len())
+    let values: Params<'_> = &[&topic, &number(limit), &most, &own];
+    query(run, &statements::TAKE_SLOTS, values, DOING)
 }
 
 /// Returns how many messages of the topic are leased. After the statement that locked slots.
@@ -55,7 +72,7 @@ pub(crate) fn leased(run: &mut dyn Run, topic: &str) -> Result<usize> {
 /// this transaction, less the leases. Holds the free slots until it ends, or its savepoint. The slots have to be
 /// there ([`ensure`]).
 pub(crate) fn leasable(run: &mut dyn Run, topic: &str, limit: u32) -> Result<usize> {
-    let values: crate::store::run::Params<'_> = &[&topic, &number(limit)];
+    let values: Params<'_> = &[&topic, &number(limit)];
     let free = query(run, &statements::TAKE_FREE_SLOTS, values, DOING)?.len();
     Ok(free.saturating_sub(leased(run, topic)?))
 }

@@ -6,6 +6,7 @@ mod cancelling;
 mod crashes;
 mod limits;
 mod order;
+mod places;
 mod poisoned;
 mod senders;
 mod stress;
