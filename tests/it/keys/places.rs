@@ -40,7 +40,8 @@ fn start(place: &Place, gate: &Gate) -> (Receiver, Sizes) {
     let (tell, told) = unbounded();
     let receiver = place.messaging.receiver(TOPIC).workers(1);
     let receiver = receiver.start_batches(20, move |_, batch: &[BatchMessage<i32>]| {
-        tell.send(batch.len())?;
+        // The test may have heard enough.
+        let _ = tell.send(batch.len());
         gate.pass();
         Ok(())
     });
