@@ -181,7 +181,8 @@ impl StatementCache {
         client: &mut C,
         flight: Flight,
     ) -> Result<Form, postgres::Error> {
-        let transport = flight.transport();
+        // Whichever way it goes: both know what either prepared.
+        let transport = self.transport(CallMode::Prepared);
         let (named, form) = flight.end();
         let is_missing = |one: &&'static OurStatement| !self.named.contains(one.name());
         let mut missing: Vec<_> = named.into_iter().filter(is_missing).collect();

@@ -61,7 +61,11 @@ fn commit(
     settled: &Settled,
     is_chained: bool,
 ) -> Result<Option<Taken>> {
+    let ends = settled.ends();
     let mut flight = session.lent.own()?.flight();
+    if ends.is_empty() && !session.outbox.has_few() && line.sieve.is_none() {
+        flight = flight.of_names();
+    }
     if !session.outbox.push_few(&mut flight) {
         session.outbox.store(session.lent.own()?, Mark::default())?;
     }
@@ -73,7 +77,6 @@ fn commit(
     if !positions.is_empty() {
         settle::push_acknowledge(&mut flight, &line.topic, &positions);
     }
-    let ends = settled.ends();
     if !ends.is_empty() {
         aftermath::push_ended(&mut flight, &line.topic, &ends);
     }

@@ -75,6 +75,15 @@ pub(crate) fn push_claim(line: &Line, flight: &mut Flight, size: usize) -> Searc
     plan
 }
 
+/// Returns a flight for a claim alone. What a filter asks for is the caller's.
+fn claim_flight(line: &Line, session: &mut MessagingSession<'_>) -> Result<Flight> {
+    let flight = session.lent.own()?.flight();
+    Ok(match line.sieve {
+        None => flight.of_names(),
+        Some(_) => flight,
+    })
+}
+
 fn push_plan(line: &Line, flight: &mut Flight, size: usize, plan: &Search) {
     let values = claim::parameters(&line.topic, &plan.spans, size);
     match &line.sieve {
@@ -126,7 +135,7 @@ fn take_some(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Re
             ..Taken::default()
         });
     }
-    let mut flight = session.lent.own()?.flight();
+    let mut flight = claim_flight(line, session)?;
     let plan = push_claim(line, &mut flight, size);
     let rows = fly(session, flight)?;
     taken(line, session, size, &plan, &rows, started)
@@ -163,7 +172,7 @@ pub(crate) fn taken(
                 });
             }
         };
-        let mut flight = session.lent.own()?.flight();
+        let mut flight = claim_flight(line, session)?;
         push_plan(line, &mut flight, size, &plan);
         let rows = fly(session, flight)?;
         start = plan.start;

@@ -99,6 +99,16 @@ impl Flight {
         self
     }
 
+    /// Lets it go as one text, which costs the server half a microsecond less for each statement.
+    /// For names and numbers alone: nobody's data may get into the server's log.
+    #[must_use]
+    pub(crate) fn of_names(mut self) -> Self {
+        if let Transport::Protocol(mode) = self.transport {
+            self.transport = Transport::Text(mode);
+        }
+        self
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.is_empty
     }

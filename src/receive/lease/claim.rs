@@ -115,6 +115,9 @@ fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> R
     let rows = match wanted.max_in_work {
         None => {
             let mut flight = connection.flight();
+            if wanted.filter.is_none() {
+                flight = flight.of_names();
+            }
             flight.begin();
             push(&mut flight, wanted, plan);
             connection.fly(flight).map_err(failed)?

@@ -39,7 +39,7 @@ pub(crate) fn settle(
     topic: &str,
     verdicts: &[(&Proof, &Verdict)],
 ) -> Result<HashSet<Uuid>> {
-    let mut flight = connection.flight();
+    let mut flight = connection.flight().of_names();
     flight.commands(begin);
     if push_plain(&mut flight, topic, verdicts) {
         flight.commit();
