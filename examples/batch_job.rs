@@ -1,8 +1,8 @@
 //! A batch job: many messages are sent in bulk, four threads empty the topic, and the program ends.
 //!
 //! `cargo run --release --example batch_job` needs nothing running, only PostgreSQL's programs
-//! installed. Its server does not write to disk as one in production does: the rates show the shape of the
-//! thing, not what a real server does.
+//! installed. Its server does not write to disk as one in production does: the rates show the shape
+//! of the thing, not what a real server does.
 
 use outtray::testing::Server;
 use outtray::{Message, Messaging};
@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     show("sent", MESSAGES.into(), started.elapsed());
 
-    // `drain` returns when nothing is ready. Messages in the hands of other threads are left to them.
+    // `drain` returns when nothing is ready. Messages in the hands of other threads are left to
+    // them.
     let started = Instant::now();
     let handled = thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS)

@@ -1,4 +1,5 @@
-//! Dead letters: a message fails for good, is looked at, the handler is mended, the message comes back.
+//! Dead letters: a message fails for good, is looked at, the handler is mended, the message comes
+//! back.
 //!
 //! `cargo run --example dead_letters` needs nothing running, only PostgreSQL's programs installed.
 
@@ -50,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("    error    {}", letter.error);
     }
 
-    // The sender was wrong about the second one: it goes. The first one comes back, attempts at zero.
+    // The sender was wrong about the second one: it goes. The first one comes back, attempts at
+    // zero.
     for letter in prices.dead_letters(10)? {
         match letter.reason {
             outtray::DeadReason::Undecodable => prices.purge_dead_letters(letter.id)?,

@@ -1,4 +1,5 @@
-//! The first steps: a message is sent, handled and sent on; another one fails, is retried, and is kept.
+//! The first steps: a message is sent, handled and sent on; another one fails, is retried, and is
+//! kept.
 //!
 //! `cargo run --example quickstart` needs nothing running, only PostgreSQL's programs installed.
 

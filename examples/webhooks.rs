@@ -1,8 +1,9 @@
-//! Webhooks: events come in as lines of JSON, are stored by type, and each repository is announced once.
+//! Webhooks: events come in as lines of JSON, are stored by type, and each repository is announced
+//! once.
 //!
-//! `cargo run --example webhooks [FILE]`: each line of the file is `{"type": …, "key": …, "payload": …}`,
-//! where the key names the repository. Without a file it takes a handful of its own. Needs nothing running,
-//! only PostgreSQL's programs installed.
+//! `cargo run --example webhooks [FILE]`: each line of the file is
+//! `{"type": …, "key": …, "payload": …}`, where the key names the repository. Without a file it
+//! takes a handful of its own. Needs nothing running, only PostgreSQL's programs installed.
 
 use outtray::testing::Server;
 use outtray::{Message, Messaging, NewMessage};

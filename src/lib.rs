@@ -1,7 +1,7 @@
-//! A message queue in the PostgreSQL that an application already runs, for programs made of plain threads.
-//! A message is sent in the same transaction as the change that caused it, and a pool of threads handles
-//! it in the same transaction that removes it. There is no broker, no async runtime, and no second place
-//! where the truth is.
+//! A message queue in the PostgreSQL that an application already runs, for programs made of plain
+//! threads. A message is sent in the same transaction as the change that caused it, and a pool of
+//! threads handles it in the same transaction that removes it. There is no broker, no async
+//! runtime, and no second place where the truth is.
 //!
 //! ```
 //! use outtray::{Message, Messaging, testing::Server};
@@ -72,11 +72,11 @@
 //!
 //! # What is not promised
 //!
-//! - **Effects outside the database happen at least once**: a handler may run again after a crash, a lost
-//!   connection or a refused commit. Make them idempotent, with [`Message::id`] for example.
+//! - **Effects outside the database happen at least once**: a handler may run again after a crash,
+//!   a lost connection or a refused commit. Make them idempotent, with [`Message::id`] for example.
 //! - Order with several workers is best effort. A retried message comes back at the end.
-//! - Handlers hold a transaction open, during which vacuum cleans up nothing in the whole database: they
-//!   are for milliseconds to seconds.
+//! - Handlers hold a transaction open, during which vacuum cleans up nothing in the whole database:
+//!   they are for milliseconds to seconds.
 //! - The first deaths of a message that kills its process are not counted; see
 //!   [`max_attempts`](ReceiverBuilder::max_attempts).
 //!
@@ -107,25 +107,30 @@
 //!   [`Builder`] has its options.
 //! - [`MessagingSession`] reads, writes and sends in one transaction;
 //!   [`join`](MessagingSession::join) makes one inside a transaction of your own.
-//! - [`NewMessage`] has the options of a message: priority, times, headers, key, expiry, dedupe, dependencies.
+//! - [`NewMessage`] has the options of a message: priority, times, headers, key, expiry, dedupe,
+//!   dependencies.
 //! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one, and
 //!   [`Messaging::drain`] handles all that is ready on the caller's thread.
-//! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it is tried
-//!   again. [`Payload`] is a payload of any kind, undecoded. [`BatchMessage`] is one of a batch.
-//! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each, with a [`Receipt`] that
-//!   settles it; [`Matching`] takes those that a filter wants. [`Interrupt`] ends the wait of another thread.
-//! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which messages a receiver
-//!   wants, [`Completion`] how a tracked message ended.
-//! - [`Topic`] looks at a topic and operates it: numbers, waiting and scheduled messages, dead letters (a
+//! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it
+//!   is tried again. [`Payload`] is a payload of any kind, undecoded. [`BatchMessage`] is one of a
+//!   batch.
+//! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each,
+//!   with a [`Receipt`] that settles it; [`Matching`] takes those that a filter wants.
+//!   [`Interrupt`] ends the wait of another thread.
+//! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which
+//!   messages a receiver wants, [`Completion`] how a tracked message ended.
+//! - [`Topic`] looks at a topic and operates it: numbers, waiting and scheduled messages, dead
+//!   letters (a
 //!   [`Selection`] of them), purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] has throwaway servers, for tests and first steps.
 //!
 //! # Other crates in this API
 //!
-//! Types of [`postgres`] 0.19 and of [`r2d2_postgres`] 0.18 are part of this API. Both are below 1.0 and re-exported here, so that
-//! a program can name their types without a dependency of its own that may be of another version. A new one of their
-//! breaking versions is a breaking version of outtray.
+//! Types of [`postgres`] 0.19 and of [`r2d2_postgres`] 0.18 are part of this API. Both are below
+//! 1.0 and re-exported here, so that a program can name their types without a dependency of its own
+//! that may be of another version. A new one of their breaking versions is a breaking version of
+//! outtray.
 //!
 //! | type | where |
 //! |---|---|
@@ -138,8 +143,9 @@
 //!
 //! # Features
 //!
-//! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cron` for
-//! recurring messages, `cli` for the command (with `cron` and `rustls`; `command` is the same without TLS). None is on by default.
+//! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cron`
+//! for recurring messages, `cli` for the command (with `cron` and `rustls`; `command` is the same
+//! without TLS). None is on by default.
 
 mod connect;
 mod receive;

@@ -1,6 +1,6 @@
 //! Messages a second under criterion, each case beside the same work in plain SQL; the same code as
-//! `outtray bench`, which has more cases and prints ratios. The server is a throwaway one with fsync
-//! and synchronous_commit on.
+//! `outtray bench`, which has more cases and prints ratios. The server is a throwaway one with
+//! fsync and synchronous_commit on.
 
 #[path = "../../src/bin/outtray/bench/bed/mod.rs"]
 #[expect(dead_code, reason = "the command's cases use more of it")]
@@ -11,7 +11,8 @@ use bed::work::Work;
 use criterion::{Criterion, SamplingMode, Throughput};
 use std::time::Duration;
 
-/// The cases, and how many messages a sample takes at least: enough that starting up does not count.
+/// The cases, and how many messages a sample takes at least: enough that starting up does not
+/// count.
 const CASES: [(&str, Work, u64); 5] = [
     ("send one", Work::SendOne, 200),
     ("send in bulk", Work::SendBulk, 10_000),

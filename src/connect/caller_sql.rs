@@ -1,10 +1,11 @@
 //! What callers' own SQL does to a connection: seen on the wire, and put back.
 //!
-//! The server says after each command what it was, and after each request whether a transaction is open; the stream under
-//! the connection reads it while SQL of a caller runs. Nobody else would know: the driver drops the tags, and a caller may have
-//! its transaction in hand. There, what would end the transaction does not even leave ([`Watch::guard`]): the work of other
-//! messages may be in it. Through a socket file the stream is the driver's own, and
-//! only texts tell; a lent transaction is taken to have done anything.
+//! The server says after each command what it was, and after each request whether a transaction is
+//! open; the stream under the connection reads it while SQL of a caller runs. Nobody else would
+//! know: the driver drops the tags, and a caller may have its transaction in hand. There, what
+//! would end the transaction does not even leave ([`Watch::guard`]): the work of other messages may
+//! be in it. Through a socket file the stream is the driver's own, and only texts tell; a lent
+//! transaction is taken to have done anything.
 
 use crate::connect::pulse::Pulse;
 use crate::words::control::refusal;
@@ -78,12 +79,13 @@ pub(crate) struct Theirs {
     read: Did,
     /// Whether the session may hold locks of the caller's, which no rollback frees.
     is_locked: bool,
-    /// The settings that the connection was made with; nothing of one that was lent, whose settings are its owner's.
+    /// The settings that the connection was made with; nothing of one that was lent, whose settings
+    /// are its owner's.
     settings: Option<String>,
 }
 
-/// Makes a connection as the server made it, in a transaction that goes on. `DISCARD ALL` would do it outside one, and drop
-/// what is prepared; settings of the transaction alone go too.
+/// Makes a connection as the server made it, in a transaction that goes on. `DISCARD ALL` would do
+/// it outside one, and drop what is prepared; settings of the transaction alone go too.
 const AS_NEW: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; DISCARD TEMP; \
     DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all();\n";
 
@@ -177,7 +179,8 @@ impl Theirs {
         self.pulse.as_ref().is_some_and(|pulse| pulse.is_owed())
     }
 
-    /// Returns the statements that make the connection as it was; none for one that was lent: nobody knows how it was.
+    /// Returns the statements that make the connection as it was; none for one that was lent:
+    /// nobody knows how it was.
     pub(crate) fn restoring(&self) -> String {
         let forget = if self.is_blind() { FORGET } else { "" };
         let settings = self.settings.as_ref();

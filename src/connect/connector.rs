@@ -1,8 +1,9 @@
 //! What hands the driver its streams.
 //!
-//! The driver makes its socket itself and lets nobody near it, but for its TLS connector. So a connector of ours takes
-//! the socket in every case (the driver is told to begin with TLS at once) and returns it in a [`Wired`]: in plain text, or after the
-//! question for TLS that the driver would have asked and the handshake of the TLS library.
+//! The driver makes its socket itself and lets nobody near it, but for its TLS connector. So a
+//! connector of ours takes the socket in every case (the driver is told to begin with TLS at once)
+//! and returns it in a [`Wired`]: in plain text, or after the question for TLS that the driver
+//! would have asked and the handshake of the TLS library.
 
 use crate::connect::wired::{Wired, Wiring, silent};
 use postgres::Socket;
@@ -126,7 +127,8 @@ impl TlsConnect<Socket> for WiredConnect<Plain> {
     }
 }
 
-/// The connector of a TLS library, for which the question for TLS is asked first, if there is to be one.
+/// The connector of a TLS library, for which the question for TLS is asked first, if there is to be
+/// one.
 #[derive(Clone)]
 pub(crate) struct Encrypted<L> {
     pub(crate) library: L,

@@ -1,10 +1,11 @@
 //! Connection strings, taken apart as libpq does it: `postgresql://…`, or `key=value` words.
 //!
-//! This is the syntax; [`keywords`](crate::connect::keywords) knows what is meant. The driver's own parser takes an `@`
-//! in a parameter for the end of a password, adds hosts where libpq replaces them, and knows half of the keywords.
+//! This is the syntax; [`keywords`](crate::connect::keywords) knows what is meant. The driver's own
+//! parser takes an `@` in a parameter for the end of a password, adds hosts where libpq replaces
+//! them, and knows half of the keywords.
 //!
-//! Each part of a string may hold the password, if somebody forgot to quote or to encode it. So errors show nothing of
-//! a string but keywords.
+//! Each part of a string may hold the password, if somebody forgot to quote or to encode it. So
+//! errors show nothing of a string but keywords.
 
 use crate::connect::settings::configuration;
 use crate::words::error::{Error, Result};
@@ -19,7 +20,8 @@ const ALIASES: [(&str, &str); 1] = [("keepalives_retries", "keepalives_count")];
 /// A keyword and its value, which need not be UTF-8 where it was percent-encoded.
 pub(crate) type Pair = (String, Vec<u8>);
 
-/// Returns the keywords of a connection string, each once: of those that are named twice the last one counts.
+/// Returns the keywords of a connection string, each once: of those that are named twice the last
+/// one counts.
 ///
 /// # Errors
 /// `Configuration` for a string that is none.
@@ -49,7 +51,8 @@ fn translated((keyword, value): Pair) -> Pair {
     }
 }
 
-/// Returns a connection string with another database, which is a plain name. What else it says stays.
+/// Returns a connection string with another database, which is a plain name. What else it says
+/// stays.
 ///
 /// # Errors
 /// As [`parse`].
@@ -224,8 +227,8 @@ fn read_parameter(parameter: &str) -> Result<Pair> {
     Ok((keyword, decoded(value)?))
 }
 
-/// Decodes percent signs. Spaces around are nothing, and inside they are refused: what follows one may be a parameter
-/// that somebody separated by it.
+/// Decodes percent signs. Spaces around are nothing, and inside they are refused: what follows one
+/// may be a parameter that somebody separated by it.
 fn decoded(text: &str) -> Result<Vec<u8>> {
     let text = text.trim_matches(' ');
     if text.contains(' ') {
@@ -269,7 +272,8 @@ fn words(text: &str) -> Result<Vec<(&str, String)>> {
     Ok(words)
 }
 
-/// Returns the value at the beginning of `text`, without quotes and backslashes, and what follows it.
+/// Returns the value at the beginning of `text`, without quotes and backslashes, and what follows
+/// it.
 fn value(text: &str) -> Result<(Cow<'_, str>, &str)> {
     let (is_quoted, text) = match text.strip_prefix('\'') {
         Some(quoted) => (true, quoted),

@@ -1,12 +1,13 @@
 //! Opening a connection within a bounded time.
 //!
-//! The driver's connect timeout ends when the TCP connection stands, and it cannot be interrupted, so it dials in a
-//! thread of its own, and who waits gives up in time. This is the one thread below `wake`: it lives for one connect, and
-//! their number is bounded.
+//! The driver's connect timeout ends when the TCP connection stands, and it cannot be interrupted,
+//! so it dials in a thread of its own, and who waits gives up in time. This is the one thread below
+//! `wake`: it lives for one connect, and their number is bounded.
 //!
-//! What a silent network swallowed is sent again later and later: a connect that began before the network came
-//! back may need many seconds more. So whoever waits also tries anew each second, for a second ([`Kind::Quick`]), beside
-//! the try that has all the time that was set ([`Kind::Patient`]), which a slow server may need. The first that succeeds ends the other.
+//! What a silent network swallowed is sent again later and later: a connect that began before the
+//! network came back may need many seconds more. So whoever waits also tries anew each second, for
+//! a second ([`Kind::Quick`]), beside the try that has all the time that was set
+//! ([`Kind::Patient`]), which a slow server may need. The first that succeeds ends the other.
 
 use crate::connect::connector::Unwired;
 use crate::connect::greeting::Greeting;
@@ -61,7 +62,8 @@ impl Dialed {
     }
 }
 
-/// What came of a try: no event loop, no connection, a database that is not fit for use, or a connection.
+/// What came of a try: no event loop, no connection, a database that is not fit for use, or a
+/// connection.
 type Outcome = io::Result<Result<Result<Dialed>, postgres::Error>>;
 
 /// Opens connections to one place.
@@ -82,8 +84,8 @@ struct Caller {
 }
 
 impl Dial {
-    /// Makes a dial that waits for `patience` at most, for an answer no longer than `answer`, and greets each
-    /// connection.
+    /// Makes a dial that waits for `patience` at most, for an answer no longer than `answer`, and
+    /// greets each connection.
     pub(crate) fn new(
         patience: Duration,
         answer: Duration,
@@ -113,11 +115,12 @@ impl Dial {
         self.caller.greeting.trust();
     }
 
-    /// Opens a connection, within `most`. The inner error is the driver's; `target` names the place in the outer.
+    /// Opens a connection, within `most`. The inner error is the driver's; `target` names the place
+    /// in the outer.
     ///
     /// # Errors
-    /// `Unavailable` when there was no answer in time, or no room for another thread or connection; `Configuration`
-    /// for a database that is not fit for use.
+    /// `Unavailable` when there was no answer in time, or no room for another thread or connection;
+    /// `Configuration` for a database that is not fit for use.
     pub(crate) fn connect(
         &self,
         target: &str,
@@ -153,8 +156,8 @@ impl Dial {
         }
     }
 
-    /// Opens a connection for the thread that looks after the others: without waiting for a turn, and with a limit for
-    /// each answer as long as it is there.
+    /// Opens a connection for the thread that looks after the others: without waiting for a turn,
+    /// and with a limit for each answer as long as it is there.
     pub(crate) fn connect_limited(
         &self,
         target: &str,
@@ -287,8 +290,8 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// Returns what came of a try that decides, if one ends until then. A quick one that fails decides nothing: it had
-    /// little time, and maybe not for all hosts.
+    /// Returns what came of a try that decides, if one ends until then. A quick one that fails
+    /// decides nothing: it had little time, and maybe not for all hosts.
     fn next(&mut self, deadline: Instant) -> Option<Outcome> {
         let (kind, outcome) = self.told.recv_deadline(deadline).ok()?;
         if kind == Kind::Quick && !matches!(outcome, Ok(Ok(Ok(_)))) {
@@ -307,9 +310,9 @@ impl Drop for Tries<'_> {
 
 /// Connects. The outer error says why the driver has no event loop.
 ///
-/// Each connection has one, and where no file descriptor is left for it the driver panics. So one is
-/// made and dropped first, a few system calls; the panic that is caught is that of a descriptor that
-/// went in between.
+/// Each connection has one, and where no file descriptor is left for it the driver panics. So one
+/// is made and dropped first, a few system calls; the panic that is caught is that of a descriptor
+/// that went in between.
 fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bool) -> Outcome {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,5 @@
-//! Where servers are: the lists of hosts, addresses and ports of a connection string, paired as libpq does it.
+//! Where servers are: the lists of hosts, addresses and ports of a connection string, paired as
+//! libpq does it.
 
 use crate::connect::conninfo::malformed;
 use crate::words::error::Result;
@@ -31,7 +32,8 @@ impl Lists {
     /// Pairs the lists.
     ///
     /// # Errors
-    /// `Configuration` for lists of different lengths, parts that are missing, and what is no address or port.
+    /// `Configuration` for lists of different lengths, parts that are missing, and what is no
+    /// address or port.
     pub(crate) fn pair(&self) -> Result<Vec<Endpoint>> {
         let hosts = split(&self.hosts, b',');
         let addresses = split(self.addresses.as_bytes(), b',');

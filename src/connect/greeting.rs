@@ -1,9 +1,10 @@
 //! What a new connection is told and asked before anybody uses it, in one flight.
 //!
-//! Session settings are set then, not by start-up options: poolers refuse options that they do not know, also
-//! those that give each client a server connection of its own. What the URL's `options` name is the caller's, and what
-//! the role, the database or the server has a value for stays. As long as nobody knows what is between, nothing is
-//! set behind a pooler: if it gives the server connection to another client next, that one would have the settings.
+//! Session settings are set then, not by start-up options: poolers refuse options that they do not
+//! know, also those that give each client a server connection of its own. What the URL's `options`
+//! name is the caller's, and what the role, the database or the server has a value for stays. As
+//! long as nobody knows what is between, nothing is set behind a pooler: if it gives the server
+//! connection to another client next, that one would have the settings.
 
 use crate::connect::settings::configuration;
 use crate::connect::wired::Standby;
@@ -12,15 +13,17 @@ use postgres::{Client, SimpleQueryMessage};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Session settings of every connection: each with what it is changed from, and to. 0 is what nobody set.
+/// Session settings of every connection: each with what it is changed from, and to. 0 is what
+/// nobody set.
 ///
 /// A killed client frees its rows within half a second even in the middle of a statement
 /// (`client_connection_check_interval`, in ms), and a peer that is cut off within 25 s, or 30 s
 /// with data on the way (the server's own keepalives; the kernel's default is two hours). A
-/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon. A plan that has to do what is
-/// disabled looks so dear that the server would compile it: hundreds of ms for a statement of µs. Messages are written
-/// also by roles that only read unless told otherwise. A wait for a lock is for ever by PostgreSQL's own default, also
-/// for what the same thread holds on another connection.
+/// transaction that does nothing for ten minutes is a bug that pins the vacuum horizon. A plan that
+/// has to do what is disabled looks so dear that the server would compile it: hundreds of ms for a
+/// statement of µs. Messages are written also by roles that only read unless told otherwise. A wait
+/// for a lock is for ever by PostgreSQL's own default, also for what the same thread holds on
+/// another connection.
 const SESSION_SETTINGS: [(&str, &str, &str); 9] = [
     ("client_connection_check_interval", "0", "500"),
     ("tcp_keepalives_idle", "0", "10"),
@@ -33,14 +36,16 @@ const SESSION_SETTINGS: [(&str, &str, &str); 9] = [
     ("lock_timeout", "0", "20000"),
 ];
 
-/// Changes those of `VALUES` that are what is to be changed. `SHOW` would not do: it tells the kernel's defaults of the network's settings.
+/// Changes those of `VALUES` that are what is to be changed. `SHOW` would not do: it tells the
+/// kernel's defaults of the network's settings.
 const CHANGE: [&str; 2] = [
     "; SELECT ours.name, pg_catalog.set_config(ours.name, ours.value, false) FROM (VALUES ",
     ") AS ours (name, before, value), pg_catalog.pg_show_all_settings() AS theirs \
      WHERE theirs.name OPERATOR(pg_catalog.=) ours.name AND theirs.reset_val OPERATOR(pg_catalog.=) ours.before",
 ];
 
-/// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the server takes it as it is.
+/// Encodings that every text of ours can be stored in: text is UTF-8 here, and in the second the
+/// server takes it as it is.
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
 /// How many rows answer what is asked.
@@ -65,14 +70,14 @@ pub(crate) struct Greeting {
     is_pooler_safe: bool,
     /// Whether a client keeps its server connection, whatever is between.
     is_trusted: AtomicBool,
-    /// Whether a pooler's server was found fit: asked once, since a look at each client connection would need a server
-    /// connection.
+    /// Whether a pooler's server was found fit: asked once, since a look at each client connection
+    /// would need a server connection.
     is_known: AtomicBool,
 }
 
 impl Greeting {
-    /// Makes the greeting beside these start-up options. Behind a pooler that gives a server connection for each
-    /// transaction nothing is set: somebody else would find it there.
+    /// Makes the greeting beside these start-up options. Behind a pooler that gives a server
+    /// connection for each transaction nothing is set: somebody else would find it there.
     pub(crate) fn new(options: &str, is_pooler_safe: bool) -> Self {
         let named = names(options);
         let ours: Vec<_> = SESSION_SETTINGS
@@ -98,9 +103,9 @@ impl Greeting {
         self.is_trusted.store(true, Relaxed);
     }
 
-    /// Greets a connection. The inner error
-    /// says why the database is not fit for use. `announced` is the server process as the protocol names it. One round trip;
-    /// one more where the search path has to be changed.
+    /// Greets a connection. The inner error says why the database is not fit for use. `announced`
+    /// is the server process as the protocol names it. One round trip; one more where the search
+    /// path has to be changed.
     pub(crate) fn say(
         &self,
         client: &mut Client,
@@ -182,8 +187,9 @@ impl Greeting {
     }
 }
 
-/// Returns the search path without `pg_catalog`, if others come before it. It then comes first, as it does for all who
-/// do not name it: else a function or operator of somebody's own could stand in for one of the server's.
+/// Returns the search path without `pg_catalog`, if others come before it. It then comes first, as
+/// it does for all who do not name it: else a function or operator of somebody's own could stand in
+/// for one of the server's.
 fn without_pg_catalog(path: &str) -> Option<String> {
     let mut schemas = Vec::new();
     let mut rest = path;
@@ -206,8 +212,8 @@ fn without_pg_catalog(path: &str) -> Option<String> {
     Some(schemas.join(", "))
 }
 
-/// Returns the names of the settings in start-up options: `-c name=value`, `-cname=value`, or `--name=value`, where
-/// `-` in a name stands for `_`, and a backslash for the sign after it.
+/// Returns the names of the settings in start-up options: `-c name=value`, `-cname=value`, or
+/// `--name=value`, where `-` in a name stands for `_`, and a backslash for the sign after it.
 fn names(options: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut is_name = false;

@@ -1,5 +1,5 @@
-//! What the keywords of a connection string mean here. Each one that libpq 18 knows is obeyed, or needs no obeying, or
-//! is refused by its name: none is passed over that somebody may rely on.
+//! What the keywords of a connection string mean here. Each one that libpq 18 knows is obeyed, or
+//! needs no obeying, or is refused by its name: none is passed over that somebody may rely on.
 
 use crate::connect::conninfo::{Pair, malformed, parse};
 use crate::connect::endpoints::{Endpoint, Lists};
@@ -104,8 +104,8 @@ impl Wanted {
     /// Reads a connection string. What it does not say is as in `config`, which names no host.
     ///
     /// # Errors
-    /// `Configuration` for a string that is none, for a keyword that is unknown or asks for what is not done here, and
-    /// for a value that makes no sense.
+    /// `Configuration` for a string that is none, for a keyword that is unknown or asks for what is
+    /// not done here, and for a value that makes no sense.
     pub(crate) fn read(text: &str, config: Config) -> Result<Self> {
         let mut wanted = Wanted {
             config,
@@ -209,7 +209,8 @@ impl Wanted {
     }
 }
 
-/// Servers that take no writes are passed over in any case, but where somebody wants to look at them.
+/// Servers that take no writes are passed over in any case, but where somebody wants to look at
+/// them.
 const SESSIONS: [(&str, TargetSessionAttrs); 4] = [
     ("any", TargetSessionAttrs::Any),
     ("primary", TargetSessionAttrs::Any),
@@ -295,8 +296,8 @@ const KNOWN: [&str; 20] = [
     "service",
 ];
 
-/// Refuses a keyword. Where it may be a piece of a password, as after one that may have a space or an `&` in it, it
-/// stays out of the text unless it is like one that there is.
+/// Refuses a keyword. Where it may be a piece of a password, as after one that may have a space or
+/// an `&` in it, it stays out of the text unless it is like one that there is.
 fn unknown(keyword: &str, may_be_secret: bool) -> Error {
     let is_in_word = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '_' | '-' | '.');
     let is_word = keyword.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -310,13 +311,15 @@ fn unknown(keyword: &str, may_be_secret: bool) -> Error {
     }
 }
 
-/// Returns whether an `@` comes after a `?`, which may have been meant to end a password with a `?` in it.
+/// Returns whether an `@` comes after a `?`, which may have been meant to end a password with a `?`
+/// in it.
 fn has_late_at(text: &str) -> bool {
     text.split_once('?')
         .is_some_and(|(_, query)| query.contains('@'))
 }
 
-/// Returns whether two words are the same but for a sign or two, or for two neighbours that changed places.
+/// Returns whether two words are the same but for a sign or two, or for two neighbours that changed
+/// places.
 fn is_like(word: &str, known: &str) -> bool {
     const MOST: usize = 2;
     let (word, known) = (word.as_bytes(), known.as_bytes());
@@ -349,7 +352,8 @@ mod tests {
     use crate::words::ErrorKind;
     use postgres::config::Host;
 
-    /// Returns what a connection string means: `user:password@servers/database`, how it is encrypted, and what else is not as usual.
+    /// Returns what a connection string means: `user:password@servers/database`, how it is
+    /// encrypted, and what else is not as usual.
     fn meaning(text: &str) -> Result<String> {
         let wanted = Wanted::read(text, Config::default())?;
         let (config, usual) = (&wanted.config, Config::default());

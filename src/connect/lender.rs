@@ -1,7 +1,8 @@
 //! A pool of the caller's own, whose connections are lent to sessions.
 //!
-//! Nothing is known of such a connection: who used it before, what is prepared on it, whether a pooler is between. So
-//! nothing is prepared or set there, as behind a pooler in transaction mode, and it goes back as it came.
+//! Nothing is known of such a connection: who used it before, what is prepared on it, whether a
+//! pooler is between. So nothing is prepared or set there, as behind a pooler in transaction mode,
+//! and it goes back as it came.
 
 use postgres::tls::{MakeTlsConnect, TlsConnect};
 use postgres::{Client, Socket};

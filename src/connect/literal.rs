@@ -1,8 +1,8 @@
 //! A parameter of the caller's as a literal, so that its statement can travel as text.
 //!
-//! The driver gives a parameter in binary form, for the type that the server inferred. Types of which
-//! that form is plain are turned into text here; all others are left to the driver, which costs a
-//! round trip more and is otherwise the same.
+//! The driver gives a parameter in binary form, for the type that the server inferred. Types of
+//! which that form is plain are turned into text here; all others are left to the driver, which
+//! costs a round trip more and is otherwise the same.
 
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type};
@@ -12,8 +12,8 @@ use uuid::Uuid;
 /// Bytes of a parameter above which the round trip is cheaper than the quoting.
 const MAX_BYTES: usize = 8 << 10;
 
-/// Returns `parameter`, of type `kind`, as a text that the server reads as one. Returns `None` where there is none for it; the
-/// driver then takes it, or says what is wrong with it.
+/// Returns `parameter`, of type `kind`, as a text that the server reads as one. Returns `None`
+/// where there is none for it; the driver then takes it, or says what is wrong with it.
 pub(crate) fn text_of(kind: &Type, parameter: &(dyn ToSql + Sync)) -> Option<Option<String>> {
     let mut binary = BytesMut::new();
     if let IsNull::Yes = parameter.to_sql_checked(kind, &mut binary).ok()? {

@@ -20,8 +20,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const MAX_SIZE: u32 = 10_000;
 /// Longest wait for a connection, a year: a deadline past the end of time overflows.
 const MAX_CHECKOUT_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
-/// r2d2 waits half of this at most between two tries to connect, and 0.2 s at first: senders are to be back as soon
-/// as receivers.
+/// r2d2 waits half of this at most between two tries to connect, and 0.2 s at first: senders are to
+/// be back as soon as receivers.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often who waits looks whether the server refused a connection for good.
 const LOOK: Duration = Duration::from_millis(250);
@@ -167,7 +167,8 @@ impl OwnPool {
         self.lock_error().take();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // Each call has r2d2 open one connection more if there is room, so the looks become rarer.
+            // Each call has r2d2 open one connection more if there is room, so the looks become
+            // rarer.
             let look = LOOK.max(waited.saturating_sub(left));
             if let Ok(lent) = self.pool.get_timeout(look.min(left)) {
                 return Ok(lent);

@@ -1,9 +1,10 @@
 //! Finds out whether a pooler is between that gives each transaction another server connection.
 //!
-//! Behind one, prepared statements and session settings are somebody else's a moment later: at best there is an error, at
-//! worst another statement of the same name runs. So this is known before anything is prepared or set. A pooler makes up the
-//! server process that it announces. In session mode a client then has one server process, and no other client has it; in transaction
-//! mode two that are connected at once meet the same, or one meets several.
+//! Behind one, prepared statements and session settings are somebody else's a moment later: at best
+//! there is an error, at worst another statement of the same name runs. So this is known before
+//! anything is prepared or set. A pooler makes up the server process that it announces. In session
+//! mode a client then has one server process, and no other client has it; in transaction mode two
+//! that are connected at once meet the same, or one meets several.
 
 use crate::connect::connection::Connection;
 use crate::connect::greeting::ASK;
@@ -17,8 +18,9 @@ use std::time::Duration;
 /// How long each answer to the question may take.
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// How often two clients ask in turn, each twice in a row. A pooler that hands out the latest used connection shows itself
-/// by the second client, one that goes round by the second question. More often, since others are at work too.
+/// How often two clients ask in turn, each twice in a row. A pooler that hands out the latest used
+/// connection shows itself by the second client, one that goes round by the second question. More
+/// often, since others are at work too.
 const ROUNDS: usize = 4;
 
 /// Opens the first connection, by the settings that fit what is between where nobody said it.

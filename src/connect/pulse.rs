@@ -1,8 +1,9 @@
 //! What can be seen of a connection while somebody waits in it, and the way to cut it.
 //!
-//! The driver has no read timeout, and a server or a network that vanishes without a word ends no call. So the stream
-//! under each connection notes what is owed and when something moved last, and a thread that sees nothing move asks
-//! about the server process on another connection. It ends a call by having the stream say that it broke.
+//! The driver has no read timeout, and a server or a network that vanishes without a word ends no
+//! call. So the stream under each connection notes what is owed and when something moved last, and
+//! a thread that sees nothing move asks about the server process on another connection. It ends a
+//! call by having the stream say that it broke.
 
 use crate::connect::caller_sql::Watch;
 use crate::connect::pipeline::Instead;
@@ -31,7 +32,8 @@ pub(crate) struct Pulse {
     /// `moved` and `looks` when it was touched last.
     touched: Mutex<Option<(u64, u64)>>,
     waiting: Mutex<Option<Waker>>,
-    /// The server process as the greeting of the protocol names it, and as it names itself; 0 before that.
+    /// The server process as the greeting of the protocol names it, and as it names itself; 0
+    /// before that.
     announced: AtomicI32,
     process: AtomicI32,
     is_settled: AtomicBool,
@@ -69,7 +71,8 @@ impl Pulse {
         }
     }
 
-    /// Says what is to go where the driver sends a [stand-in](crate::connect::pipeline::STAND_IN), which it does next.
+    /// Says what is to go where the driver sends a [stand-in](crate::connect::pipeline::STAND_IN),
+    /// which it does next.
     pub(crate) fn put_instead(&self, instead: Instead) {
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(instead);
         self.has_instead.store(true, Release);
@@ -92,7 +95,8 @@ impl Pulse {
         self.asked.load(Acquire).saturating_sub(answered)
     }
 
-    /// Notes that bytes went, with so many requests in them that the server answers with an end of their own.
+    /// Notes that bytes went, with so many requests in them that the server answers with an end of
+    /// their own.
     pub(crate) fn sent(&self, requests: u64) {
         self.is_sending.store(false, Relaxed);
         self.asked.fetch_add(requests, Release);
@@ -145,8 +149,9 @@ impl Pulse {
         self.process().is_some_and(|process| process != announced)
     }
 
-    /// Notes that the server ended the session, since a transaction took too long. The driver may not tell: where the end of
-    /// the stream comes with the server's last word, it only says that the connection is closed.
+    /// Notes that the server ended the session, since a transaction took too long. The driver may
+    /// not tell: where the end of the stream comes with the server's last word, it only says that
+    /// the connection is closed.
     pub(crate) fn ended_as_overlong(&self) {
         self.is_overlong.store(true, Release);
     }
@@ -195,8 +200,9 @@ impl Pulse {
         Some(self.opened.elapsed().saturating_sub(moved))
     }
 
-    /// Has whoever waits look again. Returns whether somebody did since the last touch and found nothing: then it is
-    /// the server or the network that is silent. Rows that nobody fetches are silent too, but nobody waits for them.
+    /// Has whoever waits look again. Returns whether somebody did since the last touch and found
+    /// nothing: then it is the server or the network that is silent. Rows that nobody fetches are
+    /// silent too, but nobody waits for them.
     pub(crate) fn touch(&self) -> bool {
         let now = (self.moved.load(Relaxed), self.looks.load(Acquire));
         let before = {
@@ -261,8 +267,8 @@ impl Pulses {
         self.generation.load(Acquire)
     }
 
-    /// Makes all connections that are there outdated: what befell one may have befallen those that nobody uses. They
-    /// are not taken again.
+    /// Makes all connections that are there outdated: what befell one may have befallen those that
+    /// nobody uses. They are not taken again.
     pub(crate) fn outdate(&self) {
         self.generation.fetch_add(1, AcqRel);
     }

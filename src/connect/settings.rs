@@ -35,8 +35,8 @@ impl Settings {
     /// Reads a URL, or a `key=value` string, and lays our defaults under it.
     ///
     /// # Errors
-    /// `Configuration` for a malformed URL, one that asks for what is not done here, or one that wants TLS in a build
-    /// without it.
+    /// `Configuration` for a malformed URL, one that asks for what is not done here, or one that
+    /// wants TLS in a build without it.
     pub(crate) fn new(
         url: &str,
         schema: SchemaName,

@@ -1,5 +1,6 @@
-//! The one place where the TLS library's types are erased: the driver is generic over them, and so would be everything
-//! that holds a connection. A [`Dialer`] hides which library it is, and goes from server to server.
+//! The one place where the TLS library's types are erased: the driver is generic over them, and so
+//! would be everything that holds a connection. A [`Dialer`] hides which library it is, and goes
+//! from server to server.
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 use crate::connect::connector::Encrypted;
@@ -45,7 +46,8 @@ enum Library {
 }
 
 impl Dialer {
-    /// Makes a dialer; with TLS, through `rustls` where both libraries are compiled in. `config` names no host.
+    /// Makes a dialer; with TLS, through `rustls` where both libraries are compiled in. `config`
+    /// names no host.
     ///
     /// # Errors
     /// `Configuration` when TLS is wanted and not compiled in, or its certificates cannot be read.
@@ -72,8 +74,9 @@ impl Dialer {
         self.takes_standby
     }
 
-    /// Opens a connection to the first server that lets us in. Blocks for the connect timeout for each address, `most` if that is
-    /// less, and for a handshake. The error is that of the last server.
+    /// Opens a connection to the first server that lets us in. Blocks for the connect timeout for
+    /// each address, `most` if that is less, and for a handshake. The error is that of the last
+    /// server.
     pub(crate) fn connect(
         &self,
         most: Option<Duration>,

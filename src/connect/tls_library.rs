@@ -5,7 +5,8 @@ use crate::connect::tls_wish::TlsWish;
 use crate::words::error::{Error, Result};
 use std::path::Path;
 
-/// How a server is told that PostgreSQL is what will be spoken; asked for where the handshake comes first.
+/// How a server is told that PostgreSQL is what will be spoken; asked for where the handshake comes
+/// first.
 #[cfg(feature = "rustls")]
 const PROTOCOL: &[u8] = b"postgresql";
 

@@ -2,9 +2,10 @@
 //!
 //! `sslmode` takes libpq's words, with one difference: there is no silent way to plain text.
 //! `require`, `verify-ca` and `verify-full` all check the certificate and the host name; `allow`
-//! and `prefer` are refused. Without `sslmode`, this machine is reached in plain text, and any other
-//! host with `verify-full`; so is this one if anything else is said that has to do with TLS. `sslrootcert=FILE` (PEM) names the
-//! authority to trust instead of the platform's. Through a socket file there is no TLS, as in libpq.
+//! and `prefer` are refused. Without `sslmode`, this machine is reached in plain text, and any
+//! other host with `verify-full`; so is this one if anything else is said that has to do with TLS.
+//! `sslrootcert=FILE` (PEM) names the authority to trust instead of the platform's. Through a
+//! socket file there is no TLS, as in libpq.
 
 use crate::connect::endpoints::Endpoint;
 use crate::connect::keywords::choice;

@@ -140,7 +140,8 @@ impl<T> Wired<T> {
                     .watch
                     .is_ready(status.first().copied().unwrap_or_default());
             }
-            // The server takes rows from now on, and passes over the sync that came with the request.
+            // The server takes rows from now on, and passes over the sync that came with the
+            // request.
             (b'G', _) => ends += 1,
             (b'C', tag) => pulse.watch.completed(tag),
             (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
@@ -219,8 +220,8 @@ impl Guard {
     }
 }
 
-/// Returns whether an error of the server says that it ends the session since a transaction took too long: 25P03 for one
-/// that did nothing, 25P04 for one that was at work.
+/// Returns whether an error of the server says that it ends the session since a transaction took
+/// too long: 25P03 for one that did nothing, 25P04 for one that was at work.
 fn is_overlong(fields: &[u8]) -> bool {
     let mut fields = fields.split(|byte| *byte == 0);
     fields.any(|field| matches!(field, b"C25P03" | b"C25P04"))
@@ -259,7 +260,8 @@ impl<T: AsyncRead + Unpin> Wired<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Wired<T> {
-    /// Sends what goes instead of what the driver sends, if that is in `bytes`. Returns whether it is.
+    /// Sends what goes instead of what the driver sends, if that is in `bytes`. Returns whether it
+    /// is.
     fn put_instead(&mut self, bytes: &[u8]) -> bool {
         let Some(instead) = self.pulse.take_instead() else {
             return false;
@@ -364,7 +366,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wired<T> {
         let this = self.get_mut();
         this.check()?;
         ready!(this.poll_going(context))?;
-        // The driver reads before it writes, and not again until something moves: the limit of an answer begins here.
+        // The driver reads before it writes, and not again until something moves: the limit of an
+        // answer begins here.
         if let Poll::Ready(Err(over)) = this.await_limit(context) {
             return Poll::Ready(Err(over));
         }

@@ -1,13 +1,15 @@
 //! Handlers of batches: several messages in one call, in one savepoint.
 //!
-//! What the handler writes cannot be taken apart, so an error or a panic is everybody's: all is undone, and
-//! each message of the batch has failed once. For one that is poison not to take its batch-mates to the dead
-//! letters, only messages with a clean record share a batch. One that failed before is handled alone, in a
-//! batch of one, whichever worker gets it; so is one that may not fail even once. So a batch fails once, and
-//! from then on each of its messages answers for itself.
+//! What the handler writes cannot be taken apart, so an error or a panic is everybody's: all is
+//! undone, and each message of the batch has failed once. For one that is poison not to take its
+//! batch-mates to the dead letters, only messages with a clean record share a batch. One that
+//! failed before is handled alone, in a batch of one, whichever worker gets it; so is one that may
+//! not fail even once. So a batch fails once, and from then on each of its messages answers for
+//! itself.
 //!
-//! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as long as
-//! they keep to what a transaction of single messages may take. So neither waits for the other for ever.
+//! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as
+//! long as they keep to what a transaction of single messages may take. So neither waits for the
+//! other for ever.
 
 use crate::receive::bundle;
 use crate::receive::charge::{self, Charge};
@@ -31,9 +33,9 @@ use crate::words::panics::discard;
 use serde::de::DeserializeOwned;
 use std::time::Instant;
 
-/// The most messages in a batch. One savepoint holds them all, so the server's cache of subtransactions sets
-/// no limit; but other workers' claims walk past all that is locked (16 ms behind 10,000), and the payloads of
-/// a batch are in memory at once.
+/// The most messages in a batch. One savepoint holds them all, so the server's cache of
+/// subtransactions sets no limit; but other workers' claims walk past all that is locked (16 ms
+/// behind 10,000), and the payloads of a batch are in memory at once.
 pub(crate) const MAX_BATCH: usize = 1_000;
 
 /// Checks what concerns batches alone.
@@ -148,8 +150,8 @@ impl<'a> Split<'a> {
     }
 }
 
-/// Runs the handler of the messages that go together, if there are any, and adds what becomes of them. Returns how
-/// many that were.
+/// Runs the handler of the messages that go together, if there are any, and adds what becomes of
+/// them. Returns how many that were.
 pub(crate) fn handle<'p>(
     line: &'p Line,
     session: &mut MessagingSession<'_>,

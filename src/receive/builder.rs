@@ -32,7 +32,8 @@ pub(crate) struct Enrollment {
     pub(crate) farewell: Farewell,
 }
 
-/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
+/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by
+/// itself.
 #[must_use = "nothing happens before start"]
 pub struct ReceiverBuilder<'m> {
     pub(crate) topic: String,
@@ -58,9 +59,9 @@ impl<'m> ReceiverBuilder<'m> {
     /// Sets the number of threads, each with a connection of its own while it is busy. Default 4;
     /// 1 to 1024.
     ///
-    /// All of them are at work when handlers are slow. Of handlers that take under 20 ms only as many
-    /// run at a time as help: more would keep each other from the database. The receiver finds that
-    /// number while there is more to do than it can; it begins with 8.
+    /// All of them are at work when handlers are slow. Of handlers that take under 20 ms only as
+    /// many run at a time as help: more would keep each other from the database. The receiver finds
+    /// that number while there is more to do than it can; it begins with 8.
     pub fn workers(mut self, workers: usize) -> Self {
         self.options.workers = workers;
         self
@@ -68,19 +69,22 @@ impl<'m> ReceiverBuilder<'m> {
 
     /// Sets after how many failed attempts a message becomes a dead letter. Default 10; 1 to 32767.
     ///
-    /// An attempt that ends with the death of its process counts only while the topic is suspect: from
-    /// when a process was found dead that may have had messages in hand until those have ended, four minutes
-    /// at most. So a message that kills its process does so once more than this (twice more if this is 1), and
-    /// once more for each further process that claimed it before the first death was noticed. Messages that were
-    /// only in hand beside it are not charged. Under a [`lease`](Self::lease) each counts.
+    /// An attempt that ends with the death of its process counts only while the topic is suspect:
+    /// from when a process was found dead that may have had messages in hand until those have
+    /// ended, four minutes at most. So a message that kills its process does so once more than this
+    /// (twice more if this is 1), and once more for each further process that claimed it before the
+    /// first death was noticed. Messages that were only in hand beside it are not charged. Under a
+    /// [`lease`](Self::lease) each counts.
     ///
-    /// A message that failed this often already, since the limit was higher then, is not begun once more.
+    /// A message that failed this often already, since the limit was higher then, is not begun once
+    /// more.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.max_attempts = attempts;
         self
     }
 
-    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes, each ±10 %.
+    /// Sets how long a failed message waits. Default: 1 s, doubling, at most 15 minutes, each ±10
+    /// %.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.options.backoff = backoff;
         self
@@ -102,21 +106,21 @@ impl<'m> ReceiverBuilder<'m> {
     /// worker then, whatever [`workers`](Self::workers) says.
     ///
     /// Priorities still come first: a more urgent message goes before one that waits for its retry.
-    /// Delayed and redriven messages queue at the end when their time comes. Of two transactions that
-    /// send at the same time, the one that stored first may commit last; its message is handled when it
-    /// is there.
+    /// Delayed and redriven messages queue at the end when their time comes. Of two transactions
+    /// that send at the same time, the one that stored first may commit last; its message is
+    /// handled when it is there.
     pub fn strict_order(mut self) -> Self {
         self.options.is_strict = true;
         self
     }
 
-    /// Takes only messages whose headers match; the others stay for other receivers of the topic. Default:
-    /// all. A topic whose messages no receiver takes fills up.
+    /// Takes only messages whose headers match; the others stay for other receivers of the topic.
+    /// Default: all. A topic whose messages no receiver takes fills up.
     ///
-    /// Headers are not indexed: a claim walks over what does not match, at a few microseconds each, seconds
-    /// for a million. Looks that find nothing take 10 % of the time at most, so a message waits up to nine
-    /// times as long as one look took. Where most of many messages are for others, topics of their own
-    /// are the better way.
+    /// Headers are not indexed: a claim walks over what does not match, at a few microseconds each,
+    /// seconds for a million. Looks that find nothing take 10 % of the time at most, so a message
+    /// waits up to nine times as long as one look took. Where most of many messages are for others,
+    /// topics of their own are the better way.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -134,22 +138,26 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Leases messages for this long instead of holding them by a transaction: for handlers that take long, such as
-    /// calls of other services. 100 ms to a day; `None` for the topic's [`lease`](crate::TopicConfig::lease), else 30 s.
+    /// Leases messages for this long instead of holding them by a transaction: for handlers that
+    /// take long, such as calls of other services. 100 ms to a day; `None` for the topic's
+    /// [`lease`](crate::TopicConfig::lease), else 30 s.
     ///
-    /// No transaction is open while the handler runs, unless it uses its session: the first statement begins
-    /// one. What the handler writes and sends commits together with the acknowledgement, as ever; if the lease was lost
-    /// meanwhile, all of it is rolled back. A thread of the receiver prolongs the leases in hand at a third of
-    /// their time, so that a handler may take as long as it likes. [`Message::is_cancelled`] tells it of a cancel
-    /// at once, and of a lost lease at the next beat. The time is what others wait for the message when this process dies: 30 to 60 s
-    /// suit most.
+    /// No transaction is open while the handler runs, unless it uses its session: the first
+    /// statement begins one. What the handler writes and sends commits together with the
+    /// acknowledgement, as ever; if the lease was lost meanwhile, all of it is rolled back. A
+    /// thread of the receiver prolongs the leases in hand at a third of their time, so that a
+    /// handler may take as long as it likes. [`Message::is_cancelled`] tells it of a cancel at
+    /// once, and of a lost lease at the next beat. The time is what others wait for the message
+    /// when this process dies: 30 to 60 s suit most.
     ///
-    /// An attempt counts from the lease on, so a message that kills its process is a dead letter after
+    /// An attempt counts from the lease on, so a message that kills its process is a dead letter
+    /// after
     /// [`max_attempts`](Self::max_attempts) deliveries. A quick worker leases several messages at a time, as with
     /// [`messages_per_transaction`](Self::messages_per_transaction), and settles each alone. What it did not begin goes
-    /// back, no attempt spent, when the one before takes long (unless their number was set), at a stop and in a pause.
-    /// Those that were leased with one that kills its process are charged with it, once: what was delivered before goes
-    /// alone, and so does all with a single attempt. Not together with [`strict_order`](Self::strict_order).
+    /// back, no attempt spent, when the one before takes long (unless their number was set), at a
+    /// stop and in a pause. Those that were leased with one that kills its process are charged with
+    /// it, once: what was delivered before goes alone, and so does all with a single attempt. Not
+    /// together with [`strict_order`](Self::strict_order).
     ///
     /// ```no_run
     /// # fn call(url: &str) -> Result<i32, std::io::Error> { Ok(1) }
@@ -173,7 +181,8 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Sets from which duration on a handler is logged as holding its transaction too long. Default 10 s. Under a
+    /// Sets from which duration on a handler is logged as holding its transaction too long. Default
+    /// 10 s. Under a
     /// [`lease`](Self::lease) the transaction begins when the handler first uses its session.
     pub fn warn_after(mut self, duration: Duration) -> Self {
         self.options.slow_handler = duration;
@@ -182,11 +191,12 @@ impl<'m> ReceiverBuilder<'m> {
 
     /// Starts the threads. Blocks until the receiver is recorded in the database, 30 s at most.
     ///
-    /// The handler is called by several threads at once. It gets the session of the transaction that
-    /// holds its message. `Ok(())` commits its writes, its sends and the acknowledgement together; an
-    /// error or a panic undoes them and the message is tried again with backoff, or kept as a dead letter
-    /// past the limit. A payload that does not fit `T` becomes a dead letter at once, and the handler is
-    /// not called. [`Payload`](crate::Payload) and `serde_json::Value` for JSON fit always.
+    /// The handler is called by several threads at once. It gets the session of the transaction
+    /// that holds its message. `Ok(())` commits its writes, its sends and the acknowledgement
+    /// together; an error or a panic undoes them and the message is tried again with backoff, or
+    /// kept as a dead letter past the limit. A payload that does not fit `T` becomes a dead letter
+    /// at once, and the handler is not called. [`Payload`](crate::Payload) and `serde_json::Value`
+    /// for JSON fit always.
     ///
     /// The transaction is open all the while. A handler that leaves it idle for ten minutes is cut
     /// off by the server, which the third time counts as a failed attempt.
@@ -208,27 +218,30 @@ impl<'m> ReceiverBuilder<'m> {
         enroll_and_start(self.enroll, line, handler)
     }
 
-    /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks until the
-    /// receiver is recorded in the database, 30 s at most.
+    /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks
+    /// until the receiver is recorded in the database, 30 s at most.
     ///
-    /// For handlers that get cheaper by the dozen: an INSERT of many rows, one request for many messages. The
-    /// handler gets what is ready, in claim order, and waits for nothing to make a batch full. All is one
-    /// transaction: the writes and sends of the handler, and the acknowledgement of all its messages. `Ok(())`
-    /// acks each message but those of which the handler said something else with [`BatchMessage::retry`],
+    /// For handlers that get cheaper by the dozen: an INSERT of many rows, one request for many
+    /// messages. The handler gets what is ready, in claim order, and waits for nothing to make a
+    /// batch full. All is one transaction: the writes and sends of the handler, and the
+    /// acknowledgement of all its messages. `Ok(())` acks each message but those of which the
+    /// handler said something else with [`BatchMessage::retry`],
     /// [`reject`](BatchMessage::reject) or the like.
     ///
-    /// An error or a panic undoes all, and each message of the batch has failed once. A message that failed
-    /// before, by itself or with its batch, is handled alone from then on, in a batch of one; so one message
-    /// that cannot be handled does not take its batch-mates to the dead letters. For the same reason all
-    /// batches are of one when [`max_attempts`](Self::max_attempts) is 1, and a message that was in hand when
-    /// a process died is handled alone, too. A payload that does not fit `T` becomes a dead letter, and the others of its batch go on without it.
+    /// An error or a panic undoes all, and each message of the batch has failed once. A message
+    /// that failed before, by itself or with its batch, is handled alone from then on, in a batch
+    /// of one; so one message that cannot be handled does not take its batch-mates to the dead
+    /// letters. For the same reason all batches are of one when
+    /// [`max_attempts`](Self::max_attempts) is 1, and a message that was in hand when a process
+    /// died is handled alone, too. A payload that does not fit `T` becomes a dead letter, and the
+    /// others of its batch go on without it.
     ///
     /// The other options hold as for [`start`](Self::start). A transaction carries one batch, so
     /// [`messages_per_transaction`](Self::messages_per_transaction) has no place here.
     ///
     /// # Errors
-    /// As [`start`](Self::start); `Invalid` also for a size out of range, for messages to a transaction, and
-    /// for more than one message in strict order.
+    /// As [`start`](Self::start); `Invalid` also for a size out of range, for messages to a
+    /// transaction, and for more than one message in strict order.
     ///
     /// ```no_run
     /// # use outtray::{BatchMessage, Messaging};

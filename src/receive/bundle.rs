@@ -1,15 +1,17 @@
 //! What the database refuses at COMMIT of several messages, taken apart while they are held.
 //!
-//! Deferred constraints are checked in the flight that commits, just before. If they are not met, the work of all messages that
-//! share the check is undone; whose fault it was nobody knows. To roll back would set all of them free: other workers, of
-//! this process or another, would run the one at fault beside others again, and nobody could count how often. So they stay
-//! held, and their handlers run again at once, one by one, each with a check of its own, which costs a round trip. Who fails there
-//! has failed twice, and is charged with both; the others are as good as never disturbed. Among those are messages of a batch that
-//! its handler let fail: what was done beside them was undone too.
+//! Deferred constraints are checked in the flight that commits, just before. If they are not met,
+//! the work of all messages that share the check is undone; whose fault it was nobody knows. To
+//! roll back would set all of them free: other workers, of this process or another, would run the
+//! one at fault beside others again, and nobody could count how often. So they stay held, and their
+//! handlers run again at once, one by one, each with a check of its own, which costs a round trip.
+//! Who fails there has failed twice, and is charged with both; the others are as good as never
+//! disturbed. Among those are messages of a batch that its handler let fail: what was done beside
+//! them was undone too.
 //!
-//! That needs two attempts. A message with only one left shares its check with nobody: it goes first, and is checked at its
-//! end. So no message runs more often than it may, with any number of workers and processes, and nothing is written for
-//! those that succeed.
+//! That needs two attempts. A message with only one left shares its check with nobody: it goes
+//! first, and is checked at its end. So no message runs more often than it may, with any number of
+//! workers and processes, and nothing is written for those that succeed.
 
 use crate::receive::batch::Split;
 use crate::receive::charge::{self, Charge};
@@ -69,7 +71,8 @@ pub(crate) fn is_last_attempt(line: &Line, message: &Claimed, taken: &Taken) -> 
     message.attempts + taken.crashes(message) + 1 >= line.terms().max_attempts
 }
 
-/// Runs the handlers again of the messages whose work was undone since the database refused it all with `error`.
+/// Runs the handlers again of the messages whose work was undone since the database refused it all
+/// with `error`.
 pub(crate) fn run_again(
     line: &Line,
     session: &mut MessagingSession<'_>,

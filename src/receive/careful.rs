@@ -1,23 +1,26 @@
-//! Careful deliveries, while a topic is suspect: noted before the handlers run, in a transaction apart, so that the note
-//! outlives the process.
+//! Careful deliveries, while a topic is suspect: noted before the handlers run, in a transaction
+//! apart, so that the note outlives the process.
 //!
-//! What a worker has in hand is one row of its own, written anew for each transaction and emptied by its commit. A row
-//! whose process died is what was in hand then, and is counted against each message in it. So a batch costs one note,
-//! whatever its size, and what lives and what died cannot be mixed up: nobody ever counts for another.
+//! What a worker has in hand is one row of its own, written anew for each transaction and emptied
+//! by its commit. A row whose process died is what was in hand then, and is counted against each
+//! message in it. So a batch costs one note, whatever its size, and what lives and what died cannot
+//! be mixed up: nobody ever counts for another.
 //!
-//! A process that dies takes all that it had in hand with it, and one of them did it. Who was only near must not suffer,
-//! and the one that did it must be found:
+//! A process that dies takes all that it had in hand with it, and one of them did it. Who was only
+//! near must not suffer, and the one that did it must be found:
 //!
 //! - A message that saw no death goes with others in batches, beside whatever else is in work.
-//! - One that saw a death goes alone in its transaction, and its process runs no other such one beside it. What saw none
-//!   flows on: a slow one that was only near holds up nobody.
-//! - One that saw two, or has no attempt left to be lost by mistake, runs with no other careful delivery of its process
-//!   beside it. If that dies again, there is no doubt. Few come here but those that kill.
-//! - Only who was alone in one of its deaths is charged with them. Who was not is charged with none, however often.
+//! - One that saw a death goes alone in its transaction, and its process runs no other such one
+//!   beside it. What saw none flows on: a slow one that was only near holds up nobody.
+//! - One that saw two, or has no attempt left to be lost by mistake, runs with no other careful
+//!   delivery of its process beside it. If that dies again, there is no doubt. Few come here but
+//!   those that kill.
+//! - Only who was alone in one of its deaths is charged with them. Who was not is charged with
+//!   none, however often.
 //!
-//! So one that kills reaches its limit: its deaths are counted each time, and at the second, or before the last, it is
-//! alone. Nobody waits for anybody with a transaction open: who may not begin what it claimed takes other messages, or
-//! lets go of all and comes back.
+//! So one that kills reaches its limit: its deaths are counted each time, and at the second, or
+//! before the last, it is alone. Nobody waits for anybody with a transaction open: who may not
+//! begin what it claimed takes other messages, or lets go of all and comes back.
 
 use crate::connect::connection::Connection;
 use crate::receive::ending::refuse;
@@ -43,8 +46,8 @@ use uuid::Uuid;
 
 /// How soon a worker comes back that may not begin what it found.
 pub(crate) const COME_BACK: Duration = Duration::from_millis(50);
-/// How long others hold back for a message that has to be alone, after the last worker met it. Whoever met it comes back
-/// much sooner; it may have gone to another process.
+/// How long others hold back for a message that has to be alone, after the last worker met it.
+/// Whoever met it comes back much sooner; it may have gone to another process.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 /// The most messages that a claim looks at for some that may begin.
 const FURTHEST_LOOK: usize = 4096;
@@ -136,8 +139,8 @@ impl Drop for Pass<'_> {
     }
 }
 
-/// Chooses from what was claimed what may begin now, `most` at most, and returns the right to it. The rest is free again
-/// with the transaction. None, with nothing left: none of it may begin.
+/// Chooses from what was claimed what may begin now, `most` at most, and returns the right to it.
+/// The rest is free again with the transaction. None, with nothing left: none of it may begin.
 pub(crate) fn choose<'a>(
     line: &'a Line,
     session: &mut MessagingSession<'_>,
@@ -195,8 +198,8 @@ impl Sorted {
         sorted
     }
 
-    /// Returns the right to what may begin, that and what is over, and the places of the rest. In the order of the claim
-    /// as far as that may be.
+    /// Returns the right to what may begin, that and what is over, and the places of the rest. In
+    /// the order of the claim as far as that may be.
     fn admit<'a>(
         mut self,
         quarantine: &'a Quarantine,
@@ -253,7 +256,8 @@ fn way(message: &Claimed, seen: Deaths, terms: &Terms) -> Way {
     }
 }
 
-/// Appends the end of what was noted: that nothing is in hand any more, and that these messages, which saw a death, ended.
+/// Appends the end of what was noted: that nothing is in hand any more, and that these messages,
+/// which saw a death, ended.
 pub(crate) fn push_close(line: &Line, state: &State<'_>, flight: &mut Flight, counted: &[Uuid]) {
     if let Some(holder) = line.holder(state.worker).filter(|_| state.has_noted) {
         attempt::push_empty_hand(flight, &line.topic, holder);
@@ -272,7 +276,8 @@ pub(crate) fn let_go(line: &Line, run: &mut dyn Run, state: &mut State<'_>) -> R
     Ok(())
 }
 
-/// Returns how far to look the next time, having found nothing that may begin among `looked_at` messages.
+/// Returns how far to look the next time, having found nothing that may begin among `looked_at`
+/// messages.
 pub(crate) fn look_further(looked_at: usize) -> usize {
     looked_at.saturating_mul(4).clamp(64, FURTHEST_LOOK)
 }
@@ -293,8 +298,9 @@ impl Asking {
     }
 }
 
-/// Returns whether a worker that takes care, or does not, has to turn around before it claims again: since it should not,
-/// or should, from now on, or since it is time to ask for the end of the suspicion.
+/// Returns whether a worker that takes care, or does not, has to turn around before it claims
+/// again: since it should not, or should, from now on, or since it is time to ask for the end of
+/// the suspicion.
 pub(crate) fn has_to_turn(line: &Line, is_careful: bool) -> bool {
     let is_suspect = line.station.is_suspect();
     let is_time = || {
@@ -306,7 +312,8 @@ pub(crate) fn has_to_turn(line: &Line, is_careful: bool) -> bool {
     is_suspect != is_careful || (is_suspect && is_time())
 }
 
-/// Ends the suspicion of the line's topic if it is time to ask, and all that may have been in hand has ended.
+/// Ends the suspicion of the line's topic if it is time to ask, and all that may have been in hand
+/// has ended.
 pub(crate) fn ask_for_the_end(line: &Line, connection: &mut Connection) -> Result<()> {
     let started = Instant::now();
     {

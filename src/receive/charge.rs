@@ -1,18 +1,20 @@
 //! Whose fault it was: what the failure of a whole transaction means for its messages.
 //!
-//! A rollback also undoes "one more failed attempt", so that is written in a transaction of its own.
-//! Charged is only who is to blame for sure:
+//! A rollback also undoes "one more failed attempt", so that is written in a transaction of its
+//! own. Charged is only who is to blame for sure:
 //!
-//! - COMMIT was refused: what is deferred until then (constraints, their triggers) is checked just before in the same flight,
-//!   where the work is undone while the messages are held: after a COMMIT that failed others may be quicker. One message alone is
-//!   charged; several are taken apart (`bundle`). What only COMMIT itself refuses is charged to a message that was
-//!   alone; if there were several, to nobody, and they go one by one for a while.
-//! - A handler ended the transaction by SQL of its own: its message, and the others run again. See `ended` for one that
-//!   committed it.
+//! - COMMIT was refused: what is deferred until then (constraints, their triggers) is checked just
+//!   before in the same flight, where the work is undone while the messages are held: after a
+//!   COMMIT that failed others may be quicker. One message alone is charged; several are taken
+//!   apart (`bundle`). What only COMMIT itself refuses is charged to a message that was alone; if
+//!   there were several, to nobody, and they go one by one for a while.
+//! - A handler ended the transaction by SQL of its own: its message, and the others run again. See
+//!   `ended` for one that committed it.
 //! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
 //!   a row it counts as refused.
-//! - A message could not be settled, without a reason (its row is gone, or something keeps it): nobody. The one that
-//!   cannot be settled even alone is set aside for a while, in its place, so that it holds up nobody.
+//! - A message could not be settled, without a reason (its row is gone, or something keeps it):
+//!   nobody. The one that cannot be settled even alone is set aside for a while, in its place, so
+//!   that it holds up nobody.
 //! - The connection broke: nobody, for servers restart; but a message in whose handler it broke
 //!   three times is charged, for it may be what breaks it (an idle-in-transaction timeout, a
 //!   query that brings its server process down).
@@ -57,7 +59,8 @@ pub(crate) struct Charge {
     is_shared: bool,
     /// Whether it shares the check before COMMIT with others.
     pub(crate) is_bundled: bool,
-    /// Whether its handler let it fail and kept what was done: that of a batch, of one of its messages.
+    /// Whether its handler let it fail and kept what was done: that of a batch, of one of its
+    /// messages.
     pub(crate) is_kept: bool,
     /// It is left alone for this long, and no attempt is spent.
     pub(crate) aside: Option<Duration>,
@@ -206,8 +209,8 @@ fn charge_failed(
     is_about_messages
 }
 
-/// Notes whether a COMMIT of several messages was refused at another worker: then this one takes them one by one for a
-/// while, too.
+/// Notes whether a COMMIT of several messages was refused at another worker: then this one takes
+/// them one by one for a while, too.
 pub(crate) fn heed_refusals(line: &Line, state: &mut State<'_>) {
     let refusals = line.refusals.load(Ordering::Relaxed);
     if refusals != state.refusals {
@@ -216,8 +219,8 @@ pub(crate) fn heed_refusals(line: &Line, state: &mut State<'_>) {
     }
 }
 
-/// Returns whether of two messages one after the other each is to have its own transaction: one has failed before, and
-/// COMMITs of several were refused here.
+/// Returns whether of two messages one after the other each is to have its own transaction: one has
+/// failed before, and COMMITs of several were refused here.
 pub(crate) fn go_apart(line: &Line, pair: &[&Claimed]) -> bool {
     line.meets_refusals.load(Ordering::Relaxed) && pair.iter().any(|message| message.attempts > 0)
 }
@@ -243,8 +246,8 @@ pub(crate) fn note_stray(state: &mut State<'_>, taken: &[Claimed]) {
     state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
 }
 
-/// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or the server ended its
-/// transaction, which is told from the message's own failures by what comes of it.
+/// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or the
+/// server ended its transaction, which is told from the message's own failures by what comes of it.
 pub(crate) fn excuse(
     line: &Line,
     session: &mut MessagingSession<'_>,

@@ -1,4 +1,5 @@
-//! How charges are written: each in a transaction of its own, which waits for who has the message by now.
+//! How charges are written: each in a transaction of its own, which waits for who has the message
+//! by now.
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
@@ -18,14 +19,16 @@ use crate::words::sqlstate::{Failure, classify, failure_of};
 use postgres::IsolationLevel;
 use std::time::Duration;
 
-/// How long a charge waits for whoever has the message by now: at first, and then each time that the worker comes by. What the
-/// other does with it is mostly over soon, and another one should not begin before this attempt counts.
+/// How long a charge waits for whoever has the message by now: at first, and then each time that
+/// the worker comes by. What the other does with it is mostly over soon, and another one should not
+/// begin before this attempt counts.
 const PATIENCE: [&str; 2] = [
     "SET LOCAL lock_timeout = 2000",
     "SET LOCAL lock_timeout = 50",
 ];
 
-/// Writes the charges of [`charge::judge`](crate::receive::charge::judge), each in a transaction of its own.
+/// Writes the charges of [`charge::judge`](crate::receive::charge::judge), each in a transaction of
+/// its own.
 pub(crate) fn settle(
     line: &Line,
     connection: &mut Connection,
@@ -49,7 +52,8 @@ pub(crate) fn settle(
             owed.extend(state.charges.pop().and_then(Charge::once_more));
             continue;
         }
-        // Whatever the database has against it will be there the next time. Nothing else may wait for that.
+        // Whatever the database has against it will be there the next time. Nothing else may wait
+        // for that.
         log::warn!("topic {}: {}", line.topic, chain(&error));
         let Some(charge) = state.charges.pop() else {
             break;
@@ -99,8 +103,8 @@ struct Found {
     is_waiting: bool,
 }
 
-/// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too: that is two attempts. Then it
-/// waits, or came back to the end of its topic.
+/// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too:
+/// that is two attempts. Then it waits, or came back to the end of its topic.
 fn hold(line: &Line, open: &mut OpenTransaction<'_>, charge: &Charge) -> Result<Option<Found>> {
     let topic = line.topic.as_str();
     let found = |held, attempts, is_waiting| Found {

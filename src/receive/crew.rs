@@ -1,16 +1,16 @@
 //! How many workers of a receiver are at work at the same time.
 //!
-//! Workers whose handlers wait for something else than the database should all run. Workers that keep
-//! the database busy only get into each other's way from some number on: each has its transaction, its
-//! snapshot and its share of the processors, every call takes longer, and with the calls the batches
-//! shrink (measured on two cores, 64 workers beside 16: 0.26 times the messages). Which number that is
-//! depends on the server, so it is found by trying.
+//! Workers whose handlers wait for something else than the database should all run. Workers that
+//! keep the database busy only get into each other's way from some number on: each has its
+//! transaction, its snapshot and its share of the processors, every call takes longer, and with the
+//! calls the batches shrink (measured on two cores, 64 workers beside 16: 0.26 times the messages).
+//! Which number that is depends on the server, so it is found by trying.
 //!
-//! A worker counts while its handler is younger than [`QUICK`], and in the flights around it. At most
-//! `limit` may count: one more that is woken goes back to sleep, and one that ends a transaction while
-//! too many count parks. Slow handlers do not count, so they have all workers. One of the workers that
-//! were turned away watches: it asks again every [`QUICK`], so that none is missed when handlers turn
-//! slow.
+//! A worker counts while its handler is younger than [`QUICK`], and in the flights around it. At
+//! most `limit` may count: one more that is woken goes back to sleep, and one that ends a
+//! transaction while too many count parks. Slow handlers do not count, so they have all workers.
+//! One of the workers that were turned away watches: it asks again every [`QUICK`], so that none is
+//! missed when handlers turn slow.
 //!
 //! The limit is what [`Trial`] finds during a backlog.
 
@@ -19,14 +19,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A handler that takes longer waits for something else than a database that is merely busy. Too small a
-/// figure feeds on itself: with 16 workers on two cores some take 5 ms, more workers would come in, and
-/// they take longer with each.
+/// A handler that takes longer waits for something else than a database that is merely busy. Too
+/// small a figure feeds on itself: with 16 workers on two cores some take 5 ms, more workers would
+/// come in, and they take longer with each.
 pub(crate) const QUICK: Duration = Duration::from_millis(20);
 /// A flight that takes longer is stuck: others go on.
 const STUCK: Duration = Duration::from_secs(1);
-/// The limit before anything is known, and the least while there is no backlog: then nobody is in anybody's
-/// way, and a burst is to be handled at once.
+/// The limit before anything is known, and the least while there is no backlog: then nobody is in
+/// anybody's way, and a burst is to be handled at once.
 const FIRST_LIMIT: usize = 8;
 /// The least limit that is tried.
 const LEAST_LIMIT: usize = 4;
@@ -68,8 +68,9 @@ impl Crew {
         }
     }
 
-    /// Asks to work. `is_watching` belongs to the worker, and is false at first. One at a time, so that no
-    /// more come in than may: too many at once would be slow from the start, and so not count.
+    /// Asks to work. `is_watching` belongs to the worker, and is false at first. One at a time, so
+    /// that no more come in than may: too many at once would be slow from the start, and so not
+    /// count.
     pub(crate) fn enter(&self, worker: usize, is_watching: &mut bool) -> Entry {
         let _one_at_a_time = self.trial();
         if self.counted() < self.limit.load(Ordering::Relaxed) {
@@ -109,7 +110,8 @@ impl Crew {
         self.was_slow[worker].store(false, Ordering::Relaxed);
     }
 
-    /// Returns the other workers of whose transactions a handler takes, or took, long, or whose flights are stuck.
+    /// Returns the other workers of whose transactions a handler takes, or took, long, or whose
+    /// flights are stuck.
     pub(crate) fn slow(&self, but: usize) -> Vec<usize> {
         let is_slow = |worker: &usize| {
             *worker != but
@@ -134,8 +136,8 @@ impl Crew {
         self.counted() > self.limit.load(Ordering::Relaxed)
     }
 
-    /// Lets a worker leave if more count than may; returns whether it did. One at a time, so that as many
-    /// as may are left.
+    /// Lets a worker leave if more count than may; returns whether it did. One at a time, so that
+    /// as many as may are left.
     pub(crate) fn leave_if_over(&self, worker: usize) -> bool {
         let _one_at_a_time = self.trial();
         let is_over = self.is_over();

@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 /// Troubles in a row after which a drain gives up: about five seconds.
 const MAX_TROUBLES: u32 = 10;
 
-/// How long others have to use up the topic's limit for a drain to end. For a moment they may seem to that only ask whether
-/// they may work.
+/// How long others have to use up the topic's limit for a drain to end. For a moment they may seem
+/// to that only ask whether they may work.
 const USED_UP_FOR: Duration = Duration::from_secs(1);
 
 /// How much of a topic a drain handles.
@@ -65,8 +65,8 @@ pub(crate) fn drain<'h>(
         .map_err(|error| paid(&line, &mut state, error))
 }
 
-/// Writes the ends of leases that are owed, since the connection broke: that spares their messages another delivery. Returns
-/// what is left to be said.
+/// Writes the ends of leases that are owed, since the connection broke: that spares their messages
+/// another delivery. Returns what is left to be said.
 fn paid(line: &Line, state: &mut State<'_>, error: Error) -> Error {
     if state.owed.is_empty() {
         return error;
@@ -181,7 +181,8 @@ fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
     Ok(has_moved)
 }
 
-/// Learns which messages are to be given up, and removes those that wait: no thread may be there that does.
+/// Learns which messages are to be given up, and removes those that wait: no thread may be there
+/// that does.
 fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
     let waker = &line.base.waker;
     let (ids, removed) = ends::remove_asked(connection)?;
@@ -192,8 +193,8 @@ fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Looks for what no thread may be there to find: messages of all topics that come after others which have ended, and
-/// keys that are stuck. Returns whether there may be more to handle now.
+/// Looks for what no thread may be there to find: messages of all topics that come after others
+/// which have ended, and keys that are stuck. Returns whether there may be more to handle now.
 fn find_rest(line: &Line, connection: &mut Connection) -> Result<bool> {
     let released = release(connection)?;
     Ok(released > 0 || lanes::sweep_topic(connection, &line.topic)? > 0)

@@ -16,10 +16,11 @@ use serde::de::DeserializeOwned;
 
 impl ReceiverBuilder<'_> {
     /// Handles the topic's messages on this thread until none is ready or due, and says what became
-    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain). The handler may borrow
-    /// and change what is around it.
+    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain). The
+    /// handler may borrow and change what is around it.
     ///
-    /// Under a [`lease`](Self::lease) a thread beside prolongs the leases in hand, as for a receiver.
+    /// Under a [`lease`](Self::lease) a thread beside prolongs the leases in hand, as for a
+    /// receiver.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

@@ -1,9 +1,11 @@
 //! A handler whose own SQL committed the transaction.
 //!
-//! What it had done by then is there for good, and with it the work of the messages before it in the transaction. Those
-//! were handled, so they are to be settled as if nothing had happened; it is not to run again, since each run would leave its
-//! effects. Their rows are free since that COMMIT: they are held again at once, in the next transaction, which settles what
-//! it got. What others were quicker with is theirs. All this is the last resort: such SQL is refused where it can be seen coming.
+//! What it had done by then is there for good, and with it the work of the messages before it in
+//! the transaction. Those were handled, so they are to be settled as if nothing had happened; it is
+//! not to run again, since each run would leave its effects. Their rows are free since that COMMIT:
+//! they are held again at once, in the next transaction, which settles what it got. What others
+//! were quicker with is theirs. All this is the last resort: such SQL is refused where it can be
+//! seen coming.
 
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
@@ -27,7 +29,8 @@ pub(crate) fn is_committed(error: &Error) -> bool {
         .is_some_and(|ended| ended.is_committed)
 }
 
-/// Begins the next transaction with the messages that are decided, and decides about those whose handler committed.
+/// Begins the next transaction with the messages that are decided, and decides about those whose
+/// handler committed.
 pub(crate) fn take_up(
     line: &Line,
     session: &mut MessagingSession<'_>,

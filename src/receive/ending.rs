@@ -45,8 +45,8 @@ pub(crate) fn refuse(
     (attempts >= terms.max_attempts).then(|| bury(held(), attempts, DeadReason::Crashed, error()))
 }
 
-/// Says why a message is not begun once more: processes died that worked on it, leases of it ended without an answer,
-/// or the limit was lowered after it had failed.
+/// Says why a message is not begun once more: processes died that worked on it, leases of it ended
+/// without an answer, or the limit was lowered after it had failed.
 fn used_up(attempts: u32, terms: &Terms, crashes: u32) -> String {
     if crashes > 0 {
         return format!("the process that worked on it died, {crashes} times at least");

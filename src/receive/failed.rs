@@ -1,4 +1,5 @@
-//! What is written about messages that failed: where they wait or stay, and what their ends call for.
+//! What is written about messages that failed: where they wait or stay, and what their ends call
+//! for.
 
 use crate::connect::transaction::OpenTransaction;
 use crate::receive::line::Line;

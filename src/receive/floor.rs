@@ -1,23 +1,24 @@
 //! Where a claim begins to look: at the head, at the floor, or at the very beginning.
 //!
-//! The claim index is walked from its start, and there is what nobody wants: entries of messages that
-//! were deleted and that vacuum cannot remove yet, because some old transaction might still see them
-//! (behind 300,000 of them a claim takes 61 ms), and messages that other workers hold (4,000 with 64
-//! workers: 6 ms). So each receiver remembers, for each priority of its topic:
+//! The claim index is walked from its start, and there is what nobody wants: entries of messages
+//! that were deleted and that vacuum cannot remove yet, because some old transaction might still
+//! see them (behind 300,000 of them a claim takes 61 ms), and messages that other workers hold
+//! (4,000 with 64 workers: 6 ms). So each receiver remembers, for each priority of its topic:
 //!
-//! - the *head*, the first position that none of its workers has claimed. While claims come back full
-//!   there is a backlog, and claims begin here, past all that the other workers hold.
+//! - the *head*, the first position that none of its workers has claimed. While claims come back
+//!   full there is a backlog, and claims begin here, past all that the other workers hold.
 //! - the *floor*, the first position that the last claim from the floor got. Claims begin here when
 //!   there is no backlog, and now and then when there is.
 //!
-//! Both are hints in memory. Messages can be below them: their transaction committed late, or a worker
-//! that held them died, or the one before them of their key ended while others held its lane (then looks at
-//! the floor begin past that one for a while). What a head hides, the next look at the floor finds; what a
-//! floor hides, a sweep finds, which begins at the very beginning. A worker concludes that there is nothing
-//! to do only after a sweep. Looks back and sweeps cost what head and floor save, so they are rationed to 5
-//! and to 1 % of the time; a worker that would have to sweep too early parks, and comes back when it may. So
-//! a message can be delayed, never lost. The gaps between the priorities that are known are looked into from
-//! their beginnings by every claim, so a more urgent message waits for neither.
+//! Both are hints in memory. Messages can be below them: their transaction committed late, or a
+//! worker that held them died, or the one before them of their key ended while others held its lane
+//! (then looks at the floor begin past that one for a while). What a head hides, the next look at
+//! the floor finds; what a floor hides, a sweep finds, which begins at the very beginning. A worker
+//! concludes that there is nothing to do only after a sweep. Looks back and sweeps cost what head
+//! and floor save, so they are rationed to 5 and to 1 % of the time; a worker that would have to
+//! sweep too early parks, and comes back when it may. So a message can be delayed, never lost. The
+//! gaps between the priorities that are known are looked into from their beginnings by every claim,
+//! so a more urgent message waits for neither.
 
 use crate::store::claim::{EVERYTHING, Position, Span};
 use crate::wake::cost::Cost;
@@ -27,24 +28,28 @@ use std::time::{Duration, Instant};
 /// The least time between two sweeps, and so what a message below the floor waits at most while
 /// others keep the workers busy (unless sweeps are slow).
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-/// Sweeps take at most one part in this many of the time: 1 %, so that no more than that share of the
-/// messages meets one (with 2 % and 140,000 dead rows the 99th percentile of their waits doubled).
+/// Sweeps take at most one part in this many of the time: 1 %, so that no more than that share of
+/// the messages meets one (with 2 % and 140,000 dead rows the 99th percentile of their waits
+/// doubled).
 const SWEEP_SHARE: u32 = 100;
-/// The longest time between two sweeps: what a late commit waits at most. What took so long that 1 % is less than that was
-/// mostly no walk over rows, but the wait for a lock or for a processor.
+/// The longest time between two sweeps: what a late commit waits at most. What took so long that 1
+/// % is less than that was mostly no walk over rows, but the wait for a lock or for a processor.
 const LONGEST_UNSWEPT: Duration = Duration::from_secs(5);
 /// The least time between two looks at the floor during a backlog.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// The same while the next of a key is awaited: it is one of a line, and each of them has to be found.
+/// The same while the next of a key is awaited: it is one of a line, and each of them has to be
+/// found.
 const AWAITING_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// And the most: there is not much between what was handled within a second and where claims begin.
 const LONGEST_AWAITING: Duration = Duration::from_millis(50);
 /// What they take beyond a claim from the head is at most one part in this many of the time: 5 %.
 const LOOK_SHARE: u32 = 20;
-/// How long at least the next of a key is awaited that somebody else makes ready; twice that at most. A sender does within
-/// milliseconds, unless its transaction stays open for long; then a sweep finds it.
+/// How long at least the next of a key is awaited that somebody else makes ready; twice that at
+/// most. A sender does within milliseconds, unless its transaction stays open for long; then a
+/// sweep finds it.
 const AWAIT_INTERVAL: Duration = Duration::from_millis(500);
-/// Priorities that are remembered at a time. More would make the claim itself long; then there are none.
+/// Priorities that are remembered at a time. More would make the claim itself long; then there are
+/// none.
 const MAX_RANKS: usize = 16;
 
 /// What one receiver remembers of its topic.
@@ -58,7 +63,8 @@ pub(crate) struct Floors {
     /// What a claim from the head took lately, with all that shares its flight.
     head_took: Duration,
     sweep: Ration,
-    /// Until when some worker is going to come back for a sweep that would have been too early, if one is.
+    /// Until when some worker is going to come back for a sweep that would have been too early, if
+    /// one is.
     owed_until: Option<Instant>,
 }
 
@@ -68,7 +74,8 @@ struct Mark {
     head: i64,
 }
 
-/// The first places past which the next of a key may become ready: of the last half second or so, and of the one before.
+/// The first places past which the next of a key may become ready: of the last half second or so,
+/// and of the one before.
 #[derive(Debug, Clone, Copy)]
 struct Awaited {
     lately: i64,
@@ -112,8 +119,8 @@ impl Ration {
         self.cost.learn(took);
     }
 
-    /// Returns how long to wait for the next time: so long after the last at `least`, and until that is
-    /// no more than one part in `share` of the time, `most` at most.
+    /// Returns how long to wait for the next time: so long after the last at `least`, and until
+    /// that is no more than one part in `share` of the time, `most` at most.
     fn until_next(&self, least: Duration, share: u32, most: Duration, now: Instant) -> Duration {
         let pause = self.cost.get().saturating_mul(share).min(most).max(least);
         (self.at + pause).saturating_duration_since(now)
@@ -152,8 +159,8 @@ impl Floors {
         }
     }
 
-    /// Plans the next claim. One that looks further back than it must counts at once, so that not all
-    /// workers do so together.
+    /// Plans the next claim. One that looks further back than it must counts at once, so that not
+    /// all workers do so together.
     pub(crate) fn plan(&mut self, now: Instant) -> Search {
         self.awaited.age(now);
         if self.by_rank.is_empty() || self.is_sweep_due(now) {
@@ -172,8 +179,9 @@ impl Floors {
         self.starting(Start::Head, |mark| mark.head)
     }
 
-    /// Returns whether the next claim is to be a sweep, which needs a flight of its own: what shares it would seem to be its
-    /// cost, and a COMMIT may wait for a disk or for somebody's lock.
+    /// Returns whether the next claim is to be a sweep, which needs a flight of its own: what
+    /// shares it would seem to be its cost, and a COMMIT may wait for a disk or for somebody's
+    /// lock.
     pub(crate) fn is_sweep_due(&self, now: Instant) -> bool {
         self.until_sweep(SWEEP_INTERVAL, now).is_zero()
     }
@@ -205,7 +213,8 @@ impl Floors {
         Search { spans, start }
     }
 
-    /// Learns from what a claim returned, in claim order, and whether it was as much as it asked for.
+    /// Learns from what a claim returned, in claim order, and whether it was as much as it asked
+    /// for.
     pub(crate) fn learn(
         &mut self,
         start: Start,
@@ -240,8 +249,8 @@ impl Floors {
         }
     }
 
-    /// Plans a sweep for a worker that found nothing above the floors. It counts at once, so that one
-    /// worker sweeps and not all of them.
+    /// Plans a sweep for a worker that found nothing above the floors. It counts at once, so that
+    /// one worker sweeps and not all of them.
     ///
     /// # Errors
     /// How long it has to wait before it may sweep.
@@ -254,8 +263,9 @@ impl Floors {
         Ok(sweep())
     }
 
-    /// Notes that a sweep is owed after `wait`; returns whether it is up to the caller. Whoever owed it and did not come in
-    /// time may be in a long handler, or have been held up by a limit or a pause.
+    /// Notes that a sweep is owed after `wait`; returns whether it is up to the caller. Whoever
+    /// owed it and did not come in time may be in a long handler, or have been held up by a limit
+    /// or a pause.
     pub(crate) fn owe_sweep(&mut self, wait: Duration, now: Instant) -> bool {
         if self.owed_until.is_some_and(|until| now <= until) {
             return false;

@@ -125,8 +125,9 @@ impl Ending {
     }
 }
 
-/// Returns why the whole transaction is to run again, if that is what a failure calls for: another transaction is
-/// behind it, or prepared statements that no longer fit, also where the handler does not say so.
+/// Returns why the whole transaction is to run again, if that is what a failure calls for: another
+/// transaction is behind it, or prepared statements that no longer fit, also where the handler does
+/// not say so.
 pub(crate) fn conflict_behind(
     session: &mut MessagingSession<'_>,
     endings: &[Ending],
@@ -155,8 +156,8 @@ impl Failed {
     }
 }
 
-/// A closure for any payload, over one message, or several where batches are wanted. One worker calls it, for which it
-/// need not be shared, nor outlive that. Never panics.
+/// A closure for any payload, over one message, or several where batches are wanted. One worker
+/// calls it, for which it need not be shared, nor outlive that. Never panics.
 pub(crate) type Handler<'h> = dyn FnMut(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + 'h;
 
 /// One that all workers of a receiver call.

@@ -1,8 +1,8 @@
 //! Making scheduled messages due before their time: for a drain that is to handle those, too.
 //!
-//! A message that fails is scheduled again, and made due again: it ends as a dead letter at the latest. One that was put
-//! off with no attempt spent (it was snoozed, or its key is over its rate) would come back for ever. So a message is made
-//! due once for each number of attempts.
+//! A message that fails is scheduled again, and made due again: it ends as a dead letter at the
+//! latest. One that was put off with no attempt spent (it was snoozed, or its key is over its rate)
+//! would come back for ever. So a message is made due once for each number of attempts.
 
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;
@@ -20,8 +20,8 @@ const SLICE: usize = 1000;
 pub(crate) struct Haste(HashMap<Uuid, i16>);
 
 impl Haste {
-    /// Makes the first messages due that wait for their time, in the order in which they would have been; returns whether
-    /// there were any.
+    /// Makes the first messages due that wait for their time, in the order in which they would have
+    /// been; returns whether there were any.
     pub(crate) fn make_due(&mut self, line: &Line, connection: &mut Connection) -> Result<bool> {
         let mut after = Uuid::nil();
         loop {

@@ -11,7 +11,7 @@ use crate::receive::progress::Progress;
 use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::receive::slots::Slots;
-use crate::session::messaging_session::Kit;
+use crate::session::kit::Kit;
 use crate::store::aftermath::End;
 use crate::store::attempt::Holder;
 use crate::store::claim::{Held, Position};
@@ -127,7 +127,8 @@ impl Line {
             .lease(setting.as_ref().map(|setting| &setting.config))
     }
 
-    /// Returns how long a look has to wait that may find nothing of what the receiver wants; nothing if it may begin.
+    /// Returns how long a look has to wait that may find nothing of what the receiver wants;
+    /// nothing if it may begin.
     pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
         self.sieve.as_ref().and_then(|sieve| sieve.too_early(now))
     }
@@ -138,7 +139,8 @@ impl Line {
         Some(Holder { receiver, worker })
     }
 
-    /// Returns the receiver's row and what is to be noted in it before a message is begun, if anything is.
+    /// Returns the receiver's row and what is to be noted in it before a message is begun, if
+    /// anything is.
     pub(crate) fn shift_to_note(&self) -> Option<(i64, i64)> {
         let receiver = self.receiver?;
         Some((receiver, self.hands.to_take()?))
@@ -197,7 +199,8 @@ impl Line {
         }
     }
 
-    /// Notes where the next of the keys of messages that ended are, or will be as soon as who holds their lanes makes them ready.
+    /// Notes where the next of the keys of messages that ended are, or will be as soon as who holds
+    /// their lanes makes them ready.
     pub(crate) fn note_promoted(&self, promoted: &Promoted, ends: &[End]) {
         self.lower(&promoted.places);
         if promoted.awaited.is_empty() {
@@ -211,7 +214,8 @@ impl Line {
         self.await_next(ends);
     }
 
-    /// Notes that the next of the keys of messages that ended may become ready behind where claims look.
+    /// Notes that the next of the keys of messages that ended may become ready behind where claims
+    /// look.
     pub(crate) fn await_next<'a>(&self, ended: impl Iterator<Item = &'a Held>) {
         let keyed = ended.filter(|held| held.key.is_some());
         if let Some(first) = keyed.map(|held| held.position.seq).min() {
@@ -227,8 +231,8 @@ impl Line {
         self.purse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a worker is about to run the handler of a message; returns what tells the handler to give up, or
-    /// nothing if the message is to be given up already.
+    /// Notes that a worker is about to run the handler of a message; returns what tells the handler
+    /// to give up, or nothing if the message is to be given up already.
     pub(crate) fn begin(&self, worker: usize, id: MessageId) -> Option<CancelToken> {
         let slot = &self.in_hand[worker];
         let cancel = slot.enter(id, &self.base.waker.asked);
@@ -250,7 +254,8 @@ impl Line {
         count(&self.losses, id)
     }
 
-    /// Notes that a message could not be settled; returns how long to leave it alone: longer each time.
+    /// Notes that a message could not be settled; returns how long to leave it alone: longer each
+    /// time.
     pub(crate) fn set_aside(&self, id: MessageId) -> Duration {
         let doublings = count(&self.strays, id) - 1;
         ASIDE.0.saturating_mul(1 << doublings.min(16)).min(ASIDE.1)

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
-//! `charge` what becomes of one whose transaction failed (`charged` writes that, `charging` which are about to be, `bundle` is about several whose COMMIT is refused), `careful` what is done where processes died.
-//! `lease` is the other way to work, without a transaction around the handler.
-//! `batch` is for handlers of several messages at once.
-//! `pace` and `floor` are the numbers behind the claim: how many, and from where, and `sieve` which; `crew` is how many
-//! workers are at work, and `trial` finds that number. Stopping: the signal is set, parked workers end,
-//! busy ones finish the handler they are in, commit, and give the rest of their claim back.
+//! `charge` what becomes of one whose transaction failed (`charged` writes that, `charging` which
+//! are about to be, `bundle` is about several whose COMMIT is refused), `careful` what is done
+//! where processes died. `lease` is the other way to work, without a transaction around the
+//! handler. `batch` is for handlers of several messages at once. `pace` and `floor` are the numbers
+//! behind the claim: how many, and from where, and `sieve` which; `crew` is how many workers are at
+//! work, and `trial` finds that number. Stopping: the signal is set, parked workers end, busy ones
+//! finish the handler they are in, commit, and give the rest of their claim back.
 
 pub(crate) mod batch;
 pub(crate) mod builder;

@@ -33,8 +33,8 @@ pub(crate) struct Options {
     pub(crate) lease: Option<Duration>,
 }
 
-/// What a receiver does with messages that fail or come too late: what the topic is configured to, else what the
-/// receiver was told.
+/// What a receiver does with messages that fail or come too late: what the topic is configured to,
+/// else what the receiver was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pub(crate) max_attempts: u32,

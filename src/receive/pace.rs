@@ -2,8 +2,8 @@
 //!
 //! A transaction costs the same whether it carries one message or fifty, so quick handlers want
 //! many; but all of them stay locked until it ends, so slow handlers want one. The number follows
-//! how long handlers took: about ten milliseconds of work to a transaction. Where more than a commit
-//! has to be paid for, with messages noted before they are handled, it is more work.
+//! how long handlers took: about ten milliseconds of work to a transaction. Where more than a
+//! commit has to be paid for, with messages noted before they are handled, it is more work.
 
 use crate::receive::options::MAX_PER_TRANSACTION;
 use std::time::Duration;
@@ -64,8 +64,8 @@ impl Pace {
         self.is_thin = is_thin;
     }
 
-    /// Notes whether a message had to go alone: the next one may have to, too, and what is taken with it would only go
-    /// back.
+    /// Notes whether a message had to go alone: the next one may have to, too, and what is taken
+    /// with it would only go back.
     pub(crate) fn note_alone(&mut self, is_alone: bool) {
         self.is_thin = is_alone;
         if is_alone {
@@ -81,7 +81,8 @@ impl Pace {
             .clamp(BUDGET, LARGEST_BUDGET)
     }
 
-    /// Learns how long it took to get ready for the handlers, beyond a claim that came with the last commit.
+    /// Learns how long it took to get ready for the handlers, beyond a claim that came with the
+    /// last commit.
     pub(crate) fn note_staging(&mut self, took: Duration) {
         self.staging += WEIGHT * (took.as_secs_f64() - self.staging);
     }

@@ -1,11 +1,12 @@
 //! Rates: how many messages may be begun, counted in tokens that all processes share.
 //!
-//! Before it claims, a worker takes as many tokens as it may claim messages, in a statement of its own: the
-//! row of the bucket is locked for no longer than that. Each handler that begins spends one. What is left over
-//! serves the next transaction of any worker of the receiver, and goes back when nothing is ready.
+//! Before it claims, a worker takes as many tokens as it may claim messages, in a statement of its
+//! own: the row of the bucket is locked for no longer than that. Each handler that begins spends
+//! one. What is left over serves the next transaction of any worker of the receiver, and goes back
+//! when nothing is ready.
 //!
-//! Keys are known only after the claim, so their tokens are taken between two claims (see `stage`). A message whose key has no
-//! token is put off until there is one, which costs it no attempt.
+//! Keys are known only after the claim, so their tokens are taken between two claims (see `stage`).
+//! A message whose key has no token is put off until there is one, which costs it no attempt.
 
 use crate::connect::connection::Connection;
 use crate::receive::ending::Fate;
@@ -21,8 +22,8 @@ use std::time::{Duration, Instant};
 /// The least wait for a token: rates of more than this in a burst of one are not even.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
-/// The longest that a worker leaves an empty bucket alone: another process may put tokens back that it did not
-/// need, and tells nobody.
+/// The longest that a worker leaves an empty bucket alone: another process may put tokens back that
+/// it did not need, and tells nobody.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What the workers of a receiver know about the tokens of their topic.
@@ -30,7 +31,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Purse {
     /// Tokens that were taken and not spent.
     spare: usize,
-    /// Until when there will be no more at this rate, so that not every wake-up asks; unless the topic was changed since.
+    /// Until when there will be no more at this rate, so that not every wake-up asks; unless the
+    /// topic was changed since.
     empty_until: Option<(Rate, i64, Instant)>,
 }
 
@@ -56,8 +58,8 @@ impl Line {
 }
 
 impl Ration {
-    /// Takes tokens for up to `wanted` messages, where the topic has a rate. None: returns how long to wait.
-    /// `connection` is in no transaction.
+    /// Takes tokens for up to `wanted` messages, where the topic has a rate. None: returns how long
+    /// to wait. `connection` is in no transaction.
     pub(crate) fn take(
         line: &Line,
         connection: &mut Connection,
@@ -142,7 +144,8 @@ pub(crate) fn needs_tokens(line: &Line, messages: &[Claimed]) -> bool {
     messages.iter().any(has_key) && line.rate_per_key().is_some()
 }
 
-/// Takes a token for the key of each message, where keys have a rate, in a transaction that ends before handlers run.
+/// Takes a token for the key of each message, where keys have a rate, in a transaction that ends
+/// before handlers run.
 pub(crate) fn ask(
     line: &Line,
     run: &mut dyn Run,
@@ -158,8 +161,8 @@ pub(crate) fn ask(
     tokens::take_of_keys(run, &line.topic, rate, &wanted).map(Some)
 }
 
-/// Spends what `ask` got. Returns the messages that may begin; those that are put off get their fate. Leaves the tokens that
-/// are left over.
+/// Spends what `ask` got. Returns the messages that may begin; those that are put off get their
+/// fate. Leaves the tokens that are left over.
 pub(crate) fn admit<'a>(
     line: &Line,
     grants: &mut Option<HashMap<String, Grant>>,

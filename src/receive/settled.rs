@@ -24,7 +24,8 @@ pub(crate) struct Settled {
     pub(crate) burials: Vec<Burial>,
     /// Their time was over, and nobody wants to see them.
     pub(crate) dropped: Vec<Held>,
-    /// Until [`confirm_cancels`](Self::confirm_cancels) those that seem to be asked for, then those that were and are gone.
+    /// Until [`confirm_cancels`](Self::confirm_cancels) those that seem to be asked for, then those
+    /// that were and are gone.
     pub(crate) cancels: Vec<Held>,
     /// How many nobody asked for any more: free again with the commit.
     pub(crate) left: usize,
@@ -57,8 +58,8 @@ impl Settled {
         }
     }
 
-    /// Takes those of the messages out that were to be acknowledged, and of those that failed the ones whose work was `kept`; and
-    /// what their handlers recorded.
+    /// Takes those of the messages out that were to be acknowledged, and of those that failed the
+    /// ones whose work was `kept`; and what their handlers recorded.
     pub(crate) fn take_undone(
         &mut self,
         of: &HashSet<MessageId>,
@@ -88,8 +89,8 @@ impl Settled {
         }
     }
 
-    /// Removes the messages that are to be given up, if they still are: what this process heard may be over by now. The others
-    /// stay as they are, to be handled.
+    /// Removes the messages that are to be given up, if they still are: what this process heard may
+    /// be over by now. The others stay as they are, to be handled.
     pub(crate) fn confirm_cancels(
         &mut self,
         line: &Line,

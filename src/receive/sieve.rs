@@ -1,8 +1,9 @@
 //! Who wants only some of a topic's messages, and what that may cost.
 //!
-//! Claims of it walk over what does not match, which may be millions, and every message that is sent wakes
-//! it. So looks that found nothing take one part in [`SHARE`] of the time: a worker that would look too
-//! early comes back when it may. A look that found something is followed by the next at once.
+//! Claims of it walk over what does not match, which may be millions, and every message that is
+//! sent wakes it. So looks that found nothing take one part in [`SHARE`] of the time: a worker that
+//! would look too early comes back when it may. A look that found something is followed by the next
+//! at once.
 
 use crate::words::filter::Filter;
 use crate::words::filter_program::Program;

@@ -24,7 +24,8 @@ pub(crate) fn sift<'a>(
     let mut fit = Vec::with_capacity(taken.messages.len());
     for message in &taken.messages {
         let crashes = taken.crashes(message);
-        // Its transaction was ended by the server, and its handler does not know. It says so when it ends.
+        // Its transaction was ended by the server, and its handler does not know. It says so when
+        // it ends.
         let is_elsewhere = slow
             .iter()
             .any(|worker| line.in_hand[*worker].has(message.held.id));

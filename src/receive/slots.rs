@@ -1,5 +1,6 @@
-//! The slots of a worker, where a topic is limited to so many messages in work (see `store::slots`). One that handles
-//! messages one after the other has one; the messages of a batch are in work together, and have one each.
+//! The slots of a worker, where a topic is limited to so many messages in work (see
+//! `store::slots`). One that handles messages one after the other has one; the messages of a batch
+//! are in work together, and have one each.
 
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;
@@ -12,7 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-/// How soon a worker asks again that found no slot free. One of each receiver does: the others would come in vain.
+/// How soon a worker asks again that found no slot free. One of each receiver does: the others
+/// would come in vain.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Ends a look at the free slots.
@@ -56,8 +58,8 @@ impl Slots {
     }
 }
 
-/// Makes the slots of the line's topic, if it is limited and they may not be there. `connection` is in no transaction: others would
-/// wait for what it made, for as long as it lasts.
+/// Makes the slots of the line's topic, if it is limited and they may not be there. `connection` is
+/// in no transaction: others would wait for what it made, for as long as it lasts.
 pub(crate) fn ensure(line: &Line, connection: &mut Connection) -> Result<()> {
     let Some(limit) = line.max_in_work() else {
         return Ok(());
@@ -102,8 +104,9 @@ pub(crate) fn ask_again(line: &Line) -> Option<Duration> {
     line.slots.watch().then_some(ASK_AGAIN)
 }
 
-/// Returns how many of `size` messages to claim, with one slot in hand: one after the other they need no more. Each message
-/// of a batch needs its own, so no more are claimed than there are slots. The claim has to be followed by [`fit`].
+/// Returns how many of `size` messages to claim, with one slot in hand: one after the other they
+/// need no more. Each message of a batch needs its own, so no more are claimed than there are
+/// slots. The claim has to be followed by [`fit`].
 pub(crate) fn share(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -118,9 +121,9 @@ pub(crate) fn share(
     Ok(size.min(may_have.max(1)))
 }
 
-/// Takes a slot for each of the `claimed` messages of a batch. If there are no longer so many, it gives all messages back,
-/// and returns how many to claim instead: those left over would be kept from others for as long as the batch takes, and so
-/// would a slot without a message.
+/// Takes a slot for each of the `claimed` messages of a batch. If there are no longer so many, it
+/// gives all messages back, and returns how many to claim instead: those left over would be kept
+/// from others for as long as the batch takes, and so would a slot without a message.
 pub(crate) fn fit(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -145,7 +148,8 @@ pub(crate) fn fit(
     Ok((!is_fit).then_some(most))
 }
 
-/// Takes `wanted` slots, the one in hand among them; returns how many of them the transaction may have.
+/// Takes `wanted` slots, the one in hand among them; returns how many of them the transaction may
+/// have.
 fn take_up_to(
     line: &Line,
     session: &mut MessagingSession<'_>,
@@ -163,23 +167,24 @@ fn take_up_to(
     Ok(taken.min(allowed).max(1))
 }
 
-/// Notes that messages were claimed: there may be a slot for one more worker, which else watches for one.
+/// Notes that messages were claimed: there may be a slot for one more worker, which else watches
+/// for one.
 pub(crate) fn have_work(line: &Line) {
     if line.max_in_work().is_some() && line.slots.is_unwatched() {
         line.station.ring(1);
     }
 }
 
-/// Notes that the calling worker parks and is not going to ask for a slot. If it was, another one does: those that found
-/// none free rely on it.
+/// Notes that the calling worker parks and is not going to ask for a slot. If it was, another one
+/// does: those that found none free rely on it.
 pub(crate) fn leave_watch(line: &Line) {
     if line.slots.leave_watch() {
         line.station.ring(1);
     }
 }
 
-/// Returns how many messages the open transaction may have in work: all slots that are free or its own at this moment,
-/// less the leases. `end` gives those slots back.
+/// Returns how many messages the open transaction may have in work: all slots that are free or its
+/// own at this moment, less the leases. `end` gives those slots back.
 fn may_have(
     line: &Line,
     session: &mut MessagingSession<'_>,

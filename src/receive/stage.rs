@@ -160,7 +160,8 @@ fn hold_first(
     keep_held(line, taken, &rows)
 }
 
-/// Keeps what was claimed again. What is not held is in other hands, which may let go of it, or free.
+/// Keeps what was claimed again. What is not held is in other hands, which may let go of it, or
+/// free.
 fn keep_held(line: &Line, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
     let held: HashSet<Position> = rows
         .iter()

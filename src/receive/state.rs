@@ -20,7 +20,8 @@ pub(crate) struct State<'h> {
     pub(crate) pace: Pace,
     /// What is run for messages.
     pub(crate) handler: &'h mut Handler<'h>,
-    /// How many COMMITs of several messages were refused at this receiver, as far as this worker knows.
+    /// How many COMMITs of several messages were refused at this receiver, as far as this worker
+    /// knows.
     pub(crate) refusals: usize,
     /// Whose work COMMIT would have refused, undone while the messages are held still.
     pub(crate) refused: Option<Refused>,
@@ -30,15 +31,18 @@ pub(crate) struct State<'h> {
     pub(crate) stray: Vec<Charge>,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
-    /// Whether it is noted what the worker has in hand: to be taken back where the transaction did not.
+    /// Whether it is noted what the worker has in hand: to be taken back where the transaction did
+    /// not.
     pub(crate) has_noted: bool,
-    /// How many messages the next claim looks at, if that is more than it takes: those at the head may not begin.
+    /// How many messages the next claim looks at, if that is more than it takes: those at the head
+    /// may not begin.
     pub(crate) look: usize,
     /// Tokens of keys that were taken and not spent.
     pub(crate) unspent: Vec<(String, usize)>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
-    /// Whether nobody else of the process reads the settings of topics: it goes on for no longer than they are fresh.
+    /// Whether nobody else of the process reads the settings of topics: it goes on for no longer
+    /// than they are fresh.
     pub(crate) reads_settings: bool,
     /// Leases whose end could not be written yet.
     pub(crate) owed: Vec<Owed>,

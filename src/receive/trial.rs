@@ -1,9 +1,9 @@
 //! The search for how many workers do most.
 //!
-//! During a backlog a limit is tried at double and at half its number, for a moment each. Double stays
-//! if the receiver handles a tenth more then, half if it handles as much; a try that failed is repeated
-//! later and later. Rates are compared within half a second, so what else the machine does matters
-//! little.
+//! During a backlog a limit is tried at double and at half its number, for a moment each. Double
+//! stays if the receiver handles a tenth more then, half if it handles as much; a try that failed
+//! is repeated later and later. Rates are compared within half a second, so what else the machine
+//! does matters little.
 
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 //!
 //! The hot path. A transaction is three parts: a claim; the handlers, each in a savepoint that is
 //! opened when it first uses its session; and one last flight,
-//! `RELEASE …; send…; acknowledge; COMMIT; BEGIN; claim`, which ends this transaction and begins the
-//! next in one round trip. More than a few messages that handlers sent are stored just before, in
-//! one statement. Only failures cost more.
+//! `RELEASE …; send…; acknowledge; COMMIT; BEGIN; claim`, which ends this transaction and begins
+//! the next in one round trip. More than a few messages that handlers sent are stored just before,
+//! in one statement. Only failures cost more.
 //!
 //! If any step fails, the transaction is gone with all in it, and the error says why; `charge`
 //! decides what that means for the messages that had been in hand.
@@ -44,7 +44,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Worked {
     /// Nothing is ready, or not before this time is over.
     Idle(Option<Duration>),
-    /// As many messages as the topic may have are in work: come back after this time, or when woken.
+    /// As many messages as the topic may have are in work: come back after this time, or when
+    /// woken.
     UsedUp(Option<Duration>),
     /// There may be more: come back.
     Again,
@@ -112,7 +113,8 @@ fn transactions(
     while !taken.messages.is_empty() {
         hold(line, pulse.as_deref(), &taken);
         if stop.is_set() || line.is_paused() {
-            // Claimed while the stop or a pause was asked for: free again with the end of the transaction.
+            // Claimed while the stop or a pause was asked for: free again with the end of the
+            // transaction.
             line.floors().forget();
             end_empty(session)?;
             return Ok(Worked::Again);
@@ -162,8 +164,8 @@ fn transactions(
 }
 
 /// Notes one of the messages that the open transaction holds, where the server process is not
-/// known: if the connection is lost, it is found by that. The note may stay when the transaction has
-/// ended; who holds the message later began later.
+/// known: if the connection is lost, it is found by that. The note may stay when the transaction
+/// has ended; who holds the message later began later.
 fn hold(line: &Line, pulse: Option<&Pulse>, taken: &Taken) {
     let Some(pulse) = pulse.filter(|pulse| pulse.process().is_none()) else {
         return;
@@ -215,7 +217,8 @@ fn transact(
     let mut grants = taken.grants.take();
     let taken = &*taken;
     let mut fates = Vec::with_capacity(taken.messages.len());
-    // Before tokens are taken: what is not to be handled any more has no need of one, and must not be put off.
+    // Before tokens are taken: what is not to be handled any more has no need of one, and must not
+    // be put off.
     let fit = sift(line, state.worker, taken, &mut fates);
     let admitted = ration::admit(line, &mut grants, fit, &mut fates);
     state.unspent.extend(ration::unspent(grants));
@@ -290,7 +293,8 @@ fn handle_alone(
     Ok(())
 }
 
-/// Leaves messages that are not begun: they are free again with the commit, and the floor must not hide them.
+/// Leaves messages that are not begun: they are free again with the commit, and the floor must not
+/// hide them.
 fn leave(line: &Line, state: &mut State<'_>, unbegun: &[&Claimed]) {
     let places: Vec<_> = unbegun
         .iter()
@@ -300,7 +304,8 @@ fn leave(line: &Line, state: &mut State<'_>, unbegun: &[&Claimed]) {
     state.unspent.extend(ration::unbegun(line, unbegun));
 }
 
-/// Goes on with the other messages of a transaction that a handler committed; any other error ends it.
+/// Goes on with the other messages of a transaction that a handler committed; any other error ends
+/// it.
 fn go_on(
     line: &Line,
     session: &mut MessagingSession<'_>,

@@ -42,8 +42,9 @@ pub(crate) fn run(line: &Line, handler: &SharedHandler, worker: usize, stop: &St
     }
 }
 
-/// Returns when a worker is to come back unasked that is to wait so long, and was to come back at `promise`. One that was woken
-/// before, or has another reason to, keeps its promise: the others rely on it.
+/// Returns when a worker is to come back unasked that is to wait so long, and was to come back at
+/// `promise`. One that was woken before, or has another reason to, keeps its promise: the others
+/// rely on it.
 fn come_back(
     promise: &mut Option<Instant>,
     wait: Option<Duration>,

@@ -14,12 +14,12 @@ const DROP: &str = include_str!("drop.sql");
 
 const DOING: &str = "dropping the schema";
 
-/// Drops the schema; returns false when there is none. Receivers live that hold their lock, or were seen within `unseen_s`
-/// seconds.
+/// Drops the schema; returns false when there is none. Receivers live that hold their lock, or were
+/// seen within `unseen_s` seconds.
 ///
 /// # Errors
-/// `InUse` when receivers live, `Database` when the schema holds what is not outtray's, or something else rests on it: nothing
-/// was changed then.
+/// `InUse` when receivers live, `Database` when the schema holds what is not outtray's, or
+/// something else rests on it: nothing was changed then.
 pub(crate) fn drop_schema(client: &mut Client, schema: &SchemaName, unseen_s: i64) -> Result<bool> {
     retrying(|| {
         if version(client, schema)?.is_none() {

@@ -1,5 +1,5 @@
--- Returns the receivers that live, by what they say: a lock of namespace $1 and their id, mixed, or that they were seen within
--- $2 seconds. The locks it takes end with the transaction.
+-- Returns the receivers that live, by what they say: a lock of namespace $1 and their id, mixed, or
+-- that they were seen within $2 seconds. The locks it takes end with the transaction.
 SELECT worker.topic, worker.process
 FROM outtray.worker
 WHERE NOT CASE

@@ -248,8 +248,8 @@ fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Res
     })
 }
 
-/// Returns the versions of the migrations that are recorded; refuses one that was recorded with other
-/// content.
+/// Returns the versions of the migrations that are recorded; refuses one that was recorded with
+/// other content.
 fn recorded(
     client: &mut impl GenericClient,
     schema: &SchemaName,

@@ -49,8 +49,9 @@ impl SchemaName {
         }
     }
 
-    /// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas in one database differ. All 64
-    /// bits of both count: ids may begin at any number, and no two of a schema share a key.
+    /// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas
+    /// in one database differ. All 64 bits of both count: ids may begin at any number, and no two
+    /// of a schema share a key.
     pub(crate) fn lock_namespace(&self) -> i64 {
         let hash = format!("outtray:{}", self.0)
             .bytes()

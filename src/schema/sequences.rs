@@ -1,7 +1,8 @@
 //! Sequences that are behind the rows they number.
 //!
-//! Logical replication and partial restores copy rows without the values of sequences. New rows then get the numbers of rows
-//! that are there: sends fail, or overtake what was sent before with the same key.
+//! Logical replication and partial restores copy rows without the values of sequences. New rows
+//! then get the numbers of rows that are there: sends fail, or overtake what was sent before with
+//! the same key.
 
 use crate::schema::name::SchemaName;
 use crate::words::sqlstate::classify;
@@ -9,8 +10,8 @@ use crate::words::{Error, ErrorKind, Result};
 use postgres::GenericClient;
 use postgres::types::Type;
 
-/// How far beyond the largest number a sequence is moved: more numbers than others can take in the moment between the look
-/// and the move, so that it never moves back.
+/// How far beyond the largest number a sequence is moved: more numbers than others can take in the
+/// moment between the look and the move, so that it never moves back.
 const MARGIN: i64 = 1_000_000;
 
 /// A sequence that is behind.
@@ -27,8 +28,8 @@ impl Behind {
     }
 }
 
-/// Returns the sequences that are behind. None where the role may not look, which need not be who made the schema, and none on
-/// Citus, whose nodes have ranges of their own.
+/// Returns the sequences that are behind. None where the role may not look, which need not be who
+/// made the schema, and none on Citus, whose nodes have ranges of their own.
 pub(crate) fn behind(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Vec<Behind>> {
     let failed = |error| classify(error, "comparing sequences with their tables");
     let citus = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')";

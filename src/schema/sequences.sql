@@ -1,7 +1,7 @@
--- Returns of each sequence that numbers rows whether it is behind them, and the largest number that is there. Numbers beyond
--- 2^62 are from a hand.
--- Index: the primary keys and dead_letter_key, which it skips through: one probe for each rank or key. Of `scheduled` those
--- with a place, which two indexes name.
+-- Returns of each sequence that numbers rows whether it is behind them, and the largest number that
+-- is there. Numbers beyond 2^62 are from a hand. Index: the primary keys and dead_letter_key, which
+-- it skips through: one probe for each rank or key. Of `scheduled` those with a place, which two
+-- indexes name.
 WITH RECURSIVE ranks AS (
     (
         SELECT message.topic, message.rank

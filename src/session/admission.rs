@@ -1,9 +1,10 @@
-//! What is asked of the database before a message is kept for sending: whether its dedupe key is free, and
-//! whether its topic has room.
+//! What is asked of the database before a message is kept for sending: whether its dedupe key is
+//! free, and whether its topic has room.
 //!
-//! Both are asked at the send and not at the end of the session, so that the answer reaches the closure, which
-//! can go on without the message. The keys come first: a sender that waits for one must not hold a topic's room.
-//! All of it is part of the transaction, inside the savepoint of the message at hand, and is undone with it.
+//! Both are asked at the send and not at the end of the session, so that the answer reaches the
+//! closure, which can go on without the message. The keys come first: a sender that waits for one
+//! must not hold a topic's room. All of it is part of the transaction, inside the savepoint of the
+//! message at hand, and is undone with it.
 
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
@@ -23,8 +24,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl MessagingSession<'_> {
-    /// Sends many messages with options, in order, and says what became of each. All dedupe keys are asked
-    /// for together: one round trip. Of several with the same key the first is sent.
+    /// Sends many messages with options, in order, and says what became of each. All dedupe keys
+    /// are asked for together: one round trip. Of several with the same key the first is sent.
     ///
     /// # Errors
     /// As [`send`](Self::send), for the first message at fault; none is sent then.
@@ -55,8 +56,8 @@ impl MessagingSession<'_> {
         self.send_checked(messages)
     }
 
-    /// Checks a message as the sends of this session do, and sends nothing: its topic, its payload and its
-    /// options. For who has many, and has to tell which of them is at fault.
+    /// Checks a message as the sends of this session do, and sends nothing: its topic, its payload
+    /// and its options. For who has many, and has to tell which of them is at fault.
     ///
     /// # Errors
     /// `Invalid`, `Payload` or `TooLarge`.
@@ -91,7 +92,8 @@ impl MessagingSession<'_> {
         Ok(sent)
     }
 
-    /// Reads the settings of topics where nobody did for this session: in a transaction of the caller's.
+    /// Reads the settings of topics where nobody did for this session: in a transaction of the
+    /// caller's.
     pub(crate) fn learn_settings(&mut self) -> Result<()> {
         if let Lent::Joined(transaction) = &mut self.lent
             && self.settings.is_none()
@@ -170,7 +172,8 @@ impl MessagingSession<'_> {
         Ok(messages.iter().map(answer).collect())
     }
 
-    /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction did not begin.
+    /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction
+    /// did not begin.
     fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
         let mut known = None;
         if let Lent::Idle(_) = &self.lent
@@ -203,7 +206,8 @@ impl MessagingSession<'_> {
         self.asking(|session| dedupe::release(session.lent.current()?, &wishes))
     }
 
-    /// Takes the key of a piece of work that is to be done once; returns who did it, if somebody did.
+    /// Takes the key of a piece of work that is to be done once; returns who did it, if somebody
+    /// did.
     pub(crate) fn claim_work(
         &mut self,
         key: &str,
@@ -221,8 +225,8 @@ impl MessagingSession<'_> {
         Ok(other.map(|holder| holder.id))
     }
 
-    /// Runs statements of ours in the transaction, which begins now if it did not, and in the savepoint of the
-    /// message at hand.
+    /// Runs statements of ours in the transaction, which begins now if it did not, and in the
+    /// savepoint of the message at hand.
     pub(crate) fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.enter_savepoint()?;
         self.lent.begun()?;

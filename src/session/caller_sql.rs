@@ -1,15 +1,19 @@
-//! What the caller's own SQL does to the session's transaction and connection, and what follows from it.
+//! What the caller's own SQL does to the session's transaction and connection, and what follows
+//! from it.
 //!
-//! **It ends the transaction.** A session commits and rolls back by itself, since more than the caller's work may be in its
-//! transaction: the work of other messages, and the locks that keep all of them. What would end it is refused before it is sent
-//! where that can be read from the text, also on the wire while the caller has the driver's transaction in hand. What
-//! passes all the same (`connect/theirs` sees it, or a savepoint is gone) makes the session fail, or the message: for good if it
-//! was a COMMIT, since what it did is there.
+//! **It ends the transaction.** A session commits and rolls back by itself, since more than the
+//! caller's work may be in its transaction: the work of other messages, and the locks that keep all
+//! of them. What would end it is refused before it is sent where that can be read from the text,
+//! also on the wire while the caller has the driver's transaction in hand. What passes all the same
+//! (`connect/theirs` sees it, or a savepoint is gone) makes the session fail, or the message: for
+//! good if it was a COMMIT, since what it did is there.
 //!
-//! **It sets something that outlives it**: for the transaction (`SET LOCAL`) or the connection (`SET ROLE`, `LISTEN`, a temporary
-//! table). The next message, and the next user of the connection, are to find it as it was made. So who sets something pays for
-//! it: the message is the last of its transaction, and before anything of ours follows the connection is put back
-//! inside the transaction, where it commits or is undone with the rest. What cannot be put back costs the connection.
+//! **It sets something that outlives it**: for the transaction (`SET LOCAL`) or the connection
+//! (`SET ROLE`, `LISTEN`, a temporary table). The next message, and the next user of the
+//! connection, are to find it as it was made. So who sets something pays for it: the message is the
+//! last of its transaction, and before anything of ours follows the connection is put back inside
+//! the transaction, where it commits or is undone with the rest. What cannot be put back costs the
+//! connection.
 
 use crate::session::lent::Sql;
 use crate::session::messaging_session::MessagingSession;
@@ -53,8 +57,8 @@ fn stopped() -> Error {
     Error::new(ErrorKind::TransactionEnded, text).because(Ended { is_committed })
 }
 
-/// Refuses SQL that would end the transaction behind the session's back, as far as its text tells. Of what `is_single` the
-/// server takes no more than one command.
+/// Refuses SQL that would end the transaction behind the session's back, as far as its text tells.
+/// Of what `is_single` the server takes no more than one command.
 pub(crate) fn refuse_control(sql: &str, is_single: bool) -> Result<()> {
     match refusal(sql.as_bytes(), is_single) {
         None => Ok(()),
@@ -79,7 +83,8 @@ impl MessagingSession<'_> {
         Ok(run(self.lent.watched(Some(text))?))
     }
 
-    /// Notes which transaction it is, before SQL of the caller's that nobody can watch. A round trip, through a socket file.
+    /// Notes which transaction it is, before SQL of the caller's that nobody can watch. A round
+    /// trip, through a socket file.
     pub(crate) fn note_own(&mut self) -> Result<()> {
         let is_blind = self.lent.theirs().is_some_and(|theirs| theirs.is_blind());
         if is_blind && self.own.is_none() {
@@ -113,7 +118,8 @@ impl MessagingSession<'_> {
         standing::of(self.lent.current()?, &own)
     }
 
-    /// Rolls back whatever is open, and returns whether the transaction that was noted was committed.
+    /// Rolls back whatever is open, and returns whether the transaction that was noted was
+    /// committed.
     fn standing_after_all(&mut self) -> bool {
         let rolled_back = self.lent.begun().map(|open| open.batch_execute("ROLLBACK"));
         let is_over = matches!(rolled_back, Ok(Ok(())));
@@ -141,7 +147,8 @@ impl MessagingSession<'_> {
         self.did = did;
     }
 
-    /// Says that the caller's SQL ended the transaction, if it did. The connection is of no more use then.
+    /// Says that the caller's SQL ended the transaction, if it did. The connection is of no more
+    /// use then.
     pub(crate) fn ended(&mut self) -> Option<Error> {
         let did = self.did;
         // A tag does not say whether it was to a savepoint.
@@ -160,12 +167,14 @@ impl MessagingSession<'_> {
         Some(error)
     }
 
-    /// Returns whether what the caller set lasts longer than its turn, so that nobody else's may follow in the transaction.
+    /// Returns whether what the caller set lasts longer than its turn, so that nobody else's may
+    /// follow in the transaction.
     pub(crate) fn has_set(&self) -> bool {
         self.did.is_lasting()
     }
 
-    /// Returns the statements that put the connection back, if there is a need, for the flight that comes next.
+    /// Returns the statements that put the connection back, if there is a need, for the flight that
+    /// comes next.
     pub(crate) fn restoring(&mut self) -> String {
         if !self.did.is_lasting() || self.is_restored {
             return String::new();
@@ -180,8 +189,8 @@ impl MessagingSession<'_> {
         self.lent.unlock();
     }
 
-    /// Puts the connection back if there is a need, before statements of ours. What the caller deferred until COMMIT is checked
-    /// first: it was meant to happen with what is set.
+    /// Puts the connection back if there is a need, before statements of ours. What the caller
+    /// deferred until COMMIT is checked first: it was meant to happen with what is set.
     pub(crate) fn restore(&mut self) -> Result<(), postgres::Error> {
         let restoring = self.restoring();
         if restoring.is_empty() {

@@ -1,10 +1,10 @@
 //! What operators set for topics, as this process last read it.
 //!
-//! Asking the database with each send would cost a round trip, and a join in each statement would slow
-//! those down that need nothing of it. So the settings of all topics that have any are read at most once a
-//! second while sessions are begun, and by a process with receivers when a poll or a hint says that
-//! something changed. A session that joined a caller's transaction reads them in that one, since its process may have no
-//! other connection.
+//! Asking the database with each send would cost a round trip, and a join in each statement would
+//! slow those down that need nothing of it. So the settings of all topics that have any are read at
+//! most once a second while sessions are begun, and by a process with receivers when a poll or a
+//! hint says that something changed. A session that joined a caller's transaction reads them in
+//! that one, since its process may have no other connection.
 
 use crate::store::config::{self, Setting};
 use crate::store::run::Run;
@@ -70,8 +70,8 @@ impl Configs {
         kept.collect()
     }
 
-    /// Reads the settings anew unless they are fresh. One at a time: others go on with what is known. While nothing is
-    /// known everybody reads, so that no message of a process goes without.
+    /// Reads the settings anew unless they are fresh. One at a time: others go on with what is
+    /// known. While nothing is known everybody reads, so that no message of a process goes without.
     ///
     /// # Errors
     /// Those of the statement; what was known stays, and it is tried again a second later.
@@ -82,8 +82,9 @@ impl Configs {
         }
     }
 
-    /// The same in a transaction of the caller's, whom a refused reading would cost the transaction: a role that may not read
-    /// settings goes on without. Returns what only this transaction sees of them, if it sees what was set when it began.
+    /// The same in a transaction of the caller's, whom a refused reading would cost the
+    /// transaction: a role that may not read settings goes on without. Returns what only this
+    /// transaction sees of them, if it sees what was set when it began.
     ///
     /// # Errors
     /// Those of the statements.
@@ -147,14 +148,16 @@ impl Configs {
     pub(crate) fn read(&self, run: &mut dyn Run) -> Result<()> {
         loop {
             let before = self.lock().readings;
-            // Of two readings at the same time nobody can tell which saw more. One that begins now does.
+            // Of two readings at the same time nobody can tell which saw more. One that begins now
+            // does.
             if self.keep(settings(run)?, before) {
                 return Ok(());
             }
         }
     }
 
-    /// Keeps what was read, unless something was kept since there had been so many readings; returns whether it did.
+    /// Keeps what was read, unless something was kept since there had been so many readings;
+    /// returns whether it did.
     fn keep(&self, settings: Settings, before: u64) -> bool {
         self.tell_unreadable(&settings);
         let mut known = self.lock();

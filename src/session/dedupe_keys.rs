@@ -8,9 +8,10 @@ use crate::words::sqlstate::held_up;
 use crate::words::topic;
 
 impl MessagingSession<'_> {
-    /// Forgets a dedupe key of a topic, whoever has it, so that the next message with it is sent. Returns whether it was taken.
-    /// Part of the session: rolled back with it. The message that had the key is not touched. Blocks for a round trip, and for others
-    /// that change the same key by its name and did not end yet.
+    /// Forgets a dedupe key of a topic, whoever has it, so that the next message with it is sent.
+    /// Returns whether it was taken. Part of the session: rolled back with it. The message that had
+    /// the key is not touched. Blocks for a round trip, and for others that change the same key by
+    /// its name and did not end yet.
     ///
     /// For a handler that sends its own message anew, which has the key
     /// [until it has ended](crate::NewMessage::dedupe_until_end).

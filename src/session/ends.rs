@@ -1,5 +1,5 @@
-//! Transactions about the ends of messages that are nobody's session: cancelling, looking at what came after
-//! messages that ended, and forgetting how they did.
+//! Transactions about the ends of messages that are nobody's session: cancelling, looking at what
+//! came after messages that ended, and forgetting how they did.
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
@@ -48,8 +48,8 @@ impl Cancelling {
     }
 }
 
-/// Removes those of the messages that wait, and asks for those in work. What is not found, or is in somebody's hands
-/// for a moment, stays among `left`.
+/// Removes those of the messages that wait, and asks for those in work. What is not found, or is in
+/// somebody's hands for a moment, stays among `left`.
 pub(crate) fn cancel(
     connection: &mut Connection,
     left: &mut Vec<Uuid>,
@@ -79,8 +79,8 @@ pub(crate) fn cancel(
     Ok(())
 }
 
-/// Removes those of the messages that wait and that somebody still asks to be given up. What is in somebody's hands is left
-/// alone.
+/// Removes those of the messages that wait and that somebody still asks to be given up. What is in
+/// somebody's hands is left alone.
 fn remove(connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
     apart(connection, "cancelling messages", |open| {
         let removed = cancel::remove(open, ids, Which::Asked)?;
@@ -92,8 +92,9 @@ fn remove(connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
     })
 }
 
-/// Removes messages that are to be given up and that came back to where they wait, since nobody heard of it who had them,
-/// and notes it with those that were leased since. Returns all that are to be given up, too.
+/// Removes messages that are to be given up and that came back to where they wait, since nobody
+/// heard of it who had them, and notes it with those that were leased since. Returns all that are
+/// to be given up, too.
 pub(crate) fn remove_asked(connection: &mut Connection) -> Result<(Vec<Uuid>, Cancelling)> {
     let ids = cancel::asked(connection, ASKED_LIMIT)?;
     if ids.is_empty() {
@@ -123,8 +124,9 @@ pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Looked
     }
 }
 
-/// Looks at some of the messages that wait for others, from `place` on. Returns where to go on; nothing at the end. Goes on,
-/// too, when somebody holds what the end of one of them is written to: it is looked at the next time.
+/// Looks at some of the messages that wait for others, from `place` on. Returns where to go on;
+/// nothing at the end. Goes on, too, when somebody holds what the end of one of them is written to:
+/// it is looked at the next time.
 pub(crate) fn sweep(connection: &mut Connection, place: &Place) -> Result<(Looked, Option<Place>)> {
     let mut waiting = dependents::waiting_after(connection, place)?;
     if waiting.is_empty() {

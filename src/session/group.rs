@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 impl MessagingSession<'_> {
     /// Sends messages together with one that comes when all of them have ended for good: done,
-    /// cancelled, expired and dropped, or purged. A dead letter has not, whatever it died of, until it is redriven
-    /// and done, or purged. Without members the completion message is ready at once. All of them are tracked, for an
-    /// hour unless they say otherwise.
+    /// cancelled, expired and dropped, or purged. A dead letter has not, whatever it died of, until
+    /// it is redriven and done, or purged. Without members the completion message is ready at once.
+    /// All of them are tracked, for an hour unless they say otherwise.
     ///
     /// The group goes by the id of its completion message:
     /// [`wait_for_completion`](crate::Messaging::wait_for_completion),
@@ -24,8 +24,9 @@ impl MessagingSession<'_> {
     /// [`cancel_group`](crate::Messaging::cancel_group) take it.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and none of them is sent then; `Invalid` for over 10,000 members, for
-    /// messages with a dedupe key, and for a completion message that comes after others of its own.
+    /// As [`send`](Self::send), and none of them is sent then; `Invalid` for over 10,000 members,
+    /// for messages with a dedupe key, and for a completion message that comes after others of its
+    /// own.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> Result<(), Box<dyn std::error::Error>> {
@@ -94,10 +95,12 @@ impl MessagingSession<'_> {
 
     /// Records what came of the message at hand, as JSON, for those who wait for its
     /// [completion](crate::Messaging::wait_for_completion). The last one holds; one of a handler that fails
-    /// is dropped with its writes, and one of a message that is not tracked is of no use to anybody.
+    /// is dropped with its writes, and one of a message that is not tracked is of no use to
+    /// anybody.
     ///
     /// # Errors
-    /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that is not a handler's or of
+    /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that is not a handler's or
+    /// of
     /// [`Delivery::settle_in`](crate::Delivery::settle_in). Nothing is changed then.
     pub fn record_result<T: Serialize + ?Sized>(&mut self, result: &T) -> Result<()> {
         if !self.takes_result {
@@ -109,8 +112,9 @@ impl MessagingSession<'_> {
         Ok(())
     }
 
-    /// Sees that all that these messages come after is tracked, and stays known until the transaction ends. Those that were
-    /// sent in this session and are not stored yet become tracked; for others the transaction begins.
+    /// Sees that all that these messages come after is tracked, and stays known until the
+    /// transaction ends. Those that were sent in this session and are not stored yet become
+    /// tracked; for others the transaction begins.
     pub(crate) fn check_after(&mut self, messages: &[NewMessage]) -> Result<()> {
         let wanted: Vec<MessageId> = messages
             .iter()

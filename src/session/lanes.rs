@@ -15,14 +15,17 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 const DOING: &str = "moving the lines of keys on";
-/// How long a lane that has to be made is waited for: a sender that makes it has its transaction open.
+/// How long a lane that has to be made is waited for: a sender that makes it has its transaction
+/// open.
 const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
-/// How long one look waits for lanes that others hold, if it waits. Where senders hold one after the other without a gap,
-/// each does so for less, and a place in their row is the only way to have it.
+/// How long one look waits for lanes that others hold, if it waits. Where senders hold one after
+/// the other without a gap, each does so for less, and a place in their row is the only way to have
+/// it.
 const HELD_PATIENCE: Duration = Duration::from_millis(50);
 /// How long lanes are made one by one in one look.
 const MAKE_TIME: Duration = Duration::from_millis(200);
-/// Keys are looked up one by one: to read all of a table for each thousand of them takes ever longer, the more there are.
+/// Keys are looked up one by one: to read all of a table for each thousand of them takes ever
+/// longer, the more there are.
 const KEY_BY_KEY: &str = "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
@@ -33,7 +36,8 @@ pub(crate) struct Tended {
     pub(crate) topics: Vec<(String, usize)>,
     /// Stalled keys whose lanes others hold.
     pub(crate) held: usize,
-    /// Where to go on; nothing at the end. Keys whose lanes are held for long do not keep others out.
+    /// Where to go on; nothing at the end. Keys whose lanes are held for long do not keep others
+    /// out.
     pub(crate) next: Option<Lane>,
 }
 
@@ -63,8 +67,8 @@ pub(crate) fn tend_all(connection: &mut Connection) -> Result<Tended> {
     Ok(all)
 }
 
-/// Moves the lines of some stalled keys after a place on, in a transaction of its own. One round trip when there are
-/// none. Waits for nobody longer than 50 ms.
+/// Moves the lines of some stalled keys after a place on, in a transaction of its own. One round
+/// trip when there are none. Waits for nobody longer than 50 ms.
 pub(crate) fn tend(connection: &mut Connection, after: &Lane, if_held: Held) -> Result<Tended> {
     let (mut known, laneless) = lanes::stalled(connection, after)?;
     let found = known.len() + laneless.len();
@@ -93,8 +97,8 @@ pub(crate) fn tend(connection: &mut Connection, after: &Lane, if_held: Held) -> 
     Ok(tended)
 }
 
-/// Takes those of the lanes that are free, or all of them with `patience`, and moves their lines on, in a transaction;
-/// returns them.
+/// Takes those of the lanes that are free, or all of them with `patience`, and moves their lines
+/// on, in a transaction; returns them.
 fn take(
     connection: &mut Connection,
     lanes: &[Lane],
@@ -134,7 +138,8 @@ fn take(
     Ok(taken)
 }
 
-/// Waits for lanes that others hold, one after the other, whichever come first; returns those whose lines moved on.
+/// Waits for lanes that others hold, one after the other, whichever come first; returns those whose
+/// lines moved on.
 fn take_held(connection: &mut Connection, mut held: Vec<Lane>) -> Result<Vec<Lane>> {
     let until = Instant::now() + HELD_PATIENCE;
     fastrand::shuffle(&mut held);
@@ -154,8 +159,8 @@ fn take_held(connection: &mut Connection, mut held: Vec<Lane>) -> Result<Vec<Lan
     Ok(taken)
 }
 
-/// Finds keys that are stuck although none should be among the next ones after a place, and makes them stalled. Returns
-/// how many, and where to go on; nothing at the end.
+/// Finds keys that are stuck although none should be among the next ones after a place, and makes
+/// them stalled. Returns how many, and where to go on; nothing at the end.
 pub(crate) fn sweep(connection: &mut Connection, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let (found, next) = lanes::find_stalled(connection, after)?;
     if found > 0 {
@@ -200,8 +205,9 @@ pub(crate) fn push_gone(flight: &mut Flight, topic: &str, gone: Vec<Gone>, how: 
     }
 }
 
-/// Makes lanes; returns those that are there now. All together, or, if one cannot be had, some by themselves, whichever:
-/// a sender may be about to make a thousand of them, and the others get their turns.
+/// Makes lanes; returns those that are there now. All together, or, if one cannot be had, some by
+/// themselves, whichever: a sender may be about to make a thousand of them, and the others get
+/// their turns.
 fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
     if lanes.is_empty() || make_some(connection, &lanes).is_ok() {
         return Ok(lanes);

@@ -1,11 +1,10 @@
 //! The session: what handlers and producers hold.
 
-use crate::schema::name::SchemaName;
 use crate::session::caller_sql::refuse_control;
-use crate::session::configs::{Configs, Settings};
+use crate::session::configs::Settings;
+use crate::session::kit::Kit;
 use crate::session::lent::{Lend, Lent};
 use crate::session::outbox::{Mark, Outbox};
-use crate::session::rooms::Rooms;
 use crate::session::savepoint::{Bundle, Savepoint};
 use crate::store::run::Params;
 use crate::store::statements::script;
@@ -18,19 +17,8 @@ use crate::words::side_effects::Did;
 use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What all sessions of a process share.
-#[derive(Debug)]
-pub(crate) struct Kit {
-    pub(crate) schema: SchemaName,
-    pub(crate) max_payload_bytes: usize,
-    pub(crate) configs: Configs,
-    pub(crate) rooms: Rooms,
-    /// Whether sessions here use the driver's own object in a transaction that was begun without.
-    pub(crate) needs_objects: AtomicBool,
-}
 
 /// One database transaction in which tables are read and written and messages are sent.
 ///
@@ -39,36 +27,43 @@ pub(crate) struct Kit {
 /// [`Messaging::session`](crate::Messaging::session), or makes one inside a transaction of its own
 /// with [`join`](MessagingSession::join).
 ///
-/// Methods that run SQL block for a round trip, two for a text that is new to the connection, and one
-/// more where the transaction or the handler's savepoint has to begin (none for an INSERT, UPDATE or
-/// DELETE that the connection knows and that can travel with its savepoint). Sending blocks for none,
-/// unless the message has a dedupe key or its topic is bounded: messages are kept and stored together just
-/// before COMMIT, or earlier when 5,000 or 4 MiB have gathered; in a joined session, at once.
+/// Methods that run SQL block for a round trip, two for a text that is new to the connection, and
+/// one more where the transaction or the handler's savepoint has to begin (none for an INSERT,
+/// UPDATE or DELETE that the connection knows and that can travel with its savepoint). Sending
+/// blocks for none, unless the message has a dedupe key or its topic is bounded: messages are kept
+/// and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have gathered; in a
+/// joined session, at once.
 ///
 /// A handler's transaction is READ COMMITTED; a session's has the isolation level that the database
 /// has as its default.
 ///
 /// # What SQL of your own may do
 ///
-/// **It cannot end the transaction**: the session commits and rolls back by itself. `COMMIT`, `ROLLBACK`, `PREPARE TRANSACTION` and the
-/// like are `Invalid`, wherever they are in a text, and nothing is run then. From a [lent](Self::with_transaction) transaction
-/// they are not sent at all; the connection is closed, so everything is rolled back, and the message fails. Where the server
+/// **It cannot end the transaction**: the session commits and rolls back by itself. `COMMIT`,
+/// `ROLLBACK`, `PREPARE TRANSACTION` and the like are `Invalid`, wherever they are in a text, and
+/// nothing is run then. From a [lent](Self::with_transaction) transaction they are not sent at all;
+/// the connection is closed, so everything is rolled back, and the message fails. Where the server
 /// did end the transaction all the same, a session returns
 /// [`TransactionEnded`](crate::ErrorKind::TransactionEnded). A handler's message fails if it was rolled back, and its neighbours run
-/// again; if it was committed, it becomes a dead letter at once, since what it wrote is there, and its neighbours are settled.
-/// Savepoints of your own are fine. In a [joined](Self::join) session only the texts are checked.
+/// again; if it was committed, it becomes a dead letter at once, since what it wrote is there, and
+/// its neighbours are settled. Savepoints of your own are fine. In a [joined](Self::join) session
+/// only the texts are checked.
 ///
-/// **What it sets ends with the handler, or the session.** Settings (`SET`, `SET LOCAL`, `set_config`), roles (`SET ROLE`), temporary tables,
-/// cursors, `LISTEN`, advisory locks of the session and prepared statements of your own are gone for the next message, also one
-/// of the same transaction, and for the next user of the connection. Who sets nothing pays nothing. A handler that does has a
-/// transaction of its own from then on (the first may end one that it shares) and one round trip more; prepared statements cost
-/// the connection. What is deferred until COMMIT is checked before, with what was set, where the message is alone in its transaction.
+/// **What it sets ends with the handler, or the session.** Settings (`SET`, `SET LOCAL`,
+/// `set_config`), roles (`SET ROLE`), temporary tables, cursors, `LISTEN`, advisory locks of the
+/// session and prepared statements of your own are gone for the next message, also one of the same
+/// transaction, and for the next user of the connection. Who sets nothing pays nothing. A handler
+/// that does has a transaction of its own from then on (the first may end one that it shares) and
+/// one round trip more; prepared statements cost the connection. What is deferred until COMMIT is
+/// checked before, with what was set, where the message is alone in its transaction.
 ///
-/// What a *function* sets inside cannot be seen from outside, unless it is `set_config` in a text of yours, a procedure or a `DO` block. Have
-/// it set for the transaction only (`set_config(name, value, true)`), and take
+/// What a *function* sets inside cannot be seen from outside, unless it is `set_config` in a text
+/// of yours, a procedure or a `DO` block. Have it set for the transaction only
+/// (`set_config(name, value, true)`), and take
 /// [`messages_per_transaction(1)`](crate::ReceiverBuilder::messages_per_transaction).
 ///
-/// So row-level security is done right with the tenant of the message, set first thing in each handler or session:
+/// So row-level security is done right with the tenant of the message, set first thing in each
+/// handler or session:
 ///
 /// ```no_run
 /// # use outtray::{HandlerError, Message, MessagingSession};
@@ -96,9 +91,11 @@ pub struct MessagingSession<'c> {
     /// Whether the transaction may be aborted without our knowing: a statement failed, or the
     /// caller had the transaction itself in hand.
     pub(crate) is_in_doubt: bool,
-    /// Whether the server ended the connection since the transaction did nothing, or took, longer than it allows.
+    /// Whether the server ended the connection since the transaction did nothing, or took, longer
+    /// than it allows.
     pub(crate) is_overlong: bool,
-    /// What the caller's SQL did in its turn, once that is over, and whether the connection was put back as it was.
+    /// What the caller's SQL did in its turn, once that is over, and whether the connection was put
+    /// back as it was.
     pub(crate) did: Did,
     pub(crate) is_restored: bool,
     /// The number of the transaction, where nothing else tells whether it is still the same.
@@ -141,9 +138,9 @@ impl<'c> MessagingSession<'c> {
     ///
     /// # Errors
     /// `Payload` if the value cannot become JSON or a receiver could not read it back (NUL, half a
-    /// surrogate pair, nesting over 127 levels), `TooLarge` over the payload limit (1 MiB by default),
-    /// `Invalid` for a bad topic name. The transaction is not touched by any of them. Where messages
-    /// are stored at once, the kinds of [`execute`](Self::execute) too.
+    /// surrogate pair, nesting over 127 levels), `TooLarge` over the payload limit (1 MiB by
+    /// default), `Invalid` for a bad topic name. The transaction is not touched by any of them.
+    /// Where messages are stored at once, the kinds of [`execute`](Self::execute) too.
     pub fn send_message<T: Serialize + ?Sized>(
         &mut self,
         topic: &str,
@@ -153,8 +150,8 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// Sends many JSON messages to one topic, in order, and returns their ids. They travel
-    /// together, up to 5,000 or 4 MiB to a round trip. All are in memory at once: of millions, call it
-    /// for some thousands at a time.
+    /// together, up to 5,000 or 4 MiB to a round trip. All are in memory at once: of millions, call
+    /// it for some thousands at a time.
     ///
     /// # Errors
     /// As [`send_message`](Self::send_message), for the first message at fault; none is sent then.
@@ -175,15 +172,16 @@ impl<'c> MessagingSession<'c> {
         Ok(sent.into_iter().map(Sent::id).collect())
     }
 
-    /// Sends a message with options, and says what became of that: the message is new, or there was one
-    /// with the same dedupe key. With a dedupe key, or to a topic that is bounded, it blocks for a round trip,
-    /// and for other transactions that send with the same key, or to that topic, and did not end yet.
+    /// Sends a message with options, and says what became of that: the message is new, or there was
+    /// one with the same dedupe key. With a dedupe key, or to a topic that is bounded, it blocks
+    /// for a round trip, and for other transactions that send with the same key, or to that topic,
+    /// and did not end yet.
     ///
     /// # Errors
-    /// As [`send_message`](Self::send_message); `Invalid` for a priority, a header or a delay
-    /// that is out of bounds, and for one that comes [`after`](NewMessage::after) a message that is not
-    /// tracked; `Full` when a bounded topic has no room, with which the session can go on.
-    /// With a dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
+    /// As [`send_message`](Self::send_message); `Invalid` for a priority, a header or a delay that
+    /// is out of bounds, and for one that comes [`after`](NewMessage::after) a message that is not
+    /// tracked; `Full` when a bounded topic has no room, with which the session can go on. With a
+    /// dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         let outgoing = self.checked(message)?;
         self.send_outgoing(outgoing)
@@ -209,8 +207,9 @@ impl<'c> MessagingSession<'c> {
     /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
     ///
     /// # Errors
-    /// `Database` when the server refuses it, `Conflict` when another transaction was in the way, each
-    /// with the driver's error as source. The transaction cannot go on then: return the error, or put
+    /// `Database` when the server refuses it, `Conflict` when another transaction was in the way,
+    /// each with the driver's error as source. The transaction cannot go on then: return the error,
+    /// or put
     /// [`transaction`](Self::transaction) around what may fail. `Unavailable` when the connection broke.
     /// `Invalid` for COMMIT, ROLLBACK, BEGIN or the like: the session ends its transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
@@ -253,8 +252,8 @@ impl<'c> MessagingSession<'c> {
         Ok(rows.pop())
     }
 
-    /// Runs several statements without parameters, separated by semicolons. None of them may end the
-    /// transaction: then none is run.
+    /// Runs several statements without parameters, separated by semicolons. None of them may end
+    /// the transaction: then none is run.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
@@ -276,11 +275,13 @@ impl<'c> MessagingSession<'c> {
         self.lending()?.nested().map_err(classify_own)
     }
 
-    /// Lends the driver's transaction itself, without the round trips of a savepoint, and returns what
-    /// `borrower` returns. A statement that would end the transaction closes the connection instead.
+    /// Lends the driver's transaction itself, without the round trips of a savepoint, and returns
+    /// what `borrower` returns. A statement that would end the transaction closes the connection
+    /// instead.
     ///
     /// # Errors
-    /// `Unavailable` when the transaction cannot begin. An error of `borrower` comes back inside `Ok`.
+    /// `Unavailable` when the transaction cannot begin. An error of `borrower` comes back inside
+    /// `Ok`.
     ///
     /// ```no_run
     /// # fn f(session: &mut outtray::MessagingSession<'_>) -> Result<(), outtray::HandlerError> {
@@ -307,7 +308,8 @@ impl<'c> MessagingSession<'c> {
         Ok(returned.expect("a transaction is lent exactly once"))
     }
 
-    /// Returns the transaction, inside the savepoint of the message at hand, with the driver's own object.
+    /// Returns the transaction, inside the savepoint of the message at hand, with the driver's own
+    /// object.
     fn lending(&mut self) -> Result<&mut dyn Lend> {
         self.enter_savepoint()?;
         self.note_own()?;
@@ -319,8 +321,8 @@ impl<'c> MessagingSession<'c> {
         Ok(lending)
     }
 
-    /// Runs the first statement of the message at hand in the flight that opens its savepoint, if it can
-    /// travel so: half of what a handler with one statement costs is round trips.
+    /// Runs the first statement of the message at hand in the flight that opens its savepoint, if
+    /// it can travel so: half of what a handler with one statement costs is round trips.
     fn execute_first(
         &mut self,
         sql: &str,

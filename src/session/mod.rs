@@ -7,6 +7,7 @@ pub(crate) mod configs;
 pub(crate) mod dedupe_keys;
 pub(crate) mod ends;
 pub(crate) mod group;
+pub(crate) mod kit;
 pub(crate) mod lanes;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;

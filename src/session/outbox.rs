@@ -1,7 +1,7 @@
 //! Messages that a session sends, kept until they are stored together.
 //!
-//! They go to the database just before COMMIT: a few from a handler with the flight that commits, more
-//! in one statement. So they cost a round trip at most, and a failed handler's none. What is
+//! They go to the database just before COMMIT: a few from a handler with the flight that commits,
+//! more in one statement. So they cost a round trip at most, and a failed handler's none. What is
 //! here was checked already; nothing that the database would refuse gets in.
 
 use crate::store::claim::Held;
@@ -29,8 +29,8 @@ const MAX_PENDING: usize = 5_000;
 /// The same for the bytes of their payloads.
 const MAX_PENDING_BYTES: usize = 4 << 20;
 
-/// Messages that travel as text with what follows them instead of in a round trip of their own. More
-/// are cheaper to store in one statement than the round trip costs.
+/// Messages that travel as text with what follows them instead of in a round trip of their own.
+/// More are cheaper to store in one statement than the round trip costs.
 const FEW: usize = 4;
 /// The same for the bytes of their payloads.
 const FEW_BYTES: usize = 16 << 10;
@@ -101,7 +101,8 @@ pub(crate) struct News {
     pub(crate) topics: Vec<(String, usize)>,
     /// The shortest delay among those that wait.
     pub(crate) soonest: Option<Duration>,
-    /// What messages that wait come after. It may have ended since they were stored, unseen by both sides.
+    /// What messages that wait come after. It may have ended since they were stored, unseen by both
+    /// sides.
     pub(crate) after: Vec<Uuid>,
     /// What was settled.
     pub(crate) ended: Vec<Held>,
@@ -179,14 +180,15 @@ impl Outbox {
             + usize::from(self.waiting.iter().any(Outgoing::waits_with_key))
     }
 
-    /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that wait, and one to ask for
-    /// the time where some of those have keys.
+    /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that
+    /// wait, and one to ask for the time where some of those have keys.
     pub(crate) fn store(&mut self, run: &mut dyn Run, mark: Mark) -> Result<()> {
         let mut ready = self.ready.split_off(mark.ready);
         let mut waiting = self.waiting.split_off(mark.waiting);
         self.bytes = mark.bytes;
         if waiting.iter().any(Outgoing::waits_with_key) {
-            // What is past gets into the line of its key now. Which that is, only the database knows.
+            // What is past gets into the line of its key now. Which that is, only the database
+            // knows.
             let now_us = schedule::clock(run)?;
             let is_past = |one: &Outgoing| one.waits_with_key() && one.is_past(now_us);
             let (past, later) = waiting.into_iter().partition(is_past);
@@ -237,8 +239,8 @@ impl Outbox {
         is_little && self.waiting.is_empty() && is_simple
     }
 
-    /// Appends what was sent to a flight, if it is little and plain, or has keys: nothing is left to store then.
-    /// Returns whether it was.
+    /// Appends what was sent to a flight, if it is little and plain, or has keys: nothing is left
+    /// to store then. Returns whether it was.
     pub(crate) fn push_few(&mut self, flight: &mut Flight) -> bool {
         if !self.is_little() {
             return false;

@@ -1,13 +1,14 @@
 //! What is logged about messages that fail.
 //!
-//! One line for each attempt that failed (warn), one for each dead letter (error), both with the message's id, once the
-//! database has it. An attempt that does not count, such as a snooze or a conflict, and a message that is dropped since its
-//! time was over are no failures (debug). Nothing is sampled: retries have a backoff, so a message writes a line for each of
-//! its attempts and no more. Only what upkeep makes dead letters of at once, expired messages and those behind a dead letter
-//! of their key, is cut short, after [`MOST_TOGETHER`].
+//! One line for each attempt that failed (warn), one for each dead letter (error), both with the
+//! message's id, once the database has it. An attempt that does not count, such as a snooze or a
+//! conflict, and a message that is dropped since its time was over are no failures (debug). Nothing
+//! is sampled: retries have a backoff, so a message writes a line for each of its attempts and no
+//! more. Only what upkeep makes dead letters of at once, expired messages and those behind a dead
+//! letter of their key, is cut short, after [`MOST_TOGETHER`].
 //!
-//! All lines have the target [`TARGET`], by which they can be turned down. Texts are cut and on one line; all of an error is kept
-//! with its message.
+//! All lines have the target [`TARGET`], by which they can be turned down. Texts are cut and on one
+//! line; all of an error is kept with its message.
 
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;

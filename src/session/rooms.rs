@@ -1,13 +1,15 @@
 //! Taking room in a bounded topic, and waiting for it.
 //!
-//! Usually one statement, which adds to the number of the topic and holds its row until the commit. When the
-//! number says that the topic is full, what was vacated is taken off it first. The number can be too high: messages
-//! that were there before the topic had a limit were counted and leave no note when they end. So a process looks at
-//! the messages themselves too, now and then, while a topic is full.
+//! Usually one statement, which adds to the number of the topic and holds its row until the commit.
+//! When the number says that the topic is full, what was vacated is taken off it first. The number
+//! can be too high: messages that were there before the topic had a limit were counted and leave no
+//! note when they end. So a process looks at the messages themselves too, now and then, while a
+//! topic is full.
 //!
-//! Who waits for room holds no lock, of no topic: others, who need less or do not want to wait, would wait with it. A try may
-//! well take locks, also one that finds no room: an UPDATE that had to wait for another sender keeps the row that it came
-//! for, whatever it then finds there. So each try of a sender that may wait has a savepoint, and is undone before the wait.
+//! Who waits for room holds no lock, of no topic: others, who need less or do not want to wait,
+//! would wait with it. A try may well take locks, also one that finds no room: an UPDATE that had
+//! to wait for another sender keeps the row that it came for, whatever it then finds there. So each
+//! try of a sender that may wait has a savepoint, and is undone before the wait.
 
 use crate::session::messaging_session::MessagingSession;
 use crate::store::room;
@@ -129,7 +131,8 @@ impl MessagingSession<'_> {
         done.map_err(|error| classify(error, "taking room in a bounded topic"))
     }
 
-    /// Takes room in one topic after the other. Returns the one that is full, and whether waiting helps.
+    /// Takes room in one topic after the other. Returns the one that is full, and whether waiting
+    /// helps.
     fn try_rooms<'w, 't>(
         &mut self,
         wanted: &'w [Wanted<'t>],
@@ -145,7 +148,8 @@ impl MessagingSession<'_> {
         Ok(None)
     }
 
-    /// Finds out why there was no room. Returns nothing if there may be some now, else whether waiting helps.
+    /// Finds out why there was no room. Returns nothing if there may be some now, else whether
+    /// waiting helps.
     fn find_room(&mut self, topic: &str, messages: i64, limit: i64) -> Result<Option<bool>> {
         let (run, kit) = (self.lent.current()?, self.kit);
         let pending = i64::try_from(self.outbox.bounded(topic)).unwrap_or(i64::MAX);

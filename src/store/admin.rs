@@ -42,7 +42,8 @@ pub(crate) fn is_there(run: &mut dyn Run, topic: &str, sign: Sign) -> Result<boo
         .map_or(Ok(false), |row| column(row, "is_there"))
 }
 
-/// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens of milliseconds.
+/// Messages that one slice of a redrive or a purge takes of each kind: its locks are held for tens
+/// of milliseconds.
 pub(crate) const SLICE: usize = 1000;
 
 /// What one slice did.
@@ -55,7 +56,8 @@ pub(crate) struct Slice {
     last: Option<Uuid>,
 }
 
-/// What is left of a redrive or a purge of dead letters: each is taken once, also if it comes back meanwhile.
+/// What is left of a redrive or a purge of dead letters: each is taken once, also if it comes back
+/// meanwhile.
 pub(crate) struct Rest<'w> {
     which: &'w Selection,
     /// Of those that are chosen by their ids, which are left.
@@ -125,8 +127,8 @@ pub(crate) fn prune_dead(run: &mut dyn Run, topic: &str, retention: Duration) ->
     slice(&query(run, &statements::PRUNE_DEAD, params, doing)?)
 }
 
-/// Removes a slice of the messages that are ready, scheduled, or behind others of their key. Those in work stay. Returns it,
-/// and whether there may be more.
+/// Removes a slice of the messages that are ready, scheduled, or behind others of their key. Those
+/// in work stay. Returns it, and whether there may be more.
 pub(crate) fn purge(run: &mut dyn Run, topic: &str) -> Result<(Slice, bool)> {
     let params: Params<'_> = &[&topic, &(SLICE as i64), &Uuid::now_v7()];
     let slice = slice(&query(run, &statements::PURGE, params, "purging a topic")?)?;

@@ -1,8 +1,9 @@
-//! What the end of a message calls for beyond its own row: the next of its key, its dedupe key, room in its topic, those
-//! who wait for it.
+//! What the end of a message calls for beyond its own row: the next of its key, its dedupe key,
+//! room in its topic, those who wait for it.
 //!
-//! In the flight that ends the messages, after the statements that remove them: the statements here see what
-//! those left behind. Most messages have neither a key nor anybody who waits, and cost nothing here.
+//! In the flight that ends the messages, after the statements that remove them: the statements here
+//! see what those left behind. Most messages have neither a key nor anybody who waits, and cost
+//! nothing here.
 
 use crate::store::claim::Held;
 use crate::store::dedupe;

@@ -1,5 +1,5 @@
-//! Deliveries on topics where a process died: what its workers have in hand is noted before their handlers run, and counted
-//! when their process dies with it.
+//! Deliveries on topics where a process died: what its workers have in hand is noted before their
+//! handlers run, and counted when their process dies with it.
 
 use crate::store::flight::Flight;
 use crate::store::run::{Run, column, execute, query};
@@ -53,7 +53,8 @@ pub(crate) struct Liveness {
     pub(crate) unseen_s: i64,
 }
 
-/// Returns those of the messages that were in hand when a process died, or are in other hands for all that is known.
+/// Returns those of the messages that were in hand when a process died, or are in other hands for
+/// all that is known.
 pub(crate) fn deaths(
     run: &mut dyn Run,
     topic: &str,

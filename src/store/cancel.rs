@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 const DOING: &str = "cancelling messages";
 
-/// How long a request is kept when its message is gone: a process that has not heard of it yet has not got it either.
+/// How long a request is kept when its message is gone: a process that has not heard of it yet has
+/// not got it either.
 const KEPT_S: i64 = 60;
 
 /// Which of the messages are to be removed.
@@ -85,7 +86,8 @@ pub(crate) fn ask(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
     Ok(asked)
 }
 
-/// Asks for messages that wait, but could not be removed since others had their rows in hand; returns which.
+/// Asks for messages that wait, but could not be removed since others had their rows in hand;
+/// returns which.
 pub(crate) fn ask_rest(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
     query(run, &statements::ASK_REST, &[&ids], DOING)?
         .iter()
@@ -93,7 +95,8 @@ pub(crate) fn ask_rest(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         .collect()
 }
 
-/// Notes with leased messages that were asked for before they were leased that they are to be given up.
+/// Notes with leased messages that were asked for before they were leased that they are to be given
+/// up.
 pub(crate) fn mark_leased(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
     execute(run, &statements::MARK_LEASED, &[&ids], DOING)?;
     Ok(())

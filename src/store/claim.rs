@@ -56,8 +56,8 @@ pub(crate) struct Claimed {
     pub(crate) is_expired: bool,
     /// How long it is to be left alone: only the failed head of a topic in strict order.
     pub(crate) wait: Option<Duration>,
-    /// Why it cannot be handled: something of it cannot be read. Stands for itself alone; what else a claim returned
-    /// goes on.
+    /// Why it cannot be handled: something of it cannot be read. Stands for itself alone; what else
+    /// a claim returned goes on.
     pub(crate) unreadable: Option<Error>,
 }
 
@@ -83,8 +83,8 @@ pub(crate) fn filtering(filter: &Program) -> [Value<'_>; 3] {
     filter.columns().map(Value::Texts)
 }
 
-/// What every statement that claims returns first, in this order. They are read by their places: the driver would look
-/// through all names for each, and there are eleven for each message.
+/// What every statement that claims returns first, in this order. They are read by their places:
+/// the driver would look through all names for each, and there are eleven for each message.
 const COLUMNS: [&str; 11] = [
     "rank",
     "seq",
@@ -188,8 +188,9 @@ fn content(row: &SimpleQueryRow) -> Result<Stored> {
     }
 }
 
-/// Reads `bytea` in either of its text forms, between which the session's `bytea_output` chooses: `\x` and hexadecimal
-/// digits, or bytes as they are, where a backslash is doubled or begins three octal digits.
+/// Reads `bytea` in either of its text forms, between which the session's `bytea_output` chooses:
+/// `\x` and hexadecimal digits, or bytes as they are, where a backslash is doubled or begins three
+/// octal digits.
 fn bytes(text: &str) -> Result<Vec<u8>> {
     let Some(hex) = text.strip_prefix("\\x") else {
         return escaped(text.as_bytes());

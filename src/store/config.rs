@@ -85,8 +85,8 @@ pub(crate) fn lock(run: &mut dyn Run, topic: &str) -> Result<Document> {
     Ok(document.and_then(Document::parse).unwrap_or_default())
 }
 
-/// Sets what holds for a topic, in the document that [`lock`] returned. Where that is more or less for its keys than
-/// `before`, they are stalled: the caller tends them.
+/// Sets what holds for a topic, in the document that [`lock`] returned. Where that is more or less
+/// for its keys than `before`, they are stalled: the caller tends them.
 pub(crate) fn configure(
     run: &mut dyn Run,
     topic: &str,

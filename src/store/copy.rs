@@ -1,7 +1,7 @@
 //! Storing many plain messages by COPY.
 //!
-//! The rows are written here, in the binary format (PostgreSQL's manual, "COPY", "Binary Format"), into one
-//! buffer: the driver's own writer runs its event loop once for each row.
+//! The rows are written here, in the binary format (PostgreSQL's manual, "COPY", "Binary Format"),
+//! into one buffer: the driver's own writer runs its event loop once for each row.
 
 use crate::store::send::{content, headers, rank};
 use crate::words::outgoing::Outgoing;

@@ -29,8 +29,8 @@ pub struct DeadLetter {
     pub dedupe_key: Option<String>,
     /// Its priority.
     pub priority: i16,
-    /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so many
-    /// ended with their process, or failed before.
+    /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so
+    /// many ended with their process, or failed before.
     pub attempts: u32,
     /// Why it was given up.
     pub reason: DeadReason,
@@ -44,8 +44,8 @@ pub struct DeadLetter {
     pub headers: Headers,
     /// What it carries, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
-    /// hand.
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
     pub unreadable: Option<String>,
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn dead_letters(
     .collect()
 }
 
-/// Returns those of all topics that died first. A query for each topic that has any: asked for in one, they may be found by
-/// reading the whole table once for each of them.
+/// Returns those of all topics that died first. A query for each topic that has any: asked for in
+/// one, they may be found by reading the whole table once for each of them.
 pub(crate) fn dead_letters_everywhere(
     run: &mut dyn Run,
     limit: i64,

@@ -1,14 +1,15 @@
 //! Dedupe keys: who has them, and who takes them first.
 //!
-//! A key may outlive its message, so it has a row of its own, written in the transaction that sends. Another
-//! transaction that wants the same key waits for that one to end: it committed, and the key is taken, or it
-//! rolled back, and the key is free.
+//! A key may outlive its message, so it has a row of its own, written in the transaction that
+//! sends. Another transaction that wants the same key waits for that one to end: it committed, and
+//! the key is taken, or it rolled back, and the key is free.
 //!
-//! A key that is taken until its message has ended is freed by whoever ends the message, in the same transaction, as part of
-//! the [aftermath](crate::store::aftermath). A dead letter has ended. It notes its key, and a redrive takes the key again or,
-//! where somebody else has it, leaves the dead letter where it is: at no time are there two messages that wait or are in work
-//! with one key. What was removed past all of that, by hand, is found by upkeep, which compares such keys with the messages
-//! that are there.
+//! A key that is taken until its message has ended is freed by whoever ends the message, in the
+//! same transaction, as part of the [aftermath](crate::store::aftermath). A dead letter has ended.
+//! It notes its key, and a redrive takes the key again or, where somebody else has it, leaves the
+//! dead letter where it is: at no time are there two messages that wait or are in work with one
+//! key. What was removed past all of that, by hand, is found by upkeep, which compares such keys
+//! with the messages that are there.
 
 use crate::store::aftermath::{End, How};
 use crate::store::flight::Flight;
@@ -101,12 +102,13 @@ pub(crate) fn push_take(flight: &mut Flight, wishes: &[Wish<'_>]) {
     flight.call(&statements::TAKE_DEDUPE, &values);
 }
 
-/// Takes keys that are free, unless that was done and gave `known`; returns who has each, in the order of the wishes,
-/// which are of different keys. Inside a transaction: the keys are free again if it rolls back. One round trip,
-/// but for races.
+/// Takes keys that are free, unless that was done and gave `known`; returns who has each, in the
+/// order of the wishes, which are of different keys. Inside a transaction: the keys are free again
+/// if it rolls back. One round trip, but for races.
 ///
 /// # Errors
-/// `Conflict` when the transaction's snapshot is older than what another one did, and those of the statement.
+/// `Conflict` when the transaction's snapshot is older than what another one did, and those of the
+/// statement.
 pub(crate) fn take(
     run: &mut dyn Run,
     wishes: &[Wish<'_>],
@@ -153,7 +155,8 @@ pub(crate) fn release(run: &mut dyn Run, wishes: &[Wish<'_>]) -> Result<()> {
     .map(drop)
 }
 
-/// Appends the freeing of the keys that messages of one topic had until they ended: dead letters remember theirs.
+/// Appends the freeing of the keys that messages of one topic had until they ended: dead letters
+/// remember theirs.
 pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
     let unique = ends.iter().filter(|end| end.held.on_end.has(OnEnd::UNIQUE));
     let (dead, gone): (Vec<&End>, Vec<&End>) = unique.partition(|end| end.how == How::Dead);

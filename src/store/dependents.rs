@@ -1,11 +1,13 @@
 //! Messages that come after others.
 //!
-//! Such a message waits in `scheduled`, due at infinity, with a row in `dependency` for each message that it waits for.
-//! Who ends a message only writes its outcome: no row is shared by those that end at the same time, so a group of
-//! ten thousand finishes as quickly as ten thousand messages. After the commit somebody looks at what waited
-//! for it, in a transaction apart: locks the waiting message first, and only then, in statements that see all that
-//! those before it did, removes what is settled and releases it when nothing is left. So of two last ends at the same
-//! time the one that looks second finds both. Who dies between the commit and the look leaves it to the next sweep.
+//! Such a message waits in `scheduled`, due at infinity, with a row in `dependency` for each
+//! message that it waits for. Who ends a message only writes its outcome: no row is shared by those
+//! that end at the same time, so a group of ten thousand finishes as quickly as ten thousand
+//! messages. After the commit somebody looks at what waited for it, in a transaction apart: locks
+//! the waiting message first, and only then, in statements that see all that those before it did,
+//! removes what is settled and releases it when nothing is left. So of two last ends at the same
+//! time the one that looks second finds both. Who dies between the commit and the look leaves it to
+//! the next sweep.
 
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements;
@@ -69,8 +71,8 @@ pub(crate) fn has_dependents(messages: &[Outgoing]) -> bool {
         .any(|sent| !sent.message.rare.after.is_empty())
 }
 
-/// Stores what messages come after, which were stored as due at infinity, and releases those that have nothing to
-/// wait for.
+/// Stores what messages come after, which were stored as due at infinity, and releases those that
+/// have nothing to wait for.
 pub(crate) fn depend(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     let waiting: Vec<&Outgoing> = messages
         .iter()
@@ -162,8 +164,9 @@ fn places(rows: Vec<postgres::Row>) -> Result<Vec<Place>> {
         .collect()
 }
 
-/// Releases those of the waiting messages that have nothing to wait for any more, and gives up those that never will.
-/// Looks only at what they wait for among `on`, or at all of it. In a READ COMMITTED transaction of its own.
+/// Releases those of the waiting messages that have nothing to wait for any more, and gives up
+/// those that never will. Looks only at what they wait for among `on`, or at all of it. In a READ
+/// COMMITTED transaction of its own.
 pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
     let mut looked = Looked::default();
     let held = hold(run, waiting)?;

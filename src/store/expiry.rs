@@ -25,8 +25,9 @@ pub(crate) struct Gone {
     pub(crate) held: Held,
 }
 
-/// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the others
-/// become dead letters. In a transaction of the caller, who sees to what their ends call for.
+/// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the
+/// others become dead letters. In a transaction of the caller, who sees to what their ends call
+/// for.
 pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<Gone>> {
     let mut rows = query(
         run,

@@ -1,57 +1,64 @@
 //! Keys: how messages of one topic with one key are handled one at a time, in the order of sending.
 //!
-//! Of each key only the *heads* are in the claim index (`message`): as many as may be in work at the same time,
-//! one by default. Those behind them are in `follower`, the key's *line*, where no claim meets them, so a key
-//! that is stuck costs the others nothing. A message is *out of its line* while it is in `message`, in work or not,
-//! or in `scheduled` with a place (a retry, a lease). How many are is counted when it matters, from the tables
-//! themselves; a counter could be wrong.
+//! Of each key only the *heads* are in the claim index (`message`): as many as may be in work at
+//! the same time, one by default. Those behind them are in `follower`, the key's *line*, where no
+//! claim meets them, so a key that is stuck costs the others nothing. A message is *out of its
+//! line* while it is in `message`, in work or not, or in `scheduled` with a place (a retry, a
+//! lease). How many are is counted when it matters, from the tables themselves; a counter could be
+//! wrong.
 //!
 //! # The lane
 //!
-//! Each key with messages has a row in `lane`, whose lock is the right to move messages into or out of the
-//! line. What to move is decided in the *next* statement: the snapshot of the one that waited for the lock is as
-//! old as its beginning.
+//! Each key with messages has a row in `lane`, whose lock is the right to move messages into or out
+//! of the line. What to move is decided in the *next* statement: the snapshot of the one that
+//! waited for the lock is as old as its beginning.
 //!
-//! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert, and then stores its messages
-//!   (`send_keyed`): straight into `message` where the key has room and nobody waits, else into `follower`.
-//!   The sequence is asked while the lane is held, so within a key its order is that of the commits.
-//!   Senders come to this just before COMMIT. Where they find somebody in the line and room for him, they make him
-//!   ready: while senders hold the lane one after the other, nobody else gets it.
-//! - Who *ends* a message must not wait: a sender's transaction may stay open for long, and a handler's commit
-//!   has nothing to do with it. So it takes the lanes that are free ([`push_ended`]), says of the others that they are
-//!   `stalled`, and in the next statement (`promote`) moves the lines on whose lanes it got. It knows them
-//!   without a row coming back: they are those of which it did not say itself that they are stalled.
-//! - *Stalled* keys are worked off by upkeep (`session::lanes`), which does not wait either; only for keys that were held
-//!   each time that it looked for half a second, and then 50 ms.
+//! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert, and then stores
+//!   its messages (`send_keyed`): straight into `message` where the key has room and nobody waits,
+//!   else into `follower`. The sequence is asked while the lane is held, so within a key its order
+//!   is that of the commits. Senders come to this just before COMMIT. Where they find somebody in
+//!   the line and room for him, they make him ready: while senders hold the lane one after the
+//!   other, nobody else gets it.
+//! - Who *ends* a message must not wait: a sender's transaction may stay open for long, and a
+//!   handler's commit has nothing to do with it. So it takes the lanes that are free
+//!   ([`push_ended`]), says of the others that they are `stalled`, and in the next statement
+//!   (`promote`) moves the lines on whose lanes it got. It knows them without a row coming back:
+//!   they are those of which it did not say itself that they are stalled.
+//! - *Stalled* keys are worked off by upkeep (`session::lanes`), which does not wait either; only
+//!   for keys that were held each time that it looked for half a second, and then 50 ms.
 //!
-//! The first follower keeps its own place in the topic. A lane goes with the last message of its key.
+//! The first follower keeps its own place in the topic. A lane goes with the last message of its
+//! key.
 //!
 //! # Why nothing is stuck, and nothing runs twice
 //!
-//! Let a message end while a sender holds the lane. Its COMMIT puts "it is gone" and "stalled" there together.
-//! Either the sender's second statement began after that: it sees that the key is free. Or before: it put
-//! its message into the line, and whoever gets the lane after the sender's COMMIT sees both: the next sender, or who looks
-//! at the stalled key.
-//! "Stalled" is taken away by the statement that takes the lane, so it goes only with what was there to be
-//! seen by the next. A sender that makes a follower ready leaves it: it may have been said of more than that.
+//! Let a message end while a sender holds the lane. Its COMMIT puts "it is gone" and "stalled"
+//! there together. Either the sender's second statement began after that: it sees that the key is
+//! free. Or before: it put its message into the line, and whoever gets the lane after the sender's
+//! COMMIT sees both: the next sender, or who looks at the stalled key. "Stalled" is taken away by
+//! the statement that takes the lane, so it goes only with what was there to be seen by the next. A
+//! sender that makes a follower ready leaves it: it may have been said of more than that.
 //!
-//! A transaction that is REPEATABLE READ decides from an old snapshot. Had another sender been there since, the
-//! lane's row changed, and it gets 40001. What else can have happened since are ends: then it gets behind a message that
-//! is gone, which it suspects, and says "stalled" for each message that it puts into a line. So those who
-//! only shorten lines need not change the lane's row.
+//! A transaction that is REPEATABLE READ decides from an old snapshot. Had another sender been
+//! there since, the lane's row changed, and it gets 40001. What else can have happened since are
+//! ends: then it gets behind a message that is gone, which it suspects, and says "stalled" for each
+//! message that it puts into a line. So those who only shorten lines need not change the lane's
+//! row.
 //!
-//! Messages that come into a line without a sender (a delay that is over, a dead letter that is redriven) are put
-//! there without the lane, with "stalled" in the same statement: at that moment they have no order with what is
-//! being sent. The lane may be missing then, since it may go between the two; upkeep makes it.
+//! Messages that come into a line without a sender (a delay that is over, a dead letter that is
+//! redriven) are put there without the lane, with "stalled" in the same statement: at that moment
+//! they have no order with what is being sent. The lane may be missing then, since it may go
+//! between the two; upkeep makes it.
 //!
-//! Messages that leave a line because somebody gave them up leave it under the lane too, if it is free: who ends the
-//! one before them would wait for the row, find nothing there, and leave the key with nobody out of its line. A
-//! cancel passes over those whose lanes others hold, and comes again. A purge cannot; it says "stalled" for their keys.
+//! Messages that leave a line because somebody gave them up leave it under the lane too, if it is
+//! free: who ends the one before them would wait for the row, find nothing there, and leave the key
+//! with nobody out of its line. A cancel passes over those whose lanes others hold, and comes
+//! again. A purge cannot; it says "stalled" for their keys.
 //!
-//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane or one is never free) waits for anybody here. Two senders
-//! with the same keys wait for each other in one order, unless their transactions store several times
-//! (joined sessions do, and those that send more than the outbox keeps): that can deadlock, and is a conflict like any
-//! other.
+//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane or one is never free)
+//! waits for anybody here. Two senders with the same keys wait for each other in one order, unless
+//! their transactions store several times (joined sessions do, and those that send more than the
+//! outbox keeps): that can deadlock, and is a conflict like any other.
 
 use crate::store::claim::Position;
 use crate::store::flight::Flight;
@@ -100,7 +107,8 @@ pub(crate) fn lock(run: &mut dyn Run, topics: &[&str], keys: &[Option<&str>]) ->
     })
 }
 
-/// Appends to the flight that ended messages of these keys what moves their lines on. Its rows are for
+/// Appends to the flight that ended messages of these keys what moves their lines on. Its rows are
+/// for
 /// [`take_promoted`].
 pub(crate) fn push_ended<'a>(
     flight: &mut Flight,
@@ -151,7 +159,8 @@ pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Promoted {
     promoted
 }
 
-/// Returns the next stalled keys after a place: those with a lane, and those whose lane has to be made first.
+/// Returns the next stalled keys after a place: those with a lane, and those whose lane has to be
+/// made first.
 pub(crate) fn stalled(run: &mut dyn Run, after: &Lane) -> Result<(Vec<Lane>, Vec<Lane>)> {
     let doing = "looking for stalled keys";
     let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -176,7 +185,8 @@ pub(crate) fn make(run: &mut dyn Run, lanes: &[Lane]) -> Result<()> {
     execute(run, &statements::MAKE_LANES, &[&topics, &keys], doing).map(drop)
 }
 
-/// Locks the lanes that are free until the transaction ends, and says that they are no longer stalled.
+/// Locks the lanes that are free until the transaction ends, and says that they are no longer
+/// stalled.
 pub(crate) fn take_stalled(run: &mut dyn Run, lanes: &[Lane]) -> Result<Vec<Lane>> {
     let (topics, keys) = columns(lanes);
     let doing = "taking stalled keys";
@@ -191,7 +201,8 @@ pub(crate) fn take_stalled(run: &mut dyn Run, lanes: &[Lane]) -> Result<Vec<Lane
         .collect()
 }
 
-/// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages that were parked.
+/// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages
+/// that were parked.
 pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<Gone>> {
     let doing = "moving the lines of keys on";
     let rows = query(run, &statements::PARK, &[&topic, &keys], doing)?;
@@ -211,8 +222,8 @@ pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
     })
 }
 
-/// Finds keys that are stuck although they should not be among the next ones after a place, and makes them stalled.
-/// Returns how many, and where to go on; nothing at the end.
+/// Finds keys that are stuck although they should not be among the next ones after a place, and
+/// makes them stalled. Returns how many, and where to go on; nothing at the end.
 pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
     let said_by = Uuid::now_v7();

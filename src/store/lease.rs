@@ -1,9 +1,9 @@
 //! Messages in work under a lease: taken, prolonged, and settled by their receipts.
 //!
-//! A leased message is a row of `scheduled` that is due when its lease ends, so nothing special brings it
-//! back: what moves due messages does. Whoever settles it proves with the receipt that it is still the
-//! same delivery. Nothing asks whether the time is over: as long as the row is there with that
-//! receipt, nobody else has the message.
+//! A leased message is a row of `scheduled` that is due when its lease ends, so nothing special
+//! brings it back: what moves due messages does. Whoever settles it proves with the receipt that it
+//! is still the same delivery. Nothing asks whether the time is over: as long as the row is there
+//! with that receipt, nobody else has the message.
 
 use crate::store::aftermath::{self, End, How};
 use crate::store::claim::{self, Claimed, Held};
@@ -63,7 +63,8 @@ pub(crate) enum Verdict {
     Drop,
 }
 
-/// Begins a transaction of leases: a statement may wait for a row, and has to see what became of it.
+/// Begins a transaction of leases: a statement may wait for a row, and has to see what became of
+/// it.
 pub(crate) static BEGIN: [&Statement; 1] = [&statements::BEGIN];
 
 /// Appends a claim, with its parameters, that leases what it finds.
@@ -128,8 +129,8 @@ pub(crate) fn push_lasting(
     push_each(flight, statement, topic, proofs, &[micros(lease)]);
 }
 
-/// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that two who
-/// hold several never wait for each other.
+/// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that
+/// two who hold several never wait for each other.
 pub(crate) fn push_hold(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
     for proof in in_order(proofs) {
         flight.call_once(&statements::HOLD_LEASE, &values(topic, proof));
@@ -156,8 +157,8 @@ pub(crate) struct Settled<'a> {
     pub(crate) is_cancelled: bool,
 }
 
-/// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some of it returns
-/// rows that mean nothing.
+/// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some
+/// of it returns rows that mean nothing.
 pub(crate) fn push_settle(flight: &mut Flight, topic: &str, settled: &[Settled<'_>]) {
     let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
     for Settled {

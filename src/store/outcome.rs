@@ -1,7 +1,8 @@
 //! Outcomes: how tracked messages ended, or that they did not yet.
 //!
-//! The row is stored with its message and changed in the transaction that ends it, so whoever sees the end sees
-//! the outcome. What that means for messages that come after it is found out after the commit; see
+//! The row is stored with its message and changed in the transaction that ends it, so whoever sees
+//! the end sees the outcome. What that means for messages that come after it is found out after the
+//! commit; see
 //! [`dependents`](crate::store::dependents).
 
 use crate::store::aftermath::End;
@@ -80,8 +81,8 @@ pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) id: MessageId,
-    /// Nothing while it has not ended. What its handler recorded may be unreadable, which concerns those alone who ask
-    /// for this message.
+    /// Nothing while it has not ended. What its handler recorded may be unreadable, which concerns
+    /// those alone who ask for this message.
     pub(crate) end: Option<Result<Completion>>,
 }
 
@@ -120,8 +121,9 @@ fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
     })
 }
 
-/// Keeps the outcomes of messages from being forgotten until the transaction ends: who sends a message that comes after
-/// others is seen by nobody until it commits. Returns which of them are known.
+/// Keeps the outcomes of messages from being forgotten until the transaction ends: who sends a
+/// message that comes after others is seen by nobody until it commits. Returns which of them are
+/// known.
 pub(crate) fn hold(run: &mut dyn Run, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let doing = "looking for what messages come after";
     query(run, &statements::HOLD_OUTCOMES, &[&ids], doing)?
@@ -130,8 +132,8 @@ pub(crate) fn hold(run: &mut dyn Run, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
         .collect()
 }
 
-/// Removes a batch of outcomes whose time is over; returns whether there may be more. In a READ COMMITTED transaction of its
-/// own.
+/// Removes a batch of outcomes whose time is over; returns whether there may be more. In a READ
+/// COMMITTED transaction of its own.
 pub(crate) fn forget(run: &mut dyn Run) -> Result<bool> {
     let rows = query(run, &statements::OLD_OUTCOMES, &[&BATCH], FORGETTING)?;
     if rows.is_empty() {

@@ -1,7 +1,8 @@
 //! Looking at the messages of a topic: which are ready, which are in work, and in whose hands.
 //!
-//! Nothing is locked to find out. Who claims a message in a transaction writes its number into the row, where it stays; a
-//! transaction that is open holds a lock on its own number, which all may see. So a look costs no claim anything.
+//! Nothing is locked to find out. Who claims a message in a transaction writes its number into the
+//! row, where it stays; a transaction that is open holds a lock on its own number, which all may
+//! see. So a look costs no claim anything.
 
 use crate::store::admin::{attempts, id, priority, shown};
 use crate::store::claim::time;
@@ -36,8 +37,8 @@ pub struct WaitingMessage {
     pub headers: Headers,
     /// What it carries, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
-    /// hand.
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
     pub unreadable: Option<String>,
 }
 

@@ -105,7 +105,8 @@ pub(crate) fn show_life(
     Ok(())
 }
 
-/// Notes that receivers were seen now which were seen in the future, by a clock that was set back since.
+/// Notes that receivers were seen now which were seen in the future, by a clock that was set back
+/// since.
 pub(crate) fn rewind(run: &mut dyn Run, ahead_s: i64) -> Result<()> {
     let doing = "looking for receivers of the future";
     execute(run, &statements::REWIND_WORKERS, &[&ahead_s], doing).map(drop)
@@ -133,7 +134,8 @@ pub(crate) fn find_vanished(
     .collect()
 }
 
-/// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have had messages in hand.
+/// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have
+/// had messages in hand.
 pub(crate) fn suspect(
     run: &mut dyn Run,
     topic: &str,
@@ -166,7 +168,8 @@ pub(crate) fn suspect(
     Ok(!rows.is_empty())
 }
 
-/// Ends the suspicion of a topic if nothing is left of what may have been in hand; returns whether it did.
+/// Ends the suspicion of a topic if nothing is left of what may have been in hand; returns whether
+/// it did.
 pub(crate) fn end_suspicion(run: &mut dyn Run, topic: &str) -> Result<bool> {
     let doing = "asking whether a topic is still suspect";
     let rows = query(run, &statements::END_SUSPICION, &[&topic], doing)?;

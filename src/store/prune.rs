@@ -12,7 +12,8 @@ pub(crate) const BATCH: i64 = 4000;
 const LOOKED_AT: i64 = 1000;
 /// Counted deliveries older than this are of no interest to anybody.
 const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
-/// A topic that has more notes of vacated room than this is looked after: senders read them all where it looks full.
+/// A topic that has more notes of vacated room than this is looked after: senders read them all
+/// where it looks full.
 const NOTES_LEFT: i64 = 100;
 
 const DOING: &str = "removing what is over";
@@ -22,8 +23,8 @@ pub(crate) fn dedupe(run: &mut dyn Run) -> Result<bool> {
     Ok(execute(run, &statements::PRUNE_DEDUPE, &[&BATCH], DOING)? >= BATCH.unsigned_abs())
 }
 
-/// Frees dedupe keys that are taken until their messages end and whose messages are nowhere, among some from the first after an id
-/// on. Returns how many, and where to go on; nothing at the end.
+/// Frees dedupe keys that are taken until their messages end and whose messages are nowhere, among
+/// some from the first after an id on. Returns how many, and where to go on; nothing at the end.
 pub(crate) fn held_dedupe(run: &mut dyn Run, after: Uuid) -> Result<(i64, Option<Uuid>)> {
     let rows = query(
         run,
@@ -65,8 +66,8 @@ pub(crate) fn crowded_rooms(run: &mut dyn Run) -> Result<Vec<String>> {
         .collect()
 }
 
-/// Takes a batch of the notes off the number of a topic; returns whether there may be more. In a READ COMMITTED
-/// transaction of its own; waits for senders that hold the room.
+/// Takes a batch of the notes off the number of a topic; returns whether there may be more. In a
+/// READ COMMITTED transaction of its own; waits for senders that hold the room.
 pub(crate) fn fold(run: &mut dyn Run, topic: &str) -> Result<bool> {
     room::fold_some(run, topic, BATCH).map(|notes| notes >= BATCH)
 }

@@ -46,8 +46,8 @@ pub struct Recurring {
     pub headers: Headers,
     /// What they carry, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so: it is not sent then. The rest is shown as far as it can be. Another
-    /// program wrote it, or a hand.
+    /// Why something of it cannot be read, if so: it is not sent then. The rest is shown as far as
+    /// it can be. Another program wrote it, or a hand.
     pub unreadable: Option<String>,
 }
 
@@ -212,7 +212,8 @@ pub(crate) struct Distant {
     now_us: i64,
 }
 
-/// Returns up to `limit` recurring messages after the one of this topic and name that are not due for a while.
+/// Returns up to `limit` recurring messages after the one of this topic and name that are not due
+/// for a while.
 pub(crate) fn distant(
     run: &mut dyn Run,
     after: &(String, String),
@@ -236,8 +237,8 @@ pub(crate) fn distant(
 }
 
 impl Distant {
-    /// Notes when it is sent next, if the time that is noted is from before the clock was set back; returns whether it was. One
-    /// that cannot be read is left alone.
+    /// Notes when it is sent next, if the time that is noted is from before the clock was set back;
+    /// returns whether it was. One that cannot be read is left alone.
     pub(crate) fn correct(&self, run: &mut dyn Run) -> Result<bool> {
         let recurrence = Recurrence::cron(&self.cron);
         let corrected = recurrence

@@ -21,8 +21,9 @@ pub(crate) trait Run {
     /// Runs a statement and returns how many rows it touched.
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error>;
 
-    /// Runs a COPY from rows in its binary format. Two round trips once it is prepared. Returns `None`, with
-    /// nothing sent, where nothing can stay prepared: on a caller's connection, and behind a pooler.
+    /// Runs a COPY from rows in its binary format. Two round trips once it is prepared. Returns
+    /// `None`, with nothing sent, where nothing can stay prepared: on a caller's connection, and
+    /// behind a pooler.
     fn copy(
         &mut self,
         statement: &Statement,

@@ -167,8 +167,8 @@ pub(crate) struct Waiting {
     pub(crate) due_us: i64,
 }
 
-/// Returns messages of a topic that wait for their time, `limit` at most, in the order of their ids from the first after
-/// `after` on.
+/// Returns messages of a topic that wait for their time, `limit` at most, in the order of their ids
+/// from the first after `after` on.
 pub(crate) fn waiting(
     run: &mut dyn Run,
     topic: &str,

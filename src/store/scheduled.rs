@@ -22,13 +22,14 @@ pub struct ScheduledMessage {
     pub id: MessageId,
     /// What it is waiting for.
     pub reason: WaitReason,
-    /// When it is ready, or when its lease ends, by the database's clock; `None` for one that comes after
-    /// others, since nobody knows.
+    /// When it is ready, or when its lease ends, by the database's clock; `None` for one that comes
+    /// after others, since nobody knows.
     pub due_at: Option<SystemTime>,
-    /// How long that is from now, by the same clock; zero once it is past. It is ready when a process that has
-    /// a receiver has moved it.
+    /// How long that is from now, by the same clock; zero once it is past. It is ready when a
+    /// process that has a receiver has moved it.
     pub due_in: Option<Duration>,
-    /// The messages that it comes after and that are not done, as far as that was noticed; a hundred at most.
+    /// The messages that it comes after and that are not done, as far as that was noticed; a
+    /// hundred at most.
     pub after: Vec<MessageId>,
     /// The key that it was sent with.
     pub key: Option<String>,
@@ -44,12 +45,13 @@ pub struct ScheduledMessage {
     pub headers: Headers,
     /// What it carries, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another program wrote it, or a
-    /// hand.
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
     pub unreadable: Option<String>,
 }
 
-/// Returns the first messages of a topic by when they are due, among the [`COUNT_LIMIT`] that were sent first.
+/// Returns the first messages of a topic by when they are due, among the [`COUNT_LIMIT`] that were
+/// sent first.
 pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<ScheduledMessage>> {
     let doing = "looking at what is scheduled";
     query(

@@ -18,15 +18,17 @@ use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Messages from which on COPY is quicker than a statement with arrays: it costs a round trip more, and less
-/// for each row (measured in turns, each beside the same plain SQL: no gain at 100 to 1,000 rows, 1.15 times
-/// the messages at 2,500 and 1.16 at 5,000, which is the most that a session keeps; 1.05 with 200 bytes each).
+/// Messages from which on COPY is quicker than a statement with arrays: it costs a round trip more,
+/// and less for each row (measured in turns, each beside the same plain SQL: no gain at 100 to
+/// 1,000 rows, 1.15 times the messages at 2,500 and 1.16 at 5,000, which is the most that a session
+/// keeps; 1.05 with 200 bytes each).
 const COPY_FROM: usize = 2_500;
 
 const DOING: &str = "storing messages";
 
-/// Stores messages that are ready at once, in the order given: one statement, or, if some have keys, two of
-/// a transaction. Blocks then while other senders of these keys have their transactions open.
+/// Stores messages that are ready at once, in the order given: one statement, or, if some have
+/// keys, two of a transaction. Blocks then while other senders of these keys have their
+/// transactions open.
 pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     if messages.iter().any(Outgoing::is_keyed) {
         return send_keyed(run, messages);
@@ -59,8 +61,8 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     Ok(())
 }
 
-/// Stores a plain message in a transaction of its own unless the dedupe key is taken; returns the id that has it. Nothing,
-/// and nothing is stored: that takes a look of its own.
+/// Stores a plain message in a transaction of its own unless the dedupe key is taken; returns the
+/// id that has it. Nothing, and nothing is stored: that takes a look of its own.
 pub(crate) fn send_deduped(
     run: &mut dyn Run,
     outgoing: &Outgoing,
@@ -87,7 +89,8 @@ pub(crate) fn send_deduped(
     rows.first().map(|row| column(row, "id")).transpose()
 }
 
-/// Stores messages that wait: one statement. Returns those that are ready, since their time is past.
+/// Stores messages that wait: one statement. Returns those that are ready, since their time is
+/// past.
 pub(crate) fn schedule(run: &mut dyn Run, messages: &[Outgoing]) -> Result<HashSet<MessageId>> {
     let columns = Columns::of(messages);
     let options = Options::of(messages);

@@ -103,8 +103,8 @@ pub(crate) fn bury(run: &mut dyn Run, topic: &str, burials: &[Burial]) -> Result
     check_count(moved, burials.len(), doing)
 }
 
-/// Keeps a message in its place, and away from claims for a while: the failed head of a strict topic, or one that cannot be
-/// moved. `delay` counts from the transaction's start.
+/// Keeps a message in its place, and away from claims for a while: the failed head of a strict
+/// topic, or one that cannot be moved. `delay` counts from the transaction's start.
 pub(crate) fn postpone_head(
     run: &mut dyn Run,
     topic: &str,
@@ -143,7 +143,8 @@ pub(crate) fn hold_in_turn(run: &mut dyn Run, topic: &str, held: &Held) -> Resul
     attempts(&query(run, &statements::HOLD_IN_TURN, params, doing)?)
 }
 
-/// Returns where a message is that came back to the end of its topic, as far as it is not far from there.
+/// Returns where a message is that came back to the end of its topic, as far as it is not far from
+/// there.
 pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<Option<Position>> {
     let rank = held.position.rank;
     let params: Params<'_> = &[&topic, &rank, &held.id.0];
@@ -157,7 +158,8 @@ pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<
     Ok(seq.map(|seq| Position { rank, seq }))
 }
 
-/// Locks a message that waits for its next attempt; returns its failed attempts, or nothing if it does not.
+/// Locks a message that waits for its next attempt; returns its failed attempts, or nothing if it
+/// does not.
 pub(crate) fn hold_waiting(run: &mut dyn Run, topic: &str, id: MessageId) -> Result<Option<u32>> {
     let doing = "holding a retry";
     attempts(&query(

@@ -1,4 +1,5 @@
-//! Questions about other connections: what their server processes do while nothing is heard of them.
+//! Questions about other connections: what their server processes do while nothing is heard of
+//! them.
 
 use crate::store::claim::Position;
 use crate::store::run::{Run, column, query};
@@ -47,7 +48,8 @@ pub(crate) fn longest(run: &mut dyn Run) -> Result<Option<Duration>> {
     Ok(longest.transpose()?.and_then(milliseconds))
 }
 
-/// Ends server processes whose clients are gone, with the transactions they hold open. Each is named with its age.
+/// Ends server processes whose clients are gone, with the transactions they hold open. Each is
+/// named with its age.
 pub(crate) fn end(run: &mut dyn Run, processes: &[(i32, Duration)]) -> Result<()> {
     let numbers: Vec<i32> = processes.iter().map(|(number, _)| *number).collect();
     let ages: Vec<i64> = processes

@@ -1,21 +1,26 @@
 //! Topics that are limited to so many messages in work at the same time, over all processes.
 //!
-//! Such a topic has as many slots as its limit: rows that are locked and never changed. A worker that handles
-//! messages in its transaction holds the lock of one as long as the transaction lasts, if it handles them one
-//! after the other, and of one for each if it handles them together: a slot is one message in work. A worker that dies
-//! loses it with its connection. A lower limit leaves the slots above it unused; who holds one finishes.
+//! Such a topic has as many slots as its limit: rows that are locked and never changed. A worker
+//! that handles messages in its transaction holds the lock of one as long as the transaction lasts,
+//! if it handles them one after the other, and of one for each if it handles them together: a slot
+//! is one message in work. A worker that dies loses it with its connection. A lower limit leaves
+//! the slots above it unused; who holds one finishes.
 //!
-//! Leases outlive transactions and hold no lock, so they are counted. Both ways decide while they hold locks:
+//! Leases outlive transactions and hold no lock, so they are counted. Both ways decide while they
+//! hold locks:
 //!
-//! - Who wants to lease locks all free slots until its transaction ends, and counts the leases in the next
-//!   statement: it may lease as many as there were free slots, less the leases ([`leasable`]).
-//! - Who wants to work in its transaction locks as many slots as it wants to have messages in work. If there are leases, it
-//!   locks all other free slots too, counts the leases, and gives those slots back (a rollback to a savepoint): it may
-//!   have as many in work as there were free slots, its own among them, less the leases.
+//! - Who wants to lease locks all free slots until its transaction ends, and counts the leases in
+//!   the next statement: it may lease as many as there were free slots, less the leases
+//!   ([`leasable`]).
+//! - Who wants to work in its transaction locks as many slots as it wants to have messages in work.
+//!   If there are leases, it locks all other free slots too, counts the leases, and gives those
+//!   slots back (a rollback to a savepoint): it may have as many in work as there were free slots,
+//!   its own among them, less the leases.
 //!
-//! Let `n` be the limit, `t` the slots that workers hold, `l` the leases. Free slots are `n - t` at most, and both
-//! rules keep `t + l ≤ n`. Two that decide at the same moment see fewer free slots than there are: they may refuse
-//! each other, and come back a little later; never are there too many.
+//! Let `n` be the limit, `t` the slots that workers hold, `l` the leases. Free slots are `n - t` at
+//! most, and both rules keep `t + l ≤ n`. Two that decide at the same moment see fewer free slots
+//! than there are: they may refuse each other, and come back a little later; never are there too
+//! many.
 
 use crate::store::run::{Params, Run, column, execute, query};
 use crate::store::statements;
@@ -42,7 +47,8 @@ pub(crate) fn take(run: &mut dyn Run, topic: &str, limit: u32) -> Result<Option<
     rows.first().map(|row| column(row, "slot")).transpose()
 }
 
-/// Takes up to `most` slots beside the transaction's `own` one until it ends; returns how many there were, leases aside.
+/// Takes up to `most` slots beside the transaction's `own` one until it ends; returns how many
+/// there were, leases aside.
 pub(crate) fn take_more(
     run: &mut dyn Run,
     topic: &str,
@@ -68,9 +74,9 @@ pub(crate) fn leased(run: &mut dyn Run, topic: &str) -> Result<usize> {
     Ok(usize::try_from(count.transpose()?.unwrap_or_default()).unwrap_or_default())
 }
 
-/// Returns how many messages of a limited topic may be in work beside those of others: the slots that are free or held by
-/// this transaction, less the leases. Holds the free slots until it ends, or its savepoint. The slots have to be
-/// there ([`ensure`]).
+/// Returns how many messages of a limited topic may be in work beside those of others: the slots
+/// that are free or held by this transaction, less the leases. Holds the free slots until it ends,
+/// or its savepoint. The slots have to be there ([`ensure`]).
 pub(crate) fn leasable(run: &mut dyn Run, topic: &str, limit: u32) -> Result<usize> {
     let values: Params<'_> = &[&topic, &number(limit)];
     let free = query(run, &statements::TAKE_FREE_SLOTS, values, DOING)?.len();

@@ -15,7 +15,8 @@ pub(crate) fn own(run: &mut dyn Run) -> Result<Option<String>> {
     rows.first().map(|row| column(row, "id")).transpose()
 }
 
-/// Returns whether the transaction with this number is the one that is open, and whether it was committed.
+/// Returns whether the transaction with this number is the one that is open, and whether it was
+/// committed.
 pub(crate) fn of(run: &mut dyn Run, id: &str) -> Result<(bool, bool)> {
     let rows = query(
         run,

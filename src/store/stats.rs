@@ -1,11 +1,13 @@
 //! The numbers of a topic: counted as far as that is cheap, and estimated beyond.
 //!
-//! The server's statistics tell of a queue's tables as they were at some moment, and are not asked. An
-//! estimate comes from a sample of whole pages of the table as it is now, each as likely as any other: the rows of the topic
-//! in them, times as many pages as there are for each one. The rows of a topic lie together where many were sent at a time, so
-//! what counts is how many pages are in the sample that have any. Measured with [`PAGES`] and five million messages on 91,000 pages:
-//! 2 % off at most for a topic with nine tenths of them and one with a sixteenth among the others, up to 20 % for 200,000 that
-//! lie together. It took as long as to count the first 100,000; to count all took 30 times that.
+//! The server's statistics tell of a queue's tables as they were at some moment, and are not asked.
+//! An estimate comes from a sample of whole pages of the table as it is now, each as likely as any
+//! other: the rows of the topic in them, times as many pages as there are for each one. The rows of
+//! a topic lie together where many were sent at a time, so what counts is how many pages are in the
+//! sample that have any. Measured with [`PAGES`] and five million messages on 91,000 pages: 2 % off
+//! at most for a topic with nine tenths of them and one with a sixteenth among the others, up to 20
+//! % for 200,000 that lie together. It took as long as to count the first 100,000; to count all
+//! took 30 times that.
 
 use crate::store::run::{Run, column, query};
 use crate::store::statements;
@@ -20,14 +22,15 @@ pub(crate) const COUNT_LIMIT: i64 = 100_000;
 /// How many pages of a table a sample has: some tens of milliseconds.
 const PAGES: i64 = 4000;
 
-/// The numbers of one topic. Those over 100,000 are estimates, as [`estimated`](Self::estimated) says.
+/// The numbers of one topic. Those over 100,000 are estimates, as [`estimated`](Self::estimated)
+/// says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TopicStats {
     /// The topic's name.
     pub topic: String,
-    /// Messages that can be claimed now, those that are in work in a transaction, and the failed head
-    /// of a topic in strict order.
+    /// Messages that can be claimed now, those that are in work in a transaction, and the failed
+    /// head of a topic in strict order.
     pub ready: u64,
     /// Messages that wait for a delay, a retry, or the end of others.
     pub scheduled: u64,
@@ -37,14 +40,16 @@ pub struct TopicStats {
     pub behind: u64,
     /// Dead letters.
     pub dead: u64,
-    /// How long they are kept, if not for ever: [`TopicConfig::dead_letter_retention`](crate::TopicConfig::dead_letter_retention).
+    /// How long they are kept, if not for ever:
+    /// [`TopicConfig::dead_letter_retention`](crate::TopicConfig::dead_letter_retention).
     pub dead_letter_retention: Option<Duration>,
     /// Which of the five counts are estimates.
     pub estimated: Estimated,
     /// Whether an operator paused it.
     pub is_paused: bool,
-    /// Whether a process died that may have had messages of it in hand, some of which may be left: until they have ended, what
-    /// handlers have in hand is noted ahead, and messages that were in hand at a death go one by one.
+    /// Whether a process died that may have had messages of it in hand, some of which may be left:
+    /// until they have ended, what handlers have in hand is noted ahead, and messages that were in
+    /// hand at a death go one by one.
     pub is_suspect: bool,
     /// Running receivers, over all processes; one that died counts until that is noticed.
     pub receivers: u64,
@@ -53,12 +58,12 @@ pub struct TopicStats {
     pub oldest_ready_age: Option<Duration>,
 }
 
-/// Which numbers of a topic are estimates: those over 100,000. To count further would cost the database more than the number
-/// is worth.
+/// Which numbers of a topic are estimates: those over 100,000. To count further would cost the
+/// database more than the number is worth.
 ///
-/// An estimate is made of a sample of the table's pages as they are now, whatever the server's statistics say, and is never
-/// under 100,001. It is a few percent off where the topic has much of the table, and may be off by a fifth and more where it
-/// has a small part of a very large one.
+/// An estimate is made of a sample of the table's pages as they are now, whatever the server's
+/// statistics say, and is never under 100,001. It is a few percent off where the topic has much of
+/// the table, and may be off by a fifth and more where it has a small part of a very large one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Estimated {

@@ -1,7 +1,7 @@
 //! Tokens of topics with a rate: a message that is begun spends one.
 //!
-//! Each statement is meant for a connection in no transaction: the row of a bucket must not be locked for as
-//! long as a handler runs, and a token that was spent stays spent.
+//! Each statement is meant for a connection in no transaction: the row of a bucket must not be
+//! locked for as long as a handler runs, and a token that was spent stays spent.
 
 use crate::store::run::{Run, column, execute, query};
 use crate::store::statements;
@@ -66,7 +66,8 @@ pub(crate) fn take_of_keys(
     .collect()
 }
 
-/// Puts back tokens of keys of a topic that were not spent; of the topic itself under the empty key.
+/// Puts back tokens of keys of a topic that were not spent; of the topic itself under the empty
+/// key.
 pub(crate) fn give_back(
     run: &mut dyn Run,
     topic: &str,
@@ -85,8 +86,8 @@ pub(crate) fn give_back(
     .map(drop)
 }
 
-/// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it as a change of the topic. What was put
-/// off for the key is due.
+/// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it
+/// as a change of the topic. What was put off for the key is due.
 pub(crate) fn reset(run: &mut dyn Run, topic: &str, key: &str) -> Result<()> {
     let doing = "filling the bucket of a rate";
     execute(

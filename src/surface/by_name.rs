@@ -10,9 +10,10 @@ use crate::words::topic;
 use std::time::Duration;
 
 impl Topic<'_> {
-    /// Forgets a dedupe key, whoever has it, so that the next message with it is sent. Returns whether it was taken. The message
-    /// that had it is not touched. [`MessagingSession::forget_dedupe_key`](crate::MessagingSession::forget_dedupe_key)
-    /// does it in a session.
+    /// Forgets a dedupe key, whoever has it, so that the next message with it is sent. Returns
+    /// whether it was taken. The message that had it is not touched.
+    /// [`MessagingSession::forget_dedupe_key`](crate::MessagingSession::forget_dedupe_key) does it
+    /// in a session.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -27,9 +28,9 @@ impl Topic<'_> {
         self.run(|run, topic| dedupe::forget(run, topic, key))
     }
 
-    /// Remembers a dedupe key that is taken for this long from now on, in place of what its message said when it was sent: shorter,
-    /// longer, or no longer until the message has ended. Returns whether the key is taken; one that is free stays so. More than zero,
-    /// at most ten years.
+    /// Remembers a dedupe key that is taken for this long from now on, in place of what its message
+    /// said when it was sent: shorter, longer, or no longer until the message has ended. Returns
+    /// whether the key is taken; one that is free stays so. More than zero, at most ten years.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -48,14 +49,15 @@ impl Topic<'_> {
         self.run(|run, topic| dedupe::change(run, topic, key, window))
     }
 
-    /// Lets the topic's [`rate`](crate::TopicConfig::rate) begin anew: a whole burst may be begun at once, by all processes
-    /// together. Those with receivers hear of it as of a setting.
+    /// Lets the topic's [`rate`](crate::TopicConfig::rate) begin anew: a whole burst may be begun
+    /// at once, by all processes together. Those with receivers hear of it as of a setting.
     pub fn reset_rate(&self) -> Result<()> {
         self.reset("")
     }
 
-    /// Lets the rate of one key begin anew, where each has [one of its own](crate::TopicConfig::rate_per_key). Messages of the
-    /// key that were put off for its rate are due at once.
+    /// Lets the rate of one key begin anew, where each has [one of its
+    /// own](crate::TopicConfig::rate_per_key). Messages of the key that were put off for its rate
+    /// are due at once.
     pub fn reset_rate_of(&self, key: &str) -> Result<()> {
         topic::check(&self.name)?;
         if let Some(flaw) = key_flaw("key", key) {
@@ -74,8 +76,8 @@ impl Topic<'_> {
 }
 
 impl Messaging {
-    /// Forgets the key of a piece of work, so that [`retrying`](Self::retrying) does it again. Returns whether it was done
-    /// within its window.
+    /// Forgets the key of a piece of work, so that [`retrying`](Self::retrying) does it again.
+    /// Returns whether it was done within its window.
     ///
     /// # Errors
     /// `Invalid` for a bad key, `SchemaMissing`, `Unavailable`, `PoolExhausted`.

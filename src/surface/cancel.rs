@@ -16,20 +16,22 @@ use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How often a cancel looks for messages that it did not find: they may be on their way from one place to another.
+/// How often a cancel looks for messages that it did not find: they may be on their way from one
+/// place to another.
 const PASSES: usize = 3;
 /// The time in between: who moves a message has it in hand for milliseconds.
 const BETWEEN_PASSES: Duration = Duration::from_millis(10);
 
 impl Messaging {
-    /// Cancels a message, wherever it is: one that waits, also for a delay or a retry, is removed and never
-    /// delivered; the handler of one that is in work is asked to give up, which
+    /// Cancels a message, wherever it is: one that waits, also for a delay or a retry, is removed
+    /// and never delivered; the handler of one that is in work is asked to give up, which
     /// [`Message::is_cancelled`](crate::Message::is_cancelled) tells it.
-    /// If it fails then, or is killed, the message is not tried again; if it succeeds all the same, the message is
-    /// done. Dead letters stay.
+    /// If it fails then, or is killed, the message is not tried again; if it succeeds all the same,
+    /// the message is done. Dead letters stay.
     ///
-    /// Looks for the message by its id alone. A [tracked](crate::NewMessage::tracked) one is found through an index;
-    /// others by reading what is ready, about a second where millions are: track what may have to be cancelled.
+    /// Looks for the message by its id alone. A [tracked](crate::NewMessage::tracked) one is found
+    /// through an index; others by reading what is ready, about a second where millions are: track
+    /// what may have to be cancelled.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`, `Conflict`.
@@ -53,9 +55,9 @@ impl Messaging {
         })
     }
 
-    /// Cancels many messages, as [`cancel`](Self::cancel) one: a few round trips for 5,000 of them. Returns what became of
-    /// each, in the order of `ids`; of one that is named twice the same twice. Those that are not tracked are looked for
-    /// together, by reading what is ready once.
+    /// Cancels many messages, as [`cancel`](Self::cancel) one: a few round trips for 5,000 of them.
+    /// Returns what became of each, in the order of `ids`; of one that is named twice the same
+    /// twice. Those that are not tracked are looked for together, by reading what is ready once.
     ///
     /// # Errors
     /// As [`cancel`](Self::cancel); what was cancelled before an error stays cancelled: call again.
@@ -88,8 +90,9 @@ impl Messaging {
         Ok(ids.iter().map(end).collect())
     }
 
-    /// Cancels a [group](crate::MessagingSession::send_group): its completion message, and all members that have
-    /// not ended. Returns how many messages were removed or asked for, the completion message included.
+    /// Cancels a [group](crate::MessagingSession::send_group): its completion message, and all
+    /// members that have not ended. Returns how many messages were removed or asked for, the
+    /// completion message included.
     ///
     /// # Errors
     /// As [`cancel`](Self::cancel). A group that is not known has nothing to be cancelled.
@@ -130,13 +133,14 @@ impl Messaging {
 }
 
 impl Topic<'_> {
-    /// Cancels all messages of the topic that wait or are in work and have all of these headers, each with
-    /// this value; one without such a header stays. Returns how many were removed or asked for. See
+    /// Cancels all messages of the topic that wait or are in work and have all of these headers,
+    /// each with this value; one without such a header stays. Returns how many were removed or
+    /// asked for. See
     /// [`Messaging::cancel`]. Walks through the topic, and keeps the ids of what it finds in memory.
     ///
     /// # Errors
-    /// `Invalid` without any header, besides those of all methods; what was cancelled before another error
-    /// stays cancelled.
+    /// `Invalid` without any header, besides those of all methods; what was cancelled before
+    /// another error stays cancelled.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -173,12 +177,13 @@ impl Topic<'_> {
         self.cancel_wanted(&Program::of_headers(&wanted))
     }
 
-    /// Cancels all messages of the topic that wait or are in work and that the filter wants; else as
+    /// Cancels all messages of the topic that wait or are in work and that the filter wants; else
+    /// as
     /// [`cancel_where`](Self::cancel_where).
     ///
     /// # Errors
-    /// `Invalid` for a filter that cannot be meant, besides those of all methods; what was cancelled before another error
-    /// stays cancelled.
+    /// `Invalid` for a filter that cannot be meant, besides those of all methods; what was
+    /// cancelled before another error stays cancelled.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

@@ -6,19 +6,23 @@ use crate::surface::messaging::Messaging;
 use crate::words::error::{Error, Result};
 
 impl Messaging {
-    /// Drops the schema for good, with all messages, dead letters and settings in it. Returns false where there is none.
+    /// Drops the schema for good, with all messages, dead letters and settings in it. Returns false
+    /// where there is none.
     ///
-    /// Asks by name: `schema` has to be the name of the schema that this is connected to, `outtray` unless
+    /// Asks by name: `schema` has to be the name of the schema that this is connected to, `outtray`
+    /// unless
     /// [another](crate::Builder::schema) was chosen. Drops what outtray made and nothing else: where anything else is in the
-    /// schema, or a view rests on its tables, nothing is dropped. Afterwards [`migrate`](Self::migrate) makes it anew.
+    /// schema, or a view rests on its tables, nothing is dropped. Afterwards
+    /// [`migrate`](Self::migrate) makes it anew.
     ///
-    /// Waits for who uses the tables, 2 s at a time and up to 20 times, as a migration does. What is sent afterwards fails with
+    /// Waits for who uses the tables, 2 s at a time and up to 20 times, as a migration does. What
+    /// is sent afterwards fails with
     /// [`SchemaMissing`](crate::ErrorKind::SchemaMissing).
     ///
     /// # Errors
-    /// `Invalid` for another name; `InUse` when a receiver runs, in whatever process, but for those that died; `Database` when the
-    /// schema holds something else; `SchemaNewer`; `Denied` for who does not own it; `Unavailable`, `PoolExhausted`. Nothing was
-    /// changed then.
+    /// `Invalid` for another name; `InUse` when a receiver runs, in whatever process, but for those
+    /// that died; `Database` when the schema holds something else; `SchemaNewer`; `Denied` for who
+    /// does not own it; `Unavailable`, `PoolExhausted`. Nothing was changed then.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

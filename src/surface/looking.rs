@@ -13,9 +13,10 @@ use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 
 impl Messaging {
-    /// Returns the names of all topics that are known, sorted by their bytes: those with messages of any kind, dead letters,
-    /// receivers or recurring messages, and those that ever had settings, or were paused, suspect or in strict order. One
-    /// query; its time grows with the number of topics, not with that of messages.
+    /// Returns the names of all topics that are known, sorted by their bytes: those with messages
+    /// of any kind, dead letters, receivers or recurring messages, and those that ever had
+    /// settings, or were paused, suspect or in strict order. One query; its time grows with the
+    /// number of topics, not with that of messages.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
@@ -23,8 +24,9 @@ impl Messaging {
         self.in_order(|run| admin::topics(run))
     }
 
-    /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the same order. Costs
-    /// one query more and, for each topic, that of [`Topic::stats`](crate::Topic::stats).
+    /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the
+    /// same order. Costs one query more and, for each topic, that of
+    /// [`Topic::stats`](crate::Topic::stats).
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
@@ -37,8 +39,8 @@ impl Messaging {
         })
     }
 
-    /// Returns the `limit` dead letters of all topics that died first, in that order. Costs one query and one for each topic
-    /// that has any.
+    /// Returns the `limit` dead letters of all topics that died first, in that order. Costs one
+    /// query and one for each topic that has any.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -54,7 +56,8 @@ impl Messaging {
         self.dead_letters_of(.., limit)
     }
 
-    /// Returns the `limit` of these dead letters of all topics that died first, in that order: those of a
+    /// Returns the `limit` of these dead letters of all topics that died first, in that order:
+    /// those of a
     /// [key](Selection::key), or several by their ids.
     ///
     /// # Errors

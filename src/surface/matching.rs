@@ -10,15 +10,18 @@ use crate::words::filter::Filter;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// The messages of one topic or several that a filter wants, to be taken by hand. Made by [`Topic::matching`] and
+/// The messages of one topic or several that a filter wants, to be taken by hand. Made by
+/// [`Topic::matching`] and
 /// [`Messaging::matching`].
 ///
-/// All methods take messages as those of [`Topic`] of their names do, and leave the others to others. They look through the topic from
-/// its beginning for each call, and walk over what does not match: a second where millions lie before. A wait spends at most a tenth of
-/// its time on looks that find nothing.
+/// All methods take messages as those of [`Topic`] of their names do, and leave the others to
+/// others. They look through the topic from its beginning for each call, and walk over what does
+/// not match: a second where millions lie before. A wait spends at most a tenth of its time on
+/// looks that find nothing.
 ///
 /// # Errors
-/// Of all methods: those of [`Topic::receive_batch`], and `Invalid` for a [filter](Filter) that cannot be meant.
+/// Of all methods: those of [`Topic::receive_batch`], and `Invalid` for a [filter](Filter) that
+/// cannot be meant.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is taken yet"]
 pub struct Matching<'m> {
@@ -48,8 +51,8 @@ impl<'m> Topic<'m> {
 }
 
 impl Messaging {
-    /// Returns what of several topics a filter wants, to [receive](Matching::receive) that alone. Each call begins with the next of the
-    /// topics, as [`receive_from`](Self::receive_from).
+    /// Returns what of several topics a filter wants, to [receive](Matching::receive) that alone.
+    /// Each call begins with the next of the topics, as [`receive_from`](Self::receive_from).
     pub fn matching(&self, topics: &[&str], filter: Filter) -> Matching<'_> {
         Matching {
             messaging: self,
@@ -87,7 +90,8 @@ impl Matching<'_> {
         self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
     }
 
-    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is none at all; as
+    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is
+    /// none at all; as
     /// [`Topic::receive_batch_timeout`].
     pub fn receive_batch_timeout<T: DeserializeOwned>(
         &self,

@@ -30,23 +30,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How often it is looked again at what comes after messages that ended while somebody else has it in hand, and how soon.
+/// How often it is looked again at what comes after messages that ended while somebody else has it
+/// in hand, and how soon.
 const LOOKS_AGAIN: usize = 3;
 const WHILE_IN_HAND: Duration = Duration::from_millis(20);
 
 /// The message system of one database, as one process sees it.
 ///
-/// Cheap to clone, to be shared by all threads. Connections are opened when they are needed. Besides
-/// the pool's three small helpers it has threads only while they are of use: one from the first send on,
-/// which notifies other processes, and two from the first receiver on. They end when the last clone and
-/// the last receiver are gone; dropping those waits for them.
+/// Cheap to clone, to be shared by all threads. Connections are opened when they are needed.
+/// Besides the pool's three small helpers it has threads only while they are of use: one from the
+/// first send on, which notifies other processes, and two from the first receiver on. They end when
+/// the last clone and the last receiver are gone; dropping those waits for them.
 #[derive(Clone)]
 pub struct Messaging {
     core: Arc<Core>,
 }
 
-// A panic on its way through leaves nothing half done: what is locked is made of whole steps and used on after a panic, a
-// session's transaction is rolled back, and a connection that was left inside of one is not used again.
+// A panic on its way through leaves nothing half done: what is locked is made of whole steps and
+// used on after a panic, a session's transaction is rolled back, and a connection that was left
+// inside of one is not used again.
 impl UnwindSafe for Messaging {}
 impl RefUnwindSafe for Messaging {}
 
@@ -72,13 +74,14 @@ impl Messaging {
 
     /// Makes or upgrades the schema; returns the names of the migrations that were applied.
     ///
-    /// Moves sequences that are behind their tables, too, as they are after logical replication or a partial restore, which
-    /// copy rows and no values of sequences, and returns them as `sequence message_seq`. Until then sends fail with
+    /// Moves sequences that are behind their tables, too, as they are after logical replication or
+    /// a partial restore, which copy rows and no values of sequences, and returns them as
+    /// `sequence message_seq`. Until then sends fail with
     /// [`SequenceBehind`](crate::ErrorKind::SequenceBehind), or get in before what was sent earlier.
     ///
-    /// Idempotent, and safe to race: of several processes one applies, the others block until it has.
-    /// Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the queue
-    /// never stands still for long.
+    /// Idempotent, and safe to race: of several processes one applies, the others block until it
+    /// has. Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the
+    /// queue never stands still for long.
     ///
     /// # Errors
     /// `SchemaNewer` when the schema is of a later release, `Denied` without the privilege to
@@ -91,8 +94,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, or of the sequences that it
-    /// would move; empty when the schema is up to date.
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, or of
+    /// the sequences that it would move; empty when the schema is up to date.
     ///
     /// # Errors
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
@@ -104,8 +107,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the SQL that makes the schema `schema` from nothing in one transaction, for those who
-    /// apply it by hand. Asks no database.
+    /// Returns the SQL that makes the schema `schema` from nothing in one transaction, for those
+    /// who apply it by hand. Asks no database.
     ///
     /// # Errors
     /// `Invalid` for a bad schema name.
@@ -115,9 +118,9 @@ impl Messaging {
         )?))
     }
 
-    /// Starts a pool of threads that runs `handler` for each message of a topic, with all
-    /// defaults. See [`receiver`](Messaging::receiver) for options. Keep what is returned: the threads
-    /// stop when it is dropped.
+    /// Starts a pool of threads that runs `handler` for each message of a topic, with all defaults.
+    /// See [`receiver`](Messaging::receiver) for options. Keep what is returned: the threads stop
+    /// when it is dropped.
     ///
     /// # Errors
     /// As [`ReceiverBuilder::start`].
@@ -132,8 +135,8 @@ impl Messaging {
         self.receiver(topic).start(handler)
     }
 
-    /// Starts a pool of threads that runs `handler` for up to `size` messages of a topic at a time, 1 to
-    /// 1,000, in one transaction with their acknowledgement, with all defaults. See
+    /// Starts a pool of threads that runs `handler` for up to `size` messages of a topic at a time,
+    /// 1 to 1,000, in one transaction with their acknowledgement, with all defaults. See
     /// [`start_batches`](ReceiverBuilder::start_batches) for what a batch is.
     ///
     /// # Errors
@@ -189,16 +192,16 @@ impl Messaging {
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
     }
 
-    /// Returns one topic, to look at it and to operate it. Asks nothing of the database; the name is
-    /// checked when something is done with it.
+    /// Returns one topic, to look at it and to operate it. Asks nothing of the database; the name
+    /// is checked when something is done with it.
     pub fn topic(&self, topic: &str) -> Topic<'_> {
         Topic::new(self, topic)
     }
 
-    /// Wakes a worker of each receiver of a topic, here and in other processes: after the COMMIT of a
-    /// transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot know.
-    /// Without it they find the messages when they poll next. Never blocks; a name that no topic
-    /// can have wakes nobody.
+    /// Wakes a worker of each receiver of a topic, here and in other processes: after the COMMIT of
+    /// a transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot
+    /// know. Without it they find the messages when they poll next. Never blocks; a name that no
+    /// topic can have wakes nobody.
     pub fn wake(&self, topic: &str) {
         // One that does not fit a notification would take those with it that travel together.
         if topic::check(topic).is_ok() {
@@ -212,8 +215,8 @@ impl Messaging {
         Ok(())
     }
 
-    /// Looks at what comes after messages that may have ended: by the upkeep thread if there is one, else here.
-    /// Whatever fails is found by a sweep.
+    /// Looks at what comes after messages that may have ended: by the upkeep thread if there is
+    /// one, else here. Whatever fails is found by a sweep.
     pub(crate) fn look_after(&self, connection: &mut Connection, ended: Vec<Uuid>) {
         let base = &self.core.base;
         if self.core.running_errands().is_some() {
@@ -225,7 +228,8 @@ impl Messaging {
                 Ok(looked) if looked.in_hand > 0 => {}
                 _ => break,
             }
-            // Who has it in hand may look at another end. A plain wait, shorter than what the caller just did.
+            // Who has it in hand may look at another end. A plain wait, shorter than what the
+            // caller just did.
             let _ = after(WHILE_IN_HAND).recv();
             let again = ends::look(connection, &ended);
             looked = looked.and_then(|mut looked| {
@@ -251,7 +255,8 @@ impl Messaging {
         }
     }
 
-    /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were any.
+    /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were
+    /// any.
     pub(crate) fn move_due(&self, connection: &mut Connection) -> Result<bool> {
         let base = self.base();
         let moved = schedule::move_due(connection, None)?;

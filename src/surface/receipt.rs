@@ -32,13 +32,15 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// [`Delivery`](crate::Delivery) when its message is [somewhere else](crate::Delivery::into_parts). Small, and may be kept
 /// anywhere and used by any thread.
 ///
-/// Everything that is said of settling a delivery holds here: one that is dropped unsettled is [nacked](Self::nack), and all
-/// methods that settle block for a connection of the pool and a round trip or two.
+/// Everything that is said of settling a delivery holds here: one that is dropped unsettled is
+/// [nacked](Self::nack), and all methods that settle block for a connection of the pool and a round
+/// trip or two.
 ///
 /// # Errors
-/// Of all methods that settle: [`LeaseLost`](ErrorKind::LeaseLost) when the lease is over or the message was settled, and
-/// nothing was changed; `OutcomeUnknown` when the connection broke and it may have happened or not; `Conflict`, `Unavailable`
-/// and `PoolExhausted` when nothing happened: do it again.
+/// Of all methods that settle: [`LeaseLost`](ErrorKind::LeaseLost) when the lease is over or the
+/// message was settled, and nothing was changed; `OutcomeUnknown` when the connection broke and it
+/// may have happened or not; `Conflict`, `Unavailable` and `PoolExhausted` when nothing happened:
+/// do it again.
 ///
 /// ```no_run
 /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -87,13 +89,14 @@ impl Receipt {
         &self.topic
     }
 
-    /// Returns whether the message is settled, or its lease known to be lost. One that was settled in a session is unsettled
-    /// again when that is rolled back.
+    /// Returns whether the message is settled, or its lease known to be lost. One that was settled
+    /// in a session is unsettled again when that is rolled back.
     pub fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Relaxed)
     }
 
-    /// Returns whether somebody asked for the message to be given up, or its lease was found to be lost; as
+    /// Returns whether somebody asked for the message to be given up, or its lease was found to be
+    /// lost; as
     /// [`Delivery::is_cancelled`](crate::Delivery::is_cancelled).
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_set()
@@ -178,8 +181,8 @@ impl Receipt {
     /// As [`Delivery::keep_alive`](crate::Delivery::keep_alive).
     ///
     /// # Errors
-    /// `Invalid` for a lease under 100 ms; `LeaseLost` for a message that is settled; `Unavailable` when a thread cannot
-    /// start.
+    /// `Invalid` for a lease under 100 ms; `LeaseLost` for a message that is settled; `Unavailable`
+    /// when a thread cannot start.
     pub fn keep_alive(&self) -> Result<()> {
         self.check()?;
         check_lease(&self.topic, self.lease, LEAST_BEATEN_LEASE)?;
@@ -239,7 +242,8 @@ impl Receipt {
         Error::new(ErrorKind::LeaseLost, text)
     }
 
-    /// Returns what a delivery comes to that is given back: its place, or the dead letters after the last attempt.
+    /// Returns what a delivery comes to that is given back: its place, or the dead letters after
+    /// the last attempt.
     pub(crate) fn nacked(&self, why: &str) -> Verdict {
         if self.attempt < self.max_attempts {
             return Verdict::Nack;

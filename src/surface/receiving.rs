@@ -30,19 +30,20 @@ use std::time::Duration;
 const MAX_BATCH: usize = 10_000;
 
 impl Topic<'_> {
-    /// Takes the next message, if one is ready, under a lease: for this long nobody else gets it, and then it is
-    /// delivered again unless it was settled. 1 ms to a day; `None` for the topic's
+    /// Takes the next message, if one is ready, under a lease: for this long nobody else gets it,
+    /// and then it is delivered again unless it was settled. 1 ms to a day; `None` for the topic's
     /// [`lease`](crate::TopicConfig::lease), else 30 s. Returns at once, after a round trip or a few.
     ///
     /// The attempt counts from now on; the limit is the topic's
     /// [`max_attempts`](crate::TopicConfig::max_attempts), else 10. A message that is over it, whose time is over, or
-    /// whose payload does not fit `T`, becomes a dead letter, and the next one is taken. A paused topic gives
-    /// nothing, and one that is over its [`rate`](crate::TopicConfig::rate) or has
+    /// whose payload does not fit `T`, becomes a dead letter, and the next one is taken. A paused
+    /// topic gives nothing, and one that is over its [`rate`](crate::TopicConfig::rate) or has
     /// [`max_in_work`](crate::TopicConfig::max_in_work) messages in work gives nothing until it may. Strict order
     /// and the rate of each key are for receivers: here they are not kept.
     ///
     /// # Errors
-    /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`,
+    /// `PoolExhausted`.
     pub fn receive<T: DeserializeOwned>(
         &self,
         lease: impl Into<Option<Duration>>,
@@ -50,8 +51,9 @@ impl Topic<'_> {
         self.take_by(|intake| intake.one(lease.into()))
     }
 
-    /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as [`receive`](Self::receive). Fewer, or
-    /// none, are returned where there are no more. Dropped unsettled, each goes back in a round trip of its own:
+    /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as
+    /// [`receive`](Self::receive). Fewer, or none, are returned where there are no more. Dropped
+    /// unsettled, each goes back in a round trip of its own:
     /// [`Messaging::release_all`] is quicker for many.
     ///
     /// # Errors
@@ -70,12 +72,13 @@ impl Topic<'_> {
 }
 
 impl Messaging {
-    /// Takes up to `n` messages in all, 1 to 10,000, from several topics, each under a lease of its own; as
+    /// Takes up to `n` messages in all, 1 to 10,000, from several topics, each under a lease of its
+    /// own; as
     /// [`Topic::receive`]. Each call begins with the next of the topics, so that none starves behind a busy one.
     ///
     /// # Errors
-    /// As [`Topic::receive`], and `Invalid` for `n` out of range or no topic at all. What was taken before an error
-    /// is returned, and the error is met by the next call.
+    /// As [`Topic::receive`], and `Invalid` for `n` out of range or no topic at all. What was taken
+    /// before an error is returned, and the error is met by the next call.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -108,8 +111,8 @@ impl Messaging {
         }
     }
 
-    /// Takes messages, those that a filter wants if there is one. Returns them, and when to come back
-    /// although nobody tells of more: a rate or a limit held some back.
+    /// Takes messages, those that a filter wants if there is one. Returns them, and when to come
+    /// back although nobody tells of more: a rate or a limit held some back.
     pub(crate) fn take_from<T: DeserializeOwned>(
         &self,
         topics: &[&str],
@@ -152,8 +155,8 @@ impl Messaging {
         Ok((batch, again))
     }
 
-    /// Adds messages of one topic until the batch has `n`, or there are no more. Returns when there may be more all the
-    /// same.
+    /// Adds messages of one topic until the batch has `n`, or there are no more. Returns when there
+    /// may be more all the same.
     fn take<T: DeserializeOwned>(
         &self,
         topic: &str,
@@ -218,7 +221,8 @@ impl Messaging {
         Ok(None)
     }
 
-    /// The same as [`find`](Self::find) for as many messages as a rate allows now; for none it returns how long to wait.
+    /// The same as [`find`](Self::find) for as many messages as a rate allows now; for none it
+    /// returns how long to wait.
     fn find_at(
         &self,
         rate: Rate,
@@ -332,7 +336,8 @@ fn lease_of(named: Option<Duration>, config: Option<&TopicConfig>) -> Duration {
     named.or_else(topics).unwrap_or(DEFAULT_LEASE)
 }
 
-/// Returns floors for one call of a filter: what it passes over lies below where others may begin to look.
+/// Returns floors for one call of a filter: what it passes over lies below where others may begin
+/// to look.
 fn passing_over() -> Arc<Mutex<Floors>> {
     Arc::new(Mutex::new(Floors::new()))
 }

@@ -9,7 +9,8 @@ use crossbeam_channel::after;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Tries in all. With the pauses between them they take about half a minute, more if connecting is slow.
+/// Tries in all. With the pauses between them they take about half a minute, more if connecting is
+/// slow.
 const TRIES: usize = 10;
 /// The pauses double from the first to the longest, each half fixed and half random.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -35,23 +36,25 @@ impl<R> Once<R> {
 }
 
 impl Messaging {
-    /// Runs a session until it is known that it committed, and that once: for producers that cannot leave it
-    /// at "the connection broke during COMMIT".
+    /// Runs a session until it is known that it committed, and that once: for producers that cannot
+    /// leave it at "the connection broke during COMMIT".
     ///
-    /// `key` names the piece of work: 1 to 512 bytes without NUL, for all topics and programs of the database.
-    /// It is written in the transaction of `work`, and known for `window` after: a try whose COMMIT had
-    /// happened is recognised by it, and so is an earlier call, of this process or another. A try that is
-    /// still under way on the server is waited for.
+    /// `key` names the piece of work: 1 to 512 bytes without NUL, for all topics and programs of
+    /// the database. It is written in the transaction of `work`, and known for `window` after: a
+    /// try whose COMMIT had happened is recognised by it, and so is an earlier call, of this
+    /// process or another. A try that is still under way on the server is waited for.
     ///
-    /// `work` runs again after `OutcomeUnknown`, `Conflict`, `Unavailable` and `PoolExhausted`, ten times at
-    /// most, with growing pauses that are 30 s at most in all; what it does outside the database happens as
-    /// often as it runs. Its own errors end it. Blocks all the while. With a window that is over sooner than that, it may
-    /// end sooner: where an earlier try would not be known any more, `work` does not run again.
+    /// `work` runs again after `OutcomeUnknown`, `Conflict`, `Unavailable` and `PoolExhausted`, ten
+    /// times at most, with growing pauses that are 30 s at most in all; what it does outside the
+    /// database happens as often as it runs. Its own errors end it. Blocks all the while. With a
+    /// window that is over sooner than that, it may end sooner: where an earlier try would not be
+    /// known any more, `work` does not run again.
     ///
     /// # Errors
-    /// `Invalid` for a key or a window out of bounds. When the tries are used up, the kind of the last, but
-    /// `OutcomeUnknown` if any of them may have committed: call again with the same key within its window, or look
-    /// whether the work is done. Else as [`session`](Messaging::session).
+    /// `Invalid` for a key or a window out of bounds. When the tries are used up, the kind of the
+    /// last, but `OutcomeUnknown` if any of them may have committed: call again with the same key
+    /// within its window, or look whether the work is done. Else as
+    /// [`session`](Messaging::session).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -176,7 +179,8 @@ impl<R> Tries<'_, R> {
         }
     }
 
-    /// Returns the error that says most: that something may have happened outweighs why it is not known.
+    /// Returns the error that says most: that something may have happened outweighs why it is not
+    /// known.
     fn verdict(&mut self, error: Error) -> Error {
         match self.last_unknown.take() {
             Some(unknown) if error.kind() != ErrorKind::OutcomeUnknown => unknown,

@@ -21,13 +21,15 @@ impl Messaging {
     /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
     /// nothing happened, unless its kind is `OutcomeUnknown` or `TransactionEnded`.
     ///
-    /// A session that only sends, and nothing with a delay, is one statement without BEGIN and COMMIT.
+    /// A session that only sends, and nothing with a delay, is one statement without BEGIN and
+    /// COMMIT.
     ///
     /// # Errors
-    /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when the
-    /// same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT; `TransactionEnded` when SQL of
-    /// `work` ended the transaction, or would have; `SchemaMissing`, `Denied`, `Unavailable`, `PoolExhausted`. An outtray error
-    /// that `work` returns and that says what to do about it comes back as it is: `Invalid`, `TooLarge`, `Payload`, `Full`,
+    /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when
+    /// the same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT;
+    /// `TransactionEnded` when SQL of `work` ended the transaction, or would have; `SchemaMissing`,
+    /// `Denied`, `Unavailable`, `PoolExhausted`. An outtray error that `work` returns and that says
+    /// what to do about it comes back as it is: `Invalid`, `TooLarge`, `Payload`, `Full`,
     /// `LeaseLost` and the like. Behind an error of your own, it gives that its kind.
     ///
     /// ```no_run
@@ -64,16 +66,17 @@ impl Messaging {
         Ok(returned)
     }
 
-    /// Sends one message in a transaction of its own, and says what became of that. For a program that has nothing
-    /// else to write with it: what belongs together goes into a [`session`](Self::session).
+    /// Sends one message in a transaction of its own, and says what became of that. For a program
+    /// that has nothing else to write with it: what belongs together goes into a
+    /// [`session`](Self::session).
     ///
-    /// One round trip; also with a dedupe key, where a session takes two, unless the message has other options
-    /// that cost one.
+    /// One round trip; also with a dedupe key, where a session takes two, unless the message has
+    /// other options that cost one.
     ///
     /// # Errors
-    /// Those of [`send`](MessagingSession::send), before anything happened; `OutcomeUnknown` when the connection
-    /// broke while it was under way: with a dedupe key, send it again; `SchemaMissing`, `Unavailable`,
-    /// `PoolExhausted`.
+    /// Those of [`send`](MessagingSession::send), before anything happened; `OutcomeUnknown` when
+    /// the connection broke while it was under way: with a dedupe key, send it again;
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -120,14 +123,15 @@ impl Messaging {
     }
 }
 
-/// Returns whether a failure to read settings says nothing about sending: a role that may only send cannot read them, and a
-/// missing schema is met by the first send.
+/// Returns whether a failure to read settings says nothing about sending: a role that may only send
+/// cannot read them, and a missing schema is met by the first send.
 fn is_met_by_sends(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Denied | ErrorKind::SchemaMissing)
 }
 
-/// Says what the error of a session's closure means for the caller. An error of ours whose kind says what to do about it is
-/// returned as it is; one behind an error of the caller's own gives it its kind.
+/// Says what the error of a session's closure means for the caller. An error of ours whose kind
+/// says what to do about it is returned as it is; one behind an error of the caller's own gives it
+/// its kind.
 fn rolled_back(error: HandlerError) -> Error {
     let text = format!("the session was rolled back: {error}");
     let own = error.cause.as_deref().and_then(|cause| own_error(cause));
@@ -164,8 +168,8 @@ fn own_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
     None
 }
 
-/// Returns whether the kind tells the caller what to do, wherever it was met. The others say something about the
-/// transaction in which they were met, which may be another one.
+/// Returns whether the kind tells the caller what to do, wherever it was met. The others say
+/// something about the transaction in which they were met, which may be another one.
 fn is_told_as_it_is(kind: ErrorKind) -> bool {
     !matches!(
         kind,

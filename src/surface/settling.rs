@@ -17,13 +17,14 @@ use std::time::Duration;
 pub(crate) const LEAST_LEASE: Duration = Duration::from_millis(1);
 
 impl Messaging {
-    /// Acknowledges many deliveries, or [receipts](Receipt): one transaction in one round trip for each topic. Returns the ids of
-    /// those whose leases were lost, for which nothing was changed.
+    /// Acknowledges many deliveries, or [receipts](Receipt): one transaction in one round trip for
+    /// each topic. Returns the ids of those whose leases were lost, for which nothing was changed.
     ///
     /// They may be in a slice, or wherever they are kept: `messaging.ack_all(in_work.values())`.
     ///
     /// # Errors
-    /// Those of [`Delivery`](crate::Delivery) but for `LeaseLost`. Of several topics some may be settled by then.
+    /// Those of [`Delivery`](crate::Delivery) but for `LeaseLost`. Of several topics some may be
+    /// settled by then.
     #[must_use = "the ids of messages whose leases were lost are returned"]
     pub fn ack_all<'d, D: AsRef<Receipt> + 'd>(
         &self,
@@ -32,7 +33,8 @@ impl Messaging {
         self.settle_each(deliveries, |_| Verdict::Ack(None))
     }
 
-    /// Gives many deliveries back, as [`Delivery::nack`](crate::Delivery::nack); takes and returns as [`ack_all`](Self::ack_all).
+    /// Gives many deliveries back, as [`Delivery::nack`](crate::Delivery::nack); takes and returns
+    /// as [`ack_all`](Self::ack_all).
     ///
     /// # Errors
     /// As [`ack_all`](Self::ack_all).
@@ -44,8 +46,10 @@ impl Messaging {
         self.settle_each(deliveries, |receipt| receipt.nacked("nacked"))
     }
 
-    /// Gives many deliveries back without an attempt spent, as [`Delivery::release`](crate::Delivery::release); takes and returns
-    /// as [`ack_all`](Self::ack_all). To drop them costs a round trip for each (3,000 in 3 s), and an attempt.
+    /// Gives many deliveries back without an attempt spent, as
+    /// [`Delivery::release`](crate::Delivery::release); takes and returns as
+    /// [`ack_all`](Self::ack_all). To drop them costs a round trip for each (3,000 in 3 s), and an
+    /// attempt.
     ///
     /// # Errors
     /// As [`ack_all`](Self::ack_all).
@@ -57,8 +61,9 @@ impl Messaging {
         self.settle_each(deliveries, |_| Verdict::Release)
     }
 
-    /// Lets the leases of many deliveries last this long from now, as [`Delivery::extend`](crate::Delivery::extend); takes and
-    /// returns as [`ack_all`](Self::ack_all).
+    /// Lets the leases of many deliveries last this long from now, as
+    /// [`Delivery::extend`](crate::Delivery::extend); takes and returns as
+    /// [`ack_all`](Self::ack_all).
     ///
     /// # Errors
     /// As [`ack_all`](Self::ack_all), and `Invalid` for a time out of range.
@@ -87,10 +92,12 @@ impl Messaging {
 }
 
 impl MessagingSession<'_> {
-    /// Acknowledges a delivery, or the message of a [`Receipt`], in this session's transaction: what the session writes and
-    /// sends, and the end of the message, are one. Any number of them, of the same database. Blocks for a round trip or two.
+    /// Acknowledges a delivery, or the message of a [`Receipt`], in this session's transaction:
+    /// what the session writes and sends, and the end of the message, are one. Any number of them,
+    /// of the same database. Blocks for a round trip or two.
     ///
-    /// When the session is rolled back, the message is leased still: settle it again, or give it back. A
+    /// When the session is rolled back, the message is leased still: settle it again, or give it
+    /// back. A
     /// [joined](Self::join) session does not learn what becomes of its transaction: if that is rolled back, the message is
     /// delivered again when its lease ends.
     ///
@@ -129,7 +136,8 @@ impl MessagingSession<'_> {
             receipt.close();
             return Err(receipt.lost());
         }
-        // Not to be given back when it is dropped meanwhile: that would wait for this very transaction.
+        // Not to be given back when it is dropped meanwhile: that would wait for this very
+        // transaction.
         receipt.close_for_now();
         if !matches!(self.lent, Lent::Joined(_)) {
             let is_settled = Arc::clone(&receipt.is_settled);
@@ -184,8 +192,8 @@ pub(crate) fn settle_all<'l>(
     Ok(lost)
 }
 
-/// Returns how a verdict is written. What comes back without a delay goes to its place, for it would wait for somebody who moves
-/// it.
+/// Returns how a verdict is written. What comes back without a delay goes to its place, for it
+/// would wait for somebody who moves it.
 fn at_once(receipt: &Receipt, verdict: &Verdict) -> Verdict {
     match verdict {
         Verdict::Retry {

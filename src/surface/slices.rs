@@ -1,5 +1,5 @@
-//! Ending many messages of a topic: slice by slice, each in a transaction of its own, so that no statement takes long and no
-//! lock is held for long, however many there are.
+//! Ending many messages of a topic: slice by slice, each in a transaction of its own, so that no
+//! statement takes long and no lock is held for long, however many there are.
 
 use crate::session::lanes::push_gone;
 use crate::store::admin::{self, Rest, Slice};
@@ -18,19 +18,23 @@ const TRIES: usize = 5;
 
 impl Topic<'_> {
     /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
-    /// several, or those of a [key](Selection::key). Returns how many there were. They keep their ids, priorities and the times when they
-    /// were sent, and queue at the end. Those with a key go to their places among its messages: before all that
-    /// were sent later and are not done. One that comes after another dead letter of its key is held or parked
-    /// again, where the topic is configured so. One that had a dedupe key [until it ended](crate::NewMessage::dedupe_until_end) takes
-    /// it again; where another message has it, and of several with the same one, all but one stay dead letters.
+    /// several, or those of a [key](Selection::key). Returns how many there were. They keep their
+    /// ids, priorities and the times when they were sent, and queue at the end. Those with a key go
+    /// to their places among its messages: before all that were sent later and are not done. One
+    /// that comes after another dead letter of its key is held or parked again, where the topic is
+    /// configured so. One that had a dedupe key [until it
+    /// ended](crate::NewMessage::dedupe_until_end) takes it again; where another message has it,
+    /// and of several with the same one, all but one stay dead letters.
     ///
-    /// However many they are, they are moved in slices of a thousand in the order of their ids, each slice in a transaction of
-    /// its own: after an error, which says how many were moved, do it again for the rest. What dies again meanwhile stays dead.
+    /// However many they are, they are moved in slices of a thousand in the order of their ids,
+    /// each slice in a transaction of its own: after an error, which says how many were moved, do
+    /// it again for the rest. What dies again meanwhile stays dead.
     pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
         self.redrive_with_progress(which, |_| ())
     }
 
-    /// The same as [`redrive`](Self::redrive), and tells after each slice how many were redriven so far.
+    /// The same as [`redrive`](Self::redrive), and tells after each slice how many were redriven so
+    /// far.
     pub fn redrive_with_progress(
         &self,
         which: impl Into<Selection>,
@@ -50,13 +54,15 @@ impl Topic<'_> {
         })
     }
 
-    /// Removes dead letters for good: `..` for all, an id, several, or those of a [key](Selection::key). Returns
-    /// how many there were. Works in slices, as [`redrive`](Self::redrive) does.
+    /// Removes dead letters for good: `..` for all, an id, several, or those of a
+    /// [key](Selection::key). Returns how many there were. Works in slices, as
+    /// [`redrive`](Self::redrive) does.
     pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
         self.purge_dead_letters_with_progress(which, |_| ())
     }
 
-    /// The same as [`purge_dead_letters`](Self::purge_dead_letters), and tells after each slice how many were removed so far.
+    /// The same as [`purge_dead_letters`](Self::purge_dead_letters), and tells after each slice how
+    /// many were removed so far.
     pub fn purge_dead_letters_with_progress(
         &self,
         which: impl Into<Selection>,
@@ -72,9 +78,9 @@ impl Topic<'_> {
         })
     }
 
-    /// Removes all ready and scheduled messages for good, and those behind others of their key, but for those in
-    /// work and dead letters. Works in slices, as [`redrive`](Self::redrive) does: what is sent meanwhile may be removed, too.
-    /// Returns how many there were.
+    /// Removes all ready and scheduled messages for good, and those behind others of their key, but
+    /// for those in work and dead letters. Works in slices, as [`redrive`](Self::redrive) does:
+    /// what is sent meanwhile may be removed, too. Returns how many there were.
     pub fn purge(&self) -> Result<u64> {
         self.purge_with_progress(|_| ())
     }
@@ -92,8 +98,8 @@ impl Topic<'_> {
         })
     }
 
-    /// Takes slices until there are no more, and moves the lines of keys on. `next` returns how many messages a slice was, and
-    /// whether there may be more.
+    /// Takes slices until there are no more, and moves the lines of keys on. `next` returns how
+    /// many messages a slice was, and whether there may be more.
     fn slices(
         &self,
         done: &str,

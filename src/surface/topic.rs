@@ -24,7 +24,8 @@ use postgres::IsolationLevel;
 /// connection of the pool and a few round trips.
 ///
 /// # Errors
-/// Of all methods: `Invalid` for a bad name or key, `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+/// Of all methods: `Invalid` for a bad name or key, `SchemaMissing`, `Unavailable`,
+/// `PoolExhausted`.
 #[derive(Debug, Clone)]
 pub struct Topic<'m> {
     pub(crate) messaging: &'m Messaging,
@@ -48,8 +49,8 @@ impl<'m> Topic<'m> {
         self.messaging
     }
 
-    /// Returns the topic's numbers. A topic that nobody used has zeros. Counts 100,000 messages of each
-    /// kind at most, and estimates how many there are where there are more, which
+    /// Returns the topic's numbers. A topic that nobody used has zeros. Counts 100,000 messages of
+    /// each kind at most, and estimates how many there are where there are more, which
     /// [`estimated`](TopicStats::estimated) says: a few tens of milliseconds for each kind.
     pub fn stats(&self) -> Result<TopicStats> {
         self.look(|run, topic| stats::stats(run, topic))
@@ -60,16 +61,18 @@ impl<'m> Topic<'m> {
         self.is_there(Sign::Message).map(|has| !has)
     }
 
-    /// Returns whether anything is known of the topic: messages of any kind, dead letters, settings, receivers, recurring
-    /// messages, dedupe keys within their window, or how tracked messages ended. Topics need no declaration, so one of
-    /// which nothing is known was mistyped, or is not in use (any more).
+    /// Returns whether anything is known of the topic: messages of any kind, dead letters,
+    /// settings, receivers, recurring messages, dedupe keys within their window, or how tracked
+    /// messages ended. Topics need no declaration, so one of which nothing is known was mistyped,
+    /// or is not in use (any more).
     pub fn is_known(&self) -> Result<bool> {
         self.is_there(Sign::Any)
     }
 
-    /// Returns the first `limit` messages that are ready or in work, in claim order, and after them those that wait
-    /// behind others of their key, by key; each with its [state](crate::MessageState). Takes and locks nothing.
-    /// Other scheduled messages are not among them: [`scheduled`](Self::scheduled) shows those.
+    /// Returns the first `limit` messages that are ready or in work, in claim order, and after them
+    /// those that wait behind others of their key, by key; each with its
+    /// [state](crate::MessageState). Takes and locks nothing. Other scheduled messages are not
+    /// among them: [`scheduled`](Self::scheduled) shows those.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -89,11 +92,11 @@ impl<'m> Topic<'m> {
         self.look(|run, topic| peek::peek(run, topic, count(limit)))
     }
 
-    /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or that of
-    /// others, by when they are due; those that come after others last. Takes nothing.
+    /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or
+    /// that of others, by when they are due; those that come after others last. Takes nothing.
     ///
-    /// Reads what is scheduled in the topic, to 100,000 messages: a few tenths of a second at worst, on a
-    /// busy server. Where there are more, it looks at those that were sent first.
+    /// Reads what is scheduled in the topic, to 100,000 messages: a few tenths of a second at
+    /// worst, on a busy server. Where there are more, it looks at those that were sent first.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -135,8 +138,8 @@ impl<'m> Topic<'m> {
         Ok(found.into_iter().next())
     }
 
-    /// Sets the topic's settings, in place of all those before that this release can read. Every process obeys: those
-    /// with receivers as soon as they hear of it, the others within a second.
+    /// Sets the topic's settings, in place of all those before that this release can read. Every
+    /// process obeys: those with receivers as soon as they hear of it, the others within a second.
     ///
     /// # Errors
     /// `Invalid` for a setting that is out of range, before anything is changed.
@@ -156,9 +159,9 @@ impl<'m> Topic<'m> {
         self.reconfigure(|current| *current = config).map(drop)
     }
 
-    /// Changes some of the topic's settings, and returns all of them. Changes that are made at the same time wait
-    /// for each other, so that none is lost: the closure gets the settings as they are, and nobody else sets any
-    /// until it returns. Else as [`configure`](Self::configure).
+    /// Changes some of the topic's settings, and returns all of them. Changes that are made at the
+    /// same time wait for each other, so that none is lost: the closure gets the settings as they
+    /// are, and nobody else sets any until it returns. Else as [`configure`](Self::configure).
     ///
     /// # Errors
     /// `Invalid` for a setting that is out of range; nothing is changed.
@@ -173,7 +176,8 @@ impl<'m> Topic<'m> {
         self.change(&[], change)
     }
 
-    /// Leaves settings to their defaults, by their names: also those that this release cannot read or does not know, which
+    /// Leaves settings to their defaults, by their names: also those that this release cannot read
+    /// or does not know, which
     /// [`reconfigure`](Self::reconfigure) leaves alone. Returns all settings that are left.
     ///
     /// ```no_run
@@ -195,15 +199,16 @@ impl<'m> Topic<'m> {
         Ok(config)
     }
 
-    /// Returns the topic's settings as they are in the database; the defaults if nothing is set. What this
-    /// release cannot read, since a newer one set it, counts as not set for all that it does.
+    /// Returns the topic's settings as they are in the database; the defaults if nothing is set.
+    /// What this release cannot read, since a newer one set it, counts as not set for all that it
+    /// does.
     pub fn config(&self) -> Result<TopicConfig> {
         self.setting().map(|setting| setting.config)
     }
 
-    /// Pauses the topic for all receivers of all processes: what is in hand is finished, and nothing
-    /// more is begun until [`resume`](Self::resume). Messages can be sent all the while. Pausing twice
-    /// changes nothing.
+    /// Pauses the topic for all receivers of all processes: what is in hand is finished, and
+    /// nothing more is begun until [`resume`](Self::resume). Messages can be sent all the while.
+    /// Pausing twice changes nothing.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -255,8 +260,8 @@ impl<'m> Topic<'m> {
         Ok(changed)
     }
 
-    /// Moves the lines of stalled keys on, and wakes those who want their messages. What others hold is left to
-    /// those who receive.
+    /// Moves the lines of stalled keys on, and wakes those who want their messages. What others
+    /// hold is left to those who receive.
     pub(crate) fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
             let tended = tend_all(connection)?;

@@ -29,7 +29,8 @@ impl Topic<'_> {
         self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
     }
 
-    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is none at all; see
+    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is
+    /// none at all; see
     /// [`Messaging::receive_from_timeout`].
     ///
     /// # Errors
@@ -45,15 +46,16 @@ impl Topic<'_> {
 }
 
 impl Messaging {
-    /// Like [`receive_from`](Self::receive_from), and waits for this long as long as there is no message at all: it does
-    /// not wait for a batch to be full. After that the batch is empty.
+    /// Like [`receive_from`](Self::receive_from), and waits for this long as long as there is no
+    /// message at all: it does not wait for a batch to be full. After that the batch is empty.
     ///
-    /// Blocks without a connection; starts the threads that serve receivers if there is none yet, which wake it
-    /// at once. Where notifications are impossible it finds what other processes send within the poll interval.
+    /// Blocks without a connection; starts the threads that serve receivers if there is none yet,
+    /// which wake it at once. Where notifications are impossible it finds what other processes send
+    /// within the poll interval.
     ///
     /// # Errors
-    /// As [`receive_from`](Self::receive_from), as soon as one is met; `Interrupted` when [another thread](crate::Interrupt) ends
-    /// the wait.
+    /// As [`receive_from`](Self::receive_from), as soon as one is met; `Interrupted` when [another
+    /// thread](crate::Interrupt) ends the wait.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

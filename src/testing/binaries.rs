@@ -28,7 +28,8 @@ const HOW_TO_INSTALL: &str = "install PostgreSQL (apt-get install postgresql, dn
      OUTTRAY_POSTGRES_BIN, or set DATABASE_URL to use a running server";
 
 /// Returns the folder of the server binaries: `wanted`, else `$OUTTRAY_POSTGRES_BIN`, else the
-/// first that has them all among `PATH`, `pg_config --bindir` and the usual places; else they are fetched.
+/// first that has them all among `PATH`, `pg_config --bindir` and the usual places; else they are
+/// fetched.
 ///
 /// # Errors
 /// `Server`, naming what was looked for and where. A folder that was asked for is not replaced by
@@ -101,7 +102,8 @@ fn candidates() -> Vec<PathBuf> {
     folders
 }
 
-/// Returns the folders under `root` that a pattern of names with `*` stands for, highest release first.
+/// Returns the folders under `root` that a pattern of names with `*` stands for, highest release
+/// first.
 fn matching(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else {
         return vec![root.join(pattern)];

@@ -20,8 +20,9 @@ pub struct ServerBuilder {
 
 impl ServerBuilder {
     /// Writes to disk as a production server does. The default is `false`: `fsync` and
-    /// `full_page_writes` are off, and no WAL is kept for replicas. What was committed then survives
-    /// a crash of the server, as of [`Server::restart_immediately`], but not of the machine.
+    /// `full_page_writes` are off, and no WAL is kept for replicas. What was committed then
+    /// survives a crash of the server, as of [`Server::restart_immediately`], but not of the
+    /// machine.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self

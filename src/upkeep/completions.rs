@@ -1,7 +1,7 @@
 //! Finds out, for all threads of the process that wait for messages to end, which have.
 //!
-//! Ends of this process wake them by themselves. Those of others are hinted at; without hints one query for all of
-//! them comes again with growing pauses.
+//! Ends of this process wake them by themselves. Those of others are hinted at; without hints one
+//! query for all of them comes again with growing pauses.
 
 use crate::store::outcome;
 use crate::store::run::Run;

@@ -12,8 +12,8 @@ use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
 
-/// Removes some of what was kept for long enough, of each topic that has a time for it, for `turn` altogether. Returns
-/// whether there may be more.
+/// Removes some of what was kept for long enough, of each topic that has a time for it, for `turn`
+/// altogether. Returns whether there may be more.
 pub(crate) fn remove(
     connection: &mut Connection,
     configs: &Configs,
@@ -44,7 +44,8 @@ pub(crate) fn remove(
     Ok(false)
 }
 
-/// Removes a slice in one transaction, with all that the ends of its messages call for; returns how many they were.
+/// Removes a slice in one transaction, with all that the ends of its messages call for; returns how
+/// many they were.
 fn remove_slice(
     connection: &mut Connection,
     waker: &Waker,

@@ -1,8 +1,8 @@
 //! Releases messages that come after others when those have ended.
 //!
-//! Ends of this process are looked at as soon as they are told. What nobody told, since a process died between its
-//! commit and the look, a sweep finds: a page of the waiting messages at a time, as long as a poll says that there
-//! are any, and for one part in a hundred of the time.
+//! Ends of this process are looked at as soon as they are told. What nobody told, since a process
+//! died between its commit and the look, a sweep finds: a page of the waiting messages at a time,
+//! as long as a poll says that there are any, and for one part in a hundred of the time.
 
 use crate::connect::connection::Connection;
 use crate::session::ends;
@@ -13,7 +13,8 @@ use crate::words::Result;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How soon those are looked at again that somebody else has in hand, who may look at other ends; doubled each time.
+/// How soon those are looked at again that somebody else has in hand, who may look at other ends;
+/// doubled each time.
 const WHILE_HELD: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 /// A sweep takes at most one part in this many of the time: 1 %.

@@ -1,8 +1,9 @@
 //! Moves scheduled messages to their topics when they are due, and knows when that is next.
 //!
-//! A batch takes those that have been due for longest, of all topics. When there are more, a topic may have a million of
-//! them, and another one some that were due a little later: so, several times a second, a batch is taken of what lies
-//! between the topics that make up the crowd. That finds the others in the index without reading the crowd's rows.
+//! A batch takes those that have been due for longest, of all topics. When there are more, a topic
+//! may have a million of them, and another one some that were due a little later: so, several times
+//! a second, a batch is taken of what lies between the topics that make up the crowd. That finds
+//! the others in the index without reading the crowd's rows.
 
 use crate::connect::connection::Connection;
 use crate::store::run::Run;
@@ -16,16 +17,19 @@ use std::time::{Duration, Instant};
 
 /// The least time between two moves: messages that are due one after the other go together.
 const BETWEEN_MOVES: Duration = Duration::from_millis(5);
-/// How long messages are left alone that are due and that somebody else has in hand: another process
-/// moves them, which takes milliseconds, or an operator's transaction holds them.
+/// How long messages are left alone that are due and that somebody else has in hand: another
+/// process moves them, which takes milliseconds, or an operator's transaction holds them.
 const WHILE_HELD: Duration = Duration::from_millis(100);
-/// The least time between two looks past the crowd, from the end of one to the beginning of the next.
+/// The least time between two looks past the crowd, from the end of one to the beginning of the
+/// next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
-/// Between two looks past the crowd is at least so many times what one takes: some 80 ms behind a million.
+/// Between two looks past the crowd is at least so many times what one takes: some 80 ms behind a
+/// million.
 const LOOK_SHARE: u32 = 1;
 /// Topics that are looked past at most; the latest.
 const MAX_CROWD: usize = 8;
-/// The index is followed, whatever is known of the table: a sort would read all rows of the topics first.
+/// The index is followed, whatever is known of the table: a sort would read all rows of the topics
+/// first.
 const BY_THE_INDEX: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 
 /// When to look next; nothing while nothing is scheduled.

@@ -3,7 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::receive::careful;
-use crate::session::messaging_session::Kit;
+use crate::session::kit::Kit;
 use crate::store::presence::Enrolled;
 use crate::store::schedule::{self, TopicState};
 use crate::upkeep::cancelled::Cancelled;
@@ -28,11 +28,12 @@ use uuid::Uuid;
 
 /// Polls take at most one part in this many of the time: 1 %.
 const POLL_SHARE: u32 = 100;
-/// What a poll may take on a busy machine however few rows there are, mostly to be planned: not rationed, or the
-/// messages of a killed process would wait for seconds.
+/// What a poll may take on a busy machine however few rows there are, mostly to be planned: not
+/// rationed, or the messages of a killed process would wait for seconds.
 const POLL_FREE: Duration = Duration::from_millis(50);
-/// How long polling stands still for that at most: what took long may have been the wait for a pooler's connection, and
-/// where nothing is notified, whoever waits for a message waits for the poll.
+/// How long polling stands still for that at most: what took long may have been the wait for a
+/// pooler's connection, and where nothing is notified, whoever waits for a message waits for the
+/// poll.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How soon the process asks again after a worker parked, whatever the poll interval: messages that
 /// are left are in other hands, and a process that dies with them tells nobody. As long as they are
@@ -139,8 +140,8 @@ impl Duties {
         self.dependents.learn(ended);
     }
 
-    /// Learns that a thread waits for a message to end. Its end may need a message to be moved first, and nobody else may
-    /// be there who does that.
+    /// Learns that a thread waits for a message to end. Its end may need a message to be moved
+    /// first, and nobody else may be there who does that.
     pub(crate) fn watch_ends(&mut self) {
         self.completions.watch();
         if !self.is_polling {
@@ -166,8 +167,8 @@ impl Duties {
         self.stalled.learn();
     }
 
-    /// Does the next of what is to be done by now, also when it fails. Only one thing, and that for a part of a second:
-    /// errands come in between.
+    /// Does the next of what is to be done by now, also when it fails. Only one thing, and that for
+    /// a part of a second: errands come in between.
     ///
     /// # Errors
     /// That the connection is lost, and with it whatever else is due.
@@ -236,7 +237,8 @@ impl Duties {
             Duty::Poll => self.poll(connection).inspect_err(|error| {
                 self.look_now();
                 if is_held_up(error) {
-                    // By what concerns one thing of many that it asks for: the others are looked at unasked.
+                    // By what concerns one thing of many that it asks for: the others are looked at
+                    // unasked.
                     self.due.learn(Duration::ZERO);
                     self.waker.board.ring_all();
                 }
@@ -253,7 +255,8 @@ impl Duties {
         self.poll_at = started + self.poll_interval;
         let mut topics = self.waker.board.topics();
         if topics.is_empty() && !self.waker.waiters.is_empty() {
-            // A topic that there cannot be: what is asked for all topics is asked for those who wait for ends.
+            // A topic that there cannot be: what is asked for all topics is asked for those who
+            // wait for ends.
             topics.push(String::new());
         }
         self.is_polling = !topics.is_empty();
@@ -295,7 +298,8 @@ impl Duties {
         topics.try_for_each(|state| self.learn_suspect(connection, state))
     }
 
-    /// Learns whether a topic is suspect, and ends that if what may have been in hand has ended: no worker may be there that asks.
+    /// Learns whether a topic is suspect, and ends that if what may have been in hand has ended: no
+    /// worker may be there that asks.
     fn learn_suspect(&self, connection: &mut Connection, state: &TopicState) -> Result<()> {
         let (waker, topic) = (&self.waker, &state.topic);
         let is_news = waker.board.suspect(topic, state.suspect_for);

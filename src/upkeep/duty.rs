@@ -1,4 +1,5 @@
-//! What the upkeep does, by name, and what of it fails: each is left alone for a while by itself, and said once.
+//! What the upkeep does, by name, and what of it fails: each is left alone for a while by itself,
+//! and said once.
 
 use crate::wake::pause::Pause;
 use crate::words::Error;
@@ -40,7 +41,8 @@ impl Duty {
     ];
 }
 
-/// Whose turn it is. The move of due messages, for which others wait, comes between any two other duties.
+/// Whose turn it is. The move of due messages, for which others wait, comes between any two other
+/// duties.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     /// Where the others go on.
@@ -92,7 +94,8 @@ impl Troubles {
         self.failing.remove(&duty);
     }
 
-    /// Notes that a duty failed; returns whether to say so. It may fail for hours, and others for the same reason.
+    /// Notes that a duty failed; returns whether to say so. It may fail for hours, and others for
+    /// the same reason.
     pub(crate) fn note(&mut self, duty: Duty, error: &Error) -> bool {
         let text = error.to_string();
         let is_known = self.failing.contains_key(&duty)

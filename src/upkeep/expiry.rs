@@ -1,8 +1,8 @@
-//! Takes messages out whose time is over and that nobody claims: of paused and busy topics, scheduled ones,
-//! those behind others of their key.
+//! Takes messages out whose time is over and that nobody claims: of paused and busy topics,
+//! scheduled ones, those behind others of their key.
 //!
-//! Workers do the same with what they claim. Messages in work are nobody else's business: locked rows are
-//! skipped, leases left alone, and whoever has them may still finish.
+//! Workers do the same with what they claim. Messages in work are nobody else's business: locked
+//! rows are skipped, leases left alone, and whoever has them may still finish.
 
 use crate::connect::connection::Connection;
 use crate::session::configs::Configs;
@@ -19,8 +19,8 @@ use postgres::IsolationLevel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The least time between two looks that did not find a full batch: messages in long work whose time is
-/// over would be looked at all the while.
+/// The least time between two looks that did not find a full batch: messages in long work whose
+/// time is over would be looked at all the while.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// When to look next; nothing while no message has an end.

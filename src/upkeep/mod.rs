@@ -8,14 +8,15 @@
 //! ```
 //!
 //! The thread has one place where it waits, for errands, due times, hints and its next duty. When
-//! the database is away it says so once and tries again with growing pauses; errands get the
-//! error as their answer. A duty that fails while the database is there pauses by itself, so that the
+//! the database is away it says so once and tries again with growing pauses; errands get the error
+//! as their answer. A duty that fails while the database is there pauses by itself, so that the
 //! others have their turns. It ends when `Messaging` is dropped, after signing its receivers off.
 //!
-//! Nothing here waits for others for long, since all of a process waits for this thread. Its connection waits 200 ms for a
-//! lock at most; what somebody else has in hand is passed over where that can be; a duty does one piece of its work at a
-//! time, errands come in between, and due messages are moved between any two others. A process that is frozen in the
-//! middle of a duty gives what it locked back after 5 s.
+//! Nothing here waits for others for long, since all of a process waits for this thread. Its
+//! connection waits 200 ms for a lock at most; what somebody else has in hand is passed over where
+//! that can be; a duty does one piece of its work at a time, errands come in between, and due
+//! messages are moved between any two others. A process that is frozen in the middle of a duty
+//! gives what it locked back after 5 s.
 
 pub(crate) mod cancelled;
 pub(crate) mod completions;

@@ -2,15 +2,17 @@
 //!
 //! Each receiver has a row and, on the upkeep's connection, a session advisory lock under the row's
 //! id. A process that dies loses its connection and with it the lock; its row stays. Whoever finds
-//! such a row removes it. If the row says that the receiver may have had something in hand (see `wake::hands`) and
-//! the topic has messages, the topic becomes suspect: receivers note what they have in hand before they run handlers
-//! (see `receive::careful`), so that a message that kills its process reaches its limit.
+//! such a row removes it. If the row says that the receiver may have had something in hand (see
+//! `wake::hands`) and the topic has messages, the topic becomes suspect: receivers note what they
+//! have in hand before they run handlers (see `receive::careful`), so that a message that kills its
+//! process reaches its limit.
 //!
-//! That lasts until what may have been in hand has ended. Nobody knows what that was; but claims take the first that
-//! are free, and the receivers' rows say how many they hold at most. So it lies among the first so many of each rank:
-//! when nothing up to the last of those is left, the suspicion is over. A message that slips through (one that many
-//! others came before since, from transactions that committed late) kills once more uncounted, and is among the first
-//! then. Where no such end comes, as with a filter that leaves messages lying, a limit of time ends it.
+//! That lasts until what may have been in hand has ended. Nobody knows what that was; but claims
+//! take the first that are free, and the receivers' rows say how many they hold at most. So it lies
+//! among the first so many of each rank: when nothing up to the last of those is left, the
+//! suspicion is over. A message that slips through (one that many others came before since, from
+//! transactions that committed late) kills once more uncounted, and is among the first then. Where
+//! no such end comes, as with a filter that leaves messages lying, a limit of time ends it.
 //!
 //! Behind a pooler there are no session locks; rows carry the time they were last seen instead.
 //!
@@ -32,9 +34,10 @@ use std::time::{Duration, Instant};
 
 /// How often a sign of life is given, and the others are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How long a topic is suspect after a death at most; each death that is found begins the time anew. Long enough for
-/// slow handlers of what was in hand, one after the other, and for a supervisor that waits before it starts a process
-/// again; work goes on in batches meanwhile. What lies five minutes or more ahead is taken for a clock that was set back.
+/// How long a topic is suspect after a death at most; each death that is found begins the time
+/// anew. Long enough for slow handlers of what was in hand, one after the other, and for a
+/// supervisor that waits before it starts a process again; work goes on in batches meanwhile. What
+/// lies five minutes or more ahead is taken for a clock that was set back.
 const SUSPECT_S: i64 = 240;
 
 /// What is to be known of a receiver that starts.
@@ -99,8 +102,8 @@ impl Presence {
         self.look_at
     }
 
-    /// Records a receiver, and believes at once what it sees of its topic's past. Returns its row, and for how long its
-    /// topic is suspect.
+    /// Records a receiver, and believes at once what it sees of its topic's past. Returns its row,
+    /// and for how long its topic is suspect.
     pub(crate) fn enroll(
         &mut self,
         connection: &mut Connection,
@@ -121,7 +124,8 @@ impl Presence {
         match self.look_back(connection, waker, topic) {
             Ok(suspect_for) => Ok((enrolled, suspect_for)),
             Err(error) => {
-                // It does not start. What cannot be removed is found by others, as that of a process that died.
+                // It does not start. What cannot be removed is found by others, as that of a
+                // process that died.
                 let _ = self.sign_off(connection, &enrolled);
                 Err(error)
             }
@@ -195,7 +199,8 @@ impl Presence {
         mine.map(|mine| mine.enrolled.clone()).collect()
     }
 
-    /// Notes which receivers have nothing in hand any more: nobody is suspect if the process dies now.
+    /// Notes which receivers have nothing in hand any more: nobody is suspect if the process dies
+    /// now.
     pub(crate) fn note_idle(&self, connection: &mut Connection) -> Result<()> {
         let now = Instant::now();
         for mine in &self.mine {
@@ -207,7 +212,8 @@ impl Presence {
         Ok(())
     }
 
-    /// Returns since when there is something to note of receivers that have nothing in hand any more, if there is.
+    /// Returns since when there is something to note of receivers that have nothing in hand any
+    /// more, if there is.
     pub(crate) fn idle_at(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut mine = self.mine.iter();

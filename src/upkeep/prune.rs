@@ -1,10 +1,11 @@
-//! Removes what is over and what nobody else removes: dead letters whose topic keeps them for a time, dedupe keys after their window, outcomes after the time they are
-//! kept, full buckets, old counts of deliveries, notes of topics that are not bounded any more. Takes notes of what was
+//! Removes what is over and what nobody else removes: dead letters whose topic keeps them for a
+//! time, dedupe keys after their window, outcomes after the time they are kept, full buckets, old
+//! counts of deliveries, notes of topics that are not bounded any more. Takes notes of what was
 //! vacated off the numbers of bounded topics, which senders do only where one looks full.
 
 use crate::connect::connection::Connection;
 use crate::session::ends;
-use crate::session::messaging_session::Kit;
+use crate::session::kit::Kit;
 use crate::store::prune;
 use crate::upkeep::dead;
 use crate::wake::waker::Waker;
@@ -22,11 +23,13 @@ const SOON: Duration = Duration::from_secs(10);
 const FIRST: Duration = Duration::from_secs(5);
 /// For how long it removes rows of one kind in a turn.
 const TURN: Duration = Duration::from_millis(25);
-/// How long a room is waited for: behind a few senders that take some of it, not behind one whose transaction stays open.
+/// How long a room is waited for: behind a few senders that take some of it, not behind one whose
+/// transaction stays open.
 const ROOM_PATIENCE: &str = "SET LOCAL lock_timeout = '20ms'";
 /// How soon it goes on when there was more.
 const BETWEEN_TURNS: Duration = Duration::from_millis(50);
-/// With many to remove, the pauses are at least so many times as long as the turns: half of the time.
+/// With many to remove, the pauses are at least so many times as long as the turns: half of the
+/// time.
 const SHARE: u32 = 1;
 
 /// Removes a batch of one kind; returns whether there may be more.
@@ -48,13 +51,14 @@ pub(crate) struct Prune {
     at: Instant,
     /// Whether the turn before left something.
     was_behind: bool,
-    /// How far dedupe keys that are taken until their messages end were compared with the messages that there are.
+    /// How far dedupe keys that are taken until their messages end were compared with the messages
+    /// that there are.
     compared: Uuid,
 }
 
 impl Prune {
-    /// Begins within a few seconds, for processes that do not live for long; those that start together look one
-    /// after the other.
+    /// Begins within a few seconds, for processes that do not live for long; those that start
+    /// together look one after the other.
     pub(crate) fn new() -> Self {
         Prune {
             at: Instant::now() + FIRST.mul_f64(fastrand::f64()),
@@ -102,8 +106,9 @@ impl Prune {
         result
     }
 
-    /// Compares some of the dedupe keys that are taken until their messages end with the messages that there are. As many as fit into a
-    /// turn, however many there are: those who end messages free their keys, and this is for what was done by hand.
+    /// Compares some of the dedupe keys that are taken until their messages end with the messages
+    /// that there are. As many as fit into a turn, however many there are: those who end messages
+    /// free their keys, and this is for what was done by hand.
     fn compare(&mut self, connection: &mut Connection) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < TURN {
@@ -122,7 +127,8 @@ impl Prune {
     }
 }
 
-/// Removes batches of a kind until there are no more or the turn is over; returns whether there may be more.
+/// Removes batches of a kind until there are no more or the turn is over; returns whether there may
+/// be more.
 fn take_turn(connection: &mut Connection, remove: Removal) -> Result<bool> {
     let started = Instant::now();
     while remove(connection)? {

@@ -1,11 +1,13 @@
 //! Sends recurring messages when they are due, each run once however many processes are at it.
 //!
-//! One transaction locks a row, sends its message and notes the next time, so that a process that dies at any
-//! point has either sent a run or left it to the others. Those who find the row locked leave it.
+//! One transaction locks a row, sends its message and notes the next time, so that a process that
+//! dies at any point has either sent a run or left it to the others. Those who find the row locked
+//! leave it.
 
 use crate::connect::connection::Connection;
+use crate::session::kit::Kit;
 use crate::session::lent::Lent;
-use crate::session::messaging_session::{Kit, MessagingSession};
+use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::News;
 use crate::store::recurring::{self, Taken};
 use crate::wake::waker::Waker;
@@ -21,8 +23,8 @@ const AT_A_TIME: Duration = Duration::from_millis(200);
 const WHILE_HELD: Duration = Duration::from_millis(100);
 /// How long one is left alone that could not be sent, the first time.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// How long at most one is left alone, doubled each time, when it is not known how to send it, and when a producer has its key
-/// or its topic in hand. There may be room in a full one at any moment.
+/// How long at most one is left alone, doubled each time, when it is not known how to send it, and
+/// when a producer has its key or its topic in hand. There may be room in a full one at any moment.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_WHILE_HELD: Duration = Duration::from_secs(4);
 /// How often the noted times are compared with the clock.
@@ -34,7 +36,8 @@ const LOOKED_AT_A_TIME: i64 = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Recurrences {
     next: Option<Instant>,
-    /// Those that could not be sent. They come after all others, so that they keep none from its turn.
+    /// Those that could not be sent. They come after all others, so that they keep none from its
+    /// turn.
     failing: HashMap<Name, Failing>,
     /// When the noted times are compared with the clock next, and from where on.
     look_at: Option<Instant>,
@@ -113,8 +116,9 @@ impl Recurrences {
         Ok(())
     }
 
-    /// Compares noted times with the clock. One that lies further away than the time between two runs was noted before the
-    /// clock was set back, and nothing would be sent until it is there again.
+    /// Compares noted times with the clock. One that lies further away than the time between two
+    /// runs was noted before the clock was set back, and nothing would be sent until it is there
+    /// again.
     fn compare(&mut self, connection: &mut Connection) -> Result<()> {
         self.look_at = Some(Instant::now() + LOOK_EVERY);
         let after = std::mem::take(&mut self.looked_at);
@@ -201,7 +205,8 @@ fn send_first(
     }
 }
 
-/// Sends the runs that are due, or as many of them as there is room for: those that are left come first next time.
+/// Sends the runs that are due, or as many of them as there is room for: those that are left come
+/// first next time.
 ///
 /// # Errors
 /// `Full` if there is room for none.

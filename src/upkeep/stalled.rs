@@ -1,4 +1,5 @@
-//! Moves the lines of keys on that were left when a message ended, and looks now and then whether a key is stuck.
+//! Moves the lines of keys on that were left when a message ended, and looks now and then whether a
+//! key is stuck.
 
 use crate::connect::connection::Connection;
 use crate::session::lanes::{self, Held};
@@ -12,11 +13,11 @@ use std::time::{Duration, Instant};
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// Looks take at most one part in this many of the time: 5 %. Only while messages with keys end.
 const LOOK_SHARE: u32 = 20;
-/// How long a key is left alone at most whose lane a sender holds. Doubled each time up to here: its transaction may stay
-/// open for hours.
+/// How long a key is left alone at most whose lane a sender holds. Doubled each time up to here:
+/// its transaction may stay open for hours.
 const MOST_WHILE_HELD: Duration = Duration::from_millis(500);
-/// How often it is made sure that no key is stuck. None should ever be. A sweep goes over some keys at a time: other
-/// duties are not to wait for it.
+/// How often it is made sure that no key is stuck. None should ever be. A sweep goes over some keys
+/// at a time: other duties are not to wait for it.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Sweeps take at most one part in this many of the time: 1 %.
 const SWEEP_SHARE: u32 = 100;
@@ -86,8 +87,8 @@ impl Stalled {
         }
         let if_held = match self.while_held < MOST_WHILE_HELD {
             true => Held::PassOver,
-            // It is held for long, or one sender comes after the other: without a turn between them what says that the key is
-            // stalled would become ever more.
+            // It is held for long, or one sender comes after the other: without a turn between them
+            // what says that the key is stalled would become ever more.
             false => Held::Await,
         };
         let tended = lanes::tend(connection, &self.place, if_held)?;

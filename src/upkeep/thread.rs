@@ -90,7 +90,8 @@ impl Errands {
             }
             match answered.recv_deadline(deadline) {
                 Err(_) => return Err(no_answer()),
-                // Somebody holds the table, to change it maybe. The thread does not wait for that, the receiver does.
+                // Somebody holds the table, to change it maybe. The thread does not wait for that,
+                // the receiver does.
                 Ok(Err(error)) if is_held_up(&error) && Instant::now() < deadline => {
                     let _ = after(WHILE_HELD).recv();
                 }
@@ -99,8 +100,8 @@ impl Errands {
         }
     }
 
-    /// Signs a receiver off. Blocks until that is done, `timeout` at most, since the process may end
-    /// right afterwards, and would be taken for one that died.
+    /// Signs a receiver off. Blocks until that is done, `timeout` at most, since the process may
+    /// end right afterwards, and would be taken for one that died.
     pub(crate) fn sign_off(&self, receiver: Enrolled, timeout: Duration) {
         let (done, answered) = bounded(0);
         // No room means trouble with the database; the row will be found by others.

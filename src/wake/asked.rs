@@ -1,17 +1,18 @@
 //! Messages that are to be given up, as this process knows of them, and the handlers that are told.
 //!
-//! Each worker has a slot with the messages that it has in hand. Who hears that a message is to be given up first
-//! notes it and then looks into the slots; who begins a message first enters it and then looks whether it is noted.
-//! So no message slips through between the two. A worker pays an uncontended lock for each message, and nothing
-//! is allocated as long as handlers do not keep their messages.
+//! Each worker has a slot with the messages that it has in hand. Who hears that a message is to be
+//! given up first notes it and then looks into the slots; who begins a message first enters it and
+//! then looks whether it is noted. So no message slips through between the two. A worker pays an
+//! uncontended lock for each message, and nothing is allocated as long as handlers do not keep
+//! their messages.
 
 use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
-/// Messages that are known at a time; beyond, the memory begins anew. A process without receivers, which takes messages by
-/// hand, hears of none that are asked for no more.
+/// Messages that are known at a time; beyond, the memory begins anew. A process without receivers,
+/// which takes messages by hand, hears of none that are asked for no more.
 const MAX_KNOWN: usize = 10_000;
 
 /// What is known to be asked for, and all slots.
@@ -67,7 +68,8 @@ impl Asked {
         self.tell();
     }
 
-    /// Notes all messages that are to be given up, in place of those that were noted, and tells their handlers.
+    /// Notes all messages that are to be given up, in place of those that were noted, and tells
+    /// their handlers.
     pub(crate) fn replace(&self, ids: HashSet<MessageId>) {
         *self.ids.write().unwrap_or_else(PoisonError::into_inner) = ids;
         self.tell();
@@ -124,8 +126,8 @@ impl Slot {
         token
     }
 
-    /// Notes that a message is not in hand any more; returns whether its handler was told to give up. Quickest for the
-    /// last that was entered.
+    /// Notes that a message is not in hand any more; returns whether its handler was told to give
+    /// up. Quickest for the last that was entered.
     pub(crate) fn leave(&self, id: MessageId) -> bool {
         let mut entered = self.lock();
         let Some(place) = entered.messages.iter().rposition(|(of, _)| *of == id) else {

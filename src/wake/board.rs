@@ -23,7 +23,8 @@ impl Station {
         Station::with(topic, permits, parked)
     }
 
-    /// Makes a station for each of the topics, all with the same permits: for one who waits for any of them.
+    /// Makes a station for each of the topics, all with the same permits: for one who waits for any
+    /// of them.
     pub(crate) fn shared(topics: &[&str]) -> Vec<Arc<Self>> {
         let (permits, parked) = bounded(1);
         let station = |topic: &&str| Station::with(topic, permits.clone(), parked.clone());
@@ -53,7 +54,8 @@ impl Station {
         &self.parked
     }
 
-    /// Notes for how long attempts are to be counted before handlers run, zero for no longer. Returns whether that is news.
+    /// Notes for how long attempts are to be counted before handlers run, zero for no longer.
+    /// Returns whether that is news.
     pub(crate) fn suspect(&self, duration: Duration) -> bool {
         let mut until = self.lock();
         let was_suspect = until.is_some();
@@ -118,7 +120,8 @@ impl Board {
         }
     }
 
-    /// Makes the stations of `topic` suspect for so long, zero for no longer. Returns whether that is news to one.
+    /// Makes the stations of `topic` suspect for so long, zero for no longer. Returns whether that
+    /// is news to one.
     pub(crate) fn suspect(&self, topic: &str, duration: Duration) -> bool {
         let mut is_news = false;
         for station in self.stations() {

@@ -1,16 +1,19 @@
-//! Whether the workers of a receiver may have something in hand, for others to know when its process dies.
+//! Whether the workers of a receiver may have something in hand, for others to know when its
+//! process dies.
 //!
-//! Written before the first message is begun after a time without any, and again when no worker has been at work for a
-//! while: two small notes for each time of work, whatever is done in it. The first has to be there before the work is; the
-//! second may be late, and then costs care that was not needed.
+//! Written before the first message is begun after a time without any, and again when no worker has
+//! been at work for a while: two small notes for each time of work, whatever is done in it. The
+//! first has to be there before the work is; the second may be late, and then costs care that was
+//! not needed.
 //!
-//! A note is a number that grows, odd for "at work". Of two that are under way the larger one holds, so the second of an old
-//! time of work cannot come after the first of a new one.
+//! A note is a number that grows, odd for "at work". Of two that are under way the larger one
+//! holds, so the second of an old time of work cannot come after the first of a new one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long no worker has to be at work for that to be noted: short pauses in the work cost nothing.
+/// How long no worker has to be at work for that to be noted: short pauses in the work cost
+/// nothing.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is known of the workers of one receiver.
@@ -50,7 +53,8 @@ impl Hands {
         state.parked_at = Instant::now();
     }
 
-    /// Returns the number to write before a message is begun, if one is to be written. The caller has entered.
+    /// Returns the number to write before a message is begun, if one is to be written. The caller
+    /// has entered.
     pub(crate) fn to_take(&self) -> Option<i64> {
         let mut state = self.lock();
         if state.number % 2 == 0 {
@@ -60,7 +64,8 @@ impl Hands {
         (state.written < state.number).then_some(state.number)
     }
 
-    /// Returns the number to write now that no worker has been at work for a while, if one is to be written.
+    /// Returns the number to write now that no worker has been at work for a while, if one is to be
+    /// written.
     pub(crate) fn to_empty(&self, now: Instant) -> Option<i64> {
         let mut state = self.lock();
         let is_quiet = state.at_work == 0 && now.duration_since(state.parked_at) >= PAUSE;
@@ -76,8 +81,8 @@ impl Hands {
         state.written = state.written.max(number);
     }
 
-    /// Returns the number for a row that was lost: at work, since nobody knows what was written meanwhile, unless no worker ever
-    /// was.
+    /// Returns the number for a row that was lost: at work, since nobody knows what was written
+    /// meanwhile, unless no worker ever was.
     pub(crate) fn restored(&self) -> i64 {
         let number = self.lock().number;
         if number == 0 { 0 } else { number | 1 }

@@ -34,8 +34,8 @@ impl Hint {
         }
     }
 
-    /// Returns whether it can travel. A hand may have written a name that no topic can have, and what does not fit a
-    /// notification would take those with it that travel together.
+    /// Returns whether it can travel. A hand may have written a name that no topic can have, and
+    /// what does not fit a notification would take those with it that travel together.
     pub(crate) fn can_travel(&self) -> bool {
         match self {
             Hint::Ready(topic) => topic::check(topic).is_ok(),

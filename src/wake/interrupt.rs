@@ -13,7 +13,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Ends the waits of other threads. Clones are one; once interrupted it stays so.
 ///
-/// Give a wait of it to what waits: [`receive_timeout`](crate::Topic::receive_timeout) and its kin, and
+/// Give a wait of it to what waits: [`receive_timeout`](crate::Topic::receive_timeout) and its kin,
+/// and
 /// [`wait_for_completion`](crate::Messaging::wait_for_completion). They fail with
 /// [`Interrupted`](ErrorKind::Interrupted) then, and no message is taken. What comes at the same time is returned.
 ///
@@ -54,8 +55,8 @@ impl Interrupt {
         }))
     }
 
-    /// Ends all waits that were made of it or of its clones, and those that begin later. Does not block; doing it twice changes
-    /// nothing.
+    /// Ends all waits that were made of it or of its clones, and those that begin later. Does not
+    /// block; doing it twice changes nothing.
     pub fn interrupt(&self) {
         let stopper = &self.0.stopper;
         stopper
@@ -92,7 +93,8 @@ impl fmt::Debug for Interrupt {
     }
 }
 
-/// How long to wait: a [`Duration`], or one that [an interrupt](Interrupt::within) may end. Over a year counts as a year.
+/// How long to wait: a [`Duration`], or one that [an interrupt](Interrupt::within) may end. Over a
+/// year counts as a year.
 #[derive(Debug, Clone)]
 pub struct Wait {
     timeout: Duration,

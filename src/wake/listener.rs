@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 /// How long one wait for notifications takes; what a stop waits for at most. No traffic.
 const ONE_WAIT: Duration = Duration::from_millis(100);
-/// The part of the time within which silence is to be noticed, after which a silent connection is asked for a sign of life.
+/// The part of the time within which silence is to be noticed, after which a silent connection is
+/// asked for a sign of life.
 const CHECK: u32 = 3;
 /// How often it is asked at least.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
@@ -31,8 +32,8 @@ pub(crate) enum Heard {
     Reconnected,
 }
 
-/// Returns how often the connection is asked for a sign of life. Who polls more often than that notices silence by the
-/// poll, and what is not heard is found by it.
+/// Returns how often the connection is asked for a sign of life. Who polls more often than that
+/// notices silence by the poll, and what is not heard is found by it.
 pub(crate) fn check_every(dedicated: &Dedicated, poll_interval: Duration) -> Duration {
     let soon = dedicated.settings().silence / CHECK;
     match poll_interval <= soon {

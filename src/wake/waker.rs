@@ -20,7 +20,8 @@ use uuid::Uuid;
 /// which it looks for itself.
 const DUE_QUEUE: usize = 256;
 
-/// Ends on their way to the upkeep thread, those of a transaction each. What finds no room is found by a sweep.
+/// Ends on their way to the upkeep thread, those of a transaction each. What finds no room is found
+/// by a sweep.
 const ENDED_QUEUE: usize = 1024;
 
 /// Everything there is to wake.
@@ -75,7 +76,8 @@ impl Waker {
         self.announce_ends(news.ended.iter());
     }
 
-    /// After the commit: announces that messages ended, to those who wait for them and to the next of their keys.
+    /// After the commit: announces that messages ended, to those who wait for them and to the next
+    /// of their keys.
     pub(crate) fn announce_ends<'a>(&self, held: impl Iterator<Item = &'a Held>) {
         let mut tracked = Vec::new();
         for held in held {
@@ -98,7 +100,8 @@ impl Waker {
         self.tell(Hint::Ended);
     }
 
-    /// Announces that messages ended of which nobody knows whether they are tracked: all who wait look.
+    /// Announces that messages ended of which nobody knows whether they are tracked: all who wait
+    /// look.
     pub(crate) fn ended_unnamed(&self) {
         self.ended(&self.waiters.ids());
     }

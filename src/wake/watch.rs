@@ -1,15 +1,18 @@
 //! Looks after calls in which nothing moves any more, and cuts those that nobody will answer.
 //!
-//! A statement that takes long and a server that vanished without a word look the same from where the answer is awaited. So this
-//! thread asks on a connection of its own: is the server process there, and at work? One that is gone, or has answered long ago, or
-//! waits for its client, has nothing to say any more. If no such connection can be had for a while either, everything
-//! that is silent is cut. Its own connection has a limit for each answer.
+//! A statement that takes long and a server that vanished without a word look the same from where
+//! the answer is awaited. So this thread asks on a connection of its own: is the server process
+//! there, and at work? One that is gone, or has answered long ago, or waits for its client, has
+//! nothing to say any more. If no such connection can be had for a while either, everything that is
+//! silent is cut. Its own connection has a limit for each answer.
 //!
-//! After a cut no connection of that time is taken again, and what was just lost is asked about sooner: the network may
-//! be back. The server may not know yet that clients are gone, and keep their transactions; it is told.
+//! After a cut no connection of that time is taken again, and what was just lost is asked about
+//! sooner: the network may be back. The server may not know yet that clients are gone, and keep
+//! their transactions; it is told.
 //!
-//! Behind a pooler nobody knows which server process works for whom, and a call may have to wait for one. There a call is cut
-//! only after [`PATIENCE_WITH_POOLERS`] times as long, if no process of this role has been at work for about that time.
+//! Behind a pooler nobody knows which server process works for whom, and a call may have to wait
+//! for one. There a call is cut only after [`PATIENCE_WITH_POOLERS`] times as long, if no process
+//! of this role has been at work for about that time.
 
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
@@ -22,11 +25,13 @@ use crate::words::sqlstate::is_answer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The part of the time after which silence is asked about, and that after which it is cut if no answer can be had. With
-/// the listener, which gives a sign of life after a third, that is less than the whole.
+/// The part of the time after which silence is asked about, and that after which it is cut if no
+/// answer can be had. With the listener, which gives a sign of life after a third, that is less
+/// than the whole.
 const ASK: f64 = 0.2;
 const CUT: f64 = 0.6;
-/// The part of the time that an answer to the question may take, and the least: a busy machine is slow.
+/// The part of the time that an answer to the question may take, and the least: a busy machine is
+/// slow.
 const ANSWER: (f64, Duration) = (0.15, Duration::from_millis(500));
 /// The part of the time between two looks, and the longest.
 const LOOK: (f64, Duration) = (0.02, Duration::from_millis(250));

@@ -11,9 +11,10 @@ use std::time::Duration;
 ///
 /// It is acked if the handler returns `Ok(())` and said nothing else about it. What is said, by
 /// [`fail`](Self::fail) and the others, decides what becomes of this message alone; the last word counts. The
-/// writes and sends of the batch are one and stay, those made for this message too: say it before they are
-/// made, or put a [`session.transaction()`](crate::MessagingSession::transaction) around them. If the handler
-/// returns an error or panics, that decides for all of them, and what was said is forgotten.
+/// writes and sends of the batch are one and stay, those made for this message too: say it before
+/// they are made, or put a [`session.transaction()`](crate::MessagingSession::transaction) around
+/// them. If the handler returns an error or panics, that decides for all of them, and what was said
+/// is forgotten.
 ///
 /// [`is_cancelled`](Message::is_cancelled) tells which message somebody asked to be given up: whatever is said
 /// about that one, it is not tried again. To give up the whole batch costs the others an attempt.
@@ -35,8 +36,8 @@ impl<T> BatchMessage<T> {
         }
     }
 
-    /// Lets this message fail with an error, as if a handler of single messages had returned it: any
-    /// error is retried with backoff, a [`HandlerError`] says what else is to be done.
+    /// Lets this message fail with an error, as if a handler of single messages had returned it:
+    /// any error is retried with backoff, a [`HandlerError`] says what else is to be done.
     ///
     /// After an SQL statement that failed outside a
     /// [`session.transaction()`](crate::MessagingSession::transaction) the whole batch fails, whatever is

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 pub enum How {
     /// Its handler succeeded, and that was committed.
     Done,
-    /// It is a dead letter, whatever it died of; also when its time was over. A redrive begins it anew.
+    /// It is a dead letter, whatever it died of; also when its time was over. A redrive begins it
+    /// anew.
     Dead,
     /// It was cancelled.
     Cancelled,
@@ -57,7 +58,8 @@ impl std::fmt::Display for How {
 pub struct Completion {
     /// How it ended.
     pub how: How,
-    /// What its handler gave to [`record_result`](crate::MessagingSession::record_result), if it did.
+    /// What its handler gave to [`record_result`](crate::MessagingSession::record_result), if it
+    /// did.
     pub result: Option<serde_json::Value>,
     /// When it ended, by the database's clock: the start of the transaction that ended it.
     pub ended_at: SystemTime,
@@ -69,9 +71,9 @@ pub struct Completion {
 pub enum Cancelled {
     /// It waited, and is gone: it will not be delivered.
     Removed,
-    /// It is in work, and its handler is asked to give up. It may still succeed; if it does not, it is
-    /// not tried again. Or it waits behind others of its key, to which somebody is sending just now: then
-    /// it is removed afterwards, unless it is in work by then.
+    /// It is in work, and its handler is asked to give up. It may still succeed; if it does not, it
+    /// is not tried again. Or it waits behind others of its key, to which somebody is sending just
+    /// now: then it is removed afterwards, unless it is in work by then.
     Asked,
     /// There is no such message that waits or is in work. It may have ended.
     NotThere,
@@ -93,7 +95,8 @@ pub struct Group {
 pub struct GroupProgress {
     /// How many members it has.
     pub members: u64,
-    /// How many of them ended for good: done, cancelled, expired and dropped, or purged. A dead letter did not.
+    /// How many of them ended for good: done, cancelled, expired and dropped, or purged. A dead
+    /// letter did not.
     pub ended: u64,
 }
 

@@ -1,7 +1,8 @@
 //! Commands of a caller's that would end the transaction they run in, as far as their text tells.
 //!
-//! This is the first line only, which refuses them before anything is carried out. Where quotes can be read in two ways it
-//! stops looking, so that nothing is refused that is no command. What counts is what the server says was done (`side_effects`).
+//! This is the first line only, which refuses them before anything is carried out. Where quotes can
+//! be read in two ways it stops looking, so that nothing is refused that is no command. What counts
+//! is what the server says was done (`side_effects`).
 
 /// Why a text is not for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +13,8 @@ pub(crate) enum Refusal {
     Savepoint,
 }
 
-/// Returns why a text is not for a session, if it can be read from it. Of one that is a single command by itself, only the
-/// first is looked at.
+/// Returns why a text is not for a session, if it can be read from it. Of one that is a single
+/// command by itself, only the first is looked at.
 pub(crate) fn refusal(sql: &[u8], is_single: bool) -> Option<Refusal> {
     let mut found = None;
     each_command(sql, |command| {
@@ -31,7 +32,8 @@ const MOST_WORDS: usize = 5;
 pub(crate) struct Command<'a> {
     words: [&'a [u8]; MOST_WORDS],
     count: usize,
-    /// How deep in what only psql and the server see as one command: `CREATE FUNCTION … BEGIN ATOMIC …; END`.
+    /// How deep in what only psql and the server see as one command:
+    /// `CREATE FUNCTION … BEGIN ATOMIC …; END`.
     depth: usize,
 }
 

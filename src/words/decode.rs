@@ -106,7 +106,8 @@ fn without_values(why: &str) -> String {
         return why.to_owned();
     }
     let is_serde = SERDE.iter().any(|start| why.starts_with(start));
-    // What is expected is the type's, and in quotes too. A value may say the same, but not after it.
+    // What is expected is the type's, and in quotes too. A value may say the same, but not after
+    // it.
     match why.rfind(", expected ").filter(|_| is_serde) {
         Some(at) => format!("{}{}", unquoted(&why[..at]), &why[at..]),
         None => unquoted(why),

@@ -15,10 +15,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`source`](std::error::Error::source) leads to the cause, such as the error of a closure or
 /// of the database. Each level prints only itself; print the chain to see all of it.
 ///
-/// No text of the chain holds a value of a row: of what the database says, it tells the message, the SQLSTATE and the names of
-/// tables, columns and constraints, but not DETAIL, HINT and CONTEXT, nor what stands in the quotes of a message such as `invalid
-/// input syntax for type integer: "…"`. [`cause::<postgres::Error>()`](Error::cause) returns all of it. What a closure's own
-/// error says is told as it is.
+/// No text of the chain holds a value of a row: of what the database says, it tells the message,
+/// the SQLSTATE and the names of tables, columns and constraints, but not DETAIL, HINT and CONTEXT,
+/// nor what stands in the quotes of a message such as `invalid input syntax for type integer: "…"`.
+/// [`cause::<postgres::Error>()`](Error::cause) returns all of it. What a closure's own error says
+/// is told as it is.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -35,8 +36,8 @@ pub enum ErrorKind {
     /// An argument is not allowed: a topic name, a header, a limit. Nothing was done; change the
     /// argument.
     Invalid,
-    /// The message was not sent as [`tracked`](crate::NewMessage::tracked), or ended so long ago that how
-    /// is forgotten.
+    /// The message was not sent as [`tracked`](crate::NewMessage::tracked), or ended so long ago
+    /// that how is forgotten.
     NotTracked,
     /// A payload is larger than the limit. Nothing was stored; send less, or raise
     /// [`max_payload_bytes`](crate::Builder::max_payload_bytes).
@@ -47,8 +48,8 @@ pub enum ErrorKind {
     Configuration,
     /// The server refused the user, the password, or a privilege.
     Denied,
-    /// The database cannot be reached, or the connection broke before anything was committed; or the
-    /// operating system has no room for a thread. Try again later.
+    /// The database cannot be reached, or the connection broke before anything was committed; or
+    /// the operating system has no room for a thread. Try again later.
     Unavailable,
     /// All connections of the pool were in use for as long as the caller was ready to wait.
     PoolExhausted,
@@ -57,21 +58,24 @@ pub enum ErrorKind {
     SchemaMissing,
     /// The schema belongs to a newer release, or was changed by hand: upgrade this program.
     SchemaNewer,
-    /// A sequence is behind its table, as it is after a copy or a partial restore, which bring no values of sequences. Nothing
-    /// was stored; run [`migrate`](crate::Messaging::migrate), which moves it.
+    /// A sequence is behind its table, as it is after a copy or a partial restore, which bring no
+    /// values of sequences. Nothing was stored; run [`migrate`](crate::Messaging::migrate), which
+    /// moves it.
     SequenceBehind,
-    /// The lease is over, or the message was settled already: nothing was changed. Somebody else may have the
-    /// message now; forget it.
+    /// The lease is over, or the message was settled already: nothing was changed. Somebody else
+    /// may have the message now; forget it.
     LeaseLost,
-    /// A concurrent transaction was in the way (serialization failure or deadlock), or held for longer than
-    /// `lock_timeout` what a send waits for: room, a key, a dedupe key. Everything was rolled back; run the session again.
+    /// A concurrent transaction was in the way (serialization failure or deadlock), or held for
+    /// longer than `lock_timeout` what a send waits for: room, a key, a dedupe key. Everything was
+    /// rolled back; run the session again.
     Conflict,
-    /// The caller's closure returned an error of its own or swallowed a failed statement, or COMMIT was refused
-    /// (a deferred constraint). Everything was rolled back; the source says why.
+    /// The caller's closure returned an error of its own or swallowed a failed statement, or COMMIT
+    /// was refused (a deferred constraint). Everything was rolled back; the source says why.
     RolledBack,
-    /// SQL of the caller's own ended the transaction of a session, or would have and was stopped: a `COMMIT`, `ROLLBACK` or
-    /// `PREPARE TRANSACTION` that was sent by a transaction which the session had lent, say. The source says whether what was
-    /// written until then is committed; nothing of what was sent is stored. Let the session end its transaction.
+    /// SQL of the caller's own ended the transaction of a session, or would have and was stopped: a
+    /// `COMMIT`, `ROLLBACK` or `PREPARE TRANSACTION` that was sent by a transaction which the
+    /// session had lent, say. The source says whether what was written until then is committed;
+    /// nothing of what was sent is stored. Let the session end its transaction.
     TransactionEnded,
     /// The connection broke while COMMIT was under way: it may have happened or not.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
@@ -80,8 +84,8 @@ pub enum ErrorKind {
     InUse,
     /// Another thread [interrupted](crate::Interrupt) the wait. Nothing was taken.
     Interrupted,
-    /// A bounded topic holds as many messages as it may. Nothing was sent; try again later, or wait for
-    /// room.
+    /// A bounded topic holds as many messages as it may. Nothing was sent; try again later, or wait
+    /// for room.
     Full,
     /// The database refused a statement for another reason; the source says which.
     Database,

@@ -5,9 +5,11 @@ use crate::words::headers::{self, Headers};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-/// Values of all conditions together, and filters within each other: each is compared with each message that is walked over.
+/// Values of all conditions together, and filters within each other: each is compared with each
+/// message that is walked over.
 const MAX_VALUES: usize = 1000;
-/// How deep filters may lie within each other. A hand writes no more, and reading one never runs out of stack.
+/// How deep filters may lie within each other. A hand writes no more, and reading one never runs
+/// out of stack.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// Longest number in characters, and its largest exponent: PostgreSQL holds each of them exactly.
 const MAX_NUMBER_LENGTH: usize = 1000;
@@ -17,7 +19,8 @@ const MAX_EXPONENT_DIGITS: usize = 4;
 /// [receiver](crate::ReceiverBuilder::filter), for messages that are [taken by hand](crate::Topic::matching), and for those that
 /// are to be [cancelled](crate::Topic::cancel_matching).
 ///
-/// A condition about a header that a message does not have does not hold, but for [`exists`](Self::exists) within
+/// A condition about a header that a message does not have does not hold, but for
+/// [`exists`](Self::exists) within
 /// [`not`](Self::not). `not` is the plain opposite: `not(equals("region", "eu"))` also wants what has no region. A message whose
 /// headers a receiver could not read matches no filter at all.
 ///
@@ -31,8 +34,9 @@ const MAX_EXPONENT_DIGITS: usize = 4;
 /// # Ok::<(), outtray::Error>(())
 /// ```
 ///
-/// The same as text, which [`to_string`](ToString::to_string) writes and [`parse`](str::parse) reads, and with it the command's
-/// `--filter`; words in any case, values bare or in quotes (`'it''s'`), names bare or in double quotes:
+/// The same as text, which [`to_string`](ToString::to_string) writes and [`parse`](str::parse)
+/// reads, and with it the command's `--filter`; words in any case, values bare or in quotes
+/// (`'it''s'`), names bare or in double quotes:
 ///
 /// ```
 /// # use outtray::Filter;
@@ -123,7 +127,8 @@ impl Filter {
         }
     }
 
-    /// Makes a filter that wants what this one does not: also messages without the headers that it names.
+    /// Makes a filter that wants what this one does not: also messages without the headers that it
+    /// names.
     #[expect(clippy::should_implement_trait, reason = "it is no method")]
     pub fn not(filter: Filter) -> Self {
         Filter::of(Condition::Not(filter))
@@ -171,16 +176,18 @@ impl Filter {
         self.header(name, Test::Exists)
     }
 
-    /// Wants the header `name` to be there and [null](crate::NewMessage::null_header), which is not the same as missing.
+    /// Wants the header `name` to be there and [null](crate::NewMessage::null_header), which is not
+    /// the same as missing.
     pub fn null(self, name: impl Into<String>) -> Self {
         self.header(name, Test::Null)
     }
 
     /// Wants the header `name` to be this number, however it is written: `1000`, `1e3`, `1000.0`.
     ///
-    /// Numbers compare by their exact values, however large or small they are: up to 1,000 characters and exponents of four
-    /// digits, here and in the header. A header that is no such number does not match. A text is taken for the number that it
-    /// says: `"0.1"`, and so are all numbers of Rust; what is no number, such as NaN, is refused.
+    /// Numbers compare by their exact values, however large or small they are: up to 1,000
+    /// characters and exponents of four digits, here and in the header. A header that is no such
+    /// number does not match. A text is taken for the number that it says: `"0.1"`, and so are all
+    /// numbers of Rust; what is no number, such as NaN, is refused.
     pub fn number(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::Equal, number)
     }
@@ -190,7 +197,8 @@ impl Filter {
         self.compare(name, Comparison::Below, number)
     }
 
-    /// Wants the header `name` to be a number that is this one or less; see [`number`](Self::number).
+    /// Wants the header `name` to be a number that is this one or less; see
+    /// [`number`](Self::number).
     pub fn at_most(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::AtMost, number)
     }
@@ -200,7 +208,8 @@ impl Filter {
         self.compare(name, Comparison::Above, number)
     }
 
-    /// Wants the header `name` to be a number that is this one or greater; see [`number`](Self::number).
+    /// Wants the header `name` to be a number that is this one or greater; see
+    /// [`number`](Self::number).
     pub fn at_least(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::AtLeast, number)
     }
@@ -318,7 +327,8 @@ impl Test {
     }
 }
 
-/// Returns whether a text is a number that headers are compared with; the database reads headers in the same way.
+/// Returns whether a text is a number that headers are compared with; the database reads headers in
+/// the same way.
 pub(crate) fn is_number(text: &str) -> bool {
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);

@@ -3,14 +3,15 @@
 use crate::words::filter::{Condition, Filter, Test};
 use std::collections::BTreeMap;
 
-/// The steps of a filter, for `outtray.matches`. Each puts an answer on the stack, or replaces the last one (`not`) or the last two
-/// (`and`, `or`).
+/// The steps of a filter, for `outtray.matches`. Each puts an answer on the stack, or replaces the
+/// last one (`not`) or the last two (`and`, `or`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Program {
     steps: Vec<&'static str>,
     /// The headers that they are about; empty for those that are about answers.
     names: Vec<String>,
-    /// What headers are compared with, as JSON: of several texts an object with their names, else a text.
+    /// What headers are compared with, as JSON: of several texts an object with their names, else a
+    /// text.
     operands: Vec<String>,
 }
 
@@ -21,7 +22,8 @@ impl Program {
         program
     }
 
-    /// Makes the program of headers that all have to have these values; of none it wants everything.
+    /// Makes the program of headers that all have to have these values; of none it wants
+    /// everything.
     pub(crate) fn of_headers(wanted: &[(String, String)]) -> Self {
         let mut program = Program::default();
         program.push_each(wanted, "and", |program, (name, value)| {

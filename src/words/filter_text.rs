@@ -1,7 +1,8 @@
 //! Filters as text: how they are written and read.
 //!
-//! `or` joins less closely than `and`, and that less than `not`. A bare word is a name or a value; what is no bare word, or could be
-//! taken for a word of the language, is quoted: a name as `"…"`, a value as `'…'`, with the quote doubled inside.
+//! `or` joins less closely than `and`, and that less than `not`. A bare word is a name or a value;
+//! what is no bare word, or could be taken for a word of the language, is quoted: a name as `"…"`,
+//! a value as `'…'`, with the quote doubled inside.
 
 use crate::words::error::{Error, Result};
 use crate::words::filter::{Comparison, Condition, Filter, MAX_DEPTH, Test};
@@ -105,7 +106,8 @@ impl FromStr for Filter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// `Invalid` for what is no filter, with the place. What no header can be is refused where the filter is used.
+    /// `Invalid` for what is no filter, with the place. What no header can be is refused where the
+    /// filter is used.
     fn from_str(text: &str) -> Result<Self> {
         let mut reader = Reader {
             text,

@@ -6,14 +6,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// The error of a handler or session closure. With `?`, one is made of any [`std::error::Error`], of
-/// `Box<dyn Error + Send + Sync>`, `anyhow::Error`, `String` and `&str`.
+/// The error of a handler or session closure. With `?`, one is made of any [`std::error::Error`],
+/// of `Box<dyn Error + Send + Sync>`, `anyhow::Error`, `String` and `&str`.
 ///
 /// A plain error is retried with the receiver's backoff until its limit, then kept as a dead
 /// letter. The constructors ask for something else; in the closure of a
 /// [`session`](crate::Messaging::session), which handles no message, all of them only roll back. Like
-/// `anyhow::Error`, it is not itself a `std::error::Error`; that is what lets `?` convert everything
-/// else.
+/// `anyhow::Error`, it is not itself a `std::error::Error`; that is what lets `?` convert
+/// everything else.
 ///
 /// ```
 /// use outtray::HandlerError;

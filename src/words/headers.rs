@@ -40,8 +40,8 @@ pub(crate) fn written(headers: &Headers, nulls: &BTreeSet<String>) -> Option<Str
     Some(written.expect("a map of texts is JSON"))
 }
 
-/// Returns what can be shown of stored headers that cannot be read: of an object what its values are in JSON, of
-/// anything else nothing.
+/// Returns what can be shown of stored headers that cannot be read: of an object what its values
+/// are in JSON, of anything else nothing.
 pub(crate) fn shown(json: &str) -> Headers {
     let values: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).unwrap_or_default();
     let text = |value: &RawValue| {

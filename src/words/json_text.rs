@@ -83,8 +83,8 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().position(is_over).unwrap_or(bytes.len())
 }
 
-/// Returns whether no `f64` can hold the number, which every decoder then refuses. Only with an exponent, or hundreds of
-/// digits.
+/// Returns whether no `f64` can hold the number, which every decoder then refuses. Only with an
+/// exponent, or hundreds of digits.
 fn is_out_of_range(number: &str) -> bool {
     (number.len() > 300 || number.contains(['e', 'E']))
         && number.parse().is_ok_and(|number: f64| number.is_infinite())

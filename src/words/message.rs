@@ -90,9 +90,9 @@ pub struct Message<T = serde_json::Value> {
 }
 
 impl<T> Message<T> {
-    /// Returns whether somebody asked for the message to be given up, or its lease was lost. A handler that
-    /// takes long looks now and then, and ends early: an error that it returns then is the message's end, and not
-    /// tried again. Of a message whose lease was lost, others decide.
+    /// Returns whether somebody asked for the message to be given up, or its lease was lost. A
+    /// handler that takes long looks now and then, and ends early: an error that it returns then is
+    /// the message's end, and not tried again. Of a message whose lease was lost, others decide.
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_set()
     }

@@ -1,4 +1,5 @@
-//! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or output.
+//! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or
+//! output.
 
 pub(crate) mod batch_message;
 pub(crate) mod completion;

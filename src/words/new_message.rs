@@ -83,7 +83,8 @@ impl NewMessage {
     /// Makes a message with a JSON payload.
     ///
     /// # Errors
-    /// `Payload` when the value cannot become JSON: a map whose keys are not text, or a number that is not finite.
+    /// `Payload` when the value cannot become JSON: a map whose keys are not text, or a number that
+    /// is not finite.
     pub fn json<T: Serialize + ?Sized>(topic: &str, payload: &T) -> Result<Self> {
         let text = to_json(payload).map_err(|error| {
             Error::new(
@@ -156,8 +157,9 @@ impl NewMessage {
         self
     }
 
-    /// Adds a header that is null, or replaces the one of that name: [filters](crate::Filter::null) tell it from one that is missing.
-    /// It is not among the headers of the message that a handler gets, which are texts.
+    /// Adds a header that is null, or replaces the one of that name: [filters](crate::Filter::null)
+    /// tell it from one that is missing. It is not among the headers of the message that a handler
+    /// gets, which are texts.
     pub fn null_header(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.headers.remove(&name);
@@ -175,26 +177,28 @@ impl NewMessage {
         self
     }
 
-    /// Keeps the message back until this time, by the database's clock; one whose time is past when it is stored is ready at
-    /// once, without anybody who moves it. From 1970 to 2200; kept to the microsecond. The last of `at` and
+    /// Keeps the message back until this time, by the database's clock; one whose time is past when
+    /// it is stored is ready at once, without anybody who moves it. From 1970 to 2200; kept to the
+    /// microsecond. The last of `at` and
     /// [`delay`](Self::delay) holds.
     pub fn at(mut self, time: SystemTime) -> Self {
         self.start = Some(Start::At(micros_since_1970(time)));
         self
     }
 
-    /// Sets the key: messages of the topic with the same key are handled one at a time, in the order in
-    /// which their transactions stored them, by all processes together. 1 to 512 bytes without NUL.
-    /// Default none.
+    /// Sets the key: messages of the topic with the same key are handled one at a time, in the
+    /// order in which their transactions stored them, by all processes together. 1 to 512 bytes
+    /// without NUL. Default none.
     ///
     /// Others of the same key wait while one waits for its retry. One with a delay takes its place
-    /// behind those that are there when it is due. Transactions that send with the same key commit one
-    /// after the other.
+    /// behind those that are there when it is due. Transactions that send with the same key commit
+    /// one after the other.
     ///
-    /// Of two transactions that store several times and send with the same keys, each may wait for the other; then
-    /// one of them fails with [`Conflict`](crate::ErrorKind::Conflict). A session stores once, before COMMIT, unless it
-    /// is [joined](crate::MessagingSession::join) or sends more than 5,000 messages or 4 MiB: send these sorted by key,
-    /// or [try again](crate::Messaging::retrying).
+    /// Of two transactions that store several times and send with the same keys, each may wait for
+    /// the other; then one of them fails with [`Conflict`](crate::ErrorKind::Conflict). A session
+    /// stores once, before COMMIT, unless it is [joined](crate::MessagingSession::join) or sends
+    /// more than 5,000 messages or 4 MiB: send these sorted by key, or [try
+    /// again](crate::Messaging::retrying).
     ///
     /// ```
     /// # use outtray::NewMessage;
@@ -206,10 +210,10 @@ impl NewMessage {
         self
     }
 
-    /// Sets for how long the message is worth handling, by the database's clock, from the start of the
-    /// sender's transaction: then it becomes a dead letter, or is dropped, as its topic is
-    /// configured. A handler that runs at that time is not disturbed. Default: the topic's, else for ever;
-    /// more than zero, at most ten years.
+    /// Sets for how long the message is worth handling, by the database's clock, from the start of
+    /// the sender's transaction: then it becomes a dead letter, or is dropped, as its topic is
+    /// configured. A handler that runs at that time is not disturbed. Default: the topic's, else
+    /// for ever; more than zero, at most ten years.
     ///
     /// ```
     /// # use outtray::NewMessage;
@@ -222,7 +226,8 @@ impl NewMessage {
         self
     }
 
-    /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a topic with a
+    /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a topic with
+    /// a
     /// [`max_length`](crate::TopicConfig::max_length) that is full. Default: that of the session, which is
     /// [not to wait](crate::MessagingSession::wait_for_room).
     ///
@@ -253,18 +258,21 @@ impl NewMessage {
         self.tracked_for(TRACKED_FOR)
     }
 
-    /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most ten years.
+    /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most
+    /// ten years.
     pub fn tracked_for(mut self, kept: Duration) -> Self {
         self.rare.tracked_for = Some(kept);
         self
     }
 
-    /// Keeps the message back until all of these are done, on whatever topics they are. Each was sent as
+    /// Keeps the message back until all of these are done, on whatever topics they are. Each was
+    /// sent as
     /// [`tracked`](Self::tracked). One of the same session becomes tracked by this, as long as it is not stored: in a
     /// [joined](crate::MessagingSession::join) session it is at once, in others after 5,000 more or 4 MiB; say
     /// `tracked()` there. Added to those named before.
     ///
-    /// While one of them is a dead letter, the message waits. If one is cancelled or purged, or expires on a topic that
+    /// While one of them is a dead letter, the message waits. If one is cancelled or purged, or
+    /// expires on a topic that
     /// [drops](crate::Expired::Drop) such messages, the message becomes a dead letter.
     ///
     /// ```no_run

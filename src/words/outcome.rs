@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Messages that were in a handler when the stop was asked for, or handled and not yet committed,
-    /// and ended in time.
+    /// Messages that were in a handler when the stop was asked for, or handled and not yet
+    /// committed, and ended in time.
     pub finished: usize,
     /// Messages whose handler was still running when the time was over. Their threads go on and
     /// may still commit; if the process ends first, they are delivered again.
@@ -95,16 +95,20 @@ impl OnEnd {
 pub enum MessageState {
     /// It can be claimed now.
     Ready,
-    /// It is in work: in the hands of a transaction that is open, of a worker or of whoever else has its row.
+    /// It is in work: in the hands of a transaction that is open, of a worker or of whoever else
+    /// has its row.
     InWork {
-        /// The server process of that transaction; `None` for one that is prepared, or on another node.
+        /// The server process of that transaction; `None` for one that is prepared, or on another
+        /// node.
         server_process: Option<i32>,
-        /// What the program that has it calls itself, its `application_name`; `None` where this role may not see it.
+        /// What the program that has it calls itself, its `application_name`; `None` where this
+        /// role may not see it.
         program: Option<String>,
     },
     /// It is in work under a lease.
     Leased {
-        /// How long the lease lasts yet, by the database's clock. Zero if it is over: then it is ready when somebody moves it.
+        /// How long the lease lasts yet, by the database's clock. Zero if it is over: then it is
+        /// ready when somebody moves it.
         left: Duration,
     },
     /// It failed in strict order, and holds up the others until its next attempt.
@@ -175,8 +179,8 @@ pub enum DeadReason {
     Exhausted,
     /// Its handler rejected it.
     Rejected,
-    /// Its payload does not fit the type that the receiver wants, or something else of it cannot be read: another
-    /// program wrote headers that are no texts.
+    /// Its payload does not fit the type that the receiver wants, or something else of it cannot be
+    /// read: another program wrote headers that are no texts.
     Undecodable,
     /// The processes that worked on it died, or its leases ended without an answer, as often as its
     /// receiver allowed.

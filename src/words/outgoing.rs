@@ -63,7 +63,8 @@ impl Outgoing {
             && self.message.rare.after.is_empty()
     }
 
-    /// Returns whether the time that it waits for is past, now being so many microseconds after 1970.
+    /// Returns whether the time that it waits for is past, now being so many microseconds after
+    /// 1970.
     pub(crate) fn is_past(&self, now_us: i64) -> bool {
         matches!(self.message.start, Some(Start::At(at_us)) if at_us <= now_us)
     }

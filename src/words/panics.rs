@@ -1,4 +1,5 @@
-//! The caller's code inside ours: it may panic when it runs, and what it leaves behind may panic when it is dropped.
+//! The caller's code inside ours: it may panic when it runs, and what it leaves behind may panic
+//! when it is dropped.
 
 use std::any::Any;
 use std::mem::forget;
@@ -33,7 +34,8 @@ fn text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no text")
 }
 
-/// Something of the caller's that is dropped where nobody expects a panic: by a worker that ends last, say.
+/// Something of the caller's that is dropped where nobody expects a panic: by a worker that ends
+/// last, say.
 pub(crate) struct Theirs<T>(Option<T>);
 
 impl<T> Theirs<T> {

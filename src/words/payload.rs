@@ -18,7 +18,8 @@ pub enum Payload {
     Bytes(Vec<u8>),
 }
 
-/// JSON text to the character, with the white space around it, which `serde_json`'s `RawValue` drops.
+/// JSON text to the character, with the white space around it, which `serde_json`'s `RawValue`
+/// drops.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JsonText(pub(crate) String);
 

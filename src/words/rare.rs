@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-/// Options that most messages do not have. Apart, so that those are small: they are moved a few times each on their
-/// way, and thousands are sent at once.
+/// Options that most messages do not have. Apart, so that those are small: they are moved a few
+/// times each on their way, and thousands are sent at once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rare(Option<Box<RareOptions>>);
 

@@ -1,5 +1,5 @@
-//! When a recurring message is sent: a cron expression in a time zone. Pure, but that the zones' rules are
-//! read from the system where it has them.
+//! When a recurring message is sent: a cron expression in a time zone. Pure, but that the zones'
+//! rules are read from the system where it has them.
 
 use crate::words::error::{Error, Result};
 use croner::Cron;
@@ -36,9 +36,9 @@ const FIELDS: [&str; 5] = [
 /// # Daylight saving time
 ///
 /// When the clocks go forward, a run at a fixed time that does not exist that day (`30 2 * * *` in
-/// Berlin) is made at the first moment after the gap, 3:00; those of `*` and `*/n` are left out with the
-/// hour. When they go back, a run at a fixed time is made once, the first time that the clocks
-/// show it; those of `*` and `*/n` are made in both hours.
+/// Berlin) is made at the first moment after the gap, 3:00; those of `*` and `*/n` are left out
+/// with the hour. When they go back, a run at a fixed time is made once, the first time that the
+/// clocks show it; those of `*` and `*/n` are made in both hours.
 #[derive(Debug, Clone)]
 pub struct Recurrence {
     pub(crate) cron: String,
@@ -52,8 +52,8 @@ pub struct Recurrence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Missed {
-    /// Those that are more than half a minute late are left out. Each of the others is sent, also of several that
-    /// are due together: a process that was restarted has missed nothing.
+    /// Those that are more than half a minute late are left out. Each of the others is sent, also
+    /// of several that are due together: a process that was restarted has missed nothing.
     Skip,
     /// One message stands for all that are due together, that of the latest, however late they are.
     #[default]
@@ -90,8 +90,8 @@ pub(crate) struct Runs {
 
 impl Recurrence {
     /// Reads a cron expression: minute, hour, day of the month, month, day of the week, as in
-    /// `*/15 8-18 * * MON-FRI`; six fields begin with the second. `@hourly`, `@daily`, `@weekly`, `@monthly`
-    /// and `@yearly` are names for the usual ones, `L` means last. In UTC, with
+    /// `*/15 8-18 * * MON-FRI`; six fields begin with the second. `@hourly`, `@daily`, `@weekly`,
+    /// `@monthly` and `@yearly` are names for the usual ones, `L` means last. In UTC, with
     /// [`Missed::Once`], unless something else is said.
     ///
     /// # Errors
@@ -173,8 +173,8 @@ impl Recurrence {
         })
     }
 
-    /// Returns when the next run is by the present clock, if the one that is noted lies further away than the time between two
-    /// runs: the clock was set back since it was noted.
+    /// Returns when the next run is by the present clock, if the one that is noted lies further
+    /// away than the time between two runs: the clock was set back since it was noted.
     pub(crate) fn corrected(&self, noted: i64, now: i64) -> Result<Option<i64>> {
         let next = self.next_after(now)?;
         if noted <= next {
@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn clocks_that_go_forward_move_a_fixed_time_past_the_gap_and_leave_out_the_others() {
-        // In Berlin the hour from 2:00 to 3:00 does not exist on 2026-03-29; 3:00 there is 1:00 UTC.
+        // In Berlin the hour from 2:00 to 3:00 does not exist on 2026-03-29; 3:00 there is 1:00
+        // UTC.
         check_runs(
             &berlin("30 2 * * *"),
             "2026-03-28T00:00:00Z",

@@ -1,13 +1,16 @@
 //! What is told of an error of the database: what was refused and where, and no value of a row.
 //!
-//! Error texts end up in dead letters, logs and terminals, which more people read than may read the data. The server puts
-//! values into DETAIL (`Failing row contains (…)`), HINT and CONTEXT, so none of these is ever told. It puts some into the
-//! message itself: `invalid input syntax for type integer: "…"`. Which ones do is known by the SQLSTATE, whatever
-//! language they come in: the classes of [`names_only`] hold names of tables, columns, constraints and roles and are told
-//! as they are. Of all others, those that functions raise among them, what stands in quotes is left out, and each
-//! word with a digit or an `@` in it: the rest is the sentence that somebody wrote.
+//! Error texts end up in dead letters, logs and terminals, which more people read than may read the
+//! data. The server puts values into DETAIL (`Failing row contains (…)`), HINT and CONTEXT, so none
+//! of these is ever told. It puts some into the message itself:
+//! `invalid input syntax for type integer: "…"`. Which ones do is known by the SQLSTATE, whatever
+//! language they come in: the classes of [`names_only`] hold names of tables, columns, constraints
+//! and roles and are told as they are. Of all others, those that functions raise among them, what
+//! stands in quotes is left out, and each word with a digit or an `@` in it: the rest is the
+//! sentence that somebody wrote.
 //!
-//! The driver's errors print all fields once a chain of causes is followed to its end, so as causes of ours they are
+//! The driver's errors print all fields once a chain of causes is followed to its end, so as causes
+//! of ours they are
 //! [`Veiled`]. Who wants the fields asks for them by name, with [`Error::cause`](crate::Error::cause).
 
 use postgres::error::{DbError, ErrorPosition};
@@ -28,7 +31,8 @@ pub(crate) fn text_of(error: &postgres::Error) -> String {
     }
 }
 
-/// Returns what may be told of an error of the server: its message, its SQLSTATE, and the names that the message does not say.
+/// Returns what may be told of an error of the server: its message, its SQLSTATE, and the names
+/// that the message does not say.
 fn text_of_refusal(refused: &DbError) -> String {
     let code = refused.code().code();
     // The one who raised it also chose the code.
@@ -65,7 +69,8 @@ fn names_only(code: &str) -> bool {
     is_known && !is_syntax(code)
 }
 
-/// Returns whether it is about the text of a statement, which may have values in it, or about a text search.
+/// Returns whether it is about the text of a statement, which may have values in it, or about a
+/// text search.
 fn is_syntax(code: &str) -> bool {
     matches!(code, "42601" | "42602")
 }
@@ -93,7 +98,8 @@ fn without_values(message: &str) -> String {
     text
 }
 
-/// Leaves out all from a quote to the last one of its kind, in any language: a value may hold quotes itself.
+/// Leaves out all from a quote to the last one of its kind, in any language: a value may hold
+/// quotes itself.
 pub(crate) fn unquoted(text: &str) -> String {
     let Some((start, closing)) = opening(text) else {
         return text.to_owned();
@@ -110,7 +116,8 @@ pub(crate) fn unquoted(text: &str) -> String {
     }
 }
 
-/// Returns where the text in the first quotes begins, and what may close them. An apostrophe in a word opens none.
+/// Returns where the text in the first quotes begins, and what may close them. An apostrophe in a
+/// word opens none.
 fn opening(text: &str) -> Option<(usize, &'static str)> {
     let mut before = ' ';
     for (at, c) in text.char_indices() {
@@ -176,7 +183,8 @@ fn is_of_the_database(error: &(dyn StdError + 'static)) -> bool {
         || error.is::<Rest>()
 }
 
-/// A cause behind which the database said something. It and its own causes print what may be told of that.
+/// A cause behind which the database said something. It and its own causes print what may be told
+/// of that.
 pub(crate) struct Veiled {
     inner: Box<dyn StdError + Send + Sync>,
     rest: Option<Rest>,

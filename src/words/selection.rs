@@ -6,7 +6,8 @@ use crate::words::message::MessageId;
 use std::ops::RangeFull;
 use uuid::Uuid;
 
-/// A choice among the dead letters of a topic, or of all: `..` for all, an id, several ids, or those of a
+/// A choice among the dead letters of a topic, or of all: `..` for all, an id, several ids, or
+/// those of a
 /// [`key`](Self::key). An empty list chooses none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection(Which);

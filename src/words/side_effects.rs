@@ -1,7 +1,8 @@
-//! What the SQL of a caller did, beyond the rows it read and wrote: to its transaction, and to the connection.
+//! What the SQL of a caller did, beyond the rows it read and wrote: to its transaction, and to the
+//! connection.
 //!
-//! Read from the tags with which the server says what it carried out, and from texts for what no tag shows. What a function
-//! does inside is seen by neither.
+//! Read from the tags with which the server says what it carried out, and from texts for what no
+//! tag shows. What a function does inside is seen by neither.
 
 use crate::words::control::each_command;
 
@@ -10,8 +11,8 @@ use crate::words::control::each_command;
 pub(crate) struct Did(u16);
 
 impl Did {
-    /// Something that lasts longer than a statement, and can be put back as it was: a setting, a role, a temporary table, a
-    /// cursor, a channel.
+    /// Something that lasts longer than a statement, and can be put back as it was: a setting, a
+    /// role, a temporary table, a cursor, a channel.
     pub(crate) const SET: Did = Did(1);
     /// The same, which a rollback does not undo: advisory locks of the session.
     pub(crate) const LOCKED: Did = Did(1 << 1);
@@ -58,8 +59,8 @@ impl Did {
         self.any(&[Did::SET, Did::LOCKED, Did::SPOILT])
     }
 
-    /// Reads the tag with which the server says that a command was carried out: a word or two, and numbers. A command that is
-    /// not known here counts as one that lasts.
+    /// Reads the tag with which the server says that a command was carried out: a word or two, and
+    /// numbers. A command that is not known here counts as one that lasts.
     pub(crate) fn of_tag(tag: &[u8]) -> Did {
         let mut words = tag.split(|byte| matches!(byte, b' ' | 0));
         let first = words.next().unwrap_or_default();

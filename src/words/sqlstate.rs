@@ -11,13 +11,16 @@ use std::fmt;
 pub(crate) enum Failure {
     /// The connection is gone, or the server said that it is about to go.
     Lost,
-    /// The server ended the connection, since a transaction did nothing for longer, or took longer, than it allows.
+    /// The server ended the connection, since a transaction did nothing for longer, or took longer,
+    /// than it allows.
     Overlong,
-    /// Something in the way that others are behind and that passes: a lock, a disk that is full, a server without room.
+    /// Something in the way that others are behind and that passes: a lock, a disk that is full, a
+    /// server without room.
     Hindered,
     /// Another transaction, or a changed table, was in the way: the same again may well succeed.
     Conflict,
-    /// A statement that was prepared no longer fits, or is gone: the same again on a new connection may well succeed.
+    /// A statement that was prepared no longer fits, or is gone: the same again on a new connection
+    /// may well succeed.
     Outdated,
     /// The statement itself is at fault.
     Refused,
@@ -35,8 +38,9 @@ impl Failure {
     }
 }
 
-/// An error of a statement that had been prepared before the transaction began, and of a kind that a change of its
-/// tables makes. Who causes it for other reasons meets it again, with a statement that was prepared for the occasion.
+/// An error of a statement that had been prepared before the transaction began, and of a kind that
+/// a change of its tables makes. Who causes it for other reasons meets it again, with a statement
+/// that was prepared for the occasion.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", text_of(.0))]
 struct Outdated(#[source] postgres::Error);
@@ -81,13 +85,15 @@ pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
     None
 }
 
-/// Returns whether somebody held a lock for longer than the statement was to wait for it (55P03: lock_not_available).
+/// Returns whether somebody held a lock for longer than the statement was to wait for it (55P03:
+/// lock_not_available).
 pub(crate) fn is_held_up(error: &Error) -> bool {
     let cause = error.cause::<postgres::Error>();
     cause.and_then(postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Says what another transaction held that a statement of ours waited for in vain. Any other error stays as it is.
+/// Says what another transaction held that a statement of ours waited for in vain. Any other error
+/// stays as it is.
 pub(crate) fn held_up(error: Error, held: &str) -> Error {
     if !is_held_up(&error) {
         return error;
@@ -99,7 +105,8 @@ pub(crate) fn held_up(error: Error, held: &str) -> Error {
     Error::new(ErrorKind::Conflict, text).because(error)
 }
 
-/// Returns whether a server was there to refuse it: the error has an SQLSTATE, or the server does not let one in.
+/// Returns whether a server was there to refuse it: the error has an SQLSTATE, or the server does
+/// not let one in.
 pub(crate) fn is_answer(error: &Error) -> bool {
     let refused = error.cause::<postgres::Error>();
     refused.is_some_and(|error| error.code().is_some())
@@ -180,8 +187,8 @@ pub(crate) fn check_count(counted: u64, wanted: usize, doing: &str) -> Result<()
     Err(Error::new(ErrorKind::Conflict, text).because(Miscounted { counted, wanted }))
 }
 
-/// Returns whether messages in hand could not be settled, and nobody said why: their rows are gone, or something in the
-/// database keeps them.
+/// Returns whether messages in hand could not be settled, and nobody said why: their rows are gone,
+/// or something in the database keeps them.
 pub(crate) fn is_miscounted(error: &Error) -> bool {
     let code = |error: &postgres::Error| error.code().map(SqlState::code) == Some(MISCOUNTED);
     error.cause::<Miscounted>().is_some() || error.cause::<postgres::Error>().is_some_and(code)
@@ -254,14 +261,15 @@ pub(crate) fn classify_outdated(error: postgres::Error) -> Error {
     Error::new(ErrorKind::Conflict, text).because(Outdated(error))
 }
 
-/// Returns whether a prepared statement is gone, or there already: somebody dropped all, or a pooler gave the
-/// connection to another server process.
+/// Returns whether a prepared statement is gone, or there already: somebody dropped all, or a
+/// pooler gave the connection to another server process.
 pub(crate) fn is_missing_statement(code: &str) -> bool {
     matches!(code, "26000" | "42P05")
 }
 
-/// Returns whether the error is of a kind that statements meet which were prepared before a table changed: another
-/// type of result (0A000), or of a parameter (42804, 42883). Each has other causes too.
+/// Returns whether the error is of a kind that statements meet which were prepared before a table
+/// changed: another type of result (0A000), or of a parameter (42804, 42883). Each has other causes
+/// too.
 pub(crate) fn may_be_outdated(error: &postgres::Error) -> bool {
     matches!(
         error.code().map(SqlState::code),
@@ -274,13 +282,15 @@ pub(crate) fn is_read_only(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
-/// Returns whether a savepoint of ours is gone, or all of the transaction: the caller's SQL ended it.
+/// Returns whether a savepoint of ours is gone, or all of the transaction: the caller's SQL ended
+/// it.
 pub(crate) fn is_ended(error: &postgres::Error) -> bool {
     matches!(error.code().map(SqlState::code), Some("3B001" | "25P01"))
 }
 
 fn is_about_parameters(error: &postgres::Error) -> bool {
-    // The driver keeps its kinds to itself; their texts, in English always, are all there is to tell them apart.
+    // The driver keeps its kinds to itself; their texts, in English always, are all there is to
+    // tell them apart.
     let driver = error.to_string();
     driver.starts_with("error serializing parameter")
         || driver.starts_with("error encoding message")

@@ -7,15 +7,15 @@ use crate::words::retry::Backoff;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The settings of a topic, which every process obeys: those with a receiver of any topic as soon as
-/// they hear of a change (within the poll interval at the latest), others within a second.
+/// The settings of a topic, which every process obeys: those with a receiver of any topic as soon
+/// as they hear of a change (within the poll interval at the latest), others within a second.
 ///
-/// What is `None` is left to the defaults, or to what a receiver or a message says. Durations are whole
-/// milliseconds.
+/// What is `None` is left to the defaults, or to what a receiver or a message says. Durations are
+/// whole milliseconds.
 ///
-/// In the database they are one JSON document. A setting in it that is out of range or of another type counts as not set,
-/// for every process and every statement. One that this release does not know, or whose value it cannot read, stays when
-/// others are changed.
+/// In the database they are one JSON document. A setting in it that is out of range or of another
+/// type counts as not set, for every process and every statement. One that this release does not
+/// know, or whose value it cannot read, stays when others are changed.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};
@@ -70,8 +70,9 @@ pub struct TopicConfig {
     /// What becomes of messages whose time is over. Default: dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<Expired>,
-    /// How long dead letters are kept; 1 ms to ten years. Default: until somebody redrives or purges them. Those that are
-    /// older, by when they died, are gone within a minute or so, as by a
+    /// How long dead letters are kept; 1 ms to ten years. Default: until somebody redrives or
+    /// purges them. Those that are older, by when they died, are gone within a minute or so, as by
+    /// a
     /// [purge](crate::Topic::purge_dead_letters), as long as a receiver runs somewhere, of whatever topic. Holds for those
     /// that are there already, too.
     #[serde(
@@ -81,33 +82,36 @@ pub struct TopicConfig {
     )]
     pub dead_letter_retention: Option<Duration>,
     /// How many messages may be in work at the same time, over all processes; 1 to 10,000. Default:
-    /// no limit. Each message of a batch counts. With a limit a transaction costs a few round trips more.
+    /// no limit. Each message of a batch counts. With a limit a transaction costs a few round trips
+    /// more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work: Option<u32>,
-    /// How many messages of one key may be in work at the same time, over all processes; 1 to 10,000.
-    /// Default 1. With more than one there is no order within a key. When it is lowered, those in work are finished
-    /// first.
+    /// How many messages of one key may be in work at the same time, over all processes; 1 to
+    /// 10,000. Default 1. With more than one there is no order within a key. When it is lowered,
+    /// those in work are finished first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work_per_key: Option<u32>,
-    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on. Holds for the
-    /// dead letters that are there already, too.
+    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
+    /// Holds for the dead letters that are there already, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poisoned_key: Option<PoisonedKey>,
-    /// How many messages the topic may hold (ready, scheduled, in work, behind others of their key), dead letters
-    /// apart; at least 1. Default: no limit. A send that finds no room
+    /// How many messages the topic may hold (ready, scheduled, in work, behind others of their
+    /// key), dead letters apart; at least 1. Default: no limit. A send that finds no room
     /// [waits](crate::MessagingSession::wait_for_room) or fails with [`Full`](crate::ErrorKind::Full).
     ///
-    /// Transactions that send to a topic with a limit commit one after the other. What is redriven may exceed it.
-    /// Messages that were there before the limit count, and their room is found free up to ten seconds after
-    /// they ended. The limit holds once every process has read it.
+    /// Transactions that send to a topic with a limit commit one after the other. What is redriven
+    /// may exceed it. Messages that were there before the limit count, and their room is found free
+    /// up to ten seconds after they ended. The limit holds once every process has read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u64>,
-    /// How many messages may be begun in a time, over all processes, by the database's clock. Default: no limit.
-    /// Each transaction takes as many tokens as it may claim messages, which costs it a round trip.
+    /// How many messages may be begun in a time, over all processes, by the database's clock.
+    /// Default: no limit. Each transaction takes as many tokens as it may claim messages, which
+    /// costs it a round trip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// The same for each key; messages without a key have no part in it. A message whose key is over its rate
-    /// is put off, which costs it no attempt. Tokens are taken on a second connection beside the open transaction.
+    /// The same for each key; messages without a key have no part in it. A message whose key is
+    /// over its rate is put off, which costs it no attempt. Tokens are taken on a second connection
+    /// beside the open transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
 }
@@ -125,16 +129,17 @@ pub enum Expired {
 
 /// What becomes of a key when one of its messages becomes a dead letter.
 ///
-/// What counts is whether the key has a dead letter, of whatever age and for whatever reason: one from before this was
-/// set holds its key too, and so does a message that merely expired, unless the topic [drops](Expired::Drop) those.
+/// What counts is whether the key has a dead letter, of whatever age and for whatever reason: one
+/// from before this was set holds its key too, and so does a message that merely expired, unless
+/// the topic [drops](Expired::Drop) those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PoisonedKey {
     /// The key's other messages wait until the dead letter is redriven or purged.
     Block,
-    /// The key's other messages become dead letters too, also those that are sent later, until all of
-    /// them are redriven, in order, or purged.
+    /// The key's other messages become dead letters too, also those that are sent later, until all
+    /// of them are redriven, in order, or purged.
     Park,
     /// The key's other messages go on.
     Skip,

@@ -1,7 +1,8 @@
-//! The settings of a topic as they are stored: a document that a hand or a later release may have written too.
+//! The settings of a topic as they are stored: a document that a hand or a later release may have
+//! written too.
 //!
-//! Two readers decide what a setting means that is out of range or of another type: this one, and the columns of the
-//! table that statements read. For both it counts as not set.
+//! Two readers decide what a setting means that is out of range or of another type: this one, and
+//! the columns of the table that statements read. For both it counts as not set.
 
 use crate::words::topic_config::TopicConfig;
 use serde_json::Value;
@@ -26,8 +27,9 @@ impl Document {
         serde_json::from_str(text).ok().map(Document)
     }
 
-    /// Reads the settings. What is not known counts as not set, and so does what cannot be read, since a newer
-    /// release may have written it, or is out of range, since a hand may have; the names of these are returned too.
+    /// Reads the settings. What is not known counts as not set, and so does what cannot be read,
+    /// since a newer release may have written it, or is out of range, since a hand may have; the
+    /// names of these are returned too.
     pub(crate) fn read(&self) -> Read {
         let mut readable = Vec::with_capacity(self.0.len());
         let mut unreadable = Vec::new();
@@ -54,8 +56,9 @@ impl Document {
         self.0.remove(&format!("{name}_ms"));
     }
 
-    /// Changes the settings to others. What these leave as it was stays as it was written, and what this release does
-    /// not know or cannot read stays too, unless it is set anew. Returns the text; nothing when no setting is left.
+    /// Changes the settings to others. What these leave as it was stays as it was written, and what
+    /// this release does not know or cannot read stays too, unless it is set anew. Returns the
+    /// text; nothing when no setting is left.
     pub(crate) fn changed_to(mut self, config: &TopicConfig) -> Option<String> {
         let (before, after) = (settings(&self.read().config), settings(config));
         for name in before.keys() {

@@ -1,4 +1,5 @@
-//! A bounded topic holds as many messages as it may: senders wait for room, or hear that it is full, and go on.
+//! A bounded topic holds as many messages as it may: senders wait for room, or hear that it is
+//! full, and go on.
 
 use crate::support::{Gate, PATIENCE, Place, aside, client, eventually, process};
 use crossbeam_channel::{after, bounded};
@@ -246,8 +247,8 @@ fn a_sender_that_waited_long_enough_hears_that_it_is_full() {
     }));
 }
 
-/// Sends `count` messages from a thread of its own that waits for room, lets `happen` what is to happen meanwhile, and makes
-/// room.
+/// Sends `count` messages from a thread of its own that waits for room, lets `happen` what is to
+/// happen meanwhile, and makes room.
 fn while_one_waits(place: &mut Place, count: i32, happen: impl FnOnce(&mut Place)) {
     let messaging = place.messaging.clone();
     thread::scope(|scope| {

@@ -1,4 +1,5 @@
-//! A request to give a message up holds for the life it was made in. What a process remembers of it decides nothing.
+//! A request to give a message up holds for the life it was made in. What a process remembers of it
+//! decides nothing.
 
 use crate::support::{Gate, NO_POLLING, PATIENCE, Place, database, eventually, next, process};
 use crossbeam_channel::{Receiver, after, unbounded};
@@ -37,7 +38,8 @@ fn deaf(url: &str) -> Messaging {
         .unwrap()
 }
 
-/// Cancels a message while another process has it in hand, which does not hear of it and rejects it.
+/// Cancels a message while another process has it in hand, which does not hear of it and rejects
+/// it.
 fn die_unheard(place: &mut Place) -> MessageId {
     let deaf = deaf(&place.url);
     let gate = Gate::new();

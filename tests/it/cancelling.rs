@@ -1,4 +1,5 @@
-//! A message that is given up is not delivered, or its handler learns of it, and it is never tried again.
+//! A message that is given up is not delivered, or its handler learns of it, and it is never tried
+//! again.
 
 use crate::support::{
     Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process,

@@ -1,5 +1,5 @@
-//! Tables that change while programs use them, and statements that somebody drops: nobody is charged for that, in
-//! whichever language the server speaks.
+//! Tables that change while programs use them, and statements that somebody drops: nobody is
+//! charged for that, in whichever language the server speaks.
 
 use crate::support::{NO_POLLING, PATIENCE, Place, client, next, process};
 use crossbeam_channel::unbounded;
@@ -13,8 +13,8 @@ use std::{env, thread};
 /// Languages of the server, of which the first is always there.
 const LANGUAGES: [&str; 3] = ["C", "de_DE.UTF-8", "fr_FR.UTF-8"];
 
-/// Makes a place where the server speaks this language; nothing where it is not installed, which is said loudly, and
-/// in CI a failure.
+/// Makes a place where the server speaks this language; nothing where it is not installed, which is
+/// said loudly, and in CI a failure.
 fn place_in(language: &str) -> Option<Place> {
     let mut place = Place::new();
     let (_, database) = place.url.rsplit_once('/').unwrap();
@@ -34,7 +34,8 @@ fn place_in(language: &str) -> Option<Place> {
     Some(place)
 }
 
-/// Handles messages one by one with this handler and may not fail once; `between` changes something before each.
+/// Handles messages one by one with this handler and may not fail once; `between` changes something
+/// before each.
 #[track_caller]
 fn check(
     place: &mut Place,

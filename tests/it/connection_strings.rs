@@ -1,5 +1,5 @@
-//! A connection string means what it means to libpq, in each of its forms; what is not done here is refused by name,
-//! and no error shows a password.
+//! A connection string means what it means to libpq, in each of its forms; what is not done here is
+//! refused by name, and no error shows a password.
 
 use crate::support::{Child, empty_database, server};
 use outtray::testing::Server;
@@ -62,7 +62,8 @@ fn escaped(text: &str) -> String {
     text.chars().flat_map(|sign| ['\\', sign]).collect()
 }
 
-/// Returns the user, the database, the name of the application, and whether a socket file leads there.
+/// Returns the user, the database, the name of the application, and whether a socket file leads
+/// there.
 fn arrive(url: &str) -> (String, String, String, bool) {
     let messaging = Messaging::connect(url).unwrap_or_else(|error| panic!("{url}: {error:?}"));
     messaging
@@ -214,7 +215,8 @@ fn names_and_options_arrive_as_they_were_written() {
     }
 }
 
-/// The shared server speaks no TLS, so that whoever insists on it is refused, also by a build that has none.
+/// The shared server speaks no TLS, so that whoever insists on it is refused, also by a build that
+/// has none.
 #[test]
 fn a_wish_for_tls_is_heard_however_it_is_written() {
     let url = empty_database();

@@ -1,5 +1,5 @@
-//! Messages that kill whoever handles them reach the dead letters; all others flow; and ordinary traffic does not
-//! pay for it.
+//! Messages that kill whoever handles them reach the dead letters; all others flow; and ordinary
+//! traffic does not pay for it.
 
 use crate::support::{Child, Ledger, PATIENCE, WORK, eventually};
 use crossbeam_channel::{after, unbounded};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const CHILD: &str = "crash_loops::what_child_processes_run";
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Keeps `processes` of them running until all messages have ended: whoever dies is started again at once, as a
-/// supervisor does. Returns how often one died.
+/// Keeps `processes` of them running until all messages have ended: whoever dies is started again
+/// at once, as a supervisor does. Returns how often one died.
 fn supervise(ledger: &Ledger, processes: usize, max_attempts: u32) -> usize {
     let role = max_attempts.to_string();
     let start = || ledger.start_child(without_a_trace(), CHILD, &role);
@@ -45,7 +45,8 @@ fn without_a_trace() -> Command {
     shell
 }
 
-/// Sends `innocent` messages with `poison` in their midst; returns the id of the poison and all ids.
+/// Sends `innocent` messages with `poison` in their midst; returns the id of the poison and all
+/// ids.
 fn send_around(
     ledger: &Ledger,
     poison: &str,
@@ -91,8 +92,9 @@ fn check_poison_up_to(
 
     let deaths = supervise(&ledger, processes, max_attempts);
 
-    // The first death of each process is not counted: it is what makes the topic suspect. The next one is, and blames
-    // nobody, since others were in hand: a message is given up only once it was alone in a death.
+    // The first death of each process is not counted: it is what makes the topic suspect. The next
+    // one is, and blames nobody, since others were in hand: a message is given up only once it was
+    // alone in a death.
     let counted = max_attempts.max(2);
     let most = counted as usize + processes;
     assert!((2..=most).contains(&deaths), "{deaths} deaths");
@@ -245,7 +247,8 @@ fn failures_at_commit_on_a_suspect_topic_are_counted_once_each() {
     assert_eq!(ledger.number(COUNTED, &[]), 0);
 }
 
-/// Sends a message whose process died so often, and whose key has no token for an hour; returns its id.
+/// Sends a message whose process died so often, and whose key has no token for an hour; returns its
+/// id.
 fn send_over_the_rate_of_its_key(ledger: &Ledger, deaths: u32) -> MessageId {
     let messaging = ledger.messaging();
     let rate = Rate {

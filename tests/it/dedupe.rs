@@ -1,4 +1,5 @@
-//! A second send with the same dedupe key within the window is dropped, whatever races, fails or is handled.
+//! A second send with the same dedupe key within the window is dropped, whatever races, fails or is
+//! handled.
 
 use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process};
 use crossbeam_channel::bounded;
@@ -281,7 +282,8 @@ fn check_race(first_commits: bool) {
     check_race_with(first_commits, send_alone);
 }
 
-/// Opens a session that has sent with the key; somebody else sends with it too; then the session ends.
+/// Opens a session that has sent with the key; somebody else sends with it too; then the session
+/// ends.
 #[track_caller]
 fn check_race_with(first_commits: bool, send_second: fn(&Messaging, NewMessage) -> Sent) {
     let mut place = Place::new();

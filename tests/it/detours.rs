@@ -1,7 +1,8 @@
-//! Whatever way a message goes until it is handled, it arrives as it was sent: payload, headers, priority, key, the time
-//! when it was sent, and how long it is worth handling.
+//! Whatever way a message goes until it is handled, it arrives as it was sent: payload, headers,
+//! priority, key, the time when it was sent, and how long it is worth handling.
 //!
-//! Each way is a statement or two that move rows from table to table, and each of these could forget a column.
+//! Each way is a statement or two that move rows from table to table, and each of these could
+//! forget a column.
 
 use crate::support::{Place, eventually};
 use outtray::{

@@ -1,8 +1,9 @@
 //! Across a network, nothing travels in plain text, and nobody but the right server is talked to.
 //!
-//! The certificates beside this file are for tests alone, and their keys guard nothing. `authority`, `stranger` and `another` vouch for
-//! themselves. `authority` vouches for `server` (`localhost`), for `client` (the role `postgres`), and for `expired` (`localhost`, until
-//! 2021). All others end in 2120.
+//! The certificates beside this file are for tests alone, and their keys guard nothing.
+//! `authority`, `stranger` and `another` vouch for themselves. `authority` vouches for `server`
+//! (`localhost`), for `client` (the role `postgres`), and for `expired` (`localhost`, until 2021).
+//! All others end in 2120.
 
 mod written;
 

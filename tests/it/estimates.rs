@@ -38,7 +38,8 @@ fn a_number_over_a_hundred_thousand_is_an_estimate_with_whatever_statistics() {
     place.sql(FILL);
 
     for statistics in [
-        // Never analyzed; then as after an ANALYZE of a table that was nearly empty, and of one that was huge.
+        // Never analyzed; then as after an ANALYZE of a table that was nearly empty, and of one
+        // that was huge.
         "",
         "UPDATE pg_class SET reltuples = 1, relpages = 1
             WHERE relnamespace = 'outtray'::regnamespace AND relkind = 'r'",

@@ -1,4 +1,5 @@
-//! A message whose time is over is not handled: it becomes a dead letter, or is gone, as its topic is set up.
+//! A message whose time is over is not handled: it becomes a dead letter, or is gone, as its topic
+//! is set up.
 
 use crate::support::{Gate, PATIENCE, Place, client, eventually, next, statement_text};
 use crossbeam_channel::unbounded;

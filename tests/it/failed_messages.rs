@@ -1,4 +1,5 @@
-//! A message that fails is tried again when it was asked for, up to a limit, and then kept with its error.
+//! A message that fails is tried again when it was asked for, up to a limit, and then kept with its
+//! error.
 
 use crate::support::{PATIENCE, Place, eventually, next};
 use crossbeam_channel::{Receiver, unbounded};
@@ -133,7 +134,8 @@ fn a_backoff_function_that_panics_means_one_second() {
     assert!(is_within_a_second);
 }
 
-/// Lets a handler fail each message of a topic in the given way, with a limit, and returns its dead letter.
+/// Lets a handler fail each message of a topic in the given way, with a limit, and returns its dead
+/// letter.
 fn dead_letter<T, F>(message: NewMessage, limit: u32, handler: F) -> DeadLetter
 where
     T: serde::de::DeserializeOwned,

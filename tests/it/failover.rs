@@ -1,5 +1,5 @@
-//! A server that takes no writes is the wrong one: nobody stays on it, nobody is charged, and everything goes on as soon as
-//! a primary can be reached.
+//! A server that takes no writes is the wrong one: nobody stays on it, nobody is charged, and
+//! everything goes on as soon as a primary can be reached.
 
 use crate::support::{NO_POLLING, PATIENCE, Tunnel, eventually, next};
 use crossbeam_channel::{Receiver as Told, unbounded};

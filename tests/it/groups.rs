@@ -1,4 +1,5 @@
-//! A message that comes after others is delivered after all of them, once; a group is complete when its members are.
+//! A message that comes after others is delivered after all of them, once; a group is complete when
+//! its members are.
 
 mod processes;
 
@@ -234,7 +235,8 @@ fn one_after_a_message_that_expired_waits_for_that_dead_letter_unless_it_was_dro
         (Expired::DeadLetter, How::Dead),
         (Expired::Drop, How::Expired),
     ] {
-        // Those that expire where nobody claims, those that a worker meets, and those that are met on their way to a lease.
+        // Those that expire where nobody claims, those that a worker meets, and those that are met
+        // on their way to a lease.
         for way in 0..3 {
             let mut place = Place::watchful();
             let config = TopicConfig {
@@ -484,8 +486,8 @@ fn cancelling_a_group_removes_what_waits_and_asks_for_what_is_in_work() {
     assert_eq!(place.messaging.cancel_group(group.id).unwrap(), 0);
 }
 
-/// Groups whose members eight processes end at the same time, with nobody who sweeps: each looks by itself at what came
-/// after its members.
+/// Groups whose members eight processes end at the same time, with nobody who sweeps: each looks by
+/// itself at what came after its members.
 #[test]
 fn of_many_groups_that_finish_at_the_same_time_each_is_completed_once() {
     const GROUPS: usize = 60;
@@ -586,7 +588,8 @@ fn a_sweep_finds_what_the_death_of_a_process_left() {
     let ledger = Ledger::open();
     let messaging = process(ledger.url(), Duration::from_millis(50));
     let mut client = ledger.client();
-    // Whoever looks at what comes after the ended message passes it over; the end itself waits for nobody.
+    // Whoever looks at what comes after the ended message passes it over; the end itself waits for
+    // nobody.
     let group = messaging
         .session(|session| {
             let members = [NewMessage::json(WORK, &1)?];

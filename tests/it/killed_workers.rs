@@ -1,5 +1,5 @@
-//! Worker processes are killed with SIGKILL, wherever they are: every message has its effect once all the same, and
-//! another worker has it at once.
+//! Worker processes are killed with SIGKILL, wherever they are: every message has its effect once
+//! all the same, and another worker has it at once.
 
 use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, WORK, eventually, process};
 use crossbeam_channel::{after, bounded, never, unbounded};
@@ -13,7 +13,8 @@ const CHILD: &str = "killed_workers::what_child_processes_run";
 const KILLS: usize = 200;
 /// Victims that live at a time: the next ones start while others are killed.
 const AT_A_TIME: usize = 4;
-/// Messages that one victim takes off the topic at most: two before the one that it says it is in, and that.
+/// Messages that one victim takes off the topic at most: two before the one that it says it is in,
+/// and that.
 const FOR_EACH: usize = 3;
 /// More than a message can be killed with.
 const NO_LIMIT: u32 = 10_000;
@@ -45,7 +46,8 @@ struct Killed {
     worker: i32,
 }
 
-/// Starts workers one after the other, and kills each `delay_us` after it says which message it is in.
+/// Starts workers one after the other, and kills each `delay_us` after it says which message it is
+/// in.
 fn kill_workers(ledger: &Ledger, role: &str, kills: usize, delay_us: Range<u64>) -> Vec<Killed> {
     let (killed, all) = unbounded();
     thread::scope(|scope| {
@@ -146,7 +148,8 @@ fn workers_killed_during_commit_leave_all_or_nothing() {
     check_all_handled(&ledger, &sent);
 }
 
-/// Checks that some of the kills came before the commit and some after it: else they were not where they ought to be.
+/// Checks that some of the kills came before the commit and some after it: else they were not where
+/// they ought to be.
 #[track_caller]
 fn check_both_ways(ledger: &Ledger, killed: &[Killed]) {
     assert_eq!(killed.len(), KILLS);
@@ -273,8 +276,8 @@ fn what_child_processes_run() {
     }
 }
 
-/// Receives with one worker; says so when it is in the message after `before` others, and gets no further than the end
-/// of that one.
+/// Receives with one worker; says so when it is in the message after `before` others, and gets no
+/// further than the end of that one.
 fn be_a_victim<T: serde::de::DeserializeOwned + 'static>(before: usize, stays: bool) {
     let messaging = Ledger::messaging_of_parent();
     let seen = AtomicUsize::new(0);
@@ -295,7 +298,8 @@ fn be_a_victim<T: serde::de::DeserializeOwned + 'static>(before: usize, stays: b
                 if stays {
                     never::<()>().recv()?;
                 }
-                // All that follows travels in one flight, which the server carries out to its end once it has it.
+                // All that follows travels in one flight, which the server carries out to its end
+                // once it has it.
                 let _ = after(Duration::from_micros(fastrand::u64(0..15_000))).recv();
             }
             Ok(())

@@ -1,4 +1,5 @@
-//! A message whose transaction commits after later ones is handled soon, whatever its receiver waited for meanwhile.
+//! A message whose transaction commits after later ones is handled soon, whatever its receiver
+//! waited for meanwhile.
 
 use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::{Receiver as Channel, unbounded};
@@ -9,7 +10,8 @@ use std::time::Duration;
 /// A message that sends one whose key is in other hands.
 const WAITS: i32 = 1;
 
-/// Receives with one worker. A handler of [`WAITS`] passes the gate, and its COMMIT waits for a key.
+/// Receives with one worker. A handler of [`WAITS`] passes the gate, and its COMMIT waits for a
+/// key.
 fn receive(place: &Place, gate: &Gate) -> (Receiver, Channel<i32>) {
     let (tell, told) = unbounded();
     let gate = gate.clone();
@@ -38,8 +40,8 @@ fn send_late<'c>(place: &Place, client: &'c mut Client) -> Transaction<'c> {
     open
 }
 
-/// Sends messages one after the other, each when the one before was handled, and checks that number 7, which nobody was
-/// told of, comes too.
+/// Sends messages one after the other, each when the one before was handled, and checks that number
+/// 7, which nobody was told of, comes too.
 #[track_caller]
 fn check_that_seven_comes(place: &Place, told: &Channel<i32>) {
     let mut came = Vec::new();

@@ -1,4 +1,5 @@
-//! The limit of attempts and the wait between them hold whatever a message fails of, with any number of workers and processes.
+//! The limit of attempts and the wait between them hold whatever a message fails of, with any
+//! number of workers and processes.
 
 use crate::support::{PATIENCE, Place, database, eventually, process};
 use crossbeam_channel::{Receiver as Channel, Sender, after, unbounded};
@@ -64,7 +65,8 @@ fn start(
     .unwrap()
 }
 
-/// Checks that a message whose COMMIT is refused runs three times, with the wait between, for several in turn.
+/// Checks that a message whose COMMIT is refused runs three times, with the wait between, for
+/// several in turn.
 #[track_caller]
 fn check_alone(
     way: Way,
@@ -125,8 +127,8 @@ fn also_if_its_handler_uses_transactions_of_its_own_or_is_one_of_batches() {
     check_alone(Way::InBatches, 1, |receiver| receiver);
 }
 
-/// Checks that of many messages the one whose COMMIT is refused runs as often as it may and no more, and that the others lose
-/// no attempt and have their effects once.
+/// Checks that of many messages the one whose COMMIT is refused runs as often as it may and no
+/// more, and that the others lose no attempt and have their effects once.
 #[track_caller]
 fn check_among_many(way: Way, processes: usize, max_attempts: u32) {
     let mut place = Place::polling(POLL);

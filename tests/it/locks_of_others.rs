@@ -1,5 +1,5 @@
-//! Upkeep waits for nobody's locks for long: whatever others hold, or whoever of them is frozen, delayed messages of
-//! other topics come in time and receivers start.
+//! Upkeep waits for nobody's locks for long: whatever others hold, or whoever of them is frozen,
+//! delayed messages of other topics come in time and receivers start.
 
 use crate::support::{Child, PATIENCE, Place, aside, client, eventually, next, process};
 use crossbeam_channel::{Receiver as Told, unbounded};
@@ -11,7 +11,8 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// How late a delayed message may be on a busy machine; what is waited for here holds its locks until it has come.
+/// How late a delayed message may be on a busy machine; what is waited for here holds its locks
+/// until it has come.
 const LATE: Duration = Duration::from_secs(8);
 
 /// Handles delayed messages.
@@ -92,7 +93,8 @@ fn a_table_that_is_locked_holds_up_only_what_needs_it() {
         };
         let receiver = place.messaging.receiver("later").workers(4);
         let _receiver = receiver.messages_per_transaction(1).start(handler).unwrap();
-        // Each worker has prepared its statements, which takes a moment's lock on all tables that they name.
+        // Each worker has prepared its statements, which takes a moment's lock on all tables that
+        // they name.
         place.send_all("later", [-1; 4]);
         assert_eq!(next(&told, 4), [-1; 4]);
         let _holder = hold(&place, &format!("LOCK TABLE outtray.{table}"));

@@ -1,4 +1,5 @@
-//! What is logged about messages that fail: each attempt that counts, and each dead letter, with its id.
+//! What is logged about messages that fail: each attempt that counts, and each dead letter, with
+//! its id.
 
 use crate::support::{PATIENCE, Place, eventually, keep_log, logged};
 use log::Level;

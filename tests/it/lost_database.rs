@@ -1,5 +1,5 @@
-//! The database goes away under load: connections are cut, the server is restarted. Nothing is lost, nothing happens
-//! twice, and everybody is back at work soon.
+//! The database goes away under load: connections are cut, the server is restarted. Nothing is
+//! lost, nothing happens twice, and everybody is back at work soon.
 
 use crate::support::{
     COMMIT, Child, Cut, Ledger, NO_POLLING, PATIENCE, WORK, Wire, eventually, process,
@@ -57,7 +57,8 @@ fn send_until(messaging: &Messaging, stop: &Receiver<()>) -> Sent {
     sent
 }
 
-/// Has two worker processes handle what a sender sends, while `disturb` does what it does; then checks the books.
+/// Has two worker processes handle what a sender sends, while `disturb` does what it does; then
+/// checks the books.
 fn under_load(ledger: &Ledger, disturb: impl FnOnce([i32; 2])) -> Sent {
     let messaging = ledger.messaging();
     let mut workers = [(); 2].map(|()| ledger.child(CHILD, "work"));

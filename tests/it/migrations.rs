@@ -33,7 +33,8 @@ fn works(messaging: &Messaging) -> Result<bool> {
     Ok(report.handled == 1)
 }
 
-/// Describes everything in a schema but its name: columns, constraints, indexes, sequences, settings of tables.
+/// Describes everything in a schema but its name: columns, constraints, indexes, sequences,
+/// settings of tables.
 fn describe(url: &str, schema: &str) -> Vec<String> {
     let query = "
         SELECT concat_ws(' ', 'column', c.table_name, c.column_name, c.data_type, c.collation_name, c.is_nullable,

@@ -1,5 +1,5 @@
-//! Messages that share a transaction leave one another alone: whatever one of them comes to, what the others wrote and
-//! sent is kept.
+//! Messages that share a transaction leave one another alone: whatever one of them comes to, what
+//! the others wrote and sent is kept.
 
 use crate::support::{PATIENCE, Place, eventually};
 use outtray::{
@@ -247,7 +247,8 @@ fn an_opening_statement_of_which_nothing_ran_leaves_what_its_neighbours_wrote() 
     let mut place = Place::new();
     place.sql(EFFECT);
     place.send_all("numbers", 0..3);
-    // Once the setting is off, the text does not end: the server does not even open the savepoint before it.
+    // Once the setting is off, the text does not end: the server does not even open the savepoint
+    // before it.
     let text = r"INSERT INTO effect SELECT $1 WHERE 'a\' <> ''";
 
     receiver(&place)

@@ -1,11 +1,13 @@
-//! Numbers are as large as the database's, and a sequence that a copy left behind its table is found and moved.
+//! Numbers are as large as the database's, and a sequence that a copy left behind its table is
+//! found and moved.
 
 use crate::support::{Gate, NO_POLLING, Place, eventually, next, process};
 use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, HandlerError, Message, MessagingSession, NewMessage, Result};
 use std::time::Duration;
 
-/// Where a sequence may stand: at 31 bits, where somebody moved it, at a node's own range, and near its end.
+/// Where a sequence may stand: at 31 bits, where somebody moved it, at a node's own range, and near
+/// its end.
 const NUMBERS: [i64; 4] = [i32::MAX as i64 - 1, 1 << 40, 5 << 48, i64::MAX - 1_000_000];
 
 fn keyed(number: i32) -> NewMessage {

@@ -1,4 +1,5 @@
-//! Whatever of the caller's panics, also while it is dropped, no worker dies of it: the next message is handled.
+//! Whatever of the caller's panics, also while it is dropped, no worker dies of it: the next
+//! message is handled.
 
 use crate::support::{PATIENCE, Place, eventually, next};
 use crossbeam_channel::{Sender, unbounded};

@@ -1,4 +1,5 @@
-//! A message for a time that is past is ready as soon as it is sent, whoever sends it and whether anybody receives or not.
+//! A message for a time that is past is ready as soon as it is sent, whoever sends it and whether
+//! anybody receives or not.
 
 use crate::support::{Place, client, process};
 use outtray::{Message, MessageId, Messaging, MessagingSession, NewMessage, Topic, TopicConfig};
@@ -16,7 +17,8 @@ fn numbers(topic: &Topic<'_>) -> [u64; 3] {
     [stats.ready, stats.scheduled, stats.behind]
 }
 
-/// Sends in a database without any receiver, and checks how many messages are ready, scheduled and behind others.
+/// Sends in a database without any receiver, and checks how many messages are ready, scheduled and
+/// behind others.
 #[track_caller]
 fn check(send: impl FnOnce(&Place), expected: [u64; 3]) {
     let place = Place::new();

@@ -79,8 +79,8 @@ fn sixteen_idle_receivers_of_four_workers_ask_less_than_once_a_second() {
         statements_during(&mut place, Duration::from_secs(1)).len() <= 1
     });
 
-    // A whole minute: some duties are done once a minute, each with a few statements at once. On a busy machine it is longer,
-    // and polls are rarer: each is paid for.
+    // A whole minute: some duties are done once a minute, each with a few statements at once. On a
+    // busy machine it is longer, and polls are rarer: each is paid for.
     let began = Instant::now();
     let asked = statements_during(&mut place, Duration::from_secs(60));
     let seconds = began.elapsed().as_secs_f64();
@@ -174,7 +174,8 @@ fn topics_that_are_paused_or_hold_what_nobody_wants_do_not_make_their_workers_sp
         receiver.stop(PATIENCE);
     }
 
-    // Twice a second a glance finds messages, and wakes a worker of each topic, which begins, looks and ends.
+    // Twice a second a glance finds messages, and wakes a worker of each topic, which begins, looks
+    // and ends.
     assert!(asked.len() <= 60, "in 4 s: {asked:#?}");
     assert_eq!(place.messaging.topic("paused").stats().unwrap().ready, 100);
 }

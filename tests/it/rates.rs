@@ -1,4 +1,5 @@
-//! A topic with a rate begins no more messages than that, over all processes, and no fewer for long.
+//! A topic with a rate begins no more messages than that, over all processes, and no fewer for
+//! long.
 
 use crate::support::{PATIENCE, Place, client, eventually, process};
 use outtray::{
@@ -45,7 +46,8 @@ fn receive(messaging: &Messaging) -> Receiver {
         .unwrap()
 }
 
-/// Checks that at no time there were more than the burst and what the rate gave since the bucket was made.
+/// Checks that at no time there were more than the burst and what the rate gave since the bucket
+/// was made.
 #[track_caller]
 fn check_bound(place: &mut Place, rows: &str, per_second: f64, burst: f64) {
     let query = format!(

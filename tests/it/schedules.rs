@@ -14,8 +14,8 @@ fn delayed(payload: i32, delay: Duration) -> NewMessage {
 const LATENESS: &str =
     "SELECT extract(epoch FROM clock_timestamp() - due_at)::float8 FROM due WHERE n = $1";
 
-/// Sends messages with delays of 1 s, 2 s and none; returns them in the order of delivery, each with how many
-/// seconds late it was by the database's clock.
+/// Sends messages with delays of 1 s, 2 s and none; returns them in the order of delivery, each
+/// with how many seconds late it was by the database's clock.
 fn deliveries(workers: usize) -> Vec<(i32, f64)> {
     let mut place = Place::polling(NO_POLLING);
     place.sql("CREATE TABLE due (n integer, due_at timestamptz)");

@@ -1,8 +1,8 @@
 //! What somebody else defines in a schema of the search path is never taken for the server's own.
 //!
-//! A schema full of traps has an operator of each name for each two types that no operator of the server's own fits
-//! exactly, and functions likewise. Each statement of ours becomes the body of a function, of which the server records
-//! what it depends on.
+//! A schema full of traps has an operator of each name for each two types that no operator of the
+//! server's own fits exactly, and functions likewise. Each statement of ours becomes the body of a
+//! function, of which the server records what it depends on.
 
 use crate::support::{Place, client, statement_names, statement_text};
 use postgres::Client;

@@ -381,8 +381,8 @@ fn a_change_that_is_refused_changes_nothing_and_holds_nobody_up() {
     assert_eq!(topic.config().unwrap(), changed);
 }
 
-/// Has the first reading of all settings that begins from now on wait, with what it sees already decided, until
-/// the lock 2 is given back on the connection that is returned.
+/// Has the first reading of all settings that begins from now on wait, with what it sees already
+/// decided, until the lock 2 is given back on the connection that is returned.
 fn hold_first_reading(place: &mut Place) -> Client {
     let mut gate = client(&place.url);
     gate.batch_execute("SELECT pg_advisory_lock(2)").unwrap();

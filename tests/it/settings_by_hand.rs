@@ -1,5 +1,5 @@
-//! Settings that a hand or a later release wrote: what cannot be read counts as not set, for every process and every
-//! statement, and stays where it is.
+//! Settings that a hand or a later release wrote: what cannot be read counts as not set, for every
+//! process and every statement, and stays where it is.
 
 use crate::support::{Place, eventually, next};
 use crossbeam_channel::unbounded;

@@ -1,5 +1,5 @@
-//! Whoever ends a message removes exactly what it holds, or nothing of it happened: a DELETE that removes no row is a success
-//! to the server.
+//! Whoever ends a message removes exactly what it holds, or nothing of it happened: a DELETE that
+//! removes no row is a success to the server.
 
 use crate::support::{PATIENCE, Place, eventually};
 use outtray::{
@@ -9,7 +9,8 @@ use outtray::{
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Keeps the rows of the messages in `kept`, as what was never heard of: a DELETE skips them without a word.
+/// Keeps the rows of the messages in `kept`, as what was never heard of: a DELETE skips them
+/// without a word.
 const KEEP: &str = "
     CREATE TABLE effect (n integer);
     CREATE TABLE kept (id uuid);
@@ -43,7 +44,8 @@ impl Kept {
         self.place.messaging.receiver("jobs").workers(2)
     }
 
-    /// Waits until all others are done and the kept one was tried, lets that go, and waits until it is done too.
+    /// Waits until all others are done and the kept one was tried, lets that go, and waits until it
+    /// is done too.
     #[track_caller]
     fn check(mut self, receiver: Receiver, others: i64) {
         eventually("the others are done", || {

@@ -1,4 +1,5 @@
-//! A server or a network that vanishes without a word is noticed, and everything goes on by itself when it is back.
+//! A server or a network that vanishes without a word is noticed, and everything goes on by itself
+//! when it is back.
 
 use crate::support::{
     COMMIT, Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually, next,
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Within which time most tests notice.
 const WITHIN: Duration = Duration::from_secs(2);
-/// What a call that is to be noticed may take on a busy machine: without a bound it would be minutes.
+/// What a call that is to be noticed may take on a busy machine: without a bound it would be
+/// minutes.
 const NOTICED: Duration = Duration::from_secs(12);
 /// What it may take until work goes on after the network is back; two seconds on a quiet machine.
 const BACK: Duration = Duration::from_secs(6);
@@ -116,7 +118,8 @@ fn a_session_whose_commit_meets_silence_has_an_unknown_outcome() {
     assert_eq!(error.unknown_ids(), [id]);
 }
 
-/// Falls silent in a handler before its SQL or in its COMMIT, heals, and has each message have its effect once.
+/// Falls silent in a handler before its SQL or in its COMMIT, heals, and has each message have its
+/// effect once.
 #[track_caller]
 fn check_handler(fall: impl FnOnce(&Tunnel), heal: impl FnOnce(&Tunnel)) {
     let ledger = Ledger::open();

@@ -1,5 +1,6 @@
-//! After the death of a process its topics are worked on with care, no more than is needed, and for no longer: only where
-//! it had something in hand, in batches, beside others, and until what may have been in its hands has ended.
+//! After the death of a process its topics are worked on with care, no more than is needed, and for
+//! no longer: only where it had something in hand, in batches, beside others, and until what may
+//! have been in its hands has ended.
 
 use crate::support::{Child, Gate, Ledger, PATIENCE, WORK, eventually};
 use crossbeam_channel::{after, never};
@@ -36,7 +37,8 @@ fn await_the_end_of_its_server_processes(ledger: &Ledger) {
     });
 }
 
-/// Lets a receiver handle one message, be idle for a while, and end as `end` says, without signing off.
+/// Lets a receiver handle one message, be idle for a while, and end as `end` says, without signing
+/// off.
 #[track_caller]
 fn check_idle_death(role: &str, end: impl FnOnce(Child)) {
     let ledger = Ledger::open();

@@ -1,5 +1,5 @@
-//! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors left, a server
-//! that says nothing, a thread on which nobody may block.
+//! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors
+//! left, a server that says nothing, a thread on which nobody may block.
 
 use crate::support::{Child, Gate, PATIENCE, aside, database, eventually, next};
 use crossbeam_channel::{bounded, unbounded};
@@ -212,8 +212,8 @@ fn send_all(
     })
 }
 
-/// Has workers, each with the one connection that it will ever have, handle messages of a topic that
-/// `prepare` made special.
+/// Has workers, each with the one connection that it will ever have, handle messages of a topic
+/// that `prepare` made special.
 #[track_caller]
 fn check_one_connection_each(prepare: impl FnOnce(&Messaging, &mut Client)) {
     let (_server, url) = narrow_server();

@@ -1,4 +1,5 @@
-//! A message is delivered soon after its commit, whoever sent it, and late only by a poll when notifications fail.
+//! A message is delivered soon after its commit, whoever sent it, and late only by a poll when
+//! notifications fail.
 
 use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process, send};
 use crossbeam_channel::{Receiver, unbounded};
@@ -15,7 +16,8 @@ fn tell_payloads(messaging: &Messaging) -> (outtray::Receiver, Receiver<i32>) {
     (receiver, told)
 }
 
-/// Checks that messages of `sender` arrive within a second: one of three at least, for the machine may be busy.
+/// Checks that messages of `sender` arrive within a second: one of three at least, for the machine
+/// may be busy.
 #[track_caller]
 fn check_quick(sender: &Messaging, told: &Receiver<i32>) {
     let mut times = Vec::new();
@@ -113,7 +115,8 @@ fn when_every_connection_of_a_receiver_dies_delivery_goes_on() {
 
     for number in 0..5 {
         eventually("a session works", || {
-            // A connection that was killed shows when it is used: the caller is told, and tries again.
+            // A connection that was killed shows when it is used: the caller is told, and tries
+            // again.
             let sent = place
                 .messaging
                 .session(|session| Ok(session.send_message("news", &number)?));

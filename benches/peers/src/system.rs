@@ -18,7 +18,8 @@ pub struct System {
     pub arguments: &'static [&'static str],
     /// Cases that it has no notion of, or that another row measures.
     pub leaves_out: &'static [Case],
-    /// An extension of the server that it needs, and the end of the name of the package that has it.
+    /// An extension of the server that it needs, and the end of the name of the package that has
+    /// it.
     pub extension: Option<(&'static str, &'static str)>,
     /// Whether the end of a message commits with what its handler did.
     pub atomic: Atomic,

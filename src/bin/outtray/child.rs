@@ -1,8 +1,8 @@
 //! The commands that run for messages at the moment: started, spoken to, waited for, signalled.
 //!
 //! Each is in a process group of its own: Ctrl-C in a terminal is for us, who let a command finish
-//! what it has begun; a signal for a command reaches the processes that it started, too. One whose message is
-//! cancelled, or whose lease is lost, is told to end, and killed if it does not.
+//! what it has begun; a signal for a command reaches the processes that it started, too. One whose
+//! message is cancelled, or whose lease is lost, is told to end, and killed if it does not.
 
 use crate::conversation::{LOOK, Pipes, Said, converse};
 use crate::program::Program;
@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long a command that was told to end may take for it.
 const GRACE: Duration = Duration::from_secs(10);
-/// The first wait for the end of a command whose pipes are closed: mostly that is its end. Doubled each time.
+/// The first wait for the end of a command whose pipes are closed: mostly that is its end. Doubled
+/// each time.
 const SHORTEST_LOOK: Duration = Duration::from_micros(100);
 
 /// Runs a program once for each message.
@@ -33,7 +34,8 @@ pub(crate) struct Children {
     has_result: bool,
     /// Process ids of children that were not reaped yet: only as long do they mean our children.
     running: Mutex<HashSet<Pid>>,
-    /// Held while a child is ours and not among those: between its start and its entry, and at its end.
+    /// Held while a child is ours and not among those: between its start and its entry, and at its
+    /// end.
     passing: RwLock<()>,
 }
 
@@ -48,7 +50,8 @@ impl Children {
         }
     }
 
-    /// Reaps those of these children of this process, which have ended, that somebody else started, who is gone.
+    /// Reaps those of these children of this process, which have ended, that somebody else started,
+    /// who is gone.
     pub(crate) fn reap_orphans(&self, ended: impl Iterator<Item = Pid>) {
         for pid in ended {
             let _nobody_passes = self.passing.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,8 +65,8 @@ impl Children {
         }
     }
 
-    /// Runs the program with the payload on its standard input. Blocks until it has ended. Returns its standard
-    /// output, if that is the result.
+    /// Runs the program with the payload on its standard input. Blocks until it has ended. Returns
+    /// its standard output, if that is the result.
     ///
     /// # Errors
     /// How it ended, unless with exit code 0, and what it last said.
@@ -167,7 +170,8 @@ impl<F: Fn() -> bool> Watch<F> {
         }
     }
 
-    /// Returns whether the command has ended. Tells one to end that works in vain, and kills it in the end.
+    /// Returns whether the command has ended. Tells one to end that works in vain, and kills it in
+    /// the end.
     fn has_ended(&mut self) -> io::Result<bool> {
         if has_ended(self.pid)? {
             return Ok(true);

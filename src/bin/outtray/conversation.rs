@@ -153,8 +153,8 @@ fn read_some(mut stderr: ChildStderr, tail: &mut Tail) -> Option<ChildStderr> {
     }
 }
 
-/// Reads all that is there, also for the last time: a result is whole. What is too long is read too, so that the
-/// command can end, and not kept. Returns the pipe unless it ended.
+/// Reads all that is there, also for the last time: a result is whole. What is too long is read
+/// too, so that the command can end, and not kept. Returns the pipe unless it ended.
 fn read_result(mut stdout: ChildStdout, result: &mut Vec<u8>) -> Option<ChildStdout> {
     let mut chunk = [0; 16 << 10];
     // As much as a pipe can hold, not more: a process that was left behind may write without end.

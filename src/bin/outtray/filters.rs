@@ -10,7 +10,8 @@ pub(crate) enum Wanted {
     Words(Filter),
 }
 
-/// Reads one. A name and a value without anything that could be more are one header, and so an empty value is possible.
+/// Reads one. A name and a value without anything that could be more are one header, and so an
+/// empty value is possible.
 pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
     let is_more = |char: char| char.is_whitespace() || "\"'(),".contains(char);
     match text.split_once('=') {
@@ -29,8 +30,8 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
     }
 }
 
-/// Returns the filter that all of them are together, if there are any: of headers of one name one has to be there, and all else has
-/// to hold.
+/// Returns the filter that all of them are together, if there are any: of headers of one name one
+/// has to be there, and all else has to hold.
 pub(crate) fn together(all: &[Wanted]) -> Option<Filter> {
     let mut by_name = BTreeMap::<&str, Vec<&str>>::new();
     let mut filter = Filter::new();

@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use outtray::{Messaging, Topic};
 
-/// Returns a topic to look at; says on standard error if nothing is known of it. It may be mistyped, or one that was emptied a
-/// moment ago, which is no failure of whoever watches it.
+/// Returns a topic to look at; says on standard error if nothing is known of it. It may be
+/// mistyped, or one that was emptied a moment ago, which is no failure of whoever watches it.
 pub(crate) fn looked_at<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m>, Failure> {
     let topic = messaging.topic(name);
     if !topic.is_known()? {
@@ -49,7 +49,8 @@ fn most_like(name: &str, others: Vec<String>) -> Option<String> {
     (distance <= most.max(1)).then_some(nearest)
 }
 
-/// Returns how many characters have to be added, left out, replaced or swapped with the next to make one text of the other.
+/// Returns how many characters have to be added, left out, replaced or swapped with the next to
+/// make one text of the other.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];

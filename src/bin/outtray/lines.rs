@@ -52,7 +52,8 @@ impl<R: Read + AsFd> Lines<R> {
         self.number
     }
 
-    /// Reads on. Blocks for a line, or until the `alarm` is readable, or, if `is_in_hurry`, until the input pauses.
+    /// Reads on. Blocks for a line, or until the `alarm` is readable, or, if `is_in_hurry`, until
+    /// the input pauses.
     ///
     /// # Errors
     /// Of the input; `InvalidData` for a line that is too long or no UTF-8.

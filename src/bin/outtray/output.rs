@@ -10,8 +10,8 @@ use std::io::{self, Write};
 #[derive(Debug)]
 pub(crate) struct Output {
     is_json: bool,
-    /// Whether whoever read it has seen enough, as `head` does. Then the rest stays unsaid, which is no failure, and
-    /// hides none: how a command ended is in its exit code.
+    /// Whether whoever read it has seen enough, as `head` does. Then the rest stays unsaid, which
+    /// is no failure, and hides none: how a command ended is in its exit code.
     is_unread: bool,
 }
 

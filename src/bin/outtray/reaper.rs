@@ -1,5 +1,6 @@
-//! Reaps orphans. Whoever is process 1 of a container, or asked for them, becomes the parent of all processes whose own parents
-//! are gone: what a command left running in the background. Nobody else waits for them, and they would stay as zombies.
+//! Reaps orphans. Whoever is process 1 of a container, or asked for them, becomes the parent of all
+//! processes whose own parents are gone: what a command left running in the background. Nobody else
+//! waits for them, and they would stay as zombies.
 
 use crate::child::Children;
 use crate::failure::Failure;

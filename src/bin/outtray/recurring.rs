@@ -78,7 +78,8 @@ pub(crate) struct SetOptions {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 
-    /// Sends nothing while a message with this dedupe key, that of the run before for one, waits or is in work
+    /// Sends nothing while a message with this dedupe key, that of the run before for one, waits or
+    /// is in work
     #[arg(long, value_name = "KEY")]
     dedupe_until_end: Option<String>,
 

@@ -1,4 +1,5 @@
-//! `outtray peek --scheduled`: what waits for its time, is in work under a lease, or comes after others.
+//! `outtray peek --scheduled`: what waits for its time, is in work under a lease, or comes after
+//! others.
 
 use crate::failure::Failure;
 use crate::global::Global;

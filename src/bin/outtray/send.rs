@@ -174,7 +174,8 @@ impl Sender {
         stored.map_err(|error| {
             let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
             let failure = match error.kind() {
-                // What it comes after is not as it has to be, which nobody can see by what was typed.
+                // What it comes after is not as it has to be, which nobody can see by what was
+                // typed.
                 ErrorKind::Invalid if at.is_none() => Failure::failed(error.to_string()),
                 _ => Failure::from(error),
             };
@@ -268,7 +269,8 @@ struct Batches<'o> {
 }
 
 impl Batches<'_> {
-    /// Reads the next batch, with the numbers of its lines. It is full, or the input pauses or ends.
+    /// Reads the next batch, with the numbers of its lines. It is full, or the input pauses or
+    /// ends.
     fn next(&mut self) -> Result<Vec<(u64, NewMessage)>, Failure> {
         let mut batch = Vec::new();
         let mut bytes = 0;

@@ -39,7 +39,8 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     delay: Option<Duration>,
 
-    /// Keeps the messages back until then: 2030-01-31T18:00:00Z, or with an offset 2030-01-31T18:00:00+05:30
+    /// Keeps the messages back until then: 2030-01-31T18:00:00Z, or with an offset
+    /// 2030-01-31T18:00:00+05:30
     #[arg(long, value_name = "TIME", conflicts_with = "delay", value_parser = moment)]
     at: Option<SystemTime>,
 
@@ -61,7 +62,8 @@ pub(crate) struct Shape {
     #[arg(requires = "dedupe_key")]
     dedupe_window: Duration,
 
-    /// Remembers a dedupe key no longer than until its message has ended: done, cancelled, expired, purged or a dead letter
+    /// Remembers a dedupe key no longer than until its message has ended: done, cancelled, expired,
+    /// purged or a dead letter
     #[arg(long, requires = "dedupe_key", conflicts_with = "dedupe_window")]
     dedupe_until_end: bool,
 
@@ -77,12 +79,13 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     tracked_for: Option<Duration>,
 
-    /// Keeps the messages back until this one, which is tracked, is done; may be given several times
+    /// Keeps the messages back until this one, which is tracked, is done; may be given several
+    /// times
     #[arg(long, value_name = "ID")]
     after: Vec<MessageId>,
 
-    /// Waits up to this long for room in a topic that is full. The messages of one transaction need room
-    /// together: no larger --batch than the topic's max_length
+    /// Waits up to this long for room in a topic that is full. The messages of one transaction need
+    /// room together: no larger --batch than the topic's max_length
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     wait_for_room: Option<Duration>,
 }

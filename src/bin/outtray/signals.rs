@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and the end of the terminal, as messages on a channel, or as something that can be waited for beside
-//! an input.
+//! Ctrl-C, SIGTERM and the end of the terminal, as messages on a channel, or as something that can
+//! be waited for beside an input.
 //!
 //! A handler may do next to nothing; so a thread takes the signals and passes them on to whoever
 //! waits for several things at once.
@@ -65,7 +65,8 @@ impl Drop for Interrupts {
     }
 }
 
-/// The first of these signals, as a file that becomes readable. The second ends the process, as it would have.
+/// The first of these signals, as a file that becomes readable. The second ends the process, as it
+/// would have.
 #[derive(Debug)]
 pub(crate) struct Alarm {
     file: UnixStream,
@@ -109,7 +110,8 @@ fn cannot(error: io::Error) -> Failure {
     Failure::failed(format!("cannot catch signals: {error}"))
 }
 
-/// Returns the signals that ask a process to end. The end of its terminal is none to one that was started by `nohup`.
+/// Returns the signals that ask a process to end. The end of its terminal is none to one that was
+/// started by `nohup`.
 fn endings() -> Vec<i32> {
     let mut endings = vec![SIGINT, SIGTERM, SIGQUIT];
     if !is_ignored(SIGHUP) {
@@ -118,7 +120,8 @@ fn endings() -> Vec<i32> {
     endings
 }
 
-/// Returns whether a signal is ignored, as far as that can be known: where there is no `/proc` it counts as not.
+/// Returns whether a signal is ignored, as far as that can be known: where there is no `/proc` it
+/// counts as not.
 fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

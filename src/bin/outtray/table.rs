@@ -49,7 +49,8 @@ fn aligned(row: &[String], widths: &[usize], sides: &[Side]) -> String {
     cells.join("  ").trim_end().to_owned()
 }
 
-/// Returns a moment as RFC 3339, in UTC, to the millisecond. The years are 1970 to 9999: a hand may have written others.
+/// Returns a moment as RFC 3339, in UTC, to the millisecond. The years are 1970 to 9999: a hand may
+/// have written others.
 pub(crate) fn moment(time: SystemTime) -> String {
     let last = UNIX_EPOCH + Duration::from_secs(253_402_214_400);
     humantime::format_rfc3339_millis(time.clamp(UNIX_EPOCH, last)).to_string()

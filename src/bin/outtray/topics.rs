@@ -34,8 +34,8 @@ pub(crate) struct PeekOptions {
     #[arg(value_parser = at_least_one())]
     limit: usize,
 
-    /// Shows those that are not ready instead, by when they are due: delays, retries, what is in work under
-    /// a lease, and what comes after others
+    /// Shows those that are not ready instead, by when they are due: delays, retries, what is in
+    /// work under a lease, and what comes after others
     #[arg(long)]
     scheduled: bool,
 }

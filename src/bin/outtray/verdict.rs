@@ -13,7 +13,8 @@ pub(crate) struct Codes {
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     reject: Vec<u8>,
 
-    /// An exit code that puts the message off without spending an attempt; may be given several times
+    /// An exit code that puts the message off without spending an attempt; may be given several
+    /// times
     #[arg(long = "snooze-code", value_name = "CODE")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     snooze: Vec<u8>,

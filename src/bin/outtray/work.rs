@@ -1,9 +1,9 @@
 //! `outtray work`: a receiver whose handler is a command.
 //!
 //! The message is held by an open transaction while its command runs, so a `work` that is killed
-//! gives it back at once; with `--lease` no transaction is open, and it is back when the lease ends. A command's own
-//! effects are outside of that transaction: one that is
-//! interrupted runs again, and has to cope with it.
+//! gives it back at once; with `--lease` no transaction is open, and it is back when the lease
+//! ends. A command's own effects are outside of that transaction: one that is interrupted runs
+//! again, and has to cope with it.
 
 use crate::child::Children;
 use crate::conversation::MOST_RESULT_BYTES;
@@ -85,8 +85,9 @@ pub(crate) struct Options {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
 
-    /// Ends when no message is ready, in work or scheduled, also not for a retry; or with an error when the rest is
-    /// not going to be handled, since the topic is paused, or all wait behind dead letters of their keys
+    /// Ends when no message is ready, in work or scheduled, also not for a retry; or with an error
+    /// when the rest is not going to be handled, since the topic is paused, or all wait behind dead
+    /// letters of their keys
     #[arg(long, conflicts_with = "filters")]
     until_empty: bool,
 
@@ -99,14 +100,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     backoff: Duration,
 
-    /// Takes only messages with this header, or those that a filter in words wants, as below; may be given several
-    /// times, with one of the values for each name
+    /// Takes only messages with this header, or those that a filter in words wants, as below; may
+    /// be given several times, with one of the values for each name
     #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = wanted)]
     filters: Vec<Wanted>,
 
-    /// Lease messages for this long instead of holding each by an open transaction: for commands that take
-    /// long; "topic": for as long as is set for the topic, else 30 s. Prolonged while the command runs; when this
-    /// process is killed, the message is free when it ends
+    /// Lease messages for this long instead of holding each by an open transaction: for commands
+    /// that take long; "topic": for as long as is set for the topic, else 30 s. Prolonged while the
+    /// command runs; when this process is killed, the message is free when it ends
     #[arg(long, value_name = "DURATION", value_parser = lease)]
     lease: Option<Lease>,
 
@@ -274,7 +275,8 @@ fn wait(
     }
 }
 
-/// Returns what a look found, or nothing in a trouble that passes: the workers connect again, and so do we.
+/// Returns what a look found, or nothing in a trouble that passes: the workers connect again, and
+/// so do we.
 fn looked<T>(found: outtray::Result<T>) -> Result<Option<T>, Failure> {
     match found {
         Ok(found) => Ok(Some(found)),

@@ -70,8 +70,8 @@ pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Resu
     Ok(())
 }
 
-/// Leases what a look from the floors finds. One that finds nothing is followed by looks further back as
-/// far as they are not rationed.
+/// Leases what a look from the floors finds. One that finds nothing is followed by looks further
+/// back as far as they are not rationed.
 pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
     let mut plan = lock(wanted.floors).plan(Instant::now());
     loop {
@@ -170,8 +170,8 @@ fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &Search) {
     flight.commit();
 }
 
-/// Returns what becomes of a message that is not to be delivered any more: one that is to be given up, whose attempts
-/// are used up, by leases that ended without an answer, or whose time is over.
+/// Returns what becomes of a message that is not to be delivered any more: one that is to be given
+/// up, whose attempts are used up, by leases that ended without an answer, or whose time is over.
 pub(crate) fn refusal(leased: &Leased, terms: &Terms) -> Option<Verdict> {
     if leased.is_cancelled {
         // Its row says so, too: it does not come back.

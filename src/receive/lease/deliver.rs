@@ -1,8 +1,9 @@
 //! One leased message: its handler without a transaction, and what becomes of it.
 //!
-//! A handler that used its session has a transaction, and the end of its lease joins it; one that did not needs a
-//! single statement. Each message is settled alone, so what fails concerns it alone, and there is nobody else
-//! to charge. What cannot be written because the connection broke is owed, and written on the next one.
+//! A handler that used its session has a transaction, and the end of its lease joins it; one that
+//! did not needs a single statement. Each message is settled alone, so what fails concerns it
+//! alone, and there is nobody else to charge. What cannot be written because the connection broke
+//! is owed, and written on the next one.
 
 use crate::connect::connection::Connection;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
@@ -65,8 +66,8 @@ pub(crate) fn deliver(
     }
 }
 
-/// Returns whether somebody asked since the claim that a message be given up. What this process heard may be over by now,
-/// so the row has the last word; it says it again when the lease ends.
+/// Returns whether somebody asked since the claim that a message be given up. What this process
+/// heard may be over by now, so the row has the last word; it says it again when the lease ends.
 fn is_asked_for(
     line: &Line,
     connection: &mut Connection,
@@ -172,7 +173,8 @@ fn excused(
     trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
 }
 
-/// Decides about a message whose handler ended its transaction: one that committed it is not to run again.
+/// Decides about a message whose handler ended its transaction: one that committed it is not to run
+/// again.
 fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Verdict {
     let why = chain(ended);
     let ending = Ending::failed(&match is_committed(ended) {
@@ -187,8 +189,8 @@ fn is_untouched(session: &MessagingSession<'_>) -> bool {
     matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
 }
 
-/// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled back, when the
-/// lease was lost.
+/// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled
+/// back, when the lease was lost.
 fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
     if session.did.any(&[Did::FAILED]) {
         return Err(swallowed());
@@ -216,8 +218,8 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
     Ok(true)
 }
 
-/// Decides what a failure means that may not be the message's fault: a verdict without an attempt spent, or how its
-/// handler is to be taken to have ended.
+/// Decides what a failure means that may not be the message's fault: a verdict without an attempt
+/// spent, or how its handler is to be taken to have ended.
 fn trouble(
     line: &Line,
     state: &mut State<'_>,

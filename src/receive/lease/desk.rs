@@ -11,16 +11,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Topics whose floors are remembered at a time; beyond, the memory begins anew, which costs a look at
-/// everything for each.
+/// Topics whose floors are remembered at a time; beyond, the memory begins anew, which costs a look
+/// at everything for each.
 const MAX_TOPICS: usize = 1000;
-/// How often due messages are moved while messages are taken: a process without receivers has nobody else
-/// who does it.
+/// How often due messages are moved while messages are taken: a process without receivers has
+/// nobody else who does it.
 const MOVE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is made sure, for the same reason, that no key is stuck: some keys at a time. None should ever be.
+/// How often it is made sure, for the same reason, that no key is stuck: some keys at a time. None
+/// should ever be.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-/// How long deliveries that are dropped are left to the end of their leases after one could not be given
-/// back, so that dropping a thousand of them without a database takes no longer than dropping one.
+/// How long deliveries that are dropped are left to the end of their leases after one could not be
+/// given back, so that dropping a thousand of them without a database takes no longer than dropping
+/// one.
 const TROUBLE: Duration = Duration::from_secs(5);
 
 /// The memory of those who take messages by hand.

@@ -1,8 +1,9 @@
 //! The heartbeat of a receiver: one thread prolongs all leases that its workers have in hand.
 //!
-//! It goes on until the last worker has ended, so that also a handler that a stop abandoned keeps its message. What
-//! a worker leased and did not begin is another matter: behind a handler that takes long, a stop or a pause it goes
-//! back, since others may be idle. Worker and heartbeat decide under one lock which of them has such a lease.
+//! It goes on until the last worker has ended, so that also a handler that a stop abandoned keeps
+//! its message. What a worker leased and did not begin is another matter: behind a handler that
+//! takes long, a stop or a pause it goes back, since others may be idle. Worker and heartbeat
+//! decide under one lock which of them has such a lease.
 
 use crate::receive::lease::settle::{prolong, release};
 use crate::receive::line::Line;
@@ -20,15 +21,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Shortest lease with a heartbeat: a shorter one would end between two beats that a busy machine makes late.
+/// Shortest lease with a heartbeat: a shorter one would end between two beats that a busy machine
+/// makes late.
 pub(crate) const LEAST_BEATEN_LEASE: Duration = Duration::from_millis(100);
 /// Beats in the time of a lease: two may fail before it ends.
 pub(crate) const BEATS: u32 = 3;
 /// How soon a beat that failed is made up for, at most; sooner for short leases.
 pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
-/// How often a stop and a pause are looked for where a handler may take long although leases behind it are not begun,
-/// since their number was asked for.
+/// How often a stop and a pause are looked for where a handler may take long although leases behind
+/// it are not begun, since their number was asked for.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The leases that workers have in hand.
@@ -36,10 +38,12 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Heartbeat {
     /// By receipt.
     kept: Mutex<HashMap<Uuid, Kept>>,
-    /// Tells the thread that there are leases which are not begun, or shorter ones. One word says it all.
+    /// Tells the thread that there are leases which are not begun, or shorter ones. One word says
+    /// it all.
     tell: Sender<()>,
     told: Receiver<()>,
-    /// How far apart beats are, in milliseconds. Leases that are shorter than those before cannot wait for the next.
+    /// How far apart beats are, in milliseconds. Leases that are shorter than those before cannot
+    /// wait for the next.
     planned_ms: AtomicU64,
 }
 
@@ -94,8 +98,8 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// Takes what a worker leased in hand, and enters it in the worker's slot, too: a cancel of this process, or one
-    /// that it hears of, does not wait for the next beat.
+    /// Takes what a worker leased in hand, and enters it in the worker's slot, too: a cancel of
+    /// this process, or one that it hears of, does not wait for the next beat.
     pub(crate) fn take<'a>(
         &'a self,
         worker: usize,
@@ -145,7 +149,8 @@ impl Heartbeat {
         self.lock().values().any(|kept| kept.begun_at.is_none())
     }
 
-    /// Takes the leases that were not begun away from workers whose handlers take long, or from all.
+    /// Takes the leases that were not begun away from workers whose handlers take long, or from
+    /// all.
     fn take_unbegun(&self, from_all: bool) -> Vec<Proof> {
         let mut kept = self.lock();
         let takes_long = |kept: &&Kept| kept.begun_at.is_some_and(|at| at.elapsed() > BUDGET);
@@ -230,8 +235,8 @@ fn run(line: &Line, workers: &Receiver<Infallible>, stop: &Stop) {
     }
 }
 
-/// Gives back what waits behind handlers that take long, unless it was asked for in such numbers; and all that is not
-/// begun after a stop and during a pause.
+/// Gives back what waits behind handlers that take long, unless it was asked for in such numbers;
+/// and all that is not begun after a stop and during a pause.
 fn give_back_unbegun(line: &Line, stop: &Stop) -> Result<()> {
     let is_over = stop.is_set() || line.is_paused();
     if !is_over && line.options.per_transaction.is_some() {

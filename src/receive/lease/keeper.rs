@@ -1,8 +1,10 @@
-//! The heartbeat of messages that were taken by hand: one thread of the process prolongs the leases of those that ask for it.
+//! The heartbeat of messages that were taken by hand: one thread of the process prolongs the leases
+//! of those that ask for it.
 //!
-//! Each lease lasts as long as its holder said last, and is prolonged at a third of that. It leaves when it is settled by
-//! itself or given back; one that is settled in a session is there until a beat finds it gone, since the session may be
-//! rolled back. Who asks starts the thread, which ends with the process's last handle.
+//! Each lease lasts as long as its holder said last, and is prolonged at a third of that. It leaves
+//! when it is settled by itself or given back; one that is settled in a session is there until a
+//! beat finds it gone, since the session may be rolled back. Who asks starts the thread, which ends
+//! with the process's last handle.
 
 use crate::connect::dedicated::Dedicated;
 use crate::receive::lease::heartbeat::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
@@ -33,7 +35,8 @@ pub(crate) struct Keeper {
 pub(crate) struct Kept {
     pub(crate) topic: Arc<str>,
     pub(crate) proof: Proof,
-    /// Set when somebody asks for the message to be given up, and when the lease is found to be lost.
+    /// Set when somebody asks for the message to be given up, and when the lease is found to be
+    /// lost.
     pub(crate) cancel: CancelToken,
     pub(crate) is_settled: Arc<AtomicBool>,
     /// For how long it is prolonged each time.
@@ -60,7 +63,8 @@ impl Default for KeptLeases {
 }
 
 impl Keeper {
-    /// Keeps a lease alive from now on: it is prolonged at once. In place of what was said of it before.
+    /// Keeps a lease alive from now on: it is prolonged at once. In place of what was said of it
+    /// before.
     ///
     /// # Errors
     /// `Unavailable` when the thread cannot start.
@@ -108,8 +112,8 @@ impl KeptLeases {
         next.unwrap_or_else(|| Instant::now() + IDLE)
     }
 
-    /// Returns the leases that are to be prolonged, those of a topic and a length together. They are left alone until
-    /// this try is over.
+    /// Returns the leases that are to be prolonged, those of a topic and a length together. They
+    /// are left alone until this try is over.
     fn take_due(&self) -> HashMap<(Arc<str>, Duration), Vec<Kept>> {
         let now = Instant::now();
         let mut due: HashMap<_, Vec<Kept>> = HashMap::new();

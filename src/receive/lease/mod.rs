@@ -9,8 +9,8 @@
 //!   settle ── acked, given back, postponed or buried, if the receipt is still good
 //! ```
 //!
-//! The attempt counts from the claim on, so a process that dies needs no careful mode: its lease ends, and
-//! the next claim knows how often that happened.
+//! The attempt counts from the claim on, so a process that dies needs no careful mode: its lease
+//! ends, and the next claim knows how often that happened.
 
 pub(crate) mod claim;
 pub(crate) mod deliver;

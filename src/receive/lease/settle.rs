@@ -1,8 +1,9 @@
 //! The end of leases: a transaction of its own, or a part of the session's.
 //!
-//! Most leases end in one round trip, by a statement that asks for the receipt itself. Where the end of a message
-//! matters to others, or what becomes of it depends on whether somebody cancelled it, the rows are locked first, and
-//! what is done is decided then: nothing may be done for a message that is in other hands by now.
+//! Most leases end in one round trip, by a statement that asks for the receipt itself. Where the
+//! end of a message matters to others, or what becomes of it depends on whether somebody cancelled
+//! it, the rows are locked first, and what is done is decided then: nothing may be done for a
+//! message that is in other hands by now.
 
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;
@@ -28,11 +29,12 @@ pub(crate) static BEGIN_BRIEFLY: [&Statement; 2] = [&statements::BEGIN, &stateme
 
 const DOING: &str = "settling a lease";
 
-/// Settles leases of one topic in a transaction of their own. Returns the receipts that were still good: only of
-/// their messages anything became.
+/// Settles leases of one topic in a transaction of their own. Returns the receipts that were still
+/// good: only of their messages anything became.
 ///
 /// # Errors
-/// `OutcomeUnknown` when the connection broke during the commit; after any other nothing was changed.
+/// `OutcomeUnknown` when the connection broke during the commit; after any other nothing was
+/// changed.
 pub(crate) fn settle(
     connection: &mut Connection,
     begin: &[&'static Statement],
@@ -73,7 +75,8 @@ pub(crate) fn settle(
     Ok(held.into_keys().collect())
 }
 
-/// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all go the same way.
+/// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all
+/// go the same way.
 fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)]) -> bool {
     let all = |is: fn(&Verdict) -> bool| verdicts.iter().all(|(_, verdict)| is(verdict));
     if verdicts.iter().any(|(proof, _)| End::matters(&proof.held)) {
@@ -105,8 +108,8 @@ pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]
     Ok(())
 }
 
-/// Lets leases of one topic last so long from now, but for those whose rows somebody has in hand: their holders settle
-/// them, and nothing may wait for that. Returns as [`extend`].
+/// Lets leases of one topic last so long from now, but for those whose rows somebody has in hand:
+/// their holders settle them, and nothing may wait for that. Returns as [`extend`].
 pub(crate) fn prolong(
     connection: &mut Connection,
     topic: &str,
@@ -116,8 +119,8 @@ pub(crate) fn prolong(
     lasting(connection, &statements::PROLONG_LEASE, topic, proofs, lease)
 }
 
-/// Lets leases of one topic last so long from now. Returns the receipts that were still good, each with whether
-/// somebody cancelled its message.
+/// Lets leases of one topic last so long from now. Returns the receipts that were still good, each
+/// with whether somebody cancelled its message.
 pub(crate) fn extend(
     connection: &mut Connection,
     topic: &str,
@@ -144,8 +147,8 @@ fn lasting(
     lease::read_held(&rows)
 }
 
-/// Acknowledges in the session's transaction, whoever began it. Returns whether the lease was still there; if not, the
-/// session has to be rolled back.
+/// Acknowledges in the session's transaction, whoever began it. Returns whether the lease was still
+/// there; if not, the session has to be rolled back.
 pub(crate) fn acknowledge_in(
     session: &mut MessagingSession<'_>,
     topic: &str,
@@ -180,7 +183,8 @@ pub(crate) fn acknowledge_in(
     })
 }
 
-/// After the commit: wakes those whom the messages that went back are for, and notes when others are due.
+/// After the commit: wakes those whom the messages that went back are for, and notes when others
+/// are due.
 pub(crate) fn announce<'a>(
     waker: &Waker,
     topic: &str,
@@ -208,7 +212,8 @@ pub(crate) fn announce<'a>(
     }
 }
 
-/// After the commit: logs what failed. `attempt` is the one that is over, where a delivery can end without saying so.
+/// After the commit: logs what failed. `attempt` is the one that is over, where a delivery can end
+/// without saying so.
 pub(crate) fn report_verdict(
     topic: &str,
     proof: &Proof,

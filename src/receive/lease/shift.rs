@@ -1,9 +1,9 @@
 //! A worker's work under leases: claim in a short transaction, handle without one, settle.
 //!
-//! A process that dies is charged with all that it had leased, begun or not. So that none of it comes to harm with
-//! the one that did it, a message that was delivered before goes alone: what else is in hand goes back first, with no
-//! attempt spent. Who never saw a process die pays nothing for that, and who did is charged for nobody but itself
-//! from then on.
+//! A process that dies is charged with all that it had leased, begun or not. So that none of it
+//! comes to harm with the one that did it, a message that was delivered before goes alone: what
+//! else is in hand goes back first, with no attempt spent. Who never saw a process die pays nothing
+//! for that, and who did is charged for nobody but itself from then on.
 
 use crate::connect::connection::Connection;
 use crate::receive::lease::claim::{Found, Wanted, claim};
@@ -21,10 +21,12 @@ use crate::wake::threads::Stop;
 use crate::words::error::Result;
 use std::time::{Duration, Instant};
 
-/// Leases messages and handles them until `connection` breaks, nothing is ready or it is time to look around.
+/// Leases messages and handles them until `connection` breaks, nothing is ready or it is time to
+/// look around.
 ///
 /// # Errors
-/// What the database refused or the connection broke at. What was in hand is owed, or free when its lease ends.
+/// What the database refused or the connection broke at. What was in hand is owed, or free when its
+/// lease ends.
 pub(crate) fn work(
     line: &Line,
     connection: &mut Connection,

@@ -1,9 +1,10 @@
--- Removes handled messages of topic $1 by their full keys: ranks $2, seqs $3. The caller holds their locks.
--- Each is looked up by its whole key, behind a fence (OFFSET 0), and removed by where it is, which nobody can change while it is
--- locked. A join could be planned, by statistics of a moment when the table was nearly empty, as one that reads the whole topic
--- (measured: 8 ms a message instead of 3 µs); a look-up behind the fence has nothing to be joined with.
--- One that is not there any more fails the transaction: what its handler did must not stay without it.
--- Index: the primary key.
+-- Removes handled messages of topic $1 by their full keys: ranks $2, seqs $3. The caller holds
+-- their locks. Each is looked up by its whole key, behind a fence (OFFSET 0), and removed by where
+-- it is, which nobody can change while it is locked. A join could be planned, by statistics of a
+-- moment when the table was nearly empty, as one that reads the whole topic (measured: 8 ms a
+-- message instead of 3 µs); a look-up behind the fence has nothing to be joined with. One that is
+-- not there any more fails the transaction: what its handler did must not stay without it. Index:
+-- the primary key.
 WITH removed AS (
     DELETE FROM outtray.message
     WHERE message.ctid = ANY (ARRAY(

@@ -1,6 +1,6 @@
--- Removes the handled message of topic $1 with rank $2 and seq $3. The caller holds its lock.
--- The same as `acknowledge` for one, without its join and its count: asking whether there is a row costs a microsecond, counting
--- six.
+-- Removes the handled message of topic $1 with rank $2 and seq $3. The caller holds its lock. The
+-- same as `acknowledge` for one, without its join and its count: asking whether there is a row
+-- costs a microsecond, counting six.
 WITH removed AS (
     DELETE FROM outtray.message
     WHERE message.topic = $1::text

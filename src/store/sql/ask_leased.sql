@@ -1,6 +1,6 @@
--- Asks the holders of the leases of those of the messages $1 that are leased to give up, and notes it for the case that
--- a lease ends without a word. Returns them, but for those whose holders are at them just now.
--- Index: the primary key, which it skips through for the topics.
+-- Asks the holders of the leases of those of the messages $1 that are leased to give up, and notes
+-- it for the case that a lease ends without a word. Returns them, but for those whose holders are
+-- at them just now. Index: the primary key, which it skips through for the topics.
 WITH RECURSIVE known AS (
     (SELECT scheduled.topic FROM outtray.scheduled ORDER BY scheduled.topic LIMIT 1)
     UNION ALL
@@ -18,7 +18,8 @@ leased AS MATERIALIZED (
         WHERE scheduled.topic = known.topic
             AND scheduled.id = asked.id
             AND (scheduled.receipt IS NOT NULL) IS TRUE
-        -- A holder may settle in a transaction that stays open for long, and the lanes of others are held here.
+        -- A holder may settle in a transaction that stays open for long, and the lanes of others
+        -- are held here.
         FOR UPDATE SKIP LOCKED
     ) AS found
 ),

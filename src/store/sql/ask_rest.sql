@@ -1,6 +1,7 @@
--- Notes that those of the messages $1 that wait, and that could not be removed since somebody has their rows in hand for a
--- moment, are to be given up: the upkeep removes them. Returns them.
--- Index: the primary key, which it skips through for the topics, and follower_tracked; of untracked followers the table is read.
+-- Notes that those of the messages $1 that wait, and that could not be removed since somebody has
+-- their rows in hand for a moment, are to be given up: the upkeep removes them. Returns them.
+-- Index: the primary key, which it skips through for the topics, and follower_tracked; of untracked
+-- followers the table is read.
 WITH RECURSIVE known AS (
     (SELECT scheduled.topic FROM outtray.scheduled ORDER BY scheduled.topic LIMIT 1)
     UNION ALL

@@ -1,5 +1,6 @@
--- Sets when the recurring message $2 of topic $1 is sent next, to $4 instead of over half a minute later, in microseconds
--- since 1970, unless somebody has it in hand or set it to another time than $3.
+-- Sets when the recurring message $2 of topic $1 is sent next, to $4 instead of over half a minute
+-- later, in microseconds since 1970, unless somebody has it in hand or set it to another time than
+-- $3.
 WITH free AS MATERIALIZED (
     SELECT recurring.topic, recurring.name
     FROM outtray.recurring

@@ -1,8 +1,9 @@
--- Returns which of messages $2 of topic $1 were in hand when a process died, as far as that is counted, or are in the hands of a
--- receiver other than $3: how many deaths that makes, whether the message was alone in one of them, and whether a holder lives
--- for all that is known. A message is free, so whoever holds it is dead (its lock (namespace $4 and id, mixed) is free, it has no row any
--- more, or it has none of the lock and was not seen for $5 seconds), or is about to let go of it.
--- Index: the primary keys. There are as many hands as careful workers.
+-- Returns which of messages $2 of topic $1 were in hand when a process died, as far as that is
+-- counted, or are in the hands of a receiver other than $3: how many deaths that makes, whether the
+-- message was alone in one of them, and whether a holder lives for all that is known. A message is
+-- free, so whoever holds it is dead (its lock (namespace $4 and id, mixed) is free, it has no row
+-- any more, or it has none of the lock and was not seen for $5 seconds), or is about to let go of
+-- it. Index: the primary keys. There are as many hands as careful workers.
 WITH held AS MATERIALIZED (
     SELECT hand.holder, held.id, bool_or(hand.is_alone) AS is_alone
     FROM outtray.hand

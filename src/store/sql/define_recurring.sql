@@ -1,7 +1,7 @@
--- Defines the recurring message $2 of topic $1: cron expression $3, time zone $4, what happens to missed runs $5, rank $6,
--- key $7, expiry in microseconds $8, headers $9, and either JSON $10 or bytes $11; next in $12 microseconds since 1970,
--- dedupe key $13.
--- One that is there keeps its next time, unless its times are others now. Returns the next time.
+-- Defines the recurring message $2 of topic $1: cron expression $3, time zone $4, what happens to
+-- missed runs $5, rank $6, key $7, expiry in microseconds $8, headers $9, and either JSON $10 or
+-- bytes $11; next in $12 microseconds since 1970, dedupe key $13. One that is there keeps its next
+-- time, unless its times are others now. Returns the next time.
 INSERT INTO outtray.recurring
     (topic, name, cron, time_zone, missed, rank, key, expires_us, headers, payload, body, next_at, dedupe_key)
 VALUES (

@@ -1,9 +1,9 @@
--- Removes those of the messages of topic $1 (ranks $2, seqs $3) that somebody still asks to be given
--- up; returns their ids. The caller holds their locks. What a process remembers decides nothing: the
--- request may be of a life that is over, from which the message was redriven.
--- One that is asked for and is not there to be removed fails the transaction, as in `acknowledge`:
--- it would pass for one that nobody asks for any more, and be handled.
--- By look-ups behind a fence, as there. Index: the primary keys.
+-- Removes those of the messages of topic $1 (ranks $2, seqs $3) that somebody still asks to be
+-- given up; returns their ids. The caller holds their locks. What a process remembers decides
+-- nothing: the request may be of a life that is over, from which the message was redriven. One that
+-- is asked for and is not there to be removed fails the transaction, as in `acknowledge`: it would
+-- pass for one that nobody asks for any more, and be handled. By look-ups behind a fence, as there.
+-- Index: the primary keys.
 WITH wanted AS MATERIALIZED (
     SELECT found.place
     FROM unnest($2::smallint[], $3::bigint[]) AS asked (rank, seq)

@@ -1,6 +1,5 @@
--- Removes the leased message $2 of topic $1 for good. The caller holds its lock, and its receipt $3 was right: fails if it is
--- not there.
--- Index: the primary key.
+-- Removes the leased message $2 of topic $1 for good. The caller holds its lock, and its receipt $3
+-- was right: fails if it is not there. Index: the primary key.
 WITH removed AS (
     DELETE FROM outtray.scheduled
     WHERE scheduled.topic = $1::text

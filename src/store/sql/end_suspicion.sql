@@ -1,6 +1,6 @@
--- Ends the suspicion of topic $1 if nothing is left of what may have been in the hands of those that died, and nobody has the
--- topic's row in hand. Returns the topic if so.
--- Index: the primary key of `message`.
+-- Ends the suspicion of topic $1 if nothing is left of what may have been in the hands of those
+-- that died, and nobody has the topic's row in hand. Returns the topic if so. Index: the primary
+-- key of `message`.
 WITH over AS MATERIALIZED (
     SELECT topic.topic
     FROM outtray.topic

@@ -1,6 +1,7 @@
--- Estimates how many messages topic $1 has, from a sample of some $2 pages of each table that is asked for: those that are
--- ready ($3), scheduled or leased ($4), behind others of their key ($5), dead ($6). Of what is not asked for, 0.
--- Reads no index, and asks no statistics: each page is in the sample with the same chance, and counts for so many.
+-- Estimates how many messages topic $1 has, from a sample of some $2 pages of each table that is
+-- asked for: those that are ready ($3), scheduled or leased ($4), behind others of their key ($5),
+-- dead ($6). Of what is not asked for, 0. Reads no index, and asks no statistics: each page is in
+-- the sample with the same chance, and counts for so many.
 WITH share AS MATERIALIZED (
     SELECT
         least(100::float8, coalesce($2::bigint::float8 * 100::float8 / nullif(size.message, 0)::float8, 0::float8)) AS message,

@@ -1,7 +1,6 @@
--- Takes the messages behind others of their keys (topics $1, keys $2) whose time is over: they become dead letters with
--- the error $4, but those of the topics $3 are gone. Returns them all, without keys: nobody waited for these.
--- The caller holds the lanes.
--- Index: the primary key.
+-- Takes the messages behind others of their keys (topics $1, keys $2) whose time is over: they
+-- become dead letters with the error $4, but those of the topics $3 are gone. Returns them all,
+-- without keys: nobody waited for these. The caller holds the lanes. Index: the primary key.
 WITH taken AS (
     DELETE FROM outtray.follower
     WHERE follower.ctid = ANY (ARRAY(

@@ -1,5 +1,5 @@
--- Returns the place of message $3 of topic $1 and rank $2, if it came back to the end: among the last 10,000.
--- Index: the primary key, backwards.
+-- Returns the place of message $3 of topic $1 and rank $2, if it came back to the end: among the
+-- last 10,000. Index: the primary key, backwards.
 SELECT last.seq
 FROM (
     SELECT message.seq, message.id

@@ -1,7 +1,8 @@
--- Finds keys with followers and nothing out of their line, of the first $4 keys with followers after key $3 of topic
--- $2, and makes them stalled, said by $1: a guarantee against the unforeseen. Keys that a dead letter holds are as they
--- should be. Returns how many it found, and the last key that it looked at, if there may be more.
--- Index: the primary key of followers, which it skips through: one probe for each key.
+-- Finds keys with followers and nothing out of their line, of the first $4 keys with followers
+-- after key $3 of topic $2, and makes them stalled, said by $1: a guarantee against the unforeseen.
+-- Keys that a dead letter holds are as they should be. Returns how many it found, and the last key
+-- that it looked at, if there may be more. Index: the primary key of followers, which it skips
+-- through: one probe for each key.
 WITH RECURSIVE waiting AS (
     (
         SELECT follower.topic, follower.key, follower.seq, 1::bigint AS number

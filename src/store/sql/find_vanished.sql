@@ -1,5 +1,6 @@
--- Returns workers other than $2 that are gone without signing off: those whose advisory lock (namespace $1 and id, mixed)
--- is free, and those without one that were not seen for $3 seconds. The locks it takes end with the statement.
+-- Returns workers other than $2 that are gone without signing off: those whose advisory lock
+-- (namespace $1 and id, mixed) is free, and those without one that were not seen for $3 seconds.
+-- The locks it takes end with the statement.
 SELECT worker.topic, worker.id
 FROM outtray.worker
 WHERE worker.id <> ALL ($2::bigint[])

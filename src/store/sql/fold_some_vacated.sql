@@ -1,6 +1,5 @@
--- Removes up to $2 of the notes of what was vacated in topic $1; returns how many, and their sum. The caller holds the
--- topic's room.
--- Index: the primary key.
+-- Removes up to $2 of the notes of what was vacated in topic $1; returns how many, and their sum.
+-- The caller holds the topic's room. Index: the primary key.
 WITH first AS MATERIALIZED (
     SELECT vacated.ctid AS place
     FROM outtray.vacated

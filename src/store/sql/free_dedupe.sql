@@ -1,6 +1,6 @@
 -- Frees the dedupe keys that the messages $2 of topic $1 have until they end, which they have.
--- Index: dedupe_held, for each by itself. Who has a row locked is about to change it by its name, or finds in a moment that its
--- message has ended: nobody who ends a message waits for that.
+-- Index: dedupe_held, for each by itself. Who has a row locked is about to change it by its name,
+-- or finds in a moment that its message has ended: nobody who ends a message waits for that.
 DELETE FROM outtray.dedupe
 WHERE dedupe.ctid = ANY (ARRAY(
     SELECT found.place

@@ -1,6 +1,6 @@
--- Frees the dedupe key that the message $2 of topic $1 had until it ended, and notes it with the dead letter that it has become: when
--- that is redriven, it takes the key again.
--- Index: dedupe_held, and the primary key. As in `free_dedupe`.
+-- Frees the dedupe key that the message $2 of topic $1 had until it ended, and notes it with the
+-- dead letter that it has become: when that is redriven, it takes the key again. Index:
+-- dedupe_held, and the primary key. As in `free_dedupe`.
 WITH freed AS (
     DELETE FROM outtray.dedupe
     WHERE dedupe.ctid = ANY (ARRAY(

@@ -1,6 +1,6 @@
--- Returns how far what the receivers of topic $1 have in hand may reach: of each rank the seq of its last message, or of the
--- last of as many as they may have in hand. Claims take the first that are free.
--- Index: the primary key, through whose ranks it skips.
+-- Returns how far what the receivers of topic $1 have in hand may reach: of each rank the seq of
+-- its last message, or of the last of as many as they may have in hand. Claims take the first that
+-- are free. Index: the primary key, through whose ranks it skips.
 WITH RECURSIVE ranks AS (
     (SELECT message.rank FROM outtray.message WHERE message.topic = $1::text ORDER BY message.rank LIMIT 1)
     UNION ALL

@@ -1,6 +1,5 @@
--- Locks the lanes of up to $1 messages behind others of their key whose time is over; returns them. Lanes that others
--- hold are passed over.
--- Index: follower_expiry, and the primary key of the lanes.
+-- Locks the lanes of up to $1 messages behind others of their key whose time is over; returns them.
+-- Lanes that others hold are passed over. Index: follower_expiry, and the primary key of the lanes.
 WITH over AS MATERIALIZED (
     SELECT follower.topic, follower.key
     FROM outtray.follower

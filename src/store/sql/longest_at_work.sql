@@ -1,5 +1,5 @@
--- Returns for how many milliseconds a server process of this role has been at work on a statement in this database at
--- most, but for the one that is asked; nothing if none is.
+-- Returns for how many milliseconds a server process of this role has been at work on a statement
+-- in this database at most, but for the one that is asked; nothing if none is.
 SELECT pg_catalog.max((extract(epoch FROM least(
     greatest(pg_catalog.clock_timestamp() - backend.query_start, '0 s'::interval), '1 year'::interval
 )) * 1000::numeric)::bigint) AS longest_ms

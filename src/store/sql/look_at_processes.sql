@@ -1,5 +1,6 @@
--- Returns which of the server processes $1 are there, whether each is at work on a statement (nothing: not to be seen),
--- and for how many milliseconds it has been in that state. One that waits for its client is not at work.
+-- Returns which of the server processes $1 are there, whether each is at work on a statement
+-- (nothing: not to be seen), and for how many milliseconds it has been in that state. One that
+-- waits for its client is not at work.
 SELECT
     backend.pid AS process,
     CASE

@@ -1,6 +1,6 @@
--- Makes those of the messages $2 of topic $1 due now that wait for their time, in this order: as if they had been due an hour
--- ago, one after the other. Who moves due messages does the rest.
--- Index: the primary key.
+-- Makes those of the messages $2 of topic $1 due now that wait for their time, in this order: as if
+-- they had been due an hour ago, one after the other. Who moves due messages does the rest. Index:
+-- the primary key.
 UPDATE outtray.scheduled
 SET due_at = now() - interval '1 hour'
     + array_position($2::uuid[], scheduled.id)::float8 * interval '1 microsecond'

@@ -1,8 +1,9 @@
--- Makes the first message ready of those that are next of their stalled keys in topic $1; returns its place. For a topic in strict
--- order, by who holds its turn: a sender may hold the lane for long, and nothing may overtake what it left. Of a key of which
--- nothing is out of its line the first that is committed may go without the lane: whoever sends meanwhile gets behind it, or
--- sees it ready; and who moves the line meanwhile moves the same one, which has gone then.
--- Indexes: the primary keys, message_key, scheduled_key, dead_letter_key.
+-- Makes the first message ready of those that are next of their stalled keys in topic $1; returns
+-- its place. For a topic in strict order, by who holds its turn: a sender may hold the lane for
+-- long, and nothing may overtake what it left. Of a key of which nothing is out of its line the
+-- first that is committed may go without the lane: whoever sends meanwhile gets behind it, or sees
+-- it ready; and who moves the line meanwhile moves the same one, which has gone then. Indexes: the
+-- primary keys, message_key, scheduled_key, dead_letter_key.
 WITH next AS MATERIALIZED (
     SELECT first.topic, first.key, first.rank, first.seq
     FROM (SELECT DISTINCT stalled.key FROM outtray.stalled WHERE stalled.topic = $1::text) AS stuck

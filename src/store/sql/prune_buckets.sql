@@ -1,5 +1,5 @@
--- Removes up to $1 buckets that are full: one that is not there is full, too. The locks see to it that one that was just
--- used anew stays. The table is small.
+-- Removes up to $1 buckets that are full: one that is not there is full, too. The locks see to it
+-- that one that was just used anew stays. The table is small.
 WITH idle AS MATERIALIZED (
     SELECT bucket.ctid AS place
     FROM outtray.bucket

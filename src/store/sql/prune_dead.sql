@@ -1,6 +1,6 @@
--- Removes up to $3 dead letters of topic $1 for good that died more than $2 milliseconds ago, the oldest first. Returns how
--- many, and those whose end matters to others, as `purge_dead` does. Keys that they held become stalled, said by $4.
--- Index: dead_letter_age.
+-- Removes up to $3 dead letters of topic $1 for good that died more than $2 milliseconds ago, the
+-- oldest first. Returns how many, and those whose end matters to others, as `purge_dead` does. Keys
+-- that they held become stalled, said by $4. Index: dead_letter_age.
 WITH old AS MATERIALIZED (
     SELECT dead_letter.ctid AS place
     FROM outtray.dead_letter

@@ -1,5 +1,5 @@
--- Removes up to $1 dedupe keys whose window is over. The locks see to it that one that was just taken anew stays.
--- Index: dedupe_expiry, and the primary key.
+-- Removes up to $1 dedupe keys whose window is over. The locks see to it that one that was just
+-- taken anew stays. Index: dedupe_expiry, and the primary key.
 WITH spent AS MATERIALIZED (
     SELECT dedupe.ctid AS place
     FROM outtray.dedupe

@@ -1,7 +1,8 @@
--- Frees those of up to $2 dedupe keys that are taken until their messages end, in the order of the messages' ids from the first
--- after $1 on, whose messages are nowhere any more: somebody removed them by hand, or had the key's row in hand when they ended. Returns
--- the last id that was looked at, and how many were freed; no id at the end.
--- Index: dedupe_held, message_tracked, follower_tracked, and the primary keys. One snapshot sees all tables: a message that is on its
+-- Frees those of up to $2 dedupe keys that are taken until their messages end, in the order of the
+-- messages' ids from the first after $1 on, whose messages are nowhere any more: somebody removed
+-- them by hand, or had the key's row in hand when they ended. Returns the last id that was looked
+-- at, and how many were freed; no id at the end. Index: dedupe_held, message_tracked,
+-- follower_tracked, and the primary keys. One snapshot sees all tables: a message that is on its
 -- way from one to another is in one of them.
 WITH looked AS MATERIALIZED (
     SELECT dedupe.topic, dedupe.key, dedupe.id, dedupe.ctid AS place

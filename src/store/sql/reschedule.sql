@@ -1,5 +1,5 @@
--- Sets when the recurring message $2 of topic $1 was sent last, $3, and is sent next, $4, in microseconds since 1970;
--- $3 NULL: as before. The caller holds its lock.
+-- Sets when the recurring message $2 of topic $1 was sent last, $3, and is sent next, $4, in
+-- microseconds since 1970; $3 NULL: as before. The caller holds its lock.
 UPDATE outtray.recurring
 SET last_at = coalesce(
         timestamptz '1970-01-01 00:00:00+00' + $3::bigint::float8 * interval '1 microsecond',

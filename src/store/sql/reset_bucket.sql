@@ -1,6 +1,6 @@
--- Fills the bucket $2 of topic $1: that of a key, or that of the topic (the empty key). One that has no row is full. Messages of the key
--- that were put off for it, which say $3, are due. Noted as a change of the topic, so that processes hear of it.
--- Index: the primary keys, scheduled_key.
+-- Fills the bucket $2 of topic $1: that of a key, or that of the topic (the empty key). One that
+-- has no row is full. Messages of the key that were put off for it, which say $3, are due. Noted as
+-- a change of the topic, so that processes hear of it. Index: the primary keys, scheduled_key.
 WITH filled AS (
     DELETE FROM outtray.bucket
     WHERE bucket.topic = $1::text

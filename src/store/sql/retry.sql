@@ -1,6 +1,6 @@
--- Moves failed messages of topic $1 (ranks $2, seqs $3) to where they wait: attempts so far $4, delays $5 in
--- microseconds from now, errors $6. The caller holds their locks.
--- A message with a key keeps its place: nothing of its key overtakes it. Others come back at the end.
+-- Moves failed messages of topic $1 (ranks $2, seqs $3) to where they wait: attempts so far $4,
+-- delays $5 in microseconds from now, errors $6. The caller holds their locks. A message with a key
+-- keeps its place: nothing of its key overtakes it. Others come back at the end.
 WITH failed AS MATERIALIZED (
     SELECT failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error, found.place
     FROM unnest($2::smallint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[])

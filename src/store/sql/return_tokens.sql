@@ -1,5 +1,6 @@
--- Puts $3 tokens back into the buckets of topic $1 with keys $2, which gain $4 in $5 microseconds: they were not spent.
--- An upsert, which finds its row by the key whatever the statistics say. A bucket without a row is full and stays so.
+-- Puts $3 tokens back into the buckets of topic $1 with keys $2, which gain $4 in $5 microseconds:
+-- they were not spent. An upsert, which finds its row by the key whatever the statistics say. A
+-- bucket without a row is full and stays so.
 INSERT INTO outtray.bucket (topic, key, full_at, granted)
 SELECT $1::text, unspent.key, now(), unspent.tokens
 FROM unnest($2::text[], $3::bigint[]) AS unspent (key, tokens)

@@ -1,8 +1,8 @@
--- Takes the dedupe keys $2 of topics $1 for messages $3, for $4 microseconds each (0: until the message has ended), and returns
--- the ids that have them: new ones, and earlier ones where a key is taken. No row for a key that another transaction took
--- meanwhile.
--- Index: the primary key. The first look spares duplicates the lock on the row, for which they would wait in line.
--- Sorted, so that two transactions that want the same keys wait for each other in one direction only.
+-- Takes the dedupe keys $2 of topics $1 for messages $3, for $4 microseconds each (0: until the
+-- message has ended), and returns the ids that have them: new ones, and earlier ones where a key is
+-- taken. No row for a key that another transaction took meanwhile. Index: the primary key. The
+-- first look spares duplicates the lock on the row, for which they would wait in line. Sorted, so
+-- that two transactions that want the same keys wait for each other in one direction only.
 WITH asked AS MATERIALIZED (
     SELECT
         asked.topic, asked.key, asked.id,
@@ -50,8 +50,9 @@ taken AS (
             AND known.key = asked.key
     )
     ORDER BY asked.topic, asked.key
-    -- Not DO UPDATE, which locks the row of who was quicker for as long as this transaction lasts, also if it changes nothing:
-    -- the end of that message would find it locked, and could not free its key.
+    -- Not DO UPDATE, which locks the row of who was quicker for as long as this transaction lasts,
+    -- also if it changes nothing: the end of that message would find it locked, and could not free
+    -- its key.
     ON CONFLICT (topic, key) DO NOTHING
     RETURNING topic, key, id
 )

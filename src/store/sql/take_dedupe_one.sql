@@ -1,7 +1,8 @@
--- Takes the dedupe key $2 of topic $1 for message $3, for $4 microseconds (0: until the message has ended), and returns the id
--- that has it: the new one, or an earlier one. No row for a key that another transaction took meanwhile.
--- The same as `take_dedupe` for one, without the arrays, whose plan would be made anew each time. The first look spares
--- duplicates the lock on the row, for which they would wait in line.
+-- Takes the dedupe key $2 of topic $1 for message $3, for $4 microseconds (0: until the message has
+-- ended), and returns the id that has it: the new one, or an earlier one. No row for a key that
+-- another transaction took meanwhile. The same as `take_dedupe` for one, without the arrays, whose
+-- plan would be made anew each time. The first look spares duplicates the lock on the row, for
+-- which they would wait in line.
 WITH asked AS MATERIALIZED (
     SELECT CASE
         WHEN $4::bigint > 0 THEN statement_timestamp() + $4::bigint::float8 * interval '1 microsecond'

@@ -1,9 +1,10 @@
--- Takes up to $3 tokens from the buckets of topic $1 with keys $2, which gain $4 in $5 microseconds and hold $6.
--- Returns for each how many it got, and in how many microseconds the next one is there.
--- A bucket is the time at which it will be full: it fills by itself, and one that is full needs no row. None is
--- emptier than empty: one that was emptied at a slow rate, maybe by a process that has not heard of the new one,
--- would stay empty for as long, at whatever rate is set since.
--- Rounded up to the microsecond: never more than the rate. The small number forgives what dividing loses.
+-- Takes up to $3 tokens from the buckets of topic $1 with keys $2, which gain $4 in $5 microseconds
+-- and hold $6. Returns for each how many it got, and in how many microseconds the next one is
+-- there. A bucket is the time at which it will be full: it fills by itself, and one that is full
+-- needs no row. None is emptier than empty: one that was emptied at a slow rate, maybe by a process
+-- that has not heard of the new one, would stay empty for as long, at whatever rate is set since.
+-- Rounded up to the microsecond: never more than the rate. The small number forgives what dividing
+-- loses.
 INSERT INTO outtray.bucket (topic, key, granted, full_at)
 SELECT
     $1::text, asked.key, least(asked.tokens, $6::bigint),

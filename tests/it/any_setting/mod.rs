@@ -1,8 +1,9 @@
 //! Whatever settings a role or a database has, everything goes the same way.
 //!
-//! Every setting that a role can have is read from the server itself, so that a new one is met by itself, and is given
-//! values that an administrator could have chosen. Nearly all are set at once, in a few rounds in which each meets other
-//! values of the others; where something goes differently, halves of them are, until the one to blame is found.
+//! Every setting that a role can have is read from the server itself, so that a new one is met by
+//! itself, and is given values that an administrator could have chosen. Nearly all are set at once,
+//! in a few rounds in which each meets other values of the others; where something goes
+//! differently, halves of them are, until the one to blame is found.
 
 mod scenario;
 mod values;
@@ -55,7 +56,8 @@ impl Bed {
     fn run(&mut self, settings: &[Setting]) -> Vec<String> {
         self.set(settings);
         if self.is_pooler_safe {
-            // Compiling the plans that other settings make look dear takes minutes, and is not what is looked at.
+            // Compiling the plans that other settings make look dear takes minutes, and is not what
+            // is looked at.
             self.client
                 .batch_execute(&format!("ALTER DATABASE {} SET jit = off", self.database))
                 .unwrap();
@@ -107,8 +109,8 @@ impl Bed {
     }
 }
 
-/// Returns rounds of settings. In each of them a setting has another one of its values, or none; neighbours begin at
-/// different ones, so that they do not always meet the same.
+/// Returns rounds of settings. In each of them a setting has another one of its values, or none;
+/// neighbours begin at different ones, so that they do not always meet the same.
 fn rounds(settings: &[Vec<Setting>]) -> Vec<Vec<Setting>> {
     let most = settings.iter().map(Vec::len).max().unwrap_or_default();
     let round = |round: usize| {

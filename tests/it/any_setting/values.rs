@@ -112,7 +112,8 @@ const CHOSEN: [(&str, &[&str]); 49] = [
     ("recursive_worktable_factor", &["0.1", "100"]),
 ];
 
-/// A search path that is refused behind a pooler, since it cannot be changed for one of several clients.
+/// A search path that is refused behind a pooler, since it cannot be changed for one of several
+/// clients.
 const BEHIND: &str = "public, pg_catalog";
 
 /// Returns the values of one row of `pg_settings`, as SQL.

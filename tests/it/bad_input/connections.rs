@@ -12,7 +12,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fs, thread};
 
-/// Returns `HOST:PORT/` of a server where everybody but postgres needs a password, and `clerk` has one.
+/// Returns `HOST:PORT/` of a server where everybody but postgres needs a password, and `clerk` has
+/// one.
 fn guarded() -> &'static str {
     static PLACE: OnceLock<(Server, String)> = OnceLock::new();
     let (_, place) = PLACE.get_or_init(|| {
@@ -46,7 +47,8 @@ fn closed_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Returns the port of something that is no PostgreSQL: it answers whoever speaks first, and hangs up.
+/// Returns the port of something that is no PostgreSQL: it answers whoever speaks first, and hangs
+/// up.
 fn another_service(answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

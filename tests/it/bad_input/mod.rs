@@ -1,5 +1,5 @@
-//! Whatever a program gets wrong, it is told what, and what to do; nothing panics, nothing hangs, nothing is
-//! stored, and the program goes on.
+//! Whatever a program gets wrong, it is told what, and what to do; nothing panics, nothing hangs,
+//! nothing is stored, and the program goes on.
 //!
 //! Each file here is a table: what is tried, the kind of error, and a part of its text that helps.
 

@@ -183,8 +183,8 @@ fn waking_a_topic_that_cannot_be_does_no_harm() {
         .unwrap();
 
     for payload in 0..20 {
-        // A notification carries less than 8,000 bytes; what does not fit must not take those with it that are
-        // sent in the same breath.
+        // A notification carries less than 8,000 bytes; what does not fit must not take those with
+        // it that are sent in the same breath.
         ground.messaging.wake(&"x".repeat(9000));
         for (topic, _) in TOPICS {
             ground.messaging.wake(topic);

@@ -18,8 +18,8 @@ struct Line {
     amount: u32,
 }
 
-/// Checks that a payload becomes a dead letter at once, that its error says where it does not fit, and that the
-/// next message is handled.
+/// Checks that a payload becomes a dead letter at once, that its error says where it does not fit,
+/// and that the next message is handled.
 #[track_caller]
 fn check(payload: NewMessage, says: &str) {
     let ground = Ground::new();

@@ -1,5 +1,5 @@
-//! A handler of batches gets several messages at once, all in one transaction with its writes, its sends and
-//! their ends; and one that cannot be handled does not take the others with it.
+//! A handler of batches gets several messages at once, all in one transaction with its writes, its
+//! sends and their ends; and one that cannot be handled does not take the others with it.
 
 mod failing;
 

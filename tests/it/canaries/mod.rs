@@ -1,5 +1,5 @@
-//! No value of a row, a message or a connection string is in an error, a dead letter, a line of the log, or what the server
-//! logs of a statement.
+//! No value of a row, a message or a connection string is in an error, a dead letter, a line of the
+//! log, or what the server logs of a statement.
 
 mod errors;
 mod letters;
@@ -48,7 +48,8 @@ const AVIARY: &str = "
     CREATE TRIGGER shout BEFORE INSERT ON disguised FOR EACH ROW EXECUTE FUNCTION shout('23514');
     CREATE TYPE mood AS ENUM ('calm')";
 
-/// Statements that are refused for their one parameter, a text, with the SQLSTATE and a part of the text that is told.
+/// Statements that are refused for their one parameter, a text, with the SQLSTATE and a part of the
+/// text that is told.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("INSERT INTO bird VALUES ($1 || ' loud')", "23514", "silent"),
     (

@@ -1,4 +1,5 @@
-//! What the server logs of statements that it refuses. Its messages and their DETAIL are its own; these say nothing.
+//! What the server logs of statements that it refuses. Its messages and their DETAIL are its own;
+//! these say nothing.
 
 use super::{CANARY, check_silent};
 use crate::support::{PATIENCE, Place, eventually};
@@ -8,7 +9,8 @@ use serde_json::json;
 use std::fs;
 use std::time::Duration;
 
-/// Refuses, and says nothing of what: rows of a handler's, at once and at COMMIT; messages of one topic; results; dead letters.
+/// Refuses, and says nothing of what: rows of a handler's, at once and at COMMIT; messages of one
+/// topic; results; dead letters.
 const REFUSALS: &str = "
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused here'; END $$;
     CREATE TABLE at_once (name text, data bytea, number bigint);

@@ -1,5 +1,5 @@
-//! A session ends its transaction, and nobody else: SQL of its own that would is refused or found, and neither the message
-//! nor its neighbours are done twice or lost.
+//! A session ends its transaction, and nobody else: SQL of its own that would is refused or found,
+//! and neither the message nor its neighbours are done twice or lost.
 
 mod handlers;
 mod sessions;
@@ -27,7 +27,8 @@ const READABLE: [&str; 14] = [
     "RELEASE outtray_a",
 ];
 
-/// What commits although it does not look so: what a backslash stands for before a quote is a setting.
+/// What commits although it does not look so: what a backslash stands for before a quote is a
+/// setting.
 const COMMITS: [&str; 3] = [
     "SELECT 'C:\\'; COMMIT; --'",
     "SELECT 'C:\\'; COMMIT; BEGIN; --'",
@@ -173,7 +174,8 @@ fn play(place: &mut Place, way: Way, what: (&'static str, By, bool)) {
     receiver.stop(PATIENCE);
 }
 
-/// Checks that all but the bad one did what they do, once, and sent what they send; returns the effects of the bad one.
+/// Checks that all but the bad one did what they do, once, and sent what they send; returns the
+/// effects of the bad one.
 #[track_caller]
 fn check_neighbours(place: &mut Place, what: &str) -> i64 {
     let good = i64::from(COUNT) - 1;

@@ -5,7 +5,8 @@ use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, Filter, Message, NewMessage};
 use std::time::Duration;
 
-/// Sends one message for each of these headers, in order; returns what a receiver with the filter gets of them.
+/// Sends one message for each of these headers, in order; returns what a receiver with the filter
+/// gets of them.
 fn numbers_of(headers: &[&[(&str, &str)]], filter: Filter) -> Vec<usize> {
     let place = Place::new();
     for (number, headers) in headers.iter().enumerate() {

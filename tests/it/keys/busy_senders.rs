@@ -31,7 +31,8 @@ fn count(handled: &Handled) -> usize {
     handled.lock().unwrap().len()
 }
 
-/// Lets so many threads work at the same time, each with its number; returns how many were handled when all had ended.
+/// Lets so many threads work at the same time, each with its number; returns how many were handled
+/// when all had ended.
 fn handled_beside(senders: i32, handled: &Handled, send: impl Fn(i32) + Sync) -> usize {
     thread::scope(|scope| {
         for sender in 0..senders {
@@ -144,7 +145,8 @@ fn a_busy_key_goes_on_beside_a_busy_topic() {
         .iter()
         .filter(of_key)
         .count();
-    // Looks back find it, which a busy topic has few of; without the senders' help it was one or none.
+    // Looks back find it, which a busy topic has few of; without the senders' help it was one or
+    // none.
     assert!(of_key >= 10, "{of_key} of 800");
     eventually("the rest is handled", || count(&handled) == 1200);
     place.await_no_trace();
@@ -152,7 +154,8 @@ fn a_busy_key_goes_on_beside_a_busy_topic() {
     assert_in_order(1..3, &handled, 400);
 }
 
-/// Checks that a line of one key, whose lane is always held by one of three senders, is over before a long backlog of later messages is.
+/// Checks that a line of one key, whose lane is always held by one of three senders, is over before
+/// a long backlog of later messages is.
 #[track_caller]
 fn check_before_a_backlog(lease: Option<Duration>, backlog: i32) {
     const LINE: i32 = 20;

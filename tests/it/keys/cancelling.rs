@@ -1,4 +1,5 @@
-//! Who cancels or purges messages behind others of their key leaves the key such that it goes on, and nobody waits.
+//! Who cancels or purges messages behind others of their key leaves the key such that it goes on,
+//! and nobody waits.
 
 use super::{TOPIC, keyed};
 use crate::support::{Gate, PATIENCE, Place, aside, client, eventually, next};
@@ -9,7 +10,8 @@ use std::time::Duration;
 /// Longer than any test.
 const LEASE: Duration = Duration::from_secs(3600);
 
-/// Where a cancel stands that has removed what waits, and has yet to ask for the rest and to commit.
+/// Where a cancel stands that has removed what waits, and has yet to ask for the rest and to
+/// commit.
 const BEFORE_ASKING: &str = "LOCK TABLE outtray.cancellation IN SHARE MODE";
 /// Where one stands that has removed a tracked message, and has yet to say so and to commit.
 const BEFORE_TELLING: &str = "LOCK TABLE outtray.outcome IN SHARE MODE";

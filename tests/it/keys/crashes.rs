@@ -156,7 +156,8 @@ fn workers_of_several_processes_keep_the_order_through_kills_and_retries() {
     }
 }
 
-/// Lets message 0 of a key kill each process that has it, until it is a dead letter; returns why all died that did.
+/// Lets message 0 of a key kill each process that has it, until it is a dead letter; returns why
+/// all died that did.
 fn poisoned(ledger: &Ledger, policy: PoisonedKey) -> Vec<DeadReason> {
     let messaging = ledger.messaging();
     let topic = messaging.topic(TOPIC);

@@ -20,7 +20,8 @@ fn start(messaging: &Messaging, gate: &Gate) -> Receiver {
         .unwrap()
 }
 
-/// Starts a receiver of batches of up to 20 that tells how many messages are in each, and waits at the gate.
+/// Starts a receiver of batches of up to 20 that tells how many messages are in each, and waits at
+/// the gate.
 fn start_batches(
     messaging: &Messaging,
     gate: &Gate,

@@ -1,5 +1,5 @@
-//! Messages of one topic with one key are handled one at a time, in the order of sending, whatever happens; and no
-//! more messages are in work than a topic may have.
+//! Messages of one topic with one key are handled one at a time, in the order of sending, whatever
+//! happens; and no more messages are in work than a topic may have.
 
 mod busy_senders;
 mod cancelling;

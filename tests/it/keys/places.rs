@@ -1,5 +1,5 @@
-//! The places of a topic that is limited to so many messages in work: a batch has as many as it has messages, and keeps
-//! no others.
+//! The places of a topic that is limited to so many messages in work: a batch has as many as it has
+//! messages, and keeps no others.
 
 use super::{A_WHILE, TOPIC};
 use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
@@ -12,7 +12,8 @@ type Sizes = crossbeam_channel::Receiver<usize>;
 const FIRST_TWO: &str = "BEGIN; SELECT FROM outtray.slot WHERE number < 3 FOR UPDATE";
 const LAST_TWO: &str = "BEGIN; SELECT FROM outtray.slot WHERE number > 1 FOR UPDATE";
 
-/// Makes a topic with three places, and starts a receiver, which has handled a message just now. The topic is paused.
+/// Makes a topic with three places, and starts a receiver, which has handled a message just now.
+/// The topic is paused.
 fn paused(gate: &Gate) -> (Place, Receiver, Sizes) {
     let mut place = Place::watchful();
     let config = TopicConfig {
@@ -34,7 +35,8 @@ fn paused(gate: &Gate) -> (Place, Receiver, Sizes) {
     (place, receiver, sizes)
 }
 
-/// Starts a receiver of batches of up to 20 that tells how many messages are in each, and waits at the gate.
+/// Starts a receiver of batches of up to 20 that tells how many messages are in each, and waits at
+/// the gate.
 fn start(place: &Place, gate: &Gate) -> (Receiver, Sizes) {
     let gate = gate.clone();
     let (tell, told) = unbounded();

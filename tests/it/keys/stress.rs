@@ -10,7 +10,8 @@ const KEYS: usize = 6;
 const SENDERS: usize = 4;
 const FOR: Duration = Duration::from_secs(5);
 
-/// Sends with random keys until the time is over: in sessions and in joined transactions of both kinds.
+/// Sends with random keys until the time is over: in sessions and in joined transactions of both
+/// kinds.
 fn send_for_a_while(url: &str, until: Instant) {
     let messaging = process(url, Duration::from_millis(50));
     let mut client = client(url);

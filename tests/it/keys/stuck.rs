@@ -93,7 +93,8 @@ fn a_key_that_is_stuck_against_all_odds_is_found() {
 }
 
 impl Place {
-    /// Looks for stuck keys among so many after one. Returns how many, and the last that was looked at.
+    /// Looks for stuck keys among so many after one. Returns how many, and the last that was looked
+    /// at.
     fn sweep(&mut self, topic: &str, key: &str, limit: i64) -> (i64, Option<String>) {
         let sweep = statement_text("find_stalled");
         let said_by = uuid::Uuid::from_u128(7);

@@ -7,7 +7,8 @@ use outtray::{Messaging, NewMessage, Rate, TopicConfig};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Returns what a waiting thread gets after `then`, which happens while it waits; fails if that takes too long.
+/// Returns what a waiting thread gets after `then`, which happens while it waits; fails if that
+/// takes too long.
 fn waits(messaging: &Messaging, is_waiting: impl FnOnce(), then: impl FnOnce()) -> i32 {
     let (tell, told) = bounded(1);
     thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! What a handler or a session sets ends with it: the next message, also of the same transaction, and the next user of the
-//! connection find it as it was made.
+//! What a handler or a session sets ends with it: the next message, also of the same transaction,
+//! and the next user of the connection find it as it was made.
 
 mod row_security;
 mod sessions;
@@ -164,7 +164,8 @@ const WAYS: [Way; 6] = [
     Way::Suspect,
 ];
 
-/// Looks, writes, and sets if the number is odd; every third one that sets fails at first. Returns what it saw.
+/// Looks, writes, and sets if the number is odd; every third one that sets fails at first. Returns
+/// what it saw.
 fn handle(
     session: &mut MessagingSession<'_>,
     (n, attempt): (i32, u32),

@@ -3,8 +3,8 @@
 use crate::support::{PATIENCE, Place, eventually};
 use outtray::{HandlerError, Message, Messaging, MessagingSession};
 
-/// A table of which everybody sees the rows of the tenant that is set, and nobody those of others; owned by somebody else
-/// than who works with it, who is no superuser.
+/// A table of which everybody sees the rows of the tenant that is set, and nobody those of others;
+/// owned by somebody else than who works with it, who is no superuser.
 const TABLES: &str = "
     DO $$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
     CREATE TABLE account (tenant text NOT NULL DEFAULT current_setting('app.tenant'), n integer NOT NULL);
@@ -35,7 +35,8 @@ fn work(session: &mut MessagingSession<'_>, n: i32) -> Result<(), HandlerError> 
     Ok(())
 }
 
-/// Says which tenant is set, and sets its own by a function, of which nobody outside can know what it does.
+/// Says which tenant is set, and sets its own by a function, of which nobody outside can know what
+/// it does.
 fn call(session: &mut MessagingSession<'_>, n: i32) -> Result<(), HandlerError> {
     let others = "INSERT INTO seen SELECT $1, (coalesce(current_setting('app.tenant', true), '') <> '')::integer";
     session.execute(others, &[&n])?;

@@ -1,4 +1,5 @@
-//! Handlers that set something, through a socket file, where nobody sees the server's answers but the driver.
+//! Handlers that set something, through a socket file, where nobody sees the server's answers but
+//! the driver.
 
 use super::{BY, TRACES, Way, check};
 use crate::support::{Place, by_socket};

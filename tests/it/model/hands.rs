@@ -1,4 +1,5 @@
-//! The part of the model about messages in somebody's hands: of handlers, and of those who hold leases.
+//! The part of the model about messages in somebody's hands: of handlers, and of those who hold
+//! leases.
 
 use super::op::{Answer, PLAIN, Settling};
 use super::pure::{At, Model, other};
@@ -62,7 +63,8 @@ impl Model {
         loop {
             let label = *self.ready(topic).first()?;
             let entry = &self.entries[label];
-            // Who was behind one that was just buried, and is to come before it, may be found a little later.
+            // Who was behind one that was just buried, and is to come before it, may be found a
+            // little later.
             let last = claimed.insert(entry.kind.priority, entry.place);
             self.is_unsure |= last.is_some_and(|last| entry.place < last);
             let (attempts, is_over) = (entry.attempts, entry.is_over);
@@ -92,8 +94,8 @@ impl Model {
         }
     }
 
-    /// Does what an answer to a message asks for. Returns whether that is handled, retried or dead; nothing when
-    /// nobody could report.
+    /// Does what an answer to a message asks for. Returns whether that is handled, retried or dead;
+    /// nothing when nobody could report.
     fn answer(&mut self, label: usize, answer: Answer, max_attempts: u32) -> Option<usize> {
         let attempt = self.entries[label].attempts + 1;
         match answer {

@@ -1,4 +1,5 @@
-//! The part of the model about keys: whose turn it is, and what a dead letter does to those behind it.
+//! The part of the model about keys: whose turn it is, and what a dead letter does to those behind
+//! it.
 
 use super::op::KEYS;
 use super::pure::{At, Entry, Model};
@@ -39,7 +40,8 @@ impl Model {
         if self.settings[topic].is_double { 2 } else { 1 }
     }
 
-    /// Puts ready ones of a key back of which more are out of its line than may be, the latest first.
+    /// Puts ready ones of a key back of which more are out of its line than may be, the latest
+    /// first.
     pub(super) fn put_back(&mut self, topic: usize, key: char) {
         let most = self.most(topic);
         let mine = |entry: &&mut Entry| entry.topic == topic && entry.kind.key == Some(key);

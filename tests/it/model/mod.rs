@@ -1,15 +1,16 @@
 //! The database does what a small model in memory does, step by step, whatever is done to it.
 //!
-//! `op` says what can be done and makes random sequences of it, `pure` (with `hands` and `lines`) says what is to come of it,
-//! `real` (with `sending`) does it, and `look` says what came of it. After every step both are compared: what the step was seen to do, and all that there is. A sequence at
-//! whose end they differ is made as short as it gets, and printed with its seed:
+//! `op` says what can be done and makes random sequences of it, `pure` (with `hands` and `lines`)
+//! says what is to come of it, `real` (with `sending`) does it, and `look` says what came of it.
+//! After every step both are compared: what the step was seen to do, and all that there is. A
+//! sequence at whose end they differ is made as short as it gets, and printed with its seed:
 //!
 //! ```text
 //! OUTTRAY_MODEL_SEED=… OUTTRAY_MODEL_STEPS=… cargo test --test it model
 //! ```
 //!
-//! A new thing that can be done is a variant of `Op`, an arm in both `apply`s, and where it leaves something that
-//! no field of `TopicState` (in `seen`) shows, a field.
+//! A new thing that can be done is a variant of `Op`, an arm in both `apply`s, and where it leaves
+//! something that no field of `TopicState` (in `seen`) shows, a field.
 
 mod hands;
 mod lines;

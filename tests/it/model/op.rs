@@ -8,8 +8,8 @@ pub(super) const TOPICS: [&str; 2] = ["even", "odd"];
 /// The keys of its messages, those that have one.
 pub(super) const KEYS: [char; 2] = ['a', 'b'];
 
-/// An operation. `nth` chooses among as many as there are, so that every part of a sequence is one, too; with
-/// none to choose from nothing is done.
+/// An operation. `nth` chooses among as many as there are, so that every part of a sequence is one,
+/// too; with none to choose from nothing is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Op {
     /// Sends messages in one session: so many, alike.
@@ -22,7 +22,8 @@ pub(super) enum Op {
     SendAndRollBack {
         topic: usize,
     },
-    /// Lets a handler have the next message, if there is one. Those before it that do not fit are buried.
+    /// Lets a handler have the next message, if there is one. Those before it that do not fit are
+    /// buried.
     Handle {
         topic: usize,
         answer: Answer,
@@ -150,7 +151,8 @@ pub(super) struct Settings {
 }
 
 impl Op {
-    /// Makes one. Mostly sending and handling, about as much of either, so that topics fill and run empty.
+    /// Makes one. Mostly sending and handling, about as much of either, so that topics fill and run
+    /// empty.
     pub(super) fn random(rng: &mut Rng) -> Op {
         let topic = rng.usize(..TOPICS.len());
         match rng.u8(..100) {

@@ -1,5 +1,5 @@
-//! What the message system is to be, as little code as can say it: a list of all messages in memory, each with where
-//! it is.
+//! What the message system is to be, as little code as can say it: a list of all messages in
+//! memory, each with where it is.
 
 use super::hands::Held;
 use super::op::{KEYS, Kind, Op, PLAIN, Settings, TOPICS};
@@ -120,7 +120,8 @@ impl Model {
         Seen::default()
     }
 
-    /// Notes a message that there is not, or not yet. Its label is used up: labels are what the test counts, too.
+    /// Notes a message that there is not, or not yet. Its label is used up: labels are what the
+    /// test counts, too.
     pub(super) fn note(&mut self, topic: usize, kind: Kind) {
         self.entries.push(Entry {
             topic,
@@ -154,7 +155,8 @@ impl Model {
         None
     }
 
-    /// Makes a message ready, at its place or at the end; one with a key when those before it have ended.
+    /// Makes a message ready, at its place or at the end; one with a key when those before it have
+    /// ended.
     pub(super) fn queue(&mut self, label: usize) {
         let next = self.tick();
         let entry = &mut self.entries[label];
@@ -276,7 +278,8 @@ impl Model {
         self.move_lines_on(topic);
     }
 
-    /// Returns the labels of the topic's messages that are there: the chosen one, or all. Dead letters as they died.
+    /// Returns the labels of the topic's messages that are there: the chosen one, or all. Dead
+    /// letters as they died.
     pub(super) fn chosen(
         &self,
         topic: usize,

@@ -1,7 +1,7 @@
 //! The same operations on the real thing.
 //!
-//! One message is handled at a time by a drain whose handler pauses its own topic: nothing more is begun then.
-//! Time passes by moving rows.
+//! One message is handled at a time by a drain whose handler pauses its own topic: nothing more is
+//! begun then. Time passes by moving rows.
 
 use super::hands::{MAX_ATTEMPTS, MOST_HELD};
 use super::op::{Answer, Kind, Op, PLAIN, Settings, Settling, TOPICS};
@@ -53,7 +53,8 @@ impl Real {
 
     pub(super) fn apply(&mut self, op: &Op) -> Seen {
         let seen = self.act(op);
-        // What is to be parked is said to be stalled, and whoever drains looks after that, of all topics.
+        // What is to be parked is said to be stalled, and whoever drains looks after that, of all
+        // topics.
         if self.parks && self.place.count("outtray.stalled") > 0 {
             self.drain_nobody();
         }
@@ -197,7 +198,8 @@ impl Real {
         }
     }
 
-    /// Takes a message in a process of its own: what one remembers of where it looked last says where it looks first.
+    /// Takes a message in a process of its own: what one remembers of where it looked last says
+    /// where it looks first.
     fn lease(&mut self, topic: usize) -> Seen {
         let messaging = Messaging::connect(&self.place.url).unwrap();
         let Some(taken) = messaging.topic(TOPICS[topic]).receive(LATER).unwrap() else {

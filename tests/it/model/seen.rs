@@ -1,4 +1,5 @@
-//! What can be seen of the messages from outside: the model says what it is to be, the test finds out what it is.
+//! What can be seen of the messages from outside: the model says what it is to be, the test finds
+//! out what it is.
 
 use super::op::{Kind, Settings};
 

@@ -1,4 +1,5 @@
-//! Each statement of the store with parameters as they are in use, and how much it may touch for them.
+//! Each statement of the store with parameters as they are in use, and how much it may touch for
+//! them.
 
 #![expect(clippy::too_many_lines, reason = "tables of calls")]
 

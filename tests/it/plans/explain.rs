@@ -24,7 +24,8 @@ impl Touched {
     }
 }
 
-/// Adds up what the scans did. A plan counts what is below it, but not what is done after it, so the root does not do.
+/// Adds up what the scans did. A plan counts what is below it, but not what is done after it, so
+/// the root does not do.
 pub(super) fn touched(explained: &Value) -> Touched {
     let mut touched = Touched::default();
     add(&explained[0]["Plan"], &mut touched);

@@ -1,4 +1,5 @@
-//! A database in which each table that can be large is: 50,000 rows, almost all of them of one topic.
+//! A database in which each table that can be large is: 50,000 rows, almost all of them of one
+//! topic.
 
 use crate::support::Place;
 

@@ -1,5 +1,5 @@
-//! Statements of the hot path are planned once for a connection, maybe while there is next to nothing: they must not have
-//! been planned by reading all of a topic, or by sorting it.
+//! Statements of the hot path are planned once for a connection, maybe while there is next to
+//! nothing: they must not have been planned by reading all of a topic, or by sorting it.
 
 mod cases;
 mod explain;
@@ -11,7 +11,8 @@ mod statistics;
 use crate::support::{Place, statement_text};
 use postgres::SimpleQueryMessage;
 
-/// Returns the plan that a statement gets in an empty database, with the settings that it is called with.
+/// Returns the plan that a statement gets in an empty database, with the settings that it is called
+/// with.
 fn plan(settings: &[&str], statement: &str, arguments: &str) -> Vec<String> {
     let mut place = Place::new();
     let text = statement_text(statement);

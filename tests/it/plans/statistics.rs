@@ -1,5 +1,5 @@
-//! What statements touch does not depend on what the statistics say at the moment: a queue's tables are full one minute and
-//! empty the next, and autovacuum comes by at any time.
+//! What statements touch does not depend on what the statistics say at the moment: a queue's tables
+//! are full one minute and empty the next, and autovacuum comes by at any time.
 
 use super::cases::{Case, cases};
 use super::explain::{Touched, touched};
@@ -18,7 +18,8 @@ const PAGES: [&str; 4] = ["0", "1", "100", "4000"];
 /// What is planned once is planned for all parameters; what travels as text, for those that it has.
 const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 
-/// Returns whether a call's plan is never kept, or kept only with settings of its own that other tests hold.
+/// Returns whether a call's plan is never kept, or kept only with settings of its own that other
+/// tests hold.
 pub(super) fn is_never_kept(case: &Case) -> bool {
     let source = fs::read_to_string("src/store/statements.rs").unwrap();
     let entry = format!("= \"{}\", ", case.statement);
@@ -42,7 +43,8 @@ fn lines(messages: &[SimpleQueryMessage]) -> Vec<String> {
     messages.iter().filter_map(line).collect()
 }
 
-/// Tells the planner that all tables have so many rows in so many pages, until the transaction ends.
+/// Tells the planner that all tables have so many rows in so many pages, until the transaction
+/// ends.
 fn believe(place: &mut Place, rows: &str, pages: &str) {
     let tables: Vec<String> = TABLES
         .iter()
@@ -81,7 +83,8 @@ impl Trial {
         trial
     }
 
-    /// Plans all statements with all that the planner may be made to believe. Each plan is carried out once.
+    /// Plans all statements with all that the planner may be made to believe. Each plan is carried
+    /// out once.
     pub(super) fn run(&mut self, known: &str, all_pages: &[&str]) {
         for rows in ROWS {
             for pages in all_pages {

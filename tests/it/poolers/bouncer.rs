@@ -38,8 +38,8 @@ struct Bouncer {
     _process: Child,
 }
 
-/// Returns the way to the database of `url` through a PgBouncer in transaction mode; nothing where none is
-/// installed, which is said loudly, and in CI a failure.
+/// Returns the way to the database of `url` through a PgBouncer in transaction mode; nothing where
+/// none is installed, which is said loudly, and in CI a failure.
 pub(super) fn behind_pgbouncer(url: &str) -> Option<String> {
     behind_pgbouncer_in(Mode::Transaction, url)
 }

@@ -1,8 +1,9 @@
-//! Behind a pooler that gives each transaction another server connection, all promises hold, whether or not it is told so; and
-//! behind one that gives each client a connection of its own ([`unsaid`]).
+//! Behind a pooler that gives each transaction another server connection, all promises hold,
+//! whether or not it is told so; and behind one that gives each client a connection of its own
+//! ([`unsaid`]).
 //!
-//! PgBouncer 1.18, with fewer server connections than there are workers: no named statements, no session state,
-//! no start-up options. The same work is done without it, for comparison.
+//! PgBouncer 1.18, with fewer server connections than there are workers: no named statements, no
+//! session state, no start-up options. The same work is done without it, for comparison.
 
 mod bouncer;
 mod silent;
@@ -58,7 +59,8 @@ fn handle(session: &mut MessagingSession<'_>, message: Message<i32>) -> Result<(
     }
 }
 
-/// Sends and handles 2,000 messages through `messaging` and counts, through `direct`, what became of them.
+/// Sends and handles 2,000 messages through `messaging` and counts, through `direct`, what became
+/// of them.
 #[track_caller]
 fn check_exactly_once(messaging: &Messaging, direct: &str) {
     let setup = "CREATE TABLE handled (number integer); CREATE TABLE sent (number integer)";
@@ -140,7 +142,8 @@ fn every_message_takes_effect_exactly_once_behind_a_pooler() {
     check_exactly_once(&pooler_safe(&pooled), &direct);
 }
 
-/// Has eight workers, more than there are server connections, handle 200 messages with keys, while others send.
+/// Has eight workers, more than there are server connections, handle 200 messages with keys, while
+/// others send.
 #[track_caller]
 fn check_that_nobody_waits_for_connections(prepare: impl FnOnce(&Messaging, &str)) {
     let direct = database();
@@ -422,8 +425,8 @@ fn types_of_the_applications_own_cost_a_retry_at_most_behind_a_pooler() {
     messaging
         .session(|session| Ok(session.batch_execute(&types)?))
         .unwrap();
-    // The driver prepares a statement to look up a type it does not know, and keeps it for the next one; by then
-    // the pooler may have given it another server connection.
+    // The driver prepares a statement to look up a type it does not know, and keeps it for the next
+    // one; by then the pooler may have given it another server connection.
     let look = |number: usize| {
         let query = format!("SELECT 'good'::mood_{number}");
         messaging.session(|session| Ok(session.query_one(&query, &[]).map(drop)?))

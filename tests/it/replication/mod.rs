@@ -1,6 +1,6 @@
 //! When a primary dies and its synchronous standby is promoted, everything goes on there: nothing
-//! that was acknowledged is lost, nothing is done twice, and nobody stays on the old primary when it
-//! comes back as a standby.
+//! that was acknowledged is lost, nothing is done twice, and nobody stays on the old primary when
+//! it comes back as a standby.
 
 mod pair;
 

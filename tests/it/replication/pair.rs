@@ -83,8 +83,8 @@ impl Node {
         self.control(&["stop", "-m", "immediate"]);
     }
 
-    /// Stops the server in its tracks: it keeps its connections and says nothing any more. It dies at
-    /// the end, so that there are never two primaries.
+    /// Stops the server in its tracks: it keeps its connections and says nothing any more. It dies
+    /// at the end, so that there are never two primaries.
     pub(super) fn freeze(&self) -> Frozen {
         let file = self.server.data_dir().unwrap().join("postmaster.pid");
         let text = fs::read_to_string(file).unwrap();

@@ -89,7 +89,8 @@ pub(super) struct History<'a> {
 }
 
 impl History<'_> {
-    /// Returns all that may have come of a message: one thing, unless it was cancelled, or a COMMIT was refused.
+    /// Returns all that may have come of a message: one thing, unless it was cancelled, or a COMMIT
+    /// was refused.
     pub(super) fn finals(&self, planned: &Planned) -> Vec<Final> {
         let mut finals = Vec::new();
         let asked = self.asked.get(&planned.n).copied().unwrap_or(Asked::Not);
@@ -100,7 +101,8 @@ impl History<'_> {
         finals
     }
 
-    /// Adds all that may have come of a message from one attempt on, with what it had left until then.
+    /// Adds all that may have come of a message from one attempt on, with what it had left until
+    /// then.
     fn follow(
         &self,
         planned: &Planned,

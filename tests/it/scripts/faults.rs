@@ -1,11 +1,13 @@
-//! Faults that are planted into a copy of the source, to see that random scripts find them. By hand:
+//! Faults that are planted into a copy of the source, to see that random scripts find them. By
+//! hand:
 //!
 //! ```text
 //! OUTTRAY_FAULTS=all cargo test --test it scripts::faults -- --nocapture
 //! OUTTRAY_FAULTS=neighbour cargo test --test it scripts::faults -- --nocapture
 //! ```
 //!
-//! The library is built anew for each, which takes some minutes. What runs every time is whether they still fit the source.
+//! The library is built anew for each, which takes some minutes. What runs every time is whether
+//! they still fit the source.
 
 use crate::support::statement_file;
 use std::path::{Path, PathBuf};

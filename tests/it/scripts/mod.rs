@@ -1,10 +1,12 @@
-//! Whatever handlers do, each message comes to what its handler did, and to nothing of what its neighbours did.
+//! Whatever handlers do, each message comes to what its handler did, and to nothing of what its
+//! neighbours did.
 //!
-//! A round is some messages, what the handler of each does in each attempt, and how the topic is worked on; `script` makes
-//! random ones. `acting` is the handler that does it, `stage` lets it happen in a database of its own and says what is
-//! found there in the end: rows, messages sent on, results, ends. `expected` says what has to be, from the scripts alone,
-//! but for which messages shared a batch and which were cancelled. In the end all dead letters are redriven, and
-//! handled by a handler that behaves. `faults` shows that faults are found.
+//! A round is some messages, what the handler of each does in each attempt, and how the topic is
+//! worked on; `script` makes random ones. `acting` is the handler that does it, `stage` lets it
+//! happen in a database of its own and says what is found there in the end: rows, messages sent on,
+//! results, ends. `expected` says what has to be, from the scripts alone, but for which messages
+//! shared a batch and which were cancelled. In the end all dead letters are redriven, and handled
+//! by a handler that behaves. `faults` shows that faults are found.
 //!
 //! A round that fails is tried with fewer messages, and printed with its seed:
 //!
@@ -75,7 +77,8 @@ fn random_scripts_of_handlers_come_to_what_the_model_says() {
     println!("{rounds} rounds");
 }
 
-/// Plays a round in a database of its own, to which `sabotage` is done; says what came of it that may not.
+/// Plays a round in a database of its own, to which `sabotage` is done; says what came of it that
+/// may not.
 fn run(round: &Round, sabotage: &str) -> Result<(), String> {
     let played = catch_unwind(AssertUnwindSafe(|| play(round, sabotage)));
     played.unwrap_or_else(|panic| Err(format!("panicked: {:?}", panic.downcast_ref::<String>())))

@@ -320,8 +320,8 @@ fn recorded(result: &Value) -> (u32, usize) {
     (run, at)
 }
 
-/// Returns whether what was found is what was expected. Only of tracked messages is known whether they are done or
-/// cancelled, and what their result is.
+/// Returns whether what was found is what was expected. Only of tracked messages is known whether
+/// they are done or cancelled, and what their result is.
 pub(super) fn is_as(found: &Final, expected: &Final, is_tracked: bool) -> bool {
     let is_fate = match (&found.fate, &expected.fate) {
         (Fate::Dead(reason, attempts, error), Fate::Dead(expected, of, text)) => {

@@ -76,7 +76,8 @@ fn messages_sent_by_the_thousand_are_stored_like_those_sent_by_the_hundred() {
 fn only_many_at_a_time_are_copied() {
     let place = Place::new();
     let is_prepared = |count: usize| {
-        // A session that is full stores early, so that it can look at its own connection afterwards.
+        // A session that is full stores early, so that it can look at its own connection
+        // afterwards.
         place.messaging.session(|session| {
             session.send_messages("bulk", 0..count)?;
             let found = session.query_one(

@@ -1,4 +1,5 @@
-//! A session that sends, and beside it, on the same thread, another one that wants the same: it ends, with a reason.
+//! A session that sends, and beside it, on the same thread, another one that wants the same: it
+//! ends, with a reason.
 
 use crate::support::{Place, aside};
 use outtray::{ErrorKind, Messaging, NewMessage, TopicConfig};

@@ -1,5 +1,5 @@
-//! What an operator set for a topic holds for the first message of a process, whichever way it sends, and a change of it
-//! within a moment.
+//! What an operator set for a topic holds for the first message of a process, whichever way it
+//! sends, and a change of it within a moment.
 
 use super::Place;
 use crate::support::{empty_database, eventually};

@@ -1,4 +1,5 @@
-//! What a session's closure returns that says what to do about it says so to the session's caller, too.
+//! What a session's closure returns that says what to do about it says so to the session's caller,
+//! too.
 
 use super::Place;
 use outtray::{ErrorKind, HandlerError, Messaging, MessagingSession, NewMessage, Result};

@@ -123,7 +123,8 @@ fn check_all(
         counts.push(wire.count() - before);
     }
 
-    // The first one prepares; on a busy machine a pause between two makes the pool test the connection.
+    // The first one prepares; on a busy machine a pause between two makes the pool test the
+    // connection.
     assert_eq!(counts.iter().min(), Some(&expected), "{counts:?}");
 }
 

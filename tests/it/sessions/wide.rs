@@ -1,11 +1,13 @@
-//! Sessions that have to do with very many topics and keys take time for each message, and no more for each than for a few.
+//! Sessions that have to do with very many topics and keys take time for each message, and no more
+//! for each than for a few.
 
 use crate::support::Place;
 use outtray::NewMessage;
 use std::time::{Duration, Instant};
 
 const MESSAGES: usize = 40_000;
-/// How many times longer they may take, on a machine that does other things, than as many to one topic.
+/// How many times longer they may take, on a machine that does other things, than as many to one
+/// topic.
 const TIMES: u32 = 8;
 
 fn time(place: &Place, message: impl Fn(usize) -> NewMessage, together: bool) -> Duration {

@@ -1,5 +1,5 @@
-//! Databases of the shared server, each dropped once the test that had it made is over: a thousand of them would take
-//! eight gigabytes.
+//! Databases of the shared server, each dropped once the test that had it made is over: a thousand
+//! of them would take eight gigabytes.
 
 use super::{client, server};
 use crossbeam_channel::{Receiver, Sender, unbounded};

@@ -1,5 +1,5 @@
-//! The books of a test that breaks things: what was sent, what it did, what is left. The table `effect` has no
-//! unique constraint, so that an effect that happened twice shows.
+//! The books of a test that breaks things: what was sent, what it did, what is left. The table
+//! `effect` has no unique constraint, so that an effect that happened twice shows.
 
 use super::{Child, database, eventually};
 use outtray::{HandlerError, Message, MessageId, Messaging, MessagingSession};
@@ -146,9 +146,9 @@ impl Ledger {
         Client::connect(&self.url, NoTls).unwrap()
     }
 
-    /// Closes the books: nothing is left; each message that was sent had its effect once, with one message
-    /// sent on, or is a dead letter; each of the `unknown` at most; and nothing else had any. Returns the
-    /// number of dead letters.
+    /// Closes the books: nothing is left; each message that was sent had its effect once, with one
+    /// message sent on, or is a dead letter; each of the `unknown` at most; and nothing else had
+    /// any. Returns the number of dead letters.
     #[track_caller]
     pub(crate) fn check(&self, sent: &[MessageId], unknown: &[MessageId]) -> i64 {
         let ids = |ids: &[MessageId]| ids.iter().map(MessageId::as_uuid).collect::<Vec<_>>();

@@ -1,4 +1,5 @@
-//! What this process logs, for tests that look for it. All tests of a process share it: each looks for topics of its own.
+//! What this process logs, for tests that look for it. All tests of a process share it: each looks
+//! for topics of its own.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::sync::{Mutex, Once};
@@ -9,7 +10,8 @@ struct Keeper;
 
 impl Log for Keeper {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // Beside failures, those of all levels of nobody but us: the driver shows values at the level of debugging.
+        // Beside failures, those of all levels of nobody but us: the driver shows values at the
+        // level of debugging.
         let is_ours = metadata.target().starts_with("outtray");
         is_ours && metadata.level() <= Level::Debug || metadata.level() <= Level::Info
     }

@@ -1,4 +1,5 @@
-//! What several modules of tests need: the server they share, and the test program as a child process.
+//! What several modules of tests need: the server they share, and the test program as a child
+//! process.
 
 mod child;
 mod databases;
@@ -27,7 +28,8 @@ use std::time::{Duration, Instant};
 pub(crate) use tunnel::Tunnel;
 pub(crate) use wire::{COMMIT, Cut, Wire};
 
-/// How long a test waits for what must happen: long enough for a busy machine, and only a failure waits it out.
+/// How long a test waits for what must happen: long enough for a busy machine, and only a failure
+/// waits it out.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Returns the server that all tests share; each makes a database of its own in it.
@@ -36,8 +38,8 @@ pub(crate) fn server() -> &'static Server {
     SERVER.get_or_init(|| Server::start().expect("a PostgreSQL to test with"))
 }
 
-/// Waits until `happened` says so; fails after [`PATIENCE`]. For what no channel tells, such as the end of
-/// another process.
+/// Waits until `happened` says so; fails after [`PATIENCE`]. For what no channel tells, such as the
+/// end of another process.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     let started = Instant::now();
@@ -61,7 +63,8 @@ pub(crate) fn next<T>(told: &Receiver<T>, count: usize) -> Vec<T> {
         .collect()
 }
 
-/// Runs `work` on a thread of its own and tells what it returned. Nobody waits for one that does not end.
+/// Runs `work` on a thread of its own and tells what it returned. Nobody waits for one that does
+/// not end.
 pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (tell, told) = bounded(1);
     let told_aside = move || tell.send(work());

@@ -1,7 +1,7 @@
 //! Finds what a random failure needs.
 
-/// Leaves out what it can from a sequence that fails, so that it still does: halves, quarters, single steps. Tries at most
-/// so often.
+/// Leaves out what it can from a sequence that fails, so that it still does: halves, quarters,
+/// single steps. Tries at most so often.
 pub(crate) fn shrink<T: Clone>(
     mut steps: Vec<T>,
     max_tries: usize,

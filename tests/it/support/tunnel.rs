@@ -1,4 +1,5 @@
-//! A way to a database that can fall silent: it keeps every connection, accepts new ones, and carries nothing.
+//! A way to a database that can fall silent: it keeps every connection, accepts new ones, and
+//! carries nothing.
 
 use super::wire::{address_of, through};
 use postgres::Config;
@@ -85,7 +86,8 @@ impl Tunnel {
         self.shared.changed.notify_all();
     }
 
-    /// Carries what is new, and forgets the connections that are there, without a word to either side.
+    /// Carries what is new, and forgets the connections that are there, without a word to either
+    /// side.
     pub(crate) fn heal_forgetful(&self) {
         self.shared.lock().age += 1;
         self.heal();
@@ -131,7 +133,8 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// Waits while all is silent. Returns whether a connection of this age is still carried, or nothing at the end.
+    /// Waits while all is silent. Returns whether a connection of this age is still carried, or
+    /// nothing at the end.
     fn is_carried(&self, age: u64) -> Option<bool> {
         let state = self.lock();
         let waits = |state: &mut State| state.is_silent && !state.is_over;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
-/// The call of the statement that commits, in the flight that it ends. Its name is said before, too,
-/// when it is prepared, but not after a zero.
+/// The call of the statement that commits, in the flight that it ends. Its name is said before,
+/// too, when it is prepared, but not after a zero.
 pub(crate) const COMMIT: &str = "\0outtray_commit\0";
 
 /// Where to cut, and whether the word still arrives.

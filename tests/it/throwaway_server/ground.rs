@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
-/// Returns what a process is told that starts a server with this temporary folder, which is to stay empty.
+/// Returns what a process is told that starts a server with this temporary folder, which is to stay
+/// empty.
 #[track_caller]
 fn told_in(folder: &Path) -> String {
     let mut program = Child::this_program();

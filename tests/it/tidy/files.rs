@@ -80,8 +80,8 @@ pub(super) fn files(folder: &str, ending: &str) -> Vec<File> {
     paths.into_iter().filter_map(read).collect()
 }
 
-/// Returns what git tracks: a checkout may have other things in it. `None` where git cannot tell, as in an
-/// unpacked archive.
+/// Returns what git tracks: a checkout may have other things in it. `None` where git cannot tell,
+/// as in an unpacked archive.
 fn tracked(root: &Path) -> Option<Vec<String>> {
     let listed = Command::new("git")
         .args(["ls-files", "-z"])

@@ -9,7 +9,8 @@ const LAYERS: [&str; 11] = [
     "surface", "testing",
 ];
 
-/// What a path to another module looks like from the crate's root; split, so that no rule finds it here.
+/// What a path to another module looks like from the crate's root; split, so that no rule finds it
+/// here.
 const ROOT: &str = "crate::";
 
 fn rank(layer: &str) -> Option<usize> {
@@ -67,7 +68,8 @@ fn paths_from_root(code: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Returns the first names of what a `{…}` of an import lists, itself without those of inner groups.
+/// Returns the first names of what a `{…}` of an import lists, itself without those of inner
+/// groups.
 fn group_members(group: &str) -> Vec<String> {
     let mut members = vec![String::new()];
     let mut depth = 0;

@@ -1,5 +1,5 @@
-//! The style of the project, as tests. A rule is a function from a file to its offences; beside the test that holds
-//! the project to it stands one that shows that the rule can fail.
+//! The style of the project, as tests. A rule is a function from a file to its offences; beside the
+//! test that holds the project to it stands one that shows that the rule can fail.
 
 mod circles;
 mod files;

@@ -41,8 +41,8 @@ impl Modules {
         Modules(modules.collect())
     }
 
-    /// Returns, for each file, the files that it imports from. A module that re-exports items of its
-    /// own submodules does not import them.
+    /// Returns, for each file, the files that it imports from. A module that re-exports items of
+    /// its own submodules does not import them.
     pub(super) fn imports(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let imports_of = |(place, module): (&Vec<String>, &Module)| {
             let found = module.mentions.iter().filter_map(|mention| {

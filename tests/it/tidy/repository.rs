@@ -2,7 +2,8 @@
 
 use super::files::{File, Offence, check, files, hold, none};
 
-/// Folders that only exist where this was written. Put together here, so that this file does not break its own rule.
+/// Folders that only exist where this was written. Put together here, so that this file does not
+/// break its own rule.
 const MACHINE_FOLDERS: [&str; 3] = [
     concat!("/wo", "rk/"),
     concat!("/fa", "rm/"),

@@ -2,7 +2,8 @@
 
 /// A Rust text taken apart.
 pub(super) struct RustText {
-    /// The text with blanks in place of comments and of what string literals hold; lines keep their numbers.
+    /// The text with blanks in place of comments and of what string literals hold; lines keep their
+    /// numbers.
     pub(super) code: String,
     /// The line of each string literal, from 1, and what it holds, as written.
     pub(super) strings: Vec<(usize, String)>,
@@ -64,8 +65,8 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// Finds a string literal at the start of the text: the length of what opens it, and what closes it. Only a raw string
-/// has no escapes, and says so by its prefix.
+/// Finds a string literal at the start of the text: the length of what opens it, and what closes
+/// it. Only a raw string has no escapes, and says so by its prefix.
 fn quotes(text: &str, after_word: bool) -> Option<Quotes> {
     let prefix = match after_word {
         true => "",

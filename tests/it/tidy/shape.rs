@@ -4,13 +4,14 @@ use super::files::{File, Offence, at_most, check, files, hold, sources};
 use super::rust_text::{line_at, take_apart};
 
 const MOST_SHIPPED_LINES: usize = 400;
-/// From the line of `fn` to the last brace. Clippy has the same limit for the code of the body alone.
+/// From the line of `fn` to the last brace. Clippy has the same limit for the code of the body
+/// alone.
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
 const MOST_COLUMNS_OF_A_COMMENT: usize = 100;
 
 /// How many functions are longer, and how many lines with a comment wider, at the last count.
 const LONG_FUNCTIONS: usize = 13;
-const WIDE_COMMENTS: usize = 1826;
+const WIDE_COMMENTS: usize = 82;
 
 const NAMES_THAT_SAY_NOTHING: [&str; 7] = [
     "util", "utils", "helper", "helpers", "common", "misc", "shared",

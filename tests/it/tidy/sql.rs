@@ -1,12 +1,13 @@
-//! SQL lives in files of its own, and stays such that it also runs where tables are distributed (the rules of
-//! ARCHITECTURE.md, "Past one machine").
+//! SQL lives in files of its own, and stays such that it also runs where tables are distributed
+//! (the rules of ARCHITECTURE.md, "Past one machine").
 
 use super::files::{File, Offence, check, files, hold, none, sources};
 use super::rust_text::take_apart;
 use super::sql_text::{Token, begin_with, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who may hold SQL in Rust: the store runs it, the schema is made of it, and the throwaway server makes databases.
+/// Who may hold SQL in Rust: the store runs it, the schema is made of it, and the throwaway server
+/// makes databases.
 // The bench holds the plain SQL that outtray is measured beside.
 const HOLD_SQL: [&str; 4] = [
     "src/store/",
@@ -129,8 +130,8 @@ fn topics(file: &File) -> Vec<Offence> {
     offences
 }
 
-/// Finds what one odd row can make fail for all rows: a time that may be infinite made a number, and a setting read from
-/// the document that a hand may have written.
+/// Finds what one odd row can make fail for all rows: a time that may be infinite made a number,
+/// and a setting read from the document that a hand may have written.
 fn odd_rows(file: &File) -> Vec<Offence> {
     const BOUNDED: [&str; 4] = ["least", "greatest", "now", "clock_timestamp"];
     let tokens = tokens(&file.text);

@@ -1,4 +1,5 @@
-//! Every key begins with the topic: it is what tables are distributed by, and what every statement knows.
+//! Every key begins with the topic: it is what tables are distributed by, and what every statement
+//! knows.
 
 use super::files::{File, Offence, check, files, hold};
 use super::sql_text::{Token, begin_with, tokens};

@@ -27,7 +27,8 @@ pub(super) fn begin_with(tokens: &[Token<'_>], keywords: &[&str]) -> bool {
             .all(|(token, keyword)| token.is(keyword))
 }
 
-/// Returns the tokens of a text. String literals are the token `''`; the bodies of functions are taken for SQL.
+/// Returns the tokens of a text. String literals are the token `''`; the bodies of functions are
+/// taken for SQL.
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let (mut at, mut line) = (0, 1);

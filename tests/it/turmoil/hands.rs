@@ -95,8 +95,8 @@ pub(super) fn run(role: &str) {
     }
 }
 
-/// Sends a few tasks at a time, and books each in the same transaction, until it is killed. Tells each that it knows
-/// to be committed, and each that it knows not to be.
+/// Sends a few tasks at a time, and books each in the same transaction, until it is killed. Tells
+/// each that it knows to be committed, and each that it knows not to be.
 fn produce(messaging: &Messaging) {
     loop {
         let mut ids = Vec::new();
@@ -221,7 +221,8 @@ fn fail(session: &mut MessagingSession<'_>, message: &Message<Task>) -> Result<(
     }
 }
 
-/// Makes one attempt at each task of a batch; those that fail, fail alone before anything is written for them.
+/// Makes one attempt at each task of a batch; those that fail, fail alone before anything is
+/// written for them.
 fn attempt_all(
     session: &mut MessagingSession<'_>,
     messages: &[BatchMessage<Task>],

@@ -1,9 +1,11 @@
-//! All at once: processes that send and handle are killed and frozen, their connections cut, stalled and silenced, server
-//! processes ended, the server restarted, while handlers fail in every way. Nothing is lost, nothing happens twice, no
-//! neighbour is touched, and all flows again after each trouble.
+//! All at once: processes that send and handle are killed and frozen, their connections cut,
+//! stalled and silenced, server processes ended, the server restarted, while handlers fail in every
+//! way. Nothing is lost, nothing happens twice, no neighbour is touched, and all flows again after
+//! each trouble.
 //!
-//! Half a minute by default. At length, and with the bound of five seconds after each trouble, on a machine that
-//! does nothing else: `OUTTRAY_TURMOIL_SECONDS=300 cargo test --test it turmoil -- --nocapture`.
+//! Half a minute by default. At length, and with the bound of five seconds after each trouble, on a
+//! machine that does nothing else:
+//! `OUTTRAY_TURMOIL_SECONDS=300 cargo test --test it turmoil -- --nocapture`.
 
 mod hands;
 mod network;
@@ -179,8 +181,8 @@ impl Stage {
         }
     }
 
-    /// Waits until, after this moment, each process has sent or handled something, and something of each topic was
-    /// handled; returns how long that took.
+    /// Waits until, after this moment, each process has sent or handled something, and something of
+    /// each topic was handled; returns how long that took.
     fn await_flow(&mut self, after_what: &str) -> Duration {
         let healed = Instant::now();
         let now = "SELECT clock_timestamp()::text";

@@ -1,5 +1,5 @@
-//! A dedupe key that lasts until its message has ended: at no time do two messages with one key wait or are in work, and
-//! whatever ends the message frees the key.
+//! A dedupe key that lasts until its message has ended: at no time do two messages with one key
+//! wait or are in work, and whatever ends the message frees the key.
 
 mod ends;
 mod races;

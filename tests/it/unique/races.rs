@@ -1,4 +1,5 @@
-//! Senders, those who end messages, and processes that die: none of them leaves a key behind, or two messages with one.
+//! Senders, those who end messages, and processes that die: none of them leaves a key behind, or
+//! two messages with one.
 
 use super::{DAY, check_free, feed, send};
 use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process};

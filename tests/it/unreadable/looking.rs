@@ -1,4 +1,5 @@
-//! Who looks at messages, or waits for them, sees the others, and of one that cannot be read what can be shown.
+//! Who looks at messages, or waits for them, sees the others, and of one that cannot be read what
+//! can be shown.
 
 use super::HEADERS;
 use crate::support::{PATIENCE, Place, aside};

@@ -1,5 +1,5 @@
-//! A message that cannot be read becomes a dead letter with its reason, whichever way its topic is worked on, and the others are
-//! handled in their first attempt.
+//! A message that cannot be read becomes a dead letter with its reason, whichever way its topic is
+//! worked on, and the others are handled in their first attempt.
 
 use crate::support::{Place, eventually, next};
 use crossbeam_channel::{Receiver as Told, Sender, unbounded};
@@ -143,7 +143,8 @@ fn the_head_of_a_key_that_cannot_be_read_makes_way_for_the_next() {
     place.check_set_aside("jobs", 1);
 }
 
-/// Headers that the server cannot compare, and one with a character outside the basic plane, which it can.
+/// Headers that the server cannot compare, and one with a character outside the basic plane, which
+/// it can.
 const ESCAPED: &[(&str, bool)] = &[
     (r#"{"kind": "good", "from": "\u0000"}"#, false),
     (r#"{"kind": "good", "from": "\ud800"}"#, false),

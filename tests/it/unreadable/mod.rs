@@ -1,5 +1,5 @@
-//! A row that another program wrote, or a hand, stands for itself alone: what cannot be read is set aside, and everything
-//! else goes on.
+//! A row that another program wrote, or a hand, stands for itself alone: what cannot be read is set
+//! aside, and everything else goes on.
 
 mod looking;
 mod messages;
@@ -32,7 +32,8 @@ impl Place {
         self.client.execute(write, &params).unwrap();
     }
 
-    /// Writes ready messages with headers that cannot be read, each followed by a good one; returns how many of each.
+    /// Writes ready messages with headers that cannot be read, each followed by a good one; returns
+    /// how many of each.
     fn write_both(&mut self, topic: &str) -> usize {
         let deep = format!(
             r#"{{"kind": "good", "deep": {}}}"#,
@@ -46,7 +47,8 @@ impl Place {
         headers.len()
     }
 
-    /// Checks that so many messages were set aside since their headers could not be read, after one attempt.
+    /// Checks that so many messages were set aside since their headers could not be read, after one
+    /// attempt.
     #[track_caller]
     fn check_set_aside(&self, topic: &str, count: usize) {
         let letters = self.dead_letters(topic);

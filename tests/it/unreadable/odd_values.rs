@@ -1,4 +1,5 @@
-//! Values that no sender of ours writes: times without end, numbers at their limits, names that are none. They stop nothing.
+//! Values that no sender of ours writes: times without end, numbers at their limits, names that are
+//! none. They stop nothing.
 
 use crate::support::{Place, eventually, next};
 use crossbeam_channel::unbounded;

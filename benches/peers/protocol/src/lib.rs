@@ -2,8 +2,9 @@
 //! alike.
 //!
 //! A runner is called with a case and a number of messages, and finds the URL of a database in
-//! `$PEER_URL`: everybody on the machine sees arguments, and the password in them. libpq's own variables
-//! name the same database. A runner does that once and prints one line of JSON: `{"seconds": 1.5}`, or `{"waits_us": [310.5, …]}` for
+//! `$PEER_URL`: everybody on the machine sees arguments, and the password in them. libpq's own
+//! variables name the same database. A runner does that once and prints one line of JSON:
+//! `{"seconds": 1.5}`, or `{"waits_us": [310.5, …]}` for
 //! [`Case::Latency`], or `{}` for [`Case::Setup`]. Runners in other languages do the same.
 
 mod handled;

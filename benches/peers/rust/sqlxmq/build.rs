@@ -1,10 +1,11 @@
-//! Finds the migrations that the crate sqlxmq ships: it has no code that runs them, and says to copy
-//! them.
+//! Finds the migrations that the crate sqlxmq ships: it has no code that runs them, and says to
+//! copy them.
 
 use std::process::Command;
 
 fn main() {
-    // Offline needs the crates of the whole workspace, of which a machine that is new to it has those of this runner alone.
+    // Offline needs the crates of the whole workspace, of which a machine that is new to it has
+    // those of this runner alone.
     let output = metadata(&["--offline"]).or_else(|_| metadata(&["--locked"]));
     let output = output.unwrap_or_else(|said| panic!("cargo metadata: {said}"));
     let metadata: serde_json::Value =
@@ -20,7 +21,8 @@ fn main() {
     println!("cargo::rustc-env=SQLXMQ_MIGRATIONS={}", folder.display());
 }
 
-/// Returns what cargo prints about the packages that are built on this platform, or what it says instead.
+/// Returns what cargo prints about the packages that are built on this platform, or what it says
+/// instead.
 fn metadata(network: &[&str]) -> Result<Vec<u8>, String> {
     let cargo = std::env::var_os("CARGO").expect("cargo sets it");
     let target = std::env::var("TARGET").expect("cargo sets it");

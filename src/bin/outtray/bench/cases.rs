@@ -1,4 +1,5 @@
-//! The cases of `outtray bench`, each measured beside the same work in plain SQL on the same server in the same run.
+//! The cases of `outtray bench`, each measured beside the same work in plain SQL on the same server
+//! in the same run.
 //!
 //! Figures of one machine mean little on another; ratios mean more. Each case runs both sides in
 //! turns and reports medians.

@@ -10,7 +10,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Reads them. Blocks for a second: busy backends report their statistics each second, and those that end do so at once.
+    /// Reads them. Blocks for a second: busy backends report their statistics each second, and
+    /// those that end do so at once.
     pub(crate) fn read(bed: &Bed) -> Result<Self> {
         let _ = crossbeam_channel::after(Duration::from_millis(1100)).recv();
         let row = bed.client()?.query_one(

@@ -20,8 +20,8 @@ const STUCK: u64 = 100_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Takes messages under leases and acknowledges them, 100 at a time on one connection; in plain SQL an UPDATE and
-/// a DELETE.
+/// Takes messages under leases and acknowledges them, 100 at a time on one connection; in plain SQL
+/// an UPDATE and a DELETE.
 pub(crate) fn lease_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let filled = || bed.fill(messages).and_then(|()| bed.settle());
@@ -48,7 +48,8 @@ pub(crate) fn lease_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     Ok(Report::new("lease", messages).rates(ours, theirs, plain::PREPARED))
 }
 
-/// Handles messages of 10,000 keys with an insert and a send for each, adaptive batches, beside the same without keys.
+/// Handles messages of 10,000 keys with an insert and a send for each, adaptive batches, beside the
+/// same without keys.
 pub(crate) fn keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(50_000);
     let pass = |has_keys: bool| -> Result<Duration> {
@@ -81,8 +82,8 @@ pub(crate) fn send_keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     Ok(Report::new("send-keyed", messages).rates(ours, theirs, "without keys"))
 }
 
-/// Drains messages without keys while 100,000 of another key wait behind a dead letter, beside the same
-/// without those.
+/// Drains messages without keys while 100,000 of another key wait behind a dead letter, beside the
+/// same without those.
 pub(crate) fn stuck_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(100_000);
     let stuck = plan.scaled(STUCK);

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Lets workers park between rounds, and is longer than the pause of hints between processes: this is
-/// about waking up in an idle system.
+/// Lets workers park between rounds, and is longer than the pause of hints between processes: this
+/// is about waking up in an idle system.
 const REST: Duration = Duration::from_millis(15);
 
 pub(crate) fn in_process_case(bed: &Bed, plan: &Effort) -> Result<Report> {
@@ -91,7 +91,8 @@ fn silence() -> &'static str {
 struct Ended(Child);
 
 impl Ended {
-    /// Writes a line to its standard input: unlike its arguments, only the process itself sees that.
+    /// Writes a line to its standard input: unlike its arguments, only the process itself sees
+    /// that.
     fn tell(&mut self, line: &str) -> io::Result<()> {
         let mut input = self.0.stdin.as_ref().expect("it is piped");
         writeln!(input, "{line}")

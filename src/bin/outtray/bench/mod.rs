@@ -1,6 +1,7 @@
 //! `outtray bench`: what outtray does in a second here, beside the same work in plain SQL.
 //!
-//! `cases` lists what is measured, `bed` is the server that it is measured on and both sides of the work.
+//! `cases` lists what is measured, `bed` is the server that it is measured on and both sides of the
+//! work.
 
 mod bed;
 mod cases;

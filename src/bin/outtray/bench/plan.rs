@@ -20,7 +20,8 @@ impl Effort {
         ((count as f64 * self.scale) as u64).max(1)
     }
 
-    /// Runs both sides of a case in turns, each as often as there are rounds; returns their median rates.
+    /// Runs both sides of a case in turns, each as often as there are rounds; returns their median
+    /// rates.
     pub(crate) fn compare(
         &self,
         bed: &Bed,

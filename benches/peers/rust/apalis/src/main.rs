@@ -1,5 +1,5 @@
-//! apalis on PostgreSQL. Tuned is a larger batch, no second write that locks a task, handlers run in
-//! parallel, and notifications.
+//! apalis on PostgreSQL. Tuned is a larger batch, no second write that locks a task, handlers run
+//! in parallel, and notifications.
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PgPool, PgTask, PostgresStorage};

@@ -1,5 +1,6 @@
-//! A table and `SKIP LOCKED`, as people write it by hand: what a queue costs without one. Called from
-//! pgbench where it can, which has the least overhead there is; in bulk and for latency from Rust.
+//! A table and `SKIP LOCKED`, as people write it by hand: what a queue costs without one. Called
+//! from pgbench where it can, which has the least overhead there is; in bulk and for latency from
+//! Rust.
 
 mod pgbench;
 
@@ -90,8 +91,8 @@ fn send_bulk(order: &Order) -> Duration {
     started.elapsed()
 }
 
-/// Notifies with each job; a thread that listens takes it. Ends the program, since nothing ends that
-/// thread.
+/// Notifies with each job; a thread that listens takes it. Ends the program, since nothing ends
+/// that thread.
 fn time_pings(order: &Order) {
     let mut listener = connect(order);
     listener.batch_execute("LISTEN job").expect("listening");

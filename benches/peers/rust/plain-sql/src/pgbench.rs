@@ -1,4 +1,5 @@
-//! Runs a script in pgbench, which the driver names in `$PGBENCH`; the database is in the environment, too.
+//! Runs a script in pgbench, which the driver names in `$PGBENCH`; the database is in the
+//! environment, too.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

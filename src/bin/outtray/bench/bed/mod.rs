@@ -1,7 +1,7 @@
 //! The test bed: a server, a database on it, and what is done there by both sides.
 //!
-//! It stands on the library's public API alone and imports its own files by `super`, since the criterion bench in
-//! `benches/throughput` takes this folder by its path.
+//! It stands on the library's public API alone and imports its own files by `super`, since the
+//! criterion bench in `benches/throughput` takes this folder by its path.
 
 pub(crate) mod plain;
 pub(crate) mod work;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What was measured, or whatever ended the work early: an error of outtray, of the driver, or of a program.
+/// What was measured, or whatever ended the work early: an error of outtray, of the driver, or of a
+/// program.
 pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// How long a round may take before something must be wrong.

@@ -1,5 +1,5 @@
-//! The other side: the same work in plain SQL. In Rust on prepared statements, a connection for each
-//! thread; and by pgbench where it is installed, which has the least overhead there is.
+//! The other side: the same work in plain SQL. In Rust on prepared statements, a connection for
+//! each thread; and by pgbench where it is installed, which has the least overhead there is.
 
 use super::{Bed, Result};
 use outtray::postgres::config::Host;
@@ -90,7 +90,8 @@ pub(crate) fn drain(bed: &Bed, connections: usize) -> Result<Duration> {
     })
 }
 
-/// Takes messages under leases and removes them, `batch` at a time: an UPDATE and a DELETE, on one connection.
+/// Takes messages under leases and removes them, `batch` at a time: an UPDATE and a DELETE, on one
+/// connection.
 pub(crate) fn lease(bed: &Bed, batch: u64) -> Result<Duration> {
     on_threads(bed, 1, |client| {
         let take = client.prepare(&format!(

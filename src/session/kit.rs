@@ -1,0 +1,17 @@
+//! What all sessions of a process share.
+
+use crate::schema::name::SchemaName;
+use crate::session::configs::Configs;
+use crate::session::rooms::Rooms;
+use std::sync::atomic::AtomicBool;
+
+/// What all sessions of a process share.
+#[derive(Debug)]
+pub(crate) struct Kit {
+    pub(crate) schema: SchemaName,
+    pub(crate) max_payload_bytes: usize,
+    pub(crate) configs: Configs,
+    pub(crate) rooms: Rooms,
+    /// Whether sessions here use the driver's own object in a transaction that was begun without.
+    pub(crate) needs_objects: AtomicBool,
+}
