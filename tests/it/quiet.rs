@@ -46,6 +46,8 @@ fn statements(place: &mut Place) -> Vec<String> {
         .take_while(|line| !line.contains(&mark))
         .filter_map(|line| line.strip_prefix(&database))
         .filter(|line| line.contains("statement: ") || line.contains("execute "))
+        // They travel with the statement that they are for, and ask nothing.
+        .filter(|line| !line.contains(": SET LOCAL "))
         .map(str::to_owned)
         .collect()
 }

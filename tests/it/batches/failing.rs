@@ -262,8 +262,11 @@ fn a_process_that_is_killed_in_a_batch_gives_all_of_it_back_at_once() {
 fn what_child_processes_run() {
     let Some(_) = Child::role() else { return };
     let messaging = Ledger::messaging_of_parent();
+    // Of two that claim at once each may get a part.
     let _receiver = messaging
-        .start_receiving_batches("work", 100, |session, batch: &[BatchMessage<i32>]| {
+        .receiver("work")
+        .workers(1)
+        .start_batches(100, |session, batch: &[BatchMessage<i32>]| {
             for message in batch {
                 Ledger::enter(session, message)?;
             }
