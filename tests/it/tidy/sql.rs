@@ -1,5 +1,4 @@
-//! SQL lives in files of its own, and stays such that it also runs where tables are distributed
-//! (the rules of ARCHITECTURE.md, "Past one machine").
+//! SQL lives in files of its own, and stays such that it also runs where tables are distributed.
 
 use super::files::{File, Offence, check, files, hold, none, sources};
 use super::rust_text::take_apart;
