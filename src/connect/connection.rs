@@ -191,7 +191,7 @@ impl Connection {
             .map_err(|error| classify(error, "setting up a connection"))
     }
 
-    /// Returns how statements are called from text here.
+    /// Returns whether statements stay prepared here.
     pub(crate) fn mode(&self) -> CallMode {
         match self.cache.is_spoilt() {
             true => CallMode::Inline,

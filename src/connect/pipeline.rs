@@ -30,24 +30,15 @@ impl Instead {
         let after = &sent[at + stand_in.len()..];
         Some(([&sent[..at], &self.0, after].concat(), at))
     }
-
-    /// Returns what turns the answers into those to one text query, after so many ends of others.
-    fn answers(&self, before: u64) -> Answers {
-        Answers {
-            before,
-            is_over: false,
-            head: Vec::with_capacity(5),
-            rest: 0,
-            is_passing: false,
-        }
-    }
 }
 
 /// What goes instead of something else on one connection, and what the driver hears of it.
 #[derive(Debug, Default)]
 pub(crate) struct Detour {
     /// What is still to be sent.
-    going: VecDeque<u8>,
+    going: Vec<u8>,
+    /// How much of that went.
+    gone: usize,
     answers: VecDeque<Answers>,
     /// What the driver is still to hear.
     heard: Vec<u8>,
@@ -57,21 +48,21 @@ pub(crate) struct Detour {
 
 impl Detour {
     /// Begins with what is to be sent, where so many answers are owed to others before.
-    pub(crate) fn begin(&mut self, instead: &Instead, going: Vec<u8>, owed: u64) {
+    pub(crate) fn begin(&mut self, going: Vec<u8>, owed: u64) {
         let known: u64 = self.answers.iter().map(Answers::owed).sum();
         let before = owed.saturating_sub(known);
-        self.answers.push_back(instead.answers(before));
-        self.going = going.into();
+        self.answers.push_back(Answers::after(before));
+        (self.going, self.gone) = (going, 0);
     }
 
     /// Returns what is to be sent next; nothing: all went.
     pub(crate) fn going(&self) -> Option<&[u8]> {
-        Some(self.going.as_slices().0).filter(|bytes| !bytes.is_empty())
+        Some(&self.going[self.gone..]).filter(|bytes| !bytes.is_empty())
     }
 
     /// Notes that so much went.
     pub(crate) fn went(&mut self, length: usize) {
-        self.going.drain(..length);
+        self.gone += length;
     }
 
     /// Returns whether the driver hears the server as it speaks.
@@ -126,6 +117,17 @@ struct Answers {
 }
 
 impl Answers {
+    /// Those that come after so many ends of others.
+    fn after(before: u64) -> Self {
+        Answers {
+            before,
+            is_over: false,
+            head: Vec::with_capacity(5),
+            rest: 0,
+            is_passing: false,
+        }
+    }
+
     /// Takes what the server says, and adds to `heard` what the driver is to hear. Returns what
     /// comes after the last end.
     fn take<'s>(&mut self, mut said: &'s [u8], heard: &mut Vec<u8>) -> &'s [u8] {
@@ -202,7 +204,7 @@ mod tests {
     fn check(before: u64, answered: &str, expected: &str) {
         let all = said(answered);
         for size in 1..all.len() {
-            let mut answers = Instead(Vec::new()).answers(before);
+            let mut answers = Answers::after(before);
             let mut heard = Vec::new();
             for piece in all.chunks(size) {
                 let left = answers.take(piece, &mut heard).to_owned();

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// one that builds its texts would fill the server's memory without a bound.
 const MAX_TEXTS: usize = 256;
 
-/// Texts of the caller's own that are called from text on one connection, for as long as it lives.
+/// Texts of the caller's own that are called in flights on one connection, for as long as it lives.
 /// More go by the driver.
 const MAX_CALLS: usize = 64;
 
@@ -56,7 +56,7 @@ pub(crate) struct StatementCache {
     statements: HashMap<String, (Statement, u64)>,
     /// The same for statements of ours, by their names, which the driver runs.
     ours: HashMap<&'static str, (Statement, u64)>,
-    /// The names under which texts of the caller's own are called from text.
+    /// The names under which texts of the caller's own are called in flights.
     calls: HashMap<String, Arc<str>>,
     /// Counts transactions.
     transaction: u64,
@@ -83,7 +83,7 @@ pub(crate) struct Prepared {
     pub(crate) is_older: bool,
 }
 
-/// How a text of the caller's own is called from text.
+/// How a text of the caller's own is called in a flight.
 pub(crate) enum Call {
     /// By the name that `PREPARE` made.
     Prepared(Arc<str>),
@@ -155,8 +155,8 @@ impl StatementCache {
         result
     }
 
-    /// Returns how flights travel here: beside the statements, but through a file or a pool of the
-    /// caller's, where nobody is under the driver who could do that.
+    /// Returns how flights travel here: in messages, but through a file or a pool of the caller's
+    /// as texts, since nobody is under the driver there who could send them.
     pub(crate) fn transport(&self, mode: CallMode) -> Transport {
         match self.pulse {
             Some(_) => Transport::Protocol(mode),
@@ -274,7 +274,7 @@ impl StatementCache {
             .map(|(statement, _)| statement.params())
     }
 
-    /// Returns how `text` is called from text, for a call that follows; `None` when there are too
+    /// Returns how `text` is called in a flight, for a call that follows; `None` when there are too
     /// many.
     pub(crate) fn call(&mut self, text: &str) -> Option<Call> {
         if let Some(name) = self.calls.get(text) {

@@ -273,8 +273,7 @@ impl<T: AsyncWrite + Unpin> Wired<T> {
         };
         let (first, rest) = going.split_at(at);
         let (before, after) = (self.requests(first), self.requests(rest));
-        self.detour
-            .begin(&instead, going, self.pulse.owed() + before);
+        self.detour.begin(going, self.pulse.owed() + before);
         self.pulse.sent(before + after);
         true
     }

@@ -5,8 +5,8 @@
 //! caller's work may be in its transaction: the work of other messages, and the locks that keep all
 //! of them. What would end it is refused before it is sent where that can be read from the text,
 //! also on the wire while the caller has the driver's transaction in hand. What passes all the same
-//! (`connect/theirs` sees it, or a savepoint is gone) makes the session fail, or the message: for
-//! good if it was a COMMIT, since what it did is there.
+//! (`connect/caller_sql` sees it, or a savepoint is gone) makes the session fail, or the message:
+//! for good if it was a COMMIT, since what it did is there.
 //!
 //! **It sets something that outlives it**: for the transaction (`SET LOCAL`) or the connection
 //! (`SET ROLE`, `LISTEN`, a temporary table). The next message, and the next user of the

@@ -6,7 +6,7 @@ use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
 use crate::schema::name::SchemaName;
-use crate::store::flight::{CallMode, Flight, Transport};
+use crate::store::flight::{self, CallMode, Flight, Form, Transport};
 use crate::store::run::{Params, Run};
 use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -110,7 +110,10 @@ impl Sql for Joined<'_, '_> {
     }
 
     fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        flight.fly_as_text(self.transaction)
+        let (_, Form::Text(sql)) = flight.end() else {
+            unreachable!("a flight of a caller's transaction is a text");
+        };
+        self.transaction.simple_query(&sql).map(flight::rows)
     }
 }
 

@@ -29,7 +29,7 @@ const MAX_PENDING: usize = 5_000;
 /// The same for the bytes of their payloads.
 const MAX_PENDING_BYTES: usize = 4 << 20;
 
-/// Messages that travel as text with what follows them instead of in a round trip of their own.
+/// Messages that travel in the flight of what follows them instead of in a round trip of their own.
 /// More are cheaper to store in one statement than the round trip costs.
 const FEW: usize = 4;
 /// The same for the bytes of their payloads.

@@ -3,7 +3,8 @@
 //! A transaction carries many messages; the work of each is undone alone if its handler fails, and
 //! the row locks of the claim, which were taken before, survive that. The savepoint is opened on a
 //! handler's first use of its session, so a handler without SQL costs nothing. The one before is
-//! released in the same round trip, and a first statement that can travel as text runs in it too.
+//! released in the same round trip, and a first statement that can travel with others runs in it
+//! too.
 //!
 //! An undo concerns the message at hand alone. One whose handler did not get as far as a savepoint
 //! has nothing to undo, and must not go back to the one before, which holds its neighbour's work.
@@ -13,7 +14,7 @@
 //!
 //! Around those of several messages lies one more, the bundle's: what the database refuses of them
 //! before COMMIT is undone as a whole then, and the claim still holds the messages, so that nobody
-//! else runs the one at fault meanwhile (see `receive/apart`).
+//! else runs the one at fault meanwhile (see `receive/bundle`).
 //!
 //! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).

@@ -13,7 +13,7 @@ use crate::store::protocol;
 use crate::store::statement::{PlannerSetting, Statement};
 use crate::store::statements;
 use crate::store::value::Value;
-use postgres::{SimpleQueryMessage, SimpleQueryRow, Transaction};
+use postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 /// Whether statements stay prepared on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,19 +128,11 @@ impl Flight {
         for setting in statement.plan().settings() {
             self.keep_from(*setting);
         }
-        match self.transport {
-            Transport::Protocol(CallMode::Prepared) | Transport::Text(CallMode::Prepared) => {
-                self.push(statement, values);
-            }
-            Transport::Protocol(CallMode::Inline) | Transport::Text(CallMode::Inline) => {
-                self.push_once(statement, values);
-            }
+        let (Transport::Protocol(mode) | Transport::Text(mode)) = self.transport;
+        match mode {
+            CallMode::Prepared => self.call_by_name(statement, values),
+            CallMode::Inline => self.call_once(statement, values),
         }
-    }
-
-    /// Appends a statement that is seldom run, and does not stay prepared.
-    pub(crate) fn call_once(&mut self, statement: &'static Statement, values: &[Value<'_>]) {
-        self.push_once(statement, values);
     }
 
     /// Appends one of the commands.
@@ -193,7 +185,7 @@ impl Flight {
         }
     }
 
-    fn push(&mut self, statement: &'static Statement, values: &[Value<'_>]) {
+    fn call_by_name(&mut self, statement: &'static Statement, values: &[Value<'_>]) {
         self.is_empty = false;
         let is_command = values.is_empty() && !statement.may_have_rows();
         match self.transport {
@@ -208,7 +200,7 @@ impl Flight {
                 );
             }
             // There is no PREPARE for commands in SQL.
-            Transport::Text(_) if is_command => self.push_once(statement, values),
+            Transport::Text(_) if is_command => self.call_once(statement, values),
             Transport::Text(_) => {
                 self.named.push(statement);
                 push_execute(&mut self.sql, statement.prepared(), values);
@@ -216,7 +208,8 @@ impl Flight {
         }
     }
 
-    fn push_once(&mut self, statement: &'static Statement, values: &[Value<'_>]) {
+    /// Appends a statement that is seldom run, and does not stay prepared.
+    pub(crate) fn call_once(&mut self, statement: &'static Statement, values: &[Value<'_>]) {
         self.is_empty = false;
         match self.transport {
             Transport::Protocol(_) => {
@@ -270,18 +263,6 @@ impl Flight {
             }
         };
         (self.named, form)
-    }
-
-    /// Sends it as a text in a transaction of a caller's; returns the rows.
-    pub(crate) fn fly_as_text(
-        self,
-        transaction: &mut Transaction<'_>,
-    ) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
-        match self.end() {
-            (_, Form::Text(sql)) => transaction.simple_query(&sql).map(rows),
-            // Nobody makes one for a caller's transaction.
-            (_, Form::Messages(_)) => Ok(Vec::new()),
-        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors
 //! left, a server that says nothing, a thread on which nobody may block.
 
-use crate::support::{Child, Gate, PATIENCE, aside, database, eventually, next};
+use crate::support::{
+    Child, Gate, PATIENCE, aside, database, eventually, make_suspect, next, rated_keys,
+};
 use crossbeam_channel::{bounded, unbounded};
 use outtray::testing::Server;
-use outtray::{
-    Backoff, ErrorKind, Message, Messaging, MessagingSession, NewMessage, Rate, TopicConfig,
-};
+use outtray::{Backoff, ErrorKind, Message, Messaging, MessagingSession, NewMessage};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -261,28 +261,13 @@ fn check_one_connection_each(prepare: impl FnOnce(&Messaging, &mut Client)) {
 
 #[test]
 fn workers_of_a_suspect_topic_go_on_with_one_connection_each() {
-    check_one_connection_each(|_, client| {
-        client
-            .batch_execute(
-                "INSERT INTO outtray.topic (topic, suspect_until) VALUES ('t', now() + interval '4 minutes')",
-            )
-            .unwrap();
-    });
+    check_one_connection_each(|_, client| make_suspect(client, "t"));
 }
 
 #[test]
 fn workers_of_keys_with_a_rate_go_on_with_one_connection_each() {
     check_one_connection_each(|messaging, _| {
-        let rate = Rate {
-            messages: 100,
-            per: Duration::from_secs(1),
-            burst: 10,
-        };
-        let config = TopicConfig {
-            rate_per_key: Some(rate),
-            ..TopicConfig::default()
-        };
-        messaging.topic("t").configure(config).unwrap();
+        messaging.topic("t").configure(rated_keys()).unwrap();
     });
 }
 

@@ -9,11 +9,13 @@ mod bouncer;
 mod silent;
 mod unsaid;
 
-use crate::support::{PATIENCE, aside, database, empty_database, eventually, next};
+use crate::support::{
+    PATIENCE, aside, database, empty_database, eventually, make_suspect, next, rated_keys,
+};
 use bouncer::behind_pgbouncer;
 use outtray::{
     Backoff, DeadReason, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
-    Rate, TopicConfig,
+    TopicConfig,
 };
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use serde_json::Value;
@@ -188,28 +190,14 @@ fn check_that_nobody_waits_for_connections(prepare: impl FnOnce(&Messaging, &str
 #[test]
 fn workers_of_a_suspect_topic_behind_a_pooler_do_not_wait_for_each_others_connections() {
     check_that_nobody_waits_for_connections(|_, direct| {
-        Client::connect(direct, NoTls)
-            .unwrap()
-            .batch_execute(
-                "INSERT INTO outtray.topic (topic, suspect_until) VALUES ('in', now() + interval '4 minutes')",
-            )
-            .unwrap();
+        make_suspect(&mut Client::connect(direct, NoTls).unwrap(), "in");
     });
 }
 
 #[test]
 fn workers_of_keys_with_a_rate_behind_a_pooler_do_not_wait_for_each_others_connections() {
     check_that_nobody_waits_for_connections(|messaging, _| {
-        let rate = Rate {
-            messages: 100,
-            per: Duration::from_secs(1),
-            burst: 10,
-        };
-        let config = TopicConfig {
-            rate_per_key: Some(rate),
-            ..TopicConfig::default()
-        };
-        messaging.topic("in").configure(config).unwrap();
+        messaging.topic("in").configure(rated_keys()).unwrap();
     });
 }
 

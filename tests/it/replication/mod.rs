@@ -68,18 +68,61 @@ fn since(moment: Instant, told: &Told<Instant>) -> Duration {
     }
 }
 
-/// Kills the primary while others send and receive, and promotes the standby.
-#[track_caller]
-fn fail_over(from: &Node, to: &Node, url: &str, sent: &Told<Instant>, handled: &Told<Instant>) {
-    let before = Instant::now();
-    since(before, sent);
-    since(before, handled);
-    from.die();
-    to.promote(url);
+/// A sender and a receiver that never stop.
+struct Flow {
+    receiver: Receiver,
+    sent: Told<Instant>,
+    handled: Told<Instant>,
+    stop: Sender<()>,
+    books: Told<Books>,
+}
 
-    let promoted = Instant::now();
-    let (sends, handles) = (since(promoted, sent), since(promoted, handled));
-    assert!(sends < BACK && handles < BACK, "{sends:?}, {handles:?}");
+impl Flow {
+    fn of(messaging: &Messaging) -> Flow {
+        let (receiver, handled) = receive(messaging);
+        let (stop, stopped) = bounded(1);
+        let (tell, sent) = unbounded();
+        let sender = messaging.clone();
+        let books = aside(move || send_on(&sender, &stopped, &tell));
+        Flow {
+            receiver,
+            sent,
+            handled,
+            stop,
+            books,
+        }
+    }
+
+    /// Waits until messages were sent and handled after `moment`; returns how long after.
+    #[track_caller]
+    fn since(&self, moment: Instant) -> [Duration; 2] {
+        [since(moment, &self.sent), since(moment, &self.handled)]
+    }
+
+    #[track_caller]
+    fn check_back(&self, moment: Instant) {
+        let both = self.since(moment);
+        assert!(both.iter().all(|time| *time < BACK), "{both:?}");
+    }
+
+    /// Kills the primary meanwhile, and promotes the standby.
+    #[track_caller]
+    fn fail_over(&self, from: &Node, to: &Node, url: &str) {
+        self.since(Instant::now());
+        from.die();
+        to.promote(url);
+        self.check_back(Instant::now());
+    }
+
+    /// Ends both; nothing is lost and nothing is there twice.
+    #[track_caller]
+    fn check(self, ledger: &Ledger) {
+        self.stop.send(()).unwrap();
+        let books = self.books.recv_timeout(PATIENCE).unwrap();
+        ledger.await_end();
+        self.receiver.stop(PATIENCE);
+        assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
+    }
 }
 
 #[test]
@@ -92,23 +135,15 @@ fn a_promoted_standby_goes_on_with_all_that_was_acknowledged_and_nobody_stays_on
     other.follow(&url);
     let both = url.replace(&one.place(), &format!("{},{}", one.place(), other.place()));
     let messaging = Messaging::connect(&both).unwrap();
-    let (receiver, handled) = receive(&messaging);
-    let (stop, stopped) = bounded(1);
-    let (tell, sent) = unbounded();
-    let sender = messaging.clone();
-    let books = aside(move || send_on(&sender, &stopped, &tell));
+    let flow = Flow::of(&messaging);
 
-    fail_over(&one, &other, &url, &sent, &handled);
+    flow.fail_over(&one, &other, &url);
     // It comes first in the URL, and takes no writes.
     one.follow(&other.here(&url));
     eventually("nobody stays there", || one.connections(&url) == 0);
-    fail_over(&other, &one, &url, &sent, &handled);
+    flow.fail_over(&other, &one, &url);
 
-    stop.send(()).unwrap();
-    let books = books.recv_timeout(PATIENCE).unwrap();
-    ledger.await_end();
-    receiver.stop(PATIENCE);
-    assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
+    flow.check(&ledger);
 }
 
 #[test]
@@ -122,13 +157,9 @@ fn nobody_stays_on_the_old_primary_that_comes_back_as_a_standby_behind_the_same_
     let tunnel = Tunnel::to(&url);
     let builder = Messaging::builder().url(tunnel.url());
     let messaging = builder.poll_interval(NO_POLLING).connect().unwrap();
-    let (receiver, handled) = receive(&messaging);
-    let (stop, stopped) = bounded(1);
-    let (tell, sent) = unbounded();
-    let sender = messaging.clone();
-    let books = aside(move || send_on(&sender, &stopped, &tell));
+    let flow = Flow::of(&messaging);
 
-    since(Instant::now(), &handled);
+    since(Instant::now(), &flow.handled);
     one.die();
     other.promote(&url);
     let there = other.here(&url);
@@ -138,15 +169,9 @@ fn nobody_stays_on_the_old_primary_that_comes_back_as_a_standby_behind_the_same_
     tunnel.lead_to(&there);
 
     let back = Instant::now();
-    let (sends, handles) = (since(back, &sent), since(back, &handled));
-    assert!(sends < BACK && handles < BACK, "{sends:?}, {handles:?}");
+    flow.check_back(back);
     eventually("nobody stays there", || one.connections(&url) == 0);
-    stop.send(()).unwrap();
-    let books = books.recv_timeout(PATIENCE).unwrap();
-    let ledger = Ledger::at(there);
-    ledger.await_end();
-    receiver.stop(PATIENCE);
-    assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
+    flow.check(&Ledger::at(there));
 }
 
 #[test]
@@ -163,30 +188,20 @@ fn a_primary_that_falls_silent_is_left_for_the_standby_that_is_promoted() {
         .notice_silence(Duration::from_secs(2))
         .connect()
         .unwrap();
-    let (receiver, handled) = receive(&messaging);
-    let (stop, stopped) = bounded(1);
-    let (tell, sent) = unbounded();
-    let sender = messaging.clone();
-    let books = aside(move || send_on(&sender, &stopped, &tell));
-    since(Instant::now(), &handled);
+    let flow = Flow::of(&messaging);
+    since(Instant::now(), &flow.handled);
 
     let frozen = one.freeze();
     other.promote(&url);
 
     let promoted = Instant::now();
-    let (sends, handles) = (since(promoted, &sent), since(promoted, &handled));
-    assert!(sends < BACK && handles < BACK, "{sends:?}, {handles:?}");
+    flow.check_back(promoted);
     // Also those who come new.
     let started = Instant::now();
     Messaging::connect(&both).unwrap();
     assert!(started.elapsed() < BACK, "{:?}", started.elapsed());
-    stop.send(()).unwrap();
-    let books = books.recv_timeout(PATIENCE).unwrap();
-    let ledger = Ledger::at(other.here(&url));
-    ledger.await_end();
-    receiver.stop(PATIENCE);
+    flow.check(&Ledger::at(other.here(&url)));
     drop(frozen);
-    assert_eq!(ledger.check(&books.sent, &books.unknown), 0);
 }
 
 fn pair() -> Option<[Node; 2]> {

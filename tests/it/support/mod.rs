@@ -19,7 +19,9 @@ pub(crate) use gate::Gate;
 pub(crate) use ledger::{Ledger, WORK};
 pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
-pub(crate) use place::{NO_POLLING, Place, by_socket, client, process, send};
+pub(crate) use place::{
+    NO_POLLING, Place, by_socket, client, make_suspect, process, rated_keys, send,
+};
 pub(crate) use shrink::shrink;
 pub(crate) use statements::{statement_file, statement_names, statement_text};
 use std::sync::OnceLock;

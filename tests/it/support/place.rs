@@ -1,7 +1,7 @@
 //! A database of a test's own, with the message system in it.
 
 use super::{database, eventually};
-use outtray::{DeadLetter, MessageId, Messaging, NewMessage};
+use outtray::{DeadLetter, MessageId, Messaging, NewMessage, Rate, TopicConfig};
 use postgres::{Client, Config, NoTls};
 use serde::Serialize;
 use std::time::Duration;
@@ -134,6 +134,25 @@ impl Place {
 
     pub(crate) fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
         self.messaging.topic(topic).dead_letters(100).unwrap()
+    }
+}
+
+/// Has a topic be suspect, as if a process had died at it.
+pub(crate) fn make_suspect(client: &mut Client, topic: &str) {
+    let text = "INSERT INTO outtray.topic (topic, suspect_until) VALUES ($1, now() + interval '4 minutes')";
+    client.execute(text, &[&topic]).unwrap();
+}
+
+/// Returns settings by which each key has a rate that it does not use up.
+pub(crate) fn rated_keys() -> TopicConfig {
+    let rate = Rate {
+        messages: 100,
+        per: Duration::from_secs(1),
+        burst: 10,
+    };
+    TopicConfig {
+        rate_per_key: Some(rate),
+        ..TopicConfig::default()
     }
 }
 

@@ -5,22 +5,40 @@ use std::path::Path;
 
 const FOLDERS: [&str; 6] = ["src/", "tests/", "benches/", "docs/", "examples/", ".ci/"];
 
-/// Finds paths of the project that lead nowhere. A module may be named without its ending.
+/// Finds paths of the project that lead nowhere. A module may be named without its ending, and, in
+/// backticks, without the folder that all are in.
 fn lost_paths(file: &File) -> Vec<Offence> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut offences = Vec::new();
     for (number, line) in (1..).zip(file.text.lines()) {
         let words = line.split(|c: char| c.is_whitespace() || "`()[],;:".contains(c));
         let paths = words.filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder)));
-        for path in paths.map(|path| path.trim_end_matches('.')) {
-            let module = format!("{path}.rs");
-            if !root.join(path).exists() && !root.join(module).exists() {
+        let modules = line
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|name| is_module(root, name));
+        let modules = modules.map(|name| format!("src/{name}"));
+        let paths = paths.map(|path| path.trim_end_matches('.').to_owned());
+        for path in paths.chain(modules) {
+            let is_there = |ending| root.join(format!("{path}{ending}")).exists();
+            if !["", ".rs", ".sql"].into_iter().any(is_there) {
                 let why = format!("{path} is not there: who follows a guide finds what it names");
                 offences.push(file.offence(number, why));
             }
         }
     }
     offences
+}
+
+/// Returns whether something is named as a file in a folder of the library is.
+fn is_module(root: &Path, name: &str) -> bool {
+    let is_sign =
+        |sign: u8| sign.is_ascii_lowercase() || sign.is_ascii_digit() || b"_/".contains(&sign);
+    let folder = name
+        .split_once('/')
+        .map(|(folder, _)| root.join("src").join(folder));
+    name.bytes().all(is_sign) && folder.is_some_and(|folder| folder.is_dir())
 }
 
 #[test]
@@ -38,6 +56,6 @@ fn the_guides_name_files_that_are_there() {
 
 #[test]
 fn a_path_that_leads_nowhere_is_found() {
-    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x";
-    check(lost_paths, "CONTRIBUTING.md", guide, &[1, 2]);
+    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x\n`store/flight`, `store/gone`";
+    check(lost_paths, "CONTRIBUTING.md", guide, &[1, 2, 4]);
 }
