@@ -136,14 +136,13 @@ impl History<'_> {
             if ran.said == Said::PutOff {
                 ran = Ran::of(self.script(run), run, &mut false, false).alone();
             }
+            if ran.asked.is_some() && self.round.has_trouble() {
+                // It was asked for in a transaction that failed, and did not run again.
+                end(finals, &kept, Fate::Cancelled, None);
+            }
             kept.extend(&ran.traces);
             let failed = match ran.said {
                 Said::Done | Said::PutOff => {
-                    if ran.asked.is_some() && self.round.has_trouble() {
-                        // It was asked for in a transaction that failed.
-                        let before = kept.len() - ran.traces.len();
-                        end(finals, &kept[..before], Fate::Cancelled, None);
-                    }
                     end(finals, &kept, Fate::Done, ran.result);
                     break;
                 }
