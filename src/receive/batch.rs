@@ -90,23 +90,31 @@ where
             Err(error) => Ending::failed(&error),
         }),
     };
-    let mut batch = batch.into_iter();
-    let mut said = || {
-        let (message, failure) = batch.next().map(BatchMessage::into_parts).unzip();
-        // What is done stays done, however its payload goes.
-        discard(message);
-        let failure = failure.flatten();
-        caught(move || failure.as_ref().map_or(Ending::Done, Ending::kept))
-    };
+    let said: Vec<Ending> = batch.into_iter().map(said_of).collect();
+    let whole = whole.explained_by(&said);
+    let mut said = said.into_iter();
     let each: Vec<Ending> = unfit
         .into_iter()
-        .map(|unfit| unfit.unwrap_or_else(|| whole.repeated().unwrap_or_else(&mut said)))
+        .map(|unfit| {
+            let said = if unfit.is_none() { said.next() } else { None };
+            unfit
+                .or_else(|| whole.repeated())
+                .or(said)
+                .unwrap_or(Ending::Done)
+        })
         .collect();
-    batch.for_each(discard);
     Ended {
         each,
         is_done: matches!(whole, Ending::Done),
     }
+}
+
+/// Reads what a handler said of one message, which is what it comes to if the batch is kept.
+fn said_of<T>(message: BatchMessage<T>) -> Ending {
+    let (message, failure) = message.into_parts();
+    // What is done stays done, however its payload goes.
+    discard(message);
+    caught(move || failure.as_ref().map_or(Ending::Done, Ending::kept))
 }
 
 /// The messages of a transaction, by how they are handled.

@@ -86,6 +86,35 @@ impl Ending {
         }
     }
 
+    /// Returns how a batch ended whose handler also spoke of single messages. What the database
+    /// said of one of them explains a whole that only says that the transaction cannot go on, or
+    /// that is a panic over it. A handler that decides for all of them, by a rejection or a delay,
+    /// is believed.
+    pub(crate) fn explained_by(self, said: &[Ending]) -> Self {
+        let text = match &self {
+            Ending::Failed(failed)
+                if matches!(failed.wish, Wish::Retry)
+                    && failed
+                        .failure
+                        .is_none_or(|failure| failure == Failure::Refused) =>
+            {
+                &failed.text
+            }
+            Ending::Panicked(text) => text,
+            _ => return self,
+        };
+        let is_cause = |failure: &Failure| *failure != Failure::Refused;
+        let mut causes = said.iter().filter_map(Ending::said).filter(is_cause);
+        let Some(cause) = causes.next() else {
+            return self;
+        };
+        Ending::Failed(Failed {
+            wish: Wish::Retry,
+            text: text.clone(),
+            failure: Some(cause),
+        })
+    }
+
     /// Returns what the database said, if that is behind a failure.
     pub(crate) fn said(&self) -> Option<Failure> {
         match self {

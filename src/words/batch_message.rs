@@ -14,7 +14,8 @@ use std::time::Duration;
 /// writes and sends of the batch are one and stay, those made for this message too: say it before
 /// they are made, or put a [`session.transaction()`](crate::MessagingSession::transaction) around
 /// them. If the handler returns an error or panics, that decides for all of them, and what was said
-/// is forgotten.
+/// is forgotten; but a conflict with another transaction that was said of one of them still lets
+/// the whole batch run again, with no attempt spent.
 ///
 /// [`is_cancelled`](Message::is_cancelled) tells which message somebody asked to be given up: whatever is said
 /// about that one, it is not tried again. To give up the whole batch costs the others an attempt.

@@ -134,6 +134,62 @@ fn a_swallowed_sql_error_fails_the_batch() {
 }
 
 #[test]
+fn a_conflict_said_of_one_message_runs_the_batch_again_however_the_handler_then_ends() {
+    for ending in [
+        "error of the next statement",
+        "own error",
+        "panic",
+        "nothing",
+    ] {
+        let mut place = Place::new();
+        place.sql(EFFECT);
+        place.send_all("numbers", 0..10);
+        let mut calls = Vec::new();
+
+        let report = receiver(&place, 2)
+            .drain_batches(10, |session, batch: &[BatchMessage<i32>]| {
+                calls.push((batch.len(), batch[0].attempt));
+                enter(session, batch)?;
+                if calls.len() > 1 {
+                    return Ok(());
+                }
+                let conflict = session.batch_execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$");
+                batch[3].fail(conflict.unwrap_err());
+                match ending {
+                    "error of the next statement" => Ok(session.batch_execute("SELECT 1")?),
+                    "own error" => Err(HandlerError::failed("it cannot go on")),
+                    "panic" => panic!("it cannot go on"),
+                    _ => Ok(()),
+                }
+            })
+            .unwrap();
+
+        assert_eq!(report.handled, 10, "{ending}");
+        check_effects(&mut place, 0..10);
+        assert_eq!(calls, [(10, 1), (10, 1)], "{ending}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_rejected_is_rejected_although_one_of_its_messages_met_a_conflict() {
+    let mut place = Place::new();
+    place.sql(EFFECT);
+    place.send_all("numbers", 0..3);
+
+    let report = receiver(&place, 5)
+        .drain_batches(3, |session, batch: &[BatchMessage<i32>]| {
+            let mut detour = session.transaction()?;
+            let conflict = detour.batch_execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$");
+            detour.rollback()?;
+            batch[0].fail(conflict.unwrap_err());
+            Err(HandlerError::reject("no such account"))
+        })
+        .unwrap();
+
+    assert_eq!((report.handled, report.dead), (0, 3));
+}
+
+#[test]
 fn a_failure_at_commit_ends_with_the_message_that_makes_it() {
     let mut place = poisoned();
     place.sql(
