@@ -1,7 +1,7 @@
-//! A message queue in the PostgreSQL that an application already runs, for programs made of plain
+//! A message queue in the PostgreSQL that your application already runs, for programs made of plain
 //! threads. A message is sent in the same transaction as the change that caused it, and a pool of
 //! threads handles it in the same transaction that removes it. There is no broker, no async
-//! runtime, and no second place where the truth is.
+//! runtime, and no second source of truth.
 //!
 //! ```
 //! use outtray::{Message, Messaging, testing::Server};
@@ -50,102 +50,78 @@
 //! }
 //! ```
 //!
-//! # What is promised
-//!
-//! | promise | tested in `tests/it` by |
-//! |---|---|
-//! | Atomic: a handler's writes, its sends and the end of its message are one; so are a session's. | `all_or_nothing`, `sessions` |
-//! | Effects in the database happen once for every message. | `handled_once` |
-//! | Nothing is lost: a message ends by a commit or because somebody said so (purge, cancel, expiry), or is kept. | `all_or_nothing`, `killed_workers` |
-//! | Failures are retried with backoff up to a limit: errors, panics, refused commits, dead processes. | `failed_messages`, `commits_that_fail`, `crash_loops` |
-//! | A dead worker's messages are free at once. | `killed_workers` |
-//! | Priorities, then the order of sending; strict where asked for. | `carried`, `strict_order` |
-//! | Delays and retries come when they are due. | `schedules` |
-//! | The database is the only clock, and notifications are hints: polling finds what they miss. | `wake_ups`, `quiet` |
-//! | A lost database, or a lost connection, is waited for and come back to. | `lost_database` |
-//! | Stopping ends in time and says what it left. | `stopping` |
-//! | Who holds a lease has the message alone; a stale receipt changes nothing. | `leases` |
-//! | Messages of a key are handled one at a time in the order of sending, over all processes. | `keys` |
-//! | A dedupe key is taken once in its window, or until its message has ended, whoever races. | `dedupe`, `unique`, `retrying` |
-//! | What waits for the end of a message learns of it once. | `completion`, `groups` |
-//! | Random sequences of sends, claims, settlements, crashes, cancels and redrives do what a small model does. | `model` |
-//!
-//! # What is not promised
-//!
-//! - **Effects outside the database happen at least once**: a handler may run again after a crash,
-//!   a lost connection or a refused commit. Make them idempotent, with [`Message::id`] for example.
-//! - Order with several workers is best effort. A retried message comes back at the end.
-//! - Handlers hold a transaction open, during which vacuum cleans up nothing in the whole database:
-//!   they are for milliseconds to seconds.
-//! - The first deaths of a message that kills its process are not counted; see
-//!   [`max_attempts`](ReceiverBuilder::max_attempts).
+#![doc = include_str!("../docs/PROMISES.md")]
 //!
 //! # The nouns
 //!
-//! | noun | |
+//! | noun | meaning |
 //! |---|---|
-//! | topic | a named queue of messages, made by its first use |
+//! | topic | a named queue of messages, created by its first use |
 //! | send | put one message on one topic |
 //! | session | one database transaction with the queue's verbs in it |
-//! | handler | your closure over a session and a message |
-//! | receiver | the threads of one `start`, which run a handler for each message of a topic |
+//! | handler | your closure, called with a session and a message |
+//! | receiver | a pool of threads that runs a handler for each message of a topic |
 //! | claim | take ready messages for one worker only: row locks inside its transaction |
-//! | attempt | the delivery of a message that it is up to, from 1 |
+//! | attempt | the nth delivery of a message, counted from 1 |
 //! | scheduled | waiting for its time: a delay, or the backoff of a retry |
 //! | lease, receipt | exclusive time to work without an open transaction; the proof needed to settle it |
 //! | key | messages of one topic with the same key are handled one at a time, in the order of sending |
-//! | dedupe key | a second send with the same one within its window, or until the first has ended, is dropped |
-//! | tracked | how the message ends is recorded, for those who wait for it |
+//! | dedupe key | a second send with the same one is dropped, within its window or until the first message has ended |
+//! | tracked | the end of the message is recorded, for those who wait for it |
 //! | dead letter | a message that was given up, kept with its error until somebody decides |
 //! | redrive | move dead letters back to their topic |
 //! | suspect | a topic on which a process died with messages in hand: until they have ended, deliveries are counted in advance |
 //!
 //! # A map
 //!
-//! - [`Messaging`] is the front door: it is cloned to wherever messages are sent or received.
-//!   [`Messaging::session`] is a transaction, [`Messaging::send`] one message alone.
-//!   [`Builder`] has its options.
+//! - [`Messaging`] is the front door; clone it to wherever messages are sent or received.
+//!   [`Messaging::session`] runs a transaction, [`Messaging::send`] sends one message alone.
+//!   [`Builder`] has the options of the connection.
 //! - [`MessagingSession`] reads, writes and sends in one transaction;
 //!   [`join`](MessagingSession::join) makes one inside a transaction of your own.
 //! - [`NewMessage`] has the options of a message: priority, times, headers, key, expiry, dedupe,
 //!   dependencies.
-//! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one, and
-//!   [`Messaging::drain`] handles all that is ready on the caller's thread.
-//! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, [`Backoff`] when it
-//!   is tried again. [`Payload`] is a payload of any kind, undecoded. [`BatchMessage`] is one of a
-//!   batch.
-//! - [`Topic::receive`] and its kin take messages by hand under a lease: a [`Delivery`] for each,
-//!   with a [`Receipt`] that settles it; [`Matching`] takes those that a filter wants.
-//!   [`Interrupt`] ends the wait of another thread.
-//! - [`TopicConfig`] is what an operator sets for a topic in the database, [`Filter`] which
-//!   messages a receiver wants, [`Completion`] how a tracked message ended.
-//! - [`Topic`] looks at a topic and operates it: numbers, waiting and scheduled messages, dead
-//!   letters (a
+//! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one.
+//!   [`Messaging::drain`] handles everything that is ready on the caller's thread.
+//! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, and [`Backoff`] says
+//!   when the message is tried again. [`Payload`] is a payload of any kind, undecoded.
+//!   [`BatchMessage`] is one message of a batch.
+//! - [`Topic::receive`] and its variants take messages by hand under a lease: a [`Delivery`] for
+//!   each, with a [`Receipt`] that settles it. [`Matching`] takes only messages that match a
+//!   filter. [`Interrupt`] ends another thread's wait.
+//! - [`TopicConfig`] holds the settings of a topic in the database, [`Filter`] says which messages
+//!   a receiver wants, [`Completion`] how a tracked message ended.
+//! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
 //!   [`Selection`] of them), purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] has throwaway servers, for tests and first steps.
 //!
 //! # Other crates in this API
 //!
-//! Types of [`postgres`] 0.19 and of [`r2d2_postgres`] 0.18 are part of this API. Both are below
-//! 1.0 and re-exported here, so that a program can name their types without a dependency of its own
-//! that may be of another version. A new one of their breaking versions is a breaking version of
-//! outtray.
+//! Types of [`postgres`] 0.19 and [`r2d2_postgres`] 0.18 are part of this API. Both crates are
+//! below 1.0. They are re-exported here, so that a program can name their types without a
+//! dependency of its own, which might be of another version. A breaking release of either is a
+//! breaking release of outtray.
 //!
 //! | type | where |
 //! |---|---|
-//! | [`postgres::Row`], [`postgres::types::ToSql`] | [`MessagingSession::query`] and its kin return rows, and take parameters |
+//! | [`postgres::Row`], [`postgres::types::ToSql`] | [`MessagingSession::query`] and similar methods take parameters and return rows |
 //! | [`postgres::Transaction`] | [`MessagingSession::transaction`] and [`with_transaction`](MessagingSession::with_transaction) lend one, [`join`](MessagingSession::join) takes one |
-//! | [`postgres::Error`] | is a [cause](Error::cause) of an [`Error`], and what a handler returns with `?` |
+//! | [`postgres::Error`] | is a [cause](Error::cause) of an [`Error`], and a handler may return it with `?` |
 //! | [`r2d2::Pool`] of [`r2d2_postgres::PostgresConnectionManager`] | [`Builder::pool`] borrows one |
 //!
 //! The others, `serde`, `serde_json` and `uuid`, are at 1.
 //!
-//! # Features
+//! # Cargo features
 //!
-//! `rustls` or `native-tls` for encrypted connections (rustls is used where both are there), `cron`
-//! for recurring messages, `cli` for the command (with `cron` and `rustls`; `command` is the same
-//! without TLS). None is on by default.
+//! | feature | adds |
+//! |---|---|
+//! | `rustls` or `native-tls` | encrypted connections; with both, rustls is used |
+//! | `cron` | recurring messages |
+//! | `cli` | the command `outtray`, with `cron` and `rustls` |
+//! | `command` | the same without TLS |
+//!
+//! None is on by default.
 
 mod connect;
 mod receive;
@@ -199,3 +175,8 @@ pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Compiles the example of the page about configuration.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/CONFIGURATION.md")]
+struct Configuration;

@@ -234,7 +234,7 @@ impl Copy {
         let copy = Copy(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         let _ = fs::remove_dir_all(copy.0.join("src"));
         let _ = fs::remove_dir_all(copy.0.join("tests"));
-        for folder in ["src", "tests/it/support", "tests/it/scripts"] {
+        for folder in ["src", "docs", "tests/it/support", "tests/it/scripts"] {
             copy_folder(&root().join(folder), &copy.0.join(folder));
         }
         for file in ["Cargo.lock", "README.md"] {

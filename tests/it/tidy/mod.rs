@@ -3,6 +3,7 @@
 
 mod circles;
 mod files;
+mod guide_links;
 mod guides;
 mod layers;
 mod modules;
