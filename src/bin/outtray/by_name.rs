@@ -9,9 +9,9 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DedupeVerb {
-    /// Forgets a dedupe key, so that the next message with it is sent
+    /// Forget a dedupe key, so that the next message with it is sent
     Forget(KeyOptions),
-    /// Remembers a dedupe key that is taken for so long from now on
+    /// Change how long a taken dedupe key is remembered, counted from now
     Keep(KeepOptions),
 }
 
@@ -29,14 +29,14 @@ pub(crate) struct KeepOptions {
     #[command(flatten)]
     key: KeyOptions,
 
-    /// How long, in place of what was said when its message was sent
+    /// How long, instead of the window that its message was sent with
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     window: Duration,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RateVerb {
-    /// Lets a rate begin anew: a whole burst may be begun at once
+    /// Reset a rate: a whole burst may start at once
     Reset(ResetOptions),
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct ResetOptions {
     /// The topic
     topic: String,
 
-    /// The rate of this key of messages, where each has one of its own
+    /// Reset the rate of this key instead, where each key has its own rate
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }

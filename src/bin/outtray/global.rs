@@ -20,7 +20,7 @@ pub(crate) struct Global {
     )]
     url: Option<String>,
 
-    /// The schema that the tables are in
+    /// The schema of the tables
     #[arg(
         long,
         global = true,
@@ -31,11 +31,11 @@ pub(crate) struct Global {
     )]
     schema: String,
 
-    /// Prints JSON for machines, one object a line
+    /// Print JSON for machines, one object per line
     #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
 
-    /// Logs more: -v what happens, -vv each step; RUST_LOG has the last word
+    /// Log more: -v what happens, -vv each step; RUST_LOG overrides it
     #[arg(short, long, global = true, help_heading = HEADING, action = ArgAction::Count)]
     verbose: u8,
 }

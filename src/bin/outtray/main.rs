@@ -60,49 +60,49 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Starts a throwaway PostgreSQL with the schema in it, for as long as a command runs
+    /// Start a throwaway PostgreSQL with the schema in it, for as long as a command runs
     Dev(dev::Options),
-    /// Makes or upgrades the schema
+    /// Create or upgrade the schema
     Migrate(migrate::Options),
-    /// Prints the SQL that makes the schema, for those who apply it by hand
+    /// Print the SQL that creates the schema, to apply it by hand
     Schema,
-    /// Removes the schema for good, with all that is in it
+    /// Remove the schema and everything in it, for good
     DropSchema(drop_schema::Options),
-    /// Sends one message, or one for each line of standard input
+    /// Send one message, or one for each line of standard input
     Send(send::Options),
-    /// Runs a command for each message of a topic
+    /// Run a command for each message of a topic
     Work(work::Options),
-    /// Lists all topics and their numbers
+    /// List all topics and their numbers
     Topics,
-    /// Shows the numbers of one topic
+    /// Show the numbers of one topic
     Stats(topics::StatsOptions),
-    /// Shows the first messages of a topic, and takes none
+    /// Show the first messages of a topic without taking them
     Peek(topics::PeekOptions),
-    /// Shows or changes what is set for a topic, for every process
+    /// Show or change the settings of a topic, which every process obeys
     Config(config::Options),
-    /// Has every process begin no more messages of a topic
+    /// Pause a topic in all processes: no more of its messages are started
     Pause(config::PauseOptions),
-    /// Ends a pause
+    /// Resume a paused topic
     Resume(config::ResumeOptions),
-    /// Sends messages again and again
+    /// Manage messages that are sent on a schedule
     #[command(subcommand)]
     Recurring(recurring::Verb),
-    /// Looks at dead letters, moves them back or removes them
+    /// Show dead letters, move them back or remove them
     #[command(subcommand)]
     Dead(dead::Verb),
-    /// Forgets or keeps dedupe keys by their names
+    /// Forget dedupe keys, or change how long they are remembered
     #[command(subcommand)]
     Dedupe(by_name::DedupeVerb),
-    /// Lets a rate of a topic or of a key begin anew
+    /// Reset the rate of a topic or of a key
     #[command(subcommand)]
     Rate(by_name::RateVerb),
-    /// Gives messages up: removes those that wait, asks the handlers of those in work
+    /// Cancel messages: waiting ones are removed, running handlers are asked to stop
     Cancel(cancel::Options),
-    /// Waits until a tracked message has ended, and says how
+    /// Wait until a tracked message has ended, and print how
     Wait(wait::Options),
-    /// Removes all ready and scheduled messages of a topic for good
+    /// Remove all ready and scheduled messages of a topic, for good
     Purge(topics::PurgeOptions),
-    /// Measures what outtray does in a second here, beside the same work in plain SQL
+    /// Measure outtray on this machine, beside the same work in plain SQL
     Bench(bench::Options),
 }
 

@@ -20,7 +20,7 @@ pub(crate) const SHOWN: usize = 80;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsOptions {
-    /// The topic to count
+    /// The topic to show
     topic: String,
 }
 
@@ -29,13 +29,13 @@ pub(crate) struct PeekOptions {
     /// The topic to look at
     topic: String,
 
-    /// How many messages
+    /// How many messages to show
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
     #[arg(value_parser = at_least_one())]
     limit: usize,
 
-    /// Shows those that are not ready instead, by when they are due: delays, retries, what is in
-    /// work under a lease, and what comes after others
+    /// Show the messages that are not ready instead, by when they are due: delayed, waiting for a
+    /// retry, in work under a lease, or waiting for other messages
     #[arg(long)]
     scheduled: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct PurgeOptions {
     /// The topic to empty; dead letters stay, and so do messages in work
     topic: String,
 
-    /// Does not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }

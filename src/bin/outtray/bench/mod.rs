@@ -31,22 +31,22 @@ use std::path::PathBuf;
 /// What to measure
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A throwaway server with fsync on is started for it; nothing else should run \
+    after_help = "This starts a throwaway server with fsync on; nothing else should run \
     meanwhile. The ratio to the other side in the same run means more than any absolute figure."
 )]
 pub(crate) struct Options {
-    /// The cases to run, by name; all of them without one
+    /// The names of the cases to run; without any, all of them
     cases: Vec<String>,
-    /// Lists the cases and runs none
+    /// List the cases and run none
     #[arg(long)]
     list: bool,
-    /// Multiplies messages and durations; 1 takes about a quarter of an hour for all cases
+    /// Multiply messages and durations; at 1, all cases take about a quarter of an hour
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     scale: f64,
-    /// How often each side of a throughput case runs; medians count
+    /// How often each side of a throughput case runs; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Writes a plot, CASE.svg, of each case that has a course over time into this folder
+    /// Write a plot, CASE.svg, of each case that is measured over time into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
     /// Answers pings on the database whose URL it reads: what the second process of a case does
