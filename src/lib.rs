@@ -123,30 +123,56 @@
 //!
 //! None is on by default.
 
-mod connect;
-mod receive;
+// Each folder imports from itself and from those above it here.
+// Ground: knows no subject.
+mod words;
+mod threads;
 mod schema;
+mod db;
+mod connect;
+mod settings;
+mod message;
+mod wake;
+// Subjects.
+mod keys;
+mod dedupe;
+mod capacity;
+mod rate_limit;
+mod max_in_work;
+mod completion;
+mod crashes;
+mod on_end;
+mod expiry;
+mod schedule;
+mod leases;
+mod dependencies;
+mod cancel;
+mod dead_letters;
+mod topics;
+// The engine, and what users hold.
 mod session;
-mod store;
+#[cfg(feature = "cron")]
+mod recurring;
+mod upkeep;
+mod receive;
 mod surface;
 #[cfg(unix)]
 pub mod testing;
-mod upkeep;
-mod wake;
-mod words;
 
 pub use postgres;
 pub use r2d2_postgres;
 
+pub use dead_letters::letter::DeadLetter;
+pub use dead_letters::selection::Selection;
+pub use receive::batch_message::BatchMessage;
 pub use receive::builder::ReceiverBuilder;
 pub use receive::receiver::Receiver;
-pub use session::messaging_session::MessagingSession;
-pub use store::dead::DeadLetter;
-pub use store::peek::WaitingMessage;
 #[cfg(feature = "cron")]
-pub use store::recurring::Recurring;
-pub use store::scheduled::ScheduledMessage;
-pub use store::stats::{Estimated, TopicStats};
+pub use recurring::Recurring;
+#[cfg(feature = "cron")]
+pub use recurring::recurrence::{Missed, Recurrence};
+pub use schedule::scheduled::ScheduledMessage;
+pub use session::messaging_session::MessagingSession;
 pub use surface::builder::Builder;
 pub use surface::delivery::Delivery;
 pub use surface::matching::Matching;
@@ -154,8 +180,9 @@ pub use surface::messaging::Messaging;
 pub use surface::receipt::Receipt;
 pub use surface::retrying::Once;
 pub use surface::topic::Topic;
+pub use topics::peek::WaitingMessage;
+pub use topics::stats::{Estimated, TopicStats};
 pub use wake::interrupt::{Interrupt, Wait};
-pub use words::batch_message::BatchMessage;
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::filter::Filter;
@@ -165,10 +192,7 @@ pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
 pub use words::outcome::{DeadReason, DrainReport, MessageState, Sent, StopReport, WaitReason};
 pub use words::payload::{JsonText, Payload};
-#[cfg(feature = "cron")]
-pub use words::recurrence::{Missed, Recurrence};
 pub use words::retry::Backoff;
-pub use words::selection::Selection;
 pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig};
 
 /// Runs the example of the README.

@@ -7,10 +7,10 @@ use crate::connect::refused::refused;
 use crate::connect::settings::Settings;
 use crate::connect::statement_cache::{Prepare, StatementCache};
 use crate::connect::transaction::OpenTransaction;
+use crate::db::flight::{self, CallMode, Flight};
+use crate::db::run::{Params, Run};
+use crate::db::statement::Statement;
 use crate::schema::name::SchemaName;
-use crate::store::flight::{self, CallMode, Flight};
-use crate::store::run::{Params, Run};
-use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
 use postgres::types::{ToSql, Type};
@@ -301,7 +301,7 @@ impl Run for Connection {
     }
 }
 
-/// Runs a statement of the store: prepared where that is of use, else unnamed with its types, which
+/// Runs a statement of ours: prepared where that is of use, else unnamed with its types, which
 /// is one round trip too.
 pub(crate) fn rows<C: GenericClient + Prepare>(
     client: &mut C,
@@ -339,7 +339,7 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     )
 }
 
-/// Runs a statement of the store that does not stay prepared.
+/// Runs a statement of ours that does not stay prepared.
 pub(crate) fn rows_once<C: GenericClient>(
     client: &mut C,
     schema: &SchemaName,

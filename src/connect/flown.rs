@@ -4,10 +4,10 @@
 //! message needs two in all without it, three with it.
 
 use crate::connect::connection::Connection;
-use crate::store::flight::{self, CallMode, Flight};
-use crate::store::run::{Params, Run};
-use crate::store::statement::Statement;
-use crate::store::statements;
+use crate::db::commands;
+use crate::db::flight::{self, CallMode, Flight};
+use crate::db::run::{Params, Run};
+use crate::db::statement::Statement;
 use postgres::{Row, SimpleQueryRow};
 
 /// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for
@@ -45,7 +45,7 @@ impl<'c> Flown<'c> {
         fill: impl FnOnce(&mut Flight),
     ) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         let mut flight = self.flight();
-        flight.command(&statements::BEGIN_USUAL);
+        flight.command(&commands::BEGIN_USUAL);
         fill(&mut flight);
         let (client, cache, _) = self.connection().parts();
         cache.next_transaction();

@@ -1,5 +1,6 @@
 //! Connections: their settings, their TLS, their prepared statements, and where they are kept.
 
+pub(crate) mod apart;
 pub(crate) mod caller_sql;
 pub(crate) mod connection;
 pub(crate) mod connector;

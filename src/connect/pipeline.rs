@@ -8,7 +8,7 @@
 //!
 //! Where a statement fails, the server skips what comes after it, as it does in a text query.
 
-use crate::store::protocol::{message, text};
+use crate::db::protocol::{message, text};
 use std::collections::VecDeque;
 use tokio::io::ReadBuf;
 

@@ -7,7 +7,7 @@
 
 use crate::connect::caller_sql::Watch;
 use crate::connect::pipeline::Instead;
-use crate::store::silence::Hold;
+use crate::db::silence::Hold;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU64;

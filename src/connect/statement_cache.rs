@@ -3,9 +3,9 @@
 use crate::connect::caller_sql::Theirs;
 use crate::connect::pipeline::{Instead, STAND_IN};
 use crate::connect::pulse::Pulse;
+use crate::db::flight::{CallMode, Flight, Form, Transport, prepare};
+use crate::db::statement::Statement as OurStatement;
 use crate::schema::name::SchemaName;
-use crate::store::flight::{CallMode, Flight, Form, Transport, prepare};
-use crate::store::statement::Statement as OurStatement;
 use crate::words::sqlstate::{is_aborted, is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
 use postgres::{Client, GenericClient, SimpleQueryMessage, Statement, Transaction};

@@ -3,10 +3,10 @@
 use crate::connect::connection::{copy, count, rows};
 use crate::connect::literal::text_of;
 use crate::connect::statement_cache::{Call, StatementCache};
-use crate::store::flight::{self, CallMode, Flight, Own, OwnValues, Transport};
-use crate::store::protocol::sized;
-use crate::store::run::{Params, Run};
-use crate::store::statement::Statement;
+use crate::db::flight::{self, CallMode, Flight, Own, OwnValues, Transport};
+use crate::db::protocol::sized;
+use crate::db::run::{Params, Run};
+use crate::db::statement::Statement;
 use bytes::BytesMut;
 use postgres::types::{IsNull, Type};
 use postgres::{Row, SimpleQueryMessage, SimpleQueryRow, Transaction};

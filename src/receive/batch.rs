@@ -11,6 +11,8 @@
 //! long as they keep to what a transaction of single messages may take. So neither waits for the
 //! other for ever.
 
+use crate::message::claimed::Claimed;
+use crate::receive::batch_message::BatchMessage;
 use crate::receive::bundle;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
@@ -23,9 +25,7 @@ use crate::receive::state::State;
 use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Check;
-use crate::store::claim::Claimed;
-use crate::wake::threads::Stop;
-use crate::words::batch_message::BatchMessage;
+use crate::threads::Stop;
 use crate::words::error::{Error, Result};
 use crate::words::handler_error::HandlerError;
 use crate::words::message::CancelToken;

@@ -1,6 +1,7 @@
 //! Options of a receiver, one method each.
 
 use crate::receive::batch;
+use crate::receive::batch_message::BatchMessage;
 use crate::receive::handler::{self, SharedHandler};
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
@@ -8,7 +9,6 @@ use crate::receive::line::{Base, Line};
 use crate::receive::options::Options;
 use crate::receive::receiver::{Farewell, Receiver};
 use crate::session::messaging_session::MessagingSession;
-use crate::words::batch_message::BatchMessage;
 use crate::words::filter::Filter;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;

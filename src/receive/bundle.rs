@@ -13,6 +13,8 @@
 //! first, and is checked at its end. So no message runs more often than it may, with any number of
 //! workers and processes, and nothing is written for those that succeed.
 
+use crate::message::claimed::Claimed;
+use crate::message::report;
 use crate::receive::batch::Split;
 use crate::receive::charge::{self, Charge};
 use crate::receive::ending::{Fate, decide};
@@ -22,9 +24,7 @@ use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::report;
 use crate::session::savepoint::Check;
-use crate::store::claim::Claimed;
 use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
 use crate::words::sqlstate::classify;

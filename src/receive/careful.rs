@@ -23,22 +23,22 @@
 //! begin what it claimed takes other messages, or lets go of all and comes back.
 
 use crate::connect::connection::Connection;
+use crate::crashes::attempt::{self, Deaths, Liveness};
+use crate::crashes::presence;
+use crate::crashes::round::end_if_over;
+use crate::db::flight::Flight;
+use crate::db::run::Run;
+use crate::message::claimed::Claimed;
 use crate::receive::ending::refuse;
 use crate::receive::line::Line;
 use crate::receive::options::Terms;
 use crate::receive::state::State;
 use crate::receive::take::Taken;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::attempt::{self, Deaths, Liveness};
-use crate::store::claim::{Claimed, Position};
-use crate::store::flight::Flight;
-use crate::store::presence;
-use crate::store::run::Run;
-use crate::wake::cost::Cost;
-use crate::wake::hint::Hint;
-use crate::wake::waker::Waker;
+use crate::threads::cost::Cost;
 use crate::words::Result;
 use crate::words::message::MessageId;
+use crate::words::position::Position;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -327,18 +327,6 @@ pub(crate) fn ask_for_the_end(line: &Line, connection: &mut Connection) -> Resul
     let mut asking = line.asking.lock();
     let pause = (asking.cost.learn(started.elapsed()) * ASK_SHARE).max(ASK_EVERY);
     asking.next = Instant::now().checked_add(pause);
-    Ok(())
-}
-
-/// Ends the suspicion of a topic if all that may have been in hand has ended.
-pub(crate) fn end_if_over(run: &mut dyn Run, waker: &Waker, topic: &str) -> Result<()> {
-    if presence::end_suspicion(run, topic)? {
-        log::info!(
-            "topic {topic}: suspect no more, what was in hand when a process died has ended"
-        );
-        waker.board.suspect(topic, Duration::ZERO);
-        waker.tell(Hint::Suspect);
-    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@
 //!   query that brings its server process down).
 
 use crate::connect::transaction::OpenTransaction;
+use crate::message::claimed::{Claimed, Held};
 use crate::receive::charging::Mark;
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::{Ending, conflict_behind};
@@ -27,7 +28,6 @@ use crate::receive::line::Line;
 use crate::receive::state::State;
 use crate::session::caller_sql::Ended;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::claim::{Claimed, Held};
 use crate::words::error::{Error, ErrorKind, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, Said, failure_of, is_interrupted, is_miscounted};

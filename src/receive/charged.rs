@@ -3,6 +3,9 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
+use crate::crashes::attempt;
+use crate::message::claimed::Held;
+use crate::message::settle::{self, Retry};
 use crate::receive::charge::Charge;
 use crate::receive::ending::decide;
 use crate::receive::failed;
@@ -10,9 +13,6 @@ use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::settled::Settled;
 use crate::receive::state::State;
-use crate::store::attempt;
-use crate::store::claim::Held;
-use crate::store::settle::{self, Retry};
 use crate::words::error::{ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify, failure_of};

@@ -1,6 +1,11 @@
 //! Handling all that is ready on the caller's own thread: for tests and batch jobs.
 
+use crate::cancel::ends;
 use crate::connect::connection::Connection;
+use crate::dependencies::Place;
+use crate::dependencies::release;
+use crate::keys::stalled;
+use crate::on_end::push_parked;
 use crate::receive::charge::judge;
 use crate::receive::handler::Handler;
 use crate::receive::haste::Haste;
@@ -10,12 +15,10 @@ use crate::receive::progress::Progress;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::receive::worker::turn;
+use crate::schedule;
 use crate::session::caller_sql::Ended;
-use crate::session::{ends, lanes};
-use crate::store::dependents::Place;
-use crate::store::schedule;
-use crate::wake::pause::{self, Pause};
-use crate::wake::threads::{Stop, stop_signal};
+use crate::threads::pause::{self, Pause};
+use crate::threads::{Stop, stop_signal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::outcome::DrainReport;
@@ -167,7 +170,7 @@ fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
         // Leases may be among them whose messages somebody cancelled.
         give_up(line, connection)?;
     }
-    let tended = lanes::tend_all(connection)?;
+    let tended = stalled::tend_all(connection, push_parked)?;
     let has_moved = !moved.is_empty() || !tended.topics.is_empty();
     for topic in moved
         .topics
@@ -189,7 +192,7 @@ fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
     waker
         .asked
         .replace(ids.into_iter().map(MessageId).collect());
-    waker.cancelled(&removed);
+    removed.announce(waker);
     Ok(())
 }
 
@@ -197,7 +200,7 @@ fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
 /// which have ended, and keys that are stuck. Returns whether there may be more to handle now.
 fn find_rest(line: &Line, connection: &mut Connection) -> Result<bool> {
     let released = release(connection)?;
-    Ok(released > 0 || lanes::sweep_topic(connection, &line.topic)? > 0)
+    Ok(released > 0 || stalled::sweep_topic(connection, &line.topic)? > 0)
 }
 
 /// Releases messages of all topics that come after others which have ended; returns how many.
@@ -205,7 +208,7 @@ fn release(connection: &mut Connection) -> Result<usize> {
     let mut released = 0;
     let mut place = Some(Place::default());
     while let Some(from) = place {
-        let (looked, next) = ends::sweep(connection, &from)?;
+        let (looked, next) = release::sweep(connection, &from)?;
         released += looked.released;
         place = next;
     }

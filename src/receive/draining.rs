@@ -1,12 +1,12 @@
 //! Draining: a receiver without threads, whose handler runs on the caller's own.
 
 use crate::receive::batch;
+use crate::receive::batch_message::BatchMessage;
 use crate::receive::builder::{ReceiverBuilder, batch_line, line};
 use crate::receive::drain::{self, Extent};
 use crate::receive::handler::{self, Delivery};
 use crate::receive::options::Options;
 use crate::session::messaging_session::MessagingSession;
-use crate::words::batch_message::BatchMessage;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
 use crate::words::outcome::DrainReport;

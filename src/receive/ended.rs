@@ -7,6 +7,7 @@
 //! were quicker with is theirs. All this is the last resort: such SQL is refused where it can be
 //! seen coming.
 
+use crate::message::claimed::{self, Claimed};
 use crate::receive::ending::{Fate, decide};
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
@@ -14,9 +15,9 @@ use crate::receive::stage;
 use crate::receive::take::{Taken, fly};
 use crate::session::caller_sql::Ended;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::claim::{self, Claimed, Position};
 use crate::words::error::{Error, Result, chain};
 use crate::words::handler_error::HandlerError;
+use crate::words::position::Position;
 use crate::words::side_effects::Did;
 use crate::words::sqlstate::classify;
 use std::collections::HashSet;
@@ -62,7 +63,7 @@ pub(crate) fn take_up(
     session.is_in_doubt = false;
     session.restored();
     let rows = rows.iter();
-    let held: HashSet<Position> = rows.map(claim::read_position).collect::<Result<_>>()?;
+    let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
     fates.retain(|fate| held.contains(&fate.held().position));
     for message in handled {
         if held.contains(&message.held.position) && !decided.contains(&message.held.position) {

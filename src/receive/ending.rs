@@ -1,11 +1,11 @@
 //! What becomes of a message, decided from how its handler ended. Pure.
 
+use crate::expiry::ERROR;
+use crate::leases::Verdict;
+use crate::message::claimed::{Claimed, Held};
+use crate::message::settle::{Burial, Retry};
 use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
-use crate::store::claim::{Claimed, Held};
-use crate::store::expiry::ERROR;
-use crate::store::lease::Verdict;
-use crate::store::settle::{Burial, Retry};
 use crate::words::error::chain;
 use crate::words::handler_error::Wish;
 use crate::words::outcome::DeadReason;
@@ -158,10 +158,10 @@ fn bury(held: Held, attempts: u32, reason: DeadReason, error: String) -> Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::claim::Position;
     use crate::words::handler_error::HandlerError;
     use crate::words::message::MessageId;
     use crate::words::outcome::OnEnd;
+    use crate::words::position::Position;
     use crate::words::retry::Backoff;
 
     fn decided(attempts: u32, ending: Ending) -> Fate {

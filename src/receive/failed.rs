@@ -2,12 +2,13 @@
 //! for.
 
 use crate::connect::transaction::OpenTransaction;
+use crate::db::run::Run;
+use crate::keys;
+use crate::message::end::End;
+use crate::message::settle::{self, Burial, Retry};
+use crate::on_end;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::aftermath::{self, End};
-use crate::store::lanes;
-use crate::store::run::Run;
-use crate::store::settle::{self, Burial, Retry};
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use std::time::Duration;
@@ -34,11 +35,11 @@ pub(crate) fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[En
         return Ok(());
     }
     let mut flight = open.flight().seldom();
-    aftermath::push_ended(&mut flight, &line.topic, ends);
+    on_end::push_ended(&mut flight, &line.topic, ends);
     let mut rows = open
         .fly(flight)
         .map_err(|error| classify(error, "writing how a message ended"))?;
-    line.note_promoted(&lanes::take_promoted(&mut rows), ends);
+    line.note_promoted(&keys::take_promoted(&mut rows), ends);
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The caller's closure, with its payload type erased.
 
+use crate::message::claimed::Claimed;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Kept;
-use crate::store::claim::Claimed;
 use crate::words::error::{Error, chain};
 use crate::words::handler_error::{HandlerError, Wish};
 use crate::words::message::{CancelToken, Message};

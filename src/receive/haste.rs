@@ -6,7 +6,7 @@
 
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;
-use crate::store::schedule::{self, Waiting};
+use crate::schedule::{self, Waiting};
 use crate::words::Result;
 use std::collections::HashMap;
 use uuid::Uuid;

@@ -1,6 +1,9 @@
 //! The last flight of a transaction, which settles what was in it, commits, and may claim what
 //! comes next.
 
+use crate::keys::{self, Promoted};
+use crate::message::settle;
+use crate::on_end;
 use crate::receive::bundle;
 use crate::receive::careful;
 use crate::receive::charge;
@@ -12,9 +15,6 @@ use crate::receive::take::{self, Taken};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
 use crate::session::savepoint::Bundle;
-use crate::store::aftermath;
-use crate::store::lanes::{self, Promoted};
-use crate::store::settle;
 use crate::words::error::Result;
 use crate::words::sqlstate::{classify, is_sequence_behind};
 use std::time::Instant;
@@ -78,7 +78,7 @@ fn commit(
         settle::push_acknowledge(&mut flight, &line.topic, &positions);
     }
     if !ends.is_empty() {
-        aftermath::push_ended(&mut flight, &line.topic, &ends);
+        on_end::push_ended(&mut flight, &line.topic, &ends);
     }
     careful::push_close(line, state, &mut flight, &settled.counted);
     flight.commit();
@@ -105,7 +105,7 @@ fn commit(
     line.base.waker.announce(&session.outbox.take_news());
     let mut rows = flown.map_err(|error| classify(error, "committing"))?;
     let promoted = match ends.iter().any(|end| end.held.key.is_some()) {
-        true => lanes::take_promoted(&mut rows),
+        true => keys::take_promoted(&mut rows),
         false => Promoted::default(),
     };
     line.note_promoted(&promoted, &ends);

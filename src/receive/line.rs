@@ -1,10 +1,14 @@
 //! What the workers of one receiver share.
 
 use crate::connect::dedicated::Dedicated;
+use crate::crashes::attempt::Holder;
+use crate::keys::Promoted;
+use crate::message::claimed::Held;
+use crate::message::end::End;
+use crate::message::floor::Floors;
 use crate::receive::careful::{Asking, Quarantine};
 use crate::receive::charging::Charging;
 use crate::receive::crew::Crew;
-use crate::receive::floor::Floors;
 use crate::receive::lease::heartbeat::Heartbeat;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Progress;
@@ -12,16 +16,13 @@ use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::receive::slots::Slots;
 use crate::session::kit::Kit;
-use crate::store::aftermath::End;
-use crate::store::attempt::Holder;
-use crate::store::claim::{Held, Position};
-use crate::store::lanes::Promoted;
+use crate::threads::Service;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
-use crate::wake::threads::Service;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
+use crate::words::position::Position;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

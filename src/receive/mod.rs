@@ -15,6 +15,8 @@
 //! work, and `trial` finds that number. Stopping: the signal is set, parked workers end, busy ones
 //! finish the handler they are in, commit, and give the rest of their claim back.
 
+pub(crate) mod batch_message;
+
 pub(crate) mod batch;
 pub(crate) mod builder;
 pub(crate) mod bundle;
@@ -28,7 +30,6 @@ pub(crate) mod draining;
 pub(crate) mod ended;
 pub(crate) mod ending;
 pub(crate) mod failed;
-pub(crate) mod floor;
 pub(crate) mod handler;
 pub(crate) mod haste;
 pub(crate) mod last_flight;

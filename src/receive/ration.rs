@@ -9,11 +9,11 @@
 //! A message whose key has no token is put off until there is one, which costs it no attempt.
 
 use crate::connect::connection::Connection;
+use crate::db::run::Run;
+use crate::message::claimed::Claimed;
+use crate::rate_limit::{self, Grant, OVER_RATE};
 use crate::receive::ending::Fate;
 use crate::receive::line::Line;
-use crate::store::claim::Claimed;
-use crate::store::run::Run;
-use crate::store::tokens::{self, Grant, OVER_RATE};
 use crate::words::Result;
 use crate::words::topic_config::Rate;
 use std::collections::{BTreeMap, HashMap};
@@ -89,7 +89,7 @@ impl Ration {
                     .max(LEAST_WAIT)));
             }
         }
-        let grant = tokens::take(connection, &line.topic, rate, wanted)?;
+        let grant = rate_limit::take(connection, &line.topic, rate, wanted)?;
         if grant.tokens > 0 {
             return ration(grant.tokens);
         }
@@ -132,7 +132,7 @@ pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
         return;
     };
     let wanted = [("", spare)];
-    if let Err(error) = tokens::give_back(connection, &line.topic, rate, &wanted) {
+    if let Err(error) = rate_limit::give_back(connection, &line.topic, rate, &wanted) {
         // The topic is slower for a moment than it might be.
         log::debug!("topic {}: {spare} tokens are lost: {error}", line.topic);
     }
@@ -158,7 +158,7 @@ pub(crate) fn ask(
     if wanted.is_empty() {
         return Ok(None);
     }
-    tokens::take_of_keys(run, &line.topic, rate, &wanted).map(Some)
+    rate_limit::take_of_keys(run, &line.topic, rate, &wanted).map(Some)
 }
 
 /// Spends what `ask` got. Returns the messages that may begin; those that are put off get their
@@ -231,7 +231,7 @@ pub(crate) fn give_back_keys(
     }
     let counts: Vec<(&str, usize)> = counts.into_iter().collect();
     if let Some(rate) = line.rate_per_key() {
-        let done = tokens::give_back(connection, &line.topic, rate, &counts);
+        let done = rate_limit::give_back(connection, &line.topic, rate, &counts);
         if let Err(error) = done {
             // The keys are slower for a moment than they might be.
             log::debug!("topic {}: tokens of keys are lost: {error}", line.topic);

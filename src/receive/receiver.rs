@@ -4,7 +4,7 @@ use crate::receive::handler::SharedHandler;
 use crate::receive::lease::heartbeat;
 use crate::receive::line::Line;
 use crate::receive::worker;
-use crate::wake::threads::{Service, Stopper, spawn, stop_signal};
+use crate::threads::{Service, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
 use crate::words::panics::Theirs;

@@ -1,15 +1,16 @@
 //! What a transaction decided about its messages, sorted by what has to be done.
 
+use crate::cancel;
+use crate::message::claimed::Held;
+use crate::message::end::{End, How};
+use crate::message::report;
+use crate::message::settle::{Burial, Retry};
 use crate::receive::charge::Charge;
 use crate::receive::ending::Fate;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::report;
-use crate::store::aftermath::{End, How};
-use crate::store::cancel;
-use crate::store::claim::{Held, Position};
-use crate::store::settle::{Burial, Retry};
 use crate::words::message::MessageId;
+use crate::words::position::Position;
 use crate::words::{Error, Result};
 use std::collections::HashSet;
 use uuid::Uuid;

@@ -1,9 +1,9 @@
 //! Which of the messages that were taken are to be handled.
 
+use crate::message::claimed::Claimed;
 use crate::receive::ending::{Fate, refuse};
 use crate::receive::line::Line;
 use crate::receive::take::Taken;
-use crate::store::claim::Claimed;
 use std::time::Duration;
 
 /// How long a message is left alone that another worker of this process has in a handler still.

@@ -1,11 +1,11 @@
 //! The slots of a worker, where a topic is limited to so many messages in work (see
-//! `store::slots`). One that handles messages one after the other has one; the messages of a batch
+//! `max_in_work`). One that handles messages one after the other has one; the messages of a batch
 //! are in work together, and have one each.
 
 use crate::connect::connection::Connection;
+use crate::max_in_work;
 use crate::receive::line::Line;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::slots;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, Result};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,7 +65,7 @@ pub(crate) fn ensure(line: &Line, connection: &mut Connection) -> Result<()> {
         return Ok(());
     };
     if line.slots.ensured.load(Ordering::Relaxed) < limit {
-        slots::ensure(connection, &line.topic, limit)?;
+        max_in_work::ensure(connection, &line.topic, limit)?;
         line.slots.ensured.store(limit, Ordering::Relaxed);
     }
     Ok(())
@@ -87,11 +87,12 @@ pub(crate) fn take(
 ) -> Result<Option<OwnSlot>> {
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    let Some(number) = slots::take(open, topic, limit)? else {
+    let Some(number) = max_in_work::take(open, topic, limit)? else {
         return Ok(None);
     };
     // In a statement of its own, after the lock.
-    let is_free = slots::leased(open, topic)? == 0 || may_have(line, session, limit, LOOKED)? > 0;
+    let is_free =
+        max_in_work::leased(open, topic)? == 0 || may_have(line, session, limit, LOOKED)? > 0;
     Ok(is_free.then_some(OwnSlot {
         number,
         limit,
@@ -158,8 +159,8 @@ fn take_up_to(
 ) -> Result<usize> {
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
-    let taken = 1 + slots::take_more(open, topic, own.limit, wanted - 1, own.number)?;
-    let allowed = match slots::leased(open, topic)? {
+    let taken = 1 + max_in_work::take_more(open, topic, own.limit, wanted - 1, own.number)?;
+    let allowed = match max_in_work::leased(open, topic)? {
         0 => taken,
         _ => may_have(line, session, own.limit, LOOKED)?,
     };
@@ -194,7 +195,7 @@ fn may_have(
     let topic = line.topic.as_str();
     let open = session.lent.own()?;
     open.run("SAVEPOINT outtray_slots").map_err(failed)?;
-    let may_have = slots::leasable(open, topic, limit)?;
+    let may_have = max_in_work::leasable(open, topic, limit)?;
     open.run(end).map_err(failed)?;
     Ok(may_have)
 }

@@ -15,6 +15,13 @@
 //! The notes need not survive the server: its crash frees all messages, and what is lost is a hint.
 //! So they wait for no disk.
 
+use crate::crashes::attempt;
+use crate::crashes::presence;
+use crate::db::commands;
+use crate::db::flight::Flight;
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::message::claimed::{self, Claimed};
 use crate::receive::careful::{self, Pass};
 use crate::receive::ending::Fate;
 use crate::receive::line::Line;
@@ -23,17 +30,14 @@ use crate::receive::slots;
 use crate::receive::state::State;
 use crate::receive::take::{Taken, fly, take_turn};
 use crate::session::messaging_session::MessagingSession;
-use crate::store::attempt;
-use crate::store::claim::{self, Claimed, Position};
-use crate::store::flight::Flight;
-use crate::store::presence;
-use crate::store::statements;
-use crate::store::value::Value;
 use crate::words::Result;
+use crate::words::position::Position;
 use postgres::SimpleQueryRow;
 use std::collections::HashSet;
 use std::time::Instant;
 use uuid::Uuid;
+
+static HOLD_AGAIN: Statement = sql!("hold_again", Keys);
 
 /// Returns whether a claim has to be staged.
 pub(crate) fn is_needed(line: &Line, taken: &Taken, is_careful: bool) -> bool {
@@ -52,7 +56,7 @@ pub(crate) fn stage<'a>(
 ) -> Result<Option<Pass<'a>>> {
     let mut pass = None;
     let mut flight = session.lent.own()?.flight();
-    flight.command(&statements::WAIT_FOR_NO_DISK);
+    flight.command(&commands::WAIT_FOR_NO_DISK);
     if let Some(holder) = line.holder(state.worker).filter(|_| is_careful) {
         pass = careful::choose(line, session, taken, holder.receiver, most)?;
         if let Some(pass) = &pass {
@@ -165,7 +169,7 @@ fn hold_first(
 fn keep_held(line: &Line, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
     let held: HashSet<Position> = rows
         .iter()
-        .map(claim::read_position)
+        .map(claimed::read_position)
         .collect::<Result<_>>()?;
     taken.keep(line, |message| held.contains(&message.held.position));
     Ok(())
@@ -186,7 +190,7 @@ pub(crate) fn push_hold_again<'m>(
         Value::Uuids(ids),
         numbers(|message| message.attempts.into()),
     ];
-    flight.call(&statements::HOLD_AGAIN, &values);
+    flight.call(&HOLD_AGAIN, &values);
 }
 
 /// Returns the messages that saw a death and ended: they tell by themselves from now on what became

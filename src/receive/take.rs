@@ -7,22 +7,29 @@
 //!
 //! What has to be written before handlers run is written between two claims, see `stage`.
 
-use crate::receive::floor::{Search, Start};
+use crate::crashes::attempt::Deaths;
+use crate::db::flight::Flight;
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::message::claimed::{self, Claimed};
+use crate::message::floor::{Search, Start};
+use crate::rate_limit::Grant;
 use crate::receive::line::Line;
 use crate::receive::slots;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::attempt::Deaths;
-use crate::store::claim::{self, Claimed, Position};
-use crate::store::flight::Flight;
-use crate::store::statements;
-use crate::store::tokens::Grant;
-use crate::store::value::Value;
 use crate::words::error::Result;
 use crate::words::message::MessageId;
+use crate::words::position::Position;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+static CLAIM: Statement = sql!("claim", Head);
+static CLAIM_FILTERED: Statement = sql!("claim_filtered", Head);
+static CLAIM_HEAD: Statement = sql!("claim_head", Order);
+static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
+static TAKE_TURN: Statement = sql!("take_turn", Kept);
 
 /// Messages that were claimed, or how long to leave the topic alone.
 #[derive(Debug, Default)]
@@ -85,12 +92,12 @@ fn claim_flight(line: &Line, session: &mut MessagingSession<'_>) -> Result<Fligh
 }
 
 fn push_plan(line: &Line, flight: &mut Flight, size: usize, plan: &Search) {
-    let values = claim::parameters(&line.topic, &plan.spans, size);
+    let values = claimed::parameters(&line.topic, &plan.spans, size);
     match &line.sieve {
-        None => flight.call(&statements::CLAIM, &values),
+        None => flight.call(&CLAIM, &values),
         Some(sieve) => {
-            let values = claim::filtered(values, &sieve.program);
-            flight.call(&statements::CLAIM_FILTERED, &values);
+            let values = claimed::filtered(values, &sieve.program);
+            flight.call(&CLAIM_FILTERED, &values);
         }
     }
 }
@@ -188,7 +195,7 @@ fn learn(
     asked: usize,
     started: Instant,
 ) -> Result<Vec<Claimed>> {
-    let messages: Vec<Claimed> = rows.iter().map(claim::read).collect::<Result<_>>()?;
+    let messages: Vec<Claimed> = rows.iter().map(claimed::read).collect::<Result<_>>()?;
     line.floors().learn(
         start,
         messages.iter().map(|message| message.held.position),
@@ -208,11 +215,11 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
         return Ok(Taken::default());
     }
     let mut flight = session.lent.own()?.flight();
-    flight.call(&statements::CLAIM_HEAD, &topic);
+    flight.call(&CLAIM_HEAD, &topic);
     let rows = fly(session, flight)?;
-    let Some(head) = rows.first().map(claim::read_head).transpose()? else {
+    let Some(head) = rows.first().map(claimed::read_head).transpose()? else {
         let mut flight = session.lent.own()?.flight();
-        flight.call_once(&statements::PROMOTE_FIRST, &topic);
+        flight.call_once(&PROMOTE_FIRST, &topic);
         let is_promoted = !fly(session, flight)?.is_empty();
         return Ok(Taken {
             // Committed first: the lines of keys are moved on by others, too, who must not wait for
@@ -237,7 +244,7 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
 /// Takes the turn of a strict topic; returns whether it was free.
 pub(crate) fn take_turn(line: &Line, session: &mut MessagingSession<'_>) -> Result<bool> {
     let mut flight = session.lent.own()?.flight();
-    flight.call(&statements::TAKE_TURN, &[Value::Text(&line.topic)]);
+    flight.call(&TAKE_TURN, &[Value::Text(&line.topic)]);
     Ok(!fly(session, flight)?.is_empty())
 }
 

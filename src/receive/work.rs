@@ -11,6 +11,8 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
+use crate::db::silence::Hold;
+use crate::message::claimed::Claimed;
 use crate::receive::batch::{self, Split};
 use crate::receive::bundle::{Way, handle};
 use crate::receive::careful;
@@ -31,9 +33,7 @@ use crate::receive::take::{self, Taken};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Savepoint;
-use crate::store::claim::Claimed;
-use crate::store::silence::Hold;
-use crate::wake::threads::Stop;
+use crate::threads::Stop;
 use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;

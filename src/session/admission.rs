@@ -6,11 +6,11 @@
 //! must not hold a topic's room. All of it is part of the transaction, inside the savepoint of the
 //! message at hand, and is undone with it.
 
+use crate::dedupe::{self, Holder, Known, Wish};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::rooms::Load;
-use crate::store::config::Setting;
-use crate::store::dedupe::{self, Holder, Known, Wish};
+use crate::settings::Setting;
 use crate::words::error::{ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;

@@ -15,11 +15,11 @@
 //! the transaction, where it commits or is undone with the rest. What cannot be put back costs the
 //! connection.
 
+use crate::db::commands::{CHECK_DEFERRED, script};
+use crate::db::standing;
 use crate::session::lent::Sql;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Savepoint;
-use crate::store::standing;
-use crate::store::statements::{CHECK_DEFERRED, script};
 use crate::words::control::{Refusal, refusal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::side_effects::Did;

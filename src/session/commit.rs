@@ -8,13 +8,14 @@
 //! was sent, and not before. And a session that only sent messages needs no BEGIN: one statement
 //! is its own transaction.
 
+use crate::db::commands;
+use crate::db::flight::Flight;
+use crate::message::send;
 use crate::session::caller_sql::ended;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::{Mark, News};
-use crate::store::flight::Flight;
-use crate::store::send;
-use crate::store::statements;
+use crate::session::outbox::Mark;
+use crate::wake::news::News;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
@@ -106,7 +107,7 @@ impl MessagingSession<'_> {
         }
         // A message that is stored proves as well that the transaction is whole.
         if last.is_empty() {
-            last.command(&statements::PROVE);
+            last.command(&commands::PROVE);
         }
         last.commit();
         Ok(last)

@@ -1,7 +1,7 @@
 //! Dedupe keys by their names, as part of a session.
 
+use crate::dedupe;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::dedupe;
 use crate::words::error::Result;
 use crate::words::limits::check_dedupe_key;
 use crate::words::sqlstate::held_up;

@@ -1,7 +1,7 @@
 //! Messages that belong together, and what a handler leaves for those who wait for its message.
 
+use crate::completion;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::outcome;
 use crate::words::completion::Group;
 use crate::words::error::{Error, Result};
 use crate::words::json_text;
@@ -128,7 +128,7 @@ impl MessagingSession<'_> {
             return Ok(());
         }
         let ids: Vec<Uuid> = elsewhere.iter().map(|id| id.0).collect();
-        let known = self.asking(|session| outcome::hold(session.lent.current()?, &ids))?;
+        let known = self.asking(|session| completion::hold(session.lent.current()?, &ids))?;
         let unknown: HashSet<MessageId> = elsewhere
             .into_iter()
             .filter(|id| !known.contains(&id.0))

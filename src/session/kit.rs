@@ -1,8 +1,8 @@
 //! What all sessions of a process share.
 
 use crate::schema::name::SchemaName;
-use crate::session::configs::Configs;
 use crate::session::rooms::Rooms;
+use crate::settings::cache::Configs;
 use std::sync::atomic::AtomicBool;
 
 /// What all sessions of a process share.

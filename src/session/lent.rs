@@ -5,10 +5,10 @@ use crate::connect::connection::{Connection, count_once, rows_once};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
+use crate::db::flight::{self, CallMode, Flight, Form, Transport};
+use crate::db::run::{Params, Run};
+use crate::db::statement::Statement;
 use crate::schema::name::SchemaName;
-use crate::store::flight::{self, CallMode, Flight, Form, Transport};
-use crate::store::run::{Params, Run};
-use crate::store::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::side_effects::Did;
 use crate::words::sqlstate::classify;
@@ -244,7 +244,7 @@ impl<'c> Lent<'c> {
         rows.map(Some)
     }
 
-    /// Returns what runs one statement of the store that is a transaction of its own if none is
+    /// Returns what runs one statement of ours that is a transaction of its own if none is
     /// open.
     pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
         self.unwatch();

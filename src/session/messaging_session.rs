@@ -1,13 +1,13 @@
 //! The session: what handlers and producers hold.
 
+use crate::db::commands::script;
+use crate::db::run::Params;
 use crate::session::caller_sql::refuse_control;
-use crate::session::configs::Settings;
 use crate::session::kit::Kit;
 use crate::session::lent::{Lend, Lent};
 use crate::session::outbox::{Mark, Outbox};
 use crate::session::savepoint::{Bundle, Savepoint};
-use crate::store::run::Params;
-use crate::store::statements::script;
+use crate::settings::cache::Settings;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;

@@ -3,15 +3,11 @@
 pub(crate) mod admission;
 pub(crate) mod caller_sql;
 pub(crate) mod commit;
-pub(crate) mod configs;
 pub(crate) mod dedupe_keys;
-pub(crate) mod ends;
 pub(crate) mod group;
 pub(crate) mod kit;
-pub(crate) mod lanes;
 pub(crate) mod lent;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;
-pub(crate) mod report;
 pub(crate) mod rooms;
 pub(crate) mod savepoint;

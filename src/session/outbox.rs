@@ -4,13 +4,15 @@
 //! more in one statement. So they cost a round trip at most, and a failed handler's none. What is
 //! here was checked already; nothing that the database would refuse gets in.
 
-use crate::store::claim::Held;
-use crate::store::dependents;
-use crate::store::flight::Flight;
-use crate::store::outcome;
-use crate::store::run::Run;
-use crate::store::schedule;
-use crate::store::send;
+use crate::completion;
+use crate::db::flight::Flight;
+use crate::db::run::Run;
+use crate::dependencies;
+use crate::keys;
+use crate::message::claimed::Held;
+use crate::message::send;
+use crate::schedule;
+use crate::wake::news::News;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::{Start, TRACKED_FOR};
@@ -21,7 +23,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Messages that are kept before they are stored early: memory stays bounded in a session that
 /// sends a million, and larger statements are no quicker (measured flat from 1,000 rows).
@@ -94,20 +95,6 @@ pub(crate) struct Mark {
     settled: usize,
 }
 
-/// What a committed session means to others: whom to wake.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct News {
-    /// Topics with messages that are ready now, and how many.
-    pub(crate) topics: Vec<(String, usize)>,
-    /// The shortest delay among those that wait.
-    pub(crate) soonest: Option<Duration>,
-    /// What messages that wait come after. It may have ended since they were stored, unseen by both
-    /// sides.
-    pub(crate) after: Vec<Uuid>,
-    /// What was settled.
-    pub(crate) ended: Vec<Held>,
-}
-
 impl Outbox {
     pub(crate) fn push(&mut self, outgoing: Outgoing) -> MessageId {
         let id = outgoing.id;
@@ -171,8 +158,8 @@ impl Outbox {
     /// Returns how many statements [`store`](Self::store) needs: more than one need a transaction.
     pub(crate) fn statements(&self) -> usize {
         let all = [&self.ready, &self.waiting];
-        let more = all.iter().any(|some| outcome::has_tracked(some))
-            || dependents::has_dependents(&self.waiting);
+        let more = all.iter().any(|some| completion::has_tracked(some))
+            || dependencies::has_dependents(&self.waiting);
         usize::from(!self.ready.is_empty())
             + usize::from(!self.waiting.is_empty())
             + usize::from(more)
@@ -195,15 +182,18 @@ impl Outbox {
             waiting = later;
             self.join(&mut ready, past);
         }
-        outcome::track(run, &ready)?;
-        outcome::track(run, &waiting)?;
+        completion::track(run, &ready)?;
+        completion::track(run, &waiting)?;
         if !ready.is_empty() {
-            send::send(run, &ready)?;
+            match ready.iter().any(Outgoing::is_keyed) {
+                true => keys::send::send(run, &ready)?,
+                false => send::send(run, &ready)?,
+            }
         }
         if !waiting.is_empty() {
             let past = send::schedule(run, &waiting)?;
             self.note_past(&past);
-            dependents::depend(run, &waiting)?;
+            dependencies::depend(run, &waiting)?;
         }
         Ok(())
     }
@@ -235,7 +225,7 @@ impl Outbox {
     fn is_little(&self) -> bool {
         let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
         let is_simple = self.ready.iter().all(Outgoing::is_plain)
-            || self.ready.iter().any(Outgoing::is_keyed) && !outcome::has_tracked(&self.ready);
+            || self.ready.iter().any(Outgoing::is_keyed) && !completion::has_tracked(&self.ready);
         is_little && self.waiting.is_empty() && is_simple
     }
 
@@ -248,7 +238,7 @@ impl Outbox {
         self.bytes = 0;
         if self.ready.iter().any(Outgoing::is_keyed) {
             let ready = std::mem::take(&mut self.ready);
-            send::push_keyed(flight, &ready);
+            keys::send::push(flight, &ready);
             return true;
         }
         for outgoing in self.ready.drain(..) {

@@ -11,8 +11,8 @@
 //! to wait for another sender keeps the row that it came for, whatever it then finds there. So each
 //! try of a sender that may wait has a savepoint, and is undone before the wait.
 
+use crate::capacity;
 use crate::session::messaging_session::MessagingSession;
-use crate::store::room;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{classify, held_up};
 use crossbeam_channel::after;
@@ -139,7 +139,7 @@ impl MessagingSession<'_> {
     ) -> Result<Option<(&'w Wanted<'t>, bool)>> {
         for wanted in wanted {
             let (topic, messages, limit) = (wanted.topic, wanted.messages, wanted.limit);
-            while !room::take(self.lent.current()?, topic, messages, limit)? {
+            while !capacity::take(self.lent.current()?, topic, messages, limit)? {
                 if let Some(can_change) = self.find_room(topic, messages, limit)? {
                     return Ok(Some((wanted, can_change)));
                 }
@@ -153,18 +153,18 @@ impl MessagingSession<'_> {
     fn find_room(&mut self, topic: &str, messages: i64, limit: i64) -> Result<Option<bool>> {
         let (run, kit) = (self.lent.current()?, self.kit);
         let pending = i64::try_from(self.outbox.bounded(topic)).unwrap_or(i64::MAX);
-        let Some(look) = room::look(run, topic)? else {
-            room::recount(run, topic, limit, pending)?;
+        let Some(look) = capacity::look(run, topic)? else {
+            capacity::recount(run, topic, limit, pending)?;
             return Ok(None);
         };
         if look.used - look.vacated + messages <= limit {
-            room::fold(run, topic)?;
+            capacity::fold(run, topic)?;
             return Ok(None);
         }
         if kit.rooms.may_count(topic)
-            && room::count(run, topic, limit)? + pending + messages <= limit
+            && capacity::count(run, topic, limit)? + pending + messages <= limit
         {
-            room::recount(run, topic, limit, pending)?;
+            capacity::recount(run, topic, limit, pending)?;
             return Ok(None);
         }
         Ok(Some(look.is_fresh))

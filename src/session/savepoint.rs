@@ -19,13 +19,13 @@
 //! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).
 
-use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
-use crate::store::flight::Flight;
-use crate::store::statement::Statement;
-use crate::store::statements::{
+use crate::db::commands::{
     CHECK_DEFERRED, OPEN_A, OPEN_B, OPEN_BUNDLE, RELEASE_A, RELEASE_B, RELEASE_BUNDLE, script,
 };
+use crate::db::flight::Flight;
+use crate::db::statement::Statement;
+use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::Mark;
 use crate::words::side_effects::Did;
 use crate::words::sqlstate::{Failure, classify, failure, is_aborted, is_ended};
 use crate::words::{Error, Result};

@@ -1,6 +1,7 @@
 //! Dedupe keys and rates by their names: forgetting them, changing them, beginning them anew.
 
-use crate::store::{dedupe, tokens};
+use crate::dedupe;
+use crate::rate_limit;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::wake::hint::Hint;
@@ -71,7 +72,7 @@ impl Topic<'_> {
     }
 
     fn reset(&self, key: &str) -> Result<()> {
-        self.set(|connection, topic| tokens::reset(connection, topic, key))
+        self.set(|connection, topic| rate_limit::reset(connection, topic, key))
     }
 }
 

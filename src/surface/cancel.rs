@@ -1,8 +1,9 @@
 //! Cancelling messages.
 
+use crate::cancel;
+use crate::cancel::ends::{self, Cancelling};
+use crate::completion;
 use crate::connect::connection::Connection;
-use crate::session::ends::{self, Cancelling};
-use crate::store::{cancel, outcome};
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::words::completion::Cancelled;
@@ -98,7 +99,7 @@ impl Messaging {
     /// As [`cancel`](Self::cancel). A group that is not known has nothing to be cancelled.
     pub fn cancel_group(&self, id: MessageId) -> Result<u64> {
         let mut connection = self.pooled()?;
-        let members = outcome::group_members(&mut *connection, id)?;
+        let members = completion::group_members(&mut *connection, id)?;
         // First what would come when the members have ended.
         let completion = self.give_up(&mut connection, &[id.0])?;
         let members = self.give_up(&mut connection, &members)?;
@@ -123,7 +124,7 @@ impl Messaging {
             let rest = cancel::ask_rest(connection, &left)?;
             found.asked.extend(rest);
         }
-        base.waker.cancelled(&found);
+        found.announce(&base.waker);
         let tracked = found.tracked();
         if !tracked.is_empty() {
             self.look_after(connection, tracked);

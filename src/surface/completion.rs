@@ -1,6 +1,6 @@
 //! Waiting for messages to end.
 
-use crate::store::outcome;
+use crate::completion;
 use crate::surface::messaging::Messaging;
 use crate::wake::interrupt::Wait;
 use crate::words::completion::{Completion, GroupProgress};
@@ -18,7 +18,8 @@ impl Messaging {
     /// `Database` for one that ended and whose result cannot be read, since something else wrote
     /// it; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn completion(&self, id: MessageId) -> Result<Option<Completion>> {
-        let found = self.with_connection(|connection, _| outcome::outcomes(connection, &[id.0]))?;
+        let found =
+            self.with_connection(|connection, _| completion::outcomes(connection, &[id.0]))?;
         match found.into_iter().next() {
             Some(outcome) => outcome.end.transpose(),
             None => Err(Error::new(
@@ -88,7 +89,7 @@ impl Messaging {
     /// ago; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn group_progress(&self, id: MessageId) -> Result<GroupProgress> {
         let found =
-            self.with_connection(|connection, _| outcome::group_progress(connection, id))?;
+            self.with_connection(|connection, _| completion::group_progress(connection, id))?;
         found.ok_or_else(|| {
             let text = format!("message {id} completes no group that is known");
             Error::new(ErrorKind::NotTracked, text)

@@ -3,10 +3,10 @@
 use crate::connect::pool::Pool;
 use crate::receive::lease::desk::Desk;
 use crate::receive::line::Base;
+use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
 use crate::upkeep::thread::{Errands, Upkeep};
 use crate::wake::listener;
-use crate::wake::threads::{Service, Stop};
 use crate::words::Result;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Removing all of it.
 
+use crate::crashes::presence::UNSEEN_S;
 use crate::schema::dropping;
-use crate::store::presence::UNSEEN_S;
 use crate::surface::messaging::Messaging;
 use crate::words::error::{Error, Result};
 

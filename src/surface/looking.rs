@@ -1,14 +1,14 @@
 //! Looking at all topics.
 
 use crate::connect::transaction::OpenTransaction;
-use crate::store::admin;
-use crate::store::dead::{self, DeadLetter};
-use crate::store::run::Run;
-use crate::store::stats::{self, TopicStats};
+use crate::db::run::Run;
+use crate::dead_letters::letter::{self, DeadLetter};
+use crate::dead_letters::selection::Selection;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::count;
+use crate::topics;
+use crate::topics::stats::{self, TopicStats};
 use crate::words::Result;
-use crate::words::selection::Selection;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 
@@ -21,7 +21,7 @@ impl Messaging {
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topic_names(&self) -> Result<Vec<String>> {
-        self.in_order(|run| admin::topics(run))
+        self.in_order(|run| topics::topics(run))
     }
 
     /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the
@@ -32,7 +32,7 @@ impl Messaging {
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn topics(&self) -> Result<Vec<TopicStats>> {
         self.in_order(|run| {
-            admin::topics(run)?
+            topics::topics(run)?
                 .iter()
                 .map(|topic| stats::stats(run, topic))
                 .collect()
@@ -69,7 +69,7 @@ impl Messaging {
     ) -> Result<Vec<DeadLetter>> {
         let which = which.into();
         which.check_everywhere()?;
-        self.in_order(|run| dead::dead_letters_everywhere(run, count(limit), &which))
+        self.in_order(|run| letter::dead_letters_everywhere(run, count(limit), &which))
     }
 
     /// Looks at the first of many rows, in a transaction of its own in which they are

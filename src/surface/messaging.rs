@@ -1,23 +1,26 @@
 //! The front door.
 
+use crate::cancel::ends;
 use crate::connect::connection::Connection;
 use crate::connect::pool::Lent as PooledConnection;
+use crate::crashes::round::Newcomer;
+use crate::dependencies::release;
+use crate::keys::stalled;
+use crate::on_end::push_parked;
+use crate::receive::batch_message::BatchMessage;
 use crate::receive::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::lease::desk::Desk;
 use crate::receive::lease::keeper::Kept;
 use crate::receive::line::{Base, Line};
 use crate::receive::receiver::Receiver;
+use crate::schedule;
 use crate::schema::migrate;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::{ends, lanes};
-use crate::store::schedule;
 use crate::surface::builder::Builder;
 use crate::surface::core::Core;
 use crate::surface::topic::Topic;
-use crate::upkeep::presence::Newcomer;
 use crate::upkeep::thread::Errands;
 use crate::wake::hint::Hint;
-use crate::words::batch_message::BatchMessage;
 use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
@@ -222,7 +225,7 @@ impl Messaging {
         if self.core.running_errands().is_some() {
             return base.waker.look_at(ended);
         }
-        let mut looked = ends::look(connection, &ended);
+        let mut looked = release::look(connection, &ended);
         for _ in 0..LOOKS_AGAIN {
             match &mut looked {
                 Ok(looked) if looked.in_hand > 0 => {}
@@ -231,7 +234,7 @@ impl Messaging {
             // Who has it in hand may look at another end. A plain wait, shorter than what the
             // caller just did.
             let _ = after(WHILE_IN_HAND).recv();
-            let again = ends::look(connection, &ended);
+            let again = release::look(connection, &ended);
             looked = looked.and_then(|mut looked| {
                 looked.in_hand = 0;
                 looked.add(again?);
@@ -263,14 +266,14 @@ impl Messaging {
         if !moved.is_empty() {
             // Leases may be among them whose messages somebody cancelled.
             let (_, removed) = ends::remove_asked(connection)?;
-            base.waker.cancelled(&removed);
+            removed.announce(&base.waker);
             self.look_after(connection, removed.tracked());
         }
         if let Some(after) = self.desk().takes_sweep() {
-            let (_, next) = lanes::sweep(connection, &after)?;
+            let (_, next) = stalled::sweep(connection, &after)?;
             self.desk().note_swept(next);
         }
-        let tended = lanes::tend_all(connection)?;
+        let tended = stalled::tend_all(connection, push_parked)?;
         let has_moved = !moved.is_empty() || !tended.topics.is_empty();
         let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
         let moved = moved.topics.into_iter().map(|(topic, _)| topic);

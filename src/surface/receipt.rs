@@ -1,5 +1,6 @@
 //! The proof that a message was taken: what settles it, without its payload.
 
+use crate::leases::{Proof, Verdict};
 use crate::receive::ending::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
@@ -8,7 +9,6 @@ use crate::receive::lease::keeper::Kept;
 use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce, report_verdict};
 use crate::receive::options::{Options, Terms};
 use crate::session::messaging_session::MessagingSession;
-use crate::store::lease::{Proof, Verdict};
 use crate::surface::messaging::Messaging;
 use crate::surface::settling::{extend_all, settle_all};
 use crate::wake::asked::Slot;

@@ -1,14 +1,14 @@
 //! Taking messages by hand, under leases.
 
 use crate::connect::connection::Connection;
-use crate::receive::floor::Floors;
+use crate::leases::{Leased, Proof, Verdict};
+use crate::message::floor::Floors;
+use crate::rate_limit;
 use crate::receive::handler::{self, message};
 use crate::receive::lease::claim::{
     Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
 };
 use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
-use crate::store::lease::{Leased, Proof, Verdict};
-use crate::store::tokens;
 use crate::surface::delivery::Delivery;
 use crate::surface::intake::Intake;
 use crate::surface::messaging::Messaging;
@@ -229,14 +229,14 @@ impl Messaging {
         connection: &mut Connection,
         mut wanted: Wanted<'_>,
     ) -> Result<Result<Found, Duration>> {
-        let grant = tokens::take(connection, wanted.topic, rate, wanted.size)?;
+        let grant = rate_limit::take(connection, wanted.topic, rate, wanted.size)?;
         if grant.tokens == 0 {
             return Ok(Err(grant.wait));
         }
         wanted.size = grant.tokens;
         let found = self.find(connection, wanted)?;
         let spare = [("", wanted.size - found.leased.len())];
-        tokens::give_back(connection, wanted.topic, rate, &spare)?;
+        rate_limit::give_back(connection, wanted.topic, rate, &spare)?;
         Ok(Ok(found))
     }
 

@@ -1,14 +1,14 @@
 //! Messages that are sent again and again.
 
-use crate::store::recurring::{self, Recurring, SCHEDULED_FOR};
-use crate::store::schedule;
+use crate::recurring::recurrence::Recurrence;
+use crate::recurring::{self, Recurring, SCHEDULED_FOR};
+use crate::schedule;
 use crate::surface::messaging::Messaging;
 use crate::surface::topic::Topic;
 use crate::wake::hint::Hint;
 use crate::words::error::{Error, Result};
 use crate::words::new_message::NewMessage;
 use crate::words::rare::Remembered;
-use crate::words::recurrence::Recurrence;
 use crate::words::topic;
 use std::time::SystemTime;
 

@@ -3,8 +3,8 @@
 use crate::connect::pool::Lent as PooledConnection;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::News;
 use crate::surface::messaging::Messaging;
+use crate::wake::news::News;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::new_message::NewMessage;

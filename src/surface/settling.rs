@@ -1,11 +1,11 @@
 //! The ends of messages taken by hand: many at a time, and in a session's transaction.
 
+use crate::leases::{BEGIN, Proof, Verdict};
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::settle::{self, acknowledge_in, announce};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Settled;
-use crate::store::lease::{BEGIN, Proof, Verdict};
 use crate::surface::messaging::Messaging;
 use crate::surface::receipt::Receipt;
 use crate::words::error::Result;

@@ -1,14 +1,15 @@
 //! Ending many messages of a topic: slice by slice, each in a transaction of its own, so that no
 //! statement takes long and no lock is held for long, however many there are.
 
-use crate::session::lanes::push_gone;
-use crate::store::admin::{self, Rest, Slice};
-use crate::store::aftermath::How;
-use crate::store::run::Run;
+use crate::db::run::Run;
+use crate::dead_letters::selection::Selection;
+use crate::dead_letters::slices::{Rest, Slice, purge_dead, redrive};
+use crate::message::end::How;
+use crate::on_end::push_gone;
 use crate::surface::looking::read_in_order;
 use crate::surface::topic::Topic;
+use crate::topics;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::selection::Selection;
 use crate::words::sqlstate::classify;
 use crate::words::topic;
 use postgres::IsolationLevel;
@@ -44,7 +45,7 @@ impl Topic<'_> {
         which.check(&self.name)?;
         let mut rest = Rest::of(&which);
         self.slices("redriven", &mut progress, |topic| {
-            let slice = topic.slice(|run, name| admin::redrive(run, name, &rest))?;
+            let slice = topic.slice(|run, name| redrive(run, name, &rest))?;
             rest.go_on(&slice);
             let moved = usize::try_from(slice.messages).unwrap_or(usize::MAX);
             if moved > 0 {
@@ -72,7 +73,7 @@ impl Topic<'_> {
         which.check(&self.name)?;
         let mut rest = Rest::of(&which);
         self.slices("removed", &mut progress, |topic| {
-            let slice = topic.slice(|run, name| admin::purge_dead(run, name, &rest))?;
+            let slice = topic.slice(|run, name| purge_dead(run, name, &rest))?;
             rest.go_on(&slice);
             Ok((slice.messages, !rest.is_over()))
         })
@@ -90,7 +91,7 @@ impl Topic<'_> {
         self.slices("removed", &mut progress, |topic| {
             let mut may_be_more = false;
             let slice = topic.slice(|run, name| {
-                let (slice, is_full) = admin::purge(run, name)?;
+                let (slice, is_full) = topics::purge(run, name)?;
                 may_be_more = is_full;
                 Ok(slice)
             })?;

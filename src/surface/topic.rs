@@ -1,20 +1,23 @@
 //! Looking at one topic, and operating it.
 
+use crate::capacity;
 use crate::connect::connection::Connection;
-use crate::session::lanes::tend_all;
-use crate::store::admin::{self, Sign};
-use crate::store::config::{self, Setting};
-use crate::store::dead::{self, DeadLetter};
-use crate::store::peek::{self, WaitingMessage};
-use crate::store::run::Run;
-use crate::store::scheduled::{self, ScheduledMessage};
-use crate::store::slots;
-use crate::store::stats::{self, TopicStats};
+use crate::db::run::Run;
+use crate::dead_letters::letter::{self, DeadLetter};
+use crate::dead_letters::selection::Selection;
+use crate::keys::stalled::tend_all;
+use crate::max_in_work;
+use crate::on_end::push_parked;
+use crate::rate_limit;
+use crate::schedule::scheduled::{self, ScheduledMessage};
+use crate::settings::{self, Setting};
 use crate::surface::messaging::Messaging;
+use crate::topics::peek::{self, WaitingMessage};
+use crate::topics::stats::{self, TopicStats};
+use crate::topics::{self, Sign};
 use crate::wake::hint::Hint;
 use crate::words::Result;
 use crate::words::message::MessageId;
-use crate::words::selection::Selection;
 use crate::words::sqlstate::classify;
 use crate::words::topic;
 use crate::words::topic_config::TopicConfig;
@@ -129,7 +132,7 @@ impl<'m> Topic<'m> {
     ) -> Result<Vec<DeadLetter>> {
         let which = which.into();
         which.check(&self.name)?;
-        self.look(|run, topic| dead::dead_letters(run, topic, count(limit), &which))
+        self.look(|run, topic| letter::dead_letters(run, topic, count(limit), &which))
     }
 
     /// Returns one dead letter, if it is there.
@@ -192,7 +195,7 @@ impl<'m> Topic<'m> {
     fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
         let config = self.set(|connection, topic| {
             let config = reconfigure(connection, topic, unset, change)?;
-            config::forget_counts(connection, topic, &config)?;
+            forget_counts(connection, topic, &config)?;
             Ok(config)
         })?;
         self.tend()?;
@@ -219,12 +222,12 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn pause(&self) -> Result<()> {
-        self.set(|connection, topic| config::pause(connection, topic))
+        self.set(|connection, topic| settings::pause(connection, topic))
     }
 
     /// Ends a pause. Without one nothing happens.
     pub fn resume(&self) -> Result<()> {
-        self.set(|connection, topic| config::resume(connection, topic))
+        self.set(|connection, topic| settings::resume(connection, topic))
     }
 
     /// Returns whether the topic is paused.
@@ -233,7 +236,7 @@ impl<'m> Topic<'m> {
     }
 
     fn setting(&self) -> Result<Setting> {
-        let settings = self.run(|run, _| config::settings(run))?;
+        let settings = self.run(|run, _| settings::settings(run))?;
         let mine = settings.into_iter().find(|(topic, _)| *topic == self.name);
         Ok(mine.map(|(_, setting)| setting).unwrap_or_default())
     }
@@ -264,7 +267,7 @@ impl<'m> Topic<'m> {
     /// hold is left to those who receive.
     pub(crate) fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
-            let tended = tend_all(connection)?;
+            let tended = tend_all(connection, push_parked)?;
             for (topic, keys) in &tended.topics {
                 base.waker.ready(topic, *keys);
             }
@@ -276,7 +279,7 @@ impl<'m> Topic<'m> {
     }
 
     fn is_there(&self, sign: Sign) -> Result<bool> {
-        self.look(|run, topic| admin::is_there(run, topic, sign))
+        self.look(|run, topic| topics::is_there(run, topic, sign))
     }
 
     /// Looks at the first of many rows of the topic.
@@ -303,16 +306,16 @@ fn reconfigure(
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
-    let mut document = config::lock(&mut open, topic)?;
+    let mut document = settings::lock(&mut open, topic)?;
     let before = document.read().config;
     unset.iter().for_each(|name| document.unset(name));
     let mut config = document.read().config;
     change(&mut config);
     config.check(topic)?;
-    config::configure(&mut open, topic, &before, document, &config)?;
+    settings::configure(&mut open, topic, &before, document, &config)?;
     if let Some(limit) = config.max_in_work {
         // Nobody is to see the limit and no places.
-        slots::ensure(&mut open, topic, limit)?;
+        max_in_work::ensure(&mut open, topic, limit)?;
     }
     open.transaction.commit().map_err(failed)?;
     Ok(config)
@@ -320,4 +323,11 @@ fn reconfigure(
 
 pub(crate) fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Forgets what was counted under the settings before, when others are set.
+fn forget_counts(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
+    // What was counted under another limit, or none, says nothing.
+    capacity::forget(run, topic)?;
+    rate_limit::forget(run, topic, config)
 }

@@ -1,23 +1,24 @@
 //! The duties of the upkeep thread, and the connection they share.
 
+use crate::cancel::round::Cancelled;
+use crate::completion::round::Completions;
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
-use crate::receive::careful;
-use crate::session::kit::Kit;
-use crate::store::presence::Enrolled;
-use crate::store::schedule::{self, TopicState};
-use crate::upkeep::cancelled::Cancelled;
-use crate::upkeep::completions::Completions;
-use crate::upkeep::dependents::Dependents;
-use crate::upkeep::due::Due;
-use crate::upkeep::duty::{Duty, Troubles, Turns};
-use crate::upkeep::expiry::Expiry;
-use crate::upkeep::presence::{Newcomer, Presence};
-use crate::upkeep::prune::Prune;
+use crate::crashes::presence::Enrolled;
+use crate::crashes::round::end_if_over;
+use crate::crashes::round::{Newcomer, Presence};
+use crate::dependencies::round::Dependents;
+use crate::expiry::round::Expiry;
+use crate::keys::round::Stalled;
+use crate::on_end::push_parked;
 #[cfg(feature = "cron")]
-use crate::upkeep::recurring::Recurrences;
-use crate::upkeep::stalled::Stalled;
-use crate::wake::cost::Cost;
+use crate::recurring::round::Recurrences;
+use crate::schedule::round::Due;
+use crate::schedule::{self, TopicState};
+use crate::session::kit::Kit;
+use crate::threads::cost::Cost;
+use crate::upkeep::duty::{Duty, Troubles, Turns};
+use crate::upkeep::prune::Prune;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -93,7 +94,7 @@ impl Duties {
             dependents: Dependents::default(),
             completions: Completions::new(),
             cancelled: Cancelled::default(),
-            stalled: Stalled::new(),
+            stalled: Stalled::new(push_parked),
             poll_interval,
             poll_at: Instant::now(),
             poll_cost: Cost::default(),
@@ -220,7 +221,7 @@ impl Duties {
             Duty::Recurrences => self.recurrences.run(connection, &self.kit, waker),
             Duty::Cancelled => {
                 let removed = self.cancelled.run(connection, waker)?;
-                waker.cancelled(&removed);
+                removed.announce(waker);
                 self.dependents.learn(removed.tracked());
                 Ok(())
             }
@@ -315,7 +316,7 @@ impl Duties {
                  deliveries are counted ahead"
             );
         }
-        careful::end_if_over(connection, waker, topic)
+        end_if_over(connection, waker, topic)
     }
 
     /// Records a receiver; returns its row, and for how long its topic is suspect. It is not on the

@@ -1,7 +1,7 @@
 //! What the upkeep does, by name, and what of it fails: each is left alone for a while by itself,
 //! and said once.
 
-use crate::wake::pause::Pause;
+use crate::threads::pause::Pause;
 use crate::words::Error;
 use std::collections::HashMap;
 use std::time::Instant;

@@ -18,17 +18,7 @@
 //! messages are moved between any two others. A process that is frozen in the middle of a duty
 //! gives what it locked back after 5 s.
 
-pub(crate) mod cancelled;
-pub(crate) mod completions;
-pub(crate) mod dead;
-pub(crate) mod dependents;
-pub(crate) mod due;
 pub(crate) mod duties;
 pub(crate) mod duty;
-pub(crate) mod expiry;
-pub(crate) mod presence;
 pub(crate) mod prune;
-#[cfg(feature = "cron")]
-pub(crate) mod recurring;
-pub(crate) mod stalled;
 pub(crate) mod thread;

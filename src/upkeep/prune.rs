@@ -3,11 +3,14 @@
 //! counts of deliveries, notes of topics that are not bounded any more. Takes notes of what was
 //! vacated off the numbers of bounded topics, which senders do only where one looks full.
 
+use crate::capacity;
+use crate::completion;
 use crate::connect::connection::Connection;
-use crate::session::ends;
+use crate::crashes::attempt;
+use crate::dead_letters::round;
+use crate::dedupe;
+use crate::rate_limit;
 use crate::session::kit::Kit;
-use crate::store::prune;
-use crate::upkeep::dead;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
@@ -37,12 +40,12 @@ type Removal = fn(&mut Connection) -> Result<bool>;
 
 /// All kinds. One that fails does not keep the others from being removed.
 const KINDS: [Removal; 6] = [
-    |connection| prune::dedupe(connection),
-    ends::forget,
+    |connection| dedupe::prune(connection),
+    completion::forget,
     fold,
-    |connection| prune::vacated(connection),
-    |connection| prune::buckets(connection),
-    |connection| prune::attempts(connection),
+    |connection| capacity::prune(connection),
+    |connection| rate_limit::prune(connection),
+    |connection| attempt::prune(connection),
 ];
 
 /// When to look next.
@@ -82,7 +85,7 @@ impl Prune {
         let started = Instant::now();
         self.at = started + INTERVAL;
         let (mut is_behind, mut result) = (false, Ok(()));
-        let letters = dead::remove(connection, &kit.configs, waker, TURN);
+        let letters = round::remove(connection, &kit.configs, waker, TURN);
         let others = KINDS.map(|remove| take_turn(connection, remove));
         for done in [letters].into_iter().chain(others) {
             match done {
@@ -112,7 +115,7 @@ impl Prune {
     fn compare(&mut self, connection: &mut Connection) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < TURN {
-            let (freed, next) = prune::held_dedupe(connection, self.compared)?;
+            let (freed, next) = dedupe::prune_held(connection, self.compared)?;
             if freed > 0 {
                 log::warn!(
                     "{freed} dedupe keys were held for messages that are nowhere any more: they are free now"
@@ -142,7 +145,7 @@ fn take_turn(connection: &mut Connection, remove: Removal) -> Result<bool> {
 /// Takes some of what was vacated off the numbers of topics that have many notes of it.
 fn fold(connection: &mut Connection) -> Result<bool> {
     let started = Instant::now();
-    let mut topics = prune::crowded_rooms(connection)?;
+    let mut topics = capacity::crowded(connection)?;
     // In any order: senders may hold the rooms of some for long.
     fastrand::shuffle(&mut topics);
     let mut is_behind = false;
@@ -166,7 +169,7 @@ fn fold_topic(connection: &mut Connection, topic: &str) -> Result<bool> {
     open.transaction
         .batch_execute(ROOM_PATIENCE)
         .map_err(failed)?;
-    match prune::fold(&mut open, topic) {
+    match capacity::fold_batch(&mut open, topic) {
         Ok(has_more) => {
             open.transaction.commit().map_err(failed)?;
             Ok(has_more)

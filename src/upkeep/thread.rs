@@ -1,12 +1,12 @@
 //! The upkeep thread: its errands, and the one place where it waits.
 
-use crate::store::presence::Enrolled;
+use crate::crashes::presence::Enrolled;
+use crate::crashes::round::Newcomer;
+use crate::threads::pause::Pause;
+use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
-use crate::upkeep::presence::Newcomer;
 use crate::wake::hint::Hint;
 use crate::wake::listener::Heard;
-use crate::wake::pause::Pause;
-use crate::wake::threads::{Service, Stop};
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::is_held_up;

@@ -1,6 +1,6 @@
 //! How a thread that waits is told to wait no longer.
 
-use crate::wake::threads::{Stop, Stopper, stop_signal};
+use crate::threads::{Stop, Stopper, stop_signal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, never, select};
 use std::convert::Infallible;

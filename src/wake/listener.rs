@@ -7,9 +7,9 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::threads::Stop;
+use crate::threads::pause::Pause;
 use crate::wake::hint::Hint;
-use crate::wake::pause::Pause;
-use crate::wake::threads::Stop;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
 use postgres::fallible_iterator::FallibleIterator;

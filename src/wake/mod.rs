@@ -10,14 +10,12 @@
 
 pub(crate) mod asked;
 pub(crate) mod board;
-pub(crate) mod cost;
 pub(crate) mod hands;
 pub(crate) mod hint;
 pub(crate) mod interrupt;
 pub(crate) mod listener;
+pub(crate) mod news;
 pub(crate) mod notifier;
-pub(crate) mod pause;
-pub(crate) mod threads;
 pub(crate) mod waiters;
 pub(crate) mod waker;
 pub(crate) mod watch;

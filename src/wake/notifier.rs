@@ -6,16 +6,19 @@
 //! messages.
 
 use crate::connect::dedicated::Dedicated;
-use crate::store::schedule;
+use crate::db::run::{Run, execute};
+use crate::db::statement::{Statement, sql};
+use crate::threads::pause;
+use crate::threads::{Service, Stop};
 use crate::wake::hint::Hint;
-use crate::wake::pause;
-use crate::wake::threads::{Service, Stop};
 use crate::words::Result;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
+
+static NOTIFY: Statement = sql!("notify", Kept);
 
 /// The least time between two rounds of hints: what a receiver elsewhere may wait longer, and a
 /// bound of 100 NOTIFY transactions a second for each process.
@@ -108,8 +111,14 @@ impl Rounds {
         }
         let mut connection = self.dedicated.take()?;
         let channel = self.dedicated.settings().schema.as_str();
-        schedule::notify(&mut connection, channel, &texts)?;
+        notify(&mut connection, channel, &texts)?;
         self.dedicated.give_back(connection);
         Ok(())
     }
+}
+
+/// Sends hints to all listeners.
+fn notify(run: &mut dyn Run, channel: &str, hints: &[String]) -> Result<()> {
+    execute(run, &NOTIFY, &[&channel, &hints], "notifying")?;
+    Ok(())
 }

@@ -1,12 +1,11 @@
 //! Passes on what a commit means: wakes workers here, tells processes elsewhere, and notes when
 //! scheduled messages are due.
 
-use crate::session::ends::Cancelling;
-use crate::session::outbox::News;
-use crate::store::claim::Held;
+use crate::message::claimed::Held;
 use crate::wake::asked::Asked;
 use crate::wake::board::Board;
 use crate::wake::hint::Hint;
+use crate::wake::news::News;
 use crate::wake::notifier::Notifier;
 use crate::wake::waiters::Waiters;
 use crate::words::message::MessageId;
@@ -106,18 +105,10 @@ impl Waker {
         self.ended(&self.waiters.ids());
     }
 
-    /// Announces what a cancel did: the ends, and that the next of a key may be ready.
-    pub(crate) fn cancelled(&self, cancelling: &Cancelling) {
-        let tracked = cancelling.tracked();
-        if !tracked.is_empty() {
-            self.ended(&tracked);
-        }
-        for topic in cancelling.moved_topics() {
-            self.ready(topic, 1);
-        }
-        if !cancelling.asked.is_empty() {
-            self.asked
-                .add(cancelling.asked.iter().copied().map(MessageId));
+    /// Announces that messages in work are to be given up: to their handlers, here and elsewhere.
+    pub(crate) fn asked(&self, ids: &[Uuid]) {
+        if !ids.is_empty() {
+            self.asked.add(ids.iter().copied().map(MessageId));
             self.tell(Hint::Cancel);
         }
     }

@@ -17,9 +17,9 @@
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
 use crate::connect::settings::Settings;
-use crate::store::silence::{self, Hold, Process};
-use crate::wake::pause;
-use crate::wake::threads::Stop;
+use crate::db::silence::{self, Hold, Process};
+use crate::threads::Stop;
+use crate::threads::pause;
 use crate::words::Result;
 use crate::words::sqlstate::is_answer;
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or
 //! output.
 
-pub(crate) mod batch_message;
 pub(crate) mod completion;
 pub(crate) mod control;
 pub(crate) mod decode;
@@ -22,12 +21,10 @@ pub(crate) mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod panics;
 pub(crate) mod payload;
+pub(crate) mod position;
 pub(crate) mod rare;
-#[cfg(feature = "cron")]
-pub(crate) mod recurrence;
 pub(crate) mod redacted;
 pub(crate) mod retry;
-pub(crate) mod selection;
 pub(crate) mod side_effects;
 pub(crate) mod sqlstate;
 pub(crate) mod topic;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DedupeVerb {
-    /// Forget a dedupe key, so that the next message with it is sent
+    /// Forgets a dedupe key, so that the next message with it is sent
     Forget(KeyOptions),
-    /// Change how long a taken dedupe key is remembered, counted from now
+    /// Remembers a dedupe key that is taken for so long from now on
     Keep(KeepOptions),
 }
 
@@ -29,14 +29,14 @@ pub(crate) struct KeepOptions {
     #[command(flatten)]
     key: KeyOptions,
 
-    /// How long, instead of the window that its message was sent with
+    /// How long, in place of what was said when its message was sent
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     window: Duration,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RateVerb {
-    /// Reset a rate: a whole burst may start at once
+    /// Lets a rate begin anew: a whole burst may be begun at once
     Reset(ResetOptions),
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct ResetOptions {
     /// The topic
     topic: String,
 
-    /// Reset the rate of this key instead, where each key has its own rate
+    /// The rate of this key of messages, where each has one of its own
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }

@@ -12,8 +12,8 @@ use outtray::{Cancelled, MessageId, Messaging};
 use serde_json::json;
 
 const EXAMPLES: &str = "\
-A waiting message is removed. The handler of a message in work is asked to stop; if it fails then, \
-the message is not tried again. Dead letters stay.
+A message that waits is removed. The handler of one that is in work is asked to give up; if it fails \
+then, the message is not tried again. Dead letters stay.
 
 Examples:
   outtray cancel 0199a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b --yes
@@ -28,24 +28,24 @@ pub(crate) struct Options {
     #[arg(value_name = "ID", required_unless_present = "topic", conflicts_with_all = ["topic", "headers", "filters"])]
     ids: Vec<MessageId>,
 
-    /// The ids are those of groups: cancel all their members too
+    /// Takes the ids for those of groups, and cancels all their members too
     #[arg(long, requires = "ids", conflicts_with = "topic")]
     group: bool,
 
-    /// Cancel messages of this topic, chosen by --header or --filter
+    /// Cancels messages of this topic by their headers
     #[arg(long, value_name = "TOPIC", requires = "which")]
     topic: Option<String>,
 
-    /// Only messages with this header; given several times, messages that have all of them
+    /// Only messages with this header; with several, those that have all of them
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, requires = "topic", group = "which")]
     headers: Vec<(String, String)>,
 
-    /// Only messages that match this filter expression; see `outtray work --help`
+    /// Only messages that a filter in words wants, as that of `outtray work`
     #[arg(long = "filter", value_name = "FILTER", value_parser = wanted, requires = "topic", group = "which")]
     #[arg(conflicts_with = "headers")]
     filters: Vec<Wanted>,
 
-    /// Do not ask for confirmation
+    /// Does not ask
     #[arg(short, long)]
     yes: bool,
 }

@@ -14,15 +14,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-Without --set and --unset, the settings are shown. Every process obeys them: processes that receive at \
-once, others within a second.
+Without --set and --unset it shows what is set. Every process obeys: those that receive at once, \
+others within a second.
 
 Settings:
   max_attempts         5
   backoff              exponential:1s,2,15m (first, factor, longest), fixed:5s, linear:1s,1m
   lease, delay, expires_in    90s, 1h 30m
   expired              dead_letter, drop
-  dead_letter_retention    30d: how long dead letters are kept, for ever if not set
+  dead_letter_retention    30d: how long dead letters are kept, for ever if it is not set
   max_in_work, max_in_work_per_key, max_length    100
   poisoned_key         block, park, skip
   rate, rate_per_key   100/1s, or with a burst 100/1s,500
@@ -37,11 +37,11 @@ pub(crate) struct Options {
     /// The topic
     topic: String,
 
-    /// Set this; may be given several times
+    /// Sets this; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     sets: Vec<String>,
 
-    /// Return this to its default; may be given several times
+    /// Leaves this to the default; may be given several times
     #[arg(long = "unset", value_name = "NAME")]
     unsets: Vec<String>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct PauseOptions {
     /// The topic
     topic: String,
 
-    /// Also pause a topic that was never used
+    /// Also a topic of which nothing is known yet
     #[arg(long)]
     new: bool,
 }

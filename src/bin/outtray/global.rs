@@ -20,7 +20,7 @@ pub(crate) struct Global {
     )]
     url: Option<String>,
 
-    /// The schema of the tables
+    /// The schema that the tables are in
     #[arg(
         long,
         global = true,
@@ -31,11 +31,11 @@ pub(crate) struct Global {
     )]
     schema: String,
 
-    /// Print JSON for machines, one object per line
+    /// Prints JSON for machines, one object a line
     #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
 
-    /// Log more: -v what happens, -vv each step; RUST_LOG overrides it
+    /// Logs more: -v what happens, -vv each step; RUST_LOG has the last word
     #[arg(short, long, global = true, help_heading = HEADING, action = ArgAction::Count)]
     verbose: u8,
 }

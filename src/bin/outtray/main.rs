@@ -60,49 +60,49 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Start a throwaway PostgreSQL with the schema in it, for as long as a command runs
+    /// Starts a throwaway PostgreSQL with the schema in it, for as long as a command runs
     Dev(dev::Options),
-    /// Create or upgrade the schema
+    /// Makes or upgrades the schema
     Migrate(migrate::Options),
-    /// Print the SQL that creates the schema, to apply it by hand
+    /// Prints the SQL that makes the schema, for those who apply it by hand
     Schema,
-    /// Remove the schema and everything in it, for good
+    /// Removes the schema for good, with all that is in it
     DropSchema(drop_schema::Options),
-    /// Send one message, or one for each line of standard input
+    /// Sends one message, or one for each line of standard input
     Send(send::Options),
-    /// Run a command for each message of a topic
+    /// Runs a command for each message of a topic
     Work(work::Options),
-    /// List all topics and their numbers
+    /// Lists all topics and their numbers
     Topics,
-    /// Show the numbers of one topic
+    /// Shows the numbers of one topic
     Stats(topics::StatsOptions),
-    /// Show the first messages of a topic without taking them
+    /// Shows the first messages of a topic, and takes none
     Peek(topics::PeekOptions),
-    /// Show or change the settings of a topic, which every process obeys
+    /// Shows or changes what is set for a topic, for every process
     Config(config::Options),
-    /// Pause a topic in all processes: no more of its messages are started
+    /// Has every process begin no more messages of a topic
     Pause(config::PauseOptions),
-    /// Resume a paused topic
+    /// Ends a pause
     Resume(config::ResumeOptions),
-    /// Manage messages that are sent on a schedule
+    /// Sends messages again and again
     #[command(subcommand)]
     Recurring(recurring::Verb),
-    /// Show dead letters, move them back or remove them
+    /// Looks at dead letters, moves them back or removes them
     #[command(subcommand)]
     Dead(dead::Verb),
-    /// Forget dedupe keys, or change how long they are remembered
+    /// Forgets or keeps dedupe keys by their names
     #[command(subcommand)]
     Dedupe(by_name::DedupeVerb),
-    /// Reset the rate of a topic or of a key
+    /// Lets a rate of a topic or of a key begin anew
     #[command(subcommand)]
     Rate(by_name::RateVerb),
-    /// Cancel messages: waiting ones are removed, running handlers are asked to stop
+    /// Gives messages up: removes those that wait, asks the handlers of those in work
     Cancel(cancel::Options),
-    /// Wait until a tracked message has ended, and print how
+    /// Waits until a tracked message has ended, and says how
     Wait(wait::Options),
-    /// Remove all ready and scheduled messages of a topic, for good
+    /// Removes all ready and scheduled messages of a topic for good
     Purge(topics::PurgeOptions),
-    /// Measure outtray on this machine, beside the same work in plain SQL
+    /// Measures what outtray does in a second here, beside the same work in plain SQL
     Bench(bench::Options),
 }
 

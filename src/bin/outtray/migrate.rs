@@ -8,7 +8,7 @@ use serde_json::json;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only print what would be applied
+    /// Only says what would be applied
     #[arg(long)]
     dry_run: bool,
 }

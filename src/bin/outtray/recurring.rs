@@ -13,9 +13,9 @@ use serde_json::json;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-The five fields of CRON are minute, hour, day of the month, month and day of the week; with six fields, \
-the first is the second. @hourly, @daily, @weekly, @monthly and @yearly work too. Any process that \
-receives messages sends the runs, each run once.
+An expression is minute, hour, day of the month, month, day of the week; six fields begin with the \
+second. @hourly, @daily, @weekly, @monthly and @yearly are names for the usual ones. Whichever \
+process receives messages sends them, each run once.
 
 Examples:
   outtray recurring set reports nightly '0 3 * * *' '{\"kind\": \"sales\"}' --time-zone Europe/Berlin
@@ -23,17 +23,17 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// List recurring messages and when they are sent next
+    /// Lists recurring messages and when they are sent next
     List(ListOptions),
-    /// Add a recurring message, or change it
+    /// Has a message sent again and again, or changes it
     Set(SetOptions),
-    /// Remove a recurring message; what was sent already stays
+    /// Ends the repetition of a message
     Remove(RemoveOptions),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListOptions {
-    /// List only those of this topic
+    /// Only those of this topic
     topic: Option<String>,
 }
 
@@ -43,25 +43,25 @@ pub(crate) struct SetOptions {
     /// The topic to send to
     topic: String,
 
-    /// The name of the recurring message, unique in the topic
+    /// The name of the recurring message, of which there is one in the topic
     name: String,
 
-    /// When it is sent, as a cron expression
+    /// When it is sent
     cron: String,
 
     /// The payload
     #[arg(value_name = "JSON", allow_negative_numbers = true)]
     payload: String,
 
-    /// The time zone of the expression
+    /// The time zone whose clocks the expression is about
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     time_zone: String,
 
-    /// What happens to runs that were missed because no process was there
+    /// What happens to runs that no process was there for
     #[arg(long, value_enum, default_value_t = MissedRuns::Once)]
     missed: MissedRuns,
 
-    /// Higher priorities are claimed first
+    /// Higher ones are claimed first
     #[arg(
         long,
         value_name = "N",
@@ -74,16 +74,16 @@ pub(crate) struct SetOptions {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
-    /// How long each message is worth handling
+    /// For how long each message is worth handling
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 
-    /// Send nothing while a message with this dedupe key waits or is in work, such as that of the
-    /// run before
+    /// Sends nothing while a message with this dedupe key, that of the run before for one, waits or
+    /// is in work
     #[arg(long, value_name = "KEY")]
     dedupe_until_end: Option<String>,
 
-    /// Add a header; may be given several times
+    /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
 }
@@ -99,11 +99,11 @@ pub(crate) struct RemoveOptions {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum MissedRuns {
-    /// Runs that are more than half a minute late are skipped
+    /// Those that are more than half a minute late are left out
     Skip,
-    /// One message stands for all runs that are due
+    /// One message stands for all that are due together
     Once,
-    /// Every missed run is made up for, at most 1000
+    /// Each is made up for, 1000 at most
     All,
 }
 

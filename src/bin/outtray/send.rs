@@ -22,8 +22,8 @@ const MOST_BYTES: usize = 32 << 20;
 
 const EXAMPLES: &str = "\
 Each line of standard input is one JSON value; blank lines are skipped. Input that pauses is sent \
-without waiting for a full batch. A line that is not JSON ends the command: nothing of its batch is stored, \
-and the error says which lines were sent. Ctrl-C does the same.
+without waiting for a full batch. A line that is not JSON ends it: nothing of its batch is stored, \
+and the error says which lines were sent. So does Ctrl-C.
 
 Examples:
   outtray send mail '{\"to\": \"ann\"}'
@@ -37,14 +37,14 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The topic to send to; its first use creates it
+    /// The topic to send to; it is made when first used
     topic: String,
 
-    /// The payload; without it, each line of standard input is a message
+    /// The payload; without it, each line of standard input is one
     #[arg(value_name = "JSON", allow_negative_numbers = true)]
     payload: Option<String>,
 
-    /// At most this many messages of standard input per transaction
+    /// Most messages of standard input in one transaction
     #[arg(long, value_name = "N", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,

@@ -10,23 +10,23 @@ use std::time::{Duration, SystemTime};
 /// Options of what is sent.
 #[derive(Debug, Args)]
 pub(crate) struct Shape {
-    /// Copy this field of each object to the header "type"
+    /// Copies this field of each object to the header "type"
     #[arg(long, value_name = "NAME")]
     type_field: Option<String>,
 
-    /// Send only this field of each object as the payload
+    /// Sends only this field of each object as the payload
     #[arg(long, value_name = "NAME")]
     payload_field: Option<String>,
 
-    /// Messages with the same key are handled one at a time, in the order of sending
+    /// Handles messages with the same key one at a time, in the order of sending
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
-    /// Take the key from this field of each object
+    /// Takes the key from this field of each object
     #[arg(long, value_name = "NAME", conflicts_with = "key")]
     key_field: Option<String>,
 
-    /// Higher priorities are claimed first
+    /// Higher ones are claimed first
     #[arg(
         long,
         value_name = "N",
@@ -35,56 +35,57 @@ pub(crate) struct Shape {
     )]
     priority: i16,
 
-    /// Hold the messages back for this long: 500ms, 5s, 2m, 1h 30m
+    /// Keeps the messages back for this long: 500ms, 5s, 2m, 1h 30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     delay: Option<Duration>,
 
-    /// Hold the messages back until this time: 2030-01-31T18:00:00Z, or with an offset
+    /// Keeps the messages back until then: 2030-01-31T18:00:00Z, or with an offset
     /// 2030-01-31T18:00:00+05:30
     #[arg(long, value_name = "TIME", conflicts_with = "delay", value_parser = moment)]
     at: Option<SystemTime>,
 
-    /// How long the messages are worth handling
+    /// For how long the messages are worth handling
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires_in: Option<Duration>,
 
-    /// Send nothing if the topic remembers this dedupe key from an earlier message
+    /// Sends nothing if the topic remembers this dedupe key from a message before
     #[arg(long, value_name = "KEY", requires = "payload")]
     #[arg(conflicts_with = "dedupe_field", group = "dedupe_key")]
     dedupe: Option<String>,
 
-    /// Take the dedupe key from this field of each object
+    /// The same with this field of each object as the dedupe key
     #[arg(long, value_name = "NAME", group = "dedupe_key")]
     dedupe_field: Option<String>,
 
-    /// How long a dedupe key is remembered after its message was sent
+    /// How long a dedupe key is remembered once its message is sent
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     #[arg(requires = "dedupe_key")]
     dedupe_window: Duration,
 
-    /// Remember a dedupe key only until its message has ended: done, cancelled, expired, purged or
-    /// a dead letter
+    /// Remembers a dedupe key no longer than until its message has ended: done, cancelled, expired,
+    /// purged or a dead letter
     #[arg(long, requires = "dedupe_key", conflicts_with = "dedupe_window")]
     dedupe_until_end: bool,
 
-    /// Add a header; may be given several times
+    /// Adds a header; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
 
-    /// Record how the messages end, for `outtray wait`; kept for an hour after the end
+    /// Records how the messages end, for `outtray wait`; kept for an hour after the end
     #[arg(long)]
     tracked: bool,
 
-    /// Like --tracked, but kept for this long after the end
+    /// The same, kept for this long after the end
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     tracked_for: Option<Duration>,
 
-    /// Hold the messages back until this tracked message is done; may be given several times
+    /// Keeps the messages back until this one, which is tracked, is done; may be given several
+    /// times
     #[arg(long, value_name = "ID")]
     after: Vec<MessageId>,
 
-    /// Wait up to this long for room in a full topic. The messages of one transaction need room
-    /// together: --batch must not exceed the topic's max_length
+    /// Waits up to this long for room in a topic that is full. The messages of one transaction need
+    /// room together: no larger --batch than the topic's max_length
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     wait_for_room: Option<Duration>,
 }

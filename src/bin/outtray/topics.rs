@@ -20,7 +20,7 @@ pub(crate) const SHOWN: usize = 80;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsOptions {
-    /// The topic to show
+    /// The topic to count
     topic: String,
 }
 
@@ -29,13 +29,13 @@ pub(crate) struct PeekOptions {
     /// The topic to look at
     topic: String,
 
-    /// How many messages to show
+    /// How many messages
     #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
     #[arg(value_parser = at_least_one())]
     limit: usize,
 
-    /// Show the messages that are not ready instead, by when they are due: delayed, waiting for a
-    /// retry, in work under a lease, or waiting for other messages
+    /// Shows those that are not ready instead, by when they are due: delays, retries, what is in
+    /// work under a lease, and what comes after others
     #[arg(long)]
     scheduled: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct PurgeOptions {
     /// The topic to empty; dead letters stay, and so do messages in work
     topic: String,
 
-    /// Do not ask for confirmation
+    /// Does not ask
     #[arg(short, long)]
     yes: bool,
 }

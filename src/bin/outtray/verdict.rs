@@ -19,7 +19,7 @@ pub(crate) struct Codes {
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     snooze: Vec<u8>,
 
-    /// How long such messages are put off
+    /// For how long messages are put off
     #[arg(
         long = "snooze",
         value_name = "DURATION",

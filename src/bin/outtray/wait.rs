@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-Exits with 0 when the message is done, and with 1 otherwise: when it is a dead letter, was cancelled, or has not \
+Ends with 0 when the message is done, else with 1: also when it is a dead letter, was cancelled, or has not \
 ended in time.
 
 Example:
@@ -20,10 +20,10 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The id of the message, which must have been sent with --tracked
+    /// The id of the message, which was sent as tracked
     id: MessageId,
 
-    /// How long to wait at most; 0s checks once
+    /// How long to wait at most; 0s looks only once
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }

@@ -48,21 +48,21 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 const EXAMPLES: &str = "\
 The command gets the payload on standard input, and in its environment OUTTRAY_ID, OUTTRAY_TOPIC, \
 OUTTRAY_ATTEMPT (from 1), OUTTRAY_MAX_ATTEMPTS and OUTTRAY_HEADER_… for each header. Exit code 0 \
-acknowledges the message. After any other code the message is retried later; after the last attempt \
-it becomes a dead letter with the exit code and the end of standard error. --reject-code and \
---snooze-code give exit codes another meaning. A message can be delivered more than once: the command \
-has to cope with that.
+acknowledges the message; any other one has it tried again later, and after the last attempt it \
+becomes a dead letter, with the exit code and the end of standard error. --reject-code and \
+--snooze-code give other exit codes a meaning. A message can be delivered more than once: the command \
+has to cope with it.
 
 With --result, standard output becomes the result of a tracked message, which `outtray wait` prints: \
-JSON as it is, other text as a JSON string. Empty output records no result. The attempt fails if the \
-output is longer than 1 MiB or not text.
+JSON as it is, other text as a JSON string, nothing for nothing. The attempt fails if it cannot be \
+stored: if it is longer than 1 MiB, or no text.
 
 A command whose message is cancelled, or whose lease is lost, gets SIGTERM, and is killed 10 s later.
 
-Filter expressions: NAME = VALUE, NAME != VALUE, NAME in (VALUE, VALUE), NAME starts with VALUE, NAME exists, NAME is null, NAME is not null, \
-and ==, <, <=, > and >= for numbers, combined with and, or, not and parentheses. Put a value with spaces 'in quotes'.
+A filter in words: NAME = VALUE, != , NAME in (VALUE, VALUE), NAME starts with VALUE, NAME exists, NAME is null, NAME is not null, \
+and numbers by ==, <, <=, > and >=; joined by and, or, not and parentheses. A value with spaces is 'in quotes'.
 
-After Ctrl-C, SIGTERM or the loss of the terminal, running commands have 30 s to finish; a second signal is passed on \
+Ctrl-C, SIGTERM and a terminal that is closed let the commands that run finish, for 30 s; a second signal is passed on \
 to them.
 
 Examples:
@@ -77,48 +77,48 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The topic whose messages to handle
+    /// The topic to work on
     topic: String,
 
-    /// How many commands run at the same time
+    /// How many commands run at a time
     #[arg(long, value_name = "N", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
 
-    /// Exit when no message is ready, in work or scheduled, not even for a retry. Exit with an error
-    /// when the remaining messages are stuck: the topic is paused, or they all wait behind dead
+    /// Ends when no message is ready, in work or scheduled, also not for a retry; or with an error
+    /// when the rest is not going to be handled, since the topic is paused, or all wait behind dead
     /// letters of their keys
     #[arg(long, conflicts_with = "filters")]
     until_empty: bool,
 
-    /// The number of failures after which a message becomes a dead letter
+    /// After how many failures a message becomes a dead letter
     #[arg(long, value_name = "N", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=32_767))]
     max_attempts: u32,
 
-    /// How long the first retry waits; each further one waits twice as long, at most 15 minutes
+    /// How long the first retry waits; each further one twice as long, at most 15 minutes
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     backoff: Duration,
 
-    /// Take only messages with this header, or that match a filter expression (see below). May be
-    /// given several times: of several values for one header, any may match
+    /// Takes only messages with this header, or those that a filter in words wants, as below; may
+    /// be given several times, with one of the values for each name
     #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = wanted)]
     filters: Vec<Wanted>,
 
-    /// Lease each message for this long instead of keeping a transaction open: for commands that
-    /// take long. "topic" means the topic's own lease, else 30 s. The lease is renewed while the
-    /// command runs; if this process is killed, the message is free when the lease ends
+    /// Lease messages for this long instead of holding each by an open transaction: for commands
+    /// that take long; "topic": for as long as is set for the topic, else 30 s. Prolonged while the
+    /// command runs; when this process is killed, the message is free when it ends
     #[arg(long, value_name = "DURATION", value_parser = lease)]
     lease: Option<Lease>,
 
     #[command(flatten)]
     codes: Codes,
 
-    /// Take the command's standard output as the result of its message
+    /// Takes the command's standard output for the result of its message
     #[arg(long)]
     result: bool,
 
-    /// The command to run for each message
+    /// What to run for each message
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }

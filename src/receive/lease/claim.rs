@@ -1,13 +1,13 @@
 //! The claim of a lease: one short transaction in one round trip.
 
 use crate::connect::connection::Connection;
+use crate::db::flight::Flight;
+use crate::leases::{self, Leased, Verdict};
+use crate::max_in_work;
+use crate::message::claimed;
+use crate::message::floor::{Floors, Search, Start, sweep};
 use crate::receive::ending::refuse;
-use crate::receive::floor::{Floors, Search, Start, sweep};
 use crate::receive::options::Terms;
-use crate::store::claim;
-use crate::store::flight::Flight;
-use crate::store::lease::{self, Leased, Verdict};
-use crate::store::slots;
 use crate::words::error::{Error, Result};
 use crate::words::filter_program::Program;
 use crate::words::sqlstate::classify;
@@ -125,10 +125,10 @@ fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> R
         Some(limit) => {
             let level = Some(IsolationLevel::ReadCommitted);
             let mut open = connection.begin(level).map_err(failed)?;
-            let mut left = slots::leasable(&mut open, wanted.topic, limit)?;
+            let mut left = max_in_work::leasable(&mut open, wanted.topic, limit)?;
             // The limit may be there without its slots, brought back by a backup for one.
-            if left == 0 && slots::ensure(&mut open, wanted.topic, limit)? > 0 {
-                left = slots::leasable(&mut open, wanted.topic, limit)?;
+            if left == 0 && max_in_work::ensure(&mut open, wanted.topic, limit)? > 0 {
+                left = max_in_work::leasable(&mut open, wanted.topic, limit)?;
             }
             wanted.size = wanted.size.min(left);
             if wanted.size == 0 {
@@ -146,7 +146,7 @@ fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> R
             rows
         }
     };
-    let leased = lease::read(&rows)?;
+    let leased = leases::read(&rows)?;
     let is_full = leased.len() == wanted.size;
     lock(wanted.floors).learn(
         plan.start,
@@ -165,8 +165,8 @@ fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> R
 
 /// Appends the claim and the COMMIT of its transaction.
 fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &Search) {
-    let claim = claim::parameters(wanted.topic, &plan.spans, wanted.size);
-    lease::push_lease(flight, claim, wanted.lease, wanted.filter);
+    let claim = claimed::parameters(wanted.topic, &plan.spans, wanted.size);
+    leases::push_lease(flight, claim, wanted.lease, wanted.filter);
     flight.commit();
 }
 

@@ -6,6 +6,8 @@
 //! is owed, and written on the next one.
 
 use crate::connect::connection::Connection;
+use crate::leases::{BEGIN, Proof, Verdict};
+use crate::message::claimed::Claimed;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::ended::is_committed;
 use crate::receive::ending::decide;
@@ -22,8 +24,6 @@ use crate::session::commit::{not_stored, swallowed};
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Mark;
-use crate::store::claim::Claimed;
-use crate::store::lease::{BEGIN, Proof, Verdict};
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::side_effects::Did;

@@ -1,11 +1,11 @@
 //! What a process remembers that takes messages by hand.
 
-use crate::receive::floor::Floors;
+use crate::keys::Lane;
+use crate::message::floor::Floors;
 use crate::receive::lease::claim::lock;
 use crate::receive::lease::keeper::Keeper;
-use crate::store::claim::Position;
-use crate::store::lanes::Lane;
 use crate::wake::asked::{Asked, Slot};
+use crate::words::position::Position;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

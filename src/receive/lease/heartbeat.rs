@@ -5,12 +5,12 @@
 //! takes long, a stop or a pause it goes back, since others may be idle. Worker and heartbeat
 //! decide under one lock which of them has such a lease.
 
+use crate::leases::{Leased, Proof};
 use crate::receive::lease::settle::{prolong, release};
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
-use crate::store::lease::{Leased, Proof};
+use crate::threads::{Service, Stop};
 use crate::wake::asked::{Asked, Slot};
-use crate::wake::threads::{Service, Stop};
 use crate::words::Result;
 use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded, select};

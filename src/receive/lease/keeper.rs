@@ -7,10 +7,10 @@
 //! with the process's last handle.
 
 use crate::connect::dedicated::Dedicated;
+use crate::leases::Proof;
 use crate::receive::lease::heartbeat::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
 use crate::receive::lease::settle::prolong;
-use crate::store::lease::Proof;
-use crate::wake::threads::{Service, Stop};
+use crate::threads::{Service, Stop};
 use crate::words::Result;
 use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded, select};

@@ -6,16 +6,18 @@
 //! message that is in other hands by now.
 
 use crate::connect::connection::Connection;
+use crate::db::commands;
+use crate::db::flight::Flight;
+use crate::db::statement::{Statement, sql};
+use crate::leases::END_LEASE;
+use crate::leases::{self, Proof, Settled, Verdict};
+use crate::message::end::End;
+use crate::message::report;
+use crate::on_end;
 use crate::receive::line::Line;
 use crate::receive::ration;
 use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::report;
-use crate::store::aftermath::{self, End};
-use crate::store::flight::Flight;
-use crate::store::lease::{self, Proof, Settled, Verdict};
-use crate::store::statement::Statement;
-use crate::store::statements;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
@@ -24,8 +26,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
+static EXTEND_LEASE: Statement = sql!("extend_lease", Key);
+static PROLONG_LEASE: Statement = sql!("prolong_lease", Key);
+
 /// Begins a transaction that gives up soon, for those who may not wait.
-pub(crate) static BEGIN_BRIEFLY: [&Statement; 2] = [&statements::BEGIN, &statements::GIVE_UP_SOON];
+pub(crate) static BEGIN_BRIEFLY: [&Statement; 2] = [&commands::BEGIN, &commands::GIVE_UP_SOON];
 
 const DOING: &str = "settling a lease";
 
@@ -48,13 +53,13 @@ pub(crate) fn settle(
         let rows = connection
             .fly(flight)
             .map_err(|error| unsure(error, verdicts))?;
-        return lease::read_receipts(&rows);
+        return leases::read_receipts(&rows);
     }
-    lease::push_hold(&mut flight, topic, &proofs(verdicts));
+    leases::push_hold(&mut flight, topic, &proofs(verdicts));
     let rows = connection
         .fly(flight)
         .map_err(|error| classify(error, DOING))?;
-    let held = lease::read_held(&rows).inspect_err(|_| connection.roll_back())?;
+    let held = leases::read_held(&rows).inspect_err(|_| connection.roll_back())?;
     let settled: Vec<Settled<'_>> = verdicts
         .iter()
         .filter_map(|(proof, verdict)| {
@@ -67,7 +72,7 @@ pub(crate) fn settle(
         })
         .collect();
     let mut flight = connection.flight().seldom();
-    lease::push_settle(&mut flight, topic, &settled);
+    leases::push_settle(&mut flight, topic, &settled);
     flight.commit();
     connection
         .fly(flight)
@@ -84,11 +89,11 @@ fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)])
     }
     let proofs = proofs(verdicts);
     if all(|verdict| matches!(verdict, Verdict::Ack(_))) {
-        lease::push_end(flight, topic, &proofs);
+        leases::push_end(flight, topic, &proofs);
     } else if all(|verdict| matches!(verdict, Verdict::Nack)) {
-        lease::push_give_back(flight, topic, &proofs, 0, false);
+        leases::push_give_back(flight, topic, &proofs, 0, false);
     } else if all(|verdict| matches!(verdict, Verdict::Release)) {
-        lease::push_give_back(flight, topic, &proofs, 1, false);
+        leases::push_give_back(flight, topic, &proofs, 1, false);
     } else {
         return false;
     }
@@ -99,7 +104,7 @@ fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)])
 pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]) -> Result<()> {
     let verdict = &Verdict::Release;
     let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
-    settle(connection, &lease::BEGIN, &line.topic, &verdicts)?;
+    settle(connection, &leases::BEGIN, &line.topic, &verdicts)?;
     for proof in proofs {
         line.floors().lower(proof.held.position);
     }
@@ -116,7 +121,7 @@ pub(crate) fn prolong(
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    lasting(connection, &statements::PROLONG_LEASE, topic, proofs, lease)
+    lasting(connection, &PROLONG_LEASE, topic, proofs, lease)
 }
 
 /// Lets leases of one topic last so long from now. Returns the receipts that were still good, each
@@ -127,7 +132,7 @@ pub(crate) fn extend(
     proofs: &[&Proof],
     lease: Duration,
 ) -> Result<HashMap<Uuid, bool>> {
-    lasting(connection, &statements::EXTEND_LEASE, topic, proofs, lease)
+    lasting(connection, &EXTEND_LEASE, topic, proofs, lease)
 }
 
 fn lasting(
@@ -139,12 +144,12 @@ fn lasting(
 ) -> Result<HashMap<Uuid, bool>> {
     let mut flight = connection.flight();
     flight.begin();
-    lease::push_lasting(&mut flight, statement, topic, proofs, lease);
+    leases::push_lasting(&mut flight, statement, topic, proofs, lease);
     flight.commit();
     let rows = connection
         .fly(flight)
         .map_err(|error| classify(error, "extending leases"))?;
-    lease::read_held(&rows)
+    leases::read_held(&rows)
 }
 
 /// Acknowledges in the session's transaction, whoever began it. Returns whether the lease was still
@@ -159,20 +164,20 @@ pub(crate) fn acknowledge_in(
     session.lent.begun()?;
     let is_settled = if let Lent::Begun(open) = &mut session.lent {
         let mut flight = open.flight();
-        lease::push_end(&mut flight, topic, &[proof]);
+        leases::push_end(&mut flight, topic, &[proof]);
         open.fly(flight).map(|rows| !rows.is_empty())
     } else {
         let (id, receipt) = (proof.held.id.0, proof.receipt);
         let run = session.lent.begun()?;
-        run.rows(&statements::END_LEASE, &[&topic, &id, &receipt])
+        run.rows(&END_LEASE, &[&topic, &id, &receipt])
             .map(|rows| !rows.is_empty())
     };
-    let ends = lease::done([(proof, verdict)].into_iter());
+    let ends = leases::done([(proof, verdict)].into_iter());
     let settled = match is_settled {
         Ok(true) if !ends.is_empty() => {
             let open = session.lent.begun()?;
             let mut flight = open.flight().seldom();
-            aftermath::push_ended(&mut flight, topic, &ends);
+            on_end::push_ended(&mut flight, topic, &ends);
             open.fly(flight).map(|_| true)
         }
         other => other,

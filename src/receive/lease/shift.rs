@@ -6,6 +6,7 @@
 //! for that, and who did is charged for nobody but itself from then on.
 
 use crate::connect::connection::Connection;
+use crate::leases::{Proof, Verdict};
 use crate::receive::lease::claim::{Found, Wanted, claim};
 use crate::receive::lease::deliver::{Owed, deliver, write};
 use crate::receive::lease::heartbeat::InHand;
@@ -16,8 +17,7 @@ use crate::receive::ration::{self, Ration};
 use crate::receive::slots;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
-use crate::store::lease::{Proof, Verdict};
-use crate::wake::threads::Stop;
+use crate::threads::Stop;
 use crate::words::error::Result;
 use std::time::{Duration, Instant};
 

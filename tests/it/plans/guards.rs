@@ -5,7 +5,7 @@
 pub(super) enum Guard {
     /// Nothing.
     Free,
-    /// Reading tables as a whole: in flights (`store::call`), and on connections of upkeep.
+    /// Reading tables as a whole: in flights (`db::flight`), and on connections of upkeep.
     Tables,
     /// The same, and sorting: where the first of many rows are looked at (`Messaging::in_order`).
     Order,

@@ -5,11 +5,10 @@ use super::cases::{Case, cases};
 use super::explain::{Touched, touched};
 use super::filled::{TABLES, empty, fill, fill_from_empty, nearly_empty};
 use super::guards::Guard;
-use crate::support::{Place, statement_names, statement_text};
+use crate::support::{Place, statement_names, statement_plan, statement_text};
 use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
 
 /// Rows and pages that a table is said to have.
 const ROWS: [&str; 7] = ["-1", "0", "1", "3", "10", "100", "1000000"];
@@ -21,14 +20,8 @@ const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 /// Returns whether a call's plan is never kept, or kept only with settings of its own that other
 /// tests hold.
 pub(super) fn is_never_kept(case: &Case) -> bool {
-    let source = fs::read_to_string("src/store/statements.rs").unwrap();
-    let entry = format!("= \"{}\", ", case.statement);
-    let plan = source.split_once(&entry).map(|(_, plan)| plan);
-    let is_planned_anew = plan.is_some_and(|plan| {
-        ["Anew;", "Key;", "Keys;"]
-            .iter()
-            .any(|one| plan.starts_with(one))
-    });
+    let is_planned_anew =
+        ["Anew", "Key", "Keys"].contains(&statement_plan(case.statement).as_str());
     // To plan each send with a dedupe key anew, duplicates are too few.
     let is_apart = case.arguments.contains("'once-1000', 1000000");
     let is_kept_in_flights = Guard::of_kept(case.statement) == Guard::Tables;

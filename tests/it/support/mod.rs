@@ -23,7 +23,7 @@ pub(crate) use place::{
     NO_POLLING, Place, by_socket, client, make_suspect, process, rated_keys, send,
 };
 pub(crate) use shrink::shrink;
-pub(crate) use statements::{statement_file, statement_names, statement_text};
+pub(crate) use statements::{statement_names, statement_plan, statement_text};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};

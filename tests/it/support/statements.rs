@@ -18,6 +18,24 @@ pub(crate) fn statement_file(name: &str) -> &'static Path {
     file.unwrap_or_else(|| panic!("there is no {name}.sql under src"))
 }
 
+/// Returns how a statement is planned, as its `sql!` beside its file says.
+#[track_caller]
+pub(crate) fn statement_plan(name: &str) -> String {
+    let folder = statement_file(name).parent().unwrap();
+    let beside = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let rust = beside.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let declared = format!("sql!(\"{name}\", ");
+    let mut plans = rust.filter_map(|path| {
+        let text = fs::read_to_string(path).unwrap();
+        let (_, plan) = text.split_once(&declared)?;
+        Some(plan.split_once(')')?.0.to_owned())
+    });
+    let plan = plans.next();
+    plan.unwrap_or_else(|| panic!("nobody beside {name}.sql says how it is planned"))
+}
+
 /// Returns the names of all statements: every SQL file outside `src/schema`.
 pub(crate) fn statement_names() -> Vec<&'static str> {
     let files = sql_files().iter();

@@ -56,6 +56,6 @@ fn the_guides_name_files_that_are_there() {
 
 #[test]
 fn a_path_that_leads_nowhere_is_found() {
-    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x\n`store/flight`, `store/gone`";
+    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x\n`db/flight`, `db/gone`";
     check(lost_paths, "CONTRIBUTING.md", guide, &[1, 2, 4]);
 }

@@ -196,5 +196,5 @@ fn a_wide_comment_is_found() {
     let rust = format!("// {wide}\n//{wide}\nlet a = \"//{wide}\";\nlet b = 1; // {wide}\n");
     check(comments, "src/words/wide.rs", &rust, &[1, 4]);
     let sql = format!("-- {wide}\n--{wide}\nSELECT {wide}\nSELECT 1 -- {wide}\n");
-    check(comments, "src/store/sql/wide.sql", &sql, &[1, 4]);
+    check(comments, "src/message/wide.sql", &sql, &[1, 4]);
 }

@@ -31,22 +31,22 @@ use std::path::PathBuf;
 /// What to measure
 #[derive(Debug, Args)]
 #[command(
-    after_help = "This starts a throwaway server with fsync on; nothing else should run \
+    after_help = "A throwaway server with fsync on is started for it; nothing else should run \
     meanwhile. The ratio to the other side in the same run means more than any absolute figure."
 )]
 pub(crate) struct Options {
-    /// The names of the cases to run; without any, all of them
+    /// The cases to run, by name; all of them without one
     cases: Vec<String>,
-    /// List the cases and run none
+    /// Lists the cases and runs none
     #[arg(long)]
     list: bool,
-    /// Multiply messages and durations; at 1, all cases take about a quarter of an hour
+    /// Multiplies messages and durations; 1 takes about a quarter of an hour for all cases
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     scale: f64,
-    /// How often each side of a throughput case runs; the median counts
+    /// How often each side of a throughput case runs; medians count
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Write a plot, CASE.svg, of each case that is measured over time into this folder
+    /// Writes a plot, CASE.svg, of each case that has a course over time into this folder
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
     /// Answers pings on the database whose URL it reads: what the second process of a case does

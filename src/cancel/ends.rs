@@ -1,0 +1,112 @@
+//! Transactions about the ends of messages that are nobody's session: cancelling, looking at what
+//! came after messages that ended, and forgetting how they did.
+
+use crate::cancel::{self, Which};
+use crate::connect::apart::apart;
+use crate::connect::connection::Connection;
+use crate::message::end::End;
+use crate::on_end::write_ends;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// Messages that one transaction cancels.
+const CANCEL_LIMIT: usize = 5_000;
+/// Requests to give messages up that are known at a time; the latest.
+const ASKED_LIMIT: i64 = 10_000;
+
+/// What a cancel found.
+#[derive(Debug, Default)]
+pub(crate) struct Cancelling {
+    /// What was removed, by topic.
+    pub(crate) removed: Vec<(String, End)>,
+    /// What is in somebody's hands.
+    pub(crate) asked: Vec<Uuid>,
+}
+
+impl Cancelling {
+    /// Announces the ends, that the next of a key may be ready, and what is to be given up.
+    pub(crate) fn announce(&self, waker: &Waker) {
+        let tracked = self.tracked();
+        if !tracked.is_empty() {
+            waker.ended(&tracked);
+        }
+        for topic in self.moved_topics() {
+            waker.ready(topic, 1);
+        }
+        waker.asked(&self.asked);
+    }
+
+    /// Returns the removed messages that somebody may wait for.
+    pub(crate) fn tracked(&self) -> Vec<Uuid> {
+        let tracked = self.removed.iter().filter(|(_, end)| end.is_tracked());
+        tracked.map(|(_, end)| end.held.id.0).collect()
+    }
+
+    /// Returns the topics in which the next of a key may be ready now.
+    fn moved_topics(&self) -> HashSet<&str> {
+        let keyed = self.removed.iter();
+        keyed
+            .filter(|(_, end)| end.held.key.is_some())
+            .map(|(topic, _)| topic.as_str())
+            .collect()
+    }
+}
+
+/// Removes those of the messages that wait, and asks for those in work. What is not found, or is in
+/// somebody's hands for a moment, stays among `left`.
+pub(crate) fn cancel(
+    connection: &mut Connection,
+    left: &mut Vec<Uuid>,
+    found: &mut Cancelling,
+) -> Result<()> {
+    let (mut removed, mut asked) = (Vec::new(), Vec::new());
+    for some in left.chunks(CANCEL_LIMIT) {
+        apart(connection, "cancelling messages", |open| {
+            let gone = cancel::remove(open, some, Which::All)?;
+            write_ends(open, &gone)?;
+            if gone.len() < some.len() {
+                // Those only that are still there: who asks may have to read a topic.
+                let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.held.id.0).collect();
+                let is_there = |id: &&Uuid| !gone.contains(*id);
+                let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
+                asked.extend(cancel::ask(open, &kept)?);
+            }
+            removed.extend(gone);
+            Ok(())
+        })?;
+    }
+    let gone = removed.iter().map(|(_, end)| end.held.id.0);
+    let done: HashSet<Uuid> = gone.chain(asked.iter().copied()).collect();
+    left.retain(|id| !done.contains(id));
+    found.removed.append(&mut removed);
+    found.asked.append(&mut asked);
+    Ok(())
+}
+
+/// Removes those of the messages that wait and that somebody still asks to be given up. What is in
+/// somebody's hands is left alone.
+fn remove(connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
+    apart(connection, "cancelling messages", |open| {
+        let removed = cancel::remove(open, ids, Which::Asked)?;
+        write_ends(open, &removed)?;
+        Ok(Cancelling {
+            removed,
+            asked: Vec::new(),
+        })
+    })
+}
+
+/// Removes messages that are to be given up and that came back to where they wait, since nobody
+/// heard of it who had them, and notes it with those that were leased since. Returns all that are
+/// to be given up, too.
+pub(crate) fn remove_asked(connection: &mut Connection) -> Result<(Vec<Uuid>, Cancelling)> {
+    let ids = cancel::asked(connection, ASKED_LIMIT)?;
+    if ids.is_empty() {
+        return Ok((ids, Cancelling::default()));
+    }
+    let removed = remove(connection, &ids)?;
+    cancel::mark_leased(connection, &ids)?;
+    Ok((ids, removed))
+}

@@ -1,0 +1,140 @@
+//! Cancelling: messages that wait are removed, those in somebody's hands are asked for.
+
+pub(crate) mod ends;
+pub(crate) mod round;
+
+use crate::db::run::{Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::message::claimed::Held;
+use crate::message::end::{End, How};
+use crate::words::Result;
+use crate::words::filter_program::Program;
+use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use crate::words::position::Position;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+static ASK_HELD: Statement = sql!("ask_held", Anew);
+static ASK_LEASED: Statement = sql!("ask_leased", Anew);
+static ASK_REST: Statement = sql!("ask_rest", Anew);
+static CANCEL_FOLLOWERS: Statement = sql!("cancel_followers", Anew);
+static CANCEL_READY: Statement = sql!("cancel_ready", Anew);
+static CANCEL_SCHEDULED: Statement = sql!("cancel_scheduled", Anew);
+static CANCELLATIONS: Statement = sql!("cancellations", Kept);
+static END_CANCELLED: Statement = sql!("end_cancelled", Anew);
+static MARK_LEASED: Statement = sql!("mark_leased", Kept);
+static PRUNE_CANCELLATIONS: Statement = sql!("prune_cancellations", Kept);
+static QUEUED_MATCHING: Statement = sql!("queued_matching", Kept);
+
+const DOING: &str = "cancelling messages";
+
+/// How long a request is kept when its message is gone: a process that has not heard of it yet has
+/// not got it either.
+const KEPT_S: i64 = 60;
+
+/// Which of the messages are to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All: the caller asks now.
+    All,
+    /// Those for which there still is a request.
+    Asked,
+}
+
+/// Removes those of the messages that wait, wherever; returns them by topic.
+pub(crate) fn remove(run: &mut dyn Run, ids: &[Uuid], which: Which) -> Result<Vec<(String, End)>> {
+    let mut removed = Vec::new();
+    // In the direction in which messages move, but for retries, after which the caller comes again.
+    for statement in [&CANCEL_SCHEDULED, &CANCEL_FOLLOWERS, &CANCEL_READY] {
+        for row in query(run, statement, &[&ids, &(which == Which::Asked)], DOING)? {
+            let held = Held {
+                position: Position {
+                    rank: column(&row, "rank")?,
+                    seq: column(&row, "seq")?,
+                },
+                id: MessageId(column(&row, "id")?),
+                key: column(&row, "key")?,
+                on_end: OnEnd::read(column(&row, "on_end")?),
+            };
+            let end = End {
+                held,
+                how: How::Cancelled,
+                result: None,
+            };
+            removed.push((column(&row, "topic")?, end));
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes those of the held messages that somebody still asks to be given up; returns which.
+pub(crate) fn end_held(
+    run: &mut dyn Run,
+    topic: &str,
+    positions: &[Position],
+) -> Result<HashSet<MessageId>> {
+    let ranks: Vec<i16> = positions.iter().map(|position| position.rank).collect();
+    let seqs: Vec<i64> = positions.iter().map(|position| position.seq).collect();
+    query(run, &END_CANCELLED, &[&topic, &ranks, &seqs], DOING)?
+        .iter()
+        .map(|row| column(row, "id").map(MessageId))
+        .collect()
+}
+
+/// Asks those who have the messages in hand to give them up; returns which are in somebody's hands.
+pub(crate) fn ask(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    let mut asked = Vec::new();
+    for statement in [&ASK_HELD, &ASK_LEASED] {
+        for row in query(run, statement, &[&ids], DOING)? {
+            asked.push(column(&row, "id")?);
+        }
+    }
+    Ok(asked)
+}
+
+/// Asks for messages that wait, but could not be removed since others had their rows in hand;
+/// returns which.
+pub(crate) fn ask_rest(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+    query(run, &ASK_REST, &[&ids], DOING)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}
+
+/// Notes with leased messages that were asked for before they were leased that they are to be given
+/// up.
+pub(crate) fn mark_leased(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
+    execute(run, &MARK_LEASED, &[&ids], DOING)?;
+    Ok(())
+}
+
+/// Returns the messages that are to be given up, the latest first.
+pub(crate) fn asked(run: &mut dyn Run, limit: i64) -> Result<Vec<Uuid>> {
+    query(
+        run,
+        &CANCELLATIONS,
+        &[&limit],
+        "looking for cancelled messages",
+    )?
+    .iter()
+    .map(|row| column(row, "id"))
+    .collect()
+}
+
+/// Forgets requests for messages that are gone.
+pub(crate) fn prune(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
+    let doing = "forgetting cancelled messages";
+    execute(run, &PRUNE_CANCELLATIONS, &[&ids, &KEPT_S], doing)?;
+    Ok(())
+}
+
+/// Returns the messages of a topic that wait or are in work and that a filter wants.
+pub(crate) fn matching(run: &mut dyn Run, topic: &str, filter: &Program) -> Result<Vec<Uuid>> {
+    let [steps, names, operands] = filter.columns();
+    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topic, &steps, &names, &operands];
+    query(run, &QUEUED_MATCHING, &params, DOING)?
+        .iter()
+        .map(|row| column(row, "id"))
+        .collect()
+}

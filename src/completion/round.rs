@@ -1,0 +1,76 @@
+//! Finds out, for all threads of the process that wait for messages to end, which have.
+//!
+//! Ends of this process wake them by themselves. Those of others are hinted at; without hints one
+//! query for all of them comes again with growing pauses.
+
+use crate::completion;
+use crate::db::run::Run;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use std::time::{Duration, Instant};
+
+/// The first pause, for what ends while it is being asked for.
+const FIRST: Duration = Duration::from_millis(25);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_millis(500);
+/// The least time between two looks, however many hints come.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(3);
+
+/// When to look next; nothing while nobody waits.
+#[derive(Debug)]
+pub(crate) struct Completions {
+    next: Option<Instant>,
+    last: Instant,
+    pause: Duration,
+}
+
+impl Completions {
+    pub(crate) fn new() -> Self {
+        Completions {
+            next: None,
+            last: Instant::now(),
+            pause: FIRST,
+        }
+    }
+
+    pub(crate) fn at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Learns that one more waits.
+    pub(crate) fn watch(&mut self) {
+        self.pause = FIRST;
+        self.soon(FIRST);
+    }
+
+    /// Learns that something ended elsewhere.
+    pub(crate) fn heard(&mut self) {
+        self.soon(Duration::ZERO);
+    }
+
+    fn soon(&mut self, wait: Duration) {
+        let at = (Instant::now() + wait).max(self.last + BETWEEN_LOOKS);
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// Looks, and wakes those whose message has ended.
+    pub(crate) fn run(&mut self, run: &mut dyn Run, waker: &Waker) -> Result<()> {
+        self.next = None;
+        self.last = Instant::now();
+        let waited_for = waker.waiters.ids();
+        if waited_for.is_empty() {
+            return Ok(());
+        }
+        // Also after an error: they still wait.
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST);
+        self.soon(pause);
+        let ended: Vec<_> = completion::outcomes(run, &waited_for)?
+            .iter()
+            .filter(|outcome| outcome.end.is_some())
+            .map(|outcome| outcome.id.0)
+            .collect();
+        waker.waiters.ring(&ended);
+        Ok(())
+    }
+}

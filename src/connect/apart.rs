@@ -1,0 +1,24 @@
+//! Work in a transaction of its own.
+
+use crate::connect::connection::Connection;
+use crate::connect::transaction::OpenTransaction;
+use crate::words::Result;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+
+/// Runs `work` in a transaction of its own.
+pub(crate) fn apart<R>(
+    connection: &mut Connection,
+    doing: &str,
+    work: impl FnOnce(&mut OpenTransaction<'_>) -> Result<R>,
+) -> Result<R> {
+    // Each statement has to see what those before it waited for.
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, doing))?;
+    let returned = work(&mut open)?;
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, doing))?;
+    Ok(returned)
+}

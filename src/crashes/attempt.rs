@@ -1,0 +1,136 @@
+//! Deliveries on topics where a process died: what its workers have in hand is noted before their
+//! handlers run, and counted when their process dies with it.
+
+use crate::db::flight::Flight;
+use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+static PRUNE_ATTEMPTS: Statement = sql!("prune_attempts", Kept);
+static DEATHS: Statement = sql!("deaths", Anew);
+static EMPTY_HAND: Statement = sql!("empty_hand", Kept);
+static FORGET_ATTEMPTS: Statement = sql!("forget_attempts", Kept);
+static TAKE_IN_HAND: Statement = sql!("take_in_hand", Kept);
+
+/// Counted deliveries older than this are of no interest to anybody.
+const ATTEMPTS_KEPT_S: i64 = 7 * 86_400;
+
+/// A worker of a receiver, by its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) receiver: i64,
+    pub(crate) worker: usize,
+}
+
+impl Holder {
+    fn values(self, topic: &str) -> [Value<'_>; 3] {
+        let worker = i64::try_from(self.worker).unwrap_or(i64::MAX);
+        [
+            Value::Text(topic),
+            Value::Number(self.receiver),
+            Value::Number(worker),
+        ]
+    }
+}
+
+/// How often a process died with a message in hand, as far as that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Deaths {
+    pub(crate) count: u32,
+    /// Whether the message was alone in one of them.
+    pub(crate) is_certain: bool,
+}
+
+impl Deaths {
+    /// Returns how many are the message's own doing: none, unless it was alone in one.
+    pub(crate) fn own(self) -> u32 {
+        if self.is_certain { self.count } else { 0 }
+    }
+}
+
+/// How a receiver that holds something is told from one that died.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Liveness {
+    /// What ids are mixed with to be the keys of advisory locks.
+    pub(crate) namespace: i64,
+    /// How long one without a lock is believed to live.
+    pub(crate) unseen_s: i64,
+}
+
+/// Returns those of the messages that were in hand when a process died, or are in other hands for
+/// all that is known.
+pub(crate) fn deaths(
+    run: &mut dyn Run,
+    topic: &str,
+    ids: &[Uuid],
+    mine: i64,
+    liveness: Liveness,
+) -> Result<HashMap<MessageId, Deaths>> {
+    let doing = "looking for deaths of processes";
+    let Liveness {
+        namespace,
+        unseen_s,
+    } = liveness;
+    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
+        [&topic, &ids, &mine, &namespace, &unseen_s];
+    let mut found = HashMap::<MessageId, Deaths>::new();
+    for row in query(run, &DEATHS, &params, doing)? {
+        let count: i64 = column(&row, "deaths")?;
+        let of = found.entry(MessageId(column(&row, "id")?)).or_default();
+        of.count = of
+            .count
+            .saturating_add(u32::try_from(count).unwrap_or_default());
+        of.is_certain |= column::<bool>(&row, "is_certain")?;
+    }
+    Ok(found)
+}
+
+/// Appends the note that a worker has these messages in hand.
+pub(crate) fn push_take_in_hand(
+    flight: &mut Flight,
+    topic: &str,
+    holder: Holder,
+    ids: Vec<Uuid>,
+    is_alone: bool,
+) {
+    let [topic, receiver, worker] = holder.values(topic);
+    let is_alone = Value::Number(is_alone.into());
+    let values = [topic, receiver, worker, Value::Uuids(ids), is_alone];
+    flight.call(&TAKE_IN_HAND, &values);
+}
+
+/// Appends the note that a worker has nothing in hand any more.
+pub(crate) fn push_empty_hand(flight: &mut Flight, topic: &str, holder: Holder) {
+    flight.call(&EMPTY_HAND, &holder.values(topic));
+}
+
+/// Appends that messages which saw a death ended.
+pub(crate) fn push_forget(flight: &mut Flight, topic: &str, ids: &[Uuid]) {
+    let values = [Value::Text(topic), Value::Uuids(ids.to_vec())];
+    flight.call(&FORGET_ATTEMPTS, &values);
+}
+
+/// Notes that a worker has nothing in hand any more.
+pub(crate) fn empty_hand(run: &mut dyn Run, topic: &str, holder: Holder) -> Result<()> {
+    let doing = "letting go of messages";
+    let worker = i32::try_from(holder.worker).unwrap_or(i32::MAX);
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &holder.receiver, &worker];
+    execute(run, &EMPTY_HAND, &params, doing).map(drop)
+}
+
+/// Drops what is counted of messages whose deliveries ended.
+pub(crate) fn forget(run: &mut dyn Run, topic: &str, ids: &[Uuid]) -> Result<()> {
+    let doing = "closing counted attempts";
+    execute(run, &FORGET_ATTEMPTS, &[&topic, &ids], doing).map(drop)
+}
+
+/// The same for counts of deliveries that nobody will ask about any more.
+pub(crate) fn prune(run: &mut dyn Run) -> Result<bool> {
+    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&BATCH, &ATTEMPTS_KEPT_S];
+    let removed = execute(run, &PRUNE_ATTEMPTS, &params, PRUNING)?;
+    Ok(removed >= BATCH.unsigned_abs())
+}

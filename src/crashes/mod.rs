@@ -1,0 +1,6 @@
+//! Crashes: processes that died without a word, and how deliveries of what they had in hand are
+//! counted before they are tried again.
+
+pub(crate) mod attempt;
+pub(crate) mod presence;
+pub(crate) mod round;

@@ -1,0 +1,204 @@
+//! Who receives, and who is gone without a word.
+
+use crate::db::flight::Flight;
+use crate::db::run::{Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::words::Result;
+use std::time::Duration;
+
+static DROP_LIVENESS: Statement = sql!("drop_liveness", Kept);
+static END_SUSPICION: Statement = sql!("end_suspicion", Kept);
+static ENROLL: Statement = sql!("enroll", Kept);
+static ENSURE_TURN: Statement = sql!("ensure_turn", Kept);
+static FIND_VANISHED: Statement = sql!("find_vanished", Kept);
+static HOLD_LIVENESS: Statement = sql!("hold_liveness", Kept);
+static HORIZON: Statement = sql!("horizon", Anew);
+static NOTE_SHIFT: Statement = sql!("note_shift", Kept);
+static REWIND_WORKERS: Statement = sql!("rewind_workers", Kept);
+static SHOW_LIFE: Statement = sql!("show_life", Kept);
+static SIGN_OFF: Statement = sql!("sign_off", Kept);
+static SUSPECT: Statement = sql!("suspect", Kept);
+static SUSPICION: Statement = sql!("suspicion", Kept);
+
+/// A receiver's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Enrolled {
+    pub(crate) topic: String,
+    pub(crate) id: i64,
+}
+
+/// What the row of a living receiver says, if it has to be written again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Living<'a> {
+    pub(crate) enrolled: &'a Enrolled,
+    pub(crate) shift: i64,
+    pub(crate) most: i32,
+}
+
+/// How long a receiver without a lock is believed to live that was not seen: three signs missed.
+pub(crate) const UNSEEN_S: i64 = 30;
+
+/// Adds a row; the caller takes its lock next, if it can hold one.
+pub(crate) fn enroll(
+    run: &mut dyn Run,
+    topic: &str,
+    process: &str,
+    holds_lock: bool,
+    most: i32,
+) -> Result<Enrolled> {
+    let rows = query(
+        run,
+        &ENROLL,
+        &[&topic, &process, &holds_lock, &most],
+        &format!("enrolling a receiver of topic {topic}"),
+    )?;
+    let id = rows.first().map_or(Ok(0), |row| column(row, "id"))?;
+    Ok(Enrolled {
+        topic: topic.to_owned(),
+        id,
+    })
+}
+
+/// Takes the session locks that say these receivers live; returns the ids of those it got.
+pub(crate) fn hold_liveness(run: &mut dyn Run, namespace: i64, ids: &[i64]) -> Result<Vec<i64>> {
+    query(
+        run,
+        &HOLD_LIVENESS,
+        &[&namespace, &ids],
+        "showing that receivers live",
+    )?
+    .iter()
+    .map(|row| column(row, "id"))
+    .collect()
+}
+
+/// Removes the row of a receiver that ends in peace, and gives its lock back.
+pub(crate) fn sign_off(
+    run: &mut dyn Run,
+    namespace: Option<i64>,
+    receiver: &Enrolled,
+) -> Result<()> {
+    let doing = "signing a receiver off";
+    execute(run, &SIGN_OFF, &[&receiver.topic, &receiver.id], doing)?;
+    if let Some(namespace) = namespace {
+        query(run, &DROP_LIVENESS, &[&namespace, &receiver.id], doing)?;
+    }
+    Ok(())
+}
+
+/// Notes that these receivers live, and brings back rows that somebody removed by mistake.
+pub(crate) fn show_life(
+    run: &mut dyn Run,
+    receivers: &[Living<'_>],
+    process: &str,
+    holds_lock: bool,
+) -> Result<()> {
+    let enrolled = receivers.iter().map(|living| living.enrolled);
+    let (ids, topics): (Vec<i64>, Vec<&str>) = enrolled
+        .map(|receiver| (receiver.id, receiver.topic.as_str()))
+        .unzip();
+    let shifts: Vec<i64> = receivers.iter().map(|living| living.shift).collect();
+    let most: Vec<i32> = receivers.iter().map(|living| living.most).collect();
+    execute(
+        run,
+        &SHOW_LIFE,
+        &[&ids, &topics, &process, &holds_lock, &shifts, &most],
+        "showing that receivers live",
+    )?;
+    Ok(())
+}
+
+/// Notes that receivers were seen now which were seen in the future, by a clock that was set back
+/// since.
+pub(crate) fn rewind(run: &mut dyn Run, ahead_s: i64) -> Result<()> {
+    let doing = "looking for receivers of the future";
+    execute(run, &REWIND_WORKERS, &[&ahead_s], doing).map(drop)
+}
+
+/// Returns receivers of other processes that are gone without signing off.
+pub(crate) fn find_vanished(
+    run: &mut dyn Run,
+    namespace: i64,
+    mine: &[i64],
+) -> Result<Vec<Enrolled>> {
+    query(
+        run,
+        &FIND_VANISHED,
+        &[&namespace, &mine, &UNSEEN_S],
+        "looking for dead receivers",
+    )?
+    .iter()
+    .map(|row| {
+        Ok(Enrolled {
+            topic: column(row, "topic")?,
+            id: column(row, "id")?,
+        })
+    })
+    .collect()
+}
+
+/// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have
+/// had messages in hand.
+pub(crate) fn suspect(
+    run: &mut dyn Run,
+    topic: &str,
+    vanished: &[i64],
+    for_s: i64,
+) -> Result<bool> {
+    let rows = query(run, &HORIZON, &[&topic], "looking how far hands reach")?;
+    let mut ranks = Vec::<i16>::with_capacity(rows.len());
+    let mut seqs = Vec::<i64>::with_capacity(rows.len());
+    for row in &rows {
+        // The last one of a rank may be gone meanwhile.
+        if let Some(seq) = column::<Option<i64>>(row, "seq")? {
+            ranks.push(column(row, "rank")?);
+            seqs.push(seq);
+        }
+    }
+    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
+        [&topic, &vanished, &for_s, &ranks, &seqs];
+    let rows = query(run, &SUSPECT, &params, "marking a topic as suspect")?;
+    Ok(!rows.is_empty())
+}
+
+/// Ends the suspicion of a topic if nothing is left of what may have been in hand; returns whether
+/// it did.
+pub(crate) fn end_suspicion(run: &mut dyn Run, topic: &str) -> Result<bool> {
+    let doing = "asking whether a topic is still suspect";
+    let rows = query(run, &END_SUSPICION, &[&topic], doing)?;
+    Ok(!rows.is_empty())
+}
+
+/// Appends the note whether a receiver may have messages in hand.
+pub(crate) fn push_note_shift(flight: &mut Flight, topic: &str, receiver: i64, shift: i64) {
+    let values = [
+        Value::Text(topic),
+        Value::Number(receiver),
+        Value::Number(shift),
+    ];
+    flight.call(&NOTE_SHIFT, &values);
+}
+
+/// Notes whether a receiver may have messages in hand.
+pub(crate) fn note_shift(run: &mut dyn Run, receiver: &Enrolled, shift: i64) -> Result<()> {
+    let Enrolled { topic, id } = receiver;
+    let doing = "noting that a receiver is idle";
+    execute(run, &NOTE_SHIFT, &[topic, id, &shift], doing).map(drop)
+}
+
+/// Returns how long receivers of a topic are to count attempts before they run a handler.
+pub(crate) fn suspicion(run: &mut dyn Run, topic: &str) -> Result<Duration> {
+    let doing = "looking whether a process died";
+    let rows = query(run, &SUSPICION, &[&topic], doing)?;
+    let suspect_ms = rows.first().map(|row| column::<i64>(row, "suspect_ms"));
+    let suspect_ms = suspect_ms.transpose()?.unwrap_or_default();
+    Ok(Duration::from_millis(suspect_ms.max(0).unsigned_abs()))
+}
+
+/// Makes the row that strict receivers of a topic lock for their turn.
+pub(crate) fn ensure_turn(run: &mut dyn Run, topic: &str) -> Result<()> {
+    let doing = format!("making the turn of topic {topic}");
+    execute(run, &ENSURE_TURN, &[&topic], &doing)?;
+    Ok(())
+}

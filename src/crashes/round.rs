@@ -1,0 +1,318 @@
+//! Shows that this process's receivers live, and notices those that died without a word.
+//!
+//! Each receiver has a row and, on the upkeep's connection, a session advisory lock under the row's
+//! id. A process that dies loses its connection and with it the lock; its row stays. Whoever finds
+//! such a row removes it. If the row says that the receiver may have had something in hand (see
+//! `wake::hands`) and the topic has messages, the topic becomes suspect: receivers note what they
+//! have in hand before they run handlers (see `receive::careful`), so that a message that kills its
+//! process reaches its limit.
+//!
+//! That lasts until what may have been in hand has ended. Nobody knows what that was; but claims
+//! take the first that are free, and the receivers' rows say how many they hold at most. So it lies
+//! among the first so many of each rank: when nothing up to the last of those is left, the
+//! suspicion is over. A message that slips through (one that many others came before since, from
+//! transactions that committed late) kills once more uncounted, and is among the first then. Where
+//! no such end comes, as with a filter that leaves messages lying, a limit of time ends it.
+//!
+//! Behind a pooler there are no session locks; rows carry the time they were last seen instead.
+//!
+//! A wrong guess (a process that lost its connection and is on its way back) costs some speed for a
+//! while, nothing else. So a new receiver believes what it sees at once, since it may be the
+//! successor of a process that a message killed a moment ago; later looks want to see it twice.
+
+use crate::connect::connection::Connection;
+use crate::crashes::presence::end_suspicion;
+use crate::crashes::presence::{self as store, Enrolled, Living};
+use crate::db::run::Run;
+use crate::schema::name::SchemaName;
+use crate::wake::hands::Hands;
+use crate::wake::hint::Hint;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use crate::words::sqlstate::{classify, is_held_up};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a sign of life is given, and the others are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long a topic is suspect after a death at most; each death that is found begins the time
+/// anew. Long enough for slow handlers of what was in hand, one after the other, and for a
+/// supervisor that waits before it starts a process again; work goes on in batches meanwhile. What
+/// lies five minutes or more ahead is taken for a clock that was set back.
+const SUSPECT_S: i64 = 240;
+
+/// What is to be known of a receiver that starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Newcomer {
+    pub(crate) topic: String,
+    pub(crate) is_strict: bool,
+    /// The most messages that it has in hand at a time.
+    pub(crate) most: usize,
+    pub(crate) hands: Arc<Hands>,
+}
+
+/// A receiver of this process.
+struct Mine {
+    enrolled: Enrolled,
+    most: i32,
+    hands: Arc<Hands>,
+}
+
+impl Mine {
+    fn living(&self) -> Living<'_> {
+        Living {
+            enrolled: &self.enrolled,
+            shift: self.hands.restored(),
+            most: self.most,
+        }
+    }
+}
+
+/// The receivers of this process, and what is thought of the others.
+pub(crate) struct Presence {
+    mine: Vec<Mine>,
+    /// Those that ended while somebody had their rows in hand.
+    leaving: Vec<Enrolled>,
+    /// The locks that the present connection holds.
+    held: HashSet<i64>,
+    /// Found dead at the last look: believed at the next.
+    doubted: HashSet<i64>,
+    begun_at: Instant,
+    look_at: Instant,
+    namespace: i64,
+    process: String,
+    holds_locks: bool,
+}
+
+impl Presence {
+    pub(crate) fn new(schema: &SchemaName, process: String, holds_locks: bool) -> Self {
+        Presence {
+            mine: Vec::new(),
+            leaving: Vec::new(),
+            held: HashSet::new(),
+            doubted: HashSet::new(),
+            begun_at: Instant::now(),
+            look_at: Instant::now() + LOOK_EVERY,
+            namespace: schema.lock_namespace(),
+            process,
+            holds_locks,
+        }
+    }
+
+    pub(crate) fn at(&self) -> Instant {
+        self.look_at
+    }
+
+    /// Records a receiver, and believes at once what it sees of its topic's past. Returns its row,
+    /// and for how long its topic is suspect.
+    pub(crate) fn enroll(
+        &mut self,
+        connection: &mut Connection,
+        waker: &Waker,
+        newcomer: &Newcomer,
+    ) -> Result<(Enrolled, Duration)> {
+        let topic = newcomer.topic.as_str();
+        if newcomer.is_strict {
+            store::ensure_turn(connection, topic)?;
+        }
+        let most = i32::try_from(newcomer.most).unwrap_or(i32::MAX);
+        let enrolled = self.insert(connection, topic, most)?;
+        self.mine.push(Mine {
+            enrolled: enrolled.clone(),
+            most,
+            hands: Arc::clone(&newcomer.hands),
+        });
+        match self.look_back(connection, waker, topic) {
+            Ok(suspect_for) => Ok((enrolled, suspect_for)),
+            Err(error) => {
+                // It does not start. What cannot be removed is found by others, as that of a
+                // process that died.
+                let _ = self.sign_off(connection, &enrolled);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks who died that received a topic; returns for how long that makes it suspect.
+    fn look_back(
+        &mut self,
+        connection: &mut Connection,
+        waker: &Waker,
+        topic: &str,
+    ) -> Result<Duration> {
+        let vanished = self.find(connection)?;
+        let (here, elsewhere): (Vec<_>, Vec<_>) = vanished
+            .into_iter()
+            .partition(|receiver| receiver.topic == topic);
+        self.doubted
+            .extend(elsewhere.iter().map(|receiver| receiver.id));
+        match self.suspect(connection, waker, &here) {
+            // Somebody has the topic's row in hand: told to the others at the next look.
+            Err(error) if is_held_up(&error) => {
+                self.doubted.extend(here.iter().map(|receiver| receiver.id));
+                Ok(Duration::from_secs(SUSPECT_S.unsigned_abs()))
+            }
+            suspected => {
+                suspected?;
+                store::suspicion(connection, topic)
+            }
+        }
+    }
+
+    /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
+    fn insert(&mut self, connection: &mut Connection, topic: &str, most: i32) -> Result<Enrolled> {
+        let doing = format!("enrolling a receiver of topic {topic}");
+        let failed = |error| classify(error, &doing);
+        let mut open = connection.begin(None).map_err(failed)?;
+        let enrolled = store::enroll(&mut open, topic, &self.process, self.holds_locks, most)?;
+        if self.holds_locks {
+            let ids = [enrolled.id];
+            self.held
+                .extend(store::hold_liveness(&mut open, self.namespace, &ids)?);
+        }
+        open.transaction.commit().map_err(failed)?;
+        Ok(enrolled)
+    }
+
+    /// Removes a receiver that ends in peace.
+    pub(crate) fn sign_off(
+        &mut self,
+        connection: &mut Connection,
+        receiver: &Enrolled,
+    ) -> Result<()> {
+        self.forget(receiver);
+        let namespace = self.holds_locks.then_some(self.namespace);
+        let signed_off = store::sign_off(connection, namespace, receiver);
+        if signed_off.as_ref().is_err_and(is_held_up) {
+            self.leaving.push(receiver.clone());
+        }
+        signed_off
+    }
+
+    /// Stops showing life for a receiver.
+    pub(crate) fn forget(&mut self, receiver: &Enrolled) {
+        self.mine.retain(|mine| mine.enrolled != *receiver);
+        self.held.remove(&receiver.id);
+    }
+
+    pub(crate) fn mine(&self) -> Vec<Enrolled> {
+        let mine = self.mine.iter();
+        mine.map(|mine| mine.enrolled.clone()).collect()
+    }
+
+    /// Notes which receivers have nothing in hand any more: nobody is suspect if the process dies
+    /// now.
+    pub(crate) fn note_idle(&self, connection: &mut Connection) -> Result<()> {
+        let now = Instant::now();
+        for mine in &self.mine {
+            if let Some(shift) = mine.hands.to_empty(now) {
+                store::note_shift(connection, &mine.enrolled, shift)?;
+                mine.hands.wrote(shift);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns since when there is something to note of receivers that have nothing in hand any
+    /// more, if there is.
+    pub(crate) fn idle_at(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut mine = self.mine.iter();
+        let is_owed = mine.any(|mine| mine.hands.to_empty(now).is_some());
+        is_owed.then_some(self.begun_at)
+    }
+
+    /// Shows life on a new connection.
+    pub(crate) fn reconnected(&mut self, connection: &mut Connection) -> Result<()> {
+        self.held.clear();
+        self.show_life(connection)
+    }
+
+    /// Takes the locks that are missing, and brings back rows that somebody removed by mistake.
+    fn show_life(&mut self, connection: &mut Connection) -> Result<()> {
+        if self.mine.is_empty() {
+            return Ok(());
+        }
+        let mut missing = self.ids();
+        missing.retain(|id| !self.held.contains(id));
+        if self.holds_locks && !missing.is_empty() {
+            let got = store::hold_liveness(connection, self.namespace, &missing)?;
+            self.held.extend(got);
+        }
+        if !self.holds_locks {
+            store::rewind(connection, store::UNSEEN_S)?;
+        }
+        let rows: Vec<Living<'_>> = self.mine.iter().map(Mine::living).collect();
+        store::show_life(connection, &rows, &self.process, self.holds_locks)
+    }
+
+    /// Shows life, and looks at the others.
+    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        for receiver in std::mem::take(&mut self.leaving) {
+            self.sign_off(connection, &receiver)?;
+        }
+        if self.mine.is_empty() {
+            return Ok(());
+        }
+        self.show_life(connection)?;
+        let vanished = self.find(connection)?;
+        let (sure, doubted): (Vec<_>, Vec<_>) = vanished
+            .into_iter()
+            .partition(|receiver| self.doubted.contains(&receiver.id));
+        self.doubted = doubted.iter().map(|receiver| receiver.id).collect();
+        self.suspect(connection, waker, &sure)
+    }
+
+    fn find(&self, connection: &mut Connection) -> Result<Vec<Enrolled>> {
+        store::find_vanished(connection, self.namespace, &self.ids())
+    }
+
+    fn suspect(
+        &self,
+        connection: &mut Connection,
+        waker: &Waker,
+        vanished: &[Enrolled],
+    ) -> Result<()> {
+        let mut of_topics = BTreeMap::<&str, Vec<i64>>::new();
+        for receiver in vanished {
+            let of_topic = of_topics.entry(&receiver.topic).or_default();
+            of_topic.push(receiver.id);
+        }
+        for (topic, ids) in of_topics {
+            if !store::suspect(connection, topic, &ids, SUSPECT_S)? {
+                log::debug!("topic {topic}: a receiver is gone that had nothing in hand");
+                continue;
+            }
+            log::warn!(
+                "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
+                 {SUSPECT_S} s at most, deliveries are counted ahead"
+            );
+            waker
+                .board
+                .suspect(topic, Duration::from_secs(SUSPECT_S.unsigned_abs()));
+            waker.tell(Hint::Suspect);
+        }
+        Ok(())
+    }
+
+    /// Returns the receivers of this process, also those that have ended and could not say so yet.
+    fn ids(&self) -> Vec<i64> {
+        let mine = self.mine.iter().map(|mine| &mine.enrolled);
+        let all = mine.chain(&self.leaving);
+        all.map(|receiver| receiver.id).collect()
+    }
+}
+
+/// Ends the suspicion of a topic if all that may have been in hand has ended.
+pub(crate) fn end_if_over(run: &mut dyn Run, waker: &Waker, topic: &str) -> Result<()> {
+    if end_suspicion(run, topic)? {
+        log::info!(
+            "topic {topic}: suspect no more, what was in hand when a process died has ended"
+        );
+        waker.board.suspect(topic, Duration::ZERO);
+        waker.tell(Hint::Suspect);
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! What can run a statement of ours: a connection, or a transaction.
+
+use crate::db::statement::Statement;
+use crate::words::Result;
+use crate::words::sqlstate::classify;
+use postgres::Row;
+use postgres::types::ToSql;
+
+/// Parameters in the driver's form.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Rows that one statement removes: its locks are held for some tens of milliseconds.
+pub(crate) const BATCH: i64 = 4000;
+
+/// What those who remove such rows do.
+pub(crate) const PRUNING: &str = "removing what is over";
+
+/// Runs one statement. Implemented where connections and their prepared statements live.
+pub(crate) trait Run {
+    /// Runs a statement and returns its rows. One round trip once it is prepared.
+    fn rows(
+        &mut self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, postgres::Error>;
+
+    /// Runs a statement and returns how many rows it touched.
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error>;
+
+    /// Runs a COPY from rows in its binary format. Two round trips once it is prepared. Returns
+    /// `None`, with nothing sent, where nothing can stay prepared: on a caller's connection, and
+    /// behind a pooler.
+    fn copy(
+        &mut self,
+        statement: &Statement,
+        rows: &dyn Fn() -> Vec<u8>,
+    ) -> Option<Result<(), postgres::Error>> {
+        let _ = (statement, rows);
+        None
+    }
+}
+
+/// Runs a statement; an error says what was being done.
+pub(crate) fn query(
+    run: &mut dyn Run,
+    statement: &Statement,
+    params: Params<'_>,
+    doing: &str,
+) -> Result<Vec<Row>> {
+    run.rows(statement, params)
+        .map_err(|error| classify(error, doing))
+}
+
+/// Runs a statement that returns no rows; an error says what was being done.
+pub(crate) fn execute(
+    run: &mut dyn Run,
+    statement: &Statement,
+    params: Params<'_>,
+    doing: &str,
+) -> Result<u64> {
+    run.count(statement, params)
+        .map_err(|error| classify(error, doing))
+}
+
+/// Reads a column; one that is missing or of another type is an error, never a panic.
+pub(crate) fn column<'a, T>(row: &'a Row, name: &str) -> Result<T>
+where
+    T: postgres::types::FromSql<'a>,
+{
+    row.try_get(name)
+        .map_err(|error| classify(error, &format!("reading column {name}")))
+}

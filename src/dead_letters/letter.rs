@@ -1,0 +1,109 @@
+//! Looking at dead letters.
+
+use crate::db::run::{Run, column, query};
+use crate::db::statement::{Statement, sql};
+use crate::dead_letters::selection::Selection;
+use crate::message::claimed::time;
+use crate::message::columns::{attempts, id, priority, shown};
+
+use crate::words::Result;
+use crate::words::headers::Headers;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+use crate::words::payload::Payload;
+use postgres::Row;
+use std::time::SystemTime;
+
+static DEAD_LETTERS: Statement = sql!("dead_letters", Anew);
+static DEAD_TOPICS: Statement = sql!("dead_topics", Anew);
+
+const DOING: &str = "listing dead letters";
+
+/// A message that was given up, with all that is known about why.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The topic it was sent to.
+    pub topic: String,
+    /// Its identity, the same as when it was sent.
+    pub id: MessageId,
+    /// The key that it was sent with: what comes after it may be held or parked.
+    pub key: Option<String>,
+    /// The dedupe key that it had until it ended, and takes again when it is redriven.
+    pub dedupe_key: Option<String>,
+    /// Its priority.
+    pub priority: i16,
+    /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so
+    /// many ended with their process, or failed before.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub reason: DeadReason,
+    /// The last error with its whole chain of causes, in one line.
+    pub error: String,
+    /// When it was sent, by the database's clock.
+    pub sent_at: SystemTime,
+    /// When it was given up, by the database's clock.
+    pub died_at: SystemTime,
+    /// Texts that the sender attached.
+    pub headers: Headers,
+    /// What it carries, undecoded.
+    pub payload: Payload,
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
+    pub unreadable: Option<String>,
+}
+
+/// Returns the dead letters of a topic that died first.
+pub(crate) fn dead_letters(
+    run: &mut dyn Run,
+    topic: &str,
+    limit: i64,
+    which: &Selection,
+) -> Result<Vec<DeadLetter>> {
+    query(
+        run,
+        &DEAD_LETTERS,
+        &[&topic, &limit, &which.ids(), &which.key_chosen()],
+        DOING,
+    )?
+    .iter()
+    .map(|row| dead_letter(row, topic))
+    .collect()
+}
+
+/// Returns those of all topics that died first. A query for each topic that has any: asked for in
+/// one, they may be found by reading the whole table once for each of them.
+pub(crate) fn dead_letters_everywhere(
+    run: &mut dyn Run,
+    limit: i64,
+    which: &Selection,
+) -> Result<Vec<DeadLetter>> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut first = Vec::new();
+    for row in query(run, &DEAD_TOPICS, &[], DOING)? {
+        let topic: &str = column(&row, "topic")?;
+        first.extend(dead_letters(run, topic, limit, which)?);
+        first.sort_by_key(|letter| (letter.died_at, letter.id));
+        first.truncate(most);
+    }
+    Ok(first)
+}
+
+fn dead_letter(row: &Row, topic: &str) -> Result<DeadLetter> {
+    let shown = shown(row, topic)?;
+    Ok(DeadLetter {
+        topic: topic.to_owned(),
+        id: id(row)?,
+        key: column(row, "key")?,
+        dedupe_key: column(row, "dedupe_key")?,
+        priority: priority(row)?,
+        attempts: attempts(row)?,
+        reason: DeadReason::parse(column(row, "reason")?),
+        error: column(row, "error")?,
+        sent_at: time(column(row, "sent_at_us")?),
+        died_at: time(column(row, "died_at_us")?),
+        headers: shown.headers,
+        payload: shown.payload,
+        unreadable: shown.unreadable,
+    })
+}

@@ -1,0 +1,77 @@
+//! Removes dead letters of topics that keep them for a time, once it is over.
+
+use crate::connect::connection::Connection;
+use crate::db::commands;
+use crate::dead_letters::slices::{SLICE, prune_dead};
+use crate::message::end::How;
+use crate::on_end::push_gone;
+use crate::settings::cache::Configs;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+use std::time::{Duration, Instant};
+
+/// Removes some of what was kept for long enough, of each topic that has a time for it, for `turn`
+/// altogether. Returns whether there may be more.
+pub(crate) fn remove(
+    connection: &mut Connection,
+    configs: &Configs,
+    waker: &Waker,
+    turn: Duration,
+) -> Result<bool> {
+    let started = Instant::now();
+    let mut topics = configs.dead_letter_retentions();
+    // In any order: one may have so many that the others would have no turn.
+    fastrand::shuffle(&mut topics);
+    for (topic, retention) in topics {
+        let mut removed = 0;
+        let mut may_be_more = true;
+        while may_be_more && started.elapsed() < turn {
+            let slice = remove_slice(connection, waker, &topic, retention)?;
+            removed += slice;
+            may_be_more = slice >= SLICE as u64;
+        }
+        if removed > 0 {
+            log::info!(
+                "topic {topic}: removed {removed} dead letters that were kept for {retention:?}"
+            );
+        }
+        if started.elapsed() >= turn {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Removes a slice in one transaction, with all that the ends of its messages call for; returns how
+/// many they were.
+fn remove_slice(
+    connection: &mut Connection,
+    waker: &Waker,
+    topic: &str,
+    retention: Duration,
+) -> Result<u64> {
+    let failed = |error| {
+        classify(
+            error,
+            "removing dead letters that were kept for long enough",
+        )
+    };
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    let slice = prune_dead(&mut open, topic, retention)?;
+    let mut flight = open.flight().seldom();
+    push_gone(&mut flight, topic, slice.gone, How::Purged);
+    flight.command(&commands::PROVE);
+    flight.commit();
+    open.fly(flight).map_err(failed)?;
+    open.committed();
+    if slice.messages > 0 {
+        waker.ended_unnamed();
+        // What was behind them, by their keys.
+        waker.keys_ended();
+    }
+    Ok(slice.messages)
+}

@@ -1,0 +1,232 @@
+//! Messages that come after others.
+//!
+//! Such a message waits in `scheduled`, due at infinity, with a row in `dependency` for each
+//! message that it waits for. Who ends a message only writes its outcome: no row is shared by those
+//! that end at the same time, so a group of ten thousand finishes as quickly as ten thousand
+//! messages. After the commit somebody looks at what waited for it, in a transaction apart: locks
+//! the waiting message first, and only then, in statements that see all that those before it did,
+//! removes what is settled and releases it when nothing is left. So of two last ends at the same
+//! time the one that looks second finds both. Who dies between the commit and the look leaves it to
+//! the next sweep.
+
+pub(crate) mod release;
+pub(crate) mod round;
+
+use crate::db::run::{Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::new_message::Start;
+use crate::words::outcome::{DeadReason, OnEnd};
+use crate::words::outgoing::Outgoing;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+static CLEAR_DEPENDENCIES: Statement = sql!("clear_dependencies", Kept);
+static DEPEND: Statement = sql!("depend", Anew);
+static DEPENDENTS: Statement = sql!("dependents", Kept);
+static HOLD_DEPENDENTS: Statement = sql!("hold_dependents", Kept);
+static KEEP_WAIT: Statement = sql!("keep_wait", Anew);
+static ORPHAN: Statement = sql!("orphan", Kept);
+static RELEASE: Statement = sql!("release", Kept);
+static WAITING_DEPENDENTS: Statement = sql!("waiting_dependents", Kept);
+
+/// Waiting messages that one look takes: their locks are held for milliseconds only.
+pub(crate) const LOOK_LIMIT: i64 = 500;
+
+const DOING: &str = "releasing messages that come after others";
+
+/// A waiting message.
+pub(crate) type Place = (String, Uuid);
+
+/// What a look changed.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// How many of the things that were waited for were settled.
+    pub(crate) cleared: u64,
+    /// How many messages wait no more.
+    pub(crate) released: usize,
+    /// When the first of them is due.
+    pub(crate) soonest: Option<Duration>,
+    /// How many somebody else has in hand: they are to be looked at again.
+    pub(crate) in_hand: usize,
+    /// Those that became dead letters, by topic, with what their ends matter to.
+    pub(crate) orphans: Vec<(String, MessageId, OnEnd)>,
+}
+
+impl Looked {
+    /// Returns the dead letters that somebody may wait for.
+    pub(crate) fn tracked_orphans(&self) -> Vec<Uuid> {
+        let orphans = self.orphans.iter();
+        let tracked = orphans.filter(|(_, _, on_end)| on_end.has(OnEnd::TRACKED));
+        tracked.map(|(_, id, _)| id.0).collect()
+    }
+
+    /// Adds what a further look changed.
+    pub(crate) fn add(&mut self, mut other: Looked) {
+        self.cleared += other.cleared;
+        self.released += other.released;
+        self.in_hand += other.in_hand;
+        self.soonest = match (self.soonest, other.soonest) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        self.orphans.append(&mut other.orphans);
+    }
+}
+
+/// Returns whether some of the messages come after others.
+pub(crate) fn has_dependents(messages: &[Outgoing]) -> bool {
+    messages
+        .iter()
+        .any(|sent| !sent.message.rare.after.is_empty())
+}
+
+/// Stores what messages come after, which were stored as due at infinity, and releases those that
+/// have nothing to wait for.
+pub(crate) fn depend(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
+    let waiting: Vec<&Outgoing> = messages
+        .iter()
+        .filter(|sent| !sent.message.rare.after.is_empty())
+        .collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let mut topics: Vec<&str> = Vec::new();
+    let (mut ids, mut on_ids, mut needs): (Vec<Uuid>, Vec<Uuid>, Vec<bool>) = Default::default();
+    for sent in &waiting {
+        for on in &sent.message.rare.after {
+            topics.push(&sent.message.topic);
+            ids.push(sent.id.0);
+            on_ids.push(on.0);
+            needs.push(!sent.message.rare.takes_any_end);
+        }
+    }
+    let doing = "storing what messages come after";
+    execute(run, &DEPEND, &[&topics, &ids, &on_ids, &needs], doing)?;
+    keep_waits(run, &waiting)?;
+    let places: Vec<Place> = waiting
+        .iter()
+        .map(|sent| (sent.message.topic.clone(), sent.id.0))
+        .collect();
+    // This transaction's own, which nobody else sees.
+    let held = hold(run, &places)?;
+    release(run, held.by_wait, &mut Looked::default())
+}
+
+/// Notes of those with a delay or a time of their own what they wait for in the end.
+fn keep_waits(run: &mut dyn Run, waiting: &[&Outgoing]) -> Result<()> {
+    let mut topics: Vec<&str> = Vec::new();
+    let (mut ids, mut waits, mut untils) = (Vec::new(), Vec::new(), Vec::new());
+    for sent in waiting {
+        let (wait, until): (Option<i64>, Option<i64>) = match sent.message.start {
+            Some(Start::After(delay)) if !delay.is_zero() => (
+                Some(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)),
+                None,
+            ),
+            Some(Start::At(us)) => (None, Some(us)),
+            _ => continue,
+        };
+        topics.push(&sent.message.topic);
+        ids.push(sent.id.0);
+        waits.push(wait);
+        untils.push(until);
+    }
+    if !ids.is_empty() {
+        let doing = "storing what messages wait for";
+        execute(run, &KEEP_WAIT, &[&topics, &ids, &waits, &untils], doing)?;
+    }
+    Ok(())
+}
+
+/// Returns the messages that come after one of these.
+pub(crate) fn dependents(run: &mut dyn Run, on: &[Uuid]) -> Result<Vec<Place>> {
+    places(query(run, &DEPENDENTS, &[&on, &LOOK_LIMIT], DOING)?)
+}
+
+/// Returns the next messages after `place` that wait for others.
+pub(crate) fn waiting_after(run: &mut dyn Run, (topic, id): &Place) -> Result<Vec<Place>> {
+    places(query(
+        run,
+        &WAITING_DEPENDENTS,
+        &[topic, id, &LOOK_LIMIT],
+        DOING,
+    )?)
+}
+
+fn places(rows: Vec<postgres::Row>) -> Result<Vec<Place>> {
+    rows.iter()
+        .map(|row| Ok((column(row, "topic")?, column(row, "id")?)))
+        .collect()
+}
+
+/// Releases those of the waiting messages that have nothing to wait for any more, and gives up
+/// those that never will. Looks only at what they wait for among `on`, or at all of it. In a READ
+/// COMMITTED transaction of its own.
+pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
+    let mut looked = Looked::default();
+    let held = hold(run, waiting)?;
+    looked.in_hand = held.in_hand.len();
+    // Also of those that wait no more: nobody needs what they waited for.
+    let (topics, ids): (Vec<&str>, Vec<Uuid>) = waiting
+        .iter()
+        .filter(|place| !held.in_hand.contains(*place))
+        .map(|(topic, id)| (topic.as_str(), *id))
+        .unzip();
+    looked.cleared = execute(run, &CLEAR_DEPENDENCIES, &[&topics, &ids, &on], DOING)?;
+    let reason = DeadReason::Orphaned.as_str();
+    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &reason, &on];
+    for row in query(run, &ORPHAN, &params, DOING)? {
+        looked.orphans.push((
+            column(&row, "topic")?,
+            MessageId(column(&row, "id")?),
+            OnEnd::read(column(&row, "on_end")?),
+        ));
+    }
+    release(run, held.by_wait, &mut looked)?;
+    Ok(looked)
+}
+
+/// Messages that still wait for others.
+#[derive(Default)]
+struct Held {
+    /// Those that are locked now, by what else they wait for then, in microseconds.
+    by_wait: BTreeMap<i64, Vec<Place>>,
+    /// Those that somebody else has in hand.
+    in_hand: HashSet<Place>,
+}
+
+/// Locks those that still wait and that nobody has in hand.
+fn hold(run: &mut dyn Run, waiting: &[Place]) -> Result<Held> {
+    let (topics, ids) = columns(waiting);
+    let mut held = Held::default();
+    for row in query(run, &HOLD_DEPENDENTS, &[&topics, &ids], DOING)? {
+        let place = (column(&row, "topic")?, column(&row, "id")?);
+        match column(&row, "wait_us")? {
+            Some(wait_us) => held.by_wait.entry(wait_us).or_default().push(place),
+            None => drop(held.in_hand.insert(place)),
+        }
+    }
+    Ok(held)
+}
+
+fn release(run: &mut dyn Run, held: BTreeMap<i64, Vec<Place>>, looked: &mut Looked) -> Result<()> {
+    for (wait_us, places) in held {
+        let (topics, ids) = columns(&places);
+        let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topics, &ids, &wait_us];
+        let released = query(run, &RELEASE, &params, DOING)?.len();
+        looked.released += released;
+        if released > 0 && looked.soonest.is_none() {
+            looked.soonest = Some(Duration::from_micros(wait_us.unsigned_abs()));
+        }
+    }
+    Ok(())
+}
+
+fn columns(places: &[Place]) -> (Vec<&str>, Vec<Uuid>) {
+    places
+        .iter()
+        .map(|(topic, id)| (topic.as_str(), *id))
+        .unzip()
+}

@@ -1,0 +1,84 @@
+//! Releases messages that come after others, in transactions of their own.
+
+use crate::connect::apart::apart;
+use crate::connect::connection::Connection;
+use crate::dependencies::{self, Looked, Place};
+use crate::message::claimed::Held;
+use crate::message::end::{End, How};
+use crate::message::report;
+use crate::on_end::write_ends;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+use crate::words::position::Position;
+use crate::words::sqlstate::is_held_up;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Looks at what came after these messages, which may have ended.
+pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Looked> {
+    let mut all = Looked::default();
+    loop {
+        let waiting = dependencies::dependents(connection, ended)?;
+        if waiting.is_empty() {
+            return Ok(all);
+        }
+        let looked = settle(connection, &waiting, Some(ended))?;
+        let is_last = (waiting.len() as i64) < dependencies::LOOK_LIMIT;
+        let is_stuck = looked.cleared == 0 && looked.orphans.is_empty();
+        all.add(looked);
+        // The same ones would be met again and again: the sweep goes over the rest.
+        if is_last || is_stuck {
+            return Ok(all);
+        }
+    }
+}
+
+/// Looks at some of the messages that wait for others, from `place` on. Returns where to go on;
+/// nothing at the end. Goes on, too, when somebody holds what the end of one of them is written to:
+/// it is looked at the next time.
+pub(crate) fn sweep(connection: &mut Connection, place: &Place) -> Result<(Looked, Option<Place>)> {
+    let mut waiting = dependencies::waiting_after(connection, place)?;
+    if waiting.is_empty() {
+        return Ok((Looked::default(), None));
+    }
+    let looked = match settle(connection, &waiting, None) {
+        Err(error) if is_held_up(&error) => Looked::default(),
+        looked => looked?,
+    };
+    let is_last = (waiting.len() as i64) < dependencies::LOOK_LIMIT;
+    Ok((looked, waiting.pop().filter(|_| !is_last)))
+}
+
+fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
+    let looked = apart(connection, "releasing messages", |open| {
+        let looked = dependencies::settle(open, waiting, on)?;
+        let orphans: Vec<(String, End)> = looked
+            .orphans
+            .iter()
+            .map(|(topic, id, on_end)| {
+                let position = Position { rank: 0, seq: 0 };
+                let held = Held {
+                    position,
+                    id: *id,
+                    // It had not joined the line of its key.
+                    key: None,
+                    on_end: *on_end,
+                };
+                let (how, result) = (How::Dead, None);
+                (topic.clone(), End { held, how, result })
+            })
+            .collect();
+        write_ends(open, &orphans)?;
+        Ok(looked)
+    })?;
+    let mut topics: BTreeMap<&str, Vec<MessageId>> = BTreeMap::new();
+    for (topic, id, _) in &looked.orphans {
+        topics.entry(topic).or_default().push(*id);
+    }
+    for (topic, ids) in topics {
+        let why = "what it comes after will never be done";
+        report::dead_together(topic, &ids, DeadReason::Orphaned, why);
+    }
+    Ok(looked)
+}

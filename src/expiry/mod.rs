@@ -1,0 +1,97 @@
+//! Messages whose time is over, of all topics: where nobody claims them.
+
+pub(crate) mod round;
+
+use crate::db::run::{Run, column, query};
+use crate::db::statement::{Statement, sql};
+use crate::message::claimed::Held;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use crate::words::position::Position;
+use postgres::Row;
+use std::time::Duration;
+
+static EXPIRE_FOLLOWERS: Statement = sql!("expire_followers", Kept);
+static EXPIRE_READY: Statement = sql!("expire_ready", Kept);
+static EXPIRE_SCHEDULED: Statement = sql!("expire_scheduled", Kept);
+static LOCK_EXPIRED_LANES: Statement = sql!("lock_expired_lanes", Kept);
+static NEXT_EXPIRY: Statement = sql!("next_expiry", Kept);
+
+/// The error of dead letters whose time was over.
+pub(crate) const ERROR: &str = "its time was over before it was handled";
+
+/// Messages of one kind that one transaction takes: few enough to hold its locks for milliseconds.
+pub(crate) const EXPIRE_LIMIT: i64 = 1000;
+
+const DOING: &str = "taking out expired messages";
+
+/// A message that was taken out.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub(crate) topic: String,
+    /// Its key only if others of it waited for this one.
+    pub(crate) held: Held,
+}
+
+/// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the
+/// others become dead letters. In a transaction of the caller, who sees to what their ends call
+/// for.
+pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<Gone>> {
+    let mut rows = query(
+        run,
+        &EXPIRE_READY,
+        &[&EXPIRE_LIMIT, &dropping, &ERROR],
+        DOING,
+    )?;
+    rows.extend(query(
+        run,
+        &EXPIRE_SCHEDULED,
+        &[&EXPIRE_LIMIT, &dropping, &ERROR],
+        DOING,
+    )?);
+    // Locked in a statement of their own: the next one has to see what the last holder did.
+    let lanes = query(run, &LOCK_EXPIRED_LANES, &[&EXPIRE_LIMIT], DOING)?;
+    if !lanes.is_empty() {
+        let column_of =
+            |name| -> Result<Vec<String>> { lanes.iter().map(|lane| column(lane, name)).collect() };
+        let (topics, keys) = (column_of("topic")?, column_of("key")?);
+        rows.extend(query(
+            run,
+            &EXPIRE_FOLLOWERS,
+            &[&topics, &keys, &dropping, &ERROR],
+            DOING,
+        )?);
+    }
+    rows.iter().map(read).collect()
+}
+
+/// Returns in how long the time of the next message is over; zero if it is.
+pub(crate) fn next_expiry(run: &mut dyn Run) -> Result<Option<Duration>> {
+    let rows = query(run, &NEXT_EXPIRY, &[], "looking for expired messages")?;
+    let us: Option<i64> = match rows.first() {
+        Some(row) => column(row, "expiry_us")?,
+        None => None,
+    };
+    Ok(us.map(distance))
+}
+
+/// Turns microseconds from now into a duration; what is past is now.
+pub(crate) fn distance(us: i64) -> Duration {
+    Duration::from_micros(us.max(0).unsigned_abs())
+}
+
+fn read(row: &Row) -> Result<Gone> {
+    Ok(Gone {
+        topic: column(row, "topic")?,
+        held: Held {
+            position: Position {
+                rank: column(row, "rank")?,
+                seq: column(row, "seq")?,
+            },
+            id: MessageId(column(row, "id")?),
+            key: column(row, "key")?,
+            on_end: OnEnd::read(column(row, "on_end")?),
+        },
+    })
+}

@@ -1,0 +1,115 @@
+//! Takes messages out whose time is over and that nobody claims: of paused and busy topics,
+//! scheduled ones, those behind others of their key.
+//!
+//! Workers do the same with what they claim. Messages in work are nobody else's business: locked
+//! rows are skipped, leases left alone, and whoever has them may still finish.
+
+use crate::connect::connection::Connection;
+use crate::db::commands;
+use crate::expiry::{self, EXPIRE_LIMIT, Gone};
+use crate::message::end::{End, How};
+use crate::message::report;
+use crate::on_end;
+use crate::settings::cache::Configs;
+use crate::wake::waker::Waker;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The least time between two looks that did not find a full batch: messages in long work whose
+/// time is over would be looked at all the while.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// When to look next; nothing while no message has an end.
+#[derive(Debug, Default)]
+pub(crate) struct Expiry {
+    next: Option<Instant>,
+    looked_at: Option<Instant>,
+}
+
+impl Expiry {
+    /// Returns when the duty is to be done.
+    pub(crate) fn at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Learns in how long the next message expires.
+    pub(crate) fn learn(&mut self, next: Option<Duration>) {
+        let at = next.and_then(|delay| Instant::now().checked_add(delay));
+        let not_before = self.looked_at.map(|looked| looked + BETWEEN_LOOKS);
+        self.next = at.map(|at| not_before.map_or(at, |least| least.max(at)));
+    }
+
+    /// Takes out a batch, tells who waited for it, and finds out when to look next.
+    pub(crate) fn run(
+        &mut self,
+        connection: &mut Connection,
+        configs: &Configs,
+        waker: &Waker,
+    ) -> Result<()> {
+        self.looked_at = Some(Instant::now());
+        let dropping = configs.dropping_expired();
+        let gone = take_out(connection, &dropping)?;
+        let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
+        let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();
+        for gone in &gone {
+            by_topic.entry(&gone.topic).or_default().push(gone.held.id);
+        }
+        waker.announce_ends(gone.iter().map(|gone| &gone.held));
+        for (topic, ids) in by_topic {
+            log::info!("topic {topic}: the time of {} messages was over", ids.len());
+            match dropping.iter().any(|dropping| dropping == topic) {
+                true => ids.iter().for_each(|id| report::dropped(topic, *id)),
+                false => report::dead_together(topic, &ids, DeadReason::Expired, expiry::ERROR),
+            }
+            // Who was behind them, by key or in strict order, may be ready now.
+            waker.ready(topic, 1);
+        }
+        if is_full {
+            // Whatever a poll says meanwhile.
+            self.looked_at = None;
+            self.next = Some(Instant::now());
+        } else {
+            let next = expiry::next_expiry(connection)?;
+            self.learn(next);
+        }
+        Ok(())
+    }
+}
+
+/// Takes out a batch in one transaction, with all that the ends of its messages call for.
+fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<Gone>> {
+    let doing = "taking out expired messages";
+    let failed = |error| classify(error, doing);
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    let gone = expiry::expire(&mut open, dropping)?;
+    let mut ends = BTreeMap::<&str, Vec<End>>::new();
+    for gone in gone.iter().filter(|gone| End::matters(&gone.held)) {
+        // A dead letter can be redriven, whatever it died of.
+        let how = match dropping.contains(&gone.topic) {
+            true => How::Expired,
+            false => How::Dead,
+        };
+        ends.entry(&gone.topic).or_default().push(End {
+            held: gone.held.clone(),
+            how,
+            result: None,
+        });
+    }
+    let mut flight = open.flight().seldom();
+    for (topic, ends) in &ends {
+        // Inline: what this calls is not prepared on the upkeep's connection.
+        on_end::push_ended(&mut flight, topic, ends);
+    }
+    flight.command(&commands::PROVE);
+    flight.commit();
+    open.fly(flight).map_err(failed)?;
+    open.committed();
+    Ok(gone)
+}

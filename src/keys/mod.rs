@@ -1,0 +1,268 @@
+//! Keys: how messages of one topic with one key are handled one at a time, in the order of sending.
+//!
+//! Of each key only the *heads* are in the claim index (`message`): as many as may be in work at
+//! the same time, one by default. Those behind them are in `follower`, the key's *line*, where no
+//! claim meets them, so a key that is stuck costs the others nothing. A message is *out of its
+//! line* while it is in `message`, in work or not, or in `scheduled` with a place (a retry, a
+//! lease). How many are is counted when it matters, from the tables themselves; a counter could be
+//! wrong.
+//!
+//! # The lane
+//!
+//! Each key with messages has a row in `lane`, whose lock is the right to move messages into or out
+//! of the line. What to move is decided in the *next* statement: the snapshot of the one that
+//! waited for the lock is as old as its beginning.
+//!
+//! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert, and then stores
+//!   its messages (`send_keyed`): straight into `message` where the key has room and nobody waits,
+//!   else into `follower`. The sequence is asked while the lane is held, so within a key its order
+//!   is that of the commits. Senders come to this just before COMMIT. Where they find somebody in
+//!   the line and room for him, they make him ready: while senders hold the lane one after the
+//!   other, nobody else gets it.
+//! - Who *ends* a message must not wait: a sender's transaction may stay open for long, and a
+//!   handler's commit has nothing to do with it. So it takes the lanes that are free
+//!   ([`push_ended`]), says of the others that they are `stalled`, and in the next statement
+//!   (`promote`) moves the lines on whose lanes it got. It knows them without a row coming back:
+//!   they are those of which it did not say itself that they are stalled.
+//! - *Stalled* keys are worked off by upkeep (`keys::stalled`), which does not wait either; only
+//!   for keys that were held each time that it looked for half a second, and then 50 ms.
+//!
+//! The first follower keeps its own place in the topic. A lane goes with the last message of its
+//! key.
+//!
+//! # Why nothing is stuck, and nothing runs twice
+//!
+//! Let a message end while a sender holds the lane. Its COMMIT puts "it is gone" and "stalled"
+//! there together. Either the sender's second statement began after that: it sees that the key is
+//! free. Or before: it put its message into the line, and whoever gets the lane after the sender's
+//! COMMIT sees both: the next sender, or who looks at the stalled key. "Stalled" is taken away by
+//! the statement that takes the lane, so it goes only with what was there to be seen by the next. A
+//! sender that makes a follower ready leaves it: it may have been said of more than that.
+//!
+//! A transaction that is REPEATABLE READ decides from an old snapshot. Had another sender been
+//! there since, the lane's row changed, and it gets 40001. What else can have happened since are
+//! ends: then it gets behind a message that is gone, which it suspects, and says "stalled" for each
+//! message that it puts into a line. So those who only shorten lines need not change the lane's
+//! row.
+//!
+//! Messages that come into a line without a sender (a delay that is over, a dead letter that is
+//! redriven) are put there without the lane, with "stalled" in the same statement: at that moment
+//! they have no order with what is being sent. The lane may be missing then, since it may go
+//! between the two; upkeep makes it.
+//!
+//! Messages that leave a line because somebody gave them up leave it under the lane too, if it is
+//! free: who ends the one before them would wait for the row, find nothing there, and leave the key
+//! with nobody out of its line. A cancel passes over those whose lanes others hold, and comes
+//! again. A purge cannot; it says "stalled" for their keys.
+//!
+//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane or one is never free)
+//! waits for anybody here. Two senders with the same keys wait for each other in one order, unless
+//! their transactions store several times (joined sessions do, and those that send more than the
+//! outbox keeps): that can deadlock, and is a conflict like any other.
+
+pub(crate) mod round;
+pub(crate) mod send;
+pub(crate) mod stalled;
+
+use crate::db::flight::Flight;
+use crate::db::run::{Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::OnEnd;
+use crate::words::position::Position;
+use crate::words::sqlstate::held_up;
+use postgres::SimpleQueryRow;
+use postgres::types::ToSql;
+use uuid::Uuid;
+
+static FIND_STALLED: Statement = sql!("find_stalled", Kept);
+static LINE_UP_DUE: Statement = sql!("line_up_due", Kept);
+pub(crate) static LOCK_LANES: Statement = sql!("lock_lanes", Kept);
+static MAKE_LANES: Statement = sql!("make_lanes", Kept);
+static PARK: Statement = sql!("park", Anew);
+static PROMOTE: Statement = sql!("promote", Keys);
+static PUT_BACK: Statement = sql!("put_back", Anew);
+static STALLED_KEYS: Statement = sql!("stalled_keys", Anew);
+static TAKE_LANES: Statement = sql!("take_lanes", Order);
+static TAKE_STALLED: Statement = sql!("take_stalled", Anew);
+
+/// Stalled keys that one transaction looks after: so many lanes it holds, for milliseconds.
+pub(crate) const TEND_LIMIT: i64 = 1000;
+
+/// Keys with followers that one search for stuck ones goes over: some 30 ms.
+const FIND_LIMIT: i64 = 2000;
+
+/// A key of a topic; by default one before all others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Lane {
+    pub(crate) topic: String,
+    pub(crate) key: String,
+}
+
+/// A message that ended where its key is looked after already, and whose end matters to others.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub(crate) id: MessageId,
+    pub(crate) on_end: OnEnd,
+}
+
+/// Locks the lanes of keys until the transaction ends. Blocks while other senders hold one of them.
+pub(crate) fn lock(run: &mut dyn Run, topics: &[&str], keys: &[Option<&str>]) -> Result<()> {
+    let doing = "waiting for the turn of a key";
+    let locked = execute(run, &LOCK_LANES, &[&topics, &keys], doing);
+    locked.map(drop).map_err(|error| {
+        let keyed = topics.iter().zip(keys).find(|(_, key)| key.is_some());
+        let topic = keyed.map_or("", |(topic, _)| topic);
+        held_up(
+            error,
+            &format!("a key of a message (the first is of topic {topic})"),
+        )
+    })
+}
+
+/// Appends to the flight that ended messages of these keys what moves their lines on. Its rows are
+/// for
+/// [`take_promoted`].
+pub(crate) fn push_ended<'a>(
+    flight: &mut Flight,
+    topic: &str,
+    keys: impl Iterator<Item = &'a str>,
+) {
+    let mut keys: Vec<Option<&str>> = keys.map(Some).collect();
+    if keys.is_empty() {
+        return;
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let values = [
+        Value::Text(topic),
+        Value::Texts(keys),
+        Value::Uuid(Uuid::now_v7()),
+    ];
+    flight.call(&TAKE_LANES, &values);
+    flight.call(&PROMOTE, &values);
+}
+
+/// What became of the keys of messages that ended.
+#[derive(Debug, Default)]
+pub(crate) struct Promoted {
+    /// The places of the messages that became ready.
+    pub(crate) places: Vec<Position>,
+    /// Keys whose lanes others hold: they make the next of theirs ready, or upkeep does.
+    pub(crate) awaited: Vec<String>,
+}
+
+/// Takes the rows of [`push_ended`] out of those of its flight.
+pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Promoted {
+    let mut promoted = Promoted::default();
+    rows.retain(|row| {
+        let Ok(key) = row.try_get("awaited_key") else {
+            return true;
+        };
+        promoted.awaited.extend(key.map(ToOwned::to_owned));
+        let text = |name| row.try_get(name).ok().flatten();
+        let rank = text("promoted_rank").and_then(|text| text.parse().ok());
+        let seq = text("promoted_seq").and_then(|text| text.parse().ok());
+        let place = rank.zip(seq);
+        promoted
+            .places
+            .extend(place.map(|(rank, seq)| Position { rank, seq }));
+        false
+    });
+    promoted
+}
+
+/// Returns the next stalled keys after a place: those with a lane, and those whose lane has to be
+/// made first.
+pub(crate) fn stalled(run: &mut dyn Run, after: &Lane) -> Result<(Vec<Lane>, Vec<Lane>)> {
+    let doing = "looking for stalled keys";
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let params: [&(dyn ToSql + Sync); 3] = [&TEND_LIMIT, &after.topic, &after.key];
+    for row in query(run, &STALLED_KEYS, &params, doing)? {
+        let lane = Lane {
+            topic: column(&row, "topic")?,
+            key: column(&row, "key")?,
+        };
+        match column(&row, "has_lane")? {
+            true => with.push(lane),
+            false => without.push(lane),
+        }
+    }
+    Ok((with, without))
+}
+
+/// Makes lanes. Blocks while a sender that is about to make one of them has its transaction open.
+pub(crate) fn make(run: &mut dyn Run, lanes: &[Lane]) -> Result<()> {
+    let (topics, keys) = columns(lanes);
+    let doing = "making the lanes of stalled keys";
+    execute(run, &MAKE_LANES, &[&topics, &keys], doing).map(drop)
+}
+
+/// Locks the lanes that are free until the transaction ends, and says that they are no longer
+/// stalled.
+pub(crate) fn take_stalled(run: &mut dyn Run, lanes: &[Lane]) -> Result<Vec<Lane>> {
+    let (topics, keys) = columns(lanes);
+    let doing = "taking stalled keys";
+    query(run, &TAKE_STALLED, &[&topics, &keys], doing)?
+        .iter()
+        .map(|row| {
+            Ok(Lane {
+                topic: column(row, "topic")?,
+                key: column(row, "key")?,
+            })
+        })
+        .collect()
+}
+
+/// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages
+/// that were parked.
+pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<Gone>> {
+    let doing = "moving the lines of keys on";
+    let rows = query(run, &PARK, &[&topic, &keys], doing)?;
+    let parked = rows.iter().map(gone).collect::<Result<_>>()?;
+    execute(run, &PUT_BACK, &[&topic, &keys], doing)?;
+    let said_by = Uuid::now_v7();
+    let params: [&(dyn ToSql + Sync); 3] = [&topic, &keys, &said_by];
+    execute(run, &PROMOTE, &params, doing)?;
+    Ok(parked)
+}
+
+/// Reads a row of a message that is gone.
+pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
+    Ok(Gone {
+        id: MessageId(column(row, "id")?),
+        on_end: OnEnd::read(column(row, "on_end")?),
+    })
+}
+
+/// Finds keys that are stuck although they should not be among the next ones after a place, and
+/// makes them stalled. Returns how many, and where to go on; nothing at the end.
+pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Option<Lane>)> {
+    let doing = "looking for stuck keys";
+    let said_by = Uuid::now_v7();
+    let params: [&(dyn ToSql + Sync); 4] = [&said_by, &after.topic, &after.key, &FIND_LIMIT];
+    let rows = query(run, &FIND_STALLED, &params, doing)?;
+    let Some(row) = rows.first() else {
+        return Ok((0, None));
+    };
+    let found: i64 = column(row, "found")?;
+    let topic: Option<String> = column(row, "topic")?;
+    let key: Option<String> = column(row, "key")?;
+    let last = topic.zip(key).map(|(topic, key)| Lane { topic, key });
+    Ok((found.unsigned_abs(), last))
+}
+
+/// Puts messages whose delay is over behind those of their keys; returns how many.
+pub(crate) fn line_up_due(run: &mut dyn Run, topics: &[String], ids: &[Uuid]) -> Result<u64> {
+    let params: [&(dyn ToSql + Sync); 3] = [&topics, &ids, &Uuid::now_v7()];
+    execute(run, &LINE_UP_DUE, &params, "lining up due messages")
+}
+
+fn columns(lanes: &[Lane]) -> (Vec<&str>, Vec<&str>) {
+    lanes
+        .iter()
+        .map(|lane| (lane.topic.as_str(), lane.key.as_str()))
+        .unzip()
+}

@@ -1,0 +1,238 @@
+//! Looks after the keys whose lines nobody could move on when a message ended (see `keys`).
+
+use crate::connect::connection::Connection;
+use crate::db::flight::Flight;
+use crate::keys::{self, Gone, Lane};
+use crate::message::report;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::outcome::DeadReason;
+use crate::words::sqlstate::classify;
+use postgres::IsolationLevel;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+const DOING: &str = "moving the lines of keys on";
+/// How long a lane that has to be made is waited for: a sender that makes it has its transaction
+/// open.
+const LANE_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
+/// How long one look waits for lanes that others hold, if it waits. Where senders hold one after
+/// the other without a gap, each does so for less, and a place in their row is the only way to have
+/// it.
+const HELD_PATIENCE: Duration = Duration::from_millis(50);
+/// How long lanes are made one by one in one look.
+const MAKE_TIME: Duration = Duration::from_millis(200);
+/// Keys are looked up one by one: to read all of a table for each thousand of them takes ever
+/// longer, the more there are.
+const KEY_BY_KEY: &str = "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// Appends what the ends of parked messages call for: `on_end::push_parked`, which is above keys.
+pub(crate) type Parked = fn(&mut Flight, &str, Vec<Gone>);
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub(crate) struct Tended {
+    /// The topics whose lines may have moved, with how many of them.
+    pub(crate) topics: Vec<(String, usize)>,
+    /// Stalled keys whose lanes others hold.
+    pub(crate) held: usize,
+    /// Where to go on; nothing at the end. Keys whose lanes are held for long do not keep others
+    /// out.
+    pub(crate) next: Option<Lane>,
+}
+
+/// What to do about lanes that others hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    PassOver,
+    /// Wait for some, whichever, 50 ms altogether.
+    Await,
+}
+
+/// Moves the lines of all stalled keys on that are free: some at a time, as [`tend`] does.
+pub(crate) fn tend_all(connection: &mut Connection, parked: Parked) -> Result<Tended> {
+    let mut all = Tended::default();
+    let mut place = Some(Lane::default());
+    while let Some(after) = place {
+        let tended = tend(connection, &after, Held::PassOver, parked)?;
+        for (topic, keys) in tended.topics {
+            match all.topics.last_mut() {
+                Some((last, count)) if *last == topic => *count += keys,
+                _ => all.topics.push((topic, keys)),
+            }
+        }
+        all.held += tended.held;
+        place = tended.next;
+    }
+    Ok(all)
+}
+
+/// Moves the lines of some stalled keys after a place on, in a transaction of its own. One round
+/// trip when there are none. Waits for nobody longer than 50 ms.
+pub(crate) fn tend(
+    connection: &mut Connection,
+    after: &Lane,
+    if_held: Held,
+    parked: Parked,
+) -> Result<Tended> {
+    let (mut known, laneless) = keys::stalled(connection, after)?;
+    let found = known.len() + laneless.len();
+    if found == 0 {
+        return Ok(Tended::default());
+    }
+    let is_full = i64::try_from(found).is_ok_and(|found| found >= keys::TEND_LIMIT);
+    let last = known.iter().chain(&laneless).max().cloned();
+    known.extend(make(connection, laneless)?);
+    let mut taken = take(connection, &known, None, parked)?;
+    if if_held == Held::Await {
+        let taken_now: HashSet<&Lane> = taken.iter().collect();
+        known.retain(|lane| !taken_now.contains(lane));
+        let awaited = take_held(connection, known, parked)?;
+        taken.extend(awaited);
+    }
+    let mut tended = Tended {
+        held: found - taken.len(),
+        next: last.filter(|_| is_full),
+        ..Tended::default()
+    };
+    taken.sort_unstable();
+    for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
+        tended.topics.push((lanes[0].topic.clone(), lanes.len()));
+    }
+    Ok(tended)
+}
+
+/// Takes those of the lanes that are free, or all of them with `patience`, and moves their lines
+/// on, in a transaction; returns them.
+fn take(
+    connection: &mut Connection,
+    lanes: &[Lane],
+    patience: Option<Duration>,
+    push_parked: Parked,
+) -> Result<Vec<Lane>> {
+    let failed = |error| classify(error, DOING);
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    open.transaction.batch_execute(KEY_BY_KEY).map_err(failed)?;
+    if let Some(patience) = patience {
+        let patience = format!("SET LOCAL lock_timeout = '{}ms'", patience.as_millis());
+        open.transaction.batch_execute(&patience).map_err(failed)?;
+        let keys: Vec<_> = lanes.iter().map(|lane| Some(lane.key.as_str())).collect();
+        let topics: Vec<_> = lanes.iter().map(|lane| lane.topic.as_str()).collect();
+        keys::lock(&mut open, &topics, &keys)?;
+    }
+    let mut taken = keys::take_stalled(&mut open, lanes)?;
+    taken.sort_unstable();
+    let mut flight = open.flight().seldom();
+    let mut parked: Vec<(String, Vec<MessageId>)> = Vec::new();
+    for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
+        let topic = &lanes[0].topic;
+        let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
+        let gone = keys::tend(&mut open, topic, &keys)?;
+        let ids: Vec<MessageId> = gone.iter().map(|gone| gone.id).collect();
+        parked.push((topic.clone(), ids));
+        push_parked(&mut flight, topic, gone);
+    }
+    flight.commit();
+    open.fly(flight).map_err(failed)?;
+    open.committed();
+    for (topic, ids) in parked {
+        let why = "a dead letter of its key came before it";
+        report::dead_together(&topic, &ids, DeadReason::Parked, why);
+    }
+    Ok(taken)
+}
+
+/// Waits for lanes that others hold, one after the other, whichever come first; returns those whose
+/// lines moved on.
+fn take_held(
+    connection: &mut Connection,
+    mut held: Vec<Lane>,
+    parked: Parked,
+) -> Result<Vec<Lane>> {
+    let until = Instant::now() + HELD_PATIENCE;
+    fastrand::shuffle(&mut held);
+    let mut taken = Vec::new();
+    for lane in held {
+        let patience = until.saturating_duration_since(Instant::now());
+        // Zero would be no limit.
+        if patience < Duration::from_millis(1) {
+            break;
+        }
+        match take(
+            connection,
+            std::slice::from_ref(&lane),
+            Some(patience),
+            parked,
+        ) {
+            Ok(lanes) => taken.extend(lanes),
+            Err(error) if connection.is_closed() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(taken)
+}
+
+/// Finds keys that are stuck although none should be among the next ones after a place, and makes
+/// them stalled. Returns how many, and where to go on; nothing at the end.
+pub(crate) fn sweep(connection: &mut Connection, after: &Lane) -> Result<(u64, Option<Lane>)> {
+    let (found, next) = keys::find_stalled(connection, after)?;
+    if found > 0 {
+        log::warn!("{found} keys were stuck, which should not be: they go on now");
+    }
+    Ok((found, next))
+}
+
+/// Sweeps over all keys of a topic; returns how many were stuck.
+pub(crate) fn sweep_topic(connection: &mut Connection, topic: &str) -> Result<u64> {
+    let mut all = 0;
+    let mut place = Some(Lane {
+        topic: topic.to_owned(),
+        key: String::new(),
+    });
+    while let Some(after) = place {
+        let (found, next) = sweep(connection, &after)?;
+        all += found;
+        place = next.filter(|next| next.topic == topic);
+    }
+    Ok(all)
+}
+
+/// Makes lanes; returns those that are there now. All together, or, if one cannot be had, some by
+/// themselves, whichever: a sender may be about to make a thousand of them, and the others get
+/// their turns.
+fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
+    if lanes.is_empty() || make_some(connection, &lanes).is_ok() {
+        return Ok(lanes);
+    }
+    let started = Instant::now();
+    let mut lanes = lanes;
+    fastrand::shuffle(&mut lanes);
+    let mut made = Vec::new();
+    for lane in lanes {
+        if started.elapsed() > MAKE_TIME {
+            break;
+        }
+        match make_some(connection, std::slice::from_ref(&lane)) {
+            Ok(()) => made.push(lane),
+            Err(error) if connection.is_closed() => return Err(error),
+            // A sender is about to make it; later.
+            Err(_) => {}
+        }
+    }
+    Ok(made)
+}
+
+fn make_some(connection: &mut Connection, lanes: &[Lane]) -> Result<()> {
+    let failed = |error| classify(error, DOING);
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    open.transaction
+        .batch_execute(LANE_PATIENCE)
+        .map_err(failed)?;
+    keys::make(&mut open, lanes)?;
+    open.transaction.commit().map_err(failed)
+}

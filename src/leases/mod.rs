@@ -1,0 +1,306 @@
+//! Messages in work under a lease: taken, prolonged, and settled by their receipts.
+//!
+//! A leased message is a row of `scheduled` that is due when its lease ends, so nothing special
+//! brings it back: what moves due messages does. Whoever settles it proves with the receipt that it
+//! is still the same delivery. Nothing asks whether the time is over: as long as the row is there
+//! with that receipt, nobody else has the message.
+
+use crate::db::commands;
+use crate::db::flight::Flight;
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::message::claimed::{self, Claimed, Held};
+use crate::message::end::{End, How};
+use crate::message::settle::BURY_LEASE;
+use crate::message::settle::POSTPONE_LEASE;
+use crate::message::settle::{micros, small, storable};
+use crate::on_end;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::filter_program::Program;
+use crate::words::outcome::DeadReason;
+use postgres::SimpleQueryRow;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+static END_HELD_LEASE: Statement = sql!("end_held_lease", Anew);
+pub(crate) static END_LEASE: Statement = sql!("end_lease", Key);
+static GIVE_BACK_LEASE: Statement = sql!("give_back_lease", Key);
+static HOLD_LEASE: Statement = sql!("hold_lease", Anew);
+static LEASE: Statement = sql!("lease", Order);
+
+/// A message under a lease: what it is, and the proof that it is ours.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) claimed: Claimed,
+    pub(crate) receipt: Uuid,
+    /// Somebody asked for it to be given up before it was leased.
+    pub(crate) is_cancelled: bool,
+}
+
+/// What settling a lease needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    pub(crate) held: Held,
+    pub(crate) receipt: Uuid,
+}
+
+/// What becomes of a leased message.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    /// Done, with what its handler recorded as JSON.
+    Ack(Option<String>),
+    /// Back to its place at once; its attempt counts.
+    Nack,
+    /// Back to its place at once; its attempt does not count.
+    Release,
+    /// Again after this long.
+    Retry {
+        attempts: u32,
+        delay: Duration,
+        error: String,
+        /// Whether an attempt failed that counts.
+        is_failed: bool,
+    },
+    /// Kept as a dead letter.
+    Bury {
+        attempts: u32,
+        reason: DeadReason,
+        error: String,
+    },
+    /// Its time was over and its topic keeps no such messages.
+    Drop,
+}
+
+/// Begins a transaction of leases: a statement may wait for a row, and has to see what became of
+/// it.
+pub(crate) static BEGIN: [&Statement; 1] = [&commands::BEGIN];
+
+/// Appends a claim, with its parameters, that leases what it finds.
+pub(crate) fn push_lease(
+    flight: &mut Flight,
+    claim: [Value<'_>; 5],
+    lease: Duration,
+    filter: Option<&Program>,
+) {
+    let mut values = Vec::from(claim);
+    values.push(Value::Number(micros(lease)));
+    match filter {
+        Some(filter) => values.extend(claimed::filtering(filter)),
+        None => values.extend([Value::Null, Value::Null, Value::Null]),
+    }
+    flight.call(&LEASE, &values);
+}
+
+/// Reads what a claim leased, in claim order.
+pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Leased>> {
+    let mut leased = rows
+        .iter()
+        .map(|row| {
+            Ok(Leased {
+                claimed: claimed::read(row)?,
+                receipt: uuid(row, "receipt")?,
+                is_cancelled: is_true(row, "is_cancelled"),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    leased.sort_unstable_by_key(|leased| leased.claimed.held.position);
+    Ok(leased)
+}
+
+/// Appends the removal of leased messages that were handled; the good receipts come back.
+pub(crate) fn push_end(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+    push_each(flight, &END_LEASE, topic, proofs, &[]);
+}
+
+/// Appends the return of leased messages to their places; the good receipts come back.
+/// Of those that are held, each has to be there.
+pub(crate) fn push_give_back(
+    flight: &mut Flight,
+    topic: &str,
+    proofs: &[&Proof],
+    unspent: i16,
+    is_held: bool,
+) {
+    let numbers = [unspent.into(), is_held.into()];
+    let statement = &GIVE_BACK_LEASE;
+    push_each(flight, statement, topic, proofs, &numbers);
+}
+
+/// Appends a prolongation of leases, by `extend_lease` or `prolong_lease`, for [`read_held`].
+pub(crate) fn push_lasting(
+    flight: &mut Flight,
+    statement: &'static Statement,
+    topic: &str,
+    proofs: &[&Proof],
+    lease: Duration,
+) {
+    push_each(flight, statement, topic, proofs, &[micros(lease)]);
+}
+
+/// Appends the locking of leased messages, for [`read_held`]; one after the other by id, so that
+/// two who hold several never wait for each other.
+pub(crate) fn push_hold(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+    for proof in in_order(proofs) {
+        flight.call_once(&HOLD_LEASE, &values(topic, proof));
+    }
+}
+
+/// Reads which receipts were still good, and whether somebody cancelled their messages.
+pub(crate) fn read_held(rows: &[SimpleQueryRow]) -> Result<HashMap<Uuid, bool>> {
+    rows.iter()
+        .map(|row| Ok((uuid(row, "receipt")?, is_true(row, "is_cancelled"))))
+        .collect()
+}
+
+/// Reads which receipts were still good.
+pub(crate) fn read_receipts(rows: &[SimpleQueryRow]) -> Result<HashSet<Uuid>> {
+    rows.iter().map(|row| uuid(row, "receipt")).collect()
+}
+
+/// A lease that is held by [`push_hold`], and what becomes of its message.
+pub(crate) struct Settled<'a> {
+    pub(crate) proof: &'a Proof,
+    pub(crate) verdict: &'a Verdict,
+    /// Somebody asked for the message to be given up: it does not come back.
+    pub(crate) is_cancelled: bool,
+}
+
+/// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some
+/// of it returns rows that mean nothing.
+pub(crate) fn push_settle(flight: &mut Flight, topic: &str, settled: &[Settled<'_>]) {
+    let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
+    for Settled {
+        proof,
+        verdict,
+        is_cancelled,
+    } in settled
+    {
+        match verdict {
+            Verdict::Ack(_) | Verdict::Drop => ended.push(*proof),
+            Verdict::Nack | Verdict::Release | Verdict::Retry { .. } if *is_cancelled => {
+                ended.push(*proof);
+            }
+            Verdict::Nack => nacked.push(*proof),
+            Verdict::Release => released.push(*proof),
+            Verdict::Retry {
+                attempts,
+                delay,
+                error,
+                ..
+            } => {
+                let error = storable(error);
+                let values = [
+                    Value::Text(topic),
+                    Value::Uuid(proof.held.id.0),
+                    Value::Number(small(*attempts).into()),
+                    Value::Number(micros(*delay)),
+                    Value::Text(&error),
+                ];
+                flight.call(&POSTPONE_LEASE, &values);
+            }
+            Verdict::Bury {
+                attempts,
+                reason,
+                error,
+            } => {
+                let error = storable(error);
+                let values = [
+                    Value::Text(topic),
+                    Value::Uuid(proof.held.id.0),
+                    Value::Number(small(*attempts).into()),
+                    Value::Text(reason.as_str()),
+                    Value::Text(&error),
+                ];
+                flight.call(&BURY_LEASE, &values);
+            }
+        }
+    }
+    if !ended.is_empty() {
+        push_each(flight, &END_HELD_LEASE, topic, &ended, &[]);
+    }
+    for (given_back, unspent) in [(nacked, 0), (released, 1)] {
+        if !given_back.is_empty() {
+            push_give_back(flight, topic, &given_back, unspent, true);
+        }
+    }
+    let ends: Vec<End> = settled.iter().filter_map(Settled::end).collect();
+    if !ends.is_empty() {
+        on_end::push_ended(flight, topic, &ends);
+    }
+}
+
+impl Settled<'_> {
+    /// Returns the end of the message, if it is one and matters to anybody.
+    fn end(&self) -> Option<End> {
+        let how = match self.verdict {
+            Verdict::Ack(_) => How::Done,
+            Verdict::Bury { .. } => How::Dead,
+            Verdict::Drop => How::Expired,
+            _ if self.is_cancelled => How::Cancelled,
+            _ => return None,
+        };
+        End::matters(&self.proof.held).then(|| end(self.proof, how, self.verdict))
+    }
+}
+
+/// Returns the ends of handled messages that matter to others.
+pub(crate) fn done<'a>(acked: impl Iterator<Item = (&'a Proof, &'a Verdict)>) -> Vec<End> {
+    acked
+        .filter(|(proof, _)| End::matters(&proof.held))
+        .map(|(proof, verdict)| end(proof, How::Done, verdict))
+        .collect()
+}
+
+fn end(proof: &Proof, how: How, verdict: &Verdict) -> End {
+    End {
+        held: proof.held.clone(),
+        how,
+        result: match verdict {
+            Verdict::Ack(result) => result.clone(),
+            _ => None,
+        },
+    }
+}
+
+/// Appends a call for each lease.
+fn push_each(
+    flight: &mut Flight,
+    statement: &'static Statement,
+    topic: &str,
+    proofs: &[&Proof],
+    numbers: &[i64],
+) {
+    for proof in in_order(proofs) {
+        let mut values = Vec::from(values(topic, proof));
+        values.extend(numbers.iter().copied().map(Value::Number));
+        flight.call(statement, &values);
+    }
+}
+
+/// Returns them in the order of the ids: of two who lock several, one waits for the other.
+fn in_order<'p>(proofs: &[&'p Proof]) -> Vec<&'p Proof> {
+    let mut proofs = proofs.to_vec();
+    proofs.sort_unstable_by_key(|proof| proof.held.id);
+    proofs
+}
+
+fn values<'v>(topic: &'v str, proof: &Proof) -> [Value<'v>; 3] {
+    [
+        Value::Text(topic),
+        Value::Uuid(proof.held.id.0),
+        Value::Uuid(proof.receipt),
+    ]
+}
+
+fn is_true(row: &SimpleQueryRow, name: &str) -> bool {
+    row.try_get(name).ok().flatten() == Some("t")
+}
+
+fn uuid(row: &SimpleQueryRow, name: &str) -> Result<Uuid> {
+    let text = row.try_get(name).ok().flatten().unwrap_or_default();
+    Uuid::parse_str(text).map_err(|error| {
+        let text = format!("the {name} of a lease cannot be read: was the table changed by hand?");
+        Error::new(ErrorKind::Database, text).because(error)
+    })
+}

@@ -1,0 +1,11 @@
+//! The message's own rows: how they are stored, claimed and settled. Nothing here begins or commits
+//! a transaction: who calls decides what belongs together.
+
+pub(crate) mod claimed;
+pub(crate) mod columns;
+pub(crate) mod copy;
+pub(crate) mod end;
+pub(crate) mod floor;
+pub(crate) mod report;
+pub(crate) mod send;
+pub(crate) mod settle;

@@ -1,0 +1,95 @@
+//! What the end of a message calls for beyond its own row: the next of its key, its dedupe key,
+//! room in its topic, those who wait for it.
+//!
+//! In the flight that ends the messages, after the statements that remove them: the statements here
+//! see what those left behind. Most messages have neither a key nor anybody who waits, and cost
+//! nothing here.
+
+use crate::completion;
+use crate::connect::transaction::OpenTransaction;
+use crate::db::flight::Flight;
+use crate::db::statement::{Statement, sql};
+use crate::db::value::Value;
+use crate::dedupe;
+use crate::keys;
+use crate::keys::Gone;
+use crate::message::claimed::Held;
+use crate::message::end::{End, How};
+use crate::words::Result;
+use crate::words::outcome::OnEnd;
+use crate::words::position::Position;
+use crate::words::sqlstate::classify;
+use std::collections::BTreeMap;
+
+static VACATE: Statement = sql!("vacate", Kept);
+
+/// Appends what the ends of messages of one topic call for. Only [`keys::take_promoted`] knows
+/// what to do with its rows.
+pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
+    // The lines of their keys, dedupe keys, room, and those who wait: each in a file of its own.
+    push_vacated(flight, topic, ends);
+    dedupe::push_ended(flight, topic, ends);
+    if ends.iter().any(End::is_tracked) {
+        completion::push_ended(flight, topic, ends);
+    }
+    let keys = ends.iter().filter_map(|end| end.held.key.as_deref());
+    keys::push_ended(flight, topic, keys);
+}
+
+/// Notes the room that the ends leave in a bounded topic.
+fn push_vacated(flight: &mut Flight, topic: &str, ends: &[End]) {
+    let is_bounded = |end: &&End| end.held.on_end.has(OnEnd::BOUNDED);
+    let messages = ends.iter().filter(is_bounded).count();
+    if messages > 0 {
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        let values = [Value::Text(topic), Value::Number(messages)];
+        flight.call(&VACATE, &values);
+    }
+}
+
+/// Appends what the ends of messages call for whose keys are looked after otherwise.
+pub(crate) fn push_gone(flight: &mut Flight, topic: &str, gone: Vec<Gone>, how: How) {
+    let ends: Vec<End> = gone
+        .into_iter()
+        .map(|Gone { id, on_end }| End {
+            held: Held {
+                position: Position { rank: 0, seq: 0 },
+                id,
+                key: None,
+                on_end,
+            },
+            how,
+            result: None,
+        })
+        .filter(|end| End::matters(&end.held))
+        .collect();
+    if !ends.is_empty() {
+        push_ended(flight, topic, &ends);
+    }
+}
+
+/// Writes what the ends of messages call for.
+pub(crate) fn write_ends(open: &mut OpenTransaction<'_>, ends: &[(String, End)]) -> Result<()> {
+    let mut topics: BTreeMap<&str, Vec<End>> = BTreeMap::new();
+    for (topic, end) in ends {
+        if End::matters(&end.held) {
+            topics.entry(topic).or_default().push(end.clone());
+        }
+    }
+    let mut flight = open.flight().seldom();
+    for (topic, ends) in &topics {
+        push_ended(&mut flight, topic, ends);
+    }
+    if flight.is_empty() {
+        return Ok(());
+    }
+    open.fly(flight)
+        .map_err(|error| classify(error, "writing how messages ended"))?;
+    Ok(())
+}
+
+/// Appends what it calls for that messages behind a dead letter of their key became dead letters
+/// too.
+pub(crate) fn push_parked(flight: &mut Flight, topic: &str, gone: Vec<Gone>) {
+    push_gone(flight, topic, gone, How::Dead);
+}

@@ -1,0 +1,125 @@
+//! Tokens of topics with a rate: a message that is begun spends one.
+//!
+//! Each statement is meant for a connection in no transaction: the row of a bucket must not be
+//! locked for as long as a handler runs, and a token that was spent stays spent.
+
+use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::words::Result;
+use crate::words::topic_config::{Rate, TopicConfig};
+use std::collections::HashMap;
+use std::time::Duration;
+
+static PRUNE_BUCKETS: Statement = sql!("prune_buckets", Kept);
+static FORGET_BUCKETS: Statement = sql!("forget_buckets", Anew);
+static RESET_BUCKET: Statement = sql!("reset_bucket", Anew);
+static RETURN_TOKENS: Statement = sql!("return_tokens", Kept);
+static TAKE_TOKENS: Statement = sql!("take_tokens", Kept);
+
+/// What a message says that was put off, since its key is over its rate.
+pub(crate) const OVER_RATE: &str = "its key is over its rate";
+
+/// What a bucket gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) tokens: usize,
+    /// When it has the next one.
+    pub(crate) wait: Duration,
+}
+
+/// Takes up to `wanted` tokens of a topic.
+pub(crate) fn take(run: &mut dyn Run, topic: &str, rate: Rate, wanted: usize) -> Result<Grant> {
+    let mut grants = take_of_keys(run, topic, rate, &[("", wanted)])?;
+    Ok(grants.remove("").unwrap_or(Grant {
+        tokens: 0,
+        wait: Duration::ZERO,
+    }))
+}
+
+/// Takes tokens of keys of a topic: of each key, each named once, up to so many.
+pub(crate) fn take_of_keys(
+    run: &mut dyn Run,
+    topic: &str,
+    rate: Rate,
+    wanted: &[(&str, usize)],
+) -> Result<HashMap<String, Grant>> {
+    let keys: Vec<&str> = wanted.iter().map(|(key, _)| *key).collect();
+    let tokens: Vec<i64> = wanted.iter().map(|(_, tokens)| signed(*tokens)).collect();
+    let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
+    query(
+        run,
+        &TAKE_TOKENS,
+        &[
+            &topic,
+            &keys,
+            &tokens,
+            &messages,
+            &per_us,
+            &i64::from(rate.burst),
+        ],
+        "taking tokens of a topic with a rate",
+    )?
+    .iter()
+    .map(|row| {
+        let tokens: i64 = column(row, "granted")?;
+        let wait_us: i64 = column(row, "wait_us")?;
+        let grant = Grant {
+            tokens: usize::try_from(tokens).unwrap_or_default(),
+            wait: Duration::from_micros(wait_us.unsigned_abs()),
+        };
+        Ok((column(row, "key")?, grant))
+    })
+    .collect()
+}
+
+/// Puts back tokens of keys of a topic that were not spent; of the topic itself under the empty
+/// key.
+pub(crate) fn give_back(
+    run: &mut dyn Run,
+    topic: &str,
+    rate: Rate,
+    unspent: &[(&str, usize)],
+) -> Result<()> {
+    let keys: Vec<&str> = unspent.iter().map(|(key, _)| *key).collect();
+    let tokens: Vec<i64> = unspent.iter().map(|(_, tokens)| signed(*tokens)).collect();
+    let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
+    execute(
+        run,
+        &RETURN_TOKENS,
+        &[&topic, &keys, &tokens, &messages, &per_us],
+        "giving tokens back",
+    )
+    .map(drop)
+}
+
+/// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it
+/// as a change of the topic. What was put off for the key is due.
+pub(crate) fn reset(run: &mut dyn Run, topic: &str, key: &str) -> Result<()> {
+    let doing = "filling the bucket of a rate";
+    execute(run, &RESET_BUCKET, &[&topic, &key, &OVER_RATE], doing).map(drop)
+}
+
+/// Removes the buckets of a topic that has no rate any more, or whose keys have none.
+pub(crate) fn forget(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
+    for (is_topics, rate) in [(true, config.rate), (false, config.rate_per_key)] {
+        if rate.is_none() {
+            let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &is_topics];
+            let doing = "removing the buckets of a topic";
+            execute(run, &FORGET_BUCKETS, &params, doing)?;
+        }
+    }
+    Ok(())
+}
+
+fn signed(tokens: usize) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The same for buckets that are full.
+pub(crate) fn prune(run: &mut dyn Run) -> Result<bool> {
+    Ok(execute(run, &PRUNE_BUCKETS, &[&BATCH], PRUNING)? >= BATCH.unsigned_abs())
+}

@@ -1,0 +1,319 @@
+//! Messages that are sent again and again, as they are stored.
+
+pub(crate) mod recurrence;
+pub(crate) mod round;
+
+use crate::db::run::{Run, column, execute, query};
+use crate::db::statement::{Statement, sql};
+use crate::expiry::distance;
+use crate::message::claimed::time;
+use crate::message::columns::shown;
+use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::headers::{self, Headers};
+use crate::words::new_message::{Content, NewMessage};
+use crate::words::payload::Payload;
+use postgres::Row;
+use std::time::{Duration, SystemTime};
+
+static CORRECT_RECURRING: Statement = sql!("correct_recurring", Kept);
+static DEFINE_RECURRING: Statement = sql!("define_recurring", Kept);
+static DISTANT_RECURRING: Statement = sql!("distant_recurring", Kept);
+static DUE_RECURRING: Statement = sql!("due_recurring", Kept);
+static NEXT_RECURRING: Statement = sql!("next_recurring", Kept);
+static RECURRING: Statement = sql!("recurring", Kept);
+static REMOVE_RECURRING: Statement = sql!("remove_recurring", Kept);
+static RESCHEDULE: Statement = sql!("reschedule", Kept);
+
+/// The header that tells a handler which run its message is of: the time at which it was due.
+pub(crate) const SCHEDULED_FOR: &str = "outtray-scheduled-for";
+
+/// A message that is sent again and again.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Recurring {
+    /// The topic it is sent to.
+    pub topic: String,
+    /// Its name, of which there is one in the topic.
+    pub name: String,
+    /// When it is sent, as a cron expression.
+    pub cron: String,
+    /// The time zone whose clocks the expression is about.
+    pub time_zone: String,
+    /// What happens to runs that nobody was there for.
+    pub missed: Missed,
+    /// When it is sent next, by the database's clock.
+    pub next_at: SystemTime,
+    /// For when it was sent last.
+    pub last_at: Option<SystemTime>,
+    /// The priority of its messages.
+    pub priority: i16,
+    /// The key of its messages.
+    pub key: Option<String>,
+    /// For how long each of its messages is worth handling, if that is not left to the topic.
+    pub expires_in: Option<Duration>,
+    /// The dedupe key that each of its messages has until it has ended: no other is sent meanwhile.
+    pub dedupe_key: Option<String>,
+    /// Texts that each of its messages carries, besides `outtray-scheduled-for`.
+    pub headers: Headers,
+    /// What they carry, undecoded.
+    pub payload: Payload,
+    /// Why something of it cannot be read, if so: it is not sent then. The rest is shown as far as
+    /// it can be. Another program wrote it, or a hand.
+    pub unreadable: Option<String>,
+}
+
+/// A recurring message that is due, and locked by the caller; what it says may be unreadable.
+pub(crate) struct Taken {
+    pub(crate) topic: String,
+    pub(crate) name: String,
+    pub(crate) due: Result<Due>,
+}
+
+/// What a recurring message that is due says.
+pub(crate) struct Due {
+    pub(crate) recurring: Recurring,
+    next_us: i64,
+    now_us: i64,
+    content: Content,
+}
+
+impl Due {
+    /// Returns what is to be sent.
+    pub(crate) fn runs(&self) -> Result<Runs> {
+        Recurrence::cron(&self.recurring.cron)?
+            .time_zone(&self.recurring.time_zone)?
+            .missed(self.recurring.missed)
+            .runs(self.next_us, self.now_us)
+    }
+
+    /// Returns the message of a run.
+    pub(crate) fn message(&self, run: i64) -> NewMessage {
+        let recurring = &self.recurring;
+        let mut message = NewMessage::bytes(&recurring.topic, Vec::new());
+        message.content = self.content.clone();
+        message.priority = recurring.priority;
+        message.rare.key.clone_from(&recurring.key);
+        message.rare.expires_in = recurring.expires_in;
+        if let Some(key) = &recurring.dedupe_key {
+            message = message.dedupe_until_end(key);
+        }
+        message.headers.clone_from(&recurring.headers);
+        message.header(SCHEDULED_FOR, written(run))
+    }
+}
+
+/// Defines a recurring message, or changes it; returns when it is sent next.
+pub(crate) fn define(
+    run: &mut dyn Run,
+    name: &str,
+    recurrence: &Recurrence,
+    message: &NewMessage,
+    next_us: i64,
+) -> Result<SystemTime> {
+    let headers = headers::written(&message.headers, &message.rare.null_headers);
+    let (payload, body) = match &message.content {
+        Content::Json(text) => (Some(text.as_str()), None),
+        Content::Bytes(bytes) => (None, Some(bytes.as_slice())),
+    };
+    let expires_us = message
+        .rare
+        .expires_in
+        .map(|duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
+    let dedupe_key = message.rare.dedupe.as_ref().map(|(key, _)| key);
+    let rows = query(
+        run,
+        &DEFINE_RECURRING,
+        &[
+            &message.topic,
+            &name,
+            &recurrence.cron,
+            &recurrence.time_zone,
+            &recurrence.missed.as_str(),
+            &message.priority.saturating_neg(),
+            &message.rare.key,
+            &expires_us,
+            &headers,
+            &payload,
+            &body,
+            &next_us,
+            &dedupe_key,
+        ],
+        "defining a recurring message",
+    )?;
+    let row = rows
+        .first()
+        .ok_or_else(|| odd("next time of a recurring message"))?;
+    column(row, "next_us").map(time)
+}
+
+/// Returns the recurring messages of a topic, or of all.
+pub(crate) fn list(run: &mut dyn Run, topic: Option<&str>) -> Result<Vec<Recurring>> {
+    query(run, &RECURRING, &[&topic], "listing recurring messages")?
+        .iter()
+        .map(recurring)
+        .collect()
+}
+
+/// Removes a recurring message; returns whether it was there.
+pub(crate) fn remove(run: &mut dyn Run, topic: &str, name: &str) -> Result<bool> {
+    let doing = "removing a recurring message";
+    let removed = execute(run, &REMOVE_RECURRING, &[&topic, &name], doing)?;
+    Ok(removed > 0)
+}
+
+/// Locks the recurring message that is due first, but for some, by topic and name.
+pub(crate) fn take_due(run: &mut dyn Run, left_out: &[(String, String)]) -> Result<Option<Taken>> {
+    let (topics, names) = columns(left_out);
+    let doing = "looking for recurring messages";
+    let rows = query(run, &DUE_RECURRING, &[&topics, &names], doing)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    Ok(Some(Taken {
+        topic: column(row, "topic")?,
+        name: column(row, "name")?,
+        due: due(row),
+    }))
+}
+
+fn columns(named: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
+    let pairs = named.iter();
+    pairs
+        .map(|(topic, name)| (topic.as_str(), name.as_str()))
+        .unzip()
+}
+
+fn due(row: &Row) -> Result<Due> {
+    let recurring = recurring(row)?;
+    if let Some(why) = recurring.unreadable {
+        return Err(Error::new(ErrorKind::Database, why));
+    }
+    Ok(Due {
+        recurring,
+        next_us: column(row, "next_us")?,
+        now_us: column(row, "now_us")?,
+        content: content(row)?,
+    })
+}
+
+/// Notes the last run that was sent, if any was, and the next.
+pub(crate) fn reschedule(run: &mut dyn Run, due: &Due, runs: &Runs) -> Result<()> {
+    let Recurring { topic, name, .. } = &due.recurring;
+    execute(
+        run,
+        &RESCHEDULE,
+        &[topic, name, &runs.due.last(), &runs.next],
+        "scheduling a recurring message",
+    )
+    .map(drop)
+}
+
+/// A recurring message that is not due for a while.
+pub(crate) struct Distant {
+    pub(crate) topic: String,
+    pub(crate) name: String,
+    cron: String,
+    time_zone: String,
+    noted_us: i64,
+    now_us: i64,
+}
+
+/// Returns up to `limit` recurring messages after the one of this topic and name that are not due
+/// for a while.
+pub(crate) fn distant(
+    run: &mut dyn Run,
+    after: &(String, String),
+    limit: i64,
+) -> Result<Vec<Distant>> {
+    let doing = "looking at recurring messages";
+    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&after.0, &after.1, &limit];
+    query(run, &DISTANT_RECURRING, &params, doing)?
+        .iter()
+        .map(|row| {
+            Ok(Distant {
+                topic: column(row, "topic")?,
+                name: column(row, "name")?,
+                cron: column(row, "cron")?,
+                time_zone: column(row, "time_zone")?,
+                noted_us: column(row, "next_us")?,
+                now_us: column(row, "now_us")?,
+            })
+        })
+        .collect()
+}
+
+impl Distant {
+    /// Notes when it is sent next, if the time that is noted is from before the clock was set back;
+    /// returns whether it was. One that cannot be read is left alone.
+    pub(crate) fn correct(&self, run: &mut dyn Run) -> Result<bool> {
+        let recurrence = Recurrence::cron(&self.cron);
+        let corrected = recurrence
+            .and_then(|recurrence| recurrence.time_zone(&self.time_zone))
+            .and_then(|recurrence| recurrence.corrected(self.noted_us, self.now_us));
+        let Ok(Some(next_us)) = corrected else {
+            return Ok(false);
+        };
+        let doing = "correcting the time of a recurring message";
+        let params: [&(dyn postgres::types::ToSql + Sync); 4] =
+            [&self.topic, &self.name, &self.noted_us, &next_us];
+        let corrected = execute(run, &CORRECT_RECURRING, &params, doing)?;
+        Ok(corrected > 0)
+    }
+}
+
+/// Returns in how long the next recurring message is due, but for some; zero if it is.
+pub(crate) fn next(run: &mut dyn Run, left_out: &[(String, String)]) -> Result<Option<Duration>> {
+    let (topics, names) = columns(left_out);
+    let doing = "looking for recurring messages";
+    let rows = query(run, &NEXT_RECURRING, &[&topics, &names], doing)?;
+    rows.first()
+        .map(|row| column(row, "due_us").map(distance))
+        .transpose()
+}
+
+fn recurring(row: &Row) -> Result<Recurring> {
+    let topic: String = column(row, "topic")?;
+    let name: String = column(row, "name")?;
+    let missed: String = column(row, "missed")?;
+    let policy = Missed::parse(&missed);
+    let odd_policy = || {
+        let what = format!("policy \"{missed}\" for missed runs of {name} of topic {topic}");
+        odd(&what).to_string()
+    };
+    let shown = shown(row, &topic)?;
+    let last_us: Option<i64> = column(row, "last_us")?;
+    let expires_us: Option<i64> = column(row, "expires_us")?;
+    let unreadable = policy.is_none().then(odd_policy).or(shown.unreadable);
+    Ok(Recurring {
+        name,
+        cron: column(row, "cron")?,
+        time_zone: column(row, "time_zone")?,
+        missed: policy.unwrap_or_default(),
+        next_at: time(column(row, "next_us")?),
+        last_at: last_us.map(time),
+        priority: column::<i16>(row, "rank")?.saturating_neg(),
+        key: column(row, "key")?,
+        expires_in: expires_us.map(distance),
+        dedupe_key: column(row, "dedupe_key")?,
+        headers: shown.headers,
+        payload: shown.payload,
+        unreadable,
+        topic,
+    })
+}
+
+fn content(row: &Row) -> Result<Content> {
+    let json: Option<String> = column(row, "payload")?;
+    Ok(match json {
+        Some(json) => Content::Json(json),
+        None => Content::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
+    })
+}
+
+fn odd(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Database,
+        format!("the {what} cannot be read: was it made by a newer release?"),
+    )
+}

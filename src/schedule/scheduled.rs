@@ -1,0 +1,91 @@
+//! Looking at what is scheduled: delays, retries, leases, and messages that come after others.
+
+use crate::db::run::{Run, column, query};
+use crate::db::statement::{Statement, sql};
+use crate::message::claimed::time;
+use crate::message::columns::COUNT_LIMIT;
+use crate::message::columns::{attempts, id, priority, shown};
+
+use crate::words::Result;
+use crate::words::headers::Headers;
+use crate::words::message::MessageId;
+use crate::words::outcome::WaitReason;
+use crate::words::payload::Payload;
+use postgres::Row;
+use std::time::{Duration, SystemTime};
+use uuid::Uuid;
+
+static PEEK_SCHEDULED: Statement = sql!("peek_scheduled", Kept);
+
+/// A message that is scheduled or leased, as [`scheduled`](crate::Topic::scheduled) shows it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ScheduledMessage {
+    /// Its identity.
+    pub id: MessageId,
+    /// What it is waiting for.
+    pub reason: WaitReason,
+    /// When it is ready, or when its lease ends, by the database's clock; `None` for one that comes
+    /// after others, since nobody knows.
+    pub due_at: Option<SystemTime>,
+    /// How long that is from now, by the same clock; zero once it is past. It is ready when a
+    /// process that has a receiver has moved it.
+    pub due_in: Option<Duration>,
+    /// The messages that it comes after and that are not done, as far as that was noticed; a
+    /// hundred at most.
+    pub after: Vec<MessageId>,
+    /// The key that it was sent with.
+    pub key: Option<String>,
+    /// Its priority.
+    pub priority: i16,
+    /// Failed deliveries so far; of a leased one with that in work.
+    pub attempts: u32,
+    /// What its handler said when it failed last, or put it off. `None` for one in work again.
+    pub error: Option<String>,
+    /// When it was sent, by the database's clock.
+    pub sent_at: SystemTime,
+    /// Texts that the sender attached.
+    pub headers: Headers,
+    /// What it carries, undecoded.
+    pub payload: Payload,
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
+    pub unreadable: Option<String>,
+}
+
+/// Returns the first messages of a topic by when they are due, among the [`COUNT_LIMIT`] that were
+/// sent first.
+pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<ScheduledMessage>> {
+    let doing = "looking at what is scheduled";
+    query(run, &PEEK_SCHEDULED, &[&topic, &limit, &COUNT_LIMIT], doing)?
+        .iter()
+        .map(|row| message(row, topic))
+        .collect()
+}
+
+fn message(row: &Row, topic: &str) -> Result<ScheduledMessage> {
+    let due_in_us: Option<i64> = column(row, "due_in_us")?;
+    let error: Option<String> = column(row, "error")?;
+    let after: Vec<Uuid> = column(row, "after")?;
+    let shown = shown(row, topic)?;
+    Ok(ScheduledMessage {
+        id: id(row)?,
+        reason: match (column(row, "is_leased")?, due_in_us, &error) {
+            (true, ..) => WaitReason::Leased,
+            (_, None, _) => WaitReason::AfterOthers,
+            (_, _, Some(_)) => WaitReason::Retrying,
+            (_, _, None) => WaitReason::Delayed,
+        },
+        due_at: column::<Option<i64>>(row, "due_at_us")?.map(time),
+        due_in: due_in_us.map(|us| Duration::from_micros(us.unsigned_abs())),
+        after: after.into_iter().map(MessageId).collect(),
+        key: column(row, "key")?,
+        priority: priority(row)?,
+        attempts: attempts(row)?,
+        error,
+        sent_at: time(column(row, "sent_at_us")?),
+        headers: shown.headers,
+        payload: shown.payload,
+        unreadable: shown.unreadable,
+    })
+}

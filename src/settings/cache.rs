@@ -1,0 +1,205 @@
+//! What operators set for topics, as this process last read it.
+//!
+//! Asking the database with each send would cost a round trip, and a join in each statement would
+//! slow those down that need nothing of it. So the settings of all topics that have any are read at
+//! most once a second while sessions are begun, and by a process with receivers when a poll or a
+//! hint says that something changed. A session that joined a caller's transaction reads them in
+//! that one, since its process may have no other connection.
+
+use crate::db::run::Run;
+use crate::settings::{self, Setting};
+use crate::words::Result;
+use crate::words::topic_config::Expired;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How old settings may be when a session begins.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The settings of topics, by name.
+pub(crate) type Settings = HashMap<String, Arc<Setting>>;
+
+/// The settings of all topics that have any.
+#[derive(Debug, Default)]
+pub(crate) struct Configs {
+    known: Mutex<Known>,
+    has_any: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    settings: Settings,
+    /// How often they were read: what was read earlier must not replace what was read later.
+    readings: u64,
+    read_at: Option<Instant>,
+}
+
+impl Configs {
+    /// Returns what is set for a topic, if anything is.
+    pub(crate) fn get(&self, topic: &str) -> Option<Arc<Setting>> {
+        // Most processes meet no topic with settings at all, and ask for each message.
+        if !self.has_any.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.lock().settings.get(topic).cloned()
+    }
+
+    /// Returns whether an operator paused the topic.
+    pub(crate) fn is_paused(&self, topic: &str) -> bool {
+        self.get(topic).is_some_and(|setting| setting.is_paused)
+    }
+
+    /// Returns the topics whose messages are dropped when their time is over.
+    pub(crate) fn dropping_expired(&self) -> Vec<String> {
+        let known = self.lock();
+        let drops = |setting: &Setting| setting.config.expired == Some(Expired::Drop);
+        let dropping = known.settings.iter().filter(|(_, setting)| drops(setting));
+        dropping.map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// Returns the topics that keep dead letters for a time only, and for how long.
+    pub(crate) fn dead_letter_retentions(&self) -> Vec<(String, Duration)> {
+        let known = self.lock();
+        let settings = known.settings.iter();
+        let kept = settings.filter_map(|(topic, setting)| {
+            let retention = setting.config.dead_letter_retention?;
+            Some((topic.clone(), retention))
+        });
+        kept.collect()
+    }
+
+    /// Reads the settings anew unless they are fresh. One at a time: others go on with what is
+    /// known. While nothing is known everybody reads, so that no message of a process goes without.
+    ///
+    /// # Errors
+    /// Those of the statement; what was known stays, and it is tried again a second later.
+    pub(crate) fn refresh(&self, run: &mut dyn Run) -> Result<()> {
+        match self.takes_reading() {
+            true => self.read_once(run),
+            false => Ok(()),
+        }
+    }
+
+    /// The same in a transaction of the caller's, whom a refused reading would cost the
+    /// transaction: a role that may not read settings goes on without. Returns what only this
+    /// transaction sees of them, if it sees what was set when it began.
+    ///
+    /// # Errors
+    /// Those of the statements.
+    pub(crate) fn refresh_within(&self, run: &mut dyn Run) -> Result<Option<Settings>> {
+        if !self.takes_reading() {
+            return Ok(None);
+        }
+        let access = settings::access(run)?;
+        if !access.is_allowed {
+            self.lock().read_at = Some(Instant::now());
+            return Ok(None);
+        }
+        if access.sees_latest {
+            self.read_once(run)?;
+            return Ok(None);
+        }
+        // Others are not to take it for what is set now.
+        self.outdate();
+        Ok(Some(settings(run)?))
+    }
+
+    /// Returns whether it is up to the caller to read the settings.
+    fn takes_reading(&self) -> bool {
+        if self.is_fresh() {
+            return false;
+        }
+        let mut known = self.lock();
+        if known.readings > 0 {
+            known.read_at = Some(Instant::now());
+        }
+        true
+    }
+
+    /// Returns whether the settings are as young as those of a session that begins have to be.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.lock().read_at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// Returns whether the settings were ever read.
+    pub(crate) fn are_known(&self) -> bool {
+        self.lock().readings > 0
+    }
+
+    /// Reads the settings, unless somebody else does meanwhile: that is as good.
+    fn read_once(&self, run: &mut dyn Run) -> Result<()> {
+        let before = self.lock().readings;
+        let read = settings(run);
+        match read {
+            Ok(settings) => {
+                let _ = self.keep(settings, before);
+                Ok(())
+            }
+            Err(error) => {
+                self.lock().read_at = Some(Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the settings anew.
+    pub(crate) fn read(&self, run: &mut dyn Run) -> Result<()> {
+        loop {
+            let before = self.lock().readings;
+            // Of two readings at the same time nobody can tell which saw more. One that begins now
+            // does.
+            if self.keep(settings(run)?, before) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps what was read, unless something was kept since there had been so many readings;
+    /// returns whether it did.
+    fn keep(&self, settings: Settings, before: u64) -> bool {
+        self.tell_unreadable(&settings);
+        let mut known = self.lock();
+        if known.readings != before {
+            return false;
+        }
+        self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
+        *known = Known {
+            settings,
+            readings: before + 1,
+            read_at: Some(Instant::now()),
+        };
+        true
+    }
+
+    /// Has the next session read the settings anew.
+    pub(crate) fn outdate(&self) {
+        self.lock().read_at = None;
+    }
+
+    /// Says what cannot be read, once, and again when something else cannot.
+    fn tell_unreadable(&self, settings: &Settings) {
+        for (topic, setting) in settings {
+            let before = self.get(topic);
+            let was_told = before.is_some_and(|before| before.unreadable == setting.unreadable);
+            if !setting.unreadable.is_empty() && !was_told {
+                log::warn!(
+                    "topic {topic}: settings count as not set that this release cannot use: {}",
+                    setting.unreadable.join(", ")
+                );
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn settings(run: &mut dyn Run) -> Result<Settings> {
+    let settings = settings::settings(run)?.into_iter();
+    Ok(settings
+        .map(|(topic, setting)| (topic, Arc::new(setting)))
+        .collect())
+}

@@ -1,0 +1,113 @@
+//! Looking at the messages of a topic: which are ready, which are in work, and in whose hands.
+//!
+//! Nothing is locked to find out. Who claims a message in a transaction writes its number into the
+//! row, where it stays; a transaction that is open holds a lock on its own number, which all may
+//! see. So a look costs no claim anything.
+
+use crate::db::run::{Run, column, query};
+use crate::db::statement::{Statement, sql};
+use crate::message::claimed::time;
+use crate::message::columns::{attempts, id, priority, shown};
+
+use crate::words::Result;
+use crate::words::headers::Headers;
+use crate::words::message::MessageId;
+use crate::words::outcome::MessageState;
+use crate::words::payload::Payload;
+use postgres::Row;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+static HOLDERS: Statement = sql!("holders", Kept);
+static PEEK: Statement = sql!("peek", Anew);
+
+/// A message that waits or is in work, as [`peek`](crate::Topic::peek) shows it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct WaitingMessage {
+    /// Its identity.
+    pub id: MessageId,
+    /// Whether it is ready, in work, or behind others of its key.
+    pub state: MessageState,
+    /// The key that it was sent with.
+    pub key: Option<String>,
+    /// Its priority.
+    pub priority: i16,
+    /// Failed deliveries so far, without the one in work.
+    pub attempts: u32,
+    /// When it was sent, by the database's clock.
+    pub sent_at: SystemTime,
+    /// Texts that the sender attached.
+    pub headers: Headers,
+    /// What it carries, undecoded.
+    pub payload: Payload,
+    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
+    /// program wrote it, or a hand.
+    pub unreadable: Option<String>,
+}
+
+/// Open transactions, each with what is known of who has it.
+type Holders = HashMap<String, (Option<i32>, Option<String>)>;
+
+pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<WaitingMessage>> {
+    let rows = query(run, &PEEK, &[&topic, &limit], "peeking")?;
+    let holders = holders(run, &rows)?;
+    rows.iter()
+        .map(|row| message(row, topic, &holders))
+        .collect()
+}
+
+/// Returns which of the transactions are open that have the rows in hand, or had.
+fn holders(run: &mut dyn Run, rows: &[Row]) -> Result<Holders> {
+    let mut named: Vec<String> = Vec::new();
+    for row in rows {
+        named.extend(column::<Option<String>>(row, "holder")?);
+    }
+    named.sort_unstable();
+    named.dedup();
+    if named.is_empty() {
+        return Ok(Holders::new());
+    }
+    let doing = "looking who has messages in work";
+    query(run, &HOLDERS, &[&named], doing)?
+        .iter()
+        .map(|row| {
+            let holder = (column(row, "server_process")?, column(row, "program")?);
+            Ok((column(row, "holder")?, holder))
+        })
+        .collect()
+}
+
+fn message(row: &Row, topic: &str, holders: &Holders) -> Result<WaitingMessage> {
+    let shown = shown(row, topic)?;
+    Ok(WaitingMessage {
+        id: id(row)?,
+        state: state(row, holders)?,
+        key: column(row, "key")?,
+        priority: priority(row)?,
+        attempts: attempts(row)?,
+        sent_at: time(column(row, "sent_at_us")?),
+        headers: shown.headers,
+        payload: shown.payload,
+        unreadable: shown.unreadable,
+    })
+}
+
+fn state(row: &Row, holders: &Holders) -> Result<MessageState> {
+    let left = column::<Option<i64>>(row, "left_us")?;
+    let left = left.map(|us| Duration::from_micros(us.unsigned_abs()));
+    let holder: Option<&str> = column(row, "holder")?;
+    let is_behind = column::<i32>(row, "part")? > 0;
+    Ok(
+        match (holder.and_then(|holder| holders.get(holder)), left) {
+            (Some((server_process, program)), _) => MessageState::InWork {
+                server_process: *server_process,
+                program: program.clone(),
+            },
+            (None, Some(left)) if column(row, "is_leased")? => MessageState::Leased { left },
+            (None, Some(left)) => MessageState::Retrying { left },
+            (None, None) if is_behind => MessageState::Behind,
+            (None, None) => MessageState::Ready,
+        },
+    )
+}

@@ -1,0 +1,162 @@
+//! The numbers of a topic: counted as far as that is cheap, and estimated beyond.
+//!
+//! The server's statistics tell of a queue's tables as they were at some moment, and are not asked.
+//! An estimate comes from a sample of whole pages of the table as it is now, each as likely as any
+//! other: the rows of the topic in them, times as many pages as there are for each one. The rows of
+//! a topic lie together where many were sent at a time, so what counts is how many pages are in the
+//! sample that have any. Measured with [`PAGES`] and five million messages on 91,000 pages: 2 % off
+//! at most for a topic with nine tenths of them and one with a sixteenth among the others, up to 20
+//! % for 200,000 that lie together. It took as long as to count the first 100,000; to count all
+//! took 30 times that.
+
+use crate::db::run::{Run, column, query};
+use crate::db::statement::{Statement, sql};
+use crate::message::columns::COUNT_LIMIT;
+use crate::words::Result;
+use crate::words::topic_document::Document;
+use postgres::Row;
+use std::time::Duration;
+
+static ESTIMATE: Statement = sql!("estimate", Kept);
+static STATS: Statement = sql!("stats", Kept);
+
+/// How many pages of a table a sample has: some tens of milliseconds.
+const PAGES: i64 = 4000;
+
+/// The numbers of one topic. Those over 100,000 are estimates, as [`estimated`](Self::estimated)
+/// says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TopicStats {
+    /// The topic's name.
+    pub topic: String,
+    /// Messages that can be claimed now, those that are in work in a transaction, and the failed
+    /// head of a topic in strict order.
+    pub ready: u64,
+    /// Messages that wait for a delay, a retry, or the end of others.
+    pub scheduled: u64,
+    /// Messages in work under a lease.
+    pub leased: u64,
+    /// Messages that wait behind another one of their key.
+    pub behind: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// How long they are kept, if not for ever:
+    /// [`TopicConfig::dead_letter_retention`](crate::TopicConfig::dead_letter_retention).
+    pub dead_letter_retention: Option<Duration>,
+    /// Which of the five counts are estimates.
+    pub estimated: Estimated,
+    /// Whether an operator paused it.
+    pub is_paused: bool,
+    /// Whether a process died that may have had messages of it in hand, some of which may be left:
+    /// until they have ended, what handlers have in hand is noted ahead, and messages that were in
+    /// hand at a death go one by one.
+    pub is_suspect: bool,
+    /// Running receivers, over all processes; one that died counts until that is noticed.
+    pub receivers: u64,
+    /// How long the oldest ready message has been waiting since it was sent; `None` without one.
+    /// Looks at the first hundred in claim order.
+    pub oldest_ready_age: Option<Duration>,
+}
+
+/// Which numbers of a topic are estimates: those over 100,000. To count further would cost the
+/// database more than the number is worth.
+///
+/// An estimate is made of a sample of the table's pages as they are now, whatever the server's
+/// statistics say, and is never under 100,001. It is a few percent off where the topic has much of
+/// the table, and may be off by a fifth and more where it has a small part of a very large one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Estimated {
+    /// [`TopicStats::ready`] is one.
+    pub ready: bool,
+    /// [`TopicStats::scheduled`] is one.
+    pub scheduled: bool,
+    /// [`TopicStats::leased`] is one.
+    pub leased: bool,
+    /// [`TopicStats::behind`] is one.
+    pub behind: bool,
+    /// [`TopicStats::dead`] is one.
+    pub dead: bool,
+}
+
+impl Estimated {
+    /// Returns whether any of them is one.
+    pub fn any(self) -> bool {
+        self.ready || self.scheduled || self.leased || self.behind || self.dead
+    }
+}
+
+/// The five counts, in the order of the fields.
+const COUNTS: [&str; 5] = ["ready", "scheduled", "leased", "behind", "dead"];
+
+pub(crate) fn stats(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
+    let doing = "counting messages";
+    // One more says that there are more.
+    let limit = COUNT_LIMIT + 1;
+    let rows = query(run, &STATS, &[&topic, &limit], doing)?;
+    let Some(row) = rows.first() else {
+        return Ok(TopicStats::default());
+    };
+    let mut counts = counts(row)?;
+    let [ready, scheduled, leased, behind, dead] = counts.map(|count| count > COUNT_LIMIT);
+    let estimated = Estimated {
+        ready,
+        scheduled,
+        leased,
+        behind,
+        dead,
+    };
+    if estimated.any() {
+        let is_leased_or_scheduled = scheduled || leased;
+        let rows = query(
+            run,
+            &ESTIMATE,
+            &[
+                &topic,
+                &PAGES,
+                &ready,
+                &is_leased_or_scheduled,
+                &behind,
+                &dead,
+            ],
+            doing,
+        )?;
+        for (count, estimate) in counts
+            .iter_mut()
+            .zip(rows.first().map_or(Ok([0; 5]), self::counts)?)
+        {
+            if *count > COUNT_LIMIT {
+                *count = estimate.max(limit);
+            }
+        }
+    }
+    let oldest_us: Option<i64> = column(row, "oldest_us")?;
+    let config: Option<&str> = column(row, "config")?;
+    let config = config
+        .and_then(Document::parse)
+        .map(|config| config.read().config);
+    let [ready, scheduled, leased, behind, dead] = counts.map(i64::unsigned_abs);
+    Ok(TopicStats {
+        topic: topic.to_owned(),
+        ready,
+        scheduled,
+        leased,
+        behind,
+        dead,
+        dead_letter_retention: config.and_then(|config| config.dead_letter_retention),
+        estimated,
+        is_paused: column(row, "is_paused")?,
+        is_suspect: column(row, "is_suspect")?,
+        receivers: column::<i64>(row, "receivers")?.unsigned_abs(),
+        oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
+    })
+}
+
+fn counts(row: &Row) -> Result<[i64; 5]> {
+    let mut counts = [0; 5];
+    for (count, name) in counts.iter_mut().zip(COUNTS) {
+        *count = column(row, name)?;
+    }
+    Ok(counts)
+}
