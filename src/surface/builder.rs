@@ -42,7 +42,7 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 /// Shortest time within which silence is noticed: a busy machine is silent for shorter ones.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
 
-/// A connection to the message system that is being set up.
+/// The options of a connection to the message system; [`connect`](Self::connect) opens it.
 #[derive(Clone)]
 #[must_use = "nothing happens before connect"]
 pub struct Builder {
@@ -94,12 +94,12 @@ impl Default for Builder {
 
 impl Builder {
     /// Sets the database: a URL (`postgresql://user:password@host:port/database?sslmode=…`), or
-    /// `key=value` words. Required. Environment variables such as PGHOST, and `.pgpass`, are not
-    /// read.
+    /// `key=value` words. Required. Environment variables such as PGHOST and the file `.pgpass` are
+    /// not read.
     ///
     /// Both forms are read as libpq 18 reads them: percent signs in a URL (`%40` for `@`, also in a
-    /// password, a database, and a folder of socket files as host), quotes and backslashes in
-    /// words, several hosts, addresses and ports. Of the keywords:
+    /// password, a database name, and a folder of socket files as the host), quotes and backslashes
+    /// in words, several hosts, addresses and ports. The keywords:
     ///
     /// | keyword | |
     /// |---|---|
@@ -115,44 +115,45 @@ impl Builder {
     /// | `krbsrvname`, `gsslib`, `gssdelegation`, `sslcompression` | no effect: neither Kerberos nor compression is used |
     /// | `service`, `servicefile`, `passfile`, `require_auth`, `requirepeer`, `sslpassword`, `sslcrl`, `sslcrldir`, `sslkeylogfile`, `scram_client_key`, `scram_server_key`, `oauth_…` | refused, as is every other |
     ///
-    /// TLS needs the feature `rustls` or `native-tls`. No error shows more of the string than
+    /// TLS needs the feature `rustls` or `native-tls`. Errors show no more of the string than
     /// keywords, hosts, files and the database.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
     }
 
-    /// Sets the schema in which the tables live. Default `outtray`; ASCII letters, digits and `_`,
-    /// at most 63, not beginning with a digit or `pg_`.
+    /// Sets the schema of the tables. Default `outtray`; ASCII letters, digits and `_`, at most 63,
+    /// not beginning with a digit or `pg_`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
     }
 
-    /// Sets how many connections sessions may use at a time. Default 16; 1 to 10,000. They are
-    /// opened when needed. Receivers have their own: one for each busy worker, and two for the
-    /// process.
+    /// Sets how many connections sessions may use at the same time. Default 16; 1 to 10,000. They
+    /// are opened when needed. Receivers have their own connections: one for each busy worker, and
+    /// two for the process.
     pub fn pool_size(mut self, connections: u32) -> Self {
         self.pool_size = Some(connections);
         self
     }
 
-    /// Lends a pool of your own, of the same database as the [`url`](Self::url): sessions, single
-    /// sends, messages taken by hand and all of [`Topic`](crate::Topic) take their connections from
-    /// it, and outtray opens none for them. Default: a pool of outtray's own. `r2d2_postgres` is
-    /// the one that [outtray re-exports](crate::r2d2_postgres), and `r2d2` the one in it.
+    /// Lends a pool of your own, of the same database as the [`url`](Self::url). Sessions, single
+    /// sends, messages taken by hand and all of [`Topic`](crate::Topic) then take their connections
+    /// from it, and outtray opens none for them. Default: a pool of outtray's own. The types are
+    /// those of [`r2d2_postgres`](crate::r2d2_postgres), which outtray re-exports, and of the
+    /// `r2d2` in it.
     ///
-    /// Receivers, drains and the threads that serve them keep to connections of their own by the
-    /// URL, one for each busy worker, so that workers and the pool's other users never wait for
-    /// each other.
+    /// Receivers, drains and the threads that serve them keep their own connections, opened by the
+    /// URL, one for each busy worker. So workers and the pool's other users never wait for each
+    /// other.
     ///
-    /// A connection of the pool is used as it is: nothing is prepared or set on it, as behind a
-    /// pooler in transaction mode, and what SQL of a session's sets on it stays. So statements are
-    /// planned each time, and it is for the pool to set what each new connection of outtray's own
-    /// has: `lock_timeout`, `idle_in_transaction_session_timeout`, keepalives. It is not watched
-    /// for
-    /// [silence](Self::notice_silence). The [`checkout_timeout`](Self::checkout_timeout) holds in place of the pool's own;
-    /// [`pool_size`](Self::pool_size) has no place beside it.
+    /// A connection of the pool is used as it is, as behind a pooler in transaction mode: nothing
+    /// is prepared or set on it, and whatever SQL of a session sets on it stays. So statements are
+    /// planned each time, and the pool has to set what outtray sets on its own new connections:
+    /// `lock_timeout`, `idle_in_transaction_session_timeout`, keepalives. The pool's connections
+    /// are not watched for [silence](Self::notice_silence). The
+    /// [`checkout_timeout`](Self::checkout_timeout) replaces the pool's own;
+    /// [`pool_size`](Self::pool_size) cannot be combined with a pool.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -184,10 +185,10 @@ impl Builder {
         self
     }
 
-    /// Sets how often a process with receivers asks whether it missed anything. Default 2 s; at
-    /// least 10 ms. This bounds how late a message is when notifications fail, unless the question
-    /// itself has become slow: it takes about 1 % of the time then. A process that sees messages in
-    /// the hands of others asks twice a second, since those may die.
+    /// Sets how often a process with receivers polls for messages that it missed. Default 2 s; at
+    /// least 10 ms. This bounds how late a message is when notifications fail, unless the poll
+    /// itself has become slow: then polls take about 1 % of the time. A process that sees messages
+    /// in the hands of others polls twice a second, since those may die.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
@@ -200,27 +201,29 @@ impl Builder {
     }
 
     /// Uses nothing that a transaction pooler breaks: no named statements, no session settings, no
-    /// session locks, no LISTEN. By default `connect` finds out whether one is between; `false`
-    /// spares it to look, and to open two connections more where anything is between, or a socket
-    /// file. Messages of other processes are found by polling, and a process that died is noticed
-    /// after half a minute; its messages are free as soon as the pooler has closed its
-    /// transactions. Reading columns of types of your own may now and then end in a `Conflict`,
-    /// which receivers run again: casts spare that.
+    /// session locks, no LISTEN. By default `connect` detects such a pooler. `false` skips the
+    /// check, and the two extra connections that it opens where something is between, or for a
+    /// socket file.
+    ///
+    /// Behind such a pooler, messages of other processes are found by polling. A process that died
+    /// is noticed after half a minute; its messages are free as soon as the pooler has closed its
+    /// transactions. Reading columns of types of your own may now and then fail with `Conflict`,
+    /// after which receivers run again; casts avoid that.
     pub fn pooler_safe(mut self, is_pooler_safe: bool) -> Self {
         self.is_pooler_safe = Some(is_pooler_safe);
         self
     }
 
     /// Turns notifications on or off, both those to other processes and those from them. Default
-    /// on. Where they are off, messages of other processes are found by polling.
+    /// on. When they are off, messages of other processes are found by polling.
     pub fn notify(mut self, is_notifying: bool) -> Self {
         self.is_notifying = is_notifying;
         self
     }
 
-    /// Sets within which time a server or a network that has become silent is noticed. Default 15
-    /// s; at least 1 s. Calls that wait for it end with `Unavailable`, or `OutcomeUnknown` in a
-    /// COMMIT, and everything begins again on new connections. A statement that takes long is not
+    /// Sets how soon a server or a network that has become silent is noticed. Default 15 s; at
+    /// least 1 s. Calls that wait for it then end with `Unavailable`, or `OutcomeUnknown` in a
+    /// COMMIT, and everything starts again on new connections. A statement that takes long is not
     /// cut as long as the server, asked on another connection, says that it is at work on it.
     /// Connections through a socket file are not watched.
     pub fn notice_silence(mut self, within: Duration) -> Self {
@@ -228,13 +231,13 @@ impl Builder {
         self
     }
 
-    /// Connects once to see that the database answers, and makes the pool, which opens no
-    /// connection yet. Creates nothing in the database. Blocks for 15 s at most: 5 s for TCP, or
-    /// what the URL says as `connect_timeout`, and twice that for the handshake.
+    /// Connects once to check that the database answers, and makes the pool, which opens no
+    /// connection yet. Creates nothing in the database. Blocks for at most 15 s: 5 s for TCP (or
+    /// the URL's `connect_timeout`), and twice that for the handshake.
     ///
     /// # Errors
     /// `Configuration`, `Invalid`, `Unavailable`, `Denied`, and `SchemaNewer` when the schema is of
-    /// a later release. A missing schema is no error: [`Messaging::migrate`] makes it.
+    /// a later release. A missing schema is not an error: [`Messaging::migrate`] creates it.
     pub fn connect(self) -> Result<Messaging> {
         refuse_async_task()?;
         let url = self.url.as_deref().unwrap_or_default();

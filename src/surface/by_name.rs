@@ -11,10 +11,10 @@ use crate::words::topic;
 use std::time::Duration;
 
 impl Topic<'_> {
-    /// Forgets a dedupe key, whoever has it, so that the next message with it is sent. Returns
-    /// whether it was taken. The message that had it is not touched.
-    /// [`MessagingSession::forget_dedupe_key`](crate::MessagingSession::forget_dedupe_key) does it
-    /// in a session.
+    /// Forgets a dedupe key, whichever message has it, so that the next message with it is sent.
+    /// Returns whether the key was taken. The message that had it is not touched.
+    /// [`MessagingSession::forget_dedupe_key`](crate::MessagingSession::forget_dedupe_key) does the
+    /// same in a session.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -29,9 +29,10 @@ impl Topic<'_> {
         self.run(|run, topic| dedupe::forget(run, topic, key))
     }
 
-    /// Remembers a dedupe key that is taken for this long from now on, in place of what its message
-    /// said when it was sent: shorter, longer, or no longer until the message has ended. Returns
-    /// whether the key is taken; one that is free stays so. More than zero, at most ten years.
+    /// Sets how long a taken dedupe key is remembered, counted from now, and replaces what its
+    /// message said when it was sent: the window may become shorter or longer, and a key that was
+    /// taken until its message ended gets a window instead. Returns whether the key is taken; a
+    /// free key stays free. More than zero, at most ten years.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -50,15 +51,14 @@ impl Topic<'_> {
         self.run(|run, topic| dedupe::change(run, topic, key, window))
     }
 
-    /// Lets the topic's [`rate`](crate::TopicConfig::rate) begin anew: a whole burst may be begun
-    /// at once, by all processes together. Those with receivers hear of it as of a setting.
+    /// Resets the topic's [`rate`](crate::TopicConfig::rate): all processes together may start a
+    /// whole burst at once. Processes with receivers hear of it as they hear of a setting.
     pub fn reset_rate(&self) -> Result<()> {
         self.reset("")
     }
 
-    /// Lets the rate of one key begin anew, where each has [one of its
-    /// own](crate::TopicConfig::rate_per_key). Messages of the key that were put off for its rate
-    /// are due at once.
+    /// Resets the rate of one key, where each key has [its own](crate::TopicConfig::rate_per_key).
+    /// Messages of the key that were put off for its rate are due at once.
     pub fn reset_rate_of(&self, key: &str) -> Result<()> {
         topic::check(&self.name)?;
         if let Some(flaw) = key_flaw("key", key) {

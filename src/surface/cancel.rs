@@ -24,15 +24,15 @@ const PASSES: usize = 3;
 const BETWEEN_PASSES: Duration = Duration::from_millis(10);
 
 impl Messaging {
-    /// Cancels a message, wherever it is: one that waits, also for a delay or a retry, is removed
-    /// and never delivered; the handler of one that is in work is asked to give up, which
-    /// [`Message::is_cancelled`](crate::Message::is_cancelled) tells it.
-    /// If it fails then, or is killed, the message is not tried again; if it succeeds all the same,
-    /// the message is done. Dead letters stay.
+    /// Cancels a message, in whatever state it is. A waiting message, also one that waits for a
+    /// delay or a retry, is removed and never delivered. The handler of a message in work is asked
+    /// to stop; [`Message::is_cancelled`](crate::Message::is_cancelled) tells it. If it fails then,
+    /// or is killed, the message is not tried again; if it succeeds all the same, the message is
+    /// done. Dead letters stay.
     ///
-    /// Looks for the message by its id alone. A [tracked](crate::NewMessage::tracked) one is found
-    /// through an index; others by reading what is ready, about a second where millions are: track
-    /// what may have to be cancelled.
+    /// Finds the message by its id alone. A [tracked](crate::NewMessage::tracked) message is found
+    /// through an index. Finding any other message reads all ready messages, which takes about a
+    /// second where there are millions: track messages that may have to be cancelled.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`, `Conflict`.
@@ -56,12 +56,14 @@ impl Messaging {
         })
     }
 
-    /// Cancels many messages, as [`cancel`](Self::cancel) one: a few round trips for 5,000 of them.
-    /// Returns what became of each, in the order of `ids`; of one that is named twice the same
-    /// twice. Those that are not tracked are looked for together, by reading what is ready once.
+    /// Cancels many messages, each like [`cancel`](Self::cancel), with a few round trips for 5,000
+    /// of them. Returns what became of each, in the order of `ids`; an id that is named twice gets
+    /// the same answer twice. Messages that are not tracked are searched for together, by reading
+    /// the ready messages once.
     ///
     /// # Errors
-    /// As [`cancel`](Self::cancel); what was cancelled before an error stays cancelled: call again.
+    /// The same as [`cancel`](Self::cancel). What was cancelled before an error stays cancelled:
+    /// call again.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging, ids: &[outtray::MessageId]) -> outtray::Result<()> {
@@ -91,12 +93,12 @@ impl Messaging {
         Ok(ids.iter().map(end).collect())
     }
 
-    /// Cancels a [group](crate::MessagingSession::send_group): its completion message, and all
-    /// members that have not ended. Returns how many messages were removed or asked for, the
-    /// completion message included.
+    /// Cancels a [group](crate::MessagingSession::send_group): its completion message and all
+    /// members that have not ended. Returns how many messages were removed or asked to stop,
+    /// including the completion message. An unknown group returns 0.
     ///
     /// # Errors
-    /// As [`cancel`](Self::cancel). A group that is not known has nothing to be cancelled.
+    /// The same as [`cancel`](Self::cancel).
     pub fn cancel_group(&self, id: MessageId) -> Result<u64> {
         let mut connection = self.pooled()?;
         let members = completion::group_members(&mut *connection, id)?;
@@ -135,12 +137,12 @@ impl Messaging {
 
 impl Topic<'_> {
     /// Cancels all messages of the topic that wait or are in work and have all of these headers,
-    /// each with this value; one without such a header stays. Returns how many were removed or
-    /// asked for. See
-    /// [`Messaging::cancel`]. Walks through the topic, and keeps the ids of what it finds in memory.
+    /// each with this value. A message that lacks one of them stays. Returns how many were removed
+    /// or asked to stop; see [`Messaging::cancel`]. Reads through the topic, and keeps the ids of
+    /// what it finds in memory.
     ///
     /// # Errors
-    /// `Invalid` without any header, besides those of all methods; what was cancelled before
+    /// `Invalid` without any header, besides those of all methods. What was cancelled before
     /// another error stays cancelled.
     ///
     /// ```no_run
@@ -178,13 +180,12 @@ impl Topic<'_> {
         self.cancel_wanted(&Program::of_headers(&wanted))
     }
 
-    /// Cancels all messages of the topic that wait or are in work and that the filter wants; else
-    /// as
-    /// [`cancel_where`](Self::cancel_where).
+    /// Cancels all messages of the topic that wait or are in work and match the filter; otherwise
+    /// like [`cancel_where`](Self::cancel_where).
     ///
     /// # Errors
-    /// `Invalid` for a filter that cannot be meant, besides those of all methods; what was
-    /// cancelled before another error stays cancelled.
+    /// `Invalid` for a malformed filter, besides those of all methods. What was cancelled before
+    /// another error stays cancelled.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

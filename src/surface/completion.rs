@@ -9,14 +9,14 @@ use crate::words::message::MessageId;
 use crossbeam_channel::RecvTimeoutError;
 
 impl Messaging {
-    /// Returns how a tracked message ended; nothing while it has not. A failed attempt is no end, a
-    /// dead letter is one until it is redriven. Costs one query.
+    /// Returns how a tracked message ended, or `None` while it has not. A failed attempt is not an
+    /// end; a dead letter is one until it is redriven. Costs one query.
     ///
     /// # Errors
     /// `NotTracked` for a message that was not sent as [`tracked`](crate::NewMessage::tracked),
     /// whose sender has not committed, or that ended longer ago than its outcome is kept;
-    /// `Database` for one that ended and whose result cannot be read, since something else wrote
-    /// it; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    /// `Database` for a result that cannot be read, since another program wrote it;
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn completion(&self, id: MessageId) -> Result<Option<Completion>> {
         let found =
             self.with_connection(|connection, _| completion::outcomes(connection, &[id.0]))?;
@@ -31,18 +31,18 @@ impl Messaging {
         }
     }
 
-    /// Waits until a tracked message ends, `timeout` at most, and says how; nothing when the time
-    /// is over first. One that ended already is answered at once.
+    /// Waits at most `timeout` for a tracked message to end, and returns how it ended, or `None`
+    /// when the time runs out. Returns at once if the message has already ended.
     ///
-    /// Blocks without holding a connection. An end in this process is known at once, one in another
-    /// within milliseconds where notifications arrive, else within half a second. Any number of
-    /// threads may wait. The first wait starts the two threads that receivers share, unless they
-    /// run; as long as it lasts, they move messages that are due, and take out those whose time is
-    /// over, as for a receiver.
+    /// Blocks without holding a connection. An end in this process is known at once; an end in
+    /// another process within milliseconds where notifications arrive, otherwise within half a
+    /// second. Any number of threads may wait. The first wait starts the two threads that receivers
+    /// share, unless they run already. While it lasts, they move messages that are due and take out
+    /// expired ones, as for a receiver.
     ///
     /// # Errors
-    /// As [`completion`](Self::completion); `Interrupted` when [another thread](crate::Interrupt)
-    /// ends the wait.
+    /// The same as [`completion`](Self::completion); `Interrupted` when [another
+    /// thread](crate::Interrupt) ends the wait.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> Result<(), Box<dyn std::error::Error>> {
@@ -81,12 +81,12 @@ impl Messaging {
         Ok(completion)
     }
 
-    /// Returns how far a [group](crate::MessagingSession::send_group) is. Costs one query, which
-    /// counts the members that are left.
+    /// Returns how far a [group](crate::MessagingSession::send_group) has got. Costs one query,
+    /// which counts the remaining members.
     ///
     /// # Errors
-    /// `NotTracked` when `id` is not that of a group's completion message, or it ended too long
-    /// ago; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    /// `NotTracked` when `id` is not that of a group's completion message, or that message ended
+    /// too long ago; `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     pub fn group_progress(&self, id: MessageId) -> Result<GroupProgress> {
         let found =
             self.with_connection(|connection, _| completion::group_progress(connection, id))?;

@@ -11,27 +11,25 @@ use std::ops::Deref;
 use std::time::Duration;
 
 /// A message under a lease: exclusive time to work on it, with no transaction open. It derefs to
-/// its
-/// [`Message`].
+/// its [`Message`].
 ///
-/// Settle it: [`ack`](Self::ack) ends it, the others say when it is delivered again. One that is
-/// dropped unsettled is [nacked](Self::nack); if that fails, or the process dies, the message is
-/// delivered again when the lease ends. All that settle block for a connection of the pool and a
-/// round trip or two.
+/// Settle it: [`ack`](Self::ack) ends it, the other methods say when it is delivered again. A
+/// delivery that is dropped unsettled is [nacked](Self::nack); if that fails, or the process dies,
+/// the message is delivered again when the lease ends. All methods that settle block for a
+/// connection of the pool and one or two round trips.
 ///
-/// A lease whose time is over counts as long as nobody else got the message: the work is done, and
-/// done once. From when it is delivered again, and after it was settled, everything here fails with
-/// [`LeaseLost`](crate::ErrorKind::LeaseLost) and changes nothing. Work that may take longer than the lease asks for a
-/// [heartbeat](Self::keep_alive).
+/// An expired lease still counts as long as nobody else got the message: the work is done, and done
+/// once. After the message was delivered again or settled, all methods fail with
+/// [`LeaseLost`](crate::ErrorKind::LeaseLost) and change nothing. Work that may take longer than
+/// the lease needs a [heartbeat](Self::keep_alive).
 ///
-/// It borrows nothing, and may be kept and settled anywhere, by any thread; or only its [`Receipt`]
-/// is, when the message goes
-/// [another way](Self::into_parts).
+/// A delivery borrows nothing: any thread may keep and settle it. When the message goes elsewhere,
+/// keep only its [`Receipt`]; see [`into_parts`](Self::into_parts).
 ///
 /// # Errors
-/// Of all methods that settle: `LeaseLost`; `OutcomeUnknown` when the connection broke and it may
-/// have happened or not; `Conflict`, `Unavailable` and `PoolExhausted` when nothing happened: do it
-/// again.
+/// Of all methods that settle: `LeaseLost`; `OutcomeUnknown` when the connection broke and the
+/// settlement may or may not have happened; `Conflict`, `Unavailable` and `PoolExhausted` when
+/// nothing happened: try again.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,45 +66,43 @@ impl<T> Delivery<T> {
         &self.message
     }
 
-    /// Returns what settles the message.
+    /// Returns the receipt that settles the message.
     pub fn receipt(&self) -> &Receipt {
         &self.receipt
     }
 
-    /// Takes the message and what settles it apart: the one to be worked on, the other to be kept.
-    /// Nothing is settled.
+    /// Splits the delivery into the message and the receipt that settles it. Settles nothing.
     pub fn into_parts(self) -> (Message<T>, Receipt) {
         (self.message, self.receipt)
     }
 
-    /// Acknowledges: the message is done and gone.
+    /// Acknowledges the message: it is done and removed.
     pub fn ack(&self) -> Result<()> {
         self.receipt.ack()
     }
 
-    /// Acknowledges, and records what came of it, as JSON, for those who wait for the message. Of
-    /// one that was not sent as [`tracked`](crate::NewMessage::tracked) nothing is recorded.
+    /// Acknowledges the message and records a result, as JSON, for those who wait for the message.
+    /// Records nothing for a message that was not sent as [`tracked`](crate::NewMessage::tracked).
     ///
     /// # Errors
-    /// `Payload` or `TooLarge` as for a payload: nothing is settled then.
+    /// `Payload` or `TooLarge` as for a payload; then nothing is settled.
     pub fn ack_with<R: Serialize + ?Sized>(&self, result: &R) -> Result<()> {
         self.receipt.ack_with(result)
     }
 
     /// Gives the message back at once, to its old place, without a backoff. The attempt counts:
-    /// after the last one the message becomes a dead letter. One that somebody cancelled does not
-    /// come back.
+    /// after the last one the message becomes a dead letter. A cancelled message does not come
+    /// back.
     pub fn nack(&self) -> Result<()> {
         self.receipt.nack()
     }
 
-    /// Says that the work failed, as a handler does by returning an error: the message comes back
-    /// after the topic's
-    /// [`backoff`](crate::TopicConfig::backoff), else that of receivers (1 s, doubling, at most 15 minutes), with this error,
-    /// which is kept. After the last attempt, of the topic's
-    /// [`max_attempts`](crate::TopicConfig::max_attempts), else 10, it becomes a dead letter. A
-    /// [`HandlerError`] says what else is to be done: `retry_after`, `reject`, `snooze`. One that
-    /// somebody cancelled does not come back.
+    /// Reports that the work failed, as a handler does by returning an error. The error is kept,
+    /// and the message comes back after the topic's [`backoff`](crate::TopicConfig::backoff), or by
+    /// default that of receivers (1 s, doubling, at most 15 minutes). After the last attempt, of
+    /// the topic's [`max_attempts`](crate::TopicConfig::max_attempts) or by default 10, it becomes
+    /// a dead letter. A [`HandlerError`] can ask for something else: `retry_after`, `reject`,
+    /// `snooze`. A cancelled message does not come back.
     ///
     /// ```no_run
     /// # fn call(url: &str) -> Result<(), std::io::Error> { Ok(()) }
@@ -126,10 +122,9 @@ impl<T> Delivery<T> {
         self.receipt.fail(error)
     }
 
-    /// Gives the message back after this long, by the database's clock: ten years at most, and zero
-    /// is a
-    /// [`nack`](Self::nack). The attempt counts: after the last one the message becomes a dead letter. It takes its
-    /// place at the end then; one with a key keeps its place.
+    /// Gives the message back after this long, by the database's clock: at most ten years; zero is
+    /// a [`nack`](Self::nack). The attempt counts: after the last one the message becomes a dead
+    /// letter. The message queues at the end when it is due; one with a key keeps its place.
     ///
     /// # Errors
     /// `Invalid` for more than ten years.
@@ -137,20 +132,19 @@ impl<T> Delivery<T> {
         self.receipt.retry_after(delay)
     }
 
-    /// Gives the message up: it becomes a dead letter with this reason.
+    /// Rejects the message: it becomes a dead letter with this reason.
     pub fn reject(&self, why: impl Into<String>) -> Result<()> {
         self.receipt.reject(why)
     }
 
-    /// Gives the message back at once, to its old place, as if it had never been delivered: no
+    /// Gives the message back at once, to its old place, as if it had never been delivered. No
     /// attempt is spent.
     pub fn release(&self) -> Result<()> {
         self.receipt.release()
     }
 
-    /// Lets the lease last this long from now, by the database's clock: 1 ms to a day. It may
-    /// become shorter. Then
-    /// [`is_cancelled`](Self::is_cancelled) knows whether somebody asked for the message to be given up.
+    /// Sets the lease to end this long from now, by the database's clock: 1 ms to a day. This may
+    /// shorten it. Also updates [`is_cancelled`](Self::is_cancelled).
     ///
     /// # Errors
     /// `Invalid` for a time out of range; `LeaseLost`.
@@ -158,18 +152,18 @@ impl<T> Delivery<T> {
         self.receipt.extend(lease)
     }
 
-    /// Keeps the lease alive until the message is settled or the delivery, or its [`Receipt`], is
-    /// dropped: a heartbeat of the process prolongs it, now and at each third of its time, which is
-    /// that of the last [`extend`](Self::extend) since, else that for which it was taken. So the
-    /// work may take as long as it likes, and if the process dies, the message is free when the
-    /// lease ends. [`is_cancelled`](Self::is_cancelled) is kept up to date.
+    /// Keeps the lease alive until the message is settled, or the delivery or its [`Receipt`] is
+    /// dropped. A heartbeat of the process renews the lease now and after each third of its time,
+    /// which is that of the last [`extend`](Self::extend), or else the time for which it was taken.
+    /// So the work may take as long as it likes, and if the process dies, the message is free when
+    /// the lease ends. The heartbeat also keeps [`is_cancelled`](Self::is_cancelled) up to date.
     ///
-    /// Does not block for the database. Starts a thread for all heartbeats of the process, and
-    /// those that serve receivers, unless they run.
+    /// Does not block for the database. Starts one thread for all heartbeats of the process, and
+    /// the threads that serve receivers, unless they run already.
     ///
     /// # Errors
-    /// `Invalid` for a lease of under 100 ms, which a busy machine could not keep alive;
-    /// `LeaseLost` when the message is settled; `Unavailable` when a thread cannot start.
+    /// `Invalid` for a lease under 100 ms, which a busy machine could not keep alive; `LeaseLost`
+    /// when the message is settled; `Unavailable` when a thread cannot start.
     ///
     /// ```no_run
     /// # fn convert(part: usize) {}
@@ -194,20 +188,20 @@ impl<T> Delivery<T> {
         self.receipt.keep_alive()
     }
 
-    /// Returns whether somebody asked for the message to be given up, or its lease was found to be
-    /// lost. Asks nobody: a cancel by this process is known at once; one by another process too, if
-    /// this one is [keeping](Self::keep_alive) leases alive, waiting for messages or receiving, and
-    /// notifications arrive; else from the next heartbeat or [`extend`](Self::extend) on. Whatever
-    /// the holder says then but an acknowledgement, the message does not come back.
+    /// Returns whether the message was cancelled, or its lease was found to be lost. Does not ask
+    /// the database: a cancel by this process is known at once. A cancel by another process is
+    /// known at once too if notifications arrive and this process [keeps](Self::keep_alive) leases
+    /// alive, waits for messages or receives; otherwise from the next heartbeat or
+    /// [`extend`](Self::extend) on. Unless the holder acknowledges a cancelled message, it does not
+    /// come back.
     pub fn is_cancelled(&self) -> bool {
         self.receipt.is_cancelled()
     }
 
     /// Acknowledges in a session's transaction: what `work` writes and sends, and the end of the
-    /// message, are one. Returns what `work` returns. If the lease was lost, all of it is rolled
-    /// back. A result is recorded with
-    /// [`record_result`](MessagingSession::record_result). For several deliveries, or a transaction of your own, see
-    /// [`MessagingSession::settle`].
+    /// message, commit together. Returns what `work` returns. If the lease was lost, all of it is
+    /// rolled back. [`record_result`](MessagingSession::record_result) records a result. For
+    /// several deliveries, or a transaction of your own, see [`MessagingSession::settle`].
     ///
     /// After an error the message is still leased, unless the lease was lost: try again, or give it
     /// back.

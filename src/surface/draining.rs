@@ -9,19 +9,21 @@ use crate::words::outcome::DrainReport;
 use serde::de::DeserializeOwned;
 
 impl Messaging {
-    /// Handles the messages of a topic on this thread until none is ready or due, and says what
+    /// Handles the messages of a topic on this thread until none is ready or due, and reports what
     /// became of them. For tests and batch jobs. The handler may borrow and change what is around
-    /// it: it is called on this thread only.
+    /// it, since it is called on this thread only.
     ///
-    /// A message that fails is scheduled for later like any other, and not waited for
-    /// ([`drain_all`](Self::drain_all) goes on with those); nor is one that another worker has in
-    /// hand, also where others use up the [`max_in_work`](crate::TopicConfig::max_in_work) of the
-    /// topic: then it ends after a second, and messages may be ready still. A topic over its
-    /// [`rate`](crate::TopicConfig::rate) is waited for; a message whose key is over its rate is scheduled for later, and not
-    /// waited for. The defaults of a receiver hold: 10 attempts, its backoff;
-    /// [`receiver(topic)`](Self::receiver)`.lease(…).drain(…)` and the like for others. Order is
-    /// not strict, and the death of this process is not noticed by others. Several threads may
-    /// drain the same topic.
+    /// A message that fails is scheduled for later like any other; `drain` does not wait for it
+    /// ([`drain_all`](Self::drain_all) does). Nor does it wait for a message that another worker
+    /// has in hand. Where others use up the topic's
+    /// [`max_in_work`](crate::TopicConfig::max_in_work), it ends after a second, and messages may
+    /// still be ready. It waits for a topic that is over its [`rate`](crate::TopicConfig::rate),
+    /// but a message whose key is over its rate is scheduled for later.
+    ///
+    /// The defaults of a receiver apply: 10 attempts, its backoff. For other options use
+    /// [`receiver(topic)`](Self::receiver)`.lease(…).drain(…)` and the like. Order is not strict,
+    /// and other processes do not notice the death of this one. Several threads may drain the same
+    /// topic.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,8 +41,8 @@ impl Messaging {
     ///
     /// # Errors
     /// `Invalid` for a bad topic name, `SchemaMissing`; `Unavailable` as soon as the connection
-    /// breaks; any kind that comes up more than ten times in a row. What was committed before stays
-    /// so.
+    /// breaks; any kind that occurs more than ten times in a row. What was committed before stays
+    /// committed.
     pub fn drain<T, F>(&self, topic: &str, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,
@@ -49,14 +51,14 @@ impl Messaging {
         self.receiver(topic).drain(handler)
     }
 
-    /// Does the same as [`drain`](Self::drain), and makes due what is scheduled in the topic when
-    /// nothing is ready any more, by when it would have been due: delays, retries, and what
-    /// handlers send with a delay meanwhile. A message that goes on failing is a dead letter at the
-    /// end.
+    /// Does the same as [`drain`](Self::drain), and whenever no message is ready any more, makes
+    /// the topic's scheduled messages due, in the order of their times: delayed messages, retries,
+    /// and what handlers send with a delay meanwhile. A message that keeps failing becomes a dead
+    /// letter in the end.
     ///
-    /// What is left is in other hands, comes after messages that are not done, or was put off
-    /// without an attempt spent (snoozed, or over the rate of its key): such a message is tried
-    /// once more, and then left.
+    /// Some messages may remain: those in other hands, those that come after messages that are not
+    /// done, and those that were put off without spending an attempt (snoozed, or over the rate of
+    /// their key). The last are tried once more, and then left.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -71,7 +73,7 @@ impl Messaging {
     /// ```
     ///
     /// # Errors
-    /// As [`drain`](Self::drain).
+    /// The same as [`drain`](Self::drain).
     pub fn drain_all<T, F>(&self, topic: &str, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,

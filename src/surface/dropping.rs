@@ -7,22 +7,21 @@ use crate::words::error::{Error, Result};
 
 impl Messaging {
     /// Drops the schema for good, with all messages, dead letters and settings in it. Returns false
-    /// where there is none.
+    /// if there is none.
     ///
-    /// Asks by name: `schema` has to be the name of the schema that this is connected to, `outtray`
-    /// unless
-    /// [another](crate::Builder::schema) was chosen. Drops what outtray made and nothing else: where anything else is in the
-    /// schema, or a view rests on its tables, nothing is dropped. Afterwards
-    /// [`migrate`](Self::migrate) makes it anew.
+    /// For safety, `schema` must be the name of the schema that this is connected to: `outtray`
+    /// unless [another](crate::Builder::schema) was chosen. Only objects that outtray created are
+    /// dropped; if the schema holds anything else, or a view depends on its tables, nothing is
+    /// dropped. Afterwards [`migrate`](Self::migrate) creates the schema anew.
     ///
-    /// Waits for who uses the tables, 2 s at a time and up to 20 times, as a migration does. What
-    /// is sent afterwards fails with
-    /// [`SchemaMissing`](crate::ErrorKind::SchemaMissing).
+    /// Waits for transactions that use the tables, 2 s at a time and up to 20 times, as a migration
+    /// does. Later sends fail with [`SchemaMissing`](crate::ErrorKind::SchemaMissing).
     ///
     /// # Errors
-    /// `Invalid` for another name; `InUse` when a receiver runs, in whatever process, but for those
-    /// that died; `Database` when the schema holds something else; `SchemaNewer`; `Denied` for who
-    /// does not own it; `Unavailable`, `PoolExhausted`. Nothing was changed then.
+    /// `Invalid` for another name; `InUse` while a receiver runs in any process (processes that
+    /// died do not count); `Database` when the schema holds something else; `SchemaNewer`; `Denied`
+    /// for a role that does not own it; `Unavailable`, `PoolExhausted`. After an error nothing was
+    /// changed.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -7,21 +7,20 @@ use crate::words::Result;
 use postgres::Transaction;
 
 impl<'c> MessagingSession<'c> {
-    /// Makes a session inside a transaction of the caller's own, which commits or rolls it back.
+    /// Makes a session inside a transaction of your own, which you commit or roll back.
     ///
-    /// What is sent is stored at once, in the database that `transaction` belongs to; that must be
-    /// one with the schema. A send that the database refuses aborts the transaction, as any failed
-    /// statement does. Receivers are not woken, since only the caller knows when it has committed:
-    /// call
-    /// [`Messaging::wake`] then, or let them poll. Sends nothing itself; dropping the session changes
+    /// Each send is stored at once, in the database of `transaction`, which must have the schema. A
+    /// send that the database refuses aborts the transaction, as any failed statement does.
+    /// Receivers are not woken, since only the caller knows when the transaction has committed:
+    /// call [`Messaging::wake`] then, or let them poll. Making or dropping the session changes
     /// nothing.
     ///
-    /// The [settings](crate::TopicConfig) of topics hold here as in every session. Where this
-    /// process read them over a second ago, or never, the first send reads them in `transaction`,
-    /// two round trips; a role that may not read them sends without.
+    /// The [settings](crate::TopicConfig) of topics apply as in every session. Where this process
+    /// read them more than a second ago, or never, the first send reads them in `transaction`, with
+    /// two round trips. A role that may not read them sends without them.
     ///
     /// # Errors
-    /// None at present: what is wrong with the connection is met by the first statement.
+    /// None at present: the first statement reports what is wrong with the connection.
     ///
     /// ```no_run
     /// # use outtray::{Messaging, MessagingSession};

@@ -13,10 +13,10 @@ use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 
 impl Messaging {
-    /// Returns the names of all topics that are known, sorted by their bytes: those with messages
-    /// of any kind, dead letters, receivers or recurring messages, and those that ever had
-    /// settings, or were paused, suspect or in strict order. One query; its time grows with the
-    /// number of topics, not with that of messages.
+    /// Returns the names of all known topics, sorted by their bytes: topics with messages of any
+    /// kind, dead letters, receivers or recurring messages, and topics that ever had settings, or
+    /// were paused, suspect or in strict order. One query; its time grows with the number of
+    /// topics, not of messages.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
@@ -25,8 +25,8 @@ impl Messaging {
     }
 
     /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the
-    /// same order. Costs one query more and, for each topic, that of
-    /// [`Topic::stats`](crate::Topic::stats).
+    /// same order. Costs one query, and that of [`Topic::stats`](crate::Topic::stats) for each
+    /// topic.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
@@ -39,8 +39,8 @@ impl Messaging {
         })
     }
 
-    /// Returns the `limit` dead letters of all topics that died first, in that order. Costs one
-    /// query and one for each topic that has any.
+    /// Returns the oldest dead letters of all topics, at most `limit`, in the order in which they
+    /// died. Costs one query, and one for each topic that has any.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -56,12 +56,11 @@ impl Messaging {
         self.dead_letters_of(.., limit)
     }
 
-    /// Returns the `limit` of these dead letters of all topics that died first, in that order:
-    /// those of a
-    /// [key](Selection::key), or several by their ids.
+    /// Returns the oldest of the selected dead letters of all topics, at most `limit`, in the order
+    /// in which they died. Select those of a [key](Selection::key), or several by their ids.
     ///
     /// # Errors
-    /// Those of [`dead_letters`](Self::dead_letters); `Invalid` for a bad key.
+    /// Those of [`dead_letters`](Self::dead_letters), and `Invalid` for a bad key.
     pub fn dead_letters_of(
         &self,
         which: impl Into<Selection>,

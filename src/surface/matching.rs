@@ -10,18 +10,17 @@ use crate::words::filter::Filter;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// The messages of one topic or several that a filter wants, to be taken by hand. Made by
-/// [`Topic::matching`] and
-/// [`Messaging::matching`].
+/// The messages of one or more topics that match a filter, to be taken by hand. Made by
+/// [`Topic::matching`] and [`Messaging::matching`].
 ///
-/// All methods take messages as those of [`Topic`] of their names do, and leave the others to
-/// others. They look through the topic from its beginning for each call, and walk over what does
-/// not match: a second where millions lie before. A wait spends at most a tenth of its time on
-/// looks that find nothing.
+/// Each method works like the method of [`Topic`] with its name, and leaves messages that do not
+/// match to others. Each call searches the topic from its beginning and walks over what does not
+/// match: a second where millions of such messages come first. A wait spends at most a tenth of its
+/// time on searches that find none.
 ///
 /// # Errors
-/// Of all methods: those of [`Topic::receive_batch`], and `Invalid` for a [filter](Filter) that
-/// cannot be meant.
+/// Of all methods: those of [`Topic::receive_batch`], and `Invalid` for a malformed
+/// [filter](Filter).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is taken yet"]
 pub struct Matching<'m> {
@@ -31,7 +30,8 @@ pub struct Matching<'m> {
 }
 
 impl<'m> Topic<'m> {
-    /// Returns what of the topic a filter wants, to [receive](Matching::receive) that alone.
+    /// Selects the topic's messages that match a filter, to [receive](Matching::receive) only
+    /// those.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -51,8 +51,9 @@ impl<'m> Topic<'m> {
 }
 
 impl Messaging {
-    /// Returns what of several topics a filter wants, to [receive](Matching::receive) that alone.
-    /// Each call begins with the next of the topics, as [`receive_from`](Self::receive_from).
+    /// Selects the messages of several topics that match a filter, to [receive](Matching::receive)
+    /// only those. Each call begins with the next of the topics, like
+    /// [`receive_from`](Self::receive_from).
     pub fn matching(&self, topics: &[&str], filter: Filter) -> Matching<'_> {
         Matching {
             messaging: self,
@@ -63,7 +64,7 @@ impl Messaging {
 }
 
 impl Matching<'_> {
-    /// Takes the next message that matches, if one is ready; as [`Topic::receive`].
+    /// Takes the next message that matches, if one is ready; see [`Topic::receive`].
     pub fn receive<T: DeserializeOwned>(
         &self,
         lease: impl Into<Option<Duration>>,
@@ -71,7 +72,7 @@ impl Matching<'_> {
         self.take_by(|intake| intake.one(lease.into()))
     }
 
-    /// Takes up to `n` messages that match, 1 to 10,000; as [`Topic::receive_batch`].
+    /// Takes up to `n` messages that match, 1 to 10,000; see [`Topic::receive_batch`].
     pub fn receive_batch<T: DeserializeOwned>(
         &self,
         n: usize,
@@ -80,7 +81,7 @@ impl Matching<'_> {
         self.take_by(|intake| intake.batch(n, lease.into()))
     }
 
-    /// Like [`receive`](Self::receive), and waits for a message that matches for this long; as
+    /// Like [`receive`](Self::receive), but waits up to this long for a message that matches; see
     /// [`Topic::receive_timeout`].
     pub fn receive_timeout<T: DeserializeOwned>(
         &self,
@@ -90,9 +91,8 @@ impl Matching<'_> {
         self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
     }
 
-    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is
-    /// none at all; as
-    /// [`Topic::receive_batch_timeout`].
+    /// Like [`receive_batch`](Self::receive_batch), but waits up to this long while no message
+    /// matches; see [`Topic::receive_batch_timeout`].
     pub fn receive_batch_timeout<T: DeserializeOwned>(
         &self,
         n: usize,

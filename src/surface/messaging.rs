@@ -40,10 +40,10 @@ const WHILE_IN_HAND: Duration = Duration::from_millis(20);
 
 /// The message system of one database, as one process sees it.
 ///
-/// Cheap to clone, to be shared by all threads. Connections are opened when they are needed.
-/// Besides the pool's three small helpers it has threads only while they are of use: one from the
-/// first send on, which notifies other processes, and two from the first receiver on. They end when
-/// the last clone and the last receiver are gone; dropping those waits for them.
+/// Cheap to clone, so that all threads can share it. Connections are opened when they are needed.
+/// Besides the pool's three small helper threads it starts one thread with the first send, which
+/// notifies other processes, and two with the first receiver. They end when the last clone and the
+/// last receiver are dropped, and those drops wait for them.
 #[derive(Clone)]
 pub struct Messaging {
     core: Arc<Core>,
@@ -62,33 +62,34 @@ impl Messaging {
         }
     }
 
-    /// Connects with all defaults. See [`Builder::connect`].
+    /// Connects with all defaults; see [`Builder::connect`].
     ///
     /// # Errors
-    /// As [`Builder::connect`].
+    /// The same as [`Builder::connect`].
     pub fn connect(url: &str) -> Result<Self> {
         Messaging::builder().url(url).connect()
     }
 
-    /// Begins to set up a connection with options.
+    /// Returns a builder for a connection with options.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Makes or upgrades the schema; returns the names of the migrations that were applied.
+    /// Creates or upgrades the schema. Returns the names of the migrations that were applied.
     ///
-    /// Moves sequences that are behind their tables, too, as they are after logical replication or
-    /// a partial restore, which copy rows and no values of sequences, and returns them as
-    /// `sequence message_seq`. Until then sends fail with
-    /// [`SequenceBehind`](crate::ErrorKind::SequenceBehind), or get in before what was sent earlier.
+    /// Also moves sequences that are behind their tables, and returns them as `sequence
+    /// message_seq`. Logical replication and partial restores leave such sequences, since they copy
+    /// rows but no values of sequences. Until then sends fail with
+    /// [`SequenceBehind`](crate::ErrorKind::SequenceBehind), or get in before what was sent
+    /// earlier.
     ///
-    /// Idempotent, and safe to race: of several processes one applies, the others block until it
-    /// has. Each migration waits for its table locks for 2 s at a time, up to 20 times, so that the
-    /// queue never stands still for long.
+    /// Idempotent, and safe to call from several processes at once: one applies the migrations, the
+    /// others block until it is done. Each migration waits for its table locks for 2 s at a time,
+    /// up to 20 times, so that the queue never stands still for long.
     ///
     /// # Errors
     /// `SchemaNewer` when the schema is of a later release, `Denied` without the privilege to
-    /// create, `Database` when the locks never came free, `Unavailable`, `PoolExhausted`.
+    /// create, `Database` when the locks never became free, `Unavailable`, `PoolExhausted`.
     pub fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
         migrate::migrate(
@@ -97,8 +98,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, or of
-    /// the sequences that it would move; empty when the schema is up to date.
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, and of
+    /// the sequences that it would move. Empty when the schema is up to date.
     ///
     /// # Errors
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
@@ -110,8 +111,8 @@ impl Messaging {
         )
     }
 
-    /// Returns the SQL that makes the schema `schema` from nothing in one transaction, for those
-    /// who apply it by hand. Asks no database.
+    /// Returns the SQL that creates the schema `schema` from scratch in one transaction, to apply
+    /// it by hand. Does not use a database.
     ///
     /// # Errors
     /// `Invalid` for a bad schema name.
@@ -121,12 +122,12 @@ impl Messaging {
         )?))
     }
 
-    /// Starts a pool of threads that runs `handler` for each message of a topic, with all defaults.
-    /// See [`receiver`](Messaging::receiver) for options. Keep what is returned: the threads stop
-    /// when it is dropped.
+    /// Starts a pool of threads that runs `handler` for each message of a topic, with all defaults;
+    /// see [`receiver`](Messaging::receiver) for options. Keep the returned receiver: the threads
+    /// stop when it is dropped.
     ///
     /// # Errors
-    /// As [`ReceiverBuilder::start`].
+    /// The same as [`ReceiverBuilder::start`].
     pub fn start_receiving_messages<T, F>(&self, topic: &str, handler: F) -> Result<Receiver>
     where
         T: DeserializeOwned,
@@ -143,7 +144,7 @@ impl Messaging {
     /// [`start_batches`](ReceiverBuilder::start_batches) for what a batch is.
     ///
     /// # Errors
-    /// As [`ReceiverBuilder::start_batches`].
+    /// The same as [`ReceiverBuilder::start_batches`].
     pub fn start_receiving_batches<T, F>(
         &self,
         topic: &str,
@@ -160,7 +161,7 @@ impl Messaging {
         self.receiver(topic).start_batches(size, handler)
     }
 
-    /// Begins to set up a receiver with options.
+    /// Returns a builder for a receiver with options.
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
         let enroll = |line: &Line| -> Result<Enrollment> {
             let mut connection = self.pooled()?;
@@ -195,16 +196,16 @@ impl Messaging {
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
     }
 
-    /// Returns one topic, to look at it and to operate it. Asks nothing of the database; the name
-    /// is checked when something is done with it.
+    /// Returns a topic, to look at it and to operate it. Does not ask the database; its methods
+    /// check the name.
     pub fn topic(&self, topic: &str) -> Topic<'_> {
         Topic::new(self, topic)
     }
 
-    /// Wakes a worker of each receiver of a topic, here and in other processes: after the COMMIT of
-    /// a transaction that [`MessagingSession::join`] took part in, of whose end outtray cannot
-    /// know. Without it they find the messages when they poll next. Never blocks; a name that no
-    /// topic can have wakes nobody.
+    /// Wakes a worker of each receiver of a topic, here and in other processes. Call it after the
+    /// COMMIT of a transaction that [`MessagingSession::join`] took part in, since outtray cannot
+    /// know about that COMMIT. Without it, receivers find the messages when they poll next. Never
+    /// blocks; a name that no topic can have wakes nobody.
     pub fn wake(&self, topic: &str) {
         // One that does not fit a notification would take those with it that travel together.
         if topic::check(topic).is_ok() {

@@ -28,19 +28,19 @@ use std::time::Duration;
 /// How long dropping a receipt waits for a connection of the pool.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The proof that a message was taken by hand, with which it is settled: what is left of a
-/// [`Delivery`](crate::Delivery) when its message is [somewhere else](crate::Delivery::into_parts). Small, and may be kept
-/// anywhere and used by any thread.
+/// The proof that a message was taken by hand, which settles it: what remains of a
+/// [`Delivery`](crate::Delivery) when its message [goes elsewhere](crate::Delivery::into_parts).
+/// Small; it may be kept anywhere and used by any thread.
 ///
-/// Everything that is said of settling a delivery holds here: one that is dropped unsettled is
-/// [nacked](Self::nack), and all methods that settle block for a connection of the pool and a round
-/// trip or two.
+/// Everything about settling a delivery holds here: a receipt that is dropped unsettled is
+/// [nacked](Self::nack), and all methods that settle block for a connection of the pool and one or
+/// two round trips.
 ///
 /// # Errors
-/// Of all methods that settle: [`LeaseLost`](ErrorKind::LeaseLost) when the lease is over or the
-/// message was settled, and nothing was changed; `OutcomeUnknown` when the connection broke and it
-/// may have happened or not; `Conflict`, `Unavailable` and `PoolExhausted` when nothing happened:
-/// do it again.
+/// Of all methods that settle: [`LeaseLost`](ErrorKind::LeaseLost) when the lease was lost or the
+/// message already settled, and nothing was changed; `OutcomeUnknown` when the connection broke and
+/// the settlement may or may not have happened; `Conflict`, `Unavailable` and `PoolExhausted` when
+/// nothing happened: try again.
 ///
 /// ```no_run
 /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -79,7 +79,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Returns the message's identity.
+    /// Returns the message's id.
     pub fn id(&self) -> MessageId {
         self.proof.held.id
     }
@@ -89,46 +89,45 @@ impl Receipt {
         &self.topic
     }
 
-    /// Returns whether the message is settled, or its lease known to be lost. One that was settled
-    /// in a session is unsettled again when that is rolled back.
+    /// Returns whether the message is settled, or its lease known to be lost. A message that was
+    /// settled in a session is unsettled again when that session is rolled back.
     pub fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Relaxed)
     }
 
-    /// Returns whether somebody asked for the message to be given up, or its lease was found to be
-    /// lost; as
+    /// Returns whether the message was cancelled, or its lease was found to be lost; see
     /// [`Delivery::is_cancelled`](crate::Delivery::is_cancelled).
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_set()
     }
 
-    /// As [`Delivery::ack`](crate::Delivery::ack).
+    /// Does the same as [`Delivery::ack`](crate::Delivery::ack).
     pub fn ack(&self) -> Result<()> {
         self.settle(Verdict::Ack(None))
     }
 
-    /// As [`Delivery::ack_with`](crate::Delivery::ack_with).
+    /// Does the same as [`Delivery::ack_with`](crate::Delivery::ack_with).
     ///
     /// # Errors
-    /// `Payload` or `TooLarge` as for a payload: nothing is settled then.
+    /// `Payload` or `TooLarge` as for a payload; then nothing is settled.
     pub fn ack_with<R: Serialize + ?Sized>(&self, result: &R) -> Result<()> {
         let limit = self.messaging.base().kit.max_payload_bytes;
         let result = json_text::of_result(result, limit)?;
         self.settle(Verdict::Ack(Some(result)))
     }
 
-    /// As [`Delivery::nack`](crate::Delivery::nack).
+    /// Does the same as [`Delivery::nack`](crate::Delivery::nack).
     pub fn nack(&self) -> Result<()> {
         self.settle(self.nacked("nacked"))
     }
 
-    /// As [`Delivery::fail`](crate::Delivery::fail).
+    /// Does the same as [`Delivery::fail`](crate::Delivery::fail).
     pub fn fail(&self, error: impl Into<HandlerError>) -> Result<()> {
         let terms = self.terms()?;
         self.settle(self.failed(&terms, &error.into()))
     }
 
-    /// As [`Delivery::retry_after`](crate::Delivery::retry_after).
+    /// Does the same as [`Delivery::retry_after`](crate::Delivery::retry_after).
     ///
     /// # Errors
     /// `Invalid` for more than ten years.
@@ -153,7 +152,7 @@ impl Receipt {
         self.settle(verdict)
     }
 
-    /// As [`Delivery::reject`](crate::Delivery::reject).
+    /// Does the same as [`Delivery::reject`](crate::Delivery::reject).
     pub fn reject(&self, why: impl Into<String>) -> Result<()> {
         self.settle(Verdict::Bury {
             attempts: self.attempt,
@@ -162,12 +161,12 @@ impl Receipt {
         })
     }
 
-    /// As [`Delivery::release`](crate::Delivery::release).
+    /// Does the same as [`Delivery::release`](crate::Delivery::release).
     pub fn release(&self) -> Result<()> {
         self.settle(Verdict::Release)
     }
 
-    /// As [`Delivery::extend`](crate::Delivery::extend).
+    /// Does the same as [`Delivery::extend`](crate::Delivery::extend).
     ///
     /// # Errors
     /// `Invalid` for a time out of range; `LeaseLost`.
@@ -178,10 +177,10 @@ impl Receipt {
         }
     }
 
-    /// As [`Delivery::keep_alive`](crate::Delivery::keep_alive).
+    /// Does the same as [`Delivery::keep_alive`](crate::Delivery::keep_alive).
     ///
     /// # Errors
-    /// `Invalid` for a lease under 100 ms; `LeaseLost` for a message that is settled; `Unavailable`
+    /// `Invalid` for a lease under 100 ms; `LeaseLost` when the message is settled; `Unavailable`
     /// when a thread cannot start.
     pub fn keep_alive(&self) -> Result<()> {
         self.check()?;
@@ -198,7 +197,7 @@ impl Receipt {
         self.messaging.keep_alive(kept)
     }
 
-    /// As [`Delivery::settle_in`](crate::Delivery::settle_in).
+    /// Does the same as [`Delivery::settle_in`](crate::Delivery::settle_in).
     ///
     /// # Errors
     /// `LeaseLost`, and those of [`Messaging::session`].

@@ -30,16 +30,17 @@ use std::time::Duration;
 const MAX_BATCH: usize = 10_000;
 
 impl Topic<'_> {
-    /// Takes the next message, if one is ready, under a lease: for this long nobody else gets it,
-    /// and then it is delivered again unless it was settled. 1 ms to a day; `None` for the topic's
-    /// [`lease`](crate::TopicConfig::lease), else 30 s. Returns at once, after a round trip or a few.
+    /// Takes the next message under a lease, if one is ready. Nobody else gets it for this long;
+    /// then it is delivered again unless it was settled. 1 ms to a day; `None` means the topic's
+    /// [`lease`](crate::TopicConfig::lease), by default 30 s. Returns without waiting for messages,
+    /// after one or a few round trips.
     ///
     /// The attempt counts from now on; the limit is the topic's
-    /// [`max_attempts`](crate::TopicConfig::max_attempts), else 10. A message that is over it, whose time is over, or
-    /// whose payload does not fit `T`, becomes a dead letter, and the next one is taken. A paused
-    /// topic gives nothing, and one that is over its [`rate`](crate::TopicConfig::rate) or has
-    /// [`max_in_work`](crate::TopicConfig::max_in_work) messages in work gives nothing until it may. Strict order
-    /// and the rate of each key are for receivers: here they are not kept.
+    /// [`max_attempts`](crate::TopicConfig::max_attempts), by default 10. A message that is over
+    /// the limit, has expired, or has a payload that does not fit `T` becomes a dead letter, and
+    /// the next one is taken. A paused topic returns `None`, and so does one that is over its
+    /// [`rate`](crate::TopicConfig::rate) or has [`max_in_work`](crate::TopicConfig::max_in_work)
+    /// messages in work. Strict order and the rate of each key apply to receivers only, not here.
     ///
     /// # Errors
     /// `Invalid` for a bad topic name or a lease out of range, `SchemaMissing`, `Unavailable`,
@@ -51,13 +52,13 @@ impl Topic<'_> {
         self.take_by(|intake| intake.one(lease.into()))
     }
 
-    /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own; as
-    /// [`receive`](Self::receive). Fewer, or none, are returned where there are no more. Dropped
-    /// unsettled, each goes back in a round trip of its own:
-    /// [`Messaging::release_all`] is quicker for many.
+    /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own, like
+    /// [`receive`](Self::receive). Returns fewer, or none, where there are no more. Deliveries that
+    /// are dropped unsettled go back in one round trip each; [`Messaging::release_all`] is quicker
+    /// for many.
     ///
     /// # Errors
-    /// As [`receive`](Self::receive), and `Invalid` for `n` out of range.
+    /// The same as [`receive`](Self::receive), and `Invalid` for `n` out of range.
     pub fn receive_batch<T: DeserializeOwned>(
         &self,
         n: usize,
@@ -73,12 +74,13 @@ impl Topic<'_> {
 
 impl Messaging {
     /// Takes up to `n` messages in all, 1 to 10,000, from several topics, each under a lease of its
-    /// own; as
-    /// [`Topic::receive`]. Each call begins with the next of the topics, so that none starves behind a busy one.
+    /// own, like [`Topic::receive`]. Each call begins with the next of the topics, so that none
+    /// starves behind a busy one.
     ///
     /// # Errors
-    /// As [`Topic::receive`], and `Invalid` for `n` out of range or no topic at all. What was taken
-    /// before an error is returned, and the error is met by the next call.
+    /// The same as [`Topic::receive`], and `Invalid` for `n` out of range or an empty list of
+    /// topics. If an error occurs after some messages were taken, those are returned, and the next
+    /// call meets the error.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

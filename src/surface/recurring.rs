@@ -16,17 +16,18 @@ use std::time::SystemTime;
 const MAX_NAME_BYTES: usize = 128;
 
 impl Messaging {
-    /// Has a message sent again and again, and returns when that is next. Every run is sent once,
-    /// however many processes there are; those with a receiver (of any topic) send it, when it is
-    /// due by the database's clock. A [`drain`](Messaging::drain) does not.
+    /// Sets up a message that is sent again and again, and returns when it is sent next. Every run
+    /// is sent once, however many processes there are. A process with a receiver (of any topic)
+    /// sends it when it is due by the database's clock; a [`drain`](Messaging::drain) does not.
     ///
-    /// The name is unique in the topic: 1 to 128 bytes without control characters. Doing the same
-    /// again, at each start of an application, changes nothing; with another message or another
-    /// recurrence it changes those, and its next run only if the times are others. The message may
-    /// have a priority, a key, headers, [`expires_in`](NewMessage::expires_in), and a dedupe key
-    /// [until it has ended](NewMessage::dedupe_until_end): a run that finds the one before still
-    /// waiting or in work sends nothing then. Each one that is sent has one header more,
-    /// `outtray-scheduled-for`, the time of its run in UTC: `2026-03-29T01:00:00Z`.
+    /// The name is unique in the topic: 1 to 128 bytes without control characters. Repeating the
+    /// same call, at each start of an application, changes nothing. With another message or another
+    /// recurrence it replaces them, and moves the next run only if the times differ.
+    ///
+    /// The message may have a priority, a key, headers, [`expires_in`](NewMessage::expires_in), and
+    /// a dedupe key [until it has ended](NewMessage::dedupe_until_end): then a run sends nothing
+    /// while the message of an earlier run still waits or is in work. Each sent message has one
+    /// more header, `outtray-scheduled-for`, the time of its run in UTC: `2026-03-29T01:00:00Z`.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,8 +41,8 @@ impl Messaging {
     ///
     /// # Errors
     /// `Invalid` for a bad name, a recurrence that never comes, or an option that a recurring
-    /// message cannot have (a delay, a time, a dedupe key with a window, a header that is null,
-    /// tracking, a wait for room, others to come after); those of
+    /// message cannot have: a delay, a time, a dedupe key with a window, a null header, tracking, a
+    /// wait for room, or dependencies. Also the errors of
     /// [`MessagingSession::send`](crate::MessagingSession::send) for the message; `SchemaMissing`,
     /// `Unavailable`, `PoolExhausted`.
     pub fn repeat(
@@ -82,8 +83,8 @@ impl Topic<'_> {
         self.run(|run, topic| recurring::list(run, Some(topic)))
     }
 
-    /// Ends the repetition of a message; returns whether there was one of this name. What was sent
-    /// already stays.
+    /// Removes a recurring message. Returns whether there was one of this name. Messages that were
+    /// already sent stay.
     pub fn unrepeat(&self, name: &str) -> Result<bool> {
         if name.contains('\0') {
             return Ok(false);

@@ -16,17 +16,17 @@ const TRIES: usize = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// What became of work that is to be done once.
+/// The outcome of work that is to be done once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Once<R> {
-    /// This call did it, and this is what the closure returned.
+    /// This call did the work; the value is what the closure returned.
     Done(R),
-    /// An earlier call with the same key did it within its window. Nothing was done now.
+    /// An earlier call with the same key did the work within its window. Nothing was done now.
     Before,
 }
 
 impl<R> Once<R> {
-    /// Returns what the closure returned, if this call did the work.
+    /// Returns what the closure returned, or `None` if an earlier call did the work.
     pub fn done(self) -> Option<R> {
         match self {
             Once::Done(returned) => Some(returned),
@@ -36,24 +36,24 @@ impl<R> Once<R> {
 }
 
 impl Messaging {
-    /// Runs a session until it is known that it committed, and that once: for producers that cannot
-    /// leave it at "the connection broke during COMMIT".
+    /// Runs a session until it is known to have committed, and to have committed once: for
+    /// producers that cannot stop at "the connection broke during COMMIT".
     ///
-    /// `key` names the piece of work: 1 to 512 bytes without NUL, for all topics and programs of
-    /// the database. It is written in the transaction of `work`, and known for `window` after: a
-    /// try whose COMMIT had happened is recognised by it, and so is an earlier call, of this
-    /// process or another. A try that is still under way on the server is waited for.
+    /// `key` names the piece of work: 1 to 512 bytes without NUL, shared by all topics and programs
+    /// of the database. It is written in the transaction of `work`, and remembered for `window`
+    /// after it. So a try whose COMMIT had happened is recognised, and so is an earlier call, of
+    /// this process or another. A try that is still under way on the server is waited for.
     ///
-    /// `work` runs again after `OutcomeUnknown`, `Conflict`, `Unavailable` and `PoolExhausted`, ten
-    /// times at most, with growing pauses that are 30 s at most in all; what it does outside the
-    /// database happens as often as it runs. Its own errors end it. Blocks all the while. With a
-    /// window that is over sooner than that, it may end sooner: where an earlier try would not be
-    /// known any more, `work` does not run again.
+    /// `work` runs again after `OutcomeUnknown`, `Conflict`, `Unavailable` and `PoolExhausted`, at
+    /// most ten times, with growing pauses of at most 30 s in all. What it does outside the
+    /// database happens as often as it runs. Its own errors end the call. Blocks all the while.
+    /// With a window shorter than that, the call may give up sooner: once an earlier try might be
+    /// forgotten, `work` does not run again.
     ///
     /// # Errors
     /// `Invalid` for a key or a window out of bounds. When the tries are used up, the kind of the
-    /// last, but `OutcomeUnknown` if any of them may have committed: call again with the same key
-    /// within its window, or look whether the work is done. Else as
+    /// last error, or `OutcomeUnknown` if any try may have committed: call again with the same key
+    /// within its window, or check whether the work is done. Otherwise the same as
     /// [`session`](Messaging::session).
     ///
     /// ```no_run

@@ -18,19 +18,21 @@ impl Messaging {
     /// the pool and for the transaction.
     ///
     /// Commits when `work` returns `Ok`; rolls back when it returns an error or panics (the panic
-    /// goes on). `Ok` is returned only after the COMMIT: everything happened. After an error
+    /// continues). `Ok` is returned only after the COMMIT: everything happened. After an error
     /// nothing happened, unless its kind is `OutcomeUnknown` or `TransactionEnded`.
     ///
-    /// A session that only sends, and nothing with a delay, is one statement without BEGIN and
+    /// A session that only sends messages without a delay is one statement, without BEGIN and
     /// COMMIT.
     ///
     /// # Errors
-    /// `RolledBack` with the error of `work` as source, or when COMMIT was refused; `Conflict` when
-    /// the same again may succeed; `OutcomeUnknown` when the connection broke during COMMIT;
+    /// `RolledBack` with the error of `work` as its source, or when COMMIT was refused; `Conflict`
+    /// when trying again may succeed; `OutcomeUnknown` when the connection broke during COMMIT;
     /// `TransactionEnded` when SQL of `work` ended the transaction, or would have; `SchemaMissing`,
-    /// `Denied`, `Unavailable`, `PoolExhausted`. An outtray error that `work` returns and that says
-    /// what to do about it comes back as it is: `Invalid`, `TooLarge`, `Payload`, `Full`,
-    /// `LeaseLost` and the like. Behind an error of your own, it gives that its kind.
+    /// `Denied`, `Unavailable`, `PoolExhausted`.
+    ///
+    /// An outtray error that `work` returns and that says what to do comes back unchanged:
+    /// `Invalid`, `TooLarge`, `Payload`, `Full`, `LeaseLost` and the like. If it is the source of
+    /// an error of your own, the returned error has its kind.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,16 +68,16 @@ impl Messaging {
         Ok(returned)
     }
 
-    /// Sends one message in a transaction of its own, and says what became of that. For a program
-    /// that has nothing else to write with it: what belongs together goes into a
-    /// [`session`](Self::session).
+    /// Sends one message in a transaction of its own, and returns whether it was new or a
+    /// duplicate. For programs that have nothing else to write with it; what belongs together goes
+    /// into a [`session`](Self::session).
     ///
-    /// One round trip; also with a dedupe key, where a session takes two, unless the message has
-    /// other options that cost one.
+    /// Takes one round trip, also with a dedupe key (for which a session takes two), unless the
+    /// message has other options that cost one.
     ///
     /// # Errors
     /// Those of [`send`](MessagingSession::send), before anything happened; `OutcomeUnknown` when
-    /// the connection broke while it was under way: with a dedupe key, send it again;
+    /// the connection broke while the message was under way: with a dedupe key, send it again;
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
     ///
     /// ```

@@ -17,14 +17,15 @@ use std::time::Duration;
 pub(crate) const LEAST_LEASE: Duration = Duration::from_millis(1);
 
 impl Messaging {
-    /// Acknowledges many deliveries, or [receipts](Receipt): one transaction in one round trip for
-    /// each topic. Returns the ids of those whose leases were lost, for which nothing was changed.
+    /// Acknowledges many deliveries, or [receipts](Receipt), with one transaction in one round trip
+    /// for each topic. Returns the ids of those whose leases were lost, for which nothing was
+    /// changed.
     ///
-    /// They may be in a slice, or wherever they are kept: `messaging.ack_all(in_work.values())`.
+    /// They may be in a slice, or in any other collection: `messaging.ack_all(in_work.values())`.
     ///
     /// # Errors
-    /// Those of [`Delivery`](crate::Delivery) but for `LeaseLost`. Of several topics some may be
-    /// settled by then.
+    /// Those of [`Delivery`](crate::Delivery) except `LeaseLost`. With several topics, some may
+    /// already be settled when an error occurs.
     #[must_use = "the ids of messages whose leases were lost are returned"]
     pub fn ack_all<'d, D: AsRef<Receipt> + 'd>(
         &self,
@@ -33,11 +34,11 @@ impl Messaging {
         self.settle_each(deliveries, |_| Verdict::Ack(None))
     }
 
-    /// Gives many deliveries back, as [`Delivery::nack`](crate::Delivery::nack); takes and returns
-    /// as [`ack_all`](Self::ack_all).
+    /// Gives many deliveries back, like [`Delivery::nack`](crate::Delivery::nack). Takes and
+    /// returns the same as [`ack_all`](Self::ack_all).
     ///
     /// # Errors
-    /// As [`ack_all`](Self::ack_all).
+    /// The same as [`ack_all`](Self::ack_all).
     #[must_use = "the ids of messages whose leases were lost are returned"]
     pub fn nack_all<'d, D: AsRef<Receipt> + 'd>(
         &self,
@@ -46,13 +47,13 @@ impl Messaging {
         self.settle_each(deliveries, |receipt| receipt.nacked("nacked"))
     }
 
-    /// Gives many deliveries back without an attempt spent, as
-    /// [`Delivery::release`](crate::Delivery::release); takes and returns as
-    /// [`ack_all`](Self::ack_all). To drop them costs a round trip for each (3,000 in 3 s), and an
-    /// attempt.
+    /// Gives many deliveries back without spending an attempt, like
+    /// [`Delivery::release`](crate::Delivery::release). Takes and returns the same as
+    /// [`ack_all`](Self::ack_all). Dropping the deliveries instead costs a round trip for each
+    /// (3,000 in 3 s), and an attempt.
     ///
     /// # Errors
-    /// As [`ack_all`](Self::ack_all).
+    /// The same as [`ack_all`](Self::ack_all).
     #[must_use = "the ids of messages whose leases were lost are returned"]
     pub fn release_all<'d, D: AsRef<Receipt> + 'd>(
         &self,
@@ -61,12 +62,12 @@ impl Messaging {
         self.settle_each(deliveries, |_| Verdict::Release)
     }
 
-    /// Lets the leases of many deliveries last this long from now, as
-    /// [`Delivery::extend`](crate::Delivery::extend); takes and returns as
+    /// Sets the leases of many deliveries to end this long from now, like
+    /// [`Delivery::extend`](crate::Delivery::extend). Takes and returns the same as
     /// [`ack_all`](Self::ack_all).
     ///
     /// # Errors
-    /// As [`ack_all`](Self::ack_all), and `Invalid` for a time out of range.
+    /// The same as [`ack_all`](Self::ack_all), and `Invalid` for a time out of range.
     #[must_use = "the ids of messages whose leases were lost are returned"]
     pub fn extend_all<'d, D: AsRef<Receipt> + 'd>(
         &self,
@@ -93,17 +94,16 @@ impl Messaging {
 
 impl MessagingSession<'_> {
     /// Acknowledges a delivery, or the message of a [`Receipt`], in this session's transaction:
-    /// what the session writes and sends, and the end of the message, are one. Any number of them,
-    /// of the same database. Blocks for a round trip or two.
+    /// what the session writes and sends, and the end of the message, commit together. A session
+    /// may settle any number of deliveries of the same database. Blocks for one or two round trips.
     ///
-    /// When the session is rolled back, the message is leased still: settle it again, or give it
-    /// back. A
-    /// [joined](Self::join) session does not learn what becomes of its transaction: if that is rolled back, the message is
-    /// delivered again when its lease ends.
+    /// When the session is rolled back, the message is still leased: settle it again, or give it
+    /// back. A [joined](Self::join) session does not learn how its transaction ends: if that is
+    /// rolled back, the message is delivered again when its lease ends.
     ///
     /// # Errors
-    /// [`LeaseLost`](crate::ErrorKind::LeaseLost): return it, since what is written may be done by somebody else, too. Else
-    /// as [`execute`](Self::execute).
+    /// [`LeaseLost`](crate::ErrorKind::LeaseLost): return it from the session, since somebody else
+    /// may do the same work too. Otherwise the same as [`execute`](Self::execute).
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

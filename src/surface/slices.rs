@@ -19,23 +19,24 @@ const TRIES: usize = 5;
 
 impl Topic<'_> {
     /// Moves dead letters back to the topic, with a clean count of attempts: `..` for all, an id,
-    /// several, or those of a [key](Selection::key). Returns how many there were. They keep their
-    /// ids, priorities and the times when they were sent, and queue at the end. Those with a key go
-    /// to their places among its messages: before all that were sent later and are not done. One
-    /// that comes after another dead letter of its key is held or parked again, where the topic is
-    /// configured so. One that had a dedupe key [until it
-    /// ended](crate::NewMessage::dedupe_until_end) takes it again; where another message has it,
-    /// and of several with the same one, all but one stay dead letters.
+    /// several ids, or those of a [key](Selection::key). Returns how many were moved. They keep
+    /// their ids, priorities and the times when they were sent, and queue at the end.
     ///
-    /// However many they are, they are moved in slices of a thousand in the order of their ids,
-    /// each slice in a transaction of its own: after an error, which says how many were moved, do
-    /// it again for the rest. What dies again meanwhile stays dead.
+    /// Dead letters with a key return to their places among the key's messages: before all that
+    /// were sent later and are not done. If one follows another dead letter of its key, it is held
+    /// or parked again where the topic is configured so. One that had a dedupe key [until it
+    /// ended](crate::NewMessage::dedupe_until_end) takes the key again. It stays a dead letter if
+    /// another message has the key, and of several with the same key, only one is moved.
+    ///
+    /// However many there are, they are moved in slices of a thousand in the order of their ids,
+    /// each slice in a transaction of its own. An error says how many were moved before it: call
+    /// again for the rest. Messages that die again meanwhile stay dead letters.
     pub fn redrive(&self, which: impl Into<Selection>) -> Result<u64> {
         self.redrive_with_progress(which, |_| ())
     }
 
-    /// The same as [`redrive`](Self::redrive), and tells after each slice how many were redriven so
-    /// far.
+    /// Does the same as [`redrive`](Self::redrive), and calls `progress` after each slice with the
+    /// number of messages redriven so far.
     pub fn redrive_with_progress(
         &self,
         which: impl Into<Selection>,
@@ -55,15 +56,15 @@ impl Topic<'_> {
         })
     }
 
-    /// Removes dead letters for good: `..` for all, an id, several, or those of a
-    /// [key](Selection::key). Returns how many there were. Works in slices, as
-    /// [`redrive`](Self::redrive) does.
+    /// Removes dead letters for good: `..` for all, an id, several ids, or those of a
+    /// [key](Selection::key). Returns how many were removed. Works in slices, like
+    /// [`redrive`](Self::redrive).
     pub fn purge_dead_letters(&self, which: impl Into<Selection>) -> Result<u64> {
         self.purge_dead_letters_with_progress(which, |_| ())
     }
 
-    /// The same as [`purge_dead_letters`](Self::purge_dead_letters), and tells after each slice how
-    /// many were removed so far.
+    /// Does the same as [`purge_dead_letters`](Self::purge_dead_letters), and calls `progress`
+    /// after each slice with the number of messages removed so far.
     pub fn purge_dead_letters_with_progress(
         &self,
         which: impl Into<Selection>,
@@ -79,14 +80,15 @@ impl Topic<'_> {
         })
     }
 
-    /// Removes all ready and scheduled messages for good, and those behind others of their key, but
-    /// for those in work and dead letters. Works in slices, as [`redrive`](Self::redrive) does:
-    /// what is sent meanwhile may be removed, too. Returns how many there were.
+    /// Removes all ready and scheduled messages for good, and those behind others of their key.
+    /// Messages in work and dead letters stay. Returns how many were removed. Works in slices, like
+    /// [`redrive`](Self::redrive), so messages that are sent meanwhile may be removed too.
     pub fn purge(&self) -> Result<u64> {
         self.purge_with_progress(|_| ())
     }
 
-    /// The same as [`purge`](Self::purge), and tells after each slice how many were removed so far.
+    /// Does the same as [`purge`](Self::purge), and calls `progress` after each slice with the
+    /// number of messages removed so far.
     pub fn purge_with_progress(&self, mut progress: impl FnMut(u64)) -> Result<u64> {
         self.slices("removed", &mut progress, |topic| {
             let mut may_be_more = false;

@@ -23,7 +23,7 @@ use crate::words::topic;
 use crate::words::topic_config::TopicConfig;
 use postgres::IsolationLevel;
 
-/// One topic, to look at it and to operate it. All methods but [`name`](Topic::name) block for a
+/// One topic, to look at it and to operate it. All methods except [`name`](Topic::name) block for a
 /// connection of the pool and a few round trips.
 ///
 /// # Errors
@@ -52,9 +52,10 @@ impl<'m> Topic<'m> {
         self.messaging
     }
 
-    /// Returns the topic's numbers. A topic that nobody used has zeros. Counts 100,000 messages of
-    /// each kind at most, and estimates how many there are where there are more, which
-    /// [`estimated`](TopicStats::estimated) says: a few tens of milliseconds for each kind.
+    /// Returns the topic's numbers, which are zeros for a topic that was never used. Counts up to
+    /// 100,000 messages of each kind, and estimates larger numbers, as
+    /// [`estimated`](TopicStats::estimated) says. Takes a few tens of milliseconds for each kind at
+    /// most.
     pub fn stats(&self) -> Result<TopicStats> {
         self.look(|run, topic| stats::stats(run, topic))
     }
@@ -64,18 +65,17 @@ impl<'m> Topic<'m> {
         self.is_there(Sign::Message).map(|has| !has)
     }
 
-    /// Returns whether anything is known of the topic: messages of any kind, dead letters,
-    /// settings, receivers, recurring messages, dedupe keys within their window, or how tracked
-    /// messages ended. Topics need no declaration, so one of which nothing is known was mistyped,
-    /// or is not in use (any more).
+    /// Returns whether anything is known about the topic: messages of any kind, dead letters,
+    /// settings, receivers, recurring messages, dedupe keys within their window, or the ends of
+    /// tracked messages. Topics need no declaration, so an unknown topic was mistyped, or is not in
+    /// use.
     pub fn is_known(&self) -> Result<bool> {
         self.is_there(Sign::Any)
     }
 
-    /// Returns the first `limit` messages that are ready or in work, in claim order, and after them
-    /// those that wait behind others of their key, by key; each with its
-    /// [state](crate::MessageState). Takes and locks nothing. Other scheduled messages are not
-    /// among them: [`scheduled`](Self::scheduled) shows those.
+    /// Returns the first `limit` messages that are ready or in work, in claim order, then those
+    /// that wait behind others of their key, by key; each with its [state](crate::MessageState).
+    /// Takes and locks nothing. [`scheduled`](Self::scheduled) shows the other scheduled messages.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -96,10 +96,11 @@ impl<'m> Topic<'m> {
     }
 
     /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or
-    /// that of others, by when they are due; those that come after others last. Takes nothing.
+    /// the end of other messages, by when they are due; messages that wait for others come last.
+    /// Takes nothing.
     ///
-    /// Reads what is scheduled in the topic, to 100,000 messages: a few tenths of a second at
-    /// worst, on a busy server. Where there are more, it looks at those that were sent first.
+    /// Reads up to 100,000 scheduled messages of the topic: a few tenths of a second at worst, on a
+    /// busy server. Where there are more, it reads those that were sent first.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -117,14 +118,14 @@ impl<'m> Topic<'m> {
         self.run(|run, topic| scheduled::peek(run, topic, count(limit)))
     }
 
-    /// Returns the `limit` dead letters that died first, in that order;
-    /// [`Messaging::dead_letters`] those of all topics.
+    /// Returns the oldest dead letters, at most `limit`, in the order in which they died.
+    /// [`Messaging::dead_letters`] returns those of all topics.
     pub fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.dead_letters_of(.., limit)
     }
 
-    /// Returns the `limit` of these dead letters that died first, in that order: those of a
-    /// [key](Selection::key), or several by their ids.
+    /// Returns the oldest of the selected dead letters, at most `limit`, in the order in which they
+    /// died. Select those of a [key](Selection::key), or several by their ids.
     pub fn dead_letters_of(
         &self,
         which: impl Into<Selection>,
@@ -135,17 +136,17 @@ impl<'m> Topic<'m> {
         self.look(|run, topic| letter::dead_letters(run, topic, count(limit), &which))
     }
 
-    /// Returns one dead letter, if it is there.
+    /// Returns one dead letter, or `None` if there is no such one.
     pub fn dead_letter(&self, id: MessageId) -> Result<Option<DeadLetter>> {
         let found = self.dead_letters_of(id, 1)?;
         Ok(found.into_iter().next())
     }
 
-    /// Sets the topic's settings, in place of all those before that this release can read. Every
+    /// Sets the topic's settings, and replaces all previous ones that this release can read. Every
     /// process obeys: those with receivers as soon as they hear of it, the others within a second.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is out of range, before anything is changed.
+    /// `Invalid` for a setting that is out of range; nothing is changed.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -162,9 +163,9 @@ impl<'m> Topic<'m> {
         self.reconfigure(|current| *current = config).map(drop)
     }
 
-    /// Changes some of the topic's settings, and returns all of them. Changes that are made at the
-    /// same time wait for each other, so that none is lost: the closure gets the settings as they
-    /// are, and nobody else sets any until it returns. Else as [`configure`](Self::configure).
+    /// Changes some of the topic's settings, and returns all of them. Concurrent changes wait for
+    /// each other, so that none is lost: the closure gets the current settings, and nobody else
+    /// changes any until it returns. Otherwise like [`configure`](Self::configure).
     ///
     /// # Errors
     /// `Invalid` for a setting that is out of range; nothing is changed.
@@ -179,9 +180,9 @@ impl<'m> Topic<'m> {
         self.change(&[], change)
     }
 
-    /// Leaves settings to their defaults, by their names: also those that this release cannot read
-    /// or does not know, which
-    /// [`reconfigure`](Self::reconfigure) leaves alone. Returns all settings that are left.
+    /// Returns settings to their defaults, by their names. This includes settings that this release
+    /// cannot read or does not know, which [`reconfigure`](Self::reconfigure) leaves alone. Returns
+    /// all remaining settings.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -202,16 +203,15 @@ impl<'m> Topic<'m> {
         Ok(config)
     }
 
-    /// Returns the topic's settings as they are in the database; the defaults if nothing is set.
-    /// What this release cannot read, since a newer one set it, counts as not set for all that it
-    /// does.
+    /// Returns the topic's settings in the database, or the defaults if none is set. A setting that
+    /// this release cannot read, since a newer one wrote it, counts as not set everywhere.
     pub fn config(&self) -> Result<TopicConfig> {
         self.setting().map(|setting| setting.config)
     }
 
-    /// Pauses the topic for all receivers of all processes: what is in hand is finished, and
-    /// nothing more is begun until [`resume`](Self::resume). Messages can be sent all the while.
-    /// Pausing twice changes nothing.
+    /// Pauses the topic for all receivers of all processes: messages in hand are finished, and no
+    /// more are started until [`resume`](Self::resume). Sending continues to work. Pausing twice
+    /// changes nothing.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -225,7 +225,7 @@ impl<'m> Topic<'m> {
         self.set(|connection, topic| settings::pause(connection, topic))
     }
 
-    /// Ends a pause. Without one nothing happens.
+    /// Ends a pause. Does nothing if the topic is not paused.
     pub fn resume(&self) -> Result<()> {
         self.set(|connection, topic| settings::resume(connection, topic))
     }

@@ -16,11 +16,11 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 impl Topic<'_> {
-    /// Like [`receive`](Self::receive), and waits for a message for this long; see
+    /// Like [`receive`](Self::receive), but waits up to this long for a message; see
     /// [`Messaging::receive_from_timeout`].
     ///
     /// # Errors
-    /// As [`receive`](Self::receive).
+    /// The same as [`receive`](Self::receive).
     pub fn receive_timeout<T: DeserializeOwned>(
         &self,
         wait: impl Into<Wait>,
@@ -29,12 +29,11 @@ impl Topic<'_> {
         self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
     }
 
-    /// Like [`receive_batch`](Self::receive_batch), and waits for this long as long as there is
-    /// none at all; see
-    /// [`Messaging::receive_from_timeout`].
+    /// Like [`receive_batch`](Self::receive_batch), but waits up to this long while there is no
+    /// message at all; see [`Messaging::receive_from_timeout`].
     ///
     /// # Errors
-    /// As [`receive_batch`](Self::receive_batch).
+    /// The same as [`receive_batch`](Self::receive_batch).
     pub fn receive_batch_timeout<T: DeserializeOwned>(
         &self,
         n: usize,
@@ -46,16 +45,17 @@ impl Topic<'_> {
 }
 
 impl Messaging {
-    /// Like [`receive_from`](Self::receive_from), and waits for this long as long as there is no
-    /// message at all: it does not wait for a batch to be full. After that the batch is empty.
+    /// Like [`receive_from`](Self::receive_from), but waits up to this long while there is no
+    /// message at all; it does not wait for a full batch. Returns an empty batch when the time runs
+    /// out.
     ///
-    /// Blocks without a connection; starts the threads that serve receivers if there is none yet,
-    /// which wake it at once. Where notifications are impossible it finds what other processes send
-    /// within the poll interval.
+    /// Blocks without holding a connection. Starts the threads that serve receivers, unless they
+    /// run already; they wake the call at once. Where notifications are impossible it finds
+    /// messages of other processes within the poll interval.
     ///
     /// # Errors
-    /// As [`receive_from`](Self::receive_from), as soon as one is met; `Interrupted` when [another
-    /// thread](crate::Interrupt) ends the wait.
+    /// The same as [`receive_from`](Self::receive_from), as soon as one occurs; `Interrupted` when
+    /// [another thread](crate::Interrupt) ends the wait.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
