@@ -8,6 +8,9 @@ use std::path::Path;
 /// Types of the standard library that guides name.
 const FOREIGN: [&str; 1] = ["Duration"];
 
+/// What is read first, and how many lines it may have: who wants more follows its links.
+const SHORT: [(&str, usize); 2] = [("README.md", 150), ("ARCHITECTURE.md", 150)];
+
 /// Returns the guides. The changelog is none: it names things that were there once.
 fn guides() -> Vec<File> {
     let mut guides = files("", ".md");
@@ -152,6 +155,26 @@ fn uncompiled(file: &File, root: &str) -> Vec<Offence> {
         .collect()
 }
 
+/// Finds a guide that has grown too long to be read at one go.
+fn long(file: &File) -> Vec<Offence> {
+    let lines = file.text.lines().count();
+    let most = SHORT.iter().find(|(path, _)| *path == file.path);
+    let most = most.filter(|(_, most)| lines > *most);
+    let why = "too long: move what is not needed first to a page in docs, or to the rustdoc";
+    most.map(|(_, most)| file.offence(most + 1, why))
+        .into_iter()
+        .collect()
+}
+
+#[test]
+fn what_is_read_first_is_short() {
+    let guides = guides();
+    let is_there = |path: &str| guides.iter().any(|guide| guide.path == path);
+    assert!(SHORT.iter().all(|(path, _)| is_there(path)));
+
+    hold(&guides, long);
+}
+
 #[test]
 fn the_links_of_the_guides_lead_somewhere() {
     let guides = guides();
@@ -205,6 +228,9 @@ fn a_reference_that_leads_nowhere_is_found() {
         names,
         &[2, 3],
     );
+
+    check(long, "README.md", &"a\n".repeat(150), &[]);
+    check(long, "README.md", &"a\n".repeat(151), &[151]);
 
     let promises = "| promise | tested in |\n|---|---|\n| a `b` | `tidy`, `main` |\n| c | `gone` |\n\n| d | `gone` |";
     check(lost_tests, "docs/A.md", promises, &[4]);
