@@ -7,18 +7,21 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
-/// One message of a batch, in the hands of a handler of batches. It reads as a [`Message`].
+/// One message of a batch, as a handler of batches gets it. It derefs to a [`Message`].
 ///
-/// It is acked if the handler returns `Ok(())` and said nothing else about it. What is said, by
-/// [`fail`](Self::fail) and the others, decides what becomes of this message alone; the last word counts. The
-/// writes and sends of the batch are one and stay, those made for this message too: say it before
-/// they are made, or put a [`session.transaction()`](crate::MessagingSession::transaction) around
-/// them. If the handler returns an error or panics, that decides for all of them, and what was said
-/// is forgotten; but a conflict with another transaction that was said of one of them still lets
-/// the whole batch run again, with no attempt spent.
+/// The message is acked if the handler returns `Ok(())`, unless the handler called
+/// [`fail`](Self::fail) or one of the other methods, which decide what becomes of this message
+/// alone; the last call counts. The writes and sends of the batch are one unit and stay, including
+/// those made for this message: decide before you make them, or put a
+/// [`session.transaction()`](crate::MessagingSession::transaction) around them.
 ///
-/// [`is_cancelled`](Message::is_cancelled) tells which message somebody asked to be given up: whatever is said
-/// about that one, it is not tried again. To give up the whole batch costs the others an attempt.
+/// If the handler returns an error or panics, that decides for all messages, and the calls are
+/// forgotten. One exception: a conflict with another transaction that was reported for one of them
+/// still lets the whole batch run again without spending an attempt.
+///
+/// [`is_cancelled`](Message::is_cancelled) tells which message was cancelled: whatever the handler
+/// says about it, it is not tried again. Failing the whole batch because of it costs the other
+/// messages an attempt.
 #[derive(Debug)]
 pub struct BatchMessage<T = serde_json::Value> {
     message: Message<T>,
@@ -37,32 +40,32 @@ impl<T> BatchMessage<T> {
         }
     }
 
-    /// Lets this message fail with an error, as if a handler of single messages had returned it:
-    /// any error is retried with backoff, a [`HandlerError`] says what else is to be done.
+    /// Fails this message with an error, as if a handler of single messages had returned it: any
+    /// error is retried with backoff, and a [`HandlerError`] can ask for something else.
     ///
-    /// After an SQL statement that failed outside a
-    /// [`session.transaction()`](crate::MessagingSession::transaction) the whole batch fails, whatever is
-    /// said about single messages: its transaction cannot go on.
+    /// If an SQL statement failed outside a
+    /// [`session.transaction()`](crate::MessagingSession::transaction), the whole batch fails,
+    /// whatever is said about single messages: its transaction cannot continue.
     pub fn fail(&self, error: impl Into<HandlerError>) {
         *self.failure.borrow_mut() = Some(error.into());
     }
 
-    /// Retries this message with backoff; past the limit it becomes a dead letter, with this text.
+    /// Retries this message with backoff. Past the limit it becomes a dead letter with this text.
     pub fn retry(&self, why: impl Into<String>) {
         self.fail(HandlerError::failed(why));
     }
 
-    /// Retries this message after this long, ten years at most. The attempt counts.
+    /// Retries this message after this long, at most ten years. The attempt counts.
     pub fn retry_after(&self, delay: Duration) {
         self.fail(HandlerError::retry_after(delay));
     }
 
-    /// Gives this message up: a dead letter at once, with this reason.
+    /// Rejects this message: it becomes a dead letter at once, with this reason.
     pub fn reject(&self, why: impl Into<String>) {
         self.fail(HandlerError::reject(why));
     }
 
-    /// Puts this message off for this long, ten years at most, without spending an attempt.
+    /// Puts this message off for this long, at most ten years, without spending an attempt.
     pub fn snooze(&self, delay: Duration) {
         self.fail(HandlerError::snooze(delay));
     }

@@ -32,8 +32,7 @@ pub(crate) struct Enrollment {
     pub(crate) farewell: Farewell,
 }
 
-/// A receiver that is being set up; [`start`](ReceiverBuilder::start) runs it. Does nothing by
-/// itself.
+/// The options of a receiver; [`start`](ReceiverBuilder::start) runs it. Does nothing by itself.
 #[must_use = "nothing happens before start"]
 pub struct ReceiverBuilder<'m> {
     pub(crate) topic: String,
@@ -59,25 +58,25 @@ impl<'m> ReceiverBuilder<'m> {
     /// Sets the number of threads, each with a connection of its own while it is busy. Default 4;
     /// 1 to 1024.
     ///
-    /// All of them are at work when handlers are slow. Of handlers that take under 20 ms only as
-    /// many run at a time as help: more would keep each other from the database. The receiver finds
-    /// that number while there is more to do than it can; it begins with 8.
+    /// All of them work when handlers are slow. If handlers take under 20 ms, only as many run at a
+    /// time as help: more would compete for the database. The receiver finds that number during a
+    /// backlog; it begins with 8.
     pub fn workers(mut self, workers: usize) -> Self {
         self.options.workers = workers;
         self
     }
 
-    /// Sets after how many failed attempts a message becomes a dead letter. Default 10; 1 to 32767.
+    /// Sets the number of failed attempts after which a message becomes a dead letter. Default 10;
+    /// 1 to 32767.
     ///
     /// An attempt that ends with the death of its process counts only while the topic is suspect:
-    /// from when a process was found dead that may have had messages in hand until those have
-    /// ended, four minutes at most. So a message that kills its process does so once more than this
-    /// (twice more if this is 1), and once more for each further process that claimed it before the
-    /// first death was noticed. Messages that were only in hand beside it are not charged. Under a
-    /// [`lease`](Self::lease) each counts.
+    /// from when a process was found dead that may have had messages in hand, until those messages
+    /// have ended, at most four minutes. So a message that kills its process does so once more than
+    /// this limit (twice more if the limit is 1), and once more for each further process that
+    /// claimed it before the first death was noticed. Messages that were only in hand beside it are
+    /// not charged. Under a [`lease`](Self::lease) every attempt counts.
     ///
-    /// A message that failed this often already, since the limit was higher then, is not begun once
-    /// more.
+    /// A message that already failed this often, when the limit was higher, is not started again.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.max_attempts = attempts;
         self
@@ -93,34 +92,34 @@ impl<'m> ReceiverBuilder<'m> {
     /// Sets how many messages share a transaction. Default: as many as handlers get done in about
     /// 10 ms, at most 64; 1 turns sharing off.
     ///
-    /// Messages that share a transaction still succeed and fail apart, each in its own savepoint.
-    /// What they share is the commit, and the time until it.
+    /// Messages that share a transaction still succeed and fail separately, each in its own
+    /// savepoint. They share the commit, and the time until it.
     pub fn messages_per_transaction(mut self, count: usize) -> Self {
         self.options.per_transaction = Some(count);
         self
     }
 
-    /// Handles the topic's messages strictly one after the other, over all processes: the next is
-    /// not begun before the one before it is acked or dead, and a failed one keeps its place while
-    /// it waits for its retry. All receivers of the topic must ask for it. Each has one
-    /// worker then, whatever [`workers`](Self::workers) says.
+    /// Handles the topic's messages strictly one after the other, over all processes: the next
+    /// message starts only when the one before it is acked or dead, and a failed message keeps its
+    /// place while it waits for its retry. All receivers of the topic must ask for it. Each then
+    /// has one worker, whatever [`workers`](Self::workers) says.
     ///
     /// Priorities still come first: a more urgent message goes before one that waits for its retry.
     /// Delayed and redriven messages queue at the end when their time comes. Of two transactions
     /// that send at the same time, the one that stored first may commit last; its message is
-    /// handled when it is there.
+    /// handled once it is there.
     pub fn strict_order(mut self) -> Self {
         self.options.is_strict = true;
         self
     }
 
     /// Takes only messages whose headers match; the others stay for other receivers of the topic.
-    /// Default: all. A topic whose messages no receiver takes fills up.
+    /// Default: all. A topic fills up if no receiver takes some of its messages.
     ///
-    /// Headers are not indexed: a claim walks over what does not match, at a few microseconds each,
-    /// seconds for a million. Looks that find nothing take 10 % of the time at most, so a message
-    /// waits up to nine times as long as one look took. Where most of many messages are for others,
-    /// topics of their own are the better way.
+    /// Headers are not indexed: a claim walks over messages that do not match, at a few
+    /// microseconds each, seconds for a million. Claims that find no message take at most 10 % of
+    /// the time, so a message waits up to nine times as long as one such claim took. If most of
+    /// many messages are for other receivers, use separate topics.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -139,25 +138,25 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Leases messages for this long instead of holding them by a transaction: for handlers that
-    /// take long, such as calls of other services. 100 ms to a day; `None` for the topic's
-    /// [`lease`](crate::TopicConfig::lease), else 30 s.
+    /// take long, such as calls of other services. 100 ms to a day; `None` means the topic's
+    /// [`lease`](crate::TopicConfig::lease), by default 30 s.
     ///
     /// No transaction is open while the handler runs, unless it uses its session: the first
-    /// statement begins one. What the handler writes and sends commits together with the
-    /// acknowledgement, as ever; if the lease was lost meanwhile, all of it is rolled back. A
-    /// thread of the receiver prolongs the leases in hand at a third of their time, so that a
-    /// handler may take as long as it likes. [`Message::is_cancelled`] tells it of a cancel at
-    /// once, and of a lost lease at the next beat. The time is what others wait for the message
-    /// when this process dies: 30 to 60 s suit most.
+    /// statement begins one. What the handler writes and sends still commits together with the
+    /// acknowledgement; if the lease was lost meanwhile, all of it is rolled back. A thread of the
+    /// receiver renews the leases in hand after each third of their time, so a handler may take as
+    /// long as it likes. [`Message::is_cancelled`] tells it of a cancel at once, and of a lost
+    /// lease at the next heartbeat. When this process dies, others wait for the message until its
+    /// lease ends: 30 to 60 s suit most.
     ///
-    /// An attempt counts from the lease on, so a message that kills its process is a dead letter
-    /// after
-    /// [`max_attempts`](Self::max_attempts) deliveries. A quick worker leases several messages at a time, as with
-    /// [`messages_per_transaction`](Self::messages_per_transaction), and settles each alone. What it did not begin goes
-    /// back, no attempt spent, when the one before takes long (unless their number was set), at a
-    /// stop and in a pause. Those that were leased with one that kills its process are charged with
-    /// it, once: what was delivered before goes alone, and so does all with a single attempt. Not
-    /// together with [`strict_order`](Self::strict_order).
+    /// An attempt counts from the lease on, so a message that kills its process becomes a dead
+    /// letter after [`max_attempts`](Self::max_attempts) deliveries. A quick worker leases several
+    /// messages at a time, as with [`messages_per_transaction`](Self::messages_per_transaction),
+    /// and settles each alone. Messages that it did not start go back without spending an attempt
+    /// at a stop, in a pause, and when the message before them takes long (unless their number was
+    /// set). Messages that were leased together with one that kills its process are charged with
+    /// it, but only once: a message that was delivered before is leased alone, and so is every
+    /// message with a single attempt. Cannot be combined with [`strict_order`](Self::strict_order).
     ///
     /// ```no_run
     /// # fn call(url: &str) -> Result<i32, std::io::Error> { Ok(1) }
@@ -181,25 +180,25 @@ impl<'m> ReceiverBuilder<'m> {
         self
     }
 
-    /// Sets from which duration on a handler is logged as holding its transaction too long. Default
-    /// 10 s. Under a
-    /// [`lease`](Self::lease) the transaction begins when the handler first uses its session.
+    /// Sets after how long a running handler is logged as holding its transaction too long. Default
+    /// 10 s. Under a [`lease`](Self::lease) the transaction begins when the handler first uses its
+    /// session.
     pub fn warn_after(mut self, duration: Duration) -> Self {
         self.options.slow_handler = duration;
         self
     }
 
-    /// Starts the threads. Blocks until the receiver is recorded in the database, 30 s at most.
+    /// Starts the threads. Blocks until the receiver is recorded in the database, at most 30 s.
     ///
-    /// The handler is called by several threads at once. It gets the session of the transaction
-    /// that holds its message. `Ok(())` commits its writes, its sends and the acknowledgement
-    /// together; an error or a panic undoes them and the message is tried again with backoff, or
-    /// kept as a dead letter past the limit. A payload that does not fit `T` becomes a dead letter
-    /// at once, and the handler is not called. [`Payload`](crate::Payload) and `serde_json::Value`
-    /// for JSON fit always.
+    /// Several threads call the handler at once. It gets the session of the transaction that holds
+    /// its message. `Ok(())` commits its writes, its sends and the acknowledgement together. An
+    /// error or a panic undoes them, and the message is tried again with backoff, or kept as a dead
+    /// letter past the limit. A payload that does not fit `T` makes the message a dead letter at
+    /// once, without calling the handler. [`Payload`](crate::Payload) always fits, and so does
+    /// `serde_json::Value` for JSON.
     ///
-    /// The transaction is open all the while. A handler that leaves it idle for ten minutes is cut
-    /// off by the server, which the third time counts as a failed attempt.
+    /// The transaction stays open while the handler runs. The server cuts off a handler that leaves
+    /// it idle for ten minutes; the third time counts as a failed attempt.
     ///
     /// # Errors
     /// `Invalid` for a bad topic name or a setting out of range, `SchemaMissing`, `SchemaNewer`,
@@ -219,29 +218,29 @@ impl<'m> ReceiverBuilder<'m> {
     }
 
     /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks
-    /// until the receiver is recorded in the database, 30 s at most.
+    /// until the receiver is recorded in the database, at most 30 s.
     ///
-    /// For handlers that get cheaper by the dozen: an INSERT of many rows, one request for many
-    /// messages. The handler gets what is ready, in claim order, and waits for nothing to make a
-    /// batch full. All is one transaction: the writes and sends of the handler, and the
-    /// acknowledgement of all its messages. `Ok(())` acks each message but those of which the
-    /// handler said something else with [`BatchMessage::retry`],
-    /// [`reject`](BatchMessage::reject) or the like.
+    /// For handlers that are cheaper in bulk: an INSERT of many rows, one request for many
+    /// messages. The handler gets the messages that are ready, in claim order, without waiting for
+    /// a full batch. One transaction covers the writes and sends of the handler, and the
+    /// acknowledgement of all its messages. `Ok(())` acks each message except those for which the
+    /// handler decided otherwise with [`BatchMessage::retry`], [`reject`](BatchMessage::reject) or
+    /// the like.
     ///
-    /// An error or a panic undoes all, and each message of the batch has failed once. A message
-    /// that failed before, by itself or with its batch, is handled alone from then on, in a batch
-    /// of one; so one message that cannot be handled does not take its batch-mates to the dead
-    /// letters. For the same reason all batches are of one when
-    /// [`max_attempts`](Self::max_attempts) is 1, and a message that was in hand when a process
-    /// died is handled alone, too. A payload that does not fit `T` becomes a dead letter, and the
-    /// others of its batch go on without it.
+    /// An error or a panic undoes everything, and each message of the batch has failed once. From
+    /// then on, a message that failed, by itself or with its batch, is handled alone, in a batch of
+    /// one. So one message that cannot be handled does not take its neighbours to the dead letters.
+    /// For the same reason all batches have one message when [`max_attempts`](Self::max_attempts)
+    /// is 1, and a message that was in hand when a process died is handled alone too. A payload
+    /// that does not fit `T` makes its message a dead letter, and the rest of the batch continues
+    /// without it.
     ///
-    /// The other options hold as for [`start`](Self::start). A transaction carries one batch, so
-    /// [`messages_per_transaction`](Self::messages_per_transaction) has no place here.
+    /// The other options apply as for [`start`](Self::start). A transaction carries one batch, so
+    /// [`messages_per_transaction`](Self::messages_per_transaction) cannot be set.
     ///
     /// # Errors
-    /// As [`start`](Self::start); `Invalid` also for a size out of range, for messages to a
-    /// transaction, and for more than one message in strict order.
+    /// The same as [`start`](Self::start); `Invalid` also for a size out of range, for a number of
+    /// messages per transaction, and for more than one message in strict order.
     ///
     /// ```no_run
     /// # use outtray::{BatchMessage, Messaging};

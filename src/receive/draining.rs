@@ -15,12 +15,11 @@ use crate::words::{Error, Result};
 use serde::de::DeserializeOwned;
 
 impl ReceiverBuilder<'_> {
-    /// Handles the topic's messages on this thread until none is ready or due, and says what became
-    /// of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain). The
-    /// handler may borrow and change what is around it.
+    /// Handles the topic's messages on this thread until none is ready or due, and reports what
+    /// became of them. For tests and batch jobs; see [`Messaging::drain`](crate::Messaging::drain).
+    /// The handler may borrow and change what is around it.
     ///
-    /// Under a [`lease`](Self::lease) a thread beside prolongs the leases in hand, as for a
-    /// receiver.
+    /// Under a [`lease`](Self::lease), another thread renews the leases in hand, as for a receiver.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -35,8 +34,8 @@ impl ReceiverBuilder<'_> {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` for a bad topic name, a setting out of range, or for strict order, which a
-    /// drain does not keep; and those of [`Messaging::drain`](crate::Messaging::drain).
+    /// `Invalid` for a bad topic name, a setting out of range, or strict order, which a drain does
+    /// not keep; and those of [`Messaging::drain`](crate::Messaging::drain).
     pub fn drain<T, F>(self, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,
@@ -45,11 +44,11 @@ impl ReceiverBuilder<'_> {
         self.drain_extent(Extent::Due, handler)
     }
 
-    /// The same, and makes due what is scheduled in the topic: see
+    /// Does the same, and also makes scheduled messages of the topic due; see
     /// [`Messaging::drain_all`](crate::Messaging::drain_all).
     ///
     /// # Errors
-    /// As [`drain`](Self::drain).
+    /// The same as [`drain`](Self::drain).
     pub fn drain_all<T, F>(self, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,
@@ -62,7 +61,8 @@ impl ReceiverBuilder<'_> {
     /// [`start_batches`](Self::start_batches), until none is ready or due.
     ///
     /// # Errors
-    /// As [`drain`](Self::drain), and `Invalid` as [`start_batches`](Self::start_batches).
+    /// The same as [`drain`](Self::drain), and `Invalid` as for
+    /// [`start_batches`](Self::start_batches).
     pub fn drain_batches<T, F>(self, size: usize, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,
@@ -71,11 +71,11 @@ impl ReceiverBuilder<'_> {
         self.drain_batches_extent(Extent::Due, size, handler)
     }
 
-    /// The same, and makes due what is scheduled in the topic: see
+    /// Does the same, and also makes scheduled messages of the topic due; see
     /// [`Messaging::drain_all`](crate::Messaging::drain_all).
     ///
     /// # Errors
-    /// As [`drain_batches`](Self::drain_batches).
+    /// The same as [`drain_batches`](Self::drain_batches).
     pub fn drain_all_batches<T, F>(self, size: usize, handler: F) -> Result<DrainReport>
     where
         T: DeserializeOwned,

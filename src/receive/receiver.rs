@@ -27,8 +27,8 @@ pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 
 /// A pool of threads that runs a handler for each message of a topic.
 ///
-/// [`stop`](Receiver::stop) it to end in order. Dropping one that was not stopped stops it too, and
-/// waits up to 5 s for the handlers in hand. It goes on when the
+/// Call [`stop`](Receiver::stop) to end it in order. Dropping a receiver that was not stopped stops
+/// it too, and waits up to 5 s for running handlers. A receiver continues when the
 /// [`Messaging`](crate::Messaging) that it came from is dropped.
 #[must_use = "dropping a receiver stops it"]
 pub struct Receiver {
@@ -93,18 +93,19 @@ impl Receiver {
         &self.line.topic
     }
 
-    /// Asks the workers to end and does not wait: no new message is begun. For stopping several
-    /// receivers at the same time; [`stop`](Receiver::stop) each of them then.
+    /// Asks the workers to end, without waiting: no new message is started. To stop several
+    /// receivers at the same time, call this on each, and then [`stop`](Receiver::stop) on each.
     pub fn request_stop(&self) {
         // Counted now: a handler that ends before `stop` is called has finished in time, too.
         lock(&self.requested_with).get_or_insert_with(|| self.line.progress.in_hand());
         lock(&self.stopper).take();
     }
 
-    /// Stops: the handlers in hand finish and commit, then the threads end. Blocks until they did,
-    /// or until `timeout` is over, whichever is first; may be called again.
+    /// Stops the receiver: running handlers finish and commit, then the threads end. Blocks until
+    /// they have ended or `timeout` is over, whichever comes first. May be called again.
     ///
-    /// A handler that is still running then is abandoned: its thread goes on and may still commit.
+    /// A handler that is still running then is abandoned: its thread continues and may still
+    /// commit.
     pub fn stop(&self, timeout: Duration) -> StopReport {
         let deadline = Instant::now() + timeout.min(Duration::from_secs(86_400 * 365));
         self.request_stop();

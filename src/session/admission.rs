@@ -24,11 +24,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl MessagingSession<'_> {
-    /// Sends many messages with options, in order, and says what became of each. All dedupe keys
-    /// are asked for together: one round trip. Of several with the same key the first is sent.
+    /// Sends many messages with options, in order, and returns for each whether it is new or a
+    /// duplicate. Takes one round trip for all dedupe keys together. Of several messages with the
+    /// same key the first is sent.
     ///
     /// # Errors
-    /// As [`send`](Self::send), for the first message at fault; none is sent then.
+    /// The same as [`send`](Self::send), for the first message at fault; then none is sent.
     ///
     /// ```no_run
     /// # fn f(session: &mut outtray::MessagingSession<'_>) -> outtray::Result<()> {
@@ -56,8 +57,8 @@ impl MessagingSession<'_> {
         self.send_checked(messages)
     }
 
-    /// Checks a message as the sends of this session do, and sends nothing: its topic, its payload
-    /// and its options. For who has many, and has to tell which of them is at fault.
+    /// Checks the topic, the payload and the options of a message as a send of this session does,
+    /// without sending it. For senders of many messages that have to find the one at fault.
     ///
     /// # Errors
     /// `Invalid`, `Payload` or `TooLarge`.
@@ -65,9 +66,9 @@ impl MessagingSession<'_> {
         message.check(self.kit.max_payload_bytes)
     }
 
-    /// Sets for how long sends of this session wait for room in a topic with a
-    /// [`max_length`](crate::TopicConfig::max_length) that is full. Default zero: they fail at once with
-    /// `Full`. The transaction is open meanwhile.
+    /// Sets how long sends of this session wait for room in a full topic with a
+    /// [`max_length`](crate::TopicConfig::max_length). Default zero: they fail at once with `Full`.
+    /// The transaction stays open while they wait.
     pub fn wait_for_room(&mut self, timeout: Duration) {
         self.room_wait = timeout;
     }

@@ -8,13 +8,13 @@ use crate::words::sqlstate::held_up;
 use crate::words::topic;
 
 impl MessagingSession<'_> {
-    /// Forgets a dedupe key of a topic, whoever has it, so that the next message with it is sent.
-    /// Returns whether it was taken. Part of the session: rolled back with it. The message that had
-    /// the key is not touched. Blocks for a round trip, and for others that change the same key by
-    /// its name and did not end yet.
+    /// Forgets a dedupe key of a topic, whichever message has it, so that the next message with it
+    /// is sent. Returns whether the key was taken. This is part of the session, and is rolled back
+    /// with it. The message that had the key is not touched. Blocks for a round trip, and for open
+    /// transactions that changed the same key by its name.
     ///
-    /// For a handler that sends its own message anew, which has the key
-    /// [until it has ended](crate::NewMessage::dedupe_until_end).
+    /// Useful for a handler that sends its own message again, with a key that lasts [until it has
+    /// ended](crate::NewMessage::dedupe_until_end).
     ///
     /// # Errors
     /// `Invalid` for a bad topic name or key, and the kinds of [`execute`](Self::execute).

@@ -13,20 +13,21 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 impl MessagingSession<'_> {
-    /// Sends messages together with one that comes when all of them have ended for good: done,
-    /// cancelled, expired and dropped, or purged. A dead letter has not, whatever it died of, until
-    /// it is redriven and done, or purged. Without members the completion message is ready at once.
-    /// All of them are tracked, for an hour unless they say otherwise.
+    /// Sends messages together with a completion message, which is released when all of them have
+    /// ended for good: done, cancelled, expired and dropped, or purged. A dead letter has not ended
+    /// until it is redriven and done, or purged, whatever made it a dead letter. Without members
+    /// the completion message is ready at once. All of them are tracked, for an hour unless they
+    /// say otherwise.
     ///
-    /// The group goes by the id of its completion message:
+    /// The id of the completion message is the id of the group:
     /// [`wait_for_completion`](crate::Messaging::wait_for_completion),
     /// [`group_progress`](crate::Messaging::group_progress) and
     /// [`cancel_group`](crate::Messaging::cancel_group) take it.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and none of them is sent then; `Invalid` for over 10,000 members,
-    /// for messages with a dedupe key, and for a completion message that comes after others of its
-    /// own.
+    /// The same as [`send`](Self::send); then none of them is sent. `Invalid` for over 10,000
+    /// members, for messages with a dedupe key, and for a completion message with dependencies of
+    /// its own.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> Result<(), Box<dyn std::error::Error>> {
@@ -93,15 +94,14 @@ impl MessagingSession<'_> {
         Ok(())
     }
 
-    /// Records what came of the message at hand, as JSON, for those who wait for its
-    /// [completion](crate::Messaging::wait_for_completion). The last one holds; one of a handler that fails
-    /// is dropped with its writes, and one of a message that is not tracked is of no use to
-    /// anybody.
+    /// Records the result of the current message, as JSON, for those who wait for its
+    /// [completion](crate::Messaging::wait_for_completion). The last result counts. If the handler
+    /// fails, the result is dropped with its writes; for a message that is not tracked it has no
+    /// effect.
     ///
     /// # Errors
-    /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that is not a handler's or
-    /// of
-    /// [`Delivery::settle_in`](crate::Delivery::settle_in). Nothing is changed then.
+    /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that belongs neither to a
+    /// handler nor to [`Delivery::settle_in`](crate::Delivery::settle_in). Then nothing is changed.
     pub fn record_result<T: Serialize + ?Sized>(&mut self, result: &T) -> Result<()> {
         if !self.takes_result {
             return Err(Error::invalid(

@@ -22,48 +22,51 @@ use std::time::{Duration, Instant};
 
 /// One database transaction in which tables are read and written and messages are sent.
 ///
-/// All of it commits, or none. A handler gets the session of the transaction that holds its
-/// message, so its writes, its sends and the acknowledgement are one. A producer gets one from
-/// [`Messaging::session`](crate::Messaging::session), or makes one inside a transaction of its own
-/// with [`join`](MessagingSession::join).
+/// All of it commits, or none of it. A handler gets the session of the transaction that holds its
+/// message, so its writes, its sends and the acknowledgement commit together. A producer gets one
+/// from [`Messaging::session`](crate::Messaging::session), or makes one inside a transaction of its
+/// own with [`join`](MessagingSession::join).
 ///
-/// Methods that run SQL block for a round trip, two for a text that is new to the connection, and
-/// one more where the transaction or the handler's savepoint has to begin (none for an INSERT,
-/// UPDATE or DELETE that the connection knows and that can travel with its savepoint). Sending
-/// blocks for none, unless the message has a dedupe key or its topic is bounded: messages are kept
-/// and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have gathered; in a
-/// joined session, at once.
+/// Methods that run SQL block for one round trip, for two if the text is new to the connection, and
+/// for one more where the transaction or the handler's savepoint has to begin. (An INSERT, UPDATE
+/// or DELETE that the connection knows travels with its savepoint and needs none.)
 ///
-/// A handler's transaction is READ COMMITTED; a session's has the isolation level that the database
-/// has as its default.
+/// Sending blocks for no round trip, unless the message has a dedupe key or its topic is bounded:
+/// messages are kept and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have
+/// gathered. In a joined session they are stored at once.
+///
+/// A handler's transaction is READ COMMITTED; a session's has the default isolation level of the
+/// database.
 ///
 /// # What SQL of your own may do
 ///
 /// **It cannot end the transaction**: the session commits and rolls back by itself. `COMMIT`,
-/// `ROLLBACK`, `PREPARE TRANSACTION` and the like are `Invalid`, wherever they are in a text, and
-/// nothing is run then. From a [lent](Self::with_transaction) transaction they are not sent at all;
-/// the connection is closed, so everything is rolled back, and the message fails. Where the server
-/// did end the transaction all the same, a session returns
-/// [`TransactionEnded`](crate::ErrorKind::TransactionEnded). A handler's message fails if it was rolled back, and its neighbours run
-/// again; if it was committed, it becomes a dead letter at once, since what it wrote is there, and
-/// its neighbours are settled. Savepoints of your own are fine. In a [joined](Self::join) session
-/// only the texts are checked.
+/// `ROLLBACK`, `PREPARE TRANSACTION` and the like are `Invalid` anywhere in a text, and then
+/// nothing is run. A [lent](Self::with_transaction) transaction does not send them at all: the
+/// connection is closed, so everything is rolled back, and the message fails.
+///
+/// Where the server did end the transaction all the same, a session returns
+/// [`TransactionEnded`](crate::ErrorKind::TransactionEnded). In a handler, it depends on how the
+/// transaction ended: after a rollback the message fails and its neighbours run again; after a
+/// commit the message becomes a dead letter at once, since what it wrote is there, and its
+/// neighbours are settled. Savepoints of your own are fine. In a [joined](Self::join) session only
+/// the texts are checked.
 ///
 /// **What it sets ends with the handler, or the session.** Settings (`SET`, `SET LOCAL`,
 /// `set_config`), roles (`SET ROLE`), temporary tables, cursors, `LISTEN`, advisory locks of the
-/// session and prepared statements of your own are gone for the next message, also one of the same
-/// transaction, and for the next user of the connection. Who sets nothing pays nothing. A handler
-/// that does has a transaction of its own from then on (the first may end one that it shares) and
-/// one round trip more; prepared statements cost the connection. What is deferred until COMMIT is
-/// checked before, with what was set, where the message is alone in its transaction.
+/// session and your own prepared statements are gone for the next message, even one of the same
+/// transaction, and for the next user of the connection. Handlers that set nothing pay nothing. A
+/// handler that sets something has a transaction of its own from then on (the first one may end a
+/// transaction that it shares) and takes one more round trip; prepared statements cost the
+/// connection. Where the message is alone in its transaction, deferred constraints are checked
+/// before COMMIT with the settings in place.
 ///
-/// What a *function* sets inside cannot be seen from outside, unless it is `set_config` in a text
-/// of yours, a procedure or a `DO` block. Have it set for the transaction only
-/// (`set_config(name, value, true)`), and take
+/// What a *function* sets inside cannot be seen from outside, unless it is `set_config` in your own
+/// text, a procedure or a `DO` block. Let such a function set it for the transaction only
+/// (`set_config(name, value, true)`), and use
 /// [`messages_per_transaction(1)`](crate::ReceiverBuilder::messages_per_transaction).
 ///
-/// So row-level security is done right with the tenant of the message, set first thing in each
-/// handler or session:
+/// So for row-level security, set the tenant of the message first thing in each handler or session:
 ///
 /// ```no_run
 /// # use outtray::{HandlerError, Message, MessagingSession};
@@ -134,13 +137,14 @@ impl<'c> MessagingSession<'c> {
         }
     }
 
-    /// Sends a JSON message and returns its id. It exists once the transaction has committed.
+    /// Sends a JSON message and returns its id. The message exists once the transaction has
+    /// committed.
     ///
     /// # Errors
     /// `Payload` if the value cannot become JSON or a receiver could not read it back (NUL, half a
     /// surrogate pair, nesting over 127 levels), `TooLarge` over the payload limit (1 MiB by
-    /// default), `Invalid` for a bad topic name. The transaction is not touched by any of them.
-    /// Where messages are stored at once, the kinds of [`execute`](Self::execute) too.
+    /// default), `Invalid` for a bad topic name. None of them touches the transaction. Where
+    /// messages are stored at once, also the kinds of [`execute`](Self::execute).
     pub fn send_message<T: Serialize + ?Sized>(
         &mut self,
         topic: &str,
@@ -150,11 +154,12 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// Sends many JSON messages to one topic, in order, and returns their ids. They travel
-    /// together, up to 5,000 or 4 MiB to a round trip. All are in memory at once: of millions, call
-    /// it for some thousands at a time.
+    /// together, up to 5,000 or 4 MiB per round trip. All of them are in memory at once: send
+    /// millions in calls of some thousands.
     ///
     /// # Errors
-    /// As [`send_message`](Self::send_message), for the first message at fault; none is sent then.
+    /// The same as [`send_message`](Self::send_message), for the first message at fault; then none
+    /// is sent.
     pub fn send_messages<T, I>(&mut self, topic: &str, payloads: I) -> Result<Vec<MessageId>>
     where
         T: Serialize,
@@ -172,16 +177,15 @@ impl<'c> MessagingSession<'c> {
         Ok(sent.into_iter().map(Sent::id).collect())
     }
 
-    /// Sends a message with options, and says what became of that: the message is new, or there was
-    /// one with the same dedupe key. With a dedupe key, or to a topic that is bounded, it blocks
-    /// for a round trip, and for other transactions that send with the same key, or to that topic,
-    /// and did not end yet.
+    /// Sends a message with options. Returns whether it is new, or a duplicate of a message with
+    /// the same dedupe key. With a dedupe key, or to a bounded topic, it blocks for a round trip,
+    /// and for open transactions that sent with the same key or to that topic.
     ///
     /// # Errors
-    /// As [`send_message`](Self::send_message); `Invalid` for a priority, a header or a delay that
-    /// is out of bounds, and for one that comes [`after`](NewMessage::after) a message that is not
-    /// tracked; `Full` when a bounded topic has no room, with which the session can go on. With a
-    /// dedupe key or to a bounded topic the kinds of [`execute`](Self::execute) too.
+    /// The same as [`send_message`](Self::send_message). `Invalid` for a priority, a header or a
+    /// delay that is out of bounds, and for a message that comes [`after`](NewMessage::after) one
+    /// that is not tracked. `Full` when a bounded topic has no room; the session stays usable. With
+    /// a dedupe key or to a bounded topic, also the kinds of [`execute`](Self::execute).
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
         let outgoing = self.checked(message)?;
         self.send_outgoing(outgoing)
@@ -204,14 +208,15 @@ impl<'c> MessagingSession<'c> {
         Ok(sent)
     }
 
-    /// Runs a statement and returns how many rows it touched. Prepared once for each connection.
+    /// Runs a statement and returns how many rows it affected. It is prepared once for each
+    /// connection.
     ///
     /// # Errors
     /// `Database` when the server refuses it, `Conflict` when another transaction was in the way,
-    /// each with the driver's error as source. The transaction cannot go on then: return the error,
-    /// or put
-    /// [`transaction`](Self::transaction) around what may fail. `Unavailable` when the connection broke.
-    /// `Invalid` for COMMIT, ROLLBACK, BEGIN or the like: the session ends its transaction itself.
+    /// each with the driver's error as its source. After either the transaction cannot continue:
+    /// return the error, or put [`transaction`](Self::transaction) around what may fail.
+    /// `Unavailable` when the connection broke. `Invalid` for COMMIT, ROLLBACK, BEGIN or the like:
+    /// the session ends its transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         refuse_control(sql, true)?;
         let result = match self.execute_first(sql, params)? {
@@ -221,10 +226,10 @@ impl<'c> MessagingSession<'c> {
         self.noting(result)
     }
 
-    /// Runs a query and returns its rows. Prepared once for each connection.
+    /// Runs a query and returns its rows. It is prepared once for each connection.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute).
+    /// The same as [`execute`](Self::execute).
     pub fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
         refuse_control(sql, true)?;
         let result = self.theirs(sql, |open| open.query(sql, params))?;
@@ -234,16 +239,16 @@ impl<'c> MessagingSession<'c> {
     /// Runs a query that returns exactly one row.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute), and `Database` for none or several rows.
+    /// The same as [`execute`](Self::execute), and `Database` for no row or several rows.
     pub fn query_one(&mut self, sql: &str, params: Params<'_>) -> Result<Row> {
         self.query_opt(sql, params)?
             .ok_or_else(|| row_count("returned no row where one is expected"))
     }
 
-    /// Runs a query that returns one row or none.
+    /// Runs a query that returns at most one row.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute), and `Database` for several rows.
+    /// The same as [`execute`](Self::execute), and `Database` for several rows.
     pub fn query_opt(&mut self, sql: &str, params: Params<'_>) -> Result<Option<Row>> {
         let mut rows = self.query(sql, params)?;
         if rows.len() > 1 {
@@ -252,11 +257,11 @@ impl<'c> MessagingSession<'c> {
         Ok(rows.pop())
     }
 
-    /// Runs several statements without parameters, separated by semicolons. None of them may end
-    /// the transaction: then none is run.
+    /// Runs several statements without parameters, separated by semicolons. If one of them would
+    /// end the transaction, none is run.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute).
+    /// The same as [`execute`](Self::execute).
     pub fn batch_execute(&mut self, sql: &str) -> Result<()> {
         refuse_control(sql, false)?;
         self.note_own()?;
@@ -266,10 +271,11 @@ impl<'c> MessagingSession<'c> {
     }
 
     /// Opens a savepoint: a transaction inside this one, which rolls back alone when it is dropped
-    /// without `commit()`. It is the driver's own type, for helpers over `postgres::GenericClient`.
+    /// without `commit()`. Its type is the driver's own, for helpers over
+    /// `postgres::GenericClient`.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute).
+    /// The same as [`execute`](Self::execute).
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
         self.is_in_doubt = true;
         self.lending()?.nested().map_err(classify_own)
