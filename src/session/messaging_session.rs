@@ -27,43 +27,37 @@ use std::time::{Duration, Instant};
 /// from [`Messaging::session`](crate::Messaging::session), or makes one inside a transaction of its
 /// own with [`join`](MessagingSession::join).
 ///
-/// Methods that run SQL block for one round trip, for two if the text is new to the connection, and
-/// for one more where the transaction or the handler's savepoint has to begin. (An INSERT, UPDATE
-/// or DELETE that the connection knows travels with its savepoint and needs none.)
+/// Methods that run SQL block for one round trip, two if the text is new to the connection, and one
+/// more where the transaction or the handler's savepoint has to begin (but an INSERT, UPDATE or
+/// DELETE that the connection knows travels with its savepoint). Sends block for none, unless the
+/// message has a dedupe key or its topic is bounded: they are stored together just before COMMIT,
+/// or earlier when 5,000 or 4 MiB have gathered; in a joined session, at once.
 ///
-/// Sending blocks for no round trip, unless the message has a dedupe key or its topic is bounded:
-/// messages are kept and stored together just before COMMIT, or earlier when 5,000 or 4 MiB have
-/// gathered. In a joined session they are stored at once.
-///
-/// A handler's transaction is READ COMMITTED; a session's has the default isolation level of the
-/// database.
+/// A handler's transaction is READ COMMITTED; a session's has the database's default isolation.
 ///
 /// # What SQL of your own may do
 ///
 /// **It cannot end the transaction**: the session commits and rolls back by itself. `COMMIT`,
 /// `ROLLBACK`, `PREPARE TRANSACTION` and the like are `Invalid` anywhere in a text, and then
 /// nothing is run. A [lent](Self::with_transaction) transaction does not send them at all: the
-/// connection is closed, so everything is rolled back, and the message fails.
+/// connection is closed, so everything is rolled back, and the message fails. A
+/// [joined](Self::join) session only checks the texts. Savepoints of your own are fine.
 ///
-/// Where the server did end the transaction all the same, a session returns
-/// [`TransactionEnded`](crate::ErrorKind::TransactionEnded). In a handler, it depends on how the
-/// transaction ended: after a rollback the message fails and its neighbours run again; after a
-/// commit the message becomes a dead letter at once, since what it wrote is there, and its
-/// neighbours are settled. Savepoints of your own are fine. In a [joined](Self::join) session only
-/// the texts are checked.
+/// If the server ended the transaction all the same, a session returns
+/// [`TransactionEnded`](crate::ErrorKind::TransactionEnded). In a handler, after a rollback the
+/// message fails and its neighbours run again; after a commit it becomes a dead letter at once,
+/// since its writes are there, and its neighbours are settled.
 ///
 /// **What it sets ends with the handler, or the session.** Settings (`SET`, `SET LOCAL`,
 /// `set_config`), roles (`SET ROLE`), temporary tables, cursors, `LISTEN`, advisory locks of the
-/// session and your own prepared statements are gone for the next message, even one of the same
-/// transaction, and for the next user of the connection. Handlers that set nothing pay nothing. A
-/// handler that sets something has a transaction of its own from then on (the first one may end a
-/// transaction that it shares) and takes one more round trip; prepared statements cost the
-/// connection. Where the message is alone in its transaction, deferred constraints are checked
-/// before COMMIT with the settings in place.
+/// session and your own prepared statements are gone for the next message, even of the same
+/// transaction, and for the next user of the connection. Handlers that set nothing pay nothing. One
+/// that does has a transaction of its own from then on (the first may end one that it shares) and
+/// takes one more round trip; prepared statements cost the connection. Where a message is alone in
+/// its transaction, deferred constraints are checked before COMMIT with the settings in place.
 ///
-/// What a *function* sets inside cannot be seen from outside, unless it is `set_config` in your own
-/// text, a procedure or a `DO` block. Let such a function set it for the transaction only
-/// (`set_config(name, value, true)`), and use
+/// What a *function* sets cannot be seen from outside, except `set_config` in your own text, a
+/// procedure or a `DO` block. Let it set things for the transaction only, and use
 /// [`messages_per_transaction(1)`](crate::ReceiverBuilder::messages_per_transaction).
 ///
 /// So for row-level security, set the tenant of the message first thing in each handler or session:
