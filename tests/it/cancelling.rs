@@ -2,7 +2,7 @@
 //! again.
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process, test_name,
 };
 use crossbeam_channel::{after, unbounded};
 use outtray::{
@@ -261,7 +261,7 @@ fn one_that_is_to_be_given_up_before_its_batch_begins_is_left_out_of_it() {
 
 #[test]
 fn one_that_comes_back_to_its_queue_unheard_is_removed_there() {
-    const TEST: &str = "cancelling::one_that_comes_back_to_its_queue_unheard_is_removed_there";
+    const TEST: &str = test_name!(one_that_comes_back_to_its_queue_unheard_is_removed_there);
     if Child::role().is_some() {
         let _receiver = Ledger::messaging_of_parent()
             .start_receiving_messages(WORK, |_, _: Message| {

@@ -1,6 +1,8 @@
 //! Who waits for a message learns how it ended.
 
-use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, process};
+use crate::support::{
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, process, test_name,
+};
 use outtray::{
     Backoff, Completion, ErrorKind, HandlerError, How, Message, MessageId, Messaging, NewMessage,
 };
@@ -285,7 +287,7 @@ fn a_hundred_threads_wait_and_each_learns_of_its_own() {
 #[test]
 fn the_end_of_a_message_in_a_killed_process_is_that_of_its_successor() {
     const TEST: &str =
-        "completion::the_end_of_a_message_in_a_killed_process_is_that_of_its_successor";
+        test_name!(the_end_of_a_message_in_a_killed_process_is_that_of_its_successor);
     if Child::role().is_some() {
         let _receiver = Ledger::messaging_of_parent()
             .start_receiving_messages(WORK, |session, _: Message| {

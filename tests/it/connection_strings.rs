@@ -1,14 +1,14 @@
 //! A connection string means what it means to libpq, in each of its forms; what is not done here is
 //! refused by name, and no error shows a password.
 
-use crate::support::{Child, empty_database, server};
+use crate::support::{Child, empty_database, server, test_name};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Messaging};
 use postgres::{Client, Config, NoTls};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
 
-const CHILD: &str = "connection_strings::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 
 /// Names that need quotes or percent signs everywhere.
 const USER: &str = r#"o'hara @:/?#[]\ %41 é"#;

@@ -1,7 +1,7 @@
 //! Messages that kill whoever handles them reach the dead letters; all others flow; and ordinary
 //! traffic does not pay for it.
 
-use crate::support::{Child, Ledger, PATIENCE, WORK, eventually};
+use crate::support::{Child, Ledger, PATIENCE, WORK, eventually, test_name};
 use crossbeam_channel::{after, unbounded};
 use outtray::{Backoff, DeadReason, Message, MessageId, NewMessage, Rate, TopicConfig};
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "crash_loops::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Keeps `processes` of them running until all messages have ended: whoever dies is started again

@@ -1,7 +1,7 @@
 //! A second send with the same dedupe key within the window is dropped, whatever races, fails or is
 //! handled.
 
-use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process};
+use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process, test_name};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage, Sent};
 use postgres::IsolationLevel;
@@ -379,7 +379,7 @@ fn of_eight_processes_that_send_with_the_same_key_one_sends() {
         return;
     }
     let ledger = Ledger::open();
-    let test = "dedupe::of_eight_processes_that_send_with_the_same_key_one_sends";
+    let test = test_name!(of_eight_processes_that_send_with_the_same_key_one_sends);
     let mut children: Vec<Child> = (0..8)
         .map(|number| ledger.child(test, &number.to_string()))
         .collect();

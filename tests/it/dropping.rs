@@ -1,6 +1,6 @@
 //! A schema is dropped for who names it, when nobody receives and nothing else is in it.
 
-use crate::support::{Child, PATIENCE, Place, eventually, process};
+use crate::support::{Child, PATIENCE, Place, eventually, process, test_name};
 use outtray::{ErrorKind, Message, Messaging};
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ fn a_schema_is_not_dropped_while_anybody_receives() {
     check_refused(&place, "outtray", ErrorKind::InUse, "topic others");
     receiver.stop(PATIENCE);
 
-    let test = "dropping::a_schema_is_not_dropped_while_anybody_receives";
+    let test = test_name!(a_schema_is_not_dropped_while_anybody_receives);
     let mut child = Child::start(Child::this_program(), test, &place.url);
     child.listen();
     check_refused(&place, "outtray", ErrorKind::InUse, "1 in all");

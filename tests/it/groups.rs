@@ -5,6 +5,7 @@ mod processes;
 
 use crate::support::{
     Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, client, eventually, next, process,
+    test_name,
 };
 use crossbeam_channel::unbounded;
 use outtray::{
@@ -578,7 +579,7 @@ fn one_that_is_sent_while_what_it_comes_after_ends_is_not_forgotten() {
 
 #[test]
 fn a_sweep_finds_what_the_death_of_a_process_left() {
-    const TEST: &str = "groups::a_sweep_finds_what_the_death_of_a_process_left";
+    const TEST: &str = test_name!(a_sweep_finds_what_the_death_of_a_process_left);
     if Child::role().is_some() {
         let messaging = Ledger::messaging_of_parent();
         let _receiver = messaging.start_receiving_messages(WORK, done).unwrap();

@@ -1,7 +1,9 @@
 //! Worker processes are killed with SIGKILL, wherever they are: every message has its effect once
 //! all the same, and another worker has it at once.
 
-use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, WORK, eventually, process};
+use crate::support::{
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, WORK, eventually, process, test_name,
+};
 use crossbeam_channel::{after, bounded, never, unbounded};
 use outtray::{Message, MessageId, Messaging};
 use std::ops::Range;
@@ -9,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "killed_workers::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 const KILLS: usize = 200;
 /// Victims that live at a time: the next ones start while others are killed.
 const AT_A_TIME: usize = 4;

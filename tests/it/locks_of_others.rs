@@ -1,7 +1,7 @@
 //! Upkeep waits for nobody's locks for long: whatever others hold, or whoever of them is frozen,
 //! delayed messages of other topics come in time and receivers start.
 
-use crate::support::{Child, PATIENCE, Place, aside, client, eventually, next, process};
+use crate::support::{Child, PATIENCE, Place, aside, client, eventually, next, process, test_name};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     Message, Messaging, MessagingSession, NewMessage, Receiver, Recurrence, TopicConfig,
@@ -239,7 +239,7 @@ fn a_process_that_is_frozen_in_the_middle_of_its_duty_holds_up_no_other() {
     let mut place = Place::watchful();
     place.sql(GATED);
     send_dependent(&mut place);
-    let child = "locks_of_others::what_a_child_process_runs";
+    let child = test_name!(what_a_child_process_runs);
     let mut child = Child::start(Child::this_program(), child, &place.url);
     assert_eq!(child.listen(), "ready");
     eventually("it releases", || {

@@ -2,7 +2,7 @@
 //! lost, nothing happens twice, and everybody is back at work soon.
 
 use crate::support::{
-    COMMIT, Child, Cut, Ledger, NO_POLLING, PATIENCE, WORK, Wire, eventually, process,
+    COMMIT, Child, Cut, Ledger, NO_POLLING, PATIENCE, WORK, Wire, eventually, process, test_name,
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, tick, unbounded};
 use outtray::testing::Server;
@@ -10,7 +10,7 @@ use outtray::{ErrorKind, Message, MessageId, Messaging, NewMessage};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "lost_database::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 
 /// Ends every connection of outtray to this database.
 const CUT_ALL: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

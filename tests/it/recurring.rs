@@ -1,6 +1,8 @@
 //! Recurring messages are sent when they are due, each run once, whoever is there.
 
-use crate::support::{Child, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process};
+use crate::support::{
+    Child, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process, test_name,
+};
 use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, Message, Missed, NewMessage, Recurrence, Result, TopicConfig};
 use std::time::{Duration, SystemTime};
@@ -137,7 +139,7 @@ fn a_process_that_is_killed_sends_each_run_once_or_leaves_it_to_others() {
     }
     let ledger = Ledger::open();
     let messaging = ledger.messaging();
-    let test = "recurring::a_process_that_is_killed_sends_each_run_once_or_leaves_it_to_others";
+    let test = test_name!(a_process_that_is_killed_sends_each_run_once_or_leaves_it_to_others);
     let every = cron("* * * * * *").missed(Missed::All);
     let message = NewMessage::json(WORK, "pulse").unwrap();
     messaging.repeat("pulse", &every, message).unwrap();

@@ -1,7 +1,7 @@
 //! A receiver that is stopped finishes what is in hand, gives back the rest, and leaves no thread.
 
 use crate::support::{
-    Child, Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send,
+    Child, Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send, test_name,
 };
 use crossbeam_channel::unbounded;
 use outtray::testing::Server;
@@ -10,7 +10,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "stopping::what_a_child_process_runs";
+const CHILD: &str = test_name!(what_a_child_process_runs);
 
 /// Starts one worker whose handler stops at the gate.
 fn start(messaging: &Messaging, gate: &Gate) -> outtray::Receiver {

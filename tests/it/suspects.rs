@@ -2,12 +2,12 @@
 //! no longer: only where it had something in hand, in batches, beside others, and until what may
 //! have been in its hands has ended.
 
-use crate::support::{Child, Gate, Ledger, PATIENCE, WORK, eventually};
+use crate::support::{Child, Gate, Ledger, PATIENCE, WORK, eventually, test_name};
 use crossbeam_channel::{after, never};
 use outtray::{Message, MessageId};
 use std::time::Duration;
 
-const CHILD: &str = "suspects::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 
 /// Makes a topic suspect, as if a process had died a moment ago.
 fn suspect(ledger: &Ledger, topic: &str) {

@@ -2,7 +2,7 @@
 
 mod ground;
 
-use crate::support::{Child, empty_database, eventually};
+use crate::support::{Child, empty_database, eventually, test_name};
 use outtray::ErrorKind;
 use outtray::testing::Server;
 use postgres::{Client, NoTls};
@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-const CHILD: &str = "throwaway_server::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 
 fn embedded() -> Server {
     Server::builder().always_embedded().start().unwrap()

@@ -2,7 +2,7 @@
 //! left, a server that says nothing, a thread on which nobody may block.
 
 use crate::support::{
-    Child, Gate, PATIENCE, aside, database, eventually, make_suspect, next, rated_keys,
+    Child, Gate, PATIENCE, aside, database, eventually, make_suspect, next, rated_keys, test_name,
 };
 use crossbeam_channel::{bounded, unbounded};
 use outtray::testing::Server;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const CHILD: &str = "tight_spots::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 
 fn send(messaging: &Messaging) -> outtray::Result<()> {
     messaging

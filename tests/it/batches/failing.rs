@@ -1,7 +1,7 @@
 //! What a batch that fails means for its messages.
 
 use super::{EFFECT, check_effects, enter};
-use crate::support::{Child, Ledger, PATIENCE, Place, eventually};
+use crate::support::{Child, Ledger, PATIENCE, Place, eventually, test_name};
 use crossbeam_channel::{never, unbounded};
 use outtray::{
     Backoff, BatchMessage, DeadReason, DrainReport, ErrorKind, HandlerError, MessagingSession,
@@ -10,7 +10,7 @@ use outtray::{
 use std::time::Duration;
 
 const POISON: i32 = 13;
-const CHILD: &str = "batches::failing::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 
 /// A hundred messages, one of which is poison, and no time between attempts.
 fn poisoned() -> Place {

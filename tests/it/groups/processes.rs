@@ -1,6 +1,6 @@
 //! Groups whose members eight processes handle, some of which are killed meanwhile.
 
-use crate::support::{Child, NO_POLLING, PATIENCE, Place, eventually, process};
+use crate::support::{Child, NO_POLLING, PATIENCE, Place, eventually, process, test_name};
 use outtray::{Message, MessageId, NewMessage};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn what_a_child_process_runs() {
 fn each_group_is_completed_once_by_eight_processes_of_which_three_are_killed() {
     let mut place = Place::polling(NO_POLLING);
     place.sql("CREATE TABLE handled (topic text, id uuid)");
-    let child = "groups::processes::what_a_child_process_runs";
+    let child = test_name!(what_a_child_process_runs);
     let mut children: Vec<Child> = (0..PROCESSES)
         .map(|_| Child::start(Child::this_program(), child, &place.url))
         .collect();

@@ -1,7 +1,7 @@
 //! The order of a key outlives processes.
 
 use super::TOPIC;
-use crate::support::{Child, Ledger, PATIENCE, eventually, next};
+use crate::support::{Child, Ledger, PATIENCE, eventually, next, test_name};
 use crossbeam_channel::{bounded, unbounded};
 use outtray::{
     Backoff, DeadReason, HandlerError, Message, MessagingSession, NewMessage, PoisonedKey,
@@ -10,7 +10,7 @@ use outtray::{
 use std::process::Command;
 use std::time::Duration;
 
-const CHILD: &str = "keys::crashes::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 const KEYS: i32 = 5;
 
 const TABLES: &str = "CREATE TABLE step

@@ -1,7 +1,7 @@
 //! One delivery: how it ends, and how it cannot end twice.
 
 use super::{MINUTE, check_lost};
-use crate::support::{Child, Ledger, Place, eventually};
+use crate::support::{Child, Ledger, Place, eventually, test_name};
 use outtray::{DeadReason, Delivery, ErrorKind, HandlerError, NewMessage, Payload, TopicConfig};
 use serde::{Deserialize, Serialize};
 use std::thread;
@@ -479,7 +479,7 @@ fn a_purge_leaves_messages_under_a_lease() {
     assert!(place.is_empty("jobs"));
 }
 
-const CHILD: &str = "leases::deliveries::what_a_child_process_runs";
+const CHILD: &str = test_name!(what_a_child_process_runs);
 
 #[test]
 fn what_a_child_process_runs() {

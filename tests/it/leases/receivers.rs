@@ -1,7 +1,9 @@
 //! Receivers that work under leases.
 
 use super::MINUTE;
-use crate::support::{Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next};
+use crate::support::{
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, test_name,
+};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, DeadReason, HandlerError, Message, ReceiverBuilder};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -486,7 +488,7 @@ fn a_commit_that_waits_keeps_no_other_lease_from_being_prolonged() {
     assert_eq!(place.count("thing"), 1);
 }
 
-const CHILD: &str = "leases::receivers::what_a_child_process_runs";
+const CHILD: &str = test_name!(what_a_child_process_runs);
 /// The payload of the message with which the child dies.
 const POISON: i32 = 8;
 

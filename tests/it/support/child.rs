@@ -18,9 +18,22 @@ pub(crate) struct Child {
     output: Option<BufReader<ChildStdout>>,
 }
 
+/// Names a test function of this module, whichever that is, as [`Child::start`] wants it.
+macro_rules! test_name {
+    ($function:ident) => {{
+        // It has to be there.
+        const _: fn() = $function;
+        concat!(module_path!(), "::", stringify!($function))
+    }};
+}
+pub(crate) use test_name;
+
 impl Child {
-    /// Starts `program`, a copy of this test program, to run only `test`, as `role`.
+    /// Starts `program`, a copy of this test program, to run only `test`, a [`test_name`], as
+    /// `role`.
     pub(crate) fn start(mut program: Command, test: &str, role: &str) -> Child {
+        // The harness knows tests by their paths inside the crate.
+        let (_, test) = test.split_once("::").expect("the path of a test");
         let mut process = program
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(ROLE, role)

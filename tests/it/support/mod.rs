@@ -12,7 +12,7 @@ mod statements;
 mod tunnel;
 mod wire;
 
-pub(crate) use child::Child;
+pub(crate) use child::{Child, test_name};
 use crossbeam_channel::{Receiver, after, bounded};
 pub(crate) use databases::{database, empty_database};
 pub(crate) use gate::Gate;

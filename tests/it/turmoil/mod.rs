@@ -10,7 +10,7 @@
 mod hands;
 mod network;
 
-use crate::support::{Child, PATIENCE, eventually};
+use crate::support::{Child, PATIENCE, eventually, test_name};
 use crossbeam_channel::{Sender, after, unbounded};
 use network::Network;
 use outtray::testing::Server;
@@ -20,7 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-const CHILD: &str = "turmoil::what_child_processes_run";
+const CHILD: &str = test_name!(what_child_processes_run);
 const PRODUCER: &str = "producer";
 const WORKER: &str = "worker";
 /// The topics that tasks are sent to, each of which is handled in a way of its own.

@@ -1,7 +1,7 @@
 //! Whatever ends a message frees the dedupe key that it had until then.
 
 use super::{DAY, check_free, check_taken, feed, reject, send};
-use crate::support::{Child, Gate, Ledger, PATIENCE, Place, eventually};
+use crate::support::{Child, Gate, Ledger, PATIENCE, Place, eventually, test_name};
 use outtray::{
     BatchMessage, Cancelled, Expired, HandlerError, Message, MessageId, MessagingSession,
     NewMessage, PoisonedKey, ReceiverBuilder, Sent, TopicConfig,
@@ -273,7 +273,7 @@ fn a_message_that_kills_its_process_frees_its_key_as_a_dead_letter() {
     let ledger = Ledger::open();
     let messaging = ledger.messaging();
     let id = messaging.send(feed(1)).unwrap().id();
-    let test = "unique::ends::a_message_that_kills_its_process_frees_its_key_as_a_dead_letter";
+    let test = test_name!(a_message_that_kills_its_process_frees_its_key_as_a_dead_letter);
     let topic = messaging.topic("feeds");
     while topic.dead_letter(id).unwrap().is_none() {
         assert_eq!(messaging.send(feed(2)).unwrap(), Sent::Duplicate(id));

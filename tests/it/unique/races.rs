@@ -2,7 +2,7 @@
 //! two messages with one.
 
 use super::{DAY, check_free, feed, send};
-use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process};
+use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process, test_name};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Message, MessageId, MessagingSession, NewMessage, Sent};
 use std::sync::Arc;
@@ -156,7 +156,7 @@ fn a_process_that_is_killed_leaves_the_key_to_its_message() {
     let ledger = Ledger::open();
     let messaging = ledger.messaging();
     let id = messaging.send(feed(1)).unwrap().id();
-    let test = "unique::races::a_process_that_is_killed_leaves_the_key_to_its_message";
+    let test = test_name!(a_process_that_is_killed_leaves_the_key_to_its_message);
     let mut child = ledger.child(test, "receiver");
     assert_eq!(child.listen(), "in work");
     assert_eq!(messaging.send(feed(2)).unwrap(), Sent::Duplicate(id));
