@@ -47,6 +47,7 @@ mod limits_hold;
 mod locks_of_others;
 mod logged;
 mod lost_database;
+mod max_in_work;
 mod migrations;
 mod model;
 mod neighbours;

@@ -4,9 +4,7 @@
 mod busy_senders;
 mod cancelling;
 mod crashes;
-mod limits;
 mod order;
-mod places;
 mod poisoned;
 mod senders;
 mod stress;
