@@ -1,6 +1,9 @@
 //! A second send with the same dedupe key within the window is dropped, whatever races, fails or is
 //! handled.
 
+mod by_name;
+mod unique;
+
 use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process, test_name};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage, Sent};
