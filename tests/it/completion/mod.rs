@@ -1,5 +1,7 @@
 //! Who waits for a message learns how it ended.
 
+mod groups;
+
 use crate::support::{
     Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, process, test_name,
 };

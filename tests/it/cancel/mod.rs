@@ -1,6 +1,8 @@
 //! A message that is given up is not delivered, or its handler learns of it, and it is never tried
 //! again.
 
+mod lives;
+
 use crate::support::{
     Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process, test_name,
 };
