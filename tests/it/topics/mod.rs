@@ -1,5 +1,8 @@
 //! Topics know what they hold, and looking takes nothing.
 
+mod estimates;
+mod peeking;
+
 use crate::support::{Gate, PATIENCE, Place, eventually};
 use outtray::{HandlerError, Message, NewMessage, WaitReason};
 use serde_json::json;

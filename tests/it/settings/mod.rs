@@ -1,5 +1,7 @@
 //! What an operator sets for a topic, every process obeys: limits, and pauses.
 
+mod by_hand;
+
 use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{

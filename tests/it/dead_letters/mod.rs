@@ -1,0 +1,3 @@
+//! What was given up is kept, comes back when somebody says so, and goes in time.
+
+mod retention;
