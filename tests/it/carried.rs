@@ -1,6 +1,6 @@
 //! What a message carries arrives as it was sent, and the most urgent first.
 
-use crate::support::{Gate, Place, next};
+use crate::support::{Gate, Place, next, telling};
 use crossbeam_channel::unbounded;
 use outtray::{Headers, Message, NewMessage, Payload};
 use serde_json::{Value, json};
@@ -136,14 +136,8 @@ fn higher_priorities_come_first_and_each_in_the_order_of_sending() {
     ] {
         place.send_new(NewMessage::json("things", &n).unwrap().priority(priority));
     }
-    let (tell, told) = unbounded();
 
-    let _receiver = place
-        .messaging
-        .receiver("things")
-        .workers(1)
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("things").workers(1));
 
     assert_eq!(next(&told, 7), [6, 3, 5, 1, 4, 2, 7]);
 }

@@ -5,26 +5,17 @@ use crossbeam_channel::unbounded;
 use outtray::{Message, Messaging, NewMessage, Rate, Recurrence, TopicConfig};
 use std::time::Duration;
 
-impl Place {
-    /// Starts a receiver of another topic, for the duties of a process.
-    fn idle_receiver(&self) -> outtray::Receiver {
-        self.messaging
-            .start_receiving_messages("elsewhere", |_, _: Message<i32>| Ok(()))
-            .unwrap()
-    }
-
-    fn repeat(&self, name: &str, cron: &str) {
-        let recurrence = Recurrence::cron(cron).unwrap();
-        let message = NewMessage::json("reports", name).unwrap();
-        self.messaging.repeat(name, &recurrence, message).unwrap();
-    }
+fn repeat(place: &Place, name: &str, cron: &str) {
+    let recurrence = Recurrence::cron(cron).unwrap();
+    let message = NewMessage::json("reports", name).unwrap();
+    place.messaging.repeat(name, &recurrence, message).unwrap();
 }
 
 #[test]
 fn recurring_messages_go_on_when_the_clock_is_set_back() {
     let mut place = Place::watchful();
-    place.repeat("second", "* * * * * *");
-    place.repeat("minute", "* * * * *");
+    repeat(&place, "second", "* * * * * *");
+    repeat(&place, "minute", "* * * * *");
     place.sql("UPDATE outtray.recurring SET next_at = next_at + interval '1 hour', last_at = now() + interval '1 hour'");
 
     let _receiver = place.idle_receiver();
@@ -43,7 +34,7 @@ fn recurring_messages_go_on_when_the_clock_is_set_back() {
 #[test]
 fn a_clock_that_is_set_back_under_a_running_process_is_noticed_too() {
     let mut place = Place::watchful();
-    place.repeat("second", "* * * * * *");
+    repeat(&place, "second", "* * * * * *");
     let _receiver = place.idle_receiver();
     place.await_growth("outtray.message WHERE topic = 'reports'", 1);
 
@@ -63,10 +54,10 @@ fn a_time_that_may_be_a_plan_is_kept() {
         ("yearly", "@yearly"),
         ("never", "* * * * *"),
     ] {
-        place.repeat(name, cron);
+        repeat(&place, name, cron);
     }
     place.sql("UPDATE outtray.recurring SET next_at = 'infinity' WHERE name = 'never'");
-    place.repeat("second", "* * * * * *");
+    repeat(&place, "second", "* * * * * *");
     let query = "SELECT array_agg(next_at::text ORDER BY name) FROM outtray.recurring WHERE name <> 'second'";
     let before: Vec<String> = place.client.query_one(query, &[]).unwrap().get(0);
     // So that the test sees when all were looked at.

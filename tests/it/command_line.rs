@@ -10,8 +10,8 @@ mod orphans;
 mod sending;
 mod working;
 
-use crate::support::{database, eventually};
-use outtray::{HandlerError, Message, Messaging, MessagingSession};
+use crate::support::{database, eventually, reject};
+use outtray::Messaging;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -309,7 +309,6 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 fn a_failure_is_one_whether_or_not_anybody_reads() {
     let desk = Desk::new();
     let dead = desk.done(&["send", "t", "1", "--tracked"]);
-    let reject = |_: &mut MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     desk.messaging.drain("t", reject).unwrap();
     let unread = |arguments: &[&str], input: &str| run_unread(desk.command(arguments), input);
 

@@ -4,7 +4,7 @@
 //! Each way is a statement or two that move rows from table to table, and each of these could
 //! forget a column.
 
-use crate::support::{Place, eventually};
+use crate::support::{HOUR, Place, eventually};
 use outtray::{
     Backoff, DeadReason, Delivery, HandlerError, How, Message, MessageId, MessagingSession,
     NewMessage, Payload, PoisonedKey, Receiver, TopicConfig,
@@ -12,8 +12,6 @@ use outtray::{
 use std::time::Duration;
 
 const TOPIC: &str = "jobs";
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// All that a message carries, wherever it is.
 const CARRIED: &str = "SELECT concat_ws(' ', rank, key, sent_at, headers, payload, body, on_end, '|', expires_at)
     FROM (

@@ -1,6 +1,6 @@
 //! A drain handles a topic on the caller's own thread, with whatever the caller has there.
 
-use crate::support::{Place, client};
+use crate::support::{HOUR, MINUTE, Place, client};
 use outtray::{
     Backoff, BatchMessage, ErrorKind, HandlerError, Message, Messaging, NewMessage, Rate,
     TopicConfig,
@@ -8,9 +8,6 @@ use outtray::{
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Sends a message that is due after so many hours.
 fn send_for_later(place: &Place, topic: &str, payload: i32, hours: u32) {

@@ -1,7 +1,7 @@
 //! What a handler writes and sends is the same whether it travels by the driver or, from the second
 //! use of a text on, as text in a flight with other statements.
 
-use crate::support::{PATIENCE, Place, by_socket, client, database, eventually, next};
+use crate::support::{PATIENCE, Place, by_socket, client, database, eventually, next, telling};
 use crossbeam_channel::unbounded;
 use outtray::{HandlerError, Message, Messaging, MessagingSession, NewMessage, Payload};
 use postgres::types::ToSql;
@@ -289,15 +289,14 @@ fn a_message_that_commits_late_is_handled_while_a_backlog_lasts() {
         .and_then(|mut session| session.send_message("work", &-1))
         .unwrap();
     place.send_all("work", 0..3000);
-    let (tell, told) = unbounded();
 
-    let receiver = place
-        .messaging
-        .receiver("work")
-        .workers(1)
-        .messages_per_transaction(1)
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (receiver, told) = telling::<i32>(
+        place
+            .messaging
+            .receiver("work")
+            .workers(1)
+            .messages_per_transaction(1),
+    );
     next(&told, 500);
     transaction.commit().unwrap();
     let rest = next(&told, 2501);

@@ -1,6 +1,6 @@
 //! Every message is handled, and counts once, whatever the number of workers.
 
-use crate::support::{Gate, PATIENCE, Place, eventually, next};
+use crate::support::{Gate, PATIENCE, Place, eventually, next, telling};
 use crossbeam_channel::unbounded;
 use outtray::{HandlerError, Message, MessagingSession};
 use serde_json::{Value, json};
@@ -97,14 +97,8 @@ fn workers_do_not_wait_for_a_row_that_somebody_else_holds() {
 fn one_worker_handles_100_messages_in_the_order_of_sending() {
     let place = Place::new();
     place.send_all("numbers", 0..100);
-    let (tell, told) = unbounded();
 
-    let receiver = place
-        .messaging
-        .receiver("numbers")
-        .workers(1)
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (receiver, told) = telling::<i32>(place.messaging.receiver("numbers").workers(1));
     let order = next(&told, 100);
     receiver.stop(PATIENCE);
 
@@ -277,17 +271,7 @@ fn slow_handlers_have_all_their_workers() {
     let place = Place::new();
     place.send_all("slow", 0..40);
     let gate = Gate::new();
-
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver("slow")
-        .workers(40)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.messaging.receiver("slow").workers(40));
 
     // None of them goes on before all stand there.
     gate.await_arrivals(40);

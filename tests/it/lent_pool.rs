@@ -1,6 +1,6 @@
 //! Sessions can take their connections from a pool of the caller's own.
 
-use crate::support::{Gate, PATIENCE, client, database, empty_database, eventually};
+use crate::support::{Gate, MINUTE, PATIENCE, client, database, empty_database, eventually};
 use outtray::{Backoff, ErrorKind, HandlerError, How, Message, Messaging, NewMessage};
 use postgres::NoTls;
 use postgres::config::Config;
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 type Pool = r2d2::Pool<PostgresConnectionManager<NoTls>>;
 
-const MINUTE: Duration = Duration::from_secs(60);
 const WHO: &str = "SELECT current_setting('application_name')";
 
 /// Makes a pool whose connections say whose they are.
@@ -67,15 +66,7 @@ fn workers_and_the_pools_other_users_do_not_wait_for_each_other() {
     let pool = pool(&url, 1);
     let messaging = messaging(&url, &pool);
     let gate = Gate::new();
-    let at_the_gate = gate.clone();
-    let receiver = messaging
-        .receiver("jobs")
-        .workers(4)
-        .start(move |_, _: Message<i32>| {
-            at_the_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(messaging.receiver("jobs").workers(4));
     messaging
         .session(|session| Ok(session.send_messages("jobs", 0..4)?))
         .unwrap();

@@ -1,7 +1,9 @@
 //! Upkeep waits for nobody's locks for long: whatever others hold, or whoever of them is frozen,
 //! delayed messages of other topics come in time and receivers start.
 
-use crate::support::{Child, PATIENCE, Place, aside, client, eventually, next, process, test_name};
+use crate::support::{
+    Child, PATIENCE, Place, aside, client, eventually, next, process, telling, test_name,
+};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     Message, Messaging, MessagingSession, NewMessage, Receiver, Recurrence, TopicConfig,
@@ -17,12 +19,7 @@ const LATE: Duration = Duration::from_secs(8);
 
 /// Handles delayed messages.
 fn receive(messaging: &Messaging, topic: &str) -> (Receiver, Told<i32>) {
-    let (tell, told) = unbounded();
-    let receiver = messaging
-        .start_receiving_messages(topic, move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = telling::<i32>(messaging.receiver(topic));
     (receiver, told)
 }
 

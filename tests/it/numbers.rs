@@ -1,7 +1,7 @@
 //! Numbers are as large as the database's, and a sequence that a copy left behind its table is
 //! found and moved.
 
-use crate::support::{Gate, NO_POLLING, Place, eventually, next, process};
+use crate::support::{Gate, NO_POLLING, Place, eventually, next, process, telling};
 use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, HandlerError, Message, MessagingSession, NewMessage, Result};
 use std::time::Duration;
@@ -14,28 +14,6 @@ fn keyed(number: i32) -> NewMessage {
     NewMessage::json("jobs", &number).unwrap().key("k")
 }
 
-impl Place {
-    fn set_sequence(&mut self, sequence: &str, value: i64) {
-        self.sql(&format!(
-            "SELECT setval('outtray.{sequence}', {value}, false)"
-        ));
-    }
-
-    /// Leaves all sequences behind, as a copy of the tables does.
-    fn leave_sequences_behind(&mut self) {
-        for sequence in ["message_seq", "worker_seq", "vacated_seq"] {
-            self.set_sequence(sequence, 1);
-        }
-    }
-
-    /// Writes the row of a receiver that died at work.
-    fn write_dead_worker(&mut self, topic: &str, id: i64) {
-        self.sql(&format!(
-            "INSERT INTO outtray.worker (topic, id, process, holds_lock, shift) VALUES ('{topic}', {id}, 'gone', true, 1)"
-        ));
-    }
-}
-
 #[test]
 fn receivers_work_and_are_missed_whatever_their_numbers_are() {
     for number in NUMBERS {
@@ -46,15 +24,8 @@ fn receivers_work_and_are_missed_whatever_their_numbers_are() {
         place.write_dead_worker("jobs", number ^ (1 << 33));
         place.send("jobs", &1);
         let gate = Gate::new();
-        let at_the_gate = gate.clone();
 
-        let receiver = place
-            .messaging
-            .start_receiving_messages("jobs", move |_, _: Message<i32>| {
-                at_the_gate.pass();
-                Ok(())
-            })
-            .unwrap();
+        let receiver = gate.holding(place.messaging.receiver("jobs"));
         gate.await_arrivals(1);
 
         // Another process sees that it lives, and that the others do not.
@@ -83,14 +54,8 @@ fn messages_keep_their_order_whatever_their_numbers_are() {
             .messaging
             .session(|session| Ok(session.send_all((10..20).map(keyed))?))
             .unwrap();
-        let (tell, told) = unbounded();
 
-        let _receiver = place
-            .messaging
-            .receiver("jobs")
-            .workers(1)
-            .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-            .unwrap();
+        let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs").workers(1));
 
         assert_eq!(next(&told, 20), (0..20).collect::<Vec<i32>>());
         eventually("nothing is left", || place.is_empty("jobs"));

@@ -186,16 +186,7 @@ fn topics_that_are_paused_or_hold_what_nobody_wants_do_not_make_their_workers_sp
 fn a_message_in_work_whose_time_is_over_is_looked_at_once_a_second() {
     let mut place = place();
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .workers(1)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.messaging.receiver("jobs").workers(1));
     let message = NewMessage::json("jobs", &1).unwrap();
     place.send_new(message.expires_in(Duration::from_millis(500)));
     gate.await_arrivals(1);

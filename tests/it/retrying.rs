@@ -1,13 +1,11 @@
 //! Work under an idempotency key happens once, wherever the connection breaks.
 
-use crate::support::{COMMIT, Cut, PATIENCE, Place, Wire, process};
+use crate::support::{COMMIT, Cut, DAY, PATIENCE, Place, Wire, process};
 use outtray::{ErrorKind, HandlerError, MessageId, Messaging, Once};
 use std::cell::Cell;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// Makes COMMIT take 300 ms, with all of the work done and nothing of it committed.
 const SLOW_COMMIT: &str = "

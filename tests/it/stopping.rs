@@ -1,7 +1,8 @@
 //! A receiver that is stopped finishes what is in hand, gives back the rest, and leaves no thread.
 
 use crate::support::{
-    Child, Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send, test_name,
+    Child, Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send, telling,
+    test_name,
 };
 use crossbeam_channel::unbounded;
 use outtray::testing::Server;
@@ -202,12 +203,7 @@ fn what_a_stopped_receiver_gives_back_others_get_at_once() {
         })
         .unwrap();
     gate.await_arrivals(1);
-    let (tell, told) = unbounded();
-    let _other = elsewhere
-        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_other, told) = telling::<i32>(elsewhere.receiver("jobs"));
     eventually("the other listens, too", || {
         place.count("pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'") == 2
     });
@@ -233,23 +229,9 @@ fn when_a_strict_receiver_stops_another_goes_on_with_its_line_at_once() {
     let elsewhere = process(&place.url, NO_POLLING);
     let gate = Gate::new();
     place.send_all("line", 0..5);
-    let handler_gate = gate.clone();
-    let stopped = place
-        .messaging
-        .receiver("line")
-        .strict_order()
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let stopped = gate.holding(place.messaging.receiver("line").strict_order());
     gate.await_arrivals(1);
-    let (tell, told) = unbounded();
-    let _other = elsewhere
-        .receiver("line")
-        .strict_order()
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (_other, told) = telling::<i32>(elsewhere.receiver("line").strict_order());
     eventually("the other listens, too", || {
         place.count("pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'") == 2
     });

@@ -219,14 +219,8 @@ fn check_one_connection_each(prepare: impl FnOnce(&Messaging, &mut Client)) {
     let (_server, url) = narrow_server();
     let messaging = impatient(&url);
     let gate = Gate::new();
-    let at_gate = gate.clone();
     let others = messaging.receiver("others").workers(WORKERS);
-    let others = others
-        .start(move |_, _: Message<i32>| {
-            at_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let others = gate.holding(others);
     send_all(&messaging, "others", 0..8).unwrap();
     gate.await_arrivals(WORKERS);
     let mut held = take_all(&url);

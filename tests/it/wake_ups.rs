@@ -1,18 +1,13 @@
 //! A message is delivered soon after its commit, whoever sent it, and late only by a poll when
 //! notifications fail.
 
-use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process, send};
-use crossbeam_channel::{Receiver, unbounded};
-use outtray::{Message, Messaging, MessagingSession, NewMessage};
+use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process, send, telling};
+use crossbeam_channel::Receiver;
+use outtray::{Messaging, MessagingSession, NewMessage};
 use std::time::{Duration, Instant};
 
 fn tell_payloads(messaging: &Messaging) -> (outtray::Receiver, Receiver<i32>) {
-    let (tell, told) = unbounded();
-    let receiver = messaging
-        .start_receiving_messages("news", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = telling::<i32>(messaging.receiver("news"));
     (receiver, told)
 }
 

@@ -1,6 +1,6 @@
 //! Everything once, written down without ids and times, so that two runs can be compared.
 
-use crate::support::PATIENCE;
+use crate::support::{DAY, PATIENCE};
 use outtray::{
     Backoff, HandlerError, Message, Messaging, NewMessage, Payload, Rate, Result, TopicConfig,
 };
@@ -16,7 +16,6 @@ fn await_for(happened: impl Fn() -> bool) {
     }
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
 const SOON: Duration = Duration::from_millis(1);
 
 /// What happened.

@@ -1,14 +1,12 @@
 //! Names that would be SQL, shell, or a mess, if they were anything but data.
 
 use super::{Ground, check_all, row};
-use crate::support::PATIENCE;
+use crate::support::{MINUTE, PATIENCE};
 use crossbeam_channel::bounded;
 use outtray::ErrorKind::Invalid;
 use outtray::{Message, Messaging, NewMessage, Result, TopicConfig};
 use serde_json::Value;
 use std::time::Duration;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Topic names that are refused, each with what is said about it.
 const TOPICS: &[(&str, &str)] = &[

@@ -1,14 +1,11 @@
 //! Databases whose schema is missing, of another release, or out of bounds for the role that asks.
 
 use super::{Row, check_all, row};
-use crate::support::{database, empty_database};
+use crate::support::{MINUTE, database, empty_database};
 use outtray::ErrorKind::{Denied, SchemaMissing, SchemaNewer};
 use outtray::{ErrorKind, Message, Messaging, NewMessage, Result, TopicConfig};
 use postgres::{Client, NoTls};
 use serde_json::Value;
-use std::time::Duration;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 type Verb = (&'static str, fn(&Messaging) -> Result<()>);
 

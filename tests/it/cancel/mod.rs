@@ -4,7 +4,8 @@
 mod lives;
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, process, test_name,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, awaited, eventually, next, process,
+    test_name, tracked,
 };
 use crossbeam_channel::{after, unbounded};
 use outtray::{
@@ -15,16 +16,6 @@ use std::time::Duration;
 
 /// Longer than any test.
 const LEASE: Duration = Duration::from_secs(3600);
-
-fn tracked(topic: &str) -> NewMessage {
-    NewMessage::json(topic, &1).unwrap().tracked()
-}
-
-#[track_caller]
-fn awaited(messaging: &Messaging, id: MessageId) -> How {
-    let end = messaging.wait_for_completion(id, PATIENCE).unwrap();
-    end.expect("it ends in time").how
-}
 
 /// Sets up a receiver that holds messages by its transaction, or by leases.
 fn worker(messaging: &Messaging, is_leasing: bool) -> ReceiverBuilder<'_> {
@@ -61,7 +52,7 @@ fn a_message_that_waits_is_gone_and_never_delivered() {
     }
 
     for id in [ready, dependent, later] {
-        assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+        assert_eq!(awaited(&place.messaging, id).how, How::Cancelled);
     }
     place.make_due();
     let report = place
@@ -118,7 +109,7 @@ fn the_handler_of_a_message_in_work_learns_of_it_and_who_waits_does_too() {
 
             assert_eq!(canceller.cancel(id).unwrap(), Cancelled::Asked);
 
-            assert_eq!(awaited(&other, id), How::Cancelled);
+            assert_eq!(awaited(&other, id).how, How::Cancelled);
             receiver.stop(PATIENCE);
             assert!(place.is_empty("jobs"));
             assert!(place.dead_letters("jobs").is_empty());
@@ -143,7 +134,7 @@ fn a_handler_that_succeeds_all_the_same_is_done() {
 
     place.messaging.cancel(id).unwrap();
 
-    assert_eq!(awaited(&place.messaging, id), How::Done);
+    assert_eq!(awaited(&place.messaging, id).how, How::Done);
     receiver.stop(PATIENCE);
 }
 
@@ -171,7 +162,7 @@ fn one_that_is_claimed_and_not_begun_is_not_begun_any_more() {
         assert_eq!(place.messaging.cancel(last).unwrap(), Cancelled::Asked);
         gate.open_for(1);
 
-        assert_eq!(awaited(&place.messaging, last), How::Cancelled);
+        assert_eq!(awaited(&place.messaging, last).how, How::Cancelled);
         receiver.stop(PATIENCE);
         assert_eq!(
             told.try_iter().collect::<Vec<_>>(),
@@ -202,7 +193,7 @@ fn a_handler_of_batches_learns_which_of_its_messages_are_to_be_given_up() {
         assert_eq!(canceller.cancel(ids[1]).unwrap(), Cancelled::Asked);
 
         let ends = [How::Done, How::Cancelled, How::Done];
-        assert_eq!([0, 1, 2].map(|n| awaited(&other, ids[n])), ends);
+        assert_eq!([0, 1, 2].map(|n| awaited(&other, ids[n]).how), ends);
         receiver.stop(PATIENCE);
         assert!(place.is_empty("jobs"));
     }
@@ -225,7 +216,7 @@ fn a_batch_that_fails_is_not_tried_again_with_those_that_were_to_be_given_up() {
 
     assert_eq!(place.messaging.cancel(ids[2]).unwrap(), Cancelled::Asked);
 
-    assert_eq!(awaited(&place.messaging, ids[2]), How::Cancelled);
+    assert_eq!(awaited(&place.messaging, ids[2]).how, How::Cancelled);
     receiver.stop(PATIENCE);
     assert_eq!(place.count("outtray.scheduled WHERE attempts = 1"), 2);
     assert!(place.dead_letters("jobs").is_empty());
@@ -256,8 +247,8 @@ fn one_that_is_to_be_given_up_before_its_batch_begins_is_left_out_of_it() {
     gate.open_for(1);
 
     assert_eq!(next(&told, 2), [vec![alone], vec![ids[1]]]);
-    assert_eq!(awaited(&place.messaging, ids[0]), How::Cancelled);
-    assert_eq!(awaited(&place.messaging, ids[1]), How::Done);
+    assert_eq!(awaited(&place.messaging, ids[0]).how, How::Cancelled);
+    assert_eq!(awaited(&place.messaging, ids[1]).how, How::Done);
     receiver.stop(PATIENCE);
 }
 
@@ -289,7 +280,7 @@ fn one_that_comes_back_to_its_queue_unheard_is_removed_there() {
         .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
         .unwrap();
 
-    assert_eq!(awaited(&messaging, id), How::Cancelled);
+    assert_eq!(awaited(&messaging, id).how, How::Cancelled);
     ledger.execute("UPDATE outtray.cancellation SET asked_at = asked_at - interval '1 hour'");
     eventually("the request is forgotten", || {
         ledger.number("SELECT count(*) FROM outtray.cancellation", &[]) == 0
@@ -311,7 +302,7 @@ fn a_leased_message_is_marked_and_removed_once_its_lease_is_over() {
         .messaging
         .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
         .unwrap();
-    assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+    assert_eq!(awaited(&place.messaging, id).how, How::Cancelled);
 }
 
 /// Takes the message by hand, and has it cancelled meanwhile.
@@ -388,7 +379,7 @@ fn a_handler_under_a_lease_learns_of_a_request_that_crossed_its_claim() {
     );
     gate.open_for(1);
 
-    assert_eq!(awaited(&place.messaging, id), How::Cancelled);
+    assert_eq!(awaited(&place.messaging, id).how, How::Cancelled);
     receiver.stop(PATIENCE);
 }
 
@@ -396,29 +387,25 @@ fn a_handler_under_a_lease_learns_of_a_request_that_crossed_its_claim() {
 fn one_that_is_leased_and_not_begun_is_not_begun_any_more() {
     let place = Place::new();
     let gate = Gate::new();
-    let handler_gate = gate.clone();
     let ids = [
         place.send_new(tracked("jobs")),
         place.send_new(tracked("jobs")),
     ];
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .lease(LEASE)
-        .workers(1)
-        .messages_per_transaction(2)
-        .start(move |_, _: Message| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(
+        place
+            .messaging
+            .receiver("jobs")
+            .lease(LEASE)
+            .workers(1)
+            .messages_per_transaction(2),
+    );
     gate.await_arrivals(1);
 
     assert_eq!(place.messaging.cancel(ids[1]).unwrap(), Cancelled::Asked);
     gate.open_for(1);
 
-    assert_eq!(awaited(&place.messaging, ids[1]), How::Cancelled);
-    assert_eq!(awaited(&place.messaging, ids[0]), How::Done);
+    assert_eq!(awaited(&place.messaging, ids[1]).how, How::Cancelled);
+    assert_eq!(awaited(&place.messaging, ids[0]).how, How::Done);
     assert!(gate.is_lonely_for(Duration::from_millis(100)));
     receiver.stop(PATIENCE);
 }
@@ -460,7 +447,7 @@ fn one_that_somebody_has_in_hand_for_a_moment_is_removed_afterwards() {
         .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
         .unwrap();
 
-    assert_eq!(awaited(&messaging, id), How::Cancelled);
+    assert_eq!(awaited(&messaging, id).how, How::Cancelled);
 }
 
 #[test]
@@ -556,7 +543,7 @@ fn a_cancel_that_races_with_the_end_is_one_or_the_other() {
     for _ in 0..100 {
         let id = place.send_new(tracked("jobs"));
         let did = place.messaging.cancel(id).unwrap();
-        let how = awaited(&place.messaging, id);
+        let how = awaited(&place.messaging, id).how;
         match did {
             Cancelled::Removed => assert_eq!(how, How::Cancelled),
             // Before its handler began, or while it ran.
@@ -571,14 +558,8 @@ fn a_cancel_that_races_with_the_end_is_one_or_the_other() {
 fn many_are_cancelled_in_one_call_and_each_is_answered_for() {
     let place = Place::polling(NO_POLLING);
     let gate = Gate::new();
-    let handler_gate = gate.clone();
     let in_work = place.send_new(tracked("jobs"));
-    let receiver = worker(&place.messaging, false)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(worker(&place.messaging, false));
     gate.await_arrivals(1);
     let ready = place.send("others", &2);
     let tracked_one = place.send_new(tracked("others"));
@@ -600,10 +581,10 @@ fn many_are_cancelled_in_one_call_and_each_is_answered_for() {
     assert_eq!(place.messaging.cancel_all(&[]).unwrap(), []);
     let again = place.messaging.cancel_all(&[ready, later]).unwrap();
     assert_eq!(again, [NotThere, NotThere]);
-    assert_eq!(awaited(&place.messaging, later), How::Cancelled);
+    assert_eq!(awaited(&place.messaging, later).how, How::Cancelled);
     delivery.nack().unwrap();
     assert!(place.is_empty("leased"));
     gate.open_for(1);
-    assert_eq!(awaited(&place.messaging, in_work), How::Done);
+    assert_eq!(awaited(&place.messaging, in_work).how, How::Done);
     receiver.stop(PATIENCE);
 }

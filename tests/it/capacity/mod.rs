@@ -1,7 +1,7 @@
 //! A bounded topic holds as many messages as it may: senders wait for room, or hear that it is
 //! full, and go on.
 
-use crate::support::{Gate, PATIENCE, Place, aside, client, eventually, process};
+use crate::support::{DAY, Gate, PATIENCE, Place, aside, client, eventually, process, reject};
 use crossbeam_channel::{after, bounded};
 use outtray::{
     Backoff, Error, ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage,
@@ -11,8 +11,6 @@ use postgres::IsolationLevel;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 fn limit(messaging: &Messaging, limit: Option<u64>) {
     let config = TopicConfig {
@@ -377,9 +375,7 @@ fn what_waits_for_a_retry_or_its_time_takes_room_and_dead_letters_do_not() {
 
     place.sql("UPDATE outtray.scheduled SET due_at = now() WHERE error IS NOT NULL");
     let receiver = place.messaging.receiver("jobs");
-    let report = receiver
-        .drain(|_, _: Message| Err(HandlerError::reject("no")))
-        .unwrap();
+    let report = receiver.drain(reject).unwrap();
     assert_eq!(report.dead, 1);
     send(&place.messaging, 2).unwrap();
     check_full(send(&place.messaging, 3));

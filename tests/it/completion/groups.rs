@@ -4,8 +4,8 @@
 mod processes;
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, client, eventually, next, process,
-    test_name,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, client, done, eventually, next,
+    process, reject, telling, test_name,
 };
 use crossbeam_channel::unbounded;
 use outtray::{
@@ -19,29 +19,6 @@ use std::time::Duration;
 
 fn tracked(topic: &str, payload: i32) -> NewMessage {
     NewMessage::json(topic, &payload).unwrap().tracked()
-}
-
-fn done(_: &mut MessagingSession<'_>, _: Message) -> Result<(), HandlerError> {
-    Ok(())
-}
-
-fn reject(_: &mut MessagingSession<'_>, _: Message) -> Result<(), HandlerError> {
-    Err(HandlerError::reject("no"))
-}
-
-impl Place {
-    /// Drains a topic; returns how many messages were handled.
-    fn drained(&self, topic: &str) -> u64 {
-        self.messaging.drain(topic, done).unwrap().handled
-    }
-
-    /// Returns how a tracked message ended, if it did.
-    fn ended(&self, id: MessageId) -> Option<How> {
-        self.messaging
-            .completion(id)
-            .unwrap()
-            .map(|completion| completion.how)
-    }
 }
 
 #[test]
@@ -73,20 +50,8 @@ fn a_receiver_has_it_soon_after_the_last_one_is_done() {
     let place = Place::polling(NO_POLLING);
     let other = process(&place.url, NO_POLLING);
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let (tell, told) = unbounded();
-    let _before = place
-        .messaging
-        .start_receiving_messages("before", move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
-    let _after = other
-        .start_receiving_messages("after", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let _before = gate.holding(place.messaging.receiver("before"));
+    let (_after, told) = telling::<i32>(other.receiver("after"));
     let ids: Vec<MessageId> = (0..3)
         .map(|n| place.send_new(tracked("before", n)))
         .collect();

@@ -3,7 +3,8 @@
 mod groups;
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, process, test_name,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, awaited, done, eventually, process,
+    reject, test_name, tracked,
 };
 use outtray::{
     Backoff, Completion, ErrorKind, HandlerError, How, Message, MessageId, Messaging, NewMessage,
@@ -12,22 +13,6 @@ use serde_json::json;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-fn tracked(topic: &str) -> NewMessage {
-    NewMessage::json(topic, &1).unwrap().tracked()
-}
-
-fn done(_: &mut outtray::MessagingSession<'_>, _: Message) -> Result<(), HandlerError> {
-    Ok(())
-}
-
-#[track_caller]
-fn awaited(messaging: &Messaging, id: MessageId) -> Completion {
-    messaging
-        .wait_for_completion(id, PATIENCE)
-        .unwrap()
-        .expect("it ends in time")
-}
 
 #[test]
 fn an_end_that_is_past_is_told_at_once_and_from_another_process() {
@@ -147,8 +132,6 @@ fn what_is_purged_ended_and_so_did_a_purged_dead_letter() {
     let place = Place::new();
     let topic = place.messaging.topic("jobs");
     let dead = place.send_new(tracked("jobs"));
-    let reject =
-        |_: &mut outtray::MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     place.messaging.drain("jobs", reject).unwrap();
     let ready = place.send_new(tracked("jobs"));
     let later = place.send_new(tracked("jobs").delay(Duration::from_secs(60)));

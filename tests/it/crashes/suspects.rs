@@ -2,7 +2,7 @@
 //! no longer: only where it had something in hand, in batches, beside others, and until what may
 //! have been in its hands has ended.
 
-use crate::support::{Child, Gate, Ledger, PATIENCE, WORK, eventually, test_name};
+use crate::support::{Child, Gate, Ledger, PATIENCE, WORK, eventually, telling, test_name};
 use crossbeam_channel::{after, never};
 use outtray::{Message, MessageId};
 use std::time::Duration;
@@ -221,13 +221,7 @@ fn a_slow_message_that_saw_a_death_holds_up_no_other_topic_and_none_of_its_own()
         })
         .unwrap();
     gate.await_arrivals(1);
-
-    let (tell, told) = crossbeam_channel::unbounded();
-    let other = messaging
-        .start_receiving_messages("other", move |_, message: Message<usize>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (other, told) = telling::<usize>(messaging.receiver("other"));
     messaging
         .session(|session| Ok(session.send_messages("other", 0..50)?))
         .unwrap();

@@ -1,10 +1,8 @@
 //! Dead letters are kept for ever, or for as long as their topic says.
 
-use crate::support::{PATIENCE, Place, eventually};
+use crate::support::{DAY, PATIENCE, Place, eventually};
 use outtray::{ErrorKind, HandlerError, Message, NewMessage, PoisonedKey, TopicConfig};
 use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 fn kept_for(retention: Duration) -> TopicConfig {
     TopicConfig {

@@ -1,12 +1,10 @@
 //! Dedupe keys are forgotten and changed by their names, and rates begin anew.
 
-use crate::support::{NO_POLLING, PATIENCE, Place, client, eventually, process};
+use crate::support::{HOUR, NO_POLLING, PATIENCE, Place, client, eventually, process};
 use outtray::{
     ErrorKind, HandlerError, Message, MessagingSession, NewMessage, Once, Rate, Sent, TopicConfig,
 };
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn order(number: i32) -> NewMessage {
     let message = NewMessage::json("orders", &number).unwrap();

@@ -4,15 +4,14 @@
 mod by_name;
 mod unique;
 
-use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process, test_name};
+use crate::support::{
+    Child, DAY, Ledger, PATIENCE, Place, client, eventually, process, reject, test_name,
+};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage, Sent};
 use postgres::IsolationLevel;
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 fn order(number: i32) -> NewMessage {
     NewMessage::json("orders", &number)
@@ -137,7 +136,6 @@ fn a_delayed_message_and_a_dead_one_keep_their_keys() {
 
     let bad = || NewMessage::json("bad", &1).unwrap().dedupe("x", DAY);
     let dead = send(&place, bad()).id();
-    let reject = |_: &mut MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     place.messaging.drain("bad", reject).unwrap();
     assert_eq!(send(&place, bad()), Sent::Duplicate(dead));
 }

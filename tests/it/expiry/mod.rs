@@ -1,50 +1,37 @@
 //! A message whose time is over is not handled: it becomes a dead letter, or is gone, as its topic
 //! is set up.
 
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next, statement_text};
+use crate::support::{Gate, HOUR, PATIENCE, Place, client, eventually, next, statement_text};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, DeadReason, Expired, HandlerError, Message, NewMessage, TopicConfig};
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn perishable(payload: i32) -> NewMessage {
     NewMessage::json("jobs", &payload).unwrap().expires_in(HOUR)
 }
 
-impl Place {
-    /// Lets the time pass until the time of every message that has an end is over.
-    fn make_expired(&mut self) {
-        for table in ["message", "scheduled", "follower"] {
-            self.sql(&format!(
-                "UPDATE outtray.{table} SET expires_at = now() WHERE expires_at IS NOT NULL"
-            ));
-        }
-    }
+fn drop_expired(place: &Place) {
+    let config = TopicConfig {
+        expired: Some(Expired::Drop),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("jobs").configure(config).unwrap();
+}
 
-    fn drop_expired(&self) {
-        let config = TopicConfig {
-            expired: Some(Expired::Drop),
-            ..TopicConfig::default()
-        };
-        self.messaging.topic("jobs").configure(config).unwrap();
-    }
-
-    /// Returns the payloads of the dead letters that expired, sorted.
-    fn expired(&self) -> Vec<String> {
-        let letters = self.dead_letters("jobs");
-        assert!(
-            letters
-                .iter()
-                .all(|letter| letter.reason == DeadReason::Expired)
-        );
-        let mut payloads: Vec<_> = letters
+/// Returns the payloads of the dead letters that expired, sorted.
+fn expired(place: &Place) -> Vec<String> {
+    let letters = place.dead_letters("jobs");
+    assert!(
+        letters
             .iter()
-            .map(|letter| letter.payload.to_string())
-            .collect();
-        payloads.sort();
-        payloads
-    }
+            .all(|letter| letter.reason == DeadReason::Expired)
+    );
+    let mut payloads: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.payload.to_string())
+        .collect();
+    payloads.sort();
+    payloads
 }
 
 #[test]
@@ -66,7 +53,7 @@ fn a_message_whose_time_is_over_is_not_handled_and_the_others_are() {
     assert_eq!((report.handled, report.dead, report.dropped), (2, 1, 0));
     assert_eq!(next(&told, 2), [2, 3]);
     let letters = place.dead_letters("jobs");
-    assert_eq!(place.expired(), ["1"]);
+    assert_eq!(expired(&place), ["1"]);
     assert_eq!(letters[0].attempts, 0);
     assert_eq!(letters[0].error, "its time was over before it was handled");
 }
@@ -74,7 +61,7 @@ fn a_message_whose_time_is_over_is_not_handled_and_the_others_are() {
 #[test]
 fn a_topic_can_drop_what_expires() {
     let mut place = Place::new();
-    place.drop_expired();
+    drop_expired(&place);
     place.send_new(perishable(1));
     place.send("jobs", &2);
     place.make_expired();
@@ -138,13 +125,13 @@ fn what_nobody_claims_expires_too_and_nothing_that_is_in_work() {
         .messaging
         .start_receiving_messages("others", |_, _: Message<i32>| Ok(()))
         .unwrap();
-    eventually("they expire", || place.expired() == ["1", "2", "3"]);
+    eventually("they expire", || expired(&place) == ["1", "2", "3"]);
 
     let stats = place.messaging.topic("jobs").stats().unwrap();
     assert_eq!((stats.leased, stats.behind, stats.scheduled), (1, 2, 0));
     held.rollback().unwrap();
     eventually("the rest expires", || {
-        place.expired() == ["1", "2", "3", "5", "7"]
+        expired(&place) == ["1", "2", "3", "5", "7"]
     });
     let stats = place.messaging.topic("jobs").stats().unwrap();
     assert_eq!((stats.leased, stats.behind, stats.ready), (1, 1, 0));
@@ -154,7 +141,7 @@ fn what_nobody_claims_expires_too_and_nothing_that_is_in_work() {
 #[test]
 fn what_nobody_claims_is_dropped_where_the_topic_says_so() {
     let mut place = Place::watchful();
-    place.drop_expired();
+    drop_expired(&place);
     place.messaging.topic("jobs").pause().unwrap();
     for payload in 0..50 {
         place.send_new(perishable(payload));
@@ -204,7 +191,7 @@ fn messages_expire_when_their_time_is_over_while_others_flow() {
     }
 
     eventually("all of them are dead letters", || {
-        place.expired().len() == 19
+        expired(&place).len() == 19
     });
     gate.open_for(1);
     eventually("the others are handled", || place.is_empty("jobs"));
@@ -218,14 +205,7 @@ fn messages_expire_when_their_time_is_over_while_others_flow() {
 fn a_message_in_work_whose_time_is_over_may_finish() {
     let mut place = Place::watchful();
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .start_receiving_messages("jobs", move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.messaging.receiver("jobs"));
     place.send_new(perishable(1).expires_in(Duration::from_millis(500)));
     gate.await_arrivals(1);
 
@@ -234,12 +214,12 @@ fn a_message_in_work_whose_time_is_over_may_finish() {
     // Others come and go meanwhile.
     place.send_new(perishable(2).delay(HOUR));
     place.sql("UPDATE outtray.scheduled SET expires_at = now()");
-    eventually("somebody looked", || place.expired() == ["2"]);
+    eventually("somebody looked", || expired(&place) == ["2"]);
     gate.open_for(1);
     eventually("it is done", || place.is_empty("jobs"));
     receiver.stop(PATIENCE);
 
-    assert_eq!(place.expired(), ["2"]);
+    assert_eq!(expired(&place), ["2"]);
 }
 
 #[test]
@@ -255,7 +235,7 @@ fn a_message_whose_retry_would_come_too_late_expires_with_the_error_of_its_last_
     eventually("it waits", || place.count("outtray.scheduled") == 1);
 
     place.make_expired();
-    eventually("it expires", || place.expired() == ["1"]);
+    eventually("it expires", || expired(&place) == ["1"]);
     receiver.stop(PATIENCE);
 
     let letter = &place.dead_letters("jobs")[0];
@@ -295,7 +275,7 @@ fn an_expired_head_of_a_strict_topic_holds_nobody_up() {
     assert_eq!(next(&told, 1), [2]);
     eventually("all done", || place.is_empty("jobs"));
     receiver.stop(PATIENCE);
-    assert_eq!(place.expired(), ["1"]);
+    assert_eq!(expired(&place), ["1"]);
 }
 
 #[test]
@@ -307,7 +287,7 @@ fn a_redriven_message_expires_no_more() {
         .messaging
         .drain("jobs", |_, _: Message<i32>| Ok(()))
         .unwrap();
-    assert_eq!(place.expired(), ["1"]);
+    assert_eq!(expired(&place), ["1"]);
 
     place.messaging.topic("jobs").redrive(..).unwrap();
 

@@ -2,7 +2,7 @@
 
 mod conditions;
 
-use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process};
+use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process, telling};
 use crossbeam_channel::unbounded;
 use outtray::{ErrorKind, Filter, Message, NewMessage};
 use std::time::Duration;
@@ -130,13 +130,12 @@ fn a_message_that_matches_is_found_behind_thousands_that_do_not() {
             Ok(())
         })
         .unwrap();
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .messaging
-        .receiver("orders")
-        .filter(Filter::new().equals("region", "eu"))
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(
+        place
+            .messaging
+            .receiver("orders")
+            .filter(Filter::new().equals("region", "eu")),
+    );
 
     for n in 0..10 {
         place.send_new(from("eu", n));

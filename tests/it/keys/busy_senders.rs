@@ -1,7 +1,7 @@
 //! A key goes on while its senders are busy, however seldom its lane is free.
 
 use super::{TOPIC, keyed};
-use crate::support::{Gate, PATIENCE, Place, client, eventually, process};
+use crate::support::{Gate, PATIENCE, Place, client, eventually, process, telling};
 use crossbeam_channel::unbounded;
 use outtray::{Message, Messaging, MessagingSession, NewMessage, Receiver};
 use std::ops::Range;
@@ -169,7 +169,6 @@ fn check_before_a_backlog(lease: Option<Duration>, backlog: i32) {
             Ok(session.send_messages(TOPIC, std::iter::repeat_n(0, backlog as usize))?)
         })
         .unwrap();
-    let (tell, told) = unbounded();
     let receiver = place.messaging.receiver(TOPIC).workers(2);
     let receiver = match lease {
         Some(lease) => receiver.lease(lease),
@@ -193,9 +192,7 @@ fn check_before_a_backlog(lease: Option<Duration>, backlog: i32) {
                 }
             });
         }
-        let receiver = receiver
-            .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-            .unwrap();
+        let (receiver, told) = telling::<i32>(receiver);
         let (mut before, mut of_key) = (0, 0);
         while of_key < LINE {
             match told.recv_timeout(PATIENCE).unwrap() {
@@ -224,7 +221,7 @@ fn a_key_goes_on_while_senders_that_roll_back_hold_it_in_turn() {
     let place = Place::watchful();
     let gate = Gate::new();
     for n in 0..2 {
-        place.send_keyed("hot", n);
+        place.send_new(keyed("hot", n));
     }
     let (tell, told) = unbounded();
     let handler_gate = gate.clone();

@@ -16,16 +16,6 @@ const BEFORE_ASKING: &str = "LOCK TABLE outtray.cancellation IN SHARE MODE";
 /// Where one stands that has removed a tracked message, and has yet to say so and to commit.
 const BEFORE_TELLING: &str = "LOCK TABLE outtray.outcome IN SHARE MODE";
 
-impl Place {
-    /// Waits until somebody waits for a lock; not a worker that prepares its statements.
-    #[track_caller]
-    fn await_waiter(&mut self) {
-        let waiters = "pg_stat_activity WHERE datname = current_database()
-            AND wait_event_type = 'Lock' AND wait_event = 'relation' AND query NOT LIKE 'PREPARE %'";
-        eventually("somebody waits", || self.count(waiters) == 1);
-    }
-}
-
 #[test]
 fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
     let mut place = Place::watchful();
@@ -132,15 +122,7 @@ fn a_message_behind_others_is_cancelled_later_where_a_sender_holds_the_turn_of_i
     assert_eq!(place.messaging.cancel(ids[1]).unwrap(), Cancelled::Asked);
     open.commit().unwrap();
 
-    let (tell, told) = unbounded();
-    place
-        .messaging
-        .drain(TOPIC, move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
-    assert_eq!(next(&told, 2), [0, 2]);
-    assert!(told.is_empty());
+    assert_eq!(place.handled::<i32>(TOPIC), [0, 2]);
     place.await_no_trace();
 }
 
@@ -148,7 +130,7 @@ fn a_message_behind_others_is_cancelled_later_where_a_sender_holds_the_turn_of_i
 fn a_purge_leaves_what_is_on_its_way_out_of_its_line() {
     let mut place = Place::new();
     for n in 0..3 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
     }
     let mut other = client(&place.url);
     let mut open = other.transaction().unwrap();

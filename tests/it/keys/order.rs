@@ -1,7 +1,7 @@
 //! One at a time, in the order of sending, also through retries, delays and strict order.
 
-use super::{A_WHILE, TOPIC, keyed};
-use crate::support::{Gate, PATIENCE, Place, eventually, next, process};
+use super::{TOPIC, keyed};
+use crate::support::{A_WHILE, Gate, PATIENCE, Place, eventually, next, process};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message};
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn one_message_of_a_key_is_in_work_while_other_keys_and_none_flow() {
     let elsewhere = process(&place.url, Duration::from_millis(50));
     let (gate, (tell, told)) = (Gate::new(), unbounded());
     for n in 0..3 {
-        place.send_keyed("stuck", n);
+        place.send_new(keyed("stuck", n));
     }
     let start = |messaging: &outtray::Messaging| {
         let (gate, tell) = (gate.clone(), tell.clone());
@@ -31,7 +31,7 @@ fn one_message_of_a_key_is_in_work_while_other_keys_and_none_flow() {
 
     for n in 0..3 {
         gate.await_arrivals(1);
-        place.send_keyed("other", n);
+        place.send_new(keyed("other", n));
         place.send(TOPIC, &n);
         let mut others = next(&told, 2);
         others.sort();
@@ -51,7 +51,7 @@ fn one_message_of_a_key_is_in_work_while_other_keys_and_none_flow() {
 fn a_failing_message_is_retried_and_never_overtaken_by_one_of_its_key() {
     let mut place = Place::new();
     for n in 0..4 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
     }
     let (tell, told) = unbounded();
 
@@ -87,7 +87,7 @@ fn a_failing_message_is_retried_and_never_overtaken_by_one_of_its_key() {
 fn a_new_message_waits_behind_the_backoff_or_the_snooze_of_its_key() {
     for is_snoozed in [false, true] {
         let mut place = Place::watchful();
-        place.send_keyed("a", 1);
+        place.send_new(keyed("a", 1));
         let (tell, told) = unbounded();
         let _receiver = place
             .messaging
@@ -106,8 +106,8 @@ fn a_new_message_waits_behind_the_backoff_or_the_snooze_of_its_key() {
             .unwrap();
         assert_eq!(next(&told, 1), [1]);
         eventually("it waits", || place.count("outtray.scheduled") == 1);
-        place.send_keyed("a", 2);
-        place.send_keyed("b", 3);
+        place.send_new(keyed("a", 2));
+        place.send_new(keyed("b", 3));
         assert_eq!(next(&told, 1), [3]);
         assert!(told.recv_timeout(A_WHILE).is_err());
 
@@ -128,8 +128,8 @@ fn a_delayed_message_takes_its_place_when_it_is_due() {
     let delayed = |n| keyed("a", n).delay(Duration::from_secs(600));
     place.send_new(delayed(1));
     place.send_new(delayed(2));
-    place.send_keyed("a", 3);
-    place.send_keyed("a", 4);
+    place.send_new(keyed("a", 3));
+    place.send_new(keyed("a", 4));
     let handler_gate = gate.clone();
     let _receiver = place
         .messaging
@@ -164,7 +164,7 @@ fn a_delayed_message_takes_its_place_when_it_is_due() {
 fn a_drain_handles_whole_keys_in_order() {
     let mut place = Place::new();
     for n in 0..30 {
-        place.send_keyed(if n % 3 == 0 { "a" } else { "b" }, n);
+        place.send_new(keyed(if n % 3 == 0 { "a" } else { "b" }, n));
     }
     place.send_new(keyed("a", 30).delay(Duration::from_secs(600)));
     place.make_due();
@@ -195,10 +195,10 @@ fn a_topic_in_strict_order_stays_in_order_with_keys() {
     let mut place = Place::watchful();
     for n in 0..20 {
         match n % 3 {
-            0 => place.send_keyed("a", n),
-            1 => place.send_keyed("b", n),
-            _ => drop(place.send(TOPIC, &n)),
-        }
+            0 => place.send_new(keyed("a", n)),
+            1 => place.send_new(keyed("b", n)),
+            _ => place.send(TOPIC, &n),
+        };
     }
     let (tell, told) = unbounded();
 

@@ -1,7 +1,7 @@
 //! What becomes of a key when one of its messages becomes a dead letter.
 
-use super::{A_WHILE, TOPIC};
-use crate::support::{Place, eventually, next};
+use super::{TOPIC, keyed};
+use crate::support::{A_WHILE, Place, eventually, next};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     DeadReason, ErrorKind, HandlerError, Message, PoisonedKey, Receiver, Selection, TopicConfig,
@@ -17,7 +17,7 @@ fn start(place: &Place, policy: PoisonedKey) -> (Receiver, Told<i32>, Arc<Atomic
     };
     place.messaging.topic(TOPIC).configure(config).unwrap();
     for n in 1..=3 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
     }
     let (tell, told) = unbounded();
     let healed = Arc::new(AtomicBool::new(false));
@@ -56,8 +56,8 @@ fn a_blocked_key_waits_for_its_dead_letter_to_be_redriven() {
     let (_receiver, told, healed) = start(&place, PoisonedKey::Block);
     assert_eq!(next(&told, 1), [1]);
     eventually("it is dead", || place.dead_letters(TOPIC).len() == 1);
-    place.send_keyed("a", 4);
-    place.send_keyed("b", 5);
+    place.send_new(keyed("a", 4));
+    place.send_new(keyed("b", 5));
     assert_eq!(next(&told, 1), [5]);
     assert!(told.recv_timeout(A_WHILE).is_err());
     assert_eq!(place.messaging.topic(TOPIC).stats().unwrap().behind, 3);
@@ -99,7 +99,7 @@ fn a_parked_key_follows_its_dead_letter_and_comes_back_in_order() {
     let (_receiver, told, healed) = start(&place, PoisonedKey::Park);
     assert_eq!(next(&told, 1), [1]);
     eventually("all are dead", || place.dead_letters(TOPIC).len() == 3);
-    place.send_keyed("a", 4);
+    place.send_new(keyed("a", 4));
     eventually("so is a later one", || place.dead_letters(TOPIC).len() == 4);
     assert!(told.recv_timeout(A_WHILE).is_err());
     let letters = place.dead_letters(TOPIC);
@@ -134,8 +134,8 @@ fn a_parked_key_follows_its_dead_letter_and_comes_back_in_order() {
 fn the_dead_letters_of_one_key_are_redriven_in_order_or_purged_and_the_others_stay() {
     let mut place = Place::watchful();
     for n in 1..=3 {
-        place.send_keyed("a", n);
-        place.send_keyed("b", 10 + n);
+        place.send_new(keyed("a", n));
+        place.send_new(keyed("b", 10 + n));
     }
     place.send("keyed", &20);
     place

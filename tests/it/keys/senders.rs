@@ -1,7 +1,7 @@
 //! Senders whose transactions are open while messages of their keys end.
 
-use super::{A_WHILE, TOPIC, keyed};
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
+use super::{TOPIC, keyed};
+use crate::support::{A_WHILE, Gate, PATIENCE, Place, client, eventually, next, telling};
 use crossbeam_channel::{bounded, unbounded};
 use outtray::{ErrorKind, Message, MessagingSession};
 use postgres::{IsolationLevel, Transaction};
@@ -18,8 +18,8 @@ fn a_handler_does_not_wait_for_a_sender_of_its_key_and_nothing_is_stuck_after() 
     let mut place = Place::watchful();
     let (tell, told) = unbounded();
     let gate = Gate::new();
-    place.send_keyed("a", 1);
-    place.send_keyed("a", 2);
+    place.send_new(keyed("a", 1));
+    place.send_new(keyed("a", 2));
     let handler_gate = gate.clone();
     let _receiver = place
         .messaging
@@ -50,8 +50,8 @@ fn the_end_of_a_sender_that_rolls_back_lets_the_key_go_on() {
     let mut place = Place::watchful();
     let (tell, told) = unbounded();
     let gate = Gate::new();
-    place.send_keyed("a", 1);
-    place.send_keyed("a", 2);
+    place.send_new(keyed("a", 1));
+    place.send_new(keyed("a", 2));
     let handler_gate = gate.clone();
     let _receiver = place
         .messaging
@@ -94,7 +94,7 @@ fn a_second_sender_of_a_key_waits_for_the_first_and_comes_after_it() {
             ) == 1
         });
         // Another key does not.
-        place.send_keyed("b", 3);
+        place.send_new(keyed("b", 3));
         assert!(told.try_recv().is_err());
 
         open.commit().unwrap();
@@ -121,7 +121,7 @@ fn a_sender_with_an_old_snapshot_is_refused_after_another_sender() {
             .start()
             .unwrap();
         open.execute("SELECT 1", &[]).unwrap();
-        place.send_keyed("a", 1);
+        place.send_new(keyed("a", 1));
 
         let error = send_in(&place, &mut open, 2).unwrap_err();
 
@@ -135,7 +135,7 @@ fn a_sender_with_an_old_snapshot_is_refused_after_another_sender() {
 #[test]
 fn a_sender_with_an_old_snapshot_does_not_get_behind_a_message_that_is_gone() {
     let mut place = Place::watchful();
-    place.send_keyed("a", 1);
+    place.send_new(keyed("a", 1));
     let mut sender = client(&place.url);
     let mut open = sender
         .build_transaction()
@@ -143,13 +143,7 @@ fn a_sender_with_an_old_snapshot_does_not_get_behind_a_message_that_is_gone() {
         .start()
         .unwrap();
     open.execute("SELECT 1", &[]).unwrap();
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver(TOPIC));
     assert_eq!(next(&told, 1), [1]);
     place.await_no_trace();
 
@@ -164,7 +158,7 @@ fn a_sender_with_an_old_snapshot_does_not_get_behind_a_message_that_is_gone() {
 fn a_handler_that_sends_with_its_own_key_comes_after_those_that_wait() {
     let mut place = Place::new();
     for n in 0..3 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
     }
     let (tell, told) = unbounded();
     let _receiver = place

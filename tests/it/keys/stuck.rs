@@ -1,9 +1,32 @@
 //! Keys that are stuck cost the others nothing, and can be cleared away.
 
 use super::{TOPIC, keyed};
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, statement_text};
+use crate::support::{
+    Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, statement_text, telling,
+};
 use crossbeam_channel::unbounded;
 use outtray::{Message, NewMessage, PoisonedKey, TopicConfig};
+
+/// Looks for stuck keys among so many after one. Returns how many, and the last that was looked
+/// at.
+fn sweep(place: &mut Place, topic: &str, key: &str, limit: i64) -> (i64, Option<String>) {
+    let sweep = statement_text("find_stalled");
+    let said_by = uuid::Uuid::from_u128(7);
+    let found = place
+        .client
+        .query_one(&sweep, &[&said_by, &topic, &key, &limit]);
+    let found = found.unwrap();
+    (found.get("found"), found.get("key"))
+}
+
+/// Puts followers there, one of each of so many keys with nothing before them.
+fn strand(place: &mut Place, keys: u32) {
+    place.sql(&format!(
+        "INSERT INTO outtray.follower (topic, key, rank, id, payload)
+        SELECT '{TOPIC}', 'key-' || to_char(number, 'FM00000'), 0, gen_random_uuid(), '1'
+        FROM generate_series(1, {keys}) AS number"
+    ));
+}
 
 #[test]
 fn ten_thousand_stuck_messages_are_not_where_claims_look() {
@@ -49,7 +72,7 @@ fn ten_thousand_stuck_messages_are_not_where_claims_look() {
     next(&told, 3);
     place.await_no_trace();
     gate.open_for(1);
-    place.send_keyed("key-1", 7);
+    place.send_new(keyed("key-1", 7));
     assert_eq!(next(&told, 1), [7]);
     receiver.stop(PATIENCE);
 }
@@ -58,7 +81,7 @@ fn ten_thousand_stuck_messages_are_not_where_claims_look() {
 fn a_purge_leaves_no_trace_of_keys() {
     let mut place = Place::new();
     for n in 0..6 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
         place.send_new(keyed("b", n).delay(std::time::Duration::from_secs(60)));
     }
     place.send_new(NewMessage::json("other", &1).unwrap().key("a"));
@@ -73,68 +96,42 @@ fn a_purge_leaves_no_trace_of_keys() {
 #[test]
 fn a_key_that_is_stuck_against_all_odds_is_found() {
     let mut place = Place::watchful();
-    place.send_keyed("a", 1);
-    place.send_keyed("a", 2);
+    place.send_new(keyed("a", 1));
+    place.send_new(keyed("a", 2));
     place.sql("DELETE FROM outtray.message; DELETE FROM outtray.lane");
     assert_eq!(place.count("outtray.follower"), 1);
     // What the sweep of the upkeep runs; it would take half a minute.
-    assert_eq!(place.sweep("", "", 1000), (1, None));
-    let (tell, told) = unbounded();
+    assert_eq!(sweep(&mut place, "", "", 1000), (1, None));
 
-    let _receiver = place
-        .messaging
-        .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver(TOPIC));
 
     assert_eq!(next(&told, 1), [2]);
     place.await_no_trace();
 }
 
-impl Place {
-    /// Looks for stuck keys among so many after one. Returns how many, and the last that was looked
-    /// at.
-    fn sweep(&mut self, topic: &str, key: &str, limit: i64) -> (i64, Option<String>) {
-        let sweep = statement_text("find_stalled");
-        let said_by = uuid::Uuid::from_u128(7);
-        let found = self
-            .client
-            .query_one(&sweep, &[&said_by, &topic, &key, &limit]);
-        let found = found.unwrap();
-        (found.get("found"), found.get("key"))
-    }
-
-    /// Puts followers there, one of each of so many keys with nothing before them.
-    fn strand(&mut self, keys: u32) {
-        self.sql(&format!(
-            "INSERT INTO outtray.follower (topic, key, rank, id, payload)
-            SELECT '{TOPIC}', 'key-' || to_char(number, 'FM00000'), 0, gen_random_uuid(), '1'
-            FROM generate_series(1, {keys}) AS number"
-        ));
-    }
-}
-
 #[test]
 fn a_sweep_goes_on_where_it_stopped() {
     let mut place = Place::new();
-    place.strand(5);
+    strand(&mut place, 5);
 
-    assert_eq!(place.sweep("", "", 2), (2, Some("key-00002".to_owned())));
     assert_eq!(
-        place.sweep(TOPIC, "key-00002", 2),
+        sweep(&mut place, "", "", 2),
+        (2, Some("key-00002".to_owned()))
+    );
+    assert_eq!(
+        sweep(&mut place, TOPIC, "key-00002", 2),
         (2, Some("key-00004".to_owned()))
     );
-    assert_eq!(place.sweep(TOPIC, "key-00004", 2), (1, None));
+    assert_eq!(sweep(&mut place, TOPIC, "key-00004", 2), (1, None));
 
     assert_eq!(place.count("outtray.stalled"), 5);
-    assert_eq!(place.sweep("", "", 1000), (0, None));
+    assert_eq!(sweep(&mut place, "", "", 1000), (0, None));
 }
 
 #[test]
 fn a_drain_finds_keys_that_are_stuck_against_all_odds() {
     let mut place = Place::new();
-    place.strand(5);
+    strand(&mut place, 5);
 
     let report = place
         .messaging
@@ -148,7 +145,7 @@ fn a_drain_finds_keys_that_are_stuck_against_all_odds() {
 #[test]
 fn who_takes_messages_by_hand_finds_keys_that_are_stuck_against_all_odds() {
     let mut place = Place::new();
-    place.strand(1);
+    strand(&mut place, 1);
 
     let delivery = place
         .messaging
@@ -164,7 +161,7 @@ fn who_takes_messages_by_hand_finds_keys_that_are_stuck_against_all_odds() {
 fn thousands_of_keys_in_the_hands_of_senders_do_not_keep_another_out() {
     for is_drained in [true, false] {
         let mut place = Place::polling(NO_POLLING);
-        place.strand(2500);
+        strand(&mut place, 2500);
         place.sql(
             "INSERT INTO outtray.lane (topic, key) SELECT topic, key FROM outtray.follower;
             INSERT INTO outtray.stalled (topic, key, said_by) SELECT topic, key, id FROM outtray.follower",
@@ -181,13 +178,7 @@ fn thousands_of_keys_in_the_hands_of_senders_do_not_keep_another_out() {
                 .unwrap();
             assert_eq!(report.handled, 1);
         } else {
-            let (tell, told) = unbounded();
-            let _receiver = place
-                .messaging
-                .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
-                    Ok(tell.send(message.payload)?)
-                })
-                .unwrap();
+            let (_receiver, told) = telling::<i32>(place.messaging.receiver(TOPIC));
             next(&told, 1);
         }
 
@@ -205,7 +196,7 @@ fn thousands_of_keys_in_the_hands_of_senders_do_not_keep_another_out() {
 #[test]
 fn settings_that_say_nothing_of_keys_leave_them_alone() {
     let mut place = Place::new();
-    place.strand(3);
+    strand(&mut place, 3);
     place.sql("INSERT INTO outtray.lane (topic, key) SELECT topic, key FROM outtray.follower");
     let mut other = client(&place.url);
     let mut open = other.transaction().unwrap();
@@ -239,13 +230,7 @@ fn settings_that_say_nothing_of_keys_leave_them_alone() {
 #[test]
 fn the_next_of_a_key_comes_at_once_also_without_polls() {
     let mut place = Place::polling(NO_POLLING);
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver(TOPIC));
     place
         .messaging
         .session(|session| {

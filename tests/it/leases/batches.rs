@@ -1,7 +1,7 @@
 //! Many deliveries at a time, and several topics.
 
-use super::{MINUTE, check_lost};
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, process};
+use super::check_lost;
+use crate::support::{Gate, MINUTE, NO_POLLING, PATIENCE, Place, process};
 use outtray::{ErrorKind, Messaging, TopicConfig};
 use std::sync::Mutex;
 use std::thread;

@@ -1,8 +1,7 @@
 //! How long a message is leased where nobody names a time.
 
-use super::MINUTE;
-use crate::support::{Gate, Place, eventually};
-use outtray::{Message, TopicConfig};
+use crate::support::{Gate, MINUTE, Place, eventually};
+use outtray::TopicConfig;
 use std::time::Duration;
 
 fn lease(place: &Place, lease: Duration) {
@@ -47,17 +46,7 @@ fn a_receiver_under_leases_takes_those_of_its_topic_also_when_they_change() {
     let mut place = Place::watchful();
     lease(&place, MINUTE * 10);
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .workers(1)
-        .lease(None)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.messaging.receiver("jobs").workers(1).lease(None));
 
     place.send("jobs", &1);
     gate.await_arrivals(1);

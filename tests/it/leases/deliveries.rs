@@ -1,7 +1,7 @@
 //! One delivery: how it ends, and how it cannot end twice.
 
-use super::{MINUTE, check_lost};
-use crate::support::{Child, Ledger, Place, eventually, test_name};
+use super::check_lost;
+use crate::support::{Child, Ledger, MINUTE, Place, eventually, test_name};
 use outtray::{DeadReason, Delivery, ErrorKind, HandlerError, NewMessage, Payload, TopicConfig};
 use serde::{Deserialize, Serialize};
 use std::thread;

@@ -1,11 +1,9 @@
 //! A delivery whose work failed is treated as one whose handler failed.
 
-use super::{MINUTE, check_lost};
-use crate::support::Place;
+use super::check_lost;
+use crate::support::{HOUR, MINUTE, Place};
 use outtray::{Backoff, Cancelled, DeadReason, HandlerError, TopicConfig, WaitReason};
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn place(max_attempts: Option<u32>) -> Place {
     let place = Place::new();

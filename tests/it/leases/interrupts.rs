@@ -1,11 +1,8 @@
 //! Another thread can end a wait.
 
-use super::MINUTE;
-use crate::support::{NO_POLLING, PATIENCE, Place, aside, send};
+use crate::support::{HOUR, MINUTE, NO_POLLING, PATIENCE, Place, aside, send};
 use outtray::{Delivery, ErrorKind, Interrupt, NewMessage, Result};
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_wait_for_a_message_ends_when_it_is_interrupted_and_takes_nothing() {

@@ -1,7 +1,7 @@
 //! Deliveries that are kept: their leases alive, and themselves wherever their holder likes.
 
-use super::{MINUTE, check_lost};
-use crate::support::{NO_POLLING, PATIENCE, Place, aside, eventually, process};
+use super::check_lost;
+use crate::support::{MINUTE, NO_POLLING, PATIENCE, Place, aside, eventually, process};
 use outtray::{
     Cancelled, Delivery, ErrorKind, HandlerError, MessageId, Messaging, NewMessage, Receipt,
 };

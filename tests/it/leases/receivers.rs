@@ -1,27 +1,13 @@
 //! Receivers that work under leases.
 
-use super::MINUTE;
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, eventually, next, test_name,
+    Child, Gate, Ledger, MINUTE, NO_POLLING, PATIENCE, Place, WORK, eventually, next, telling,
+    test_name,
 };
 use crossbeam_channel::unbounded;
-use outtray::{Backoff, DeadReason, HandlerError, Message, ReceiverBuilder};
+use outtray::{DeadReason, HandlerError, Message};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-impl Place {
-    fn leasing(&self, lease: Duration) -> ReceiverBuilder<'_> {
-        self.messaging
-            .receiver("jobs")
-            .lease(lease)
-            .backoff(Backoff::fixed(Duration::from_millis(10)))
-    }
-
-    /// Counts the transactions that are open in this database, but for our own.
-    fn open_transactions(&mut self) -> i64 {
-        self.count("pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'")
-    }
-}
 
 #[test]
 fn a_handlers_writes_its_sends_and_the_end_of_its_message_commit_together() {
@@ -80,14 +66,7 @@ fn a_thousand_messages_are_handled_once_by_several_workers() {
 fn a_handler_that_outlives_its_lease_has_it_prolonged_and_holds_no_transaction() {
     let mut place = Place::watchful();
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .leasing(Duration::from_millis(600))
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.leasing(Duration::from_millis(600)));
     place.send("jobs", &1);
     gate.await_arrivals(1);
     let first_end = place.number("SELECT extract(epoch FROM due_at) FROM outtray.scheduled");
@@ -275,11 +254,7 @@ fn a_connection_that_breaks_in_a_handler_is_not_charged_and_the_message_comes_ba
 #[test]
 fn an_undecodable_message_is_a_dead_letter_and_the_worker_lives() {
     let place = Place::new();
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .leasing(MINUTE)
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.leasing(MINUTE));
 
     place.send("jobs", &"x");
     place.send("jobs", &1);
@@ -296,17 +271,8 @@ fn an_undecodable_message_is_a_dead_letter_and_the_worker_lives() {
 fn a_stop_finishes_what_is_in_hand_and_gives_back_the_rest_without_an_attempt() {
     let place = Place::polling(NO_POLLING);
     let gate = Gate::new();
-    let handler_gate = gate.clone();
     place.send_all("jobs", 0..5);
-    let receiver = place
-        .leasing(MINUTE)
-        .workers(1)
-        .messages_per_transaction(5)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.leasing(MINUTE).workers(1).messages_per_transaction(5));
     gate.await_arrivals(1);
     assert_eq!(place.numbers(), [0, 0, 5, 0]);
 
@@ -330,11 +296,7 @@ fn a_stop_finishes_what_is_in_hand_and_gives_back_the_rest_without_an_attempt() 
 #[test]
 fn a_paused_topic_is_left_alone_by_receivers_under_leases() {
     let place = Place::new();
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .leasing(MINUTE)
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.leasing(MINUTE));
     place.jobs().pause().unwrap();
 
     place.send("jobs", &1);
@@ -380,17 +342,8 @@ fn what_was_leased_and_not_begun_is_given_back_by_a_stop_that_abandons_and_by_a_
     for is_pause in [false, true] {
         let mut place = Place::polling(NO_POLLING);
         let gate = Gate::new();
-        let handler_gate = gate.clone();
         place.send_all("jobs", 0..5);
-        let receiver = place
-            .leasing(MINUTE)
-            .workers(1)
-            .messages_per_transaction(5)
-            .start(move |_, _: Message<i32>| {
-                handler_gate.pass();
-                Ok(())
-            })
-            .unwrap();
+        let receiver = gate.holding(place.leasing(MINUTE).workers(1).messages_per_transaction(5));
         gate.await_arrivals(1);
         assert_eq!(place.numbers(), [0, 0, 5, 0]);
 
@@ -412,14 +365,7 @@ fn what_was_leased_and_not_begun_is_given_back_by_a_stop_that_abandons_and_by_a_
 fn a_receiver_whose_handlers_were_abandoned_is_dropped_at_once() {
     let place = Place::new();
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .leasing(MINUTE)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.leasing(MINUTE));
     place.send("jobs", &1);
     gate.await_arrivals(1);
     assert_eq!(receiver.stop(Duration::ZERO).abandoned, 1);
@@ -545,18 +491,14 @@ fn a_message_that_kills_its_process_is_a_dead_letter_after_the_limit_and_takes_n
 fn a_message_whose_first_attempt_is_its_last_is_leased_alone() {
     let place = Place::polling(NO_POLLING);
     let gate = Gate::new();
-    let handler_gate = gate.clone();
     place.send_all("jobs", 0..5);
-    let _receiver = place
-        .leasing(MINUTE)
-        .workers(1)
-        .max_attempts(1)
-        .messages_per_transaction(5)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let _receiver = gate.holding(
+        place
+            .leasing(MINUTE)
+            .workers(1)
+            .max_attempts(1)
+            .messages_per_transaction(5),
+    );
 
     gate.await_arrivals(1);
 

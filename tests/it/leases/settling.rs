@@ -1,7 +1,7 @@
 //! Deliveries that are settled in a session's transaction.
 
-use super::{MINUTE, check_lost};
-use crate::support::{Place, client};
+use super::check_lost;
+use crate::support::{MINUTE, Place, client};
 use outtray::{ErrorKind, HandlerError, MessagingSession, NewMessage};
 
 #[test]

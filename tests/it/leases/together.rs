@@ -1,7 +1,6 @@
 //! Leases together with what else a message or a topic can ask for.
 
-use super::MINUTE;
-use crate::support::{PATIENCE, Place, eventually};
+use crate::support::{MINUTE, PATIENCE, Place, eventually};
 use outtray::{Cancelled, Filter, How, Message, NewMessage, Rate, TopicConfig};
 use std::sync::mpsc;
 use std::time::Duration;

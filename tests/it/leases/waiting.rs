@@ -1,7 +1,6 @@
 //! Waiting for a message to take.
 
-use super::MINUTE;
-use crate::support::{NO_POLLING, PATIENCE, Place, eventually, process};
+use crate::support::{MINUTE, NO_POLLING, PATIENCE, Place, eventually, process};
 use crossbeam_channel::bounded;
 use outtray::{Messaging, NewMessage, Rate, TopicConfig};
 use std::thread;

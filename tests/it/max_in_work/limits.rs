@@ -1,12 +1,14 @@
 //! No more messages are in work than a key, or a topic, may have.
 
-use super::{A_WHILE, TOPIC};
-use crate::support::{Gate, PATIENCE, Place, aside, eventually, next, process};
+use super::TOPIC;
+use crate::support::{A_WHILE, Gate, MINUTE, PATIENCE, Place, aside, eventually, next, process};
 use crossbeam_channel::unbounded;
-use outtray::{BatchMessage, Message, Messaging, Receiver, TopicConfig};
+use outtray::{BatchMessage, Message, Messaging, NewMessage, Receiver, TopicConfig};
 use std::time::Duration;
 
-const MINUTE: Duration = Duration::from_secs(60);
+fn keyed(key: &str, payload: i32) -> NewMessage {
+    NewMessage::json(TOPIC, &payload).unwrap().key(key)
+}
 
 fn start(messaging: &Messaging, gate: &Gate) -> Receiver {
     let gate = gate.clone();
@@ -74,7 +76,7 @@ fn a_key_may_have_two_in_work() {
     let elsewhere = process(&place.url, Duration::from_millis(50));
     configure(&place, per_key(2));
     for n in 0..6 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
     }
     let gate = Gate::new();
     let receivers = [start(&place.messaging, &gate), start(&elsewhere, &gate)];
@@ -98,7 +100,7 @@ fn a_limit_of_a_key_that_is_lowered_holds_for_what_was_ready_before() {
     let mut place = Place::watchful();
     configure(&place, per_key(4));
     for n in 0..6 {
-        place.send_keyed("a", n);
+        place.send_new(keyed("a", n));
     }
     let gate = Gate::new();
     let (tell, told) = unbounded();
@@ -138,11 +140,7 @@ fn a_limit_of_a_key_that_is_lowered_puts_back_the_latest() {
     let mut place = Place::new();
     configure(&place, per_key(3));
     for n in 0..5 {
-        place.send_new(
-            super::keyed("a", n)
-                .tracked()
-                .header("number", n.to_string()),
-        );
+        place.send_new(keyed("a", n).tracked().header("number", n.to_string()));
     }
     let before = place.rows_of_keys();
 
@@ -151,29 +149,8 @@ fn a_limit_of_a_key_that_is_lowered_puts_back_the_latest() {
     assert_eq!(place.count("outtray.message"), 1);
     assert_eq!(place.count("outtray.follower"), 4);
     assert_eq!(place.rows_of_keys(), before);
-    let (tell, told) = unbounded();
-    place
-        .messaging
-        .drain(TOPIC, move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
-    assert_eq!(next(&told, 5), [0, 1, 2, 3, 4]);
+    assert_eq!(place.handled::<i32>(TOPIC), [0, 1, 2, 3, 4]);
     place.await_no_trace();
-}
-
-impl Place {
-    /// Returns all that is known of the messages with keys, wherever they wait.
-    fn rows_of_keys(&mut self) -> Vec<String> {
-        let columns = "seq, rank, topic, key, id, attempts, sent_at, expires_at, on_end, headers::text, payload::text, body";
-        let query = format!(
-            "SELECT row(known.*)::text FROM (
-                SELECT {columns} FROM outtray.message UNION ALL SELECT {columns} FROM outtray.follower
-            ) AS known ORDER BY seq"
-        );
-        let rows = self.client.query(&query, &[]).unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
-    }
 }
 
 #[test]

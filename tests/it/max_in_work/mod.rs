@@ -2,3 +2,5 @@
 
 mod limits;
 mod places;
+
+const TOPIC: &str = "limited";

@@ -1,8 +1,8 @@
 //! The places of a topic that is limited to so many messages in work: a batch has as many as it has
 //! messages, and keeps no others.
 
-use super::{A_WHILE, TOPIC};
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
+use super::TOPIC;
+use crate::support::{A_WHILE, Gate, PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::unbounded;
 use outtray::{BatchMessage, Receiver, TopicConfig};
 
@@ -48,20 +48,6 @@ fn start(place: &Place, gate: &Gate) -> (Receiver, Sizes) {
         Ok(())
     });
     (receiver.unwrap(), told)
-}
-
-impl Place {
-    /// Waits until somebody who has a place waits for a table.
-    #[track_caller]
-    fn await_waiting_for(&mut self, table: &str) {
-        let waiting = format!(
-            "pg_locks AS waiting
-            JOIN pg_locks AS held USING (pid)
-            WHERE waiting.relation = '{table}'::regclass AND NOT waiting.granted
-                AND held.relation = 'outtray.slot'::regclass AND held.mode = 'RowShareLock' AND held.granted"
-        );
-        eventually("it waits", || self.count(&waiting) > 0);
-    }
 }
 
 /// Checks that others may have exactly `expected` messages in work.

@@ -2,7 +2,7 @@
 //! server process.
 
 use super::bouncer::{Mode, behind_pgbouncer_in};
-use crate::support::{Gate, Ledger, PATIENCE, Tunnel, WORK, aside, eventually, next};
+use crate::support::{Gate, Ledger, PATIENCE, Tunnel, WORK, aside, eventually, next, telling};
 use crossbeam_channel::{bounded, unbounded};
 use outtray::{Builder, ErrorKind, Message, Messaging, NewMessage};
 use std::thread;
@@ -183,12 +183,7 @@ fn a_silence_that_ends_by_itself_is_not_taken_for_work_that_has_to_be_paid_for()
     let ledger = Ledger::open();
     let tunnel = Tunnel::to(ledger.url());
     let messaging = builder(tunnel.url()).connect().unwrap();
-    let (tell, told) = unbounded();
-    let receiver = messaging
-        .start_receiving_messages(WORK, move |_, message: Message<String>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = telling::<String>(messaging.receiver(WORK));
     // Two of a key whose first nobody moves on when it is gone: it is stalled.
     let stall = |key: &str| {
         for payload in ["first", key] {

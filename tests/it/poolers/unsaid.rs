@@ -2,7 +2,7 @@
 
 use super::bouncer::{Mode, behind_pgbouncer_in, behind_pgbouncers_file};
 use super::{check_exactly_once, number};
-use crate::support::{NO_POLLING, PATIENCE, database, eventually, next};
+use crate::support::{NO_POLLING, PATIENCE, database, eventually, next, telling};
 use outtray::{Message, Messaging, NewMessage};
 use postgres::{Client, NoTls};
 use std::thread;
@@ -105,11 +105,7 @@ fn a_message_behind_a_session_pooler_is_heard_of_by_other_processes() {
             .unwrap()
     };
     let (receiving, sending) = (connect(), connect());
-    let (tell, told) = crossbeam_channel::unbounded();
-    let receiver = receiving
-        .receiver("t")
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (receiver, told) = telling::<i32>(receiving.receiver("t"));
     let listens = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     eventually("it listens", || number(&direct, listens) > 0);
 
@@ -135,14 +131,13 @@ fn leases_behind_a_session_pooler_are_worked_on() {
     messaging
         .session(|session| Ok(session.send_messages("t", 0..50)?))
         .unwrap();
-    let (tell, told) = crossbeam_channel::unbounded();
 
-    let receiver = messaging
-        .receiver("t")
-        .workers(4)
-        .lease(Duration::from_secs(30))
-        .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-        .unwrap();
+    let (receiver, told) = telling::<i32>(
+        messaging
+            .receiver("t")
+            .workers(4)
+            .lease(Duration::from_secs(30)),
+    );
 
     let mut handled = next(&told, 50);
     handled.sort_unstable();

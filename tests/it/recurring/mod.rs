@@ -15,15 +15,6 @@ fn report() -> NewMessage {
     NewMessage::json("reports", "sales").unwrap()
 }
 
-impl Place {
-    /// Makes the recurring messages due, so long ago.
-    fn make_recurring_due(&mut self, ago: &str) {
-        self.sql(&format!(
-            "UPDATE outtray.recurring SET next_at = date_trunc('day', now(), 'UTC') - interval '{ago}'"
-        ));
-    }
-}
-
 #[test]
 fn a_recurring_message_is_sent_when_it_is_due_with_all_that_it_has() {
     let mut place = Place::polling(NO_POLLING);

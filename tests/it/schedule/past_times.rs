@@ -1,7 +1,7 @@
 //! A message for a time that is past is ready as soon as it is sent, whoever sends it and whether
 //! anybody receives or not.
 
-use crate::support::{Place, client, process};
+use crate::support::{Place, client, process, telling};
 use outtray::{Message, MessageId, Messaging, MessagingSession, NewMessage, Topic, TopicConfig};
 use std::time::{Duration, SystemTime};
 
@@ -148,13 +148,7 @@ fn a_time_that_comes_while_the_transaction_is_open_is_past_at_its_end() {
 fn it_wakes_receivers_of_other_processes() {
     let mut place = Place::polling(crate::support::NO_POLLING);
     let elsewhere: Messaging = process(&place.url, crate::support::NO_POLLING);
-    let (tell, told) = crossbeam_channel::unbounded();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs"));
     place.await_listener();
 
     elsewhere.send(past(1)).unwrap();

@@ -1,7 +1,7 @@
 //! What waits for its time is there when it comes, and not before.
 
 use crate::support::{
-    Gate, NO_POLLING, PATIENCE, Place, eventually, next, process, statement_text,
+    Gate, NO_POLLING, PATIENCE, Place, eventually, next, process, statement_text, telling,
 };
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage};
@@ -67,13 +67,7 @@ fn messages_with_delays_arrive_in_the_order_in_which_they_are_due_and_soon_after
 #[test]
 fn a_delayed_message_is_not_there_for_a_while_and_then_it_is() {
     let place = Place::new();
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("later", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("later"));
 
     place.send_new(delayed(1, Duration::ZERO));
     assert_eq!(next(&told, 1), [1]);
@@ -87,13 +81,7 @@ fn a_delayed_message_is_not_there_for_a_while_and_then_it_is() {
 fn a_delayed_message_of_another_process_is_in_time_with_a_poll_interval_of_a_minute() {
     let mut place = Place::polling(NO_POLLING);
     let elsewhere = process(&place.url, NO_POLLING);
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("later", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("later"));
     place.await_listener();
 
     elsewhere
@@ -219,14 +207,7 @@ fn two_processes_move_what_is_due_once() {
 fn a_delayed_message_does_not_need_a_receiver_of_its_own_topic_to_become_ready() {
     let mut place = Place::watchful();
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("busy", move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let _receiver = gate.holding(place.messaging.receiver("busy"));
     place.send("busy", &1);
     gate.await_arrivals(1);
 
@@ -251,13 +232,7 @@ fn database_time(place: &mut Place) -> SystemTime {
 #[test]
 fn a_message_for_a_time_that_is_past_is_there_at_once() {
     let mut place = Place::polling(NO_POLLING);
-    let (tell, told) = unbounded();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("later", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("later"));
     let past = database_time(&mut place) - Duration::from_secs(3600);
 
     for (n, time) in [(1, past), (2, SystemTime::UNIX_EPOCH)] {

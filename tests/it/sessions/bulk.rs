@@ -1,6 +1,7 @@
 //! Messages that are sent by the thousand take another way than few, and arrive the same.
 
-use super::Place;
+use super::{count, place, things_and_messages};
+use crate::support::{Place, client};
 use outtray::{ErrorKind, Messaging, MessagingSession, NewMessage};
 use serde_json::json;
 
@@ -33,7 +34,7 @@ fn stored(place: &Place) -> Vec<Vec<Option<String>>> {
             (sent_at > now() - interval '1 hour')::text,
             concat_ws(',', not_before, key, expires_at, on_end)
         FROM outtray.message ORDER BY seq";
-    let rows = place.client().query(query, &[]).unwrap();
+    let rows = client(&place.url).query(query, &[]).unwrap();
     let columns = |row: &postgres::Row| (0..8).map(|column| row.get(column)).collect();
     rows.iter().map(columns).collect()
 }
@@ -49,7 +50,7 @@ fn send_odd(
 
 #[test]
 fn messages_sent_by_the_thousand_are_stored_like_those_sent_by_the_hundred() {
-    let (many, few) = (Place::new(), Place::new());
+    let (many, few) = (place(), place());
 
     let sent = many
         .messaging
@@ -64,8 +65,7 @@ fn messages_sent_by_the_thousand_are_stored_like_those_sent_by_the_hundred() {
     let stored_many = stored(&many);
     assert_eq!(stored_many.len(), MANY);
     assert_eq!(stored_many, stored(&few));
-    let rows = many
-        .client()
+    let rows = client(&many.url)
         .query("SELECT id FROM outtray.message ORDER BY seq", &[])
         .unwrap();
     let ids: Vec<uuid::Uuid> = rows.iter().map(|row| row.get(0)).collect();
@@ -74,7 +74,7 @@ fn messages_sent_by_the_thousand_are_stored_like_those_sent_by_the_hundred() {
 
 #[test]
 fn only_many_at_a_time_are_copied() {
-    let place = Place::new();
+    let place = place();
     let is_prepared = |count: usize| {
         // A session that is full stores early, so that it can look at its own connection
         // afterwards.
@@ -90,12 +90,12 @@ fn only_many_at_a_time_are_copied() {
 
     assert!(!is_prepared(4_999).unwrap());
     assert!(is_prepared(5_000).unwrap());
-    assert_eq!(place.number("SELECT count(*) FROM outtray.message"), 9_999);
+    assert_eq!(count(&place, "outtray.message"), 9_999);
 }
 
 #[test]
 fn a_refused_copy_rolls_everything_back_and_the_connection_is_still_good() {
-    let place = Place::new();
+    let place = place();
     let one = Messaging::builder()
         .url(&place.url)
         .pool_size(1)
@@ -103,7 +103,7 @@ fn a_refused_copy_rolls_everything_back_and_the_connection_is_still_good() {
         .unwrap();
     let refuse =
         "ALTER TABLE outtray.message ADD CONSTRAINT refused CHECK (payload::text <> '3999')";
-    place.client().batch_execute(refuse).unwrap();
+    client(&place.url).batch_execute(refuse).unwrap();
 
     for writes in [true, false] {
         let error = one
@@ -118,17 +118,17 @@ fn a_refused_copy_rolls_everything_back_and_the_connection_is_still_good() {
         let source = std::error::Error::source(&error).unwrap();
         let text = format!("{error}: {source:?}");
         assert!(text.contains("refused"), "{text}");
-        assert_eq!(place.things_and_messages(), (0, 0));
+        assert_eq!(things_and_messages(&place), (0, 0));
     }
 
     one.session(|session| Ok(session.send_messages("bulk", 0..MANY - 1)?))
         .unwrap();
-    assert_eq!(place.things_and_messages(), (0, MANY as i64 - 1));
+    assert_eq!(things_and_messages(&place), (0, MANY as i64 - 1));
 }
 
 #[test]
 fn a_handler_that_sends_thousands_and_fails_has_sent_none() {
-    let place = Place::new();
+    let place = place();
     place
         .messaging
         .session(|session| Ok(session.send_messages("jobs", [1, 2])?))

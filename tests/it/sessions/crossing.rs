@@ -1,6 +1,7 @@
 //! A session that sends, and beside it, on the same thread, another one that wants the same: it
 //! ends, with a reason.
 
+use super::place;
 use crate::support::{Place, aside};
 use outtray::{ErrorKind, Messaging, NewMessage, TopicConfig};
 use std::time::Duration;
@@ -42,7 +43,7 @@ fn check(
 
 #[test]
 fn what_waits_for_the_room_that_its_own_thread_holds_ends_with_a_reason() {
-    let place = Place::new();
+    let place = place();
     let config = TopicConfig {
         max_length: Some(10),
         ..TopicConfig::default()
@@ -55,14 +56,14 @@ fn what_waits_for_the_room_that_its_own_thread_holds_ends_with_a_reason() {
 
 #[test]
 fn what_waits_for_the_key_that_its_own_thread_holds_ends_with_a_reason() {
-    let place = Place::new();
+    let place = place();
     let message = |n: i32| NewMessage::json("keyed", &n).unwrap().key("k");
     check(&place, message, true, "a key of a message");
 }
 
 #[test]
 fn what_waits_for_the_dedupe_key_that_its_own_thread_holds_ends_with_a_reason() {
-    let place = Place::new();
+    let place = place();
     let message = |n: i32| NewMessage::json("deduped", &n).unwrap().dedupe("k", LONG);
     check(
         &place,
@@ -88,7 +89,7 @@ fn lock_timeout(messaging: &Messaging) -> String {
 
 #[test]
 fn what_an_administrator_set_for_a_database_stays() {
-    let mut place = Place::new();
+    let mut place = place();
     let settings = [
         ("client_connection_check_interval", "500ms", "2s"),
         ("tcp_keepalives_idle", "10", "7"),
@@ -120,7 +121,7 @@ fn what_an_administrator_set_for_a_database_stays() {
 
 #[test]
 fn a_wait_for_a_lock_is_bounded_unless_somebody_said_otherwise() {
-    let mut place = Place::new();
+    let mut place = place();
     assert_eq!(lock_timeout(&place.messaging), "20s");
 
     place.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = %L', current_database(), '7s'); END $$");

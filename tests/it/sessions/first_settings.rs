@@ -1,16 +1,14 @@
 //! What an operator set for a topic holds for the first message of a process, whichever way it
 //! sends, and a change of it within a moment.
 
-use super::Place;
-use crate::support::{empty_database, eventually};
+use super::{count, place, things_and_messages};
+use crate::support::{HOUR, Place, client, empty_database, eventually};
 use crossbeam_channel::after;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage, TopicConfig};
 use postgres::Client;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn bounded() -> TopicConfig {
     TopicConfig {
@@ -26,15 +24,9 @@ fn delayed() -> TopicConfig {
     }
 }
 
-impl Place {
-    /// Connects another process, which has read nothing yet.
-    fn newcomer(&self) -> Messaging {
-        Messaging::connect(&self.url).unwrap()
-    }
-
-    fn count(&self, rows: &str) -> i64 {
-        self.number(&format!("SELECT count(*) FROM {rows}"))
-    }
+/// Connects another process, which has read nothing yet.
+fn newcomer(place: &Place) -> Messaging {
+    Messaging::connect(&place.url).unwrap()
 }
 
 /// Sends one message in a transaction of the caller's, and commits it.
@@ -49,11 +41,11 @@ fn join_and_send(messaging: &Messaging, client: &mut Client, topic: &str) {
 
 #[test]
 fn a_joined_session_keeps_to_a_topics_length_before_its_process_did_anything_else() {
-    let place = Place::new();
+    let place = place();
     let topic = place.messaging.topic("things");
     topic.configure(bounded()).unwrap();
-    let newcomer = place.newcomer();
-    let mut client = place.client();
+    let newcomer = newcomer(&place);
+    let mut client = client(&place.url);
 
     let mut transaction = client.transaction().unwrap();
     let mut session = MessagingSession::join(&newcomer, &mut transaction).unwrap();
@@ -67,20 +59,20 @@ fn a_joined_session_keeps_to_a_topics_length_before_its_process_did_anything_els
     transaction.commit().unwrap();
 
     assert_eq!(error.kind(), ErrorKind::Full);
-    assert_eq!(place.things_and_messages(), (1, 2));
+    assert_eq!(things_and_messages(&place), (1, 2));
 }
 
 #[test]
 fn a_joined_session_gives_its_first_messages_the_delay_and_the_expiry_of_their_topics() {
-    let place = Place::new();
+    let place = place();
     place.messaging.topic("later").configure(delayed()).unwrap();
     let expiring = TopicConfig {
         expires_in: Some(HOUR),
         ..TopicConfig::default()
     };
     place.messaging.topic("short").configure(expiring).unwrap();
-    let newcomer = place.newcomer();
-    let mut client = place.client();
+    let newcomer = newcomer(&place);
+    let mut client = client(&place.url);
 
     let mut transaction = client.transaction().unwrap();
     let mut session = MessagingSession::join(&newcomer, &mut transaction).unwrap();
@@ -95,33 +87,33 @@ fn a_joined_session_gives_its_first_messages_the_delay_and_the_expiry_of_their_t
     drop(session);
     transaction.commit().unwrap();
 
-    assert_eq!(place.count("outtray.scheduled WHERE topic = 'later'"), 3);
+    assert_eq!(count(&place, "outtray.scheduled WHERE topic = 'later'"), 3);
     let expiring = "WHERE topic = 'short' AND expires_at > now()";
-    assert_eq!(place.count(&format!("outtray.message {expiring}")), 1);
-    assert_eq!(place.count(&format!("outtray.scheduled {expiring}")), 1);
+    assert_eq!(count(&place, &format!("outtray.message {expiring}")), 1);
+    assert_eq!(count(&place, &format!("outtray.scheduled {expiring}")), 1);
 }
 
 #[test]
 fn a_process_that_only_joins_hears_of_changed_settings() {
-    let place = Place::new();
-    let newcomer = place.newcomer();
-    let mut client = place.client();
+    let place = place();
+    let newcomer = newcomer(&place);
+    let mut client = client(&place.url);
     join_and_send(&newcomer, &mut client, "later");
-    assert_eq!(place.count("outtray.message"), 1);
+    assert_eq!(count(&place, "outtray.message"), 1);
 
     place.messaging.topic("later").configure(delayed()).unwrap();
 
     eventually("the delay is obeyed", || {
         join_and_send(&newcomer, &mut client, "later");
-        place.count("outtray.scheduled") > 0
+        count(&place, "outtray.scheduled") > 0
     });
 }
 
 #[test]
 fn a_role_that_may_not_read_settings_can_join_and_its_transaction_goes_on() {
-    let place = Place::new();
-    let newcomer = place.newcomer();
-    let mut client = place.client();
+    let place = place();
+    let newcomer = newcomer(&place);
+    let mut client = client(&place.url);
     let role = "producer_that_joins";
     client
         .batch_execute(&format!(
@@ -143,7 +135,7 @@ fn a_role_that_may_not_read_settings_can_join_and_its_transaction_goes_on() {
     drop(session);
     transaction.commit().unwrap();
 
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
     client
         .batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
         .unwrap();
@@ -166,7 +158,7 @@ fn a_joined_session_without_a_schema_fails_at_its_first_send_and_says_so() {
 
 #[test]
 fn each_schema_has_its_own_settings_for_those_who_join() {
-    let place = Place::new();
+    let place = place();
     let second = |url: &str| {
         let builder = Messaging::builder().url(url).schema("second");
         builder.connect().unwrap()
@@ -174,24 +166,24 @@ fn each_schema_has_its_own_settings_for_those_who_join() {
     let other = second(&place.url);
     other.migrate().unwrap();
     other.topic("later").configure(delayed()).unwrap();
-    let (first, other) = (place.newcomer(), second(&place.url));
-    let mut client = place.client();
+    let (first, other) = (newcomer(&place), second(&place.url));
+    let mut client = client(&place.url);
 
     join_and_send(&first, &mut client, "later");
     join_and_send(&other, &mut client, "later");
 
-    assert_eq!(place.count("outtray.message"), 1);
-    assert_eq!(place.count("second.scheduled"), 1);
+    assert_eq!(count(&place, "outtray.message"), 1);
+    assert_eq!(count(&place, "second.scheduled"), 1);
 }
 
 #[test]
 fn threads_that_send_first_at_the_same_time_all_obey() {
     const THREADS: usize = 8;
-    let place = Place::new();
+    let place = place();
     place.messaging.topic("later").configure(delayed()).unwrap();
 
     for _ in 0..5 {
-        let newcomer = place.newcomer();
+        let newcomer = newcomer(&place);
         let start = Barrier::new(THREADS);
         thread::scope(|scope| {
             for _ in 0..THREADS {
@@ -203,18 +195,18 @@ fn threads_that_send_first_at_the_same_time_all_obey() {
         });
     }
 
-    assert_eq!(place.count("outtray.message"), 0);
+    assert_eq!(count(&place, "outtray.message"), 0);
 }
 
 #[test]
 fn what_a_long_drain_sends_obeys_settings_that_change_meanwhile() {
     const MESSAGES: u64 = 150;
-    let place = Place::new();
+    let place = place();
     let operator = place.messaging.clone();
     operator
         .session(|session| Ok(session.send_messages("lines", 0..MESSAGES)?))
         .unwrap();
-    let batch_job = place.newcomer();
+    let batch_job = newcomer(&place);
 
     // Three seconds of work, of which the settings are those of before for one at most.
     let report = batch_job
@@ -229,5 +221,5 @@ fn what_a_long_drain_sends_obeys_settings_that_change_meanwhile() {
         .unwrap();
 
     assert_eq!(report.handled, MESSAGES);
-    assert!(place.count("outtray.scheduled") > 0);
+    assert!(count(&place, "outtray.scheduled") > 0);
 }

@@ -1,8 +1,8 @@
 //! The outbox inside a transaction of the caller's own: the caller commits, and nothing that is
 //! wrong with a message gets in the way of that.
 
-use super::Place;
-use crate::support::{PATIENCE, empty_database};
+use super::{place, things_and_messages};
+use crate::support::{PATIENCE, client, empty_database};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage};
 use postgres::{Client, NoTls};
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 #[test]
 fn what_is_sent_commits_with_the_callers_transaction() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
     transaction
         .execute("INSERT INTO thing VALUES ('one')", &[])
@@ -21,21 +21,21 @@ fn what_is_sent_commits_with_the_callers_transaction() {
     let id = session.send_message("things", &"one").unwrap();
     drop(session);
     assert_eq!(
-        place.things_and_messages(),
+        things_and_messages(&place),
         (0, 0),
         "nobody sees it before the commit"
     );
 
     transaction.commit().unwrap();
 
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
     assert_eq!(place.messaging.topic("things").peek(9).unwrap()[0].id, id);
 }
 
 #[test]
 fn what_is_sent_is_gone_when_the_caller_rolls_back() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
     let mut session = MessagingSession::join(&place.messaging, &mut transaction).unwrap();
     session.send_messages("things", 0..10).unwrap();
@@ -49,13 +49,13 @@ fn what_is_sent_is_gone_when_the_caller_rolls_back() {
 
     transaction.rollback().unwrap();
 
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
 }
 
 #[test]
 fn what_is_sent_is_seen_in_the_callers_transaction_at_once() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
     let count =
         "SELECT (SELECT count(*) FROM outtray.message), (SELECT count(*) FROM outtray.scheduled)";
@@ -76,8 +76,8 @@ fn what_is_sent_is_seen_in_the_callers_transaction_at_once() {
 
 #[test]
 fn a_savepoint_of_the_caller_undoes_only_what_was_sent_in_it() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
     MessagingSession::join(&place.messaging, &mut transaction)
         .unwrap()
@@ -102,7 +102,7 @@ fn a_savepoint_of_the_caller_undoes_only_what_was_sent_in_it() {
 
 #[test]
 fn a_wake_after_the_callers_commit_is_not_a_poll_interval_late() {
-    let place = Place::new();
+    let place = place();
     let messaging = Messaging::builder()
         .url(&place.url)
         .poll_interval(Duration::from_secs(3600))
@@ -115,7 +115,7 @@ fn a_wake_after_the_callers_commit_is_not_a_poll_interval_late() {
             Ok(())
         })
         .unwrap();
-    let mut client = place.client();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
     MessagingSession::join(&messaging, &mut transaction)
         .unwrap()
@@ -200,8 +200,8 @@ const WRONG: &[Wrong] = &[
 
 #[test]
 fn a_bad_message_does_not_abort_the_callers_transaction() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
 
     for (index, (what, kind, send)) in WRONG.iter().enumerate() {
@@ -217,12 +217,12 @@ fn a_bad_message_does_not_abort_the_callers_transaction() {
     transaction.commit().unwrap();
 
     let count = i64::try_from(WRONG.len()).unwrap();
-    assert_eq!(place.things_and_messages(), (count, count));
+    assert_eq!(things_and_messages(&place), (count, count));
 }
 
 #[test]
 fn a_transaction_in_a_database_without_the_schema_says_what_is_missing() {
-    let place = Place::new();
+    let place = place();
     let mut elsewhere = Client::connect(&empty_database(), NoTls).unwrap();
     let mut transaction = elsewhere.transaction().unwrap();
 
@@ -235,8 +235,8 @@ fn a_transaction_in_a_database_without_the_schema_says_what_is_missing() {
 
 #[test]
 fn a_transaction_that_was_aborted_before_is_an_error_at_once() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut transaction = client.transaction().unwrap();
     transaction.execute("SELECT 1 / 0", &[]).unwrap_err();
 

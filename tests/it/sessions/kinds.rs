@@ -1,7 +1,7 @@
 //! What a session's closure returns that says what to do about it says so to the session's caller,
 //! too.
 
-use super::Place;
+use super::{place, things_and_messages};
 use outtray::{ErrorKind, HandlerError, Messaging, MessagingSession, NewMessage, Result};
 use std::error::Error as StdError;
 use std::fmt;
@@ -60,19 +60,19 @@ fn check_told(messaging: &Messaging, work: Work, kind: ErrorKind) {
 
 #[test]
 fn an_error_that_says_what_to_do_comes_back_from_a_session_as_it_is() {
-    let place = Place::new();
+    let place = place();
 
     check_told(&place.messaging, too_large, ErrorKind::TooLarge);
     check_told(&place.messaging, bad_topic, ErrorKind::Invalid);
     check_told(&place.messaging, no_json, ErrorKind::Payload);
     check_told(&place.messaging, commit_by_hand, ErrorKind::Invalid);
 
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
 }
 
 #[test]
 fn an_error_that_is_told_ends_a_session_that_is_tried_again() {
-    let place = Place::new();
+    let place = place();
     let day = std::time::Duration::from_secs(86_400);
     let mut tries = 0;
 
@@ -89,7 +89,7 @@ fn an_error_that_is_told_ends_a_session_that_is_tried_again() {
 
 #[test]
 fn what_is_behind_an_error_of_the_applications_own_gives_it_its_kind() {
-    let place = Place::new();
+    let place = place();
 
     let error = place
         .messaging
@@ -103,7 +103,7 @@ fn what_is_behind_an_error_of_the_applications_own_gives_it_its_kind() {
 
 #[test]
 fn what_says_something_about_another_transaction_says_nothing_about_this_one() {
-    let place = Place::new();
+    let place = place();
 
     let error = place
         .messaging

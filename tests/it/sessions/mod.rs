@@ -9,54 +9,34 @@ mod round_trips;
 mod sending;
 mod wide;
 
-use crate::support::{PATIENCE, database};
+use crate::support::{PATIENCE, Place, client};
 use crossbeam_channel::{after, bounded};
 use outtray::{ErrorKind, HandlerError, Messaging, MessagingSession};
-use postgres::{Client, NoTls};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A database with the schema and a table of the application's own.
-struct Place {
-    url: String,
-    messaging: Messaging,
+/// Makes a database with a table of the application's own.
+fn place() -> Place {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE thing (name text PRIMARY KEY)");
+    place
 }
 
-impl Place {
-    fn new() -> Place {
-        let url = database();
-        let place = Place {
-            messaging: Messaging::connect(&url).unwrap(),
-            url,
-        };
-        place
-            .client()
-            .batch_execute("CREATE TABLE thing (name text PRIMARY KEY)")
-            .unwrap();
-        place
-    }
+/// Counts what `FROM rows` gives, on a connection that outtray knows nothing of.
+fn count(place: &Place, rows: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM {rows}");
+    let counted = client(&place.url).query_one(&query, &[]);
+    counted.unwrap().get(0)
+}
 
-    /// Returns a connection that outtray knows nothing of.
-    fn client(&self) -> Client {
-        Client::connect(&self.url, NoTls).unwrap()
-    }
-
-    fn number(&self, query: &str) -> i64 {
-        self.client().query_one(query, &[]).unwrap().get(0)
-    }
-
-    /// Returns how many things are there, and how many messages in any state.
-    fn things_and_messages(&self) -> (i64, i64) {
-        let messages = "SELECT (SELECT count(*) FROM outtray.message) \
-            + (SELECT count(*) FROM outtray.scheduled) + (SELECT count(*) FROM outtray.dead_letter)";
-        (
-            self.number("SELECT count(*) FROM thing"),
-            self.number(messages),
-        )
-    }
+/// Returns how many things are there, and how many messages in any state.
+fn things_and_messages(place: &Place) -> (i64, i64) {
+    let tables = ["message", "scheduled", "dead_letter"];
+    let messages = tables.map(|table| count(place, &format!("outtray.{table}")));
+    (count(place, "thing"), messages.iter().sum())
 }
 
 /// An error of the application's own.
@@ -79,16 +59,16 @@ fn write_and_send(session: &mut MessagingSession<'_>) -> Result<(), HandlerError
 
 #[test]
 fn what_a_session_writes_and_sends_is_there_when_it_returned_ok() {
-    let place = Place::new();
+    let place = place();
 
     place.messaging.session(write_and_send).unwrap();
 
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
 }
 
 #[test]
 fn a_session_that_fails_writes_nothing_and_sends_nothing() {
-    let place = Place::new();
+    let place = place();
 
     let error = place
         .messaging
@@ -101,12 +81,12 @@ fn a_session_that_fails_writes_nothing_and_sends_nothing() {
     assert_eq!(error.kind(), ErrorKind::RolledBack);
     assert_eq!(error.cause::<NoSuchCustomer>(), Some(&NoSuchCustomer(7)));
     assert!(format!("{error:?}").contains("no customer 7"), "{error:?}");
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
 }
 
 #[test]
 fn a_panic_in_a_session_rolls_back_and_goes_on() {
-    let place = Place::new();
+    let place = place();
 
     let panic = catch_unwind(AssertUnwindSafe(|| {
         place.messaging.session(|session| {
@@ -120,15 +100,15 @@ fn a_panic_in_a_session_rolls_back_and_goes_on() {
     .unwrap_err();
 
     assert_eq!(panic.downcast_ref(), Some(&"out of cheese"));
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
     // The connection went back to the pool in order.
     place.messaging.session(write_and_send).unwrap();
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
 }
 
 #[test]
 fn a_payload_that_cannot_become_json_is_an_error_where_it_is_sent_and_the_rest_commits() {
-    let place = Place::new();
+    let place = place();
     let unfit = BTreeMap::from([(vec![1, 2], "a list cannot be a name")]);
 
     place
@@ -149,13 +129,13 @@ fn a_payload_that_cannot_become_json_is_an_error_where_it_is_sent_and_the_rest_c
         })
         .unwrap();
 
-    assert_eq!(place.things_and_messages(), (2, 2));
+    assert_eq!(things_and_messages(&place), (2, 2));
 }
 
 /// Runs a session that swallows a failed statement, and checks that nobody takes it for a commit.
 #[track_caller]
 fn check_swallowed(swallow: impl FnOnce(&mut MessagingSession<'_>)) {
-    let place = Place::new();
+    let place = place();
 
     let error = place
         .messaging
@@ -168,7 +148,7 @@ fn check_swallowed(swallow: impl FnOnce(&mut MessagingSession<'_>)) {
 
     assert_eq!(error.kind(), ErrorKind::RolledBack, "{error:?}");
     assert!(error.to_string().contains("swallowed"), "{error}");
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
     place.messaging.session(write_and_send).unwrap();
 }
 
@@ -220,7 +200,7 @@ fn an_error_swallowed_by_one_that_sends_on_is_never_reported_as_a_commit() {
 
 #[test]
 fn what_fails_in_a_savepoint_is_undone_alone() {
-    let place = Place::new();
+    let place = place();
 
     place
         .messaging
@@ -241,19 +221,16 @@ fn what_fails_in_a_savepoint_is_undone_alone() {
         })
         .unwrap();
 
-    assert_eq!(place.things_and_messages(), (2, 1));
+    assert_eq!(things_and_messages(&place), (2, 1));
 }
 
 #[test]
 fn a_constraint_that_fails_at_commit_says_so_and_nothing_is_stored() {
-    let place = Place::new();
-    place
-        .client()
-        .batch_execute(
-            "CREATE TABLE part (thing text CONSTRAINT part_of_a_thing REFERENCES thing \
-             DEFERRABLE INITIALLY DEFERRED)",
-        )
-        .unwrap();
+    let mut place = place();
+    place.sql(
+        "CREATE TABLE part (thing text CONSTRAINT part_of_a_thing REFERENCES thing \
+         DEFERRABLE INITIALLY DEFERRED)",
+    );
 
     let error = place
         .messaging
@@ -270,13 +247,13 @@ fn a_constraint_that_fails_at_commit_says_so_and_nothing_is_stored() {
         .cause::<postgres::Error>()
         .and_then(|cause| cause.code());
     assert_eq!(cause.map(|code| code.code()), Some("23503"));
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
 }
 
 #[test]
 fn a_serialization_failure_is_a_conflict_and_the_same_session_again_succeeds() {
-    let place = Place::new();
-    let mut other = place.client();
+    let place = place();
+    let mut other = client(&place.url);
     other
         .batch_execute("INSERT INTO thing VALUES ('contended')")
         .unwrap();
@@ -297,16 +274,16 @@ fn a_serialization_failure_is_a_conflict_and_the_same_session_again_succeeds() {
 
     let error = rename().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
-    assert_eq!(place.things_and_messages(), (1, 0));
+    assert_eq!(things_and_messages(&place), (1, 0));
 
     rename().unwrap();
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
 }
 
 #[test]
 fn a_serialization_failure_at_commit_is_a_conflict_too() {
-    let place = Place::new();
-    let mut client = place.client();
+    let place = place();
+    let mut client = client(&place.url);
     let mut other = client
         .build_transaction()
         .isolation_level(postgres::IsolationLevel::Serializable)
@@ -333,12 +310,12 @@ fn a_serialization_failure_at_commit_is_a_conflict_too() {
         .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
-    assert_eq!(place.things_and_messages(), (1, 0));
+    assert_eq!(things_and_messages(&place), (1, 0));
 }
 
 #[test]
 fn a_session_inside_a_session_is_a_transaction_of_its_own() {
-    let place = Place::new();
+    let place = place();
 
     let error = place
         .messaging
@@ -351,12 +328,12 @@ fn a_session_inside_a_session_is_a_transaction_of_its_own() {
         .unwrap_err();
 
     assert_eq!(error.kind(), ErrorKind::RolledBack);
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
 }
 
 #[test]
 fn an_error_of_an_inner_session_reaches_the_outer_caller_with_its_cause() {
-    let place = Place::new();
+    let place = place();
 
     let error = place
         .messaging
@@ -373,7 +350,7 @@ fn an_error_of_an_inner_session_reaches_the_outer_caller_with_its_cause() {
 
 #[test]
 fn a_session_that_finds_no_free_connection_says_so_in_time() {
-    let place = Place::new();
+    let place = place();
     let timeout = Duration::from_millis(200);
     let messaging = Messaging::builder()
         .url(&place.url)
@@ -401,7 +378,7 @@ fn a_session_that_finds_no_free_connection_says_so_in_time() {
 
 #[test]
 fn a_session_waits_for_a_connection_that_becomes_free() {
-    let place = Place::new();
+    let place = place();
     let messaging = Messaging::builder()
         .url(&place.url)
         .pool_size(1)
@@ -428,12 +405,12 @@ fn a_session_waits_for_a_connection_that_becomes_free() {
         waiting.join().unwrap().unwrap();
     });
 
-    assert_eq!(place.things_and_messages(), (1, 2));
+    assert_eq!(things_and_messages(&place), (1, 2));
 }
 
 #[test]
 fn a_session_cannot_commit_or_roll_back_by_itself() {
-    let place = Place::new();
+    let place = place();
 
     place
         .messaging
@@ -451,5 +428,5 @@ fn a_session_cannot_commit_or_roll_back_by_itself() {
         })
         .unwrap();
 
-    assert_eq!(place.things_and_messages(), (1, 1));
+    assert_eq!(things_and_messages(&place), (1, 1));
 }

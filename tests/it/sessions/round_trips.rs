@@ -1,6 +1,6 @@
 //! How often a session goes to the database and back, seen from the wire between.
 
-use super::Place;
+use super::place;
 use outtray::{Messaging, MessagingSession, NewMessage};
 use postgres::Config;
 use postgres::config::Host;
@@ -106,7 +106,7 @@ fn check_all(
     expected: usize,
     work: impl Fn(&Messaging) -> outtray::Result<()>,
 ) {
-    let place = Place::new();
+    let place = place();
     let wire = Wire::to(&place.url);
     let messaging = Messaging::builder()
         .url(wire.url(&place.url))

@@ -1,6 +1,7 @@
 //! What is sent is stored as it was sent, in the order in which it was sent.
 
-use super::Place;
+use super::{place, things_and_messages};
+use crate::support::{Place, client};
 use outtray::{Message, MessageId, Messaging, NewMessage, Payload};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 /// Returns the ids of a table, in the order in which a receiver would claim them.
 fn ids(place: &Place, query: &str) -> Vec<MessageId> {
-    let rows = place.client().query(query, &[]).unwrap();
+    let rows = client(&place.url).query(query, &[]).unwrap();
     rows.iter()
         .map(|row| row.get::<_, uuid::Uuid>(0).into())
         .collect()
@@ -37,7 +38,7 @@ fn drain<T: serde::de::DeserializeOwned + Send + 'static>(
 
 #[test]
 fn ten_thousand_messages_keep_their_order_and_their_ids() {
-    let place = Place::new();
+    let place = place();
 
     let sent = place
         .messaging
@@ -56,7 +57,7 @@ fn ten_thousand_messages_keep_their_order_and_their_ids() {
 
 #[test]
 fn ten_thousand_messages_of_a_session_that_fails_are_not_stored() {
-    let place = Place::new();
+    let place = place();
 
     place
         .messaging
@@ -66,12 +67,12 @@ fn ten_thousand_messages_of_a_session_that_fails_are_not_stored() {
         })
         .unwrap_err();
 
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
 }
 
 #[test]
 fn one_bad_message_among_many_is_an_error_and_none_is_sent() {
-    let place = Place::new();
+    let place = place();
 
     place
         .messaging
@@ -82,12 +83,12 @@ fn one_bad_message_among_many_is_an_error_and_none_is_sent() {
         })
         .unwrap();
 
-    assert_eq!(place.things_and_messages(), (0, 0));
+    assert_eq!(things_and_messages(&place), (0, 0));
 }
 
 #[test]
 fn the_ids_that_sending_returns_are_those_of_the_rows() {
-    let place = Place::new();
+    let place = place();
 
     let (one, many, with_options) = place
         .messaging
@@ -104,7 +105,7 @@ fn the_ids_that_sending_returns_are_those_of_the_rows() {
 
 #[test]
 fn messages_to_several_topics_keep_the_order_in_which_they_were_sent() {
-    let place = Place::new();
+    let place = place();
 
     let sent: Vec<MessageId> = place
         .messaging
@@ -125,7 +126,7 @@ fn messages_to_several_topics_keep_the_order_in_which_they_were_sent() {
 
 #[test]
 fn a_message_with_a_delay_waits_until_it_is_due() {
-    let place = Place::new();
+    let mut place = place();
     let hour = Duration::from_secs(3600);
 
     let (later, now) = place
@@ -144,13 +145,10 @@ fn a_message_with_a_delay_waits_until_it_is_due() {
     assert_eq!(ready(&place), [now]);
     assert_eq!(ids(&place, "SELECT id FROM outtray.scheduled"), [later]);
     let wait = "SELECT extract(epoch FROM due_at - sent_at)::bigint FROM outtray.scheduled";
-    assert_eq!(place.number(wait), 3600);
+    assert_eq!(place.number(wait), 3600.0);
     assert_eq!(drain::<String>(&place.messaging, "jobs").len(), 1);
 
-    place
-        .client()
-        .execute("UPDATE outtray.scheduled SET due_at = now()", &[])
-        .unwrap();
+    place.make_due();
     let due = drain::<String>(&place.messaging, "jobs");
     assert_eq!(
         (due[0].id, due[0].payload.as_str(), due[0].attempt),
@@ -161,7 +159,7 @@ fn a_message_with_a_delay_waits_until_it_is_due() {
 
 #[test]
 fn headers_and_priority_travel_with_a_message() {
-    let place = Place::new();
+    let place = place();
     let headers = [
         ("source", "web"),
         ("empty", ""),
@@ -195,7 +193,7 @@ fn headers_and_priority_travel_with_a_message() {
 
 #[test]
 fn a_higher_priority_is_handled_first_and_equal_ones_in_order() {
-    let place = Place::new();
+    let place = place();
 
     place
         .messaging
@@ -216,7 +214,7 @@ fn a_higher_priority_is_handled_first_and_equal_ones_in_order() {
 
 #[test]
 fn bytes_arrive_as_they_were_sent() {
-    let place = Place::new();
+    let place = place();
     let every_byte: Vec<u8> = (0..=255).collect();
 
     place
@@ -236,7 +234,7 @@ fn bytes_arrive_as_they_were_sent() {
 
 #[test]
 fn json_text_is_kept_to_the_letter() {
-    let place = Place::new();
+    let place = place();
     let text = "{ \"b\": 1.50,\n  \"a\": 12345678901234567890123, \"b\": null }";
 
     place
@@ -250,7 +248,7 @@ fn json_text_is_kept_to_the_letter() {
 
 #[test]
 fn a_received_payload_can_be_sent_on_as_it_is() {
-    let place = Place::new();
+    let place = place();
     place
         .messaging
         .session(|session| {
@@ -277,7 +275,7 @@ fn a_received_payload_can_be_sent_on_as_it_is() {
 
 #[test]
 fn any_value_that_serde_can_write_is_a_payload() {
-    let place = Place::new();
+    let place = place();
     let values = [
         json!(null),
         json!(true),
@@ -302,7 +300,7 @@ fn any_value_that_serde_can_write_is_a_payload() {
 
 #[test]
 fn a_payload_of_the_whole_limit_is_stored() {
-    let place = Place::new();
+    let place = place();
     let text = "x".repeat((1 << 20) - 2);
 
     place

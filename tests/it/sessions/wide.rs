@@ -1,6 +1,7 @@
 //! Sessions that have to do with very many topics and keys take time for each message, and no more
 //! for each than for a few.
 
+use super::place;
 use crate::support::Place;
 use outtray::NewMessage;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ fn numbered(topic: &str) -> impl Fn(usize) -> NewMessage {
 
 #[test]
 fn forty_thousand_topics_take_about_as_long_as_one() {
-    let place = Place::new();
+    let place = place();
     let one = time(&place, numbered("one"), false);
 
     let many = time(
@@ -46,7 +47,7 @@ fn forty_thousand_topics_take_about_as_long_as_one() {
 
 #[test]
 fn forty_thousand_keys_take_about_as_long_as_as_few() {
-    let place = Place::new();
+    let place = place();
     let few = time(
         &place,
         |n| numbered("few")(n).key(format!("k{}", n % 10)),

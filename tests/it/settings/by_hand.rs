@@ -4,7 +4,6 @@
 use crate::support::{Place, eventually, next};
 use crossbeam_channel::unbounded;
 use outtray::{HandlerError, Message, NewMessage, PoisonedKey, TopicConfig};
-use std::sync::Mutex;
 
 /// Values of settings that statements read, each with what it means.
 const NUMBERS: &[(&str, Option<u32>)] = &[
@@ -42,58 +41,32 @@ const WORDS: &[(&str, Option<PoisonedKey>)] = &[
     ("[\"block\"]", None),
 ];
 
-impl Place {
-    /// Writes a topic's settings as a hand does.
-    fn write_config(&mut self, topic: &str, document: &str) {
-        let write = "INSERT INTO outtray.topic (topic, config) VALUES ($1, $2::text::json)
-            ON CONFLICT (topic) DO UPDATE SET config = excluded.config";
-        self.client.execute(write, &[&topic, &document]).unwrap();
-    }
+fn write_message(place: &mut Place, topic: &str) {
+    let write = "INSERT INTO outtray.message (topic, rank, id, payload) VALUES ($1, 0, gen_random_uuid(), '1')";
+    place.client.execute(write, &[&topic]).unwrap();
+}
 
-    fn write_message(&mut self, topic: &str) {
-        let write = "INSERT INTO outtray.message (topic, rank, id, payload) VALUES ($1, 0, gen_random_uuid(), '1')";
-        self.client.execute(write, &[&topic]).unwrap();
-    }
+/// Returns what statements read of a topic's settings.
+fn columns(place: &mut Place, topic: &str) -> (Option<u32>, Option<u32>, Option<String>) {
+    let read =
+        "SELECT max_in_work::bigint, max_in_work_per_key::bigint, poisoned_key FROM outtray.topic
+        WHERE topic = $1";
+    let row = place.client.query_one(read, &[&topic]).unwrap();
+    let number = |column| {
+        row.get::<_, Option<i64>>(column)
+            .map(|n| n.try_into().unwrap())
+    };
+    (number(0), number(1), row.get(2))
+}
 
-    fn config_text(&mut self, topic: &str) -> Option<String> {
-        let read = "SELECT config::text FROM outtray.topic WHERE topic = $1";
-        self.client.query_one(read, &[&topic]).unwrap().get(0)
-    }
-
-    /// Returns what statements read of a topic's settings.
-    fn columns(&mut self, topic: &str) -> (Option<u32>, Option<u32>, Option<String>) {
-        let read = "SELECT max_in_work::bigint, max_in_work_per_key::bigint, poisoned_key FROM outtray.topic
-            WHERE topic = $1";
-        let row = self.client.query_one(read, &[&topic]).unwrap();
-        let number = |column| {
-            row.get::<_, Option<i64>>(column)
-                .map(|n| n.try_into().unwrap())
-        };
-        (number(0), number(1), row.get(2))
-    }
-
-    /// Sends three messages of one key in a session, and one more in another.
-    fn send_four(&self, topic: &str) {
-        let keyed = |number: i32| NewMessage::json(topic, &number).unwrap().key("k");
-        self.messaging
-            .session(|session| Ok(session.send_all((0..3).map(keyed))?))
-            .unwrap();
-        self.send_new(keyed(3));
-    }
-
-    /// Handles all that is ready; returns the payloads in the order of handling.
-    fn handled_of(&self, topic: &str) -> Vec<i32> {
-        static SEEN: Mutex<Vec<(String, i32)>> = Mutex::new(Vec::new());
-        self.messaging
-            .drain(topic, |_, message: Message<i32>| {
-                SEEN.lock().unwrap().push((message.topic, message.payload));
-                Ok(())
-            })
-            .unwrap();
-        let seen = SEEN.lock().unwrap();
-        let mine = seen.iter().filter(|(seen, _)| seen == topic);
-        mine.map(|(_, payload)| *payload).collect()
-    }
+/// Sends three messages of one key in a session, and one more in another.
+fn send_four(place: &Place, topic: &str) {
+    let keyed = |number: i32| NewMessage::json(topic, &number).unwrap().key("k");
+    place
+        .messaging
+        .session(|session| Ok(session.send_all((0..3).map(keyed))?))
+        .unwrap();
+    place.send_new(keyed(3));
 }
 
 #[test]
@@ -107,13 +80,13 @@ fn a_number_that_is_none_counts_as_not_set_for_processes_and_statements_alike() 
         place.write_config(&topic, &document);
 
         let config = place.messaging.topic(&topic).config().unwrap();
-        let (max_in_work, per_key, _) = place.columns(&topic);
+        let (max_in_work, per_key, _) = columns(&mut place, &topic);
 
         assert_eq!(config.max_in_work, *meant, "{value}");
         assert_eq!(config.max_in_work_per_key, *meant, "{value}");
         assert_eq!((max_in_work, per_key), (*meant, *meant), "{value}");
-        place.send_four(&topic);
-        let mut drained = place.handled_of(&topic);
+        send_four(&place, &topic);
+        let mut drained = place.handled::<i32>(&topic);
         drained.sort_unstable();
         assert_eq!(drained, [0, 1, 2, 3], "{value}");
     }
@@ -127,14 +100,14 @@ fn a_word_that_is_none_counts_as_not_set_for_processes_and_statements_alike() {
         place.write_config(&topic, &format!(r#"{{"poisoned_key": {value}}}"#));
 
         let config = place.messaging.topic(&topic).config().unwrap();
-        let (.., poisoned_key) = place.columns(&topic);
+        let (.., poisoned_key) = columns(&mut place, &topic);
 
         assert_eq!(config.poisoned_key, *meant, "{value}");
         let word = meant.map(|meant| serde_json::to_value(meant).unwrap());
         let word = word.and_then(|word| word.as_str().map(str::to_owned));
         assert_eq!(poisoned_key, word, "{value}");
-        place.send_four(&topic);
-        assert_eq!(place.handled_of(&topic), [0, 1, 2, 3], "{value}");
+        send_four(&place, &topic);
+        assert_eq!(place.handled::<i32>(&topic), [0, 1, 2, 3], "{value}");
     }
 }
 
@@ -151,8 +124,8 @@ fn a_document_that_is_no_object_counts_as_no_settings() {
         let config = place.messaging.topic(&topic).config().unwrap();
 
         assert_eq!(config, TopicConfig::default(), "{document}");
-        place.send_four(&topic);
-        assert_eq!(place.handled_of(&topic), [0, 1, 2, 3], "{document}");
+        send_four(&place, &topic);
+        assert_eq!(place.handled::<i32>(&topic), [0, 1, 2, 3], "{document}");
     }
 }
 
@@ -163,7 +136,7 @@ fn a_key_goes_on_after_a_dead_letter_where_nobody_can_read_what_is_to_become_of_
         "jobs",
         r#"{"poisoned_key": "bury", "max_in_work_per_key": "auto"}"#,
     );
-    place.send_four("jobs");
+    send_four(&place, "jobs");
 
     let _receiver = place
         .messaging
@@ -196,7 +169,7 @@ fn a_receiver_hears_of_what_a_hand_sets_and_unsets_by_its_next_poll() {
         place.write_config("jobs", document);
         // Not in a session, which reads settings for itself.
         eventually("the limit is obeyed", || {
-            place.write_message("jobs");
+            write_message(&mut place, "jobs");
             next(&told, 1) == [limit]
         });
     }
@@ -228,7 +201,10 @@ fn what_a_release_does_not_know_stays_when_it_sets_something_else() {
         place.config_text("jobs").unwrap(),
         r#"{"colour":{"of": 1.50},"max_in_work":3,"poisoned_key":"block"}"#
     );
-    assert_eq!(place.columns("jobs"), (Some(3), None, Some("block".into())));
+    assert_eq!(
+        columns(&mut place, "jobs"),
+        (Some(3), None, Some("block".into()))
+    );
 
     topic.configure(TopicConfig::default()).unwrap();
     assert_eq!(

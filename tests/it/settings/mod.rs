@@ -2,7 +2,9 @@
 
 mod by_hand;
 
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send};
+use crate::support::{
+    Gate, HOUR, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send, telling,
+};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     Backoff, ErrorKind, HandlerError, Message, Messaging, NewMessage, Receiver, TopicConfig,
@@ -11,8 +13,6 @@ use postgres::Client;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Starts a receiver that tells of each message, and fails it.
 fn failing(messaging: &Messaging) -> (Receiver, Told<u32>) {
@@ -23,17 +23,6 @@ fn failing(messaging: &Messaging) -> (Receiver, Told<u32>) {
         .start(move |_, message: Message<i32>| {
             tell.send(message.max_attempts)?;
             Err(HandlerError::failed("no"))
-        })
-        .unwrap();
-    (receiver, told)
-}
-
-/// Starts a receiver that tells of each message.
-fn telling(messaging: &Messaging) -> (Receiver, Told<i32>) {
-    let (tell, told) = unbounded();
-    let receiver = messaging
-        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
         })
         .unwrap();
     (receiver, told)
@@ -126,8 +115,8 @@ fn a_bad_setting_is_refused_and_nothing_is_changed() {
 fn a_pause_holds_in_all_processes_while_messages_can_be_sent_and_ends_at_once() {
     let mut place = Place::polling(NO_POLLING);
     let elsewhere = process(&place.url, NO_POLLING);
-    let (_here, told_here) = telling(&place.messaging);
-    let (_there, told_there) = telling(&elsewhere);
+    let (_here, told_here) = telling::<i32>(place.messaging.receiver("jobs"));
+    let (_there, told_there) = telling::<i32>(elsewhere.receiver("jobs"));
     place.await_listeners(2);
     let told = || told_here.try_iter().chain(told_there.try_iter()).count();
     let topic = place.messaging.topic("jobs");
@@ -165,17 +154,13 @@ fn a_pause_holds_in_all_processes_while_messages_can_be_sent_and_ends_at_once() 
 fn a_message_in_work_is_finished_when_its_topic_is_paused_and_the_next_is_not_begun() {
     let place = Place::polling(NO_POLLING);
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .workers(1)
-        .messages_per_transaction(1)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(
+        place
+            .messaging
+            .receiver("jobs")
+            .workers(1)
+            .messages_per_transaction(1),
+    );
     place.send_all("jobs", [1, 2]);
     gate.await_arrivals(1);
     let topic = place.messaging.topic("jobs");
@@ -197,15 +182,8 @@ fn of_messages_that_share_a_transaction_none_is_begun_after_a_pause() {
     let topic = place.messaging.topic("jobs");
     place.send_all("jobs", 0..5);
     let gate = Gate::new();
-    let at_gate = gate.clone();
     let receiver = place.messaging.receiver("jobs").workers(1);
-    let receiver = receiver
-        .messages_per_transaction(5)
-        .start(move |_, _: Message<i32>| {
-            at_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(receiver.messages_per_transaction(5));
     gate.await_arrivals(1);
 
     topic.pause().unwrap();
@@ -225,7 +203,7 @@ fn a_process_that_starts_while_a_topic_is_paused_begins_nothing() {
     place.send("jobs", &1);
     let started = process(&place.url, NO_POLLING);
 
-    let (_receiver, told) = telling(&started);
+    let (_receiver, told) = telling::<i32>(started.receiver("jobs"));
     let drained = process(&place.url, NO_POLLING)
         .drain("jobs", |_, _: Message<i32>| Ok(()))
         .unwrap();
@@ -257,7 +235,7 @@ fn a_topic_keeps_messages_back_that_do_not_say_for_how_long() {
 #[test]
 fn settings_that_cannot_be_read_are_left_to_the_defaults_and_no_other_topic_feels_them() {
     let mut place = Place::watchful();
-    let (_receiver, told) = telling(&place.messaging);
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs"));
 
     // As a newer release may write them, or nobody.
     place.sql(
@@ -406,7 +384,7 @@ fn hold_first_reading(place: &mut Place) -> Client {
 fn settings_that_were_read_earlier_and_come_later_replace_nothing() {
     let mut place = Place::watchful();
     place.sql("INSERT INTO outtray.topic (topic, config) VALUES ('jobs', '{}')");
-    let (_receiver, told) = telling(&place.messaging);
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs"));
     place.send("jobs", &0);
     next(&told, 1);
     let mut gate = hold_first_reading(&mut place);

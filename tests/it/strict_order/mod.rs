@@ -1,12 +1,9 @@
 //! In strict order a message is not begun before the one before it is done.
 
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next, process, send};
+use crate::support::{A_WHILE, Gate, PATIENCE, Place, client, eventually, next, process, send};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, MessagingSession, NewMessage, Receiver};
 use std::time::Duration;
-
-/// How long a test watches for what must not happen.
-const A_WHILE: Duration = Duration::from_millis(300);
 
 fn start(messaging: &Messaging, gate: &Gate) -> Receiver {
     let gate = gate.clone();

@@ -2,6 +2,7 @@
 
 use super::PATIENCE;
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use outtray::{Message, ReceiverBuilder};
 use std::time::Duration;
 
 /// A place where handlers stop until the test lets them go on.
@@ -30,6 +31,16 @@ impl Gate {
     pub(crate) fn pass(&self) {
         self.arrive.send(()).unwrap();
         self.permits.recv_timeout(PATIENCE).expect("the gate opens");
+    }
+
+    /// Starts a receiver whose handlers pass the gate, and do nothing else.
+    pub(crate) fn holding(&self, receiver: ReceiverBuilder<'_>) -> outtray::Receiver {
+        let gate = self.clone();
+        let held = receiver.start(move |_, _: Message| {
+            gate.pass();
+            Ok(())
+        });
+        held.unwrap()
     }
 
     /// In the test: waits until so many handlers stand before the gate.

@@ -3,7 +3,7 @@
 mod estimates;
 mod peeking;
 
-use crate::support::{Gate, PATIENCE, Place, eventually};
+use crate::support::{Gate, PATIENCE, Place, eventually, reject};
 use outtray::{HandlerError, Message, NewMessage, WaitReason};
 use serde_json::json;
 use std::time::Duration;
@@ -36,8 +36,6 @@ fn topics_are_listed_with_their_numbers_and_an_unknown_one_has_none() {
 fn a_topic_without_messages_is_listed_while_it_has_a_receiver_or_dead_or_scheduled_messages() {
     let place = Place::new();
     place.send("dead", &1);
-    let reject =
-        |_: &mut outtray::MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     place.messaging.drain("dead", reject).unwrap();
     place.send_new(
         NewMessage::json("later", &1)
@@ -87,18 +85,13 @@ fn the_numbers_of_a_topic_follow_what_is_sent_and_handled() {
     assert_eq!(ready(), 0);
     place.send_all("jobs", 0..2);
     assert_eq!(ready(), 2);
-
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .workers(1)
-        .messages_per_transaction(1)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(
+        place
+            .messaging
+            .receiver("jobs")
+            .workers(1)
+            .messages_per_transaction(1),
+    );
     gate.await_arrivals(1);
     assert_eq!(ready(), 2, "what is in work is there until it is acked");
     gate.open_for(1);
@@ -246,8 +239,6 @@ fn messages_are_shown_with_their_keys() {
     let topic = place.messaging.topic("jobs");
 
     let seen = topic.peek(10).unwrap();
-    let reject =
-        |_: &mut outtray::MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     place.messaging.drain("jobs", reject).unwrap();
     let dead = place.dead_letters("jobs");
 
@@ -260,8 +251,6 @@ fn messages_are_shown_with_their_keys() {
 #[test]
 fn purging_removes_all_but_what_is_in_work_and_dead_letters() {
     let place = Place::new();
-    let reject =
-        |_: &mut outtray::MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     place.send("jobs", &0);
     place.messaging.drain("jobs", reject).unwrap();
     place.send_all("jobs", 1..4);
@@ -271,16 +260,7 @@ fn purging_removes_all_but_what_is_in_work_and_dead_letters() {
             .delay(Duration::from_secs(3600)),
     );
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver("jobs")
-        .workers(1)
-        .start(move |_, _: Message<i32>| {
-            handler_gate.pass();
-            Ok(())
-        })
-        .unwrap();
+    let receiver = gate.holding(place.messaging.receiver("jobs").workers(1));
     gate.await_arrivals(1);
 
     let purged = place.messaging.topic("jobs").purge().unwrap();
@@ -295,8 +275,6 @@ fn purging_removes_all_but_what_is_in_work_and_dead_letters() {
 #[test]
 fn redriven_dead_letters_are_handled_with_a_clean_count() {
     let place = Place::polling(crate::support::NO_POLLING);
-    let reject =
-        |_: &mut outtray::MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
     place.send_all("jobs", 0..3);
     place.messaging.drain("jobs", reject).unwrap();
     let dead = place.dead_letters("jobs");

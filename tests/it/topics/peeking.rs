@@ -1,10 +1,7 @@
 //! A look at a topic says what is in work, and in whose hands, and disturbs nobody.
 
-use crate::support::{Gate, PATIENCE, Place, client};
+use crate::support::{Gate, HOUR, PATIENCE, Place, client};
 use outtray::{Backoff, HandlerError, Message, MessageState, NewMessage, WaitingMessage};
-use std::time::Duration;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Returns the first ten, each with its payload and its state.
 fn peek(place: &Place) -> Vec<(String, MessageState)> {

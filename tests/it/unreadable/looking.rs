@@ -1,7 +1,7 @@
 //! Who looks at messages, or waits for them, sees the others, and of one that cannot be read what
 //! can be shown.
 
-use super::HEADERS;
+use super::{HEADERS, check_set_aside, write_both};
 use crate::support::{PATIENCE, Place, aside};
 use outtray::{ErrorKind, Headers, How, Message, NewMessage, Payload};
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn check(seen: &[Seen], count: usize) {
 #[test]
 fn messages_that_cannot_be_read_are_shown_with_the_others() {
     let mut place = Place::new();
-    let count = place.write_both("jobs");
+    let count = write_both(&mut place, "jobs");
     place.sql(COPY);
     let topic = place.messaging.topic("jobs");
 
@@ -70,7 +70,7 @@ fn messages_that_cannot_be_read_are_shown_with_the_others() {
 #[test]
 fn dead_letters_that_cannot_be_read_are_redriven_and_set_aside_again() {
     let mut place = Place::new();
-    let count = place.write_both("jobs");
+    let count = write_both(&mut place, "jobs");
     place.sql(COPY);
     place.sql("DELETE FROM outtray.message; DELETE FROM outtray.recurring");
 
@@ -82,7 +82,7 @@ fn dead_letters_that_cannot_be_read_are_redriven_and_set_aside_again() {
 
     assert_eq!(redriven, 2 * count as u64);
     assert_eq!((report.handled, report.dead), (count as u64, count as u64));
-    place.check_set_aside("jobs", count);
+    check_set_aside(&place, "jobs", count);
     assert!(HEADERS.len() < count);
 }
 

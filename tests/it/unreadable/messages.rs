@@ -1,6 +1,7 @@
 //! A message that cannot be read becomes a dead letter with its reason, whichever way its topic is
 //! worked on, and the others are handled in their first attempt.
 
+use super::{check_set_aside, write_both};
 use crate::support::{Place, eventually, next};
 use crossbeam_channel::{Receiver as Told, Sender, unbounded};
 use outtray::{BatchMessage, Filter, Message, MessagingSession, Receiver, ReceiverBuilder};
@@ -34,14 +35,14 @@ fn check(place: &Place, told: &Told<(i32, u32)>, count: usize) {
     let good = (0..count).map(|number| (i32::try_from(number).unwrap(), 1));
     assert_eq!(handled, good.collect::<Vec<_>>());
     eventually("nothing is left", || place.is_empty("jobs"));
-    place.check_set_aside("jobs", count);
+    check_set_aside(place, "jobs", count);
     assert!(told.is_empty());
 }
 
 #[track_caller]
 fn check_receiver(set_up: fn(ReceiverBuilder<'_>) -> ReceiverBuilder<'_>, start: Start) {
     let mut place = Place::new();
-    let count = place.write_both("jobs");
+    let count = write_both(&mut place, "jobs");
     let (tell, told) = unbounded();
 
     let _receiver = start(set_up(place.messaging.receiver("jobs").workers(1)), tell);
@@ -78,7 +79,7 @@ fn a_topic_with_limits_goes_on() {
         ..outtray::TopicConfig::default()
     };
     place.messaging.topic("jobs").configure(config).unwrap();
-    let count = place.write_both("jobs");
+    let count = write_both(&mut place, "jobs");
     let (tell, told) = unbounded();
 
     let _receiver = start_single(place.messaging.receiver("jobs"), tell);
@@ -89,7 +90,7 @@ fn a_topic_with_limits_goes_on() {
 #[test]
 fn who_takes_messages_by_hand_gets_the_others() {
     let mut place = Place::new();
-    let count = place.write_both("jobs");
+    let count = write_both(&mut place, "jobs");
 
     let batch = place
         .messaging
@@ -103,7 +104,7 @@ fn who_takes_messages_by_hand_gets_the_others() {
         .collect();
     let good = (0..count).map(|number| (i32::try_from(number).unwrap(), 1));
     assert_eq!(taken, good.collect::<Vec<_>>());
-    place.check_set_aside("jobs", count);
+    check_set_aside(&place, "jobs", count);
     assert!(place.messaging.ack_all(&batch).unwrap().is_empty());
     assert!(place.is_empty("jobs"));
 }
@@ -111,7 +112,7 @@ fn who_takes_messages_by_hand_gets_the_others() {
 #[test]
 fn a_drain_handles_the_others_and_reports_it() {
     let mut place = Place::new();
-    let count = place.write_both("jobs");
+    let count = write_both(&mut place, "jobs");
 
     let report = place
         .messaging
@@ -119,7 +120,7 @@ fn a_drain_handles_the_others_and_reports_it() {
         .unwrap();
 
     assert_eq!((report.handled, report.dead), (count as u64, count as u64));
-    place.check_set_aside("jobs", count);
+    check_set_aside(&place, "jobs", count);
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn the_head_of_a_key_that_cannot_be_read_makes_way_for_the_next() {
 
     assert_eq!(next(&told, 2), [(1, 1), (2, 1)]);
     eventually("nothing is left", || place.is_empty("jobs"));
-    place.check_set_aside("jobs", 1);
+    check_set_aside(&place, "jobs", 1);
 }
 
 /// Headers that the server cannot compare, and one with a character outside the basic plane, which

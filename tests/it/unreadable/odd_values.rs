@@ -1,8 +1,7 @@
 //! Values that no sender of ours writes: times without end, numbers at their limits, names that are
 //! none. They stop nothing.
 
-use crate::support::{Place, eventually, next};
-use crossbeam_channel::unbounded;
+use crate::support::{Place, eventually, next, telling};
 use outtray::{Message, NewMessage};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -50,16 +49,13 @@ fn messages_with_odd_values_are_handled_like_all_others() {
                 number += 1;
             }
         }
-        let (tell, told) = unbounded();
         let receiver = place.messaging.receiver("jobs");
         let receiver = match is_leasing {
             true => receiver.lease(Duration::from_secs(60)),
             false => receiver,
         };
 
-        let _receiver = receiver
-            .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
-            .unwrap();
+        let (_receiver, told) = telling::<i32>(receiver);
 
         let handled: BTreeSet<i32> = next(&told, number).into_iter().collect();
         assert_eq!(handled.len(), number);
@@ -94,14 +90,8 @@ fn times_without_end_in_one_topic_delay_nothing_in_another() {
         INSERT INTO outtray.bucket (topic, key, full_at, granted) VALUES
             ('a', '', 'infinity', -1), ('a', 'k', '-infinity', 9223372036854775807);",
     );
-    let (tell, told) = unbounded();
 
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs"));
     let later = |number: i32| NewMessage::json("jobs", &number).unwrap();
     place.send_new(later(1).delay(Duration::from_millis(200)));
 
@@ -145,12 +135,7 @@ fn a_bucket_that_is_full_at_no_time_is_empty_at_most() {
 fn topics_that_no_sender_can_name_stop_no_hint_and_no_listing() {
     let mut place = Place::polling(crate::support::NO_POLLING);
     let elsewhere = crate::support::process(&place.url, crate::support::NO_POLLING);
-    let (tell, told) = unbounded();
-    let _receiver = elsewhere
-        .start_receiving_messages("jobs", move |_, message: Message<i32>| {
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = telling::<i32>(elsewhere.receiver("jobs"));
     place.await_listener();
     // Moved when it is due, and then told of together with what is sent.
     place.sql(

@@ -1,7 +1,7 @@
 //! Whatever ends a message frees the dedupe key that it had until then.
 
-use super::{DAY, check_free, check_taken, feed, reject, send};
-use crate::support::{Child, Gate, Ledger, PATIENCE, Place, eventually, test_name};
+use super::{check_free, check_taken, feed, reject_all, send};
+use crate::support::{Child, DAY, Gate, Ledger, PATIENCE, Place, eventually, reject, test_name};
 use outtray::{
     BatchMessage, Cancelled, Expired, HandlerError, Message, MessageId, MessagingSession,
     NewMessage, PoisonedKey, ReceiverBuilder, Sent, TopicConfig,
@@ -99,7 +99,7 @@ fn an_expired_message_frees_its_key_whether_it_is_kept_or_dropped() {
 fn a_dead_letter_has_ended_and_takes_its_key_again_when_it_is_redriven() {
     let mut place = Place::new();
     let id = send(&place, feed(1)).id();
-    reject(&place);
+    reject_all(&place);
     assert_eq!(place.count("outtray.dedupe"), 0);
     let letter = place.dead_letters("feeds").remove(0);
     assert_eq!(letter.dedupe_key.as_deref(), Some("feed-7"));
@@ -123,11 +123,11 @@ fn a_dead_letter_has_ended_and_takes_its_key_again_when_it_is_redriven() {
 fn a_dead_letter_whose_key_is_taken_again_stays_one_until_it_is_free() {
     let mut place = Place::new();
     let old = send(&place, feed(1)).id();
-    reject(&place);
+    reject_all(&place);
     let middle = send(&place, feed(2)).id();
-    reject(&place);
+    reject_all(&place);
     place.send("feeds", &0);
-    reject(&place);
+    reject_all(&place);
     let new = send(&place, feed(3)).id();
     let messaging = place.messaging.clone();
     let topic = messaging.topic("feeds");
@@ -184,9 +184,7 @@ fn a_message_that_is_parked_or_that_comes_after_one_that_is_gone_frees_its_key_t
     assert_eq!(place.count("outtray.dedupe"), 2);
 
     let receiver = place.messaging.receiver("feeds");
-    let receiver = receiver
-        .start(|_, _: Message| Err(HandlerError::reject("no")))
-        .unwrap();
+    let receiver = receiver.start(reject).unwrap();
     place.messaging.cancel(first).unwrap();
 
     eventually("both are dead", || place.count("outtray.dead_letter") == 3);

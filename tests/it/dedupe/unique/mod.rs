@@ -4,14 +4,11 @@
 mod ends;
 mod races;
 
-use crate::support::{PATIENCE, Place, client, eventually};
+use crate::support::{DAY, PATIENCE, Place, client, eventually, reject};
 use outtray::{
     Cancelled, ErrorKind, HandlerError, Message, MessageId, MessagingSession, NewMessage, Payload,
     Sent,
 };
-use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 fn feed(number: i32) -> NewMessage {
     let message = NewMessage::json("feeds", &number).unwrap();
@@ -43,8 +40,7 @@ fn check_free(place: &mut Place) {
     assert_eq!(place.count("outtray.dedupe"), 0);
 }
 
-fn reject(place: &Place) {
-    let reject = |_: &mut MessagingSession<'_>, _: Message| Err(HandlerError::reject("no"));
+fn reject_all(place: &Place) {
     place.messaging.drain("feeds", reject).unwrap();
 }
 

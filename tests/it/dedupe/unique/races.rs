@@ -1,8 +1,8 @@
 //! Senders, those who end messages, and processes that die: none of them leaves a key behind, or
 //! two messages with one.
 
-use super::{DAY, check_free, feed, send};
-use crate::support::{Child, Ledger, PATIENCE, Place, client, eventually, process, test_name};
+use super::{check_free, feed, send};
+use crate::support::{Child, DAY, Ledger, PATIENCE, Place, client, eventually, process, test_name};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Message, MessageId, MessagingSession, NewMessage, Sent};
 use std::sync::Arc;

@@ -1,5 +1,11 @@
 //! A database of a test's own, with the message system in it.
 
+mod ends;
+mod jobs;
+mod rows;
+mod time;
+mod watching;
+
 use super::{database, eventually};
 use outtray::{DeadLetter, MessageId, Messaging, NewMessage, Rate, TopicConfig};
 use postgres::{Client, Config, NoTls};
