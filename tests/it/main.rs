@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod all_or_nothing;
 mod any_setting;
 mod bad_input;
 mod batches;
@@ -24,21 +23,16 @@ mod draining;
 mod dropping;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod encrypted;
-mod ended_transactions;
 mod examples;
 mod expiry;
 mod failed_messages;
 mod failover;
 mod filters;
 mod first_steps;
-mod flights;
 mod handled_once;
-mod handles;
 mod keys;
 mod late_commits;
 mod leases;
-mod left_behind;
-mod lent_pool;
 mod limits_hold;
 mod locks_of_others;
 mod logged;
@@ -56,11 +50,10 @@ mod quiet;
 mod rate_limit;
 mod recurring;
 mod replication;
-mod retrying;
 mod schedule;
 mod scripts;
 mod search_path;
-mod sessions;
+mod session;
 mod settings;
 mod settled_exactly;
 mod silence;

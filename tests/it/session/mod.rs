@@ -1,10 +1,17 @@
 //! A session is one transaction: all of it happens, or nothing does, and its caller is told which.
 
+mod all_or_nothing;
 mod bulk;
 mod crossing;
+mod ended_transactions;
 mod first_settings;
+mod flights;
+mod handles;
 mod joining;
 mod kinds;
+mod left_behind;
+mod lent_pool;
+mod retrying;
 mod round_trips;
 mod sending;
 mod wide;
