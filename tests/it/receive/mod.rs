@@ -1,0 +1,14 @@
+//! Messages are handled: once, by as many workers as there are, and failures as they should be.
+
+mod batches;
+mod commits_that_fail;
+mod draining;
+mod failed_messages;
+mod filters;
+mod handled_once;
+mod limits_hold;
+mod neighbours;
+mod panics;
+mod settled_exactly;
+mod starting;
+mod stopping;
