@@ -12,14 +12,11 @@ mod changed_tables;
 mod clocks;
 mod command_line;
 mod completion;
-mod connection_strings;
+mod connect;
 mod crashes;
 mod dead_letters;
 mod dedupe;
 mod detours;
-mod dropping;
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
-mod encrypted;
 mod examples;
 mod expiry;
 mod failover;

@@ -1,5 +1,7 @@
 //! A database gets its schema, and a newer one, while everything goes on.
 
+mod dropping;
+
 use crate::support::{PATIENCE, Place, database, empty_database, eventually};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, Result};
