@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod any_setting;
-mod bad_input;
-mod canaries;
 mod cancel;
 mod capacity;
 mod changed_tables;
@@ -15,13 +13,13 @@ mod connect;
 mod crashes;
 mod dead_letters;
 mod dedupe;
+mod errors;
 mod examples;
 mod expiry;
 mod failover;
 mod first_steps;
 mod keys;
 mod leases;
-mod logged;
 mod lost_database;
 mod max_in_work;
 mod message;
