@@ -1,0 +1,4 @@
+//! Statements touch what they need and no more, and nobody can slip them something else.
+
+mod plans;
+mod search_path;
