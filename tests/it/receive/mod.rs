@@ -1,5 +1,6 @@
 //! Messages are handled: once, by as many workers as there are, and failures as they should be.
 
+mod all_or_nothing;
 mod batches;
 mod commits_that_fail;
 mod draining;

@@ -1,6 +1,5 @@
 //! A session is one transaction: all of it happens, or nothing does, and its caller is told which.
 
-mod all_or_nothing;
 mod bulk;
 mod crossing;
 mod ended_transactions;
