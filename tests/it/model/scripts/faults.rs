@@ -216,7 +216,7 @@ impl Copy {
         let copy = Copy(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         let _ = fs::remove_dir_all(copy.0.join("src"));
         let _ = fs::remove_dir_all(copy.0.join("tests"));
-        for folder in ["src", "docs", "tests/it/support", "tests/it/scripts"] {
+        for folder in ["src", "docs", "tests/it/support", "tests/it/model/scripts"] {
             copy_folder(&root().join(folder), &copy.0.join(folder));
         }
         for file in ["Cargo.lock", "README.md"] {
@@ -229,8 +229,8 @@ impl Copy {
             .replace("[[bin]]", "[[example]]")
             .replace(MEMBERS, "");
         fs::write(copy.0.join("Cargo.toml"), package).unwrap();
-        let few =
-            "//! Few tests.\n#![allow(dead_code, unused_imports)]\nmod scripts;\nmod support;\n";
+        let few = "//! Few tests.\n#![allow(dead_code, unused_imports)]\n\
+                   mod model {\n    mod scripts;\n}\nmod support;\n";
         fs::write(copy.0.join("tests/it/main.rs"), few).unwrap();
         copy
     }

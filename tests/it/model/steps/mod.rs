@@ -1,0 +1,216 @@
+//! The database does what a small model in memory does, step by step, whatever is done to it.
+//!
+//! `op` says what can be done and makes random sequences of it, `pure` (with `hands` and `lines`)
+//! says what is to come of it, `real` (with `sending`) does it, and `look` says what came of it.
+//! After every step both are compared: what the step was seen to do, and all that there is. A
+//! sequence at whose end they differ is made as short as it gets, and printed with its seed:
+//!
+//! ```text
+//! OUTTRAY_MODEL_SEED=… OUTTRAY_MODEL_STEPS=… cargo test --test it model::steps
+//! ```
+//!
+//! A new thing that can be done is a variant of `Op`, an arm in both `apply`s, and where it leaves
+//! something that no field of `TopicState` (in `seen`) shows, a field.
+
+mod hands;
+mod lines;
+mod look;
+mod op;
+mod pure;
+mod real;
+mod seen;
+mod sending;
+
+use crate::support::shrink;
+use fastrand::Rng;
+use op::{Answer, Op, PLAIN};
+use pure::Model;
+use real::Real;
+use seen::{Seen, TopicState};
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// Sequences and their steps: some seconds. Short ones begin anew with an empty database.
+const SEQUENCES: usize = 12;
+const STEPS: usize = 100;
+/// On a busy machine fewer sequences are begun.
+const ENOUGH: Duration = Duration::from_secs(10);
+/// Sequences that are tried to make one that fails shorter.
+const MAX_TRIES: usize = 200;
+
+#[test]
+fn random_sequences_of_operations_do_what_the_model_does() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let steps = number("OUTTRAY_MODEL_STEPS").map_or(STEPS, |steps| steps as usize);
+    let seeds = match number("OUTTRAY_MODEL_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..SEQUENCES).map(|_| fastrand::u64(..)).collect(),
+    };
+    let started = Instant::now();
+    for seed in seeds {
+        if started.elapsed() > ENOUGH {
+            break;
+        }
+        let mut rng = Rng::with_seed(seed);
+        let ops: Vec<Op> = (0..steps).map(|_| Op::random(&mut rng)).collect();
+        let Err(difference) = run(&ops) else { continue };
+        let failing = ops[..=difference.step].to_vec();
+        let shortest = shrink(failing, MAX_TRIES, |ops| run(ops).is_err());
+        let text = run(&shortest).map_or_else(|difference| difference.text, |()| "gone".to_owned());
+        panic!(
+            "seed {seed}, step {} of {steps}: {}\nthe shortest that fails:\n{}{text}",
+            difference.step,
+            difference.text,
+            lines(&shortest)
+        );
+    }
+}
+
+/// Where the model and the database differ.
+struct Difference {
+    step: usize,
+    text: String,
+}
+
+/// Runs a sequence in a database of its own.
+fn run(ops: &[Op]) -> Result<(), Difference> {
+    compare(&mut Real::new(), &mut Model::default(), ops)
+}
+
+fn compare(real: &mut Real, model: &mut Model, ops: &[Op]) -> Result<(), Difference> {
+    for (step, op) in ops.iter().enumerate() {
+        let mut after = model.clone();
+        let expected = (after.apply(op), after.state());
+        if after.is_unsure {
+            // Then nobody does it.
+            continue;
+        }
+        *model = after;
+        let found = catch_unwind(AssertUnwindSafe(|| (real.apply(op), real.state())));
+        let text = match found {
+            Ok(found) if found == expected => continue,
+            Ok(found) => differing(op, &expected, &found),
+            Err(panic) => format!("{op:?} panicked: {:?}", panic.downcast_ref::<String>()),
+        };
+        return Err(Difference { step, text });
+    }
+    Ok(())
+}
+
+/// Writes down what was expected and what was found of what differs.
+fn differing(
+    op: &Op,
+    expected: &(Seen, Vec<TopicState>),
+    found: &(Seen, Vec<TopicState>),
+) -> String {
+    let mut text = format!("after {op:?}\n");
+    if expected.0 != found.0 {
+        text += &format!("expected {:?}\nfound    {:?}\n", expected.0, found.0);
+    }
+    for (topic, (expected, found)) in expected.1.iter().zip(&found.1).enumerate() {
+        if expected != found {
+            text += &format!(
+                "topic {topic}, expected {expected:?}\ntopic {topic}, found    {found:?}\n"
+            );
+        }
+    }
+    text
+}
+
+fn lines(ops: &[Op]) -> String {
+    ops.iter().map(|op| format!("    {op:?}\n")).collect()
+}
+
+const SEND: Op = Op::Send {
+    topic: 0,
+    count: 2,
+    message: PLAIN,
+};
+const ACK: Op = Op::Handle {
+    topic: 0,
+    answer: Answer::Ack,
+    sends_on: false,
+};
+
+#[test]
+fn a_difference_between_database_and_model_is_found_where_it_is() {
+    for sabotage in [
+        "UPDATE outtray.message SET attempts = 1",
+        "UPDATE outtray.message SET seq = -seq",
+        "UPDATE outtray.message SET topic = 'odd'",
+        "DELETE FROM outtray.message",
+        "INSERT INTO outtray.topic (topic, paused_at) VALUES ('even', now())",
+    ] {
+        let (mut real, mut model) = (Real::new(), Model::default());
+        assert!(compare(&mut real, &mut model, &[SEND]).is_ok());
+        real.place.sql(sabotage);
+        let found = compare(&mut real, &mut model, &[ACK, SEND]);
+        let step = found.map_or_else(|difference| Some(difference.step), |()| None);
+        assert_eq!(step, Some(0), "{sabotage}");
+    }
+}
+
+#[test]
+fn a_sequence_that_fails_is_made_as_short_as_it_gets() {
+    let purge = Op::Purge { topic: 1 };
+    let mut rng = Rng::with_seed(7);
+    let mut ops: Vec<Op> = (0..50).map(|_| Op::random(&mut rng)).collect();
+    ops.insert(11, SEND);
+    ops.push(purge.clone());
+
+    // Wherever it is sent before it is purged.
+    let shortest = shrink(ops, MAX_TRIES, |ops| {
+        let sent = ops.iter().position(|op| *op == SEND);
+        let purged = ops.iter().rposition(|op| *op == purge);
+        matches!((sent, purged), (Some(sent), Some(purged)) if sent < purged)
+    });
+
+    assert_eq!(shortest, [SEND, purge]);
+}
+
+#[test]
+fn random_sequences_come_upon_all_that_can_happen() {
+    let mut met = String::new();
+    let mut unsure = 0;
+    for seed in 0..200 {
+        let (mut rng, mut model) = (Rng::with_seed(seed), Model::default());
+        for _ in 0..STEPS {
+            let mut after = model.clone();
+            let seen = after.apply(&Op::random(&mut rng));
+            if after.is_unsure {
+                unsure += 1;
+                continue;
+            }
+            model = after;
+            met += &format!("{seen:?}");
+        }
+        met += &format!("{:?}", model.state());
+    }
+    assert!(unsure < 50, "{unsure} steps are skipped");
+    for what in [
+        "lost",
+        "settled",
+        "Removed",
+        "Asked",
+        "NotThere",
+        "duplicates_of: [0",
+        "done",
+        "cancelled",
+        "purged",
+        "\"dead\"",
+        "\"expired\")",
+        "undecodable",
+        "parked",
+        "is_over: true",
+        "exhausted",
+        "crashed",
+        "rejected",
+        "leased: [M",
+        "behind: [M",
+        "scheduled: [M",
+    ] {
+        let times = met.matches(what).count();
+        assert!(times > 10, "{what}: {times} times");
+    }
+}
