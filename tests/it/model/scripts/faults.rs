@@ -155,8 +155,14 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "one that removes nothing passes where it is one message's",
-        right: "WHERE NOT EXISTS (SELECT FROM removed)",
-        wrong: "WHERE false",
+        right: "    RETURNING message.seq
+)
+SELECT outtray.miscounted(0, 1)
+WHERE NOT EXISTS (SELECT FROM removed)",
+        wrong: "    RETURNING message.seq
+)
+SELECT outtray.miscounted(0, 1)
+WHERE false",
     },
     Fault {
         name: "one message of each transaction is not acked",
