@@ -179,7 +179,7 @@ pub use surface::matching::Matching;
 pub use surface::messaging::Messaging;
 pub use surface::receipt::Receipt;
 pub use surface::retrying::Once;
-pub use surface::topic::Topic;
+pub use surface::topics::Topic;
 pub use topics::peek::WaitingMessage;
 pub use topics::stats::{Estimated, TopicStats};
 pub use wake::interrupt::{Interrupt, Wait};

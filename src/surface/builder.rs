@@ -92,6 +92,21 @@ impl Default for Builder {
     }
 }
 
+impl Messaging {
+    /// Connects with all defaults; see [`Builder::connect`].
+    ///
+    /// # Errors
+    /// The same as [`Builder::connect`].
+    pub fn connect(url: &str) -> Result<Self> {
+        Messaging::builder().url(url).connect()
+    }
+
+    /// Returns a builder for a connection with options.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
     /// Sets the database: a URL (`postgresql://user:password@host:port/database?sslmode=…`), or
     /// `key=value` words. Required. Environment variables such as PGHOST and the file `.pgpass` are

@@ -5,7 +5,7 @@ use crate::cancel::ends::{self, Cancelling};
 use crate::completion;
 use crate::connect::connection::Connection;
 use crate::surface::messaging::Messaging;
-use crate::surface::topic::Topic;
+use crate::surface::topics::Topic;
 use crate::words::completion::Cancelled;
 use crate::words::error::{Error, Result};
 use crate::words::filter::Filter;
@@ -203,7 +203,7 @@ impl Topic<'_> {
     }
 
     fn cancel_wanted(&self, program: &Program) -> Result<u64> {
-        let messaging = self.messaging();
+        let messaging = self.messaging;
         let mut connection = messaging.pooled()?;
         let found = cancel::matching(&mut *connection, self.name(), program)?;
         Ok(count(&messaging.give_up(&mut connection, &found)?))

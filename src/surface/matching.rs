@@ -3,7 +3,7 @@
 use crate::surface::delivery::Delivery;
 use crate::surface::intake::Intake;
 use crate::surface::messaging::Messaging;
-use crate::surface::topic::Topic;
+use crate::surface::topics::Topic;
 use crate::wake::interrupt::Wait;
 use crate::words::error::Result;
 use crate::words::filter::Filter;
@@ -46,7 +46,7 @@ impl<'m> Topic<'m> {
     /// # Ok(()) }
     /// ```
     pub fn matching(&self, filter: Filter) -> Matching<'m> {
-        self.messaging().matching(&[self.name()], filter)
+        self.messaging.matching(&[self.name()], filter)
     }
 }
 

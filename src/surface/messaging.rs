@@ -16,9 +16,7 @@ use crate::receive::receiver::Receiver;
 use crate::schedule;
 use crate::schema::migrate;
 use crate::session::messaging_session::MessagingSession;
-use crate::surface::builder::Builder;
 use crate::surface::core::Core;
-use crate::surface::topic::Topic;
 use crate::upkeep::thread::Errands;
 use crate::wake::hint::Hint;
 use crate::words::error::Result;
@@ -60,19 +58,6 @@ impl Messaging {
         Messaging {
             core: Arc::new(core),
         }
-    }
-
-    /// Connects with all defaults; see [`Builder::connect`].
-    ///
-    /// # Errors
-    /// The same as [`Builder::connect`].
-    pub fn connect(url: &str) -> Result<Self> {
-        Messaging::builder().url(url).connect()
-    }
-
-    /// Returns a builder for a connection with options.
-    pub fn builder() -> Builder {
-        Builder::default()
     }
 
     /// Creates or upgrades the schema. Returns the names of the migrations that were applied.
@@ -194,12 +179,6 @@ impl Messaging {
             })
         };
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
-    }
-
-    /// Returns a topic, to look at it and to operate it. Does not ask the database; its methods
-    /// check the name.
-    pub fn topic(&self, topic: &str) -> Topic<'_> {
-        Topic::new(self, topic)
     }
 
     /// Wakes a worker of each receiver of a topic, here and in other processes. Call it after the

@@ -14,7 +14,7 @@ use crate::surface::intake::Intake;
 use crate::surface::messaging::Messaging;
 use crate::surface::receipt::Receipt;
 use crate::surface::settling::{LEAST_LEASE, settle_all};
-use crate::surface::topic::Topic;
+use crate::surface::topics::Topic;
 use crate::words::error::{Error, Result, chain};
 use crate::words::filter_program::Program;
 use crate::words::message::Message;

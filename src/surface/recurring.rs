@@ -4,7 +4,7 @@ use crate::recurring::recurrence::Recurrence;
 use crate::recurring::{self, Recurring, SCHEDULED_FOR};
 use crate::schedule;
 use crate::surface::messaging::Messaging;
-use crate::surface::topic::Topic;
+use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
 use crate::words::error::{Error, Result};
 use crate::words::new_message::NewMessage;

@@ -3,7 +3,7 @@
 use crate::receive::sieve::Sieve;
 use crate::surface::delivery::Delivery;
 use crate::surface::messaging::Messaging;
-use crate::surface::topic::Topic;
+use crate::surface::topics::Topic;
 use crate::wake::board::Station;
 use crate::wake::interrupt::Wait;
 use crate::words::error::Result;

@@ -1,12 +1,10 @@
-//! Dedupe keys and rates by their names: forgetting them, changing them, beginning them anew.
+//! Dedupe keys by their names: forgetting them, and changing for how long they are remembered.
 
 use crate::dedupe;
-use crate::rate_limit;
 use crate::surface::messaging::Messaging;
-use crate::surface::topic::Topic;
-use crate::wake::hint::Hint;
+use crate::surface::topics::Topic;
 use crate::words::error::{Error, Result};
-use crate::words::limits::{check_dedupe_key, check_key, duration_flaw, key_flaw};
+use crate::words::limits::{check_dedupe_key, check_key, duration_flaw};
 use crate::words::topic;
 use std::time::Duration;
 
@@ -49,30 +47,6 @@ impl Topic<'_> {
             return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
         }
         self.run(|run, topic| dedupe::change(run, topic, key, window))
-    }
-
-    /// Resets the topic's [`rate`](crate::TopicConfig::rate): all processes together may start a
-    /// whole burst at once. Processes with receivers hear of it as they hear of a setting.
-    pub fn reset_rate(&self) -> Result<()> {
-        self.reset("")
-    }
-
-    /// Resets the rate of one key, where each key has [its own](crate::TopicConfig::rate_per_key).
-    /// Messages of the key that were put off for its rate are due at once.
-    pub fn reset_rate_of(&self, key: &str) -> Result<()> {
-        topic::check(&self.name)?;
-        if let Some(flaw) = key_flaw("key", key) {
-            return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
-        }
-        self.reset(key)?;
-        let waker = &self.messaging.base().waker;
-        waker.due_in(Duration::ZERO);
-        waker.tell(Hint::Due);
-        Ok(())
-    }
-
-    fn reset(&self, key: &str) -> Result<()> {
-        self.set(|connection, topic| rate_limit::reset(connection, topic, key))
     }
 }
 

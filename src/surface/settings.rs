@@ -1,0 +1,198 @@
+//! The verbs about a topic's settings: they change what every process obeys.
+
+use crate::capacity;
+use crate::connect::connection::Connection;
+use crate::db::run::Run;
+use crate::max_in_work;
+use crate::rate_limit;
+use crate::settings::{self, Setting};
+use crate::surface::topics::Topic;
+use crate::wake::hint::Hint;
+use crate::words::error::{Error, Result};
+use crate::words::limits::key_flaw;
+use crate::words::sqlstate::classify;
+use crate::words::topic;
+use crate::words::topic_config::TopicConfig;
+use postgres::IsolationLevel;
+use std::time::Duration;
+
+impl Topic<'_> {
+    /// Sets the topic's settings, and replaces all previous ones that this release can read. Every
+    /// process obeys: those with receivers as soon as they hear of it, the others within a second.
+    ///
+    /// # Errors
+    /// `Invalid` for a setting that is out of range; nothing is changed.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::TopicConfig;
+    /// messaging.topic("orders").configure(TopicConfig {
+    ///     max_attempts: Some(3),
+    ///     ..TopicConfig::default()
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn configure(&self, config: TopicConfig) -> Result<()> {
+        topic::check(&self.name)?;
+        config.check(&self.name)?;
+        self.reconfigure(|current| *current = config).map(drop)
+    }
+
+    /// Changes some of the topic's settings, and returns all of them. Concurrent changes wait for
+    /// each other, so that none is lost: the closure gets the current settings, and nobody else
+    /// changes any until it returns. Otherwise like [`configure`](Self::configure).
+    ///
+    /// # Errors
+    /// `Invalid` for a setting that is out of range; nothing is changed.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let orders = messaging.topic("orders");
+    /// orders.reconfigure(|config| config.max_attempts = Some(3))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reconfigure(&self, change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
+        self.change(&[], change)
+    }
+
+    /// Returns settings to their defaults, by their names. This includes settings that this release
+    /// cannot read or does not know, which [`reconfigure`](Self::reconfigure) leaves alone. Returns
+    /// all remaining settings.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// messaging.topic("orders").unset(&["poisoned_key", "delay"])?;
+    /// # Ok(()) }
+    /// ```
+    pub fn unset(&self, names: &[&str]) -> Result<TopicConfig> {
+        self.change(names, |_| ())
+    }
+
+    /// Returns the topic's settings in the database, or the defaults if none is set. A setting that
+    /// this release cannot read, since a newer one wrote it, counts as not set everywhere.
+    pub fn config(&self) -> Result<TopicConfig> {
+        self.setting().map(|setting| setting.config)
+    }
+
+    /// Pauses the topic for all receivers of all processes: messages in hand are finished, and no
+    /// more are started until [`resume`](Self::resume). Sending continues to work. Pausing twice
+    /// changes nothing.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// let orders = messaging.topic("orders");
+    /// orders.pause()?;
+    /// println!("{} orders wait", orders.stats()?.ready);
+    /// orders.resume()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn pause(&self) -> Result<()> {
+        self.set(|connection, topic| settings::pause(connection, topic))
+    }
+
+    /// Ends a pause. Does nothing if the topic is not paused.
+    pub fn resume(&self) -> Result<()> {
+        self.set(|connection, topic| settings::resume(connection, topic))
+    }
+
+    /// Returns whether the topic is paused.
+    pub fn is_paused(&self) -> Result<bool> {
+        self.setting().map(|setting| setting.is_paused)
+    }
+
+    /// Resets the topic's [`rate`](crate::TopicConfig::rate): all processes together may start a
+    /// whole burst at once. Processes with receivers hear of it as they hear of a setting.
+    pub fn reset_rate(&self) -> Result<()> {
+        self.reset("")
+    }
+
+    /// Resets the rate of one key, where each key has [its own](crate::TopicConfig::rate_per_key).
+    /// Messages of the key that were put off for its rate are due at once.
+    pub fn reset_rate_of(&self, key: &str) -> Result<()> {
+        topic::check(&self.name)?;
+        if let Some(flaw) = key_flaw("key", key) {
+            return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
+        }
+        self.reset(key)?;
+        let waker = &self.messaging.base().waker;
+        waker.due_in(Duration::ZERO);
+        waker.tell(Hint::Due);
+        Ok(())
+    }
+
+    fn reset(&self, key: &str) -> Result<()> {
+        self.set(|connection, topic| rate_limit::reset(connection, topic, key))
+    }
+
+    fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
+        let config = self.set(|connection, topic| {
+            let config = reconfigure(connection, topic, unset, change)?;
+            forget_counts(connection, topic, &config)?;
+            Ok(config)
+        })?;
+        self.tend()?;
+        Ok(config)
+    }
+
+    fn setting(&self) -> Result<Setting> {
+        let settings = self.run(|run, _| settings::settings(run))?;
+        let mine = settings.into_iter().find(|(topic, _)| *topic == self.name);
+        Ok(mine.map(|(_, setting)| setting).unwrap_or_default())
+    }
+
+    /// Changes a setting, and tells this process and the others.
+    pub(crate) fn set<R>(
+        &self,
+        change: impl FnOnce(&mut Connection, &str) -> Result<R>,
+    ) -> Result<R> {
+        topic::check(&self.name)?;
+        let (topic, base) = (&self.name, self.messaging.base());
+        let changed = self.messaging.with_connection(|connection, base| {
+            let configs = &base.kit.configs;
+            let changed = change(connection, topic)?;
+            if let Err(error) = configs.read(connection) {
+                // It is set all the same, and found by the next session or poll.
+                log::debug!("topic {topic}: settings are read later: {error}");
+                configs.outdate();
+            }
+            Ok(changed)
+        })?;
+        base.waker.board.ring(topic, usize::MAX);
+        base.waker.tell(Hint::Config);
+        Ok(changed)
+    }
+}
+
+/// Changes settings in a transaction that holds them.
+fn reconfigure(
+    connection: &mut Connection,
+    topic: &str,
+    unset: &[&str],
+    change: impl FnOnce(&mut TopicConfig),
+) -> Result<TopicConfig> {
+    let failed = |error| classify(error, "setting up a topic");
+    let mut open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(failed)?;
+    let mut document = settings::lock(&mut open, topic)?;
+    let before = document.read().config;
+    unset.iter().for_each(|name| document.unset(name));
+    let mut config = document.read().config;
+    change(&mut config);
+    config.check(topic)?;
+    settings::configure(&mut open, topic, &before, document, &config)?;
+    if let Some(limit) = config.max_in_work {
+        // Nobody is to see the limit and no places.
+        max_in_work::ensure(&mut open, topic, limit)?;
+    }
+    open.transaction.commit().map_err(failed)?;
+    Ok(config)
+}
+
+/// Forgets what was counted under the settings before, when others are set. What a setting counts
+/// is named here, and nowhere else.
+fn forget_counts(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
+    // What was counted under another limit, or none, says nothing.
+    capacity::forget(run, topic)?;
+    rate_limit::forget(run, topic, config)
+}

@@ -1,0 +1,218 @@
+//! A topic: its numbers, and its messages that wait.
+
+use crate::connect::transaction::OpenTransaction;
+use crate::db::run::Run;
+use crate::keys::stalled::tend_all;
+use crate::on_end::push_parked;
+use crate::schedule::scheduled::{self, ScheduledMessage};
+use crate::surface::messaging::Messaging;
+use crate::topics::peek::{self, WaitingMessage};
+use crate::topics::stats::{self, TopicStats};
+use crate::topics::{self, Sign};
+use crate::words::Result;
+use crate::words::sqlstate::classify;
+use crate::words::topic;
+use postgres::IsolationLevel;
+
+/// One topic, to look at it and to operate it. All methods except [`name`](Topic::name) block for a
+/// connection of the pool and a few round trips.
+///
+/// # Errors
+/// Of all methods: `Invalid` for a bad name or key, `SchemaMissing`, `Unavailable`,
+/// `PoolExhausted`.
+#[derive(Debug, Clone)]
+pub struct Topic<'m> {
+    pub(crate) messaging: &'m Messaging,
+    pub(crate) name: String,
+}
+
+impl Topic<'_> {
+    /// Returns the topic's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the topic's numbers, which are zeros for a topic that was never used. Counts up to
+    /// 100,000 messages of each kind, and estimates larger numbers, as
+    /// [`estimated`](TopicStats::estimated) says. Takes a few tens of milliseconds for each kind at
+    /// most.
+    pub fn stats(&self) -> Result<TopicStats> {
+        self.look(|run, topic| stats::stats(run, topic))
+    }
+
+    /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.is_there(Sign::Message).map(|has| !has)
+    }
+
+    /// Returns whether anything is known about the topic: messages of any kind, dead letters,
+    /// settings, receivers, recurring messages, dedupe keys within their window, or the ends of
+    /// tracked messages. Topics need no declaration, so an unknown topic was mistyped, or is not in
+    /// use.
+    pub fn is_known(&self) -> Result<bool> {
+        self.is_there(Sign::Any)
+    }
+
+    /// Returns the first `limit` messages that are ready or in work, in claim order, then those
+    /// that wait behind others of their key, by key; each with its [state](crate::MessageState).
+    /// Takes and locks nothing. [`scheduled`](Self::scheduled) shows the other scheduled messages.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::MessageState;
+    /// for message in messaging.topic("orders").peek(10)? {
+    ///     match message.state {
+    ///         MessageState::Leased { left } => println!("{} in work, for {left:?} yet", message.id),
+    ///         MessageState::InWork { server_process, .. } => {
+    ///             println!("{} in work, by server process {server_process:?}", message.id);
+    ///         }
+    ///         state => println!("{} {state}", message.id),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
+        self.look(|run, topic| peek::peek(run, topic, count(limit)))
+    }
+
+    /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or
+    /// the end of other messages, by when they are due; messages that wait for others come last.
+    /// Takes nothing.
+    ///
+    /// Reads up to 100,000 scheduled messages of the topic: a few tenths of a second at worst, on a
+    /// busy server. Where there are more, it reads those that were sent first.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::WaitReason;
+    /// for message in messaging.topic("orders").scheduled(10)? {
+    ///     match (message.reason, message.due_in) {
+    ///         (WaitReason::Leased, Some(left)) => println!("{} in work, for {left:?}", message.id),
+    ///         (_, Some(left)) => println!("{} ready in {left:?}: {:?}", message.id, message.error),
+    ///         (_, None) => println!("{} comes after {:?}", message.id, message.after),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn scheduled(&self, limit: usize) -> Result<Vec<ScheduledMessage>> {
+        self.run(|run, topic| scheduled::peek(run, topic, count(limit)))
+    }
+
+    /// Removes all ready and scheduled messages for good, and those behind others of their key.
+    /// Messages in work and dead letters stay. Returns how many were removed. Works in slices, like
+    /// [`redrive`](Self::redrive), so messages that are sent meanwhile may be removed too.
+    pub fn purge(&self) -> Result<u64> {
+        self.purge_with_progress(|_| ())
+    }
+
+    /// Does the same as [`purge`](Self::purge), and calls `progress` after each slice with the
+    /// number of messages removed so far.
+    pub fn purge_with_progress(&self, mut progress: impl FnMut(u64)) -> Result<u64> {
+        self.slices("removed", &mut progress, |topic| {
+            let mut may_be_more = false;
+            let slice = topic.slice(|run, name| {
+                let (slice, is_full) = topics::purge(run, name)?;
+                may_be_more = is_full;
+                Ok(slice)
+            })?;
+            Ok((slice.messages, may_be_more))
+        })
+    }
+
+    /// Moves the lines of stalled keys on, and wakes those who want their messages. What others
+    /// hold is left to those who receive.
+    pub(crate) fn tend(&self) -> Result<()> {
+        self.messaging.with_connection(|connection, base| {
+            let tended = tend_all(connection, push_parked)?;
+            for (topic, keys) in &tended.topics {
+                base.waker.ready(topic, *keys);
+            }
+            if tended.held > 0 {
+                base.waker.keys_ended();
+            }
+            Ok(())
+        })
+    }
+
+    fn is_there(&self, sign: Sign) -> Result<bool> {
+        self.look(|run, topic| topics::is_there(run, topic, sign))
+    }
+
+    /// Looks at the first of many rows of the topic.
+    pub(crate) fn look<R>(&self, work: impl FnOnce(&mut dyn Run, &str) -> Result<R>) -> Result<R> {
+        topic::check(&self.name)?;
+        self.messaging.in_order(|run| work(run, &self.name))
+    }
+
+    pub(crate) fn run<R>(&self, work: impl FnOnce(&mut dyn Run, &str) -> Result<R>) -> Result<R> {
+        topic::check(&self.name)?;
+        self.messaging
+            .with_connection(|connection, _| work(connection, &self.name))
+    }
+}
+
+impl Messaging {
+    /// Returns a topic, to look at it and to operate it. Does not ask the database; its methods
+    /// check the name.
+    pub fn topic(&self, topic: &str) -> Topic<'_> {
+        Topic {
+            messaging: self,
+            name: topic.to_owned(),
+        }
+    }
+
+    /// Returns the names of all known topics, sorted by their bytes: topics with messages of any
+    /// kind, dead letters, receivers or recurring messages, and topics that ever had settings, or
+    /// were paused, suspect or in strict order. One query; its time grows with the number of
+    /// topics, not of messages.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn topic_names(&self) -> Result<Vec<String>> {
+        self.in_order(|run| topics::topics(run))
+    }
+
+    /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the
+    /// same order. Costs one query, and that of [`Topic::stats`](crate::Topic::stats) for each
+    /// topic.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn topics(&self) -> Result<Vec<TopicStats>> {
+        self.in_order(|run| {
+            topics::topics(run)?
+                .iter()
+                .map(|topic| stats::stats(run, topic))
+                .collect()
+        })
+    }
+
+    /// Looks at the first of many rows, in a transaction of its own in which they are
+    /// [read in order](read_in_order).
+    pub(crate) fn in_order<R>(&self, look: impl FnOnce(&mut dyn Run) -> Result<R>) -> Result<R> {
+        self.with_connection(|connection, _| {
+            let failed = |error| classify(error, "looking at topics");
+            let mut open = connection
+                .begin(Some(IsolationLevel::ReadCommitted))
+                .map_err(failed)?;
+            read_in_order(&mut open).map_err(failed)?;
+            let seen = look(&mut open)?;
+            open.transaction.commit().map_err(failed)?;
+            Ok(seen)
+        })
+    }
+}
+
+pub(crate) fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
+/// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
+/// and a LIMIT does not help.
+pub(crate) fn read_in_order(open: &mut OpenTransaction<'_>) -> Result<(), postgres::Error> {
+    open.transaction.batch_execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
+         SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off",
+    )
+}
