@@ -9,12 +9,11 @@ use std::time::SystemTime;
 pub enum How {
     /// Its handler succeeded, and that was committed.
     Done,
-    /// It is a dead letter, whatever it died of; also when its time was over. A redrive begins it
-    /// anew.
+    /// It became a dead letter, for whatever reason, expiry included. A redrive starts it anew.
     Dead,
     /// It was cancelled.
     Cancelled,
-    /// Its time was over, and its topic [drops](crate::Expired::Drop) such messages.
+    /// It expired, and its topic [drops](crate::Expired::Drop) expired messages.
     Expired,
     /// An operator removed it.
     Purged,
@@ -58,8 +57,8 @@ impl std::fmt::Display for How {
 pub struct Completion {
     /// How it ended.
     pub how: How,
-    /// What its handler gave to [`record_result`](crate::MessagingSession::record_result), if it
-    /// did.
+    /// The result that its handler gave to
+    /// [`record_result`](crate::MessagingSession::record_result), if any.
     pub result: Option<serde_json::Value>,
     /// When it ended, by the database's clock: the start of the transaction that ended it.
     pub ended_at: SystemTime,
@@ -69,34 +68,35 @@ pub struct Completion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cancelled {
-    /// It waited, and is gone: it will not be delivered.
+    /// It was waiting, and was removed: it will not be delivered.
     Removed,
-    /// It is in work, and its handler is asked to give up. It may still succeed; if it does not, it
-    /// is not tried again. Or it waits behind others of its key, to which somebody is sending just
-    /// now: then it is removed afterwards, unless it is in work by then.
+    /// It is in work, and its handler is asked to stop. It may still succeed; if it does not, it is
+    /// not tried again. Or it waits behind others of its key to which somebody is just sending:
+    /// then it is removed afterwards, unless it is in work by then.
     Asked,
-    /// There is no such message that waits or is in work. It may have ended.
+    /// No such message waits or is in work. It may have ended.
     NotThere,
 }
 
-/// Messages that were sent together, with one that follows when all of them have ended.
+/// Messages that were sent together, with a completion message that follows when all of them have
+/// ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Group {
-    /// The id of the message that completes the group, which stands for the group.
+    /// The id of the completion message, which stands for the group.
     pub id: MessageId,
     /// Its members, in the order of sending.
     pub members: Vec<MessageId>,
 }
 
-/// How far a group is.
+/// How far a group has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupProgress {
     /// How many members it has.
     pub members: u64,
-    /// How many of them ended for good: done, cancelled, expired and dropped, or purged. A dead
-    /// letter did not.
+    /// How many of them ended for good: done, cancelled, expired and dropped, or purged. Dead
+    /// letters do not count.
     pub ended: u64,
 }
 

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 impl NewMessage {
     /// Sends the message once: the topic remembers its dedupe key for `window`, whatever becomes of
-    /// it, and drops messages with the same key meanwhile; [`send`](crate::MessagingSession::send)
-    /// says so. The window of the one that was sent holds, not that of one that is dropped. 1 to
-    /// 512 bytes without NUL; the window is more than zero and at most ten years. A send with the
-    /// same key in a transaction that is still open is waited for.
-    /// [`Messaging::send`](crate::Messaging::send) has an example.
+    /// the message, and drops messages with the same key meanwhile;
+    /// [`send`](crate::MessagingSession::send) returns them as duplicates. The window of the
+    /// message that was sent counts, not that of a dropped one. The key has 1 to 512 bytes without
+    /// NUL; the window is more than zero and at most ten years. The send waits for open
+    /// transactions that sent with the same key. [`Messaging::send`](crate::Messaging::send) has an
+    /// example.
     ///
-    /// A session takes the key when it sends, since it says there and then whether it is taken. Of
-    /// two sessions that send a, b and b, a one by one, each may wait for the other; then one of
-    /// them fails with [`Conflict`](crate::ErrorKind::Conflict). Send these in one order, or with
-    /// [`send_all`](crate::MessagingSession::send_all), which takes all keys sorted; or
-    /// [try again](crate::Messaging::retrying). The same holds for the room of several bounded topics.
+    /// A session takes the key at the send, so that the answer is known there. If two sessions send
+    /// a, b and b, a one by one, each may wait for the other; then one of them fails with
+    /// [`Conflict`](crate::ErrorKind::Conflict). Send these in one order, or with
+    /// [`send_all`](crate::MessagingSession::send_all), which takes all keys sorted; or [try
+    /// again](crate::Messaging::retrying). The same holds for the room of several bounded topics.
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.rare.dedupe = Some((key.into(), Remembered::For(window)));
         self
@@ -24,22 +25,22 @@ impl NewMessage {
 
     /// Sends the message unless one with the same dedupe key waits or is in work: the topic
     /// remembers the key until the message has ended, and drops messages with the same key
-    /// meanwhile. Like [`dedupe`](Self::dedupe) in all else, in place of which it is; both kinds of
-    /// keys are of one kind to the topic, so that either finds the other taken.
+    /// meanwhile. Replaces [`dedupe`](Self::dedupe), and otherwise works like it. A topic has one
+    /// set of keys for both kinds, so either kind finds the other's key taken.
     ///
-    /// The key is free again with the transaction that ends the message: it was done, cancelled or
-    /// purged, it expired, or it became a dead letter, which nobody works on before somebody
-    /// decides. A message that is tried again, by a retry or since its process was killed, keeps
-    /// it, and so does one that is delayed or comes after others. What a handler sends with the key
-    /// of the message in its hand is a duplicate of that one, unless it
+    /// The key is free again with the transaction that ends the message: when it was done,
+    /// cancelled or purged, expired, or became a dead letter, which nobody works on before somebody
+    /// decides. A message that is tried again, by a retry or because its process was killed, keeps
+    /// the key, and so does one that is delayed or comes after others. If a handler sends a message
+    /// with the key of its own message, it is a duplicate of that one, unless the handler
     /// [forgets](crate::MessagingSession::forget_dedupe_key) the key before.
     ///
-    /// Where a send may have happened or not
-    /// ([`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown)), sending it again is no duplicate if
-    /// the first was done meanwhile: a window is for that.
+    /// Where a send may or may not have happened
+    /// ([`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown)), a second send is not a duplicate if
+    /// the first message was done meanwhile; use a window for that.
     ///
-    /// A [redrive](crate::Topic::redrive) takes the key again. Where another message has it by
-    /// then, the dead letter stays one.
+    /// A [redrive](crate::Topic::redrive) takes the key again. If another message has it by then,
+    /// the dead letter remains one.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

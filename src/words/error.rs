@@ -15,11 +15,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`source`](std::error::Error::source) leads to the cause, such as the error of a closure or
 /// of the database. Each level prints only itself; print the chain to see all of it.
 ///
-/// No text of the chain holds a value of a row: of what the database says, it tells the message,
-/// the SQLSTATE and the names of tables, columns and constraints, but not DETAIL, HINT and CONTEXT,
-/// nor what stands in the quotes of a message such as `invalid input syntax for type integer: "…"`.
-/// [`cause::<postgres::Error>()`](Error::cause) returns all of it. What a closure's own error says
-/// is told as it is.
+/// No text of the chain holds a value of a row. Of the database's errors it has the message, the
+/// SQLSTATE and the names of tables, columns and constraints, but not DETAIL, HINT and CONTEXT, nor
+/// what is quoted in a message such as `invalid input syntax for type integer: "…"`.
+/// [`cause::<postgres::Error>()`](Error::cause) returns the full error. The text of a closure's own
+/// error is kept as it is.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -36,56 +36,56 @@ pub enum ErrorKind {
     /// An argument is not allowed: a topic name, a header, a limit. Nothing was done; change the
     /// argument.
     Invalid,
-    /// The message was not sent as [`tracked`](crate::NewMessage::tracked), or ended so long ago
-    /// that how is forgotten.
+    /// The message was not sent as [`tracked`](crate::NewMessage::tracked), or it ended so long ago
+    /// that its outcome was removed.
     NotTracked,
     /// A payload is larger than the limit. Nothing was stored; send less, or raise
     /// [`max_payload_bytes`](crate::Builder::max_payload_bytes).
     TooLarge,
     /// A payload cannot become JSON, or JSON cannot become the wanted type. Nothing was changed.
     Payload,
-    /// The settings do not allow a connection: a malformed URL, or TLS that is wanted and missing.
+    /// The settings do not allow a connection: a malformed URL, or TLS that was asked for and is
+    /// missing.
     Configuration,
     /// The server refused the user, the password, or a privilege.
     Denied,
     /// The database cannot be reached, or the connection broke before anything was committed; or
     /// the operating system has no room for a thread. Try again later.
     Unavailable,
-    /// All connections of the pool were in use for as long as the caller was ready to wait.
+    /// All connections of the pool stayed in use for as long as the caller was ready to wait.
     PoolExhausted,
     /// The schema is missing or older than this release: run
     /// [`migrate`](crate::Messaging::migrate).
     SchemaMissing,
     /// The schema belongs to a newer release, or was changed by hand: upgrade this program.
     SchemaNewer,
-    /// A sequence is behind its table, as it is after a copy or a partial restore, which bring no
-    /// values of sequences. Nothing was stored; run [`migrate`](crate::Messaging::migrate), which
-    /// moves it.
+    /// A sequence is behind its table, as after a copy or a partial restore, which bring no values
+    /// of sequences. Nothing was stored; run [`migrate`](crate::Messaging::migrate), which moves
+    /// the sequence forward.
     SequenceBehind,
-    /// The lease is over, or the message was settled already: nothing was changed. Somebody else
+    /// The lease was lost, or the message was already settled. Nothing was changed. Somebody else
     /// may have the message now; forget it.
     LeaseLost,
-    /// A concurrent transaction was in the way (serialization failure or deadlock), or held for
-    /// longer than `lock_timeout` what a send waits for: room, a key, a dedupe key. Everything was
+    /// A concurrent transaction was in the way (serialization failure or deadlock), or held what a
+    /// send waits for (room, a key, a dedupe key) for longer than `lock_timeout`. Everything was
     /// rolled back; run the session again.
     Conflict,
-    /// The caller's closure returned an error of its own or swallowed a failed statement, or COMMIT
-    /// was refused (a deferred constraint). Everything was rolled back; the source says why.
+    /// The caller's closure returned an error or swallowed a failed statement, or COMMIT was
+    /// refused (a deferred constraint). Everything was rolled back; the source says why.
     RolledBack,
-    /// SQL of the caller's own ended the transaction of a session, or would have and was stopped: a
-    /// `COMMIT`, `ROLLBACK` or `PREPARE TRANSACTION` that was sent by a transaction which the
-    /// session had lent, say. The source says whether what was written until then is committed;
-    /// nothing of what was sent is stored. Let the session end its transaction.
+    /// The caller's own SQL ended the transaction of a session, or was stopped because it would
+    /// have: for example a `COMMIT`, `ROLLBACK` or `PREPARE TRANSACTION` sent through a transaction
+    /// that the session had lent. The source says whether what was written until then is committed;
+    /// none of the sends is stored. Let the session end its transaction.
     TransactionEnded,
-    /// The connection broke while COMMIT was under way: it may have happened or not.
+    /// The connection broke while COMMIT was under way: it may or may not have happened.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
     OutcomeUnknown,
-    /// Receivers run on what was to be removed. Nothing was changed; stop them first.
+    /// Receivers still run on what was to be removed. Nothing was changed; stop them first.
     InUse,
     /// Another thread [interrupted](crate::Interrupt) the wait. Nothing was taken.
     Interrupted,
-    /// A bounded topic holds as many messages as it may. Nothing was sent; try again later, or wait
-    /// for room.
+    /// A bounded topic is full. Nothing was sent; try again later, or wait for room.
     Full,
     /// The database refused a statement for another reason; the source says which.
     Database,
@@ -119,20 +119,20 @@ impl Error {
         self
     }
 
-    /// Returns what the caller can do about it.
+    /// Returns what the caller can do about the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the messages that may or may not have been stored, when the outcome of a COMMIT is
-    /// unknown; else nothing. Their ids were made before the transaction, so that a later look at
-    /// the database can tell.
+    /// Returns the messages that may or may not have been stored when the outcome of a COMMIT is
+    /// unknown; empty otherwise. Their ids were made before the transaction, so they can be looked
+    /// up in the database later.
     pub fn unknown_ids(&self) -> &[MessageId] {
         &self.0.unknown
     }
 
-    /// Returns the first cause of type `E` in the chain: the error that the caller's own closure
-    /// returned, or `postgres::Error` for what the database said. `None` where there is none.
+    /// Returns the first cause of type `E` in the chain, or `None`: the error that the caller's own
+    /// closure returned, or `postgres::Error` for the database's error.
     ///
     /// ```
     /// # fn show(error: outtray::Error) {

@@ -15,14 +15,15 @@ pub(crate) const MAX_DEPTH: usize = 32;
 const MAX_NUMBER_LENGTH: usize = 1000;
 const MAX_EXPONENT_DIGITS: usize = 4;
 
-/// Which messages are wanted, by their headers: all conditions have to hold. For a
-/// [receiver](crate::ReceiverBuilder::filter), for messages that are [taken by hand](crate::Topic::matching), and for those that
-/// are to be [cancelled](crate::Topic::cancel_matching).
+/// Selects messages by their headers; all conditions have to hold. For a
+/// [receiver](crate::ReceiverBuilder::filter), for messages that are [taken by
+/// hand](crate::Topic::matching), and for those that are to be
+/// [cancelled](crate::Topic::cancel_matching).
 ///
-/// A condition about a header that a message does not have does not hold, but for
-/// [`exists`](Self::exists) within
-/// [`not`](Self::not). `not` is the plain opposite: `not(equals("region", "eu"))` also wants what has no region. A message whose
-/// headers a receiver could not read matches no filter at all.
+/// A condition about a header that a message lacks does not hold, except [`exists`](Self::exists)
+/// within [`not`](Self::not). `not` is the plain opposite: `not(equals("region", "eu"))` also
+/// matches messages without a region. A message with headers that a receiver could not read matches
+/// no filter at all.
 ///
 /// ```
 /// use outtray::Filter;
@@ -34,8 +35,8 @@ const MAX_EXPONENT_DIGITS: usize = 4;
 /// # Ok::<(), outtray::Error>(())
 /// ```
 ///
-/// The same as text, which [`to_string`](ToString::to_string) writes and [`parse`](str::parse)
-/// reads, and with it the command's `--filter`; words in any case, values bare or in quotes
+/// A filter has a text form, which [`to_string`](ToString::to_string) writes, [`parse`](str::parse)
+/// reads, and the command's `--filter` takes. Keywords may be in any case, values bare or in quotes
 /// (`'it''s'`), names bare or in double quotes:
 ///
 /// ```
@@ -113,12 +114,12 @@ impl Comparison {
 }
 
 impl Filter {
-    /// Makes a filter without conditions. A receiver wants at least one.
+    /// Makes a filter without conditions. A receiver needs at least one.
     pub fn new() -> Self {
         Filter::default()
     }
 
-    /// Makes a filter that wants what one of these wants.
+    /// Makes a filter that matches what any of these matches.
     pub fn any(filters: impl IntoIterator<Item = Filter>) -> Self {
         let mut filters: Vec<Filter> = filters.into_iter().collect();
         match filters.len() {
@@ -127,36 +128,36 @@ impl Filter {
         }
     }
 
-    /// Makes a filter that wants what this one does not: also messages without the headers that it
-    /// names.
+    /// Makes a filter that matches what this one does not, including messages without the headers
+    /// that it names.
     #[expect(clippy::should_implement_trait, reason = "it is no method")]
     pub fn not(filter: Filter) -> Self {
         Filter::of(Condition::Not(filter))
     }
 
-    /// Wants what the other filter wants, too.
+    /// Requires the other filter to match, too.
     pub fn and(mut self, other: Filter) -> Self {
         self.conditions.extend(other.conditions);
         self
     }
 
-    /// Wants what the other filter does not.
+    /// Requires the other filter not to match.
     pub fn and_not(self, other: Filter) -> Self {
         self.and(Filter::not(other))
     }
 
-    /// Wants either what this one does, or what the other one does.
+    /// Matches what this filter or the other one matches.
     pub fn or(self, other: Filter) -> Self {
         Filter::any([self, other])
     }
 
-    /// Wants the header `name` to have this value.
+    /// Requires the header `name` to have this value.
     pub fn equals(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.one_of(name, [value])
     }
 
-    /// Wants the header `name` to have one of these values. A header is named once by this and
-    /// [`equals`](Self::equals) in a filter: it has one value.
+    /// Requires the header `name` to have one of these values. A filter may name a header only once
+    /// with this and [`equals`](Self::equals), since a header has one value.
     pub fn one_of<V: Into<String>>(
         self,
         name: impl Into<String>,
@@ -166,49 +167,51 @@ impl Filter {
         self.header(name, Test::OneOf(values))
     }
 
-    /// Wants the header `name` to begin with this text. Case counts.
+    /// Requires the header `name` to begin with this text. Case matters.
     pub fn prefix(self, name: impl Into<String>, prefix: impl Into<String>) -> Self {
         self.header(name, Test::Prefix(prefix.into()))
     }
 
-    /// Wants the header `name` to be there, whatever it is.
+    /// Requires the header `name` to be present, with any value or null.
     pub fn exists(self, name: impl Into<String>) -> Self {
         self.header(name, Test::Exists)
     }
 
-    /// Wants the header `name` to be there and [null](crate::NewMessage::null_header), which is not
-    /// the same as missing.
+    /// Requires the header `name` to be present and [null](crate::NewMessage::null_header), which
+    /// is not the same as missing.
     pub fn null(self, name: impl Into<String>) -> Self {
         self.header(name, Test::Null)
     }
 
-    /// Wants the header `name` to be this number, however it is written: `1000`, `1e3`, `1000.0`.
+    /// Requires the header `name` to be this number, however it is written: `1000`, `1e3`,
+    /// `1000.0`.
     ///
-    /// Numbers compare by their exact values, however large or small they are: up to 1,000
-    /// characters and exponents of four digits, here and in the header. A header that is no such
-    /// number does not match. A text is taken for the number that it says: `"0.1"`, and so are all
-    /// numbers of Rust; what is no number, such as NaN, is refused.
+    /// Numbers compare by their exact values, however large or small: up to 1,000 characters and
+    /// exponents of four digits, here and in the header. A header that is not such a number does
+    /// not match. `number` may be any number type of Rust, or a text such as `"0.1"`; anything
+    /// else, such as NaN, is refused.
     pub fn number(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::Equal, number)
     }
 
-    /// Wants the header `name` to be a number less than this one; see [`number`](Self::number).
+    /// Requires the header `name` to be a number less than this one; see [`number`](Self::number).
     pub fn below(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::Below, number)
     }
 
-    /// Wants the header `name` to be a number that is this one or less; see
+    /// Requires the header `name` to be a number less than or equal to this one; see
     /// [`number`](Self::number).
     pub fn at_most(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::AtMost, number)
     }
 
-    /// Wants the header `name` to be a number greater than this one; see [`number`](Self::number).
+    /// Requires the header `name` to be a number greater than this one; see
+    /// [`number`](Self::number).
     pub fn above(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::Above, number)
     }
 
-    /// Wants the header `name` to be a number that is this one or greater; see
+    /// Requires the header `name` to be a number greater than or equal to this one; see
     /// [`number`](Self::number).
     pub fn at_least(self, name: impl Into<String>, number: impl Display) -> Self {
         self.compare(name, Comparison::AtLeast, number)

@@ -6,14 +6,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-/// The error of a handler or session closure. With `?`, one is made of any [`std::error::Error`],
-/// of `Box<dyn Error + Send + Sync>`, `anyhow::Error`, `String` and `&str`.
+/// The error of a handler or session closure. `?` converts any [`std::error::Error`], `Box<dyn
+/// Error + Send + Sync>`, `anyhow::Error`, `String` and `&str` into it.
 ///
-/// A plain error is retried with the receiver's backoff until its limit, then kept as a dead
-/// letter. The constructors ask for something else; in the closure of a
-/// [`session`](crate::Messaging::session), which handles no message, all of them only roll back. Like
-/// `anyhow::Error`, it is not itself a `std::error::Error`; that is what lets `?` convert
-/// everything else.
+/// A plain error is retried with the receiver's backoff up to its limit, then kept as a dead
+/// letter. The constructors ask for something else. In the closure of a
+/// [`session`](crate::Messaging::session), which handles no message, all of them only roll back.
+/// Like `anyhow::Error`, this type does not implement `std::error::Error`; that is what lets `?`
+/// convert everything else.
 ///
 /// ```
 /// use outtray::HandlerError;
@@ -51,18 +51,18 @@ impl HandlerError {
         HandlerError::with(Wish::Retry, Some(why.into()))
     }
 
-    /// Retries after this long instead of the receiver's backoff; ten years at most. The attempt
+    /// Retries after this long instead of the receiver's backoff; at most ten years. The attempt
     /// counts, and the last one still ends as a dead letter.
     pub fn retry_after(delay: Duration) -> Self {
         HandlerError::with(Wish::RetryAfter(delay), None)
     }
 
-    /// Gives the message up: a dead letter at once, with this reason.
+    /// Rejects the message: it becomes a dead letter at once, with this reason.
     pub fn reject(why: impl Into<String>) -> Self {
         HandlerError::with(Wish::Reject, Some(why.into()))
     }
 
-    /// Puts the message off for this long, ten years at most, without spending an attempt. What the
+    /// Puts the message off for this long, at most ten years, without spending an attempt. What the
     /// handler wrote and sent is undone.
     pub fn snooze(delay: Duration) -> Self {
         HandlerError::with(Wish::Snooze(delay), None)

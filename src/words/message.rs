@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use uuid::Uuid;
 
-/// The identity of a message: a UUID version 7, made by the sender before any SQL.
+/// The id of a message: a UUID version 7, made by the sender before any SQL.
 ///
-/// Later ids of one process sort after earlier ones. The time in it comes from the sender's
-/// clock; nothing in outtray depends on it.
+/// Later ids of one process sort after earlier ones. The time in it comes from the sender's clock;
+/// nothing in outtray depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(pub(crate) Uuid);
@@ -61,28 +61,28 @@ impl fmt::Debug for MessageId {
     }
 }
 
-/// A message in the hands of a handler.
+/// A message as a handler gets it.
 ///
-/// `T` is whatever the payload decodes to; without one it is any JSON value.
+/// `T` is the type that the payload decodes to; by default any JSON value.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Message<T = serde_json::Value> {
-    /// The identity that the sender got back.
+    /// Its id, the same that the sender got.
     pub id: MessageId,
     /// The topic it was sent to.
     pub topic: String,
-    /// What it carries.
+    /// Its payload.
     pub payload: T,
-    /// Which delivery this is, from 1. A snooze, a conflict with another transaction and a broken
-    /// connection do not count.
+    /// The number of this delivery, from 1. A snooze, a conflict with another transaction and a
+    /// broken connection do not count.
     pub attempt: u32,
-    /// After how many failed attempts it becomes a dead letter.
+    /// The number of failed attempts after which it becomes a dead letter.
     pub max_attempts: u32,
-    /// Its priority; higher ones are claimed first. 0 by default.
+    /// Its priority; higher priorities are claimed first. 0 by default.
     pub priority: i16,
-    /// Its key, if it has one: no other message of the topic with the same key is in work.
+    /// Its key, if any: no other message of the topic with the same key is in work.
     pub key: Option<String>,
-    /// Texts that the sender attached.
+    /// Its headers: texts that the sender attached.
     pub headers: Headers,
     /// When it was sent, by the database's clock: the start of the sender's transaction.
     pub sent_at: SystemTime,
@@ -90,9 +90,10 @@ pub struct Message<T = serde_json::Value> {
 }
 
 impl<T> Message<T> {
-    /// Returns whether somebody asked for the message to be given up, or its lease was lost. A
-    /// handler that takes long looks now and then, and ends early: an error that it returns then is
-    /// the message's end, and not tried again. Of a message whose lease was lost, others decide.
+    /// Returns whether the message was cancelled, or its lease was lost. A handler that takes long
+    /// should check now and then, and end early. An error that it returns after a cancel ends the
+    /// message for good, without another attempt. After a lost lease, others decide about the
+    /// message.
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_set()
     }

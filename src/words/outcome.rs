@@ -3,14 +3,14 @@
 use crate::words::message::MessageId;
 use std::time::Duration;
 
-/// What stopping a receiver found and left.
+/// What a stopped receiver finished and left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Messages that were in a handler when the stop was asked for, or handled and not yet
-    /// committed, and ended in time.
+    /// Messages that were in a handler, or handled and not yet committed, when the stop was asked
+    /// for, and that ended in time.
     pub finished: usize,
-    /// Messages whose handler was still running when the time was over. Their threads go on and
+    /// Messages whose handler was still running when the time was over. Their threads continue and
     /// may still commit; if the process ends first, they are delivered again.
     pub abandoned: usize,
 }
@@ -19,34 +19,34 @@ pub struct StopReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DrainReport {
-    /// Handled and gone.
+    /// Handled and removed.
     pub handled: u64,
     /// Failed (or snoozed) and scheduled for later.
     pub retried: u64,
     /// Kept as dead letters.
     pub dead: u64,
-    /// Gone unhandled, since their time was over and their topic keeps no dead letters of that.
+    /// Expired and dropped without being handled, as their topic is configured.
     pub dropped: u64,
 }
 
-/// What [`send`](crate::MessagingSession::send) did.
+/// The result of [`send`](crate::MessagingSession::send).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// The message is sent, under this id.
     New(MessageId),
-    /// Nothing is sent: this earlier message has the same dedupe key.
+    /// The message was not sent: this earlier message has the same dedupe key.
     Duplicate(MessageId),
 }
 
 impl Sent {
-    /// Returns the id of the message that there is now: the one that was sent, or the earlier one.
+    /// Returns the id of the message that was sent, or of the earlier one.
     pub fn id(self) -> MessageId {
         match self {
             Sent::New(id) | Sent::Duplicate(id) => id,
         }
     }
 
-    /// Returns whether nothing was sent, because an earlier message has the same dedupe key.
+    /// Returns whether the message was not sent because an earlier one has the same dedupe key.
     pub fn is_duplicate(self) -> bool {
         matches!(self, Sent::Duplicate(_))
     }
@@ -95,8 +95,7 @@ impl OnEnd {
 pub enum MessageState {
     /// It can be claimed now.
     Ready,
-    /// It is in work: in the hands of a transaction that is open, of a worker or of whoever else
-    /// has its row.
+    /// It is in work: an open transaction, of a worker or of somebody else, holds its row.
     InWork {
         /// The server process of that transaction; `None` for one that is prepared, or on another
         /// node.
@@ -179,17 +178,17 @@ pub enum DeadReason {
     Exhausted,
     /// Its handler rejected it.
     Rejected,
-    /// Its payload does not fit the type that the receiver wants, or something else of it cannot be
-    /// read: another program wrote headers that are no texts.
+    /// Its payload does not fit the type that the receiver wants, or something else in it cannot be
+    /// read, such as headers that are not texts, written by another program.
     Undecodable,
     /// The processes that worked on it died, or its leases ended without an answer, as often as its
     /// receiver allowed.
     Crashed,
-    /// Its time was over before it was handled.
+    /// It expired before it was handled.
     Expired,
-    /// It is to come after a message that will never be done.
+    /// It depends on a message that will never be done.
     Orphaned,
-    /// A dead letter with the same key came before it, and its topic parks what comes after.
+    /// A dead letter with the same key came before it, and its topic parks the messages behind one.
     Parked,
 }
 

@@ -12,14 +12,14 @@ pub(crate) const AS_IT_IS: &str = "$outtray::Payload";
 /// Any receiver can ask for `Message<Payload>`; it never fails to decode.
 #[derive(Debug, Clone)]
 pub enum Payload {
-    /// JSON text, exactly as the sender gave it, or its serializer wrote it.
+    /// JSON text, exactly as the sender or its serializer wrote it.
     Json(JsonText),
     /// Bytes.
     Bytes(Vec<u8>),
 }
 
-/// JSON text to the character, with the white space around it, which `serde_json`'s `RawValue`
-/// drops.
+/// JSON text, character by character, including the white space around it, which `serde_json`'s
+/// `RawValue` drops.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JsonText(pub(crate) String);
 

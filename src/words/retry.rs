@@ -19,13 +19,14 @@ const JITTER: f64 = 0.1;
 /// A backoff of the caller's own.
 type Function = dyn Fn(u32) -> Duration + Send + Sync;
 
-/// How long to wait before the next attempt, by the number of the attempt that failed (from 1).
+/// How long to wait before the next attempt, given the number of the attempt that failed (from 1).
 ///
 /// Fixed, linear and exponential delays are spread by ±10 % unless
-/// [`without_jitter`](Backoff::without_jitter) is asked for. The default is exponential from 1 s,
+/// [`without_jitter`](Backoff::without_jitter) is called. The default is exponential from 1 s,
 /// doubling, capped at 15 minutes. No backoff waits longer than thirty days.
 ///
-/// Two are equal if they say the same; functions never are.
+/// Two backoffs are equal if they are of the same kind with the same values; functions are never
+/// equal.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backoff {
     #[serde(flatten)]
@@ -82,30 +83,30 @@ impl UnwindSafe for Backoff {}
 impl RefUnwindSafe for Backoff {}
 
 impl Backoff {
-    /// The same delay after every failure.
+    /// Waits the same time after every failure.
     pub fn fixed(delay: Duration) -> Self {
         Backoff::with(Curve::Fixed { delay })
     }
 
-    /// `step`, 2 × `step`, 3 × `step` …, at most `cap`.
+    /// Waits `step`, 2 × `step`, 3 × `step` …, at most `cap`.
     pub fn linear(step: Duration, cap: Duration) -> Self {
         Backoff::with(Curve::Linear { step, cap })
     }
 
-    /// `first`, `first` × `factor`, `first` × `factor`² …, at most `cap`. A factor below 1, or not
-    /// a number, counts as 1.
+    /// Waits `first`, `first` × `factor`, `first` × `factor`² …, at most `cap`. A factor below 1,
+    /// or not a number, counts as 1.
     pub fn exponential(first: Duration, factor: f64, cap: Duration) -> Self {
         let factor = if factor >= 1.0 { factor } else { 1.0 };
         Backoff::with(Curve::Exponential { first, factor, cap })
     }
 
-    /// Any function of the failed attempt's number (from 1), taken as it is, without jitter. One
-    /// that panics means 1 s.
+    /// Calls a function of the failed attempt's number (from 1), without jitter. A function that
+    /// panics means 1 s.
     pub fn function(delay: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
         Backoff::with(Curve::Function(Arc::new(Theirs::new(Box::new(delay))))).without_jitter()
     }
 
-    /// Takes the delays as they are, without spreading them.
+    /// Uses the exact delays, without spreading them.
     pub fn without_jitter(mut self) -> Self {
         self.jitter = false;
         self
