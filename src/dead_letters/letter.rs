@@ -19,22 +19,22 @@ static DEAD_TOPICS: Statement = sql!("dead_topics", Anew);
 
 const DOING: &str = "listing dead letters";
 
-/// A message that was given up, with all that is known about why.
+/// A message that was given up, with everything that is known about why.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DeadLetter {
     /// The topic it was sent to.
     pub topic: String,
-    /// Its identity, the same as when it was sent.
+    /// Its id, the same as when it was sent.
     pub id: MessageId,
-    /// The key that it was sent with: what comes after it may be held or parked.
+    /// The key that it was sent with; messages behind it may be held or parked.
     pub key: Option<String>,
     /// The dedupe key that it had until it ended, and takes again when it is redriven.
     pub dedupe_key: Option<String>,
     /// Its priority.
     pub priority: i16,
-    /// How many of its deliveries counted. Of a [`Crashed`](DeadReason::Crashed) one: at least so
-    /// many ended with their process, or failed before.
+    /// How many of its deliveries counted. For a [`Crashed`](DeadReason::Crashed) message: at least
+    /// this many failed, or ended with the death of their process.
     pub attempts: u32,
     /// Why it was given up.
     pub reason: DeadReason,
@@ -44,12 +44,12 @@ pub struct DeadLetter {
     pub sent_at: SystemTime,
     /// When it was given up, by the database's clock.
     pub died_at: SystemTime,
-    /// Texts that the sender attached.
+    /// Its headers: texts that the sender attached.
     pub headers: Headers,
-    /// What it carries, undecoded.
+    /// Its payload, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
-    /// program wrote it, or a hand.
+    /// Why part of it cannot be read, if so, since another program or a person wrote it. The rest
+    /// is shown as far as possible.
     pub unreadable: Option<String>,
 }
 

@@ -6,9 +6,8 @@ use crate::words::message::MessageId;
 use std::ops::RangeFull;
 use uuid::Uuid;
 
-/// A choice among the dead letters of a topic, or of all: `..` for all, an id, several ids, or
-/// those of a
-/// [`key`](Self::key). An empty list chooses none.
+/// Selects dead letters of a topic, or of all topics: `..` for all, an id, several ids, or those of
+/// a [`key`](Self::key). An empty list selects none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection(Which);
 
@@ -20,7 +19,7 @@ enum Which {
 }
 
 impl Selection {
-    /// Chooses those that were sent with this key.
+    /// Selects those that were sent with this key.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

@@ -34,32 +34,32 @@ pub(crate) const SCHEDULED_FOR: &str = "outtray-scheduled-for";
 pub struct Recurring {
     /// The topic it is sent to.
     pub topic: String,
-    /// Its name, of which there is one in the topic.
+    /// Its name, unique in the topic.
     pub name: String,
     /// When it is sent, as a cron expression.
     pub cron: String,
-    /// The time zone whose clocks the expression is about.
+    /// The time zone of the expression.
     pub time_zone: String,
-    /// What happens to runs that nobody was there for.
+    /// What happens to missed runs.
     pub missed: Missed,
     /// When it is sent next, by the database's clock.
     pub next_at: SystemTime,
-    /// For when it was sent last.
+    /// The time of its last run, or `None` before the first one.
     pub last_at: Option<SystemTime>,
     /// The priority of its messages.
     pub priority: i16,
     /// The key of its messages.
     pub key: Option<String>,
-    /// For how long each of its messages is worth handling, if that is not left to the topic.
+    /// How long each of its messages is worth handling, or `None` if that is left to the topic.
     pub expires_in: Option<Duration>,
-    /// The dedupe key that each of its messages has until it has ended: no other is sent meanwhile.
+    /// The dedupe key that each of its messages has until it has ended; no other is sent meanwhile.
     pub dedupe_key: Option<String>,
-    /// Texts that each of its messages carries, besides `outtray-scheduled-for`.
+    /// The headers of each of its messages, besides `outtray-scheduled-for`.
     pub headers: Headers,
-    /// What they carry, undecoded.
+    /// The payload of its messages, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so: it is not sent then. The rest is shown as far as
-    /// it can be. Another program wrote it, or a hand.
+    /// Why part of it cannot be read, if so, since another program or a person wrote it; then it is
+    /// not sent. The rest is shown as far as possible.
     pub unreadable: Option<String>,
 }
 

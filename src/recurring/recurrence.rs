@@ -36,9 +36,9 @@ const FIELDS: [&str; 5] = [
 /// # Daylight saving time
 ///
 /// When the clocks go forward, a run at a fixed time that does not exist that day (`30 2 * * *` in
-/// Berlin) is made at the first moment after the gap, 3:00; those of `*` and `*/n` are left out
-/// with the hour. When they go back, a run at a fixed time is made once, the first time that the
-/// clocks show it; those of `*` and `*/n` are made in both hours.
+/// Berlin) happens at the first moment after the gap, 3:00; runs of `*` and `*/n` are skipped with
+/// the hour. When they go back, a run at a fixed time happens once, the first time that the clocks
+/// show it; runs of `*` and `*/n` happen in both hours.
 #[derive(Debug, Clone)]
 pub struct Recurrence {
     pub(crate) cron: String,
@@ -52,13 +52,15 @@ pub struct Recurrence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Missed {
-    /// Those that are more than half a minute late are left out. Each of the others is sent, also
-    /// of several that are due together: a process that was restarted has missed nothing.
+    /// Runs that are more than half a minute late are skipped. Each of the others is sent, even if
+    /// several are due together: a process that was restarted has missed none.
     Skip,
-    /// One message stands for all that are due together, that of the latest, however late they are.
+    /// One message, that of the latest run, stands for all runs that are due together, however late
+    /// they are.
     #[default]
     Once,
-    /// Each is made up for, the earliest first; of more than 1000, the latest 1000.
+    /// Every missed run is made up for, the earliest first; of more than 1000, only the latest
+    /// 1000.
     All,
 }
 
@@ -89,13 +91,13 @@ pub(crate) struct Runs {
 }
 
 impl Recurrence {
-    /// Reads a cron expression: minute, hour, day of the month, month, day of the week, as in
-    /// `*/15 8-18 * * MON-FRI`; six fields begin with the second. `@hourly`, `@daily`, `@weekly`,
-    /// `@monthly` and `@yearly` are names for the usual ones, `L` means last. In UTC, with
-    /// [`Missed::Once`], unless something else is said.
+    /// Parses a cron expression: minute, hour, day of the month, month, day of the week, as in
+    /// `*/15 8-18 * * MON-FRI`; with six fields, the first is the second. `@hourly`, `@daily`,
+    /// `@weekly`, `@monthly` and `@yearly` work too, and `L` means last. The defaults are UTC and
+    /// [`Missed::Once`].
     ///
     /// # Errors
-    /// `Invalid` for an expression that cannot be read; the text names the field at fault.
+    /// `Invalid` for an expression that cannot be parsed; the text names the wrong field.
     pub fn cron(expression: &str) -> Result<Self> {
         Ok(Recurrence {
             pattern: Box::new(read(expression)?),
@@ -106,11 +108,10 @@ impl Recurrence {
         })
     }
 
-    /// Sets the time zone whose clocks the expression is about, by its IANA name: `Europe/Berlin`.
-    /// Default UTC.
+    /// Sets the time zone of the expression, by its IANA name: `Europe/Berlin`. Default UTC.
     ///
     /// # Errors
-    /// `Invalid` for a zone that is not known here.
+    /// `Invalid` for an unknown time zone.
     pub fn time_zone(mut self, name: &str) -> Result<Self> {
         self.zone = TimeZone::get(name).map_err(|error| {
             let shown: String = name.chars().take(64).collect();
@@ -124,7 +125,7 @@ impl Recurrence {
         Ok(self)
     }
 
-    /// Sets what happens to runs that nobody was there for. Default [`Missed::Once`].
+    /// Sets what happens to missed runs. Default [`Missed::Once`].
     pub fn missed(mut self, missed: Missed) -> Self {
         self.missed = missed;
         self

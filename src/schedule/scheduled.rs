@@ -21,35 +21,34 @@ static PEEK_SCHEDULED: Statement = sql!("peek_scheduled", Kept);
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ScheduledMessage {
-    /// Its identity.
+    /// Its id.
     pub id: MessageId,
-    /// What it is waiting for.
+    /// What it waits for.
     pub reason: WaitReason,
-    /// When it is ready, or when its lease ends, by the database's clock; `None` for one that comes
-    /// after others, since nobody knows.
+    /// When it becomes ready, or its lease ends, by the database's clock; `None` for a message that
+    /// waits for others.
     pub due_at: Option<SystemTime>,
-    /// How long that is from now, by the same clock; zero once it is past. It is ready when a
-    /// process that has a receiver has moved it.
+    /// How long that is from now, by the same clock; zero once it is past. The message is ready
+    /// when a process with a receiver has moved it.
     pub due_in: Option<Duration>,
-    /// The messages that it comes after and that are not done, as far as that was noticed; a
-    /// hundred at most.
+    /// Unfinished dependencies, at most 100. May lag behind by one upkeep round.
     pub after: Vec<MessageId>,
     /// The key that it was sent with.
     pub key: Option<String>,
     /// Its priority.
     pub priority: i16,
-    /// Failed deliveries so far; of a leased one with that in work.
+    /// Failed deliveries so far; for a leased message including the one in work.
     pub attempts: u32,
-    /// What its handler said when it failed last, or put it off. `None` for one in work again.
+    /// The error of its last failure or snooze; `None` for a message that is in work again.
     pub error: Option<String>,
     /// When it was sent, by the database's clock.
     pub sent_at: SystemTime,
-    /// Texts that the sender attached.
+    /// Its headers: texts that the sender attached.
     pub headers: Headers,
-    /// What it carries, undecoded.
+    /// Its payload, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
-    /// program wrote it, or a hand.
+    /// Why part of it cannot be read, if so, since another program or a person wrote it. The rest
+    /// is shown as far as possible.
     pub unreadable: Option<String>,
 }
 

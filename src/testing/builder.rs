@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Many tests have a database and a pool each, all at once; PostgreSQL's own default is 100.
 const MAX_CONNECTIONS: &str = "300";
 
-/// Says how a throwaway server starts. Made by [`Server::builder`].
+/// The options of a throwaway server. Made by [`Server::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct ServerBuilder {
     durable: bool,
@@ -19,23 +19,22 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Writes to disk as a production server does. The default is `false`: `fsync` and
-    /// `full_page_writes` are off, and no WAL is kept for replicas. What was committed then
-    /// survives a crash of the server, as of [`Server::restart_immediately`], but not of the
-    /// machine.
+    /// Writes to disk as a production server does. Default `false`: `fsync` and `full_page_writes`
+    /// are off, and no WAL is kept for replicas. Without it, committed data survives a crash of the
+    /// server, as in [`Server::restart_immediately`], but not of the machine.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// Sets a parameter of the server, as in `postgresql.conf`; the last one of a name counts.
+    /// Sets a parameter of the server, as in `postgresql.conf`; the last value of a name counts.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Takes the PostgreSQL binaries of this folder. The default is `$OUTTRAY_POSTGRES_BIN`, then
-    /// what `PATH`, `pg_config` and the usual folders of installations have, newest first.
+    /// Uses the PostgreSQL binaries in this folder. Default: `$OUTTRAY_POSTGRES_BIN`, then what
+    /// `PATH`, `pg_config` and the usual installation folders have, newest first.
     pub fn bin_dir(mut self, bin_dir: impl Into<PathBuf>) -> Self {
         self.bin_dir = Some(bin_dir.into());
         self
@@ -47,13 +46,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts the server, or connects to the one of `$DATABASE_URL`; all other settings are
-    /// then without effect. Blocks until it answers, about a second for an embedded server.
+    /// Starts the server, or connects to the one of `$DATABASE_URL`, for which the other settings
+    /// have no effect. Blocks until it answers, about a second for an embedded server.
     ///
     /// # Errors
     /// `Server` when no binaries were found, or the server did not start or answer: the text says
-    /// what was looked for, or ends with the last lines of the server's log. `Invalid` for a
-    /// setting whose name cannot be one.
+    /// where they were searched for, or ends with the last lines of the server's log. `Invalid` for
+    /// a setting with an impossible name.
     pub fn start(self) -> Result<Server> {
         let url = env::var("DATABASE_URL")
             .ok()

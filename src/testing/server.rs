@@ -9,9 +9,9 @@ use std::path::Path;
 
 /// A PostgreSQL server for tests, and the databases they make in it.
 ///
-/// May be shared by all threads. Dropping it stops an embedded server and removes its folder; on a
+/// All threads may share it. Dropping it stops an embedded server and removes its folder; on a
 /// server named by `$DATABASE_URL` it drops the databases that it made. An embedded server also
-/// ends when its process does, in whatever way, so that it may live in a `static`:
+/// ends with its process, in whatever way that ends, so it may live in a `static`:
 ///
 /// ```no_run
 /// use outtray::testing::Server;
@@ -29,17 +29,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the server that `$DATABASE_URL` names, else starts an embedded one. Blocks until it
-    /// answers, about a second for an embedded server.
+    /// Connects to the server that `$DATABASE_URL` names, or starts an embedded one. Blocks until
+    /// it answers, about a second for an embedded server.
     ///
     /// # Errors
     /// `Server` when no binaries were found, or the server did not start or answer: the text says
-    /// what was looked for and what to install, or ends with the last lines of the server's log.
+    /// where they were searched for and what to install, or ends with the last lines of the
+    /// server's log.
     pub fn start() -> Result<Server> {
         Server::builder().start()
     }
 
-    /// Returns a builder, for a server with settings of its own.
+    /// Returns a builder, for a server with other settings.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
@@ -58,26 +59,26 @@ impl Server {
         })
     }
 
-    /// Returns the URL of the database to administer the server from: `postgres` of an embedded
-    /// server, or `$DATABASE_URL` as it is. Tests use [`database`](Server::database).
+    /// Returns the URL of the database for administration: `postgres` on an embedded server, or
+    /// `$DATABASE_URL` unchanged. Tests use [`database`](Server::database).
     pub fn url(&self) -> &str {
         self.databases.url()
     }
 
-    /// Makes a fresh database with the schema in it and returns its URL. Blocks for some 50 ms,
-    /// and longer the first time, when the template is made that all others are copied from.
+    /// Creates a database with the schema in it and returns its URL. Blocks for some 50 ms, and
+    /// longer the first time, when it makes the template that all others are copied from.
     ///
     /// # Errors
-    /// `Server` when the server does not answer; `Denied` when the role of `$DATABASE_URL` may
-    /// not create databases; else as [`migrate`](crate::Messaging::migrate).
+    /// `Server` when the server does not answer; `Denied` when the role of `$DATABASE_URL` may not
+    /// create databases; otherwise the same as [`migrate`](crate::Messaging::migrate).
     pub fn database(&self) -> Result<String> {
         self.databases.make()
     }
 
-    /// Makes a fresh database with nothing in it and returns its URL.
+    /// Creates an empty database and returns its URL.
     ///
     /// # Errors
-    /// As [`database`](Server::database).
+    /// The same as [`database`](Server::database).
     pub fn empty_database(&self) -> Result<String> {
         self.databases.make_empty()
     }
@@ -97,9 +98,9 @@ impl Server {
         }
     }
 
-    /// Stops an embedded server and removes its folder, or drops the databases made on
-    /// somebody else's, as dropping the `Server` does, and tells how it went. Open sessions are
-    /// ended. Blocks until it is done, 15 s at most.
+    /// Stops an embedded server and removes its folder, or drops the databases made on another
+    /// server, like dropping the `Server`, and reports errors. Open sessions are ended. Blocks
+    /// until it is done, at most 15 s.
     ///
     /// # Errors
     /// `Server` when the folder could not be removed; errors of the database when databases could
@@ -113,12 +114,12 @@ impl Server {
         embedded.map_or(Ok(()), |mut embedded| embedded.stop())
     }
 
-    /// Returns the data folder of an embedded server.
+    /// Returns the data folder of an embedded server, or `None` for another one.
     pub fn data_dir(&self) -> Option<&Path> {
         self.embedded.as_ref().map(Embedded::data_dir)
     }
 
-    /// Returns the folder of the binaries that an embedded server runs from.
+    /// Returns the folder of an embedded server's binaries, or `None` for another server.
     pub fn bin_dir(&self) -> Option<&Path> {
         self.embedded.as_ref().map(Embedded::bin_dir)
     }

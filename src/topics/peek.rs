@@ -25,7 +25,7 @@ static PEEK: Statement = sql!("peek", Anew);
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct WaitingMessage {
-    /// Its identity.
+    /// Its id.
     pub id: MessageId,
     /// Whether it is ready, in work, or behind others of its key.
     pub state: MessageState,
@@ -37,12 +37,12 @@ pub struct WaitingMessage {
     pub attempts: u32,
     /// When it was sent, by the database's clock.
     pub sent_at: SystemTime,
-    /// Texts that the sender attached.
+    /// Its headers: texts that the sender attached.
     pub headers: Headers,
-    /// What it carries, undecoded.
+    /// Its payload, undecoded.
     pub payload: Payload,
-    /// Why something of it cannot be read, if so; the rest is shown as far as it can be. Another
-    /// program wrote it, or a hand.
+    /// Why part of it cannot be read, if so, since another program or a person wrote it. The rest
+    /// is shown as far as possible.
     pub unreadable: Option<String>,
 }
 

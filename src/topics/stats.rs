@@ -23,65 +23,66 @@ static STATS: Statement = sql!("stats", Kept);
 /// How many pages of a table a sample has: some tens of milliseconds.
 const PAGES: i64 = 4000;
 
-/// The numbers of one topic. Those over 100,000 are estimates, as [`estimated`](Self::estimated)
+/// The numbers of one topic. Numbers over 100,000 are estimates, as [`estimated`](Self::estimated)
 /// says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TopicStats {
     /// The topic's name.
     pub topic: String,
-    /// Messages that can be claimed now, those that are in work in a transaction, and the failed
-    /// head of a topic in strict order.
+    /// Messages that can be claimed now or are in work in a transaction, and the failed head of a
+    /// topic in strict order.
     pub ready: u64,
     /// Messages that wait for a delay, a retry, or the end of others.
     pub scheduled: u64,
     /// Messages in work under a lease.
     pub leased: u64,
-    /// Messages that wait behind another one of their key.
+    /// Messages that wait behind another message of their key.
     pub behind: u64,
     /// Dead letters.
     pub dead: u64,
-    /// How long they are kept, if not for ever:
+    /// How long dead letters are kept, or `None` if for ever:
     /// [`TopicConfig::dead_letter_retention`](crate::TopicConfig::dead_letter_retention).
     pub dead_letter_retention: Option<Duration>,
     /// Which of the five counts are estimates.
     pub estimated: Estimated,
-    /// Whether an operator paused it.
+    /// Whether the topic is paused.
     pub is_paused: bool,
-    /// Whether a process died that may have had messages of it in hand, some of which may be left:
-    /// until they have ended, what handlers have in hand is noted ahead, and messages that were in
-    /// hand at a death go one by one.
+    /// Whether a process died that may have had messages of the topic in hand, some of which may be
+    /// left. Until they have ended, what handlers have in hand is noted in advance, and messages
+    /// that were in hand at a death are handled one by one.
     pub is_suspect: bool,
-    /// Running receivers, over all processes; one that died counts until that is noticed.
+    /// Running receivers, over all processes. A receiver whose process died counts until its death
+    /// is noticed.
     pub receivers: u64,
-    /// How long the oldest ready message has been waiting since it was sent; `None` without one.
-    /// Looks at the first hundred in claim order.
+    /// How long ago the oldest ready message was sent, or `None` if none is ready. Checks the first
+    /// hundred messages in claim order.
     pub oldest_ready_age: Option<Duration>,
 }
 
-/// Which numbers of a topic are estimates: those over 100,000. To count further would cost the
+/// Which numbers of a topic are estimates: those over 100,000. Counting further would cost the
 /// database more than the number is worth.
 ///
-/// An estimate is made of a sample of the table's pages as they are now, whatever the server's
-/// statistics say, and is never under 100,001. It is a few percent off where the topic has much of
-/// the table, and may be off by a fifth and more where it has a small part of a very large one.
+/// An estimate comes from a sample of the table's pages as they are now, not from the server's
+/// statistics, and is never under 100,001. It is off by a few percent if the topic has much of the
+/// table, and by a fifth or more if it has a small part of a very large one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Estimated {
-    /// [`TopicStats::ready`] is one.
+    /// [`TopicStats::ready`] is an estimate.
     pub ready: bool,
-    /// [`TopicStats::scheduled`] is one.
+    /// [`TopicStats::scheduled`] is an estimate.
     pub scheduled: bool,
-    /// [`TopicStats::leased`] is one.
+    /// [`TopicStats::leased`] is an estimate.
     pub leased: bool,
-    /// [`TopicStats::behind`] is one.
+    /// [`TopicStats::behind`] is an estimate.
     pub behind: bool,
-    /// [`TopicStats::dead`] is one.
+    /// [`TopicStats::dead`] is an estimate.
     pub dead: bool,
 }
 
 impl Estimated {
-    /// Returns whether any of them is one.
+    /// Returns whether any number is an estimate.
     pub fn any(self) -> bool {
         self.ready || self.scheduled || self.leased || self.behind || self.dead
     }

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 /// Longest wait, a year: a deadline past the end of time overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// Ends the waits of other threads. Clones are one; once interrupted it stays so.
+/// Ends the waits of other threads. Clones share their state; an interrupt is permanent.
 ///
-/// Give a wait of it to what waits: [`receive_timeout`](crate::Topic::receive_timeout) and its kin,
-/// and
-/// [`wait_for_completion`](crate::Messaging::wait_for_completion). They fail with
-/// [`Interrupted`](ErrorKind::Interrupted) then, and no message is taken. What comes at the same time is returned.
+/// Pass one of its [waits](Self::within) to a call that waits:
+/// [`receive_timeout`](crate::Topic::receive_timeout) and its variants, or
+/// [`wait_for_completion`](crate::Messaging::wait_for_completion). After an interrupt the call
+/// fails with [`Interrupted`](ErrorKind::Interrupted), and no message is taken. A message that
+/// arrives at the same moment is returned.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,8 +56,8 @@ impl Interrupt {
         }))
     }
 
-    /// Ends all waits that were made of it or of its clones, and those that begin later. Does not
-    /// block; doing it twice changes nothing.
+    /// Ends all waits made from it or its clones, and those that begin later. Does not block;
+    /// interrupting twice changes nothing.
     pub fn interrupt(&self) {
         let stopper = &self.0.stopper;
         stopper
@@ -70,7 +71,7 @@ impl Interrupt {
         self.0.stop.is_set()
     }
 
-    /// Makes a wait of this length at most, which ends when this is interrupted.
+    /// Makes a wait of at most this length, which ends when this is interrupted.
     pub fn within(&self, timeout: Duration) -> Wait {
         Wait {
             timeout,
@@ -93,8 +94,8 @@ impl fmt::Debug for Interrupt {
     }
 }
 
-/// How long to wait: a [`Duration`], or one that [an interrupt](Interrupt::within) may end. Over a
-/// year counts as a year.
+/// How long to wait: a [`Duration`], or one that [an interrupt](Interrupt::within) may end. More
+/// than a year counts as a year.
 #[derive(Debug, Clone)]
 pub struct Wait {
     timeout: Duration,

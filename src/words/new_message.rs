@@ -23,7 +23,7 @@ pub(crate) const MAX_AFTER: usize = 10_000;
 
 /// A message with options, for [`MessagingSession::send`](crate::MessagingSession::send).
 ///
-/// Each send makes an id of its own, so a clone that is sent too is another message.
+/// Each send makes a new id, so sending a clone sends another message.
 ///
 /// ```
 /// use outtray::NewMessage;
@@ -99,7 +99,7 @@ impl NewMessage {
         Ok(NewMessage::with(topic, Content::Json(text)))
     }
 
-    /// Makes a message whose payload is JSON text already: a line of a file, a request's body.
+    /// Makes a message whose payload is already JSON text: a line of a file, a request's body.
     ///
     /// # Errors
     /// `Payload` when the text is not JSON, or holds what a receiver could not read back.
@@ -120,7 +120,7 @@ impl NewMessage {
         NewMessage::with(topic, Content::Bytes(payload.into()))
     }
 
-    /// Makes a message that carries on a received [`Payload`] as it is.
+    /// Makes a message that carries a received [`Payload`] unchanged.
     pub fn payload(topic: &str, payload: &Payload) -> Self {
         let content = match payload {
             Payload::Json(text) => Content::Json(text.get().to_owned()),
@@ -147,7 +147,7 @@ impl NewMessage {
     }
 
     /// Adds a header, or replaces the one of that name. Names have 1 to 128 bytes and no control
-    /// characters, values no NUL; all together have at most 16 KiB.
+    /// characters, values no NUL; together they have at most 16 KiB.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
         if self.rare.null_headers.contains(&name) {
@@ -157,9 +157,9 @@ impl NewMessage {
         self
     }
 
-    /// Adds a header that is null, or replaces the one of that name: [filters](crate::Filter::null)
-    /// tell it from one that is missing. It is not among the headers of the message that a handler
-    /// gets, which are texts.
+    /// Adds a null header, or replaces the one of that name. [Filters](crate::Filter::null)
+    /// distinguish it from a missing header. It is not among the headers that a handler gets, which
+    /// are texts.
     pub fn null_header(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.headers.remove(&name);
@@ -167,20 +167,19 @@ impl NewMessage {
         self
     }
 
-    /// Keeps the message back for this long, by the database's clock, from the start of the
-    /// sender's transaction. Default zero; at most ten years; kept to the microsecond.
+    /// Holds the message back for this long, by the database's clock, from the start of the
+    /// sender's transaction. Default zero; at most ten years; precise to the microsecond.
     ///
-    /// A process that has a receiver of any topic moves it to its topic when it is due, and so does
-    /// [`drain`](crate::Messaging::drain). It takes its place at the end then.
+    /// When the message is due, a process with a receiver of any topic moves it to its topic, and
+    /// so does [`drain`](crate::Messaging::drain). It queues at the end then.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.start = Some(Start::After(delay));
         self
     }
 
-    /// Keeps the message back until this time, by the database's clock; one whose time is past when
-    /// it is stored is ready at once, without anybody who moves it. From 1970 to 2200; kept to the
-    /// microsecond. The last of `at` and
-    /// [`delay`](Self::delay) holds.
+    /// Holds the message back until this time, by the database's clock. A message whose time is
+    /// past when it is stored is ready at once, without a process that moves it. From 1970 to 2200;
+    /// precise to the microsecond. The last call of `at` and [`delay`](Self::delay) counts.
     pub fn at(mut self, time: SystemTime) -> Self {
         self.start = Some(Start::At(micros_since_1970(time)));
         self
@@ -190,14 +189,14 @@ impl NewMessage {
     /// order in which their transactions stored them, by all processes together. 1 to 512 bytes
     /// without NUL. Default none.
     ///
-    /// Others of the same key wait while one waits for its retry. One with a delay takes its place
-    /// behind those that are there when it is due. Transactions that send with the same key commit
-    /// one after the other.
+    /// Other messages of the key wait while one waits for its retry. A delayed message joins the
+    /// end of its key's line when it is due. Transactions that send with the same key commit one
+    /// after the other.
     ///
-    /// Of two transactions that store several times and send with the same keys, each may wait for
-    /// the other; then one of them fails with [`Conflict`](crate::ErrorKind::Conflict). A session
+    /// If two transactions store several times and send with the same keys, each may wait for the
+    /// other; then one of them fails with [`Conflict`](crate::ErrorKind::Conflict). A session
     /// stores once, before COMMIT, unless it is [joined](crate::MessagingSession::join) or sends
-    /// more than 5,000 messages or 4 MiB: send these sorted by key, or [try
+    /// more than 5,000 messages or 4 MiB: then send sorted by key, or [try
     /// again](crate::Messaging::retrying).
     ///
     /// ```
@@ -210,10 +209,10 @@ impl NewMessage {
         self
     }
 
-    /// Sets for how long the message is worth handling, by the database's clock, from the start of
-    /// the sender's transaction: then it becomes a dead letter, or is dropped, as its topic is
-    /// configured. A handler that runs at that time is not disturbed. Default: the topic's, else
-    /// for ever; more than zero, at most ten years.
+    /// Sets how long the message is worth handling, by the database's clock, from the start of the
+    /// sender's transaction. Then it becomes a dead letter, or is dropped, as its topic is
+    /// configured. A handler that is running at that time is not disturbed. Default: the topic's
+    /// setting, or no limit; more than zero, at most ten years.
     ///
     /// ```
     /// # use outtray::NewMessage;
@@ -226,10 +225,9 @@ impl NewMessage {
         self
     }
 
-    /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a topic with
-    /// a
-    /// [`max_length`](crate::TopicConfig::max_length) that is full. Default: that of the session, which is
-    /// [not to wait](crate::MessagingSession::wait_for_room).
+    /// Waits up to this long, in [`send`](crate::MessagingSession::send), for room in a full topic
+    /// with a [`max_length`](crate::TopicConfig::max_length). Default: that of the session, which
+    /// is [not to wait](crate::MessagingSession::wait_for_room).
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -258,22 +256,22 @@ impl NewMessage {
         self.tracked_for(TRACKED_FOR)
     }
 
-    /// Like [`tracked`](Self::tracked), kept for this long after the end: more than zero, at most
-    /// ten years.
+    /// Like [`tracked`](Self::tracked), but kept for this long after the end: more than zero, at
+    /// most ten years.
     pub fn tracked_for(mut self, kept: Duration) -> Self {
         self.rare.tracked_for = Some(kept);
         self
     }
 
-    /// Keeps the message back until all of these are done, on whatever topics they are. Each was
-    /// sent as
-    /// [`tracked`](Self::tracked). One of the same session becomes tracked by this, as long as it is not stored: in a
-    /// [joined](crate::MessagingSession::join) session it is at once, in others after 5,000 more or 4 MiB; say
-    /// `tracked()` there. Added to those named before.
+    /// Holds the message back until all of these messages are done, on any topics. Each must have
+    /// been sent as [`tracked`](Self::tracked). A message of the same session becomes tracked by
+    /// this call if it is not stored yet. It is stored at once in a
+    /// [joined](crate::MessagingSession::join) session, and after 5,000 more messages or 4 MiB in
+    /// others; say `tracked()` there. Adds to the messages named before.
     ///
     /// While one of them is a dead letter, the message waits. If one is cancelled or purged, or
-    /// expires on a topic that
-    /// [drops](crate::Expired::Drop) such messages, the message becomes a dead letter.
+    /// expires on a topic that [drops](crate::Expired::Drop) expired messages, the message becomes
+    /// a dead letter.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

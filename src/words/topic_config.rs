@@ -7,15 +7,15 @@ use crate::words::retry::Backoff;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The settings of a topic, which every process obeys: those with a receiver of any topic as soon
-/// as they hear of a change (within the poll interval at the latest), others within a second.
+/// The settings of a topic, which every process obeys: processes with a receiver of any topic as
+/// soon as they hear of a change (within the poll interval at the latest), others within a second.
 ///
-/// What is `None` is left to the defaults, or to what a receiver or a message says. Durations are
-/// whole milliseconds.
+/// A setting that is `None` is left to its default, or to what a receiver or a message says.
+/// Durations are whole milliseconds.
 ///
-/// In the database they are one JSON document. A setting in it that is out of range or of another
-/// type counts as not set, for every process and every statement. One that this release does not
-/// know, or whose value it cannot read, stays when others are changed.
+/// In the database the settings are one JSON document. A setting that is out of range or of another
+/// type counts as not set, for every process and every statement. A setting that this release does
+/// not know, or cannot read, stays when others are changed.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};
@@ -37,44 +37,44 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TopicConfig {
-    /// After how many failed attempts a message becomes a dead letter, whatever receivers say; 1 to
-    /// 32767.
+    /// The number of failed attempts after which a message becomes a dead letter, whatever
+    /// receivers say; 1 to 32767.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
-    /// How long a failed message waits, whatever receivers say; 30 days at most. Not a function.
+    /// How long a failed message waits, whatever receivers say; at most 30 days. A function is not
+    /// possible here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
-    /// How long a message is leased where who takes it names no time: a receiver
-    /// [under leases](crate::ReceiverBuilder::lease), or a [`receive`](crate::Topic::receive) by hand; 100 ms to a day.
-    /// Default 30 s. A lease that runs keeps its time until its next heartbeat.
+    /// How long a message is leased when no other time is given, for a receiver [under
+    /// leases](crate::ReceiverBuilder::lease) or a [`receive`](crate::Topic::receive) by hand; 100
+    /// ms to a day. Default 30 s. A running lease keeps its time until its next heartbeat.
     #[serde(
         rename = "lease_ms",
         with = "crate::words::millis::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub lease: Option<Duration>,
-    /// How long messages are kept back that say nothing about it; at most ten years.
+    /// How long messages are held back, unless they say otherwise; at most ten years.
     #[serde(
         rename = "delay_ms",
         with = "crate::words::millis::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub delay: Option<Duration>,
-    /// How long messages are worth handling that say nothing about it; 1 ms to ten years.
+    /// How long messages are worth handling, unless they say otherwise; 1 ms to ten years.
     #[serde(
         rename = "expires_in_ms",
         with = "crate::words::millis::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_in: Option<Duration>,
-    /// What becomes of messages whose time is over. Default: dead letters.
+    /// What becomes of expired messages. Default: dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired: Option<Expired>,
     /// How long dead letters are kept; 1 ms to ten years. Default: until somebody redrives or
-    /// purges them. Those that are older, by when they died, are gone within a minute or so, as by
-    /// a
-    /// [purge](crate::Topic::purge_dead_letters), as long as a receiver runs somewhere, of whatever topic. Holds for those
-    /// that are there already, too.
+    /// purges them. Older ones, by the time they died, are removed within a minute or so, as by a
+    /// [purge](crate::Topic::purge_dead_letters), as long as a receiver of any topic runs
+    /// somewhere. Also applies to existing dead letters.
     #[serde(
         rename = "dead_letter_retention_ms",
         with = "crate::words::millis::optional",
@@ -82,78 +82,79 @@ pub struct TopicConfig {
     )]
     pub dead_letter_retention: Option<Duration>,
     /// How many messages may be in work at the same time, over all processes; 1 to 10,000. Default:
-    /// no limit. Each message of a batch counts. With a limit a transaction costs a few round trips
-    /// more.
+    /// no limit. Each message of a batch counts. With a limit, a transaction costs a few more round
+    /// trips.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work: Option<u32>,
     /// How many messages of one key may be in work at the same time, over all processes; 1 to
     /// 10,000. Default 1. With more than one there is no order within a key. When it is lowered,
-    /// those in work are finished first.
+    /// messages in work are finished first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_work_per_key: Option<u32>,
-    /// What becomes of a key when one of its messages becomes a dead letter. Default: it goes on.
-    /// Holds for the dead letters that are there already, too.
+    /// What becomes of a key when one of its messages becomes a dead letter. Default: it continues.
+    /// Also applies to existing dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poisoned_key: Option<PoisonedKey>,
     /// How many messages the topic may hold (ready, scheduled, in work, behind others of their
-    /// key), dead letters apart; at least 1. Default: no limit. A send that finds no room
-    /// [waits](crate::MessagingSession::wait_for_room) or fails with [`Full`](crate::ErrorKind::Full).
+    /// key), not counting dead letters; at least 1. Default: no limit. A send that finds no room
+    /// [waits](crate::MessagingSession::wait_for_room) or fails with
+    /// [`Full`](crate::ErrorKind::Full).
     ///
-    /// Transactions that send to a topic with a limit commit one after the other. What is redriven
-    /// may exceed it. Messages that were there before the limit count, and their room is found free
-    /// up to ten seconds after they ended. The limit holds once every process has read it.
+    /// Transactions that send to a topic with a limit commit one after the other. Redriven messages
+    /// may exceed it. Messages that existed before the limit count, and their room is found free up
+    /// to ten seconds after they ended. The limit holds once every process has read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u64>,
-    /// How many messages may be begun in a time, over all processes, by the database's clock.
+    /// How many messages may be started in a time, over all processes, by the database's clock.
     /// Default: no limit. Each transaction takes as many tokens as it may claim messages, which
     /// costs it a round trip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// The same for each key; messages without a key have no part in it. A message whose key is
-    /// over its rate is put off, which costs it no attempt. Tokens are taken on a second connection
+    /// The same for each key; messages without a key are not limited. A message whose key is over
+    /// its rate is put off without spending an attempt. Tokens are taken on a second connection
     /// beside the open transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
 }
 
-/// What becomes of a message whose time is over.
+/// What becomes of an expired message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Expired {
     /// It becomes a dead letter.
     DeadLetter,
-    /// It is gone.
+    /// It is dropped.
     Drop,
 }
 
 /// What becomes of a key when one of its messages becomes a dead letter.
 ///
-/// What counts is whether the key has a dead letter, of whatever age and for whatever reason: one
-/// from before this was set holds its key too, and so does a message that merely expired, unless
-/// the topic [drops](Expired::Drop) those.
+/// A key counts as poisoned while it has a dead letter, of any age and for any reason: also one
+/// from before this was set, and one that merely expired, unless the topic [drops](Expired::Drop)
+/// expired messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PoisonedKey {
     /// The key's other messages wait until the dead letter is redriven or purged.
     Block,
-    /// The key's other messages become dead letters too, also those that are sent later, until all
-    /// of them are redriven, in order, or purged.
+    /// The key's other messages become dead letters too, including those that are sent later, until
+    /// all of them are redriven, in order, or purged.
     Park,
-    /// The key's other messages go on.
+    /// The key's other messages continue.
     Skip,
 }
 
-/// So many in a time, evenly, with a burst.
+/// A number of messages in a time, evenly, with a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// How many messages; 1 to 1,000,000,000.
     pub messages: u32,
-    /// In which time; 1 ms to a year.
+    /// The time; 1 ms to a year.
     #[serde(rename = "per_ms", with = "crate::words::millis")]
     pub per: Duration,
-    /// How many at once after a quiet time; at least 1.
+    /// How many may start at once after a quiet time; at least 1.
     pub burst: u32,
 }
 
