@@ -12,12 +12,9 @@ use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::dedupe;
 use crate::keys;
-use crate::keys::Gone;
-use crate::message::claimed::Held;
-use crate::message::end::{End, How};
+use crate::message::end::End;
 use crate::words::Result;
 use crate::words::outcome::OnEnd;
-use crate::words::position::Position;
 use crate::words::sqlstate::classify;
 use std::collections::BTreeMap;
 
@@ -32,13 +29,13 @@ pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
     if ends.iter().any(End::is_tracked) {
         completion::push_ended(flight, topic, ends);
     }
-    let keys = ends.iter().filter_map(|end| end.held.key.as_deref());
+    let keys = ends.iter().filter_map(|end| end.key.as_deref());
     keys::push_ended(flight, topic, keys);
 }
 
 /// Notes the room that the ends leave in a bounded topic.
 fn push_vacated(flight: &mut Flight, topic: &str, ends: &[End]) {
-    let is_bounded = |end: &&End| end.held.on_end.has(OnEnd::BOUNDED);
+    let is_bounded = |end: &&End| end.on_end.has(OnEnd::BOUNDED);
     let messages = ends.iter().filter(is_bounded).count();
     if messages > 0 {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
@@ -47,49 +44,25 @@ fn push_vacated(flight: &mut Flight, topic: &str, ends: &[End]) {
     }
 }
 
-/// Appends what the ends of messages call for whose keys are looked after otherwise.
-pub(crate) fn push_gone(flight: &mut Flight, topic: &str, gone: Vec<Gone>, how: How) {
-    let ends: Vec<End> = gone
-        .into_iter()
-        .map(|Gone { id, on_end }| End {
-            held: Held {
-                position: Position { rank: 0, seq: 0 },
-                id,
-                key: None,
-                on_end,
-            },
-            how,
-            result: None,
-        })
-        .filter(|end| End::matters(&end.held))
-        .collect();
-    if !ends.is_empty() {
-        push_ended(flight, topic, &ends);
+/// Appends the same for messages of several topics.
+pub(crate) fn push_ends(flight: &mut Flight, ends: &[(String, End)]) {
+    let mut topics: BTreeMap<&str, Vec<End>> = BTreeMap::new();
+    for (topic, end) in ends {
+        topics.entry(topic).or_default().push(end.clone());
+    }
+    for (topic, ends) in &topics {
+        push_ended(flight, topic, ends);
     }
 }
 
 /// Writes what the ends of messages call for.
 pub(crate) fn write_ends(open: &mut OpenTransaction<'_>, ends: &[(String, End)]) -> Result<()> {
-    let mut topics: BTreeMap<&str, Vec<End>> = BTreeMap::new();
-    for (topic, end) in ends {
-        if End::matters(&end.held) {
-            topics.entry(topic).or_default().push(end.clone());
-        }
-    }
     let mut flight = open.flight().seldom();
-    for (topic, ends) in &topics {
-        push_ended(&mut flight, topic, ends);
-    }
+    push_ends(&mut flight, ends);
     if flight.is_empty() {
         return Ok(());
     }
     open.fly(flight)
         .map_err(|error| classify(error, "writing how messages ended"))?;
     Ok(())
-}
-
-/// Appends what it calls for that messages behind a dead letter of their key became dead letters
-/// too.
-pub(crate) fn push_parked(flight: &mut Flight, topic: &str, gone: Vec<Gone>) {
-    push_gone(flight, topic, gone, How::Dead);
 }

@@ -41,14 +41,14 @@ impl Cancelling {
     /// Returns the removed messages that somebody may wait for.
     pub(crate) fn tracked(&self) -> Vec<Uuid> {
         let tracked = self.removed.iter().filter(|(_, end)| end.is_tracked());
-        tracked.map(|(_, end)| end.held.id.0).collect()
+        tracked.map(|(_, end)| end.id.0).collect()
     }
 
     /// Returns the topics in which the next of a key may be ready now.
     fn moved_topics(&self) -> HashSet<&str> {
         let keyed = self.removed.iter();
         keyed
-            .filter(|(_, end)| end.held.key.is_some())
+            .filter(|(_, end)| end.key.is_some())
             .map(|(topic, _)| topic.as_str())
             .collect()
     }
@@ -68,7 +68,7 @@ pub(crate) fn cancel(
             write_ends(open, &gone)?;
             if gone.len() < some.len() {
                 // Those only that are still there: who asks may have to read a topic.
-                let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.held.id.0).collect();
+                let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.id.0).collect();
                 let is_there = |id: &&Uuid| !gone.contains(*id);
                 let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
                 asked.extend(cancel::ask(open, &kept)?);
@@ -77,7 +77,7 @@ pub(crate) fn cancel(
             Ok(())
         })?;
     }
-    let gone = removed.iter().map(|(_, end)| end.held.id.0);
+    let gone = removed.iter().map(|(_, end)| end.id.0);
     let done: HashSet<Uuid> = gone.chain(asked.iter().copied()).collect();
     left.retain(|id| !done.contains(id));
     found.removed.append(&mut removed);

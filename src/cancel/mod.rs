@@ -5,12 +5,10 @@ pub(crate) mod round;
 
 use crate::db::run::{Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
-use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::words::Result;
 use crate::words::filter_program::Program;
 use crate::words::message::MessageId;
-use crate::words::outcome::OnEnd;
 use crate::words::position::Position;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -48,19 +46,9 @@ pub(crate) fn remove(run: &mut dyn Run, ids: &[Uuid], which: Which) -> Result<Ve
     // In the direction in which messages move, but for retries, after which the caller comes again.
     for statement in [&CANCEL_SCHEDULED, &CANCEL_FOLLOWERS, &CANCEL_READY] {
         for row in query(run, statement, &[&ids, &(which == Which::Asked)], DOING)? {
-            let held = Held {
-                position: Position {
-                    rank: column(&row, "rank")?,
-                    seq: column(&row, "seq")?,
-                },
-                id: MessageId(column(&row, "id")?),
-                key: column(&row, "key")?,
-                on_end: OnEnd::read(column(&row, "on_end")?),
-            };
             let end = End {
-                held,
-                how: How::Cancelled,
-                result: None,
+                key: column(&row, "key")?,
+                ..End::read(&row, How::Cancelled)?
             };
             removed.push((column(&row, "topic")?, end));
         }

@@ -78,7 +78,7 @@ pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
     let tracked = || ends.iter().filter(|end| end.is_tracked());
     let values = [
         Value::Text(topic),
-        Value::Uuids(tracked().map(|end| end.held.id.0).collect()),
+        Value::Uuids(tracked().map(|end| end.id.0).collect()),
         Value::Texts(tracked().map(|end| Some(end.how.as_str())).collect()),
         Value::Texts(tracked().map(|end| end.result.as_deref()).collect()),
     ];

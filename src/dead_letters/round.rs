@@ -3,8 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::db::commands;
 use crate::dead_letters::slices::{SLICE, prune_dead};
-use crate::message::end::How;
-use crate::on_end::push_gone;
+use crate::on_end::push_ended;
 use crate::settings::cache::Configs;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -63,7 +62,7 @@ fn remove_slice(
         .map_err(failed)?;
     let slice = prune_dead(&mut open, topic, retention)?;
     let mut flight = open.flight().seldom();
-    push_gone(&mut flight, topic, slice.gone, How::Purged);
+    push_ended(&mut flight, topic, &slice.ends);
     flight.command(&commands::PROVE);
     flight.commit();
     open.fly(flight).map_err(failed)?;

@@ -3,7 +3,7 @@
 use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::dead_letters::selection::Selection;
-use crate::keys::{self, Gone};
+use crate::message::end::{End, How};
 use crate::words::Result;
 use postgres::Row;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) const SLICE: usize = 1000;
 pub(crate) struct Slice {
     pub(crate) messages: u64,
     /// Those of them whose end matters; their keys are stalled.
-    pub(crate) gone: Vec<Gone>,
+    pub(crate) ends: Vec<End>,
     /// The last id, to go on after, if there may be more.
     last: Option<Uuid>,
 }
@@ -101,12 +101,12 @@ pub(crate) fn prune_dead(run: &mut dyn Run, topic: &str, retention: Duration) ->
 pub(crate) fn slice(rows: &[Row]) -> Result<Slice> {
     let mut slice = Slice {
         messages: 0,
-        gone: Vec::new(),
+        ends: Vec::new(),
         last: None,
     };
     for row in rows {
         if column::<Option<Uuid>>(row, "id")?.is_some() {
-            slice.gone.push(keys::gone(row)?);
+            slice.ends.push(End::read(row, How::Purged)?);
         } else {
             slice.messages = column::<i64>(row, "messages")?.unsigned_abs();
             slice.last = column(row, "last")?;

@@ -172,15 +172,15 @@ pub(crate) fn release(run: &mut dyn Run, wishes: &[Wish<'_>]) -> Result<()> {
 /// Appends the freeing of the keys that messages of one topic had until they ended: dead letters
 /// remember theirs.
 pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
-    let unique = ends.iter().filter(|end| end.held.on_end.has(OnEnd::UNIQUE));
+    let unique = ends.iter().filter(|end| end.on_end.has(OnEnd::UNIQUE));
     let (dead, gone): (Vec<&End>, Vec<&End>) = unique.partition(|end| end.how == How::Dead);
     if !gone.is_empty() {
-        let ids = gone.iter().map(|end| end.held.id.0).collect();
+        let ids = gone.iter().map(|end| end.id.0).collect();
         let values = [Value::Text(topic), Value::Uuids(ids)];
         flight.call(&FREE_DEDUPE, &values);
     }
     for end in dead {
-        let values = [Value::Text(topic), Value::Uuid(end.held.id.0)];
+        let values = [Value::Text(topic), Value::Uuid(end.id.0)];
         let free = &FREE_DEDUPE_OF_DEAD;
         flight.call_once(free, &values);
     }

@@ -14,10 +14,10 @@ pub(crate) mod round;
 
 use crate::db::run::{Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
+use crate::message::end::{End, How};
 use crate::words::Result;
-use crate::words::message::MessageId;
 use crate::words::new_message::Start;
-use crate::words::outcome::{DeadReason, OnEnd};
+use crate::words::outcome::DeadReason;
 use crate::words::outgoing::Outgoing;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -51,16 +51,16 @@ pub(crate) struct Looked {
     pub(crate) soonest: Option<Duration>,
     /// How many somebody else has in hand: they are to be looked at again.
     pub(crate) in_hand: usize,
-    /// Those that became dead letters, by topic, with what their ends matter to.
-    pub(crate) orphans: Vec<(String, MessageId, OnEnd)>,
+    /// Those that became dead letters, by topic, with their ends: none had joined the line of its key.
+    pub(crate) orphans: Vec<(String, End)>,
 }
 
 impl Looked {
     /// Returns the dead letters that somebody may wait for.
     pub(crate) fn tracked_orphans(&self) -> Vec<Uuid> {
         let orphans = self.orphans.iter();
-        let tracked = orphans.filter(|(_, _, on_end)| on_end.has(OnEnd::TRACKED));
-        tracked.map(|(_, id, _)| id.0).collect()
+        let tracked = orphans.filter(|(_, end)| end.is_tracked());
+        tracked.map(|(_, end)| end.id.0).collect()
     }
 
     /// Adds what a further look changed.
@@ -178,11 +178,8 @@ pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) 
     let reason = DeadReason::Orphaned.as_str();
     let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &reason, &on];
     for row in query(run, &ORPHAN, &params, DOING)? {
-        looked.orphans.push((
-            column(&row, "topic")?,
-            MessageId(column(&row, "id")?),
-            OnEnd::read(column(&row, "on_end")?),
-        ));
+        let orphan = (column(&row, "topic")?, End::read(&row, How::Dead)?);
+        looked.orphans.push(orphan);
     }
     release(run, held.by_wait, &mut looked)?;
     Ok(looked)

@@ -3,14 +3,11 @@
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::dependencies::{self, Looked, Place};
-use crate::message::claimed::Held;
-use crate::message::end::{End, How};
 use crate::message::report;
 use crate::on_end::write_ends;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
-use crate::words::position::Position;
 use crate::words::sqlstate::is_held_up;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -53,28 +50,12 @@ pub(crate) fn sweep(connection: &mut Connection, place: &Place) -> Result<(Looke
 fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
     let looked = apart(connection, "releasing messages", |open| {
         let looked = dependencies::settle(open, waiting, on)?;
-        let orphans: Vec<(String, End)> = looked
-            .orphans
-            .iter()
-            .map(|(topic, id, on_end)| {
-                let position = Position { rank: 0, seq: 0 };
-                let held = Held {
-                    position,
-                    id: *id,
-                    // It had not joined the line of its key.
-                    key: None,
-                    on_end: *on_end,
-                };
-                let (how, result) = (How::Dead, None);
-                (topic.clone(), End { held, how, result })
-            })
-            .collect();
-        write_ends(open, &orphans)?;
+        write_ends(open, &looked.orphans)?;
         Ok(looked)
     })?;
     let mut topics: BTreeMap<&str, Vec<MessageId>> = BTreeMap::new();
-    for (topic, id, _) in &looked.orphans {
-        topics.entry(topic).or_default().push(*id);
+    for (topic, end) in &looked.orphans {
+        topics.entry(topic).or_default().push(end.id);
     }
     for (topic, ids) in topics {
         let why = "what it comes after will never be done";

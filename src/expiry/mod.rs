@@ -26,18 +26,10 @@ pub(crate) const EXPIRE_LIMIT: i64 = 1000;
 
 const DOING: &str = "taking out expired messages";
 
-/// A message that was taken out.
-#[derive(Debug)]
-pub(crate) struct Gone {
-    pub(crate) topic: String,
-    /// Its key only if others of it waited for this one.
-    pub(crate) held: Held,
-}
-
 /// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the
-/// others become dead letters. In a transaction of the caller, who sees to what their ends call
+/// others become dead letters. Each has its key only if others of it waited for this one. In a transaction of the caller, who sees to what their ends call
 /// for.
-pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<Gone>> {
+pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<(String, Held)>> {
     let mut rows = query(
         run,
         &EXPIRE_READY,
@@ -81,17 +73,15 @@ pub(crate) fn distance(us: i64) -> Duration {
     Duration::from_micros(us.max(0).unsigned_abs())
 }
 
-fn read(row: &Row) -> Result<Gone> {
-    Ok(Gone {
-        topic: column(row, "topic")?,
-        held: Held {
-            position: Position {
-                rank: column(row, "rank")?,
-                seq: column(row, "seq")?,
-            },
-            id: MessageId(column(row, "id")?),
-            key: column(row, "key")?,
-            on_end: OnEnd::read(column(row, "on_end")?),
+fn read(row: &Row) -> Result<(String, Held)> {
+    let held = Held {
+        position: Position {
+            rank: column(row, "rank")?,
+            seq: column(row, "seq")?,
         },
-    })
+        id: MessageId(column(row, "id")?),
+        key: column(row, "key")?,
+        on_end: OnEnd::read(column(row, "on_end")?),
+    };
+    Ok((column(row, "topic")?, held))
 }

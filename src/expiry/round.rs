@@ -6,7 +6,8 @@
 
 use crate::connect::connection::Connection;
 use crate::db::commands;
-use crate::expiry::{self, EXPIRE_LIMIT, Gone};
+use crate::expiry::{self, EXPIRE_LIMIT};
+use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::message::report;
 use crate::on_end;
@@ -56,10 +57,10 @@ impl Expiry {
         let gone = take_out(connection, &dropping)?;
         let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
         let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();
-        for gone in &gone {
-            by_topic.entry(&gone.topic).or_default().push(gone.held.id);
+        for (topic, held) in &gone {
+            by_topic.entry(topic).or_default().push(held.id);
         }
-        waker.announce_ends(gone.iter().map(|gone| &gone.held));
+        waker.announce_ends(gone.iter().map(|(_, held)| held));
         for (topic, ids) in by_topic {
             log::info!("topic {topic}: the time of {} messages was over", ids.len());
             match dropping.iter().any(|dropping| dropping == topic) {
@@ -82,31 +83,25 @@ impl Expiry {
 }
 
 /// Takes out a batch in one transaction, with all that the ends of its messages call for.
-fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<Gone>> {
+fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<(String, Held)>> {
     let doing = "taking out expired messages";
     let failed = |error| classify(error, doing);
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(failed)?;
     let gone = expiry::expire(&mut open, dropping)?;
-    let mut ends = BTreeMap::<&str, Vec<End>>::new();
-    for gone in gone.iter().filter(|gone| End::matters(&gone.held)) {
+    let end = |(topic, held): &(String, Held)| {
         // A dead letter can be redriven, whatever it died of.
-        let how = match dropping.contains(&gone.topic) {
+        let how = match dropping.contains(topic) {
             true => How::Expired,
             false => How::Dead,
         };
-        ends.entry(&gone.topic).or_default().push(End {
-            held: gone.held.clone(),
-            how,
-            result: None,
-        });
-    }
+        Some((topic.clone(), End::of(held, how)?))
+    };
+    let ends: Vec<(String, End)> = gone.iter().filter_map(end).collect();
+    // Inline: what this calls is not prepared on the upkeep's connection.
     let mut flight = open.flight().seldom();
-    for (topic, ends) in &ends {
-        // Inline: what this calls is not prepared on the upkeep's connection.
-        on_end::push_ended(&mut flight, topic, ends);
-    }
+    on_end::push_ends(&mut flight, &ends);
     flight.command(&commands::PROVE);
     flight.commit();
     open.fly(flight).map_err(failed)?;

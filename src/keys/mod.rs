@@ -68,9 +68,8 @@ use crate::db::flight::Flight;
 use crate::db::run::{Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
+use crate::message::end::{End, How};
 use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::OnEnd;
 use crate::words::position::Position;
 use crate::words::sqlstate::held_up;
 use postgres::SimpleQueryRow;
@@ -99,13 +98,6 @@ const FIND_LIMIT: i64 = 2000;
 pub(crate) struct Lane {
     pub(crate) topic: String,
     pub(crate) key: String,
-}
-
-/// A message that ended where its key is looked after already, and whose end matters to others.
-#[derive(Debug)]
-pub(crate) struct Gone {
-    pub(crate) id: MessageId,
-    pub(crate) on_end: OnEnd,
 }
 
 /// Locks the lanes of keys until the transaction ends. Blocks while other senders hold one of them.
@@ -217,24 +209,19 @@ pub(crate) fn take_stalled(run: &mut dyn Run, lanes: &[Lane]) -> Result<Vec<Lane
 }
 
 /// Moves the lines of keys on whose lanes are held since an earlier statement. Returns the messages
-/// that were parked.
-pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<Gone>> {
+/// that were parked, without their keys: those are looked after here.
+pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<End>> {
     let doing = "moving the lines of keys on";
     let rows = query(run, &PARK, &[&topic, &keys], doing)?;
-    let parked = rows.iter().map(gone).collect::<Result<_>>()?;
+    let parked = rows
+        .iter()
+        .map(|row| End::read(row, How::Dead))
+        .collect::<Result<_>>()?;
     execute(run, &PUT_BACK, &[&topic, &keys], doing)?;
     let said_by = Uuid::now_v7();
     let params: [&(dyn ToSql + Sync); 3] = [&topic, &keys, &said_by];
     execute(run, &PROMOTE, &params, doing)?;
     Ok(parked)
-}
-
-/// Reads a row of a message that is gone.
-pub(crate) fn gone(row: &postgres::Row) -> Result<Gone> {
-    Ok(Gone {
-        id: MessageId(column(row, "id")?),
-        on_end: OnEnd::read(column(row, "on_end")?),
-    })
 }
 
 /// Finds keys that are stuck although they should not be among the next ones after a place, and

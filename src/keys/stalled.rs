@@ -2,7 +2,8 @@
 
 use crate::connect::connection::Connection;
 use crate::db::flight::Flight;
-use crate::keys::{self, Gone, Lane};
+use crate::keys::{self, Lane};
+use crate::message::end::End;
 use crate::message::report;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -27,8 +28,8 @@ const MAKE_TIME: Duration = Duration::from_millis(200);
 const KEY_BY_KEY: &str = "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
-/// Appends what the ends of parked messages call for: `on_end::push_parked`, which is above keys.
-pub(crate) type Parked = fn(&mut Flight, &str, Vec<Gone>);
+/// Appends what the ends of parked messages call for: `on_end::push_ended`, which is above keys.
+pub(crate) type Parked = fn(&mut Flight, &str, &[End]);
 
 /// What one look found.
 #[derive(Debug, Default)]
@@ -130,10 +131,10 @@ fn take(
     for lanes in taken.chunk_by(|one, other| one.topic == other.topic) {
         let topic = &lanes[0].topic;
         let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
-        let gone = keys::tend(&mut open, topic, &keys)?;
-        let ids: Vec<MessageId> = gone.iter().map(|gone| gone.id).collect();
+        let ends = keys::tend(&mut open, topic, &keys)?;
+        push_parked(&mut flight, topic, &ends);
+        let ids: Vec<MessageId> = ends.iter().map(|end| end.id).collect();
         parked.push((topic.clone(), ids));
-        push_parked(&mut flight, topic, gone);
     }
     flight.commit();
     open.fly(flight).map_err(failed)?;

@@ -72,6 +72,16 @@ pub(crate) enum Verdict {
     Drop,
 }
 
+impl Verdict {
+    /// Returns what the handler recorded.
+    pub(crate) fn result(&self) -> Option<String> {
+        match self {
+            Verdict::Ack(result) => result.clone(),
+            _ => None,
+        }
+    }
+}
+
 /// Begins a transaction of leases: a statement may wait for a row, and has to see what became of
 /// it.
 pub(crate) static BEGIN: [&Statement; 1] = [&commands::BEGIN];
@@ -240,26 +250,10 @@ impl Settled<'_> {
             _ if self.is_cancelled => How::Cancelled,
             _ => return None,
         };
-        End::matters(&self.proof.held).then(|| end(self.proof, how, self.verdict))
-    }
-}
-
-/// Returns the ends of handled messages that matter to others.
-pub(crate) fn done<'a>(acked: impl Iterator<Item = (&'a Proof, &'a Verdict)>) -> Vec<End> {
-    acked
-        .filter(|(proof, _)| End::matters(&proof.held))
-        .map(|(proof, verdict)| end(proof, How::Done, verdict))
-        .collect()
-}
-
-fn end(proof: &Proof, how: How, verdict: &Verdict) -> End {
-    End {
-        held: proof.held.clone(),
-        how,
-        result: match verdict {
-            Verdict::Ack(result) => result.clone(),
-            _ => None,
-        },
+        Some(End {
+            result: self.verdict.result(),
+            ..End::of(&self.proof.held, how)?
+        })
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) struct Held {
     pub(crate) on_end: OnEnd,
 }
 
+impl Held {
+    /// Returns whether anything is to be done about the end of this message.
+    pub(crate) fn matters(&self) -> bool {
+        self.key.is_some() || self.on_end.stored().is_some()
+    }
+}
+
 /// A message that this worker holds the lock of.
 #[derive(Debug)]
 pub(crate) struct Claimed {

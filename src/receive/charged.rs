@@ -150,7 +150,7 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
             false => failed::move_held(line, &mut open, retries, burials, Duration::ZERO)?,
             true => failed::move_waiting(line, &mut open, retries, burials)?,
         }
-        failed::write_ends(line, &mut open, &settled.ends())?;
+        failed::write_ends(line, &mut open, &settled)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
             attempt::forget(&mut open, &line.topic, &[charge.held.id.0])?;

@@ -5,7 +5,7 @@ use crate::connect::connection::Connection;
 use crate::dependencies::Place;
 use crate::dependencies::release;
 use crate::keys::stalled;
-use crate::on_end::push_parked;
+use crate::on_end::push_ended;
 use crate::receive::charge::judge;
 use crate::receive::handler::Handler;
 use crate::receive::haste::Haste;
@@ -170,7 +170,7 @@ fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
         // Leases may be among them whose messages somebody cancelled.
         give_up(line, connection)?;
     }
-    let tended = stalled::tend_all(connection, push_parked)?;
+    let tended = stalled::tend_all(connection, push_ended)?;
     let has_moved = !moved.is_empty() || !tended.topics.is_empty();
     for topic in moved
         .topics

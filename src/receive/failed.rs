@@ -4,10 +4,10 @@
 use crate::connect::transaction::OpenTransaction;
 use crate::db::run::Run;
 use crate::keys;
-use crate::message::end::End;
 use crate::message::settle::{self, Burial, Retry};
 use crate::on_end;
 use crate::receive::line::Line;
+use crate::receive::settled::Settled;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
@@ -30,16 +30,22 @@ pub(crate) fn move_waiting(
 }
 
 /// Writes what the ends of messages call for.
-pub(crate) fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, ends: &[End]) -> Result<()> {
+pub(crate) fn write_ends(
+    line: &Line,
+    open: &mut OpenTransaction<'_>,
+    settled: &Settled,
+) -> Result<()> {
+    let ends = settled.ends();
     if ends.is_empty() {
         return Ok(());
     }
     let mut flight = open.flight().seldom();
-    on_end::push_ended(&mut flight, &line.topic, ends);
+    on_end::push_ended(&mut flight, &line.topic, &ends);
     let mut rows = open
         .fly(flight)
         .map_err(|error| classify(error, "writing how a message ended"))?;
-    line.note_promoted(&keys::take_promoted(&mut rows), ends);
+    let ended = settled.ended().map(|(held, _)| held);
+    line.note_promoted(&keys::take_promoted(&mut rows), ended);
     Ok(())
 }
 

@@ -62,6 +62,7 @@ fn commit(
     is_chained: bool,
 ) -> Result<Option<Taken>> {
     let ends = settled.ends();
+    let ended = || settled.ended().map(|(held, _)| held);
     let mut flight = session.lent.own()?.flight();
     if ends.is_empty() && !session.outbox.has_few() && line.sieve.is_none() {
         flight = flight.of_names();
@@ -104,11 +105,11 @@ fn commit(
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     line.base.waker.announce(&session.outbox.take_news());
     let mut rows = flown.map_err(|error| classify(error, "committing"))?;
-    let promoted = match ends.iter().any(|end| end.held.key.is_some()) {
+    let promoted = match ends.iter().any(|end| end.key.is_some()) {
         true => keys::take_promoted(&mut rows),
         false => Promoted::default(),
     };
-    line.note_promoted(&promoted, &ends);
+    line.note_promoted(&promoted, ended());
     session.begin_anew();
     state.entered.clear();
     line.end_transaction(state.worker);
@@ -116,6 +117,6 @@ fn commit(
     state.conflicts = 0;
     let taken = plan.map(|plan| take::taken(line, session, size, &plan, &rows, started));
     // Once more: what the claim learned, it learned from where it began before.
-    line.note_promoted(&promoted, &ends);
+    line.note_promoted(&promoted, ended());
     taken.transpose()
 }

@@ -4,7 +4,6 @@ use crate::connect::dedicated::Dedicated;
 use crate::crashes::attempt::Holder;
 use crate::keys::Promoted;
 use crate::message::claimed::Held;
-use crate::message::end::End;
 use crate::message::floor::Floors;
 use crate::receive::careful::{Asking, Quarantine};
 use crate::receive::charging::Charging;
@@ -202,17 +201,20 @@ impl Line {
 
     /// Notes where the next of the keys of messages that ended are, or will be as soon as who holds
     /// their lanes makes them ready.
-    pub(crate) fn note_promoted(&self, promoted: &Promoted, ends: &[End]) {
+    pub(crate) fn note_promoted<'a>(
+        &self,
+        promoted: &Promoted,
+        ended: impl Iterator<Item = &'a Held>,
+    ) {
         self.lower(&promoted.places);
         if promoted.awaited.is_empty() {
             return;
         }
-        let is_awaited = |end: &&End| {
-            let key = end.held.key.as_ref();
+        let is_awaited = |held: &&Held| {
+            let key = held.key.as_ref();
             key.is_some_and(|key| promoted.awaited.contains(key))
         };
-        let ends = ends.iter().filter(is_awaited).map(|end| &end.held);
-        self.await_next(ends);
+        self.await_next(ended.filter(is_awaited));
     }
 
     /// Notes that the next of the keys of messages that ended may become ready behind where claims

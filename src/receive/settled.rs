@@ -118,23 +118,25 @@ impl Settled {
         Ok(())
     }
 
-    /// Returns the messages whose end matters to others.
-    pub(crate) fn ends(&self) -> Vec<End> {
+    /// Returns the messages that ended, and how.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = (&Held, How)> {
         let acks = self.acks.iter().map(|held| (held, How::Done));
         // Also those whose time was over: a dead letter can be redriven, whatever it died of.
         let burials = self.burials.iter().map(|burial| (&burial.held, How::Dead));
         let dropped = self.dropped.iter().map(|held| (held, How::Expired));
         let cancels = self.cancels.iter().map(|held| (held, How::Cancelled));
-        acks.chain(burials)
-            .chain(dropped)
-            .chain(cancels)
-            .filter(|(held, _)| End::matters(held))
-            .map(|(held, how)| End {
-                held: held.clone(),
-                how,
+        acks.chain(burials).chain(dropped).chain(cancels)
+    }
+
+    /// Returns the ends that matter to others.
+    pub(crate) fn ends(&self) -> Vec<End> {
+        let end = |(held, how): (&Held, How)| {
+            Some(End {
                 result: self.result(held.id),
+                ..End::of(held, how)?
             })
-            .collect()
+        };
+        self.ended().filter_map(end).collect()
     }
 
     fn result(&self, id: MessageId) -> Option<String> {
@@ -152,11 +154,9 @@ impl Settled {
 
     /// After the commit: counts, logs, tells who waits, and notes when retries are due.
     pub(crate) fn announce(&self, line: &Line, is_chained: bool) {
-        let ends = self.ends();
-        line.base
-            .waker
-            .announce_ends(ends.iter().map(|end| &end.held));
-        if !is_chained && ends.iter().any(|end| end.held.key.is_some()) {
+        let ended = || self.ended().map(|(held, _)| held);
+        line.base.waker.announce_ends(ended());
+        if !is_chained && ended().any(|held| held.key.is_some()) {
             // The next ones of the keys are there.
             line.station.ring(1);
         }

@@ -82,7 +82,7 @@ impl Messaging {
         wanted.sort_unstable();
         wanted.dedup();
         let found = self.give_up(&mut connection, &wanted)?;
-        let removed = found.removed.iter().map(|(_, end)| end.held.id.0);
+        let removed = found.removed.iter().map(|(_, end)| end.id.0);
         let removed: HashSet<Uuid> = removed.collect();
         let asked: HashSet<Uuid> = found.asked.iter().copied().collect();
         let end = |id: &MessageId| match (removed.contains(&id.0), asked.contains(&id.0)) {

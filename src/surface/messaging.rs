@@ -6,7 +6,7 @@ use crate::connect::pool::Lent as PooledConnection;
 use crate::crashes::round::Newcomer;
 use crate::dependencies::release;
 use crate::keys::stalled;
-use crate::on_end::push_parked;
+use crate::on_end::push_ended;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::lease::desk::Desk;
@@ -253,7 +253,7 @@ impl Messaging {
             let (_, next) = stalled::sweep(connection, &after)?;
             self.desk().note_swept(next);
         }
-        let tended = stalled::tend_all(connection, push_parked)?;
+        let tended = stalled::tend_all(connection, push_ended)?;
         let has_moved = !moved.is_empty() || !tended.topics.is_empty();
         let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
         let moved = moved.topics.into_iter().map(|(topic, _)| topic);

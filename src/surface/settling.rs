@@ -130,9 +130,8 @@ impl MessagingSession<'_> {
         result: Option<String>,
     ) -> Result<()> {
         receipt.check()?;
-        let verdict = Verdict::Ack(result);
         let (topic, proof) = (&receipt.topic, &receipt.proof);
-        if !acknowledge_in(self, topic, proof, &verdict)? {
+        if !acknowledge_in(self, topic, proof, result)? {
             receipt.close();
             return Err(receipt.lost());
         }

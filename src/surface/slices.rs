@@ -3,8 +3,7 @@
 
 use crate::db::run::Run;
 use crate::dead_letters::slices::Slice;
-use crate::message::end::How;
-use crate::on_end::push_gone;
+use crate::on_end::push_ended;
 use crate::surface::topics::{Topic, read_in_order};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::classify;
@@ -78,10 +77,9 @@ impl Topic<'_> {
                 .begin(Some(IsolationLevel::ReadCommitted))
                 .map_err(failed)?;
             read_in_order(&mut open).map_err(failed)?;
-            let mut slice = work(&mut open, &self.name)?;
+            let slice = work(&mut open, &self.name)?;
             let mut flight = open.flight().seldom();
-            let gone = std::mem::take(&mut slice.gone);
-            push_gone(&mut flight, &self.name, gone, How::Purged);
+            push_ended(&mut flight, &self.name, &slice.ends);
             flight.commit();
             open.fly(flight).map_err(failed)?;
             open.committed();

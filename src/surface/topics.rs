@@ -3,7 +3,7 @@
 use crate::connect::transaction::OpenTransaction;
 use crate::db::run::Run;
 use crate::keys::stalled::tend_all;
-use crate::on_end::push_parked;
+use crate::on_end::push_ended;
 use crate::schedule::scheduled::{self, ScheduledMessage};
 use crate::surface::messaging::Messaging;
 use crate::topics::peek::{self, WaitingMessage};
@@ -123,7 +123,7 @@ impl Topic<'_> {
     /// hold is left to those who receive.
     pub(crate) fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
-            let tended = tend_all(connection, push_parked)?;
+            let tended = tend_all(connection, push_ended)?;
             for (topic, keys) in &tended.topics {
                 base.waker.ready(topic, *keys);
             }

@@ -10,7 +10,7 @@ use crate::crashes::round::{Newcomer, Presence};
 use crate::dependencies::round::Dependents;
 use crate::expiry::round::Expiry;
 use crate::keys::round::Stalled;
-use crate::on_end::push_parked;
+use crate::on_end::push_ended;
 #[cfg(feature = "cron")]
 use crate::recurring::round::Recurrences;
 use crate::schedule::round::Due;
@@ -94,7 +94,7 @@ impl Duties {
             dependents: Dependents::default(),
             completions: Completions::new(),
             cancelled: Cancelled::default(),
-            stalled: Stalled::new(push_parked),
+            stalled: Stalled::new(push_ended),
             poll_interval,
             poll_at: Instant::now(),
             poll_cost: Cost::default(),

@@ -202,8 +202,8 @@ fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Resu
         .outbox
         .store(session.lent.own()?, Mark::default())
         .map_err(not_stored)?;
-    let verdict = Verdict::Ack(session.result.take());
-    if !acknowledge_in(&mut session, &line.topic, proof, &verdict)? {
+    let result = session.result.take();
+    if !acknowledge_in(&mut session, &line.topic, proof, result)? {
         return Ok(false);
     }
     let flown = session.lent.own()?.run("COMMIT");

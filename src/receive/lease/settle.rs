@@ -11,7 +11,7 @@ use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};
 use crate::leases::END_LEASE;
 use crate::leases::{self, Proof, Settled, Verdict};
-use crate::message::end::End;
+use crate::message::end::{End, How};
 use crate::message::report;
 use crate::on_end;
 use crate::receive::line::Line;
@@ -84,7 +84,7 @@ pub(crate) fn settle(
 /// go the same way.
 fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)]) -> bool {
     let all = |is: fn(&Verdict) -> bool| verdicts.iter().all(|(_, verdict)| is(verdict));
-    if verdicts.iter().any(|(proof, _)| End::matters(&proof.held)) {
+    if verdicts.iter().any(|(proof, _)| proof.held.matters()) {
         return false;
     }
     let proofs = proofs(verdicts);
@@ -152,13 +152,14 @@ fn lasting(
     leases::read_held(&rows)
 }
 
-/// Acknowledges in the session's transaction, whoever began it. Returns whether the lease was still
+/// Acknowledges in the session's transaction, whoever began it, with what
+/// came of the message as JSON. Returns whether the lease was still
 /// there; if not, the session has to be rolled back.
 pub(crate) fn acknowledge_in(
     session: &mut MessagingSession<'_>,
     topic: &str,
     proof: &Proof,
-    verdict: &Verdict,
+    result: Option<String>,
 ) -> Result<bool> {
     session.enter_savepoint()?;
     session.lent.begun()?;
@@ -172,15 +173,14 @@ pub(crate) fn acknowledge_in(
         run.rows(&END_LEASE, &[&topic, &id, &receipt])
             .map(|rows| !rows.is_empty())
     };
-    let ends = leases::done([(proof, verdict)].into_iter());
-    let settled = match is_settled {
-        Ok(true) if !ends.is_empty() => {
+    let settled = match (is_settled, End::of(&proof.held, How::Done)) {
+        (Ok(true), Some(end)) => {
             let open = session.lent.begun()?;
             let mut flight = open.flight().seldom();
-            on_end::push_ended(&mut flight, topic, &ends);
+            on_end::push_ended(&mut flight, topic, &[End { result, ..end }]);
             open.fly(flight).map(|_| true)
         }
-        other => other,
+        (settled, _) => settled,
     };
     settled.map_err(|error| {
         session.is_in_doubt |= !failure(&error).is_lost();
