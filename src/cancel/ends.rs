@@ -1,5 +1,5 @@
-//! Transactions about the ends of messages that are nobody's session: cancelling, looking at what
-//! came after messages that ended, and forgetting how they did.
+//! Transactions outside any session that end messages or follow up on ends: cancelling, releasing
+//! dependent messages, and forgetting outcomes.
 
 use crate::cancel::{self, Which};
 use crate::connect::apart::apart;

@@ -1,4 +1,4 @@
-//! Cancelling: messages that wait are removed, those in somebody's hands are asked for.
+//! Cancelling: waiting messages are removed; for messages in work a request is left.
 
 pub(crate) mod ends;
 pub(crate) mod round;

@@ -1,5 +1,5 @@
-//! Learns which messages are to be given up: tells the handlers of this process, and removes those
-//! that came back to their queue before their handler heard of it.
+//! Reads which messages are to be cancelled, tells their handlers in this process, and removes
+//! messages that came back to their queue before their handler heard of it.
 
 use crate::cancel;
 use crate::cancel::ends::{self, Cancelling};

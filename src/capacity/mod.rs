@@ -1,9 +1,9 @@
 //! The room of bounded topics.
 //!
-//! A number for each topic says how much is used. Senders add to it, one after the other: each
-//! holds the row until its commit, which is the price of a limit that holds. Whoever ends messages
-//! must never wait for a sender, and notes what ended in rows of its own; senders take those off
-//! the number when it looks full.
+//! Each topic has a number that says how much room is used. Senders add to it one after the other:
+//! each holds the row until its commit, which is the price of a limit that holds. A transaction
+//! that ends messages must never wait for a sender, so it only notes the vacated room in rows of
+//! its own. Senders subtract those from the number when it looks full.
 
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};

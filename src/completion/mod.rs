@@ -1,9 +1,8 @@
-//! Outcomes: how tracked messages ended, or that they did not yet.
+//! Outcomes: how tracked messages ended, or that they have not ended yet.
 //!
 //! The row is stored with its message and changed in the transaction that ends it, so whoever sees
-//! the end sees the outcome. What that means for messages that come after it is found out after the
-//! commit; see
-//! [`dependents`](crate::dependencies).
+//! the end sees the outcome. Its consequences for dependent messages follow after the commit; see
+//! [`dependencies`](crate::dependencies).
 
 pub(crate) mod round;
 

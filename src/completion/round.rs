@@ -1,7 +1,7 @@
-//! Finds out, for all threads of the process that wait for messages to end, which have.
+//! Polls for completed messages on behalf of every waiting thread in this process.
 //!
-//! Ends of this process wake them by themselves. Those of others are hinted at; without hints one
-//! query for all of them comes again with growing pauses.
+//! Ends in this process wake those threads directly. Ends in other processes arrive as hints;
+//! without hints, one query for all of them repeats with growing pauses.
 
 use crate::completion;
 use crate::db::run::Run;

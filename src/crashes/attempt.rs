@@ -1,4 +1,4 @@
-//! Deliveries on topics where a process died: what its workers have in hand is noted before their
+//! Deliveries on topics where a process died: what workers have in hand is noted before their
 //! handlers run, and counted when their process dies with it.
 
 use crate::db::flight::Flight;

@@ -1,5 +1,5 @@
-//! Crashes: processes that died without a word, and how deliveries of what they had in hand are
-//! counted before they are tried again.
+//! Crashes: processes that died without signing off, and how deliveries of what they had in hand
+//! are counted before they are tried again.
 
 pub(crate) mod attempt;
 pub(crate) mod presence;

@@ -1,4 +1,4 @@
-//! Who receives, and who is gone without a word.
+//! Which receivers run, and which vanished without signing off.
 
 use crate::db::flight::Flight;
 use crate::db::run::{Run, column, execute, query};

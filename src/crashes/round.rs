@@ -1,24 +1,26 @@
-//! Shows that this process's receivers live, and notices those that died without a word.
+//! Shows that this process's receivers live, and notices those that died without signing off.
 //!
-//! Each receiver has a row and, on the upkeep's connection, a session advisory lock under the row's
+//! Each receiver has a row and, on the upkeep connection, a session advisory lock under the row's
 //! id. A process that dies loses its connection and with it the lock; its row stays. Whoever finds
-//! such a row removes it. If the row says that the receiver may have had something in hand (see
+//! such a row removes it. If the row says that the receiver may have had messages in hand (see
 //! `wake::hands`) and the topic has messages, the topic becomes suspect: receivers note what they
 //! have in hand before they run handlers (see `receive::careful`), so that a message that kills its
 //! process reaches its limit.
 //!
-//! That lasts until what may have been in hand has ended. Nobody knows what that was; but claims
-//! take the first that are free, and the receivers' rows say how many they hold at most. So it lies
-//! among the first so many of each rank: when nothing up to the last of those is left, the
-//! suspicion is over. A message that slips through (one that many others came before since, from
-//! transactions that committed late) kills once more uncounted, and is among the first then. Where
-//! no such end comes, as with a filter that leaves messages lying, a limit of time ends it.
+//! The suspicion lasts until the messages that may have been in hand have ended. Nobody knows which
+//! those were. But claims take the first free messages, and the receivers' rows say how many they
+//! hold at most, so they are among the first so many of each rank: when none up to the last of
+//! those is left, the suspicion is over. A message can slip through if many others came before it
+//! since, from transactions that committed late. It kills once more uncounted, and is among the
+//! first then. Where no such end comes, as with a filter that leaves messages lying, a time limit
+//! ends the suspicion.
 //!
-//! Behind a pooler there are no session locks; rows carry the time they were last seen instead.
+//! Behind a pooler there are no session locks; rows carry the time when they were last seen
+//! instead.
 //!
-//! A wrong guess (a process that lost its connection and is on its way back) costs some speed for a
-//! while, nothing else. So a new receiver believes what it sees at once, since it may be the
-//! successor of a process that a message killed a moment ago; later looks want to see it twice.
+//! A wrong guess (a process that lost its connection and is on its way back) only costs some speed
+//! for a while. So a new receiver believes what it sees at once, since it may be the successor of a
+//! process that a message just killed; later looks must see it twice.
 
 use crate::connect::connection::Connection;
 use crate::crashes::presence::end_suspicion;

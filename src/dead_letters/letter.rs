@@ -1,4 +1,4 @@
-//! Looking at dead letters.
+//! Shows dead letters.
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};

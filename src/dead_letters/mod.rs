@@ -1,5 +1,5 @@
 //! Dead letters: messages that were given up, kept with their error until somebody decides, or
-//! their time is over.
+//! their retention is over.
 
 pub(crate) mod letter;
 pub(crate) mod round;

@@ -1,4 +1,4 @@
-//! Removes dead letters of topics that keep them for a time, once it is over.
+//! Removes dead letters whose topic's retention is over.
 
 use crate::connect::connection::Connection;
 use crate::db::commands;

@@ -1,4 +1,4 @@
-//! Redriving and removing dead letters, slice by slice.
+//! Redrives and removes dead letters, slice by slice.
 
 use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};

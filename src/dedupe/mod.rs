@@ -1,15 +1,14 @@
-//! Dedupe keys: who has them, and who takes them first.
+//! Dedupe keys: which message has one, and which sender takes it first.
 //!
 //! A key may outlive its message, so it has a row of its own, written in the transaction that
-//! sends. Another transaction that wants the same key waits for that one to end: it committed, and
-//! the key is taken, or it rolled back, and the key is free.
+//! sends. Another transaction that wants the same key waits for that transaction to end: after a
+//! commit the key is taken, after a rollback it is free.
 //!
-//! A key that is taken until its message has ended is freed by whoever ends the message, in the
-//! same transaction, as part of the [aftermath](crate::on_end). A dead letter has ended.
-//! It notes its key, and a redrive takes the key again or, where somebody else has it, leaves the
-//! dead letter where it is: at no time are there two messages that wait or are in work with one
-//! key. What was removed past all of that, by hand, is found by upkeep, which compares such keys
-//! with the messages that are there.
+//! A key that is taken until its message has ended is freed by whatever ends the message, in the
+//! same transaction, through [`on_end`](crate::on_end). A dead letter has ended. It remembers its
+//! key, and a redrive takes the key again or, where another message has it, leaves the dead letter
+//! where it is. So there are never two waiting or running messages with one key. Upkeep compares
+//! such keys with the existing messages, to find messages that were removed by hand.
 
 use crate::db::flight::Flight;
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};

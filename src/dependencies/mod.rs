@@ -1,13 +1,15 @@
 //! Messages that come after others.
 //!
 //! Such a message waits in `scheduled`, due at infinity, with a row in `dependency` for each
-//! message that it waits for. Who ends a message only writes its outcome: no row is shared by those
-//! that end at the same time, so a group of ten thousand finishes as quickly as ten thousand
-//! messages. After the commit somebody looks at what waited for it, in a transaction apart: locks
-//! the waiting message first, and only then, in statements that see all that those before it did,
-//! removes what is settled and releases it when nothing is left. So of two last ends at the same
-//! time the one that looks second finds both. Who dies between the commit and the look leaves it to
-//! the next sweep.
+//! message that it waits for. The transaction that ends a message only writes its outcome. Messages
+//! that end at the same time share no row, so a group of ten thousand finishes as quickly as ten
+//! thousand messages.
+//!
+//! After the commit, a separate transaction visits the messages that waited. It locks a waiting
+//! message first. Only then, in statements that see everything that earlier visits did, it removes
+//! the settled dependencies, and releases the message when none is left. So when the last two
+//! dependencies end at the same time, the visit that comes second finds both ends. If a process
+//! dies between the commit and the visit, the next sweep makes up for it.
 
 pub(crate) mod release;
 pub(crate) mod round;

@@ -1,8 +1,9 @@
-//! Releases messages that come after others when those have ended.
+//! Releases messages that come after others, once those have ended.
 //!
-//! Ends of this process are looked at as soon as they are told. What nobody told, since a process
-//! died between its commit and the look, a sweep finds: a page of the waiting messages at a time,
-//! as long as a poll says that there are any, and for one part in a hundred of the time.
+//! Ends in this process are followed up as soon as they are reported. Ends that were never
+//! reported, because a process died between its commit and the report, are found by a sweep: one
+//! page of the waiting messages at a time, as long as a poll says that there are any, and for one
+//! hundredth of the time.
 
 use crate::connect::connection::Connection;
 use crate::dependencies::release;

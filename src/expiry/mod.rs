@@ -1,4 +1,4 @@
-//! Messages whose time is over, of all topics: where nobody claims them.
+//! Expired messages of all topics, where no worker claims them.
 
 pub(crate) mod round;
 

@@ -1,8 +1,8 @@
-//! Takes messages out whose time is over and that nobody claims: of paused and busy topics,
-//! scheduled ones, those behind others of their key.
+//! Takes out expired messages that no worker claims: those of paused and busy topics, scheduled
+//! ones, and those behind others of their key.
 //!
-//! Workers do the same with what they claim. Messages in work are nobody else's business: locked
-//! rows are skipped, leases left alone, and whoever has them may still finish.
+//! Workers do the same with what they claim. Messages in work are left alone: locked rows are
+//! skipped, leases are not touched, and their holders may still finish.
 
 use crate::connect::connection::Connection;
 use crate::db::commands;

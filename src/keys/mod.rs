@@ -1,64 +1,65 @@
 //! Keys: how messages of one topic with one key are handled one at a time, in the order of sending.
 //!
-//! Of each key only the *heads* are in the claim index (`message`): as many as may be in work at
-//! the same time, one by default. Those behind them are in `follower`, the key's *line*, where no
-//! claim meets them, so a key that is stuck costs the others nothing. A message is *out of its
+//! Only the *heads* of each key are in the claim index (`message`): as many as may be in work at
+//! the same time, one by default. The messages behind them are in `follower`, the key's *line*,
+//! where no claim meets them. So a stuck key costs the others nothing. A message is *out of its
 //! line* while it is in `message`, in work or not, or in `scheduled` with a place (a retry, a
-//! lease). How many are is counted when it matters, from the tables themselves; a counter could be
-//! wrong.
+//! lease). How many are out is counted from the tables themselves when it matters; a counter could
+//! be wrong.
 //!
 //! # The lane
 //!
-//! Each key with messages has a row in `lane`, whose lock is the right to move messages into or out
-//! of the line. What to move is decided in the *next* statement: the snapshot of the one that
-//! waited for the lock is as old as its beginning.
+//! Each key with messages has a row in `lane`. Its lock is the right to move messages into or out
+//! of the line. What to move is decided by the *next* statement, since the snapshot of the
+//! statement that waited for the lock is as old as its beginning.
 //!
-//! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert, and then stores
-//!   its messages (`send_keyed`): straight into `message` where the key has room and nobody waits,
-//!   else into `follower`. The sequence is asked while the lane is held, so within a key its order
-//!   is that of the commits. Senders come to this just before COMMIT. Where they find somebody in
-//!   the line and room for him, they make him ready: while senders hold the lane one after the
-//!   other, nobody else gets it.
-//! - Who *ends* a message must not wait: a sender's transaction may stay open for long, and a
-//!   handler's commit has nothing to do with it. So it takes the lanes that are free
-//!   ([`push_ended`]), says of the others that they are `stalled`, and in the next statement
-//!   (`promote`) moves the lines on whose lanes it got. It knows them without a row coming back:
-//!   they are those of which it did not say itself that they are stalled.
-//! - *Stalled* keys are worked off by upkeep (`keys::stalled`), which does not wait either; only
-//!   for keys that were held each time that it looked for half a second, and then 50 ms.
+//! - A *sender* waits for the lanes of its keys ([`lock`]), sorted, in an upsert. Then it stores
+//!   its messages (`send_keyed`): straight into `message` where the key has room and no message
+//!   waits, otherwise into `follower`. It takes numbers from the sequence while it holds the lane,
+//!   so within a key their order is that of the commits. Senders do this just before COMMIT. A
+//!   sender that finds a waiting message and room for it makes that message ready: while senders
+//!   hold the lane one after the other, nobody else gets it.
+//! - A transaction that *ends* a message must not wait: a sender's transaction may stay open for
+//!   long, and a handler's commit has nothing to do with it. So it takes the lanes that are free
+//!   ([`push_ended`]), marks the other keys as `stalled`, and in the next statement (`promote`)
+//!   moves on the lines whose lanes it got. It needs no rows back to know which these are: the keys
+//!   that it did not mark as stalled itself.
+//! - Upkeep works off *stalled* keys (`keys::stalled`). It does not wait either, except for keys
+//!   whose lanes were held at every look for half a second, and then for 50 ms.
 //!
-//! The first follower keeps its own place in the topic. A lane goes with the last message of its
-//! key.
+//! The first follower keeps its own place in the topic. A lane is removed with the last message of
+//! its key.
 //!
-//! # Why nothing is stuck, and nothing runs twice
+//! # Why no message is stuck, and none runs twice
 //!
-//! Let a message end while a sender holds the lane. Its COMMIT puts "it is gone" and "stalled"
-//! there together. Either the sender's second statement began after that: it sees that the key is
-//! free. Or before: it put its message into the line, and whoever gets the lane after the sender's
-//! COMMIT sees both: the next sender, or who looks at the stalled key. "Stalled" is taken away by
-//! the statement that takes the lane, so it goes only with what was there to be seen by the next. A
-//! sender that makes a follower ready leaves it: it may have been said of more than that.
+//! Let a message end while a sender holds the lane. The COMMIT of the end publishes "it is gone"
+//! and "stalled" together. If the sender's second statement began after that, it sees that the key
+//! is free. If it began before, the sender put its message into the line, and whoever gets the lane
+//! after the sender's COMMIT sees both: the next sender, or the upkeep that visits the stalled key.
+//! The statement that takes the lane also removes "stalled", so the mark goes only together with
+//! what the next statement can see. A sender that makes a follower ready leaves the mark in place,
+//! since it may stand for more than that follower.
 //!
-//! A transaction that is REPEATABLE READ decides from an old snapshot. Had another sender been
-//! there since, the lane's row changed, and it gets 40001. What else can have happened since are
-//! ends: then it gets behind a message that is gone, which it suspects, and says "stalled" for each
-//! message that it puts into a line. So those who only shorten lines need not change the lane's
-//! row.
+//! A REPEATABLE READ transaction decides from an old snapshot. If another sender was there since,
+//! the lane's row has changed, and it gets 40001. Only ends can have happened otherwise: then it
+//! puts its message behind one that is gone. It expects that, and marks the key as stalled for each
+//! message that it puts into a line. So transactions that only shorten lines need not change the
+//! lane's row.
 //!
-//! Messages that come into a line without a sender (a delay that is over, a dead letter that is
-//! redriven) are put there without the lane, with "stalled" in the same statement: at that moment
-//! they have no order with what is being sent. The lane may be missing then, since it may go
-//! between the two; upkeep makes it.
+//! Messages that enter a line without a sender (a delay that is over, a redriven dead letter) are
+//! put there without the lane, with "stalled" in the same statement: at that moment they have no
+//! order relative to what is being sent. The lane may be missing then, since it may be removed
+//! between the two; upkeep creates it.
 //!
-//! Messages that leave a line because somebody gave them up leave it under the lane too, if it is
-//! free: who ends the one before them would wait for the row, find nothing there, and leave the key
-//! with nobody out of its line. A cancel passes over those whose lanes others hold, and comes
-//! again. A purge cannot; it says "stalled" for their keys.
+//! Messages that leave a line because they were given up also leave it under the lane, if it is
+//! free. Otherwise a transaction that ends the message before them would wait for the row, find it
+//! gone, and leave the key with no message out of its line. A cancel skips messages whose lanes are
+//! held, and comes again. A purge cannot; it marks their keys as stalled.
 //!
-//! Nobody but senders (and upkeep, for milliseconds, when it makes a lane or one is never free)
-//! waits for anybody here. Two senders with the same keys wait for each other in one order, unless
-//! their transactions store several times (joined sessions do, and those that send more than the
-//! outbox keeps): that can deadlock, and is a conflict like any other.
+//! Only senders wait for others here (and upkeep, for milliseconds, when it creates a lane or one
+//! is never free). Two senders with the same keys wait for each other in one order, unless their
+//! transactions store several times, as joined sessions do, and sessions that send more than the
+//! outbox keeps. That can deadlock, and is a conflict like any other.
 
 pub(crate) mod round;
 pub(crate) mod send;

@@ -1,5 +1,5 @@
-//! Moves the lines of keys on that were left when a message ended, and looks now and then whether a
-//! key is stuck.
+//! Moves the lines of keys on that were left behind when a message ended, and checks now and then
+//! whether a key is stuck.
 
 use crate::connect::connection::Connection;
 use crate::keys::Lane;

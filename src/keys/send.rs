@@ -1,4 +1,4 @@
-//! Storing messages some of which have keys.
+//! Stores messages of which some have keys.
 
 use crate::db::flight::Flight;
 use crate::db::run::Run;

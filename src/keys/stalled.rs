@@ -1,4 +1,5 @@
-//! Looks after the keys whose lines nobody could move on when a message ended (see `keys`).
+//! Looks after stalled keys: those whose lines could not be moved on when a message ended (see
+//! `keys`).
 
 use crate::connect::connection::Connection;
 use crate::db::flight::Flight;

@@ -1,9 +1,9 @@
-//! Messages in work under a lease: taken, prolonged, and settled by their receipts.
+//! Messages in work under a lease: taken, renewed, and settled by their receipts.
 //!
-//! A leased message is a row of `scheduled` that is due when its lease ends, so nothing special
-//! brings it back: what moves due messages does. Whoever settles it proves with the receipt that it
-//! is still the same delivery. Nothing asks whether the time is over: as long as the row is there
-//! with that receipt, nobody else has the message.
+//! A leased message is a row of `scheduled` that is due when its lease ends. So no code of its own
+//! brings it back: whatever moves due messages does. Settling it needs the receipt, which proves
+//! that it is still the same delivery. No statement checks whether the time is over: as long as the
+//! row exists with that receipt, nobody else has the message.
 
 use crate::db::commands;
 use crate::db::flight::Flight;

@@ -1,26 +1,26 @@
-//! Topics that are limited to so many messages in work at the same time, over all processes.
+//! Topics with a limit of messages in work at the same time, over all processes.
 //!
-//! Such a topic has as many slots as its limit: rows that are locked and never changed. A worker
-//! that handles messages in its transaction holds the lock of one as long as the transaction lasts,
-//! if it handles them one after the other, and of one for each if it handles them together: a slot
-//! is one message in work. A worker that dies loses it with its connection. A lower limit leaves
-//! the slots above it unused; who holds one finishes.
+//! Such a topic has as many slots as its limit: rows that are locked and never changed. A slot is
+//! one message in work. A worker that handles messages in its transaction holds the lock of one
+//! slot for as long as the transaction lasts, or of one slot for each message if it handles them
+//! together. A worker that dies loses its locks with its connection. A lower limit leaves the slots
+//! above it unused; their holders finish.
 //!
 //! Leases outlive transactions and hold no lock, so they are counted. Both ways decide while they
 //! hold locks:
 //!
-//! - Who wants to lease locks all free slots until its transaction ends, and counts the leases in
-//!   the next statement: it may lease as many as there were free slots, less the leases
+//! - A transaction that wants to lease locks all free slots until it ends, and counts the leases in
+//!   the next statement. It may lease as many messages as there were free slots, minus the leases
 //!   ([`leasable`]).
-//! - Who wants to work in its transaction locks as many slots as it wants to have messages in work.
-//!   If there are leases, it locks all other free slots too, counts the leases, and gives those
-//!   slots back (a rollback to a savepoint): it may have as many in work as there were free slots,
-//!   its own among them, less the leases.
+//! - A worker that handles messages in its transaction locks as many slots as it wants to have
+//!   messages in work. If there are leases, it also locks all other free slots, counts the leases,
+//!   and gives those slots back (by a rollback to a savepoint). It may have as many messages in
+//!   work as there were free slots, including its own, minus the leases.
 //!
-//! Let `n` be the limit, `t` the slots that workers hold, `l` the leases. Free slots are `n - t` at
-//! most, and both rules keep `t + l ≤ n`. Two that decide at the same moment see fewer free slots
-//! than there are: they may refuse each other, and come back a little later; never are there too
-//! many.
+//! Let `n` be the limit, `t` the slots that workers hold, `l` the leases. There are at most `n - t`
+//! free slots, and both rules keep `t + l ≤ n`. Two transactions that decide at the same moment see
+//! fewer free slots than there are. They may refuse each other and come back a little later, but
+//! there are never too many.
 
 use crate::db::run::{Params, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};

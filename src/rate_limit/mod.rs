@@ -1,7 +1,7 @@
-//! Tokens of topics with a rate: a message that is begun spends one.
+//! Tokens of topics with a rate: starting a message spends one.
 //!
-//! Each statement is meant for a connection in no transaction: the row of a bucket must not be
-//! locked for as long as a handler runs, and a token that was spent stays spent.
+//! Each statement here runs on a connection outside any transaction: the row of a bucket must not
+//! stay locked while a handler runs, and a spent token stays spent.
 
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};

@@ -1,5 +1,5 @@
-//! When a recurring message is sent: a cron expression in a time zone. Pure, but that the zones'
-//! rules are read from the system where it has them.
+//! When a recurring message is sent: a cron expression in a time zone. Pure, except that the rules
+//! of time zones are read from the system where it has them.
 
 use crate::words::error::{Error, Result};
 use croner::Cron;

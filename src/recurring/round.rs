@@ -1,8 +1,8 @@
-//! Sends recurring messages when they are due, each run once however many processes are at it.
+//! Sends recurring messages when they are due, each run once however many processes try.
 //!
-//! One transaction locks a row, sends its message and notes the next time, so that a process that
-//! dies at any point has either sent a run or left it to the others. Those who find the row locked
-//! leave it.
+//! One transaction locks a row, sends its message and notes the next time. So a process that dies
+//! at any point has either sent a run or left it to the others. Processes that find the row locked
+//! skip it.
 
 use crate::connect::connection::Connection;
 use crate::recurring::{self, Taken};

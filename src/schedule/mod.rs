@@ -1,4 +1,4 @@
-//! Scheduled messages becoming due, and the one question a process polls with.
+//! Scheduled messages that become due, and the one query that a process polls with.
 
 pub(crate) mod round;
 pub(crate) mod scheduled;

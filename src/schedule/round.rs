@@ -1,9 +1,9 @@
-//! Moves scheduled messages to their topics when they are due, and knows when that is next.
+//! Moves scheduled messages to their topics when they are due, and knows when the next one is.
 //!
-//! A batch takes those that have been due for longest, of all topics. When there are more, a topic
-//! may have a million of them, and another one some that were due a little later: so, several times
-//! a second, a batch is taken of what lies between the topics that make up the crowd. That finds
-//! the others in the index without reading the crowd's rows.
+//! A batch takes the messages that have been due for longest, of all topics. One topic may have a
+//! million due messages, and another a few that became due a little later. So several times a
+//! second, a batch takes messages that lie between those of the crowded topics. The index finds
+//! them without reading the rows of the crowd.
 
 use crate::connect::connection::Connection;
 use crate::db::run::Run;

@@ -1,4 +1,4 @@
-//! Looking at what is scheduled: delays, retries, leases, and messages that come after others.
+//! Shows what is scheduled: delays, retries, leases, and messages that come after others.
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};

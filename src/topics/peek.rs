@@ -1,8 +1,8 @@
-//! Looking at the messages of a topic: which are ready, which are in work, and in whose hands.
+//! Shows the messages of a topic: which are ready, which are in work, and in whose hands.
 //!
-//! Nothing is locked to find out. Who claims a message in a transaction writes its number into the
-//! row, where it stays; a transaction that is open holds a lock on its own number, which all may
-//! see. So a look costs no claim anything.
+//! Nothing is locked to find out. A transaction that claims a message writes its number into the
+//! row, where it stays; an open transaction holds a lock on its own number, which everybody can
+//! see. So a look costs claims nothing.
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
