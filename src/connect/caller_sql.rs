@@ -3,73 +3,13 @@
 //! The server says after each command what it was, and after each request whether a transaction is
 //! open; the stream under the connection reads it while SQL of a caller runs. Nobody else would
 //! know: the driver drops the tags, and a caller may have its transaction in hand. There, what
-//! would end the transaction does not even leave ([`Watch::guard`]): the work of other messages may
+//! would end the transaction does not even leave (`SqlWatch::guard`): the work of other messages may
 //! be in it. Through a socket file the stream is the driver's own, and only texts tell; a lent
 //! transaction is taken to have done anything.
 
 use crate::connect::pulse::Pulse;
-use crate::words::control::refusal;
 use crate::words::side_effects::Did;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU16};
-
-const OFF: u8 = 0;
-const ON: u8 = 1;
-const GUARDED: u8 = 2;
-
-/// What the stream under a connection sees of its caller's SQL.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    /// Whether it is the caller's SQL that runs.
-    mode: AtomicU8,
-    did: AtomicU16,
-    /// Where the server's last word puts the transaction: `I`, `T` or `E`; 0 before it.
-    status: AtomicU8,
-}
-
-impl Watch {
-    /// Notes that the server carried out a command.
-    pub(crate) fn completed(&self, tag: &[u8]) {
-        if self.mode.load(Relaxed) != OFF {
-            self.add(Did::of_tag(tag));
-        }
-    }
-
-    /// Notes that a setting changed that the server reports.
-    pub(crate) fn reported(&self) {
-        if self.mode.load(Relaxed) != OFF {
-            self.add(Did::SET);
-        }
-    }
-
-    /// Notes whether a transaction is open.
-    pub(crate) fn is_ready(&self, status: u8) {
-        self.status.store(status, Relaxed);
-    }
-
-    pub(crate) fn is_guarded(&self) -> bool {
-        self.mode.load(Relaxed) == GUARDED
-    }
-
-    /// Reads a text before it leaves. Returns false for one that must not.
-    pub(crate) fn guard(&self, sql: &[u8]) -> bool {
-        self.add(Did::hidden_in(sql));
-        let is_refused = refusal(sql, false).is_some();
-        if is_refused {
-            self.add(Did::STOPPED);
-        }
-        !is_refused
-    }
-
-    fn add(&self, did: Did) {
-        self.did.fetch_or(did.bits(), Relaxed);
-    }
-
-    fn take(&self) -> Did {
-        Did::of_bits(self.did.swap(0, Relaxed))
-    }
-}
 
 /// What callers' SQL does to one connection.
 #[derive(Default)]
@@ -112,8 +52,8 @@ impl Theirs {
             self.note(text);
         }
         match (&self.pulse, text) {
-            (Some(pulse), Some(_)) => pulse.watch.mode.store(ON, Relaxed),
-            (Some(pulse), None) => pulse.watch.mode.store(GUARDED, Relaxed),
+            (Some(pulse), Some(_)) => pulse.watch.begin(),
+            (Some(pulse), None) => pulse.watch.begin_guarded(),
             (None, Some(text)) => self.read.add(Did::as_written(text)),
             (None, None) => {
                 self.read.add(Did::SET);
@@ -130,18 +70,15 @@ impl Theirs {
     /// Notes that what runs from now on is ours.
     pub(crate) fn unwatch(&self) {
         if let Some(pulse) = &self.pulse {
-            pulse.watch.mode.store(OFF, Relaxed);
+            pulse.watch.end();
         }
     }
 
     /// Returns whether the caller's SQL did since the last call what cannot be put back.
     pub(crate) fn is_spoiling(&self) -> bool {
-        let seen = self
-            .pulse
-            .as_ref()
-            .map(|pulse| pulse.watch.did.load(Relaxed));
         let spoilt = [Did::SPOILT];
-        self.read.any(&spoilt) || Did::of_bits(seen.unwrap_or_default()).any(&spoilt)
+        let seen = self.pulse.as_ref().map(|pulse| pulse.watch.seen());
+        self.read.any(&spoilt) || seen.is_some_and(|seen| seen.any(&spoilt))
     }
 
     /// Returns what the caller's SQL did since the last call.
@@ -151,7 +88,7 @@ impl Theirs {
         if let Some(pulse) = &self.pulse {
             did.add(pulse.watch.take());
             // What is owed may say otherwise.
-            if !pulse.is_owed() && pulse.watch.status.load(Relaxed) == b'I' {
+            if !pulse.is_owed() && pulse.watch.is_outside() {
                 did.add(Did::ENDED);
             }
         }

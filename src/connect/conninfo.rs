@@ -7,8 +7,8 @@
 //! Each part of a string may hold the password, if somebody forgot to quote or to encode it. So
 //! errors show nothing of a string but keywords.
 
-use crate::connect::settings::configuration;
-use crate::words::error::{Error, Result};
+use crate::connect::url_error::malformed;
+use crate::words::error::Result;
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -68,13 +68,6 @@ pub(crate) fn with_database(text: &str, name: &str) -> Result<String> {
         }
     }
     Ok(other + "dbname=" + name)
-}
-
-/// Says that a string cannot be read, and why.
-pub(crate) fn malformed(why: &str) -> Error {
-    configuration(format!(
-        "the database URL is malformed, write postgresql://user@host:port/database: {why}"
-    ))
 }
 
 /// What is said where a password may be the reason.

@@ -1,7 +1,7 @@
 //! Where servers are: the lists of hosts, addresses and ports of a connection string, paired as
 //! libpq does it.
 
-use crate::connect::conninfo::malformed;
+use crate::connect::url_error::malformed;
 use crate::words::error::Result;
 use postgres::Config;
 use postgres::config::Host;

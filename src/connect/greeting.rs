@@ -6,7 +6,7 @@
 //! long as nobody knows what is between, nothing is set behind a pooler: if it gives the server
 //! connection to another client next, that one would have the settings.
 
-use crate::connect::settings::configuration;
+use crate::connect::url_error::configuration;
 use crate::connect::wired::Standby;
 use crate::words::error::{Error, ErrorKind, Result};
 use postgres::{Client, SimpleQueryMessage};

@@ -1,10 +1,10 @@
 //! What the keywords of a connection string mean here. Each one that libpq 18 knows is obeyed, or
 //! needs no obeying, or is refused by its name: none is passed over that somebody may rely on.
 
-use crate::connect::conninfo::{Pair, malformed, parse};
+use crate::connect::conninfo::{Pair, parse};
 use crate::connect::endpoints::{Endpoint, Lists};
-use crate::connect::settings::configuration;
 use crate::connect::tls_wish::TlsWish;
+use crate::connect::url_error::{choice, configuration, malformed, not_offered};
 use crate::words::error::{Error, Result};
 use postgres::Config;
 use postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
@@ -228,22 +228,6 @@ const BALANCES: [(&str, LoadBalanceHosts); 2] = [
     ("disable", LoadBalanceHosts::Disable),
     ("random", LoadBalanceHosts::Random),
 ];
-
-/// Returns what a word stands for.
-pub(crate) fn choice<T: Copy>(keyword: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {
-    let chosen = choices.iter().find(|(word, _)| *word == value);
-    let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>();
-    chosen
-        .map(|(_, chosen)| *chosen)
-        .ok_or_else(|| not_offered(keyword, &words()))
-}
-
-fn not_offered(keyword: &str, words: &[&str]) -> Error {
-    let words = words.join(" or ");
-    configuration(format!(
-        "{keyword} in the database URL may be {words} here, and nothing else"
-    ))
-}
 
 fn number(keyword: &str, value: &str) -> Result<i32> {
     let number = value.trim_ascii().parse();

@@ -5,8 +5,8 @@
 //! a thread that sees nothing move asks about the server process on another connection. It ends a
 //! call by having the stream say that it broke.
 
-use crate::connect::caller_sql::Watch;
 use crate::connect::pipeline::Instead;
+use crate::connect::sql_watch::SqlWatch;
 use crate::db::silence::Hold;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
@@ -42,7 +42,7 @@ pub(crate) struct Pulse {
     /// What its open transaction holds.
     hold: Mutex<Option<Hold>>,
     /// What callers' SQL does.
-    pub(crate) watch: Watch,
+    pub(crate) watch: SqlWatch,
     /// What goes instead of the next text query.
     instead: Mutex<Option<Instead>>,
     has_instead: AtomicBool,
@@ -65,7 +65,7 @@ impl Pulse {
             is_cut: AtomicBool::new(false),
             is_overlong: AtomicBool::new(false),
             hold: Mutex::new(None),
-            watch: Watch::default(),
+            watch: SqlWatch::default(),
             instead: Mutex::new(None),
             has_instead: AtomicBool::new(false),
         }

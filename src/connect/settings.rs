@@ -10,7 +10,7 @@ use crate::connect::keywords::Wanted;
 use crate::connect::statement_cache::Losses;
 use crate::connect::tls::Dialer;
 use crate::schema::name::SchemaName;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::error::Result;
 use postgres::Config;
 use std::time::Duration;
 
@@ -96,13 +96,10 @@ fn target(config: &Config, endpoints: &[Endpoint]) -> String {
     format!("{}/{database}", servers.join(","))
 }
 
-pub(crate) fn configuration(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Configuration, text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::error::ErrorKind;
 
     fn settings(url: &str) -> Result<Settings> {
         Settings::new(

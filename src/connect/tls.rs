@@ -6,11 +6,11 @@
 use crate::connect::connector::Encrypted;
 use crate::connect::connector::{Plain, WiredMaker};
 use crate::connect::endpoints::Endpoint;
-#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
-use crate::connect::settings::configuration;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 use crate::connect::tls_library::connector;
 use crate::connect::tls_wish::TlsWish;
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+use crate::connect::url_error::configuration;
 use crate::connect::wired::Wiring;
 use crate::words::error::Result;
 use postgres::config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};

@@ -1,7 +1,7 @@
 //! The TLS library, set up as a connection string wishes.
 
-use crate::connect::settings::configuration;
 use crate::connect::tls_wish::TlsWish;
+use crate::connect::url_error::configuration;
 use crate::words::error::{Error, Result};
 use std::path::Path;
 

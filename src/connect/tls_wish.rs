@@ -8,8 +8,7 @@
 //! socket file there is no TLS, as in libpq.
 
 use crate::connect::endpoints::Endpoint;
-use crate::connect::keywords::choice;
-use crate::connect::settings::configuration;
+use crate::connect::url_error::{choice, configuration};
 use crate::words::error::Result;
 use std::path::PathBuf;
 

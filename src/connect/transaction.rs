@@ -1,6 +1,6 @@
 //! An open transaction on a connection of ours, with that connection's prepared statements.
 
-use crate::connect::connection::{copy, count, rows};
+use crate::connect::execute::{copy, count, rows};
 use crate::connect::literal::text_of;
 use crate::connect::statement_cache::{Call, StatementCache};
 use crate::db::flight::{self, CallMode, Flight, Own, OwnValues, Transport};

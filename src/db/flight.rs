@@ -11,7 +11,7 @@
 use crate::db::commands;
 use crate::db::protocol;
 use crate::db::statement::{PlannerSetting, Statement};
-use crate::db::value::Value;
+use crate::db::value::{Value, push_all};
 use crate::schema::name::SchemaName;
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
 
@@ -167,7 +167,7 @@ impl Flight {
                 if let Some(text) = new {
                     protocol::parse(&mut self.messages, name, text);
                 }
-                protocol::run_with(&mut self.messages, name, count, false, |body| {
+                protocol::run(&mut self.messages, name, count, false, |body| {
                     body.extend(values);
                 });
             }
@@ -191,13 +191,7 @@ impl Flight {
         match self.transport {
             Transport::Protocol(_) => {
                 self.named.push(statement);
-                protocol::run(
-                    &mut self.messages,
-                    statement.prepared(),
-                    statement.types(),
-                    values,
-                    statement.may_have_rows(),
-                );
+                push_run(&mut self.messages, statement.prepared(), statement, values);
             }
             // There is no PREPARE for commands in SQL.
             Transport::Text(_) if is_command => self.call_once(statement, values),
@@ -214,13 +208,7 @@ impl Flight {
         match self.transport {
             Transport::Protocol(_) => {
                 protocol::parse(&mut self.messages, "", &statement.text(&self.schema));
-                protocol::run(
-                    &mut self.messages,
-                    "",
-                    statement.types(),
-                    values,
-                    statement.may_have_rows(),
-                );
+                push_run(&mut self.messages, "", statement, values);
             }
             Transport::Text(_) => {
                 statement.push_text(&mut self.sql, &self.schema, values);
@@ -297,6 +285,13 @@ pub(crate) fn rows(answers: Vec<SimpleQueryMessage>) -> Vec<SimpleQueryRow> {
         _ => None,
     });
     rows.collect()
+}
+
+/// Appends the messages that run a prepared statement; one without a name is the last one.
+fn push_run(to: &mut Vec<u8>, name: &str, statement: &Statement, values: &[Value<'_>]) {
+    protocol::run(to, name, values.len(), statement.may_have_rows(), |body| {
+        push_all(body, statement.types(), values);
+    });
 }
 
 fn push_execute(sql: &mut String, name: &str, values: &[Value<'_>]) {

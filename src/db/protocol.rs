@@ -1,8 +1,5 @@
 //! The messages of PostgreSQL's protocol by which statements travel with their values beside them.
 
-use crate::db::value::Value;
-use postgres::types::Type;
-
 /// Appends a message; `fill` writes its content.
 pub(crate) fn message(to: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
     to.push(kind);
@@ -42,23 +39,8 @@ pub(crate) fn close(to: &mut Vec<u8>, name: &str) {
     });
 }
 
-/// Runs a prepared statement.
-pub(crate) fn run(
-    to: &mut Vec<u8>,
-    name: &str,
-    types: &[Type],
-    values: &[Value<'_>],
-    has_rows: bool,
-) {
-    run_with(to, name, values.len(), has_rows, |body| {
-        for (kind, value) in types.iter().zip(values) {
-            value.push_binary(body, kind);
-        }
-    });
-}
-
 /// Runs a prepared statement whose values, in their binary form after their lengths, `fill` writes.
-pub(crate) fn run_with(
+pub(crate) fn run(
     to: &mut Vec<u8>,
     name: &str,
     values: usize,

@@ -91,6 +91,13 @@ impl Value<'_> {
     }
 }
 
+/// Appends the values of a statement's parameters in their binary forms, each after its length.
+pub(crate) fn push_all(to: &mut Vec<u8>, types: &[Type], values: &[Value<'_>]) {
+    for (kind, value) in types.iter().zip(values) {
+        value.push_binary(to, kind);
+    }
+}
+
 /// Appends the binary form of a number. One that `kind` does not hold keeps its eight bytes, which
 /// the server refuses.
 fn push_number(to: &mut Vec<u8>, kind: &Type, number: i64) {

@@ -5,7 +5,8 @@ use crate::db::run::Run;
 use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::keys::{self, LOCK_LANES};
-use crate::message::send::{Columns, Options, send_all};
+use crate::message::send::send_all;
+use crate::message::written::{Columns, RareColumns};
 use crate::words::Result;
 use crate::words::outgoing::Outgoing;
 
@@ -19,7 +20,7 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
         .iter()
         .map(|outgoing| outgoing.message.topic.as_str())
         .collect();
-    let keys = Options::of(messages).keys;
+    let keys = RareColumns::of(messages).keys;
     keys::lock(run, &topics, &keys)?;
     // In a statement of its own, which sees what was done while the first one waited.
     send_all(run, &SEND_KEYED, messages)
@@ -28,7 +29,7 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
 /// Appends the storing of messages some of which have keys to a flight of the transaction's end.
 pub(crate) fn push(flight: &mut Flight, messages: &[Outgoing]) {
     let columns = Columns::of(messages);
-    let options = Options::of(messages);
+    let options = RareColumns::of(messages);
     let topics = || Value::Texts(columns.topics.iter().map(|topic| Some(*topic)).collect());
     let lanes = [topics(), Value::Texts(options.keys.clone())];
     let wide = |number: &Option<i16>| number.map(i64::from);

@@ -3,7 +3,7 @@
 //! The rows are written here, in the binary format (PostgreSQL's manual, "COPY", "Binary Format"),
 //! into one buffer: the driver's own writer runs its event loop once for each row.
 
-use crate::message::send::{content, headers, rank};
+use crate::message::written::{content, headers, rank};
 use crate::words::outgoing::Outgoing;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";

@@ -9,3 +9,4 @@ pub(crate) mod floor;
 pub(crate) mod report;
 pub(crate) mod send;
 pub(crate) mod settle;
+pub(crate) mod written;

@@ -5,15 +5,14 @@ use crate::db::run::{Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::message::copy;
+use crate::message::written::{Columns, RareColumns, content, headers, micros, rank};
 use crate::words::Result;
-use crate::words::headers::written;
 use crate::words::message::MessageId;
-use crate::words::new_message::{Content, NewMessage, Start};
+use crate::words::new_message::Start;
 use crate::words::outgoing::Outgoing;
 use crate::words::rare::Remembered;
 use crate::words::sqlstate::classify;
 use std::collections::HashSet;
-use std::time::Duration;
 use uuid::Uuid;
 
 static SCHEDULE: Statement = sql!("schedule", Kept);
@@ -93,7 +92,7 @@ pub(crate) fn send_deduped(
 /// past.
 pub(crate) fn schedule(run: &mut dyn Run, messages: &[Outgoing]) -> Result<HashSet<MessageId>> {
     let columns = Columns::of(messages);
-    let options = Options::of(messages);
+    let options = RareColumns::of(messages);
     let (delays, times): (Vec<_>, Vec<_>) = messages.iter().map(start).unzip();
     let rows = query(
         run,
@@ -124,7 +123,7 @@ pub(crate) fn send_all(
     messages: &[Outgoing],
 ) -> Result<()> {
     let columns = Columns::of(messages);
-    let options = Options::of(messages);
+    let options = RareColumns::of(messages);
     execute(
         run,
         statement,
@@ -179,68 +178,6 @@ pub(crate) fn push_send(flight: &mut Flight, outgoing: &Outgoing) {
     flight.call(&SEND_ONE, &values);
 }
 
-/// Messages as the arrays that the bulk statements take.
-pub(crate) struct Columns<'a> {
-    pub(crate) topics: Vec<&'a str>,
-    pub(crate) ranks: Vec<i16>,
-    pub(crate) ids: Vec<Uuid>,
-    pub(crate) headers: Vec<Option<String>>,
-    pub(crate) payloads: Vec<Option<&'a str>>,
-    pub(crate) bodies: Vec<Option<&'a [u8]>>,
-}
-
-impl<'a> Columns<'a> {
-    pub(crate) fn of(messages: &'a [Outgoing]) -> Self {
-        let mut columns = Columns {
-            topics: Vec::with_capacity(messages.len()),
-            ranks: Vec::with_capacity(messages.len()),
-            ids: Vec::with_capacity(messages.len()),
-            headers: Vec::with_capacity(messages.len()),
-            payloads: Vec::with_capacity(messages.len()),
-            bodies: Vec::with_capacity(messages.len()),
-        };
-        for Outgoing { id, message, .. } in messages {
-            let (payload, body) = content(message);
-            columns.topics.push(&message.topic);
-            columns.ranks.push(rank(message.priority));
-            columns.ids.push(id.0);
-            columns.headers.push(headers(message));
-            columns.payloads.push(payload);
-            columns.bodies.push(body);
-        }
-        columns
-    }
-}
-
-/// The options that most messages do not have, as arrays.
-pub(crate) struct Options<'a> {
-    pub(crate) keys: Vec<Option<&'a str>>,
-    pub(crate) expiries: Vec<Option<i64>>,
-    pub(crate) on_ends: Vec<Option<i16>>,
-}
-
-impl<'a> Options<'a> {
-    pub(crate) fn of(messages: &'a [Outgoing]) -> Self {
-        let each = || messages.iter();
-        Options {
-            keys: each()
-                .map(|outgoing| outgoing.message.rare.key.as_deref())
-                .collect(),
-            expiries: each()
-                .map(|outgoing| outgoing.message.rare.expires_in.map(micros))
-                .collect(),
-            on_ends: each().map(|outgoing| outgoing.on_end.stored()).collect(),
-        }
-    }
-}
-
-pub(crate) fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
-    match &message.content {
-        Content::Json(text) => (Some(text), None),
-        Content::Bytes(bytes) => (None, Some(bytes)),
-    }
-}
-
 /// Returns the delay, or the time; neither for a message that comes after others.
 fn start(outgoing: &Outgoing) -> (Option<i64>, Option<i64>) {
     let message = &outgoing.message;
@@ -250,17 +187,4 @@ fn start(outgoing: &Outgoing) -> (Option<i64>, Option<i64>) {
         Some(Start::After(delay)) => (Some(micros(delay)), None),
         Some(Start::At(us)) => (None, Some(us)),
     }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Returns the place in claim order of a priority, which was checked not to be the minimum.
-pub(crate) fn rank(priority: i16) -> i16 {
-    priority.saturating_neg()
-}
-
-pub(crate) fn headers(message: &NewMessage) -> Option<String> {
-    written(&message.headers, &message.rare.null_headers)
 }

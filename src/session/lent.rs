@@ -1,7 +1,8 @@
 //! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
 
 use crate::connect::caller_sql::Theirs;
-use crate::connect::connection::{Connection, count_once, rows_once};
+use crate::connect::connection::Connection;
+use crate::connect::execute::{count_once, rows_once};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;

@@ -9,6 +9,24 @@ use std::path::PathBuf;
 /// Many tests have a database and a pool each, all at once; PostgreSQL's own default is 100.
 const MAX_CONNECTIONS: &str = "300";
 
+impl Server {
+    /// Connects to the server that `$DATABASE_URL` names, or starts an embedded one. Blocks until
+    /// it answers, about a second for an embedded server.
+    ///
+    /// # Errors
+    /// `Server` when no binaries were found, or the server did not start or answer: the text says
+    /// where they were searched for and what to install, or ends with the last lines of the
+    /// server's log.
+    pub fn start() -> Result<Server> {
+        Server::builder().start()
+    }
+
+    /// Returns a builder, for a server with other settings.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+}
+
 /// The options of a throwaway server. Made by [`Server::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct ServerBuilder {

@@ -1,6 +1,5 @@
 //! The server that tests run on: an embedded one, or somebody else's.
 
-use crate::testing::builder::ServerBuilder;
 use crate::testing::databases::Databases;
 use crate::testing::embedded::Embedded;
 use crate::words::{Error, ErrorKind, Result};
@@ -29,22 +28,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connects to the server that `$DATABASE_URL` names, or starts an embedded one. Blocks until
-    /// it answers, about a second for an embedded server.
-    ///
-    /// # Errors
-    /// `Server` when no binaries were found, or the server did not start or answer: the text says
-    /// where they were searched for and what to install, or ends with the last lines of the
-    /// server's log.
-    pub fn start() -> Result<Server> {
-        Server::builder().start()
-    }
-
-    /// Returns a builder, for a server with other settings.
-    pub fn builder() -> ServerBuilder {
-        ServerBuilder::default()
-    }
-
     pub(crate) fn of_our_own(embedded: Embedded) -> Server {
         Server {
             databases: Databases::on_our_own(embedded.url()),

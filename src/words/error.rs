@@ -1,6 +1,6 @@
 //! The one error of the crate: its kind says what the caller can do, its sources say why.
 
-use crate::words::message::MessageId;
+use crate::words::message_id::MessageId;
 pub(crate) use crate::words::redacted::chain;
 use crate::words::redacted::{behind, veil};
 use std::error::Error as StdError;

@@ -1,9 +1,10 @@
 //! Limits of keys and durations, which messages and pieces of work share.
 
 use crate::words::error::{Error, Result};
-use crate::words::new_message::MAX_DELAY;
 use std::time::Duration;
 
+/// Longest delay: ten years. Longer ones are mistakes of unit.
+pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The least of durations that cannot be zero: what the database can tell apart.
 const LEAST_DURATION: Duration = Duration::from_micros(1);
 /// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.

@@ -1,65 +1,13 @@
 //! A message as a handler gets it.
 
+use crate::words::error::Error;
 use crate::words::headers::Headers;
-use serde::{Deserialize, Serialize};
-use std::fmt;
+pub use crate::words::message_id::MessageId;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use uuid::Uuid;
-
-/// The id of a message: a UUID version 7, made by the sender before any SQL.
-///
-/// Later ids of one process sort after earlier ones. The time in it comes from the sender's clock;
-/// nothing in outtray depends on it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MessageId(pub(crate) Uuid);
-
-impl MessageId {
-    pub(crate) fn new() -> Self {
-        MessageId(Uuid::now_v7())
-    }
-
-    /// Returns the id as a UUID.
-    pub fn as_uuid(&self) -> Uuid {
-        self.0
-    }
-}
-
-impl From<Uuid> for MessageId {
-    fn from(id: Uuid) -> Self {
-        MessageId(id)
-    }
-}
-
-impl FromStr for MessageId {
-    type Err = crate::words::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(MessageId).map_err(|error| {
-            let shown: String = text.chars().take(64).collect();
-            crate::words::Error::invalid(format!(
-                "\"{}\" is not a message id",
-                shown.escape_debug()
-            ))
-            .because(error)
-        })
-    }
-}
-
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A message as a handler gets it.
 ///
@@ -135,5 +83,17 @@ impl CancelToken {
         self.0
             .as_ref()
             .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(MessageId).map_err(|error| {
+            let shown: String = text.chars().take(64).collect();
+            Error::invalid(format!("\"{}\" is not a message id", shown.escape_debug()))
+                .because(error)
+        })
     }
 }

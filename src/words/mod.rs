@@ -15,6 +15,7 @@ pub(crate) mod headers;
 pub(crate) mod json_text;
 pub(crate) mod limits;
 pub(crate) mod message;
+pub(crate) mod message_id;
 pub(crate) mod millis;
 pub(crate) mod new_message;
 pub(crate) mod outcome;

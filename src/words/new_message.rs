@@ -4,7 +4,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::finite::to_json;
 use crate::words::headers::{self, Headers};
 use crate::words::json_text;
-use crate::words::limits::{duration_flaw, key_flaw};
+use crate::words::limits::{MAX_DELAY, duration_flaw, key_flaw};
 use crate::words::message::MessageId;
 use crate::words::payload::Payload;
 use crate::words::rare::{Rare, Remembered};
@@ -12,8 +12,6 @@ use crate::words::topic;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Longest delay: ten years. Longer ones are mistakes of unit.
-pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The latest time to send at: the year 2200, in microseconds since 1970.
 const LATEST_US: i64 = 7_258_118_400_000_000;
 /// How long the outcome of a message is kept unless said otherwise.

@@ -1,8 +1,8 @@
 //! What an operator can set for a topic, in the database, for every process.
 
 use crate::words::error::{Error, Result};
+use crate::words::limits::MAX_DELAY;
 use crate::words::millis;
-use crate::words::new_message::MAX_DELAY;
 use crate::words::retry::Backoff;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -1,0 +1,96 @@
+//! Running a statement of ours on the driver's client or transaction.
+
+use crate::connect::statement_cache::{Prepare, StatementCache};
+use crate::db::flight::CallMode;
+use crate::db::run::Params;
+use crate::db::statement::Statement;
+use crate::schema::name::SchemaName;
+use postgres::types::{ToSql, Type};
+use postgres::{GenericClient, Row};
+use std::io::Write;
+
+/// Runs a statement of ours: prepared where that is of use, else unnamed with its types, which
+/// is one round trip too.
+pub(crate) fn rows<C: GenericClient + Prepare>(
+    client: &mut C,
+    cache: &mut StatementCache,
+    mode: CallMode,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<Vec<Row>, postgres::Error> {
+    if mode == CallMode::Inline || statement.is_planned_anew() {
+        return rows_once(client, &cache.schema, statement, params);
+    }
+    let prepared = cache.ours(statement, |text| {
+        client.prepare_text(text, statement.types())
+    })?;
+    cache.heed(prepared.is_older, client.query(&prepared.statement, params))
+}
+
+/// Like [`rows`], for the number of rows.
+pub(crate) fn count<C: GenericClient + Prepare>(
+    client: &mut C,
+    cache: &mut StatementCache,
+    mode: CallMode,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<u64, postgres::Error> {
+    if mode == CallMode::Inline || statement.is_planned_anew() {
+        return count_once(client, &cache.schema, statement, params);
+    }
+    let prepared = cache.ours(statement, |text| {
+        client.prepare_text(text, statement.types())
+    })?;
+    cache.heed(
+        prepared.is_older,
+        client.execute(&prepared.statement, params),
+    )
+}
+
+/// Runs a statement of ours that does not stay prepared.
+pub(crate) fn rows_once<C: GenericClient>(
+    client: &mut C,
+    schema: &SchemaName,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<Vec<Row>, postgres::Error> {
+    client.query_typed(&statement.text(schema), &typed(statement, params))
+}
+
+/// Like [`rows_once`], for the number of rows.
+pub(crate) fn count_once<C: GenericClient>(
+    client: &mut C,
+    schema: &SchemaName,
+    statement: &Statement,
+    params: Params<'_>,
+) -> Result<u64, postgres::Error> {
+    client.execute_typed(&statement.text(schema), &typed(statement, params))
+}
+
+/// Runs a COPY from `rows`, prepared.
+pub(crate) fn copy<C: GenericClient + Prepare>(
+    client: &mut C,
+    cache: &mut StatementCache,
+    statement: &Statement,
+    rows: &[u8],
+) -> Result<(), postgres::Error> {
+    let prepared = cache.ours(statement, |text| {
+        client.prepare_text(text, statement.types())
+    })?;
+    let mut writer = cache.heed(prepared.is_older, client.copy_in(&prepared.statement))?;
+    if let Err(error) = writer.write_all(rows) {
+        // Without an end, so that the server takes none of it.
+        return Err(error
+            .downcast()
+            .expect("the writer wraps the driver's error"));
+    }
+    cache.heed(prepared.is_older, writer.finish().map(drop))
+}
+
+fn typed<'a>(statement: &Statement, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params
+        .iter()
+        .copied()
+        .zip(statement.types().iter().cloned())
+        .collect()
+}
