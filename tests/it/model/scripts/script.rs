@@ -157,8 +157,15 @@ pub(super) enum End {
     RetryAfter,
 }
 
-/// What makes a whole transaction fail.
-const TROUBLE: [Act; 4] = [Act::Violate, Act::ViolateLate, Act::Conflict, Act::Cut];
+/// What makes a whole transaction fail. The first concerns only messages that share a check with
+/// others, which few do.
+const TROUBLE: [Act; 5] = [
+    Act::Violate,
+    Act::Violate,
+    Act::ViolateLate,
+    Act::Conflict,
+    Act::Cut,
+];
 
 /// What is done after a redrive.
 pub(super) fn second_life() -> Script {
@@ -172,8 +179,8 @@ pub(super) fn second_life() -> Script {
 impl Round {
     pub(super) fn random(rng: &mut Rng) -> Round {
         let hands = match rng.u8(..10) {
-            0..4 => Hands::Adaptive,
-            4 | 5 => Hands::Fixed(*pick(rng, &[1, 2, 7, 64])),
+            0..3 => Hands::Adaptive,
+            3..6 => Hands::Fixed(*pick(rng, &[1, 2, 7, 64])),
             6 | 7 => Hands::Leases,
             _ => Hands::Batches(*pick(rng, &[1, 3, 50])),
         };
@@ -186,7 +193,7 @@ impl Round {
             is_cancelled: rng.u8(..6) == 0,
             is_leaky: rng.u8(..6) == 0,
         };
-        let trouble = rng.u8(..3) == 0;
+        let trouble = rng.bool();
         let count = rng.usize(2..40);
         let messages = (0..count).map(|n| Planned::random(rng, n, trouble));
         Round {
@@ -228,7 +235,7 @@ impl Planned {
 impl Script {
     fn random(rng: &mut Rng, trouble: bool) -> Script {
         let count = *pick(rng, &[0, 0, 0, 1, 1, 2, 4]);
-        let acts = (0..count).map(|_| match trouble && rng.u8(..12) == 0 {
+        let acts = (0..count).map(|_| match trouble && rng.u8(..6) == 0 {
             true => *pick(rng, &TROUBLE),
             false => Act::random(rng),
         });
