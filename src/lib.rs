@@ -193,7 +193,7 @@ pub use words::new_message::NewMessage;
 pub use words::outcome::{DeadReason, DrainReport, MessageState, Sent, StopReport, WaitReason};
 pub use words::payload::{JsonText, Payload};
 pub use words::retry::Backoff;
-pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig};
+pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig, TopicSetting};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

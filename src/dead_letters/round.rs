@@ -20,7 +20,7 @@ pub(crate) fn remove(
     turn: Duration,
 ) -> Result<bool> {
     let started = Instant::now();
-    let mut topics = configs.dead_letter_retentions();
+    let mut topics = configs.pick(|config| config.dead_letter_retention);
     // In any order: one may have so many that the others would have no turn.
     fastrand::shuffle(&mut topics);
     for (topic, retention) in topics {

@@ -17,6 +17,7 @@ use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
+use crate::words::topic_config::{Expired, TopicConfig};
 use postgres::IsolationLevel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -53,7 +54,8 @@ impl Expiry {
         waker: &Waker,
     ) -> Result<()> {
         self.looked_at = Some(Instant::now());
-        let dropping = configs.dropping_expired();
+        let drops = |config: &TopicConfig| (config.expired == Some(Expired::Drop)).then_some(());
+        let (dropping, _): (Vec<String>, Vec<()>) = configs.pick(drops).into_iter().unzip();
         let gone = take_out(connection, &dropping)?;
         let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
         let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();

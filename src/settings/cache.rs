@@ -9,7 +9,7 @@
 use crate::db::run::Run;
 use crate::settings::{self, Setting};
 use crate::words::Result;
-use crate::words::topic_config::Expired;
+use crate::words::topic_config::TopicConfig;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,23 +51,15 @@ impl Configs {
         self.get(topic).is_some_and(|setting| setting.is_paused)
     }
 
-    /// Returns the topics whose messages are dropped when their time is over.
-    pub(crate) fn dropping_expired(&self) -> Vec<String> {
-        let known = self.lock();
-        let drops = |setting: &Setting| setting.config.expired == Some(Expired::Drop);
-        let dropping = known.settings.iter().filter(|(_, setting)| drops(setting));
-        dropping.map(|(topic, _)| topic.clone()).collect()
-    }
-
-    /// Returns the topics that keep dead letters for a time only, and for how long.
-    pub(crate) fn dead_letter_retentions(&self) -> Vec<(String, Duration)> {
+    /// Returns the topics of whose settings `pick` wants something, each with what it wants.
+    pub(crate) fn pick<R>(&self, pick: impl Fn(&TopicConfig) -> Option<R>) -> Vec<(String, R)> {
         let known = self.lock();
         let settings = known.settings.iter();
-        let kept = settings.filter_map(|(topic, setting)| {
-            let retention = setting.config.dead_letter_retention?;
-            Some((topic.clone(), retention))
+        let picked = settings.filter_map(|(topic, setting)| {
+            let picked = pick(&setting.config)?;
+            Some((topic.clone(), picked))
         });
-        kept.collect()
+        picked.collect()
     }
 
     /// Reads the settings anew unless they are fresh. One at a time: others go on with what is

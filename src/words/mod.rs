@@ -26,6 +26,7 @@ pub(crate) mod position;
 pub(crate) mod rare;
 pub(crate) mod redacted;
 pub(crate) mod retry;
+pub(crate) mod setting_value;
 pub(crate) mod side_effects;
 pub(crate) mod sqlstate;
 pub(crate) mod topic;

@@ -1,7 +1,9 @@
 //! When a failed message is tried again.
 
+use crate::words::error::{Error, Result};
 use crate::words::millis;
 use crate::words::panics::{Theirs, catch};
+use crate::words::setting_value::{SettingValue, number};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -120,7 +122,7 @@ impl Backoff {
     }
 
     /// Returns why it cannot be written down, if it cannot.
-    pub(crate) fn why_unstorable(&self) -> Option<&'static str> {
+    fn why_unstorable(&self) -> Option<&'static str> {
         match &self.curve {
             Curve::Function(_) => {
                 Some("is a function, which cannot be stored: say it in the receiver")
@@ -152,6 +154,51 @@ impl Backoff {
             return delay;
         }
         delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * fastrand::f64())
+    }
+}
+
+impl SettingValue for Backoff {
+    const WRITTEN: &'static str =
+        "exponential:1s,2,15m (first, factor, longest), fixed:5s, linear:1s,1m";
+    type Allowed = ();
+
+    fn read(text: &str) -> Result<Self, String> {
+        let (curve, rest) = text.split_once(':').unwrap_or((text, ""));
+        let parts = rest.split(',').map(str::trim);
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        match (curve, parts.as_slice()) {
+            ("fixed", [delay]) => Ok(Backoff::fixed(Duration::read(delay)?)),
+            ("linear", [step, cap]) => {
+                Ok(Backoff::linear(Duration::read(step)?, Duration::read(cap)?))
+            }
+            ("exponential", [first, factor, cap]) => {
+                let factor: f64 = number(factor)?;
+                if !factor.is_finite() || factor < 1.0 {
+                    return Err(format!("the factor {factor} must be at least 1"));
+                }
+                let (first, cap) = (Duration::read(first)?, Duration::read(cap)?);
+                Ok(Backoff::exponential(first, factor, cap))
+            }
+            _ => Err(format!("write it as {}", Self::WRITTEN)),
+        }
+    }
+
+    fn text(&self) -> String {
+        match &self.curve {
+            Curve::Fixed { delay } => format!("fixed:{}", delay.text()),
+            Curve::Linear { step, cap } => format!("linear:{},{}", step.text(), cap.text()),
+            Curve::Exponential { first, factor, cap } => {
+                format!("exponential:{},{factor:?},{}", first.text(), cap.text())
+            }
+            Curve::Function(_) => "function".to_owned(),
+        }
+    }
+
+    fn check(&self, topic: &str, name: &str, (): &()) -> Result<()> {
+        match self.why_unstorable() {
+            Some(why) => Err(Error::invalid(format!("the {name} of topic {topic} {why}"))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::words::error::{Error, Result};
 use crate::words::limits::MAX_DELAY;
-use crate::words::millis;
 use crate::words::retry::Backoff;
+use crate::words::setting_value::{SettingValue, number, words};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -158,70 +158,181 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// One of the settings that a topic can have, for programs that show and change settings by their
+/// names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicSetting {
+    /// Its name: that of the field of [`TopicConfig`].
+    pub name: &'static str,
+    /// What it says, in one line.
+    pub help: &'static str,
+    /// How its values are written, by examples.
+    pub values: &'static str,
+}
+
+/// Makes the table of all settings. A field that is not in it does not compile.
+macro_rules! settings {
+    ($($name:ident: $allowed:expr, $help:literal;)*) => {
+        const SETTINGS: &[TopicSetting] = &[$(TopicSetting {
+            name: stringify!($name),
+            help: $help,
+            values: values(|config| &config.$name),
+        },)*];
+
+        impl TopicConfig {
+            /// Checks all that can be out of range.
+            pub(crate) fn check(&self, topic: &str) -> Result<()> {
+                let TopicConfig { $($name),* } = self;
+                $(if let Some(value) = $name {
+                    value.check(topic, stringify!($name), &$allowed)?;
+                })*
+                Ok(())
+            }
+
+            /// Returns a setting by its name, as the text that [`set`](Self::set) takes; `None` if
+            /// it is not set, or if there is no such setting.
+            pub fn get(&self, name: &str) -> Option<String> {
+                $(if name == stringify!($name) {
+                    return self.$name.as_ref().map(SettingValue::text);
+                })*
+                None
+            }
+
+            /// Puts a value into the field of this name. Returns whether there is such a field.
+            fn put(&mut self, name: &str, value: Option<&str>) -> Result<bool, String> {
+                $(if name == stringify!($name) {
+                    self.$name = value.map(SettingValue::read).transpose()?;
+                    return Ok(true);
+                })*
+                Ok(false)
+            }
+        }
+    };
+}
+
+const MS: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+const MOST_RATED: u32 = 1_000_000_000;
+
+// Each setting: its range, and its line of help.
+settings! {
+    max_attempts: 1..=i16::MAX as u32, "failed attempts after which a message becomes a dead letter";
+    backoff: (), "how long a failed message waits";
+    lease: 100 * MS..=DAY, "how long a message is leased";
+    delay: Duration::ZERO..=MAX_DELAY, "how long messages are kept back";
+    expires_in: MS..=MAX_DELAY, "how long messages are worth handling";
+    expired: (), "what becomes of messages whose time is over";
+    dead_letter_retention: MS..=MAX_DELAY, "how long dead letters are kept; for ever if it is not set";
+    max_in_work: 1..=10_000, "messages in work at a time, over all processes";
+    max_in_work_per_key: 1..=10_000, "the same for each key; 1 if it is not set";
+    poisoned_key: (), "what becomes of a key after a dead letter";
+    max_length: 1..=i64::MAX as u64, "messages that the topic may hold";
+    rate: MOST_RATED, "messages begun in a time, over all processes";
+    rate_per_key: MOST_RATED, "the same for each key";
+}
+
+/// Returns how the values of a field are written.
+const fn values<T: SettingValue>(_: fn(&TopicConfig) -> &Option<T>) -> &'static str {
+    T::WRITTEN
+}
+
 impl TopicConfig {
-    /// Checks all that can be out of range.
-    pub(crate) fn check(&self, topic: &str) -> Result<()> {
-        check_range(topic, "max_attempts", self.max_attempts, i16::MAX as u64)?;
-        check_range(topic, "max_in_work", self.max_in_work, 10_000)?;
-        check_range(
-            topic,
-            "max_in_work_per_key",
-            self.max_in_work_per_key,
-            10_000,
-        )?;
-        check_range(topic, "max_length", self.max_length, i64::MAX as u64)?;
-        let (least, day) = (Duration::from_millis(100), Duration::from_secs(86_400));
-        check_duration(topic, "lease", self.lease, least, day)?;
-        check_duration(topic, "delay", self.delay, Duration::ZERO, MAX_DELAY)?;
-        let least = Duration::from_millis(1);
-        check_duration(topic, "expires_in", self.expires_in, least, MAX_DELAY)?;
-        let retention = self.dead_letter_retention;
-        check_duration(topic, "dead_letter_retention", retention, least, MAX_DELAY)?;
-        for (what, rate) in [("rate", self.rate), ("rate_per_key", self.rate_per_key)] {
-            let Some(rate) = rate else { continue };
-            check_range(topic, what, Some(rate.messages), 1_000_000_000)?;
-            check_range(
-                topic,
-                &format!("{what}.burst"),
-                Some(rate.burst),
-                u32::MAX.into(),
-            )?;
-            let year = Duration::from_secs(365 * 86_400);
-            check_duration(topic, &format!("{what}.per"), Some(rate.per), least, year)?;
-        }
-        match self.backoff.as_ref().and_then(Backoff::why_unstorable) {
-            Some(why) => Err(Error::invalid(format!(
-                "the backoff of topic {topic} {why}"
-            ))),
-            None => Ok(()),
+    /// Returns all settings that there are. A program that goes by this list needs no change when a
+    /// release adds a setting.
+    ///
+    /// ```
+    /// # use outtray::TopicConfig;
+    /// let mut config = TopicConfig::default();
+    /// config.set("rate", "100/1s")?;
+    /// for setting in TopicConfig::settings() {
+    ///     if let Some(value) = config.get(setting.name) {
+    ///         assert_eq!((setting.name, value.as_str()), ("rate", "100/1s,100"));
+    ///     }
+    /// }
+    /// # Ok::<(), outtray::Error>(())
+    /// ```
+    pub fn settings() -> &'static [TopicSetting] {
+        SETTINGS
+    }
+
+    /// Sets a setting by its name, from a text as in `outtray config --set`; what
+    /// [`values`](TopicSetting::values) shows. Whether a value is in range is checked when the topic
+    /// is [configured](crate::Topic::configure).
+    ///
+    /// # Errors
+    /// `Invalid` for a name that no setting has, or a text that is no such value; nothing is
+    /// changed.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let put = self.put(name, Some(value));
+        known(put).map_err(|why| Error::invalid(format!("{name}={value}: {why}")))
+    }
+
+    /// Leaves a setting to its default, by its name.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that no setting has.
+    pub fn unset(&mut self, name: &str) -> Result<()> {
+        known(self.put(name, None)).map_err(|why| Error::invalid(format!("{name}: {why}")))
+    }
+}
+
+/// Refuses a name that no setting has.
+fn known(put: Result<bool, String>) -> Result<(), String> {
+    match put? {
+        true => Ok(()),
+        false => {
+            let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+            let names = names.join(", ");
+            Err(format!("there is no such setting, there are {names}"))
         }
     }
 }
 
-fn check_range<N: Into<u64>>(topic: &str, what: &str, found: Option<N>, most: u64) -> Result<()> {
-    match found.map(Into::into) {
-        Some(found) if found == 0 || found > most => Err(Error::invalid(format!(
-            "{what} of topic {topic} is {found}, it must be 1 to {most}"
-        ))),
-        _ => Ok(()),
-    }
-}
+words!(
+    Expired,
+    "dead_letter, drop",
+    "dead_letter" = DeadLetter,
+    "drop" = Drop
+);
+words!(
+    PoisonedKey,
+    "block, park, skip",
+    "block" = Block,
+    "park" = Park,
+    "skip" = Skip
+);
 
-fn check_duration(
-    topic: &str,
-    what: &str,
-    found: Option<Duration>,
-    least: Duration,
-    most: Duration,
-) -> Result<()> {
-    match found {
-        Some(found) if found < least || found > most => Err(Error::invalid(format!(
-            "{what} of topic {topic} is {found:?}, it must be {least:?} to {most:?}"
-        ))),
-        Some(found) if !millis::is_whole(found) => Err(Error::invalid(format!(
-            "{what} of topic {topic} is {found:?}, it must be whole milliseconds"
-        ))),
-        _ => Ok(()),
+/// Without a burst, it is what one time allows.
+impl SettingValue for Rate {
+    const WRITTEN: &'static str = "100/1s, or with a burst 100/1s,500";
+    /// The most messages of a time.
+    type Allowed = u32;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let written = || format!("write it as {}", Self::WRITTEN);
+        let (messages, rest) = text.split_once('/').ok_or_else(written)?;
+        let (per, burst) = match rest.split_once(',') {
+            Some((per, burst)) => (per, Some(burst)),
+            None => (rest, None),
+        };
+        let messages = number(messages)?;
+        Ok(Rate {
+            messages,
+            per: Duration::read(per)?,
+            burst: burst.map_or(Ok(messages), number)?,
+        })
+    }
+
+    fn text(&self) -> String {
+        format!("{}/{},{}", self.messages, self.per.text(), self.burst)
+    }
+
+    fn check(&self, topic: &str, name: &str, most: &u32) -> Result<()> {
+        self.messages.check(topic, name, &(1..=*most))?;
+        let (burst, per) = (format!("{name}.burst"), format!("{name}.per"));
+        self.burst.check(topic, &burst, &(1..=u32::MAX))?;
+        self.per.check(topic, &per, &(MS..=365 * DAY))
     }
 }
 
@@ -262,6 +373,73 @@ mod tests {
             serde_json::to_string(&TopicConfig::default()).unwrap(),
             "{}"
         );
+    }
+
+    /// Checks that what is set reads back as it is shown.
+    #[track_caller]
+    fn check_text(name: &str, value: &str, expected: &str) {
+        let mut config = TopicConfig::default();
+        config.set(name, value).unwrap();
+        assert_eq!(config.get(name).as_deref(), Some(expected));
+        let mut again = TopicConfig::default();
+        again.set(name, expected).unwrap();
+        assert_eq!(again, config);
+        config.unset(name).unwrap();
+        assert_eq!(config, TopicConfig::default());
+    }
+
+    #[test]
+    fn a_setting_is_shown_as_it_is_written() {
+        check_text("max_attempts", "5", "5");
+        let doubling = "exponential:1s,2,15m";
+        check_text("backoff", doubling, "exponential:1s,2.0,15m");
+        check_text("backoff", "fixed:5s", "fixed:5s");
+        check_text("backoff", "linear:500ms, 1m", "linear:500ms,1m");
+        check_text("lease", "90s", "1m 30s");
+        check_text("delay", "90s", "1m 30s");
+        check_text("expires_in", "1h 30m", "1h 30m");
+        check_text("dead_letter_retention", "30d", "30days");
+        check_text("expired", "drop", "drop");
+        check_text("max_in_work", "7", "7");
+        check_text("max_in_work_per_key", "2", "2");
+        check_text("poisoned_key", "park", "park");
+        check_text("max_length", "1000000", "1000000");
+        check_text("rate", "100/1s", "100/1s,100");
+        check_text("rate_per_key", "10/1m,500", "10/1m,500");
+    }
+
+    #[track_caller]
+    fn check_unreadable(name: &str, value: &str, part: &str) {
+        let mut config = full();
+        let error = config.set(name, value).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+        assert_eq!(config, full());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_the_reason() {
+        check_unreadable("colour", "red", "no such setting");
+        check_unreadable("max_attempts", "many", "\"many\"");
+        check_unreadable("max_attempts", "-1", "\"-1\"");
+        check_unreadable("delay", "5 parsecs", "parsecs");
+        check_unreadable("expired", "burn", "dead_letter, drop");
+        check_unreadable("backoff", "fixed", "exponential:1s,2,15m");
+        check_unreadable("backoff", "fixed:x", "\"x\" is not a duration");
+        check_unreadable("backoff", "exponential:1s,0.5,1m", "at least 1");
+        check_unreadable("rate", "100", "100/1s");
+        check_unreadable("rate", "100/1s,x", "\"x\"");
+    }
+
+    #[test]
+    fn the_texts_of_enums_are_those_that_are_stored() {
+        for value in [Expired::DeadLetter, Expired::Drop] {
+            let stored = serde_json::to_value(value).unwrap();
+            assert_eq!(stored, value.text());
+        }
+        for value in [PoisonedKey::Block, PoisonedKey::Park, PoisonedKey::Skip] {
+            let stored = serde_json::to_value(value).unwrap();
+            assert_eq!(stored, value.text());
+        }
     }
 
     #[track_caller]
