@@ -5,6 +5,8 @@
 //! that ends messages must never wait for a sender, so it only notes the vacated room in rows of
 //! its own. Senders subtract those from the number when it looks full.
 
+pub(crate) mod take;
+
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
 use crate::words::Result;
@@ -38,8 +40,8 @@ pub(crate) struct Look {
     pub(crate) is_fresh: bool,
 }
 
-/// Takes room for `messages` if the number says that there is any. Waits for senders that hold it.
-pub(crate) fn take(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> Result<bool> {
+/// Adds `messages` to the number if it says that there is room for them. Waits for senders that hold it.
+pub(crate) fn add(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> Result<bool> {
     let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &messages, &limit];
     Ok(execute(run, &TAKE_ROOM, &params, DOING)? > 0)
 }

@@ -8,6 +8,7 @@ use crate::connect::refused::refused;
 use crate::connect::settings::Settings;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
+use crate::db::commands::script;
 use crate::db::flight::{self, CallMode, Flight};
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
@@ -296,5 +297,9 @@ impl Run for Connection {
     ) -> Option<Result<(), postgres::Error>> {
         let is_prepared = self.mode() == CallMode::Prepared;
         is_prepared.then(|| copy(&mut *self.client, &mut self.cache, statement, &rows()))
+    }
+
+    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+        self.client.batch_execute(&script(commands.iter().copied()))
     }
 }

@@ -132,4 +132,8 @@ impl Run for Flown<'_> {
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
         self.connection().count(statement, params)
     }
+
+    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+        self.connection().commands(commands)
+    }
 }

@@ -3,6 +3,7 @@
 use crate::connect::execute::{copy, count, rows};
 use crate::connect::literal::text_of;
 use crate::connect::statement_cache::{Call, StatementCache};
+use crate::db::commands::script;
 use crate::db::flight::{self, CallMode, Flight, Own, OwnValues, Transport};
 use crate::db::protocol::sized;
 use crate::db::run::{Params, Run};
@@ -162,6 +163,11 @@ impl Run for OpenTransaction<'_> {
     ) -> Option<Result<(), postgres::Error>> {
         let is_prepared = self.mode == CallMode::Prepared;
         is_prepared.then(|| copy(&mut self.transaction, self.cache, statement, &rows()))
+    }
+
+    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+        self.transaction
+            .batch_execute(&script(commands.iter().copied()))
     }
 }
 

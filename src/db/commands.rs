@@ -21,6 +21,9 @@ commands! {
     RELEASE_A = "release_a", "RELEASE outtray_a";
     RELEASE_B = "release_b", "RELEASE outtray_b";
     RELEASE_BUNDLE = "release_bundle", "RELEASE outtray_bundle";
+    TRY_ROOM = "try_room", "SAVEPOINT outtray_room";
+    KEEP_ROOM = "keep_room", "RELEASE outtray_room";
+    UNDO_ROOM = "undo_room", "ROLLBACK TO outtray_room";
     SEQSCAN_OFF = "seqscan_off", "SET LOCAL enable_seqscan = off";
     SEQSCAN_USUAL = "seqscan_usual", "SET LOCAL enable_seqscan TO DEFAULT";
     GENERIC_PLAN = "generic_plan", "SET LOCAL plan_cache_mode = force_generic_plan";

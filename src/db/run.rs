@@ -27,6 +27,9 @@ pub(crate) trait Run {
     /// Runs a statement and returns how many rows it touched.
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error>;
 
+    /// Runs commands in one round trip.
+    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error>;
+
     /// Runs a COPY from rows in its binary format. Two round trips once it is prepared. Returns
     /// `None`, with nothing sent, where nothing can stay prepared: on a caller's connection, and
     /// behind a pooler.

@@ -23,6 +23,7 @@ use crate::receive::progress::Hand;
 use crate::receive::ration;
 use crate::receive::state::State;
 use crate::receive::take::Taken;
+use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Check;
 use crate::threads::Stop;
@@ -162,7 +163,7 @@ impl<'a> Split<'a> {
 /// them. Returns how many that were.
 pub(crate) fn handle<'p>(
     line: &'p Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     together: &[&Claimed],
     stop: &Stop,
@@ -205,12 +206,10 @@ pub(crate) fn handle<'p>(
     if is_bundled {
         session.join_bundle()?;
     }
-    session.begin_message();
     line.crew.handler_begins(state.worker);
     let deliveries = deliveries(line, &terms, messages);
     let started = Instant::now();
-    let mut ended = (state.handler)(session, &deliveries);
-    session.end_theirs();
+    let mut ended = session.part(|session| (state.handler)(session, &deliveries));
     line.warn_if_slow(
         &format_args!("{} messages", deliveries.len()),
         started.elapsed(),
@@ -263,13 +262,13 @@ fn deliveries<'a>(
 /// Keeps what was done, or undoes it; lets all fail if that is what it comes to.
 fn keep_or_undo(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     ended: &mut Ended,
     check: Check,
 ) -> Result<()> {
     let undone = match ended.is_done {
-        true => Ending::undone(&session.keep_message(check)?),
+        true => Ending::undone(&session.keep(check)?),
         false => None,
     };
     if ended.is_done && undone.is_none() {
@@ -282,7 +281,7 @@ fn keep_or_undo(
         return Err(excuse);
     }
     if !ended.is_done {
-        return session.undo_message();
+        return session.undo();
     }
     for ending in &mut ended.each {
         if !matches!(ending, Ending::Undecodable(_))

@@ -23,11 +23,10 @@ use crate::receive::line::Line;
 use crate::receive::settled::Settled;
 use crate::receive::state::State;
 use crate::receive::take::Taken;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::session::savepoint::Check;
 use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
-use crate::words::sqlstate::classify;
 use std::collections::HashSet;
 use std::slice::from_ref;
 use std::sync::atomic::Ordering;
@@ -75,7 +74,7 @@ pub(crate) fn is_last_attempt(line: &Line, message: &Claimed, taken: &Taken) -> 
 /// with `error`.
 pub(crate) fn run_again(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &Taken,
     settled: &mut Settled,
@@ -103,20 +102,19 @@ pub(crate) fn run_again(
         for message in undone {
             let crashes = taken.crashes(message);
             fates.push(handle(line, session, state, message, crashes, Way::Again)?);
-            if let Some(result) = session.result.take() {
+            if let Some(result) = session.take_result() {
                 settled.results.push((message.held.id, result));
             }
         }
     }
     settled.add(fates);
-    let restored = session.restore();
-    restored.map_err(|error| classify(error, "putting a connection back as it was"))
+    session.restore()
 }
 
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.
 pub(crate) fn handle(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     message: &Claimed,
     crashes: u32,
@@ -137,7 +135,6 @@ pub(crate) fn handle(
     state
         .entered
         .push(Charge::of(message, crashes).in_bundle(way == Way::Bundled));
-    session.begin_message();
     let started = Instant::now();
     let delivery = Delivery {
         topic: &line.topic,
@@ -146,22 +143,21 @@ pub(crate) fn handle(
         max_attempts: terms.max_attempts,
         cancel,
     };
-    let mut ending = call_alone(state.handler, session, &delivery);
-    session.end_theirs();
+    let mut ending = session.part(|session| call_alone(state.handler, session, &delivery));
     let is_cancelled = line.in_hand[state.worker].end(message.held.id);
     let what = format_args!("message {}", message.held.id);
     line.warn_if_slow(&what, started.elapsed());
     if let Some(ended) = session.ended() {
         return Err(ended);
     }
-    if (!matches!(ending, Ending::Done) || session.is_overlong)
+    if (!matches!(ending, Ending::Done) || session.is_overlong())
         && let Some(excuse) = charge::excuse(line, session, from_ref(&ending))
     {
         return Err(excuse);
     }
     if !matches!(ending, Ending::Done | Ending::Kept(_)) {
-        session.undo_message()?;
-    } else if let Some(undone) = Ending::undone(&session.keep_message(way.check())?) {
+        session.undo()?;
+    } else if let Some(undone) = Ending::undone(&session.keep(way.check())?) {
         ending = undone;
         if let Some(excuse) = charge::excuse(line, session, from_ref(&ending)) {
             return Err(excuse);

@@ -34,7 +34,7 @@ use crate::receive::line::Line;
 use crate::receive::options::Terms;
 use crate::receive::state::State;
 use crate::receive::take::Taken;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::threads::cost::Cost;
 use crate::words::Result;
 use crate::words::message::MessageId;
@@ -143,7 +143,7 @@ impl Drop for Pass<'_> {
 /// The rest is free again with the transaction. None, with nothing left: none of it may begin.
 pub(crate) fn choose<'a>(
     line: &'a Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     taken: &mut Taken,
     me: i64,
     most: usize,
@@ -158,7 +158,7 @@ pub(crate) fn choose<'a>(
         namespace: settings.schema.lock_namespace(),
         unseen_s: presence::UNSEEN_S,
     };
-    let open = session.lent.own()?;
+    let open = session.open()?;
     taken.deaths = attempt::deaths(open, &line.topic, &ids, me, liveness)?;
     let terms = line.terms();
     let sorted = Sorted::of(std::mem::take(&mut taken.messages), &taken.deaths, &terms);

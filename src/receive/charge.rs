@@ -27,7 +27,7 @@ use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::line::Line;
 use crate::receive::state::State;
 use crate::session::caller_sql::Ended;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, ErrorKind, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, Said, failure_of, is_interrupted, is_miscounted};
@@ -250,13 +250,13 @@ pub(crate) fn note_stray(state: &mut State<'_>, taken: &[Claimed]) {
 /// server ended its transaction, which is told from the message's own failures by what comes of it.
 pub(crate) fn excuse(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     endings: &[Ending],
 ) -> Option<Error> {
     if let Some(text) = conflict_behind(session, endings) {
         return Some(conflict(line, &text));
     }
-    if session.is_overlong {
+    if session.is_overlong() {
         let text = format!(
             "the server ended the transaction of a handler of topic {}: it took longer than the server allows",
             line.topic
@@ -270,11 +270,11 @@ pub(crate) fn excuse(
     };
     let (failure, ending) = match said(Failure::Overlong) {
         Some(ending) => (Failure::Overlong, ending),
-        None if session.is_in_doubt => (Failure::Hindered, said(Failure::Hindered)?),
+        None if session.is_in_doubt() => (Failure::Hindered, said(Failure::Hindered)?),
         None => return None,
     };
     let text = ending.retryable()?;
-    if failure == Failure::Overlong && session.lent.own().is_ok_and(OpenTransaction::is_alive) {
+    if failure == Failure::Overlong && session.open().is_ok_and(OpenTransaction::is_alive) {
         // Some connection of the handler's own.
         return None;
     }

@@ -14,14 +14,11 @@ use crate::receive::line::Line;
 use crate::receive::stage;
 use crate::receive::take::{Taken, fly};
 use crate::session::caller_sql::Ended;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::position::Position;
-use crate::words::side_effects::Did;
-use crate::words::sqlstate::classify;
 use std::collections::HashSet;
-use std::time::Instant;
 
 /// Returns whether an error says that a handler committed.
 pub(crate) fn is_committed(error: &Error) -> bool {
@@ -34,34 +31,24 @@ pub(crate) fn is_committed(error: &Error) -> bool {
 /// handler committed.
 pub(crate) fn take_up(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     taken: &Taken,
     fates: &mut Vec<Fate>,
     handled: &[&Claimed],
     error: &Error,
 ) -> Result<()> {
-    session.outbox.roll_back(session.mark);
-    session.result = None;
-    run(session, "ROLLBACK")?;
-    session.begin_anew();
+    session.begin_over()?;
     let decided: HashSet<Position> = fates.iter().map(|fate| fate.held().position).collect();
     let is_wanted = |message: &&Claimed| {
         let position = message.held.position;
         let mut handled = handled.iter();
         decided.contains(&position) || handled.any(|message| message.held.position == position)
     };
-    session.did.add(Did::SET);
-    session.is_restored = false;
-    let restoring = session.restoring();
-    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED;\n{restoring}");
-    run(session, &begin)?;
-    let mut flight = session.lent.own()?.flight();
+    let mut flight = session.open()?.flight();
     let wanted = taken.messages.iter().filter(is_wanted);
     stage::push_hold_again(line, &mut flight, wanted);
     let rows = fly(session, flight)?;
-    session.begun_at = Instant::now();
-    session.is_in_doubt = false;
-    session.restored();
+    session.note_begun();
     let rows = rows.iter();
     let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
     fates.retain(|fate| held.contains(&fate.held().position));
@@ -81,9 +68,4 @@ pub(crate) fn take_up(
     // The rest is free, and the floor must not hide it.
     line.floors().forget();
     Ok(())
-}
-
-fn run(session: &mut MessagingSession<'_>, commands: &str) -> Result<()> {
-    let run = session.lent.own()?.run(commands);
-    run.map_err(|error| classify(error, "beginning anew"))
 }

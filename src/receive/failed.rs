@@ -8,7 +8,7 @@ use crate::message::settle::{self, Burial, Retry};
 use crate::on_end;
 use crate::receive::line::Line;
 use crate::receive::settled::Settled;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use std::time::Duration;
@@ -52,16 +52,15 @@ pub(crate) fn write_ends(
 /// Moves failed messages to where they wait or stay, at the top level of the transaction.
 pub(crate) fn settle(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     retries: &[Retry],
     burials: &[Burial],
 ) -> Result<()> {
     if retries.is_empty() && burials.is_empty() {
         return Ok(());
     }
-    session.leave_savepoint()?;
-    let since_begin = session.begun_at.elapsed();
-    move_held(line, session.lent.own()?, retries, burials, since_begin)
+    let since_begin = session.since_begin();
+    move_held(line, session.top()?, retries, burials, since_begin)
 }
 
 /// Moves messages that are held to where they wait or stay.

@@ -1,8 +1,9 @@
 //! The caller's closure, with its payload type erased.
 
 use crate::message::claimed::Claimed;
+use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::savepoint::Kept;
+use crate::session::parts::Kept;
 use crate::words::error::{Error, chain};
 use crate::words::handler_error::{HandlerError, Wish};
 use crate::words::message::{CancelToken, Message};
@@ -158,20 +159,18 @@ impl Ending {
 /// transaction is behind it, or prepared statements that no longer fit, also where the handler does
 /// not say so.
 pub(crate) fn conflict_behind(
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     endings: &[Ending],
 ) -> Option<String> {
-    if !session.is_in_doubt {
+    if !session.is_in_doubt() {
         return None;
     }
     let is_outdated = |ending: &Ending| ending.said() == Some(Failure::Outdated);
-    if endings.iter().any(is_outdated) {
-        session.lent.mark_outdated();
-    }
+    let is_outdated = session.is_outdated(endings.iter().any(is_outdated));
     let said = endings.iter().find_map(Ending::conflict);
     said.map(ToOwned::to_owned).or_else(|| {
         let outdated = "a prepared statement no longer fits";
-        session.lent.is_outdated().then(|| outdated.to_owned())
+        is_outdated.then(|| outdated.to_owned())
     })
 }
 

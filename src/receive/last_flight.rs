@@ -12,18 +12,15 @@ use crate::receive::line::Line;
 use crate::receive::settled::Settled;
 use crate::receive::state::{Refused, State};
 use crate::receive::take::{self, Taken};
-use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
-use crate::session::savepoint::Bundle;
+use crate::session::handler_session::{HandlerSession, NotCommitted};
 use crate::words::error::Result;
-use crate::words::sqlstate::{classify, is_sequence_behind};
 use std::time::Instant;
 
 /// Commits; or, if the database would have refused it and only one message is at fault, commits
 /// that it failed.
 pub(crate) fn commit_or_charge(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &Taken,
     settled: &mut Settled,
@@ -56,24 +53,18 @@ pub(crate) fn commit_or_charge(
 /// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
 fn commit(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     settled: &Settled,
     is_chained: bool,
 ) -> Result<Option<Taken>> {
     let ends = settled.ends();
     let ended = || settled.ended().map(|(held, _)| held);
-    let mut flight = session.lent.own()?.flight();
-    if ends.is_empty() && !session.outbox.has_few() && line.sieve.is_none() {
-        flight = flight.of_names();
-    }
-    if !session.outbox.push_few(&mut flight) {
-        session.outbox.store(session.lent.own()?, Mark::default())?;
-    }
     failed::settle(line, session, &settled.retries, &settled.burials)?;
-    let is_shared = session.bundle == Bundle::Open;
+    let is_shared = session.is_bundle_open();
     let is_checked = is_shared || charge::only(state).is_some() && !settled.acks.is_empty();
-    session.push_leaving(&mut flight, is_checked);
+    let has_values = !ends.is_empty() || line.sieve.is_some();
+    let mut flight = session.last_flight(is_checked, has_values)?;
     let positions = settled.removals();
     if !positions.is_empty() {
         settle::push_acknowledge(&mut flight, &line.topic, &positions);
@@ -89,12 +80,10 @@ fn commit(
         take::push_claim(line, &mut flight, size)
     });
     let started = Instant::now();
-    let flown = session.lent.own()?.fly(flight);
-    if let Err(error) = &flown
-        && is_checked
-        // That is nobody's fault.
-        && !is_sequence_behind(error)
-        && session.undo_refused(error)
+    let flown = session.commit(flight, is_checked);
+    if let Err(NotCommitted {
+        is_undone: true, ..
+    }) = &flown
     {
         state.refused = match (charge::only(state), is_shared) {
             (Some(charge), false) => Some(Refused::Only(charge.clone())),
@@ -103,14 +92,13 @@ fn commit(
         };
     }
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    line.base.waker.announce(&session.outbox.take_news());
-    let mut rows = flown.map_err(|error| classify(error, "committing"))?;
+    line.base.waker.announce(&session.news());
+    let mut rows = flown.map_err(|refused| refused.error)?;
     let promoted = match ends.iter().any(|end| end.key.is_some()) {
         true => keys::take_promoted(&mut rows),
         false => Promoted::default(),
     };
     line.note_promoted(&promoted, ended());
-    session.begin_anew();
     state.entered.clear();
     line.end_transaction(state.worker);
     state.has_noted = false;

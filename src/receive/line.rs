@@ -14,7 +14,7 @@ use crate::receive::progress::Progress;
 use crate::receive::ration::Purse;
 use crate::receive::sieve::Sieve;
 use crate::receive::slots::Slots;
-use crate::session::kit::Kit;
+use crate::session::process::Process;
 use crate::threads::Service;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// What a receiver needs of its process.
 #[derive(Clone)]
 pub(crate) struct Base {
-    pub(crate) kit: Arc<Kit>,
+    pub(crate) kit: Arc<Process>,
     pub(crate) dedicated: Arc<Dedicated>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) quarantine: Arc<Quarantine>,

@@ -8,7 +8,7 @@ use crate::message::settle::{Burial, Retry};
 use crate::receive::charge::Charge;
 use crate::receive::ending::Fate;
 use crate::receive::line::Line;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
 use crate::words::{Error, Result};
@@ -95,14 +95,13 @@ impl Settled {
     pub(crate) fn confirm_cancels(
         &mut self,
         line: &Line,
-        session: &mut MessagingSession<'_>,
+        session: &mut HandlerSession<'_>,
     ) -> Result<()> {
         if self.cancels.is_empty() {
             return Ok(());
         }
-        session.leave_savepoint()?;
         let positions: Vec<Position> = self.cancels.iter().map(|held| held.position).collect();
-        let ended = cancel::end_held(session.lent.own()?, &line.topic, &positions)?;
+        let ended = cancel::end_held(session.top()?, &line.topic, &positions)?;
         let (cancels, left): (Vec<Held>, Vec<Held>) = self
             .cancels
             .drain(..)

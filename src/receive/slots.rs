@@ -5,7 +5,7 @@
 use crate::connect::connection::Connection;
 use crate::max_in_work;
 use crate::receive::line::Line;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, Result};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,11 +82,11 @@ pub(crate) struct OwnSlot {
 /// Takes a slot of a topic with so many for the open transaction, if one is free.
 pub(crate) fn take(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     limit: u32,
 ) -> Result<Option<OwnSlot>> {
     let topic = line.topic.as_str();
-    let open = session.lent.own()?;
+    let open = session.open()?;
     let Some(number) = max_in_work::take(open, topic, limit)? else {
         return Ok(None);
     };
@@ -110,7 +110,7 @@ pub(crate) fn ask_again(line: &Line) -> Option<Duration> {
 /// slots. The claim has to be followed by [`fit`].
 pub(crate) fn share(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     own: &mut OwnSlot,
     size: usize,
 ) -> Result<usize> {
@@ -127,7 +127,7 @@ pub(crate) fn share(
 /// from others for as long as the batch takes, and so would a slot without a message.
 pub(crate) fn fit(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     own: &mut OwnSlot,
     claimed: usize,
 ) -> Result<Option<usize>> {
@@ -144,7 +144,7 @@ pub(crate) fn fit(
     } else {
         GIVEN_BACK
     };
-    let open = session.lent.own()?;
+    let open = session.open()?;
     open.run(end).map_err(failed)?;
     Ok((!is_fit).then_some(most))
 }
@@ -153,12 +153,12 @@ pub(crate) fn fit(
 /// have.
 fn take_up_to(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     own: &OwnSlot,
     wanted: usize,
 ) -> Result<usize> {
     let topic = line.topic.as_str();
-    let open = session.lent.own()?;
+    let open = session.open()?;
     let taken = 1 + max_in_work::take_more(open, topic, own.limit, wanted - 1, own.number)?;
     let allowed = match max_in_work::leased(open, topic)? {
         0 => taken,
@@ -186,14 +186,9 @@ pub(crate) fn leave_watch(line: &Line) {
 
 /// Returns how many messages the open transaction may have in work: all slots that are free or its
 /// own at this moment, less the leases. `end` gives those slots back.
-fn may_have(
-    line: &Line,
-    session: &mut MessagingSession<'_>,
-    limit: u32,
-    end: &str,
-) -> Result<usize> {
+fn may_have(line: &Line, session: &mut HandlerSession<'_>, limit: u32, end: &str) -> Result<usize> {
     let topic = line.topic.as_str();
-    let open = session.lent.own()?;
+    let open = session.open()?;
     open.run("SAVEPOINT outtray_slots").map_err(failed)?;
     let may_have = max_in_work::leasable(open, topic, limit)?;
     open.run(end).map_err(failed)?;

@@ -29,12 +29,11 @@ use crate::receive::ration;
 use crate::receive::slots;
 use crate::receive::state::State;
 use crate::receive::take::{Taken, fly, take_turn};
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::Result;
 use crate::words::position::Position;
 use postgres::SimpleQueryRow;
 use std::collections::HashSet;
-use std::time::Instant;
 use uuid::Uuid;
 
 static HOLD_AGAIN: Statement = sql!("hold_again", Keys);
@@ -48,14 +47,14 @@ pub(crate) fn is_needed(line: &Line, taken: &Taken, is_careful: bool) -> bool {
 /// at most. Leaves nothing if none of it may begin now. Returns the right to a careful delivery.
 pub(crate) fn stage<'a>(
     line: &'a Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &mut Taken,
     is_careful: bool,
     most: usize,
 ) -> Result<Option<Pass<'a>>> {
     let mut pass = None;
-    let mut flight = session.lent.own()?.flight();
+    let mut flight = session.open()?.flight();
     flight.command(&commands::WAIT_FOR_NO_DISK);
     if let Some(holder) = line.holder(state.worker).filter(|_| is_careful) {
         pass = careful::choose(line, session, taken, holder.receiver, most)?;
@@ -73,7 +72,7 @@ pub(crate) fn stage<'a>(
         return Ok(None);
     }
     let messages: Vec<&Claimed> = to_begin(line, taken).collect();
-    taken.grants = ration::ask(line, session.lent.own()?, &messages)?;
+    taken.grants = ration::ask(line, session.open()?, &messages)?;
     let shift = line.shift_to_note();
     if let Some((receiver, shift)) = shift {
         presence::push_note_shift(&mut flight, &line.topic, receiver, shift);
@@ -103,7 +102,7 @@ fn to_begin<'t>(line: &Line, taken: &'t Taken) -> impl Iterator<Item = &'t Claim
 /// in it, with all that a claim needs in this topic. Leaves those it got.
 fn hold_again(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     taken: &mut Taken,
     mut flight: Flight,
 ) -> Result<()> {
@@ -111,11 +110,11 @@ fn hold_again(
     if limit.is_none() && !line.options.is_strict {
         push_hold_again(line, &mut flight, taken.messages.iter());
         let rows = fly(session, flight)?;
-        session.begun_at = Instant::now();
+        session.note_begun();
         return keep_held(line, taken, &rows);
     }
     fly(session, flight)?;
-    session.begun_at = Instant::now();
+    session.note_begun();
     let slot = match limit {
         None => None,
         Some(limit) => {
@@ -154,11 +153,11 @@ fn hold_again(
 /// Claims the first `most` of the messages again, and leaves those it got.
 fn hold_first(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     taken: &mut Taken,
     most: usize,
 ) -> Result<()> {
-    let mut flight = session.lent.own()?.flight();
+    let mut flight = session.open()?.flight();
     push_hold_again(line, &mut flight, taken.messages.iter().take(most));
     let rows = fly(session, flight)?;
     keep_held(line, taken, &rows)

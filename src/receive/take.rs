@@ -16,7 +16,7 @@ use crate::message::floor::{Search, Start};
 use crate::rate_limit::Grant;
 use crate::receive::line::Line;
 use crate::receive::slots;
-use crate::session::messaging_session::MessagingSession;
+use crate::session::handler_session::HandlerSession;
 use crate::words::error::Result;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
@@ -83,8 +83,8 @@ pub(crate) fn push_claim(line: &Line, flight: &mut Flight, size: usize) -> Searc
 }
 
 /// Returns a flight for a claim alone. What a filter asks for is the caller's.
-fn claim_flight(line: &Line, session: &mut MessagingSession<'_>) -> Result<Flight> {
-    let flight = session.lent.own()?.flight();
+fn claim_flight(line: &Line, session: &mut HandlerSession<'_>) -> Result<Flight> {
+    let flight = session.open()?.flight();
     Ok(match line.sieve {
         None => flight.of_names(),
         Some(_) => flight,
@@ -103,7 +103,7 @@ fn push_plan(line: &Line, flight: &mut Flight, size: usize, plan: &Search) {
 }
 
 /// Claims up to `size` messages in the session's open transaction.
-pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
+pub(crate) fn take(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
     let Some(limit) = line.max_in_work() else {
         return take_any(line, session, size);
     };
@@ -127,14 +127,14 @@ pub(crate) fn take(line: &Line, session: &mut MessagingSession<'_>, size: usize)
     Ok(taken)
 }
 
-fn take_any(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
+fn take_any(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
     match line.options.is_strict {
         true => take_head(line, session),
         false => take_some(line, session, size),
     }
 }
 
-fn take_some(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Result<Taken> {
+fn take_some(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
     let started = Instant::now();
     if let Some(too_early) = line.too_early(started) {
         return Ok(Taken {
@@ -152,7 +152,7 @@ fn take_some(line: &Line, session: &mut MessagingSession<'_>, size: usize) -> Re
 /// that is allowed now; else the worker is told when.
 pub(crate) fn taken(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     size: usize,
     plan: &Search,
     rows: &[SimpleQueryRow],
@@ -209,16 +209,16 @@ fn learn(
     Ok(messages)
 }
 
-fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
+fn take_head(line: &Line, session: &mut HandlerSession<'_>) -> Result<Taken> {
     let topic = [Value::Text(&line.topic)];
     if !take_turn(line, session)? {
         return Ok(Taken::default());
     }
-    let mut flight = session.lent.own()?.flight();
+    let mut flight = session.open()?.flight();
     flight.call(&CLAIM_HEAD, &topic);
     let rows = fly(session, flight)?;
     let Some(head) = rows.first().map(claimed::read_head).transpose()? else {
-        let mut flight = session.lent.own()?.flight();
+        let mut flight = session.open()?.flight();
         flight.call_once(&PROMOTE_FIRST, &topic);
         let is_promoted = !fly(session, flight)?.is_empty();
         return Ok(Taken {
@@ -242,16 +242,13 @@ fn take_head(line: &Line, session: &mut MessagingSession<'_>) -> Result<Taken> {
 }
 
 /// Takes the turn of a strict topic; returns whether it was free.
-pub(crate) fn take_turn(line: &Line, session: &mut MessagingSession<'_>) -> Result<bool> {
-    let mut flight = session.lent.own()?.flight();
+pub(crate) fn take_turn(line: &Line, session: &mut HandlerSession<'_>) -> Result<bool> {
+    let mut flight = session.open()?.flight();
     flight.call(&TAKE_TURN, &[Value::Text(&line.topic)]);
     Ok(!fly(session, flight)?.is_empty())
 }
 
-pub(crate) fn fly(
-    session: &mut MessagingSession<'_>,
-    flight: Flight,
-) -> Result<Vec<SimpleQueryRow>> {
-    let flown = session.lent.own()?.fly(flight);
+pub(crate) fn fly(session: &mut HandlerSession<'_>, flight: Flight) -> Result<Vec<SimpleQueryRow>> {
+    let flown = session.open()?.fly(flight);
     flown.map_err(|error| classify(error, "claiming messages"))
 }

@@ -30,9 +30,7 @@ use crate::receive::slots;
 use crate::receive::stage;
 use crate::receive::state::State;
 use crate::receive::take::{self, Taken};
-use crate::session::lent::Lent;
-use crate::session::messaging_session::MessagingSession;
-use crate::session::savepoint::Savepoint;
+use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
 use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
@@ -101,10 +99,8 @@ fn transactions(
     let transaction = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "beginning a transaction"))?;
-    let mut session = MessagingSession::new(&line.base.kit, Lent::Begun(transaction));
-    session.savepoint = Savepoint::Closed;
     // What several messages share has no result.
-    session.takes_result = line.batch.is_none();
+    let mut session = HandlerSession::begun(&line.base.kit, transaction, line.batch.is_none());
     let is_careful = line.receiver.is_some() && line.station.is_suspect();
     let look = if is_careful { state.look } else { 0 };
     let size = ration.size.max(look);
@@ -154,7 +150,7 @@ fn transactions(
                 most = state.pace.size();
             }
             None => {
-                finish(session);
+                session.committed();
                 return Ok(Worked::Again);
             }
         }
@@ -205,7 +201,7 @@ fn after_nothing(state: &mut State<'_>, taken: &Taken, looked_at: usize) -> Work
 /// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
 fn transact(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     ration: &mut Ration,
     taken: &mut Taken,
@@ -240,7 +236,7 @@ fn transact(
         line.crew.handler_begins(state.worker);
         let way = Way::of(line, message, taken, &split);
         handle_alone(line, session, state, taken, &mut fates, message, way)?;
-        if let Some(result) = session.result.take() {
+        if let Some(result) = session.take_result() {
             results.push((message.held.id, result));
         }
     }
@@ -249,8 +245,7 @@ fn transact(
         .or_else(|error| {
             go_on(line, session, state, taken, &mut fates, together, error).map(|()| together.len())
         })?;
-    let restored = session.restore();
-    restored.map_err(|error| classify(error, "putting a connection back as it was"))?;
+    session.restore()?;
     ration.spend(begun_together);
     state.pace.learn(fates.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
@@ -259,7 +254,7 @@ fn transact(
     let mut settled = Settled::sort(fates);
     settled.results = results;
     settled.counted = counted;
-    let is_chained = may_chain(line, state, stop, is_careful) && !session.lent.is_spent();
+    let is_chained = may_chain(line, state, stop, is_careful) && !session.is_spent();
     let next = commit_or_charge(line, session, state, taken, &mut settled, is_chained)?;
     settled.announce(line, next.is_some());
     if let Some(next) = &next {
@@ -275,7 +270,7 @@ fn transact(
 /// Handles one message and adds what becomes of it.
 fn handle_alone(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &Taken,
     fates: &mut Vec<Fate>,
@@ -308,7 +303,7 @@ fn leave(line: &Line, state: &mut State<'_>, unbegun: &[&Claimed]) {
 /// it.
 fn go_on(
     line: &Line,
-    session: &mut MessagingSession<'_>,
+    session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &Taken,
     fates: &mut Vec<Fate>,
@@ -346,20 +341,7 @@ fn has_to_read(line: &Line, state: &State<'_>) -> bool {
     state.reads_settings && !line.base.kit.configs.is_fresh()
 }
 
-/// Ends the object of a transaction whose flight ended with COMMIT.
-fn finish(session: MessagingSession<'_>) {
-    if let Lent::Begun(transaction) = session.lent {
-        transaction.committed();
-    }
-}
-
 /// Ends a transaction that claimed nothing.
-fn end_empty(mut session: MessagingSession<'_>) -> Result<()> {
-    session
-        .lent
-        .own()?
-        .run("COMMIT")
-        .map_err(|error| classify(error, "ending a claim"))?;
-    finish(session);
-    Ok(())
+fn end_empty(session: HandlerSession<'_>) -> Result<()> {
+    session.end("ending a claim")
 }

@@ -6,9 +6,8 @@
 
 use crate::connect::connection::Connection;
 use crate::recurring::{self, Taken};
-use crate::session::kit::Kit;
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::process::Process;
 use crate::wake::news::News;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result, chain};
@@ -80,7 +79,7 @@ impl Recurrences {
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
-        kit: &Kit,
+        kit: &Process,
         waker: &Waker,
     ) -> Result<()> {
         if self.look_at.is_some_and(|at| at <= Instant::now()) {
@@ -181,15 +180,15 @@ enum First {
 /// Sends the one that is due first, but for some.
 fn send_first(
     connection: &mut Connection,
-    kit: &Kit,
+    kit: &Process,
     waker: &Waker,
     left_out: &[Name],
 ) -> Result<First> {
     let open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "sending a recurring message"))?;
-    let mut session = MessagingSession::new(kit, Lent::Begun(open));
-    let taken = recurring::take_due(session.lent.own()?, left_out)?;
+    let mut session = MessagingSession::within(kit, open);
+    let taken = recurring::take_due(session.open()?, left_out)?;
     let Some(Taken { topic, name, due }) = taken else {
         return Ok(First::None);
     };
@@ -224,7 +223,7 @@ fn send(mut session: MessagingSession<'_>, due: &recurring::Due) -> Result<News>
         runs.due.truncate(fitting);
         runs.next = left;
     }
-    recurring::reschedule(session.lent.own()?, due, &runs)?;
+    recurring::reschedule(session.open()?, due, &runs)?;
     session.commit()
 }
 

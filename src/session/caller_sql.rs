@@ -17,9 +17,8 @@
 
 use crate::db::commands::{CHECK_DEFERRED, script};
 use crate::db::standing;
-use crate::session::lent::Sql;
-use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Savepoint;
+use crate::session::transaction::SessionTransaction;
 use crate::words::control::{Refusal, refusal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::side_effects::Did;
@@ -72,24 +71,14 @@ pub(crate) fn refuse_control(sql: &str, is_single: bool) -> Result<()> {
     }
 }
 
-impl MessagingSession<'_> {
-    /// Runs SQL of the caller's inside the savepoint of the message at hand.
-    pub(crate) fn theirs<T>(
-        &mut self,
-        text: &str,
-        run: impl FnOnce(&mut dyn Sql) -> Result<T, postgres::Error>,
-    ) -> Result<Result<T, postgres::Error>> {
-        self.enter_savepoint()?;
-        Ok(run(self.lent.watched(Some(text))?))
-    }
-
+impl SessionTransaction<'_> {
     /// Notes which transaction it is, before SQL of the caller's that nobody can watch. A round
     /// trip, through a socket file.
-    pub(crate) fn note_own(&mut self) -> Result<()> {
-        let is_blind = self.lent.theirs().is_some_and(|theirs| theirs.is_blind());
+    pub(super) fn note_own(&mut self) -> Result<()> {
+        let is_blind = self.state.theirs().is_some_and(|theirs| theirs.is_blind());
         if is_blind && self.own.is_none() {
-            self.lent.begun()?;
-            self.own = standing::own(self.lent.current()?)?;
+            self.state.begun()?;
+            self.own = standing::own(self.state.current()?)?;
         }
         Ok(())
     }
@@ -115,32 +104,35 @@ impl MessagingSession<'_> {
 
     fn standing(&mut self) -> Result<(bool, bool)> {
         let own = self.own.clone().unwrap_or_default();
-        standing::of(self.lent.current()?, &own)
+        standing::of(self.state.current()?, &own)
     }
 
     /// Rolls back whatever is open, and returns whether the transaction that was noted was
     /// committed.
     fn standing_after_all(&mut self) -> bool {
-        let rolled_back = self.lent.begun().map(|open| open.batch_execute("ROLLBACK"));
+        let rolled_back = self
+            .state
+            .begun()
+            .map(|open| open.batch_execute("ROLLBACK"));
         let is_over = matches!(rolled_back, Ok(Ok(())));
         is_over && matches!(self.standing(), Ok((_, true)))
     }
 
     /// Says that the savepoint is gone, and the transaction with it.
-    pub(crate) fn gone(&mut self) -> Error {
+    pub(super) fn gone(&mut self) -> Error {
         let is_committed = self.own.is_some() && self.standing_after_all();
-        self.lent.mark_stale();
+        self.state.mark_stale();
         ended(is_committed)
     }
 
     /// Learns what the caller's SQL did, once its closure is done.
-    pub(crate) fn end_theirs(&mut self) {
-        let mut did = self.lent.take_did();
+    pub(super) fn end_callers(&mut self) {
+        let mut did = self.state.take_did();
         did.add(self.ask_for_own());
-        if self.is_in_doubt && self.lent.theirs().is_some_and(|theirs| theirs.is_unread()) {
+        if self.is_in_doubt && self.state.theirs().is_some_and(|theirs| theirs.is_unread()) {
             // An error came before the server's last word.
-            let _ = self.lent.begun().map(|open| open.batch_execute(""));
-            did.add(self.lent.take_did());
+            let _ = self.state.begun().map(|open| open.batch_execute(""));
+            did.add(self.state.take_did());
         }
         let in_question = [Did::SAVED, Did::ROLLED_BACK, Did::BEGUN];
         self.is_in_doubt |= did.is_lasting() || did.any(&in_question);
@@ -149,7 +141,7 @@ impl MessagingSession<'_> {
 
     /// Says that the caller's SQL ended the transaction, if it did. The connection is of no more
     /// use then.
-    pub(crate) fn ended(&mut self) -> Option<Error> {
+    pub(super) fn ended(&mut self) -> Option<Error> {
         let did = self.did;
         // A tag does not say whether it was to a savepoint.
         let is_rolled_back = did.any(&[Did::ROLLED_BACK])
@@ -163,35 +155,35 @@ impl MessagingSession<'_> {
         } else {
             return None;
         };
-        self.lent.mark_stale();
+        self.state.mark_stale();
         Some(error)
     }
 
     /// Returns whether what the caller set lasts longer than its turn, so that nobody else's may
     /// follow in the transaction.
-    pub(crate) fn has_set(&self) -> bool {
+    pub(super) fn has_set(&self) -> bool {
         self.did.is_lasting()
     }
 
     /// Returns the statements that put the connection back, if there is a need, for the flight that
     /// comes next.
-    pub(crate) fn restoring(&mut self) -> String {
+    pub(super) fn restoring(&mut self) -> String {
         if !self.did.is_lasting() || self.is_restored {
             return String::new();
         }
-        let theirs = self.lent.theirs();
+        let theirs = self.state.theirs();
         theirs.map_or_else(String::new, |theirs| theirs.restoring())
     }
 
     /// Notes that they ran.
-    pub(crate) fn restored(&mut self) {
+    pub(super) fn restored(&mut self) {
         self.is_restored = true;
-        self.lent.unlock();
+        self.state.unlock();
     }
 
     /// Puts the connection back if there is a need, before statements of ours. What the caller
     /// deferred until COMMIT is checked first: it was meant to happen with what is set.
-    pub(crate) fn restore(&mut self) -> Result<(), postgres::Error> {
+    pub(super) fn restore(&mut self) -> Result<(), postgres::Error> {
         let restoring = self.restoring();
         if restoring.is_empty() {
             return Ok(());
@@ -204,7 +196,7 @@ impl MessagingSession<'_> {
         if self.savepoint.leaving().is_some() {
             self.savepoint = Savepoint::Closed;
         }
-        if let Ok(open) = self.lent.begun() {
+        if let Ok(open) = self.state.begun() {
             open.batch_execute(&sql)?;
         }
         self.restored();

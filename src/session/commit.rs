@@ -12,9 +12,8 @@ use crate::db::commands;
 use crate::db::flight::Flight;
 use crate::message::send;
 use crate::session::caller_sql::ended;
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
+use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
@@ -34,27 +33,34 @@ impl MessagingSession<'_> {
     /// `OutcomeUnknown` when the connection broke with COMMIT under way; any other kind means that
     /// all was rolled back.
     pub(crate) fn commit(mut self) -> Result<News> {
-        if let Some(ended) = self.ended() {
+        if let Some(ended) = self.transaction.ended() {
             return Err(ended);
         }
-        if self.did.any(&[Did::FAILED]) {
+        if self.transaction.did.any(&[Did::FAILED]) {
             return Err(swallowed());
         }
-        if matches!(self.lent, Lent::Idle(_)) {
+        if matches!(self.transaction.state, TransactionState::Idle(_)) {
             if self.outbox.statements() <= 1 {
                 return self.commit_single_statement();
             }
-            self.lent.begun()?;
+            self.transaction.state.begun()?;
         }
-        if let Err(error) = self.restore() {
+        if let Err(error) = self.transaction.restore() {
             return Err(refused(error, || self.outbox.ids()));
         }
         let last = self.store_or_push()?;
-        let flown = match self.lent {
-            Lent::Begun(mut transaction) => transaction.fly(last).map(|_| transaction.committed()),
-            Lent::Flown(mut transaction) => transaction.fly(last).map(|_| transaction.committed()),
+        let flown = match self.transaction.state {
+            TransactionState::Begun(mut transaction) => {
+                transaction.fly(last).map(|_| transaction.committed())
+            }
+            TransactionState::Flown(mut transaction) => {
+                transaction.fly(last).map(|_| transaction.committed())
+            }
             // The caller's transaction: it decides.
-            Lent::Joined(_) | Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Ok(()),
+            TransactionState::Joined(_)
+            | TransactionState::Idle(_)
+            | TransactionState::Leased(_)
+            | TransactionState::Broken => Ok(()),
         };
         match flown {
             Ok(()) => Ok(self.outbox.take_news()),
@@ -74,7 +80,7 @@ impl MessagingSession<'_> {
         if let Some((key, remembered)) = &outgoing.message.rare.dedupe
             && outgoing.is_plain_but_for(OnEnd::UNIQUE)
         {
-            let run = self.lent.current()?;
+            let run = self.transaction.state.current()?;
             let stored = send::send_deduped(run, &outgoing, key, *remembered);
             let holder = stored.map_err(|error| {
                 let topic = &outgoing.message.topic;
@@ -97,12 +103,12 @@ impl MessagingSession<'_> {
 
     /// Stores what was sent and returns the last flight, with which a few plain messages travel.
     fn store_or_push(&mut self) -> Result<Flight> {
-        let mut last = self.lent.begun()?.flight();
-        if self.outbox.has_few() && !matches!(self.lent, Lent::Joined(_)) {
+        let mut last = self.transaction.state.begun()?.flight();
+        if self.outbox.has_few() && !matches!(self.transaction.state, TransactionState::Joined(_)) {
             self.outbox.push_few(&mut last);
         } else {
             self.outbox
-                .store(self.lent.current()?, Mark::default())
+                .store(self.transaction.state.current()?)
                 .map_err(not_stored)?;
         }
         // A message that is stored proves as well that the transaction is whole.
@@ -115,7 +121,7 @@ impl MessagingSession<'_> {
 
     fn commit_single_statement(mut self) -> Result<News> {
         let ids = self.outbox.ids();
-        let stored = self.outbox.store(self.lent.current()?, Mark::default());
+        let stored = self.outbox.store(self.transaction.state.current()?);
         stored.map_err(|error| alone(error, || ids))?;
         Ok(self.outbox.take_news())
     }

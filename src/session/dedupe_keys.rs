@@ -37,7 +37,8 @@ impl MessagingSession<'_> {
     pub fn forget_dedupe_key(&mut self, topic: &str, key: &str) -> Result<bool> {
         topic::check(topic)?;
         check_dedupe_key(topic, key)?;
-        self.asking(|session| dedupe::forget(session.lent.current()?, topic, key))
+        self.transaction
+            .ask(|run| dedupe::forget(run, topic, key))
             .map_err(|error| {
                 held_up(
                     error,

@@ -1,24 +1,25 @@
 //! The session: what handlers and producers hold.
 
-use crate::db::commands::script;
+use crate::connect::connection::Connection;
+#[cfg(feature = "cron")]
+use crate::connect::transaction::OpenTransaction;
 use crate::db::run::Params;
 use crate::session::caller_sql::refuse_control;
-use crate::session::kit::Kit;
-use crate::session::lent::{Lend, Lent};
-use crate::session::outbox::{Mark, Outbox};
-use crate::session::savepoint::{Bundle, Savepoint};
+use crate::session::outbox::{Outbox, Settled};
+use crate::session::process::Process;
+use crate::session::savepoint::Savepoint;
+use crate::session::transaction::SessionTransaction;
+use crate::session::transaction_state::{Joined, Lend, TransactionState};
 use crate::settings::cache::Settings;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::outgoing::Outgoing;
-use crate::words::side_effects::Did;
-use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
+use crate::words::sqlstate::{classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One database transaction in which tables are read and written and messages are sent.
 ///
@@ -76,59 +77,70 @@ use std::time::{Duration, Instant};
 /// }
 /// ```
 pub struct MessagingSession<'c> {
-    pub(crate) kit: &'c Kit,
-    pub(crate) lent: Lent<'c>,
-    pub(crate) outbox: Outbox,
-    pub(crate) savepoint: Savepoint,
-    pub(crate) bundle: Bundle,
-    /// The outbox when the bundle began.
-    pub(crate) bundle_mark: Mark,
-    /// The outbox when the message at hand began.
-    pub(crate) mark: Mark,
-    /// Whether the transaction may be aborted without our knowing: a statement failed, or the
-    /// caller had the transaction itself in hand.
-    pub(crate) is_in_doubt: bool,
-    /// Whether the server ended the connection since the transaction did nothing, or took, longer
-    /// than it allows.
-    pub(crate) is_overlong: bool,
-    /// What the caller's SQL did in its turn, once that is over, and whether the connection was put
-    /// back as it was.
-    pub(crate) did: Did,
-    pub(crate) is_restored: bool,
-    /// The number of the transaction, where nothing else tells whether it is still the same.
-    pub(crate) own: Option<String>,
-    pub(crate) begun_at: Instant,
+    pub(super) process: &'c Process,
+    pub(super) transaction: SessionTransaction<'c>,
+    pub(super) outbox: Outbox,
+    /// There in a session of one message's handler, which may record a result.
+    pub(super) recorder: Option<Recorder>,
     /// How long a send waits for room in a bounded topic.
-    pub(crate) room_wait: Duration,
+    pub(super) room_wait: Duration,
     /// The settings of topics as only this transaction sees them.
-    pub(crate) settings: Option<Settings>,
-    /// Whether it is the session of one message's handler, which may record a result.
-    pub(crate) takes_result: bool,
-    /// What the handler of the message at hand recorded, as JSON.
-    pub(crate) result: Option<String>,
+    pub(super) settings: Option<Settings>,
+}
+
+/// What the handler of one message recorded, as JSON.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Option<String>);
+
+impl Recorder {
+    pub(super) fn record(&mut self, result: String) {
+        self.0 = Some(result);
+    }
+
+    pub(super) fn take(&mut self) -> Option<String> {
+        self.0.take()
+    }
 }
 
 impl<'c> MessagingSession<'c> {
-    pub(crate) fn new(kit: &'c Kit, lent: Lent<'c>) -> Self {
+    pub(super) fn new(process: &'c Process, transaction: SessionTransaction<'c>) -> Self {
         MessagingSession {
-            kit,
-            lent,
+            process,
+            transaction,
             outbox: Outbox::default(),
-            savepoint: Savepoint::None,
-            bundle: Bundle::None,
-            bundle_mark: Mark::default(),
-            mark: Mark::default(),
-            is_in_doubt: false,
-            is_overlong: false,
-            did: Did::default(),
-            is_restored: false,
-            own: None,
-            begun_at: Instant::now(),
+            recorder: None,
             room_wait: Duration::ZERO,
             settings: None,
-            takes_result: false,
-            result: None,
         }
+    }
+
+    /// Makes a session of its own, whose transaction begins when it is needed.
+    pub(crate) fn on(process: &'c Process, connection: &'c mut Connection) -> Self {
+        let state = TransactionState::Idle(connection);
+        MessagingSession::new(process, SessionTransaction::new(state, Savepoint::None))
+    }
+
+    /// Makes a session in a transaction of ours.
+    #[cfg(feature = "cron")]
+    pub(crate) fn within(process: &'c Process, open: OpenTransaction<'c>) -> Self {
+        let state = TransactionState::Begun(open);
+        MessagingSession::new(process, SessionTransaction::new(state, Savepoint::None))
+    }
+
+    /// Makes a session in a transaction of the caller's.
+    pub(crate) fn joined(process: &'c Process, transaction: &'c mut Transaction<'_>) -> Self {
+        let joined = Joined {
+            transaction,
+            schema: process.schema.clone(),
+        };
+        let state = TransactionState::Joined(Box::new(joined));
+        MessagingSession::new(process, SessionTransaction::new(state, Savepoint::None))
+    }
+
+    /// Returns our own open transaction, of a session that was made in one.
+    #[cfg(feature = "cron")]
+    pub(crate) fn open(&mut self) -> Result<&mut OpenTransaction<'c>> {
+        self.transaction.state.own()
     }
 
     /// Sends a JSON message and returns its id. The message exists once the transaction has
@@ -163,7 +175,7 @@ impl<'c> MessagingSession<'c> {
             .into_iter()
             .map(|payload| {
                 let message = NewMessage::json(topic, &payload)?;
-                message.check(self.kit.max_payload_bytes)?;
+                message.check(self.process.max_payload_bytes)?;
                 Ok(message)
             })
             .collect::<Result<_>>()?;
@@ -185,23 +197,6 @@ impl<'c> MessagingSession<'c> {
         self.send_outgoing(outgoing)
     }
 
-    /// Checks a message, and gives it an id and what its topic says.
-    pub(crate) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
-        message.check(self.kit.max_payload_bytes)?;
-        self.check_after(std::slice::from_ref(&message))?;
-        self.learn_settings()?;
-        Ok(self.outgoing(message))
-    }
-
-    pub(crate) fn send_outgoing(&mut self, outgoing: Outgoing) -> Result<Sent> {
-        let sent = match outgoing.is_asking() {
-            true => self.admit(vec![outgoing])?.remove(0),
-            false => Sent::New(self.keep(outgoing)?),
-        };
-        self.store_if_joined()?;
-        Ok(sent)
-    }
-
     /// Runs a statement and returns how many rows it affected. It is prepared once for each
     /// connection.
     ///
@@ -213,11 +208,13 @@ impl<'c> MessagingSession<'c> {
     /// the session ends its transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         refuse_control(sql, true)?;
-        let result = match self.execute_first(sql, params)? {
+        let result = match self.transaction.execute_first(sql, params)? {
             Some(result) => result,
-            None => self.theirs(sql, |open| open.execute(sql, params))?,
+            None => self
+                .transaction
+                .run_callers(sql, |open| open.execute(sql, params))?,
         };
-        self.noting(result)
+        self.transaction.noting(result)
     }
 
     /// Runs a query and returns its rows. It is prepared once for each connection.
@@ -226,8 +223,10 @@ impl<'c> MessagingSession<'c> {
     /// The same as [`execute`](Self::execute).
     pub fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
         refuse_control(sql, true)?;
-        let result = self.theirs(sql, |open| open.query(sql, params))?;
-        self.noting(result)
+        let result = self
+            .transaction
+            .run_callers(sql, |open| open.query(sql, params))?;
+        self.transaction.noting(result)
     }
 
     /// Runs a query that returns exactly one row.
@@ -258,10 +257,12 @@ impl<'c> MessagingSession<'c> {
     /// The same as [`execute`](Self::execute).
     pub fn batch_execute(&mut self, sql: &str) -> Result<()> {
         refuse_control(sql, false)?;
-        self.note_own()?;
-        self.is_in_doubt = true;
-        let result = self.theirs(sql, |open| open.batch_execute(sql))?;
-        self.noting(result)
+        self.transaction.note_own()?;
+        self.transaction.is_in_doubt = true;
+        let result = self
+            .transaction
+            .run_callers(sql, |open| open.batch_execute(sql))?;
+        self.transaction.noting(result)
     }
 
     /// Opens a savepoint: a transaction inside this one, which rolls back alone when it is dropped
@@ -271,7 +272,7 @@ impl<'c> MessagingSession<'c> {
     /// # Errors
     /// The same as [`execute`](Self::execute).
     pub fn transaction(&mut self) -> Result<Transaction<'_>> {
-        self.is_in_doubt = true;
+        self.transaction.is_in_doubt = true;
         self.lending()?.nested().map_err(classify_own)
     }
 
@@ -297,7 +298,7 @@ impl<'c> MessagingSession<'c> {
         &mut self,
         borrower: impl FnOnce(&mut Transaction<'_>) -> R,
     ) -> Result<R> {
-        self.is_in_doubt = true;
+        self.transaction.is_in_doubt = true;
         let mut borrower = Some(borrower);
         let mut returned = None;
         self.lending()?.lend(&mut |transaction| {
@@ -308,90 +309,60 @@ impl<'c> MessagingSession<'c> {
         Ok(returned.expect("a transaction is lent exactly once"))
     }
 
-    /// Returns the transaction, inside the savepoint of the message at hand, with the driver's own
+    /// Returns the transaction, inside the savepoint of the part at hand, with the driver's own
     /// object.
     fn lending(&mut self) -> Result<&mut dyn Lend> {
-        self.enter_savepoint()?;
-        self.note_own()?;
-        let (lending, was_flown) = self.lent.lending()?;
-        if was_flown {
+        let (lending, was_missing) = self.transaction.lending()?;
+        if was_missing {
             // Once for a process: the server's log should not fill with warnings.
-            self.kit.needs_objects.store(true, Ordering::Relaxed);
+            self.process.needs_objects.store(true, Ordering::Relaxed);
         }
         Ok(lending)
     }
 
-    /// Runs the first statement of the message at hand in the flight that opens its savepoint, if
-    /// it can travel so: half of what a handler with one statement costs is round trips.
-    fn execute_first(
+    /// Ends a message that is held under a lease as part of the transaction, with what `end` does.
+    pub(crate) fn end_held<T>(
         &mut self,
-        sql: &str,
-        params: Params<'_>,
-    ) -> Result<Option<Result<u64, postgres::Error>>> {
-        let Some((open, opened)) = self.opening() else {
-            return Ok(None);
-        };
-        let result = self.lent.own()?.execute_after(open, sql, params);
-        if result.is_some() {
-            self.lent.note(sql);
-            self.note_opened(opened);
-        }
-        Ok(result)
+        end: impl FnOnce(&mut TransactionState<'c>) -> Result<Result<T, postgres::Error>>,
+    ) -> Result<Result<T, postgres::Error>> {
+        self.transaction.enter()?;
+        self.transaction.state.begun()?;
+        let ended = end(&mut self.transaction.state)?;
+        let is_failed = |error: &postgres::Error| !failure(error).is_lost();
+        self.transaction.is_in_doubt |= ended.as_ref().is_err_and(is_failed);
+        Ok(ended)
     }
 
-    pub(crate) fn enter_savepoint(&mut self) -> Result<()> {
-        if matches!(self.lent, Lent::Leased(_)) {
-            // Its transaction begins only now.
-            self.begun_at = Instant::now();
-        }
-        let Some((open, opened)) = self.opening() else {
-            return Ok(());
-        };
-        let open = script(open.iter().copied());
-        self.lent.begun()?.batch_execute(&open).map_err(|error| {
-            self.is_in_doubt = true;
-            classify(error, "opening a savepoint")
-        })?;
-        self.note_opened(opened);
-        Ok(())
-    }
-
-    pub(crate) fn keep(&mut self, outgoing: Outgoing) -> Result<MessageId> {
-        let id = self.outbox.push(outgoing);
-        if self.outbox.is_full(self.mark) {
-            self.store_early()?;
-        }
-        Ok(id)
-    }
-
-    /// Stores the messages of the message at hand before its end, inside its savepoint.
-    fn store_early(&mut self) -> Result<()> {
-        self.enter_savepoint()?;
-        self.lent.begun()?;
-        let stored = self.outbox.store(self.lent.current()?, self.mark);
-        self.is_in_doubt |= stored.is_err();
-        stored
-    }
-
-    /// The caller of a joined session commits when it likes, so nothing may be kept back.
-    pub(crate) fn store_if_joined(&mut self) -> Result<()> {
-        match self.lent {
-            Lent::Joined(_) => self.store_early(),
-            _ => Ok(()),
+    /// Notes a delivery that is settled if the transaction commits. What becomes of the
+    /// transaction of a joined session, nobody learns here.
+    pub(crate) fn note_settled(&mut self, settled: impl FnOnce() -> Settled) {
+        if !self.transaction.is_joined() {
+            self.outbox.note_settled(settled());
         }
     }
 
-    fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
-        result.map_err(|error| {
-            let is_lost = failure(&error).is_lost();
-            let is_overlong = failure(&error) == Failure::Overlong;
-            self.is_overlong |= is_overlong || is_lost && self.lent.is_overlong();
-            self.is_in_doubt |= !is_lost;
-            match !is_lost && self.lent.is_outdated() {
-                true => classify_outdated(error),
-                false => classify_own(error),
-            }
-        })
+    /// Learns what the caller's SQL did, once its closure is done.
+    pub(crate) fn end_callers(&mut self) {
+        self.transaction.end_callers();
+    }
+
+    /// Returns the error that says so if the caller's SQL ended the transaction.
+    pub(crate) fn ended(&mut self) -> Option<Error> {
+        self.transaction.ended()
+    }
+
+    /// Runs a closure that may record a result, and returns that, too.
+    pub(crate) fn recording<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<(T, Option<String>), E> {
+        self.recorder = Some(Recorder::default());
+        let returned = work(self);
+        let result = self
+            .recorder
+            .take()
+            .and_then(|mut recorder| recorder.take());
+        Ok((returned?, result))
     }
 }
 

@@ -1,13 +1,15 @@
 //! One transaction with the queue's verbs in it.
 
-pub(crate) mod admission;
+mod admit;
 pub(crate) mod caller_sql;
 pub(crate) mod commit;
-pub(crate) mod dedupe_keys;
-pub(crate) mod group;
-pub(crate) mod kit;
-pub(crate) mod lent;
+mod dedupe_keys;
+mod groups;
+pub(crate) mod handler_session;
 pub(crate) mod messaging_session;
 pub(crate) mod outbox;
-pub(crate) mod rooms;
+pub(crate) mod parts;
+pub(crate) mod process;
 pub(crate) mod savepoint;
+mod transaction;
+pub(crate) mod transaction_state;

@@ -47,6 +47,10 @@ pub(crate) struct Outbox {
     log: Vec<Entry>,
     /// Deliveries that are settled if the transaction commits.
     settled: Vec<Settled>,
+    /// Where the part at hand began.
+    part: Mark,
+    /// Where the bundle of parts began that are undone together.
+    bundle: Mark,
 }
 
 /// A delivery whose end is part of a transaction; unsettled again when that is rolled back.
@@ -87,7 +91,7 @@ struct Entry {
 
 /// A state of the outbox to return to.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Mark {
+struct Mark {
     ready: usize,
     waiting: usize,
     bytes: usize,
@@ -130,7 +134,33 @@ impl Outbox {
         self.settled.push(settled);
     }
 
-    pub(crate) fn mark(&self) -> Mark {
+    /// Begins the part of the next handler.
+    pub(crate) fn begin_part(&mut self) {
+        self.part = self.mark();
+    }
+
+    /// Begins a bundle.
+    pub(crate) fn begin_bundle(&mut self) {
+        self.bundle = self.mark();
+    }
+
+    /// Begins with the next transaction.
+    pub(crate) fn begin_anew(&mut self) {
+        self.part = Mark::default();
+        self.bundle = Mark::default();
+    }
+
+    /// Drops all that the part at hand sent and settled.
+    pub(crate) fn roll_back_part(&mut self) {
+        self.roll_back(self.part);
+    }
+
+    /// Drops all that the bundle sent and settled.
+    pub(crate) fn roll_back_bundle(&mut self) {
+        self.roll_back(self.bundle);
+    }
+
+    fn mark(&self) -> Mark {
         Mark {
             ready: self.ready.len(),
             waiting: self.waiting.len(),
@@ -141,7 +171,7 @@ impl Outbox {
     }
 
     /// Drops all that was sent and settled since `mark`.
-    pub(crate) fn roll_back(&mut self, mark: Mark) {
+    fn roll_back(&mut self, mark: Mark) {
         self.ready.truncate(mark.ready);
         self.waiting.truncate(mark.waiting);
         self.log.truncate(mark.log);
@@ -149,8 +179,9 @@ impl Outbox {
         self.bytes = mark.bytes;
     }
 
-    /// Returns whether enough was sent since `mark` to be stored early.
-    pub(crate) fn is_full(&self, mark: Mark) -> bool {
+    /// Returns whether the part at hand sent enough to be stored early.
+    pub(crate) fn is_full(&self) -> bool {
+        let mark = self.part;
         let messages = self.ready.len() - mark.ready + self.waiting.len() - mark.waiting;
         messages >= MAX_PENDING || self.bytes - mark.bytes >= MAX_PENDING_BYTES
     }
@@ -167,9 +198,19 @@ impl Outbox {
             + usize::from(self.waiting.iter().any(Outgoing::waits_with_key))
     }
 
+    /// Stores what the part at hand sent.
+    pub(crate) fn store_part(&mut self, run: &mut dyn Run) -> Result<()> {
+        self.store_since(run, self.part)
+    }
+
+    /// Stores all that was sent.
+    pub(crate) fn store(&mut self, run: &mut dyn Run) -> Result<()> {
+        self.store_since(run, Mark::default())
+    }
+
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that
     /// wait, and one to ask for the time where some of those have keys.
-    pub(crate) fn store(&mut self, run: &mut dyn Run, mark: Mark) -> Result<()> {
+    fn store_since(&mut self, run: &mut dyn Run, mark: Mark) -> Result<()> {
         let mut ready = self.ready.split_off(mark.ready);
         let mut waiting = self.waiting.split_off(mark.waiting);
         self.bytes = mark.bytes;

@@ -1,5 +1,6 @@
 //! Options of a connection to the message system, one method each.
 
+use crate::capacity::take::Counts;
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
@@ -13,8 +14,7 @@ use crate::db::identity::identity;
 use crate::receive::line::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
-use crate::session::kit::Kit;
-use crate::session::rooms::Rooms;
+use crate::session::process::Process;
 use crate::settings::cache::Configs;
 use crate::surface::core::Core;
 use crate::surface::messaging::Messaging;
@@ -288,11 +288,11 @@ impl Builder {
             dedicated,
             quarantine: Arc::default(),
             watch: start_watch(&settings)?,
-            kit: Arc::new(Kit {
+            kit: Arc::new(Process {
                 schema,
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),
-                rooms: Rooms::default(),
+                counts: Counts::default(),
                 needs_objects: AtomicBool::default(),
             }),
         };

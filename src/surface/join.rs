@@ -1,6 +1,5 @@
 //! The outbox inside a transaction that the caller owns.
 
-use crate::session::lent::{Joined, Lent};
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::words::Result;
@@ -33,11 +32,6 @@ impl<'c> MessagingSession<'c> {
     /// # Ok(()) }
     /// ```
     pub fn join(messaging: &'c Messaging, transaction: &'c mut Transaction<'_>) -> Result<Self> {
-        let kit = &messaging.base().kit;
-        let joined = Joined {
-            transaction,
-            schema: kit.schema.clone(),
-        };
-        Ok(MessagingSession::new(kit, Lent::Joined(Box::new(joined))))
+        Ok(MessagingSession::joined(&messaging.base().kit, transaction))
     }
 }

@@ -207,9 +207,7 @@ impl Receipt {
     ) -> Result<R> {
         self.check()?;
         self.messaging.session(|session| {
-            session.takes_result = true;
-            let returned = work(session)?;
-            let result = session.result.take();
+            let (returned, result) = session.recording(work)?;
             session.settle_receipt(self, result)?;
             Ok(returned)
         })

@@ -1,7 +1,6 @@
 //! Sending: a session of one's own, or one message alone.
 
 use crate::connect::pool::Lent as PooledConnection;
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::news::News;
@@ -48,9 +47,9 @@ impl Messaging {
         work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
     ) -> Result<R> {
         let mut connection = self.lend()?;
-        let mut session = MessagingSession::new(&self.base().kit, Lent::Idle(&mut connection));
+        let mut session = MessagingSession::on(&self.base().kit, &mut connection);
         let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
-        session.end_theirs();
+        session.end_callers();
         let returned = match worked {
             Ok(Ok(returned)) => returned,
             Ok(Err(error)) if let Some(ended) = session.ended() => {
@@ -97,7 +96,7 @@ impl Messaging {
     /// ```
     pub fn send(&self, message: NewMessage) -> Result<Sent> {
         let mut connection = self.lend()?;
-        let mut session = MessagingSession::new(&self.base().kit, Lent::Idle(&mut connection));
+        let mut session = MessagingSession::on(&self.base().kit, &mut connection);
         let sent = session.send_alone(message)?;
         let news = session.commit()?;
         self.announce(connection, news);

@@ -3,7 +3,6 @@
 use crate::leases::{BEGIN, Proof, Verdict};
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::settle::{self, acknowledge_in, announce};
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::Settled;
 use crate::surface::messaging::Messaging;
@@ -138,11 +137,7 @@ impl MessagingSession<'_> {
         // Not to be given back when it is dropped meanwhile: that would wait for this very
         // transaction.
         receipt.close_for_now();
-        if !matches!(self.lent, Lent::Joined(_)) {
-            let is_settled = Arc::clone(&receipt.is_settled);
-            self.outbox
-                .note_settled(Settled::new(proof.held.clone(), is_settled));
-        }
+        self.note_settled(|| Settled::new(proof.held.clone(), Arc::clone(&receipt.is_settled)));
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::on_end::push_ended;
 use crate::recurring::round::Recurrences;
 use crate::schedule::round::Due;
 use crate::schedule::{self, TopicState};
-use crate::session::kit::Kit;
+use crate::session::process::Process;
 use crate::threads::cost::Cost;
 use crate::upkeep::duty::{Duty, Troubles, Turns};
 use crate::upkeep::prune::Prune;
@@ -44,7 +44,7 @@ const GLANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// All that is done for the receivers of a process.
 pub(crate) struct Duties {
     dedicated: Arc<Dedicated>,
-    kit: Arc<Kit>,
+    kit: Arc<Process>,
     waker: Arc<Waker>,
     connection: Option<Connection>,
     due: Due,
@@ -73,7 +73,7 @@ pub(crate) struct Duties {
 impl Duties {
     pub(crate) fn new(
         dedicated: Arc<Dedicated>,
-        kit: Arc<Kit>,
+        kit: Arc<Process>,
         waker: Arc<Waker>,
         poll_interval: Duration,
         process: String,

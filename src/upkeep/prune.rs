@@ -10,7 +10,7 @@ use crate::crashes::attempt;
 use crate::dead_letters::round;
 use crate::dedupe;
 use crate::rate_limit;
-use crate::session::kit::Kit;
+use crate::session::process::Process;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
@@ -79,7 +79,7 @@ impl Prune {
     pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
-        kit: &Kit,
+        kit: &Process,
         waker: &Waker,
     ) -> Result<()> {
         let started = Instant::now();

@@ -20,14 +20,10 @@ use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
 use crate::receive::ration;
 use crate::receive::state::State;
-use crate::session::commit::{not_stored, swallowed};
-use crate::session::lent::Lent;
-use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Mark;
+use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::side_effects::Did;
-use crate::words::sqlstate::{Failure, classify, failure_of, is_miscounted};
+use crate::words::sqlstate::{Failure, failure_of, is_miscounted};
 use std::slice::from_ref;
 use std::time::Duration;
 
@@ -106,13 +102,11 @@ fn begin(
         max_attempts: terms.max_attempts,
         cancel: in_hand.cancel.clone(),
     };
-    let mut session = MessagingSession::new(&line.base.kit, Lent::Leased(connection));
-    session.takes_result = true;
-    let ending = call_alone(state.handler, &mut session, &delivery);
-    session.end_theirs();
-    if !matches!(session.lent, Lent::Leased(_)) {
+    let mut session = HandlerSession::on_demand(&line.base.kit, connection);
+    let ending = session.part(|session| call_alone(state.handler, session, &delivery));
+    if session.has_begun() {
         let what = format_args!("message {}", message.held.id);
-        line.warn_if_slow(&what, session.begun_at.elapsed());
+        line.warn_if_slow(&what, session.since_begin());
     }
     line.crew.flight_begins(state.worker);
     if let Some(ended) = session.ended() {
@@ -122,8 +116,8 @@ fn begin(
         return written.map_err(|_| ended);
     }
     let ending = match ending {
-        Ending::Done if is_untouched(&session) => {
-            let verdict = Verdict::Ack(session.result.take());
+        Ending::Done if session.is_untouched() => {
+            let verdict = Verdict::Ack(session.take_result());
             drop(session);
             return end(line, connection, state, in_hand.proof(), verdict);
         }
@@ -184,35 +178,17 @@ fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Verdict {
     decide(terms, message.held.clone(), message.attempts, ending).into()
 }
 
-/// Returns whether the handler did nothing with its session.
-fn is_untouched(session: &MessagingSession<'_>) -> bool {
-    matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0
-}
-
 /// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled
 /// back, when the lease was lost.
-fn commit(line: &Line, mut session: MessagingSession<'_>, proof: &Proof) -> Result<bool> {
-    if session.did.any(&[Did::FAILED]) {
-        return Err(swallowed());
-    }
-    session.lent.begun()?;
-    let restored = session.restore();
-    restored.map_err(|error| not_stored(classify(error, "committing")))?;
-    session
-        .outbox
-        .store(session.lent.own()?, Mark::default())
-        .map_err(not_stored)?;
-    let result = session.result.take();
-    if !acknowledge_in(&mut session, &line.topic, proof, result)? {
+fn commit(line: &Line, mut session: HandlerSession<'_>, proof: &Proof) -> Result<bool> {
+    let result = session.take_result();
+    if !acknowledge_in(session.store()?, &line.topic, proof, result)? {
         return Ok(false);
     }
-    let flown = session.lent.own()?.run("COMMIT");
-    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    line.base.waker.announce(&session.outbox.take_news());
-    flown.map_err(|error| classify(error, "committing"))?;
-    if let Lent::Begun(transaction) = session.lent {
-        transaction.committed();
-    }
+    let news = session.news();
+    let committed = session.end("committing");
+    line.base.waker.announce(&news);
+    committed?;
     line.await_next([&proof.held].into_iter());
     line.base.waker.announce_ends([&proof.held].into_iter());
     Ok(true)
@@ -278,13 +254,13 @@ fn aside(line: &Line, message: &Claimed, why: &str) -> Verdict {
 }
 
 /// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.
-fn excuse(session: &mut MessagingSession<'_>, ending: &Ending) -> Option<Failure> {
+fn excuse(session: &mut HandlerSession<'_>, ending: &Ending) -> Option<Failure> {
     if conflict_behind(session, from_ref(ending)).is_some() {
         return Some(Failure::Conflict);
     }
     match ending.said()? {
         Failure::Lost => Some(Failure::Lost),
-        Failure::Hindered if session.is_in_doubt && ending.retryable().is_some() => {
+        Failure::Hindered if session.is_in_doubt() && ending.retryable().is_some() => {
             Some(Failure::Hindered)
         }
         _ => None,

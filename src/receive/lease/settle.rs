@@ -16,7 +16,6 @@ use crate::message::report;
 use crate::on_end;
 use crate::receive::line::Line;
 use crate::receive::ration;
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -161,31 +160,31 @@ pub(crate) fn acknowledge_in(
     proof: &Proof,
     result: Option<String>,
 ) -> Result<bool> {
-    session.enter_savepoint()?;
-    session.lent.begun()?;
-    let is_settled = if let Lent::Begun(open) = &mut session.lent {
-        let mut flight = open.flight();
-        leases::push_end(&mut flight, topic, &[proof]);
-        open.fly(flight).map(|rows| !rows.is_empty())
-    } else {
-        let (id, receipt) = (proof.held.id.0, proof.receipt);
-        let run = session.lent.begun()?;
-        run.rows(&END_LEASE, &[&topic, &id, &receipt])
-            .map(|rows| !rows.is_empty())
-    };
-    let settled = match (is_settled, End::of(&proof.held, How::Done)) {
-        (Ok(true), Some(end)) => {
-            let open = session.lent.begun()?;
-            let mut flight = open.flight().seldom();
-            on_end::push_ended(&mut flight, topic, &[End { result, ..end }]);
-            open.fly(flight).map(|_| true)
-        }
-        (settled, _) => settled,
-    };
-    settled.map_err(|error| {
-        session.is_in_doubt |= !failure(&error).is_lost();
-        not_settled(error)
-    })
+    let settled = session.end_held(|transaction| {
+        let is_settled = match transaction.own() {
+            Ok(open) => {
+                let mut flight = open.flight();
+                leases::push_end(&mut flight, topic, &[proof]);
+                open.fly(flight).map(|rows| !rows.is_empty())
+            }
+            Err(_) => {
+                let (id, receipt) = (proof.held.id.0, proof.receipt);
+                let run = transaction.begun()?;
+                run.rows(&END_LEASE, &[&topic, &id, &receipt])
+                    .map(|rows| !rows.is_empty())
+            }
+        };
+        Ok(match (is_settled, End::of(&proof.held, How::Done)) {
+            (Ok(true), Some(end)) => {
+                let open = transaction.begun()?;
+                let mut flight = open.flight().seldom();
+                on_end::push_ended(&mut flight, topic, &[End { result, ..end }]);
+                open.fly(flight).map(|_| true)
+            }
+            (settled, _) => settled,
+        })
+    })?;
+    settled.map_err(not_settled)
 }
 
 /// After the commit: wakes those whom the messages that went back are for, and notes when others

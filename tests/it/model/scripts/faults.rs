@@ -27,30 +27,30 @@ struct Fault {
 const FAULTS: &[Fault] = &[
     Fault {
         name: "a message without a savepoint undoes its neighbour's work",
-        right: "        self.result = None;
+        right: "    pub(super) fn undo(&mut self) -> Result<()> {
         let Savepoint::Open(name) = self.savepoint else {",
-        wrong: "        self.result = None;
+        wrong: "    pub(super) fn undo(&mut self) -> Result<()> {
         let (Savepoint::Open(name) | Savepoint::Finished(name)) = self.savepoint else {",
     },
     Fault {
         name: "what a failed message sent is sent",
-        right: "        self.outbox.roll_back(self.mark);\n",
+        right: "        self.session.outbox.roll_back_part();\n",
         wrong: "",
     },
     Fault {
         name: "an undo drops what neighbours sent",
-        right: "        self.mark = self.outbox.mark();\n",
+        right: "        session.outbox.begin_part();\n",
         wrong: "",
     },
     Fault {
         name: "what a failed message wrote is kept",
-        right: "        let undone = self.lent.own()?.transaction.batch_execute(name.undo());\n",
-        wrong: "        let undone = self.lent.own()?.transaction.batch_execute(\"\");\n",
+        right: "        let undone = self.state.own()?.transaction.batch_execute(name.undo());\n",
+        wrong: "        let undone = self.state.own()?.transaction.batch_execute(\"\");\n",
     },
     Fault {
         name: "the result of a failed message is recorded",
-        right: "        self.outbox.roll_back(self.mark);\n        self.result = None;\n",
-        wrong: "        self.outbox.roll_back(self.mark);\n",
+        right: "        self.session.outbox.roll_back_part();\n        self.take_result();\n",
+        wrong: "        self.session.outbox.roll_back_part();\n",
     },
     Fault {
         name: "what a handler set outlives its transaction",
@@ -129,8 +129,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what a handler under a lease only sends is lost",
-        right: "    matches!(session.lent, Lent::Leased(_)) && session.outbox.statements() == 0",
-        wrong: "    matches!(session.lent, Lent::Leased(_))",
+        right: "        !self.has_begun() && self.session.outbox.statements() == 0",
+        wrong: "        !self.has_begun()",
     },
     Fault {
         name: "what a process heard once removes a message that was redriven",

@@ -6,10 +6,10 @@
 //! must not hold a topic's room. All of it is part of the transaction, inside the savepoint of the
 //! message at hand, and is undone with it.
 
+use crate::capacity::take::{self as room, Wanted};
 use crate::dedupe::{self, Holder, Known, Wish};
-use crate::session::lent::Lent;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::rooms::Load;
+use crate::session::transaction_state::TransactionState;
 use crate::settings::Setting;
 use crate::words::error::{ErrorKind, Result};
 use crate::words::message::MessageId;
@@ -51,7 +51,7 @@ impl MessagingSession<'_> {
     ) -> Result<Vec<Sent>> {
         let messages: Vec<NewMessage> = messages.into_iter().collect();
         for message in &messages {
-            message.check(self.kit.max_payload_bytes)?;
+            message.check(self.process.max_payload_bytes)?;
         }
         self.check_after(&messages)?;
         self.send_checked(messages)
@@ -63,7 +63,7 @@ impl MessagingSession<'_> {
     /// # Errors
     /// `Invalid`, `Payload` or `TooLarge`.
     pub fn check(&self, message: &NewMessage) -> Result<()> {
-        message.check(self.kit.max_payload_bytes)
+        message.check(self.process.max_payload_bytes)
     }
 
     /// Sets how long sends of this session wait for room in a full topic with a
@@ -96,10 +96,10 @@ impl MessagingSession<'_> {
     /// Reads the settings of topics where nobody did for this session: in a transaction of the
     /// caller's.
     pub(crate) fn learn_settings(&mut self) -> Result<()> {
-        if let Lent::Joined(transaction) = &mut self.lent
+        if let TransactionState::Joined(transaction) = &mut self.transaction.state
             && self.settings.is_none()
         {
-            self.settings = self.kit.configs.refresh_within(&mut **transaction)?;
+            self.settings = self.process.configs.refresh_within(&mut **transaction)?;
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl MessagingSession<'_> {
     pub(crate) fn setting(&self, topic: &str) -> Option<Arc<Setting>> {
         match &self.settings {
             Some(settings) => settings.get(topic).cloned(),
-            None => self.kit.configs.get(topic),
+            None => self.process.configs.get(topic),
         }
     }
 
@@ -118,21 +118,27 @@ impl MessagingSession<'_> {
         Outgoing::new(message, setting.as_ref().map(|setting| &setting.config))
     }
 
+    /// Checks a message, and gives it an id and what its topic says.
+    pub(super) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
+        message.check(self.process.max_payload_bytes)?;
+        self.check_after(std::slice::from_ref(&message))?;
+        self.learn_settings()?;
+        Ok(self.outgoing(message))
+    }
+
+    pub(super) fn send_outgoing(&mut self, outgoing: Outgoing) -> Result<Sent> {
+        let sent = match outgoing.is_asking() {
+            true => self.admit(vec![outgoing])?.remove(0),
+            false => Sent::New(self.keep(outgoing)?),
+        };
+        self.store_if_joined()?;
+        Ok(sent)
+    }
+
     /// Keeps all of these for sending, but for duplicates, or none of them.
     pub(crate) fn admit(&mut self, messages: Vec<Outgoing>) -> Result<Vec<Sent>> {
         let sent = self.deduped(&messages)?;
-        let mut loads = BTreeMap::<&str, Load>::new();
-        for (outgoing, _) in new_ones(&messages, &sent) {
-            if outgoing.on_end.has(OnEnd::BOUNDED) {
-                let load = loads.entry(&outgoing.message.topic).or_default();
-                load.messages += 1;
-                let wait = outgoing.message.rare.room_wait.unwrap_or(self.room_wait);
-                load.wait = load.wait.max(wait);
-            }
-        }
-        if !loads.is_empty()
-            && let Err(error) = self.take_rooms(&loads)
-        {
+        if let Err(error) = self.take_room(&messages, &sent) {
             if error.kind() == ErrorKind::Full {
                 self.release(&messages, &sent)?;
             }
@@ -144,6 +150,34 @@ impl MessagingSession<'_> {
             }
         }
         Ok(sent)
+    }
+
+    /// Takes room for those that are new and go to bounded topics.
+    fn take_room(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
+        let mut loads = BTreeMap::<&str, (usize, Duration)>::new();
+        for (outgoing, _) in new_ones(messages, sent) {
+            if outgoing.on_end.has(OnEnd::BOUNDED) {
+                let (messages, longest) = loads.entry(&outgoing.message.topic).or_default();
+                *messages += 1;
+                let wait = outgoing.message.rare.room_wait.unwrap_or(self.room_wait);
+                *longest = wait.max(*longest);
+            }
+        }
+        if loads.is_empty() {
+            return Ok(());
+        }
+        let mut wanted = Vec::with_capacity(loads.len());
+        for (topic, (messages, wait)) in loads {
+            let setting = self.setting(topic);
+            // The limit may have just been lifted.
+            if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
+                wanted.push(Wanted::new(topic, messages, limit, wait)?);
+            }
+        }
+        let (outbox, counts) = (&self.outbox, &self.process.counts);
+        let pending = |topic: &str| outbox.bounded(topic);
+        self.transaction
+            .ask(|run| room::take(run, counts, &wanted, &pending))
     }
 
     /// Takes the dedupe keys of those that have any, and says which are new.
@@ -176,24 +210,30 @@ impl MessagingSession<'_> {
     /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction
     /// did not begin.
     fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
-        let mut known = None;
-        if let Lent::Idle(_) = &self.lent
-            && !self.kit.needs_objects.load(Ordering::Relaxed)
-        {
-            let flown = self
-                .lent
-                .fly_first(|flight| dedupe::push_take(flight, wishes));
-            self.is_in_doubt |= flown.is_err();
-            let rows =
-                flown.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;
-            let mut taken = Known::default();
-            for row in rows.iter().flatten() {
-                taken.read(row)?;
-            }
-            known = Some(taken);
-        }
-        self.asking(|session| dedupe::take(session.lent.current()?, wishes, known))
+        let known = self.ask_for_keys(wishes)?;
+        self.transaction
+            .ask(|run| dedupe::take(run, wishes, known))
             .map_err(|error| held_up(error, &named(wishes)))
+    }
+
+    /// Asks for keys in the flight of BEGIN, if the transaction did not begin.
+    fn ask_for_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Option<Known>> {
+        if self.process.needs_objects.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let flown = self
+            .transaction
+            .begin_with(|flight| dedupe::push_take(flight, wishes));
+        let rows =
+            flown.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;
+        let Some(rows) = rows else {
+            return Ok(None);
+        };
+        let mut known = Known::default();
+        for row in &rows {
+            known.read(row)?;
+        }
+        Ok(Some(known))
     }
 
     /// Frees the keys of what is not sent after all.
@@ -204,7 +244,7 @@ impl MessagingSession<'_> {
         if wishes.is_empty() {
             return Ok(());
         }
-        self.asking(|session| dedupe::release(session.lent.current()?, &wishes))
+        self.transaction.ask(|run| dedupe::release(run, &wishes))
     }
 
     /// Takes the key of a piece of work that is to be done once; returns who did it, if somebody
@@ -226,17 +266,26 @@ impl MessagingSession<'_> {
         Ok(other.map(|holder| holder.id))
     }
 
-    /// Runs statements of ours in the transaction, which begins now if it did not, and in the
-    /// savepoint of the message at hand.
-    pub(crate) fn asking<T>(&mut self, ask: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.enter_savepoint()?;
-        self.lent.begun()?;
-        let asked = ask(self);
-        let is_failed = asked
-            .as_ref()
-            .is_err_and(|error| error.kind() != ErrorKind::Full);
-        self.is_in_doubt |= is_failed;
-        asked
+    pub(super) fn keep(&mut self, outgoing: Outgoing) -> Result<MessageId> {
+        let id = self.outbox.push(outgoing);
+        if self.outbox.is_full() {
+            self.store_early()?;
+        }
+        Ok(id)
+    }
+
+    /// Stores the messages of the part at hand before its end, inside its savepoint.
+    fn store_early(&mut self) -> Result<()> {
+        let outbox = &mut self.outbox;
+        self.transaction.ask(|run| outbox.store_part(run))
+    }
+
+    /// The caller of a joined session commits when it likes, so nothing may be kept back.
+    pub(super) fn store_if_joined(&mut self) -> Result<()> {
+        match self.transaction.is_joined() {
+            true => self.store_early(),
+            false => Ok(()),
+        }
     }
 }
 

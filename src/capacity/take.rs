@@ -12,11 +12,13 @@
 //! try of a sender that may wait has a savepoint, and is undone before the wait.
 
 use crate::capacity;
-use crate::session::messaging_session::MessagingSession;
+use crate::db::commands::{KEEP_ROOM, TRY_ROOM, UNDO_ROOM};
+use crate::db::run::Run;
+use crate::db::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::sqlstate::{classify, held_up};
 use crossbeam_channel::after;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,18 +28,14 @@ const BETWEEN_COUNTS: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the savepoint of a try.
-const OPEN: &str = "SAVEPOINT outtray_room";
-/// Closes it, keeping what was taken.
-const KEEP: &str = "RELEASE outtray_room";
-/// Undoes the try, which frees what it locked.
-const UNDO: &str = "ROLLBACK TO outtray_room; RELEASE outtray_room";
+/// Undoes a try, which frees what it locked, and closes its savepoint.
+const UNDO: [&Statement; 2] = [&UNDO_ROOM, &KEEP_ROOM];
 
 /// When this process last counted full topics.
 #[derive(Debug, Default)]
-pub(crate) struct Rooms(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Counts(Mutex<HashMap<String, Instant>>);
 
-impl Rooms {
+impl Counts {
     /// Returns whether a count is due, and takes it for done.
     fn may_count(&self, topic: &str) -> bool {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,51 +51,58 @@ impl Rooms {
 }
 
 /// Messages for one bounded topic.
-#[derive(Debug, Default)]
-pub(crate) struct Load {
-    pub(crate) messages: usize,
-    /// How long the most patient of them waits for room.
-    pub(crate) wait: Duration,
-}
-
-/// Room that is to be taken.
-struct Wanted<'t> {
+#[derive(Debug)]
+pub(crate) struct Wanted<'t> {
     topic: &'t str,
     messages: i64,
     /// How many the topic holds.
     limit: i64,
+    /// How long the most patient of them waits for room.
     wait: Duration,
 }
 
-impl MessagingSession<'_> {
-    /// Takes room in all of these topics, or in none; waits for it.
-    ///
-    /// # Errors
-    /// `Full`, with nothing taken and the transaction as it was; and those of the statements.
-    pub(crate) fn take_rooms(&mut self, loads: &BTreeMap<&str, Load>) -> Result<()> {
-        let mut wanted = Vec::with_capacity(loads.len());
-        // Sorted: two sessions that want the same topics wait for each other in one direction only.
-        for (topic, load) in loads {
-            let setting = self.setting(topic);
-            // The limit may have just been lifted.
-            if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
-                wanted.push(Wanted::new(topic, load, limit)?);
-            }
-        }
-        self.asking(|session| session.wait_for_rooms(&wanted))
-            .map_err(|error| match &wanted[..] {
-                [only] => held_up(error, &format!("the room of topic {}", only.topic)),
-                several => {
-                    let topics: Vec<&str> = several.iter().map(|wanted| wanted.topic).collect();
-                    held_up(
-                        error,
-                        &format!("the room of one of the topics {}", topics.join(", ")),
-                    )
-                }
-            })
-    }
+/// Takes room in all of these topics, or in none; waits for it. Topics are sorted: two that want
+/// the same ones wait for each other in one direction only. `pending` says how many messages of a
+/// topic the transaction has room for and did not store yet.
+///
+/// # Errors
+/// `Full`, with nothing taken and the transaction as it was; and those of the statements.
+pub(crate) fn take(
+    run: &mut dyn Run,
+    counts: &Counts,
+    wanted: &[Wanted<'_>],
+    pending: &dyn Fn(&str) -> usize,
+) -> Result<()> {
+    let mut taking = Taking {
+        run,
+        counts,
+        pending,
+    };
+    taking
+        .wait_for_room(wanted)
+        .map_err(|error| held_up(error, &named(wanted)))
+}
 
-    fn wait_for_rooms(&mut self, wanted: &[Wanted<'_>]) -> Result<()> {
+/// Says whose room it is.
+fn named(wanted: &[Wanted<'_>]) -> String {
+    match wanted {
+        [only] => format!("the room of topic {}", only.topic),
+        several => {
+            let topics: Vec<&str> = several.iter().map(|wanted| wanted.topic).collect();
+            format!("the room of one of the topics {}", topics.join(", "))
+        }
+    }
+}
+
+/// What one send takes room with.
+struct Taking<'a> {
+    run: &'a mut dyn Run,
+    counts: &'a Counts,
+    pending: &'a dyn Fn(&str) -> usize,
+}
+
+impl Taking<'_> {
+    fn wait_for_room(&mut self, wanted: &[Wanted<'_>]) -> Result<()> {
         // Two round trips, for those alone who may have something to undo.
         let is_undone = wanted.len() > 1 || wanted.iter().any(|wanted| !wanted.wait.is_zero());
         let started = Instant::now();
@@ -105,11 +110,11 @@ impl MessagingSession<'_> {
         loop {
             let tried = Instant::now();
             if is_undone {
-                self.mark_rooms(OPEN)?;
+                self.mark(&[&TRY_ROOM])?;
             }
-            let full = self.try_rooms(wanted)?;
+            let full = self.try_all(wanted)?;
             if is_undone {
-                self.mark_rooms(full.as_ref().map_or(KEEP, |_| UNDO))?;
+                self.mark(full.as_ref().map_or(&[&KEEP_ROOM], |_| &UNDO))?;
             }
             let Some((wanted, can_change)) = full else {
                 return Ok(());
@@ -126,20 +131,20 @@ impl MessagingSession<'_> {
         }
     }
 
-    fn mark_rooms(&mut self, savepoint: &str) -> Result<()> {
-        let done = self.lent.begun()?.batch_execute(savepoint);
-        done.map_err(|error| classify(error, "taking room in a bounded topic"))
+    fn mark(&mut self, commands: &[&'static Statement]) -> Result<()> {
+        let done = self.run.commands(commands);
+        done.map_err(|error| classify(error, capacity::DOING))
     }
 
     /// Takes room in one topic after the other. Returns the one that is full, and whether waiting
     /// helps.
-    fn try_rooms<'w, 't>(
+    fn try_all<'w, 't>(
         &mut self,
         wanted: &'w [Wanted<'t>],
     ) -> Result<Option<(&'w Wanted<'t>, bool)>> {
         for wanted in wanted {
             let (topic, messages, limit) = (wanted.topic, wanted.messages, wanted.limit);
-            while !capacity::take(self.lent.current()?, topic, messages, limit)? {
+            while !capacity::add(self.run, topic, messages, limit)? {
                 if let Some(can_change) = self.find_room(topic, messages, limit)? {
                     return Ok(Some((wanted, can_change)));
                 }
@@ -148,23 +153,22 @@ impl MessagingSession<'_> {
         Ok(None)
     }
 
-    /// Finds out why there was no room. Returns nothing if there may be some now, else whether
+    /// Finds out why there was no room. Returns `None` if there may be some now, else whether
     /// waiting helps.
     fn find_room(&mut self, topic: &str, messages: i64, limit: i64) -> Result<Option<bool>> {
-        let (run, kit) = (self.lent.current()?, self.kit);
-        let pending = i64::try_from(self.outbox.bounded(topic)).unwrap_or(i64::MAX);
-        let Some(look) = capacity::look(run, topic)? else {
-            capacity::recount(run, topic, limit, pending)?;
+        let pending = i64::try_from((self.pending)(topic)).unwrap_or(i64::MAX);
+        let Some(look) = capacity::look(self.run, topic)? else {
+            capacity::recount(self.run, topic, limit, pending)?;
             return Ok(None);
         };
         if look.used - look.vacated + messages <= limit {
-            capacity::fold(run, topic)?;
+            capacity::fold(self.run, topic)?;
             return Ok(None);
         }
-        if kit.rooms.may_count(topic)
-            && capacity::count(run, topic, limit)? + pending + messages <= limit
+        if self.counts.may_count(topic)
+            && capacity::count(self.run, topic, limit)? + pending + messages <= limit
         {
-            capacity::recount(run, topic, limit, pending)?;
+            capacity::recount(self.run, topic, limit, pending)?;
             return Ok(None);
         }
         Ok(Some(look.is_fresh))
@@ -172,8 +176,10 @@ impl MessagingSession<'_> {
 }
 
 impl<'t> Wanted<'t> {
-    fn new(topic: &'t str, load: &Load, limit: u64) -> Result<Self> {
-        let messages = i64::try_from(load.messages).unwrap_or(i64::MAX);
+    /// # Errors
+    /// `Full` if the topic never has room for so many.
+    pub(crate) fn new(topic: &'t str, messages: usize, limit: u64, wait: Duration) -> Result<Self> {
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         if messages > limit {
             return Err(Error::new(
@@ -187,7 +193,7 @@ impl<'t> Wanted<'t> {
             topic,
             messages,
             limit,
-            wait: load.wait,
+            wait,
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::connect::execute::{count_once, rows_once};
 use crate::connect::flown::Flown;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
+use crate::db::commands::script;
 use crate::db::flight::{self, CallMode, Flight, Form, Transport};
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
@@ -140,10 +141,15 @@ impl Run for Joined<'_, '_> {
     fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
         count_once(self.transaction, &self.schema, statement, params)
     }
+
+    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+        self.transaction
+            .batch_execute(&script(commands.iter().copied()))
+    }
 }
 
 /// Whose transaction it is, and how far it got.
-pub(crate) enum Lent<'c> {
+pub(crate) enum TransactionState<'c> {
     /// Ours, not begun: a session that only sends needs no BEGIN.
     Idle(&'c mut Connection),
     /// Ours, not begun, of a handler that works under a lease: READ COMMITTED, since the end of the
@@ -159,19 +165,24 @@ pub(crate) enum Lent<'c> {
     Broken,
 }
 
-impl<'c> Lent<'c> {
+impl<'c> TransactionState<'c> {
     /// Returns the transaction, which begins now if it is ours and did not.
     pub(crate) fn begun(&mut self) -> Result<&mut dyn Sql> {
-        if matches!(self, Lent::Idle(_) | Lent::Leased(_)) {
-            let (connection, level) = match std::mem::replace(self, Lent::Broken) {
-                Lent::Idle(connection) => (connection, None),
-                Lent::Leased(connection) => (connection, Some(IsolationLevel::ReadCommitted)),
+        if matches!(
+            self,
+            TransactionState::Idle(_) | TransactionState::Leased(_)
+        ) {
+            let (connection, level) = match std::mem::replace(self, TransactionState::Broken) {
+                TransactionState::Idle(connection) => (connection, None),
+                TransactionState::Leased(connection) => {
+                    (connection, Some(IsolationLevel::ReadCommitted))
+                }
                 _ => return Err(broken()),
             };
             let begun = connection
                 .begin(level)
                 .map_err(|error| classify(error, "beginning a transaction"))?;
-            *self = Lent::Begun(begun);
+            *self = TransactionState::Begun(begun);
             let _ = self.take_did();
         }
         self.unwatch();
@@ -190,10 +201,12 @@ impl<'c> Lent<'c> {
 
     fn open(&mut self) -> Result<&mut dyn Sql> {
         match self {
-            Lent::Begun(transaction) => Ok(transaction),
-            Lent::Flown(transaction) => Ok(transaction),
-            Lent::Joined(transaction) => Ok(&mut **transaction),
-            Lent::Idle(_) | Lent::Leased(_) | Lent::Broken => Err(broken()),
+            TransactionState::Begun(transaction) => Ok(transaction),
+            TransactionState::Flown(transaction) => Ok(transaction),
+            TransactionState::Joined(transaction) => Ok(&mut **transaction),
+            TransactionState::Idle(_) | TransactionState::Leased(_) | TransactionState::Broken => {
+                Err(broken())
+            }
         }
     }
 
@@ -202,24 +215,28 @@ impl<'c> Lent<'c> {
     /// already, and did nothing else.
     pub(crate) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
         self.begun()?;
-        let is_flown = matches!(self, Lent::Flown(_));
+        let is_flown = matches!(self, TransactionState::Flown(_));
         if is_flown {
-            let Lent::Flown(flown) = std::mem::replace(self, Lent::Broken) else {
+            let TransactionState::Flown(flown) = std::mem::replace(self, TransactionState::Broken)
+            else {
                 return Err(broken());
             };
             let taken_over = flown
                 .into_connection()
                 .begin(None)
                 .map_err(|error| classify(error, "taking over a transaction"))?;
-            *self = Lent::Begun(taken_over);
+            *self = TransactionState::Begun(taken_over);
         }
         if let Some(cache) = self.cache() {
             cache.theirs.watch(None);
         }
         match self {
-            Lent::Begun(transaction) => Ok((transaction, is_flown)),
-            Lent::Joined(transaction) => Ok((&mut **transaction, is_flown)),
-            Lent::Idle(_) | Lent::Leased(_) | Lent::Flown(_) | Lent::Broken => Err(broken()),
+            TransactionState::Begun(transaction) => Ok((transaction, is_flown)),
+            TransactionState::Joined(transaction) => Ok((&mut **transaction, is_flown)),
+            TransactionState::Idle(_)
+            | TransactionState::Leased(_)
+            | TransactionState::Flown(_)
+            | TransactionState::Broken => Err(broken()),
         }
     }
 
@@ -229,8 +246,8 @@ impl<'c> Lent<'c> {
         &mut self,
         fill: impl FnOnce(&mut Flight),
     ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
-        let connection = match std::mem::replace(self, Lent::Broken) {
-            Lent::Idle(connection) => connection,
+        let connection = match std::mem::replace(self, TransactionState::Broken) {
+            TransactionState::Idle(connection) => connection,
             other => {
                 *self = other;
                 return Ok(None);
@@ -239,8 +256,8 @@ impl<'c> Lent<'c> {
         let mut flown = Flown::new(connection);
         let rows = flown.begin(fill);
         *self = match flown.is_begun() {
-            true => Lent::Flown(flown),
-            false => Lent::Idle(flown.into_connection()),
+            true => TransactionState::Flown(flown),
+            false => TransactionState::Idle(flown.into_connection()),
         };
         rows.map(Some)
     }
@@ -250,11 +267,13 @@ impl<'c> Lent<'c> {
     pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
         self.unwatch();
         match self {
-            Lent::Idle(connection) | Lent::Leased(connection) => Ok(*connection),
-            Lent::Begun(transaction) => Ok(transaction),
-            Lent::Flown(transaction) => Ok(transaction),
-            Lent::Joined(transaction) => Ok(&mut **transaction),
-            Lent::Broken => Err(broken()),
+            TransactionState::Idle(connection) | TransactionState::Leased(connection) => {
+                Ok(*connection)
+            }
+            TransactionState::Begun(transaction) => Ok(transaction),
+            TransactionState::Flown(transaction) => Ok(transaction),
+            TransactionState::Joined(transaction) => Ok(&mut **transaction),
+            TransactionState::Broken => Err(broken()),
         }
     }
 
@@ -284,7 +303,7 @@ impl<'c> Lent<'c> {
         cache.theirs.unwatch();
         if cache.theirs.is_spoiling() {
             cache.mark_spoilt();
-            if let Lent::Begun(transaction) = self {
+            if let TransactionState::Begun(transaction) = self {
                 transaction.mode = CallMode::Inline;
             }
         }
@@ -293,7 +312,10 @@ impl<'c> Lent<'c> {
     /// Returns what the caller's SQL did since the last call; what runs from now on is ours.
     pub(crate) fn take_did(&mut self) -> Did {
         self.unwatch();
-        let is_open = matches!(self, Lent::Begun(_) | Lent::Flown(_));
+        let is_open = matches!(
+            self,
+            TransactionState::Begun(_) | TransactionState::Flown(_)
+        );
         let did = self.cache().map(|cache| cache.theirs.take());
         let did = did.unwrap_or_default();
         match is_open {
@@ -336,10 +358,21 @@ impl<'c> Lent<'c> {
 
     fn cache(&mut self) -> Option<&mut StatementCache> {
         match self {
-            Lent::Idle(connection) | Lent::Leased(connection) => Some(connection.parts().1),
-            Lent::Begun(transaction) => Some(transaction.cache),
-            Lent::Flown(transaction) => Some(transaction.connection().parts().1),
-            Lent::Joined(_) | Lent::Broken => None,
+            TransactionState::Idle(connection) | TransactionState::Leased(connection) => {
+                Some(connection.parts().1)
+            }
+            TransactionState::Begun(transaction) => Some(transaction.cache),
+            TransactionState::Flown(transaction) => Some(transaction.connection().parts().1),
+            TransactionState::Joined(_) | TransactionState::Broken => None,
+        }
+    }
+
+    /// Ends it after a flight that ended with COMMIT. Nothing is sent.
+    pub(crate) fn committed(self) {
+        match self {
+            TransactionState::Begun(transaction) => transaction.committed(),
+            TransactionState::Flown(transaction) => transaction.committed(),
+            _ => {}
         }
     }
 
@@ -347,7 +380,7 @@ impl<'c> Lent<'c> {
     pub(crate) fn own(&mut self) -> Result<&mut OpenTransaction<'c>> {
         self.unwatch();
         match self {
-            Lent::Begun(transaction) => Ok(transaction),
+            TransactionState::Begun(transaction) => Ok(transaction),
             _ => Err(broken()),
         }
     }

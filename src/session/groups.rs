@@ -83,7 +83,7 @@ impl MessagingSession<'_> {
             )));
         }
         for message in members.iter().chain([completion]) {
-            message.check(self.kit.max_payload_bytes)?;
+            message.check(self.process.max_payload_bytes)?;
             if message.rare.dedupe.is_some() {
                 return Err(Error::invalid(format!(
                     "a message of a group cannot have a dedupe key, on topic {}: one that is dropped is no member",
@@ -103,12 +103,15 @@ impl MessagingSession<'_> {
     /// `Payload` or `TooLarge` as for a payload; `Invalid` in a session that belongs neither to a
     /// handler nor to [`Delivery::settle_in`](crate::Delivery::settle_in). Then nothing is changed.
     pub fn record_result<T: Serialize + ?Sized>(&mut self, result: &T) -> Result<()> {
-        if !self.takes_result {
+        let Some(recorder) = &mut self.recorder else {
             return Err(Error::invalid(
                 "a result belongs to one message: record it in its handler's session, not in one of a batch or of your own",
             ));
-        }
-        self.result = Some(json_text::of_result(result, self.kit.max_payload_bytes)?);
+        };
+        recorder.record(json_text::of_result(
+            result,
+            self.process.max_payload_bytes,
+        )?);
         Ok(())
     }
 
@@ -128,7 +131,7 @@ impl MessagingSession<'_> {
             return Ok(());
         }
         let ids: Vec<Uuid> = elsewhere.iter().map(|id| id.0).collect();
-        let known = self.asking(|session| completion::hold(session.lent.current()?, &ids))?;
+        let known = self.transaction.ask(|run| completion::hold(run, &ids))?;
         let unknown: HashSet<MessageId> = elsewhere
             .into_iter()
             .filter(|id| !known.contains(&id.0))

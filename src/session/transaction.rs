@@ -1,0 +1,189 @@
+//! The transaction of a session, and how far it got.
+//!
+//! It begins when it is first needed, and so does the savepoint of a handler's part. It notes
+//! whether it may be aborted without our knowing.
+
+use crate::db::commands::script;
+use crate::db::flight::Flight;
+use crate::db::run::{Params, Run};
+use crate::session::savepoint::{Bundle, Commands, Savepoint};
+use crate::session::transaction_state::{Lend, Sql, TransactionState};
+use crate::words::error::{ErrorKind, Result};
+use crate::words::side_effects::Did;
+use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
+use postgres::SimpleQueryRow;
+use std::time::{Duration, Instant};
+
+/// The transaction of a session.
+pub(crate) struct SessionTransaction<'c> {
+    pub(super) state: TransactionState<'c>,
+    pub(super) savepoint: Savepoint,
+    pub(super) bundle: Bundle,
+    /// Whether the transaction may be aborted without our knowing: a statement failed, or the
+    /// caller had the transaction itself in hand.
+    pub(super) is_in_doubt: bool,
+    /// Whether the server ended the connection since the transaction did nothing, or took, longer
+    /// than it allows.
+    pub(super) is_overlong: bool,
+    /// What the caller's SQL did in its part, once that is over, and whether the connection was put
+    /// back as it was.
+    pub(super) did: Did,
+    pub(super) is_restored: bool,
+    /// The number of the transaction, where nothing else tells whether it is still the same.
+    pub(super) own: Option<String>,
+    begun_at: Instant,
+}
+
+impl<'c> SessionTransaction<'c> {
+    pub(super) fn new(state: TransactionState<'c>, savepoint: Savepoint) -> Self {
+        SessionTransaction {
+            state,
+            savepoint,
+            bundle: Bundle::None,
+            is_in_doubt: false,
+            is_overlong: false,
+            did: Did::default(),
+            is_restored: false,
+            own: None,
+            begun_at: Instant::now(),
+        }
+    }
+
+    /// Notes that another transaction began on the same connection, without a savepoint.
+    pub(super) fn begin_anew(&mut self) {
+        self.savepoint = Savepoint::Closed;
+        self.bundle = Bundle::None;
+        self.note_begun();
+    }
+
+    /// Begins the part of the next handler: what is known of the one before is forgotten.
+    pub(super) fn begin_part(&mut self) {
+        self.is_in_doubt = false;
+        let _ = self.state.take_did();
+        self.did = Did::default();
+        self.is_restored = false;
+        self.own = None;
+    }
+
+    pub(super) fn note_begun(&mut self) {
+        self.begun_at = Instant::now();
+    }
+
+    pub(super) fn since_begin(&self) -> Duration {
+        self.begun_at.elapsed()
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        matches!(self.state, TransactionState::Joined(_))
+    }
+
+    /// Runs statements of ours in the transaction, which begins now if it did not, and in the
+    /// savepoint of the part at hand.
+    pub(super) fn ask<T>(&mut self, ask: impl FnOnce(&mut dyn Run) -> Result<T>) -> Result<T> {
+        self.enter()?;
+        self.state.begun()?;
+        let asked = self.state.current().and_then(ask);
+        let is_failed = asked
+            .as_ref()
+            .is_err_and(|error| error.kind() != ErrorKind::Full);
+        self.is_in_doubt |= is_failed;
+        asked
+    }
+
+    /// Begins in the flight of a first statement, which `fill` appends, and returns its rows;
+    /// `None`, with nothing sent, for any but a transaction of ours that did not begin.
+    pub(super) fn begin_with(
+        &mut self,
+        fill: impl FnOnce(&mut Flight),
+    ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
+        let flown = self.state.fly_first(fill);
+        self.is_in_doubt |= flown.is_err();
+        flown
+    }
+
+    /// Opens the savepoint of the part at hand, unless it is open.
+    pub(super) fn enter(&mut self) -> Result<()> {
+        if matches!(self.state, TransactionState::Leased(_)) {
+            // Its transaction begins only now.
+            self.note_begun();
+        }
+        let Some((open, opened)) = self.opening() else {
+            return Ok(());
+        };
+        let open = script(open.iter().copied());
+        self.state.begun()?.batch_execute(&open).map_err(|error| {
+            self.is_in_doubt = true;
+            classify(error, "opening a savepoint")
+        })?;
+        self.note_opened(opened);
+        Ok(())
+    }
+
+    /// Returns what opens the savepoint of the part at hand, and where it stands then; `None` if
+    /// there is nothing to open.
+    fn opening(&self) -> Option<(Commands, Savepoint)> {
+        let (commands, opened) = self.savepoint.opening()?;
+        match self.bundle {
+            Bundle::Wanted => Some((Bundle::opening(self.savepoint), opened)),
+            Bundle::None | Bundle::Open => Some((commands, opened)),
+        }
+    }
+
+    /// Notes that what [`opening`](Self::opening) returned was run.
+    fn note_opened(&mut self, opened: Savepoint) {
+        self.savepoint = opened;
+        if self.bundle == Bundle::Wanted {
+            self.bundle = Bundle::Open;
+        }
+    }
+
+    /// Runs the first statement of the part at hand in the flight that opens its savepoint, if it
+    /// can travel so: half of what a handler with one statement costs is round trips.
+    pub(super) fn execute_first(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Option<Result<u64, postgres::Error>>> {
+        let Some((open, opened)) = self.opening() else {
+            return Ok(None);
+        };
+        let result = self.state.own()?.execute_after(open, sql, params);
+        if result.is_some() {
+            self.state.note(sql);
+            self.note_opened(opened);
+        }
+        Ok(result)
+    }
+
+    /// Runs SQL of the caller's inside the savepoint of the part at hand.
+    pub(super) fn run_callers<T>(
+        &mut self,
+        text: &str,
+        run: impl FnOnce(&mut dyn Sql) -> Result<T, postgres::Error>,
+    ) -> Result<Result<T, postgres::Error>> {
+        self.enter()?;
+        Ok(run(self.state.watched(Some(text))?))
+    }
+
+    /// Returns the transaction, inside the savepoint of the part at hand, with the driver's own
+    /// object, and whether that was missing until now.
+    pub(super) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
+        self.enter()?;
+        self.note_own()?;
+        self.state.lending()
+    }
+
+    /// Notes what an error of the caller's SQL says about the transaction.
+    pub(super) fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
+        result.map_err(|error| {
+            let is_lost = failure(&error).is_lost();
+            let is_overlong = failure(&error) == Failure::Overlong;
+            self.is_overlong |= is_overlong || is_lost && self.state.is_overlong();
+            self.is_in_doubt |= !is_lost;
+            match !is_lost && self.state.is_outdated() {
+                true => classify_outdated(error),
+                false => classify_own(error),
+            }
+        })
+    }
+}
