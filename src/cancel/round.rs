@@ -12,7 +12,7 @@ use std::time::Instant;
 /// Unasked it takes at most one part in this many of the time.
 const SHARE: u32 = 100;
 
-/// When to look next; nothing while there are no requests.
+/// When to look next; `None` while there are no requests.
 #[derive(Debug, Default)]
 pub(crate) struct Cancelled {
     next: Option<Instant>,

@@ -46,7 +46,7 @@ pub(crate) fn add(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> 
     Ok(execute(run, &TAKE_ROOM, &params, DOING)? > 0)
 }
 
-/// Looks without locking; nothing if the room was never counted.
+/// Looks without locking; `None` if the room was never counted.
 pub(crate) fn look(run: &mut dyn Run, topic: &str) -> Result<Option<Look>> {
     let rows = query(run, &LOOK_ROOM, &[&topic], DOING)?;
     let Some(row) = rows.first() else {

@@ -88,7 +88,7 @@ pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) id: MessageId,
-    /// Nothing while it has not ended. What its handler recorded may be unreadable, which concerns
+    /// `None` while it has not ended. What its handler recorded may be unreadable, which concerns
     /// those alone who ask for this message.
     pub(crate) end: Option<Result<Completion>>,
 }
@@ -151,7 +151,7 @@ fn forget_some(run: &mut dyn Run) -> Result<bool> {
     Ok(i64::try_from(rows.len()).is_ok_and(|rows| rows >= BATCH))
 }
 
-/// Returns how far a group is; nothing if there is none of this id.
+/// Returns how far a group is; `None` if there is none of this id.
 pub(crate) fn group_progress(run: &mut dyn Run, id: MessageId) -> Result<Option<GroupProgress>> {
     let doing = "counting the members of a group";
     let rows = query(run, &GROUP_PROGRESS, &[&id.0], doing)?;

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// The least time between two looks, however many hints come.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(3);
 
-/// When to look next; nothing while nobody waits.
+/// When to look next; `None` while nobody waits.
 #[derive(Debug)]
 pub(crate) struct Completions {
     next: Option<Instant>,

@@ -19,7 +19,7 @@ pub(crate) struct Theirs {
     read: Did,
     /// Whether the session may hold locks of the caller's, which no rollback frees.
     is_locked: bool,
-    /// The settings that the connection was made with; nothing of one that was lent, whose settings
+    /// The settings that the connection was made with; `None` of one that was lent, whose settings
     /// are its owner's.
     settings: Option<String>,
 }

@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     last_used: Instant,
     /// Whether each transaction here has [`BOUNDS`], since the session cannot have them.
     bounds_each: bool,
-    /// What is seen of it from outside; nothing for one through a file, or that was lent.
+    /// What is seen of it from outside; `None` for one through a file, or that was lent.
     pub(crate) pulse: Option<Arc<Pulse>>,
     pulses: Arc<Pulses>,
     generation: u64,

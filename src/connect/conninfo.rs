@@ -149,7 +149,7 @@ impl<'a> Uri<'a> {
         Ok(pairs)
     }
 
-    /// Returns the hosts and the ports, each as a list with commas; nothing where no port is named.
+    /// Returns the hosts and the ports, each as a list with commas; `None` where no port is named.
     fn places(&self) -> Result<(String, String)> {
         let (mut hosts, mut ports) = (Vec::new(), Vec::new());
         for place in self.places.split(',') {

@@ -32,7 +32,7 @@ const MAX_PATIENT: usize = 28;
 const MAX_QUICK: usize = 4;
 /// How long a quick try may take, and how often there is one.
 const QUICK: Duration = Duration::from_secs(1);
-/// How often who waits for a turn looks.
+/// How often a thread that waits for its turn checks.
 const TURN: Duration = Duration::from_millis(50);
 
 /// How a connect is tried.
@@ -45,9 +45,9 @@ enum Kind {
 /// A connection that was opened.
 pub(crate) struct Dialed {
     pub(crate) client: Held,
-    /// Nothing for one through a file.
+    /// `None` for one through a file.
     pub(crate) pulse: Option<Arc<Pulse>>,
-    /// The statements that set what was set; nothing for one that was lent.
+    /// The statements that set what was set; `None` for one that was lent.
     pub(crate) settings: Option<String>,
 }
 

@@ -105,7 +105,7 @@ impl<'c> Flown<'c> {
         cache.heed(prepared.is_older, client.query(&prepared.statement, params))
     }
 
-    /// Ends the object after a flight that ended with COMMIT. Nothing is sent.
+    /// Ends the object after a flight that ended with COMMIT. Sends nothing.
     pub(crate) fn committed(mut self) {
         self.connection = None;
     }

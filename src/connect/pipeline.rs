@@ -20,7 +20,7 @@ pub(crate) const STAND_IN: &str = "a flight of outtray";
 pub(crate) struct Instead(pub(crate) Vec<u8>);
 
 impl Instead {
-    /// Puts itself where the driver sends its stand-in; nothing where it does not. Returns what is
+    /// Puts itself where the driver sends its stand-in; `None` where it does not. Returns what is
     /// to be sent, and where in that it begins.
     pub(crate) fn put_into(&self, sent: &[u8]) -> Option<(Vec<u8>, usize)> {
         let stand_in = stand_in();

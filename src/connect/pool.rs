@@ -23,7 +23,7 @@ const MAX_CHECKOUT_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 /// r2d2 waits half of this at most between two tries to connect, and 0.2 s at first: senders are to
 /// be back as soon as receivers.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often who waits looks whether the server refused a connection for good.
+/// How often a waiting thread checks whether the server refused a connection for good.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Connections that are shared by all sessions of a process.

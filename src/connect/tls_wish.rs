@@ -122,7 +122,7 @@ fn mode(text: &str) -> Result<Mode> {
     }
 }
 
-/// Returns the file that is named; nothing for an empty name.
+/// Returns the file that is named; `None` for an empty name.
 fn file(keyword: &str, name: &[u8]) -> Result<Option<PathBuf>> {
     match path(name) {
         _ if name.is_empty() => Ok(None),

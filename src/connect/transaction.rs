@@ -122,7 +122,7 @@ impl<'c> OpenTransaction<'c> {
         self.cache.heed(true, run)
     }
 
-    /// Ends the object after a flight that ended with COMMIT. Nothing is sent.
+    /// Ends the object after a flight that ended with COMMIT. Sends nothing.
     ///
     /// Its destructor would send a ROLLBACK, harmless and a round trip long. The object owns no
     /// memory, so forgetting it leaks nothing.

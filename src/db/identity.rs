@@ -13,7 +13,7 @@ pub(crate) struct Identity {
     started_us: i64,
 }
 
-/// Returns which database this is; nothing if the server does not say.
+/// Returns which database this is; `None` if the server does not say.
 pub(crate) fn identity(run: &mut dyn Run) -> Result<Option<Identity>> {
     let rows = query(run, &IDENTITY, &[], "asking which database it is")?;
     let read = |row| {

@@ -12,7 +12,7 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// Rows that one statement removes: its locks are held for some tens of milliseconds.
 pub(crate) const BATCH: i64 = 4000;
 
-/// What those who remove such rows do.
+/// What an error says of the removal of such rows.
 pub(crate) const PRUNING: &str = "removing what is over";
 
 /// Runs one statement. Implemented where connections and their prepared statements live.

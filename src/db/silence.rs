@@ -17,7 +17,7 @@ static LOOK_AT_PROCESSES: Statement = sql!("look_at_processes", Kept);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process {
     pub(crate) number: i32,
-    /// Nothing if it cannot be seen.
+    /// `None` if it cannot be seen.
     pub(crate) is_at_work: Option<bool>,
     /// For how long it has done that.
     pub(crate) since: Duration,

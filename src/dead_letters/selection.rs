@@ -52,7 +52,7 @@ impl Selection {
         self.key_chosen().and_then(|key| key_flaw("key", key))
     }
 
-    /// Returns the chosen ids; nothing means that they are not chosen by id.
+    /// Returns the chosen ids, or `None` where they are not chosen by id.
     pub(crate) fn ids(&self) -> Option<&[Uuid]> {
         match &self.0 {
             Which::Ids(ids) => Some(ids),
@@ -60,7 +60,7 @@ impl Selection {
         }
     }
 
-    /// Returns the chosen key; nothing means that they are not chosen by key.
+    /// Returns the chosen key, or `None` where they are not chosen by key.
     pub(crate) fn key_chosen(&self) -> Option<&str> {
         match &self.0 {
             Which::Key(key) => Some(key),

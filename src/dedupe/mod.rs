@@ -247,7 +247,7 @@ pub(crate) fn prune(run: &mut dyn Run) -> Result<bool> {
 }
 
 /// Frees dedupe keys that are taken until their messages end and whose messages are nowhere, among
-/// some from the first after an id on. Returns how many, and where to go on; nothing at the end.
+/// some from the first after an id on. Returns how many, and where to go on; `None` at the end.
 pub(crate) fn prune_held(run: &mut dyn Run, after: Uuid) -> Result<(i64, Option<Uuid>)> {
     let rows = query(run, &PRUNE_HELD_DEDUPE, &[&after, &LOOKED_AT], DOING)?;
     let Some(row) = rows.first() else {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// time is over would be looked at all the while.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// When to look next; nothing while no message has an end.
+/// When to look next; `None` while no message has an end.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     next: Option<Instant>,

@@ -226,7 +226,7 @@ pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<
 }
 
 /// Finds keys that are stuck although they should not be among the next ones after a place, and
-/// makes them stalled. Returns how many, and where to go on; nothing at the end.
+/// makes them stalled. Returns how many, and where to go on; `None` at the end.
 pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
     let said_by = Uuid::now_v7();

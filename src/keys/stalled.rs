@@ -39,7 +39,7 @@ pub(crate) struct Tended {
     pub(crate) topics: Vec<(String, usize)>,
     /// Stalled keys whose lanes others hold.
     pub(crate) held: usize,
-    /// Where to go on; nothing at the end. Keys whose lanes are held for long do not keep others
+    /// Where to go on; `None` at the end. Keys whose lanes are held for long do not keep others
     /// out.
     pub(crate) next: Option<Lane>,
 }
@@ -178,7 +178,7 @@ fn take_held(
 }
 
 /// Finds keys that are stuck although none should be among the next ones after a place, and makes
-/// them stalled. Returns how many, and where to go on; nothing at the end.
+/// them stalled. Returns how many, and where to go on; `None` at the end.
 pub(crate) fn sweep(connection: &mut Connection, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let (found, next) = keys::find_stalled(connection, after)?;
     if found > 0 {

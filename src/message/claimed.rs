@@ -135,7 +135,7 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
     })
 }
 
-/// Returns what was read, or nothing and notes why.
+/// Returns what was read; if that failed, notes why and returns the default.
 fn kept<T: Default>(read: Result<T>, unreadable: &mut Option<Error>) -> T {
     read.unwrap_or_else(|error| {
         unreadable.get_or_insert(error);

@@ -1,5 +1,5 @@
 //! The message's own rows: how they are stored, claimed and settled. Nothing here begins or commits
-//! a transaction: who calls decides what belongs together.
+//! a transaction: the caller decides what belongs together.
 
 pub(crate) mod claimed;
 pub(crate) mod columns;

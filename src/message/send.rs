@@ -61,7 +61,8 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
 }
 
 /// Stores a plain message in a transaction of its own unless the dedupe key is taken; returns the
-/// id that has it. Nothing, and nothing is stored: that takes a look of its own.
+/// id that has it. Where another transaction holds the key, stores nothing and returns `None`: the
+/// caller has to look.
 pub(crate) fn send_deduped(
     run: &mut dyn Run,
     outgoing: &Outgoing,

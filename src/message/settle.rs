@@ -132,7 +132,7 @@ pub(crate) fn postpone_head(
     check_count(postponed, 1, doing)
 }
 
-/// Locks one message; returns its failed attempts, or nothing if it is gone or in other hands.
+/// Locks one message; returns its failed attempts, or `None` if it is gone or in other hands.
 pub(crate) fn hold(
     run: &mut dyn Run,
     topic: &str,
@@ -166,7 +166,7 @@ pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<
     Ok(seq.map(|seq| Position { rank, seq }))
 }
 
-/// Locks a message that waits for its next attempt; returns its failed attempts, or nothing if it
+/// Locks a message that waits for its next attempt; returns its failed attempts, or `None` if it
 /// does not.
 pub(crate) fn hold_waiting(run: &mut dyn Run, topic: &str, id: MessageId) -> Result<Option<u32>> {
     let doing = "holding a retry";

@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How many at a time.
 const LOOKED_AT_A_TIME: i64 = 1000;
 
-/// When to look next; nothing while nothing recurs.
+/// When to look next; `None` while nothing recurs.
 #[derive(Debug, Default)]
 pub(crate) struct Recurrences {
     next: Option<Instant>,

@@ -32,7 +32,7 @@ const MAX_CROWD: usize = 8;
 /// first.
 const BY_THE_INDEX: &str = "SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 
-/// When to look next; nothing while nothing is scheduled.
+/// When to look next; `None` while nothing is scheduled.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     next: Option<Instant>,

@@ -170,7 +170,7 @@ fn missing(schema: &SchemaName, what: &str) -> Error {
     )
 }
 
-/// Returns the schema's version, or nothing where there is no schema; refuses a newer one.
+/// Returns the schema's version, or `None` where there is no schema; refuses a newer one.
 pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option<i32>> {
     let doing = "reading the schema's version";
     let ledger = schema.substitute("outtray.migration");

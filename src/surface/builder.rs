@@ -49,14 +49,14 @@ const MIN_SILENCE: Duration = Duration::from_secs(1);
 pub struct Builder {
     url: Option<String>,
     schema: String,
-    /// Nothing where nobody said so.
+    /// `None` where nobody said so.
     pool_size: Option<u32>,
     /// A pool of the caller's.
     lender: Option<Arc<dyn Lender>>,
     checkout_timeout: Duration,
     poll_interval: Duration,
     max_payload_bytes: usize,
-    /// Nothing where nobody said so.
+    /// `None` where nobody said so.
     is_pooler_safe: Option<bool>,
     is_notifying: bool,
     silence: Duration,

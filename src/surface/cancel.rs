@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// How often a cancel looks for messages that it did not find: they may be on their way from one
 /// place to another.
 const PASSES: usize = 3;
-/// The time in between: who moves a message has it in hand for milliseconds.
+/// The time between two looks: a message that is being moved is in hand for milliseconds.
 const BETWEEN_PASSES: Duration = Duration::from_millis(10);
 
 impl Messaging {

@@ -81,7 +81,7 @@ pub(crate) fn of_server(mut command: Command, folder: &Path, account: Option<&Ac
             command.env_remove(name);
         }
     }
-    // Messages in English, for those who search for them, and no surprises from a broken locale.
+    // Messages in English, which can be searched for, and no surprises from a broken locale.
     command.env("LC_ALL", "C").current_dir(folder);
     if let Some(account) = account {
         account.runs(&mut command);

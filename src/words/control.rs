@@ -38,7 +38,7 @@ pub(crate) struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Returns a word, or nothing where there are not so many.
+    /// Returns a word, or `None` where there are not so many.
     pub(crate) fn word(&self, at: usize) -> &'a [u8] {
         self.words[at]
     }

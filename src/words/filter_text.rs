@@ -290,7 +290,7 @@ impl Reader<'_> {
         Ok(is_taken)
     }
 
-    /// Reads the next part; nothing at the end.
+    /// Reads the next part; `None` at the end.
     fn next_token(&mut self) -> Result<Option<Token>> {
         const SIGNS: [&str; 10] = ["==", "!=", "<=", ">=", "=", "<", ">", "(", ")", ","];
         let rest = self.text[self.at..].trim_start();

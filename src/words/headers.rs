@@ -24,7 +24,7 @@ pub(crate) fn read(json: &str) -> Result<Headers, serde_json::Error> {
     })
 }
 
-/// Writes headers as they are stored; nothing for none.
+/// Writes headers as they are stored; `None` where there are none.
 pub(crate) fn written(headers: &Headers, nulls: &BTreeSet<String>) -> Option<String> {
     if headers.is_empty() && nulls.is_empty() {
         return None;

@@ -12,7 +12,7 @@ use serde::de::{Error as _, IgnoredAny};
 /// Deepest nesting of arrays and objects; `serde_json` refuses to read deeper ones.
 const MAX_DEPTH: usize = 127;
 
-/// Returns what is wrong with the text, or nothing. The text must be what a JSON serializer made.
+/// Returns what is wrong with the text, or `None`. The text must be what a JSON serializer made.
 ///
 /// One pass over the bytes; a payload without a backslash costs a scan for quotes and brackets.
 pub(crate) fn flaw(text: &str) -> Option<String> {

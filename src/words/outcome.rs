@@ -75,7 +75,7 @@ impl OnEnd {
         OnEnd(stored.unwrap_or_default())
     }
 
-    /// Returns the sum to be stored; nothing for nothing.
+    /// Returns the sum to be stored; `None` where it is zero.
     pub(crate) fn stored(self) -> Option<i16> {
         (self.0 != 0).then_some(self.0)
     }

@@ -22,7 +22,7 @@ pub(crate) struct Read {
 }
 
 impl Document {
-    /// Reads the text; nothing if it is no object.
+    /// Reads the text; `None` if it is no object.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok().map(Document)
     }
