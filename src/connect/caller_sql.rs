@@ -1,11 +1,11 @@
 //! What callers' own SQL does to a connection: seen on the wire, and put back.
 //!
-//! The server says after each command what it was, and after each request whether a transaction is
-//! open; the stream under the connection reads it while SQL of a caller runs. Nobody else would
-//! know: the driver drops the tags, and a caller may have its transaction in hand. There, what
-//! would end the transaction does not even leave (`SqlWatch::guard`): the work of other messages may
-//! be in it. Through a socket file the stream is the driver's own, and only texts tell; a lent
-//! transaction is taken to have done anything.
+//! The server reports after each command what it was, and after each request whether a transaction
+//! is open. The stream under the connection reads this while a caller's SQL runs. Nothing else
+//! could know: the driver drops the tags, and the transaction may be lent to the caller. In a lent
+//! transaction, a statement that would end it does not even leave (`SqlWatch::guard`), since it may
+//! hold the work of other messages. Through a socket file the stream is the driver's own, and only
+//! texts tell; a lent transaction is then assumed to have done anything.
 
 use crate::connect::pulse::Pulse;
 use crate::words::side_effects::Did;

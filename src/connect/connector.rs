@@ -1,9 +1,9 @@
-//! What hands the driver its streams.
+//! Hands the driver its streams.
 //!
-//! The driver makes its socket itself and lets nobody near it, but for its TLS connector. So a
-//! connector of ours takes the socket in every case (the driver is told to begin with TLS at once)
-//! and returns it in a [`Wired`]: in plain text, or after the question for TLS that the driver
-//! would have asked and the handshake of the TLS library.
+//! The driver creates its socket itself and gives no access to it, except to its TLS connector. So
+//! a connector of ours takes the socket in every case (the driver is told to begin with TLS at
+//! once) and returns it as a [`Wired`]: in plain text, or after the TLS request that the driver
+//! would have sent and the handshake of the TLS library.
 
 use crate::connect::wired::{Wired, Wiring, silent};
 use postgres::Socket;

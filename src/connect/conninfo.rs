@@ -1,11 +1,11 @@
 //! Connection strings, taken apart as libpq does it: `postgresql://…`, or `key=value` words.
 //!
-//! This is the syntax; [`keywords`](crate::connect::keywords) knows what is meant. The driver's own
+//! This is the syntax; [`keywords`](crate::connect::keywords) knows the meaning. The driver's own
 //! parser takes an `@` in a parameter for the end of a password, adds hosts where libpq replaces
 //! them, and knows half of the keywords.
 //!
 //! Each part of a string may hold the password, if somebody forgot to quote or to encode it. So
-//! errors show nothing of a string but keywords.
+//! errors show only keywords of a string.
 
 use crate::connect::url_error::malformed;
 use crate::words::error::Result;

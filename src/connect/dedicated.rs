@@ -1,7 +1,8 @@
 //! Connections that one thread holds while it is busy, and leaves here when it is not.
 //!
-//! Workers and the threads that wake them take from here and never wait: when none is idle, one
-//! is opened. So there are as many as threads at work, and a hundred parked workers hold none.
+//! Workers and the threads that wake them take connections from here without waiting: when none is
+//! idle, one is opened. So there are as many connections as busy threads, and a hundred parked
+//! workers hold none.
 
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;

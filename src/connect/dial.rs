@@ -1,13 +1,14 @@
-//! Opening a connection within a bounded time.
+//! Opens a connection within a bounded time.
 //!
-//! The driver's connect timeout ends when the TCP connection stands, and it cannot be interrupted,
-//! so it dials in a thread of its own, and who waits gives up in time. This is the one thread below
-//! `wake`: it lives for one connect, and their number is bounded.
+//! The driver's connect timeout ends when the TCP connection is established, and it cannot be
+//! interrupted. So the driver dials in a thread of its own, and the waiting thread gives up in
+//! time. This is the one thread below `wake`: it lives for one connect, and the number of such
+//! threads is bounded.
 //!
-//! What a silent network swallowed is sent again later and later: a connect that began before the
-//! network came back may need many seconds more. So whoever waits also tries anew each second, for
-//! a second ([`Kind::Quick`]), beside the try that has all the time that was set
-//! ([`Kind::Patient`]), which a slow server may need. The first that succeeds ends the other.
+//! Packets that a silent network swallowed are resent at growing intervals, so a connect that began
+//! before the network came back may need many more seconds. So whoever waits also starts a new try
+//! each second, which lasts a second ([`Kind::Quick`]), beside the try that has all the configured
+//! time ([`Kind::Patient`]), which a slow server may need. The first that succeeds ends the other.
 
 use crate::connect::connector::Unwired;
 use crate::connect::greeting::Greeting;

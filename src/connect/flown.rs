@@ -1,7 +1,7 @@
 //! A transaction whose BEGIN travels with its first statement.
 //!
-//! The driver's own object costs a round trip to make. A session that asks one thing and sends one
-//! message needs two in all without it, three with it.
+//! The driver's own object costs a round trip to create. Without it, a session that asks one thing
+//! and sends one message needs two round trips in all; with it, three.
 
 use crate::connect::connection::Connection;
 use crate::db::commands;

@@ -1,4 +1,4 @@
-//! The messages in a stream of PostgreSQL's protocol, as far as they have to be told apart.
+//! The messages in a stream of PostgreSQL's protocol, as far as they have to be distinguished.
 
 /// How much of the content of a server's message is kept: what is of interest here comes first.
 const LONGEST: usize = 256;

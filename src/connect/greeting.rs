@@ -1,10 +1,10 @@
-//! What a new connection is told and asked before anybody uses it, in one flight.
+//! The first flight on a new connection: what it is told and asked before anybody uses it.
 //!
-//! Session settings are set then, not by start-up options: poolers refuse options that they do not
-//! know, also those that give each client a server connection of its own. What the URL's `options`
-//! name is the caller's, and what the role, the database or the server has a value for stays. As
-//! long as nobody knows what is between, nothing is set behind a pooler: if it gives the server
-//! connection to another client next, that one would have the settings.
+//! Session settings are set here and not by start-up options: poolers refuse options that they do
+//! not know, including poolers that give each client its own server connection. Settings that the
+//! URL's `options` name are the caller's, and values that the role, the database or the server has
+//! stay. Until it is known what is between, nothing is set behind a pooler: if the pooler gives the
+//! server connection to another client next, that client would get the settings.
 
 use crate::connect::url_error::configuration;
 use crate::connect::wired::Standby;

@@ -1,5 +1,5 @@
-//! What the keywords of a connection string mean here. Each one that libpq 18 knows is obeyed, or
-//! needs no obeying, or is refused by its name: none is passed over that somebody may rely on.
+//! The meaning of a connection string's keywords here. Each keyword that libpq 18 knows is obeyed,
+//! has no bearing, or is refused by its name: none that somebody may rely on is silently ignored.
 
 use crate::connect::conninfo::{Pair, parse};
 use crate::connect::endpoints::{Endpoint, Lists};

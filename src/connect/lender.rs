@@ -1,7 +1,7 @@
 //! A pool of the caller's own, whose connections are lent to sessions.
 //!
-//! Nothing is known of such a connection: who used it before, what is prepared on it, whether a
-//! pooler is between. So nothing is prepared or set there, as behind a pooler in transaction mode,
+//! Nothing is known about such a connection: who used it before, what is prepared on it, whether a
+//! pooler is between. So nothing is prepared or set on it, as behind a pooler in transaction mode,
 //! and it goes back as it came.
 
 use postgres::tls::{MakeTlsConnect, TlsConnect};

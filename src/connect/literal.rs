@@ -1,8 +1,8 @@
-//! A parameter of the caller's as a literal, so that its statement can travel as text.
+//! A caller's parameter as a literal, so that its statement can travel as text.
 //!
-//! The driver gives a parameter in binary form, for the type that the server inferred. Types of
-//! which that form is plain are turned into text here; all others are left to the driver, which
-//! costs a round trip more and is otherwise the same.
+//! The driver gives a parameter in binary form, for the type that the server inferred. Types whose
+//! binary form is simple are turned into text here. All others are left to the driver, which costs
+//! one more round trip and is otherwise the same.
 
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type};

@@ -1,12 +1,12 @@
-//! What goes to the server instead of a text query of the driver.
+//! What goes to the server instead of the driver's text query.
 //!
 //! The driver sends several statements in one round trip only as one text, which the server's log
-//! quotes when it refuses one of them. So the driver is given a text that stands for the flight,
-//! and the stream under it, where the flight's requests are known, sends those. Of what the server
-//! answers the driver gets what a text query would be answered with: rows, what was done, the first
-//! error, and one end. Nobody but this and `wired` knows.
+//! quotes when it refuses one of them. So the driver is given a placeholder text for the flight,
+//! and the stream under it, which knows the flight's requests, sends those instead. From the
+//! server's answers the driver gets what a text query would get: rows, command tags, the first
+//! error, and one end. Only this module and `wired` know about it.
 //!
-//! Where a statement fails, the server skips what comes after it, as it does in a text query.
+//! When a statement fails, the server skips the ones after it, as in a text query.
 
 use crate::db::protocol::{message, text};
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
-//! The pool for sessions, behind our own type: ours, or one of the caller's.
+//! The pool for sessions, behind a type of ours: our own pool, or one of the caller's.
 //!
-//! Workers do not take from it: a handler that opens a session of its own can never wait for a
+//! Workers do not take from it, so a handler that opens a session of its own can never wait for a
 //! connection that another worker holds.
 
 use crate::connect::connection::Connection;

@@ -1,10 +1,11 @@
-//! Finds out whether a pooler is between that gives each transaction another server connection.
+//! Detects a pooler in between that gives each transaction another server connection.
 //!
-//! Behind one, prepared statements and session settings are somebody else's a moment later: at best
-//! there is an error, at worst another statement of the same name runs. So this is known before
-//! anything is prepared or set. A pooler makes up the server process that it announces. In session
-//! mode a client then has one server process, and no other client has it; in transaction mode two
-//! that are connected at once meet the same, or one meets several.
+//! Behind one, prepared statements and session settings belong to somebody else a moment later: at
+//! best there is an error, at worst another statement of the same name runs. So this is known
+//! before anything is prepared or set. A pooler makes up the server process that it announces. In
+//! session mode a client then has one server process, which no other client has. In transaction
+//! mode two clients that are connected at once meet the same server process, or one client meets
+//! several.
 
 use crate::connect::connection::Connection;
 use crate::connect::greeting::ASK;

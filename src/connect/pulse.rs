@@ -1,9 +1,9 @@
 //! What can be seen of a connection while somebody waits in it, and the way to cut it.
 //!
-//! The driver has no read timeout, and a server or a network that vanishes without a word ends no
-//! call. So the stream under each connection notes what is owed and when something moved last, and
-//! a thread that sees nothing move asks about the server process on another connection. It ends a
-//! call by having the stream say that it broke.
+//! The driver has no read timeout, and a server or a network that silently vanishes ends no call.
+//! So the stream under each connection notes which answers are owed and when bytes moved last. A
+//! thread that sees no movement asks about the server process on another connection. It ends a call
+//! by having the stream report that it broke.
 
 use crate::connect::pipeline::Instead;
 use crate::connect::sql_watch::SqlWatch;

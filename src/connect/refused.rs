@@ -1,4 +1,4 @@
-//! What it means that there is no connection.
+//! What a failed attempt to connect means.
 
 use crate::connect::connector::Unwired;
 use crate::connect::wired::Standby;

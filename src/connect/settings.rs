@@ -1,7 +1,7 @@
-//! Where the database is and how to hold a connection to it.
+//! Where the database is, and how to hold a connection to it.
 //!
 //! The driver's own defaults wait for ever: no connect timeout, keepalives after two hours, and a
-//! silent fall back to plain text. Ours find a dead peer within half a minute, on both sides.
+//! silent fallback to plain text. Ours find a dead peer within half a minute, on both sides.
 
 use crate::connect::dial::Dial;
 use crate::connect::endpoints::Endpoint;

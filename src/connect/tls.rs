@@ -1,4 +1,4 @@
-//! The one place where the TLS library's types are erased: the driver is generic over them, and so
+//! The one place where the TLS library's types are erased. The driver is generic over them, and so
 //! would be everything that holds a connection. A [`Dialer`] hides which library it is, and goes
 //! from server to server.
 

@@ -1,4 +1,4 @@
-//! The TLS library, set up as a connection string wishes.
+//! The TLS library, set up as a connection string says.
 
 use crate::connect::tls_wish::TlsWish;
 use crate::connect::url_error::configuration;

@@ -1,4 +1,4 @@
-//! Commands: statements that begin and end transactions, and what is set within them.
+//! Commands: statements that begin and end transactions, and settings within them.
 
 use crate::db::statement::{Plan, Statement};
 

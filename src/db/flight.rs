@@ -1,12 +1,12 @@
 //! Several statements in one round trip.
 //!
-//! The driver cannot pipeline, but what it sends as one text query may hold many statements:
-//! `RELEASE …; ack; COMMIT; BEGIN; claim` is one round trip instead of five (measured: 268 µs a
-//! message against 476 with prepared statements one by one). A server writes each statement that it
-//! refuses to its log, though, and of a text query all of the text. So where the stream under the
-//! driver is ours, a flight travels in the other form of the protocol, statement by statement, the
-//! values beside them (see `connect/pipeline`); as a text it travels by a socket file, or on a
-//! connection that was lent.
+//! The driver cannot pipeline, but one text query may hold many statements: `RELEASE …; ack;
+//! COMMIT; BEGIN; claim` is one round trip instead of five (measured: 268 µs a message against 476
+//! with prepared statements one by one). However, a server writes each statement that it refuses to
+//! its log, and of a text query the whole text. So where the stream under the driver is ours, a
+//! flight travels in the other form of the protocol, statement by statement, with the values beside
+//! them (see `connect/pipeline`). Through a socket file, or on a lent connection, it travels as a
+//! text.
 
 use crate::db::commands;
 use crate::db::protocol;

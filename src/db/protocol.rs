@@ -1,4 +1,4 @@
-//! The messages of PostgreSQL's protocol by which statements travel with their values beside them.
+//! The messages of PostgreSQL's protocol that carry statements with their values beside them.
 
 /// Appends a message; `fill` writes its content.
 pub(crate) fn message(to: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {

@@ -1,5 +1,4 @@
-//! Questions about other connections: what their server processes do while nothing is heard of
-//! them.
+//! Questions about other connections: what their server processes do while they are silent.
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};

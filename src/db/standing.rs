@@ -1,4 +1,4 @@
-//! Whether a transaction is still the one that it was, where nobody else can tell.
+//! Whether a transaction is still the same one, where only the server can tell.
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};

@@ -1,4 +1,4 @@
-//! Values of parameters, in the two forms in which they travel.
+//! Parameter values, in the two forms in which they travel.
 
 use crate::db::protocol::sized;
 use postgres::types::{Kind, Type};

@@ -53,7 +53,7 @@ pub(crate) struct Looked {
     pub(crate) soonest: Option<Duration>,
     /// How many somebody else has in hand: they are to be looked at again.
     pub(crate) in_hand: usize,
-    /// Those that became dead letters, by topic, with their ends: none had joined the line of its key.
+    /// Messages that became dead letters, by topic, with their ends. None was in its key's line.
     pub(crate) orphans: Vec<(String, End)>,
 }
 

@@ -26,9 +26,9 @@ pub(crate) const EXPIRE_LIMIT: i64 = 1000;
 
 const DOING: &str = "taking out expired messages";
 
-/// Takes a batch of each kind whose time is over; those of the topics `dropping` are gone, the
-/// others become dead letters. Each has its key only if others of it waited for this one. In a transaction of the caller, who sees to what their ends call
-/// for.
+/// Takes out a batch of expired messages of each kind. Those of the topics `dropping` are dropped,
+/// the others become dead letters. Each is returned with its key only if others of the key waited
+/// for it. Runs in the caller's transaction; the caller follows up on the ends.
 pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<(String, Held)>> {
     let mut rows = query(
         run,

@@ -1,4 +1,4 @@
-//! What the columns of messages say, wherever such rows are read by name.
+//! Reads the columns of messages by name.
 
 use crate::db::run::column;
 use crate::message::claimed::headers;

@@ -1,4 +1,4 @@
-//! Storing many plain messages by COPY.
+//! Stores many plain messages by COPY.
 //!
 //! The rows are written here, in the binary format (PostgreSQL's manual, "COPY", "Binary Format"),
 //! into one buffer: the driver's own writer runs its event loop once for each row.

@@ -1,24 +1,24 @@
 //! Where a claim begins to look: at the head, at the floor, or at the very beginning.
 //!
-//! The claim index is walked from its start, and there is what nobody wants: entries of messages
-//! that were deleted and that vacuum cannot remove yet, because some old transaction might still
-//! see them (behind 300,000 of them a claim takes 61 ms), and messages that other workers hold
-//! (4,000 with 64 workers: 6 ms). So each receiver remembers, for each priority of its topic:
+//! A walk of the claim index from its start meets two kinds of entries that a claim does not want.
+//! Messages that were deleted, but that vacuum cannot remove yet because an old transaction might
+//! still see them (behind 300,000 of them a claim takes 61 ms). And messages that other workers
+//! hold (4,000 with 64 workers: 6 ms). So each receiver remembers, for each priority of its topic:
 //!
-//! - the *head*, the first position that none of its workers has claimed. While claims come back
-//!   full there is a backlog, and claims begin here, past all that the other workers hold.
-//! - the *floor*, the first position that the last claim from the floor got. Claims begin here when
+//! - the *head*: the first position that none of its workers has claimed. While claims come back
+//!   full there is a backlog, and claims begin here, past everything that the other workers hold.
+//! - the *floor*: the first position that the last claim from the floor got. Claims begin here when
 //!   there is no backlog, and now and then when there is.
 //!
-//! Both are hints in memory. Messages can be below them: their transaction committed late, or a
-//! worker that held them died, or the one before them of their key ended while others held its lane
-//! (then looks at the floor begin past that one for a while). What a head hides, the next look at
-//! the floor finds; what a floor hides, a sweep finds, which begins at the very beginning. A worker
-//! concludes that there is nothing to do only after a sweep. Looks back and sweeps cost what head
-//! and floor save, so they are rationed to 5 and to 1 % of the time; a worker that would have to
-//! sweep too early parks, and comes back when it may. So a message can be delayed, never lost. The
-//! gaps between the priorities that are known are looked into from their beginnings by every claim,
-//! so a more urgent message waits for neither.
+//! Both are hints in memory. Messages can lie below them: because their transaction committed late,
+//! a worker that held them died, or the message before them of their key ended while others held
+//! its lane (then looks at the floor begin past that one for a while). What a head hides, the next
+//! look at the floor finds. What a floor hides, a sweep finds, which begins at the very beginning.
+//! A worker concludes that there is nothing to do only after a sweep. Look-backs and sweeps cost
+//! what head and floor save, so they are limited to 5 % and 1 % of the time; a worker whose sweep
+//! is not allowed yet parks, and comes back when it is. So a message can be delayed, but never
+//! lost. Every claim looks into the gaps between the known priorities from their beginnings, so a
+//! more urgent message waits for neither.
 
 use crate::message::claimed::{EVERYTHING, Span};
 use crate::threads::cost::Cost;

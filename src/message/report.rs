@@ -1,14 +1,14 @@
-//! What is logged about messages that fail.
+//! Logs messages that fail.
 //!
-//! One line for each attempt that failed (warn), one for each dead letter (error), both with the
-//! message's id, once the database has it. An attempt that does not count, such as a snooze or a
-//! conflict, and a message that is dropped since its time was over are no failures (debug). Nothing
-//! is sampled: retries have a backoff, so a message writes a line for each of its attempts and no
-//! more. Only what upkeep makes dead letters of at once, expired messages and those behind a dead
-//! letter of their key, is cut short, after [`MOST_TOGETHER`].
+//! Each failed attempt is one line (warn) and each dead letter is one line (error), both with the
+//! message's id, once the database has them. An attempt that does not count, such as a snooze or a
+//! conflict, and an expired message that is dropped are not failures (debug). Nothing is sampled:
+//! retries have a backoff, so a message writes one line for each of its attempts. Only where upkeep
+//! makes many dead letters at once (expired messages, and those parked behind a dead letter of
+//! their key), it logs the first [`MOST_TOGETHER`] of them, and how many more there are.
 //!
-//! All lines have the target [`TARGET`], by which they can be turned down. Texts are cut and on one
-//! line; all of an error is kept with its message.
+//! All lines have the target [`TARGET`], by which they can be turned down. Texts are cut and put on
+//! one line; the full error is kept with its message.
 
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;

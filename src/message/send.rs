@@ -1,4 +1,4 @@
-//! Storing messages.
+//! Stores messages.
 
 use crate::db::flight::Flight;
 use crate::db::run::{Run, column, execute, query};

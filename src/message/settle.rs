@@ -1,4 +1,4 @@
-//! What becomes of messages that are held: acknowledged, retried, kept as dead letters.
+//! Settles messages that are held: acknowledges, retries, or keeps them as dead letters.
 
 use crate::db::flight::Flight;
 use crate::db::run::{Params, Run, column, execute, query};

@@ -24,7 +24,7 @@ impl MessagingSession<'_> {
     /// use outtray::{Message, NewMessage};
     /// use std::time::Duration;
     ///
-    /// let _receiver = messaging.start_receiving_messages("refresh", |session, feed: Message<String>| {
+    /// let _receiver = messaging.receiver("refresh").start(|session, feed: Message<String>| {
     ///     session.forget_dedupe_key("refresh", &feed.payload)?;
     ///     let again = NewMessage::json("refresh", &feed.payload)?
     ///         .dedupe_until_end(&feed.payload)

@@ -65,14 +65,14 @@ use std::time::Duration;
 ///
 /// ```no_run
 /// # use outtray::{HandlerError, Message, MessagingSession};
-/// fn handle(session: &mut MessagingSession<'_>, message: Message<String>) -> Result<(), HandlerError> {
+/// fn handle(session: &mut MessagingSession, order: Message<String>) -> Result<(), HandlerError> {
 ///     // A role that owns none of the tables, if the connection's own does.
 ///     session.execute("SET LOCAL ROLE clerk", &[])?;
-///     session.execute("SELECT set_config('app.tenant', $1, true)", &[&message.payload])?;
+///     session.execute("SELECT set_config('app.tenant', $1, true)", &[&order.payload])?;
 ///     // POLICY … USING (tenant = current_setting('app.tenant', true))
 ///     session.execute("UPDATE account SET seen = true", &[])?;
 ///     // Sends, and the end of the message, are written as the connection's own role.
-///     session.send_message("next", &message.payload)?;
+///     session.send_message("next", &order.payload)?;
 ///     Ok(())
 /// }
 /// ```

@@ -1,10 +1,10 @@
 //! What operators set for topics, as this process last read it.
 //!
 //! Asking the database with each send would cost a round trip, and a join in each statement would
-//! slow those down that need nothing of it. So the settings of all topics that have any are read at
-//! most once a second while sessions are begun, and by a process with receivers when a poll or a
-//! hint says that something changed. A session that joined a caller's transaction reads them in
-//! that one, since its process may have no other connection.
+//! slow down those that need no settings. So all settings are read at most once a second while
+//! sessions begin, and by a process with receivers when a poll or a hint says that something
+//! changed. A session that joined a caller's transaction reads them in that transaction, since its
+//! process may have no other connection.
 
 use crate::db::run::Run;
 use crate::settings::{self, Setting};

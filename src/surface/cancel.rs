@@ -147,7 +147,8 @@ impl Topic<'_> {
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
-    /// let cancelled = messaging.topic("mail").cancel_where([("campaign", "spring"), ("country", "ch")])?;
+    /// let headers = [("campaign", "spring"), ("country", "ch")];
+    /// let cancelled = messaging.topic("mail").cancel_where(headers)?;
     /// println!("{cancelled} cancelled");
     /// # Ok(()) }
     /// ```

@@ -64,8 +64,8 @@ impl Messaging {
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
     /// # use outtray::{Message, NewMessage};
     /// # use std::time::Duration;
-    /// let reminder = NewMessage::json("mails", &"how was it?")?.delay(Duration::from_secs(3 * 86_400));
-    /// messaging.send(reminder)?;
+    /// let three_days = Duration::from_secs(3 * 86_400);
+    /// messaging.send(NewMessage::json("mails", &"how was it?")?.delay(three_days))?;
     /// let mut mails = Vec::new();
     /// messaging.drain_all("mails", |_, mail: Message<String>| Ok(mails.push(mail.payload)))?;
     /// assert_eq!(mails, ["how was it?"]);

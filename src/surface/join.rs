@@ -23,7 +23,8 @@ impl<'c> MessagingSession<'c> {
     ///
     /// ```no_run
     /// # use outtray::{Messaging, MessagingSession};
-    /// # fn f(messaging: &Messaging, client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # type Done = Result<(), Box<dyn std::error::Error>>;
+    /// # fn f(messaging: &Messaging, client: &mut postgres::Client) -> Done {
     /// let mut transaction = client.transaction()?;
     /// transaction.execute("INSERT INTO orders (id) VALUES (42)", &[])?;
     /// MessagingSession::join(messaging, &mut transaction)?.send_message("orders", &42)?;

@@ -87,7 +87,8 @@ impl Messaging {
     /// use outtray::Payload;
     /// use std::time::Duration;
     ///
-    /// let batch = messaging.receive_from::<Payload>(&["urgent", "usual"], 100, Duration::from_secs(60))?;
+    /// let lease = Duration::from_secs(60);
+    /// let batch = messaging.receive_from::<Payload>(&["urgent", "usual"], 100, lease)?;
     /// for delivery in &batch {
     ///     println!("{}: {}", delivery.topic, delivery.payload);
     /// }

@@ -87,7 +87,8 @@ impl Messaging {
     /// # let server = Server::start()?;
     /// # let messaging = Messaging::connect(&server.database()?)?;
     /// # messaging.migrate()?;
-    /// let order = NewMessage::json("orders", &42)?.dedupe("order-42", Duration::from_secs(86_400));
+    /// let day = Duration::from_secs(86_400);
+    /// let order = NewMessage::json("orders", &42)?.dedupe("order-42", day);
     /// let first = messaging.send(order.clone())?;
     /// let second = messaging.send(order)?;
     /// assert!(second.is_duplicate());

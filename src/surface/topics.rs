@@ -62,7 +62,7 @@ impl Topic<'_> {
     /// # use outtray::MessageState;
     /// for message in messaging.topic("orders").peek(10)? {
     ///     match message.state {
-    ///         MessageState::Leased { left } => println!("{} in work, for {left:?} yet", message.id),
+    ///         MessageState::Leased { left } => println!("{} in work, {left:?} left", message.id),
     ///         MessageState::InWork { server_process, .. } => {
     ///             println!("{} in work, by server process {server_process:?}", message.id);
     ///         }
@@ -87,8 +87,8 @@ impl Topic<'_> {
     /// # use outtray::WaitReason;
     /// for message in messaging.topic("orders").scheduled(10)? {
     ///     match (message.reason, message.due_in) {
-    ///         (WaitReason::Leased, Some(left)) => println!("{} in work, for {left:?}", message.id),
-    ///         (_, Some(left)) => println!("{} ready in {left:?}: {:?}", message.id, message.error),
+    ///         (WaitReason::Leased, Some(left)) => println!("{} leased, {left:?}", message.id),
+    ///         (_, Some(left)) => println!("{} ready in {left:?}", message.id),
     ///         (_, None) => println!("{} comes after {:?}", message.id, message.after),
     ///     }
     /// }

@@ -63,7 +63,8 @@ impl Messaging {
     /// use std::time::Duration;
     ///
     /// let (wait, lease) = (Duration::from_secs(20), Duration::from_secs(60));
-    /// let batch = messaging.receive_from_timeout::<Payload>(&["urgent", "usual"], 10, wait, lease)?;
+    /// let topics = ["urgent", "usual"];
+    /// let batch = messaging.receive_from_timeout::<Payload>(&topics, 10, wait, lease)?;
     /// println!("{} messages", batch.len());
     /// # Ok(()) }
     /// ```

@@ -1,5 +1,4 @@
-//! What something takes that is done again and again, and is to take no more than its part of the
-//! time.
+//! The cost of repeated work that may only take its share of the time.
 
 use std::time::Duration;
 

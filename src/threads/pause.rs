@@ -1,4 +1,4 @@
-//! Waits between tries, so that a broken database is not hammered and a mended one not left alone.
+//! Pauses between tries: a broken database is not hammered, and a recovered one is noticed soon.
 
 use crate::threads::Stop;
 use crossbeam_channel::select;

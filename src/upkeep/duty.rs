@@ -1,5 +1,5 @@
-//! What the upkeep does, by name, and what of it fails: each is left alone for a while by itself,
-//! and said once.
+//! The duties of upkeep by name, and their failures: each failed duty pauses by itself, and is
+//! logged once.
 
 use crate::threads::pause::Pause;
 use crate::words::Error;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Messaging ── errands (bounded) ──►┐
-//!   workers, sessions ── due times ──►├─ upkeep thread: poll · due · stalled · expiry · recurring · presence
+//!   workers, sessions ── due times ──►├─ upkeep thread: poll, and the rounds of the subjects
 //!   workers, sessions ── ends ───────►│
 //!   listener ── hints ───────────────►┘
 //! ```

@@ -1,7 +1,7 @@
-//! Removes what is over and what nobody else removes: dead letters whose topic keeps them for a
-//! time, dedupe keys after their window, outcomes after the time they are kept, full buckets, old
-//! counts of deliveries, notes of topics that are not bounded any more. Takes notes of what was
-//! vacated off the numbers of bounded topics, which senders do only where one looks full.
+//! Removes what is over and what nothing else removes: dead letters past their topic's retention,
+//! dedupe keys after their window, outcomes after their retention, full buckets, old counts of
+//! deliveries, notes of topics that are no longer bounded. Subtracts notes of vacated room from the
+//! numbers of bounded topics, which senders do only where a topic looks full.
 
 use crate::capacity;
 use crate::completion;

@@ -1,10 +1,9 @@
-//! Messages that are to be given up, as this process knows of them, and the handlers that are told.
+//! Messages that are to be cancelled, as far as this process knows, and the handlers that are told.
 //!
-//! Each worker has a slot with the messages that it has in hand. Who hears that a message is to be
-//! given up first notes it and then looks into the slots; who begins a message first enters it and
-//! then looks whether it is noted. So no message slips through between the two. A worker pays an
-//! uncontended lock for each message, and nothing is allocated as long as handlers do not keep
-//! their messages.
+//! Each worker has a slot with the messages that it has in hand. Whoever hears of a cancel first
+//! notes it and then looks into the slots; a worker that starts a message first enters it into its
+//! slot and then checks the notes. So no message slips through between the two. A worker pays one
+//! uncontended lock for each message, and nothing is allocated unless handlers keep their messages.
 
 use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashSet;

@@ -1,13 +1,12 @@
-//! Whether the workers of a receiver may have something in hand, for others to know when its
-//! process dies.
+//! Whether the workers of a receiver may have messages in hand, for others to know when its process
+//! dies.
 //!
-//! Written before the first message is begun after a time without any, and again when no worker has
-//! been at work for a while: two small notes for each time of work, whatever is done in it. The
-//! first has to be there before the work is; the second may be late, and then costs care that was
-//! not needed.
+//! It is written before the first message after an idle time, and again when no worker has been
+//! busy for a while: two small notes for each busy period, whatever happens in it. The first note
+//! must be there before the work begins. The second may be late, which only costs needless care.
 //!
-//! A note is a number that grows, odd for "at work". Of two that are under way the larger one
-//! holds, so the second of an old time of work cannot come after the first of a new one.
+//! A note is a number that grows, odd for "at work". Of two notes under way the larger one holds,
+//! so the second note of an old period cannot override the first of a new one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! How a thread that waits is told to wait no longer.
+//! Ends the waits of other threads.
 
 use crate::threads::{Stop, Stopper, stop_signal};
 use crate::words::error::{Error, ErrorKind, Result};

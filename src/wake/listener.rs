@@ -1,9 +1,9 @@
 //! Hears the hints of other processes: one connection for all receivers of this one.
 //!
-//! It reconnects after anything, and after each connect wakes one worker everywhere, for hints
-//! that were lost meanwhile. Two habits of the driver are handled here: on a dead connection its
-//! iterator errors once and then returns nothing at once for ever, and a peer that vanished
-//! without a word is found only by asking.
+//! It reconnects after any error, and after each connect wakes one worker everywhere, for hints
+//! that were lost meanwhile. Two habits of the driver are handled here. On a dead connection its
+//! iterator errors once and then returns `None` at once for ever. And a peer that silently vanished
+//! is found only by asking.
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;

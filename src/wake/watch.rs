@@ -1,18 +1,18 @@
-//! Looks after calls in which nothing moves any more, and cuts those that nobody will answer.
+//! Looks after calls in which no bytes move any more, and cuts those that will never be answered.
 //!
-//! A statement that takes long and a server that vanished without a word look the same from where
-//! the answer is awaited. So this thread asks on a connection of its own: is the server process
-//! there, and at work? One that is gone, or has answered long ago, or waits for its client, has
-//! nothing to say any more. If no such connection can be had for a while either, everything that is
-//! silent is cut. Its own connection has a limit for each answer.
+//! A statement that takes long and a server that silently vanished look the same to the thread that
+//! waits for the answer. So this thread asks on a connection of its own: does the server process
+//! exist, and is it at work? A process that is gone, answered long ago, or waits for its client
+//! will send nothing more. If no such connection can be had for a while either, every silent
+//! connection is cut. Its own connection has a time limit for each answer.
 //!
-//! After a cut no connection of that time is taken again, and what was just lost is asked about
-//! sooner: the network may be back. The server may not know yet that clients are gone, and keep
-//! their transactions; it is told.
+//! After a cut, no connection that existed then is reused, and connections that were just lost are
+//! asked about sooner: the network may be back. The server may not know yet that clients are gone,
+//! and keep their transactions; it is told.
 //!
-//! Behind a pooler nobody knows which server process works for whom, and a call may have to wait
-//! for one. There a call is cut only after [`PATIENCE_WITH_POOLERS`] times as long, if no process
-//! of this role has been at work for about that time.
+//! Behind a pooler nobody knows which server process works for which client, and a call may have to
+//! wait for one. There a call is cut only after [`PATIENCE_WITH_POOLERS`] times as long, if no
+//! process of this role has been at work for about that time.
 
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;

@@ -1,4 +1,4 @@
-//! How a tracked message ended, and what asking for its end did.
+//! How a tracked message ended, and the result of a request to cancel one.
 
 use crate::words::message::MessageId;
 use std::time::SystemTime;

@@ -1,8 +1,8 @@
-//! Commands of a caller's that would end the transaction they run in, as far as their text tells.
+//! Commands in a caller's SQL that would end its transaction, as far as the text shows.
 //!
-//! This is the first line only, which refuses them before anything is carried out. Where quotes can
-//! be read in two ways it stops looking, so that nothing is refused that is no command. What counts
-//! is what the server says was done (`side_effects`).
+//! This is only the first check, which refuses such commands before anything runs. Where quotes can
+//! be read in two ways it stops looking, so that it never refuses a text without such a command.
+//! What counts in the end is what the server reports (`side_effects`).
 
 /// Why a text is not for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

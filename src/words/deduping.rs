@@ -1,4 +1,4 @@
-//! Dedupe keys of messages on their way in: what is sent once within a time, or once at a time.
+//! Dedupe keys of messages on their way in: sent once within a time, or once at a time.
 
 use crate::words::new_message::NewMessage;
 use crate::words::rare::Remembered;

@@ -1,4 +1,4 @@
-//! Which messages are wanted, by their headers.
+//! Selects messages by their headers.
 
 use crate::words::error::{Error, Result};
 use crate::words::headers::{self, Headers};
@@ -41,7 +41,8 @@ const MAX_EXPONENT_DIGITS: usize = 4;
 ///
 /// ```
 /// # use outtray::Filter;
-/// let wanted: Filter = "(region = eu and kind in (order, refund) or amount >= 10000 and kind starts with 'order')
+/// let wanted: Filter = "(region = eu and kind in (order, refund)
+///         or amount >= 10000 and kind starts with 'order')
 ///     and not test exists".parse()?;
 /// # Ok::<(), outtray::Error>(())
 /// ```

@@ -1,4 +1,4 @@
-//! A filter as the database carries it out: one step after the other, on a stack of answers.
+//! A filter as the database evaluates it: step by step, on a stack of answers.
 
 use crate::words::filter::{Condition, Filter, Test};
 use std::collections::BTreeMap;

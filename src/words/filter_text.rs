@@ -1,8 +1,8 @@
-//! Filters as text: how they are written and read.
+//! Filters as text: writing and parsing.
 //!
-//! `or` joins less closely than `and`, and that less than `not`. A bare word is a name or a value;
-//! what is no bare word, or could be taken for a word of the language, is quoted: a name as `"…"`,
-//! a value as `'…'`, with the quote doubled inside.
+//! `not` binds more tightly than `and`, and `and` more tightly than `or`. A bare word is a name or
+//! a value. Anything else, and anything that could be a keyword, is quoted: a name as `"…"`, a
+//! value as `'…'`, with the quote doubled inside.
 
 use crate::words::error::{Error, Result};
 use crate::words::filter::{Comparison, Condition, Filter, MAX_DEPTH, Test};

@@ -1,8 +1,8 @@
 //! Finds numbers that JSON cannot hold.
 //!
-//! A serializer of JSON writes NaN and infinities as `null` without a word, and the receiver would
-//! get `null`, or refuse it. A value whose text has no `null` has none of them; any other is walked
-//! through once more.
+//! A JSON serializer silently writes NaN and infinities as `null`, and the receiver would get
+//! `null`, or refuse it. A value whose text has no `null` has none of them; any other value is
+//! traversed once more.
 
 use serde::ser::{self, Error as _, Serialize, Serializer};
 use serde_json::Error;

@@ -1,4 +1,4 @@
-//! What a handler says about a failure, and what is to become of its message.
+//! What a handler reports about a failure, and what is to become of its message.
 
 use crate::words::error::chain;
 use crate::words::sqlstate::{Failure, failure_in};

@@ -1,4 +1,4 @@
-//! Limits of keys and durations, which messages and pieces of work share.
+//! Limits of keys and durations, shared by messages and pieces of work.
 
 use crate::words::error::{Error, Result};
 use std::time::Duration;

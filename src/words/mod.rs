@@ -1,5 +1,4 @@
-//! The words of the system: what a topic, a message, a retry and an error are. Pure, no input or
-//! output.
+//! The vocabulary: topics, messages, retries, errors. Pure, without input or output.
 
 pub(crate) mod completion;
 pub(crate) mod control;

@@ -1,4 +1,4 @@
-//! A message on its way in, and all that is checked about it before SQL.
+//! A message on its way in, and all checks before SQL.
 
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::finite::to_json;
@@ -215,7 +215,8 @@ impl NewMessage {
     /// ```
     /// # use outtray::NewMessage;
     /// # use std::time::Duration;
-    /// let offer = NewMessage::json("offers", "today only")?.expires_in(Duration::from_secs(86_400));
+    /// let day = Duration::from_secs(86_400);
+    /// let offer = NewMessage::json("offers", "today only")?.expires_in(day);
     /// # Ok::<(), outtray::Error>(())
     /// ```
     pub fn expires_in(mut self, duration: Duration) -> Self {

@@ -1,4 +1,4 @@
-//! A message that was sent, with all that its topic says, until it is stored.
+//! A sent message, with everything that its topic says, until it is stored.
 
 use crate::words::message::MessageId;
 use crate::words::new_message::{NewMessage, Start};

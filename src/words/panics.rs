@@ -1,5 +1,5 @@
-//! The caller's code inside ours: it may panic when it runs, and what it leaves behind may panic
-//! when it is dropped.
+//! The caller's code inside ours: it may panic when it runs, and its values may panic when they are
+//! dropped.
 
 use std::any::Any;
 use std::mem::forget;

@@ -1,4 +1,4 @@
-//! The options of a message on its way in that most messages do not have.
+//! Options of a new message that most messages lack.
 
 use crate::words::message::MessageId;
 use std::collections::BTreeSet;

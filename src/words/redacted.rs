@@ -1,17 +1,16 @@
-//! What is told of an error of the database: what was refused and where, and no value of a row.
+//! What an error of the database reveals: what was refused and where, but no value of a row.
 //!
 //! Error texts end up in dead letters, logs and terminals, which more people read than may read the
 //! data. The server puts values into DETAIL (`Failing row contains (…)`), HINT and CONTEXT, so none
-//! of these is ever told. It puts some into the message itself:
-//! `invalid input syntax for type integer: "…"`. Which ones do is known by the SQLSTATE, whatever
-//! language they come in: the classes of [`names_only`] hold names of tables, columns, constraints
-//! and roles and are told as they are. Of all others, those that functions raise among them, what
-//! stands in quotes is left out, and each word with a digit or an `@` in it: the rest is the
-//! sentence that somebody wrote.
+//! of these is ever shown. It puts some into the message itself: `invalid input syntax for type
+//! integer: "…"`. The SQLSTATE says which messages do, in whatever language they come: the classes
+//! of [`names_only`] hold names of tables, columns, constraints and roles, and are shown unchanged.
+//! From all others, including those that functions raise, everything in quotes is left out, and
+//! each word with a digit or an `@` in it: what remains is the sentence that somebody wrote.
 //!
-//! The driver's errors print all fields once a chain of causes is followed to its end, so as causes
-//! of ours they are
-//! [`Veiled`]. Who wants the fields asks for them by name, with [`Error::cause`](crate::Error::cause).
+//! The driver's errors print all fields when a chain of causes is followed to its end, so as causes
+//! of ours they are [`Veiled`]. Callers who want the fields ask for them by type, with
+//! [`Error::cause`](crate::Error::cause).
 
 use postgres::error::{DbError, ErrorPosition};
 use std::error::Error as StdError;

@@ -1,8 +1,8 @@
-//! What the SQL of a caller did, beyond the rows it read and wrote: to its transaction, and to the
+//! What a caller's SQL did beyond the rows that it read and wrote: to its transaction, and to the
 //! connection.
 //!
-//! Read from the tags with which the server says what it carried out, and from texts for what no
-//! tag shows. What a function does inside is seen by neither.
+//! The server's command tags say what it ran, and texts show what no tag says. Neither shows what a
+//! function does inside.
 
 use crate::words::control::each_command;
 

@@ -1,4 +1,4 @@
-//! Sorts the errors of the driver, once, at the boundary.
+//! Classifies the driver's errors, once, at the boundary.
 
 use crate::words::error::{Error, ErrorKind};
 use crate::words::redacted::{MISCOUNTED, behind, text_of};

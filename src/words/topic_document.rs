@@ -1,7 +1,7 @@
-//! The settings of a topic as they are stored: a document that a hand or a later release may have
+//! The settings of a topic as they are stored: a document that a person or a later release may have
 //! written too.
 //!
-//! Two readers decide what a setting means that is out of range or of another type: this one, and
+//! Two readers decide what a setting that is out of range or of another type means: this one, and
 //! the columns of the table that statements read. For both it counts as not set.
 
 use crate::words::topic_config::TopicConfig;

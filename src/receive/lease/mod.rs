@@ -3,8 +3,8 @@
 //! ```text
 //!   claim ── ready messages become leased ones, in a short transaction
 //!     │
-//!     ├─► manual: a `Delivery` in the caller's hands        (`desk` is what such a process remembers, `keeper` prolongs on request)
-//!     └─► receiver: `shift` has `deliver` run the handler, `heartbeat` prolongs the lease meanwhile
+//!     ├─► manual: a `Delivery` in the caller's hands        (`desk` remembers, `keeper` renews)
+//!     └─► receiver: `shift` has `deliver` run the handler, `heartbeat` renews the lease meanwhile
 //!     │
 //!   settle ── acked, given back, postponed or buried, if the receipt is still good
 //! ```

@@ -1,4 +1,5 @@
-//! Servers, networks, poolers, clocks and machines that misbehave: everything goes on as soon as it can.
+//! Servers, networks, poolers, clocks and machines that misbehave: everything goes on as soon as it
+//! can.
 
 mod any_setting;
 mod changed_tables;

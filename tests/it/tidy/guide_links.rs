@@ -1,5 +1,5 @@
-//! What the guides for people refer to is there: links and their headings, names of the API, and the
-//! modules of tests that a promise names. Their Rust is compiled.
+//! What the guides for people refer to is there: links and their headings, names of the API, and
+//! the modules of tests that a promise names. Their Rust is compiled.
 
 use super::files::{File, Offence, check, files, hold, none, sources};
 use std::collections::HashSet;

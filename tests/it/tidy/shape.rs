@@ -9,9 +9,8 @@ const MOST_SHIPPED_LINES: usize = 400;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
 const MOST_COLUMNS_OF_A_COMMENT: usize = 100;
 
-/// How many functions are longer, and how many lines with a comment wider, at the last count.
+/// How many functions are longer, at the last count.
 const LONG_FUNCTIONS: usize = 13;
-const WIDE_COMMENTS: usize = 82;
 
 const NAMES_THAT_SAY_NOTHING: [&str; 7] = [
     "util", "utils", "helper", "helpers", "common", "misc", "shared",
@@ -115,7 +114,9 @@ fn comments(file: &File) -> Vec<Offence> {
             true => line.contains("-- "),
             false => behind.trim_start().starts_with("//"),
         };
-        if has_comment && columns > MOST_COLUMNS_OF_A_COMMENT {
+        // A row of a table cannot go on in the next line.
+        let is_row = behind.trim_start_matches(['/', '!', ' ']).starts_with('|');
+        if has_comment && !is_row && columns > MOST_COLUMNS_OF_A_COMMENT {
             let why = format!(
                 "a comment up to column {columns}, the most is {MOST_COLUMNS_OF_A_COMMENT}: longer lines are read twice"
             );
@@ -144,9 +145,9 @@ fn no_more_functions_are_longer_than_60_lines() {
 }
 
 #[test]
-fn no_more_comments_are_wider_than_100_columns() {
-    let all = [files("", ".rs"), files("", ".sql")].concat();
-    at_most(WIDE_COMMENTS, all.iter().flat_map(comments).collect());
+fn no_comment_is_wider_than_100_columns() {
+    hold(&files("", ".rs"), comments);
+    hold(&files("", ".sql"), comments);
 }
 
 #[test]
@@ -195,6 +196,12 @@ fn a_wide_comment_is_found() {
     let wide = "é".repeat(98);
     let rust = format!("// {wide}\n//{wide}\nlet a = \"//{wide}\";\nlet b = 1; // {wide}\n");
     check(comments, "src/words/wide.rs", &rust, &[1, 4]);
+    check(
+        comments,
+        "src/words/wide.rs",
+        &format!("/// | {wide} |\n"),
+        &[],
+    );
     let sql = format!("-- {wide}\n--{wide}\nSELECT {wide}\nSELECT 1 -- {wide}\n");
     check(comments, "src/message/wide.sql", &sql, &[1, 4]);
 }

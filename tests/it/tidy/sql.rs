@@ -5,8 +5,8 @@ use super::rust_text::take_apart;
 use super::sql_text::{Token, begin_with, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who may hold SQL in Rust: commands without a table are a line each, the schema is made of it, and
-/// the throwaway server makes databases.
+/// Who may hold SQL in Rust: commands without a table are a line each, the schema is made of it,
+/// and the throwaway server makes databases.
 // The bench holds the plain SQL that outtray is measured beside.
 const HOLD_SQL: [&str; 4] = [
     "src/db/",
