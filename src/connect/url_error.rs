@@ -1,5 +1,5 @@
-//! How a connection string is refused, by whichever part of it. No text shows more of the string than
-//! keywords.
+//! How a connection string is refused, by whichever part of it. No text shows more of the string
+//! than keywords.
 
 use crate::words::error::{Error, ErrorKind, Result};
 

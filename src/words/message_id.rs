@@ -1,5 +1,5 @@
-//! The identity of a message. Errors name it, so it knows nothing of them: [`message`] reads it from
-//! a text.
+//! The id of a message. Errors name it, so it knows nothing of them: [`message`] reads it from a
+//! text.
 //!
 //! [`message`]: crate::words::message
 

@@ -256,9 +256,9 @@ impl TopicConfig {
         SETTINGS
     }
 
-    /// Sets a setting by its name, from a text as in `outtray config --set`; what
-    /// [`values`](TopicSetting::values) shows. Whether a value is in range is checked when the topic
-    /// is [configured](crate::Topic::configure).
+    /// Sets a setting by its name, from a text as `outtray config --set` takes it; see
+    /// [`values`](TopicSetting::values). Whether a value is in range is checked when the topic is
+    /// [configured](crate::Topic::configure).
     ///
     /// # Errors
     /// `Invalid` for a name that no setting has, or a text that is no such value; nothing is
