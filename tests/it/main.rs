@@ -10,6 +10,7 @@ mod connect;
 mod crashes;
 mod dead_letters;
 mod dedupe;
+mod dependencies;
 mod environment;
 mod errors;
 mod expiry;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn an_end_that_is_past_is_told_at_once_and_from_another_process() {
     let place = Place::new();
-    let id = place.send_new(tracked("jobs"));
+    let id = place.send_new(tracked("jobs", 1));
     assert_eq!(place.messaging.completion(id).unwrap(), None);
     place.messaging.drain("jobs", done).unwrap();
 
@@ -44,7 +44,7 @@ fn threads_of_two_processes_learn_of_an_end_soon_after_it_happened() {
             Ok(session.record_result(&json!({"got": message.payload}))?)
         })
         .unwrap();
-    let id = place.send_new(tracked("jobs"));
+    let id = place.send_new(tracked("jobs", 1));
     gate.await_arrivals(1);
 
     let here = place.messaging.clone();
@@ -79,7 +79,7 @@ fn without_notifications_an_end_elsewhere_is_found_by_asking() {
         .poll_interval(NO_POLLING)
         .connect()
         .unwrap();
-    let id = place.send_new(tracked("jobs"));
+    let id = place.send_new(tracked("jobs", 1));
 
     let end = thread::scope(|scope| {
         let waiting = scope.spawn(|| awaited(&deaf, id));
@@ -105,7 +105,7 @@ fn a_failed_attempt_is_no_end_and_a_dead_letter_is_one_until_it_is_redriven() {
             Err(HandlerError::failed("not this time"))
         })
         .unwrap();
-    let id = place.send_new(tracked("jobs"));
+    let id = place.send_new(tracked("jobs", 1));
     told.recv_timeout(PATIENCE).unwrap();
     eventually("it waits for its retry", || {
         place.messaging.topic("jobs").stats().unwrap().scheduled == 1
@@ -131,10 +131,10 @@ fn a_failed_attempt_is_no_end_and_a_dead_letter_is_one_until_it_is_redriven() {
 fn what_is_purged_ended_and_so_did_a_purged_dead_letter() {
     let place = Place::new();
     let topic = place.messaging.topic("jobs");
-    let dead = place.send_new(tracked("jobs"));
+    let dead = place.send_new(tracked("jobs", 1));
     place.messaging.drain("jobs", reject).unwrap();
-    let ready = place.send_new(tracked("jobs"));
-    let later = place.send_new(tracked("jobs").delay(Duration::from_secs(60)));
+    let ready = place.send_new(tracked("jobs", 1));
+    let later = place.send_new(tracked("jobs", 1).delay(Duration::from_secs(60)));
 
     assert_eq!(topic.purge().unwrap(), 2);
     assert_eq!(topic.purge_dead_letters(..).unwrap(), 1);
@@ -188,7 +188,7 @@ fn an_end_that_is_rolled_back_did_not_happen() {
     let mut place = Place::new();
     place.sql("CREATE TABLE checked (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
     place.sql("INSERT INTO checked VALUES (1)");
-    let id = place.send_new(tracked("jobs"));
+    let id = place.send_new(tracked("jobs", 1));
 
     let report = place
         .messaging
@@ -226,9 +226,9 @@ fn what_is_not_tracked_or_long_forgotten_is_said_to_be() {
     assert_eq!(refused.kind(), ErrorKind::NotTracked);
     assert!(refused.to_string().contains(&plain.to_string()));
 
-    let short = place.send_new(tracked("jobs").tracked_for(Duration::from_secs(60)));
-    let long = place.send_new(tracked("jobs").tracked_for(Duration::from_secs(7200)));
-    let pending = place.send_new(tracked("later").tracked_for(Duration::from_secs(60)));
+    let short = place.send_new(tracked("jobs", 1).tracked_for(Duration::from_secs(60)));
+    let long = place.send_new(tracked("jobs", 1).tracked_for(Duration::from_secs(7200)));
+    let pending = place.send_new(tracked("later", 1).tracked_for(Duration::from_secs(60)));
     place.messaging.drain("jobs", done).unwrap();
     place.sql("UPDATE outtray.outcome SET ended_at = ended_at - interval '1 hour'");
     let _receiver = place
@@ -289,7 +289,7 @@ fn the_end_of_a_message_in_a_killed_process_is_that_of_its_successor() {
     let messaging = ledger.messaging();
     let mut child = ledger.child(TEST, "handler");
     let id = messaging
-        .session(|session| Ok(session.send(tracked(WORK))?.id()))
+        .session(|session| Ok(session.send(tracked(WORK, 1))?.id()))
         .unwrap();
     assert_eq!(child.listen(), "in hand");
     child.kill();
@@ -307,7 +307,7 @@ fn the_end_of_a_message_in_a_killed_process_is_that_of_its_successor() {
 /// Waits on a thread of another process, which does nothing else, until `then` has happened.
 fn while_another_waits(place: &mut Place, then: impl FnOnce(&mut Place)) {
     let waiting = process(&place.url, Duration::from_millis(50));
-    let never = place.send_new(tracked("never"));
+    let never = place.send_new(tracked("never", 1));
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(move |scope| {
         scope.spawn(move || {
@@ -327,8 +327,8 @@ fn while_another_waits(place: &mut Place, then: impl FnOnce(&mut Place)) {
 fn a_process_that_only_waits_moves_what_is_due() {
     let mut place = Place::new();
     let hour = Duration::from_secs(3600);
-    place.send_new(tracked("jobs").delay(hour));
-    place.send_new(tracked("jobs").key("k").delay(hour));
+    place.send_new(tracked("jobs", 1).delay(hour));
+    place.send_new(tracked("jobs", 1).key("k").delay(hour));
 
     while_another_waits(&mut place, |place| {
         place.make_due();
@@ -343,8 +343,8 @@ fn a_process_that_only_waits_moves_what_is_due() {
 fn a_process_that_only_waits_learns_that_the_time_of_its_message_was_over() {
     let place = Place::new();
     let soon = Duration::from_millis(200);
-    let id = place.send_new(tracked("jobs").expires_in(soon));
-    let dependent = place.send_new(tracked("jobs").after(&[id]).expires_in(soon));
+    let id = place.send_new(tracked("jobs", 1).expires_in(soon));
+    let dependent = place.send_new(tracked("jobs", 1).after(&[id]).expires_in(soon));
 
     assert_eq!(awaited(&place.messaging, id).how, How::Dead);
     assert_eq!(awaited(&place.messaging, dependent).how, How::Dead);

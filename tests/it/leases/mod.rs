@@ -11,6 +11,8 @@ mod receivers;
 mod settling;
 mod together;
 mod waiting;
+mod ends;
+mod failures;
 
 use outtray::Result;
 

@@ -117,3 +117,65 @@ fn a_result_is_recorded_with_the_end_that_joins_a_session() {
     let end = place.messaging.completion(id).unwrap().expect("it ended");
     assert_eq!(end.result, Some(serde_json::json!(7)));
 }
+
+#[test]
+fn the_end_of_a_message_joins_the_sessions_transaction() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE effect (n integer)");
+    place.send("jobs", &5);
+    let delivery = place.take();
+
+    let failed = delivery.settle_in(|session| -> Result<(), HandlerError> {
+        session.execute("INSERT INTO effect VALUES (1)", &[])?;
+        Err(HandlerError::failed("no"))
+    });
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::RolledBack);
+    assert_eq!((place.count("effect"), place.numbers()), (0, [0, 0, 1, 0]));
+
+    let returned = delivery
+        .settle_in(|session| {
+            session.execute("INSERT INTO effect VALUES ($1)", &[&delivery.payload])?;
+            session.send_message("next", &6)?;
+            Ok("returned")
+        })
+        .unwrap();
+
+    assert_eq!(returned, "returned");
+    assert_eq!((place.count("effect"), place.numbers()), (1, [0; 4]));
+    assert_eq!(place.messaging.topic("next").stats().unwrap().ready, 1);
+}
+
+#[test]
+fn a_session_whose_lease_was_lost_is_rolled_back() {
+    let mut place = Place::new();
+    place.sql("CREATE TABLE effect (n integer)");
+    place.send("jobs", &5);
+    let late = place.take();
+    place.make_due();
+    let again = place.take();
+
+    check_lost(late.settle_in(|session| {
+        session.execute("INSERT INTO effect VALUES (1)", &[])?;
+        session.send_message("next", &6)?;
+        Ok(())
+    }));
+
+    assert_eq!(place.count("effect"), 0);
+    assert!(place.is_empty("next"));
+    again.ack().unwrap();
+}
+
+#[test]
+fn a_swallowed_error_in_a_session_settles_nothing() {
+    let place = Place::new();
+    place.send("jobs", &5);
+    let delivery = place.take();
+
+    let settled = delivery.settle_in(|session| {
+        let _ = session.execute("SELECT 1 / 0", &[]);
+        Ok(())
+    });
+
+    assert_eq!(settled.unwrap_err().kind(), ErrorKind::RolledBack);
+    assert_eq!(place.numbers(), [0, 0, 1, 0]);
+}

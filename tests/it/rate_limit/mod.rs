@@ -1,6 +1,8 @@
 //! A topic with a rate begins no more messages than that, over all processes, and no fewer for
 //! long.
 
+mod reset;
+
 use crate::support::{PATIENCE, Place, client, eventually, process};
 use outtray::{
     HandlerError, Message, Messaging, MessagingSession, NewMessage, Rate, Receiver, TopicConfig,

@@ -13,3 +13,5 @@ mod panics;
 mod settled_exactly;
 mod starting;
 mod stopping;
+mod swallowed;
+mod backoff;

@@ -29,8 +29,8 @@ where
 }
 
 /// Makes a message of which others can learn how it ended.
-pub(crate) fn tracked(topic: &str) -> NewMessage {
-    NewMessage::json(topic, &1).unwrap().tracked()
+pub(crate) fn tracked(topic: &str, payload: i32) -> NewMessage {
+    NewMessage::json(topic, &payload).unwrap().tracked()
 }
 
 /// Waits until a tracked message has ended.

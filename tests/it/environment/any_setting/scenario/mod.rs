@@ -1,9 +1,10 @@
 //! Everything once, written down without ids and times, so that two runs can be compared.
 
+mod sending;
+mod failing;
+
 use crate::support::{DAY, PATIENCE};
-use outtray::{
-    Backoff, HandlerError, Message, Messaging, NewMessage, Payload, Rate, Result, TopicConfig,
-};
+use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage, Payload, Result};
 use postgres::Client;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -65,15 +66,15 @@ pub(super) fn run(url: &str, is_pooler_safe: bool, client: &mut Client) -> Vec<S
 type Part = fn(&Messaging, &mut Notes, &mut Client) -> std::result::Result<(), HandlerError>;
 
 const PARTS: [(&str, Part); 11] = [
-    ("payloads", payloads),
-    ("keys", keys),
-    ("delays", delays),
-    ("dedupe", dedupe),
+    ("payloads", sending::payloads),
+    ("keys", sending::keys),
+    ("delays", sending::delays),
+    ("dedupe", sending::dedupe),
     ("ends", ends),
     ("leases", leases),
-    ("failures", failures),
-    ("cancelling", cancelling),
-    ("limits", limits),
+    ("failures", failing::failures),
+    ("cancelling", failing::cancelling),
+    ("limits", failing::limits),
     ("own sql", own_sql),
     ("receivers", receivers),
 ];
@@ -100,122 +101,6 @@ fn drain(messaging: &Messaging, notes: &mut Notes, topic: &str) -> Result<()> {
     let mut came: Vec<_> = told.try_iter().map(|came| format!("{came:?}")).collect();
     came.sort();
     notes.0.push(format!("{topic}: {came:?} {report:?}"));
-    Ok(())
-}
-
-fn payloads(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    _: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    let odd = "it's a \\ \"ü\" €\n\\x41 \\101";
-    let bytes: Vec<u8> = (0..=255).collect();
-    let json = serde_json::json!({"text": odd, "number": 1.0e-7, "list": [null, true, 12345678901234567_u64]});
-    messaging.session(|session| {
-        session.send(
-            NewMessage::json("payloads", &json)?
-                .header("odd", odd)
-                .priority(3),
-        )?;
-        session.send(NewMessage::bytes("payloads", bytes.clone()).header("a", "1"))?;
-        session.send(NewMessage::bytes("payloads", b"\\x41\\101''".to_vec()))?;
-        session.send(NewMessage::bytes("payloads", Vec::new()))?;
-        Ok(())
-    })?;
-    messaging.send(NewMessage::bytes("payloads", b"alone".to_vec()).expires_in(DAY))?;
-    messaging.session(|session| {
-        Ok(session.send_all((0..5).map(|n| NewMessage::bytes("payloads", [n, 92, 39])))?)
-    })?;
-    let peeked = messaging.topic("payloads").peek(20)?;
-    let peeked: Vec<_> = peeked
-        .into_iter()
-        .map(|it| (it.payload, it.headers, it.priority))
-        .collect();
-    notes.0.push(format!("peek {peeked:?}"));
-    drain(messaging, notes, "payloads")?;
-    Ok(())
-}
-
-fn keys(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    _: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    let keyed = |key: &str, n: i32| NewMessage::json("keys", &n).map(|it| it.key(key));
-    messaging.session(|session| {
-        for n in 0..3 {
-            session.send(keyed("a'\\", n)?)?;
-            session.send(keyed("NULL", n)?)?;
-            session.send(NewMessage::json("keys", &n)?)?;
-        }
-        Ok(())
-    })?;
-    messaging.send(keyed("b", 7)?)?;
-    messaging.send(keyed("b", 8)?.expires_in(DAY))?;
-    messaging
-        .topic("keys")
-        .reconfigure(|config| config.max_in_work_per_key = Some(2))?;
-    let stats = messaging.topic("keys").stats()?;
-    notes
-        .0
-        .push(format!("{} ready, {} behind", stats.ready, stats.behind));
-    drain(messaging, notes, "keys")?;
-    Ok(())
-}
-
-fn delays(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    client: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    let topic = messaging.topic("delays");
-    messaging.send(NewMessage::json("delays", &1)?.delay(DAY).key("k"))?;
-    messaging.send(
-        NewMessage::bytes("delays", [92])
-            .delay(DAY)
-            .header("a", "b"),
-    )?;
-    let tomorrow = client
-        .query_one("SELECT now() + interval '1 day'", &[])?
-        .get(0);
-    messaging.send(NewMessage::json("delays", &3)?.at(tomorrow))?;
-    for waiting in topic.scheduled(9)? {
-        let hours = waiting.due_in.map(|due| due.as_secs_f64() / 3600.0);
-        let is_due = hours.is_some_and(|hours| (23.9..24.1).contains(&hours));
-        notes.0.push(format!(
-            "{:?} {:?} {is_due}",
-            waiting.payload, waiting.reason
-        ));
-    }
-    client.batch_execute("UPDATE outtray.scheduled SET due_at = now() - interval '1 second'")?;
-    drain(messaging, notes, "delays")?;
-    messaging.send(NewMessage::json("delays", &4)?.expires_in(SOON))?;
-    await_for(|| {
-        let _ = messaging.receiver("delays").drain(|_, _: Message| Ok(()));
-        topic.stats().is_ok_and(|stats| stats.ready == 0)
-    });
-    Ok(())
-}
-
-fn dedupe(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    _: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    let once = |n: i32| NewMessage::json("dedupe", &n).map(|it| it.dedupe(format!("d{n}"), DAY));
-    let mut sent = Vec::new();
-    for n in [1, 1, 2] {
-        sent.push(messaging.send(once(n)?)?.is_duplicate());
-    }
-    messaging.session(|session| {
-        for message in
-            session.send_all([once(2)?, once(3)?.key("k"), once(3)?, once(4)?.delay(SOON)])?
-        {
-            sent.push(message.is_duplicate());
-        }
-        Ok(())
-    })?;
-    notes.0.push(format!("{sent:?}"));
     Ok(())
 }
 
@@ -311,141 +196,6 @@ fn leases(
     await_for(|| topic.is_empty().is_ok_and(|is_empty| is_empty));
     receiver.stop(PATIENCE);
     drain(messaging, notes, "leased")?;
-    Ok(())
-}
-
-fn failures(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    _: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    let topic = messaging.topic("failures");
-    for message in [
-        NewMessage::bytes("failures", [92, 200])
-            .header("a", "b")
-            .tracked(),
-        NewMessage::json("failures", "é")?.key("k"),
-    ] {
-        messaging.send(message)?;
-    }
-    let report = messaging
-        .receiver("failures")
-        .max_attempts(3)
-        .backoff(Backoff::fixed(Duration::ZERO))
-        .drain(|session, message: Message<Payload>| {
-            session.batch_execute("SELECT 1")?;
-            match message.attempt {
-                1 => Err(HandlerError::failed("日本 it's")),
-                2 => Ok(session
-                    .query("SELECT 1 / 0", &[])
-                    .map(drop)
-                    .map_err(|_| HandlerError::failed("zero"))?),
-                _ => Err(HandlerError::failed("third")),
-            }
-        });
-    notes.note("failed", report);
-    let mut letters: Vec<_> = topic
-        .dead_letters(9)?
-        .into_iter()
-        .map(|it| {
-            format!(
-                "{:?}",
-                (
-                    it.payload,
-                    it.headers,
-                    it.key,
-                    it.attempts,
-                    it.reason,
-                    it.error
-                )
-            )
-        })
-        .collect();
-    letters.sort();
-    notes.0.push(format!("{letters:?}"));
-    notes.note("redriven", topic.redrive(..));
-    drain(messaging, notes, "failures")?;
-    Ok(())
-}
-
-fn cancelling(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    _: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    for (key, delay) in [
-        (None, None),
-        (Some("k"), None),
-        (Some("k"), None),
-        (None, Some(DAY)),
-    ] {
-        let mut message = NewMessage::json("cancelling", &1)?
-            .header("of", "me")
-            .tracked();
-        if let Some(key) = key {
-            message = message.key(key);
-        }
-        if let Some(delay) = delay {
-            message = message.delay(delay);
-        }
-        let id = messaging.send(message)?.id();
-        notes.note("cancelled", messaging.cancel(id));
-        notes.note(
-            "how",
-            messaging.completion(id).map(|end| end.map(|end| end.how)),
-        );
-    }
-    for _ in 0..3 {
-        messaging.send(NewMessage::bytes("cancelling", [1]).header("of", "me"))?;
-    }
-    notes.note(
-        "where",
-        messaging.topic("cancelling").cancel_where([("of", "me")]),
-    );
-    notes.note("purged", messaging.topic("cancelling").purge());
-    Ok(())
-}
-
-fn limits(
-    messaging: &Messaging,
-    notes: &mut Notes,
-    _: &mut Client,
-) -> std::result::Result<(), HandlerError> {
-    messaging.topic("limits").configure(TopicConfig {
-        max_length: Some(2),
-        max_in_work: Some(1),
-        rate: Some(Rate {
-            messages: 1000,
-            per: Duration::from_millis(1500),
-            burst: 100,
-        }),
-        rate_per_key: Some(Rate {
-            messages: 1000,
-            per: Duration::from_secs(1),
-            burst: 100,
-        }),
-        backoff: Some(Backoff::fixed(SOON)),
-        ..TopicConfig::default()
-    })?;
-    notes.note("config", messaging.topic("limits").config());
-    let send =
-        || NewMessage::json("limits", &1).and_then(|message| messaging.send(message.key("k")));
-    let kinds: Vec<_> = (0..3)
-        .map(|_| send().map(drop).map_err(|error| error.kind()))
-        .collect();
-    notes.0.push(format!("{kinds:?}"));
-    drain(messaging, notes, "limits")?;
-    let kind = send().map(drop).map_err(|error| error.kind());
-    notes.0.push(format!("{kind:?}"));
-    messaging.topic("limits").pause()?;
-    notes.note("paused", messaging.topic("limits").is_paused());
-    messaging.topic("limits").resume()?;
-    let topics: Vec<_> = messaging
-        .topics()?
-        .into_iter()
-        .map(|it| (it.topic, it.ready, it.dead))
-        .collect();
-    notes.0.push(format!("{topics:?}"));
     Ok(())
 }
 
