@@ -16,10 +16,7 @@ fn a_leased_message_is_marked_and_removed_once_its_lease_is_over() {
     assert_eq!(place.count("outtray.scheduled WHERE is_cancelled"), 1);
     // The holder is gone, and somebody put the message back where it waits.
     place.sql("UPDATE outtray.scheduled SET receipt = NULL");
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("another.topic", |_, _: Message| Ok(()))
-        .unwrap();
+    let _receiver = place.idle_receiver();
     assert_eq!(awaited(&place.messaging, id).how, How::Cancelled);
 }
 

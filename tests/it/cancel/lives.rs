@@ -1,8 +1,10 @@
 //! A request to give a message up holds for the life it was made in. What a process remembers of it
 //! decides nothing.
 
-use crate::support::{Gate, NO_POLLING, PATIENCE, Place, database, eventually, next, process};
-use crossbeam_channel::{Receiver, after, unbounded};
+use crate::support::{
+    Gate, NO_POLLING, PATIENCE, Place, database, eventually, next, pass_time, process,
+};
+use crossbeam_channel::{Receiver, unbounded};
 use outtray::{BatchMessage, Cancelled, HandlerError, Message, MessageId, Messaging};
 use std::time::Duration;
 
@@ -127,7 +129,7 @@ fn a_handler_that_gave_up_for_nothing_runs_again_and_is_not_charged() {
 /// Looks for a while whether it is asked to give up.
 fn told_to_give_up(message: &Message<i32>) -> bool {
     (0..200).any(|_| {
-        let _ = after(Duration::from_millis(10)).recv();
+        pass_time(Duration::from_millis(10));
         message.is_cancelled()
     })
 }

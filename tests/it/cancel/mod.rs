@@ -7,10 +7,10 @@ mod batches;
 mod many;
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, awaited, eventually, next, process,
-    test_name, tracked,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, awaited, eventually, next, pass_time,
+    process, test_name, tracked,
 };
-use crossbeam_channel::{after, unbounded};
+use crossbeam_channel::unbounded;
 use outtray::{
     Cancelled, Delivery, HandlerError, How, Message, MessageId, Messaging, NewMessage,
     ReceiverBuilder,
@@ -35,7 +35,7 @@ fn until_cancelled<T>(message: &Message<T>) {
         if message.is_cancelled() {
             return;
         }
-        let _ = after(Duration::from_millis(10)).recv();
+        pass_time(Duration::from_millis(10));
     }
     panic!("nobody asked in time");
 }

@@ -3,8 +3,8 @@
 
 mod waiting;
 
-use crate::support::{DAY, Gate, PATIENCE, Place, client, eventually, process, reject};
-use crossbeam_channel::{after, bounded};
+use crate::support::{DAY, Gate, PATIENCE, Place, client, eventually, pass_time, process, reject};
+use crossbeam_channel::bounded;
 use outtray::{
     Backoff, Error, ErrorKind, HandlerError, Message, Messaging, NewMessage, TopicConfig,
 };
@@ -324,7 +324,7 @@ fn racing_senders_and_workers_keep_the_limit_and_lose_nothing() {
         for _ in 0..100 {
             let held: i64 = watcher.query_one(held, &[]).unwrap().get(0);
             assert!(held <= LIMIT, "{held} messages");
-            let _ = after(Duration::from_millis(5)).recv();
+            pass_time(Duration::from_millis(5));
         }
         gate.await_arrivals(4);
         gate.open_for(4);

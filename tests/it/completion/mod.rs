@@ -231,10 +231,7 @@ fn what_is_not_tracked_or_long_forgotten_is_said_to_be() {
     let pending = place.send_new(tracked("later", 1).tracked_for(Duration::from_secs(60)));
     place.messaging.drain("jobs", done).unwrap();
     place.sql("UPDATE outtray.outcome SET ended_at = ended_at - interval '1 hour'");
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("others", done)
-        .unwrap();
+    let _receiver = place.idle_receiver();
 
     eventually("the old one is forgotten", || {
         place.messaging.completion(short).is_err()

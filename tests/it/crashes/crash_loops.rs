@@ -1,7 +1,7 @@
 //! Messages that kill whoever handles them reach the dead letters; all others flow; and ordinary
 //! traffic does not pay for it.
 
-use crate::support::{Child, Ledger, PATIENCE, WORK, eventually, test_name};
+use crate::support::{Child, Ledger, PATIENCE, WORK, eventually, pass_time, test_name};
 use crossbeam_channel::{after, unbounded};
 use outtray::{Backoff, DeadReason, Message, MessageId, NewMessage, Rate, TopicConfig};
 use std::hint::black_box;
@@ -29,7 +29,7 @@ fn supervise(ledger: &Ledger, processes: usize, max_attempts: u32) -> usize {
                 *child = start();
             }
         }
-        let _ = after(Duration::from_millis(10)).recv();
+        pass_time(Duration::from_millis(10));
     }
     children.into_iter().for_each(Child::finish);
     deaths

@@ -2,9 +2,9 @@
 //! all the same, and another worker has it at once.
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, WORK, eventually, process, test_name,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, WORK, eventually, pass_time, process, test_name,
 };
-use crossbeam_channel::{after, bounded, never, unbounded};
+use crossbeam_channel::{bounded, never, unbounded};
 use outtray::{Message, MessageId, Messaging};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +60,7 @@ fn kill_workers(ledger: &Ledger, role: &str, kills: usize, delay_us: Range<u64>)
                     let id = victim.listen().parse().unwrap();
                     let worker = victim.id();
                     let delay = Duration::from_micros(fastrand::u64(delay_us.clone()));
-                    let _ = after(delay).recv();
+                    pass_time(delay);
                     victim.kill();
                     killed.send(Killed { id, worker }).unwrap();
                 }
@@ -187,7 +187,7 @@ fn the_message_of_a_killed_worker_reaches_another_in_less_than_a_second() {
         let id = ledger.send(["go on"])[0];
         assert_eq!(victim.listen(), id.to_string());
         gate.send(()).unwrap();
-        let _ = after(Duration::from_millis(fastrand::u64(0..1500))).recv();
+        pass_time(Duration::from_millis(fastrand::u64(0..1500)));
 
         let killed_at = Instant::now();
         victim.kill();
@@ -302,7 +302,7 @@ fn be_a_victim<T: serde::de::DeserializeOwned + 'static>(before: usize, stays: b
                 }
                 // All that follows travels in one flight, which the server carries out to its end
                 // once it has it.
-                let _ = after(Duration::from_micros(fastrand::u64(0..15_000))).recv();
+                pass_time(Duration::from_micros(fastrand::u64(0..15_000)));
             }
             Ok(())
         })

@@ -2,8 +2,10 @@
 //! no longer: only where it had something in hand, in batches, beside others, and until what may
 //! have been in its hands has ended.
 
-use crate::support::{Child, Gate, Ledger, PATIENCE, WORK, eventually, telling, test_name};
-use crossbeam_channel::{after, never};
+use crate::support::{
+    Child, Gate, Ledger, PATIENCE, WORK, eventually, pass_time, telling, test_name,
+};
+use crossbeam_channel::never;
 use outtray::{Message, MessageId};
 use std::time::Duration;
 
@@ -280,7 +282,7 @@ fn what_child_processes_run() {
         .workers(2)
         .start(move |session, message: Message<String>| {
             if stays {
-                let _ = after(Duration::from_millis(1)).recv();
+                pass_time(Duration::from_millis(1));
                 Child::tell("inside");
                 never::<()>().recv()?;
             }

@@ -174,10 +174,7 @@ fn a_message_that_expires_waits_for_nothing_any_more() {
     let first = place.send_new(tracked("a", 1));
     let hour = Duration::from_secs(3600);
     place.send_new(tracked("b", 2).after(&[first]).expires_in(hour));
-    let _upkeep = place
-        .messaging
-        .start_receiving_messages("others", done)
-        .unwrap();
+    let _upkeep = place.idle_receiver();
 
     place.sql("UPDATE outtray.scheduled SET expires_at = now()");
 
@@ -212,12 +209,7 @@ fn one_after_a_message_that_expired_waits_for_that_dead_letter_unless_it_was_dro
                 .unwrap();
             place.sql("UPDATE outtray.message SET expires_at = now()");
 
-            let upkeep = || {
-                place
-                    .messaging
-                    .start_receiving_messages("others", done)
-                    .unwrap()
-            };
+            let upkeep = || place.idle_receiver();
             let _upkeep = (way == 0).then(upkeep);
             match way {
                 0 => {}

@@ -11,3 +11,11 @@ mod poolers;
 mod replication;
 mod silence;
 mod tight_spots;
+
+use std::time::Duration;
+
+/// What a call that is to be noticed may take on a busy machine: without a bound it would be
+/// minutes, and hours behind a pooler.
+const NOTICED: Duration = Duration::from_secs(12);
+/// What it may take until work goes on after the network is back; two seconds on a quiet machine.
+const BACK: Duration = Duration::from_secs(6);

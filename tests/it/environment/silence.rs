@@ -1,25 +1,20 @@
 //! A server or a network that vanishes without a word is noticed, and everything goes on by itself
 //! when it is back.
 
+use super::{BACK, NOTICED};
 use crate::support::{
-    COMMIT, Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually, next,
+    COMMIT, Frozen, Gate, Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, database, eventually,
+    next, pass_time,
 };
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::unbounded;
 use outtray::testing::Server;
 use outtray::{Builder, ErrorKind, Message, Messaging};
 use postgres::fallible_iterator::FallibleIterator;
-use std::fs;
 use std::io::Write;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Within which time most tests notice.
 const WITHIN: Duration = Duration::from_secs(2);
-/// What a call that is to be noticed may take on a busy machine: without a bound it would be
-/// minutes.
-const NOTICED: Duration = Duration::from_secs(12);
-/// What it may take until work goes on after the network is back; two seconds on a quiet machine.
-const BACK: Duration = Duration::from_secs(6);
 
 fn builder(url: &str) -> Builder {
     Messaging::builder().url(url).notice_silence(WITHIN)
@@ -127,17 +122,7 @@ fn check_handler(fall: impl FnOnce(&Tunnel), heal: impl FnOnce(&Tunnel)) {
     let tunnel = Tunnel::to(ledger.url());
     let messaging = watched(tunnel.url());
     let gate = Gate::new();
-    let at_gate = gate.clone();
-    let receiver = messaging
-        .receiver(WORK)
-        .workers(1)
-        .messages_per_transaction(1)
-        .start(move |session, message: Message<String>| {
-            session.query_one("SELECT 1", &[])?;
-            at_gate.pass();
-            Ledger::enter(session, &message)
-        })
-        .unwrap();
+    let receiver = Ledger::start_at(&messaging, &gate);
     gate.await_arrivals(1);
     fall(&tunnel);
     gate.open_for(1);
@@ -178,12 +163,7 @@ fn an_idle_receiver_hears_again_after_its_connections_were_forgotten() {
         .poll_interval(NO_POLLING)
         .connect()
         .unwrap();
-    let (tell, told) = unbounded();
-    let receiver = receiving
-        .start_receiving_messages(WORK, move |_, message: Message<String>| {
-            Ok(tell.send(message.id)?)
-        })
-        .unwrap();
+    let (receiver, told) = Ledger::start_telling(&receiving);
     let listening = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'";
     eventually("it listens", || ledger.number(listening, &[]) == 1);
@@ -242,12 +222,12 @@ fn what_takes_long_is_not_cut() {
                 let rows = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
                 let mut rows = transaction.query_raw(rows, Vec::<i32>::new())?;
                 rows.next()?;
-                wait(Duration::from_secs(3));
+                pass_time(Duration::from_secs(3));
                 assert_eq!(rows.count()?, 99_999);
                 let mut writer = transaction.copy_in("COPY number FROM STDIN")?;
                 writer.write_all(b"1\n")?;
                 writer.flush()?;
-                wait(Duration::from_secs(3));
+                pass_time(Duration::from_secs(3));
                 writer.write_all(b"2\n")?;
                 writer.finish()?;
                 transaction.commit()?;
@@ -258,12 +238,6 @@ fn what_takes_long_is_not_cut() {
                 .map(drop)?)
         })
         .unwrap();
-}
-
-/// Lets the time pass that a test is about.
-fn wait(time: Duration) {
-    let (_hold, held) = bounded::<()>(0);
-    let _ = held.recv_timeout(time);
 }
 
 #[test]
@@ -324,15 +298,14 @@ fn a_server_that_is_frozen_is_noticed_and_worked_with_when_it_goes_on() {
         .unwrap();
     let mut sent = ledger.send(["before"]);
     next(&told, 1);
-    let processes = processes_of(&server);
 
-    signal("-STOP", &processes);
+    let frozen = Frozen::server(&server);
     let asking = messaging.clone();
     let ended = aside(move || {
         asking.session(|session| Ok(session.query_one("SELECT 1", &[]).map(drop)?))
     });
     let noticed = ended.recv_timeout(NOTICED + Duration::from_secs(10));
-    signal("-CONT", &processes);
+    drop(frozen);
 
     assert!(noticed.expect("it is noticed").is_err());
     sent.extend(ledger.send(["after"]));
@@ -340,26 +313,4 @@ fn a_server_that_is_frozen_is_noticed_and_worked_with_when_it_goes_on() {
     ledger.await_end();
     receiver.stop(PATIENCE);
     ledger.check(&sent, &[]);
-}
-
-/// Returns the processes of a server: the postmaster and its children.
-fn processes_of(server: &Server) -> Vec<String> {
-    let file = server.data_dir().unwrap().join("postmaster.pid");
-    let text = fs::read_to_string(file).unwrap();
-    let postmaster = text.lines().next().unwrap().to_owned();
-    let children = format!("/proc/{postmaster}/task/{postmaster}/children");
-    let children = fs::read_to_string(children).unwrap_or_default();
-    let mut processes = vec![postmaster];
-    processes.extend(children.split_whitespace().map(str::to_owned));
-    processes
-}
-
-fn signal(signal: &str, processes: &[String]) {
-    let shell = format!("kill {signal} \"$@\" 2>/dev/null; kill -0 \"$1\"");
-    let sent = Command::new("sh")
-        .args(["-c", &shell, "kill"])
-        .args(processes)
-        .status();
-    // A child of the server may have ended meanwhile; the server has not.
-    assert!(sent.unwrap().success());
 }

@@ -230,19 +230,13 @@ fn check_one_connection_each(prepare: impl FnOnce(&Messaging, &mut Client)) {
         messaging.topic("others").is_empty().unwrap()
     });
     others.stop(PATIENCE);
-
-    let (tell, told) = unbounded();
-    let at_gate = gate.clone();
-    let receiver = messaging
-        .receiver("t")
-        // More than there are connections for: the others take what is not in use.
-        .workers(2 * WORKERS)
-        .messages_per_transaction(1)
-        .start(move |_, message: Message<i32>| {
-            at_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = gate.telling::<i32>(
+        messaging
+            .receiver("t")
+            // More than there are connections for: the others take what is not in use.
+            .workers(2 * WORKERS)
+            .messages_per_transaction(1),
+    );
     send_all(&messaging, "t", 0..200).unwrap();
 
     gate.await_arrivals(WORKERS);

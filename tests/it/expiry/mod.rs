@@ -121,10 +121,7 @@ fn what_nobody_claims_expires_too_and_nothing_that_is_in_work() {
     .unwrap();
 
     // Any receiver of the process will do.
-    let receiver = place
-        .messaging
-        .start_receiving_messages("others", |_, _: Message<i32>| Ok(()))
-        .unwrap();
+    let receiver = place.idle_receiver();
     eventually("they expire", || expired(&place) == ["1", "2", "3"]);
 
     let stats = place.messaging.topic("jobs").stats().unwrap();
@@ -148,10 +145,7 @@ fn what_nobody_claims_is_dropped_where_the_topic_says_so() {
         place.send_new(perishable(payload).delay(HOUR * 2));
     }
     place.send("jobs", &100);
-    let receiver = place
-        .messaging
-        .start_receiving_messages("others", |_, _: Message<i32>| Ok(()))
-        .unwrap();
+    let receiver = place.idle_receiver();
 
     place.make_expired();
     eventually("they are gone", || {

@@ -2,7 +2,6 @@
 
 use super::{TOPIC, keyed};
 use crate::support::{Gate, PATIENCE, Place, client, eventually, process, telling};
-use crossbeam_channel::unbounded;
 use outtray::{Message, Messaging, MessagingSession, NewMessage, Receiver};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -223,16 +222,7 @@ fn a_key_goes_on_while_senders_that_roll_back_hold_it_in_turn() {
     for n in 0..2 {
         place.send_new(keyed("hot", n));
     }
-    let (tell, told) = unbounded();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver(TOPIC)
-        .start(move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = gate.telling::<i32>(place.messaging.receiver(TOPIC));
     gate.await_arrivals(1);
     let is_over = AtomicBool::new(false);
     let (url, messaging) = (&place.url, &place.messaging);

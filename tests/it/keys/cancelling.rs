@@ -3,7 +3,6 @@
 
 use super::{TOPIC, keyed};
 use crate::support::{Gate, PATIENCE, Place, aside, client, eventually, next};
-use crossbeam_channel::unbounded;
 use outtray::{Cancelled, Message, MessagingSession};
 use std::time::Duration;
 
@@ -23,17 +22,7 @@ fn a_key_goes_on_whose_next_message_is_cancelled_while_the_one_in_work_ends() {
     let id = place.send_new(keyed("a", 1).tracked());
     place.send_new(keyed("a", 2));
     let gate = Gate::new();
-    let handler_gate = gate.clone();
-    let (tell, told) = unbounded();
-    let receiver = place
-        .messaging
-        .receiver(TOPIC)
-        .workers(2)
-        .start(move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = gate.telling::<i32>(place.messaging.receiver(TOPIC).workers(2));
     gate.await_arrivals(1);
     let mut other = client(&place.url);
     let mut open = other.transaction().unwrap();

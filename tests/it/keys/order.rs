@@ -124,22 +124,12 @@ fn a_new_message_waits_behind_the_backoff_or_the_snooze_of_its_key() {
 fn a_delayed_message_takes_its_place_when_it_is_due() {
     let mut place = Place::watchful();
     let gate = Gate::new();
-    let (tell, told) = unbounded();
     let delayed = |n| keyed("a", n).delay(Duration::from_secs(600));
     place.send_new(delayed(1));
     place.send_new(delayed(2));
     place.send_new(keyed("a", 3));
     place.send_new(keyed("a", 4));
-    let handler_gate = gate.clone();
-    let _receiver = place
-        .messaging
-        .receiver(TOPIC)
-        .workers(4)
-        .start(move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = gate.telling::<i32>(place.messaging.receiver(TOPIC).workers(4));
 
     gate.await_arrivals(1);
     place.make_due();

@@ -16,18 +16,10 @@ fn send_in(place: &Place, open: &mut Transaction<'_>, payload: i32) -> outtray::
 #[test]
 fn a_handler_does_not_wait_for_a_sender_of_its_key_and_nothing_is_stuck_after() {
     let mut place = Place::watchful();
-    let (tell, told) = unbounded();
     let gate = Gate::new();
     place.send_new(keyed("a", 1));
     place.send_new(keyed("a", 2));
-    let handler_gate = gate.clone();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = gate.telling::<i32>(place.messaging.receiver(TOPIC));
     gate.await_arrivals(1);
     let mut sender = client(&place.url);
     let mut open = sender.transaction().unwrap();
@@ -48,18 +40,10 @@ fn a_handler_does_not_wait_for_a_sender_of_its_key_and_nothing_is_stuck_after() 
 #[test]
 fn the_end_of_a_sender_that_rolls_back_lets_the_key_go_on() {
     let mut place = Place::watchful();
-    let (tell, told) = unbounded();
     let gate = Gate::new();
     place.send_new(keyed("a", 1));
     place.send_new(keyed("a", 2));
-    let handler_gate = gate.clone();
-    let _receiver = place
-        .messaging
-        .start_receiving_messages(TOPIC, move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = gate.telling::<i32>(place.messaging.receiver(TOPIC));
     gate.await_arrivals(1);
     let mut sender = client(&place.url);
     let mut open = sender.transaction().unwrap();

@@ -1,7 +1,7 @@
 //! Threads that send, roll back, handle and fail, with few keys: all is handled once and in order.
 
 use super::{TOPIC, keyed};
-use crate::support::{PATIENCE, Place, client, eventually, process};
+use crate::support::{PATIENCE, Place, client, eventually, pass_time, process};
 use outtray::{Backoff, ErrorKind, HandlerError, Message, MessagingSession};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ fn send_for_a_while(url: &str, until: Instant) {
             }
             if fastrand::u8(..3) == 0 {
                 let pause = fastrand::u64(..20_000);
-                let _ = crossbeam_channel::after(Duration::from_micros(pause)).recv();
+                pass_time(Duration::from_micros(pause));
             }
             Ok::<(), outtray::Error>(())
         })();

@@ -1,6 +1,6 @@
 //! Leases together with what else a message or a topic can ask for.
 
-use crate::support::{MINUTE, PATIENCE, Place, eventually};
+use crate::support::{MINUTE, PATIENCE, Place, eventually, pass_time};
 use outtray::{Cancelled, Filter, How, Message, NewMessage, Rate, TopicConfig};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -174,10 +174,10 @@ fn workers_seldom_ask_while_the_limit_of_their_topic_is_used_up() {
         .start(move |_, message: Message<i32>| Ok(tell.send(message.payload)?))
         .unwrap();
     let asked = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
-    let _ = crossbeam_channel::after(Duration::from_secs(1)).recv();
+    pass_time(Duration::from_secs(1));
 
     let before = place.number(asked);
-    let _ = crossbeam_channel::after(Duration::from_secs(3)).recv();
+    pass_time(Duration::from_secs(3));
     let during = place.number(asked) - before;
 
     // One of them asks ten times a second.

@@ -103,18 +103,13 @@ fn a_limit_of_a_key_that_is_lowered_holds_for_what_was_ready_before() {
         place.send_new(keyed("a", n));
     }
     let gate = Gate::new();
-    let (tell, told) = unbounded();
-    let handler_gate = gate.clone();
-    let receiver = place
-        .messaging
-        .receiver(TOPIC)
-        .workers(2)
-        .messages_per_transaction(1)
-        .start(move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (receiver, told) = gate.telling::<i32>(
+        place
+            .messaging
+            .receiver(TOPIC)
+            .workers(2)
+            .messages_per_transaction(1),
+    );
     gate.await_arrivals(2);
 
     configure(&place, per_key(1));

@@ -147,19 +147,13 @@ fn a_more_urgent_message_that_comes_late_is_the_next() {
     let place = Place::new();
     place.send_all("things", 0..5);
     let gate = Gate::new();
-    let (tell, told) = unbounded();
-
-    let handler_gate = gate.clone();
-    let _receiver = place
-        .messaging
-        .receiver("things")
-        .workers(1)
-        .messages_per_transaction(1)
-        .start(move |_, message: Message<i32>| {
-            handler_gate.pass();
-            Ok(tell.send(message.payload)?)
-        })
-        .unwrap();
+    let (_receiver, told) = gate.telling::<i32>(
+        place
+            .messaging
+            .receiver("things")
+            .workers(1)
+            .messages_per_transaction(1),
+    );
     gate.await_arrivals(1);
     place.send_new(NewMessage::json("things", &100).unwrap().priority(1));
     gate.open_for(2);

@@ -3,7 +3,7 @@
 
 mod reset;
 
-use crate::support::{PATIENCE, Place, client, eventually, process};
+use crate::support::{PATIENCE, Place, client, eventually, pass_time, process};
 use outtray::{
     HandlerError, Message, Messaging, MessagingSession, NewMessage, Rate, Receiver, TopicConfig,
 };
@@ -107,7 +107,7 @@ fn tokens_that_nothing_was_there_for_go_back() {
     let other = process(&place.url, Duration::from_millis(50));
     let receiver = receive(&other);
     eventually("the fifth is begun", || place.count("begun") == 5);
-    let _ = crossbeam_channel::after(Duration::from_millis(300)).recv();
+    pass_time(Duration::from_millis(300));
     assert_eq!(place.count("begun"), 5, "an hour must pass for the next");
 
     receiver.stop(PATIENCE);
@@ -235,11 +235,11 @@ fn a_topic_over_its_rate_asks_seldom() {
     let receiver = receive(&place.messaging);
     eventually("one is begun", || place.count("begun") == 1);
     let asked = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
-    let _ = crossbeam_channel::after(2 * SECOND).recv();
+    pass_time(2 * SECOND);
     let mut watcher = client(&place.url);
     let mut count = || watcher.query_one(asked, &[]).unwrap().get::<_, i64>(0);
     let before = count();
-    let _ = crossbeam_channel::after(3 * SECOND).recv();
+    pass_time(3 * SECOND);
     let during = count() - before;
     receiver.stop(PATIENCE);
     // Twenty polls a second, each of which rings a worker, which asks nothing.

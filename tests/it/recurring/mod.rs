@@ -103,10 +103,7 @@ fn runs_that_nobody_was_there_for_are_left_out_stood_for_or_made_up_for() {
                  SET cron = extract(minute FROM now() AT TIME ZONE 'UTC' - interval '2 minutes') || ' * * * *',
                      next_at = date_trunc('minute', now()) - interval '3 hours 2 minutes'",
         );
-        let _receiver = place
-            .messaging
-            .start_receiving_messages("others", |_, _: Message<String>| Ok(()))
-            .unwrap();
+        let _receiver = place.idle_receiver();
 
         eventually("they are seen", || {
             place.count("outtray.recurring WHERE next_at > now()") == 1
@@ -208,10 +205,7 @@ fn one_that_cannot_be_sent_does_not_hold_up_the_others() {
     place.sql(
         "UPDATE outtray.recurring SET next_at = next_at - interval '1 hour' WHERE name = 'bad'",
     );
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("others", |_, _: Message<String>| Ok(()))
-        .unwrap();
+    let _receiver = place.idle_receiver();
 
     eventually("the good one is sent", || {
         place.messaging.topic("reports").stats().unwrap().ready == 1
@@ -270,10 +264,7 @@ fn one_that_cannot_be_read_does_not_hold_up_the_others() {
     place.sql(
         "UPDATE outtray.recurring SET missed = 'latest', next_at = next_at - interval '1 hour' WHERE name = 'odd'",
     );
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("others", |_, _: Message<String>| Ok(()))
-        .unwrap();
+    let _receiver = place.idle_receiver();
 
     eventually("the good one is sent", || {
         place.messaging.topic("reports").stats().unwrap().ready == 1
@@ -303,10 +294,7 @@ fn missed_runs_fill_a_bounded_topic_as_far_as_they_fit_and_go_on_when_there_is_r
     let every = cron("@daily").missed(Missed::All);
     place.messaging.repeat("it", &every, report()).unwrap();
     place.make_recurring_due("7 days");
-    let _receiver = place
-        .messaging
-        .start_receiving_messages("others", |_, _: Message<String>| Ok(()))
-        .unwrap();
+    let _receiver = place.idle_receiver();
     let ready = || place.messaging.topic("reports").stats().unwrap().ready;
 
     eventually("the first are sent", || ready() == 3);

@@ -2,8 +2,7 @@
 //! sends, and a change of it within a moment.
 
 use super::{count, place, things_and_messages};
-use crate::support::{HOUR, Place, client, empty_database, eventually};
-use crossbeam_channel::after;
+use crate::support::{HOUR, Place, client, empty_database, eventually, pass_time};
 use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage, TopicConfig};
 use postgres::Client;
 use std::sync::Barrier;
@@ -214,7 +213,7 @@ fn what_a_long_drain_sends_obeys_settings_that_change_meanwhile() {
             if message.payload == 0 {
                 operator.topic("later").configure(delayed())?;
             }
-            let _ = after(Duration::from_millis(20)).recv();
+            pass_time(Duration::from_millis(20));
             session.send_message("later", &message.payload)?;
             Ok(())
         })

@@ -16,8 +16,8 @@ mod sending;
 mod wide;
 mod swallowed;
 
-use crate::support::{PATIENCE, Place, client};
-use crossbeam_channel::{after, bounded};
+use crate::support::{PATIENCE, Place, client, pass_time};
+use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Messaging, MessagingSession};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -315,7 +315,7 @@ fn a_session_waits_for_a_connection_that_becomes_free() {
         in_session.recv_timeout(PATIENCE).unwrap();
         let waiting = scope.spawn(move || messaging.session(write_and_send));
         // It waits; there is nothing to see from outside, so it gets a moment to.
-        let _ = after(Duration::from_millis(50)).recv();
+        pass_time(Duration::from_millis(50));
         leave.send(()).unwrap();
         waiting.join().unwrap().unwrap();
     });

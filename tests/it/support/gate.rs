@@ -3,6 +3,7 @@
 use super::PATIENCE;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use outtray::{Message, ReceiverBuilder};
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// A place where handlers stop until the test lets them go on.
@@ -41,6 +42,23 @@ impl Gate {
             Ok(())
         });
         held.unwrap()
+    }
+
+    /// Starts a receiver whose handlers pass the gate, and then tell the payload of each message.
+    pub(crate) fn telling<T>(
+        &self,
+        receiver: ReceiverBuilder<'_>,
+    ) -> (outtray::Receiver, Receiver<T>)
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let gate = self.clone();
+        let (tell, told) = unbounded();
+        let receiver = receiver.start(move |_, message: Message<T>| {
+            gate.pass();
+            Ok(tell.send(message.payload)?)
+        });
+        (receiver.unwrap(), told)
     }
 
     /// In the test: waits until so many handlers stand before the gate.

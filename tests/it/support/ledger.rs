@@ -1,8 +1,9 @@
 //! The books of a test that breaks things: what was sent, what it did, what is left. The table
 //! `effect` has no unique constraint, so that an effect that happened twice shows.
 
-use super::{Child, database, eventually};
-use outtray::{HandlerError, Message, MessageId, Messaging, MessagingSession};
+use super::{Child, Gate, database, eventually};
+use crossbeam_channel::{Receiver as Told, unbounded};
+use outtray::{HandlerError, Message, MessageId, Messaging, MessagingSession, Receiver};
 use postgres::types::ToSql;
 use postgres::{Client, NoTls};
 use serde::Serialize;
@@ -117,6 +118,29 @@ impl Ledger {
             .unwrap();
         self.await_end();
         receiver.stop(super::PATIENCE);
+    }
+
+    /// Starts one worker that asks the database something, stops at the gate, and has the effect.
+    pub(crate) fn start_at(messaging: &Messaging, gate: &Gate) -> Receiver {
+        let gate = gate.clone();
+        let receiver = messaging.receiver(WORK).workers(1);
+        let receiver = receiver.messages_per_transaction(1);
+        let started = receiver.start(move |session, message: Message<String>| {
+            session.query_one("SELECT 1", &[])?;
+            gate.pass();
+            Ledger::enter(session, &message)
+        });
+        started.unwrap()
+    }
+
+    /// Starts a receiver that tells the id of each message.
+    pub(crate) fn start_telling(messaging: &Messaging) -> (Receiver, Told<MessageId>) {
+        let (tell, told) = unbounded();
+        let handler = move |_: &mut MessagingSession<'_>, message: Message<String>| {
+            Ok(tell.send(message.id)?)
+        };
+        let receiver = messaging.start_receiving_messages(WORK, handler);
+        (receiver.unwrap(), told)
     }
 
     /// Waits until no message is ready, in work or scheduled.

@@ -9,6 +9,7 @@ mod ledger;
 mod log_lines;
 mod place;
 mod shrink;
+mod signals;
 mod statements;
 mod tunnel;
 mod wait;
@@ -25,10 +26,11 @@ pub(crate) use place::{
     NO_POLLING, Place, by_socket, client, make_suspect, process, rated_keys, send,
 };
 pub(crate) use shrink::shrink;
+pub(crate) use signals::{Frozen, signal};
 pub(crate) use statements::{statement_names, statement_plan, statement_text};
 use std::sync::OnceLock;
 pub(crate) use tunnel::Tunnel;
-pub(crate) use wait::{A_WHILE, DAY, HOUR, MINUTE, PATIENCE, aside, eventually, next};
+pub(crate) use wait::{A_WHILE, DAY, HOUR, MINUTE, PATIENCE, aside, eventually, next, pass_time};
 pub(crate) use wire::{COMMIT, Cut, Wire};
 
 /// Returns the server that all tests share; each makes a database of its own in it.

@@ -26,8 +26,13 @@ pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
             started.elapsed() < PATIENCE,
             "{what}: not after {PATIENCE:?}"
         );
-        let _ = after(Duration::from_millis(20)).recv();
+        pass_time(Duration::from_millis(20));
     }
+}
+
+/// Lets the time pass that a test is about.
+pub(crate) fn pass_time(time: Duration) {
+    let _ = after(time).recv();
 }
 
 /// Returns the next `count` things that are told; fails if one does not come.

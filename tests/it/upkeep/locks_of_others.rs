@@ -2,14 +2,13 @@
 //! delayed messages of other topics come in time and receivers start.
 
 use crate::support::{
-    Child, PATIENCE, Place, aside, client, eventually, next, process, telling, test_name,
+    Child, PATIENCE, Place, aside, client, eventually, next, process, signal, telling, test_name,
 };
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
     Message, Messaging, MessagingSession, NewMessage, Receiver, Recurrence, TopicConfig,
 };
 use postgres::Client;
-use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -244,9 +243,7 @@ fn a_process_that_is_frozen_in_the_middle_of_its_duty_holds_up_no_other() {
             .count("pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")
             > 0
     });
-    let pid = child.id().to_string();
-    let stopped = Command::new("kill").args(["-STOP", &pid]).status().unwrap();
-    assert!(stopped.success());
+    signal(child.id(), "STOP");
     place.sql("DELETE FROM gate");
     eventually("its transaction stands still", || {
         place.count(

@@ -10,7 +10,9 @@ mod silent;
 mod unsaid;
 mod everyday;
 
-use crate::support::{PATIENCE, aside, database, eventually, make_suspect, next, rated_keys};
+use crate::support::{
+    PATIENCE, aside, database, eventually, make_suspect, next, pass_time, rated_keys,
+};
 use bouncer::behind_pgbouncer;
 use outtray::{
     Backoff, HandlerError, Message, Messaging, MessagingSession, NewMessage, TopicConfig,
@@ -167,7 +169,7 @@ fn check_that_nobody_waits_for_connections(prepare: impl FnOnce(&Messaging, &str
         .workers(8)
         .start(move |_, message: Message<i32>| {
             // Others are in the middle of their transactions, too.
-            let _ = crossbeam_channel::after(Duration::from_millis(5)).recv();
+            pass_time(Duration::from_millis(5));
             Ok(tell.send(message.payload)?)
         })
         .unwrap();

@@ -2,19 +2,17 @@
 //! server process.
 
 use super::bouncer::{Mode, behind_pgbouncer_in};
-use crate::support::{Gate, Ledger, PATIENCE, Tunnel, WORK, aside, eventually, next, telling};
-use crossbeam_channel::{bounded, unbounded};
-use outtray::{Builder, ErrorKind, Message, Messaging, NewMessage};
+use crate::environment::{BACK, NOTICED};
+use crate::support::{
+    Gate, Ledger, PATIENCE, Tunnel, WORK, aside, eventually, next, pass_time, telling,
+};
+use outtray::{Builder, ErrorKind, Messaging, NewMessage};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(1);
 /// Behind a pooler it may take four times as long.
 const BOUND: Duration = Duration::from_secs(4);
-/// What that may be on a busy machine: without a bound it would be hours.
-const NOTICED: Duration = Duration::from_secs(12);
-/// What it may take until work goes on after the network is back; two seconds on a quiet machine.
-const BACK: Duration = Duration::from_secs(6);
 
 fn builder(url: &str) -> Builder {
     Messaging::builder().url(url).pooler_safe(true)
@@ -39,27 +37,16 @@ fn everywhere(check: impl Fn(&Ledger, &Tunnel) + Sync) {
     });
 }
 
-/// Lets the time pass that a test is about.
-fn wait(time: Duration) {
-    let (_hold, held) = bounded::<()>(0);
-    let _ = held.recv_timeout(time);
-}
-
 fn check_idle(heal: impl Fn(&Tunnel) + Sync) {
     everywhere(|ledger, tunnel| {
         let messaging = watched(tunnel.url());
-        let (tell, told) = unbounded();
-        let receiver = messaging
-            .start_receiving_messages(WORK, move |_, message: Message<String>| {
-                Ok(tell.send(message.id)?)
-            })
-            .unwrap();
+        let (receiver, told) = Ledger::start_telling(&messaging);
         let before = ledger.send(["before"]);
         assert_eq!(next(&told, 1), before);
         eventually("it is acknowledged", || ledger.left() == 0);
 
         tunnel.fall_silent();
-        wait(BOUND);
+        pass_time(BOUND);
         heal(tunnel);
 
         let healed = Instant::now();
@@ -83,23 +70,13 @@ fn check_worker(fall: impl Fn(&Tunnel) + Sync, heal: impl Fn(&Tunnel) + Sync) {
         let sent = ledger.send((0..5).map(|_| "message"));
         let messaging = watched(tunnel.url());
         let gate = Gate::new();
-        let at_gate = gate.clone();
-        let receiver = messaging
-            .receiver(WORK)
-            .workers(1)
-            .messages_per_transaction(1)
-            .start(move |session, message: Message<String>| {
-                session.query_one("SELECT 1", &[])?;
-                at_gate.pass();
-                Ledger::enter(session, &message)
-            })
-            .unwrap();
+        let receiver = Ledger::start_at(&messaging, &gate);
         gate.await_arrivals(1);
 
         fall(tunnel);
         gate.open_for(1);
         eventually("it is silent", || tunnel.is_silent());
-        wait(BOUND);
+        pass_time(BOUND);
         heal(tunnel);
         let healed = Instant::now();
         gate.open_for(20);
@@ -201,7 +178,7 @@ fn a_silence_that_ends_by_itself_is_not_taken_for_work_that_has_to_be_paid_for()
     tunnel.fall_silent_at("named.number");
     stall("a");
     eventually("stalled keys are looked at", || tunnel.is_silent());
-    wait(Duration::from_secs(3));
+    pass_time(Duration::from_secs(3));
     tunnel.heal();
     assert_eq!(next(&told, 1), ["a"]);
 

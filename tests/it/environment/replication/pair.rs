@@ -1,7 +1,7 @@
 //! Two servers of which one replicates the other: made by `pg_basebackup`, synchronous, each with
 //! its own port for good.
 
-use crate::support::eventually;
+use crate::support::{Frozen, eventually};
 use outtray::testing::Server;
 use postgres::{Client, Config, NoTls};
 use std::io::Write;
@@ -9,23 +9,6 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{env, fs, thread};
-
-/// The processes of a server that was frozen, the first of them first.
-pub(super) struct Frozen(Vec<String>);
-
-impl Frozen {
-    fn signal(&self, script: &str) {
-        let mut shell = Command::new("sh");
-        let sent = shell.args(["-c", script, "kill"]).args(&self.0).status();
-        assert!(sent.unwrap().success(), "{script}");
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.signal("kill -QUIT \"$1\"; kill -CONT \"$@\"");
-    }
-}
 
 /// A server that may be a primary, a standby of another, or dead.
 pub(super) struct Node {
@@ -86,17 +69,7 @@ impl Node {
     /// Stops the server in its tracks: it keeps its connections and says nothing any more. It dies
     /// at the end, so that there are never two primaries.
     pub(super) fn freeze(&self) -> Frozen {
-        let file = self.server.data_dir().unwrap().join("postmaster.pid");
-        let text = fs::read_to_string(file).unwrap();
-        let postmaster = text.lines().next().unwrap().to_owned();
-        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
-        let children = fs::read_to_string(children).unwrap();
-        let mut frozen = Frozen(vec![postmaster]);
-        frozen
-            .0
-            .extend(children.split_whitespace().map(str::to_owned));
-        frozen.signal("kill -STOP \"$@\"");
-        frozen
+        Frozen::server(&self.server).doomed()
     }
 
     /// Becomes a standby of the server with the database `url`, which from then on commits nothing

@@ -4,8 +4,7 @@ use super::WORK;
 use super::acting::{Actor, Work};
 use super::expected::{Asked, Fate, Final, Trace, Where};
 use super::script::{From, Hands, Round};
-use crate::support::{PATIENCE, Place, process};
-use crossbeam_channel::after;
+use crate::support::{PATIENCE, Place, pass_time, process};
 use outtray::{
     Backoff, BatchMessage, Cancelled, ErrorKind, How, Message, MessageId, NewMessage, Receiver,
     ReceiverBuilder,
@@ -139,7 +138,7 @@ impl Stage {
             if started.elapsed() > PATIENCE {
                 return Err(format!("{left} messages are left after {PATIENCE:?}"));
             }
-            let _ = after(Duration::from_millis(5)).recv();
+            pass_time(Duration::from_millis(5));
         }
     }
 

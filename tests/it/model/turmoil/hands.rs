@@ -1,8 +1,7 @@
 //! What the processes of the turmoil do: send tasks, and handle them in every way.
 
 use super::{PRODUCER, TOPICS, WORKER};
-use crate::support::{Child, PATIENCE};
-use crossbeam_channel::after;
+use crate::support::{Child, PATIENCE, pass_time};
 use outtray::{
     Backoff, BatchMessage, ErrorKind, HandlerError, Message, Messaging, MessagingSession,
     NewMessage,
@@ -128,7 +127,7 @@ fn produce(messaging: &Messaging) {
                 .iter()
                 .for_each(|id| Child::tell(&format!("failed {id}"))),
         }
-        let _ = after(Duration::from_millis(5)).recv();
+        pass_time(Duration::from_millis(5));
     }
 }
 

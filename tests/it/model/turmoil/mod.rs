@@ -10,8 +10,8 @@
 mod hands;
 mod network;
 
-use crate::support::{Child, PATIENCE, eventually, test_name};
-use crossbeam_channel::{Sender, after, unbounded};
+use crate::support::{Child, PATIENCE, eventually, pass_time, signal, test_name};
+use crossbeam_channel::{Sender, unbounded};
 use network::Network;
 use outtray::testing::Server;
 use postgres::{Client, NoTls};
@@ -128,7 +128,7 @@ impl Stage {
         let until = Instant::now() + time;
         while Instant::now() < until {
             self.revive();
-            let _ = after(Duration::from_millis(50)).recv();
+            pass_time(Duration::from_millis(50));
         }
     }
 
@@ -138,15 +138,15 @@ impl Stage {
         match fastrand::u32(0..8) {
             0 | 1 => {
                 let victim = fastrand::usize(..self.parts.len());
-                signal(&self.parts[victim].child, "KILL");
+                signal(self.parts[victim].child.id(), "KILL");
                 "a process killed"
             }
             2 => {
                 let frozen = fastrand::usize(..self.parts.len());
                 let pid = self.parts[frozen].child.id();
-                signal_pid(pid, "STOP");
-                let _ = after(some_time(3_000)).recv();
-                signal_pid(pid, "CONT");
+                signal(pid, "STOP");
+                pass_time(some_time(3_000));
+                signal(pid, "CONT");
                 "a process frozen"
             }
             3 => {
@@ -208,7 +208,7 @@ impl Stage {
                 so_long < PATIENCE,
                 "after {after_what} stand still: {standing:?}"
             );
-            let _ = after(Duration::from_millis(20)).recv();
+            pass_time(Duration::from_millis(20));
         }
         healed.elapsed()
     }
@@ -231,19 +231,6 @@ fn client(url: &str) -> Client {
         client.is_ok()
     });
     client.unwrap()
-}
-
-fn signal(child: &Child, signal: &str) {
-    signal_pid(child.id(), signal);
-}
-
-fn signal_pid(pid: i32, signal: &str) {
-    let (signal, pid) = (format!("-{signal}"), pid.to_string());
-    // It may have died meanwhile.
-    let _ = Command::new("kill")
-        .args([signal, pid])
-        .stderr(Stdio::null())
-        .status();
 }
 
 /// Collects what producers tell, until nobody can tell any more.

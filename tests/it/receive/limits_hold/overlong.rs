@@ -1,8 +1,9 @@
-//! A handler that takes longer than the server allows is an attempt, and so the limit of attempts holds.
+//! A handler that takes longer than the server allows is an attempt, and so the limit of attempts
+//! holds.
 
 use super::POLL;
-use crate::support::{PATIENCE, Place, database, eventually, process};
-use crossbeam_channel::{after, unbounded};
+use crate::support::{PATIENCE, Place, database, eventually, pass_time, process};
+use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, MessagingSession, Receiver};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ type Overlong = fn(&mut MessagingSession<'_>) -> Result<(), HandlerError>;
 
 fn idle(session: &mut MessagingSession<'_>) -> Result<(), HandlerError> {
     session.execute("INSERT INTO effect VALUES (1)", &[])?;
-    let _ = after(Duration::from_millis(1500)).recv();
+    pass_time(Duration::from_millis(1500));
     Ok(())
 }
 
@@ -28,7 +29,7 @@ fn idle_and_go_on(session: &mut MessagingSession<'_>) -> Result<(), HandlerError
 }
 
 fn idle_first(session: &mut MessagingSession<'_>) -> Result<(), HandlerError> {
-    let _ = after(Duration::from_millis(1500)).recv();
+    pass_time(Duration::from_millis(1500));
     session.execute("INSERT INTO effect VALUES (2)", &[])?;
     Ok(())
 }

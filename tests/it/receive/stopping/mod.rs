@@ -203,9 +203,7 @@ fn what_a_stopped_receiver_gives_back_others_get_at_once() {
         .unwrap();
     gate.await_arrivals(1);
     let (_other, told) = telling::<i32>(elsewhere.receiver("jobs"));
-    eventually("the other listens, too", || {
-        place.count("pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'") == 2
-    });
+    place.await_listeners(2);
     assert!(
         told.recv_timeout(Duration::from_millis(200)).is_err(),
         "all ten are held"
@@ -231,9 +229,7 @@ fn when_a_strict_receiver_stops_another_goes_on_with_its_line_at_once() {
     let stopped = gate.holding(place.messaging.receiver("line").strict_order());
     gate.await_arrivals(1);
     let (_other, told) = telling::<i32>(elsewhere.receiver("line").strict_order());
-    eventually("the other listens, too", || {
-        place.count("pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN %'") == 2
-    });
+    place.await_listeners(2);
 
     assert!(
         told.recv_timeout(Duration::from_millis(200)).is_err(),

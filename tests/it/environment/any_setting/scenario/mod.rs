@@ -3,7 +3,7 @@
 mod sending;
 mod failing;
 
-use crate::support::{DAY, PATIENCE};
+use crate::support::{DAY, PATIENCE, pass_time};
 use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage, Payload, Result};
 use postgres::Client;
 use std::fmt::Debug;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 fn await_for(happened: impl Fn() -> bool) {
     let started = Instant::now();
     while !happened() && started.elapsed() < PATIENCE {
-        let _ = crossbeam_channel::after(Duration::from_millis(5)).recv();
+        pass_time(Duration::from_millis(5));
     }
 }
 

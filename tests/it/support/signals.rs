@@ -1,0 +1,58 @@
+//! Signals to processes, and processes that stand still.
+
+use outtray::testing::Server;
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// Sends a signal to a process, which may have died meanwhile.
+pub(crate) fn signal(pid: i32, name: &str) {
+    let _ = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// The processes of a server that stand still: the postmaster, and its children.
+pub(crate) struct Frozen {
+    processes: Vec<String>,
+    /// What becomes of them when this is dropped.
+    in_the_end: &'static str,
+}
+
+impl Frozen {
+    /// Has a server stand still until this is dropped.
+    pub(crate) fn server(server: &Server) -> Frozen {
+        let file = server.data_dir().unwrap().join("postmaster.pid");
+        let text = fs::read_to_string(file).unwrap();
+        let postmaster = text.lines().next().unwrap().to_owned();
+        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
+        let children = fs::read_to_string(children).unwrap_or_default();
+        let mut processes = vec![postmaster];
+        processes.extend(children.split_whitespace().map(str::to_owned));
+        let frozen = Frozen {
+            processes,
+            in_the_end: "kill -CONT \"$@\" 2>/dev/null",
+        };
+        // A child of the server may have ended meanwhile; the server has not.
+        assert!(frozen.run("kill -STOP \"$@\" 2>/dev/null; kill -0 \"$1\""));
+        frozen
+    }
+
+    /// Has it die when this is dropped.
+    pub(crate) fn doomed(mut self) -> Frozen {
+        self.in_the_end = "kill -QUIT \"$1\"; kill -CONT \"$@\"";
+        self
+    }
+
+    fn run(&self, script: &str) -> bool {
+        let mut shell = Command::new("sh");
+        let ran = shell.args(["-c", script, "kill"]).args(&self.processes);
+        ran.status().unwrap().success()
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.run(self.in_the_end);
+    }
+}
