@@ -146,8 +146,7 @@ fn impatient(url: &str) -> Messaging {
 }
 
 #[test]
-fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on_once_there_are_some()
- {
+fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on_later() {
     let (_server, url) = narrow_server();
     let (messaging, inner) = (impatient(&url), impatient(&url));
     let (tell, told) = unbounded();

@@ -1,68 +1,24 @@
 //! How often a session goes to the database and back, seen from the wire between.
 
 use super::place;
+use crate::support::{Relay, carry_all};
 use outtray::{Messaging, MessagingSession, NewMessage};
-use postgres::Config;
-use postgres::config::Host;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
-/// Stands between a client and the server, and counts what the client waits for.
-struct Wire {
-    port: u16,
-    round_trips: Arc<AtomicUsize>,
-}
-
-impl Wire {
-    fn to(url: &str) -> Wire {
-        let config: Config = url.parse().unwrap();
-        let host = match &config.get_hosts()[0] {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(_) => panic!("the tests' server is reached over TCP"),
-        };
-        let target = (host, config.get_ports().first().copied().unwrap_or(5432));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let wire = Wire {
-            port: listener.local_addr().unwrap().port(),
-            round_trips: Arc::default(),
-        };
-        let round_trips = Arc::clone(&wire.round_trips);
-        // Ends with the test process: nobody connects any more, nobody waits for it.
-        start(move || {
-            for client in listener.incoming().flatten() {
-                let server = TcpStream::connect(&target).unwrap();
-                let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                start(move || copy(from, to));
-                let round_trips = Arc::clone(&round_trips);
-                start(move || count(client, server, &round_trips));
-            }
-        });
-        wire
-    }
-
-    /// Returns `url` with this in place of the server.
-    fn url(&self, url: &str) -> String {
-        let (place, database) = url.rsplit_once('/').unwrap();
-        let (user, _) = place.rsplit_once('@').unwrap();
-        format!("{user}@127.0.0.1:{}/{database}", self.port)
-    }
-
-    fn count(&self) -> usize {
-        self.round_trips.load(Ordering::SeqCst)
-    }
-}
-
-fn start(body: impl FnOnce() + Send + 'static) {
-    thread::Builder::new().spawn(body).unwrap();
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream) {
-    let _ = io::copy(&mut from, &mut to);
-    let _ = to.shutdown(Shutdown::Both);
+/// Stands before a server, and counts what clients wait for.
+fn counting(url: &str) -> (Relay, Arc<AtomicUsize>) {
+    let round_trips = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&round_trips);
+    let relay = Relay::before(url, move |client, server| {
+        let server = TcpStream::connect(server).unwrap();
+        carry_all(server.try_clone().unwrap(), client.try_clone().unwrap());
+        count(client, server, &counted);
+    });
+    (relay, round_trips)
 }
 
 /// Passes on what the client says, and counts Query and Sync: the server answers each with one
@@ -107,20 +63,20 @@ fn check_all(
     work: impl Fn(&Messaging) -> outtray::Result<()>,
 ) {
     let place = place();
-    let wire = Wire::to(&place.url);
+    let (relay, round_trips) = counting(&place.url);
     let messaging = Messaging::builder()
-        .url(wire.url(&place.url))
+        .url(relay.url())
         .pooler_safe(is_pooler_safe)
-        // The notifier has a connection of its own, but talks over the same wire.
+        // The notifier has a connection of its own, but talks through the same relay.
         .notify(false)
         .connect()
         .unwrap();
 
     let mut counts = Vec::new();
     for _ in 0..6 {
-        let before = wire.count();
+        let before = round_trips.load(Ordering::SeqCst);
         work(&messaging).unwrap();
-        counts.push(wire.count() - before);
+        counts.push(round_trips.load(Ordering::SeqCst) - before);
     }
 
     // The first one prepares; on a busy machine a pause between two makes the pool test the

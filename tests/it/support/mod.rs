@@ -8,6 +8,7 @@ mod handlers;
 mod ledger;
 mod log_lines;
 mod place;
+mod relay;
 mod shrink;
 mod signals;
 mod statements;
@@ -25,6 +26,7 @@ use outtray::testing::Server;
 pub(crate) use place::{
     NO_POLLING, Place, by_socket, client, make_suspect, process, rated_keys, send,
 };
+pub(crate) use relay::{Relay, carry_all, spawn};
 pub(crate) use shrink::shrink;
 pub(crate) use signals::{Frozen, signal};
 pub(crate) use statements::{statement_names, statement_plan, statement_text};

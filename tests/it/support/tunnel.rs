@@ -1,19 +1,15 @@
 //! A way to a database that can fall silent: it keeps every connection, accepts new ones, and
 //! carries nothing.
 
-use super::wire::{address_of, through};
-use postgres::Config;
+use super::relay::{Relay, address_of, spawn};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::{Builder, JoinHandle};
 
 /// A tunnel to a database.
 pub(crate) struct Tunnel {
-    url: String,
-    address: SocketAddr,
+    relay: Relay,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -24,6 +20,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// Where new connections lead, if not where the first ones did.
     server: Option<SocketAddr>,
     is_silent: bool,
     is_over: bool,
@@ -38,32 +35,15 @@ struct State {
 impl Tunnel {
     /// Digs a tunnel to the server of `url`.
     pub(crate) fn to(url: &str) -> Tunnel {
-        let config: Config = url.parse().unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
-        shared.lock().server = Some(address_of(&config));
-        let accepting = Arc::clone(&shared);
-        let acceptor = spawn("tunnel", move || {
-            for client in listener.incoming() {
-                if accepting.lock().is_over {
-                    return;
-                }
-                let (shared, client) = (Arc::clone(&accepting), client.unwrap());
-                spawn("tunnel", move || carry(client, &shared));
-            }
-        });
-        Tunnel {
-            url: through(&config, address),
-            address,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        let carried = Arc::clone(&shared);
+        let relay = Relay::before(url, move |client, server| carry(client, server, &carried));
+        Tunnel { relay, shared }
     }
 
     /// Returns the URL that leads through the tunnel.
     pub(crate) fn url(&self) -> &str {
-        &self.url
+        self.relay.url()
     }
 
     /// Carries nothing from now on.
@@ -122,9 +102,6 @@ impl Drop for Tunnel {
         for socket in sockets {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        // Whoever waits for a client gets one, and sees that it is over.
-        let _ = TcpStream::connect(self.address);
-        let _ = self.acceptor.take().map(JoinHandle::join);
     }
 }
 
@@ -144,7 +121,7 @@ impl Shared {
 }
 
 /// Carries one connection, by two threads that end with it.
-fn carry(client: TcpStream, shared: &Arc<Shared>) {
+fn carry(client: TcpStream, server: SocketAddr, shared: &Arc<Shared>) {
     let age = {
         let mut state = shared.lock();
         state.accepted += 1;
@@ -154,7 +131,7 @@ fn carry(client: TcpStream, shared: &Arc<Shared>) {
     if shared.is_carried(age) != Some(true) {
         return;
     }
-    let server = shared.lock().server.unwrap();
+    let server = shared.lock().server.unwrap_or(server);
     let Ok(server) = TcpStream::connect(server) else {
         let _ = client.shutdown(Shutdown::Both);
         return;
@@ -189,8 +166,4 @@ fn forward(mut from: TcpStream, mut to: TcpStream, age: u64, shared: &Shared, is
     if shared.is_carried(age) == Some(true) {
         let _ = to.shutdown(Shutdown::Write);
     }
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    Builder::new().name(name.to_owned()).spawn(body).unwrap()
 }

@@ -15,4 +15,5 @@ mod shape;
 mod sql;
 mod sql_keys;
 mod sql_text;
+mod tests;
 mod type_names;

@@ -255,7 +255,7 @@ fn set_up(told: Sender<String>) -> Stage {
     let url = server.database().unwrap();
     client(&url).batch_execute(TABLES).unwrap();
     let network = Network::before(&url);
-    let relayed = network.url(&url);
+    let relayed = network.url().to_owned();
     let mut stage = Stage {
         server,
         network,

@@ -1,10 +1,9 @@
 //! A network between processes and the server that can be cut, stall, and fall silent.
 
-use postgres::Config;
+use crate::support::{Relay, spawn};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weather {
@@ -26,18 +25,13 @@ struct Sky {
 
 /// A relay to a server. Ends when it is dropped.
 pub(super) struct Network {
-    address: SocketAddr,
+    relay: Relay,
     sky: Arc<(Mutex<Sky>, Condvar)>,
 }
 
 impl Network {
     /// Puts a relay before the server of `url`.
     pub(super) fn before(url: &str) -> Network {
-        let config: Config = url.parse().unwrap();
-        let server = ("127.0.0.1", config.get_ports()[0]);
-        let server = server.to_socket_addrs().unwrap().next().unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let sky = Arc::new((
             Mutex::new(Sky {
                 weather: Weather::Clear,
@@ -49,25 +43,13 @@ impl Network {
             Condvar::new(),
         ));
         let carried = Arc::clone(&sky);
-        start("network", move || {
-            for client in listener.incoming() {
-                let Ok(client) = client else { continue };
-                if sky_of(&carried).is_over {
-                    return;
-                }
-                carry(client, server, &carried);
-            }
-        });
-        Network { address, sky }
+        let relay = Relay::before(url, move |client, server| carry(client, server, &carried));
+        Network { relay, sky }
     }
 
-    /// Returns `url` by way of the relay.
-    pub(super) fn url(&self, url: &str) -> String {
-        let config: Config = url.parse().unwrap();
-        let server = format!("127.0.0.1:{}", config.get_ports()[0]);
-        let relayed = url.replace(&server, &self.address.to_string());
-        assert_ne!(relayed, url, "the server is reached at {server}");
-        relayed
+    /// Returns the URL by way of the relay.
+    pub(super) fn url(&self) -> &str {
+        self.relay.url()
     }
 
     /// Breaks all connections.
@@ -104,8 +86,6 @@ impl Drop for Network {
         sky_of(&self.sky).is_over = true;
         self.sky.1.notify_all();
         self.cut();
-        // Whoever waits for a client gets one, and sees that it is over.
-        let _ = TcpStream::connect(self.address);
     }
 }
 
@@ -131,7 +111,7 @@ fn carry(client: TcpStream, server: SocketAddr, sky: &Arc<(Mutex<Sky>, Condvar)>
     ];
     for (from, to) in ways {
         let sky = Arc::clone(sky);
-        start("relay", move || relay(from, to, number, &sky));
+        spawn("relay", move || relay(from, to, number, &sky));
     }
 }
 
@@ -157,9 +137,4 @@ fn relay(mut from: TcpStream, mut to: TcpStream, number: u64, sky: &(Mutex<Sky>,
         let _ = to.shutdown(Shutdown::Both);
         let _ = from.shutdown(Shutdown::Both);
     }
-}
-
-fn start(name: &str, body: impl FnOnce() + Send + 'static) {
-    let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(body).unwrap();
 }

@@ -18,18 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-const AUTHORITY: &str = include_str!("encrypted/authority.pem");
-const STRANGER: &str = include_str!("encrypted/stranger.pem");
-const ANOTHER: &str = include_str!("encrypted/another.pem");
+const AUTHORITY: &str = include_str!("authority.pem");
+const STRANGER: &str = include_str!("stranger.pem");
+const ANOTHER: &str = include_str!("another.pem");
 /// Certificates and their keys.
-const SERVER: [&str; 2] = [
-    include_str!("encrypted/server.pem"),
-    include_str!("encrypted/server.key"),
-];
-const EXPIRED: [&str; 2] = [
-    include_str!("encrypted/expired.pem"),
-    include_str!("encrypted/expired.key"),
-];
+const SERVER: [&str; 2] = [include_str!("server.pem"), include_str!("server.key")];
+const EXPIRED: [&str; 2] = [include_str!("expired.pem"), include_str!("expired.key")];
 
 /// A server that speaks TLS, with a certificate for `localhost`.
 struct Encrypted {
