@@ -40,7 +40,8 @@ pub(crate) struct Look {
     pub(crate) is_fresh: bool,
 }
 
-/// Adds `messages` to the number if it says that there is room for them. Waits for senders that hold it.
+/// Adds `messages` to the number if there is room for them, and returns whether there was. Waits
+/// for senders that hold it.
 pub(crate) fn add(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> Result<bool> {
     let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &messages, &limit];
     Ok(execute(run, &TAKE_ROOM, &params, DOING)? > 0)
