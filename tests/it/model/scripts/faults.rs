@@ -79,8 +79,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what a handler set in a transaction that it was lent is not seen",
-        right: "            (Some(pulse), None) => pulse.watch.mode.store(GUARDED, Relaxed),",
-        wrong: "            (Some(pulse), None) => pulse.watch.mode.store(OFF, Relaxed),",
+        right: "        self.mode.store(GUARDED, Relaxed);",
+        wrong: "        self.mode.store(OFF, Relaxed);",
     },
     Fault {
         name: "a swallowed error is not noticed",

@@ -2,6 +2,8 @@
 //! topic.
 
 use crate::support::Place;
+use outtray::Messaging;
+use outtray::testing::Server;
 
 /// The topic that has almost everything.
 pub(super) const BUSY: &str = "busy";
@@ -111,16 +113,24 @@ SELECT setval('outtray.message_seq', 1000000), setval('outtray.worker_seq', 1000
 INSERT INTO outtray.worker (topic, id, process, holds_lock) VALUES ('busy', 100000, 'process', false);
 ";
 
-/// Makes the database.
-pub(super) fn empty() -> Place {
-    let mut place = Place::new();
+/// Makes the database on a server of its own. Where others make and drop databases all the time, a
+/// connection misses some of the news, and forgets every plan that it kept.
+pub(super) fn empty_on(server: &Server) -> Place {
+    let url = server.database().unwrap();
+    let mut place = Place::over(&url, Messaging::connect(&url).unwrap());
     place.sql(LEAVE_ALONE);
     place
 }
 
+/// Starts a server for [`empty_on`].
+pub(super) fn quiet_server() -> Server {
+    Server::builder().always_embedded().start().unwrap()
+}
+
 /// Makes the database, with three rows in each table.
 pub(super) fn nearly_empty() -> Place {
-    let mut place = empty();
+    let mut place = Place::new();
+    place.sql(LEAVE_ALONE);
     place.sql(&rows(1, 3));
     place
 }

@@ -2,7 +2,7 @@
 //! are found.
 
 use super::cases::{Case, cases};
-use super::filled::{empty, fill, fill_from_empty, nearly_empty};
+use super::filled::{empty_on, fill, fill_from_empty, nearly_empty, quiet_server};
 use super::statistics::Trial;
 use crate::support::statement_text;
 use std::collections::BTreeMap;
@@ -83,7 +83,8 @@ fn a_statement_that_reads_more_than_it_needs_is_found() {
 fn a_plan_that_should_not_be_kept_is_found() {
     // Of ours; it is planned anew each time.
     let is_it = |case: &Case| case.statement == "hold";
-    let mut place = empty();
+    let server = quiet_server();
+    let mut place = empty_on(&server);
     place.sql("VACUUM ANALYZE");
     let mut trial = Trial::over(
         place,

@@ -3,7 +3,7 @@
 
 use super::cases::{Case, cases};
 use super::explain::{Touched, touched};
-use super::filled::{TABLES, empty, fill, fill_from_empty, nearly_empty};
+use super::filled::{TABLES, empty_on, fill, fill_from_empty, nearly_empty, quiet_server};
 use super::guards::Guard;
 use crate::support::{Place, statement_names, statement_plan, statement_text};
 use postgres::SimpleQueryMessage;
@@ -216,9 +216,10 @@ fn no_statement_reads_more_than_it_needs_whatever_the_statistics_say() {
 
 #[test]
 fn a_plan_that_is_kept_since_there_was_next_to_nothing_reads_no_more_than_it_needs() {
+    let server = quiet_server();
     let mut wrong = BTreeMap::new();
     for (known, learn) in [("never analyzed", ""), ("vacuumed", "VACUUM ANALYZE")] {
-        let mut place = empty();
+        let mut place = empty_on(&server);
         place.sql(learn);
         let kept = cases().into_iter().filter(|case| !is_never_kept(case));
         let mut trial = Trial::over(place, kept.collect(), statement_text);
