@@ -1,15 +1,15 @@
 //! Handlers of batches: several messages in one call, in one savepoint.
 //!
-//! What the handler writes cannot be taken apart, so an error or a panic is everybody's: all is
-//! undone, and each message of the batch has failed once. For one that is poison not to take its
-//! batch-mates to the dead letters, only messages with a clean record share a batch. One that
-//! failed before is handled alone, in a batch of one, whichever worker gets it; so is one that may
-//! not fail even once. So a batch fails once, and from then on each of its messages answers for
-//! itself.
+//! What the handler writes cannot be taken apart, so an error or a panic concerns the whole batch:
+//! everything is undone, and each of its messages has failed once. So that a poison message does
+//! not take its neighbours to the dead letters, only messages with a clean record share a batch. A
+//! message that failed before is handled alone, in a batch of one, by whichever worker gets it; so
+//! is one that may not fail even once. So a batch fails once, and from then on each of its messages
+//! answers for itself.
 //!
-//! A transaction carries one batch; before it, in savepoints of their own, those that go alone, as
-//! long as they keep to what a transaction of single messages may take. So neither waits for the
-//! other for ever.
+//! A transaction carries one batch. Before it, in savepoints of their own, come the messages that
+//! go alone, as many as a transaction of single messages may take. So neither waits for the other
+//! for ever.
 
 use crate::message::claimed::Claimed;
 use crate::receive::batch_message::BatchMessage;

@@ -1,15 +1,15 @@
 //! What the database refuses at COMMIT of several messages, taken apart while they are held.
 //!
-//! Deferred constraints are checked in the flight that commits, just before. If they are not met,
-//! the work of all messages that share the check is undone; whose fault it was nobody knows. To
-//! roll back would set all of them free: other workers, of this process or another, would run the
-//! one at fault beside others again, and nobody could count how often. So they stay held, and their
-//! handlers run again at once, one by one, each with a check of its own, which costs a round trip.
-//! Who fails there has failed twice, and is charged with both; the others are as good as never
-//! disturbed. Among those are messages of a batch that its handler let fail: what was done beside
-//! them was undone too.
+//! Deferred constraints are checked in the flight that commits, just before COMMIT. If they are
+//! violated, the work of all messages that share the check is undone, and nobody knows whose fault
+//! it was. A rollback would set all of them free: other workers, of this process or another, would
+//! run the message at fault beside others again, and nobody could count how often. So the messages
+//! stay held, and their handlers run again at once, one by one, each with a check of its own, which
+//! costs a round trip. A message that fails there has failed twice, and is charged with both; the
+//! others are as good as undisturbed. That includes messages of a batch that its handler let fail:
+//! what was done beside them was undone too.
 //!
-//! That needs two attempts. A message with only one left shares its check with nobody: it goes
+//! This needs two attempts. A message with only one left shares its check with no other: it goes
 //! first, and is checked at its end. So no message runs more often than it may, with any number of
 //! workers and processes, and nothing is written for those that succeed.
 

@@ -1,26 +1,26 @@
-//! Careful deliveries, while a topic is suspect: noted before the handlers run, in a transaction
-//! apart, so that the note outlives the process.
+//! Careful deliveries on suspect topics: noted before the handlers run, in a separate transaction,
+//! so that the note outlives the process.
 //!
 //! What a worker has in hand is one row of its own, written anew for each transaction and emptied
-//! by its commit. A row whose process died is what was in hand then, and is counted against each
-//! message in it. So a batch costs one note, whatever its size, and what lives and what died cannot
-//! be mixed up: nobody ever counts for another.
+//! by its commit. If its process dies, the row says what was in hand then, and each message in it
+//! is counted. So a batch costs one note, whatever its size, and the living and the dead cannot be
+//! mixed up: no worker ever counts for another.
 //!
-//! A process that dies takes all that it had in hand with it, and one of them did it. Who was only
-//! near must not suffer, and the one that did it must be found:
+//! When a process dies, everything that it had in hand is affected, and one of those messages
+//! caused it. Bystanders must not suffer, and the culprit must be found:
 //!
 //! - A message that saw no death goes with others in batches, beside whatever else is in work.
-//! - One that saw a death goes alone in its transaction, and its process runs no other such one
-//!   beside it. What saw none flows on: a slow one that was only near holds up nobody.
-//! - One that saw two, or has no attempt left to be lost by mistake, runs with no other careful
-//!   delivery of its process beside it. If that dies again, there is no doubt. Few come here but
-//!   those that kill.
-//! - Only who was alone in one of its deaths is charged with them. Who was not is charged with
-//!   none, however often.
+//! - A message that saw one death goes alone in its transaction, and its process runs no other such
+//!   message beside it. Messages that saw none flow on, so a slow bystander holds up no others.
+//! - A message that saw two deaths, or has no attempt left to lose by mistake, runs with no other
+//!   careful delivery of its process beside it. If that process dies again, there is no doubt.
+//!   Hardly any but the culprits get here.
+//! - Only a message that was alone in one of its deaths is charged with them. A message that was
+//!   never alone is charged with none, however often it was near.
 //!
-//! So one that kills reaches its limit: its deaths are counted each time, and at the second, or
-//! before the last, it is alone. Nobody waits for anybody with a transaction open: who may not
-//! begin what it claimed takes other messages, or lets go of all and comes back.
+//! So a message that kills reaches its limit: its deaths are counted each time, and at the second,
+//! or before the last, it is alone. No worker waits for another with a transaction open: a worker
+//! that may not start what it claimed takes other messages, or lets go of all and comes back.
 
 use crate::connect::connection::Connection;
 use crate::crashes::attempt::{self, Deaths, Liveness};

@@ -1,23 +1,23 @@
 //! Whose fault it was: what the failure of a whole transaction means for its messages.
 //!
-//! A rollback also undoes "one more failed attempt", so that is written in a transaction of its
-//! own. Charged is only who is to blame for sure:
+//! A rollback also undoes "one more failed attempt", so a charge is written in a transaction of its
+//! own. Only a message that is certainly to blame is charged:
 //!
-//! - COMMIT was refused: what is deferred until then (constraints, their triggers) is checked just
-//!   before in the same flight, where the work is undone while the messages are held: after a
-//!   COMMIT that failed others may be quicker. One message alone is charged; several are taken
+//! - COMMIT was refused. Deferred constraints and their triggers are checked just before COMMIT in
+//!   the same flight, and their work is undone while the messages are held, since after a failed
+//!   COMMIT others may be quicker. A message alone in its transaction is charged; several are taken
 //!   apart (`bundle`). What only COMMIT itself refuses is charged to a message that was alone; if
-//!   there were several, to nobody, and they go one by one for a while.
-//! - A handler ended the transaction by SQL of its own: its message, and the others run again. See
-//!   `ended` for one that committed it.
-//! - A conflict (serialization failure, deadlock): nobody, the transaction runs again; after ten in
-//!   a row it counts as refused.
-//! - A message could not be settled, without a reason (its row is gone, or something keeps it):
-//!   nobody. The one that cannot be settled even alone is set aside for a while, in its place, so
-//!   that it holds up nobody.
-//! - The connection broke: nobody, for servers restart; but a message in whose handler it broke
-//!   three times is charged, for it may be what breaks it (an idle-in-transaction timeout, a
-//!   query that brings its server process down).
+//!   there were several, none is charged, and they go one by one for a while.
+//! - A handler's own SQL ended the transaction: its message is charged, and the others run again.
+//!   See `ended` for a handler that committed it.
+//! - A conflict (serialization failure, deadlock): none is charged, and the transaction runs again.
+//!   After ten in a row it counts as refused.
+//! - A message could not be settled for no known reason (its row is gone, or something keeps it):
+//!   none is charged. A message that cannot be settled even alone is set aside for a while, in its
+//!   place, so that it holds up no others.
+//! - The connection broke: none is charged, since servers restart. But a message in whose handler
+//!   it broke three times is charged, since it may be the cause (an idle-in-transaction timeout, a
+//!   query that crashes its server process).
 
 use crate::connect::transaction::OpenTransaction;
 use crate::message::claimed::{Claimed, Held};

@@ -1,5 +1,5 @@
-//! How charges are written: each in a transaction of its own, which waits for who has the message
-//! by now.
+//! Writes charges: each in a transaction of its own, which waits for whoever has the message by
+//! now.
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;

@@ -1,9 +1,9 @@
-//! Which messages of a receiver are about to be charged.
+//! Messages of a receiver that are about to be charged.
 //!
 //! A failure that ended the whole transaction freed its message before it could be counted, and
-//! another worker of the process may claim it meanwhile: that one puts it off, so that no attempt
-//! goes uncounted. Other processes do not know; theirs is one attempt more, which the charge waits
-//! for.
+//! another worker of the process may claim it meanwhile. That worker puts it off, so that no
+//! attempt goes uncounted. Other processes do not know of it; theirs is one more attempt, which the
+//! charge waits for.
 
 use crate::words::message::MessageId;
 use std::sync::atomic::{AtomicUsize, Ordering};

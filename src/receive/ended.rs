@@ -1,11 +1,11 @@
 //! A handler whose own SQL committed the transaction.
 //!
-//! What it had done by then is there for good, and with it the work of the messages before it in
-//! the transaction. Those were handled, so they are to be settled as if nothing had happened; it is
-//! not to run again, since each run would leave its effects. Their rows are free since that COMMIT:
-//! they are held again at once, in the next transaction, which settles what it got. What others
-//! were quicker with is theirs. All this is the last resort: such SQL is refused where it can be
-//! seen coming.
+//! Everything that it had done by then is permanent, and so is the work of the messages before it
+//! in the transaction. Those were handled, so they are settled as if nothing had happened. The
+//! handler must not run again, since each run would leave its effects. The messages' rows are free
+//! since that COMMIT. The next transaction holds them again at once, and settles those that it got;
+//! messages that others claimed first belong to them. All this is the last resort: such SQL is
+//! refused wherever it can be recognised beforehand.
 
 use crate::message::claimed::{self, Claimed};
 use crate::receive::ending::{Fate, decide};

@@ -1,8 +1,9 @@
-//! Making scheduled messages due before their time: for a drain that is to handle those, too.
+//! Makes scheduled messages due before their time, for a drain that handles those, too.
 //!
-//! A message that fails is scheduled again, and made due again: it ends as a dead letter at the
-//! latest. One that was put off with no attempt spent (it was snoozed, or its key is over its rate)
-//! would come back for ever. So a message is made due once for each number of attempts.
+//! A message that fails is scheduled again, and made due again, until it ends as a dead letter at
+//! the latest. A message that was put off without spending an attempt (it was snoozed, or its key
+//! is over its rate) would come back for ever. So a message is made due once for each number of
+//! attempts.
 
 use crate::connect::connection::Connection;
 use crate::receive::line::Line;

@@ -1,9 +1,9 @@
 //! How many messages a transaction takes.
 //!
 //! A transaction costs the same whether it carries one message or fifty, so quick handlers want
-//! many; but all of them stay locked until it ends, so slow handlers want one. The number follows
-//! how long handlers took: about ten milliseconds of work to a transaction. Where more than a
-//! commit has to be paid for, with messages noted before they are handled, it is more work.
+//! many. But all of them stay locked until it ends, so slow handlers want one. The number follows
+//! how long handlers took: about ten milliseconds of work per transaction. Where more than a commit
+//! has to be paid for, because messages are noted before they are handled, it is more work.
 
 use crate::receive::options::MAX_PER_TRANSACTION;
 use std::time::Duration;

@@ -1,19 +1,20 @@
-//! What has to be known before handlers run and must outlive their transaction, without a second
+//! What must be known before handlers run and must outlive their transaction, without a second
 //! connection.
 //!
 //! A worker that waits for a connection while it holds one in a transaction may wait for ever:
-//! behind a pooler, or at the server's limit, all there are may be in the hands of workers that
-//! wait, too. So what is to survive a rollback is written in a transaction of its own on the
-//! worker's one connection, between two claims: the first finds out which messages there are, then
-//! come the notes, `COMMIT; BEGIN`, and a second claim of exactly those, all in one flight. What
-//! somebody else got in the moment between is his, and the note of it is as good as none.
+//! behind a pooler, or at the server's limit, all connections may be in the hands of workers that
+//! wait too. So what must survive a rollback is written in a transaction of its own on the worker's
+//! one connection, between two claims. The first claim finds out which messages there are. Then
+//! come the notes, `COMMIT; BEGIN`, and a second claim of exactly those messages, all in one
+//! flight. If another worker gets a message in between, the message is that worker's, and the note
+//! of it has no effect.
 //!
-//! Only some claims are staged: on topics that are suspect (what is in hand), of keys with a rate
-//! (tokens), and the first one of a receiver that was idle, which notes that it may have something
-//! in hand from now on.
+//! Only some claims are staged: on suspect topics (what is in hand), of keys with a rate (tokens),
+//! and the first claim of a receiver that was idle, which notes that it may have messages in hand
+//! from now on.
 //!
 //! The notes need not survive the server: its crash frees all messages, and what is lost is a hint.
-//! So they wait for no disk.
+//! So they do not wait for the disk.
 
 use crate::crashes::attempt;
 use crate::crashes::presence;
