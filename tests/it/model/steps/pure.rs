@@ -248,6 +248,9 @@ impl Model {
         }
         for &label in &redriven {
             if self.entries[label].kind.key.is_some() {
+                // One that died before it was in its line comes to the end of it.
+                let next = self.tick();
+                self.entries[label].place.get_or_insert(next);
                 self.entries[label].at = At::Behind;
             }
         }
