@@ -123,6 +123,10 @@ impl History<'_> {
             }
             let run = (planned.n, attempt);
             let Some(mut ran) = self.ran(run) else { break };
+            if ran.asked.is_some() && self.round.has_trouble() {
+                // It was asked for in a transaction that failed, and did not run again.
+                end(finals, &kept, Fate::Cancelled, None);
+            }
             if ran.asked.is_some() && ran.said != Said::Done {
                 asked = asked.max(Asked::Perhaps);
                 if !self.stays_dead(&ran.said, attempt) {
@@ -135,10 +139,6 @@ impl History<'_> {
             }
             if ran.said == Said::PutOff {
                 ran = Ran::of(self.script(run), run, &mut false, false).alone();
-            }
-            if ran.asked.is_some() && self.round.has_trouble() {
-                // It was asked for in a transaction that failed, and did not run again.
-                end(finals, &kept, Fate::Cancelled, None);
             }
             kept.extend(&ran.traces);
             let failed = match ran.said {
