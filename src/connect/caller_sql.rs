@@ -74,11 +74,19 @@ impl Theirs {
         }
     }
 
+    /// Returns whether the caller's SQL set something since the last call.
+    pub(crate) fn has_set(&self) -> bool {
+        self.has_done(Did::SET)
+    }
+
+    fn has_done(&self, what: Did) -> bool {
+        let seen = self.pulse.as_ref().map(|pulse| pulse.watch.seen());
+        self.read.any(&[what]) || seen.is_some_and(|seen| seen.any(&[what]))
+    }
+
     /// Returns whether the caller's SQL did since the last call what cannot be put back.
     pub(crate) fn is_spoiling(&self) -> bool {
-        let spoilt = [Did::SPOILT];
-        let seen = self.pulse.as_ref().map(|pulse| pulse.watch.seen());
-        self.read.any(&spoilt) || seen.is_some_and(|seen| seen.any(&spoilt))
+        self.has_done(Did::SPOILT)
     }
 
     /// Returns what the caller's SQL did since the last call.

@@ -174,7 +174,7 @@ impl Connection {
 
     /// Returns a flight for this connection.
     pub(crate) fn flight(&self) -> Flight {
-        Flight::new(self.cache.transport(self.mode()), &self.cache.schema)
+        self.cache.flight(self.mode())
     }
 
     /// Keeps the planner from reading tables as a whole, for a connection that runs no statements

@@ -164,6 +164,11 @@ impl StatementCache {
         }
     }
 
+    /// Returns a flight that travels so, and leaves what the caller has set.
+    pub(crate) fn flight(&self, mode: CallMode) -> Flight {
+        Flight::new(self.transport(mode), &self.schema).among(self.theirs.has_set())
+    }
+
     /// Sends several statements in one flight. Those that are missing are prepared first, which
     /// takes a round trip.
     pub(crate) fn fly<C: GenericClient>(

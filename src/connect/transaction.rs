@@ -23,7 +23,7 @@ pub(crate) struct OpenTransaction<'c> {
 impl<'c> OpenTransaction<'c> {
     /// Returns a flight for this transaction.
     pub(crate) fn flight(&self) -> Flight {
-        Flight::new(self.cache.transport(self.mode), &self.cache.schema)
+        self.cache.flight(self.mode)
     }
 
     /// Runs one of the caller's own statements, prepared on its first use.

@@ -1,6 +1,6 @@
 //! Commands: statements that begin and end transactions, and settings within them.
 
-use crate::db::statement::{Plan, Statement};
+use crate::db::statement::{Plan, PlannerSetting, Statement};
 
 macro_rules! commands {
     ($($name:ident = $file:literal, $sql:literal;)*) => {
@@ -24,22 +24,75 @@ commands! {
     TRY_ROOM = "try_room", "SAVEPOINT outtray_room";
     KEEP_ROOM = "keep_room", "RELEASE outtray_room";
     UNDO_ROOM = "undo_room", "ROLLBACK TO outtray_room";
-    SEQSCAN_OFF = "seqscan_off", "SET LOCAL enable_seqscan = off";
-    SEQSCAN_USUAL = "seqscan_usual", "SET LOCAL enable_seqscan TO DEFAULT";
-    GENERIC_PLAN = "generic_plan", "SET LOCAL plan_cache_mode = force_generic_plan";
-    USUAL_PLAN = "usual_plan", "SET LOCAL plan_cache_mode TO DEFAULT";
-    BITMAPSCAN_OFF = "bitmapscan_off", "SET LOCAL enable_bitmapscan = off";
-    BITMAPSCAN_USUAL = "bitmapscan_usual", "SET LOCAL enable_bitmapscan TO DEFAULT";
-    HASHJOIN_OFF = "hashjoin_off", "SET LOCAL enable_hashjoin = off";
-    HASHJOIN_USUAL = "hashjoin_usual", "SET LOCAL enable_hashjoin TO DEFAULT";
-    MERGEJOIN_OFF = "mergejoin_off", "SET LOCAL enable_mergejoin = off";
-    MERGEJOIN_USUAL = "mergejoin_usual", "SET LOCAL enable_mergejoin TO DEFAULT";
-    SORT_OFF = "sort_off", "SET LOCAL enable_sort = off";
-    SORT_USUAL = "sort_usual", "SET LOCAL enable_sort TO DEFAULT";
 }
 
 /// Fails in a transaction that was aborted, where COMMIT alone would "succeed" by rolling back.
 pub(crate) static PROVE: Statement = Statement::new("prove", "SELECT WHERE false", Plan::Command);
+
+/// How the planner is kept from something for a while, within a transaction.
+pub(crate) struct Switch {
+    pub(crate) off: Statement,
+    /// Puts the setting back to the session's default.
+    pub(crate) usual: Statement,
+    /// Like `off`, and notes in a setting of ours what it was. Has no rows.
+    pub(crate) noted_off: Statement,
+    /// Puts the setting back to what was noted.
+    pub(crate) noted: Statement,
+}
+
+macro_rules! switches {
+    ($($setting:ident = $name:literal, $value:literal;)*) => {
+        impl PlannerSetting {
+            pub(crate) fn switch(self) -> &'static Switch {
+                match self {
+                    $(PlannerSetting::$setting => {
+                        static SWITCH: Switch = Switch {
+                            off: Statement::new(
+                                concat!($name, "_off"),
+                                concat!("SET LOCAL ", $name, " = ", $value),
+                                Plan::Command,
+                            ),
+                            usual: Statement::new(
+                                concat!($name, "_usual"),
+                                concat!("SET LOCAL ", $name, " TO DEFAULT"),
+                                Plan::Command,
+                            ),
+                            noted_off: Statement::new(
+                                concat!($name, "_noted_off"),
+                                concat!(
+                                    "SELECT WHERE pg_catalog.set_config('outtray.", $name,
+                                    "', pg_catalog.current_setting('", $name,
+                                    "'), true) IS NULL OR pg_catalog.set_config('", $name,
+                                    "', '", $value, "', true) IS NULL",
+                                ),
+                                Plan::Command,
+                            ),
+                            noted: Statement::new(
+                                concat!($name, "_noted"),
+                                concat!(
+                                    "SELECT WHERE pg_catalog.set_config('", $name,
+                                    "', pg_catalog.current_setting('outtray.", $name,
+                                    "'), true) IS NULL",
+                                ),
+                                Plan::Command,
+                            ),
+                        };
+                        &SWITCH
+                    })*
+                }
+            }
+        }
+    };
+}
+
+switches! {
+    NoSeqscan = "enable_seqscan", "off";
+    GenericPlan = "plan_cache_mode", "force_generic_plan";
+    NoBitmapscan = "enable_bitmapscan", "off";
+    NoHashjoin = "enable_hashjoin", "off";
+    NoMergejoin = "enable_mergejoin", "off";
+    NoSort = "enable_sort", "off";
+}
 
 /// Returns commands as one text.
 pub(crate) fn script<'c>(commands: impl IntoIterator<Item = &'c Statement>) -> String {

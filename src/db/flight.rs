@@ -46,6 +46,8 @@ pub(crate) struct Flight {
     named: Vec<&'static Statement>,
     /// What the planner is kept from at its end.
     settings: Vec<PlannerSetting>,
+    /// Whether what was set before it may be the caller's.
+    is_among_theirs: bool,
     is_empty: bool,
     begins: bool,
 }
@@ -84,9 +86,18 @@ impl Flight {
             messages: Vec::new(),
             named: Vec::new(),
             settings: Vec::new(),
+            is_among_theirs: false,
             is_empty: true,
             begins: false,
         }
+    }
+
+    /// Puts settings back to what they were, instead of to the session's defaults, if the caller
+    /// may have set some. That takes the server longer.
+    #[must_use]
+    pub(crate) fn among(mut self, has_theirs: bool) -> Self {
+        self.is_among_theirs = has_theirs;
+        self
     }
 
     /// Lets nothing in it stay prepared, since it is seldom that it is needed.
@@ -151,7 +162,7 @@ impl Flight {
         self.begins = true;
     }
 
-    /// Appends COMMIT, which puts the settings back by itself.
+    /// Appends COMMIT, which puts settings back by itself.
     pub(crate) fn commit(&mut self) {
         self.command(&commands::COMMIT);
         self.settings.clear();
@@ -230,12 +241,19 @@ impl Flight {
             return;
         }
         self.settings.push(setting);
-        self.command(setting.off());
+        match self.is_among_theirs {
+            // It does not stay prepared: that would take a round trip.
+            true => self.call_once(&setting.switch().noted_off, &[]),
+            false => self.command(&setting.switch().off),
+        }
     }
 
     fn put_settings_back(&mut self) {
         for setting in std::mem::take(&mut self.settings) {
-            self.command(setting.usual());
+            match self.is_among_theirs {
+                true => self.call_once(&setting.switch().noted, &[]),
+                false => self.command(&setting.switch().usual),
+            }
         }
     }
 
@@ -251,30 +269,6 @@ impl Flight {
             }
         };
         (self.named, form)
-    }
-}
-
-impl PlannerSetting {
-    fn off(self) -> &'static Statement {
-        match self {
-            PlannerSetting::NoSeqscan => &commands::SEQSCAN_OFF,
-            PlannerSetting::GenericPlan => &commands::GENERIC_PLAN,
-            PlannerSetting::NoBitmapscan => &commands::BITMAPSCAN_OFF,
-            PlannerSetting::NoHashjoin => &commands::HASHJOIN_OFF,
-            PlannerSetting::NoMergejoin => &commands::MERGEJOIN_OFF,
-            PlannerSetting::NoSort => &commands::SORT_OFF,
-        }
-    }
-
-    fn usual(self) -> &'static Statement {
-        match self {
-            PlannerSetting::NoSeqscan => &commands::SEQSCAN_USUAL,
-            PlannerSetting::GenericPlan => &commands::USUAL_PLAN,
-            PlannerSetting::NoBitmapscan => &commands::BITMAPSCAN_USUAL,
-            PlannerSetting::NoHashjoin => &commands::HASHJOIN_USUAL,
-            PlannerSetting::NoMergejoin => &commands::MERGEJOIN_USUAL,
-            PlannerSetting::NoSort => &commands::SORT_USUAL,
-        }
     }
 }
 
@@ -384,6 +378,28 @@ mod tests {
             prepare_text(&EXAMPLE, &schema),
             "PREPARE outtray_example (text, _int8) AS SELECT $1::text, $2::bigint[];\n"
         );
+    }
+
+    #[test]
+    fn settings_of_the_callers_are_put_back_to_what_they_were() {
+        let schema = SchemaName::parse("outtray").unwrap();
+        let transport = Transport::Text(CallMode::Prepared);
+        let mut flight = Flight::new(transport, &schema).among(true);
+        flight.call(&EXAMPLE, &[Value::Null, Value::Null]);
+
+        let (named, Form::Text(sql)) = flight.end() else {
+            panic!("it is a text");
+        };
+
+        assert_eq!(named.len(), 1, "{named:?}");
+        assert!(!sql.contains("DEFAULT"), "{sql}");
+        let note =
+            "set_config('outtray.enable_sort', pg_catalog.current_setting('enable_sort'), true)";
+        let back =
+            "set_config('enable_sort', pg_catalog.current_setting('outtray.enable_sort'), true)";
+        let call = sql.find("EXECUTE").unwrap();
+        assert!(sql.find(note).unwrap() < call, "{sql}");
+        assert!(sql.find(back).unwrap() > call, "{sql}");
     }
 
     #[test]

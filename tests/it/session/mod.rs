@@ -13,6 +13,7 @@ mod lent_pool;
 mod retrying;
 mod round_trips;
 mod sending;
+mod settings_kept;
 mod wide;
 mod swallowed;
 
