@@ -1,12 +1,12 @@
 //! Claims: how they are asked for, and what their rows say.
 
 use crate::db::value::Value;
-use crate::words::decode::Stored;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::filter_program::Program;
 use crate::words::headers::{self, Headers};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
+use crate::words::payload::Payload;
 use crate::words::position::Position;
 use postgres::SimpleQueryRow;
 use std::str::FromStr;
@@ -52,7 +52,7 @@ pub(crate) struct Claimed {
     pub(crate) attempts: u32,
     pub(crate) sent_at: SystemTime,
     pub(crate) headers: Headers,
-    pub(crate) content: Stored,
+    pub(crate) content: Payload,
     /// Its time is over.
     pub(crate) is_expired: bool,
     /// How long it is to be left alone: only the failed head of a topic in strict order.
@@ -128,7 +128,10 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
         attempts: u32::try_from(number::<i32>(row, 3)?).unwrap_or_default(),
         sent_at: time(number(row, 4)?),
         headers: kept(text(row, 5).and_then(headers), &mut unreadable),
-        content: kept(content(row), &mut unreadable),
+        content: content(row).unwrap_or_else(|error| {
+            unreadable.get_or_insert(error);
+            Payload::Bytes(Vec::new())
+        }),
         is_expired: text(row, 10)? == Some("t"),
         wait: None,
         unreadable,
@@ -181,10 +184,10 @@ pub(crate) fn time(us: i64) -> SystemTime {
     }
 }
 
-fn content(row: &SimpleQueryRow) -> Result<Stored> {
+fn content(row: &SimpleQueryRow) -> Result<Payload> {
     match (text(row, 6)?, text(row, 7)?) {
-        (Some(json), _) => Ok(Stored::Json(json.to_owned())),
-        (None, Some(body)) => bytes(body).map(Stored::Bytes),
+        (Some(json), _) => Ok(Payload::json(json.to_owned())),
+        (None, Some(body)) => bytes(body).map(Payload::Bytes),
         (None, None) => Err(odd("payload")),
     }
 }

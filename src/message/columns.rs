@@ -3,7 +3,6 @@
 use crate::db::run::column;
 use crate::message::claimed::headers;
 use crate::words::Result;
-use crate::words::decode::Stored;
 use crate::words::error::chain;
 use crate::words::headers::{self, Headers};
 use crate::words::message::MessageId;
@@ -25,6 +24,14 @@ pub(crate) fn attempts(row: &Row) -> Result<u32> {
     column::<i16>(row, "attempts").map(|attempts| u32::try_from(attempts).unwrap_or_default())
 }
 
+/// Reads the payload as it is stored.
+pub(crate) fn content(row: &Row) -> Result<Payload> {
+    Ok(match column::<Option<String>>(row, "payload")? {
+        Some(json) => Payload::json(json),
+        None => Payload::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
+    })
+}
+
 /// What can be shown of a message, and why that is not all.
 pub(crate) struct Shown {
     pub(crate) headers: Headers,
@@ -43,15 +50,11 @@ pub(crate) fn shown(row: &Row, topic: &str) -> Result<Shown> {
         note(error);
         stored.map(headers::shown).unwrap_or_default()
     });
-    let payload = match column::<Option<String>>(row, "payload")? {
-        Some(json) => Stored::Json(json.clone())
-            .into_payload(topic)
-            .unwrap_or_else(|error| {
-                note(error);
-                Payload::Bytes(json.into_bytes())
-            }),
-        None => Payload::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
-    };
+    let mut payload = content(row)?;
+    if let Err(error) = payload.check(topic) {
+        note(error);
+        payload = Payload::Bytes(payload.as_bytes().to_vec());
+    }
     Ok(Shown {
         headers,
         payload,

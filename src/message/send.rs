@@ -1,11 +1,10 @@
 //! Stores messages.
 
 use crate::db::flight::Flight;
-use crate::db::run::{Run, column, execute, query};
+use crate::db::run::{Params, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
 use crate::message::copy;
-use crate::message::written::{Columns, RareColumns, content, headers, micros, rank};
+use crate::message::written::{Columns, Only, Param, micros};
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::new_message::Start;
@@ -28,36 +27,23 @@ static SEND_ONE: Statement = sql!("send_one", Kept);
 /// keeps; 1.05 with 200 bytes each).
 const COPY_FROM: usize = 2_500;
 
-const DOING: &str = "storing messages";
+/// What those who store messages do.
+pub(crate) const STORING: &str = "storing messages";
 
 /// Stores messages that are ready at once and have no keys, in the order given: one statement.
 pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     if !messages.iter().all(Outgoing::is_plain) {
-        return send_all(run, &SEND_FULL, messages);
+        return execute(run, &SEND_FULL, &Columns::of(messages).full(), STORING).map(drop);
     }
     if let [only] = messages {
-        return send_one(run, only);
+        return execute(run, &SEND_ONE, &Only::of(only).params(), STORING).map(drop);
     }
     if messages.len() >= COPY_FROM
         && let Some(copied) = run.copy(&SEND_COPY, &|| copy::rows(messages))
     {
-        return copied.map_err(|error| classify(error, DOING));
+        return copied.map_err(|error| classify(error, STORING));
     }
-    let columns = Columns::of(messages);
-    execute(
-        run,
-        &SEND,
-        &[
-            &columns.topics,
-            &columns.ranks,
-            &columns.ids,
-            &columns.headers,
-            &columns.payloads,
-            &columns.bodies,
-        ],
-        DOING,
-    )?;
-    Ok(())
+    execute(run, &SEND, &Columns::of(messages).plain(), STORING).map(drop)
 }
 
 /// Stores a plain message in a transaction of its own unless the dedupe key is taken; returns the
@@ -69,23 +55,11 @@ pub(crate) fn send_deduped(
     key: &str,
     remembered: Remembered,
 ) -> Result<Option<Uuid>> {
-    let message = &outgoing.message;
-    let (payload, body) = content(message);
-    let rows = query(
-        run,
-        &SEND_DEDUPED,
-        &[
-            &message.topic,
-            &rank(message.priority),
-            &outgoing.id.0,
-            &headers(message),
-            &payload,
-            &body,
-            &key,
-            &remembered.micros(),
-        ],
-        DOING,
-    )?;
+    let only = Only::of(outgoing);
+    let [topic, rank, id, headers, payload, body] = only.params();
+    let window = remembered.micros();
+    let params: Params<'_> = &[topic, rank, id, headers, payload, body, &key, &window];
+    let rows = query(run, &SEND_DEDUPED, params, STORING)?;
     rows.first().map(|row| column(row, "id")).transpose()
 }
 
@@ -93,90 +67,18 @@ pub(crate) fn send_deduped(
 /// past.
 pub(crate) fn schedule(run: &mut dyn Run, messages: &[Outgoing]) -> Result<HashSet<MessageId>> {
     let columns = Columns::of(messages);
-    let options = RareColumns::of(messages);
     let (delays, times): (Vec<_>, Vec<_>) = messages.iter().map(start).unzip();
-    let rows = query(
-        run,
-        &SCHEDULE,
-        &[
-            &columns.topics,
-            &columns.ranks,
-            &columns.ids,
-            &options.keys,
-            &options.expiries,
-            &options.on_ends,
-            &columns.headers,
-            &columns.payloads,
-            &columns.bodies,
-            &delays,
-            &times,
-        ],
-        DOING,
-    )?;
+    let mut params = columns.full().to_vec();
+    params.extend([&delays as Param<'_>, &times]);
+    let rows = query(run, &SCHEDULE, &params, STORING)?;
     rows.iter()
         .map(|row| column(row, "id").map(MessageId))
         .collect()
 }
 
-pub(crate) fn send_all(
-    run: &mut dyn Run,
-    statement: &Statement,
-    messages: &[Outgoing],
-) -> Result<()> {
-    let columns = Columns::of(messages);
-    let options = RareColumns::of(messages);
-    execute(
-        run,
-        statement,
-        &[
-            &columns.topics,
-            &columns.ranks,
-            &columns.ids,
-            &options.keys,
-            &options.expiries,
-            &options.on_ends,
-            &columns.headers,
-            &columns.payloads,
-            &columns.bodies,
-        ],
-        DOING,
-    )?;
-    Ok(())
-}
-
-fn send_one(run: &mut dyn Run, outgoing: &Outgoing) -> Result<()> {
-    let message = &outgoing.message;
-    let (payload, body) = content(message);
-    execute(
-        run,
-        &SEND_ONE,
-        &[
-            &message.topic,
-            &rank(message.priority),
-            &outgoing.id.0,
-            &headers(message),
-            &payload,
-            &body,
-        ],
-        DOING,
-    )?;
-    Ok(())
-}
-
 /// Appends the storing of a plain message to a flight.
 pub(crate) fn push_send(flight: &mut Flight, outgoing: &Outgoing) {
-    let message = &outgoing.message;
-    let headers = headers(message);
-    let (payload, body) = content(message);
-    let values = [
-        Value::Text(&message.topic),
-        Value::Number(rank(message.priority).into()),
-        Value::Uuid(outgoing.id.0),
-        headers.as_deref().map_or(Value::Null, Value::Text),
-        payload.map_or(Value::Null, Value::Text),
-        body.map_or(Value::Null, Value::Bytes),
-    ];
-    flight.call(&SEND_ONE, &values);
+    flight.call(&SEND_ONE, &Only::of(outgoing).values());
 }
 
 /// Returns the delay, or the time; neither for a message that comes after others.

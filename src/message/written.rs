@@ -1,71 +1,158 @@
 //! What the columns of messages are written as, by whichever statement.
 
+use crate::db::value::Value;
 use crate::words::headers::written;
-use crate::words::new_message::{Content, NewMessage};
+use crate::words::new_message::NewMessage;
 use crate::words::outgoing::Outgoing;
+use crate::words::payload::Payload;
+use postgres::types::ToSql;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// A parameter in the driver's form.
+pub(crate) type Param<'p> = &'p (dyn ToSql + Sync);
+
 /// Messages as the arrays that the bulk statements take.
 pub(crate) struct Columns<'a> {
-    pub(crate) topics: Vec<&'a str>,
-    pub(crate) ranks: Vec<i16>,
-    pub(crate) ids: Vec<Uuid>,
-    pub(crate) headers: Vec<Option<String>>,
-    pub(crate) payloads: Vec<Option<&'a str>>,
-    pub(crate) bodies: Vec<Option<&'a [u8]>>,
+    topics: Vec<&'a str>,
+    ranks: Vec<i16>,
+    ids: Vec<Uuid>,
+    keys: Vec<Option<&'a str>>,
+    expiries: Vec<Option<i64>>,
+    on_ends: Vec<Option<i16>>,
+    headers: Vec<Option<String>>,
+    payloads: Vec<Option<&'a str>>,
+    bodies: Vec<Option<&'a [u8]>>,
 }
 
 impl<'a> Columns<'a> {
     pub(crate) fn of(messages: &'a [Outgoing]) -> Self {
+        let length = messages.len();
         let mut columns = Columns {
-            topics: Vec::with_capacity(messages.len()),
-            ranks: Vec::with_capacity(messages.len()),
-            ids: Vec::with_capacity(messages.len()),
-            headers: Vec::with_capacity(messages.len()),
-            payloads: Vec::with_capacity(messages.len()),
-            bodies: Vec::with_capacity(messages.len()),
+            topics: Vec::with_capacity(length),
+            ranks: Vec::with_capacity(length),
+            ids: Vec::with_capacity(length),
+            keys: Vec::with_capacity(length),
+            expiries: Vec::with_capacity(length),
+            on_ends: Vec::with_capacity(length),
+            headers: Vec::with_capacity(length),
+            payloads: Vec::with_capacity(length),
+            bodies: Vec::with_capacity(length),
         };
-        for Outgoing { id, message, .. } in messages {
+        for Outgoing {
+            id,
+            message,
+            on_end,
+        } in messages
+        {
             let (payload, body) = content(message);
             columns.topics.push(&message.topic);
             columns.ranks.push(rank(message.priority));
             columns.ids.push(id.0);
+            columns.keys.push(message.rare.key.as_deref());
+            columns.expiries.push(message.rare.expires_in.map(micros));
+            columns.on_ends.push(on_end.stored());
             columns.headers.push(headers(message));
             columns.payloads.push(payload);
             columns.bodies.push(body);
         }
         columns
     }
+
+    /// Returns the topics and the keys of the messages, one for each.
+    pub(crate) fn lanes(&self) -> (&[&'a str], &[Option<&'a str>]) {
+        (&self.topics, &self.keys)
+    }
+
+    /// Returns the parameters of statements for plain messages.
+    pub(crate) fn plain(&self) -> [Param<'_>; 6] {
+        [
+            &self.topics,
+            &self.ranks,
+            &self.ids,
+            &self.headers,
+            &self.payloads,
+            &self.bodies,
+        ]
+    }
+
+    /// Returns the parameters of statements for all messages.
+    pub(crate) fn full(&self) -> [Param<'_>; 9] {
+        let [topics, ranks, ids, headers, payloads, bodies] = self.plain();
+        let rare: [Param<'_>; 3] = [&self.keys, &self.expiries, &self.on_ends];
+        let [keys, expiries, on_ends] = rare;
+        [
+            topics, ranks, ids, keys, expiries, on_ends, headers, payloads, bodies,
+        ]
+    }
+
+    /// Returns the same for a flight.
+    pub(crate) fn values(&self) -> [Value<'_>; 9] {
+        let wide = |number: &Option<i16>| number.map(i64::from);
+        [
+            Value::Texts(self.topics.iter().copied().map(Some).collect()),
+            Value::Numbers(self.ranks.iter().copied().map(i64::from).collect()),
+            Value::Uuids(self.ids.clone()),
+            Value::Texts(self.keys.clone()),
+            Value::MaybeNumbers(self.expiries.clone()),
+            Value::MaybeNumbers(self.on_ends.iter().map(wide).collect()),
+            Value::Texts(self.headers.iter().map(Option::as_deref).collect()),
+            Value::Texts(self.payloads.clone()),
+            Value::MaybeBytes(self.bodies.clone()),
+        ]
+    }
 }
 
-/// The options that most messages do not have, as arrays.
-pub(crate) struct RareColumns<'a> {
-    pub(crate) keys: Vec<Option<&'a str>>,
-    pub(crate) expiries: Vec<Option<i64>>,
-    pub(crate) on_ends: Vec<Option<i16>>,
+/// A plain message as the statements for one take it.
+pub(crate) struct Only<'a> {
+    topic: &'a str,
+    rank: i16,
+    id: Uuid,
+    headers: Option<String>,
+    payload: Option<&'a str>,
+    body: Option<&'a [u8]>,
 }
 
-impl<'a> RareColumns<'a> {
-    pub(crate) fn of(messages: &'a [Outgoing]) -> Self {
-        let each = || messages.iter();
-        RareColumns {
-            keys: each()
-                .map(|outgoing| outgoing.message.rare.key.as_deref())
-                .collect(),
-            expiries: each()
-                .map(|outgoing| outgoing.message.rare.expires_in.map(micros))
-                .collect(),
-            on_ends: each().map(|outgoing| outgoing.on_end.stored()).collect(),
+impl<'a> Only<'a> {
+    pub(crate) fn of(outgoing: &'a Outgoing) -> Self {
+        let message = &outgoing.message;
+        let (payload, body) = content(message);
+        Only {
+            topic: &message.topic,
+            rank: rank(message.priority),
+            id: outgoing.id.0,
+            headers: headers(message),
+            payload,
+            body,
         }
+    }
+
+    /// Returns the parameters of a statement.
+    pub(crate) fn params(&self) -> [Param<'_>; 6] {
+        let Only {
+            topic, rank, id, ..
+        } = self;
+        [topic, rank, id, &self.headers, &self.payload, &self.body]
+    }
+
+    /// Returns the same for a flight.
+    pub(crate) fn values(&self) -> [Value<'_>; 6] {
+        [
+            Value::Text(self.topic),
+            Value::Number(self.rank.into()),
+            Value::Uuid(self.id),
+            self.headers.as_deref().map_or(Value::Null, Value::Text),
+            self.payload.map_or(Value::Null, Value::Text),
+            self.body.map_or(Value::Null, Value::Bytes),
+        ]
     }
 }
 
 /// Returns the payload as the columns for JSON and for bytes take it; one of them is `None`.
 pub(crate) fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
     match &message.content {
-        Content::Json(text) => (Some(text), None),
-        Content::Bytes(bytes) => (None, Some(bytes)),
+        Payload::Json(text) => (Some(text.get()), None),
+        Payload::Bytes(bytes) => (None, Some(bytes)),
     }
 }
 

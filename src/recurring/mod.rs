@@ -8,10 +8,11 @@ use crate::db::statement::{Statement, sql};
 use crate::expiry::distance;
 use crate::message::claimed::time;
 use crate::message::columns::shown;
+use crate::message::written::{content, headers, micros, rank};
 use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::headers::{self, Headers};
-use crate::words::new_message::{Content, NewMessage};
+use crate::words::headers::Headers;
+use crate::words::new_message::NewMessage;
 use crate::words::payload::Payload;
 use postgres::Row;
 use std::time::{Duration, SystemTime};
@@ -75,7 +76,6 @@ pub(crate) struct Due {
     pub(crate) recurring: Recurring,
     next_us: i64,
     now_us: i64,
-    content: Content,
 }
 
 impl Due {
@@ -90,8 +90,7 @@ impl Due {
     /// Returns the message of a run.
     pub(crate) fn message(&self, run: i64) -> NewMessage {
         let recurring = &self.recurring;
-        let mut message = NewMessage::bytes(&recurring.topic, Vec::new());
-        message.content = self.content.clone();
+        let mut message = NewMessage::payload(&recurring.topic, &recurring.payload);
         message.priority = recurring.priority;
         message.rare.key.clone_from(&recurring.key);
         message.rare.expires_in = recurring.expires_in;
@@ -111,15 +110,8 @@ pub(crate) fn define(
     message: &NewMessage,
     next_us: i64,
 ) -> Result<SystemTime> {
-    let headers = headers::written(&message.headers, &message.rare.null_headers);
-    let (payload, body) = match &message.content {
-        Content::Json(text) => (Some(text.as_str()), None),
-        Content::Bytes(bytes) => (None, Some(bytes.as_slice())),
-    };
-    let expires_us = message
-        .rare
-        .expires_in
-        .map(|duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
+    let (payload, body) = content(message);
+    let expires_us = message.rare.expires_in.map(micros);
     let dedupe_key = message.rare.dedupe.as_ref().map(|(key, _)| key);
     let rows = query(
         run,
@@ -130,10 +122,10 @@ pub(crate) fn define(
             &recurrence.cron,
             &recurrence.time_zone,
             &recurrence.missed.as_str(),
-            &message.priority.saturating_neg(),
+            &rank(message.priority),
             &message.rare.key,
             &expires_us,
-            &headers,
+            &headers(message),
             &payload,
             &body,
             &next_us,
@@ -193,7 +185,6 @@ fn due(row: &Row) -> Result<Due> {
         recurring,
         next_us: column(row, "next_us")?,
         now_us: column(row, "now_us")?,
-        content: content(row)?,
     })
 }
 
@@ -300,14 +291,6 @@ fn recurring(row: &Row) -> Result<Recurring> {
         payload: shown.payload,
         unreadable,
         topic,
-    })
-}
-
-fn content(row: &Row) -> Result<Content> {
-    let json: Option<String> = column(row, "payload")?;
-    Ok(match json {
-        Some(json) => Content::Json(json),
-        None => Content::Bytes(column::<Option<Vec<u8>>>(row, "body")?.unwrap_or_default()),
     })
 }
 

@@ -37,7 +37,7 @@ pub(crate) const MAX_AFTER: usize = 10_000;
 #[must_use = "a message goes nowhere before it is sent"]
 pub struct NewMessage {
     pub(crate) topic: String,
-    pub(crate) content: Content,
+    pub(crate) content: Payload,
     pub(crate) priority: i16,
     pub(crate) headers: Headers,
     /// When it is ready; not said: by the topic's default.
@@ -61,22 +61,6 @@ impl Start {
     }
 }
 
-/// The payload in the form in which it is stored.
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    Json(String),
-    Bytes(Vec<u8>),
-}
-
-impl Content {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Content::Json(text) => text.len(),
-            Content::Bytes(bytes) => bytes.len(),
-        }
-    }
-}
-
 impl NewMessage {
     /// Makes a message with a JSON payload.
     ///
@@ -94,7 +78,7 @@ impl NewMessage {
             )
             .because(error)
         })?;
-        Ok(NewMessage::with(topic, Content::Json(text)))
+        Ok(NewMessage::with(topic, Payload::json(text)))
     }
 
     /// Makes a message whose payload is already JSON text: a line of a file, a request's body.
@@ -110,24 +94,20 @@ impl NewMessage {
             )
             .because(error)
         })?;
-        Ok(NewMessage::with(topic, Content::Json(text)))
+        Ok(NewMessage::with(topic, Payload::json(text)))
     }
 
     /// Makes a message with a payload of bytes.
     pub fn bytes(topic: &str, payload: impl Into<Vec<u8>>) -> Self {
-        NewMessage::with(topic, Content::Bytes(payload.into()))
+        NewMessage::with(topic, Payload::Bytes(payload.into()))
     }
 
     /// Makes a message that carries a received [`Payload`] unchanged.
     pub fn payload(topic: &str, payload: &Payload) -> Self {
-        let content = match payload {
-            Payload::Json(text) => Content::Json(text.get().to_owned()),
-            Payload::Bytes(bytes) => Content::Bytes(bytes.clone()),
-        };
-        NewMessage::with(topic, content)
+        NewMessage::with(topic, payload.clone())
     }
 
-    fn with(topic: &str, content: Content) -> Self {
+    fn with(topic: &str, content: Payload) -> Self {
         NewMessage {
             topic: topic.to_owned(),
             content,
@@ -356,10 +336,10 @@ impl NewMessage {
                 ),
             ));
         }
-        let Content::Json(text) = &self.content else {
+        let Payload::Json(text) = &self.content else {
             return Ok(());
         };
-        match json_text::flaw(text) {
+        match json_text::flaw(text.get()) {
             None => Ok(()),
             Some(flaw) => Err(Error::new(
                 ErrorKind::Payload,

@@ -49,6 +49,16 @@ impl From<Box<RawValue>> for JsonText {
 }
 
 impl Payload {
+    /// Makes one of text that is JSON, or was when it was stored.
+    pub(crate) fn json(text: String) -> Self {
+        Payload::Json(JsonText(text))
+    }
+
+    /// Returns how many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
     /// Returns the bytes of either form: the JSON text, or the bytes themselves.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
