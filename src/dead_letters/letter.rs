@@ -5,13 +5,13 @@ use crate::db::statement::{Statement, sql};
 use crate::dead_letters::selection::Selection;
 use crate::message::claimed::time;
 use crate::message::columns::{attempts, id, priority, shown};
-
 use crate::words::Result;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
-use crate::words::payload::Payload;
+use crate::words::payload::{Payload, serialize_flat};
 use postgres::Row;
+use serde::Serialize;
 use std::time::SystemTime;
 
 static DEAD_LETTERS: Statement = sql!("dead_letters", Anew);
@@ -20,7 +20,9 @@ static DEAD_TOPICS: Statement = sql!("dead_topics", Anew);
 const DOING: &str = "listing dead letters";
 
 /// A message that was given up, with everything that is known about why.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its JSON is that of `outtray dead list --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetter {
     /// The topic it was sent to.
@@ -31,25 +33,29 @@ pub struct DeadLetter {
     pub key: Option<String>,
     /// The dedupe key that it had until it ended, and takes again when it is redriven.
     pub dedupe_key: Option<String>,
-    /// Its priority.
-    pub priority: i16,
-    /// How many of its deliveries counted. For a [`Crashed`](DeadReason::Crashed) message: at least
-    /// this many failed, or ended with the death of their process.
-    pub attempts: u32,
     /// Why it was given up.
     pub reason: DeadReason,
     /// The last error with its whole chain of causes, in one line.
     pub error: String,
+    /// How many of its deliveries counted. For a [`Crashed`](DeadReason::Crashed) message: at least
+    /// this many failed, or ended with the death of their process.
+    pub attempts: u32,
+    /// Its priority.
+    pub priority: i16,
     /// When it was sent, by the database's clock.
+    #[serde(with = "crate::words::moment")]
     pub sent_at: SystemTime,
     /// When it was given up, by the database's clock.
+    #[serde(with = "crate::words::moment")]
     pub died_at: SystemTime,
     /// Its headers: texts that the sender attached.
     pub headers: Headers,
     /// Its payload, undecoded.
+    #[serde(flatten, serialize_with = "serialize_flat")]
     pub payload: Payload,
     /// Why part of it cannot be read, if so, since another program or a person wrote it. The rest
     /// is shown as far as possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 

@@ -13,8 +13,9 @@ use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::Headers;
 use crate::words::new_message::NewMessage;
-use crate::words::payload::Payload;
+use crate::words::payload::{Payload, serialize_flat};
 use postgres::Row;
+use serde::Serialize;
 use std::time::{Duration, SystemTime};
 
 static CORRECT_RECURRING: Statement = sql!("correct_recurring", Kept);
@@ -30,37 +31,44 @@ static RESCHEDULE: Statement = sql!("reschedule", Kept);
 pub(crate) const SCHEDULED_FOR: &str = "outtray-scheduled-for";
 
 /// A message that is sent again and again.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its JSON is that of `outtray recurring list --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Recurring {
-    /// The topic it is sent to.
-    pub topic: String,
-    /// Its name, unique in the topic.
-    pub name: String,
     /// When it is sent, as a cron expression.
     pub cron: String,
-    /// The time zone of the expression.
-    pub time_zone: String,
-    /// What happens to missed runs.
-    pub missed: Missed,
-    /// When it is sent next, by the database's clock.
-    pub next_at: SystemTime,
-    /// The time of its last run, or `None` before the first one.
-    pub last_at: Option<SystemTime>,
-    /// The priority of its messages.
-    pub priority: i16,
-    /// The key of its messages.
-    pub key: Option<String>,
-    /// How long each of its messages is worth handling, or `None` if that is left to the topic.
-    pub expires_in: Option<Duration>,
     /// The dedupe key that each of its messages has until it has ended; no other is sent meanwhile.
     pub dedupe_key: Option<String>,
+    /// How long each of its messages is worth handling, or `None` if that is left to the topic.
+    #[serde(rename = "expires_in_ms", with = "crate::words::millis::optional")]
+    pub expires_in: Option<Duration>,
     /// The headers of each of its messages, besides `outtray-scheduled-for`.
     pub headers: Headers,
+    /// The key of its messages.
+    pub key: Option<String>,
+    /// The time of its last run, or `None` before the first one.
+    #[serde(with = "crate::words::moment::optional")]
+    pub last_at: Option<SystemTime>,
+    /// What happens to missed runs.
+    pub missed: Missed,
+    /// Its name, unique in the topic.
+    pub name: String,
+    /// When it is sent next, by the database's clock.
+    #[serde(with = "crate::words::moment")]
+    pub next_at: SystemTime,
+    /// The priority of its messages.
+    pub priority: i16,
+    /// The time zone of the expression.
+    pub time_zone: String,
+    /// The topic it is sent to.
+    pub topic: String,
     /// The payload of its messages, undecoded.
+    #[serde(flatten, serialize_with = "serialize_flat")]
     pub payload: Payload,
     /// Why part of it cannot be read, if so, since another program or a person wrote it; then it is
     /// not sent. The rest is shown as far as possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 

@@ -6,6 +6,7 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 /// A run that is this late is not left out: a process was restarted, or the database.
 const GRACE_US: i64 = 30_000_000;
@@ -49,7 +50,8 @@ pub struct Recurrence {
 }
 
 /// What happens to runs that were due while no process was there to send them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Missed {
     /// Runs that are more than half a minute late are skipped. Each of the others is sent, even if

@@ -5,20 +5,22 @@ use crate::db::statement::{Statement, sql};
 use crate::message::claimed::time;
 use crate::message::columns::COUNT_LIMIT;
 use crate::message::columns::{attempts, id, priority, shown};
-
 use crate::words::Result;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
 use crate::words::outcome::WaitReason;
-use crate::words::payload::Payload;
+use crate::words::payload::{Payload, serialize_flat};
 use postgres::Row;
+use serde::Serialize;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 static PEEK_SCHEDULED: Statement = sql!("peek_scheduled", Kept);
 
 /// A message that is scheduled or leased, as [`scheduled`](crate::Topic::scheduled) shows it.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its JSON is that of `outtray peek --scheduled --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ScheduledMessage {
     /// Its id.
@@ -27,9 +29,11 @@ pub struct ScheduledMessage {
     pub reason: WaitReason,
     /// When it becomes ready, or its lease ends, by the database's clock; `None` for a message that
     /// waits for others.
+    #[serde(with = "crate::words::moment::optional")]
     pub due_at: Option<SystemTime>,
     /// How long that is from now, by the same clock; zero once it is past. The message is ready
     /// when a process with a receiver has moved it.
+    #[serde(rename = "due_in_ms", with = "crate::words::millis::optional")]
     pub due_in: Option<Duration>,
     /// Unfinished dependencies, at most 100. May lag behind by one upkeep round.
     pub after: Vec<MessageId>,
@@ -42,13 +46,16 @@ pub struct ScheduledMessage {
     /// The error of its last failure or snooze; `None` for a message that is in work again.
     pub error: Option<String>,
     /// When it was sent, by the database's clock.
+    #[serde(with = "crate::words::moment")]
     pub sent_at: SystemTime,
     /// Its headers: texts that the sender attached.
     pub headers: Headers,
     /// Its payload, undecoded.
+    #[serde(flatten, serialize_with = "serialize_flat")]
     pub payload: Payload,
     /// Why part of it cannot be read, if so, since another program or a person wrote it. The rest
     /// is shown as far as possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 

@@ -8,13 +8,13 @@ use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::message::claimed::time;
 use crate::message::columns::{attempts, id, priority, shown};
-
 use crate::words::Result;
 use crate::words::headers::Headers;
 use crate::words::message::MessageId;
 use crate::words::outcome::MessageState;
-use crate::words::payload::Payload;
+use crate::words::payload::{Payload, serialize_flat};
 use postgres::Row;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
@@ -22,12 +22,15 @@ static HOLDERS: Statement = sql!("holders", Kept);
 static PEEK: Statement = sql!("peek", Anew);
 
 /// A message that waits or is in work, as [`peek`](crate::Topic::peek) shows it.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its JSON is that of `outtray peek --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct WaitingMessage {
     /// Its id.
     pub id: MessageId,
     /// Whether it is ready, in work, or behind others of its key.
+    #[serde(flatten)]
     pub state: MessageState,
     /// The key that it was sent with.
     pub key: Option<String>,
@@ -36,13 +39,16 @@ pub struct WaitingMessage {
     /// Failed deliveries so far, without the one in work.
     pub attempts: u32,
     /// When it was sent, by the database's clock.
+    #[serde(with = "crate::words::moment")]
     pub sent_at: SystemTime,
     /// Its headers: texts that the sender attached.
     pub headers: Headers,
     /// Its payload, undecoded.
+    #[serde(flatten, serialize_with = "serialize_flat")]
     pub payload: Payload,
     /// Why part of it cannot be read, if so, since another program or a person wrote it. The rest
     /// is shown as far as possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 

@@ -15,6 +15,7 @@ use crate::message::columns::COUNT_LIMIT;
 use crate::words::Result;
 use crate::words::topic_document::Document;
 use postgres::Row;
+use serde::{Serialize, Serializer};
 use std::time::Duration;
 
 static ESTIMATE: Statement = sql!("estimate", Kept);
@@ -25,7 +26,9 @@ const PAGES: i64 = 4000;
 
 /// The numbers of one topic. Numbers over 100,000 are estimates, as [`estimated`](Self::estimated)
 /// says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// Its JSON is that of `outtray stats --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct TopicStats {
     /// The topic's name.
@@ -43,20 +46,27 @@ pub struct TopicStats {
     pub dead: u64,
     /// How long dead letters are kept, or `None` if for ever:
     /// [`TopicConfig::dead_letter_retention`](crate::TopicConfig::dead_letter_retention).
+    #[serde(
+        rename = "dead_letter_retention_ms",
+        with = "crate::words::millis::optional"
+    )]
     pub dead_letter_retention: Option<Duration>,
     /// Which of the five counts are estimates.
     pub estimated: Estimated,
     /// Whether the topic is paused.
+    #[serde(rename = "paused")]
     pub is_paused: bool,
     /// Whether a process died that may have had messages of the topic in hand, some of which may be
     /// left. Until they have ended, what handlers have in hand is noted in advance, and messages
     /// that were in hand at a death are handled one by one.
+    #[serde(rename = "suspect")]
     pub is_suspect: bool,
     /// Running receivers, over all processes. A receiver whose process died counts until its death
     /// is noticed.
     pub receivers: u64,
     /// How long ago the oldest ready message was sent, or `None` if none is ready. Checks the first
     /// hundred messages in claim order.
+    #[serde(rename = "oldest_ready_ms", with = "crate::words::millis::optional")]
     pub oldest_ready_age: Option<Duration>,
 }
 
@@ -85,6 +95,21 @@ impl Estimated {
     /// Returns whether any number is an estimate.
     pub fn any(self) -> bool {
         self.ready || self.scheduled || self.leased || self.behind || self.dead
+    }
+}
+
+/// As JSON it is a list of the names of those that are estimates.
+impl Serialize for Estimated {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let each = [
+            self.ready,
+            self.scheduled,
+            self.leased,
+            self.behind,
+            self.dead,
+        ];
+        let estimates = COUNTS.iter().zip(each).filter(|(_, is_one)| *is_one);
+        to.collect_seq(estimates.map(|(name, _)| name))
     }
 }
 

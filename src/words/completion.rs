@@ -1,10 +1,12 @@
 //! How a tracked message ended, and the result of a request to cancel one.
 
 use crate::words::message::MessageId;
+use serde::Serialize;
 use std::time::SystemTime;
 
 /// How a message ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum How {
     /// Its handler succeeded, and that was committed.
@@ -52,7 +54,9 @@ impl std::fmt::Display for How {
 }
 
 /// The end of a tracked message.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its JSON is that of `outtray wait --json`, which adds the id.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Completion {
     /// How it ended.
@@ -61,11 +65,13 @@ pub struct Completion {
     /// [`record_result`](crate::MessagingSession::record_result), if any.
     pub result: Option<serde_json::Value>,
     /// When it ended, by the database's clock: the start of the transaction that ended it.
+    #[serde(with = "crate::words::moment")]
     pub ended_at: SystemTime,
 }
 
 /// What [`cancel`](crate::Messaging::cancel) did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cancelled {
     /// It was waiting, and was removed: it will not be delivered.

@@ -16,6 +16,7 @@ pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod message_id;
 pub(crate) mod millis;
+pub(crate) mod moment;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod outgoing;

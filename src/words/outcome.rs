@@ -1,6 +1,7 @@
 //! How things ended.
 
 use crate::words::message::MessageId;
+use serde::Serialize;
 use std::time::Duration;
 
 /// What a stopped receiver finished and left.
@@ -90,7 +91,8 @@ impl OnEnd {
 }
 
 /// Whether a message can be claimed, or who has it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MessageState {
     /// It can be claimed now.
@@ -99,20 +101,24 @@ pub enum MessageState {
     InWork {
         /// The server process of that transaction; `None` for one that is prepared, or on another
         /// node.
+        #[serde(skip_serializing_if = "Option::is_none")]
         server_process: Option<i32>,
         /// What the program that has it calls itself, its `application_name`; `None` where this
         /// role may not see it.
+        #[serde(skip_serializing_if = "Option::is_none")]
         program: Option<String>,
     },
     /// It is in work under a lease.
     Leased {
         /// How long the lease lasts yet, by the database's clock. Zero if it is over: then it is
         /// ready when somebody moves it.
+        #[serde(rename = "left_ms", with = "crate::words::millis")]
         left: Duration,
     },
     /// It failed in strict order, and holds up the others until its next attempt.
     Retrying {
         /// How long that is from now, by the database's clock.
+        #[serde(rename = "left_ms", with = "crate::words::millis")]
         left: Duration,
     },
     /// It waits behind others of its key.
@@ -139,7 +145,8 @@ impl std::fmt::Display for MessageState {
 }
 
 /// Why a message is neither ready nor behind another one of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WaitReason {
     /// It was sent with a delay, or for a time.
@@ -171,7 +178,8 @@ impl std::fmt::Display for WaitReason {
 }
 
 /// Why a message became a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeadReason {
     /// It failed as often as its receiver allowed.

@@ -1,6 +1,7 @@
 //! What a message carries: JSON text or bytes.
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -86,6 +87,23 @@ impl PartialEq for Payload {
             _ => false,
         }
     }
+}
+
+/// Writes a payload into the object around it: JSON as `payload`, or bytes as hexadecimal digits
+/// under `bytes_hex`. The white space around JSON means nothing there.
+pub(crate) fn serialize_flat<S: Serializer>(payload: &Payload, to: S) -> Result<S::Ok, S::Error> {
+    let mut object = to.serialize_map(Some(1))?;
+    match payload {
+        Payload::Json(text) => {
+            let json: &RawValue = serde_json::from_str(text.get()).map_err(S::Error::custom)?;
+            object.serialize_entry("payload", json)?;
+        }
+        Payload::Bytes(bytes) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            object.serialize_entry("bytes_hex", &hex)?;
+        }
+    }
+    object.end()
 }
 
 impl<'de> Deserialize<'de> for Payload {

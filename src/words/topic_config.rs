@@ -13,9 +13,10 @@ use std::time::Duration;
 /// A setting that is `None` is left to its default, or to what a receiver or a message says.
 /// Durations are whole milliseconds.
 ///
-/// In the database the settings are one JSON document. A setting that is out of range or of another
-/// type counts as not set, for every process and every statement. A setting that this release does
-/// not know, or cannot read, stays when others are changed.
+/// In the database the settings are one JSON document, in the form that this type serialises to. A
+/// setting that is out of range or of another type counts as not set, for every process and every
+/// statement. A setting that this release does not know, or cannot read, stays when others are
+/// changed.
 ///
 /// ```
 /// use outtray::{Expired, PoisonedKey, Rate, TopicConfig};

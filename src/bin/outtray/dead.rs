@@ -7,10 +7,9 @@ use crate::known::{known, looked_at};
 use crate::output::{Output, counted, number};
 use crate::progress::Progress;
 use crate::table::{self, Side, moment};
-use crate::topics::{Content, at_least_one, glance, key};
+use crate::topics::{at_least_one, glance, key};
 use clap::{Args, Subcommand};
-use outtray::{DeadLetter, Headers, MessageId, Selection};
-use serde::Serialize;
+use outtray::{DeadLetter, MessageId, Selection};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -117,46 +116,6 @@ impl Which {
     }
 }
 
-/// A dead letter for machines.
-#[derive(Serialize)]
-struct Letter<'l> {
-    topic: &'l str,
-    id: MessageId,
-    key: Option<&'l str>,
-    dedupe_key: Option<&'l str>,
-    reason: &'l str,
-    error: &'l str,
-    attempts: u32,
-    priority: i16,
-    sent_at: String,
-    died_at: String,
-    headers: &'l Headers,
-    #[serde(flatten)]
-    content: Content<'l>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unreadable: Option<&'l str>,
-}
-
-impl<'l> From<&'l DeadLetter> for Letter<'l> {
-    fn from(letter: &'l DeadLetter) -> Self {
-        Letter {
-            topic: &letter.topic,
-            id: letter.id,
-            key: letter.key.as_deref(),
-            dedupe_key: letter.dedupe_key.as_deref(),
-            reason: letter.reason.as_str(),
-            error: &letter.error,
-            attempts: letter.attempts,
-            priority: letter.priority,
-            sent_at: moment(letter.sent_at),
-            died_at: moment(letter.died_at),
-            headers: &letter.headers,
-            content: Content::from(&letter.payload),
-            unreadable: letter.unreadable.as_deref(),
-        }
-    }
-}
-
 pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(), Failure> {
     match verb {
         Verb::List(options) => list(options, global, output),
@@ -177,10 +136,7 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
         None => messaging.dead_letters_of(which, options.limit)?,
     };
     if output.is_json() {
-        for letter in &letters {
-            output.object(&Letter::from(letter))?;
-        }
-        return Ok(());
+        return Ok(output.objects(&letters)?);
     }
     if letters.is_empty() {
         output.line("no dead letter")?;
@@ -235,7 +191,7 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
             .hint(format!("`outtray dead list {topic}` shows what there is"))
     })?;
     if output.is_json() {
-        return Ok(output.object(&Letter::from(&letter))?);
+        return Ok(output.object(&letter)?);
     }
     let mut lines = vec![
         ("id", letter.id.to_string()),

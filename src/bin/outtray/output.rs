@@ -51,6 +51,11 @@ impl Output {
         self.print(&format!("{}\n", on_one_line(&text)))
     }
 
+    /// Prints a line for machines for each of several.
+    pub(crate) fn objects(&mut self, objects: &[impl Serialize]) -> io::Result<()> {
+        objects.iter().try_for_each(|object| self.object(object))
+    }
+
     /// Prints text of our own as it is.
     pub(crate) fn verbatim(&mut self, text: &str) -> io::Result<()> {
         self.print(text)

@@ -6,9 +6,9 @@ use crate::known::looked_at;
 use crate::output::Output;
 use crate::shape::header;
 use crate::table::{self, Side, moment};
-use crate::topics::{Content, glance};
+use crate::topics::glance;
 use clap::{Args, Subcommand, ValueEnum};
-use outtray::{Missed, NewMessage, Recurrence, Recurring};
+use outtray::{Missed, NewMessage, Recurrence};
 use serde_json::json;
 use std::time::Duration;
 
@@ -132,10 +132,7 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
         None => messaging.recurring()?,
     };
     if output.is_json() {
-        for recurring in &found {
-            print(recurring, output)?;
-        }
-        return Ok(());
+        return Ok(output.objects(&found)?);
     }
     if found.is_empty() {
         output.line("no recurring message")?;
@@ -164,32 +161,6 @@ fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(
         })
         .collect();
     Ok(table::print(output, columns, &rows)?)
-}
-
-fn print(recurring: &Recurring, output: &mut Output) -> Result<(), Failure> {
-    #[derive(serde::Serialize)]
-    struct Printed<'r> {
-        #[serde(flatten)]
-        about: serde_json::Value,
-        #[serde(flatten)]
-        content: Content<'r>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unreadable: Option<&'r str>,
-    }
-    let about = json!({
-        "topic": recurring.topic, "name": recurring.name, "cron": recurring.cron,
-        "time_zone": recurring.time_zone, "missed": recurring.missed.as_str(),
-        "next_at": moment(recurring.next_at), "last_at": recurring.last_at.map(moment),
-        "priority": recurring.priority, "key": recurring.key,
-        "dedupe_key": recurring.dedupe_key,
-        "expires_in_ms": recurring.expires_in.map(|duration| duration.as_millis() as u64),
-        "headers": recurring.headers,
-    });
-    Ok(output.object(&Printed {
-        about,
-        content: Content::from(&recurring.payload),
-        unreadable: recurring.unreadable.as_deref(),
-    })?)
 }
 
 fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {

@@ -10,10 +10,8 @@ use crate::scheduled;
 use crate::table::{self, Side, age, moment};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use outtray::{Headers, MessageId, MessageState, Payload, TopicStats};
-use serde::Serialize;
+use outtray::{MessageState, TopicStats};
 use serde_json::json;
-use serde_json::value::RawValue;
 
 /// Characters of a payload or error that a table shows.
 pub(crate) const SHOWN: usize = 80;
@@ -55,81 +53,7 @@ pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
 }
 
-/// A payload for machines: JSON as it is, or bytes as hexadecimal digits.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Content<'p> {
-    /// JSON, within which the white space around it means nothing.
-    Payload(&'p RawValue),
-    BytesHex(String),
-}
-
-impl<'p> From<&'p Payload> for Content<'p> {
-    fn from(payload: &'p Payload) -> Self {
-        match payload {
-            Payload::Json(text) => match serde_json::from_str(text.get()) {
-                Ok(json) => Content::Payload(json),
-                // Never: a payload is JSON.
-                Err(_) => Content::BytesHex(String::new()),
-            },
-            Payload::Bytes(bytes) => {
-                Content::BytesHex(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-            }
-        }
-    }
-}
-
-/// A waiting message for machines.
-#[derive(Serialize)]
-struct Waiting<'m> {
-    id: MessageId,
-    #[serde(flatten)]
-    state: State<'m>,
-    key: Option<&'m str>,
-    priority: i16,
-    attempts: u32,
-    sent_at: String,
-    headers: &'m Headers,
-    #[serde(flatten)]
-    content: Content<'m>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unreadable: Option<&'m str>,
-}
-
-/// Whether a message is in work, and in whose hands, for machines.
-#[derive(Serialize)]
-struct State<'m> {
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server_process: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    program: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left_ms: Option<u64>,
-}
-
-impl<'m> From<&'m MessageState> for State<'m> {
-    fn from(state: &'m MessageState) -> Self {
-        let (server_process, program, left) = match state {
-            MessageState::InWork {
-                server_process,
-                program,
-            } => (*server_process, program.as_deref(), None),
-            MessageState::Leased { left } | MessageState::Retrying { left } => {
-                (None, None, Some(*left))
-            }
-            _ => (None, None, None),
-        };
-        State {
-            state: state.as_str(),
-            server_process,
-            program,
-            left_ms: left.map(|left| left.as_millis() as u64),
-        }
-    }
-}
-
-/// The same for people.
+/// Says for people whether a message is in work, and in whose hands.
 fn in_words(state: &MessageState) -> String {
     match state {
         MessageState::InWork {
@@ -150,7 +74,7 @@ pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> 
     let topics = global.connect()?.topics()?;
     if output.is_json() {
         for stats in &topics {
-            output.object(&numbers(stats))?;
+            output.object(&json!(stats))?;
         }
         return Ok(());
     }
@@ -180,7 +104,7 @@ pub(crate) fn stats(
     let messaging = global.connect()?;
     let stats = looked_at(&messaging, &options.topic)?.stats()?;
     if output.is_json() {
-        return Ok(output.object(&numbers(&stats))?);
+        return Ok(output.object(&json!(stats))?);
     }
     let titles = [
         "topic",
@@ -227,27 +151,6 @@ fn state(stats: &TopicStats) -> &'static str {
     }
 }
 
-fn numbers(stats: &TopicStats) -> impl Serialize {
-    let oldest_ms = stats.oldest_ready_age.map(|age| age.as_millis() as u64);
-    let named = [
-        ("ready", stats.estimated.ready),
-        ("scheduled", stats.estimated.scheduled),
-        ("leased", stats.estimated.leased),
-        ("behind", stats.estimated.behind),
-        ("dead", stats.estimated.dead),
-    ];
-    let estimated = named.iter().filter(|(_, is_one)| *is_one);
-    let estimated: Vec<&str> = estimated.map(|(name, _)| *name).collect();
-    json!({
-        "topic": stats.topic, "ready": stats.ready, "scheduled": stats.scheduled,
-        "leased": stats.leased, "behind": stats.behind, "dead": stats.dead, "paused": stats.is_paused,
-        "suspect": stats.is_suspect,
-        "receivers": stats.receivers, "oldest_ready_ms": oldest_ms,
-        "estimated": estimated,
-        "dead_letter_retention_ms": stats.dead_letter_retention.map(|kept| kept.as_millis() as u64),
-    })
-}
-
 pub(crate) fn peek(
     options: &PeekOptions,
     global: &Global,
@@ -259,20 +162,7 @@ pub(crate) fn peek(
     let messaging = global.connect()?;
     let messages = looked_at(&messaging, &options.topic)?.peek(options.limit)?;
     if output.is_json() {
-        for message in &messages {
-            output.object(&Waiting {
-                id: message.id,
-                state: State::from(&message.state),
-                key: message.key.as_deref(),
-                priority: message.priority,
-                attempts: message.attempts,
-                sent_at: moment(message.sent_at),
-                headers: &message.headers,
-                content: Content::from(&message.payload),
-                unreadable: message.unreadable.as_deref(),
-            })?;
-        }
-        return Ok(());
+        return Ok(output.objects(&messages)?);
     }
     if messages.is_empty() {
         output.line("no message is ready or in work")?;

@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::Output;
-use crate::table::moment;
 use clap::Args;
 use outtray::{Completion, ErrorKind, How, MessageId};
 use serde_json::json;
@@ -45,10 +44,8 @@ pub(crate) fn run(
             options.id
         )));
     };
-    let object = json!({
-        "id": options.id, "how": end.how.as_str(), "result": end.result,
-        "ended_at": moment(end.ended_at),
-    });
+    let mut object = json!(end);
+    object["id"] = json!(options.id);
     output.say(&text(&end), &object)?;
     Ok(match end.how {
         How::Done => ExitCode::SUCCESS,
