@@ -3,11 +3,11 @@
 
 use crate::cancel;
 use crate::cancel::ends::{self, Cancelling};
-use crate::connect::connection::Connection;
-use crate::wake::waker::Waker;
+use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
 use crate::words::message::MessageId;
 use std::time::Instant;
+use uuid::Uuid;
 
 /// Unasked it takes at most one part in this many of the time.
 const SHARE: u32 = 100;
@@ -20,37 +20,49 @@ pub(crate) struct Cancelled {
 }
 
 impl Cancelled {
-    pub(crate) fn at(&self) -> Option<Instant> {
-        self.next
-    }
-
     /// Learns that there is a new request.
     pub(crate) fn heard(&mut self) {
         self.next = Some(Instant::now());
     }
+}
 
-    /// Learns that there are requests, old or new; or none.
-    pub(crate) fn polled(&mut self, has_requests: bool, waker: &Waker) {
+impl Round for Cancelled {
+    fn at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let started = Instant::now();
+        let (ids, removed) = hear(work)?;
+        if !ids.is_empty() {
+            cancel::prune(work.connection, &ids)?;
+        }
+        self.next = None;
+        self.paid_for = Some(Instant::now() + started.elapsed() * SHARE);
+        let tracked = removed.tracked();
+        if !tracked.is_empty() {
+            work.waker.look_at(tracked);
+        }
+        Ok(())
+    }
+
+    fn polled(&mut self, polled: &Polled, work: &mut Work<'_>) -> Result<()> {
         // The last ones that were known are gone by now.
-        if has_requests || waker.asked.has_any() {
+        if polled.has_cancellations || work.waker.asked.has_any() {
             let now = Instant::now();
             let at = self.paid_for.map_or(now, |paid_for| paid_for.max(now));
             self.next.get_or_insert(at);
         }
+        Ok(())
     }
+}
 
-    /// Looks, tells and removes. Returns what was removed.
-    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<Cancelling> {
-        let started = Instant::now();
-        let (ids, removed) = ends::remove_asked(connection)?;
-        if !ids.is_empty() {
-            cancel::prune(connection, &ids)?;
-        }
-        self.next = None;
-        waker
-            .asked
-            .replace(ids.into_iter().map(MessageId).collect());
-        self.paid_for = Some(Instant::now() + started.elapsed() * SHARE);
-        Ok(removed)
-    }
+/// Learns of all messages that are to be given up: tells the handlers of this process, and removes
+/// and announces those that wait. Returns the ids, and what was removed.
+pub(crate) fn hear(work: &mut Work<'_>) -> Result<(Vec<Uuid>, Cancelling)> {
+    let (ids, removed) = ends::remove_asked(work.connection)?;
+    let asked = ids.iter().copied().map(MessageId);
+    work.waker.asked.replace(asked.collect());
+    removed.announce(work.waker);
+    Ok((ids, removed))
 }

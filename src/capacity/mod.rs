@@ -5,6 +5,7 @@
 //! that ends messages must never wait for a sender, so it only notes the vacated room in rows of
 //! its own. Senders subtract those from the number when it looks full.
 
+pub(crate) mod round;
 pub(crate) mod take;
 
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};

@@ -4,8 +4,7 @@
 //! without hints, one query for all of them repeats with growing pauses.
 
 use crate::completion;
-use crate::db::run::Run;
-use crate::wake::waker::Waker;
+use crate::wake::round::{Round, Work};
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
@@ -33,10 +32,6 @@ impl Completions {
         }
     }
 
-    pub(crate) fn at(&self) -> Option<Instant> {
-        self.next
-    }
-
     /// Learns that one more waits.
     pub(crate) fn watch(&mut self) {
         self.pause = FIRST;
@@ -52,12 +47,18 @@ impl Completions {
         let at = (Instant::now() + wait).max(self.last + BETWEEN_LOOKS);
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
+}
+
+impl Round for Completions {
+    fn at(&self) -> Option<Instant> {
+        self.next
+    }
 
     /// Looks, and wakes those whose message has ended.
-    pub(crate) fn run(&mut self, run: &mut dyn Run, waker: &Waker) -> Result<()> {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         self.next = None;
         self.last = Instant::now();
-        let waited_for = waker.waiters.ids();
+        let waited_for = work.waker.waiters.ids();
         if waited_for.is_empty() {
             return Ok(());
         }
@@ -65,12 +66,12 @@ impl Completions {
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST);
         self.soon(pause);
-        let ended: Vec<_> = completion::outcomes(run, &waited_for)?
+        let ended: Vec<_> = completion::outcomes(work.connection, &waited_for)?
             .iter()
             .filter(|outcome| outcome.end.is_some())
             .map(|outcome| outcome.id.0)
             .collect();
-        waker.waiters.ring(&ended);
+        work.waker.waiters.ring(&ended);
         Ok(())
     }
 }

@@ -2,5 +2,6 @@
 //! are counted before they are tried again.
 
 pub(crate) mod attempt;
+pub(crate) mod idle;
 pub(crate) mod presence;
 pub(crate) mod round;

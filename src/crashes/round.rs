@@ -29,6 +29,7 @@ use crate::db::run::Run;
 use crate::schema::name::SchemaName;
 use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
+use crate::wake::round::{Polled, PolledTopic, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
@@ -80,7 +81,6 @@ pub(crate) struct Presence {
     held: HashSet<i64>,
     /// Found dead at the last look: believed at the next.
     doubted: HashSet<i64>,
-    begun_at: Instant,
     look_at: Instant,
     namespace: i64,
     process: String,
@@ -94,16 +94,11 @@ impl Presence {
             leaving: Vec::new(),
             held: HashSet::new(),
             doubted: HashSet::new(),
-            begun_at: Instant::now(),
             look_at: Instant::now() + LOOK_EVERY,
             namespace: schema.lock_namespace(),
             process,
             holds_locks,
         }
-    }
-
-    pub(crate) fn at(&self) -> Instant {
-        self.look_at
     }
 
     /// Records a receiver, and believes at once what it sees of its topic's past. Returns its row,
@@ -203,28 +198,6 @@ impl Presence {
         mine.map(|mine| mine.enrolled.clone()).collect()
     }
 
-    /// Notes which receivers have nothing in hand any more: nobody is suspect if the process dies
-    /// now.
-    pub(crate) fn note_idle(&self, connection: &mut Connection) -> Result<()> {
-        let now = Instant::now();
-        for mine in &self.mine {
-            if let Some(shift) = mine.hands.to_empty(now) {
-                store::note_shift(connection, &mine.enrolled, shift)?;
-                mine.hands.wrote(shift);
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns since when there is something to note of receivers that have nothing in hand any
-    /// more, if there is.
-    pub(crate) fn idle_at(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let mut mine = self.mine.iter();
-        let is_owed = mine.any(|mine| mine.hands.to_empty(now).is_some());
-        is_owed.then_some(self.begun_at)
-    }
-
     /// Shows life on a new connection.
     pub(crate) fn reconnected(&mut self, connection: &mut Connection) -> Result<()> {
         self.held.clear();
@@ -247,24 +220,6 @@ impl Presence {
         }
         let rows: Vec<Living<'_>> = self.mine.iter().map(Mine::living).collect();
         store::show_life(connection, &rows, &self.process, self.holds_locks)
-    }
-
-    /// Shows life, and looks at the others.
-    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
-        self.look_at = Instant::now() + LOOK_EVERY;
-        for receiver in std::mem::take(&mut self.leaving) {
-            self.sign_off(connection, &receiver)?;
-        }
-        if self.mine.is_empty() {
-            return Ok(());
-        }
-        self.show_life(connection)?;
-        let vanished = self.find(connection)?;
-        let (sure, doubted): (Vec<_>, Vec<_>) = vanished
-            .into_iter()
-            .partition(|receiver| self.doubted.contains(&receiver.id));
-        self.doubted = doubted.iter().map(|receiver| receiver.id).collect();
-        self.suspect(connection, waker, &sure)
     }
 
     fn find(&self, connection: &mut Connection) -> Result<Vec<Enrolled>> {
@@ -305,6 +260,55 @@ impl Presence {
         let all = mine.chain(&self.leaving);
         all.map(|receiver| receiver.id).collect()
     }
+}
+
+impl Round for Presence {
+    fn at(&self) -> Option<Instant> {
+        Some(self.look_at)
+    }
+
+    /// Shows life, and looks at the others.
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        self.look_at = Instant::now() + LOOK_EVERY;
+        for receiver in std::mem::take(&mut self.leaving) {
+            self.sign_off(work.connection, &receiver)?;
+        }
+        if self.mine.is_empty() {
+            return Ok(());
+        }
+        self.show_life(work.connection)?;
+        let vanished = self.find(work.connection)?;
+        let (sure, doubted): (Vec<_>, Vec<_>) = vanished
+            .into_iter()
+            .partition(|receiver| self.doubted.contains(&receiver.id));
+        self.doubted = doubted.iter().map(|receiver| receiver.id).collect();
+        self.suspect(work.connection, work.waker, &sure)
+    }
+
+    fn polled(&mut self, polled: &Polled, work: &mut Work<'_>) -> Result<()> {
+        let mut topics = polled.topics.iter();
+        topics.try_for_each(|state| learn_suspect(work, state))
+    }
+}
+
+/// Learns whether a topic is suspect, and ends that if what may have been in hand has ended: no
+/// worker may be there that asks.
+fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
+    let topic = &state.topic;
+    let is_news = work.waker.board.suspect(topic, state.suspect_for);
+    if state.suspect_for.is_zero() {
+        if is_news {
+            log::info!("topic {topic}: suspect no more");
+        }
+        return Ok(());
+    }
+    if is_news {
+        log::warn!(
+            "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
+             deliveries are counted ahead"
+        );
+    }
+    end_if_over(work.connection, work.waker, topic)
 }
 
 /// Ends the suspicion of a topic if all that may have been in hand has ended.

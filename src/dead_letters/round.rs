@@ -4,30 +4,27 @@ use crate::connect::connection::Connection;
 use crate::db::commands;
 use crate::dead_letters::slices::{SLICE, prune_dead};
 use crate::on_end::push_ended;
-use crate::settings::cache::Configs;
+use crate::wake::round::Work;
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
+use crate::words::topic_config::TopicConfig;
 use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
 
 /// Removes some of what was kept for long enough, of each topic that has a time for it, for `turn`
 /// altogether. Returns whether there may be more.
-pub(crate) fn remove(
-    connection: &mut Connection,
-    configs: &Configs,
-    waker: &Waker,
-    turn: Duration,
-) -> Result<bool> {
+pub(crate) fn remove(work: &mut Work<'_>, turn: Duration) -> Result<bool> {
     let started = Instant::now();
-    let mut topics = configs.pick(|config| config.dead_letter_retention);
+    let retained = |config: &TopicConfig| config.dead_letter_retention;
+    let mut topics = work.settings.pick(retained);
     // In any order: one may have so many that the others would have no turn.
     fastrand::shuffle(&mut topics);
     for (topic, retention) in topics {
         let mut removed = 0;
         let mut may_be_more = true;
         while may_be_more && started.elapsed() < turn {
-            let slice = remove_slice(connection, waker, &topic, retention)?;
+            let slice = remove_slice(work.connection, work.waker, &topic, retention)?;
             removed += slice;
             may_be_more = slice >= SLICE as u64;
         }

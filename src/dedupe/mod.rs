@@ -10,6 +10,8 @@
 //! where it is. So there are never two waiting or running messages with one key. Upkeep compares
 //! such keys with the existing messages, to find messages that were removed by hand.
 
+pub(crate) mod round;
+
 use crate::db::flight::Flight;
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};

@@ -9,14 +9,19 @@ use crate::connect::connection::Connection;
 use crate::dependencies::release;
 use crate::dependencies::{Looked, Place};
 use crate::threads::cost::Cost;
+use crate::wake::hint::Hint;
+use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
+use crossbeam_channel::after;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How soon those are looked at again that somebody else has in hand, who may look at other ends;
 /// doubled each time.
 const WHILE_HELD: Duration = Duration::from_millis(20);
+/// How often somebody without the thread looks again, at that pace.
+const LOOKS_AGAIN: usize = 3;
 const LONGEST: Duration = Duration::from_secs(1);
 /// A sweep takes at most one part in this many of the time: 1 %.
 const SWEEP_SHARE: u32 = 100;
@@ -36,11 +41,6 @@ pub(crate) struct Dependents {
 }
 
 impl Dependents {
-    /// Returns when the duty is to be done.
-    pub(crate) fn at(&self) -> Option<Instant> {
-        [self.look_at, self.sweep_at].into_iter().flatten().min()
-    }
-
     /// Learns that messages may have ended.
     pub(crate) fn learn(&mut self, ended: Vec<Uuid>) {
         if !ended.is_empty() {
@@ -73,18 +73,19 @@ impl Dependents {
         self.ended = ended;
         self.look_at = Some(Instant::now() + pause);
     }
+}
 
-    /// Looks. Returns when the first of those that were released is due.
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        waker: &Waker,
-    ) -> Result<Option<Duration>> {
+impl Round for Dependents {
+    fn at(&self) -> Option<Instant> {
+        [self.look_at, self.sweep_at].into_iter().flatten().min()
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         let mut looked = Looked::default();
         if self.look_at.is_some_and(|at| at <= Instant::now()) {
             self.look_at = None;
             let ended = std::mem::take(&mut self.ended);
-            match release::look(connection, &ended) {
+            match release::look(work.connection, &ended) {
                 Ok(found) => {
                     self.look_again(ended, found.in_hand);
                     looked.add(found);
@@ -98,7 +99,7 @@ impl Dependents {
         }
         let now = Instant::now();
         if self.sweep_at.is_some_and(|at| at <= now) {
-            let (found, next) = release::sweep(connection, &self.place)?;
+            let (found, next) = release::sweep(work.connection, &self.place)?;
             let cost = self.sweep_cost.learn(now.elapsed());
             let paid_for = Instant::now() + cost * SWEEP_SHARE;
             self.paid_for = Some(paid_for);
@@ -106,10 +107,65 @@ impl Dependents {
             self.place = next.unwrap_or_default();
             looked.add(found);
         }
-        let tracked = looked.tracked_orphans();
-        if !tracked.is_empty() {
-            waker.ended(&tracked);
-        }
-        Ok(looked.soonest)
+        announce(&looked, work.waker);
+        Ok(())
     }
+
+    fn polled(&mut self, polled: &Polled, _: &mut Work<'_>) -> Result<()> {
+        if polled.has_dependents {
+            self.sweep_soon();
+        }
+        Ok(())
+    }
+}
+
+/// Tells of what a look changed: when the first of those that were released is due, and which of
+/// those that never will be somebody may wait for.
+fn announce(looked: &Looked, waker: &Waker) {
+    if let Some(delay) = looked.soonest {
+        waker.due_in(delay);
+        waker.tell(Hint::Due);
+    }
+    let tracked = looked.tracked_orphans();
+    if !tracked.is_empty() {
+        waker.ended(&tracked);
+    }
+}
+
+/// Looks at what comes after messages that may have ended, where no thread may be that does.
+/// Whatever fails is found by a sweep.
+pub(crate) fn look_now(connection: &mut Connection, waker: &Waker, ended: &[Uuid]) {
+    let mut looked = release::look(connection, ended);
+    for _ in 0..LOOKS_AGAIN {
+        match &mut looked {
+            Ok(looked) if looked.in_hand > 0 => {}
+            _ => break,
+        }
+        // Who has it in hand may look at another end. A plain wait, shorter than what the caller
+        // just did.
+        let _ = after(WHILE_HELD).recv();
+        let again = release::look(connection, ended);
+        looked = looked.and_then(|mut looked| {
+            looked.in_hand = 0;
+            looked.add(again?);
+            Ok(looked)
+        });
+    }
+    match looked {
+        Ok(looked) => announce(&looked, waker),
+        Err(error) => log::debug!("messages that come after others are left to a sweep: {error}"),
+    }
+}
+
+/// Releases messages of all topics that come after others which have ended; returns how many.
+pub(crate) fn release_all(work: &mut Work<'_>) -> Result<usize> {
+    let mut released = 0;
+    let mut place = Some(Place::default());
+    while let Some(from) = place {
+        let (looked, next) = release::sweep(work.connection, &from)?;
+        announce(&looked, work.waker);
+        released += looked.released;
+        place = next;
+    }
+    Ok(released)
 }

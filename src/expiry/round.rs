@@ -11,8 +11,7 @@ use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::message::report;
 use crate::on_end;
-use crate::settings::cache::Configs;
-use crate::wake::waker::Waker;
+use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
@@ -34,35 +33,32 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
-    /// Returns when the duty is to be done.
-    pub(crate) fn at(&self) -> Option<Instant> {
-        self.next
-    }
-
     /// Learns in how long the next message expires.
-    pub(crate) fn learn(&mut self, next: Option<Duration>) {
+    fn learn(&mut self, next: Option<Duration>) {
         let at = next.and_then(|delay| Instant::now().checked_add(delay));
         let not_before = self.looked_at.map(|looked| looked + BETWEEN_LOOKS);
         self.next = at.map(|at| not_before.map_or(at, |least| least.max(at)));
     }
+}
+
+impl Round for Expiry {
+    fn at(&self) -> Option<Instant> {
+        self.next
+    }
 
     /// Takes out a batch, tells who waited for it, and finds out when to look next.
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        configs: &Configs,
-        waker: &Waker,
-    ) -> Result<()> {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         self.looked_at = Some(Instant::now());
         let drops = |config: &TopicConfig| (config.expired == Some(Expired::Drop)).then_some(());
-        let (dropping, _): (Vec<String>, Vec<()>) = configs.pick(drops).into_iter().unzip();
-        let gone = take_out(connection, &dropping)?;
+        let dropping = work.settings.pick(drops).into_iter();
+        let (dropping, _): (Vec<String>, Vec<()>) = dropping.unzip();
+        let gone = take_out(work.connection, &dropping)?;
         let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
         let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();
         for (topic, held) in &gone {
             by_topic.entry(topic).or_default().push(held.id);
         }
-        waker.announce_ends(gone.iter().map(|(_, held)| held));
+        work.waker.announce_ends(gone.iter().map(|(_, held)| held));
         for (topic, ids) in by_topic {
             log::info!("topic {topic}: the time of {} messages was over", ids.len());
             match dropping.iter().any(|dropping| dropping == topic) {
@@ -70,16 +66,21 @@ impl Expiry {
                 false => report::dead_together(topic, &ids, DeadReason::Expired, expiry::ERROR),
             }
             // Who was behind them, by key or in strict order, may be ready now.
-            waker.ready(topic, 1);
+            work.waker.ready(topic, 1);
         }
         if is_full {
             // Whatever a poll says meanwhile.
             self.looked_at = None;
             self.next = Some(Instant::now());
         } else {
-            let next = expiry::next_expiry(connection)?;
+            let next = expiry::next_expiry(work.connection)?;
             self.learn(next);
         }
+        Ok(())
+    }
+
+    fn polled(&mut self, polled: &Polled, _: &mut Work<'_>) -> Result<()> {
+        self.learn(polled.next_expiry);
         Ok(())
     }
 }

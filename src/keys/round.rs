@@ -1,11 +1,10 @@
 //! Moves the lines of keys on that were left behind when a message ended, and checks now and then
 //! whether a key is stuck.
 
-use crate::connect::connection::Connection;
 use crate::keys::Lane;
 use crate::keys::stalled::{self, Held, Parked};
 use crate::threads::cost::Cost;
-use crate::wake::waker::Waker;
+use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ const LOOK_SHARE: u32 = 20;
 /// its transaction may stay open for hours.
 const MOST_WHILE_HELD: Duration = Duration::from_millis(500);
 /// How often it is made sure that no key is stuck. None should ever be. A sweep goes over some keys
-/// at a time: other duties are not to wait for it.
+/// at a time: other rounds are not to wait for it.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Sweeps take at most one part in this many of the time: 1 %.
 const SWEEP_SHARE: u32 = 100;
@@ -59,23 +58,24 @@ impl Stalled {
         }
     }
 
-    /// Returns when the duty is to be done.
-    pub(crate) fn at(&self) -> Instant {
-        self.next
-            .map_or(self.sweep_at, |next| next.min(self.sweep_at))
-    }
-
     /// Learns that keys may be stalled.
     pub(crate) fn learn(&mut self) {
         self.is_told = true;
         let soon = self.not_before.max(Instant::now());
         self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
     }
+}
 
-    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
+impl Round for Stalled {
+    fn at(&self) -> Option<Instant> {
+        let next = self.next.into_iter();
+        next.chain([self.sweep_at]).min()
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         let started = Instant::now();
         if self.sweep_at <= started {
-            let (_, next) = stalled::sweep(connection, &self.swept)?;
+            let (_, next) = stalled::sweep(work.connection, &self.swept)?;
             let interval = match next {
                 Some(_) => Duration::ZERO,
                 None => SWEEP_INTERVAL,
@@ -93,10 +93,10 @@ impl Stalled {
             // what says that the key is stalled would become ever more.
             false => Held::Await,
         };
-        let tended = stalled::tend(connection, &self.place, if_held, self.parked)?;
+        let tended = stalled::tend(work.connection, &self.place, if_held, self.parked)?;
         let now = Instant::now();
         for (topic, keys) in &tended.topics {
-            waker.ready(topic, *keys);
+            work.waker.ready(topic, *keys);
         }
         let cost = self.look_cost.learn(now - started);
         self.not_before = now + BETWEEN_LOOKS.max(cost * LOOK_SHARE);
@@ -113,6 +113,13 @@ impl Stalled {
         } else {
             self.while_held = BETWEEN_LOOKS;
             self.next = self.is_told.then_some(self.not_before);
+        }
+        Ok(())
+    }
+
+    fn polled(&mut self, polled: &Polled, _: &mut Work<'_>) -> Result<()> {
+        if polled.has_stalled {
+            self.learn();
         }
         Ok(())
     }

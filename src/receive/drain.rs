@@ -1,11 +1,8 @@
 //! Handling all that is ready on the caller's own thread: for tests and batch jobs.
 
-use crate::cancel::ends;
+use crate::cancel;
 use crate::connect::connection::Connection;
-use crate::dependencies::Place;
-use crate::dependencies::release;
-use crate::keys::stalled;
-use crate::on_end::push_ended;
+use crate::dependencies::round::release_all;
 use crate::receive::charge::judge;
 use crate::receive::handler::Handler;
 use crate::receive::haste::Haste;
@@ -15,12 +12,12 @@ use crate::receive::progress::Progress;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::receive::worker::turn;
-use crate::schedule;
 use crate::session::caller_sql::Ended;
 use crate::threads::pause::{self, Pause};
 use crate::threads::{Stop, stop_signal};
+use crate::upkeep::catch_up::{catch_up, find_rest};
+use crate::wake::round::Work;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::MessageId;
 use crate::words::outcome::DrainReport;
 use crossbeam_channel::{Sender, bounded};
 use std::convert::Infallible;
@@ -93,7 +90,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
     let mut connection = line.base.dedicated.take()?;
     let kit = &line.base.kit;
     kit.configs.read(&mut connection)?;
-    give_up(line, &mut connection)?;
+    give_up(&mut work(line, &mut connection))?;
     loop {
         if connection.is_closed() {
             // A handler left it in a state that cannot be put back.
@@ -101,10 +98,10 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
         }
         // It may take hours. A connection that is gone is met below.
         let _ = kit.configs.refresh(&mut connection);
-        let has_moved = make_ready(line, &mut connection)?;
-        // No thread may be there that releases what comes after others.
-        let released = release(&mut connection)?;
-        if released > 0 {
+        // No thread may be there that does this.
+        let mut upkeep = work(line, &mut connection);
+        let has_moved = catch_up(&mut upkeep, give_up)?;
+        if release_all(&mut upkeep)? > 0 {
             continue;
         }
         let retried = line.progress.retried.load(Ordering::Relaxed);
@@ -128,7 +125,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
                 let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
                 let has_more = has_moved
                     || is_retried
-                    || find_rest(line, &mut connection)?
+                    || find_rest(&mut work(line, &mut connection), &line.topic)?
                     || (extent == Extent::Scheduled && haste.make_due(line, &mut connection)?);
                 if !has_more {
                     break;
@@ -163,54 +160,16 @@ fn report(progress: &Progress) -> DrainReport {
     }
 }
 
-/// Makes messages ready that are due, or next of their key; returns whether there were any.
-fn make_ready(line: &Line, connection: &mut Connection) -> Result<bool> {
-    let moved = schedule::move_due(connection, None)?;
-    if !moved.is_empty() {
-        // Leases may be among them whose messages somebody cancelled.
-        give_up(line, connection)?;
-    }
-    let tended = stalled::tend_all(connection, push_ended)?;
-    let has_moved = !moved.is_empty() || !tended.topics.is_empty();
-    for topic in moved
-        .topics
-        .into_iter()
-        .map(|(topic, _)| topic)
-        .chain(tended.topics.into_iter().map(|(topic, _)| topic))
-    {
-        // Of all topics: others may be received elsewhere.
-        line.base.waker.ready(&topic, usize::MAX);
-    }
-    Ok(has_moved)
-}
-
 /// Learns which messages are to be given up, and removes those that wait: no thread may be there
 /// that does.
-fn give_up(line: &Line, connection: &mut Connection) -> Result<()> {
-    let waker = &line.base.waker;
-    let (ids, removed) = ends::remove_asked(connection)?;
-    waker
-        .asked
-        .replace(ids.into_iter().map(MessageId).collect());
-    removed.announce(waker);
-    Ok(())
+fn give_up(work: &mut Work<'_>) -> Result<()> {
+    cancel::round::hear(work).map(drop)
 }
 
-/// Looks for what no thread may be there to find: messages of all topics that come after others
-/// which have ended, and keys that are stuck. Returns whether there may be more to handle now.
-fn find_rest(line: &Line, connection: &mut Connection) -> Result<bool> {
-    let released = release(connection)?;
-    Ok(released > 0 || stalled::sweep_topic(connection, &line.topic)? > 0)
-}
-
-/// Releases messages of all topics that come after others which have ended; returns how many.
-fn release(connection: &mut Connection) -> Result<usize> {
-    let mut released = 0;
-    let mut place = Some(Place::default());
-    while let Some(from) = place {
-        let (looked, next) = release::sweep(connection, &from)?;
-        released += looked.released;
-        place = next;
+fn work<'a>(line: &'a Line, connection: &'a mut Connection) -> Work<'a> {
+    Work {
+        connection,
+        waker: &line.base.waker,
+        settings: &line.base.kit.configs,
     }
-    Ok(released)
 }

@@ -9,14 +9,16 @@ use crate::recurring::{self, Taken};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::process::Process;
 use crate::wake::news::News;
+use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::sqlstate::{classify, is_held_up};
 use postgres::IsolationLevel;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// For how long recurring messages are sent before other duties have their turns.
+/// For how long recurring messages are sent before other rounds have their turns.
 const AT_A_TIME: Duration = Duration::from_millis(200);
 /// How long those are left alone that another process has in hand, which takes milliseconds.
 const WHILE_HELD: Duration = Duration::from_millis(100);
@@ -32,8 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOKED_AT_A_TIME: i64 = 1000;
 
 /// When to look next; `None` while nothing recurs.
-#[derive(Debug, Default)]
 pub(crate) struct Recurrences {
+    kit: Arc<Process>,
     next: Option<Instant>,
     /// Those that could not be sent. They come after all others, so that they keep none from its
     /// turn.
@@ -54,13 +56,18 @@ struct Failing {
 }
 
 impl Recurrences {
-    /// Returns when the duty is to be done.
-    pub(crate) fn at(&self) -> Option<Instant> {
-        self.next.into_iter().chain(self.look_at).min()
+    pub(crate) fn new(kit: Arc<Process>) -> Self {
+        Recurrences {
+            kit,
+            next: None,
+            failing: HashMap::new(),
+            look_at: None,
+            looked_at: Name::default(),
+        }
     }
 
     /// Learns in how long the next one is due, maybe one that fails.
-    pub(crate) fn learn(&mut self, next: Option<Duration>) {
+    fn learn(&mut self, next: Option<Duration>) {
         let now = Instant::now();
         let mut at = next.and_then(|delay| now.checked_add(delay));
         if !self.failing.is_empty() {
@@ -73,46 +80,6 @@ impl Recurrences {
         };
         // As soon as there is one, and again and again.
         self.look_at = next.and(self.look_at.or(Some(now)));
-    }
-
-    /// Sends what is due, and finds out when to look next.
-    pub(crate) fn run(
-        &mut self,
-        connection: &mut Connection,
-        kit: &Process,
-        waker: &Waker,
-    ) -> Result<()> {
-        if self.look_at.is_some_and(|at| at <= Instant::now()) {
-            self.compare(connection)?;
-        }
-        let started = Instant::now();
-        let mut sent = 0;
-        for is_retry in [false, true] {
-            while started.elapsed() < AT_A_TIME {
-                let left_out = self.left_out(is_retry.then_some(started));
-                match send_first(connection, kit, waker, &left_out)? {
-                    First::None => {
-                        if is_retry {
-                            // What was to be tried again and is not there is due no more.
-                            self.failing.retain(|_, failing| failing.at > started);
-                        }
-                        break;
-                    }
-                    First::Sent(name) => drop(self.failing.remove(&name)),
-                    First::Failed(name, error) => self.note_failure(name, &error),
-                }
-                sent += 1;
-            }
-        }
-        let mut next = recurring::next(connection, &self.left_out(None))?;
-        if sent == 0 {
-            next = next.map(|delay| delay.max(WHILE_HELD));
-        }
-        let now = Instant::now();
-        let again = self.failing.values().map(|failing| failing.at).min();
-        let next = next.and_then(|delay| now.checked_add(delay));
-        self.next = next.into_iter().chain(again).min();
-        Ok(())
     }
 
     /// Compares noted times with the clock. One that lies further away than the time between two
@@ -170,6 +137,52 @@ impl Recurrences {
     }
 }
 
+impl Round for Recurrences {
+    fn at(&self) -> Option<Instant> {
+        self.next.into_iter().chain(self.look_at).min()
+    }
+
+    /// Sends what is due, and finds out when to look next.
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        if self.look_at.is_some_and(|at| at <= Instant::now()) {
+            self.compare(work.connection)?;
+        }
+        let started = Instant::now();
+        let mut sent = 0;
+        for is_retry in [false, true] {
+            while started.elapsed() < AT_A_TIME {
+                let left_out = self.left_out(is_retry.then_some(started));
+                match send_first(work.connection, &self.kit, work.waker, &left_out)? {
+                    First::None => {
+                        if is_retry {
+                            // What was to be tried again and is not there is due no more.
+                            self.failing.retain(|_, failing| failing.at > started);
+                        }
+                        break;
+                    }
+                    First::Sent(name) => drop(self.failing.remove(&name)),
+                    First::Failed(name, error) => self.note_failure(name, &error),
+                }
+                sent += 1;
+            }
+        }
+        let mut next = recurring::next(work.connection, &self.left_out(None))?;
+        if sent == 0 {
+            next = next.map(|delay| delay.max(WHILE_HELD));
+        }
+        let now = Instant::now();
+        let again = self.failing.values().map(|failing| failing.at).min();
+        let next = next.and_then(|delay| now.checked_add(delay));
+        self.next = next.into_iter().chain(again).min();
+        Ok(())
+    }
+
+    fn polled(&mut self, polled: &Polled, _: &mut Work<'_>) -> Result<()> {
+        self.learn(polled.next_recurring);
+        Ok(())
+    }
+}
+
 /// What became of the one that was due first.
 enum First {
     None,
@@ -198,7 +211,7 @@ fn send_first(
             waker.announce(&news);
             Ok(First::Sent(name))
         }
-        // The connection is gone, and the duty with it: all is as it was, or done.
+        // The connection is gone, and the round with it: all is as it was, or done.
         Err(error) if is_lost(error.kind()) => Err(error),
         Err(error) => Ok(First::Failed(name, error)),
     }

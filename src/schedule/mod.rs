@@ -1,4 +1,4 @@
-//! Scheduled messages that become due, and the one query that a process polls with.
+//! Scheduled messages, and how they become due.
 
 pub(crate) mod round;
 pub(crate) mod scheduled;
@@ -17,67 +17,11 @@ static MAKE_DUE: Statement = sql!("make_due", Anew);
 static MOVE_DUE: Statement = sql!("move_due", Kept);
 static MOVE_DUE_BETWEEN: Statement = sql!("move_due_between", Kept);
 static NEXT_DUE: Statement = sql!("next_due", Kept);
-static POLL: Statement = sql!("poll", Kept);
 static WAITING_FOR_TIME: Statement = sql!("waiting_for_time", Anew);
 
 /// Messages moved by one statement: large enough for 100,000 a second, small enough to hold its
 /// locks for milliseconds only.
 pub(crate) const MOVE_LIMIT: i64 = 1000;
-
-/// What a poll learned about one topic.
-#[derive(Debug)]
-pub(crate) struct TopicState {
-    pub(crate) topic: String,
-    pub(crate) is_ready: bool,
-    /// How long its receivers are to count attempts before they run a handler.
-    pub(crate) suspect_for: Duration,
-}
-
-/// What a poll learned.
-#[derive(Debug, Default)]
-pub(crate) struct Polled {
-    pub(crate) topics: Vec<TopicState>,
-    /// When the next scheduled message of any topic is due.
-    pub(crate) next_due: Option<Duration>,
-    /// In how long the time of the next message of any topic is over.
-    pub(crate) next_expiry: Option<Duration>,
-    /// In how long the next recurring message of any topic is to be sent.
-    #[cfg(feature = "cron")]
-    pub(crate) next_recurring: Option<Duration>,
-    /// When the settings of any topic changed last, as the database writes it.
-    pub(crate) changed_at: Option<String>,
-    /// Whether messages of any topic wait for others.
-    pub(crate) has_dependents: bool,
-    /// Whether messages of any topic are to be given up.
-    pub(crate) has_cancellations: bool,
-    /// Lines of keys are to be moved on.
-    pub(crate) has_stalled: bool,
-}
-
-/// Asks for all topics of a process at once.
-pub(crate) fn poll(run: &mut dyn Run, topics: &[String]) -> Result<Polled> {
-    let mut polled = Polled::default();
-    for row in query(run, &POLL, &[&topics], "polling")? {
-        let suspect_ms: i64 = column(&row, "suspect_ms")?;
-        let due_us: Option<i64> = column(&row, "due_us")?;
-        polled.topics.push(TopicState {
-            topic: column(&row, "topic")?,
-            is_ready: column(&row, "is_ready")?,
-            suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
-        });
-        polled.has_stalled = column(&row, "has_stalled")?;
-        polled.changed_at = column(&row, "changed_at")?;
-        polled.has_dependents = column(&row, "has_dependents")?;
-        polled.has_cancellations = column(&row, "has_cancellations")?;
-        polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
-        polled.next_expiry = column::<Option<i64>>(&row, "expiry_us")?.map(distance);
-        #[cfg(feature = "cron")]
-        {
-            polled.next_recurring = column::<Option<i64>>(&row, "recurring_us")?.map(distance);
-        }
-    }
-    Ok(polled)
-}
 
 /// Topics by name, from one to another, neither of them among them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::connect::connection::Connection;
 use crate::db::run::Run;
 use crate::schedule::{self, Between, Moved};
 use crate::threads::cost::Cost;
+use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
@@ -47,41 +48,11 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// Returns when the duty is to be done.
-    pub(crate) fn at(&self) -> Option<Instant> {
-        self.next
-    }
-
     /// Learns that a message is due after `delay`; an earlier time that is known stays.
     pub(crate) fn learn(&mut self, delay: Duration) {
         if let Some(at) = Instant::now().checked_add(delay) {
             self.next = Some(self.next.map_or(at, |next| next.min(at)));
         }
-    }
-
-    /// Moves a batch of what is due, wakes its topics, and finds out when the next is due.
-    pub(crate) fn run(&mut self, connection: &mut Connection, waker: &Waker) -> Result<()> {
-        if let Some(between) = self.next_gap() {
-            let started = Instant::now();
-            let moved = apart(connection, &between)?;
-            self.meet(&moved);
-            announce(moved, waker);
-            self.pay(started.elapsed());
-            return Ok(());
-        }
-        let moved = schedule::move_due(connection, None)?;
-        self.next = None;
-        if moved.is_full() {
-            self.meet(&moved);
-            self.learn(Duration::ZERO);
-        } else {
-            self.crowd.clear();
-            self.look_at = None;
-            let is_empty = moved.is_empty();
-            self.plan(connection, is_empty)?;
-        }
-        announce(moved, waker);
-        Ok(())
     }
 
     fn plan(&mut self, run: &mut dyn Run, is_empty: bool) -> Result<()> {
@@ -126,6 +97,44 @@ impl Due {
             self.gaps = Between::all(&self.crowd);
         }
         self.gaps.pop()
+    }
+}
+
+impl Round for Due {
+    fn at(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Moves a batch of what is due, wakes its topics, and finds out when the next is due.
+    fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        if let Some(between) = self.next_gap() {
+            let started = Instant::now();
+            let moved = apart(work.connection, &between)?;
+            self.meet(&moved);
+            announce(moved, work.waker);
+            self.pay(started.elapsed());
+            return Ok(());
+        }
+        let moved = schedule::move_due(work.connection, None)?;
+        self.next = None;
+        if moved.is_full() {
+            self.meet(&moved);
+            self.learn(Duration::ZERO);
+        } else {
+            self.crowd.clear();
+            self.look_at = None;
+            let is_empty = moved.is_empty();
+            self.plan(work.connection, is_empty)?;
+        }
+        announce(moved, work.waker);
+        Ok(())
+    }
+
+    fn polled(&mut self, polled: &Polled, _: &mut Work<'_>) -> Result<()> {
+        if let Some(delay) = polled.next_due {
+            self.learn(delay);
+        }
+        Ok(())
     }
 }
 

@@ -4,37 +4,30 @@ use crate::cancel::ends;
 use crate::connect::connection::Connection;
 use crate::connect::pool::Lent as PooledConnection;
 use crate::crashes::round::Newcomer;
-use crate::dependencies::release;
+use crate::dependencies::round::look_now;
 use crate::keys::stalled;
-use crate::on_end::push_ended;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::lease::desk::Desk;
 use crate::receive::lease::keeper::Kept;
 use crate::receive::line::{Base, Line};
 use crate::receive::receiver::Receiver;
-use crate::schedule;
 use crate::schema::migrate;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::core::Core;
+use crate::upkeep::catch_up::catch_up;
 use crate::upkeep::thread::Errands;
-use crate::wake::hint::Hint;
+use crate::wake::round::Work;
 use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
 use crate::words::topic;
-use crossbeam_channel::after;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// How often it is looked again at what comes after messages that ended while somebody else has it
-/// in hand, and how soon.
-const LOOKS_AGAIN: usize = 3;
-const WHILE_IN_HAND: Duration = Duration::from_millis(20);
 
 /// The message system of one database, as one process sees it.
 ///
@@ -205,62 +198,28 @@ impl Messaging {
         if self.core.running_errands().is_some() {
             return base.waker.look_at(ended);
         }
-        let mut looked = release::look(connection, &ended);
-        for _ in 0..LOOKS_AGAIN {
-            match &mut looked {
-                Ok(looked) if looked.in_hand > 0 => {}
-                _ => break,
-            }
-            // Who has it in hand may look at another end. A plain wait, shorter than what the
-            // caller just did.
-            let _ = after(WHILE_IN_HAND).recv();
-            let again = release::look(connection, &ended);
-            looked = looked.and_then(|mut looked| {
-                looked.in_hand = 0;
-                looked.add(again?);
-                Ok(looked)
-            });
-        }
-        match looked {
-            Ok(looked) => {
-                if let Some(delay) = looked.soonest {
-                    base.waker.due_in(delay);
-                    base.waker.tell(Hint::Due);
-                }
-                let tracked = looked.tracked_orphans();
-                if !tracked.is_empty() {
-                    base.waker.ended(&tracked);
-                }
-            }
-            Err(error) => {
-                log::debug!("messages that come after others are left to a sweep: {error}")
-            }
-        }
+        look_now(connection, &base.waker, &ended);
     }
 
     /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were
     /// any.
     pub(crate) fn move_due(&self, connection: &mut Connection) -> Result<bool> {
-        let base = self.base();
-        let moved = schedule::move_due(connection, None)?;
-        if !moved.is_empty() {
-            // Leases may be among them whose messages somebody cancelled.
-            let (_, removed) = ends::remove_asked(connection)?;
-            removed.announce(&base.waker);
-            self.look_after(connection, removed.tracked());
-        }
         if let Some(after) = self.desk().takes_sweep() {
             let (_, next) = stalled::sweep(connection, &after)?;
             self.desk().note_swept(next);
         }
-        let tended = stalled::tend_all(connection, push_ended)?;
-        let has_moved = !moved.is_empty() || !tended.topics.is_empty();
-        let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);
-        let moved = moved.topics.into_iter().map(|(topic, _)| topic);
-        for topic in moved.chain(moved_on) {
-            base.waker.ready(&topic, usize::MAX);
-        }
-        Ok(has_moved)
+        let base = self.base();
+        let mut work = Work {
+            connection,
+            waker: &base.waker,
+            settings: &base.kit.configs,
+        };
+        catch_up(&mut work, |work| {
+            let (_, removed) = ends::remove_asked(work.connection)?;
+            removed.announce(work.waker);
+            self.look_after(work.connection, removed.tracked());
+            Ok(())
+        })
     }
 
     pub(crate) fn pooled(&self) -> Result<PooledConnection> {

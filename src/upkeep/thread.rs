@@ -168,7 +168,7 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
                 }
                 is_troubled = true;
                 not_before = Instant::now() + pause.delay();
-                duties.look_now();
+                duties.rounds.poll.look_now();
             }
         }
     }
@@ -196,17 +196,17 @@ fn wait(
         }
         recv(waker.due_times()) -> delay => {
             if let Ok(delay) = delay {
-                duties.learn_due(delay);
+                duties.rounds.due.learn(delay);
             }
         }
         recv(waker.ends()) -> ended => {
             if let Ok(ended) = ended {
-                duties.learn_ended(ended);
+                duties.rounds.dependents.learn(ended);
                 // What else ended meanwhile is looked at with it.
-                waker.ends().try_iter().for_each(|ended| duties.learn_ended(ended));
+                waker.ends().try_iter().for_each(|ended| duties.rounds.dependents.learn(ended));
             }
         }
-        recv(waker.ended_keys()) -> _ => duties.learn_stalled(),
+        recv(waker.ended_keys()) -> _ => duties.rounds.stalled.learn(),
         default(at.saturating_duration_since(Instant::now())) => {}
     }
     true
@@ -224,10 +224,10 @@ fn answer(duties: &mut Duties, errand: Errand) {
             }
             drop(done);
         }
-        Errand::Look => duties.look_now(),
-        Errand::AskDue => duties.learn_due(Duration::ZERO),
+        Errand::Look => duties.rounds.poll.look_now(),
+        Errand::AskDue => duties.rounds.due.learn(Duration::ZERO),
         Errand::Watch => duties.watch_ends(),
-        Errand::Ended => duties.heard_of_ends(),
-        Errand::Cancel => duties.heard_of_cancels(),
+        Errand::Ended => duties.rounds.completions.heard(),
+        Errand::Cancel => duties.rounds.cancelled.heard(),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod interrupt;
 pub(crate) mod listener;
 pub(crate) mod news;
 pub(crate) mod notifier;
+pub(crate) mod round;
 pub(crate) mod waiters;
 pub(crate) mod waker;
 pub(crate) mod watch;

@@ -1,0 +1,115 @@
+//! All rounds of upkeep: each as what it is, so that hints reach it by name, and in one list.
+
+use crate::cancel::round::Cancelled;
+use crate::completion::round::Completions;
+use crate::crashes::idle::Idle;
+use crate::crashes::round::Presence;
+use crate::dependencies::round::Dependents;
+use crate::expiry::round::Expiry;
+use crate::keys::round::Stalled;
+use crate::on_end::push_ended;
+#[cfg(feature = "cron")]
+use crate::recurring::round::Recurrences;
+use crate::schedule::round::Due;
+use crate::session::process::Process;
+use crate::upkeep::poll::Poll;
+use crate::upkeep::prune::Prune;
+use crate::wake::round::{Round, Work};
+use crate::words::Result;
+use crate::words::sqlstate::is_held_up;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where the poll stands in the list.
+const POLL: usize = 1;
+
+/// All that is done for the receivers of a process.
+pub(crate) struct Rounds {
+    pub(crate) due: Due,
+    pub(crate) poll: Poll,
+    expiry: Expiry,
+    #[cfg(feature = "cron")]
+    recurrences: Recurrences,
+    pub(crate) cancelled: Cancelled,
+    pub(crate) dependents: Dependents,
+    pub(crate) completions: Completions,
+    pub(crate) stalled: Stalled,
+    pub(crate) presence: Presence,
+    pub(crate) idle: Idle,
+    prune: Prune,
+}
+
+impl Rounds {
+    /// Makes the rounds of a process, which `process` names for people. Its receivers show life by
+    /// locks, or, where nobody can hold any, by rows.
+    pub(crate) fn new(
+        kit: &Arc<Process>,
+        process: String,
+        holds_locks: bool,
+        poll_interval: Duration,
+    ) -> Self {
+        Rounds {
+            due: Due::default(),
+            poll: Poll::new(poll_interval),
+            expiry: Expiry::default(),
+            #[cfg(feature = "cron")]
+            recurrences: Recurrences::new(Arc::clone(kit)),
+            cancelled: Cancelled::default(),
+            dependents: Dependents::default(),
+            completions: Completions::new(),
+            stalled: Stalled::new(push_ended),
+            presence: Presence::new(&kit.schema, process, holds_locks),
+            idle: Idle::default(),
+            prune: Prune::new(),
+        }
+    }
+
+    /// Returns all rounds in the order of their turns. First the move of due messages, for which
+    /// others wait, then the poll.
+    fn list(&mut self) -> Vec<&mut dyn Round> {
+        vec![
+            &mut self.due,
+            &mut self.poll,
+            &mut self.expiry,
+            #[cfg(feature = "cron")]
+            &mut self.recurrences,
+            &mut self.cancelled,
+            &mut self.dependents,
+            &mut self.completions,
+            &mut self.stalled,
+            &mut self.presence,
+            &mut self.idle,
+            &mut self.prune,
+        ]
+    }
+
+    /// Returns when each is to be run.
+    pub(crate) fn times(&mut self) -> Vec<Option<Instant>> {
+        self.list().iter().map(|round| round.at()).collect()
+    }
+
+    /// Runs one of them, and has the others learn what the poll saw.
+    pub(crate) fn run(&mut self, place: usize, work: &mut Work<'_>) -> Result<()> {
+        let done = self.list()[place].run(work);
+        let done = done.and_then(|()| self.tell_polled(work));
+        if let (POLL, Err(error)) = (place, &done) {
+            // Hints may be lost until it works again, so not only after the next interval.
+            self.poll.look_now();
+            if is_held_up(error) {
+                // By what concerns one thing of many that it asks for: the others are looked at
+                // unasked.
+                self.due.learn(Duration::ZERO);
+                work.waker.board.ring_all();
+            }
+        }
+        done
+    }
+
+    fn tell_polled(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let Some(polled) = self.poll.take_seen() else {
+            return Ok(());
+        };
+        let mut rounds = self.list().into_iter();
+        rounds.try_for_each(|round| round.polled(&polled, work))
+    }
+}
