@@ -86,7 +86,7 @@ pub(crate) fn push_ended(flight: &mut Flight, topic: &str, ends: &[End]) {
 
 /// What is known of a tracked message.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct TrackedEnd {
     pub(crate) id: MessageId,
     /// `None` while it has not ended. What its handler recorded may be unreadable, which concerns
     /// those alone who ask for this message.
@@ -94,7 +94,7 @@ pub(crate) struct Outcome {
 }
 
 /// Returns the outcomes of those of the messages that are tracked.
-pub(crate) fn outcomes(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Outcome>> {
+pub(crate) fn outcomes(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<TrackedEnd>> {
     query(run, &OUTCOMES, &[&ids], "looking for the ends of messages")?
         .iter()
         .map(|row| {
@@ -108,7 +108,7 @@ pub(crate) fn outcomes(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Outcome>> 
                     ended_at: time(ended_at_us.unwrap_or_default()),
                 })
             });
-            Ok(Outcome {
+            Ok(TrackedEnd {
                 id: MessageId(id),
                 end,
             })

@@ -65,7 +65,7 @@ impl Dialed {
 
 /// What came of a try: no event loop, no connection, a database that is not fit for use, or a
 /// connection.
-type Outcome = io::Result<Result<Result<Dialed>, postgres::Error>>;
+type DialOutcome = io::Result<Result<Result<Dialed>, postgres::Error>>;
 
 /// Opens connections to one place.
 pub(crate) struct Dial {
@@ -185,7 +185,7 @@ fn silent(target: &str, waited: Duration) -> Error {
 
 /// Sorts what came of a try.
 fn heard(
-    outcome: Outcome,
+    outcome: DialOutcome,
     target: &str,
     waited: Duration,
 ) -> Result<Result<Dialed, postgres::Error>> {
@@ -236,8 +236,8 @@ impl Drop for Turn {
 struct Tries<'a> {
     caller: &'a Arc<Caller>,
     target: &'a str,
-    tell: Sender<(Kind, Outcome)>,
-    told: Receiver<(Kind, Outcome)>,
+    tell: Sender<(Kind, DialOutcome)>,
+    told: Receiver<(Kind, DialOutcome)>,
     wirings: Vec<Wiring>,
     patient: usize,
     quick: usize,
@@ -293,7 +293,7 @@ impl<'a> Tries<'a> {
 
     /// Returns what came of a try that decides, if one ends until then. A quick one that fails
     /// decides nothing: it had little time, and maybe not for all hosts.
-    fn next(&mut self, deadline: Instant) -> Option<Outcome> {
+    fn next(&mut self, deadline: Instant) -> Option<DialOutcome> {
         let (kind, outcome) = self.told.recv_deadline(deadline).ok()?;
         if kind == Kind::Quick && !matches!(outcome, Ok(Ok(Ok(_)))) {
             self.quick -= 1;
@@ -314,7 +314,7 @@ impl Drop for Tries<'_> {
 /// Each connection has one, and where no file descriptor is left for it the driver panics. So one
 /// is made and dropped first, a few system calls; the panic that is caught is that of a descriptor
 /// that went in between.
-fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bool) -> Outcome {
+fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bool) -> DialOutcome {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -11,13 +11,13 @@ use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::message::claimed::{self, Claimed, Held};
 use crate::message::end::{End, How};
+use crate::message::outcome::Outcome;
 use crate::message::settle::BURY_LEASE;
 use crate::message::settle::POSTPONE_LEASE;
 use crate::message::settle::{micros, small, storable};
 use crate::on_end;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::filter_program::Program;
-use crate::words::outcome::DeadReason;
 use postgres::SimpleQueryRow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -29,15 +29,6 @@ static GIVE_BACK_LEASE: Statement = sql!("give_back_lease", Key);
 static HOLD_LEASE: Statement = sql!("hold_lease", Anew);
 static LEASE: Statement = sql!("lease", Order);
 
-/// A message under a lease: what it is, and the proof that it is ours.
-#[derive(Debug)]
-pub(crate) struct Leased {
-    pub(crate) claimed: Claimed,
-    pub(crate) receipt: Uuid,
-    /// Somebody asked for it to be given up before it was leased.
-    pub(crate) is_cancelled: bool,
-}
-
 /// What settling a lease needs to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
@@ -45,39 +36,12 @@ pub(crate) struct Proof {
     pub(crate) receipt: Uuid,
 }
 
-/// What becomes of a leased message.
-#[derive(Debug, Clone)]
-pub(crate) enum Verdict {
-    /// Done, with what its handler recorded as JSON.
-    Ack(Option<String>),
-    /// Back to its place at once; its attempt counts.
-    Nack,
-    /// Back to its place at once; its attempt does not count.
-    Release,
-    /// Again after this long.
-    Retry {
-        attempts: u32,
-        delay: Duration,
-        error: String,
-        /// Whether an attempt failed that counts.
-        is_failed: bool,
-    },
-    /// Kept as a dead letter.
-    Bury {
-        attempts: u32,
-        reason: DeadReason,
-        error: String,
-    },
-    /// Its time was over and its topic keeps no such messages.
-    Drop,
-}
-
-impl Verdict {
-    /// Returns what the handler recorded.
-    pub(crate) fn result(&self) -> Option<String> {
-        match self {
-            Verdict::Ack(result) => result.clone(),
-            _ => None,
+impl Proof {
+    /// Returns the proof of a message that [`read`] returned.
+    pub(crate) fn of(leased: &Claimed) -> Self {
+        Proof {
+            held: leased.held.clone(),
+            receipt: leased.receipt.expect("a leased message has a receipt"),
         }
     }
 }
@@ -103,18 +67,18 @@ pub(crate) fn push_lease(
 }
 
 /// Reads what a claim leased, in claim order.
-pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Leased>> {
+pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Claimed>> {
     let mut leased = rows
         .iter()
         .map(|row| {
-            Ok(Leased {
-                claimed: claimed::read(row)?,
-                receipt: uuid(row, "receipt")?,
+            Ok(Claimed {
+                receipt: Some(uuid(row, "receipt")?),
                 is_cancelled: is_true(row, "is_cancelled"),
+                ..claimed::read(row)?
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    leased.sort_unstable_by_key(|leased| leased.claimed.held.position);
+    leased.sort_unstable_by_key(|leased| leased.held.position);
     Ok(leased)
 }
 
@@ -169,31 +133,42 @@ pub(crate) fn read_receipts(rows: &[SimpleQueryRow]) -> Result<HashSet<Uuid>> {
 }
 
 /// A lease that is held by [`push_hold`], and what becomes of its message.
-pub(crate) struct Settled<'a> {
+pub(crate) struct HeldLease<'a> {
     pub(crate) proof: &'a Proof,
-    pub(crate) verdict: &'a Verdict,
+    pub(crate) outcome: &'a Outcome,
     /// Somebody asked for the message to be given up: it does not come back.
     pub(crate) is_cancelled: bool,
 }
 
 /// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some
 /// of it returns rows that mean nothing.
-pub(crate) fn push_settle(flight: &mut Flight, topic: &str, settled: &[Settled<'_>]) {
+pub(crate) fn push_settle(flight: &mut Flight, topic: &str, leases: &[HeldLease<'_>]) {
     let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
-    for Settled {
+    for HeldLease {
         proof,
-        verdict,
+        outcome,
         is_cancelled,
-    } in settled
+    } in leases
     {
-        match verdict {
-            Verdict::Ack(_) | Verdict::Drop => ended.push(*proof),
-            Verdict::Nack | Verdict::Release | Verdict::Retry { .. } if *is_cancelled => {
-                ended.push(*proof);
+        match outcome {
+            Outcome::Done(_) | Outcome::Dropped => ended.push(*proof),
+            Outcome::Dead {
+                attempts,
+                reason,
+                error,
+            } => {
+                let error = storable(error);
+                let values = [
+                    Value::Text(topic),
+                    Value::Uuid(proof.held.id.0),
+                    Value::Number(small(*attempts).into()),
+                    Value::Text(reason.as_str()),
+                    Value::Text(&error),
+                ];
+                flight.call(&BURY_LEASE, &values);
             }
-            Verdict::Nack => nacked.push(*proof),
-            Verdict::Release => released.push(*proof),
-            Verdict::Retry {
+            _ if *is_cancelled => ended.push(*proof),
+            Outcome::Retry {
                 attempts,
                 delay,
                 error,
@@ -209,21 +184,8 @@ pub(crate) fn push_settle(flight: &mut Flight, topic: &str, settled: &[Settled<'
                 ];
                 flight.call(&POSTPONE_LEASE, &values);
             }
-            Verdict::Bury {
-                attempts,
-                reason,
-                error,
-            } => {
-                let error = storable(error);
-                let values = [
-                    Value::Text(topic),
-                    Value::Uuid(proof.held.id.0),
-                    Value::Number(small(*attempts).into()),
-                    Value::Text(reason.as_str()),
-                    Value::Text(&error),
-                ];
-                flight.call(&BURY_LEASE, &values);
-            }
+            Outcome::GiveBack { counts: true } => nacked.push(*proof),
+            Outcome::GiveBack { counts: false } | Outcome::Cancelled => released.push(*proof),
         }
     }
     if !ended.is_empty() {
@@ -234,24 +196,24 @@ pub(crate) fn push_settle(flight: &mut Flight, topic: &str, settled: &[Settled<'
             push_give_back(flight, topic, &given_back, unspent, true);
         }
     }
-    let ends: Vec<End> = settled.iter().filter_map(Settled::end).collect();
+    let ends: Vec<End> = leases.iter().filter_map(HeldLease::end).collect();
     if !ends.is_empty() {
         on_end::push_ended(flight, topic, &ends);
     }
 }
 
-impl Settled<'_> {
+impl HeldLease<'_> {
     /// Returns the end of the message, if it is one and matters to anybody.
     fn end(&self) -> Option<End> {
-        let how = match self.verdict {
-            Verdict::Ack(_) => How::Done,
-            Verdict::Bury { .. } => How::Dead,
-            Verdict::Drop => How::Expired,
-            _ if self.is_cancelled => How::Cancelled,
+        let (how, result) = match self.outcome {
+            Outcome::Done(result) => (How::Done, result.clone()),
+            Outcome::Dead { .. } => (How::Dead, None),
+            Outcome::Dropped => (How::Expired, None),
+            _ if self.is_cancelled => (How::Cancelled, None),
             _ => return None,
         };
         Some(End {
-            result: self.verdict.result(),
+            result,
             ..End::of(&self.proof.held, how)?
         })
     }

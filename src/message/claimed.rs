@@ -11,6 +11,7 @@ use crate::words::position::Position;
 use postgres::SimpleQueryRow;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
 
 /// A range of the claim index: from a position up to, but without, a rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Held {
     }
 }
 
-/// A message that this worker holds the lock of.
+/// A message that is ours: this worker holds its lock, or a lease of it.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     pub(crate) held: Held,
@@ -55,6 +56,10 @@ pub(crate) struct Claimed {
     pub(crate) content: Payload,
     /// Its time is over.
     pub(crate) is_expired: bool,
+    /// The proof that its lease is ours, of one that was claimed under a lease.
+    pub(crate) receipt: Option<Uuid>,
+    /// Somebody asked for it to be given up before it was leased.
+    pub(crate) is_cancelled: bool,
     /// How long it is to be left alone: only the failed head of a topic in strict order.
     pub(crate) wait: Option<Duration>,
     /// Why it cannot be handled: something of it cannot be read. Stands for itself alone; what else
@@ -133,6 +138,8 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
             Payload::Bytes(Vec::new())
         }),
         is_expired: text(row, 10)? == Some("t"),
+        receipt: None,
+        is_cancelled: false,
         wait: None,
         unreadable,
     })

@@ -6,6 +6,7 @@ pub(crate) mod columns;
 pub(crate) mod copy;
 pub(crate) mod end;
 pub(crate) mod floor;
+pub(crate) mod outcome;
 pub(crate) mod report;
 pub(crate) mod send;
 pub(crate) mod settle;

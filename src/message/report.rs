@@ -10,6 +10,7 @@
 //! All lines have the target [`TARGET`], by which they can be turned down. Texts are cut and put on
 //! one line; the full error is kept with its message.
 
+use crate::message::outcome::{Cause, Outcome};
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
 use std::time::Duration;
@@ -23,15 +24,46 @@ const MOST_TOGETHER: usize = 20;
 /// Characters of an error in a line.
 const LONGEST: usize = 1_000;
 
-/// Logs that an attempt failed that counts.
-pub(crate) fn failed(
+/// Logs what became of a message, once it is written. `attempt` is the one that is over, where a
+/// delivery can end without saying so; `most` are allowed.
+pub(crate) fn outcome(
     topic: &str,
     id: MessageId,
-    attempt: u32,
+    outcome: &Outcome,
+    attempt: Option<u32>,
     most: u32,
-    delay: Duration,
-    error: &str,
 ) {
+    match outcome {
+        Outcome::Retry {
+            attempts,
+            delay,
+            error,
+            cause: Cause::Failed,
+        } => failed(topic, id, *attempts, most, *delay, error),
+        Outcome::Retry { delay, error, .. } => put_off(topic, id, *delay, error),
+        Outcome::Dead {
+            attempts,
+            reason,
+            error,
+        } => dead(topic, id, *attempts, *reason, error),
+        Outcome::GiveBack { counts: true } => {
+            let attempt = attempt.unwrap_or_default();
+            failed(
+                topic,
+                id,
+                attempt,
+                most,
+                Duration::ZERO,
+                "given back by hand",
+            );
+        }
+        Outcome::Dropped => dropped(topic, id),
+        Outcome::Done(_) | Outcome::GiveBack { counts: false } | Outcome::Cancelled => {}
+    }
+}
+
+/// Logs that an attempt failed that counts.
+fn failed(topic: &str, id: MessageId, attempt: u32, most: u32, delay: Duration, error: &str) {
     let error = line(error);
     log::warn!(
         target: TARGET,
@@ -40,7 +72,7 @@ pub(crate) fn failed(
 }
 
 /// Logs that a message is tried again without an attempt spent.
-pub(crate) fn put_off(topic: &str, id: MessageId, delay: Duration, why: &str) {
+fn put_off(topic: &str, id: MessageId, delay: Duration, why: &str) {
     let why = line(why);
     log::debug!(target: TARGET, "topic {topic}: message {id} is put off for {delay:.1?}: {why}");
 }
@@ -54,7 +86,7 @@ pub(crate) fn crashed(topic: &str, id: MessageId, deaths: u32, attempt: u32, mos
 }
 
 /// Logs that a message became a dead letter.
-pub(crate) fn dead(topic: &str, id: MessageId, attempts: u32, reason: DeadReason, error: &str) {
+fn dead(topic: &str, id: MessageId, attempts: u32, reason: DeadReason, error: &str) {
     let error = line(error);
     log::error!(
         target: TARGET,

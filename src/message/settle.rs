@@ -6,10 +6,10 @@ use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::message::claimed::Held;
 use crate::message::columns::first_attempts;
+use crate::message::outcome::{Decision, Outcome};
 use crate::words::Result;
 use crate::words::limits::MAX_DELAY;
 use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
 use crate::words::position::Position;
 use crate::words::sqlstate::check_count;
 use std::time::Duration;
@@ -28,27 +28,6 @@ static RETRY: Statement = sql!("retry", Anew);
 
 /// Longest error text that is kept with a message: enough for any chain of causes, and no flood.
 const MAX_ERROR_BYTES: usize = 8 * 1024;
-
-/// A message that is to wait for another attempt.
-#[derive(Debug)]
-pub(crate) struct Retry {
-    pub(crate) held: Held,
-    /// Failed deliveries, this one included if it counts.
-    pub(crate) attempts: u32,
-    pub(crate) delay: Duration,
-    pub(crate) error: String,
-    /// Whether an attempt failed that counts.
-    pub(crate) is_failed: bool,
-}
-
-/// A message that is to become a dead letter.
-#[derive(Debug)]
-pub(crate) struct Burial {
-    pub(crate) held: Held,
-    pub(crate) attempts: u32,
-    pub(crate) reason: DeadReason,
-    pub(crate) error: String,
-}
 
 /// Appends the removal of handled messages to a flight that goes on with COMMIT.
 pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[Position]) {
@@ -69,51 +48,61 @@ pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[Po
     flight.call(&ACKNOWLEDGE, &values);
 }
 
-/// Moves held messages to where they wait. All of one topic; at the top level of a transaction.
-pub(crate) fn retry(run: &mut dyn Run, topic: &str, retries: &[Retry]) -> Result<()> {
-    let ranks: Vec<i16> = retries
-        .iter()
-        .map(|retry| retry.held.position.rank)
-        .collect();
-    let seqs: Vec<i64> = retries
-        .iter()
-        .map(|retry| retry.held.position.seq)
-        .collect();
-    let attempts: Vec<i16> = retries.iter().map(|retry| small(retry.attempts)).collect();
-    let delays: Vec<i64> = retries.iter().map(|retry| micros(retry.delay)).collect();
-    let errors: Vec<String> = retries.iter().map(|retry| storable(&retry.error)).collect();
+/// Moves those of the held messages that are to be tried again to where they wait. All of one
+/// topic; at the top level of a transaction.
+pub(crate) fn retry(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) -> Result<()> {
+    let (mut ranks, mut seqs) = (Vec::new(), Vec::new());
+    let (mut tried, mut delays, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (held, outcome) in decided {
+        if let Outcome::Retry {
+            attempts,
+            delay,
+            error,
+            ..
+        } = outcome
+        {
+            ranks.push(held.position.rank);
+            seqs.push(held.position.seq);
+            tried.push(small(*attempts));
+            delays.push(micros(*delay));
+            errors.push(storable(error));
+        }
+    }
+    if ranks.is_empty() {
+        return Ok(());
+    }
     let doing = "scheduling a retry";
-    let params: Params<'_> = &[&topic, &ranks, &seqs, &attempts, &delays, &errors];
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &tried, &delays, &errors];
     let moved = execute(run, &RETRY, params, doing)?;
-    check_count(moved, retries.len(), doing)
+    check_count(moved, ranks.len(), doing)
 }
 
-/// Moves held messages to the dead letters. All of one topic; at the top level of a transaction.
-pub(crate) fn bury(run: &mut dyn Run, topic: &str, burials: &[Burial]) -> Result<()> {
-    let ranks: Vec<i16> = burials
-        .iter()
-        .map(|burial| burial.held.position.rank)
-        .collect();
-    let seqs: Vec<i64> = burials
-        .iter()
-        .map(|burial| burial.held.position.seq)
-        .collect();
-    let attempts: Vec<i16> = burials
-        .iter()
-        .map(|burial| small(burial.attempts))
-        .collect();
-    let reasons: Vec<&str> = burials
-        .iter()
-        .map(|burial| burial.reason.as_str())
-        .collect();
-    let errors: Vec<String> = burials
-        .iter()
-        .map(|burial| storable(&burial.error))
-        .collect();
+/// Moves those of the held messages that are given up to the dead letters. All of one topic; at the
+/// top level of a transaction.
+pub(crate) fn bury(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) -> Result<()> {
+    let (mut ranks, mut seqs) = (Vec::new(), Vec::new());
+    let (mut tried, mut reasons, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (held, outcome) in decided {
+        if let Outcome::Dead {
+            attempts,
+            reason,
+            error,
+        } = outcome
+        {
+            ranks.push(held.position.rank);
+            seqs.push(held.position.seq);
+            tried.push(small(*attempts));
+            reasons.push(reason.as_str());
+            errors.push(storable(error));
+        }
+    }
+    if ranks.is_empty() {
+        return Ok(());
+    }
     let doing = "keeping a dead letter";
-    let params: Params<'_> = &[&topic, &ranks, &seqs, &attempts, &reasons, &errors];
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &tried, &reasons, &errors];
     let moved = execute(run, &BURY, params, doing)?;
-    check_count(moved, burials.len(), doing)
+    check_count(moved, ranks.len(), doing)
 }
 
 /// Keeps a message in its place, and away from claims for a while: the failed head of a strict
@@ -121,13 +110,13 @@ pub(crate) fn bury(run: &mut dyn Run, topic: &str, burials: &[Burial]) -> Result
 pub(crate) fn postpone_head(
     run: &mut dyn Run,
     topic: &str,
-    retry: &Retry,
-    since_begin: Duration,
+    held: &Held,
+    attempts: u32,
+    delay: Duration,
 ) -> Result<()> {
     let doing = "postponing a message";
-    let Position { rank, seq } = retry.held.position;
-    let delay = micros(retry.delay.saturating_add(since_begin));
-    let params: Params<'_> = &[&topic, &rank, &seq, &small(retry.attempts), &delay];
+    let Position { rank, seq } = held.position;
+    let params: Params<'_> = &[&topic, &rank, &seq, &small(attempts), &micros(delay)];
     let postponed = execute(run, &POSTPONE_HEAD, params, doing)?;
     check_count(postponed, 1, doing)
 }
@@ -173,20 +162,34 @@ pub(crate) fn hold_waiting(run: &mut dyn Run, topic: &str, id: MessageId) -> Res
     first_attempts(&query(run, &HOLD_WAITING, &[&topic, &id.0], doing)?)
 }
 
-/// Lets a held message that waits for its next attempt wait for the one after that.
-pub(crate) fn retry_waiting(run: &mut dyn Run, topic: &str, retry: &Retry) -> Result<()> {
-    let (attempts, delay) = (small(retry.attempts), micros(retry.delay));
-    let error = storable(&retry.error);
-    let params: Params<'_> = &[&topic, &retry.held.id.0, &attempts, &delay, &error];
-    query(run, &POSTPONE_LEASE, params, "scheduling a retry").map(drop)
-}
-
-/// Moves a held message that waits for its next attempt to the dead letters.
-pub(crate) fn bury_waiting(run: &mut dyn Run, topic: &str, burial: &Burial) -> Result<()> {
-    let (attempts, reason) = (small(burial.attempts), burial.reason.as_str());
-    let error = storable(&burial.error);
-    let params: Params<'_> = &[&topic, &burial.held.id.0, &attempts, &reason, &error];
-    query(run, &BURY_LEASE, params, "keeping a dead letter").map(drop)
+/// Moves a held message that waits for its next attempt to where it waits longer or stays.
+pub(crate) fn settle_waiting(
+    run: &mut dyn Run,
+    topic: &str,
+    (held, outcome): &Decision<'_>,
+) -> Result<()> {
+    match outcome {
+        Outcome::Retry {
+            attempts,
+            delay,
+            error,
+            ..
+        } => {
+            let (attempts, delay, error) = (small(*attempts), micros(*delay), storable(error));
+            let params: Params<'_> = &[&topic, &held.id.0, &attempts, &delay, &error];
+            query(run, &POSTPONE_LEASE, params, "scheduling a retry").map(drop)
+        }
+        Outcome::Dead {
+            attempts,
+            reason,
+            error,
+        } => {
+            let (attempts, error) = (small(*attempts), storable(error));
+            let params: Params<'_> = &[&topic, &held.id.0, &attempts, &reason.as_str(), &error];
+            query(run, &BURY_LEASE, params, "keeping a dead letter").map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn small(attempts: u32) -> i16 {

@@ -12,17 +12,18 @@
 //! for ever.
 
 use crate::message::claimed::Claimed;
+use crate::message::outcome::{Decision, Outcome};
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::bundle;
 use crate::receive::charge::{self, Charge};
-use crate::receive::ending::{Fate, decide};
+use crate::receive::claim::Taken;
+use crate::receive::decide::decide;
 use crate::receive::handler::{Delivery, Ended, Ending, caught, message};
 use crate::receive::line::Line;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::progress::Hand;
 use crate::receive::ration;
 use crate::receive::state::State;
-use crate::receive::take::Taken;
 use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Check;
@@ -161,20 +162,20 @@ impl<'a> Split<'a> {
 
 /// Runs the handler of the messages that go together, if there are any, and adds what becomes of
 /// them. Returns how many that were.
-pub(crate) fn handle<'p>(
-    line: &'p Line,
+pub(crate) fn handle<'m>(
+    line: &'m Line,
     session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
-    together: &[&Claimed],
+    together: &[&'m Claimed],
     stop: &Stop,
-    hand: &mut Hand<'p>,
-    fates: &mut Vec<Fate>,
+    hand: &mut Hand<'m>,
+    decided: &mut Vec<Decision<'m>>,
 ) -> Result<usize> {
     let (Some(_), Some(first)) = (line.batch, together.first()) else {
         return Ok(0);
     };
     let is_enough = stop.is_set() || line.is_paused() || session.has_set();
-    if !fates.is_empty() && is_enough {
+    if !decided.is_empty() && is_enough {
         line.floors().lower(first.held.position);
         state.unspent.extend(ration::unbegun(line, together));
         return Ok(0);
@@ -185,7 +186,7 @@ pub(crate) fn handle<'p>(
         line.progress.take(hand);
         match line.begin(state.worker, message.held.id) {
             Some(cancel) => messages.push((message, cancel)),
-            None => fates.push(Fate::Cancel(message.held.clone())),
+            None => decided.push((&message.held, Outcome::Cancelled)),
         }
     }
     if messages.is_empty() {
@@ -220,12 +221,13 @@ pub(crate) fn handle<'p>(
     }
     keep_or_undo(line, session, state, &mut ended, check)?;
     let endings = deliveries.iter().zip(ended.each).zip(is_cancelled);
-    fates.extend(endings.map(|((delivery, ending), is_cancelled)| {
+    decided.extend(endings.map(|((delivery, ending), is_cancelled)| {
         let Claimed { held, attempts, .. } = delivery.message;
-        match is_cancelled && !matches!(ending, Ending::Done) {
-            true => Fate::Cancel(held.clone()),
-            false => decide(&terms, held.clone(), *attempts, ending),
-        }
+        let outcome = match is_cancelled && !matches!(ending, Ending::Done) {
+            true => Outcome::Cancelled,
+            false => decide(&terms, *attempts, ending),
+        };
+        (held, outcome)
     }));
     Ok(deliveries.len())
 }

@@ -14,15 +14,16 @@
 //! workers and processes, and nothing is written for those that succeed.
 
 use crate::message::claimed::Claimed;
+use crate::message::outcome::Outcome;
 use crate::message::report;
 use crate::receive::batch::Split;
 use crate::receive::charge::{self, Charge};
-use crate::receive::ending::{Fate, decide};
+use crate::receive::claim::Taken;
+use crate::receive::decide::decide;
 use crate::receive::handler::{Delivery, Ending, call_alone};
 use crate::receive::line::Line;
-use crate::receive::settled::Settled;
+use crate::receive::settle::Settlement;
 use crate::receive::state::State;
-use crate::receive::take::Taken;
 use crate::session::handler_session::HandlerSession;
 use crate::session::savepoint::Check;
 use crate::words::error::{Error, Result};
@@ -72,12 +73,12 @@ pub(crate) fn is_last_attempt(line: &Line, message: &Claimed, taken: &Taken) -> 
 
 /// Runs the handlers again of the messages whose work was undone since the database refused it all
 /// with `error`.
-pub(crate) fn run_again(
+pub(crate) fn run_again<'m>(
     line: &Line,
     session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
-    taken: &Taken,
-    settled: &mut Settled,
+    taken: &'m Taken,
+    settled: &mut Settlement<'m>,
     error: &Error,
 ) -> Result<()> {
     line.meets_refusals.store(true, Ordering::Relaxed);
@@ -92,22 +93,20 @@ pub(crate) fn run_again(
         .iter()
         .filter(|message| undone.contains(&message.held.id))
         .collect();
-    let mut fates = Vec::with_capacity(undone.len());
+    let mut decided = Vec::with_capacity(undone.len());
     if let ([only], None) = (undone.as_slice(), &line.batch) {
         // All others had failed before, with nothing left of what they did.
         let charge = Charge::of(only, taken.crashes(only));
-        fates.push(charge.decide(line, error));
+        decided.push((&only.held, charge.decide(&line.terms(), error)));
         state.entered.push(charge);
     } else {
         for message in undone {
             let crashes = taken.crashes(message);
-            fates.push(handle(line, session, state, message, crashes, Way::Again)?);
-            if let Some(result) = session.take_result() {
-                settled.results.push((message.held.id, result));
-            }
+            let outcome = handle(line, session, state, message, crashes, Way::Again)?;
+            decided.push((&message.held, outcome));
         }
     }
-    settled.add(fates);
+    settled.add(decided);
     session.restore()
 }
 
@@ -119,11 +118,11 @@ pub(crate) fn handle(
     message: &Claimed,
     crashes: u32,
     way: Way,
-) -> Result<Fate> {
+) -> Result<Outcome> {
     let attempts = message.attempts + crashes;
     let terms = line.terms();
     let Some(cancel) = line.begin(state.worker, message.held.id) else {
-        return Ok(Fate::Cancel(message.held.clone()));
+        return Ok(Outcome::Cancelled);
     };
     if crashes > 0 && way != Way::Again {
         let (id, attempt) = (message.held.id, attempts + 1);
@@ -164,7 +163,7 @@ pub(crate) fn handle(
         }
     }
     if is_cancelled && !matches!(ending, Ending::Done) {
-        return Ok(Fate::Cancel(message.held.clone()));
+        return Ok(Outcome::Cancelled);
     }
     let is_kept = matches!(ending, Ending::Kept(_));
     if let Some(entered) = state.entered.last_mut() {
@@ -173,5 +172,8 @@ pub(crate) fn handle(
     // Who fails by its own word was not refused before.
     let has_failed_twice = way == Way::Again && !is_kept && !ending.is_snooze();
     let attempts = attempts + u32::from(has_failed_twice);
-    Ok(decide(&terms, message.held.clone(), attempts, ending))
+    Ok(match decide(&terms, attempts, ending) {
+        Outcome::Done(_) => Outcome::Done(session.take_result()),
+        failed => failed,
+    })
 }

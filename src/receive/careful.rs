@@ -29,11 +29,11 @@ use crate::crashes::round::end_if_over;
 use crate::db::flight::Flight;
 use crate::db::run::Run;
 use crate::message::claimed::Claimed;
-use crate::receive::ending::refuse;
+use crate::receive::claim::{self, Taken};
+use crate::receive::decide::refuse;
 use crate::receive::line::Line;
 use crate::receive::options::Terms;
 use crate::receive::state::State;
-use crate::receive::take::Taken;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::cost::Cost;
 use crate::words::Result;
@@ -164,7 +164,7 @@ pub(crate) fn choose<'a>(
     let sorted = Sorted::of(std::mem::take(&mut taken.messages), &taken.deaths, &terms);
     let (pass, chosen, left) = sorted.admit(&line.base.quarantine, &terms, &taken.deaths, most);
     // Free again with the end of the transaction; the floor must not hide it.
-    line.lower(&left);
+    claim::lower(&line.floors, left);
     taken.messages = chosen;
     Ok(pass)
 }

@@ -21,10 +21,12 @@
 
 use crate::connect::transaction::OpenTransaction;
 use crate::message::claimed::{Claimed, Held};
+use crate::message::outcome::Outcome;
 use crate::receive::charging::Mark;
-use crate::receive::ending::{Fate, decide};
+use crate::receive::decide::decide;
 use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::line::Line;
+use crate::receive::options::Terms;
 use crate::receive::state::State;
 use crate::session::caller_sql::Ended;
 use crate::session::handler_session::HandlerSession;
@@ -88,10 +90,9 @@ impl Charge {
     }
 
     /// Decides what becomes of the message, which is held still, after `error`.
-    pub(crate) fn decide(&self, line: &Line, error: &Error) -> Fate {
+    pub(crate) fn decide(&self, terms: &Terms, error: &Error) -> Outcome {
         let ending = Ending::failed(&HandlerError::failed(chain(error)));
-        let attempts = self.attempts + self.crashes;
-        decide(&line.terms(), self.held.clone(), attempts, ending)
+        decide(terms, self.attempts + self.crashes, ending)
     }
 
     /// To be written another time, unless there were too many.

@@ -4,14 +4,17 @@
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::crashes::attempt;
+use crate::keys;
 use crate::message::claimed::Held;
-use crate::message::settle::{self, Retry};
+use crate::message::settle;
+use crate::on_end;
 use crate::receive::charge::Charge;
-use crate::receive::ending::decide;
-use crate::receive::failed;
+use crate::receive::claim;
+use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
+use crate::receive::last_flight::announce;
 use crate::receive::line::Line;
-use crate::receive::settled::Settled;
+use crate::receive::settle::Settlement;
 use crate::receive::state::State;
 use crate::words::error::{ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
@@ -80,14 +83,7 @@ fn set_aside(
         .map_err(|error| classify(error, doing))?;
     let Held { position, id, .. } = charge.held;
     if let Some(attempts) = settle::hold(&mut open, &line.topic, position, id)? {
-        let retry = Retry {
-            held: charge.held.clone(),
-            attempts,
-            delay,
-            error: String::new(),
-            is_failed: false,
-        };
-        settle::postpone_head(&mut open, &line.topic, &retry, Duration::ZERO)?;
+        settle::postpone_head(&mut open, &line.topic, &charge.held, attempts, delay)?;
     }
     open.transaction
         .commit()
@@ -96,7 +92,7 @@ fn set_aside(
 }
 
 /// A message that is held for its charge.
-struct Found {
+struct FoundAgain {
     held: Held,
     attempts: u32,
     /// Whether it waits for its next attempt.
@@ -105,9 +101,13 @@ struct Found {
 
 /// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too:
 /// that is two attempts. Then it waits, or came back to the end of its topic.
-fn hold(line: &Line, open: &mut OpenTransaction<'_>, charge: &Charge) -> Result<Option<Found>> {
+fn hold(
+    line: &Line,
+    open: &mut OpenTransaction<'_>,
+    charge: &Charge,
+) -> Result<Option<FoundAgain>> {
     let topic = line.topic.as_str();
-    let found = |held, attempts, is_waiting| Found {
+    let found = |held, attempts, is_waiting| FoundAgain {
         held,
         attempts,
         is_waiting,
@@ -132,25 +132,29 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
-    let mut settled = Settled::default();
     open.run(PATIENCE[usize::from(charge.tries > 0)])
         .map_err(|error| classify(error, doing))?;
+    let found = hold(line, &mut open, charge)?;
+    let mut settled = Settlement::default();
     // Else it is gone.
-    if let Some(found) = hold(line, &mut open, charge)? {
+    if let Some(found) = &found {
         let why = charge.error.clone();
         let ending = Ending::failed(&match charge.is_final {
             true => HandlerError::reject(why),
             false => HandlerError::failed(why),
         });
-        let attempts = found.attempts + charge.crashes;
-        let fate = decide(&line.terms(), found.held, attempts, ending);
-        settled = Settled::sort(vec![fate]);
-        let (retries, burials) = (&settled.retries, &settled.burials);
+        let outcome = decide(&line.terms(), found.attempts + charge.crashes, ending);
+        settled = Settlement::of(vec![(&found.held, outcome)]);
         match found.is_waiting {
-            false => failed::move_held(line, &mut open, retries, burials, Duration::ZERO)?,
-            true => failed::move_waiting(line, &mut open, retries, burials)?,
+            false => settled.move_failed(
+                &mut open,
+                &line.topic,
+                line.options.is_strict,
+                Duration::ZERO,
+            )?,
+            true => settled.move_waiting(&mut open, &line.topic)?,
         }
-        failed::write_ends(line, &mut open, &settled)?;
+        write_ends(line, &mut open, &settled)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
             attempt::forget(&mut open, &line.topic, &[charge.held.id.0])?;
@@ -159,6 +163,22 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
     open.transaction
         .commit()
         .map_err(|error| classify(error, doing))?;
-    settled.announce(line, false);
+    announce(line, &settled, false);
+    Ok(())
+}
+
+/// Writes what the ends of messages call for.
+fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, settled: &Settlement<'_>) -> Result<()> {
+    let ends = settled.ends();
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let mut flight = open.flight().seldom();
+    on_end::push_ended(&mut flight, &line.topic, &ends);
+    let mut rows = open
+        .fly(flight)
+        .map_err(|error| classify(error, "writing how a message ended"))?;
+    let promoted = keys::take_promoted(&mut rows);
+    claim::note_promoted(&line.floors, &promoted, settled.ended());
     Ok(())
 }

@@ -8,11 +8,13 @@
 //! refused wherever it can be recognised beforehand.
 
 use crate::message::claimed::{self, Claimed};
-use crate::receive::ending::{Fate, decide};
+use crate::message::outcome::Decision;
+use crate::receive::claim::Taken;
+use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::stage;
-use crate::receive::take::{Taken, fly};
+use crate::receive::take::fly;
 use crate::session::caller_sql::Ended;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, Result, chain};
@@ -29,16 +31,16 @@ pub(crate) fn is_committed(error: &Error) -> bool {
 
 /// Begins the next transaction with the messages that are decided, and decides about those whose
 /// handler committed.
-pub(crate) fn take_up(
+pub(crate) fn take_up<'m>(
     line: &Line,
     session: &mut HandlerSession<'_>,
     taken: &Taken,
-    fates: &mut Vec<Fate>,
-    handled: &[&Claimed],
+    decisions: &mut Vec<Decision<'m>>,
+    handled: &[&'m Claimed],
     error: &Error,
 ) -> Result<()> {
     session.begin_over()?;
-    let decided: HashSet<Position> = fates.iter().map(|fate| fate.held().position).collect();
+    let decided: HashSet<Position> = decisions.iter().map(|(held, _)| held.position).collect();
     let is_wanted = |message: &&Claimed| {
         let position = message.held.position;
         let mut handled = handled.iter();
@@ -51,18 +53,14 @@ pub(crate) fn take_up(
     session.note_begun();
     let rows = rows.iter();
     let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
-    fates.retain(|fate| held.contains(&fate.held().position));
+    decisions.retain(|(message, _)| held.contains(&message.position));
     for message in handled {
         if held.contains(&message.held.position) && !decided.contains(&message.held.position) {
             let why = HandlerError::reject(chain(error));
             let attempts = message.attempts + taken.crashes(message);
             let ending = Ending::failed(&why);
-            fates.push(decide(
-                &line.terms(),
-                message.held.clone(),
-                attempts,
-                ending,
-            ));
+            let outcome = decide(&line.terms(), attempts, ending);
+            decisions.push((&message.held, outcome));
         }
     }
     // The rest is free, and the floor must not hide it.

@@ -2,11 +2,10 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::crashes::attempt::Holder;
-use crate::keys::Promoted;
-use crate::message::claimed::Held;
 use crate::message::floor::Floors;
 use crate::receive::careful::{Asking, Quarantine};
 use crate::receive::charging::Charging;
+use crate::receive::claim;
 use crate::receive::crew::Crew;
 use crate::receive::lease::heartbeat::Heartbeat;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
@@ -21,7 +20,6 @@ use crate::wake::board::Station;
 use crate::wake::hands::Hands;
 use crate::wake::waker::Waker;
 use crate::words::message::{CancelToken, MessageId};
-use crate::words::position::Position;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -188,46 +186,8 @@ impl Line {
         setting.and_then(|setting| setting.config.max_in_work)
     }
 
-    /// Notes that messages are ready at these places, which claims may have passed.
-    pub(crate) fn lower(&self, positions: &[Position]) {
-        if positions.is_empty() {
-            return;
-        }
-        let mut floors = self.floors();
-        for position in positions {
-            floors.lower(*position);
-        }
-    }
-
-    /// Notes where the next of the keys of messages that ended are, or will be as soon as who holds
-    /// their lanes makes them ready.
-    pub(crate) fn note_promoted<'a>(
-        &self,
-        promoted: &Promoted,
-        ended: impl Iterator<Item = &'a Held>,
-    ) {
-        self.lower(&promoted.places);
-        if promoted.awaited.is_empty() {
-            return;
-        }
-        let is_awaited = |held: &&Held| {
-            let key = held.key.as_ref();
-            key.is_some_and(|key| promoted.awaited.contains(key))
-        };
-        self.await_next(ended.filter(is_awaited));
-    }
-
-    /// Notes that the next of the keys of messages that ended may become ready behind where claims
-    /// look.
-    pub(crate) fn await_next<'a>(&self, ended: impl Iterator<Item = &'a Held>) {
-        let keyed = ended.filter(|held| held.key.is_some());
-        if let Some(first) = keyed.map(|held| held.position.seq).min() {
-            self.floors().await_next(first, Instant::now());
-        }
-    }
-
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
-        self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+        claim::lock(&self.floors)
     }
 
     pub(crate) fn purse(&self) -> MutexGuard<'_, Purse> {

@@ -6,7 +6,7 @@
 //!                                   │ busy:   holds one connection, transaction after transaction
 //! ```
 //!
-//! `worker` is a thread's life, `work` one transaction of it, `ending` what becomes of a message,
+//! `worker` is a thread's life, `work` one transaction of it, `decide` what becomes of a message,
 //! `charge` what becomes of one whose transaction failed (`charged` writes that, `charging` which
 //! are about to be, `bundle` is about several whose COMMIT is refused), `careful` what is done
 //! where processes died. `lease` is the other way to work, without a transaction around the
@@ -24,12 +24,12 @@ pub(crate) mod careful;
 pub(crate) mod charge;
 pub(crate) mod charged;
 pub(crate) mod charging;
+pub(crate) mod claim;
 pub(crate) mod crew;
+pub(crate) mod decide;
 pub(crate) mod drain;
 pub(crate) mod draining;
 pub(crate) mod ended;
-pub(crate) mod ending;
-pub(crate) mod failed;
 pub(crate) mod handler;
 pub(crate) mod haste;
 pub(crate) mod last_flight;
@@ -40,7 +40,7 @@ pub(crate) mod pace;
 pub(crate) mod progress;
 pub(crate) mod ration;
 pub(crate) mod receiver;
-pub(crate) mod settled;
+pub(crate) mod settle;
 pub(crate) mod sieve;
 pub(crate) mod sift;
 pub(crate) mod slots;

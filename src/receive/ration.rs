@@ -11,8 +11,8 @@
 use crate::connect::connection::Connection;
 use crate::db::run::Run;
 use crate::message::claimed::Claimed;
+use crate::message::outcome::{Decision, Outcome};
 use crate::rate_limit::{self, Grant, OVER_RATE};
-use crate::receive::ending::Fate;
 use crate::receive::line::Line;
 use crate::words::Result;
 use crate::words::topic_config::Rate;
@@ -161,13 +161,13 @@ pub(crate) fn ask(
     rate_limit::take_of_keys(run, &line.topic, rate, &wanted).map(Some)
 }
 
-/// Spends what `ask` got. Returns the messages that may begin; those that are put off get their
-/// fate. Leaves the tokens that are left over.
+/// Spends what `ask` got. Returns the messages that may begin; those that are put off are
+/// decided. Leaves the tokens that are left over.
 pub(crate) fn admit<'a>(
     line: &Line,
     grants: &mut Option<HashMap<String, Grant>>,
     messages: Vec<&'a Claimed>,
-    fates: &mut Vec<Fate>,
+    decided: &mut Vec<Decision<'a>>,
 ) -> Vec<&'a Claimed> {
     let (Some(rate), Some(grants)) = (line.rate_per_key(), grants) else {
         return messages;
@@ -190,7 +190,10 @@ pub(crate) fn admit<'a>(
     let mut admitted = Vec::with_capacity(messages.len());
     for message in messages {
         match put_off(message) {
-            Some(wait) => fates.push(Fate::put_off(message, wait, OVER_RATE)),
+            Some(wait) => {
+                let put_off = Outcome::put_off(message.attempts, wait, OVER_RATE);
+                decided.push((&message.held, put_off));
+            }
             None => admitted.push(message),
         }
     }

@@ -1,9 +1,10 @@
 //! Which of the messages that were taken are to be handled.
 
 use crate::message::claimed::Claimed;
-use crate::receive::ending::{Fate, refuse};
+use crate::message::outcome::{Decision, Outcome};
+use crate::receive::claim::Taken;
+use crate::receive::decide::refuse;
 use crate::receive::line::Line;
-use crate::receive::take::Taken;
 use std::time::Duration;
 
 /// How long a message is left alone that another worker of this process has in a handler still.
@@ -12,12 +13,12 @@ const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
 /// How long one is left alone whose last attempt another worker of this process is about to count.
 const COUNTED_SOON: Duration = Duration::from_millis(100);
 
-/// Returns the messages that are to be handled; the others get their fate.
+/// Returns the messages that are to be handled; the others are decided.
 pub(crate) fn sift<'a>(
     line: &Line,
     worker: usize,
     taken: &'a Taken,
-    fates: &mut Vec<Fate>,
+    decided: &mut Vec<Decision<'a>>,
 ) -> Vec<&'a Claimed> {
     let terms = line.terms();
     let slow = line.crew.slow(worker);
@@ -31,16 +32,18 @@ pub(crate) fn sift<'a>(
             .any(|worker| line.in_hand[*worker].has(message.held.id));
         if is_elsewhere {
             let why = "a handler has it still, whose transaction the server ended";
-            fates.push(Fate::put_off(message, HELD_ELSEWHERE, why));
+            let put_off = Outcome::put_off(message.attempts, HELD_ELSEWHERE, why);
+            decided.push((&message.held, put_off));
             continue;
         }
         if line.charging.has(message.held.id) {
             let why = "its last attempt is being counted";
-            fates.push(Fate::put_off(message, COUNTED_SOON, why));
+            let put_off = Outcome::put_off(message.attempts, COUNTED_SOON, why);
+            decided.push((&message.held, put_off));
             continue;
         }
         match refuse(message, message.attempts + crashes, crashes, &terms) {
-            Some(fate) => fates.push(fate),
+            Some(outcome) => decided.push((&message.held, outcome)),
             None => fit.push(message),
         }
     }

@@ -4,6 +4,7 @@
 
 use crate::connect::connection::Connection;
 use crate::max_in_work;
+use crate::receive::claim::ASK_AGAIN;
 use crate::receive::line::Line;
 use crate::session::handler_session::HandlerSession;
 use crate::words::sqlstate::classify;
@@ -12,10 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
-
-/// How soon a worker asks again that found no slot free. One of each receiver does: the others
-/// would come in vain.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Ends a look at the free slots.
 const LOOKED: &str = "ROLLBACK TO outtray_slots; RELEASE outtray_slots";
@@ -100,7 +97,8 @@ pub(crate) fn take(
     }))
 }
 
-/// Returns when to look again for a free slot, if that is up to the calling worker.
+/// Returns when to look again for a free slot, if that is up to the calling worker: one of each
+/// receiver does, the others would come in vain.
 pub(crate) fn ask_again(line: &Line) -> Option<Duration> {
     line.slots.watch().then_some(ASK_AGAIN)
 }

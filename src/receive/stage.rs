@@ -24,12 +24,12 @@ use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::message::claimed::{self, Claimed};
 use crate::receive::careful::{self, Pass};
-use crate::receive::ending::Fate;
+use crate::receive::claim::Taken;
 use crate::receive::line::Line;
 use crate::receive::ration;
 use crate::receive::slots;
 use crate::receive::state::State;
-use crate::receive::take::{Taken, fly, take_turn};
+use crate::receive::take::{fly, take_turn};
 use crate::session::handler_session::HandlerSession;
 use crate::words::Result;
 use crate::words::position::Position;
@@ -123,14 +123,14 @@ fn hold_again(
             if slot.is_none() {
                 taken.wait = slots::ask_again(line);
                 taken.is_used_up = true;
-                taken.keep(line, |_| false);
+                taken.keep(&line.floors, |_| false);
                 return Ok(());
             }
             slot
         }
     };
     if line.options.is_strict && !take_turn(line, session)? {
-        taken.keep(line, |_| false);
+        taken.keep(&line.floors, |_| false);
         return Ok(());
     }
     let Some(mut slot) = slot else {
@@ -171,7 +171,9 @@ fn keep_held(line: &Line, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<
         .iter()
         .map(claimed::read_position)
         .collect::<Result<_>>()?;
-    taken.keep(line, |message| held.contains(&message.held.position));
+    taken.keep(&line.floors, |message| {
+        held.contains(&message.held.position)
+    });
     Ok(())
 }
 
@@ -191,18 +193,4 @@ pub(crate) fn push_hold_again<'m>(
         numbers(|message| message.attempts.into()),
     ];
     flight.call(&HOLD_AGAIN, &values);
-}
-
-/// Returns the messages that saw a death and ended: they tell by themselves from now on what became
-/// of them. One that was put off did not, nor may one that was to be given up and is not any more:
-/// their deaths stay counted.
-pub(crate) fn counted_ends(taken: &Taken, fates: &[Fate]) -> Vec<Uuid> {
-    let ended = fates
-        .iter()
-        .filter(|fate| !matches!(fate, Fate::PutOff(_) | Fate::Cancel(_)));
-    ended
-        .map(|fate| fate.held().id)
-        .filter(|id| taken.deaths.contains_key(id))
-        .map(|id| id.0)
-        .collect()
 }

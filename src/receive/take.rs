@@ -7,22 +7,18 @@
 //!
 //! What has to be written before handlers run is written between two claims, see `stage`.
 
-use crate::crashes::attempt::Deaths;
 use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
-use crate::message::claimed::{self, Claimed};
-use crate::message::floor::{Search, Start};
-use crate::rate_limit::Grant;
+use crate::message::claimed;
+use crate::message::floor::Search;
+use crate::receive::claim::{self, Looked, Taken};
 use crate::receive::line::Line;
 use crate::receive::slots;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::Result;
-use crate::words::message::MessageId;
-use crate::words::position::Position;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 static CLAIM: Statement = sql!("claim", Head);
@@ -30,50 +26,6 @@ static CLAIM_FILTERED: Statement = sql!("claim_filtered", Head);
 static CLAIM_HEAD: Statement = sql!("claim_head", Order);
 static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
 static TAKE_TURN: Statement = sql!("take_turn", Kept);
-
-/// Messages that were claimed, or how long to leave the topic alone.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) messages: Vec<Claimed>,
-    /// Whether there were as many as were asked for, so that there may be more.
-    pub(crate) is_full: bool,
-    /// Of those that were in hand when a process died.
-    pub(crate) deaths: HashMap<MessageId, Deaths>,
-    /// Tokens of keys that were taken for them.
-    pub(crate) grants: Option<HashMap<String, Grant>>,
-    /// Nothing, and not for good: come back after this long. The failed head of a strict topic
-    /// waits, or a sweep is owed.
-    pub(crate) wait: Option<Duration>,
-    /// Nothing, since none of what is there may begin now.
-    pub(crate) is_held_up: bool,
-    /// Nothing, since as many messages as the topic may have are in work.
-    pub(crate) is_used_up: bool,
-}
-
-impl Taken {
-    fn of(messages: Vec<Claimed>, asked: usize) -> Self {
-        Taken {
-            is_full: messages.len() == asked,
-            messages,
-            ..Taken::default()
-        }
-    }
-
-    /// Returns how many processes a message has on its conscience.
-    pub(crate) fn crashes(&self, message: &Claimed) -> u32 {
-        let deaths = self.deaths.get(&message.held.id);
-        deaths.map_or(0, |deaths| deaths.own())
-    }
-
-    /// Keeps only some of the messages. The others are free, or soon will be, and the floor must
-    /// not hide them.
-    pub(crate) fn keep(&mut self, line: &Line, is_kept: impl Fn(&Claimed) -> bool) {
-        let (kept, left): (Vec<_>, Vec<_>) = self.messages.drain(..).partition(is_kept);
-        self.messages = kept;
-        let left: Vec<Position> = left.iter().map(|message| message.held.position).collect();
-        line.lower(&left);
-    }
-}
 
 /// Appends an ordinary claim to a flight.
 pub(crate) fn push_claim(line: &Line, flight: &mut Flight, size: usize) -> Search {
@@ -108,16 +60,12 @@ pub(crate) fn take(line: &Line, session: &mut HandlerSession<'_>, size: usize) -
         return take_any(line, session, size);
     };
     let Some(mut slot) = slots::take(line, session, limit)? else {
-        return Ok(Taken {
-            wait: slots::ask_again(line),
-            is_used_up: true,
-            ..Taken::default()
-        });
+        return Ok(Taken::used_up(slots::ask_again(line)));
     };
     let mut share = slots::share(line, session, &mut slot, size)?;
     let mut taken = take_any(line, session, share)?;
     while let Some(fewer) = slots::fit(line, session, &mut slot, taken.messages.len())? {
-        taken.keep(line, |_| false);
+        taken.keep(&line.floors, |_| false);
         share = slots::share(line, session, &mut slot, fewer)?;
         taken = take_any(line, session, share)?;
     }
@@ -137,76 +85,44 @@ fn take_any(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Resul
 fn take_some(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
     let started = Instant::now();
     if let Some(too_early) = line.too_early(started) {
-        return Ok(Taken {
-            wait: Some(too_early),
-            ..Taken::default()
-        });
+        return Ok(Taken::later(Some(too_early)));
     }
-    let mut flight = claim_flight(line, session)?;
-    let plan = push_claim(line, &mut flight, size);
-    let rows = fly(session, flight)?;
-    taken(line, session, size, &plan, &rows, started)
+    let plan = line.floors().plan(started);
+    taken(line, session, size, plan, None)
 }
 
-/// Reads what a claim returned. One that got nothing is followed by one that looks further back, if
-/// that is allowed now; else the worker is told when.
+/// Claims where `plan` says, and further back if there is nothing. The rows of the first look are
+/// there if it was in the flight that committed what came before, with when that began.
 pub(crate) fn taken(
     line: &Line,
     session: &mut HandlerSession<'_>,
     size: usize,
-    plan: &Search,
-    rows: &[SimpleQueryRow],
-    started: Instant,
+    plan: Search,
+    mut first: Option<(Vec<SimpleQueryRow>, Instant)>,
 ) -> Result<Taken> {
-    let mut start = plan.start;
-    let mut messages = learn(line, start, rows, size, started)?;
-    while messages.is_empty() && start != Start::Everything {
-        let started = Instant::now();
-        let further_back = match start {
-            Start::Head => Ok(line.floors().look_back()),
-            _ => line.floors().plan_sweep(started),
-        };
-        let plan = match further_back {
-            Ok(plan) => plan,
-            Err(too_early) => {
-                return Ok(Taken {
-                    // One worker that comes back for it is enough.
-                    wait: line
-                        .floors()
-                        .owe_sweep(too_early, Instant::now())
-                        .then_some(too_early),
-                    ..Taken::default()
-                });
+    let began = first
+        .as_ref()
+        .map_or_else(Instant::now, |(_, began)| *began);
+    let taken = claim::claim(&line.floors, plan, |plan| {
+        let (rows, started) = match first.take() {
+            Some(first) => first,
+            None => {
+                let started = Instant::now();
+                let mut flight = claim_flight(line, session)?;
+                push_plan(line, &mut flight, size, plan);
+                (fly(session, flight)?, started)
             }
         };
-        let mut flight = claim_flight(line, session)?;
-        push_plan(line, &mut flight, size, &plan);
-        let rows = fly(session, flight)?;
-        start = plan.start;
-        messages = learn(line, start, &rows, size, started)?;
-    }
-    Ok(Taken::of(messages, size))
-}
-
-fn learn(
-    line: &Line,
-    start: Start,
-    rows: &[SimpleQueryRow],
-    asked: usize,
-    started: Instant,
-) -> Result<Vec<Claimed>> {
-    let messages: Vec<Claimed> = rows.iter().map(claimed::read).collect::<Result<_>>()?;
-    line.floors().learn(
-        start,
-        messages.iter().map(|message| message.held.position),
-        messages.len() == asked,
-        Instant::now(),
-        started.elapsed(),
-    );
+        Ok(Some(Looked {
+            messages: rows.iter().map(claimed::read).collect::<Result<_>>()?,
+            asked: size,
+            started,
+        }))
+    })?;
     if let Some(sieve) = &line.sieve {
-        sieve.learn(started, Instant::now(), !messages.is_empty());
+        sieve.learn(began, Instant::now(), !taken.messages.is_empty());
     }
-    Ok(messages)
+    Ok(taken)
 }
 
 fn take_head(line: &Line, session: &mut HandlerSession<'_>) -> Result<Taken> {
@@ -221,19 +137,13 @@ fn take_head(line: &Line, session: &mut HandlerSession<'_>) -> Result<Taken> {
         let mut flight = session.open()?.flight();
         flight.call_once(&PROMOTE_FIRST, &topic);
         let is_promoted = !fly(session, flight)?.is_empty();
-        return Ok(Taken {
-            // Committed first: the lines of keys are moved on by others, too, who must not wait for
-            // a handler.
-            wait: is_promoted.then_some(Duration::ZERO),
-            ..Taken::default()
-        });
+        // Committed first: the lines of keys are moved on by others, too, who must not wait for a
+        // handler.
+        return Ok(Taken::later(is_promoted.then_some(Duration::ZERO)));
     };
     // Nobody waits for the retry of a message whose time is over.
     if head.wait.is_some() && !head.is_expired {
-        return Ok(Taken {
-            wait: head.wait,
-            ..Taken::default()
-        });
+        return Ok(Taken::later(head.wait));
     }
     Ok(Taken {
         messages: vec![head],

@@ -13,23 +13,24 @@ use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
 use crate::db::silence::Hold;
 use crate::message::claimed::Claimed;
+use crate::message::outcome::{Decision, Outcome};
 use crate::receive::batch::{self, Split};
 use crate::receive::bundle::{Way, handle};
 use crate::receive::careful;
 use crate::receive::charge;
 use crate::receive::charged;
+use crate::receive::claim::{self, Taken};
 use crate::receive::ended;
-use crate::receive::ending::Fate;
-use crate::receive::last_flight::commit_or_charge;
+use crate::receive::last_flight::{announce, commit_or_charge};
 use crate::receive::line::Line;
 use crate::receive::progress::Hand;
 use crate::receive::ration::{self, Ration};
-use crate::receive::settled::Settled;
+use crate::receive::settle::Settlement;
 use crate::receive::sift::sift;
 use crate::receive::slots;
 use crate::receive::stage;
 use crate::receive::state::State;
-use crate::receive::take::{self, Taken};
+use crate::receive::take;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
 use crate::words::error::{Error, Result};
@@ -212,14 +213,13 @@ fn transact(
     let started = Instant::now();
     let mut grants = taken.grants.take();
     let taken = &*taken;
-    let mut fates = Vec::with_capacity(taken.messages.len());
+    let mut decided = Vec::with_capacity(taken.messages.len());
     // Before tokens are taken: what is not to be handled any more has no need of one, and must not
     // be put off.
-    let fit = sift(line, state.worker, taken, &mut fates);
-    let admitted = ration::admit(line, &mut grants, fit, &mut fates);
+    let fit = sift(line, state.worker, taken, &mut decided);
+    let admitted = ration::admit(line, &mut grants, fit, &mut decided);
     state.unspent.extend(ration::unspent(grants));
     let split = Split::of(line, admitted, taken);
-    let mut results = Vec::new();
     for (begun, message) in split.alone.iter().enumerate() {
         let is_enough = stop.is_set()
             || line.is_paused()
@@ -235,30 +235,33 @@ fn transact(
         line.progress.take(&mut hand);
         line.crew.handler_begins(state.worker);
         let way = Way::of(line, message, taken, &split);
-        handle_alone(line, session, state, taken, &mut fates, message, way)?;
-        if let Some(result) = session.take_result() {
-            results.push((message.held.id, result));
-        }
+        handle_alone(line, session, state, taken, &mut decided, message, way)?;
     }
     let together = split.together.as_slice();
-    let begun_together = batch::handle(line, session, state, together, stop, &mut hand, &mut fates)
-        .or_else(|error| {
-            go_on(line, session, state, taken, &mut fates, together, error).map(|()| together.len())
-        })?;
+    let begun_together = batch::handle(
+        line,
+        session,
+        state,
+        together,
+        stop,
+        &mut hand,
+        &mut decided,
+    )
+    .or_else(|error| {
+        go_on(line, session, state, taken, &mut decided, together, error).map(|()| together.len())
+    })?;
     session.restore()?;
     ration.spend(begun_together);
-    state.pace.learn(fates.len(), started.elapsed());
+    state.pace.learn(decided.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
-    let gave_back = fates.len() < taken.messages.len();
-    let counted = stage::counted_ends(taken, &fates);
-    let mut settled = Settled::sort(fates);
-    settled.results = results;
-    settled.counted = counted;
+    let gave_back = decided.len() < taken.messages.len();
+    let mut settled = Settlement::of(decided);
     let is_chained = may_chain(line, state, stop, is_careful) && !session.is_spent();
     let next = commit_or_charge(line, session, state, taken, &mut settled, is_chained)?;
-    settled.announce(line, next.is_some());
+    announce(line, &settled, next.is_some());
     if let Some(next) = &next {
-        let handled = settled.acks.len();
+        let is_done = |outcome: &&Outcome| matches!(outcome, Outcome::Done(_));
+        let handled = settled.outcomes().filter(is_done).count();
         line.crew.learn(handled, next.is_full, Instant::now());
     }
     if gave_back || settled.left > 0 {
@@ -268,18 +271,18 @@ fn transact(
 }
 
 /// Handles one message and adds what becomes of it.
-fn handle_alone(
+fn handle_alone<'m>(
     line: &Line,
     session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &Taken,
-    fates: &mut Vec<Fate>,
-    message: &Claimed,
+    decided: &mut Vec<Decision<'m>>,
+    message: &'m Claimed,
     way: Way,
 ) -> Result<()> {
     match handle(line, session, state, message, taken.crashes(message), way) {
-        Ok(fate) => fates.push(fate),
-        Err(error) => go_on(line, session, state, taken, fates, &[message], error)?,
+        Ok(outcome) => decided.push((&message.held, outcome)),
+        Err(error) => go_on(line, session, state, taken, decided, &[message], error)?,
     }
     if session.has_set() {
         // So it may be with the next one, and what is taken with it would only go back.
@@ -291,23 +294,20 @@ fn handle_alone(
 /// Leaves messages that are not begun: they are free again with the commit, and the floor must not
 /// hide them.
 fn leave(line: &Line, state: &mut State<'_>, unbegun: &[&Claimed]) {
-    let places: Vec<_> = unbegun
-        .iter()
-        .map(|message| message.held.position)
-        .collect();
-    line.lower(&places);
+    let places = unbegun.iter().map(|message| message.held.position);
+    claim::lower(&line.floors, places);
     state.unspent.extend(ration::unbegun(line, unbegun));
 }
 
 /// Goes on with the other messages of a transaction that a handler committed; any other error ends
 /// it.
-fn go_on(
+fn go_on<'m>(
     line: &Line,
     session: &mut HandlerSession<'_>,
     state: &mut State<'_>,
     taken: &Taken,
-    fates: &mut Vec<Fate>,
-    handled: &[&Claimed],
+    decided: &mut Vec<Decision<'m>>,
+    handled: &[&'m Claimed],
     error: Error,
 ) -> Result<()> {
     match ended::is_committed(&error) {
@@ -317,7 +317,7 @@ fn go_on(
                 .entered
                 .iter_mut()
                 .for_each(|charge| charge.is_bundled = false);
-            ended::take_up(line, session, taken, fates, handled, &error).map_err(|_| error)
+            ended::take_up(line, session, taken, decided, handled, &error).map_err(|_| error)
         }
         false => Err(error),
     }

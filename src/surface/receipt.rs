@@ -1,12 +1,14 @@
 //! The proof that a message was taken: what settles it, without its payload.
 
-use crate::leases::{Proof, Verdict};
-use crate::receive::ending::decide;
+use crate::leases::Proof;
+use crate::message::outcome::{Cause, Outcome};
+use crate::message::report;
+use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
 use crate::receive::lease::keeper::Kept;
-use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce, report_verdict};
+use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce};
 use crate::receive::options::{Options, Terms};
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
@@ -103,7 +105,7 @@ impl Receipt {
 
     /// Does the same as [`Delivery::ack`](crate::Delivery::ack).
     pub fn ack(&self) -> Result<()> {
-        self.settle(Verdict::Ack(None))
+        self.settle(Outcome::Done(None))
     }
 
     /// Does the same as [`Delivery::ack_with`](crate::Delivery::ack_with).
@@ -113,7 +115,7 @@ impl Receipt {
     pub fn ack_with<R: Serialize + ?Sized>(&self, result: &R) -> Result<()> {
         let limit = self.messaging.base().kit.max_payload_bytes;
         let result = json_text::of_result(result, limit)?;
-        self.settle(Verdict::Ack(Some(result)))
+        self.settle(Outcome::Done(Some(result)))
     }
 
     /// Does the same as [`Delivery::nack`](crate::Delivery::nack).
@@ -140,21 +142,21 @@ impl Receipt {
             )));
         }
         let why = "retried later";
-        let verdict = match self.nacked(why) {
-            Verdict::Nack if !delay.is_zero() => Verdict::Retry {
+        let outcome = match self.nacked(why) {
+            Outcome::GiveBack { counts: true } if !delay.is_zero() => Outcome::Retry {
                 attempts: self.attempt,
                 delay,
                 error: why.to_owned(),
-                is_failed: true,
+                cause: Cause::Failed,
             },
-            verdict => verdict,
+            outcome => outcome,
         };
-        self.settle(verdict)
+        self.settle(outcome)
     }
 
     /// Does the same as [`Delivery::reject`](crate::Delivery::reject).
     pub fn reject(&self, why: impl Into<String>) -> Result<()> {
-        self.settle(Verdict::Bury {
+        self.settle(Outcome::Dead {
             attempts: self.attempt,
             reason: DeadReason::Rejected,
             error: why.into(),
@@ -163,7 +165,7 @@ impl Receipt {
 
     /// Does the same as [`Delivery::release`](crate::Delivery::release).
     pub fn release(&self) -> Result<()> {
-        self.settle(Verdict::Release)
+        self.settle(Outcome::GiveBack { counts: false })
     }
 
     /// Does the same as [`Delivery::extend`](crate::Delivery::extend).
@@ -241,11 +243,11 @@ impl Receipt {
 
     /// Returns what a delivery comes to that is given back: its place, or the dead letters after
     /// the last attempt.
-    pub(crate) fn nacked(&self, why: &str) -> Verdict {
+    pub(crate) fn nacked(&self, why: &str) -> Outcome {
         if self.attempt < self.max_attempts {
-            return Verdict::Nack;
+            return Outcome::GiveBack { counts: true };
         }
-        Verdict::Bury {
+        Outcome::Dead {
             attempts: self.attempt,
             reason: DeadReason::Exhausted,
             error: format!("{why} in its last attempt"),
@@ -253,9 +255,8 @@ impl Receipt {
     }
 
     /// Returns what a delivery comes to that failed: as for a handler.
-    pub(crate) fn failed(&self, terms: &Terms, error: &HandlerError) -> Verdict {
-        let (held, before) = (self.proof.held.clone(), self.attempt - 1);
-        decide(terms, held, before, Ending::failed(error)).into()
+    pub(crate) fn failed(&self, terms: &Terms, error: &HandlerError) -> Outcome {
+        decide(terms, self.attempt - 1, Ending::failed(error))
     }
 
     /// Returns what is done with failures of the topic at present.
@@ -270,14 +271,14 @@ impl Receipt {
     }
 
     /// Logs what failed, once it is written.
-    pub(crate) fn report(&self, verdict: &Verdict) {
-        let (topic, attempt) = (&self.topic, Some(self.attempt));
-        report_verdict(topic, &self.proof, verdict, attempt, self.max_attempts);
+    pub(crate) fn report(&self, outcome: &Outcome) {
+        let attempt = Some(self.attempt);
+        report::outcome(&self.topic, self.id(), outcome, attempt, self.max_attempts);
     }
 
-    fn settle(&self, verdict: Verdict) -> Result<()> {
+    fn settle(&self, outcome: Outcome) -> Result<()> {
         self.check()?;
-        match settle_all(&self.messaging, &[(self, verdict)])?.is_empty() {
+        match settle_all(&self.messaging, &[(self, outcome)])?.is_empty() {
             true => Ok(()),
             false => Err(self.lost()),
         }
@@ -287,15 +288,15 @@ impl Receipt {
     fn give_back(&self) -> Result<()> {
         let mut connection = self.messaging.pooled_within(DROP_TIMEOUT)?;
         let base = self.messaging.base();
-        let verdict = self.nacked("dropped unsettled");
-        let verdicts = [(&self.proof, &verdict)];
+        let outcome = self.nacked("dropped unsettled");
+        let outcomes = [(&self.proof, &outcome)];
         let topic = &self.topic;
-        let settled = settle::settle(&mut connection, &BEGIN_BRIEFLY, topic, &verdicts)?;
+        let settled = settle::settle(&mut connection, &BEGIN_BRIEFLY, topic, &outcomes)?;
         drop(connection);
         if !settled.is_empty() {
-            self.report(&verdict);
+            self.report(&outcome);
             self.messaging.desk().lower(topic, self.proof.held.position);
-            announce(&base.waker, topic, verdicts.into_iter());
+            announce(&base.waker, topic, outcomes.into_iter());
         }
         Ok(())
     }

@@ -1,13 +1,15 @@
 //! Taking messages by hand, under leases.
 
 use crate::connect::connection::Connection;
-use crate::leases::{Leased, Proof, Verdict};
+use crate::leases::Proof;
+use crate::message::claimed::Claimed;
 use crate::message::floor::Floors;
+use crate::message::outcome::Outcome;
 use crate::rate_limit;
+use crate::receive::claim::Taken;
+use crate::receive::decide::refuse;
 use crate::receive::handler::{self, message};
-use crate::receive::lease::claim::{
-    Found, Wanted, check_lease, claim_anywhere, claim_near, refusal,
-};
+use crate::receive::lease::claim::{Wanted, check_lease, claim_anywhere, claim_near};
 use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
 use crate::surface::delivery::Delivery;
 use crate::surface::intake::Intake;
@@ -205,14 +207,12 @@ impl Messaging {
             let terms = Options::default().terms(config);
             let (is_full, wait) = (found.is_full, found.wait);
             // All are guarded before any is decoded: what panics gives back the others.
-            let guarded: Vec<_> = found
-                .leased
-                .into_iter()
-                .map(|leased| {
-                    let refused = refusal(&leased, &terms);
-                    (self.guard(&topic, &leased, &terms, lease), leased, refused)
-                })
-                .collect();
+            let guard = |message: Claimed| {
+                let refused = refuse(&message, message.attempts, 0, &terms);
+                let receipt = self.guard(&topic, &message, &terms, lease);
+                (receipt, message, refused)
+            };
+            let guarded: Vec<_> = found.messages.into_iter().map(guard).collect();
             if !guarded.is_empty() {
                 base.waker.due_in(lease);
             }
@@ -231,20 +231,20 @@ impl Messaging {
         rate: Rate,
         connection: &mut Connection,
         mut wanted: Wanted<'_>,
-    ) -> Result<Result<Found, Duration>> {
+    ) -> Result<Result<Taken, Duration>> {
         let grant = rate_limit::take(connection, wanted.topic, rate, wanted.size)?;
         if grant.tokens == 0 {
             return Ok(Err(grant.wait));
         }
         wanted.size = grant.tokens;
         let found = self.find(connection, wanted)?;
-        let spare = [("", wanted.size - found.leased.len())];
+        let spare = [("", wanted.size - found.messages.len())];
         rate_limit::give_back(connection, wanted.topic, rate, &spare)?;
         Ok(Ok(found))
     }
 
     /// Looks for messages: from the floors, and then everywhere, since the caller asked.
-    fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
+    fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
         // Without receivers nobody else does it.
         let mut has_moved = self.desk().takes_move();
         if has_moved {
@@ -262,31 +262,34 @@ impl Messaging {
             return Ok(found);
         }
         // What came back to its place is below the floors.
-        let size = wanted.size - found.leased.len();
+        let size = wanted.size - found.messages.len();
         let rest = claim_anywhere(connection, Wanted { size, ..wanted });
         match rest {
             Ok(rest) => found.add(rest),
             // What is leased is delivered, and the error met again.
-            Err(_) if !found.leased.is_empty() => {}
+            Err(_) if !found.messages.is_empty() => {}
             Err(error) => return Err(error),
         }
         Ok(found)
     }
 
-    fn guard(&self, topic: &Arc<str>, leased: &Leased, terms: &Terms, lease: Duration) -> Receipt {
+    fn guard(
+        &self,
+        topic: &Arc<str>,
+        message: &Claimed,
+        terms: &Terms,
+        lease: Duration,
+    ) -> Receipt {
         let asked = &self.base().waker.asked;
         let slot = self.desk().slot(asked);
         Receipt {
             messaging: self.clone(),
             topic: Arc::clone(topic),
-            proof: Proof {
-                held: leased.claimed.held.clone(),
-                receipt: leased.receipt,
-            },
-            attempt: leased.claimed.attempts + 1,
+            proof: Proof::of(message),
+            attempt: message.attempts + 1,
             max_attempts: terms.max_attempts,
             lease,
-            cancel: slot.enter(leased.claimed.held.id, asked),
+            cancel: slot.enter(message.held.id, asked),
             is_settled: Arc::new(AtomicBool::new(false)),
             slot,
         }
@@ -295,17 +298,17 @@ impl Messaging {
     /// Adds to the batch what can be delivered, and ends the rest.
     fn sort<T: DeserializeOwned>(
         &self,
-        guarded: Vec<(Receipt, Leased, Option<Verdict>)>,
+        guarded: Vec<(Receipt, Claimed, Option<Outcome>)>,
         terms: &Terms,
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<()> {
         let mut refused = Vec::new();
-        for (receipt, leased, refusal) in guarded {
-            if let Some(verdict) = refusal {
-                refused.push((receipt, verdict));
+        for (receipt, claimed, refusal) in guarded {
+            if let Some(outcome) = refusal {
+                refused.push((receipt, outcome));
                 continue;
             }
-            match decode(&receipt, &leased, terms) {
+            match decode(&receipt, &claimed, terms) {
                 Ok(message) => batch.push(Delivery::new(message, receipt)),
                 Err(error) => {
                     let attempts = receipt.attempt;
@@ -313,7 +316,7 @@ impl Messaging {
                     let error = chain(&error);
                     refused.push((
                         receipt,
-                        Verdict::Bury {
+                        Outcome::Dead {
                             attempts,
                             reason,
                             error,
@@ -325,11 +328,11 @@ impl Messaging {
         if refused.is_empty() {
             return Ok(());
         }
-        let verdicts: Vec<_> = refused
+        let outcomes: Vec<_> = refused
             .iter()
-            .map(|(receipt, verdict)| (receipt, verdict.clone()))
+            .map(|(receipt, outcome)| (receipt, outcome.clone()))
             .collect();
-        settle_all(self, &verdicts).map(drop)
+        settle_all(self, &outcomes).map(drop)
     }
 }
 
@@ -347,12 +350,12 @@ fn passing_over() -> Arc<Mutex<Floors>> {
 
 fn decode<T: DeserializeOwned>(
     receipt: &Receipt,
-    leased: &Leased,
+    claimed: &Claimed,
     terms: &Terms,
 ) -> Result<Message<T>> {
     message(&handler::Delivery {
         topic: &receipt.topic,
-        message: &leased.claimed,
+        message: claimed,
         attempt: receipt.attempt,
         max_attempts: terms.max_attempts,
         cancel: receipt.cancel.clone(),

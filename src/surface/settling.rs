@@ -1,6 +1,7 @@
 //! The ends of messages taken by hand: many at a time, and in a session's transaction.
 
-use crate::leases::{BEGIN, Proof, Verdict};
+use crate::leases::{BEGIN, Proof};
+use crate::message::outcome::Outcome;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::settle::{self, acknowledge_in, announce};
 use crate::session::messaging_session::MessagingSession;
@@ -30,7 +31,7 @@ impl Messaging {
         &self,
         deliveries: impl IntoIterator<Item = &'d D>,
     ) -> Result<Vec<MessageId>> {
-        self.settle_each(deliveries, |_| Verdict::Ack(None))
+        self.settle_each(deliveries, |_| Outcome::Done(None))
     }
 
     /// Gives many deliveries back, like [`Delivery::nack`](crate::Delivery::nack). Takes and
@@ -58,7 +59,7 @@ impl Messaging {
         &self,
         deliveries: impl IntoIterator<Item = &'d D>,
     ) -> Result<Vec<MessageId>> {
-        self.settle_each(deliveries, |_| Verdict::Release)
+        self.settle_each(deliveries, |_| Outcome::GiveBack { counts: false })
     }
 
     /// Sets the leases of many deliveries to end this long from now, like
@@ -80,14 +81,14 @@ impl Messaging {
     fn settle_each<'d, D: AsRef<Receipt> + 'd>(
         &self,
         deliveries: impl IntoIterator<Item = &'d D>,
-        verdict: impl Fn(&Receipt) -> Verdict,
+        outcome: impl Fn(&Receipt) -> Outcome,
     ) -> Result<Vec<MessageId>> {
-        let verdicts: Vec<_> = deliveries
+        let outcomes: Vec<_> = deliveries
             .into_iter()
             .map(AsRef::as_ref)
-            .map(|receipt| (receipt, verdict(receipt)))
+            .map(|receipt| (receipt, outcome(receipt)))
             .collect();
-        Ok(ids(&settle_all(self, &verdicts)?))
+        Ok(ids(&settle_all(self, &outcomes)?))
     }
 }
 
@@ -145,58 +146,57 @@ impl MessagingSession<'_> {
 /// Settles leases, those of each topic together. Returns those that were lost.
 pub(crate) fn settle_all<'l>(
     messaging: &Messaging,
-    verdicts: &'l [(&'l Receipt, Verdict)],
+    outcomes: &'l [(&'l Receipt, Outcome)],
 ) -> Result<Vec<&'l Receipt>> {
     let mut lost = Vec::new();
-    if verdicts.is_empty() {
+    if outcomes.is_empty() {
         return Ok(lost);
     }
     let mut connection = messaging.pooled()?;
     let base = messaging.base();
-    let written: Vec<(&Receipt, (&Verdict, Verdict))> = verdicts
+    let written: Vec<(&Receipt, (&Outcome, Outcome))> = outcomes
         .iter()
-        .map(|(receipt, verdict)| (*receipt, (verdict, at_once(receipt, verdict))))
+        .map(|(receipt, outcome)| (*receipt, (outcome, at_once(receipt, outcome))))
         .collect();
     for (topic, mine) in by_topic(written.iter().map(|(receipt, both)| (*receipt, both))) {
-        let proofs: Vec<(&Proof, &Verdict)> = mine
+        let proofs: Vec<(&Proof, &Outcome)> = mine
             .iter()
             .filter(|(receipt, _)| !receipt.is_settled())
-            .map(|(receipt, (_, verdict))| (&receipt.proof, verdict))
+            .map(|(receipt, (_, outcome))| (&receipt.proof, outcome))
             .collect();
         let mut settled = Default::default();
         if !proofs.is_empty() {
             settled = settle::settle(&mut connection, &BEGIN, topic, &proofs)?;
         }
-        for (receipt, (said, verdict)) in &mine {
+        for (receipt, (said, outcome)) in &mine {
             receipt.close();
             if !settled.contains(&receipt.proof.receipt) {
                 lost.push(*receipt);
                 continue;
             }
             receipt.report(said);
-            if matches!(verdict, Verdict::Nack | Verdict::Release) {
+            if outcome.given_back().is_some() {
                 messaging.desk().lower(topic, receipt.proof.held.position);
             }
         }
         let is_settled = |receipt: &Receipt| settled.contains(&receipt.proof.receipt);
         let settled = mine.iter().filter(|(receipt, _)| is_settled(receipt));
-        let settled = settled.map(|(receipt, (_, verdict))| (&receipt.proof, verdict));
+        let settled = settled.map(|(receipt, (_, outcome))| (&receipt.proof, outcome));
         announce(&base.waker, topic, settled);
     }
     Ok(lost)
 }
 
-/// Returns how a verdict is written. What comes back without a delay goes to its place, for it
+/// Returns how a outcome is written. What comes back without a delay goes to its place, for it
 /// would wait for somebody who moves it.
-fn at_once(receipt: &Receipt, verdict: &Verdict) -> Verdict {
-    match verdict {
-        Verdict::Retry {
+fn at_once(receipt: &Receipt, outcome: &Outcome) -> Outcome {
+    match outcome {
+        Outcome::Retry {
             attempts, delay, ..
-        } if delay.is_zero() => match *attempts < receipt.attempt {
-            true => Verdict::Release,
-            false => Verdict::Nack,
+        } if delay.is_zero() => Outcome::GiveBack {
+            counts: *attempts >= receipt.attempt,
         },
-        verdict => verdict.clone(),
+        outcome => outcome.clone(),
     }
 }
 
@@ -243,13 +243,13 @@ fn by_topic<'l, 'v, V>(
     leases: impl Iterator<Item = (&'l Receipt, &'v V)>,
 ) -> Vec<(&'l str, Vec<(&'l Receipt, &'v V)>)> {
     let mut topics: Vec<(&str, Vec<_>)> = Vec::new();
-    for (receipt, verdict) in leases {
+    for (receipt, outcome) in leases {
         match topics
             .iter_mut()
             .find(|(topic, _)| *topic == &*receipt.topic)
         {
-            Some((_, mine)) => mine.push((receipt, verdict)),
-            None => topics.push((&receipt.topic, vec![(receipt, verdict)])),
+            Some((_, mine)) => mine.push((receipt, outcome)),
+            None => topics.push((&receipt.topic, vec![(receipt, outcome)])),
         }
     }
     topics

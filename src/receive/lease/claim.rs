@@ -2,17 +2,16 @@
 
 use crate::connect::connection::Connection;
 use crate::db::flight::Flight;
-use crate::leases::{self, Leased, Verdict};
+use crate::leases;
 use crate::max_in_work;
 use crate::message::claimed;
-use crate::message::floor::{Floors, Search, Start, sweep};
-use crate::receive::ending::refuse;
-use crate::receive::options::Terms;
+use crate::message::floor::{Floors, Search, sweep};
+use crate::receive::claim::{self, Looked, Taken, lock, look_once};
 use crate::words::error::{Error, Result};
 use crate::words::filter_program::Program;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Longest lease, a day: what a holder that died keeps from all others. Who needs more prolongs it.
@@ -31,35 +30,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) max_in_work: Option<u32>,
 }
 
-/// How soon a receiver looks again that found the topic's limit used up.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-
-/// What a claim found.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) leased: Vec<Leased>,
-    /// Whether there were as many as were asked for, so that there may be more.
-    pub(crate) is_full: bool,
-    /// Nothing, and not for good: a look further back is owed after this long.
-    pub(crate) wait: Option<Duration>,
-    /// Whether all of the topic was looked at.
-    pub(crate) is_sure: bool,
-    /// Nothing, since as many messages as the topic may have are in work.
-    pub(crate) is_used_up: bool,
-}
-
-impl Found {
-    /// Adds what a look further back found, as far as that one was to look.
-    pub(crate) fn add(&mut self, mut rest: Found) {
-        self.leased.append(&mut rest.leased);
-        self.leased
-            .sort_unstable_by_key(|leased| leased.claimed.held.position);
-        self.is_full = rest.is_full;
-        self.is_sure = rest.is_sure;
-        self.wait = rest.wait;
-    }
-}
-
 /// Checks how long a lease is to last.
 pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Result<()> {
     if lease < least || lease > MAX_LEASE {
@@ -72,44 +42,29 @@ pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Resu
 
 /// Leases what a look from the floors finds. One that finds nothing is followed by looks further
 /// back as far as they are not rationed.
-pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
-    let mut plan = lock(wanted.floors).plan(Instant::now());
-    loop {
-        let found = look(connection, wanted, &plan)?;
-        if !found.leased.is_empty() || found.is_sure {
-            return Ok(found);
-        }
-        let mut floors = lock(wanted.floors);
-        let further_back = match plan.start {
-            Start::Head => Ok(floors.look_back()),
-            _ => floors.plan_sweep(Instant::now()),
-        };
-        plan = match further_back {
-            Ok(plan) => plan,
-            Err(too_early) => {
-                return Ok(Found {
-                    wait: floors
-                        .owe_sweep(too_early, Instant::now())
-                        .then_some(too_early),
-                    ..found
-                });
-            }
-        };
-    }
+pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
+    let plan = lock(wanted.floors).plan(Instant::now());
+    claim::claim(wanted.floors, plan, |plan| look(connection, wanted, plan))
 }
 
 /// Leases what a look from the floors finds, and no further.
-pub(crate) fn claim_near(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
+pub(crate) fn claim_near(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
     let plan = lock(wanted.floors).plan(Instant::now());
-    look(connection, wanted, &plan)
+    look_once(wanted.floors, &plan, |plan| look(connection, wanted, plan))
 }
 
 /// Leases what there is, wherever it is.
-pub(crate) fn claim_anywhere(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Found> {
-    look(connection, wanted, &sweep())
+pub(crate) fn claim_anywhere(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
+    look_once(wanted.floors, &sweep(), |plan| {
+        look(connection, wanted, plan)
+    })
 }
 
-fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> Result<Found> {
+fn look(
+    connection: &mut Connection,
+    mut wanted: Wanted<'_>,
+    plan: &Search,
+) -> Result<Option<Looked>> {
     let started = Instant::now();
     let failed = |error| classify(error, "leasing messages");
     let rows = match wanted.max_in_work {
@@ -132,12 +87,7 @@ fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> R
             }
             wanted.size = wanted.size.min(left);
             if wanted.size == 0 {
-                return Ok(Found {
-                    wait: Some(ASK_AGAIN),
-                    is_sure: true,
-                    is_used_up: true,
-                    ..Found::default()
-                });
+                return Ok(None);
             }
             let mut flight = open.flight();
             push(&mut flight, wanted, plan);
@@ -146,21 +96,11 @@ fn look(connection: &mut Connection, mut wanted: Wanted<'_>, plan: &Search) -> R
             rows
         }
     };
-    let leased = leases::read(&rows)?;
-    let is_full = leased.len() == wanted.size;
-    lock(wanted.floors).learn(
-        plan.start,
-        leased.iter().map(|leased| leased.claimed.held.position),
-        is_full,
-        Instant::now(),
-        started.elapsed(),
-    );
-    Ok(Found {
-        is_full,
-        is_sure: plan.start == Start::Everything,
-        leased,
-        ..Found::default()
-    })
+    Ok(Some(Looked {
+        messages: leases::read(&rows)?,
+        asked: wanted.size,
+        started,
+    }))
 }
 
 /// Appends the claim and the COMMIT of its transaction.
@@ -168,19 +108,4 @@ fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &Search) {
     let claim = claimed::parameters(wanted.topic, &plan.spans, wanted.size);
     leases::push_lease(flight, claim, wanted.lease, wanted.filter);
     flight.commit();
-}
-
-/// Returns what becomes of a message that is not to be delivered any more: one that is to be given
-/// up, whose attempts are used up, by leases that ended without an answer, or whose time is over.
-pub(crate) fn refusal(leased: &Leased, terms: &Terms) -> Option<Verdict> {
-    if leased.is_cancelled {
-        // Its row says so, too: it does not come back.
-        return Some(Verdict::Release);
-    }
-    let message = &leased.claimed;
-    refuse(message, message.attempts, 0, terms).map(Verdict::from)
-}
-
-pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {
-    floors.lock().unwrap_or_else(PoisonError::into_inner)
 }

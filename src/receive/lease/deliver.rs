@@ -6,15 +6,17 @@
 //! is owed, and written on the next one.
 
 use crate::connect::connection::Connection;
-use crate::leases::{BEGIN, Proof, Verdict};
+use crate::leases::{BEGIN, Proof};
 use crate::message::claimed::Claimed;
+use crate::message::outcome::Outcome;
+use crate::message::report;
 use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
+use crate::receive::claim;
+use crate::receive::decide::{decide, refuse};
 use crate::receive::ended::is_committed;
-use crate::receive::ending::decide;
 use crate::receive::handler::{Delivery, Ending, call_alone, conflict_behind};
-use crate::receive::lease::claim::refusal;
 use crate::receive::lease::heartbeat::InHand;
-use crate::receive::lease::settle::{acknowledge_in, announce, extend, report_verdict, settle};
+use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
 use crate::receive::line::Line;
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
@@ -33,7 +35,7 @@ const UNTIL_MIGRATED: Duration = Duration::from_secs(5);
 /// A lease whose end could not be written yet.
 pub(crate) struct Owed {
     pub(crate) proof: Proof,
-    pub(crate) verdict: Verdict,
+    pub(crate) outcome: Outcome,
 }
 
 /// Handles one message, unless it is not to be begun, and settles.
@@ -46,18 +48,18 @@ pub(crate) fn deliver(
 ) -> Result<()> {
     let terms = line.terms();
     let refused = match is_asked_for(line, connection, in_hand, lease)? {
-        true => Some(Verdict::Release),
-        false => refusal(&in_hand.leased, &terms),
+        true => Some(Outcome::Cancelled),
+        false => refuse(&in_hand.message, in_hand.message.attempts, 0, &terms),
     };
-    if let Some(verdict) = refused {
-        return end(line, connection, state, in_hand.proof(), verdict);
+    if let Some(outcome) = refused {
+        return end(line, connection, state, in_hand.proof.clone(), outcome);
     }
-    let mut fates = Vec::new();
-    let message = &in_hand.leased.claimed;
+    let mut decided = Vec::new();
+    let message = &in_hand.message;
     let mut grants = ration::ask(line, connection, &[message])?;
-    ration::admit(line, &mut grants, vec![message], &mut fates);
-    match fates.pop() {
-        Some(fate) => end(line, connection, state, in_hand.proof(), fate.into()),
+    ration::admit(line, &mut grants, vec![message], &mut decided);
+    match decided.pop() {
+        Some((_, put_off)) => end(line, connection, state, in_hand.proof.clone(), put_off),
         None => begin(line, connection, state, in_hand, &terms),
     }
 }
@@ -70,16 +72,11 @@ fn is_asked_for(
     in_hand: &InHand<'_>,
     lease: Duration,
 ) -> Result<bool> {
-    if !line
-        .base
-        .waker
-        .asked
-        .contains(in_hand.leased.claimed.held.id)
-    {
+    if !line.base.waker.asked.contains(in_hand.message.held.id) {
         return Ok(false);
     }
-    let proof = in_hand.proof();
-    let extended = extend(connection, &line.topic, &[&proof], lease)?;
+    let proof = &in_hand.proof;
+    let extended = extend(connection, &line.topic, &[proof], lease)?;
     Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
 }
 
@@ -91,7 +88,7 @@ fn begin(
     in_hand: &InHand<'_>,
     terms: &Terms,
 ) -> Result<()> {
-    let message = &in_hand.leased.claimed;
+    let message = &in_hand.message;
     let mut hand = Hand::default();
     line.progress.take(&mut hand);
     line.crew.handler_begins(state.worker);
@@ -111,22 +108,22 @@ fn begin(
     line.crew.flight_begins(state.worker);
     if let Some(ended) = session.ended() {
         drop(session);
-        let verdict = after_its_end(terms, message, &ended);
-        let written = end(line, connection, state, in_hand.proof(), verdict);
+        let outcome = after_its_end(terms, message, &ended);
+        let written = end(line, connection, state, in_hand.proof.clone(), outcome);
         return written.map_err(|_| ended);
     }
     let ending = match ending {
         Ending::Done if session.is_untouched() => {
-            let verdict = Verdict::Ack(session.take_result());
+            let outcome = Outcome::Done(session.take_result());
             drop(session);
-            return end(line, connection, state, in_hand.proof(), verdict);
+            return end(line, connection, state, in_hand.proof.clone(), outcome);
         }
-        Ending::Done => match commit(line, session, &in_hand.proof()) {
+        Ending::Done => match commit(line, session, &in_hand.proof) {
             Ok(is_settled) => {
                 state.conflicts = 0;
                 line.progress.count(is_settled.into(), 0, 0);
                 if !is_settled {
-                    warn_lost(line, &in_hand.proof());
+                    warn_lost(line, &in_hand.proof);
                 }
                 return Ok(());
             }
@@ -142,11 +139,11 @@ fn begin(
             }
         }
     };
-    let verdict = match ending {
-        Ok(verdict) => verdict,
-        Err(ending) => decide(terms, message.held.clone(), message.attempts, ending).into(),
+    let outcome = match ending {
+        Ok(outcome) => outcome,
+        Err(ending) => decide(terms, message.attempts, ending),
     };
-    end(line, connection, state, in_hand.proof(), verdict)
+    end(line, connection, state, in_hand.proof.clone(), outcome)
 }
 
 /// Decides about a message whose handler failed for a reason that may not be its fault.
@@ -155,10 +152,10 @@ fn excused(
     state: &mut State<'_>,
     in_hand: &InHand<'_>,
     failure: Failure,
-) -> std::result::Result<Verdict, Ending> {
+) -> std::result::Result<Outcome, Ending> {
     let kind = match failure {
         Failure::Hindered => {
-            let message = &in_hand.leased.claimed;
+            let message = &in_hand.message;
             return Ok(aside(line, message, "others were in its way"));
         }
         Failure::Lost => ErrorKind::Unavailable,
@@ -169,13 +166,13 @@ fn excused(
 
 /// Decides about a message whose handler ended its transaction: one that committed it is not to run
 /// again.
-fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Verdict {
+fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Outcome {
     let why = chain(ended);
     let ending = Ending::failed(&match is_committed(ended) {
         true => HandlerError::reject(why),
         false => HandlerError::failed(why),
     });
-    decide(terms, message.held.clone(), message.attempts, ending).into()
+    decide(terms, message.attempts, ending)
 }
 
 /// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled
@@ -189,20 +186,20 @@ fn commit(line: &Line, mut session: HandlerSession<'_>, proof: &Proof) -> Result
     let committed = session.end("committing");
     line.base.waker.announce(&news);
     committed?;
-    line.await_next([&proof.held].into_iter());
+    claim::await_next(&line.floors, [&proof.held].into_iter());
     line.base.waker.announce_ends([&proof.held].into_iter());
     Ok(true)
 }
 
-/// Decides what a failure means that may not be the message's fault: a verdict without an attempt
+/// Decides what a failure means that may not be the message's fault: a outcome without an attempt
 /// spent, or how its handler is to be taken to have ended.
 fn trouble(
     line: &Line,
     state: &mut State<'_>,
     in_hand: &InHand<'_>,
     error: &Error,
-) -> std::result::Result<Verdict, Ending> {
-    let message = &in_hand.leased.claimed;
+) -> std::result::Result<Outcome, Ending> {
+    let message = &in_hand.message;
     let failed = || Ending::failed(&HandlerError::failed(chain(error)));
     match failure_of(error) {
         Some(Failure::Overlong) => return Err(failed()),
@@ -216,7 +213,7 @@ fn trouble(
             if line.count_loss(message.held.id) > MAX_LOSSES {
                 return Err(failed());
             }
-            Ok(Verdict::Release)
+            Ok(Outcome::GiveBack { counts: false })
         }
         ErrorKind::Conflict => {
             state.conflicts += 1;
@@ -224,33 +221,23 @@ fn trouble(
                 state.conflicts = 0;
                 return Err(failed());
             }
-            Ok(Verdict::Retry {
-                attempts: message.attempts,
-                // Not all at once again.
-                delay: Duration::from_millis(fastrand::u64(5..50) * u64::from(state.conflicts)),
-                error: chain(error),
-                is_failed: false,
-            })
+            // Not all at once again.
+            let delay = fastrand::u64(5..50) * u64::from(state.conflicts);
+            let delay = Duration::from_millis(delay);
+            Ok(Outcome::put_off(message.attempts, delay, chain(error)))
         }
         // Nobody's fault here, and every send's until somebody migrates.
-        ErrorKind::SequenceBehind => Ok(Verdict::Retry {
-            attempts: message.attempts,
-            delay: UNTIL_MIGRATED,
-            error: chain(error),
-            is_failed: false,
-        }),
+        ErrorKind::SequenceBehind => {
+            let why = chain(error);
+            Ok(Outcome::put_off(message.attempts, UNTIL_MIGRATED, why))
+        }
         _ => Err(failed()),
     }
 }
 
 /// Leaves a message alone for a while, longer each time, without an attempt spent.
-fn aside(line: &Line, message: &Claimed, why: &str) -> Verdict {
-    Verdict::Retry {
-        attempts: message.attempts,
-        delay: line.set_aside(message.held.id),
-        error: why.to_owned(),
-        is_failed: false,
-    }
+fn aside(line: &Line, message: &Claimed, why: &str) -> Outcome {
+    Outcome::put_off(message.attempts, line.set_aside(message.held.id), why)
 }
 
 /// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.
@@ -273,11 +260,11 @@ fn end(
     connection: &mut Connection,
     state: &mut State<'_>,
     proof: Proof,
-    verdict: Verdict,
+    outcome: Outcome,
 ) -> Result<()> {
-    let written = write(line, connection, &proof, &verdict);
+    let written = write(line, connection, &proof, &outcome);
     if written.is_err() {
-        state.owed.push(Owed { proof, verdict });
+        state.owed.push(Owed { proof, outcome });
     }
     written
 }
@@ -287,27 +274,28 @@ pub(crate) fn write(
     line: &Line,
     connection: &mut Connection,
     proof: &Proof,
-    verdict: &Verdict,
+    outcome: &Outcome,
 ) -> Result<()> {
-    let verdicts = [(proof, verdict)];
-    if settle(connection, &BEGIN, &line.topic, &verdicts)?.is_empty() {
+    let outcomes = [(proof, outcome)];
+    if settle(connection, &BEGIN, &line.topic, &outcomes)?.is_empty() {
         warn_lost(line, proof);
         return Ok(());
     }
-    match verdict {
-        Verdict::Ack(_) => line.progress.count(1, 0, 0),
-        Verdict::Retry { .. } => line.progress.count(0, 1, 0),
-        Verdict::Bury { .. } => line.progress.count(0, 0, 1),
-        Verdict::Nack | Verdict::Release => line.floors().lower(proof.held.position),
-        Verdict::Drop => {}
+    match outcome {
+        Outcome::Done(_) => line.progress.count(1, 0, 0),
+        Outcome::Retry { .. } => line.progress.count(0, 1, 0),
+        Outcome::Dead { .. } => line.progress.count(0, 0, 1),
+        Outcome::GiveBack { .. } | Outcome::Cancelled => line.floors().lower(proof.held.position),
+        Outcome::Dropped => {}
     }
-    report_verdict(&line.topic, proof, verdict, None, line.terms().max_attempts);
+    let most = line.terms().max_attempts;
+    report::outcome(&line.topic, proof.held.id, outcome, None, most);
     // Also where it did not end: what is looked at once more is little.
-    line.await_next([&proof.held].into_iter());
+    claim::await_next(&line.floors, [&proof.held].into_iter());
     announce(
         &line.base.waker,
         &line.topic,
-        [(proof, verdict)].into_iter(),
+        [(proof, outcome)].into_iter(),
     );
     Ok(())
 }

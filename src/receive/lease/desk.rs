@@ -2,7 +2,7 @@
 
 use crate::keys::Lane;
 use crate::message::floor::Floors;
-use crate::receive::lease::claim::lock;
+use crate::receive::claim::lock;
 use crate::receive::lease::keeper::Keeper;
 use crate::wake::asked::{Asked, Slot};
 use crate::words::position::Position;

@@ -5,7 +5,8 @@
 //! takes long, a stop or a pause it goes back, since others may be idle. Worker and heartbeat
 //! decide under one lock which of them has such a lease.
 
-use crate::leases::{Leased, Proof};
+use crate::leases::Proof;
+use crate::message::claimed::Claimed;
 use crate::receive::lease::settle::{prolong, release};
 use crate::receive::line::Line;
 use crate::receive::pace::BUDGET;
@@ -59,18 +60,15 @@ struct Kept {
 pub(crate) struct InHand<'a> {
     heartbeat: &'a Heartbeat,
     slot: &'a Slot,
-    pub(crate) leased: Leased,
+    pub(crate) message: Claimed,
+    pub(crate) proof: Proof,
     pub(crate) cancel: CancelToken,
 }
 
 impl InHand<'_> {
-    pub(crate) fn proof(&self) -> Proof {
-        proof(&self.leased)
-    }
-
     /// Notes that work on it begins. Returns false if the heartbeat gave it back before.
     pub(crate) fn begin(&self) -> bool {
-        match self.heartbeat.lock().get_mut(&self.leased.receipt) {
+        match self.heartbeat.lock().get_mut(&self.proof.receipt) {
             Some(kept) => kept.begun_at = Some(Instant::now()),
             None => return false,
         }
@@ -80,8 +78,8 @@ impl InHand<'_> {
 
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
-        self.heartbeat.lock().remove(&self.leased.receipt);
-        self.slot.leave(self.leased.claimed.held.id);
+        self.heartbeat.lock().remove(&self.proof.receipt);
+        self.slot.leave(self.proof.held.id);
     }
 }
 
@@ -105,25 +103,27 @@ impl Heartbeat {
         worker: usize,
         slot: &'a Slot,
         asked: &Asked,
-        leased: Vec<Leased>,
+        messages: Vec<Claimed>,
         lease: Duration,
     ) -> Vec<InHand<'a>> {
         let mut kept = self.lock();
-        let in_hand: Vec<_> = leased
+        let in_hand: Vec<_> = messages
             .into_iter()
-            .map(|leased| {
-                let cancel = slot.enter(leased.claimed.held.id, asked);
+            .map(|message| {
+                let cancel = slot.enter(message.held.id, asked);
+                let proof = Proof::of(&message);
                 let one = Kept {
-                    proof: proof(&leased),
+                    proof: proof.clone(),
                     cancel: cancel.clone(),
                     worker,
                     begun_at: None,
                 };
-                kept.insert(leased.receipt, one);
+                kept.insert(proof.receipt, one);
                 InHand {
                     heartbeat: self,
                     slot,
-                    leased,
+                    message,
+                    proof,
                     cancel,
                 }
             })
@@ -177,13 +177,6 @@ impl Heartbeat {
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
-}
-
-fn proof(leased: &Leased) -> Proof {
-    Proof {
-        held: leased.claimed.held.clone(),
-        receipt: leased.receipt,
-    }
 }
 
 /// Starts the thread, which beats until the channel of the workers is closed.

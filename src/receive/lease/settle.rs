@@ -10,12 +10,13 @@ use crate::db::commands;
 use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};
 use crate::leases::END_LEASE;
-use crate::leases::{self, Proof, Settled, Verdict};
+use crate::leases::{self, HeldLease, Proof};
 use crate::message::end::{End, How};
-use crate::message::report;
+use crate::message::outcome::Outcome;
 use crate::on_end;
 use crate::receive::line::Line;
 use crate::receive::ration;
+use crate::session::commit::swallowed;
 use crate::session::messaging_session::MessagingSession;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
@@ -43,55 +44,55 @@ pub(crate) fn settle(
     connection: &mut Connection,
     begin: &[&'static Statement],
     topic: &str,
-    verdicts: &[(&Proof, &Verdict)],
+    outcomes: &[(&Proof, &Outcome)],
 ) -> Result<HashSet<Uuid>> {
     let mut flight = connection.flight().of_names();
     flight.commands(begin);
-    if push_plain(&mut flight, topic, verdicts) {
+    if push_plain(&mut flight, topic, outcomes) {
         flight.commit();
         let rows = connection
             .fly(flight)
-            .map_err(|error| unsure(error, verdicts))?;
+            .map_err(|error| unsure(error, outcomes))?;
         return leases::read_receipts(&rows);
     }
-    leases::push_hold(&mut flight, topic, &proofs(verdicts));
+    leases::push_hold(&mut flight, topic, &proofs(outcomes));
     let rows = connection
         .fly(flight)
         .map_err(|error| classify(error, DOING))?;
     let held = leases::read_held(&rows).inspect_err(|_| connection.roll_back())?;
-    let settled: Vec<Settled<'_>> = verdicts
+    let held_leases: Vec<HeldLease<'_>> = outcomes
         .iter()
-        .filter_map(|(proof, verdict)| {
+        .filter_map(|(proof, outcome)| {
             let is_cancelled = *held.get(&proof.receipt)?;
-            Some(Settled {
+            Some(HeldLease {
                 proof,
-                verdict,
+                outcome,
                 is_cancelled,
             })
         })
         .collect();
     let mut flight = connection.flight().seldom();
-    leases::push_settle(&mut flight, topic, &settled);
+    leases::push_settle(&mut flight, topic, &held_leases);
     flight.commit();
     connection
         .fly(flight)
-        .map_err(|error| unsure(error, verdicts))?;
+        .map_err(|error| unsure(error, outcomes))?;
     Ok(held.into_keys().collect())
 }
 
 /// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all
 /// go the same way.
-fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)]) -> bool {
-    let all = |is: fn(&Verdict) -> bool| verdicts.iter().all(|(_, verdict)| is(verdict));
-    if verdicts.iter().any(|(proof, _)| proof.held.matters()) {
+fn push_plain(flight: &mut Flight, topic: &str, outcomes: &[(&Proof, &Outcome)]) -> bool {
+    let all = |is: fn(&Outcome) -> bool| outcomes.iter().all(|(_, outcome)| is(outcome));
+    if outcomes.iter().any(|(proof, _)| proof.held.matters()) {
         return false;
     }
-    let proofs = proofs(verdicts);
-    if all(|verdict| matches!(verdict, Verdict::Ack(_))) {
+    let proofs = proofs(outcomes);
+    if all(|outcome| matches!(outcome, Outcome::Done(_))) {
         leases::push_end(flight, topic, &proofs);
-    } else if all(|verdict| matches!(verdict, Verdict::Nack)) {
+    } else if all(|outcome| outcome.given_back() == Some(true)) {
         leases::push_give_back(flight, topic, &proofs, 0, false);
-    } else if all(|verdict| matches!(verdict, Verdict::Release)) {
+    } else if all(|outcome| outcome.given_back() == Some(false)) {
         leases::push_give_back(flight, topic, &proofs, 1, false);
     } else {
         return false;
@@ -101,14 +102,14 @@ fn push_plain(flight: &mut Flight, topic: &str, verdicts: &[(&Proof, &Verdict)])
 
 /// Gives back what a receiver leased and did not begin: to their places, with no attempt spent.
 pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]) -> Result<()> {
-    let verdict = &Verdict::Release;
-    let verdicts: Vec<_> = proofs.iter().map(|proof| (proof, verdict)).collect();
-    settle(connection, &leases::BEGIN, &line.topic, &verdicts)?;
+    let outcome = &Outcome::GiveBack { counts: false };
+    let outcomes: Vec<_> = proofs.iter().map(|proof| (proof, outcome)).collect();
+    settle(connection, &leases::BEGIN, &line.topic, &outcomes)?;
     for proof in proofs {
         line.floors().lower(proof.held.position);
     }
     ration::unspend(line, proofs.len());
-    announce(&line.base.waker, &line.topic, verdicts.into_iter());
+    announce(&line.base.waker, &line.topic, outcomes.into_iter());
     Ok(())
 }
 
@@ -192,21 +193,15 @@ pub(crate) fn acknowledge_in(
 pub(crate) fn announce<'a>(
     waker: &Waker,
     topic: &str,
-    verdicts: impl Iterator<Item = (&'a Proof, &'a Verdict)> + Clone,
+    outcomes: impl Iterator<Item = (&'a Proof, &'a Outcome)> + Clone,
 ) {
     // Also for those that did not end: a hint too many costs a look.
-    waker.announce_ends(verdicts.clone().map(|(proof, _)| &proof.held));
-    let mut ready = 0;
-    let mut soonest: Option<Duration> = None;
-    for (_, verdict) in verdicts {
-        match verdict {
-            Verdict::Nack | Verdict::Release => ready += 1,
-            Verdict::Retry { delay, .. } => {
-                soonest = Some(soonest.map_or(*delay, |soonest| soonest.min(*delay)));
-            }
-            _ => {}
-        }
-    }
+    waker.announce_ends(outcomes.clone().map(|(proof, _)| &proof.held));
+    let given_back = outcomes
+        .clone()
+        .filter(|(_, outcome)| outcome.given_back().is_some());
+    let ready = given_back.count();
+    let soonest = outcomes.filter_map(|(_, outcome)| outcome.delay()).min();
     if ready > 0 {
         waker.ready(topic, ready);
     }
@@ -216,63 +211,23 @@ pub(crate) fn announce<'a>(
     }
 }
 
-/// After the commit: logs what failed. `attempt` is the one that is over, where a delivery can end
-/// without saying so.
-pub(crate) fn report_verdict(
-    topic: &str,
-    proof: &Proof,
-    verdict: &Verdict,
-    attempt: Option<u32>,
-    most: u32,
-) {
-    let id = proof.held.id;
-    match verdict {
-        Verdict::Retry {
-            attempts,
-            delay,
-            error,
-            is_failed: true,
-        } => report::failed(topic, id, *attempts, most, *delay, error),
-        Verdict::Retry { delay, error, .. } => report::put_off(topic, id, *delay, error),
-        Verdict::Bury {
-            attempts,
-            reason,
-            error,
-        } => report::dead(topic, id, *attempts, *reason, error),
-        Verdict::Nack => {
-            let why = "given back by hand";
-            report::failed(
-                topic,
-                id,
-                attempt.unwrap_or_default(),
-                most,
-                Duration::ZERO,
-                why,
-            );
-        }
-        Verdict::Drop => report::dropped(topic, id),
-        Verdict::Ack(_) | Verdict::Release => {}
-    }
-}
-
-fn proofs<'a>(verdicts: &[(&'a Proof, &Verdict)]) -> Vec<&'a Proof> {
-    verdicts.iter().map(|(proof, _)| *proof).collect()
+fn proofs<'a>(outcomes: &[(&'a Proof, &Outcome)]) -> Vec<&'a Proof> {
+    outcomes.iter().map(|(proof, _)| *proof).collect()
 }
 
 fn not_settled(error: postgres::Error) -> Error {
-    if is_aborted(&error) {
-        let text = "a statement failed and its error was swallowed: everything was rolled back";
-        return Error::new(ErrorKind::RolledBack, text).because(error);
+    match is_aborted(&error) {
+        true => swallowed().because(error),
+        false => classify(error, DOING),
     }
-    classify(error, DOING)
 }
 
 /// Says what an error of a flight with COMMIT means.
-fn unsure(error: postgres::Error, verdicts: &[(&Proof, &Verdict)]) -> Error {
+fn unsure(error: postgres::Error, outcomes: &[(&Proof, &Outcome)]) -> Error {
     if !failure(&error).is_lost() {
         return classify(error, DOING);
     }
-    let ids = verdicts.iter().map(|(proof, _)| proof.held.id).collect();
+    let ids = outcomes.iter().map(|(proof, _)| proof.held.id).collect();
     let text =
         "the connection broke while a lease was settled: it may be settled or not, settle it again";
     Error::new(ErrorKind::OutcomeUnknown, text)

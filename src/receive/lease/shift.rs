@@ -6,8 +6,10 @@
 //! for that, and who did is charged for nobody but itself from then on.
 
 use crate::connect::connection::Connection;
-use crate::leases::{Proof, Verdict};
-use crate::receive::lease::claim::{Found, Wanted, claim};
+use crate::leases::Proof;
+use crate::message::outcome::Outcome;
+use crate::receive::claim::Taken;
+use crate::receive::lease::claim::{Wanted, claim};
 use crate::receive::lease::deliver::{Owed, deliver, write};
 use crate::receive::lease::heartbeat::InHand;
 use crate::receive::lease::settle::release;
@@ -59,26 +61,26 @@ pub(crate) fn work(
         filter: line.sieve.as_ref().map(|sieve| &sieve.program),
         max_in_work: line.max_in_work(),
     };
-    let found = claim(connection, wanted);
-    ration.spend(found.as_ref().map_or(0, |found| found.leased.len()));
+    let taken = claim(connection, wanted);
+    ration.spend(taken.as_ref().map_or(0, |taken| taken.messages.len()));
     ration.leave(line);
-    let found = found?;
+    let taken = taken?;
     if let Some(sieve) = &line.sieve {
-        sieve.learn(started, Instant::now(), !found.leased.is_empty());
+        sieve.learn(started, Instant::now(), !taken.messages.is_empty());
     }
-    if found.leased.is_empty() {
+    if taken.messages.is_empty() {
         ration::give_back(line, connection);
         // One worker that looks again is enough.
-        return Ok(match found.is_used_up {
+        return Ok(match taken.is_used_up {
             true => Worked::UsedUp(slots::ask_again(line)),
-            false => Worked::Idle(found.wait),
+            false => Worked::Idle(taken.wait),
         });
     }
     slots::have_work(line);
-    if found.is_full {
+    if taken.is_full {
         line.station.ring(1);
     }
-    handle_each(line, connection, state, stop, found, lease).map(|()| Worked::Again)
+    handle_each(line, connection, state, stop, taken, lease).map(|()| Worked::Again)
 }
 
 /// Handles what was leased, one after the other as long as that is quick, and gives back the rest.
@@ -87,20 +89,20 @@ fn handle_each(
     connection: &mut Connection,
     state: &mut State<'_>,
     stop: &Stop,
-    found: Found,
+    taken: Taken,
     lease: Duration,
 ) -> Result<()> {
     let (slot, asked) = (&line.in_hand[state.worker], &line.base.waker.asked);
     let mut rest = line
         .heartbeat
-        .take(state.worker, slot, asked, found.leased, lease);
+        .take(state.worker, slot, asked, taken.messages, lease);
     rest.reverse();
     let started = Instant::now();
     let (mut handled, mut is_alone) = (0, false);
     let mut ended = Ok(());
     while let Some(in_hand) = rest.pop() {
         let is_slow = line.options.per_transaction.is_none() && started.elapsed() > BUDGET;
-        is_alone = in_hand.leased.claimed.attempts > 0;
+        is_alone = in_hand.message.attempts > 0;
         let is_enough = handled > 0 && (is_slow || is_alone);
         if is_enough || stop.is_set() || line.is_paused() {
             rest.push(in_hand);
@@ -124,7 +126,7 @@ fn handle_each(
     }
     state.pace.learn(handled, started.elapsed());
     state.pace.note_alone(is_alone);
-    line.crew.learn(handled, found.is_full, Instant::now());
+    line.crew.learn(handled, taken.is_full, Instant::now());
     ended.and(give_back(line, connection, state, rest))
 }
 
@@ -137,14 +139,14 @@ fn give_back(
 ) -> Result<()> {
     // The heartbeat may have been first.
     let ours = rest.iter().filter(|in_hand| in_hand.begin());
-    let proofs: Vec<Proof> = ours.map(InHand::proof).collect();
+    let proofs: Vec<Proof> = ours.map(|in_hand| in_hand.proof.clone()).collect();
     if proofs.is_empty() {
         return Ok(());
     }
     release(line, connection, &proofs).inspect_err(|_| {
         state.owed.extend(proofs.into_iter().map(|proof| Owed {
             proof,
-            verdict: Verdict::Release,
+            outcome: Outcome::GiveBack { counts: false },
         }));
     })
 }
@@ -152,7 +154,7 @@ fn give_back(
 /// Writes what is owed. What the database refuses is left to the end of its lease.
 pub(crate) fn pay(line: &Line, connection: &mut Connection, state: &mut State<'_>) -> Result<()> {
     while let Some(owed) = state.owed.pop() {
-        let Err(error) = write(line, connection, &owed.proof, &owed.verdict) else {
+        let Err(error) = write(line, connection, &owed.proof, &owed.outcome) else {
             continue;
         };
         if connection.is_closed() {

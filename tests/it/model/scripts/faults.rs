@@ -99,13 +99,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a rejected message is tried again",
-        right: "                Wish::Reject => bury(held, attempt, DeadReason::Rejected, text),",
-        wrong: "                Wish::Reject => failed(held, text, None),",
+        right: "                Wish::Reject => dead(attempt, DeadReason::Rejected, text),",
+        wrong: "                Wish::Reject => failed(text, None),",
     },
     Fault {
         name: "what the check before COMMIT refuses is charged to the neighbours too",
-        right: "            fates.push(handle(line, session, state, message, crashes, Way::Again)?);\n",
-        wrong: "            fates.push(Charge::of(message, crashes).decide(line, error));\n",
+        right: "            let outcome = handle(line, session, state, message, crashes, Way::Again)?;\n",
+        wrong: "            let outcome = Charge::of(message, crashes).decide(&line.terms(), error);\n",
     },
     Fault {
         name: "what only COMMIT refuses is charged to the neighbours too",
@@ -166,8 +166,8 @@ WHERE false",
     },
     Fault {
         name: "one message of each transaction is not acked",
-        right: "        removed.map(|held| held.position).collect()",
-        wrong: "        removed.skip(1).map(|held| held.position).collect()",
+        right: "        removed.map(|(held, _)| held.position).collect()",
+        wrong: "        removed.skip(1).map(|(held, _)| held.position).collect()",
     },
 ];
 

@@ -1,0 +1,184 @@
+//! Claiming: how messages are found, by workers in their transactions, by those under leases, and
+//! by who takes messages by hand. What differs is one look; where it looks is decided here.
+
+use crate::crashes::attempt::Deaths;
+use crate::keys::Promoted;
+use crate::message::claimed::{Claimed, Held};
+use crate::message::floor::{Floors, Search, Start};
+use crate::rate_limit::Grant;
+use crate::words::error::Result;
+use crate::words::message::MessageId;
+use crate::words::position::Position;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How soon somebody looks again who found the topic's limit used up.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Messages that were claimed, or how long to leave the topic alone.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// In claim order.
+    pub(crate) messages: Vec<Claimed>,
+    /// Whether there were as many as were asked for, so that there may be more.
+    pub(crate) is_full: bool,
+    /// Whether all of the topic was looked at.
+    pub(crate) is_sure: bool,
+    /// No message, and not for good: come back after this long. The failed head of a strict topic
+    /// waits, or a look further back is owed.
+    pub(crate) wait: Option<Duration>,
+    /// No message, since as many as the topic may have are in work.
+    pub(crate) is_used_up: bool,
+    /// No message, since none of those that are there may begin now.
+    pub(crate) is_held_up: bool,
+    /// Of those that were in hand when a process died.
+    pub(crate) deaths: HashMap<MessageId, Deaths>,
+    /// Tokens of keys that were taken for them.
+    pub(crate) grants: Option<HashMap<String, Grant>>,
+}
+
+/// What one look found.
+pub(crate) struct Looked {
+    pub(crate) messages: Vec<Claimed>,
+    /// How many it asked for.
+    pub(crate) asked: usize,
+    pub(crate) started: Instant,
+}
+
+impl Taken {
+    /// No message: come back after this long, or when woken.
+    pub(crate) fn later(wait: Option<Duration>) -> Self {
+        Taken {
+            wait,
+            ..Taken::default()
+        }
+    }
+
+    /// No message: as many as the topic may have are in work.
+    pub(crate) fn used_up(wait: Option<Duration>) -> Self {
+        Taken {
+            is_used_up: true,
+            is_sure: true,
+            ..Taken::later(wait)
+        }
+    }
+
+    /// Adds what a look further back found, as far as that one was to look.
+    pub(crate) fn add(&mut self, mut rest: Taken) {
+        self.messages.append(&mut rest.messages);
+        self.messages
+            .sort_unstable_by_key(|message| message.held.position);
+        self.is_full = rest.is_full;
+        self.is_sure = rest.is_sure;
+        self.wait = rest.wait;
+    }
+
+    /// Returns how many processes a message has on its conscience.
+    pub(crate) fn crashes(&self, message: &Claimed) -> u32 {
+        let deaths = self.deaths.get(&message.held.id);
+        deaths.map_or(0, |deaths| deaths.own())
+    }
+
+    /// Keeps only some of the messages. The others are free, or soon will be, and the floor must
+    /// not hide them.
+    pub(crate) fn keep(&mut self, floors: &Mutex<Floors>, is_kept: impl Fn(&Claimed) -> bool) {
+        let (kept, left): (Vec<_>, Vec<_>) = self.messages.drain(..).partition(is_kept);
+        self.messages = kept;
+        lower(floors, left.iter().map(|message| message.held.position));
+    }
+}
+
+/// Looks where `plan` says. A look that finds nothing is followed by one further back as far as
+/// that is paid for; else one worker is told when to come back for it.
+pub(crate) fn claim(
+    floors: &Mutex<Floors>,
+    mut plan: Search,
+    mut look: impl FnMut(&Search) -> Result<Option<Looked>>,
+) -> Result<Taken> {
+    loop {
+        let taken = look_once(floors, &plan, &mut look)?;
+        if !taken.messages.is_empty() || taken.is_sure {
+            return Ok(taken);
+        }
+        let mut floors = lock(floors);
+        let further_back = match plan.start {
+            Start::Head => Ok(floors.look_back()),
+            _ => floors.plan_sweep(Instant::now()),
+        };
+        plan = match further_back {
+            Ok(plan) => plan,
+            Err(too_early) => {
+                // One worker that comes back for it is enough.
+                let is_ours = floors.owe_sweep(too_early, Instant::now());
+                return Ok(Taken::later(is_ours.then_some(too_early)));
+            }
+        };
+    }
+}
+
+/// Looks where `plan` says and no further. A look returns `None` where the topic's limit is used
+/// up.
+pub(crate) fn look_once(
+    floors: &Mutex<Floors>,
+    plan: &Search,
+    look: impl FnOnce(&Search) -> Result<Option<Looked>>,
+) -> Result<Taken> {
+    let Some(looked) = look(plan)? else {
+        return Ok(Taken::used_up(Some(ASK_AGAIN)));
+    };
+    let is_full = looked.messages.len() == looked.asked;
+    lock(floors).learn(
+        plan.start,
+        looked.messages.iter().map(|message| message.held.position),
+        is_full,
+        Instant::now(),
+        looked.started.elapsed(),
+    );
+    Ok(Taken {
+        messages: looked.messages,
+        is_full,
+        is_sure: plan.start == Start::Everything,
+        ..Taken::default()
+    })
+}
+
+/// Notes that messages are ready at these places, which claims may have passed.
+pub(crate) fn lower(floors: &Mutex<Floors>, positions: impl IntoIterator<Item = Position>) {
+    let mut positions = positions.into_iter().peekable();
+    if positions.peek().is_some() {
+        let mut floors = lock(floors);
+        positions.for_each(|position| floors.lower(position));
+    }
+}
+
+/// Notes where the next of the keys of messages that ended are, or will be as soon as who holds
+/// their lanes makes them ready.
+pub(crate) fn note_promoted<'a>(
+    floors: &Mutex<Floors>,
+    promoted: &Promoted,
+    ended: impl Iterator<Item = &'a Held>,
+) {
+    lower(floors, promoted.places.iter().copied());
+    if promoted.awaited.is_empty() {
+        return;
+    }
+    let is_awaited = |held: &&Held| {
+        let key = held.key.as_ref();
+        key.is_some_and(|key| promoted.awaited.contains(key))
+    };
+    await_next(floors, ended.filter(is_awaited));
+}
+
+/// Notes that the next of the keys of messages that ended may become ready behind where claims
+/// look.
+pub(crate) fn await_next<'a>(floors: &Mutex<Floors>, ended: impl Iterator<Item = &'a Held>) {
+    let keyed = ended.filter(|held| held.key.is_some());
+    if let Some(first) = keyed.map(|held| held.position.seq).min() {
+        lock(floors).await_next(first, Instant::now());
+    }
+}
+
+pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {
+    floors.lock().unwrap_or_else(PoisonError::into_inner)
+}

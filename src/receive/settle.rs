@@ -1,0 +1,215 @@
+//! What a transaction decided about its messages, and how that is written.
+
+use crate::cancel;
+use crate::crashes::attempt::Deaths;
+use crate::db::run::Run;
+use crate::message::claimed::Held;
+use crate::message::end::{End, How};
+use crate::message::floor::Floors;
+use crate::message::outcome::{Cause, Decision, Outcome};
+use crate::message::{report, settle};
+use crate::receive::claim;
+use crate::session::handler_session::HandlerSession;
+use crate::wake::asked::Asked;
+use crate::words::Result;
+use crate::words::message::MessageId;
+use crate::words::position::Position;
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What becomes of the messages of a transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement<'m> {
+    /// What is [`Cancelled`](Outcome::Cancelled) seems to be asked for, until
+    /// [`confirm_cancels`](Self::confirm_cancels); then it was, and is gone.
+    decided: Vec<Decision<'m>>,
+    /// How many nobody asked for any more: free again with the commit.
+    pub(crate) left: usize,
+}
+
+impl<'m> Settlement<'m> {
+    pub(crate) fn of(decided: Vec<Decision<'m>>) -> Self {
+        Settlement { decided, left: 0 }
+    }
+
+    pub(crate) fn add(&mut self, decided: Vec<Decision<'m>>) {
+        self.decided.extend(decided);
+    }
+
+    /// Takes those of the messages out that were to be acknowledged, and of those that failed the
+    /// ones whose work was `kept`; and what their handlers recorded.
+    pub(crate) fn take_undone(
+        &mut self,
+        of: &HashSet<MessageId>,
+        kept: &HashSet<MessageId>,
+    ) -> HashSet<MessageId> {
+        let mut undone = HashSet::new();
+        self.decided.retain(|(held, outcome)| {
+            let is_undone = match outcome {
+                Outcome::Done(_) => of.contains(&held.id),
+                Outcome::Retry { .. } | Outcome::Dead { .. } => kept.contains(&held.id),
+                _ => false,
+            };
+            undone.extend(is_undone.then_some(held.id));
+            !is_undone
+        });
+        undone
+    }
+
+    /// Lets a message fail that was to be acknowledged.
+    pub(crate) fn refuse(&mut self, id: MessageId, failed: Outcome) {
+        let mut decided = self.decided.iter_mut();
+        if let Some((_, outcome)) = decided.find(|(held, _)| held.id == id) {
+            *outcome = failed;
+        }
+    }
+
+    /// Removes the messages that are to be given up, if they still are: what this process heard may
+    /// be over by now. The others stay as they are, to be handled.
+    pub(crate) fn confirm_cancels(
+        &mut self,
+        session: &mut HandlerSession<'_>,
+        topic: &str,
+        floors: &Mutex<Floors>,
+        asked: &Asked,
+    ) -> Result<()> {
+        let is_cancelled = |(_, outcome): &&Decision<'_>| matches!(outcome, Outcome::Cancelled);
+        let cancelled = self.decided.iter().filter(is_cancelled);
+        let positions: Vec<Position> = cancelled.map(|(held, _)| held.position).collect();
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let ended = cancel::end_held(session.top()?, topic, &positions)?;
+        let mut left: Vec<&Held> = Vec::new();
+        self.decided.retain(|decision @ (held, _)| {
+            let is_left = is_cancelled(&decision) && !ended.contains(&held.id);
+            left.extend(is_left.then_some(*held));
+            !is_left
+        });
+        self.left = left.len();
+        asked.forget(left.iter().map(|held| held.id));
+        claim::lower(floors, left.iter().map(|held| held.position));
+        Ok(())
+    }
+
+    /// Returns whether something is written before the flight that commits.
+    pub(crate) fn is_written_before(&self) -> bool {
+        self.has_failed() || self.any(|outcome| matches!(outcome, Outcome::Cancelled))
+    }
+
+    /// Returns whether messages are to be acknowledged.
+    pub(crate) fn has_done(&self) -> bool {
+        self.any(|outcome| matches!(outcome, Outcome::Done(_)))
+    }
+
+    /// Returns whether messages wait for another attempt, or stay as dead letters.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.any(|outcome| matches!(outcome, Outcome::Retry { .. } | Outcome::Dead { .. }))
+    }
+
+    fn any(&self, is: impl Fn(&Outcome) -> bool) -> bool {
+        self.decided.iter().any(|(_, outcome)| is(outcome))
+    }
+
+    /// Moves failed messages to where they wait or stay, at the top level of the transaction, which
+    /// began so long ago.
+    pub(crate) fn move_failed(
+        &self,
+        run: &mut dyn Run,
+        topic: &str,
+        is_strict: bool,
+        since_begin: Duration,
+    ) -> Result<()> {
+        if !is_strict {
+            settle::retry(run, topic, &self.decided)?;
+            return settle::bury(run, topic, &self.decided);
+        }
+        for (held, outcome) in &self.decided {
+            if let Outcome::Retry {
+                attempts, delay, ..
+            } = outcome
+            {
+                let delay = delay.saturating_add(since_begin);
+                settle::postpone_head(run, topic, held, *attempts, delay)?;
+            }
+        }
+        settle::bury(run, topic, &self.decided)
+    }
+
+    /// Moves messages that wait for their next attempts to where they wait longer or stay.
+    pub(crate) fn move_waiting(&self, run: &mut dyn Run, topic: &str) -> Result<()> {
+        let mut decided = self.decided.iter();
+        decided.try_for_each(|decision| settle::settle_waiting(run, topic, decision))
+    }
+
+    /// Returns the messages that are still to be removed from the topic for good.
+    pub(crate) fn removals(&self) -> Vec<Position> {
+        let is_removed =
+            |(_, outcome): &&Decision<'_>| matches!(outcome, Outcome::Done(_) | Outcome::Dropped);
+        let removed = self.decided.iter().filter(is_removed);
+        removed.map(|(held, _)| held.position).collect()
+    }
+
+    /// Returns the messages that ended.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = &'m Held> {
+        let ended = self.decided.iter();
+        ended.filter_map(|(held, outcome)| how(outcome).map(|_| *held))
+    }
+
+    /// Returns the ends that matter to others.
+    pub(crate) fn ends(&self) -> Vec<End> {
+        let end = |(held, outcome): &Decision<'_>| {
+            let end = End::of(held, how(outcome)?)?;
+            let result = match outcome {
+                Outcome::Done(result) => result.clone(),
+                _ => None,
+            };
+            Some(End { result, ..end })
+        };
+        self.decided.iter().filter_map(end).collect()
+    }
+
+    /// Returns those that saw a death and ended: they tell by themselves from now on what became of
+    /// them. One that was put off did not, nor may one that was to be given up and is not any more:
+    /// their deaths stay counted.
+    pub(crate) fn counted(&self, deaths: &HashMap<MessageId, Deaths>) -> Vec<Uuid> {
+        let has_ended = |(held, outcome): &&Decision<'_>| {
+            let cause = match outcome {
+                Outcome::Retry { cause, .. } => *cause,
+                Outcome::Cancelled => Cause::PutOff,
+                _ => Cause::Failed,
+            };
+            cause != Cause::PutOff && deaths.contains_key(&held.id)
+        };
+        if deaths.is_empty() {
+            return Vec::new();
+        }
+        let counted = self.decided.iter().filter(has_ended);
+        counted.map(|(held, _)| held.id.0).collect()
+    }
+
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.decided.iter().map(|(_, outcome)| outcome)
+    }
+
+    /// Logs what failed.
+    pub(crate) fn report(&self, topic: &str, max_attempts: u32) {
+        for (held, outcome) in &self.decided {
+            report::outcome(topic, held.id, outcome, None, max_attempts);
+        }
+    }
+}
+
+/// Returns how a message ended, if it did.
+fn how(outcome: &Outcome) -> Option<How> {
+    match outcome {
+        Outcome::Done(_) => Some(How::Done),
+        // Also one whose time was over: a dead letter can be redriven, whatever it died of.
+        Outcome::Dead { .. } => Some(How::Dead),
+        Outcome::Dropped => Some(How::Expired),
+        Outcome::Cancelled => Some(How::Cancelled),
+        Outcome::Retry { .. } | Outcome::GiveBack { .. } => None,
+    }
+}
