@@ -93,23 +93,23 @@ const AS_IT_IS: [(&str, &[&str]); 5] = [
 
 /// A connection string as it is meant.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct Meant {
     /// All but hosts and TLS.
     pub(crate) config: Config,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) tls: TlsWish,
 }
 
-impl Wanted {
+impl Meant {
     /// Reads a connection string. What it does not say is as in `config`, which names no host.
     ///
     /// # Errors
     /// `Configuration` for a string that is none, for a keyword that is unknown or asks for what is
     /// not done here, and for a value that makes no sense.
     pub(crate) fn read(text: &str, config: Config) -> Result<Self> {
-        let mut wanted = Wanted {
+        let mut wanted = Meant {
             config,
-            ..Wanted::default()
+            ..Meant::default()
         };
         let mut lists = Lists::default();
         let mut pairs = parse(text)?;
@@ -339,7 +339,7 @@ mod tests {
     /// Returns what a connection string means: `user:password@servers/database`, how it is
     /// encrypted, and what else is not as usual.
     fn meaning(text: &str) -> Result<String> {
-        let wanted = Wanted::read(text, Config::default())?;
+        let wanted = Meant::read(text, Config::default())?;
         let (config, usual) = (&wanted.config, Config::default());
         let servers: Vec<String> = wanted
             .endpoints

@@ -6,7 +6,7 @@
 use crate::connect::dial::Dial;
 use crate::connect::endpoints::Endpoint;
 use crate::connect::greeting::Greeting;
-use crate::connect::keywords::Wanted;
+use crate::connect::keywords::Meant;
 use crate::connect::statement_cache::Losses;
 use crate::connect::tls::Dialer;
 use crate::schema::name::SchemaName;
@@ -43,11 +43,11 @@ impl Settings {
         is_pooler_safe: bool,
         silence: Duration,
     ) -> Result<Self> {
-        let Wanted {
+        let Meant {
             mut config,
             endpoints,
             tls,
-        } = Wanted::read(url, usual())?;
+        } = Meant::read(url, usual())?;
         if config.get_application_name().is_none() {
             config.application_name("outtray");
         }
@@ -114,9 +114,9 @@ mod tests {
     fn our_defaults_lie_under_what_the_url_says() {
         let url = "postgresql://me:secret@db:6000/app?connect_timeout=1&keepalives_idle=7200\
             &keepalives_interval=0&options=-c%20lock_timeout%3D9";
-        let Wanted {
+        let Meant {
             config, endpoints, ..
-        } = Wanted::read(url, usual()).unwrap();
+        } = Meant::read(url, usual()).unwrap();
 
         // What the driver has by itself counts, too, where it is said.
         assert_eq!(config.get_keepalives_idle(), Duration::from_secs(7200));

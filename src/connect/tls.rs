@@ -22,14 +22,14 @@ use std::time::Duration;
 /// Opens connections, encrypted or not.
 pub(crate) struct Dialer {
     /// At least one.
-    servers: Vec<Server>,
+    servers: Vec<TlsServer>,
     library: Library,
     takes_standby: bool,
     is_shuffled: bool,
 }
 
 /// One server.
-struct Server {
+struct TlsServer {
     config: Config,
     /// The driver lets nobody near the stream of a file.
     is_file: bool,
@@ -61,7 +61,7 @@ impl Dialer {
         Ok(Dialer {
             servers: endpoints
                 .iter()
-                .map(|endpoint| Server::new(config, endpoint))
+                .map(|endpoint| TlsServer::new(config, endpoint))
                 .collect(),
             library,
             takes_standby: config.get_target_session_attrs() == TargetSessionAttrs::ReadOnly,
@@ -82,7 +82,7 @@ impl Dialer {
         most: Option<Duration>,
         wiring: &Wiring,
     ) -> Result<Client, postgres::Error> {
-        let mut servers: Vec<&Server> = self.servers.iter().collect();
+        let mut servers: Vec<&TlsServer> = self.servers.iter().collect();
         if self.is_shuffled {
             fastrand::shuffle(&mut servers);
         }
@@ -95,7 +95,7 @@ impl Dialer {
 
     fn call(
         &self,
-        server: &Server,
+        server: &TlsServer,
         most: Option<Duration>,
         wiring: &Wiring,
     ) -> Result<Client, postgres::Error> {
@@ -129,7 +129,7 @@ impl Dialer {
     }
 }
 
-impl Server {
+impl TlsServer {
     fn new(config: &Config, endpoint: &Endpoint) -> Self {
         let (mut config, is_file) = (endpoint.alone(config), endpoint.is_file());
         if is_file {
@@ -139,7 +139,7 @@ impl Server {
             config.ssl_mode(SslMode::Require);
             config.ssl_negotiation(SslNegotiation::Direct);
         }
-        Server { config, is_file }
+        TlsServer { config, is_file }
     }
 }
 

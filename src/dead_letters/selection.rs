@@ -9,10 +9,10 @@ use uuid::Uuid;
 /// Selects dead letters of a topic, or of all topics: `..` for all, an id, several ids, or those of
 /// a [`key`](Self::key). An empty list selects none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection(Which);
+pub struct Selection(Choice);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Which {
+enum Choice {
     All,
     Ids(Vec<Uuid>),
     Key(String),
@@ -33,7 +33,7 @@ impl Selection {
     /// # Ok(()) }
     /// ```
     pub fn key(key: impl Into<String>) -> Self {
-        Selection(Which::Key(key.into()))
+        Selection(Choice::Key(key.into()))
     }
 
     /// Checks that there can be such dead letters on the topic.
@@ -55,35 +55,35 @@ impl Selection {
     /// Returns the chosen ids, or `None` where they are not chosen by id.
     pub(crate) fn ids(&self) -> Option<&[Uuid]> {
         match &self.0 {
-            Which::Ids(ids) => Some(ids),
-            Which::All | Which::Key(_) => None,
+            Choice::Ids(ids) => Some(ids),
+            Choice::All | Choice::Key(_) => None,
         }
     }
 
     /// Returns the chosen key, or `None` where they are not chosen by key.
     pub(crate) fn key_chosen(&self) -> Option<&str> {
         match &self.0 {
-            Which::Key(key) => Some(key),
-            Which::All | Which::Ids(_) => None,
+            Choice::Key(key) => Some(key),
+            Choice::All | Choice::Ids(_) => None,
         }
     }
 }
 
 impl From<RangeFull> for Selection {
     fn from(_: RangeFull) -> Self {
-        Selection(Which::All)
+        Selection(Choice::All)
     }
 }
 
 impl From<MessageId> for Selection {
     fn from(id: MessageId) -> Self {
-        Selection(Which::Ids(vec![id.0]))
+        Selection(Choice::Ids(vec![id.0]))
     }
 }
 
 impl From<&[MessageId]> for Selection {
     fn from(ids: &[MessageId]) -> Self {
-        Selection(Which::Ids(ids.iter().map(|id| id.0).collect()))
+        Selection(Choice::Ids(ids.iter().map(|id| id.0).collect()))
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Slice {
 
 /// What is left of a redrive or a purge of dead letters: each is taken once, also if it comes back
 /// meanwhile.
-pub(crate) struct Rest<'w> {
+pub(crate) struct Remaining<'w> {
     which: &'w Selection,
     /// Of those that are chosen by their ids, which are left.
     ids: Option<&'w [Uuid]>,
@@ -37,9 +37,9 @@ pub(crate) struct Rest<'w> {
     is_over: bool,
 }
 
-impl<'w> Rest<'w> {
+impl<'w> Remaining<'w> {
     pub(crate) fn of(which: &'w Selection) -> Self {
-        Rest {
+        Remaining {
             which,
             ids: which.ids(),
             after: Uuid::nil(),
@@ -81,11 +81,11 @@ impl<'w> Rest<'w> {
 }
 
 /// Moves a slice of dead letters back. Those with keys become stalled.
-pub(crate) fn redrive(run: &mut dyn Run, topic: &str, rest: &Rest<'_>) -> Result<Slice> {
+pub(crate) fn redrive(run: &mut dyn Run, topic: &str, rest: &Remaining<'_>) -> Result<Slice> {
     rest.take(run, &REDRIVE, topic, "redriving dead letters")
 }
 
-pub(crate) fn purge_dead(run: &mut dyn Run, topic: &str, rest: &Rest<'_>) -> Result<Slice> {
+pub(crate) fn purge_dead(run: &mut dyn Run, topic: &str, rest: &Remaining<'_>) -> Result<Slice> {
     rest.take(run, &PURGE_DEAD, topic, "purging dead letters")
 }
 

@@ -189,7 +189,7 @@ pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) 
 
 /// Messages that still wait for others.
 #[derive(Default)]
-struct Held {
+struct StillWaiting {
     /// Those that are locked now, by what else they wait for then, in microseconds.
     by_wait: BTreeMap<i64, Vec<Place>>,
     /// Those that somebody else has in hand.
@@ -197,9 +197,9 @@ struct Held {
 }
 
 /// Locks those that still wait and that nobody has in hand.
-fn hold(run: &mut dyn Run, waiting: &[Place]) -> Result<Held> {
+fn hold(run: &mut dyn Run, waiting: &[Place]) -> Result<StillWaiting> {
     let (topics, ids) = columns(waiting);
-    let mut held = Held::default();
+    let mut held = StillWaiting::default();
     for row in query(run, &HOLD_DEPENDENTS, &[&topics, &ids], DOING)? {
         let place = (column(&row, "topic")?, column(&row, "id")?);
         match column(&row, "wait_us")? {

@@ -60,10 +60,10 @@ pub(crate) struct Floors {
     awaited: Awaited,
     /// Whether the last claim got as much as it asked for.
     is_backlog: bool,
-    look: Ration,
+    look: Rationed,
     /// What a claim from the head took lately, with all that shares its flight.
     head_took: Duration,
-    sweep: Ration,
+    sweep: Rationed,
     /// Until when some worker is going to come back for a sweep that would have been too early, if
     /// one is.
     owed_until: Option<Instant>,
@@ -109,12 +109,12 @@ impl Awaited {
 
 /// When something was done last and what it cost.
 #[derive(Debug)]
-struct Ration {
+struct Rationed {
     at: Instant,
     cost: Cost,
 }
 
-impl Ration {
+impl Rationed {
     fn note(&mut self, now: Instant, took: Duration) {
         self.at = now;
         self.cost.learn(took);
@@ -145,7 +145,7 @@ pub(crate) struct Search {
 
 impl Floors {
     pub(crate) fn new() -> Self {
-        let never = || Ration {
+        let never = || Rationed {
             at: Instant::now(),
             cost: Cost::default(),
         };

@@ -24,12 +24,12 @@ pub(crate) type Settings = HashMap<String, Arc<Setting>>;
 /// The settings of all topics that have any.
 #[derive(Debug, Default)]
 pub(crate) struct Configs {
-    known: Mutex<Known>,
+    known: Mutex<Cached>,
     has_any: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Cached {
     settings: Settings,
     /// How often they were read: what was read earlier must not replace what was read later.
     readings: u64,
@@ -157,7 +157,7 @@ impl Configs {
             return false;
         }
         self.has_any.store(!settings.is_empty(), Ordering::Relaxed);
-        *known = Known {
+        *known = Cached {
             settings,
             readings: before + 1,
             read_at: Some(Instant::now()),
@@ -184,7 +184,7 @@ impl Configs {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Cached> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::dead_letters::letter::{self, DeadLetter};
 use crate::dead_letters::selection::Selection;
-use crate::dead_letters::slices::{Rest, purge_dead, redrive};
+use crate::dead_letters::slices::{Remaining, purge_dead, redrive};
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::{Topic, count};
 use crate::words::Result;
@@ -59,7 +59,7 @@ impl Topic<'_> {
     ) -> Result<u64> {
         let which = which.into();
         which.check(&self.name)?;
-        let mut rest = Rest::of(&which);
+        let mut rest = Remaining::of(&which);
         self.slices("redriven", &mut progress, |topic| {
             let slice = topic.slice(|run, name| redrive(run, name, &rest))?;
             rest.go_on(&slice);
@@ -87,7 +87,7 @@ impl Topic<'_> {
     ) -> Result<u64> {
         let which = which.into();
         which.check(&self.name)?;
-        let mut rest = Rest::of(&which);
+        let mut rest = Remaining::of(&which);
         self.slices("removed", &mut progress, |topic| {
             let slice = topic.slice(|run, name| purge_dead(run, name, &rest))?;
             rest.go_on(&slice);

@@ -80,7 +80,7 @@ impl Messaging {
         mut work: impl FnMut(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
     ) -> Result<Once<R>> {
         check_key(key, window)?;
-        let mut tries = Tries {
+        let mut tries = Attempts {
             key,
             window,
             unknown: Vec::new(),
@@ -107,7 +107,7 @@ impl Messaging {
 }
 
 /// The tries of one call.
-struct Tries<'k, R> {
+struct Attempts<'k, R> {
     key: &'k str,
     window: Duration,
     /// Tries that may have committed, with what they returned.
@@ -119,7 +119,7 @@ struct Tries<'k, R> {
     last_unknown: Option<Error>,
 }
 
-impl<R> Tries<'_, R> {
+impl<R> Attempts<'_, R> {
     fn once(
         &mut self,
         messaging: &Messaging,

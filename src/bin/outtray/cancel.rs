@@ -2,7 +2,7 @@
 
 use crate::confirm::confirm;
 use crate::failure::Failure;
-use crate::filters::{Wanted, together, wanted};
+use crate::filters::{FilterOption, together, wanted};
 use crate::global::Global;
 use crate::known::known;
 use crate::output::Output;
@@ -23,7 +23,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct CancelOptions {
     /// The ids of the messages
     #[arg(value_name = "ID", required_unless_present = "topic", conflicts_with_all = ["topic", "headers", "filters"])]
     ids: Vec<MessageId>,
@@ -43,14 +43,18 @@ pub(crate) struct Options {
     /// Only messages that a filter in words wants, as that of `outtray work`
     #[arg(long = "filter", value_name = "FILTER", value_parser = wanted, requires = "topic", group = "which")]
     #[arg(conflicts_with = "headers")]
-    filters: Vec<Wanted>,
+    filters: Vec<FilterOption>,
 
     /// Does not ask
     #[arg(short, long)]
     yes: bool,
 }
 
-pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: &CancelOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let messaging = global.connect()?;
     if let Some(topic) = &options.topic {
         let known = known(&messaging, topic)?;
@@ -68,7 +72,11 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
     }
 }
 
-fn groups(options: &Options, messaging: &Messaging, output: &mut Output) -> Result<(), Failure> {
+fn groups(
+    options: &CancelOptions,
+    messaging: &Messaging,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let which = named(&options.ids, "group", "groups");
     confirm(options.yes, &format!("cancel {which} and all members"))?;
     for id in &options.ids {
@@ -83,7 +91,11 @@ fn groups(options: &Options, messaging: &Messaging, output: &mut Output) -> Resu
     Ok(())
 }
 
-fn messages(options: &Options, messaging: &Messaging, output: &mut Output) -> Result<(), Failure> {
+fn messages(
+    options: &CancelOptions,
+    messaging: &Messaging,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let which = named(&options.ids, "message", "messages");
     confirm(options.yes, &format!("cancel {which}"))?;
     let mut missing = Vec::new();

@@ -4,9 +4,9 @@
 //! what it has begun; a signal for a command reaches the processes that it started, too. One whose
 //! message is cancelled, or whose lease is lost, is told to end, and killed if it does not.
 
-use crate::conversation::{LOOK, Pipes, Said, converse};
-use crate::program::Program;
-use crate::verdict::{Codes, Refusal};
+use crate::conversation::{LOOK, Pipes, Written, converse};
+use crate::program::Invocation;
+use crate::verdict::{Codes, NotDone};
 use crossbeam_channel::after;
 use outtray::{HandlerError, Message, Payload};
 use rustix::io::Errno;
@@ -28,7 +28,7 @@ const SHORTEST_LOOK: Duration = Duration::from_micros(100);
 /// Runs a program once for each message.
 #[derive(Debug)]
 pub(crate) struct Children {
-    program: Program,
+    program: Invocation,
     codes: Codes,
     /// Whether their standard output is the result of their message; else it is ours.
     has_result: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Children {
 }
 
 impl Children {
-    pub(crate) fn of(program: Program, codes: Codes, has_result: bool) -> Self {
+    pub(crate) fn of(program: Invocation, codes: Codes, has_result: bool) -> Self {
         Children {
             program,
             codes,
@@ -70,10 +70,10 @@ impl Children {
     ///
     /// # Errors
     /// How it ended, unless with exit code 0, and what it last said.
-    pub(crate) fn run(&self, message: &Message<Payload>) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn run(&self, message: &Message<Payload>) -> Result<Vec<u8>, NotDone> {
         let name = self.program.name();
         let (status, said) = self.run_to_end(message).map_err(|error| {
-            Refusal::Failed(HandlerError::failed(format!("cannot run {name}")).because(error))
+            NotDone::Failed(HandlerError::failed(format!("cannot run {name}")).because(error))
         })?;
         if status.success() {
             return Ok(said.result);
@@ -84,7 +84,7 @@ impl Children {
         Err(self.codes.refusal(status.code(), text))
     }
 
-    fn run_to_end(&self, message: &Message<Payload>) -> io::Result<(ExitStatus, Said)> {
+    fn run_to_end(&self, message: &Message<Payload>) -> io::Result<(ExitStatus, Written)> {
         let mut command = self.program.command();
         set_environment(&mut command, message);
         if self.has_result {
@@ -100,7 +100,7 @@ impl Children {
             stderr: child.stderr.take().expect("standard error is piped"),
             stdout: child.stdout.take(),
         };
-        let mut watch = Watch::over(pid, || message.is_cancelled());
+        let mut watch = CommandWatch::over(pid, || message.is_cancelled());
         let spoken = converse(pipes, message.payload.as_bytes(), || watch.has_ended());
         if spoken.is_err() {
             let _ = kill_process_group(pid, Signal::KILL);
@@ -121,7 +121,7 @@ impl Children {
     fn reap(
         &self,
         mut child: Child,
-        watch: &mut Watch<impl Fn() -> bool>,
+        watch: &mut CommandWatch<impl Fn() -> bool>,
     ) -> io::Result<ExitStatus> {
         let mut wait = SHORTEST_LOOK;
         while !watch.has_ended()? {
@@ -152,7 +152,7 @@ fn signal_group(pid: Pid, signal: Signal) {
 }
 
 /// Looks after one command, now and then.
-struct Watch<F> {
+struct CommandWatch<F> {
     pid: Pid,
     /// Whether nobody wants its work any more.
     is_in_vain: F,
@@ -160,9 +160,9 @@ struct Watch<F> {
     told_at: Option<Instant>,
 }
 
-impl<F: Fn() -> bool> Watch<F> {
+impl<F: Fn() -> bool> CommandWatch<F> {
     fn over(pid: Pid, is_in_vain: F) -> Self {
-        Watch {
+        CommandWatch {
             pid,
             is_in_vain,
             grace: GRACE,
@@ -257,9 +257,9 @@ mod tests {
         let mut word = [0; 6];
         let stdout = child.stdout.as_mut().unwrap();
         stdout.read_exact(&mut word).unwrap();
-        let program = Program::new(&["sh".into()]).unwrap();
+        let program = Invocation::new(&["sh".into()]).unwrap();
         let children = Children::of(program, Codes::default(), false);
-        let mut watch = Watch::over(Pid::from_child(&child), || true);
+        let mut watch = CommandWatch::over(Pid::from_child(&child), || true);
         watch.grace = Duration::ZERO;
 
         let status = children.reap(child, &mut watch).unwrap();

@@ -16,7 +16,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = explained())]
-pub(crate) struct Options {
+pub(crate) struct ConfigOptions {
     /// The topic
     topic: String,
 
@@ -60,7 +60,11 @@ pub(crate) struct ResumeOptions {
     topic: String,
 }
 
-pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: &ConfigOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     // Read before anything is asked of the database.
     let sets = sets(options)?;
     let unsets: Vec<&str> = options.unsets.iter().map(String::as_str).collect();
@@ -152,7 +156,7 @@ fn show(
 }
 
 /// Reads what is to be set: names and values.
-fn sets(options: &Options) -> Result<Vec<(&str, &str)>, Failure> {
+fn sets(options: &ConfigOptions) -> Result<Vec<(&str, &str)>, Failure> {
     let mut tried = TopicConfig::default();
     let mut sets = Vec::new();
     for set in &options.sets {

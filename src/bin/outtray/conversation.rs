@@ -36,7 +36,7 @@ pub(crate) struct Pipes {
 
 /// What a command wrote.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct Written {
     /// The end of standard error.
     pub(crate) tail: Tail,
     /// Standard output, to one byte more than a result may have.
@@ -76,7 +76,7 @@ pub(crate) fn converse(
     pipes: Pipes,
     input: &[u8],
     mut has_ended: impl FnMut() -> io::Result<bool>,
-) -> io::Result<Said> {
+) -> io::Result<Written> {
     ioctl_fionbio(&pipes.stdin, true)?;
     ioctl_fionbio(&pipes.stderr, true)?;
     if let Some(stdout) = &pipes.stdout {
@@ -84,7 +84,7 @@ pub(crate) fn converse(
     }
     let mut stdin = Some((pipes.stdin, input));
     let (mut stderr, mut stdout) = (Some(pipes.stderr), pipes.stdout);
-    let mut said = Said::default();
+    let mut said = Written::default();
     let mut looked = Instant::now();
     while stdin.is_some() || stderr.is_some() || stdout.is_some() {
         let is_over = looked.elapsed() >= LOOK && has_ended()?;

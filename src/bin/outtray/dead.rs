@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::known::{known, looked_at};
 use crate::output::{Output, counted, number};
-use crate::progress::Progress;
+use crate::progress::Meter;
 use crate::table::{self, Side, moment};
 use crate::topics::{at_least_one, glance, key};
 use clap::{Args, Subcommand};
@@ -14,19 +14,19 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum DeadVerb {
     /// Lists the oldest dead letters of a topic, or of all
-    List(ListOptions),
+    List(ListDeadOptions),
     /// Shows all that is known of a dead letter
     Show(ShowOptions),
     /// Moves dead letters back to their topic, with a clean count of attempts
     Redrive(RedriveOptions),
     /// Removes dead letters for good
-    Purge(PurgeOptions),
+    Purge(PurgeDeadOptions),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ListOptions {
+pub(crate) struct ListDeadOptions {
     /// The topic they were sent to; without it, those of all topics
     topic: Option<String>,
 
@@ -54,16 +54,16 @@ pub(crate) struct RedriveOptions {
     /// The topic they were sent to
     topic: String,
     #[command(flatten)]
-    which: Which,
+    which: Chosen,
 }
 
 #[derive(Debug, Args)]
 #[command(override_usage = "outtray dead purge [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>>")]
-pub(crate) struct PurgeOptions {
+pub(crate) struct PurgeDeadOptions {
     /// The topic they were sent to
     topic: String,
     #[command(flatten)]
-    which: Which,
+    which: Chosen,
 
     /// Does not ask
     #[arg(short, long)]
@@ -73,7 +73,7 @@ pub(crate) struct PurgeOptions {
 /// Some dead letters, or all; never all by forgetting to say which.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Which {
+struct Chosen {
     /// Their ids
     #[arg(value_name = "ID")]
     ids: Vec<MessageId>,
@@ -87,7 +87,7 @@ struct Which {
     key: Option<String>,
 }
 
-impl Which {
+impl Chosen {
     fn selection(&self) -> Selection {
         match (self.all, &self.key) {
             (true, _) => Selection::from(..),
@@ -116,16 +116,16 @@ impl Which {
     }
 }
 
-pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(verb: &DeadVerb, global: &Global, output: &mut Output) -> Result<(), Failure> {
     match verb {
-        Verb::List(options) => list(options, global, output),
-        Verb::Show(options) => show(options, global, output),
-        Verb::Redrive(options) => redrive(options, global, output),
-        Verb::Purge(options) => purge(options, global, output),
+        DeadVerb::List(options) => list(options, global, output),
+        DeadVerb::Show(options) => show(options, global, output),
+        DeadVerb::Redrive(options) => redrive(options, global, output),
+        DeadVerb::Purge(options) => purge(options, global, output),
     }
 }
 
-fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn list(options: &ListDeadOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let which = match &options.key {
         Some(key) => Selection::key(key),
@@ -216,7 +216,7 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
 fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
-    let progress = Progress::counting();
+    let progress = Meter::counting();
     let redriven = topic.redrive_with_progress(options.which.selection(), |so_far| {
         progress.counted(so_far, "redriven");
     })?;
@@ -238,7 +238,7 @@ fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Re
     )
 }
 
-fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn purge(options: &PurgeDeadOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
     let (all, some) = (topic.stats()?, options.which.ids.len() as u64);
@@ -254,7 +254,7 @@ fn purge(options: &PurgeOptions, global: &Global, output: &mut Output) -> Result
         options.yes,
         &format!("remove {many} of {} for good", topic.name()),
     )?;
-    let progress = Progress::counting();
+    let progress = Meter::counting();
     let purged = topic.purge_dead_letters_with_progress(options.which.selection(), |so_far| {
         progress.counted(so_far, "purged");
     })?;

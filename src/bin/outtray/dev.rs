@@ -7,7 +7,7 @@
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::output::Output;
-use crate::program::{self, Program};
+use crate::program::{self, Invocation};
 use crate::signals::{Interrupts, named};
 use clap::Args;
 use outtray::testing::Server;
@@ -32,14 +32,14 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct DevOptions {
     /// What to run with DATABASE_URL set; its exit code becomes ours
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 pub(crate) fn run(
-    options: &Options,
+    options: &DevOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
@@ -52,7 +52,7 @@ pub(crate) fn run(
         server.stop()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let program = Program::new(&options.command)?;
+    let program = Invocation::new(&options.command)?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGCHLD])
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let (server, url) = start(global)?;
@@ -89,7 +89,7 @@ fn show(output: &mut Output, url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn spawn(program: &Program, global: &Global, url: &str) -> Result<Child, Failure> {
+fn spawn(program: &Invocation, global: &Global, url: &str) -> Result<Child, Failure> {
     let mut command = program.command();
     command
         .env("DATABASE_URL", url)

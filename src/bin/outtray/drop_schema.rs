@@ -16,13 +16,17 @@ Example:
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct DropSchemaOptions {
     /// Does not ask: the name of the schema that is meant
     #[arg(long, value_name = "SCHEMA")]
     confirm: Option<String>,
 }
 
-pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: &DropSchemaOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let schema = global.schema();
     let name = match &options.confirm {
         Some(name) => name.clone(),

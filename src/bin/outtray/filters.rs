@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 /// One `--filter`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum FilterOption {
     Header(String, String),
     Words(Filter),
 }
 
 /// Reads one. A name and a value without anything that could be more are one header, and so an
 /// empty value is possible.
-pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
+pub(crate) fn wanted(text: &str) -> Result<FilterOption, String> {
     let is_more = |char: char| char.is_whitespace() || "\"'(),".contains(char);
     match text.split_once('=') {
         Some((name, value))
@@ -21,24 +21,24 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
                 && !name.contains(['!', '<', '>'])
                 && !value.starts_with('=') =>
         {
-            Ok(Wanted::Header(name.to_owned(), value.to_owned()))
+            Ok(FilterOption::Header(name.to_owned(), value.to_owned()))
         }
         _ => text
             .parse()
-            .map(Wanted::Words)
+            .map(FilterOption::Words)
             .map_err(|error: outtray::Error| error.to_string()),
     }
 }
 
 /// Returns the filter that all of them are together, if there are any: of headers of one name one
 /// has to be there, and all else has to hold.
-pub(crate) fn together(all: &[Wanted]) -> Option<Filter> {
+pub(crate) fn together(all: &[FilterOption]) -> Option<Filter> {
     let mut by_name = BTreeMap::<&str, Vec<&str>>::new();
     let mut filter = Filter::new();
     for wanted in all {
         match wanted {
-            Wanted::Header(name, value) => by_name.entry(name).or_default().push(value),
-            Wanted::Words(words) => filter = filter.and(words.clone()),
+            FilterOption::Header(name, value) => by_name.entry(name).or_default().push(value),
+            FilterOption::Words(words) => filter = filter.and(words.clone()),
         }
     }
     let each = |filter: Filter, (name, values)| filter.one_of(name, values);
@@ -51,7 +51,7 @@ mod tests {
 
     #[track_caller]
     fn check(texts: &[&str], expected: &str) {
-        let all: Vec<Wanted> = texts.iter().map(|text| wanted(text).unwrap()).collect();
+        let all: Vec<FilterOption> = texts.iter().map(|text| wanted(text).unwrap()).collect();
         assert_eq!(together(&all).unwrap().to_string(), expected);
     }
 

@@ -61,17 +61,17 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Starts a throwaway PostgreSQL with the schema in it, for as long as a command runs
-    Dev(dev::Options),
+    Dev(dev::DevOptions),
     /// Makes or upgrades the schema
-    Migrate(migrate::Options),
+    Migrate(migrate::MigrateOptions),
     /// Prints the SQL that makes the schema, for those who apply it by hand
     Schema,
     /// Removes the schema for good, with all that is in it
-    DropSchema(drop_schema::Options),
+    DropSchema(drop_schema::DropSchemaOptions),
     /// Sends one message, or one for each line of standard input
-    Send(send::Options),
+    Send(send::SendOptions),
     /// Runs a command for each message of a topic
-    Work(work::Options),
+    Work(work::WorkOptions),
     /// Lists all topics and their numbers
     Topics,
     /// Shows the numbers of one topic
@@ -79,17 +79,17 @@ enum Verb {
     /// Shows the first messages of a topic, and takes none
     Peek(topics::PeekOptions),
     /// Shows or changes what is set for a topic, for every process
-    Config(config::Options),
+    Config(config::ConfigOptions),
     /// Has every process begin no more messages of a topic
     Pause(config::PauseOptions),
     /// Ends a pause
     Resume(config::ResumeOptions),
     /// Sends messages again and again
     #[command(subcommand)]
-    Recurring(recurring::Verb),
+    Recurring(recurring::RecurringVerb),
     /// Looks at dead letters, moves them back or removes them
     #[command(subcommand)]
-    Dead(dead::Verb),
+    Dead(dead::DeadVerb),
     /// Forgets or keeps dedupe keys by their names
     #[command(subcommand)]
     Dedupe(by_name::DedupeVerb),
@@ -97,13 +97,13 @@ enum Verb {
     #[command(subcommand)]
     Rate(by_name::RateVerb),
     /// Gives messages up: removes those that wait, asks the handlers of those in work
-    Cancel(cancel::Options),
+    Cancel(cancel::CancelOptions),
     /// Waits until a tracked message has ended, and says how
-    Wait(wait::Options),
+    Wait(wait::WaitOptions),
     /// Removes all ready and scheduled messages of a topic for good
     Purge(topics::PurgeOptions),
     /// Measures what outtray does in a second here, beside the same work in plain SQL
-    Bench(bench::Options),
+    Bench(bench::BenchOptions),
 }
 
 fn main() -> ExitCode {

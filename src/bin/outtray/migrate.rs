@@ -7,13 +7,17 @@ use clap::Args;
 use serde_json::json;
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct MigrateOptions {
     /// Only says what would be applied
     #[arg(long)]
     dry_run: bool,
 }
 
-pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: &MigrateOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let (done, names) = match options.dry_run {
         true => ("pending", messaging.pending_migrations()?),

@@ -9,12 +9,12 @@ use std::process::Command;
 
 /// A program and its arguments. It can be started, as far as that can be told without doing it.
 #[derive(Debug, Clone)]
-pub(crate) struct Program {
+pub(crate) struct Invocation {
     name: OsString,
     arguments: Vec<OsString>,
 }
 
-impl Program {
+impl Invocation {
     /// Checks that there is such a program, so that a typo is noticed before anything is begun.
     pub(crate) fn new(words: &[OsString]) -> Result<Self, Failure> {
         let Some((name, arguments)) = words.split_first() else {
@@ -27,7 +27,7 @@ impl Program {
             ))
             .hint("name a program in PATH or a file; for shell syntax: sh -c '…'"));
         }
-        Ok(Program {
+        Ok(Invocation {
             name: name.clone(),
             arguments: arguments.to_vec(),
         })

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 /// How far along an input is; draws nothing where nobody looks.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct Meter {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl Meter {
     /// Begins at the position of `input`, towards its end if it is a file.
     pub(crate) fn of(input: &File) -> Self {
         // Somebody who types needs no bar.
         if !io::stderr().is_terminal() || input.is_terminal() {
-            return Progress {
+            return Meter {
                 bar: ProgressBar::hidden(),
             };
         }
@@ -28,7 +28,7 @@ impl Progress {
             None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes} {msg}")),
         };
         bar.enable_steady_tick(Duration::from_millis(100));
-        Progress { bar }
+        Meter { bar }
     }
 
     /// Begins to count what is done with messages, of which nobody knows how many there are.
@@ -38,7 +38,7 @@ impl Progress {
             false => ProgressBar::hidden(),
         };
         bar.enable_steady_tick(Duration::from_millis(100));
-        Progress { bar }
+        Meter { bar }
     }
 
     /// Shows how many messages were done with so far.
@@ -61,7 +61,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for Meter {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -22,9 +22,9 @@ Examples:
   outtray recurring set pings pulse '*/10 * * * * *' 1 --missed skip";
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum RecurringVerb {
     /// Lists recurring messages and when they are sent next
-    List(ListOptions),
+    List(ListRecurringOptions),
     /// Has a message sent again and again, or changes it
     Set(SetOptions),
     /// Ends the repetition of a message
@@ -32,7 +32,7 @@ pub(crate) enum Verb {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ListOptions {
+pub(crate) struct ListRecurringOptions {
     /// Only those of this topic
     topic: Option<String>,
 }
@@ -117,15 +117,23 @@ impl From<MissedRuns> for Missed {
     }
 }
 
-pub(crate) fn run(verb: &Verb, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    verb: &RecurringVerb,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     match verb {
-        Verb::List(options) => list(options, global, output),
-        Verb::Set(options) => set(options, global, output),
-        Verb::Remove(options) => remove(options, global, output),
+        RecurringVerb::List(options) => list(options, global, output),
+        RecurringVerb::Set(options) => set(options, global, output),
+        RecurringVerb::Remove(options) => remove(options, global, output),
     }
 }
 
-fn list(options: &ListOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn list(
+    options: &ListRecurringOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let messaging = global.connect()?;
     let found = match &options.topic {
         Some(topic) => looked_at(&messaging, topic)?.recurring()?,

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::lines::{Lines, Next};
 use crate::output::{Output, counted};
-use crate::progress::{Progress, Watched};
+use crate::progress::{Meter, Watched};
 use crate::shape::Shape;
 use crate::signals::Alarm;
 use clap::Args;
@@ -36,7 +36,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct SendOptions {
     /// The topic to send to; it is made when first used
     topic: String,
 
@@ -53,7 +53,11 @@ pub(crate) struct Options {
     shape: Shape,
 }
 
-pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: &SendOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     match &options.payload {
         Some(json) => send_one(options, json, global, output),
         None => send_lines(options, global, output),
@@ -61,7 +65,7 @@ pub(crate) fn run(options: &Options, global: &Global, output: &mut Output) -> Re
 }
 
 fn send_one(
-    options: &Options,
+    options: &SendOptions,
     json: &str,
     global: &Global,
     output: &mut Output,
@@ -88,20 +92,20 @@ fn send_one(
     Ok(())
 }
 
-fn send_lines(options: &Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn send_lines(options: &SendOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
     let input = standard_input()?;
     if input.is_terminal() {
         let _ = writeln!(io::stderr(), "type one JSON value a line; Ctrl-D ends it");
     }
     let sender = Sender::connect(&options.topic, global)?;
-    let progress = Progress::of(&input);
+    let progress = Meter::of(&input);
     let mut batches = Batches {
         options,
         lines: Lines::new(progress.watch(input)),
         alarm: Alarm::set()?,
         is_at_end: false,
     };
-    let mut sent = Sent::default();
+    let mut sent = SentSoFar::default();
     let result = sent.send_all(&sender, &mut batches, &progress);
     drop(progress);
     let mut object = json!({ "sent": sent.messages });
@@ -190,7 +194,7 @@ impl Sender {
 
 /// What was sent so far.
 #[derive(Debug, Default)]
-struct Sent {
+struct SentSoFar {
     messages: u64,
     duplicates: u64,
     /// The last line that was.
@@ -199,12 +203,12 @@ struct Sent {
     unsure: Option<(u64, u64)>,
 }
 
-impl Sent {
+impl SentSoFar {
     fn send_all(
         &mut self,
         sender: &Sender,
         batches: &mut Batches<'_>,
-        progress: &Progress,
+        progress: &Meter,
     ) -> Result<(), Failure> {
         while !batches.is_at_end {
             let (numbers, messages): (Vec<u64>, Vec<NewMessage>) =
@@ -262,7 +266,7 @@ impl Sent {
 
 /// The messages of an input, some at a time.
 struct Batches<'o> {
-    options: &'o Options,
+    options: &'o SendOptions,
     lines: Lines<Watched>,
     alarm: Alarm,
     is_at_end: bool,

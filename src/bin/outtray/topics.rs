@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::global::Global;
 use crate::known::{known, looked_at};
 use crate::output::{Output, cut, escaped, number};
-use crate::progress::Progress;
+use crate::progress::Meter;
 use crate::scheduled;
 use crate::table::{self, Side, age, moment};
 use clap::Args;
@@ -218,7 +218,7 @@ pub(crate) fn purge(
             topic.name()
         ),
     )?;
-    let progress = Progress::counting();
+    let progress = Meter::counting();
     let purged = topic.purge_with_progress(|so_far| progress.counted(so_far, "purged"))?;
     drop(progress);
     Ok(output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?)

@@ -32,16 +32,16 @@ pub(crate) struct Codes {
 
 /// Why a message is not done, in the words that are kept with it.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum NotDone {
     Failed(HandlerError),
     Rejected(HandlerError),
     Snoozed(HandlerError),
 }
 
-impl Refusal {
+impl NotDone {
     pub(crate) fn into_error(self) -> HandlerError {
         match self {
-            Refusal::Failed(error) | Refusal::Rejected(error) | Refusal::Snoozed(error) => error,
+            NotDone::Failed(error) | NotDone::Rejected(error) | NotDone::Snoozed(error) => error,
         }
     }
 }
@@ -63,15 +63,15 @@ impl Codes {
     }
 
     /// Returns what becomes of the message of a command that ended with this code, if with one.
-    pub(crate) fn refusal(&self, code: Option<i32>, text: String) -> Refusal {
+    pub(crate) fn refusal(&self, code: Option<i32>, text: String) -> NotDone {
         let is_among = |codes: &[u8]| codes.iter().any(|one| code == Some(i32::from(*one)));
         if is_among(&self.reject) {
-            return Refusal::Rejected(HandlerError::reject(text));
+            return NotDone::Rejected(HandlerError::reject(text));
         }
         if is_among(&self.snooze) {
-            return Refusal::Snoozed(HandlerError::snooze(self.snooze_for).because(text));
+            return NotDone::Snoozed(HandlerError::snooze(self.snooze_for).because(text));
         }
-        Refusal::Failed(HandlerError::failed(text))
+        NotDone::Failed(HandlerError::failed(text))
     }
 }
 
@@ -89,10 +89,10 @@ mod tests {
         assert!(codes.check().is_ok());
         let refusal = |code| codes.refusal(code, "why".to_owned());
 
-        assert!(matches!(refusal(Some(66)), Refusal::Rejected(_)));
-        assert!(matches!(refusal(Some(75)), Refusal::Snoozed(_)));
-        assert!(matches!(refusal(Some(1)), Refusal::Failed(_)));
-        assert!(matches!(refusal(None), Refusal::Failed(_)));
+        assert!(matches!(refusal(Some(66)), NotDone::Rejected(_)));
+        assert!(matches!(refusal(Some(75)), NotDone::Snoozed(_)));
+        assert!(matches!(refusal(Some(1)), NotDone::Failed(_)));
+        assert!(matches!(refusal(None), NotDone::Failed(_)));
         assert_eq!(refusal(Some(75)).into_error().to_string(), "why");
     }
 }

@@ -18,7 +18,7 @@ Example:
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct WaitOptions {
     /// The id of the message, which was sent as tracked
     id: MessageId,
 
@@ -28,7 +28,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(
-    options: &Options,
+    options: &WaitOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {

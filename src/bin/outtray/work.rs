@@ -8,13 +8,13 @@
 use crate::child::Children;
 use crate::conversation::MOST_RESULT_BYTES;
 use crate::failure::Failure;
-use crate::filters::{Wanted, together, wanted};
+use crate::filters::{FilterOption, together, wanted};
 use crate::global::Global;
 use crate::output::{Output, counted};
-use crate::program::Program;
+use crate::program::Invocation;
 use crate::reaper::Reaper;
 use crate::signals::Interrupts;
-use crate::verdict::{Codes, Refusal};
+use crate::verdict::{Codes, NotDone};
 use clap::Args;
 use crossbeam_channel::{never, select, tick};
 use outtray::{
@@ -76,7 +76,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct WorkOptions {
     /// The topic to work on
     topic: String,
 
@@ -103,7 +103,7 @@ pub(crate) struct Options {
     /// Takes only messages with this header, or those that a filter in words wants, as below; may
     /// be given several times, with one of the values for each name
     #[arg(long = "filter", value_name = "NAME=VALUE", value_parser = wanted)]
-    filters: Vec<Wanted>,
+    filters: Vec<FilterOption>,
 
     /// Lease messages for this long instead of holding each by an open transaction: for commands
     /// that take long; "topic": for as long as is set for the topic, else 30 s. Prolonged while the
@@ -132,12 +132,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&self, message: &Message<Payload>, ended: &Result<(), Refusal>) {
+    fn count(&self, message: &Message<Payload>, ended: &Result<(), NotDone>) {
         let counters = match ended {
             Ok(()) => [Some(&self.handled), None],
-            Err(Refusal::Snoozed(_)) => [None, None],
-            Err(Refusal::Rejected(_)) => [Some(&self.failed), Some(&self.dead)],
-            Err(Refusal::Failed(_)) => {
+            Err(NotDone::Snoozed(_)) => [None, None],
+            Err(NotDone::Rejected(_)) => [Some(&self.failed), Some(&self.dead)],
+            Err(NotDone::Failed(_)) => {
                 // One that was cancelled is not kept.
                 let is_last = message.attempt >= message.max_attempts && !message.is_cancelled();
                 [Some(&self.failed), is_last.then_some(&self.dead)]
@@ -160,9 +160,13 @@ fn lease(text: &str) -> Result<Lease, humantime::DurationError> {
     }
 }
 
-pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: WorkOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     options.codes.check()?;
-    let program = Program::new(&options.command)?;
+    let program = Invocation::new(&options.command)?;
     let interrupts = Interrupts::catch()?;
     let messaging = global.connect()?;
     let tally = Arc::new(Tally::default());
@@ -170,7 +174,7 @@ pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Res
     let _reaper = Reaper::start(&children)?;
     let receiver = start(&options, &messaging, &children, &tally)?;
     let waited = wait(&options, &messaging, &interrupts);
-    if let Ok(Ended::BySignal) = waited {
+    if let Ok(EndOfWork::BySignal) = waited {
         receiver.request_stop();
         let _ = writeln!(
             io::stderr(),
@@ -179,10 +183,10 @@ pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Res
     }
     let report = stop(&receiver, &children, &interrupts);
     match waited? {
-        Ended::BySignal => summarize(output, &tally, Some(report)),
+        EndOfWork::BySignal => summarize(output, &tally, Some(report)),
         // Then nothing was in hand.
-        Ended::Empty => summarize(output, &tally, None),
-        Ended::Stuck(failure) => {
+        EndOfWork::Empty => summarize(output, &tally, None),
+        EndOfWork::Stuck(failure) => {
             summarize(output, &tally, Some(report))?;
             Err(failure)
         }
@@ -190,7 +194,7 @@ pub(crate) fn run(options: Options, global: &Global, output: &mut Output) -> Res
 }
 
 fn start(
-    options: &Options,
+    options: &WorkOptions,
     messaging: &Messaging,
     children: &Arc<Children>,
     tally: &Arc<Tally>,
@@ -212,9 +216,9 @@ fn start(
     }
     Ok(receiver.start(move |session, message: Message<Payload>| {
         let ended = children.run(&message);
-        let ended = ended.and_then(|result| record(session, &result).map_err(Refusal::Failed));
+        let ended = ended.and_then(|result| record(session, &result).map_err(NotDone::Failed));
         tally.count(&message, &ended);
-        ended.map_err(Refusal::into_error)
+        ended.map_err(NotDone::into_error)
     })?)
 }
 
@@ -241,7 +245,7 @@ fn record(session: &mut MessagingSession<'_>, result: &[u8]) -> Result<(), Handl
 
 /// Why no further message is wanted.
 #[derive(Debug)]
-enum Ended {
+enum EndOfWork {
     BySignal,
     Empty,
     /// The rest is not going to be handled.
@@ -250,10 +254,10 @@ enum Ended {
 
 /// Waits for a signal, or until the topic is empty if that is wanted.
 fn wait(
-    options: &Options,
+    options: &WorkOptions,
     messaging: &Messaging,
     interrupts: &Interrupts,
-) -> Result<Ended, Failure> {
+) -> Result<EndOfWork, Failure> {
     let [looks, long_looks] = match options.until_empty {
         true => [tick(LOOK), tick(LONG_LOOK)],
         false => [never(), never()],
@@ -262,12 +266,12 @@ fn wait(
     let mut stuck = 0;
     loop {
         select! {
-            recv(interrupts.received()) -> _ => return Ok(Ended::BySignal),
+            recv(interrupts.received()) -> _ => return Ok(EndOfWork::BySignal),
             recv(looks) -> _ => if looked(topic.is_empty())? == Some(true) {
-                return Ok(Ended::Empty);
+                return Ok(EndOfWork::Empty);
             },
             recv(long_looks) -> _ => match looked(why_stuck(&topic))?.flatten() {
-                Some(failure) if stuck == STUCK_LOOKS => return Ok(Ended::Stuck(failure)),
+                Some(failure) if stuck == STUCK_LOOKS => return Ok(EndOfWork::Stuck(failure)),
                 Some(_) => stuck += 1,
                 None => stuck = 0,
             },

@@ -43,7 +43,7 @@ pub(crate) fn across_case(bed: &Bed, plan: &Effort) -> Result<Report> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
-        .map(Ended)
+        .map(OtherProcess)
         .map_err(|error| format!("cannot run {}: {error}", plan.program.display()))?;
     other.tell(&bed.url)?;
     let (answered, answers) = bounded(1);
@@ -88,9 +88,9 @@ fn silence() -> &'static str {
 }
 
 /// A process that ends when its standard input does, and is waited for.
-struct Ended(Child);
+struct OtherProcess(Child);
 
-impl Ended {
+impl OtherProcess {
     /// Writes a line to its standard input: unlike its arguments, only the process itself sees
     /// that.
     fn tell(&mut self, line: &str) -> io::Result<()> {
@@ -99,7 +99,7 @@ impl Ended {
     }
 }
 
-impl Drop for Ended {
+impl Drop for OtherProcess {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();

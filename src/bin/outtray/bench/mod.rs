@@ -34,7 +34,7 @@ use std::path::PathBuf;
     after_help = "A throwaway server with fsync on is started for it; nothing else should run \
     meanwhile. The ratio to the other side in the same run means more than any absolute figure."
 )]
-pub(crate) struct Options {
+pub(crate) struct BenchOptions {
     /// The cases to run, by name; all of them without one
     cases: Vec<String>,
     /// Lists the cases and runs none
@@ -61,7 +61,7 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(crate) fn run(options: &Options, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(options: &BenchOptions, output: &mut Output) -> Result<(), Failure> {
     if options.answer {
         return Ok(answer_pings()?);
     }
