@@ -57,7 +57,7 @@ leased AS (
 )
 SELECT
     taken.rank, taken.seq, taken.id, taken.attempts,
-    (extract(epoch FROM least(greatest(taken.sent_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint AS sent_at_us,
+    pg_catalog.encode(pg_catalog.timestamptz_send(taken.sent_at), 'hex') AS sent_at,
     taken.headers, taken.payload, taken.body,
     taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
     taken.receipt, taken.is_cancelled

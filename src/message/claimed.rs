@@ -96,7 +96,7 @@ const COLUMNS: [&str; 11] = [
     "seq",
     "id",
     "attempts",
-    "sent_at_us",
+    "sent_at",
     "headers",
     "payload",
     "body",
@@ -131,7 +131,7 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
             ),
         },
         attempts: u32::try_from(number::<i32>(row, 3)?).unwrap_or_default(),
-        sent_at: time(number(row, 4)?),
+        sent_at: sent_at(text(row, 4)?.unwrap_or_default())?,
         headers: kept(text(row, 5).and_then(headers), &mut unreadable),
         content: content(row).unwrap_or_else(|error| {
             unreadable.get_or_insert(error);
@@ -180,6 +180,21 @@ pub(crate) fn headers(json: Option<&str>) -> Result<Headers> {
         Some(json) => headers::read(json).map_err(|error| odd("headers").because(error)),
     }
 }
+
+/// Reads a time from the digits of its binary form, which no setting changes, and which costs the
+/// server a sixth less of a claim than to compute microseconds as a number. One that is endless, or
+/// further away than a calendar goes, becomes the last or the first that a calendar holds.
+fn sent_at(digits: &str) -> Result<SystemTime> {
+    let bits = u64::from_str_radix(digits, 16).map_err(|error| odd("sent_at").because(error))?;
+    let since_1970 = bits.cast_signed().saturating_add(US_FROM_1970_TO_2000);
+    Ok(time(since_1970.clamp(FIRST_US, LAST_US)))
+}
+
+/// Where the server's times begin.
+const US_FROM_1970_TO_2000: i64 = 946_684_800_000_000;
+/// The beginning of the year 1, and of the last day of the year 9999, in microseconds since 1970.
+const FIRST_US: i64 = -62_135_596_800_000_000;
+const LAST_US: i64 = 253_402_214_400_000_000;
 
 /// Turns microseconds since 1970 into a time.
 pub(crate) fn time(us: i64) -> SystemTime {
@@ -275,6 +290,20 @@ mod tests {
         assert!(bytes(r"a\0").is_err());
         assert!(bytes(r"\999").is_err());
         assert!(bytes("\\xzz").is_err());
+    }
+
+    #[test]
+    fn times_are_read_from_the_digits_of_their_binary_form() {
+        let us = |digits: &str| match sent_at(digits).unwrap().duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_micros()).unwrap(),
+            Err(before) => -i64::try_from(before.duration().as_micros()).unwrap(),
+        };
+        assert_eq!(us("0000000000000000"), US_FROM_1970_TO_2000);
+        assert_eq!(us("0000000000000001"), US_FROM_1970_TO_2000 + 1);
+        assert_eq!(us("fffca2fec4c82000"), 0);
+        assert_eq!(us("7fffffffffffffff"), LAST_US);
+        assert_eq!(us("8000000000000000"), FIRST_US);
+        assert!(sent_at("").is_err());
     }
 
     #[test]
