@@ -57,8 +57,11 @@ pub(crate) fn send_deduped(
 ) -> Result<Option<Uuid>> {
     let only = Only::of(outgoing);
     let [topic, rank, id, headers, payload, body] = only.params();
-    let window = remembered.micros();
-    let params: Params<'_> = &[topic, rank, id, headers, payload, body, &key, &window];
+    let window = Some(remembered.micros()).filter(|window| *window > 0);
+    let on_end = outgoing.on_end.stored();
+    let params: Params<'_> = &[
+        topic, rank, id, headers, payload, body, &key, &window, &on_end,
+    ];
     let rows = query(run, &SEND_DEDUPED, params, STORING)?;
     rows.first().map(|row| column(row, "id")).transpose()
 }

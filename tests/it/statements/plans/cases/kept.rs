@@ -251,6 +251,7 @@ pub(super) fn kept() -> Vec<Case> {
                 "NULL",
                 "'once-1000'",
                 "1000000",
+                "NULL",
             ],
         ),
         case(
@@ -265,6 +266,7 @@ pub(super) fn kept() -> Vec<Case> {
                 "NULL",
                 "'new-1'",
                 "1000000",
+                "NULL",
             ],
         ),
         case("stats", Rows(6 * 100), &[t, "100"]),
