@@ -47,6 +47,24 @@ impl Frames {
     /// Takes the next piece, and tells of each message that ends in it.
     pub(crate) fn take(&mut self, mut piece: &[u8], mut ended: impl FnMut(u8, &[u8])) {
         while !piece.is_empty() {
+            // Most messages are in one piece, as are all rows of an answer but the last.
+            if let [kind, a, b, c, d, rest @ ..] = piece
+                && self.head.is_empty()
+            {
+                let length = u32::from_be_bytes([*a, *b, *c, *d]).saturating_sub(4);
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if let Some((body, rest)) = rest.split_at_checked(length) {
+                    let is_wanted = self.wanted.contains(kind);
+                    let most = if is_wanted {
+                        self.longest.min(length)
+                    } else {
+                        0
+                    };
+                    ended(*kind, &body[..most]);
+                    piece = rest;
+                    continue;
+                }
+            }
             if self.head.len() < self.head_length {
                 let missing = self.head_length - self.head.len();
                 let (head, rest) = piece.split_at(missing.min(piece.len()));

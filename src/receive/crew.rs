@@ -95,14 +95,16 @@ impl Crew {
 
     /// Notes that a worker is about to run a handler.
     pub(crate) fn handler_begins(&self, worker: usize) {
-        self.remember_slow(worker);
-        self.note(worker, self.now_us() + micros(QUICK));
+        let now = self.now_us();
+        self.remember_slow(worker, now);
+        self.note(worker, now + micros(QUICK));
     }
 
     /// Notes that a worker is about to commit or to claim.
     pub(crate) fn flight_begins(&self, worker: usize) {
-        self.remember_slow(worker);
-        self.note(worker, self.now_us() + micros(STUCK));
+        let now = self.now_us();
+        self.remember_slow(worker, now);
+        self.note(worker, now + micros(STUCK));
     }
 
     /// Notes that a worker's transaction ended.
@@ -113,20 +115,21 @@ impl Crew {
     /// Returns the other workers of whose transactions a handler takes, or took, long, or whose
     /// flights are stuck.
     pub(crate) fn slow(&self, but: usize) -> Vec<usize> {
+        let now = self.now_us();
         let is_slow = |worker: &usize| {
             *worker != but
-                && (self.was_slow[*worker].load(Ordering::Relaxed) || self.is_slow(*worker))
+                && (self.was_slow[*worker].load(Ordering::Relaxed) || self.is_slow(*worker, now))
         };
         (0..self.until.len()).filter(is_slow).collect()
     }
 
-    fn is_slow(&self, worker: usize) -> bool {
+    fn is_slow(&self, worker: usize, now: u64) -> bool {
         let until = self.until[worker].load(Ordering::Relaxed);
-        until != 0 && until <= self.now_us()
+        until != 0 && until <= now
     }
 
-    fn remember_slow(&self, worker: usize) {
-        if self.is_slow(worker) {
+    fn remember_slow(&self, worker: usize, now: u64) {
+        if self.is_slow(worker, now) {
             self.was_slow[worker].store(true, Ordering::Relaxed);
         }
     }

@@ -13,10 +13,20 @@ use serde_json::Error;
 /// That of the value, or one that names the place of a number that is not finite.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
     let text = serde_json::to_string(value)?;
-    if text.contains("null") {
+    if has_null(&text) {
         value.serialize(Walk { path: "" })?;
     }
     Ok(text)
+}
+
+/// Returns whether there is a `null` in JSON text, maybe as a part of something else.
+fn has_null(text: &str) -> bool {
+    /// Up to here a look at each place is quicker than to prepare a search.
+    const SHORT: usize = 64;
+    match text.len() <= SHORT {
+        true => text.as_bytes().windows(4).any(|four| four == b"null"),
+        false => text.contains("null"),
+    }
 }
 
 /// Walks through a value and writes nothing.
