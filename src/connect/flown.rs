@@ -5,7 +5,7 @@
 
 use crate::connect::connection::Connection;
 use crate::db::commands;
-use crate::db::flight::{self, CallMode, Flight};
+use crate::db::flight::{self, CallMode, Flight, Transport};
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
 use postgres::{Row, SimpleQueryRow};
@@ -135,5 +135,17 @@ impl Run for Flown<'_> {
 
     fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
         self.connection().commands(commands)
+    }
+
+    fn fly_calls(
+        &mut self,
+        fill: &mut dyn FnMut(&mut Flight),
+    ) -> Option<Result<(), postgres::Error>> {
+        let mut flight = Flown::flight(self);
+        let is_kept = flight.transport() == Transport::Protocol(CallMode::Prepared);
+        is_kept.then(|| {
+            fill(&mut flight);
+            self.fly(flight).map(drop)
+        })
     }
 }

@@ -169,6 +169,18 @@ impl Run for OpenTransaction<'_> {
         self.transaction
             .batch_execute(&script(commands.iter().copied()))
     }
+
+    fn fly_calls(
+        &mut self,
+        fill: &mut dyn FnMut(&mut Flight),
+    ) -> Option<Result<(), postgres::Error>> {
+        let mut flight = OpenTransaction::flight(self);
+        let is_kept = flight.transport() == Transport::Protocol(CallMode::Prepared);
+        is_kept.then(|| {
+            fill(&mut flight);
+            self.fly(flight).map(drop)
+        })
+    }
 }
 
 /// Returns the parameters as they travel there; `None` if one cannot.

@@ -1,5 +1,6 @@
 //! What can run a statement of ours: a connection, or a transaction.
 
+use crate::db::flight::Flight;
 use crate::db::statement::Statement;
 use crate::words::Result;
 use crate::words::sqlstate::classify;
@@ -39,6 +40,16 @@ pub(crate) trait Run {
         rows: &dyn Fn() -> Vec<u8>,
     ) -> Option<Result<(), postgres::Error>> {
         let _ = (statement, rows);
+        None
+    }
+
+    /// Runs several statements, which `fill` appends, in one flight. Returns `None`, with nothing
+    /// sent, where values would travel as texts, or nothing can stay prepared.
+    fn fly_calls(
+        &mut self,
+        fill: &mut dyn FnMut(&mut Flight),
+    ) -> Option<Result<(), postgres::Error>> {
+        let _ = fill;
         None
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Plan {
     Order,
     /// Several rows, each by its whole key.
     Keys,
+    /// The same, each looked up behind a fence (OFFSET 0): tables are joined with nothing.
+    Fenced,
     /// Not at all: it has neither parameters nor rows.
     Command,
 }
@@ -73,7 +75,7 @@ impl Plan {
             Plan::Key => &ALL[..1],
             // Whatever does not follow the index has to sort.
             Plan::Head => &[PlannerSetting::NoSort, PlannerSetting::GenericPlan],
-            Plan::Order => &ALL[..3],
+            Plan::Order | Plan::Fenced => &ALL[..3],
             Plan::Keys => &ALL,
         }
     }
@@ -165,7 +167,10 @@ impl Statement {
     /// Returns whether the driver has it planned each time: where it runs, settings of the planner
     /// would be the caller's.
     pub(crate) fn is_planned_anew(&self) -> bool {
-        matches!(self.plan, Plan::Anew | Plan::Key | Plan::Keys)
+        matches!(
+            self.plan,
+            Plan::Anew | Plan::Key | Plan::Keys | Plan::Fenced
+        )
     }
 
     pub(crate) fn types(&self) -> &[Type] {

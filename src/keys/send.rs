@@ -9,8 +9,9 @@ use crate::message::send::STORING;
 use crate::message::written::Columns;
 use crate::words::Result;
 use crate::words::outgoing::Outgoing;
+use crate::words::sqlstate::classify;
 
-static SEND_KEYED: Statement = sql!("send_keyed", Keys);
+static SEND_KEYED: Statement = sql!("send_keyed", Fenced);
 
 /// Stores messages that are ready at once, in the order given: two statements of a transaction, for
 /// all of them together, so that those with and without a key stay in order. Blocks while other
@@ -21,6 +22,16 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     keys::lock(run, topics, keys)?;
     // In a statement of its own, which sees what was done while the first one waited.
     execute(run, &SEND_KEYED, &columns.full(), STORING).map(drop)
+}
+
+/// Does the same as the last of a transaction but for its COMMIT: in one flight where there are
+/// flights, whose settings of the planner nothing else meets then. A plan is kept there, where the
+/// driver would have it made each time, which takes two milliseconds.
+pub(crate) fn send_last(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
+    match run.fly_calls(&mut |flight| push(flight, messages)) {
+        Some(flown) => flown.map_err(|error| classify(error, STORING)),
+        None => send(run, messages),
+    }
 }
 
 /// Appends the storing of messages some of which have keys to a flight of the transaction's end.

@@ -14,7 +14,7 @@ use crate::words::position::Position;
 use crate::words::sqlstate::check_count;
 use std::time::Duration;
 
-static ACKNOWLEDGE: Statement = sql!("acknowledge", Keys);
+static ACKNOWLEDGE: Statement = sql!("acknowledge", Fenced);
 static ACKNOWLEDGE_ONE: Statement = sql!("acknowledge_one", Key);
 static BURY: Statement = sql!("bury", Anew);
 pub(crate) static BURY_LEASE: Statement = sql!("bury_lease", Anew);

@@ -37,7 +37,7 @@ use postgres::SimpleQueryRow;
 use std::collections::HashSet;
 use uuid::Uuid;
 
-static HOLD_AGAIN: Statement = sql!("hold_again", Keys);
+static HOLD_AGAIN: Statement = sql!("hold_again", Fenced);
 
 /// Returns whether a claim has to be staged.
 pub(crate) fn is_needed(line: &Line, taken: &Taken, is_careful: bool) -> bool {

@@ -108,7 +108,7 @@ impl MessagingSession<'_> {
             self.outbox.push_few(&mut last);
         } else {
             self.outbox
-                .store(self.transaction.state.current()?)
+                .store_last(self.transaction.state.current()?)
                 .map_err(not_stored)?;
         }
         // A message that is stored proves as well that the transaction is whole.

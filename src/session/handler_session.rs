@@ -227,7 +227,7 @@ impl<'c> HandlerSession<'c> {
             flight = flight.of_names();
         }
         if !outbox.push_few(&mut flight) {
-            outbox.store(transaction.state.own()?)?;
+            outbox.store_last(transaction.state.own()?)?;
         }
         transaction.push_leaving(&mut flight, is_checked);
         Ok(flight)

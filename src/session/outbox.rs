@@ -18,7 +18,6 @@ use crate::words::message::MessageId;
 use crate::words::new_message::{Start, TRACKED_FOR};
 use crate::words::outcome::OnEnd;
 use crate::words::outgoing::Outgoing;
-use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +81,8 @@ impl Drop for Settled {
 
 struct Entry {
     id: MessageId,
-    topic: String,
+    /// The same text for one after the other that go to one topic.
+    topic: Arc<str>,
     /// How long it waits as far as is known here; nothing: it is ready.
     wait: Option<Duration>,
     /// What it comes after.
@@ -116,9 +116,13 @@ impl Outbox {
     /// Writes a message into the log alone, which is stored.
     pub(crate) fn note(&mut self, outgoing: &Outgoing) {
         let message = &outgoing.message;
+        let topic = match self.log.last() {
+            Some(last) if *last.topic == *message.topic => Arc::clone(&last.topic),
+            _ => Arc::from(message.topic.as_str()),
+        };
         self.log.push(Entry {
             id: outgoing.id,
-            topic: message.topic.clone(),
+            topic,
             after: message.rare.after.clone(),
             wait: match message.start {
                 _ if outgoing.is_ready() => None,
@@ -200,17 +204,28 @@ impl Outbox {
 
     /// Stores what the part at hand sent.
     pub(crate) fn store_part(&mut self, run: &mut dyn Run) -> Result<()> {
-        self.store_since(run, self.part)
+        self.store_since(run, self.part, keys::send::send)
     }
 
     /// Stores all that was sent.
     pub(crate) fn store(&mut self, run: &mut dyn Run) -> Result<()> {
-        self.store_since(run, Mark::default())
+        self.store_since(run, Mark::default(), keys::send::send)
+    }
+
+    /// Stores all that was sent, where nothing of a caller's follows in the transaction: with keys
+    /// in one round trip.
+    pub(crate) fn store_last(&mut self, run: &mut dyn Run) -> Result<()> {
+        self.store_since(run, Mark::default(), keys::send::send_last)
     }
 
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that
     /// wait, and one to ask for the time where some of those have keys.
-    fn store_since(&mut self, run: &mut dyn Run, mark: Mark) -> Result<()> {
+    fn store_since(
+        &mut self,
+        run: &mut dyn Run,
+        mark: Mark,
+        send_keyed: fn(&mut dyn Run, &[Outgoing]) -> Result<()>,
+    ) -> Result<()> {
         let mut ready = self.ready.split_off(mark.ready);
         let mut waiting = self.waiting.split_off(mark.waiting);
         self.bytes = mark.bytes;
@@ -227,7 +242,7 @@ impl Outbox {
         completion::track(run, &waiting)?;
         if !ready.is_empty() {
             match ready.iter().any(Outgoing::is_keyed) {
-                true => keys::send::send(run, &ready)?,
+                true => send_keyed(run, &ready)?,
                 false => send::send(run, &ready)?,
             }
         }
@@ -343,21 +358,28 @@ impl Outbox {
                 .collect(),
             ..News::default()
         };
-        let mut places = HashMap::new();
+        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut last: Option<(Arc<str>, usize)> = None;
         for entry in self.log.drain(..) {
             news.after.extend(entry.after.iter().map(|id| id.0));
             if let Some(wait) = entry.wait {
                 news.soonest = Some(news.soonest.map_or(wait, |soonest| soonest.min(wait)));
                 continue;
             }
-            match places.entry(entry.topic) {
-                // In the order in which they were first sent to.
-                Vacant(place) => {
-                    news.topics.push((place.key().clone(), 1));
-                    place.insert(news.topics.len() - 1);
-                }
-                Occupied(place) => news.topics[*place.get()].1 += 1,
+            // Most go where the one before went.
+            if let Some((topic, place)) = &last
+                && Arc::ptr_eq(topic, &entry.topic)
+            {
+                news.topics[*place].1 += 1;
+                continue;
             }
+            let place = *places.entry(Arc::clone(&entry.topic)).or_insert_with(|| {
+                // In the order in which they were first sent to.
+                news.topics.push((entry.topic.to_string(), 0));
+                news.topics.len() - 1
+            });
+            news.topics[place].1 += 1;
+            last = Some((entry.topic, place));
         }
         news
     }

@@ -5,6 +5,8 @@
 pub(super) enum Guard {
     /// Nothing.
     Free,
+    /// Reading tables as a whole, and collecting rows before they are read in order.
+    Rows,
     /// Reading tables as a whole: in flights (`db::flight`), and on connections of upkeep.
     Tables,
     /// The same, and sorting: where the first of many rows are looked at (`Messaging::in_order`).
@@ -14,12 +16,19 @@ pub(super) enum Guard {
 }
 
 impl Guard {
-    pub(super) const ALL: [Guard; 4] = [Guard::Free, Guard::Tables, Guard::Order, Guard::Head];
+    pub(super) const ALL: [Guard; 5] = [
+        Guard::Free,
+        Guard::Rows,
+        Guard::Tables,
+        Guard::Order,
+        Guard::Head,
+    ];
 
     /// Returns where a statement is called.
     pub(super) fn of(statement: &str) -> Guard {
         match statement {
             "claim" | "claim_filtered" => Guard::Head,
+            "acknowledge" | "send_keyed" => Guard::Rows,
             _ if IN_FLIGHTS.contains(&statement) => Guard::Tables,
             _ if IN_ORDER.contains(&statement) => Guard::Order,
             _ => Guard::Free,
@@ -37,6 +46,7 @@ impl Guard {
     pub(super) fn settings(self) -> &'static str {
         match self {
             Guard::Free => "",
+            Guard::Rows => "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off",
             Guard::Tables => {
                 "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
                 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
@@ -51,8 +61,7 @@ impl Guard {
     }
 }
 
-const IN_FLIGHTS: [&str; 46] = [
-    "acknowledge",
+const IN_FLIGHTS: [&str; 44] = [
     "acknowledge_one",
     "cancellations",
     "claim_head",
@@ -91,7 +100,6 @@ const IN_FLIGHTS: [&str; 46] = [
     "prune_held_dedupe",
     "put_back",
     "release",
-    "send_keyed",
     "stalled_keys",
     "suspicion",
     "take_lanes",

@@ -21,10 +21,10 @@ const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
 /// tests hold.
 pub(super) fn is_never_kept(case: &Case) -> bool {
     let is_planned_anew =
-        ["Anew", "Key", "Keys"].contains(&statement_plan(case.statement).as_str());
+        ["Anew", "Key", "Keys", "Fenced"].contains(&statement_plan(case.statement).as_str());
     // To plan each send with a dedupe key anew, duplicates are too few.
     let is_apart = case.arguments.contains("'once-1000', 1000000");
-    let is_kept_in_flights = Guard::of_kept(case.statement) == Guard::Tables;
+    let is_kept_in_flights = [Guard::Tables, Guard::Rows].contains(&Guard::of_kept(case.statement));
     (is_planned_anew && !is_kept_in_flights) || is_apart
 }
 
