@@ -52,7 +52,7 @@ impl Counts {
 
 /// Messages for one bounded topic.
 #[derive(Debug)]
-pub(crate) struct Wanted<'t> {
+pub(crate) struct RoomWanted<'t> {
     topic: &'t str,
     messages: i64,
     /// How many the topic holds.
@@ -70,7 +70,7 @@ pub(crate) struct Wanted<'t> {
 pub(crate) fn take(
     run: &mut dyn Run,
     counts: &Counts,
-    wanted: &[Wanted<'_>],
+    wanted: &[RoomWanted<'_>],
     pending: &dyn Fn(&str) -> usize,
 ) -> Result<()> {
     let mut taking = Taking {
@@ -84,7 +84,7 @@ pub(crate) fn take(
 }
 
 /// Says whose room it is.
-fn named(wanted: &[Wanted<'_>]) -> String {
+fn named(wanted: &[RoomWanted<'_>]) -> String {
     match wanted {
         [only] => format!("the room of topic {}", only.topic),
         several => {
@@ -102,7 +102,7 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    fn wait_for_room(&mut self, wanted: &[Wanted<'_>]) -> Result<()> {
+    fn wait_for_room(&mut self, wanted: &[RoomWanted<'_>]) -> Result<()> {
         // Two round trips, for those alone who may have something to undo.
         let is_undone = wanted.len() > 1 || wanted.iter().any(|wanted| !wanted.wait.is_zero());
         let started = Instant::now();
@@ -140,8 +140,8 @@ impl Taking<'_> {
     /// helps.
     fn try_all<'w, 't>(
         &mut self,
-        wanted: &'w [Wanted<'t>],
-    ) -> Result<Option<(&'w Wanted<'t>, bool)>> {
+        wanted: &'w [RoomWanted<'t>],
+    ) -> Result<Option<(&'w RoomWanted<'t>, bool)>> {
         for wanted in wanted {
             let (topic, messages, limit) = (wanted.topic, wanted.messages, wanted.limit);
             while !capacity::add(self.run, topic, messages, limit)? {
@@ -175,7 +175,7 @@ impl Taking<'_> {
     }
 }
 
-impl<'t> Wanted<'t> {
+impl<'t> RoomWanted<'t> {
     /// # Errors
     /// `Full` if the topic never has room for so many.
     pub(crate) fn new(topic: &'t str, messages: usize, limit: u64, wait: Duration) -> Result<Self> {
@@ -189,7 +189,7 @@ impl<'t> Wanted<'t> {
                 ),
             ));
         }
-        Ok(Wanted {
+        Ok(RoomWanted {
             topic,
             messages,
             limit,
@@ -198,7 +198,7 @@ impl<'t> Wanted<'t> {
     }
 }
 
-fn full_topic(wanted: &Wanted<'_>, can_change: bool) -> Error {
+fn full_topic(wanted: &RoomWanted<'_>, can_change: bool) -> Error {
     let hint = match can_change {
         true => "try again later",
         false => "run the session again later, its snapshot shows no change",

@@ -8,15 +8,15 @@
 //! texts tell; a lent transaction is then assumed to have done anything.
 
 use crate::connect::pulse::Pulse;
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use std::sync::Arc;
 
 /// What callers' SQL does to one connection.
 #[derive(Default)]
-pub(crate) struct Theirs {
+pub(crate) struct CallerSql {
     pulse: Option<Arc<Pulse>>,
     /// What only the texts told.
-    read: Did,
+    read: SideEffects,
     /// Whether the session may hold locks of the caller's, which no rollback frees.
     is_locked: bool,
     /// The settings that the connection was made with; `None` of one that was lent, whose settings
@@ -35,12 +35,12 @@ const FORGET: &str = "DO $$ DECLARE theirs text; BEGIN \
         WHERE from_sql AND NOT pg_catalog.starts_with(name, 'outtray_') \
     LOOP EXECUTE pg_catalog.format('DEALLOCATE %I', theirs); END LOOP; END $$;\n";
 
-impl Theirs {
+impl CallerSql {
     /// Knows a connection that was made with `settings`, which are statements.
     pub(crate) fn new(pulse: Option<Arc<Pulse>>, settings: Option<String>) -> Self {
-        Theirs {
+        CallerSql {
             pulse,
-            read: Did::default(),
+            read: SideEffects::default(),
             is_locked: false,
             settings,
         }
@@ -54,17 +54,17 @@ impl Theirs {
         match (&self.pulse, text) {
             (Some(pulse), Some(_)) => pulse.watch.begin(),
             (Some(pulse), None) => pulse.watch.begin_guarded(),
-            (None, Some(text)) => self.read.add(Did::as_written(text)),
+            (None, Some(text)) => self.read.add(SideEffects::as_written(text)),
             (None, None) => {
-                self.read.add(Did::SET);
-                self.read.add(Did::LOCKED);
+                self.read.add(SideEffects::SET);
+                self.read.add(SideEffects::LOCKED);
             }
         }
     }
 
     /// Reads a text of the caller's for what the server will not tell.
     pub(crate) fn note(&mut self, text: &str) {
-        self.read.add(Did::hidden_in(text.as_bytes()));
+        self.read.add(SideEffects::hidden_in(text.as_bytes()));
     }
 
     /// Notes that what runs from now on is ours.
@@ -76,31 +76,31 @@ impl Theirs {
 
     /// Returns whether the caller's SQL set something since the last call.
     pub(crate) fn has_set(&self) -> bool {
-        self.has_done(Did::SET)
+        self.has_done(SideEffects::SET)
     }
 
-    fn has_done(&self, what: Did) -> bool {
+    fn has_done(&self, what: SideEffects) -> bool {
         let seen = self.pulse.as_ref().map(|pulse| pulse.watch.seen());
         self.read.any(&[what]) || seen.is_some_and(|seen| seen.any(&[what]))
     }
 
     /// Returns whether the caller's SQL did since the last call what cannot be put back.
     pub(crate) fn is_spoiling(&self) -> bool {
-        self.has_done(Did::SPOILT)
+        self.has_done(SideEffects::SPOILT)
     }
 
     /// Returns what the caller's SQL did since the last call.
-    pub(crate) fn take(&mut self) -> Did {
+    pub(crate) fn take(&mut self) -> SideEffects {
         self.unwatch();
         let mut did = std::mem::take(&mut self.read);
         if let Some(pulse) = &self.pulse {
             did.add(pulse.watch.take());
             // What is owed may say otherwise.
             if !pulse.is_owed() && pulse.watch.is_outside() {
-                did.add(Did::ENDED);
+                did.add(SideEffects::ENDED);
             }
         }
-        self.is_locked |= did.any(&[Did::LOCKED]);
+        self.is_locked |= did.any(&[SideEffects::LOCKED]);
         did
     }
 

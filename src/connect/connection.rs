@@ -138,7 +138,7 @@ impl Connection {
     /// since it broke is not known), with prepared statements that no longer fit, or with locks
     /// that somebody left.
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.cache.is_stale() || self.cache.theirs.is_locked()
+        self.client.is_closed() || self.cache.is_stale() || self.cache.caller_sql.is_locked()
     }
 
     /// Asks the server for a sign of life, unless it gave one within `fresh`.
@@ -203,9 +203,9 @@ impl Connection {
     /// it: who leaves it open ends it with a further flight.
     pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
         self.cache.next_transaction();
-        let flown = self.cache.fly(&mut *self.client, flight);
-        let flown = self.cache.heed(true, flown);
-        match flown {
+        let answered = self.cache.fly(&mut *self.client, flight);
+        let answered = self.cache.heed(true, answered);
+        match answered {
             Ok(messages) => {
                 self.touch();
                 Ok(flight::rows(messages))

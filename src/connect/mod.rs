@@ -8,7 +8,7 @@ pub(crate) mod conninfo;
 pub(crate) mod dedicated;
 pub(crate) mod dial;
 pub(crate) mod endpoints;
-pub(crate) mod flown;
+pub(crate) mod lazy_transaction;
 pub(crate) mod execute;
 pub(crate) mod frames;
 pub(crate) mod greeting;

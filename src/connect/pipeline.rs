@@ -17,9 +17,9 @@ pub(crate) const STAND_IN: &str = "a flight of outtray";
 
 /// The statements of a flight in messages of the protocol. The server answers them with one end.
 #[derive(Debug)]
-pub(crate) struct Instead(pub(crate) Vec<u8>);
+pub(crate) struct ProtocolFlight(pub(crate) Vec<u8>);
 
-impl Instead {
+impl ProtocolFlight {
     /// Puts itself where the driver sends its stand-in; `None` where it does not. Returns what is
     /// to be sent, and where in that it begins.
     pub(crate) fn put_into(&self, sent: &[u8]) -> Option<(Vec<u8>, usize)> {
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_flight_goes_where_its_stand_in_stands() {
-        let instead = Instead(one(b'S', b""));
+        let instead = ProtocolFlight(one(b'S', b""));
         let (before, after) = (one(b'S', b""), one(b'X', b""));
 
         let (bytes, at) = instead

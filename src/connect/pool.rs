@@ -48,27 +48,27 @@ struct OwnPool {
 }
 
 /// A connection lent by the pool; goes back when it is dropped.
-pub(crate) enum Lent {
+pub(crate) enum LentConnection {
     Ours(PooledConnection<Manager>),
     Borrowed(Connection),
 }
 
-impl Deref for Lent {
+impl Deref for LentConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
         match self {
-            Lent::Ours(connection) => connection,
-            Lent::Borrowed(connection) => connection,
+            LentConnection::Ours(connection) => connection,
+            LentConnection::Borrowed(connection) => connection,
         }
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for LentConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         match self {
-            Lent::Ours(connection) => connection,
-            Lent::Borrowed(connection) => connection,
+            LentConnection::Ours(connection) => connection,
+            LentConnection::Borrowed(connection) => connection,
         }
     }
 }
@@ -129,18 +129,20 @@ impl Pool {
     /// # Errors
     /// `PoolExhausted` when all stayed in use, `Unavailable` when none could be opened, `Invalid`
     /// inside an async task, and what else a server has against it.
-    pub(crate) fn get(&self) -> Result<Lent> {
+    pub(crate) fn get(&self) -> Result<LentConnection> {
         self.get_within(self.checkout_timeout)
     }
 
     /// Like [`get`](Self::get), blocking no longer than this.
-    pub(crate) fn get_within(&self, timeout: Duration) -> Result<Lent> {
+    pub(crate) fn get_within(&self, timeout: Duration) -> Result<LentConnection> {
         refuse_async_task()?;
         let waited = timeout.min(self.checkout_timeout);
         match &self.source {
-            Source::Ours(pool) => pool.get_within(waited).map(Lent::Ours),
+            Source::Ours(pool) => pool.get_within(waited).map(LentConnection::Ours),
             Source::Borrowed { lender, settings } => match lender.lend(waited) {
-                Ok(client) => Ok(Lent::Borrowed(Connection::borrowed(client, settings))),
+                Ok(client) => Ok(LentConnection::Borrowed(Connection::borrowed(
+                    client, settings,
+                ))),
                 Err(error) => Err(not_lent(&**lender, waited, &error)),
             },
         }

@@ -5,7 +5,7 @@
 //! thread that sees no movement asks about the server process on another connection. It ends a call
 //! by having the stream report that it broke.
 
-use crate::connect::pipeline::Instead;
+use crate::connect::pipeline::ProtocolFlight;
 use crate::connect::sql_watch::SqlWatch;
 use crate::db::silence::Hold;
 use std::sync::atomic::AtomicBool;
@@ -44,7 +44,7 @@ pub(crate) struct Pulse {
     /// What callers' SQL does.
     pub(crate) watch: SqlWatch,
     /// What goes instead of the next text query.
-    instead: Mutex<Option<Instead>>,
+    instead: Mutex<Option<ProtocolFlight>>,
     has_instead: AtomicBool,
 }
 
@@ -73,13 +73,13 @@ impl Pulse {
 
     /// Says what is to go where the driver sends a [stand-in](crate::connect::pipeline::STAND_IN),
     /// which it does next.
-    pub(crate) fn put_instead(&self, instead: Instead) {
+    pub(crate) fn put_instead(&self, instead: ProtocolFlight) {
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(instead);
         self.has_instead.store(true, Release);
     }
 
     /// Takes it.
-    pub(crate) fn take_instead(&self) -> Option<Instead> {
+    pub(crate) fn take_instead(&self) -> Option<ProtocolFlight> {
         if !self.has_instead.swap(false, AcqRel) {
             return None;
         }

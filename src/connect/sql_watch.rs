@@ -2,7 +2,7 @@
 //! changed, and, of what may not leave, the texts.
 
 use crate::words::control::refusal;
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU16};
 
@@ -24,14 +24,14 @@ impl SqlWatch {
     /// Notes that the server carried out a command.
     pub(crate) fn completed(&self, tag: &[u8]) {
         if self.mode.load(Relaxed) != OFF {
-            self.add(Did::of_tag(tag));
+            self.add(SideEffects::of_tag(tag));
         }
     }
 
     /// Notes that a setting changed that the server reports.
     pub(crate) fn reported(&self) {
         if self.mode.load(Relaxed) != OFF {
-            self.add(Did::SET);
+            self.add(SideEffects::SET);
         }
     }
 
@@ -61,21 +61,21 @@ impl SqlWatch {
 
     /// Reads a text before it leaves. Returns false for one that must not.
     pub(crate) fn guard(&self, sql: &[u8]) -> bool {
-        self.add(Did::hidden_in(sql));
+        self.add(SideEffects::hidden_in(sql));
         let is_refused = refusal(sql, false).is_some();
         if is_refused {
-            self.add(Did::STOPPED);
+            self.add(SideEffects::STOPPED);
         }
         !is_refused
     }
 
-    fn add(&self, did: Did) {
+    fn add(&self, did: SideEffects) {
         self.did.fetch_or(did.bits(), Relaxed);
     }
 
     /// Returns what was seen so far.
-    pub(crate) fn seen(&self) -> Did {
-        Did::of_bits(self.did.load(Relaxed))
+    pub(crate) fn seen(&self) -> SideEffects {
+        SideEffects::of_bits(self.did.load(Relaxed))
     }
 
     /// Returns whether the server's last word puts the connection outside of any transaction.
@@ -84,7 +84,7 @@ impl SqlWatch {
     }
 
     /// Returns what was seen since the last call.
-    pub(crate) fn take(&self) -> Did {
-        Did::of_bits(self.did.swap(0, Relaxed))
+    pub(crate) fn take(&self) -> SideEffects {
+        SideEffects::of_bits(self.did.swap(0, Relaxed))
     }
 }

@@ -1,7 +1,7 @@
 //! Prepared statements of one connection. The driver keeps none.
 
-use crate::connect::caller_sql::Theirs;
-use crate::connect::pipeline::{Instead, STAND_IN};
+use crate::connect::caller_sql::CallerSql;
+use crate::connect::pipeline::{ProtocolFlight, STAND_IN};
 use crate::connect::pulse::Pulse;
 use crate::db::flight::{CallMode, Flight, Form, Transport, prepare};
 use crate::db::statement::Statement as OurStatement;
@@ -64,7 +64,7 @@ pub(crate) struct StatementCache {
     /// What the stream under them saw.
     pulse: Option<Arc<Pulse>>,
     /// What callers' SQL does to the connection.
-    pub(crate) theirs: Theirs,
+    pub(crate) caller_sql: CallerSql,
     is_outdated: bool,
     /// Names that were tried; one whose `PREPARE` failed is not used again.
     named_calls: usize,
@@ -107,7 +107,7 @@ impl StatementCache {
             calls: HashMap::new(),
             transaction: 0,
             losses,
-            theirs: Theirs::new(pulse.clone(), settings),
+            caller_sql: CallerSql::new(pulse.clone(), settings),
             pulse,
             is_outdated: false,
             named_calls: 0,
@@ -166,7 +166,7 @@ impl StatementCache {
 
     /// Returns a flight that travels so, and leaves what the caller has set.
     pub(crate) fn flight(&self, mode: CallMode) -> Flight {
-        Flight::new(self.transport(mode), &self.schema).among(self.theirs.has_set())
+        Flight::new(self.transport(mode), &self.schema).keeping_settings(self.caller_sql.has_set())
     }
 
     /// Sends several statements in one flight. Those that are missing are prepared first, which
@@ -218,7 +218,7 @@ impl StatementCache {
             Form::Text(sql) => client.simple_query(&sql),
             Form::Messages(messages) => {
                 if let Some(pulse) = &self.pulse {
-                    pulse.put_instead(Instead(messages));
+                    pulse.put_instead(ProtocolFlight(messages));
                 }
                 client.simple_query(STAND_IN)
             }

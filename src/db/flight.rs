@@ -46,8 +46,8 @@ pub(crate) struct Flight {
     named: Vec<&'static Statement>,
     /// What the planner is kept from at its end.
     settings: Vec<PlannerSetting>,
-    /// Whether what was set before it may be the caller's.
-    is_among_theirs: bool,
+    /// Whether settings are put back to what they were, since the caller may have made them.
+    keeps_settings: bool,
     is_empty: bool,
     begins: bool,
 }
@@ -86,17 +86,17 @@ impl Flight {
             messages: Vec::new(),
             named: Vec::new(),
             settings: Vec::new(),
-            is_among_theirs: false,
+            keeps_settings: false,
             is_empty: true,
             begins: false,
         }
     }
 
     /// Puts settings back to what they were, instead of to the session's defaults, if the caller
-    /// may have set some. That takes the server longer.
+    /// `has_set` some. That takes the server longer.
     #[must_use]
-    pub(crate) fn among(mut self, has_theirs: bool) -> Self {
-        self.is_among_theirs = has_theirs;
+    pub(crate) fn keeping_settings(mut self, has_set: bool) -> Self {
+        self.keeps_settings = has_set;
         self
     }
 
@@ -241,7 +241,7 @@ impl Flight {
             return;
         }
         self.settings.push(setting);
-        match self.is_among_theirs {
+        match self.keeps_settings {
             // It does not stay prepared: that would take a round trip.
             true => self.call_once(&setting.switch().noted_off, &[]),
             false => self.command(&setting.switch().off),
@@ -250,7 +250,7 @@ impl Flight {
 
     fn put_settings_back(&mut self) {
         for setting in std::mem::take(&mut self.settings) {
-            match self.is_among_theirs {
+            match self.keeps_settings {
                 true => self.call_once(&setting.switch().noted, &[]),
                 false => self.command(&setting.switch().usual),
             }
@@ -384,7 +384,7 @@ mod tests {
     fn settings_of_the_callers_are_put_back_to_what_they_were() {
         let schema = SchemaName::parse("outtray").unwrap();
         let transport = Transport::Text(CallMode::Prepared);
-        let mut flight = Flight::new(transport, &schema).among(true);
+        let mut flight = Flight::new(transport, &schema).keeping_settings(true);
         flight.call(&EXAMPLE, &[Value::Null, Value::Null]);
 
         let (named, Form::Text(sql)) = flight.end() else {

@@ -14,7 +14,7 @@ static LOOK_AT_PROCESSES: Statement = sql!("look_at_processes", Kept);
 
 /// What a server process does.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Process {
+pub(crate) struct ProcessActivity {
     pub(crate) number: i32,
     /// `None` if it cannot be seen.
     pub(crate) is_at_work: Option<bool>,
@@ -33,10 +33,10 @@ pub(crate) struct Hold {
 }
 
 /// Looks at server processes; those that are gone are missing.
-pub(crate) fn look(run: &mut dyn Run, numbers: &[i32]) -> Result<Vec<Process>> {
+pub(crate) fn look(run: &mut dyn Run, numbers: &[i32]) -> Result<Vec<ProcessActivity>> {
     let rows = query(run, &LOOK_AT_PROCESSES, &[&numbers], DOING)?;
     let process = |row| {
-        Ok(Process {
+        Ok(ProcessActivity {
             number: column(row, "process")?,
             is_at_work: column(row, "is_at_work")?,
             since: milliseconds(column(row, "since_ms")?).unwrap_or_default(),

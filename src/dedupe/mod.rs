@@ -52,7 +52,7 @@ const MAX_ROUNDS: usize = 10;
 
 /// A key that is wanted for an id.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct KeyWish<'a> {
     pub(crate) topic: &'a str,
     pub(crate) key: &'a str,
     pub(crate) id: Uuid,
@@ -61,16 +61,16 @@ pub(crate) struct Wish<'a> {
 
 /// Who has a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub(crate) struct KeyHolder {
     pub(crate) id: Uuid,
     pub(crate) is_new: bool,
 }
 
 /// Who has which keys, as far as was asked.
 #[derive(Debug, Default)]
-pub(crate) struct Known(HashMap<(String, String), Holder>);
+pub(crate) struct KnownHolders(HashMap<(String, String), KeyHolder>);
 
-impl Known {
+impl KnownHolders {
     /// Reads a row that came as text.
     pub(crate) fn read(&mut self, row: &SimpleQueryRow) -> Result<()> {
         let text = |name: &str| {
@@ -80,25 +80,25 @@ impl Known {
         let id = text("id")?.parse::<MessageId>()?.0;
         let is_new = text("is_new")? == "t";
         let name = (text("topic")?.to_owned(), text("key")?.to_owned());
-        self.0.insert(name, Holder { id, is_new });
+        self.0.insert(name, KeyHolder { id, is_new });
         Ok(())
     }
 
     fn insert(&mut self, row: &Row, is_new: bool) -> Result<()> {
         let id = column(row, "id")?;
         let name = (column(row, "topic")?, column(row, "key")?);
-        self.0.entry(name).or_insert(Holder { id, is_new });
+        self.0.entry(name).or_insert(KeyHolder { id, is_new });
         Ok(())
     }
 
-    fn get(&self, wish: &Wish<'_>) -> Option<Holder> {
+    fn get(&self, wish: &KeyWish<'_>) -> Option<KeyHolder> {
         let name = (wish.topic.to_owned(), wish.key.to_owned());
         self.0.get(&name).copied()
     }
 }
 
 /// Appends the statement that takes keys.
-pub(crate) fn push_take(flight: &mut Flight, wishes: &[Wish<'_>]) {
+pub(crate) fn push_take(flight: &mut Flight, wishes: &[KeyWish<'_>]) {
     if let [only] = wishes {
         let values = [
             Value::Text(only.topic),
@@ -126,14 +126,14 @@ pub(crate) fn push_take(flight: &mut Flight, wishes: &[Wish<'_>]) {
 /// statement.
 pub(crate) fn take(
     run: &mut dyn Run,
-    wishes: &[Wish<'_>],
-    known: Option<Known>,
-) -> Result<Vec<Holder>> {
+    wishes: &[KeyWish<'_>],
+    known: Option<KnownHolders>,
+) -> Result<Vec<KeyHolder>> {
     let mut is_asked = known.is_some();
     let mut known = known.unwrap_or_default();
     for _ in 0..MAX_ROUNDS {
-        let open = |known: &Known| -> Vec<Wish<'_>> {
-            let is_open = |wish: &&Wish<'_>| known.get(wish).is_none();
+        let open = |known: &KnownHolders| -> Vec<KeyWish<'_>> {
+            let is_open = |wish: &&KeyWish<'_>| known.get(wish).is_none();
             wishes.iter().filter(is_open).copied().collect()
         };
         if !std::mem::take(&mut is_asked) {
@@ -159,7 +159,7 @@ pub(crate) fn take(
 }
 
 /// Frees keys that were taken in this transaction.
-pub(crate) fn release(run: &mut dyn Run, wishes: &[Wish<'_>]) -> Result<()> {
+pub(crate) fn release(run: &mut dyn Run, wishes: &[KeyWish<'_>]) -> Result<()> {
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
     execute(
         run,
@@ -202,7 +202,7 @@ pub(crate) fn change(run: &mut dyn Run, topic: &str, key: &str, window: Duration
     Ok(execute(run, &CHANGE_DEDUPE, &params, doing)? > 0)
 }
 
-fn ask(run: &mut dyn Run, wishes: &[Wish<'_>], known: &mut Known) -> Result<()> {
+fn ask(run: &mut dyn Run, wishes: &[KeyWish<'_>], known: &mut KnownHolders) -> Result<()> {
     if let [only] = wishes {
         let params: [&(dyn ToSql + Sync); 4] = [&only.topic, &only.key, &only.id, &window_us(only)];
         for row in query(run, &TAKE_DEDUPE_ONE, &params, DOING)? {
@@ -221,19 +221,19 @@ fn ask(run: &mut dyn Run, wishes: &[Wish<'_>], known: &mut Known) -> Result<()> 
     Ok(())
 }
 
-fn window_us(wish: &Wish<'_>) -> i64 {
+fn window_us(wish: &KeyWish<'_>) -> i64 {
     wish.remembered.micros()
 }
 
-fn topics<'a>(wishes: &[Wish<'a>]) -> Vec<&'a str> {
+fn topics<'a>(wishes: &[KeyWish<'a>]) -> Vec<&'a str> {
     wishes.iter().map(|wish| wish.topic).collect()
 }
 
-fn keys<'a>(wishes: &[Wish<'a>]) -> Vec<&'a str> {
+fn keys<'a>(wishes: &[KeyWish<'a>]) -> Vec<&'a str> {
     wishes.iter().map(|wish| wish.key).collect()
 }
 
-fn contested(wish: &Wish<'_>) -> Error {
+fn contested(wish: &KeyWish<'_>) -> Error {
     Error::new(
         ErrorKind::Conflict,
         format!(

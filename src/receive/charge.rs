@@ -28,7 +28,7 @@ use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::line::Line;
 use crate::receive::options::Terms;
 use crate::receive::state::State;
-use crate::session::caller_sql::Ended;
+use crate::session::caller_sql::EndedTransaction;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, ErrorKind, chain};
 use crate::words::handler_error::HandlerError;
@@ -128,7 +128,7 @@ pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
     line.floors().forget();
     let mut entered = std::mem::take(&mut state.entered);
     let stray = std::mem::take(&mut state.stray);
-    if let Some(ended) = error.cause::<Ended>() {
+    if let Some(ended) = error.cause::<EndedTransaction>() {
         // Only the one that was running can have done it; of a batch nobody knows which.
         let last = entered.pop().into_iter();
         entered = last.filter(|charge| !charge.is_shared).collect();

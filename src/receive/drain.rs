@@ -12,7 +12,7 @@ use crate::receive::progress::Progress;
 use crate::receive::state::State;
 use crate::receive::work::Worked;
 use crate::receive::worker::turn;
-use crate::session::caller_sql::Ended;
+use crate::session::caller_sql::EndedTransaction;
 use crate::threads::pause::{self, Pause};
 use crate::threads::{Stop, stop_signal};
 use crate::upkeep::catch_up::{catch_up, find_rest};
@@ -88,8 +88,8 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
     let mut troubles = 0;
     let mut used_up_at = None;
     let mut connection = line.base.dedicated.take()?;
-    let kit = &line.base.kit;
-    kit.configs.read(&mut connection)?;
+    let process = &line.base.process;
+    process.configs.read(&mut connection)?;
     give_up(&mut work(line, &mut connection))?;
     loop {
         if connection.is_closed() {
@@ -97,7 +97,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             connection = line.base.dedicated.take()?;
         }
         // It may take hours. A connection that is gone is met below.
-        let _ = kit.configs.refresh(&mut connection);
+        let _ = process.configs.refresh(&mut connection);
         // No thread may be there that does this.
         let mut upkeep = work(line, &mut connection);
         let has_moved = catch_up(&mut upkeep, give_up)?;
@@ -135,7 +135,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             Err(error) => {
                 // One that is of no more use for what a handler left there is replaced above.
                 let is_lost = connection.client().is_closed();
-                let is_theirs = error.cause::<Ended>().is_some();
+                let is_theirs = error.cause::<EndedTransaction>().is_some();
                 if judge(line, state, &error) && !is_lost || is_theirs {
                     continue;
                 }
@@ -170,6 +170,6 @@ fn work<'a>(line: &'a Line, connection: &'a mut Connection) -> Work<'a> {
     Work {
         connection,
         waker: &line.base.waker,
-        settings: &line.base.kit.configs,
+        settings: &line.base.process.configs,
     }
 }

@@ -10,7 +10,7 @@ use crate::session::messaging_session::MessagingSession;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
 use crate::words::outcome::DrainReport;
-use crate::words::panics::Theirs;
+use crate::words::panics::CallersValue;
 use crate::words::{Error, Result};
 use serde::de::DeserializeOwned;
 
@@ -91,7 +91,7 @@ impl ReceiverBuilder<'_> {
     {
         check_drain(&self.topic, &self.options)?;
         let line = line(&self.topic, self.base, self.options)?;
-        let mut handler = Theirs::new(handler);
+        let mut handler = CallersValue::new(handler);
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
             handler::run(&mut *handler, session, deliveries)
         };
@@ -110,7 +110,7 @@ impl ReceiverBuilder<'_> {
     {
         check_drain(&self.topic, &self.options)?;
         let line = batch_line(&self.topic, self.base, self.options, size)?;
-        let mut handler = Theirs::new(handler);
+        let mut handler = CallersValue::new(handler);
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
             batch::run(&mut *handler, session, deliveries)
         };

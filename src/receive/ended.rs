@@ -15,7 +15,7 @@ use crate::receive::handler::Ending;
 use crate::receive::line::Line;
 use crate::receive::stage;
 use crate::receive::take::fly;
-use crate::session::caller_sql::Ended;
+use crate::session::caller_sql::EndedTransaction;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, Result, chain};
 use crate::words::handler_error::HandlerError;
@@ -25,7 +25,7 @@ use std::collections::HashSet;
 /// Returns whether an error says that a handler committed.
 pub(crate) fn is_committed(error: &Error) -> bool {
     error
-        .cause::<Ended>()
+        .cause::<EndedTransaction>()
         .is_some_and(|ended| ended.is_committed)
 }
 

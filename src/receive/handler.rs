@@ -3,7 +3,7 @@
 use crate::message::claimed::Claimed;
 use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::parts::Kept;
+use crate::session::parts::PartOutcome;
 use crate::words::error::{Error, chain};
 use crate::words::handler_error::{HandlerError, Wish};
 use crate::words::message::{CancelToken, Message};
@@ -70,11 +70,13 @@ impl Ending {
     }
 
     /// Returns how a handler ended that was done, when its work was not kept; nothing: it was.
-    pub(crate) fn undone(kept: &Kept) -> Option<Self> {
+    pub(crate) fn undone(kept: &PartOutcome) -> Option<Self> {
         match kept {
-            Kept::Whole => None,
-            Kept::Swallowed => Some(Ending::swallowed()),
-            Kept::Refused(error) => Some(Ending::failed(&HandlerError::failed(chain(error)))),
+            PartOutcome::Kept => None,
+            PartOutcome::Swallowed => Some(Ending::swallowed()),
+            PartOutcome::Refused(error) => {
+                Some(Ending::failed(&HandlerError::failed(chain(error))))
+            }
         }
     }
 

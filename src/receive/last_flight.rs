@@ -95,10 +95,10 @@ fn commit(
         take::push_claim(line, &mut flight, size)
     });
     let started = Instant::now();
-    let flown = session.commit(flight, is_checked);
+    let committed = session.commit(flight, is_checked);
     if let Err(NotCommitted {
         is_undone: true, ..
-    }) = &flown
+    }) = &committed
     {
         state.refused = match (charge::only(state), is_shared) {
             (Some(charge), false) => Some(Refused::Only(charge.clone())),
@@ -108,7 +108,7 @@ fn commit(
     }
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     line.base.waker.announce(&session.news());
-    let mut rows = flown.map_err(|refused| refused.error)?;
+    let mut rows = committed.map_err(|refused| refused.error)?;
     let promoted = match ends.iter().any(|end| end.key.is_some()) {
         true => keys::take_promoted(&mut rows),
         false => Promoted::default(),

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 /// What a receiver needs of its process.
 #[derive(Clone)]
 pub(crate) struct Base {
-    pub(crate) kit: Arc<Process>,
+    pub(crate) process: Arc<Process>,
     pub(crate) dedicated: Arc<Dedicated>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) quarantine: Arc<Quarantine>,
@@ -113,14 +113,14 @@ impl Line {
 
     /// Returns what is done with failures at present.
     pub(crate) fn terms(&self) -> Terms {
-        let setting = self.base.kit.configs.get(&self.topic);
+        let setting = self.base.process.configs.get(&self.topic);
         self.options
             .terms(setting.as_ref().map(|setting| &setting.config))
     }
 
     /// Returns for how long messages are leased at present.
     pub(crate) fn lease(&self) -> Duration {
-        let setting = self.base.kit.configs.get(&self.topic);
+        let setting = self.base.process.configs.get(&self.topic);
         self.options
             .lease(setting.as_ref().map(|setting| &setting.config))
     }
@@ -177,12 +177,12 @@ impl Line {
 
     /// Returns whether an operator paused the topic.
     pub(crate) fn is_paused(&self) -> bool {
-        self.base.kit.configs.is_paused(&self.topic)
+        self.base.process.configs.is_paused(&self.topic)
     }
 
     /// Returns how many messages of the topic may be in work at the same time, if that is limited.
     pub(crate) fn max_in_work(&self) -> Option<u32> {
-        let setting = self.base.kit.configs.get(&self.topic);
+        let setting = self.base.process.configs.get(&self.topic);
         setting.and_then(|setting| setting.config.max_in_work)
     }
 

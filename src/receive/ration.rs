@@ -47,12 +47,12 @@ pub(crate) struct Ration {
 impl Line {
     /// Returns the rate of the topic, if it has one.
     pub(crate) fn rate(&self) -> Option<Rate> {
-        let setting = self.base.kit.configs.get(&self.topic)?;
+        let setting = self.base.process.configs.get(&self.topic)?;
         setting.config.rate
     }
 
     fn rate_per_key(&self) -> Option<Rate> {
-        let setting = self.base.kit.configs.get(&self.topic)?;
+        let setting = self.base.process.configs.get(&self.topic)?;
         setting.config.rate_per_key
     }
 }
@@ -65,7 +65,7 @@ impl Ration {
         connection: &mut Connection,
         wanted: usize,
     ) -> Result<Result<Ration, Duration>> {
-        let setting = line.base.kit.configs.get(&line.topic);
+        let setting = line.base.process.configs.get(&line.topic);
         let changed_at = setting.as_ref().map_or(0, |setting| setting.changed_at_us);
         let rate = setting.and_then(|setting| setting.config.rate);
         let ration = |size| Ok(Ok(Ration { rate, size }));

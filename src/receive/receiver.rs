@@ -7,7 +7,7 @@ use crate::receive::worker;
 use crate::threads::{Service, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
-use crate::words::panics::Theirs;
+use crate::words::panics::CallersValue;
 use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, bounded};
 use std::convert::Infallible;
 use std::fmt;
@@ -55,7 +55,7 @@ impl Receiver {
         handler: Box<SharedHandler>,
         farewell: Farewell,
     ) -> Result<Self> {
-        let (line, handler) = (Arc::new(line), Arc::new(Theirs::new(handler)));
+        let (line, handler) = (Arc::new(line), Arc::new(CallersValue::new(handler)));
         let (stopper, stop) = stop_signal();
         let (alive, ended) = bounded(0);
         let receiver = Receiver {

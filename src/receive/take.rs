@@ -159,6 +159,6 @@ pub(crate) fn take_turn(line: &Line, session: &mut HandlerSession<'_>) -> Result
 }
 
 pub(crate) fn fly(session: &mut HandlerSession<'_>, flight: Flight) -> Result<Vec<SimpleQueryRow>> {
-    let flown = session.open()?.fly(flight);
-    flown.map_err(|error| classify(error, "claiming messages"))
+    let answered = session.open()?.fly(flight);
+    answered.map_err(|error| classify(error, "claiming messages"))
 }

@@ -101,7 +101,7 @@ fn transactions(
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "beginning a transaction"))?;
     // What several messages share has no result.
-    let mut session = HandlerSession::begun(&line.base.kit, transaction, line.batch.is_none());
+    let mut session = HandlerSession::begun(&line.base.process, transaction, line.batch.is_none());
     let is_careful = line.receiver.is_some() && line.station.is_suspect();
     let look = if is_careful { state.look } else { 0 };
     let size = ration.size.max(look);
@@ -338,7 +338,7 @@ fn may_chain(line: &Line, state: &State<'_>, stop: &Stop, is_careful: bool) -> b
 
 /// Returns whether the settings of topics are to be read between two transactions.
 fn has_to_read(line: &Line, state: &State<'_>) -> bool {
-    state.reads_settings && !line.base.kit.configs.is_fresh()
+    state.reads_settings && !line.base.process.configs.is_fresh()
 }
 
 /// Ends a transaction that claimed nothing.

@@ -35,7 +35,7 @@ const LOOKED_AT_A_TIME: i64 = 1000;
 
 /// When to look next; `None` while nothing recurs.
 pub(crate) struct Recurrences {
-    kit: Arc<Process>,
+    process: Arc<Process>,
     next: Option<Instant>,
     /// Those that could not be sent. They come after all others, so that they keep none from its
     /// turn.
@@ -56,9 +56,9 @@ struct Failing {
 }
 
 impl Recurrences {
-    pub(crate) fn new(kit: Arc<Process>) -> Self {
+    pub(crate) fn new(process: Arc<Process>) -> Self {
         Recurrences {
-            kit,
+            process,
             next: None,
             failing: HashMap::new(),
             look_at: None,
@@ -152,7 +152,7 @@ impl Round for Recurrences {
         for is_retry in [false, true] {
             while started.elapsed() < AT_A_TIME {
                 let left_out = self.left_out(is_retry.then_some(started));
-                match send_first(work.connection, &self.kit, work.waker, &left_out)? {
+                match send_first(work.connection, &self.process, work.waker, &left_out)? {
                     First::None => {
                         if is_retry {
                             // What was to be tried again and is not there is due no more.
@@ -193,14 +193,14 @@ enum First {
 /// Sends the one that is due first, but for some.
 fn send_first(
     connection: &mut Connection,
-    kit: &Process,
+    process: &Process,
     waker: &Waker,
     left_out: &[Name],
 ) -> Result<First> {
     let open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "sending a recurring message"))?;
-    let mut session = MessagingSession::within(kit, open);
+    let mut session = MessagingSession::within(process, open);
     let taken = recurring::take_due(session.open()?, left_out)?;
     let Some(Taken { topic, name, due }) = taken else {
         return Ok(First::None);

@@ -6,8 +6,8 @@
 //! must not hold a topic's room. All of it is part of the transaction, inside the savepoint of the
 //! message at hand, and is undone with it.
 
-use crate::capacity::take::{self as room, Wanted};
-use crate::dedupe::{self, Holder, Known, Wish};
+use crate::capacity::take::{self as room, RoomWanted};
+use crate::dedupe::{self, KeyHolder, KeyWish, KnownHolders};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::transaction_state::TransactionState;
 use crate::settings::Setting;
@@ -171,7 +171,7 @@ impl MessagingSession<'_> {
             let setting = self.setting(topic);
             // The limit may have just been lifted.
             if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
-                wanted.push(Wanted::new(topic, messages, limit, wait)?);
+                wanted.push(RoomWanted::new(topic, messages, limit, wait)?);
             }
         }
         let (outbox, counts) = (&self.outbox, &self.process.counts);
@@ -182,7 +182,7 @@ impl MessagingSession<'_> {
 
     /// Takes the dedupe keys of those that have any, and says which are new.
     fn deduped(&mut self, messages: &[Outgoing]) -> Result<Vec<Sent>> {
-        let mut wishes: Vec<Wish<'_>> = Vec::new();
+        let mut wishes: Vec<KeyWish<'_>> = Vec::new();
         let mut place_of = HashMap::new();
         for outgoing in messages {
             if let Some(wish) = wish(outgoing) {
@@ -209,7 +209,7 @@ impl MessagingSession<'_> {
 
     /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction
     /// did not begin.
-    fn take_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Vec<Holder>> {
+    fn take_keys(&mut self, wishes: &[KeyWish<'_>]) -> Result<Vec<KeyHolder>> {
         let known = self.ask_for_keys(wishes)?;
         self.transaction
             .ask(|run| dedupe::take(run, wishes, known))
@@ -217,19 +217,19 @@ impl MessagingSession<'_> {
     }
 
     /// Asks for keys in the flight of BEGIN, if the transaction did not begin.
-    fn ask_for_keys(&mut self, wishes: &[Wish<'_>]) -> Result<Option<Known>> {
+    fn ask_for_keys(&mut self, wishes: &[KeyWish<'_>]) -> Result<Option<KnownHolders>> {
         if self.process.needs_objects.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let flown = self
+        let answered = self
             .transaction
             .begin_with(|flight| dedupe::push_take(flight, wishes));
         let rows =
-            flown.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;
+            answered.map_err(|error| held_up(classify(error, dedupe::DOING), &named(wishes)))?;
         let Some(rows) = rows else {
             return Ok(None);
         };
-        let mut known = Known::default();
+        let mut known = KnownHolders::default();
         for row in &rows {
             known.read(row)?;
         }
@@ -238,7 +238,7 @@ impl MessagingSession<'_> {
 
     /// Frees the keys of what is not sent after all.
     fn release(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
-        let wishes: Vec<Wish<'_>> = new_ones(messages, sent)
+        let wishes: Vec<KeyWish<'_>> = new_ones(messages, sent)
             .filter_map(|(outgoing, _)| wish(outgoing))
             .collect();
         if wishes.is_empty() {
@@ -255,7 +255,7 @@ impl MessagingSession<'_> {
         window: Duration,
         id: uuid::Uuid,
     ) -> Result<Option<uuid::Uuid>> {
-        let wish = Wish {
+        let wish = KeyWish {
             topic: dedupe::NO_TOPIC,
             key,
             id,
@@ -290,7 +290,7 @@ impl MessagingSession<'_> {
 }
 
 /// Says whose dedupe keys they are. The keys are the caller's data, and stay out of error texts.
-fn named(wishes: &[Wish<'_>]) -> String {
+fn named(wishes: &[KeyWish<'_>]) -> String {
     match wishes {
         [] => "a dedupe key".to_owned(),
         [only] => format!("the dedupe key of a message to topic {}", only.topic),
@@ -312,9 +312,9 @@ fn new_ones<'a>(
         .filter(|(_, sent)| !sent.is_duplicate())
 }
 
-fn wish(outgoing: &Outgoing) -> Option<Wish<'_>> {
+fn wish(outgoing: &Outgoing) -> Option<KeyWish<'_>> {
     let (key, remembered) = outgoing.message.rare.dedupe.as_ref()?;
-    Some(Wish {
+    Some(KeyWish {
         topic: &outgoing.message.topic,
         key,
         id: outgoing.id.0,

@@ -21,18 +21,18 @@ use crate::session::savepoint::Savepoint;
 use crate::session::transaction::SessionTransaction;
 use crate::words::control::{Refusal, refusal};
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use std::error::Error as StdError;
 use std::fmt;
 
 /// The caller's own SQL ended the transaction.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct EndedTransaction {
     /// Whether what was done until then is there for good.
     pub(crate) is_committed: bool,
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for EndedTransaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.is_committed {
             true => "what it had written until then is committed",
@@ -41,19 +41,19 @@ impl fmt::Display for Ended {
     }
 }
 
-impl StdError for Ended {}
+impl StdError for EndedTransaction {}
 
 /// Says that the caller's own SQL ended the transaction.
 pub(crate) fn ended(is_committed: bool) -> Error {
     let text = "SQL of its own ended the transaction, which only the session may";
-    Error::new(ErrorKind::TransactionEnded, text).because(Ended { is_committed })
+    Error::new(ErrorKind::TransactionEnded, text).because(EndedTransaction { is_committed })
 }
 
 /// Says that the caller's own SQL was kept from ending the transaction.
 fn stopped() -> Error {
     let text = "SQL of its own would have ended the transaction, which only the session may: the connection was closed";
     let is_committed = false;
-    Error::new(ErrorKind::TransactionEnded, text).because(Ended { is_committed })
+    Error::new(ErrorKind::TransactionEnded, text).because(EndedTransaction { is_committed })
 }
 
 /// Refuses SQL that would end the transaction behind the session's back, as far as its text tells.
@@ -75,7 +75,7 @@ impl SessionTransaction<'_> {
     /// Notes which transaction it is, before SQL of the caller's that nobody can watch. A round
     /// trip, through a socket file.
     pub(super) fn note_own(&mut self) -> Result<()> {
-        let is_blind = self.state.theirs().is_some_and(|theirs| theirs.is_blind());
+        let is_blind = self.state.caller_sql().is_some_and(|sql| sql.is_blind());
         if is_blind && self.own.is_none() {
             self.state.begun()?;
             self.own = standing::own(self.state.current()?)?;
@@ -84,21 +84,21 @@ impl SessionTransaction<'_> {
     }
 
     /// Says what became of the transaction that was noted.
-    fn ask_for_own(&mut self) -> Did {
+    fn ask_for_own(&mut self) -> SideEffects {
         if self.own.is_none() {
-            return Did::default();
+            return SideEffects::default();
         }
         match (self.standing(), self.savepoint) {
-            (Ok((true, _)), _) => Did::default(),
-            (Ok((false, true)), _) => Did::COMMITTED,
-            (Ok((false, false)), _) => Did::ENDED,
+            (Ok((true, _)), _) => SideEffects::default(),
+            (Ok((false, true)), _) => SideEffects::COMMITTED,
+            (Ok((false, false)), _) => SideEffects::ENDED,
             // A transaction failed, and it may be another one. It comes to nothing in any case.
             (Err(_), Savepoint::None) => match self.standing_after_all() {
-                true => Did::COMMITTED,
-                false => Did::FAILED,
+                true => SideEffects::COMMITTED,
+                false => SideEffects::FAILED,
             },
             // The savepoint will tell.
-            (Err(_), _) => Did::default(),
+            (Err(_), _) => SideEffects::default(),
         }
     }
 
@@ -127,30 +127,35 @@ impl SessionTransaction<'_> {
 
     /// Learns what the caller's SQL did, once its closure is done.
     pub(super) fn end_callers(&mut self) {
-        let mut did = self.state.take_did();
+        let mut did = self.state.take_side_effects();
         did.add(self.ask_for_own());
-        if self.is_in_doubt && self.state.theirs().is_some_and(|theirs| theirs.is_unread()) {
+        if self.is_in_doubt && self.state.caller_sql().is_some_and(|sql| sql.is_unread()) {
             // An error came before the server's last word.
             let _ = self.state.begun().map(|open| open.batch_execute(""));
-            did.add(self.state.take_did());
+            did.add(self.state.take_side_effects());
         }
-        let in_question = [Did::SAVED, Did::ROLLED_BACK, Did::BEGUN];
+        let in_question = [
+            SideEffects::SAVED,
+            SideEffects::ROLLED_BACK,
+            SideEffects::BEGUN,
+        ];
         self.is_in_doubt |= did.is_lasting() || did.any(&in_question);
-        self.did = did;
+        self.side_effects = did;
     }
 
     /// Says that the caller's SQL ended the transaction, if it did. The connection is of no more
     /// use then.
     pub(super) fn ended(&mut self) -> Option<Error> {
-        let did = self.did;
+        let did = self.side_effects;
         // A tag does not say whether it was to a savepoint.
-        let is_rolled_back = did.any(&[Did::ROLLED_BACK])
-            && (did.any(&[Did::BEGUN, Did::CHAINED]) || !did.any(&[Did::SAVED]));
-        let error = if did.any(&[Did::COMMITTED]) {
+        let is_rolled_back = did.any(&[SideEffects::ROLLED_BACK])
+            && (did.any(&[SideEffects::BEGUN, SideEffects::CHAINED])
+                || !did.any(&[SideEffects::SAVED]));
+        let error = if did.any(&[SideEffects::COMMITTED]) {
             ended(true)
-        } else if did.any(&[Did::STOPPED]) {
+        } else if did.any(&[SideEffects::STOPPED]) {
             stopped()
-        } else if did.any(&[Did::ENDED]) || is_rolled_back {
+        } else if did.any(&[SideEffects::ENDED]) || is_rolled_back {
             ended(false)
         } else {
             return None;
@@ -162,17 +167,17 @@ impl SessionTransaction<'_> {
     /// Returns whether what the caller set lasts longer than its turn, so that nobody else's may
     /// follow in the transaction.
     pub(super) fn has_set(&self) -> bool {
-        self.did.is_lasting()
+        self.side_effects.is_lasting()
     }
 
     /// Returns the statements that put the connection back, if there is a need, for the flight that
     /// comes next.
     pub(super) fn restoring(&mut self) -> String {
-        if !self.did.is_lasting() || self.is_restored {
+        if !self.side_effects.is_lasting() || self.is_restored {
             return String::new();
         }
-        let theirs = self.state.theirs();
-        theirs.map_or_else(String::new, |theirs| theirs.restoring())
+        let sql = self.state.caller_sql();
+        sql.map_or_else(String::new, |sql| sql.restoring())
     }
 
     /// Notes that they ran.

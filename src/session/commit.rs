@@ -20,7 +20,7 @@ use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::{OnEnd, Sent};
 use crate::words::redacted::text_of;
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use crate::words::sqlstate::{
     Failure, classify, failure, held_up, is_aborted, is_ended, is_sequence_behind,
 };
@@ -36,7 +36,7 @@ impl MessagingSession<'_> {
         if let Some(ended) = self.transaction.ended() {
             return Err(ended);
         }
-        if self.transaction.did.any(&[Did::FAILED]) {
+        if self.transaction.side_effects.any(&[SideEffects::FAILED]) {
             return Err(swallowed());
         }
         if matches!(self.transaction.state, TransactionState::Idle(_)) {
@@ -49,11 +49,11 @@ impl MessagingSession<'_> {
             return Err(refused(error, || self.outbox.ids()));
         }
         let last = self.store_or_push()?;
-        let flown = match self.transaction.state {
+        let committed = match self.transaction.state {
             TransactionState::Begun(mut transaction) => {
                 transaction.fly(last).map(|_| transaction.committed())
             }
-            TransactionState::Flown(mut transaction) => {
+            TransactionState::Lazy(mut transaction) => {
                 transaction.fly(last).map(|_| transaction.committed())
             }
             // The caller's transaction: it decides.
@@ -62,7 +62,7 @@ impl MessagingSession<'_> {
             | TransactionState::Leased(_)
             | TransactionState::Broken => Ok(()),
         };
-        match flown {
+        match committed {
             Ok(()) => Ok(self.outbox.take_news()),
             Err(error) => Err(refused(error, || self.outbox.ids())),
         }

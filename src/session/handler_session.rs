@@ -11,13 +11,13 @@ use crate::connect::transaction::OpenTransaction;
 use crate::db::flight::Flight;
 use crate::session::commit::{not_stored, swallowed};
 use crate::session::messaging_session::{MessagingSession, Recorder};
-use crate::session::parts::Kept;
+use crate::session::parts::PartOutcome;
 use crate::session::process::Process;
 use crate::session::savepoint::{Bundle, Check, Savepoint};
 use crate::session::transaction::SessionTransaction;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use crate::words::sqlstate::{classify, is_sequence_behind};
 use crate::words::{Error, Result};
 use postgres::SimpleQueryRow;
@@ -101,9 +101,9 @@ impl<'c> HandlerSession<'c> {
     ///
     /// # Errors
     /// When it cannot be undone alone.
-    pub(crate) fn keep(&mut self, check: Check) -> Result<Kept> {
+    pub(crate) fn keep(&mut self, check: Check) -> Result<PartOutcome> {
         let kept = self.session.transaction.keep(check)?;
-        if !matches!(kept, Kept::Whole) {
+        if !matches!(kept, PartOutcome::Kept) {
             self.forget();
         }
         Ok(kept)
@@ -283,7 +283,7 @@ impl<'c> HandlerSession<'c> {
         rolled_back.map_err(|error| classify(error, DOING))?;
         self.begin_anew();
         let transaction = &mut self.session.transaction;
-        transaction.did.add(Did::SET);
+        transaction.side_effects.add(SideEffects::SET);
         transaction.is_restored = false;
         let restoring = transaction.restoring();
         let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED;\n{restoring}");
@@ -302,7 +302,7 @@ impl<'c> HandlerSession<'c> {
             outbox,
             ..
         } = &mut self.session;
-        if transaction.did.any(&[Did::FAILED]) {
+        if transaction.side_effects.any(&[SideEffects::FAILED]) {
             return Err(swallowed());
         }
         transaction.state.begun()?;

@@ -5,11 +5,11 @@ use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::db::run::Params;
 use crate::session::caller_sql::refuse_control;
-use crate::session::outbox::{Outbox, Settled};
+use crate::session::outbox::{Outbox, UndoSettled};
 use crate::session::process::Process;
 use crate::session::savepoint::Savepoint;
 use crate::session::transaction::SessionTransaction;
-use crate::session::transaction_state::{Joined, Lend, TransactionState};
+use crate::session::transaction_state::{DriverTransaction, Joined, TransactionState};
 use crate::settings::cache::Settings;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
@@ -311,7 +311,7 @@ impl<'c> MessagingSession<'c> {
 
     /// Returns the transaction, inside the savepoint of the part at hand, with the driver's own
     /// object.
-    fn lending(&mut self) -> Result<&mut dyn Lend> {
+    fn lending(&mut self) -> Result<&mut dyn DriverTransaction> {
         let (lending, was_missing) = self.transaction.lending()?;
         if was_missing {
             // Once for a process: the server's log should not fill with warnings.
@@ -335,7 +335,7 @@ impl<'c> MessagingSession<'c> {
 
     /// Notes a delivery that is settled if the transaction commits. What becomes of the
     /// transaction of a joined session, nobody learns here.
-    pub(crate) fn note_settled(&mut self, settled: impl FnOnce() -> Settled) {
+    pub(crate) fn note_settled(&mut self, settled: impl FnOnce() -> UndoSettled) {
         if !self.transaction.is_joined() {
             self.outbox.note_settled(settled());
         }

@@ -43,26 +43,26 @@ pub(crate) struct Outbox {
     /// Whether some of them do not come in the order of their ids.
     is_out_of_order: bool,
     bytes: usize,
-    log: Vec<Entry>,
+    log: Vec<LogEntry>,
     /// Deliveries that are settled if the transaction commits.
-    settled: Vec<Settled>,
+    settled: Vec<UndoSettled>,
     /// Where the part at hand began.
-    part: Mark,
+    part: OutboxMark,
     /// Where the bundle of parts began that are undone together.
-    bundle: Mark,
+    bundle: OutboxMark,
 }
 
 /// A delivery whose end is part of a transaction; unsettled again when that is rolled back.
-pub(crate) struct Settled {
+pub(crate) struct UndoSettled {
     /// Nothing: the transaction committed.
     held: Option<Held>,
     is_settled: Arc<AtomicBool>,
 }
 
-impl Settled {
+impl UndoSettled {
     pub(crate) fn new(held: Held, is_settled: Arc<AtomicBool>) -> Self {
         let held = Some(held);
-        Settled { held, is_settled }
+        UndoSettled { held, is_settled }
     }
 
     /// Leaves it settled; returns what was.
@@ -71,7 +71,7 @@ impl Settled {
     }
 }
 
-impl Drop for Settled {
+impl Drop for UndoSettled {
     fn drop(&mut self) {
         if self.held.is_some() {
             self.is_settled.store(false, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl Drop for Settled {
     }
 }
 
-struct Entry {
+struct LogEntry {
     id: MessageId,
     /// The same text for one after the other that go to one topic.
     topic: Arc<str>,
@@ -91,7 +91,7 @@ struct Entry {
 
 /// A state of the outbox to return to.
 #[derive(Debug, Clone, Copy, Default)]
-struct Mark {
+struct OutboxMark {
     ready: usize,
     waiting: usize,
     bytes: usize,
@@ -120,7 +120,7 @@ impl Outbox {
             Some(last) if *last.topic == *message.topic => Arc::clone(&last.topic),
             _ => Arc::from(message.topic.as_str()),
         };
-        self.log.push(Entry {
+        self.log.push(LogEntry {
             id: outgoing.id,
             topic,
             after: message.rare.after.clone(),
@@ -134,7 +134,7 @@ impl Outbox {
     }
 
     /// Notes a delivery that was settled.
-    pub(crate) fn note_settled(&mut self, settled: Settled) {
+    pub(crate) fn note_settled(&mut self, settled: UndoSettled) {
         self.settled.push(settled);
     }
 
@@ -150,8 +150,8 @@ impl Outbox {
 
     /// Begins with the next transaction.
     pub(crate) fn begin_anew(&mut self) {
-        self.part = Mark::default();
-        self.bundle = Mark::default();
+        self.part = OutboxMark::default();
+        self.bundle = OutboxMark::default();
     }
 
     /// Drops all that the part at hand sent and settled.
@@ -164,8 +164,8 @@ impl Outbox {
         self.roll_back(self.bundle);
     }
 
-    fn mark(&self) -> Mark {
-        Mark {
+    fn mark(&self) -> OutboxMark {
+        OutboxMark {
             ready: self.ready.len(),
             waiting: self.waiting.len(),
             bytes: self.bytes,
@@ -175,7 +175,7 @@ impl Outbox {
     }
 
     /// Drops all that was sent and settled since `mark`.
-    fn roll_back(&mut self, mark: Mark) {
+    fn roll_back(&mut self, mark: OutboxMark) {
         self.ready.truncate(mark.ready);
         self.waiting.truncate(mark.waiting);
         self.log.truncate(mark.log);
@@ -209,13 +209,13 @@ impl Outbox {
 
     /// Stores all that was sent.
     pub(crate) fn store(&mut self, run: &mut dyn Run) -> Result<()> {
-        self.store_since(run, Mark::default(), keys::send::send)
+        self.store_since(run, OutboxMark::default(), keys::send::send)
     }
 
     /// Stores all that was sent, where nothing of a caller's follows in the transaction: with keys
     /// in one round trip.
     pub(crate) fn store_last(&mut self, run: &mut dyn Run) -> Result<()> {
-        self.store_since(run, Mark::default(), keys::send::send_last)
+        self.store_since(run, OutboxMark::default(), keys::send::send_last)
     }
 
     /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that
@@ -223,7 +223,7 @@ impl Outbox {
     fn store_since(
         &mut self,
         run: &mut dyn Run,
-        mark: Mark,
+        mark: OutboxMark,
         send_keyed: fn(&mut dyn Run, &[Outgoing]) -> Result<()>,
     ) -> Result<()> {
         let mut ready = self.ready.split_off(mark.ready);
@@ -268,7 +268,7 @@ impl Outbox {
         if past.is_empty() {
             return;
         }
-        let is_past = |entry: &&mut Entry| past.contains(&entry.id);
+        let is_past = |entry: &&mut LogEntry| past.contains(&entry.id);
         let entries = self.log.iter_mut().filter(is_past);
         entries.for_each(|entry| entry.wait = None);
     }
@@ -354,7 +354,7 @@ impl Outbox {
             ended: self
                 .settled
                 .drain(..)
-                .filter_map(Settled::committed)
+                .filter_map(UndoSettled::committed)
                 .collect(),
             ..News::default()
         };

@@ -30,9 +30,9 @@ use crate::words::{Error, Result};
 
 /// What became of the work of a handler that was done.
 #[derive(Debug)]
-pub(crate) enum Kept {
+pub(crate) enum PartOutcome {
     /// It stays.
-    Whole,
+    Kept,
     /// It is undone: a statement had failed and nobody said so.
     Swallowed,
     /// It is undone: what the database would have refused at COMMIT.
@@ -44,13 +44,13 @@ impl<'c> SessionTransaction<'c> {
     ///
     /// # Errors
     /// When it cannot be undone alone.
-    pub(super) fn keep(&mut self, check: Check) -> Result<Kept> {
+    pub(super) fn keep(&mut self, check: Check) -> Result<PartOutcome> {
         let Savepoint::Open(name) = self.savepoint else {
-            return self.check_unopened().map(|()| Kept::Whole);
+            return self.check_unopened().map(|()| PartOutcome::Kept);
         };
         if !self.is_in_doubt && check != Check::Alone {
             self.savepoint = Savepoint::Finished(name);
-            return Ok(Kept::Whole);
+            return Ok(PartOutcome::Kept);
         }
         let release = script([name.release()]);
         let sql = format!("{}{release}{}", check.sql(), self.restoring());
@@ -58,16 +58,16 @@ impl<'c> SessionTransaction<'c> {
             Ok(()) => {
                 self.savepoint = Savepoint::Closed;
                 self.restored();
-                Ok(Kept::Whole)
+                Ok(PartOutcome::Kept)
             }
             Err(error) if is_ended(&error) => Err(self.gone()),
             Err(error) if is_aborted(&error) => {
                 self.undo()?;
-                Ok(Kept::Swallowed)
+                Ok(PartOutcome::Swallowed)
             }
             Err(error) if check != Check::Bundled && failure(&error) == Failure::Refused => {
                 self.undo()?;
-                Ok(Kept::Refused(classify(error, "committing")))
+                Ok(PartOutcome::Refused(classify(error, "committing")))
             }
             Err(error) => Err(classify(error, "closing a savepoint")),
         }

@@ -14,9 +14,9 @@ pub(crate) enum Savepoint {
     /// A handler's session without a savepoint.
     Closed,
     /// Open, with the work of the part at hand in it and no other.
-    Open(Name),
+    Open(SavepointName),
     /// Open, with the finished work of an earlier part in it, or nothing.
-    Finished(Name),
+    Finished(SavepointName),
 }
 
 /// The savepoint around those of several messages.
@@ -37,8 +37,8 @@ impl Bundle {
         static AFTER_A: [&Statement; 3] = [&RELEASE_A, &OPEN_BUNDLE, &OPEN_B];
         static AFTER_B: [&Statement; 3] = [&RELEASE_B, &OPEN_BUNDLE, &OPEN_A];
         match before {
-            Savepoint::Finished(Name::A) => &AFTER_A,
-            Savepoint::Finished(Name::B) => &AFTER_B,
+            Savepoint::Finished(SavepointName::A) => &AFTER_A,
+            Savepoint::Finished(SavepointName::B) => &AFTER_B,
             _ => &FIRST,
         }
     }
@@ -74,25 +74,25 @@ pub(crate) type Commands = &'static [&'static Statement];
 
 /// The names that savepoints have in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Name {
+pub(crate) enum SavepointName {
     A,
     B,
 }
 
-impl Name {
+impl SavepointName {
     /// Undoes the work since it was opened; it stays open.
     pub(super) fn undo(self) -> &'static str {
         match self {
-            Name::A => "ROLLBACK TO outtray_a",
-            Name::B => "ROLLBACK TO outtray_b",
+            SavepointName::A => "ROLLBACK TO outtray_a",
+            SavepointName::B => "ROLLBACK TO outtray_b",
         }
     }
 
     /// Closes it, keeping its work. Fails if a statement inside failed.
     pub(super) fn release(self) -> &'static Statement {
         match self {
-            Name::A => &RELEASE_A,
-            Name::B => &RELEASE_B,
+            SavepointName::A => &RELEASE_A,
+            SavepointName::B => &RELEASE_B,
         }
     }
 }
@@ -106,9 +106,9 @@ impl Savepoint {
         static AFTER_B: [&Statement; 2] = [&RELEASE_B, &OPEN_A];
         let (commands, name): (Commands, _) = match self {
             Savepoint::None | Savepoint::Open(_) => return None,
-            Savepoint::Closed => (&FIRST, Name::A),
-            Savepoint::Finished(Name::A) => (&AFTER_A, Name::B),
-            Savepoint::Finished(Name::B) => (&AFTER_B, Name::A),
+            Savepoint::Closed => (&FIRST, SavepointName::A),
+            Savepoint::Finished(SavepointName::A) => (&AFTER_A, SavepointName::B),
+            Savepoint::Finished(SavepointName::B) => (&AFTER_B, SavepointName::A),
         };
         Some((commands, Savepoint::Open(name)))
     }

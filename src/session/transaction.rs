@@ -7,9 +7,9 @@ use crate::db::commands::script;
 use crate::db::flight::Flight;
 use crate::db::run::{Params, Run};
 use crate::session::savepoint::{Bundle, Commands, Savepoint};
-use crate::session::transaction_state::{Lend, Sql, TransactionState};
+use crate::session::transaction_state::{AnyTransaction, DriverTransaction, TransactionState};
 use crate::words::error::{ErrorKind, Result};
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub(crate) struct SessionTransaction<'c> {
     pub(super) is_overlong: bool,
     /// What the caller's SQL did in its part, once that is over, and whether the connection was put
     /// back as it was.
-    pub(super) did: Did,
+    pub(super) side_effects: SideEffects,
     pub(super) is_restored: bool,
     /// The number of the transaction, where nothing else tells whether it is still the same.
     pub(super) own: Option<String>,
@@ -42,7 +42,7 @@ impl<'c> SessionTransaction<'c> {
             bundle: Bundle::None,
             is_in_doubt: false,
             is_overlong: false,
-            did: Did::default(),
+            side_effects: SideEffects::default(),
             is_restored: false,
             own: None,
             begun_at: Instant::now(),
@@ -59,8 +59,8 @@ impl<'c> SessionTransaction<'c> {
     /// Begins the part of the next handler: what is known of the one before is forgotten.
     pub(super) fn begin_part(&mut self) {
         self.is_in_doubt = false;
-        let _ = self.state.take_did();
-        self.did = Did::default();
+        let _ = self.state.take_side_effects();
+        self.side_effects = SideEffects::default();
         self.is_restored = false;
         self.own = None;
     }
@@ -96,9 +96,9 @@ impl<'c> SessionTransaction<'c> {
         &mut self,
         fill: impl FnOnce(&mut Flight),
     ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
-        let flown = self.state.fly_first(fill);
-        self.is_in_doubt |= flown.is_err();
-        flown
+        let answered = self.state.begin_with(fill);
+        self.is_in_doubt |= answered.is_err();
+        answered
     }
 
     /// Opens the savepoint of the part at hand, unless it is open.
@@ -159,7 +159,7 @@ impl<'c> SessionTransaction<'c> {
     pub(super) fn run_callers<T>(
         &mut self,
         text: &str,
-        run: impl FnOnce(&mut dyn Sql) -> Result<T, postgres::Error>,
+        run: impl FnOnce(&mut dyn AnyTransaction) -> Result<T, postgres::Error>,
     ) -> Result<Result<T, postgres::Error>> {
         self.enter()?;
         Ok(run(self.state.watched(Some(text))?))
@@ -167,7 +167,7 @@ impl<'c> SessionTransaction<'c> {
 
     /// Returns the transaction, inside the savepoint of the part at hand, with the driver's own
     /// object, and whether that was missing until now.
-    pub(super) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
+    pub(super) fn lending(&mut self) -> Result<(&mut dyn DriverTransaction, bool)> {
         self.enter()?;
         self.note_own()?;
         self.state.lending()

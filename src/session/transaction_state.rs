@@ -1,9 +1,9 @@
 //! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
 
-use crate::connect::caller_sql::Theirs;
+use crate::connect::caller_sql::CallerSql;
 use crate::connect::connection::Connection;
 use crate::connect::execute::{count_once, rows_once};
-use crate::connect::flown::Flown;
+use crate::connect::lazy_transaction::LazyTransaction;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
 use crate::db::commands::script;
@@ -12,13 +12,13 @@ use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::side_effects::Did;
+use crate::words::side_effects::SideEffects;
 use crate::words::sqlstate::classify;
 use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
 
 /// What a session needs of a transaction, whoever began it. An object, so that a session has one
 /// lifetime, although a caller's transaction brings its own.
-pub(crate) trait Sql: Run {
+pub(crate) trait AnyTransaction: Run {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error>;
     fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
     fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error>;
@@ -29,12 +29,12 @@ pub(crate) trait Sql: Run {
 }
 
 /// What has the driver's own object.
-pub(crate) trait Lend: Sql {
+pub(crate) trait DriverTransaction: AnyTransaction {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error>;
     fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>));
 }
 
-impl Sql for OpenTransaction<'_> {
+impl AnyTransaction for OpenTransaction<'_> {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
         self.execute(text, params)
     }
@@ -56,7 +56,7 @@ impl Sql for OpenTransaction<'_> {
     }
 }
 
-impl Lend for OpenTransaction<'_> {
+impl DriverTransaction for OpenTransaction<'_> {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
         self.transaction.transaction()
     }
@@ -66,7 +66,7 @@ impl Lend for OpenTransaction<'_> {
     }
 }
 
-impl Sql for Flown<'_> {
+impl AnyTransaction for LazyTransaction<'_> {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
         self.execute(text, params)
     }
@@ -80,7 +80,7 @@ impl Sql for Flown<'_> {
     }
 
     fn flight(&mut self) -> Flight {
-        Flown::flight(self)
+        LazyTransaction::flight(self)
     }
 
     fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
@@ -94,7 +94,7 @@ pub(crate) struct Joined<'c, 't> {
     pub(crate) schema: SchemaName,
 }
 
-impl Sql for Joined<'_, '_> {
+impl AnyTransaction for Joined<'_, '_> {
     fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
         self.transaction.execute(text, params)
     }
@@ -119,7 +119,7 @@ impl Sql for Joined<'_, '_> {
     }
 }
 
-impl Lend for Joined<'_, '_> {
+impl DriverTransaction for Joined<'_, '_> {
     fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
         self.transaction.transaction()
     }
@@ -158,16 +158,16 @@ pub(crate) enum TransactionState<'c> {
     /// Ours, begun.
     Begun(OpenTransaction<'c>),
     /// Ours, begun in the flight of its first statement.
-    Flown(Flown<'c>),
+    Lazy(LazyTransaction<'c>),
     /// The caller's.
-    Joined(Box<dyn Lend + 'c>),
+    Joined(Box<dyn DriverTransaction + 'c>),
     /// Its BEGIN failed.
     Broken,
 }
 
 impl<'c> TransactionState<'c> {
     /// Returns the transaction, which begins now if it is ours and did not.
-    pub(crate) fn begun(&mut self) -> Result<&mut dyn Sql> {
+    pub(crate) fn begun(&mut self) -> Result<&mut dyn AnyTransaction> {
         if matches!(
             self,
             TransactionState::Idle(_) | TransactionState::Leased(_)
@@ -183,7 +183,7 @@ impl<'c> TransactionState<'c> {
                 .begin(level)
                 .map_err(|error| classify(error, "beginning a transaction"))?;
             *self = TransactionState::Begun(begun);
-            let _ = self.take_did();
+            let _ = self.take_side_effects();
         }
         self.unwatch();
         self.open()
@@ -191,18 +191,18 @@ impl<'c> TransactionState<'c> {
 
     /// Like [`begun`](Self::begun), for SQL of the caller's: `text`, or what nobody knows before.
     /// It is watched until the transaction is used otherwise.
-    pub(crate) fn watched(&mut self, text: Option<&str>) -> Result<&mut dyn Sql> {
+    pub(crate) fn watched(&mut self, text: Option<&str>) -> Result<&mut dyn AnyTransaction> {
         self.begun()?;
         if let Some(cache) = self.cache() {
-            cache.theirs.watch(text);
+            cache.caller_sql.watch(text);
         }
         self.open()
     }
 
-    fn open(&mut self) -> Result<&mut dyn Sql> {
+    fn open(&mut self) -> Result<&mut dyn AnyTransaction> {
         match self {
             TransactionState::Begun(transaction) => Ok(transaction),
-            TransactionState::Flown(transaction) => Ok(transaction),
+            TransactionState::Lazy(transaction) => Ok(transaction),
             TransactionState::Joined(transaction) => Ok(&mut **transaction),
             TransactionState::Idle(_) | TransactionState::Leased(_) | TransactionState::Broken => {
                 Err(broken())
@@ -213,36 +213,36 @@ impl<'c> TransactionState<'c> {
     /// Returns the transaction with the driver's own object for the caller, who is watched, and
     /// whether that was missing until now: the server then warned that the transaction was begun
     /// already, and did nothing else.
-    pub(crate) fn lending(&mut self) -> Result<(&mut dyn Lend, bool)> {
+    pub(crate) fn lending(&mut self) -> Result<(&mut dyn DriverTransaction, bool)> {
         self.begun()?;
-        let is_flown = matches!(self, TransactionState::Flown(_));
-        if is_flown {
-            let TransactionState::Flown(flown) = std::mem::replace(self, TransactionState::Broken)
+        let is_lazy = matches!(self, TransactionState::Lazy(_));
+        if is_lazy {
+            let TransactionState::Lazy(lazy) = std::mem::replace(self, TransactionState::Broken)
             else {
                 return Err(broken());
             };
-            let taken_over = flown
+            let taken_over = lazy
                 .into_connection()
                 .begin(None)
                 .map_err(|error| classify(error, "taking over a transaction"))?;
             *self = TransactionState::Begun(taken_over);
         }
         if let Some(cache) = self.cache() {
-            cache.theirs.watch(None);
+            cache.caller_sql.watch(None);
         }
         match self {
-            TransactionState::Begun(transaction) => Ok((transaction, is_flown)),
-            TransactionState::Joined(transaction) => Ok((&mut **transaction, is_flown)),
+            TransactionState::Begun(transaction) => Ok((transaction, is_lazy)),
+            TransactionState::Joined(transaction) => Ok((&mut **transaction, is_lazy)),
             TransactionState::Idle(_)
             | TransactionState::Leased(_)
-            | TransactionState::Flown(_)
+            | TransactionState::Lazy(_)
             | TransactionState::Broken => Err(broken()),
         }
     }
 
     /// Begins in the flight of a first statement, which `fill` appends; returns its rows. Only for
     /// a transaction of ours that did not begin: nothing is returned for any other.
-    pub(crate) fn fly_first(
+    pub(crate) fn begin_with(
         &mut self,
         fill: impl FnOnce(&mut Flight),
     ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
@@ -253,11 +253,11 @@ impl<'c> TransactionState<'c> {
                 return Ok(None);
             }
         };
-        let mut flown = Flown::new(connection);
-        let rows = flown.begin(fill);
-        *self = match flown.is_begun() {
-            true => TransactionState::Flown(flown),
-            false => TransactionState::Idle(flown.into_connection()),
+        let mut lazy = LazyTransaction::new(connection);
+        let rows = lazy.begin(fill);
+        *self = match lazy.is_begun() {
+            true => TransactionState::Lazy(lazy),
+            false => TransactionState::Idle(lazy.into_connection()),
         };
         rows.map(Some)
     }
@@ -271,7 +271,7 @@ impl<'c> TransactionState<'c> {
                 Ok(*connection)
             }
             TransactionState::Begun(transaction) => Ok(transaction),
-            TransactionState::Flown(transaction) => Ok(transaction),
+            TransactionState::Lazy(transaction) => Ok(transaction),
             TransactionState::Joined(transaction) => Ok(&mut **transaction),
             TransactionState::Broken => Err(broken()),
         }
@@ -300,8 +300,8 @@ impl<'c> TransactionState<'c> {
         let Some(cache) = self.cache() else {
             return;
         };
-        cache.theirs.unwatch();
-        if cache.theirs.is_spoiling() {
+        cache.caller_sql.unwatch();
+        if cache.caller_sql.is_spoiling() {
             cache.mark_spoilt();
             if let TransactionState::Begun(transaction) = self {
                 transaction.mode = CallMode::Inline;
@@ -310,43 +310,40 @@ impl<'c> TransactionState<'c> {
     }
 
     /// Returns what the caller's SQL did since the last call; what runs from now on is ours.
-    pub(crate) fn take_did(&mut self) -> Did {
+    pub(crate) fn take_side_effects(&mut self) -> SideEffects {
         self.unwatch();
-        let is_open = matches!(
-            self,
-            TransactionState::Begun(_) | TransactionState::Flown(_)
-        );
-        let did = self.cache().map(|cache| cache.theirs.take());
+        let is_open = matches!(self, TransactionState::Begun(_) | TransactionState::Lazy(_));
+        let did = self.cache().map(|cache| cache.caller_sql.take());
         let did = did.unwrap_or_default();
         match is_open {
             true => did,
-            false => did.without(Did::ENDED),
+            false => did.without(SideEffects::ENDED),
         }
     }
 
     /// Returns what is known of callers' SQL on the connection; nothing of the caller's own.
-    pub(crate) fn theirs(&mut self) -> Option<&Theirs> {
-        self.cache().map(|cache| &cache.theirs)
+    pub(crate) fn caller_sql(&mut self) -> Option<&CallerSql> {
+        self.cache().map(|cache| &cache.caller_sql)
     }
 
     /// Reads a text of the caller's for what the server will not tell.
     pub(crate) fn note(&mut self, text: &str) {
         if let Some(cache) = self.cache() {
-            cache.theirs.note(text);
+            cache.caller_sql.note(text);
         }
     }
 
     /// Notes that the connection was put back as it was.
     pub(crate) fn unlock(&mut self) {
         if let Some(cache) = self.cache() {
-            cache.theirs.unlock();
+            cache.caller_sql.unlock();
         }
     }
 
     /// Returns whether the connection is not to be used after this transaction.
     pub(crate) fn is_spent(&mut self) -> bool {
         self.cache()
-            .is_some_and(|cache| cache.is_stale() || cache.theirs.is_locked())
+            .is_some_and(|cache| cache.is_stale() || cache.caller_sql.is_locked())
     }
 
     /// Notes that the connection is of no more use.
@@ -362,7 +359,7 @@ impl<'c> TransactionState<'c> {
                 Some(connection.parts().1)
             }
             TransactionState::Begun(transaction) => Some(transaction.cache),
-            TransactionState::Flown(transaction) => Some(transaction.connection().parts().1),
+            TransactionState::Lazy(transaction) => Some(transaction.connection().parts().1),
             TransactionState::Joined(_) | TransactionState::Broken => None,
         }
     }
@@ -371,7 +368,7 @@ impl<'c> TransactionState<'c> {
     pub(crate) fn committed(self) {
         match self {
             TransactionState::Begun(transaction) => transaction.committed(),
-            TransactionState::Flown(transaction) => transaction.committed(),
+            TransactionState::Lazy(transaction) => transaction.committed(),
             _ => {}
         }
     }

@@ -288,7 +288,7 @@ impl Builder {
             dedicated,
             quarantine: Arc::default(),
             watch: start_watch(&settings)?,
-            kit: Arc::new(Process {
+            process: Arc::new(Process {
                 schema,
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),

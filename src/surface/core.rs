@@ -67,7 +67,7 @@ impl Core {
         let waker = Arc::clone(&self.base.waker);
         let duties = Duties::new(
             Arc::clone(&self.base.dedicated),
-            Arc::clone(&self.base.kit),
+            Arc::clone(&self.base.process),
             Arc::clone(&waker),
             self.poll_interval,
             format!("{} pid {}", self.me.simple(), std::process::id()),

@@ -46,7 +46,7 @@ impl Messaging {
                 )));
             }
             let dropped = dropping::drop_schema(connection.client(), mine, UNSEEN_S)?;
-            base.kit.configs.outdate();
+            base.process.configs.outdate();
             Ok(dropped)
         })
     }

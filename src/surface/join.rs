@@ -33,6 +33,9 @@ impl<'c> MessagingSession<'c> {
     /// # Ok(()) }
     /// ```
     pub fn join(messaging: &'c Messaging, transaction: &'c mut Transaction<'_>) -> Result<Self> {
-        Ok(MessagingSession::joined(&messaging.base().kit, transaction))
+        Ok(MessagingSession::joined(
+            &messaging.base().process,
+            transaction,
+        ))
     }
 }

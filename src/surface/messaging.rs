@@ -2,7 +2,7 @@
 
 use crate::cancel::ends;
 use crate::connect::connection::Connection;
-use crate::connect::pool::Lent as PooledConnection;
+use crate::connect::pool::LentConnection;
 use crate::crashes::round::Newcomer;
 use crate::dependencies::round::look_now;
 use crate::keys::stalled;
@@ -148,8 +148,8 @@ impl Messaging {
                 &self.core.base.dedicated.settings().schema,
             )?;
             // A limit, or a pause, holds for the first claim too.
-            let kit = &self.core.base.kit;
-            kit.configs.read(&mut *connection)?;
+            let process = &self.core.base.process;
+            process.configs.read(&mut *connection)?;
             drop(connection);
             let errands = self.core.errands()?;
             let (enrolled, suspect_for) = errands.enroll(&Newcomer {
@@ -212,7 +212,7 @@ impl Messaging {
         let mut work = Work {
             connection,
             waker: &base.waker,
-            settings: &base.kit.configs,
+            settings: &base.process.configs,
         };
         catch_up(&mut work, |work| {
             let (_, removed) = ends::remove_asked(work.connection)?;
@@ -222,11 +222,11 @@ impl Messaging {
         })
     }
 
-    pub(crate) fn pooled(&self) -> Result<PooledConnection> {
+    pub(crate) fn pooled(&self) -> Result<LentConnection> {
         self.core.pool.get()
     }
 
-    pub(crate) fn pooled_within(&self, timeout: Duration) -> Result<PooledConnection> {
+    pub(crate) fn pooled_within(&self, timeout: Duration) -> Result<LentConnection> {
         self.core.pool.get_within(timeout)
     }
 

@@ -113,7 +113,7 @@ impl Receipt {
     /// # Errors
     /// `Payload` or `TooLarge` as for a payload; then nothing is settled.
     pub fn ack_with<R: Serialize + ?Sized>(&self, result: &R) -> Result<()> {
-        let limit = self.messaging.base().kit.max_payload_bytes;
+        let limit = self.messaging.base().process.max_payload_bytes;
         let result = json_text::of_result(result, limit)?;
         self.settle(Outcome::Done(Some(result)))
     }
@@ -262,7 +262,7 @@ impl Receipt {
     /// Returns what is done with failures of the topic at present.
     pub(crate) fn terms(&self) -> Result<Terms> {
         self.messaging.with_connection(|connection, base| {
-            let configs = &base.kit.configs;
+            let configs = &base.process.configs;
             configs.refresh(connection)?;
             let setting = configs.get(&self.topic);
             let config = setting.as_ref().map(|setting| &setting.config);

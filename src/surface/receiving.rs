@@ -178,7 +178,7 @@ impl Messaging {
         };
         while batch.len() < n {
             let mut connection = self.pooled()?;
-            let configs = &base.kit.configs;
+            let configs = &base.process.configs;
             configs.refresh(&mut *connection)?;
             let setting = configs.get(&topic);
             if setting.as_ref().is_some_and(|setting| setting.is_paused) {

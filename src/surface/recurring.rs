@@ -56,7 +56,7 @@ impl Messaging {
         let sent = message
             .clone()
             .header(SCHEDULED_FOR, "2026-03-29T01:00:00.000000Z");
-        sent.check(self.base().kit.max_payload_bytes)?;
+        sent.check(self.base().process.max_payload_bytes)?;
         let next_at = self.with_connection(|connection, _| {
             let now = schedule::clock(connection)?;
             let next = recurrence.next_after(now)?;

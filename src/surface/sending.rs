@@ -1,6 +1,6 @@
 //! Sending: a session of one's own, or one message alone.
 
-use crate::connect::pool::Lent as PooledConnection;
+use crate::connect::pool::LentConnection;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::news::News;
@@ -47,7 +47,7 @@ impl Messaging {
         work: impl FnOnce(&mut MessagingSession<'_>) -> Result<R, HandlerError>,
     ) -> Result<R> {
         let mut connection = self.lend()?;
-        let mut session = MessagingSession::on(&self.base().kit, &mut connection);
+        let mut session = MessagingSession::on(&self.base().process, &mut connection);
         let worked = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
         session.end_callers();
         let returned = match worked {
@@ -97,7 +97,7 @@ impl Messaging {
     /// ```
     pub fn send(&self, message: NewMessage) -> Result<Sent> {
         let mut connection = self.lend()?;
-        let mut session = MessagingSession::on(&self.base().kit, &mut connection);
+        let mut session = MessagingSession::on(&self.base().process, &mut connection);
         let sent = session.send_alone(message)?;
         let news = session.commit()?;
         self.announce(connection, news);
@@ -105,17 +105,19 @@ impl Messaging {
     }
 
     /// Returns a connection for a session.
-    fn lend(&self) -> Result<PooledConnection> {
-        let kit = &self.base().kit;
+    fn lend(&self) -> Result<LentConnection> {
+        let process = &self.base().process;
         let mut connection = self.pooled()?;
-        match kit.configs.refresh(&mut *connection) {
-            Err(error) if !kit.configs.are_known() && !is_met_by_sends(error.kind()) => Err(error),
+        match process.configs.refresh(&mut *connection) {
+            Err(error) if !process.configs.are_known() && !is_met_by_sends(error.kind()) => {
+                Err(error)
+            }
             _ => Ok(connection),
         }
     }
 
     /// Gives a connection back, and tells who is to know what was committed on it.
-    fn announce(&self, mut connection: PooledConnection, mut news: News) {
+    fn announce(&self, mut connection: LentConnection, mut news: News) {
         connection.touch();
         if !news.after.is_empty() {
             self.look_after(&mut connection, std::mem::take(&mut news.after));

@@ -148,7 +148,7 @@ impl Topic<'_> {
         topic::check(&self.name)?;
         let (topic, base) = (&self.name, self.messaging.base());
         let changed = self.messaging.with_connection(|connection, base| {
-            let configs = &base.kit.configs;
+            let configs = &base.process.configs;
             let changed = change(connection, topic)?;
             if let Err(error) = configs.read(connection) {
                 // It is set all the same, and found by the next session or poll.

@@ -5,7 +5,7 @@ use crate::message::outcome::Outcome;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::settle::{self, acknowledge_in, announce};
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::Settled;
+use crate::session::outbox::UndoSettled;
 use crate::surface::messaging::Messaging;
 use crate::surface::receipt::Receipt;
 use crate::words::error::Result;
@@ -138,7 +138,7 @@ impl MessagingSession<'_> {
         // Not to be given back when it is dropped meanwhile: that would wait for this very
         // transaction.
         receipt.close_for_now();
-        self.note_settled(|| Settled::new(proof.held.clone(), Arc::clone(&receipt.is_settled)));
+        self.note_settled(|| UndoSettled::new(proof.held.clone(), Arc::clone(&receipt.is_settled)));
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// All that is done for the receivers of a process.
 pub(crate) struct Duties {
     dedicated: Arc<Dedicated>,
-    kit: Arc<Process>,
+    process: Arc<Process>,
     waker: Arc<Waker>,
     connection: Option<Connection>,
     pub(crate) rounds: Rounds,
@@ -28,16 +28,16 @@ pub(crate) struct Duties {
 impl Duties {
     pub(crate) fn new(
         dedicated: Arc<Dedicated>,
-        kit: Arc<Process>,
+        process: Arc<Process>,
         waker: Arc<Waker>,
         poll_interval: Duration,
-        process: String,
+        process_name: String,
     ) -> Self {
         let holds_locks = !dedicated.settings().is_pooler_safe;
         Duties {
-            rounds: Rounds::new(&kit, process, holds_locks, poll_interval),
+            rounds: Rounds::new(&process, process_name, holds_locks, poll_interval),
             dedicated,
-            kit,
+            process,
             waker,
             connection: None,
             troubles: Troubles::default(),
@@ -88,7 +88,7 @@ impl Duties {
         let mut work = Work {
             connection: &mut connection,
             waker: &self.waker,
-            settings: &self.kit.configs,
+            settings: &self.process.configs,
         };
         let done = self.rounds.run(place, &mut work);
         let is_lost = !self.keep(connection);
@@ -114,7 +114,7 @@ impl Duties {
         let enrolled = self.with_connection(|duties, connection| {
             let waker = &duties.waker;
             // It has to know before its first claim, too, whether the topic is paused.
-            duties.kit.configs.read(connection)?;
+            duties.process.configs.read(connection)?;
             duties.rounds.presence.enroll(connection, waker, newcomer)
         })?;
         self.rounds.idle.enter(&enrolled.0, &newcomer.hands);

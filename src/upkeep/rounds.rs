@@ -43,8 +43,8 @@ impl Rounds {
     /// Makes the rounds of a process, which `process` names for people. Its receivers show life by
     /// locks, or, where nobody can hold any, by rows.
     pub(crate) fn new(
-        kit: &Arc<Process>,
-        process: String,
+        process: &Arc<Process>,
+        process_name: String,
         holds_locks: bool,
         poll_interval: Duration,
     ) -> Self {
@@ -53,12 +53,12 @@ impl Rounds {
             poll: Poll::new(poll_interval),
             expiry: Expiry::default(),
             #[cfg(feature = "cron")]
-            recurrences: Recurrences::new(Arc::clone(kit)),
+            recurrences: Recurrences::new(Arc::clone(process)),
             cancelled: Cancelled::default(),
             dependents: Dependents::default(),
             completions: Completions::new(),
             stalled: Stalled::new(push_ended),
-            presence: Presence::new(&kit.schema, process, holds_locks),
+            presence: Presence::new(&process.schema, process_name, holds_locks),
             idle: Idle::default(),
             prune: Prune::new(),
         }

@@ -17,7 +17,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
 use crate::connect::settings::Settings;
-use crate::db::silence::{self, Hold, Process};
+use crate::db::silence::{self, Hold, ProcessActivity};
 use crate::threads::Stop;
 use crate::threads::pause;
 use crate::words::Result;
@@ -107,7 +107,7 @@ impl ServerProcess {
 /// What was learned about silent calls.
 enum Answer {
     /// What their server processes do, and for how long one has been at work.
-    Known(Vec<Process>, Option<Duration>),
+    Known(Vec<ProcessActivity>, Option<Duration>),
     /// The server is there, and does not say.
     Unclear,
     /// Nothing is heard.
@@ -247,7 +247,7 @@ impl Watch<'_> {
 }
 
 /// Returns whether the answer of a server process may still come.
-fn has_more_to_say(number: i32, processes: &[Process]) -> bool {
+fn has_more_to_say(number: i32, processes: &[ProcessActivity]) -> bool {
     let process = processes.iter().find(|process| process.number == number);
     process.is_some_and(|process| process.is_at_work.unwrap_or(true) || process.since < SURE)
 }

@@ -36,15 +36,15 @@ fn text(panic: &(dyn Any + Send)) -> &str {
 
 /// Something of the caller's that is dropped where nobody expects a panic: by a worker that ends
 /// last, say.
-pub(crate) struct Theirs<T>(Option<T>);
+pub(crate) struct CallersValue<T>(Option<T>);
 
-impl<T> Theirs<T> {
+impl<T> CallersValue<T> {
     pub(crate) fn new(theirs: T) -> Self {
-        Theirs(Some(theirs))
+        CallersValue(Some(theirs))
     }
 }
 
-impl<T> Deref for Theirs<T> {
+impl<T> Deref for CallersValue<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -52,13 +52,13 @@ impl<T> Deref for Theirs<T> {
     }
 }
 
-impl<T> DerefMut for Theirs<T> {
+impl<T> DerefMut for CallersValue<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.as_mut().expect("it is there until it is dropped")
     }
 }
 
-impl<T> Drop for Theirs<T> {
+impl<T> Drop for CallersValue<T> {
     fn drop(&mut self) {
         discard(self.0.take());
     }
@@ -82,6 +82,6 @@ mod tests {
         assert_eq!(catch(|| panic!("why")).unwrap_err(), "why");
         assert_eq!(catch(|| panic_any(Bomb)).unwrap_err(), "no text");
         discard(Bomb);
-        drop(Theirs::new(Bomb));
+        drop(CallersValue::new(Bomb));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::words::error::{Error, Result};
 use crate::words::millis;
-use crate::words::panics::{Theirs, catch};
+use crate::words::panics::{CallersValue, catch};
 use crate::words::setting_value::{SettingValue, number};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -57,7 +57,7 @@ enum Curve {
         cap: Duration,
     },
     #[serde(skip)]
-    Function(Arc<Theirs<Box<Function>>>),
+    Function(Arc<CallersValue<Box<Function>>>),
 }
 
 impl PartialEq for Curve {
@@ -105,7 +105,10 @@ impl Backoff {
     /// Calls a function of the failed attempt's number (from 1), without jitter. A function that
     /// panics means 1 s.
     pub fn function(delay: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
-        Backoff::with(Curve::Function(Arc::new(Theirs::new(Box::new(delay))))).without_jitter()
+        Backoff::with(Curve::Function(Arc::new(CallersValue::new(Box::new(
+            delay,
+        )))))
+        .without_jitter()
     }
 
     /// Uses the exact delays, without spreading them.

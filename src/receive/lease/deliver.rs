@@ -99,7 +99,7 @@ fn begin(
         max_attempts: terms.max_attempts,
         cancel: in_hand.cancel.clone(),
     };
-    let mut session = HandlerSession::on_demand(&line.base.kit, connection);
+    let mut session = HandlerSession::on_demand(&line.base.process, connection);
     let ending = session.part(|session| call_alone(state.handler, session, &delivery));
     if session.has_begun() {
         let what = format_args!("message {}", message.held.id);

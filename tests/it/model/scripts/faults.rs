@@ -54,8 +54,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what a handler set outlives its transaction",
-        right: "        if !self.did.is_lasting() || self.is_restored {",
-        wrong: "        if self.did.is_lasting() || !self.is_restored {",
+        right: "        if !self.side_effects.is_lasting() || self.is_restored {",
+        wrong: "        if self.side_effects.is_lasting() || !self.is_restored {",
     },
     Fault {
         name: "what a handler set only for its transaction outlives its part",
@@ -74,8 +74,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what a handler set by a function is not seen",
-        right: "            (b\"set_config\", Did::SET),",
-        wrong: "            (b\"set_nothing\", Did::SET),",
+        right: "            (b\"set_config\", SideEffects::SET),",
+        wrong: "            (b\"set_nothing\", SideEffects::SET),",
     },
     Fault {
         name: "what a handler set in a transaction that it was lent is not seen",

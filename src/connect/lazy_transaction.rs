@@ -12,15 +12,15 @@ use postgres::{Row, SimpleQueryRow};
 
 /// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for
 /// a round trip.
-pub(crate) struct Flown<'c> {
+pub(crate) struct LazyTransaction<'c> {
     /// Gone once the transaction has ended or the driver's object took over.
     connection: Option<&'c mut Connection>,
     is_begun: bool,
 }
 
-impl<'c> Flown<'c> {
+impl<'c> LazyTransaction<'c> {
     pub(crate) fn new(connection: &'c mut Connection) -> Self {
-        Flown {
+        LazyTransaction {
             connection: Some(connection),
             is_begun: false,
         }
@@ -111,7 +111,7 @@ impl<'c> Flown<'c> {
     }
 }
 
-impl Drop for Flown<'_> {
+impl Drop for LazyTransaction<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take().filter(|_| self.is_begun) {
             // If it cannot be sent the connection is gone, and the transaction with it.
@@ -120,7 +120,7 @@ impl Drop for Flown<'_> {
     }
 }
 
-impl Run for Flown<'_> {
+impl Run for LazyTransaction<'_> {
     fn rows(
         &mut self,
         statement: &Statement,
@@ -141,7 +141,7 @@ impl Run for Flown<'_> {
         &mut self,
         fill: &mut dyn FnMut(&mut Flight),
     ) -> Option<Result<(), postgres::Error>> {
-        let mut flight = Flown::flight(self);
+        let mut flight = LazyTransaction::flight(self);
         let is_kept = flight.transport() == Transport::Protocol(CallMode::Prepared);
         is_kept.then(|| {
             fill(&mut flight);
