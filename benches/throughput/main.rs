@@ -7,22 +7,22 @@
 mod bed;
 
 use bed::Bed;
-use bed::work::Work;
+use bed::work::Task;
 use criterion::{Criterion, SamplingMode, Throughput};
 use std::time::Duration;
 
 /// The cases, and how many messages a sample takes at least: enough that starting up does not
 /// count.
-const CASES: [(&str, Work, u64); 5] = [
-    ("send one", Work::SendOne, 200),
-    ("send in bulk", Work::SendBulk, 10_000),
-    ("no-op handler, adaptive", Work::Drain, 20_000),
+const CASES: [(&str, Task, u64); 5] = [
+    ("send one", Task::SendOne, 200),
+    ("send in bulk", Task::SendBulk, 10_000),
+    ("no-op handler, adaptive", Task::Drain, 20_000),
     (
         "insert and send, one per transaction",
-        Work::HandleSingle,
+        Task::HandleSingle,
         2_000,
     ),
-    ("insert and send, adaptive", Work::HandleAdaptive, 2_000),
+    ("insert and send, adaptive", Task::HandleAdaptive, 2_000),
 ];
 
 fn main() {

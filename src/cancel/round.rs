@@ -14,19 +14,19 @@ const SHARE: u32 = 100;
 
 /// When to look next; `None` while there are no requests.
 #[derive(Debug, Default)]
-pub(crate) struct Cancelled {
+pub(crate) struct Cancellations {
     next: Option<Instant>,
     paid_for: Option<Instant>,
 }
 
-impl Cancelled {
+impl Cancellations {
     /// Learns that there is a new request.
     pub(crate) fn heard(&mut self) {
         self.next = Some(Instant::now());
     }
 }
 
-impl Round for Cancelled {
+impl Round for Cancellations {
     fn at(&self) -> Option<Instant> {
         self.next
     }

@@ -2,10 +2,10 @@
 
 use crate::connect::dial::Dialed;
 use crate::connect::execute::{copy, count, rows};
-use crate::connect::lender::{Borrowed, Held};
+use crate::connect::lender::{Borrowed, HeldClient};
 use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::refused::refused;
-use crate::connect::settings::Settings;
+use crate::connect::settings::ConnectionSettings;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
 use crate::db::commands::script;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// A connection of ours, or one that was lent to us.
 pub(crate) struct Connection {
-    client: Held,
+    client: HeldClient,
     cache: StatementCache,
     mode: CallMode,
     last_used: Instant,
@@ -53,19 +53,19 @@ impl Connection {
     ///
     /// # Errors
     /// `Unavailable`, `Denied`, or `Configuration`, naming the host and the database.
-    pub(crate) fn open(settings: &Settings) -> Result<Self> {
+    pub(crate) fn open(settings: &ConnectionSettings) -> Result<Self> {
         Connection::open_within(settings, Duration::MAX)
     }
 
     /// Like [`open`](Self::open), blocking no longer than this.
-    pub(crate) fn open_within(settings: &Settings, most: Duration) -> Result<Self> {
+    pub(crate) fn open_within(settings: &ConnectionSettings, most: Duration) -> Result<Self> {
         let generation = settings.dial.pulses().generation();
         let dialed = settings.dial.connect(&settings.target, most)?;
         Connection::of(dialed, settings, generation)
     }
 
     /// Opens a connection on which each answer has a limit.
-    pub(crate) fn open_limited(settings: &Settings, limit: Duration) -> Result<Self> {
+    pub(crate) fn open_limited(settings: &ConnectionSettings, limit: Duration) -> Result<Self> {
         let generation = settings.dial.pulses().generation();
         let dialed = settings.dial.connect_limited(&settings.target, limit)?;
         Connection::of(dialed, settings, generation)
@@ -73,7 +73,7 @@ impl Connection {
 
     fn of(
         dialed: Result<Dialed, postgres::Error>,
-        settings: &Settings,
+        settings: &ConnectionSettings,
         generation: u64,
     ) -> Result<Self> {
         let dialed = dialed.map_err(|error| refused(error, &settings.target))?;
@@ -83,12 +83,17 @@ impl Connection {
 
     /// Takes a connection of the caller's. Nothing is known of it, so that it is used as one behind
     /// a pooler.
-    pub(crate) fn borrowed(client: Borrowed, settings: &Settings) -> Self {
+    pub(crate) fn borrowed(client: Borrowed, settings: &ConnectionSettings) -> Self {
         let generation = settings.dial.pulses().generation();
         Connection::with(Dialed::borrowed(client), true, settings, generation)
     }
 
-    fn with(dialed: Dialed, is_inline: bool, settings: &Settings, generation: u64) -> Self {
+    fn with(
+        dialed: Dialed,
+        is_inline: bool,
+        settings: &ConnectionSettings,
+        generation: u64,
+    ) -> Self {
         let pulse = dialed.pulse;
         let losses = settings.losses.clone();
         Connection {

@@ -6,7 +6,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
-use crate::connect::settings::Settings;
+use crate::connect::settings::ConnectionSettings;
 use crate::words::Result;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,19 +20,19 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Idle connections, the latest used on top.
 pub(crate) struct Dedicated {
-    settings: Arc<Settings>,
+    settings: Arc<ConnectionSettings>,
     idle: Mutex<Vec<(Instant, Connection)>>,
 }
 
 impl Dedicated {
-    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(settings: Arc<ConnectionSettings>) -> Self {
         Dedicated {
             settings,
             idle: Mutex::new(Vec::new()),
         }
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &ConnectionSettings {
         &self.settings
     }
 

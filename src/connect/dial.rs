@@ -12,7 +12,7 @@
 
 use crate::connect::connector::Unwired;
 use crate::connect::greeting::Greeting;
-use crate::connect::lender::{Borrowed, Held};
+use crate::connect::lender::{Borrowed, HeldClient};
 use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::tls::Dialer;
 use crate::connect::url_error::configuration;
@@ -45,7 +45,7 @@ enum Kind {
 
 /// A connection that was opened.
 pub(crate) struct Dialed {
-    pub(crate) client: Held,
+    pub(crate) client: HeldClient,
     /// `None` for one through a file.
     pub(crate) pulse: Option<Arc<Pulse>>,
     /// The statements that set what was set; `None` for one that was lent.
@@ -56,7 +56,7 @@ impl Dialed {
     /// One that somebody else dialled.
     pub(crate) fn borrowed(client: Borrowed) -> Self {
         Dialed {
-            client: Held::Borrowed(client),
+            client: HeldClient::Borrowed(client),
             pulse: None,
             settings: None,
         }
@@ -70,8 +70,8 @@ type DialOutcome = io::Result<Result<Result<Dialed>, postgres::Error>>;
 /// Opens connections to one place.
 pub(crate) struct Dial {
     caller: Arc<Caller>,
-    patient: Turns,
-    quick: Turns,
+    patient: DialTurns,
+    quick: DialTurns,
     patience: Duration,
     /// How long a patient try waits for an answer.
     answer: Duration,
@@ -99,8 +99,8 @@ impl Dial {
                 greeting,
                 pulses: Arc::default(),
             }),
-            patient: Turns(bounded(MAX_PATIENT)),
-            quick: Turns(bounded(MAX_QUICK)),
+            patient: DialTurns(bounded(MAX_PATIENT)),
+            quick: DialTurns(bounded(MAX_QUICK)),
             patience,
             answer,
         }
@@ -214,12 +214,12 @@ fn is_silence(error: &postgres::Error) -> bool {
 }
 
 /// Turns for threads that dial.
-struct Turns((Sender<()>, Receiver<()>));
+struct DialTurns((Sender<()>, Receiver<()>));
 
 /// One of them; given back when it is dropped.
 struct Turn(Receiver<()>);
 
-impl Turns {
+impl DialTurns {
     fn take(&self) -> Option<Turn> {
         let (turn, done) = &self.0;
         turn.try_send(()).ok().map(|()| Turn(done.clone()))
@@ -334,7 +334,7 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
                 }
             }
             Dialed {
-                client: Held::Ours(Box::new(client)),
+                client: HeldClient::Ours(Box::new(client)),
                 pulse,
                 settings: Some(greeted.settings),
             }

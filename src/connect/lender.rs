@@ -14,28 +14,28 @@ use std::time::Duration;
 pub(crate) type Borrowed = Box<dyn DerefMut<Target = Client> + Send>;
 
 /// The driver's connection, and whose it is.
-pub(crate) enum Held {
+pub(crate) enum HeldClient {
     Ours(Box<Client>),
     /// Of a pool of the caller's, to which it goes back.
     Borrowed(Borrowed),
 }
 
-impl Deref for Held {
+impl Deref for HeldClient {
     type Target = Client;
 
     fn deref(&self) -> &Client {
         match self {
-            Held::Ours(client) => client,
-            Held::Borrowed(client) => client,
+            HeldClient::Ours(client) => client,
+            HeldClient::Borrowed(client) => client,
         }
     }
 }
 
-impl DerefMut for Held {
+impl DerefMut for HeldClient {
     fn deref_mut(&mut self) -> &mut Client {
         match self {
-            Held::Ours(client) => client,
-            Held::Borrowed(client) => client,
+            HeldClient::Ours(client) => client,
+            HeldClient::Borrowed(client) => client,
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
-use crate::connect::settings::Settings;
+use crate::connect::settings::ConnectionSettings;
 use crate::words::error::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
 use std::ops::{Deref, DerefMut};
@@ -37,7 +37,7 @@ enum Source {
     /// Of the caller's.
     Borrowed {
         lender: Arc<dyn Lender>,
-        settings: Arc<Settings>,
+        settings: Arc<ConnectionSettings>,
     },
 }
 
@@ -77,7 +77,7 @@ impl Pool {
     /// Makes one that takes its connections from a pool of the caller's.
     pub(crate) fn of(
         lender: Arc<dyn Lender>,
-        settings: Arc<Settings>,
+        settings: Arc<ConnectionSettings>,
         checkout_timeout: Duration,
     ) -> Self {
         Pool {
@@ -88,7 +88,7 @@ impl Pool {
 
     /// Makes a pool of at most `size` connections; opens none.
     pub(crate) fn new(
-        settings: Arc<Settings>,
+        settings: Arc<ConnectionSettings>,
         size: u32,
         checkout_timeout: Duration,
     ) -> Result<Self> {
@@ -216,7 +216,7 @@ impl OwnPool {
 
 /// Opens and checks connections for r2d2, which would hide why opening failed.
 pub(crate) struct Manager {
-    settings: Arc<Settings>,
+    settings: Arc<ConnectionSettings>,
     last_error: Arc<Mutex<Option<(ErrorKind, String)>>>,
 }
 

@@ -9,7 +9,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::greeting::ASK;
-use crate::connect::settings::Settings;
+use crate::connect::settings::ConnectionSettings;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::sqlstate::{classify, is_answer};
 use postgres::SimpleQueryMessage;
@@ -29,9 +29,9 @@ const ROUNDS: usize = 4;
 /// # Errors
 /// Those of the settings, and of opening a connection.
 pub(crate) fn open(
-    settings: impl Fn(bool) -> Result<Settings>,
+    settings: impl Fn(bool) -> Result<ConnectionSettings>,
     is_pooler_safe: Option<bool>,
-) -> Result<(Arc<Settings>, Connection)> {
+) -> Result<(Arc<ConnectionSettings>, Connection)> {
     let first = settings(is_pooler_safe.unwrap_or(false))?;
     if is_pooler_safe.is_some() {
         first.dial.trust();
@@ -68,7 +68,7 @@ pub(crate) fn open(
 }
 
 /// Returns whether two clients that are connected at once share server processes.
-fn is_shared(settings: &Settings) -> Result<bool> {
+fn is_shared(settings: &ConnectionSettings) -> Result<bool> {
     let mut clients = [
         Connection::open_limited(settings, ANSWER)?,
         Connection::open_limited(settings, ANSWER)?,

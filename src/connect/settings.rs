@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 
 /// All that is needed to open a connection.
-pub(crate) struct Settings {
+pub(crate) struct ConnectionSettings {
     pub(crate) dial: Dial,
     pub(crate) schema: SchemaName,
     /// Whether a pooler may sit between: no named statements, no session state, no LISTEN.
@@ -31,7 +31,7 @@ pub(crate) struct Settings {
     pub(crate) silence: Duration,
 }
 
-impl Settings {
+impl ConnectionSettings {
     /// Reads a URL, or a `key=value` string, and lays our defaults under it.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Settings {
             config.application_name("outtray");
         }
         let greeting = Greeting::new(config.get_options().unwrap_or_default(), is_pooler_safe);
-        Ok(Settings {
+        Ok(ConnectionSettings {
             target: target(&config, &endpoints),
             dial: Dial::new(
                 patience(&config, endpoints.len()),
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use crate::words::error::ErrorKind;
 
-    fn settings(url: &str) -> Result<Settings> {
-        Settings::new(
+    fn settings(url: &str) -> Result<ConnectionSettings> {
+        ConnectionSettings::new(
             url,
             SchemaName::parse("outtray").unwrap(),
             false,

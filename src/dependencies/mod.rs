@@ -18,7 +18,7 @@ use crate::db::run::{Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
 use crate::message::end::{End, How};
 use crate::words::Result;
-use crate::words::new_message::Start;
+use crate::words::new_message::ReadyWhen;
 use crate::words::outcome::DeadReason;
 use crate::words::outgoing::Outgoing;
 use std::collections::{BTreeMap, HashSet};
@@ -44,7 +44,7 @@ pub(crate) type Place = (String, Uuid);
 
 /// What a look changed.
 #[derive(Debug, Default)]
-pub(crate) struct Looked {
+pub(crate) struct Changed {
     /// How many of the things that were waited for were settled.
     pub(crate) cleared: u64,
     /// How many messages wait no more.
@@ -57,7 +57,7 @@ pub(crate) struct Looked {
     pub(crate) orphans: Vec<(String, End)>,
 }
 
-impl Looked {
+impl Changed {
     /// Returns the dead letters that somebody may wait for.
     pub(crate) fn tracked_orphans(&self) -> Vec<Uuid> {
         let orphans = self.orphans.iter();
@@ -66,7 +66,7 @@ impl Looked {
     }
 
     /// Adds what a further look changed.
-    pub(crate) fn add(&mut self, mut other: Looked) {
+    pub(crate) fn add(&mut self, mut other: Changed) {
         self.cleared += other.cleared;
         self.released += other.released;
         self.in_hand += other.in_hand;
@@ -114,7 +114,7 @@ pub(crate) fn depend(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
         .collect();
     // This transaction's own, which nobody else sees.
     let held = hold(run, &places)?;
-    release(run, held.by_wait, &mut Looked::default())
+    release(run, held.by_wait, &mut Changed::default())
 }
 
 /// Notes of those with a delay or a time of their own what they wait for in the end.
@@ -123,11 +123,11 @@ fn keep_waits(run: &mut dyn Run, waiting: &[&Outgoing]) -> Result<()> {
     let (mut ids, mut waits, mut untils) = (Vec::new(), Vec::new(), Vec::new());
     for sent in waiting {
         let (wait, until): (Option<i64>, Option<i64>) = match sent.message.start {
-            Some(Start::After(delay)) if !delay.is_zero() => (
+            Some(ReadyWhen::After(delay)) if !delay.is_zero() => (
                 Some(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)),
                 None,
             ),
-            Some(Start::At(us)) => (None, Some(us)),
+            Some(ReadyWhen::At(us)) => (None, Some(us)),
             _ => continue,
         };
         topics.push(&sent.message.topic);
@@ -166,8 +166,8 @@ fn places(rows: Vec<postgres::Row>) -> Result<Vec<Place>> {
 /// Releases those of the waiting messages that have nothing to wait for any more, and gives up
 /// those that never will. Looks only at what they wait for among `on`, or at all of it. In a READ
 /// COMMITTED transaction of its own.
-pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
-    let mut looked = Looked::default();
+pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Changed> {
+    let mut looked = Changed::default();
     let held = hold(run, waiting)?;
     looked.in_hand = held.in_hand.len();
     // Also of those that wait no more: nobody needs what they waited for.
@@ -210,7 +210,7 @@ fn hold(run: &mut dyn Run, waiting: &[Place]) -> Result<StillWaiting> {
     Ok(held)
 }
 
-fn release(run: &mut dyn Run, held: BTreeMap<i64, Vec<Place>>, looked: &mut Looked) -> Result<()> {
+fn release(run: &mut dyn Run, held: BTreeMap<i64, Vec<Place>>, looked: &mut Changed) -> Result<()> {
     for (wait_us, places) in held {
         let (topics, ids) = columns(&places);
         let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topics, &ids, &wait_us];

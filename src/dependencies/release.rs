@@ -2,7 +2,7 @@
 
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
-use crate::dependencies::{self, Looked, Place};
+use crate::dependencies::{self, Changed, Place};
 use crate::message::report;
 use crate::on_end::write_ends;
 use crate::words::Result;
@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Looks at what came after these messages, which may have ended.
-pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Looked> {
-    let mut all = Looked::default();
+pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Changed> {
+    let mut all = Changed::default();
     loop {
         let waiting = dependencies::dependents(connection, ended)?;
         if waiting.is_empty() {
@@ -34,20 +34,23 @@ pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Looked
 /// Looks at some of the messages that wait for others, from `place` on. Returns where to go on;
 /// nothing at the end. Goes on, too, when somebody holds what the end of one of them is written to:
 /// it is looked at the next time.
-pub(crate) fn sweep(connection: &mut Connection, place: &Place) -> Result<(Looked, Option<Place>)> {
+pub(crate) fn sweep(
+    connection: &mut Connection,
+    place: &Place,
+) -> Result<(Changed, Option<Place>)> {
     let mut waiting = dependencies::waiting_after(connection, place)?;
     if waiting.is_empty() {
-        return Ok((Looked::default(), None));
+        return Ok((Changed::default(), None));
     }
     let looked = match settle(connection, &waiting, None) {
-        Err(error) if is_held_up(&error) => Looked::default(),
+        Err(error) if is_held_up(&error) => Changed::default(),
         looked => looked?,
     };
     let is_last = (waiting.len() as i64) < dependencies::LOOK_LIMIT;
     Ok((looked, waiting.pop().filter(|_| !is_last)))
 }
 
-fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Looked> {
+fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Changed> {
     let looked = apart(connection, "releasing messages", |open| {
         let looked = dependencies::settle(open, waiting, on)?;
         write_ends(open, &looked.orphans)?;

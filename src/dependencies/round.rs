@@ -7,7 +7,7 @@
 
 use crate::connect::connection::Connection;
 use crate::dependencies::release;
-use crate::dependencies::{Looked, Place};
+use crate::dependencies::{Changed, Place};
 use crate::threads::cost::Cost;
 use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, Round, Work};
@@ -81,7 +81,7 @@ impl Round for Dependents {
     }
 
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
-        let mut looked = Looked::default();
+        let mut looked = Changed::default();
         if self.look_at.is_some_and(|at| at <= Instant::now()) {
             self.look_at = None;
             let ended = std::mem::take(&mut self.ended);
@@ -121,7 +121,7 @@ impl Round for Dependents {
 
 /// Tells of what a look changed: when the first of those that were released is due, and which of
 /// those that never will be somebody may wait for.
-fn announce(looked: &Looked, waker: &Waker) {
+fn announce(looked: &Changed, waker: &Waker) {
     if let Some(delay) = looked.soonest {
         waker.due_in(delay);
         waker.tell(Hint::Due);

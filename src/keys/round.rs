@@ -2,7 +2,7 @@
 //! whether a key is stuck.
 
 use crate::keys::Lane;
-use crate::keys::stalled::{self, Held, Parked};
+use crate::keys::stalled::{self, IfHeld, Parked};
 use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
@@ -88,10 +88,10 @@ impl Round for Stalled {
             self.is_told = false;
         }
         let if_held = match self.while_held < MOST_WHILE_HELD {
-            true => Held::PassOver,
+            true => IfHeld::PassOver,
             // It is held for long, or one sender comes after the other: without a turn between them
             // what says that the key is stalled would become ever more.
-            false => Held::Await,
+            false => IfHeld::Await,
         };
         let tended = stalled::tend(work.connection, &self.place, if_held, self.parked)?;
         let now = Instant::now();

@@ -46,7 +46,7 @@ pub(crate) struct Tended {
 
 /// What to do about lanes that others hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum IfHeld {
     PassOver,
     /// Wait for some, whichever, 50 ms altogether.
     Await,
@@ -57,7 +57,7 @@ pub(crate) fn tend_all(connection: &mut Connection, parked: Parked) -> Result<Te
     let mut all = Tended::default();
     let mut place = Some(Lane::default());
     while let Some(after) = place {
-        let tended = tend(connection, &after, Held::PassOver, parked)?;
+        let tended = tend(connection, &after, IfHeld::PassOver, parked)?;
         for (topic, keys) in tended.topics {
             match all.topics.last_mut() {
                 Some((last, count)) if *last == topic => *count += keys,
@@ -75,7 +75,7 @@ pub(crate) fn tend_all(connection: &mut Connection, parked: Parked) -> Result<Te
 pub(crate) fn tend(
     connection: &mut Connection,
     after: &Lane,
-    if_held: Held,
+    if_held: IfHeld,
     parked: Parked,
 ) -> Result<Tended> {
     let (mut known, laneless) = keys::stalled(connection, after)?;
@@ -87,7 +87,7 @@ pub(crate) fn tend(
     let last = known.iter().chain(&laneless).max().cloned();
     known.extend(make(connection, laneless)?);
     let mut taken = take(connection, &known, None, parked)?;
-    if if_held == Held::Await {
+    if if_held == IfHeld::Await {
         let taken_now: HashSet<&Lane> = taken.iter().collect();
         known.retain(|lane| !taken_now.contains(lane));
         let awaited = take_held(connection, known, parked)?;

@@ -56,7 +56,7 @@ const MAX_RANKS: usize = 16;
 /// What one receiver remembers of its topic.
 #[derive(Debug)]
 pub(crate) struct Floors {
-    by_rank: BTreeMap<i16, Mark>,
+    by_rank: BTreeMap<i16, Bounds>,
     awaited: Awaited,
     /// Whether the last claim got as much as it asked for.
     is_backlog: bool,
@@ -70,7 +70,7 @@ pub(crate) struct Floors {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct Bounds {
     floor: i64,
     head: i64,
 }
@@ -198,7 +198,7 @@ impl Floors {
         self.starting(Start::Floor, |mark| mark.floor.min(awaited))
     }
 
-    fn starting(&self, start: Start, first: impl Fn(&Mark) -> i64) -> Search {
+    fn starting(&self, start: Start, first: impl Fn(&Bounds) -> i64) -> Search {
         let mut spans = Vec::with_capacity(self.by_rank.len() + 1);
         let mut from = EVERYTHING.from;
         for (&rank, mark) in &self.by_rank {
@@ -227,7 +227,7 @@ impl Floors {
         self.is_backlog = is_full;
         let mut last = None;
         for Position { rank, seq } in claimed {
-            let mark = self.by_rank.entry(rank).or_insert(Mark {
+            let mark = self.by_rank.entry(rank).or_insert(Bounds {
                 floor: seq,
                 head: seq,
             });

@@ -7,7 +7,7 @@ use crate::message::copy;
 use crate::message::written::{Columns, Only, Param, micros};
 use crate::words::Result;
 use crate::words::message::MessageId;
-use crate::words::new_message::Start;
+use crate::words::new_message::ReadyWhen;
 use crate::words::outgoing::Outgoing;
 use crate::words::rare::Remembered;
 use crate::words::sqlstate::classify;
@@ -90,7 +90,7 @@ fn start(outgoing: &Outgoing) -> (Option<i64>, Option<i64>) {
     match message.start {
         _ if !message.rare.after.is_empty() => (None, None),
         None => (Some(0), None),
-        Some(Start::After(delay)) => (Some(micros(delay)), None),
-        Some(Start::At(us)) => (None, Some(us)),
+        Some(ReadyWhen::After(delay)) => (Some(micros(delay)), None),
+        Some(ReadyWhen::At(us)) => (None, Some(us)),
     }
 }

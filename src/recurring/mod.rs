@@ -73,20 +73,20 @@ pub struct Recurring {
 }
 
 /// A recurring message that is due, and locked by the caller; what it says may be unreadable.
-pub(crate) struct Taken {
+pub(crate) struct DueRun {
     pub(crate) topic: String,
     pub(crate) name: String,
-    pub(crate) due: Result<Due>,
+    pub(crate) due: Result<DueMessage>,
 }
 
 /// What a recurring message that is due says.
-pub(crate) struct Due {
+pub(crate) struct DueMessage {
     pub(crate) recurring: Recurring,
     next_us: i64,
     now_us: i64,
 }
 
-impl Due {
+impl DueMessage {
     /// Returns what is to be sent.
     pub(crate) fn runs(&self) -> Result<Runs> {
         Recurrence::cron(&self.recurring.cron)?
@@ -163,14 +163,14 @@ pub(crate) fn remove(run: &mut dyn Run, topic: &str, name: &str) -> Result<bool>
 }
 
 /// Locks the recurring message that is due first, but for some, by topic and name.
-pub(crate) fn take_due(run: &mut dyn Run, left_out: &[(String, String)]) -> Result<Option<Taken>> {
+pub(crate) fn take_due(run: &mut dyn Run, left_out: &[(String, String)]) -> Result<Option<DueRun>> {
     let (topics, names) = columns(left_out);
     let doing = "looking for recurring messages";
     let rows = query(run, &DUE_RECURRING, &[&topics, &names], doing)?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    Ok(Some(Taken {
+    Ok(Some(DueRun {
         topic: column(row, "topic")?,
         name: column(row, "name")?,
         due: due(row),
@@ -184,12 +184,12 @@ fn columns(named: &[(String, String)]) -> (Vec<&str>, Vec<&str>) {
         .unzip()
 }
 
-fn due(row: &Row) -> Result<Due> {
+fn due(row: &Row) -> Result<DueMessage> {
     let recurring = recurring(row)?;
     if let Some(why) = recurring.unreadable {
         return Err(Error::new(ErrorKind::Database, why));
     }
-    Ok(Due {
+    Ok(DueMessage {
         recurring,
         next_us: column(row, "next_us")?,
         now_us: column(row, "now_us")?,
@@ -197,7 +197,7 @@ fn due(row: &Row) -> Result<Due> {
 }
 
 /// Notes the last run that was sent, if any was, and the next.
-pub(crate) fn reschedule(run: &mut dyn Run, due: &Due, runs: &Runs) -> Result<()> {
+pub(crate) fn reschedule(run: &mut dyn Run, due: &DueMessage, runs: &Runs) -> Result<()> {
     let Recurring { topic, name, .. } = &due.recurring;
     execute(
         run,

@@ -5,7 +5,7 @@
 //! skip it.
 
 use crate::connect::connection::Connection;
-use crate::recurring::{self, Taken};
+use crate::recurring::{self, DueRun};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::process::Process;
 use crate::wake::news::News;
@@ -39,14 +39,14 @@ pub(crate) struct Recurrences {
     next: Option<Instant>,
     /// Those that could not be sent. They come after all others, so that they keep none from its
     /// turn.
-    failing: HashMap<Name, Failing>,
+    failing: HashMap<RecurringName, Failing>,
     /// When the noted times are compared with the clock next, and from where on.
     look_at: Option<Instant>,
-    looked_at: Name,
+    looked_at: RecurringName,
 }
 
 /// The topic and the name of a recurring message.
-type Name = (String, String);
+type RecurringName = (String, String);
 
 #[derive(Debug)]
 struct Failing {
@@ -62,7 +62,7 @@ impl Recurrences {
             next: None,
             failing: HashMap::new(),
             look_at: None,
-            looked_at: Name::default(),
+            looked_at: RecurringName::default(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Recurrences {
     }
 
     /// Returns those that fail, or, of a retry, those whose time has not come again.
-    fn left_out(&self, retry_at: Option<Instant>) -> Vec<Name> {
+    fn left_out(&self, retry_at: Option<Instant>) -> Vec<RecurringName> {
         let is_left_out = |failing: &Failing| retry_at.is_none_or(|now| failing.at > now);
         let names = self.failing.iter();
         names
@@ -117,7 +117,7 @@ impl Recurrences {
     }
 
     /// Says once for each trouble what could not be sent: it may last for days.
-    fn note_failure(&mut self, (topic, name): Name, error: &Error) {
+    fn note_failure(&mut self, (topic, name): RecurringName, error: &Error) {
         let text = chain(error);
         let text = format!("topic {topic}: the recurring message {name} is not sent: {text}");
         let known = self.failing.get(&(topic.clone(), name.clone()));
@@ -186,8 +186,8 @@ impl Round for Recurrences {
 /// What became of the one that was due first.
 enum First {
     None,
-    Sent(Name),
-    Failed(Name, Error),
+    Sent(RecurringName),
+    Failed(RecurringName, Error),
 }
 
 /// Sends the one that is due first, but for some.
@@ -195,14 +195,14 @@ fn send_first(
     connection: &mut Connection,
     process: &Process,
     waker: &Waker,
-    left_out: &[Name],
+    left_out: &[RecurringName],
 ) -> Result<First> {
     let open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, "sending a recurring message"))?;
     let mut session = MessagingSession::within(process, open);
     let taken = recurring::take_due(session.open()?, left_out)?;
-    let Some(Taken { topic, name, due }) = taken else {
+    let Some(DueRun { topic, name, due }) = taken else {
         return Ok(First::None);
     };
     let name = (topic, name);
@@ -222,7 +222,7 @@ fn send_first(
 ///
 /// # Errors
 /// `Full` if there is room for none.
-fn send(mut session: MessagingSession<'_>, due: &recurring::Due) -> Result<News> {
+fn send(mut session: MessagingSession<'_>, due: &recurring::DueMessage) -> Result<News> {
     let mut runs = due.runs()?;
     let mut fitting = 0;
     for run in &runs.due {

@@ -15,7 +15,7 @@ use crate::schedule;
 use crate::wake::news::News;
 use crate::words::Result;
 use crate::words::message::MessageId;
-use crate::words::new_message::{Start, TRACKED_FOR};
+use crate::words::new_message::{ReadyWhen, TRACKED_FOR};
 use crate::words::outcome::OnEnd;
 use crate::words::outgoing::Outgoing;
 use std::collections::{HashMap, HashSet};
@@ -126,9 +126,9 @@ impl Outbox {
             after: message.rare.after.clone(),
             wait: match message.start {
                 _ if outgoing.is_ready() => None,
-                Some(Start::After(delay)) => Some(delay),
+                Some(ReadyWhen::After(delay)) => Some(delay),
                 // Only the database knows how far away that is.
-                Some(Start::At(_)) | None => Some(Duration::ZERO),
+                Some(ReadyWhen::At(_)) | None => Some(Duration::ZERO),
             },
         });
     }

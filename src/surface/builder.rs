@@ -8,7 +8,7 @@ use crate::connect::greeting::Greeting;
 use crate::connect::lender::Lender;
 use crate::connect::pool::Pool;
 use crate::connect::pooler;
-use crate::connect::settings::{SILENCE, Settings};
+use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::connect::url_error::configuration;
 use crate::db::identity::identity;
 use crate::receive::line::Base;
@@ -263,7 +263,8 @@ impl Builder {
         self.check()?;
         let schema = SchemaName::parse(&self.schema)?;
         let silence = self.silence.min(MAX_POLL_INTERVAL);
-        let settings = |is_pooler_safe| Settings::new(url, schema.clone(), is_pooler_safe, silence);
+        let settings =
+            |is_pooler_safe| ConnectionSettings::new(url, schema.clone(), is_pooler_safe, silence);
         let (settings, mut connection) = pooler::open(settings, self.is_pooler_safe)?;
         let pool = match &self.lender {
             None => Pool::new(Arc::clone(&settings), self.size(), self.checkout_timeout)?,
@@ -354,7 +355,7 @@ fn check_lent(pool: &Pool, ours: &mut Connection) -> Result<()> {
 }
 
 /// Starts the thread that looks after silent connections.
-fn start_watch(settings: &Arc<Settings>) -> Result<Arc<Service>> {
+fn start_watch(settings: &Arc<ConnectionSettings>) -> Result<Arc<Service>> {
     let settings = Arc::clone(settings);
     let body = move |stop: Stop| watch(&settings, &stop);
     Service::start("outtray-watch", body).map(Arc::new)

@@ -11,7 +11,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::conninfo::with_database;
-use crate::connect::settings::{SILENCE, Settings};
+use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::schema::name::SchemaName;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, ErrorKind, Result};
@@ -166,7 +166,7 @@ impl Databases {
     /// travels in plain text to another machine.
     fn dial(&self) -> Result<Connection> {
         let schema = SchemaName::parse("outtray")?;
-        let dialed = Settings::new(&self.url, schema, false, SILENCE)
+        let dialed = ConnectionSettings::new(&self.url, schema, false, SILENCE)
             .and_then(|settings| Connection::open(&settings));
         dialed.map_err(|error| {
             let text = "cannot connect to the PostgreSQL for tests, is DATABASE_URL right?";

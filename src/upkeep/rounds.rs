@@ -1,6 +1,6 @@
 //! All rounds of upkeep: each as what it is, so that hints reach it by name, and in one list.
 
-use crate::cancel::round::Cancelled;
+use crate::cancel::round::Cancellations;
 use crate::completion::round::Completions;
 use crate::crashes::idle::Idle;
 use crate::crashes::round::Presence;
@@ -30,7 +30,7 @@ pub(crate) struct Rounds {
     expiry: Expiry,
     #[cfg(feature = "cron")]
     recurrences: Recurrences,
-    pub(crate) cancelled: Cancelled,
+    pub(crate) cancelled: Cancellations,
     pub(crate) dependents: Dependents,
     pub(crate) completions: Completions,
     pub(crate) stalled: Stalled,
@@ -54,7 +54,7 @@ impl Rounds {
             expiry: Expiry::default(),
             #[cfg(feature = "cron")]
             recurrences: Recurrences::new(Arc::clone(process)),
-            cancelled: Cancelled::default(),
+            cancelled: Cancellations::default(),
             dependents: Dependents::default(),
             completions: Completions::new(),
             stalled: Stalled::new(push_ended),

@@ -30,17 +30,17 @@ const QUEUE: usize = 1024;
 /// The way to the notifier's thread, which starts with the first hint.
 pub(crate) struct Notifier {
     hints: Sender<Hint>,
-    thread: Mutex<State>,
+    thread: Mutex<NotifierState>,
 }
 
-enum State {
+enum NotifierState {
     /// Not started: what the thread will need.
-    Waiting(Box<Rounds>),
+    Waiting(Box<NotifierParts>),
     Started(#[expect(dead_code, reason = "dropping it stops the thread")] Service),
     Failed,
 }
 
-struct Rounds {
+struct NotifierParts {
     hints: Receiver<Hint>,
     dedicated: Arc<Dedicated>,
     me: Uuid,
@@ -51,7 +51,7 @@ impl Notifier {
         let (sender, hints) = bounded(QUEUE);
         Notifier {
             hints: sender,
-            thread: Mutex::new(State::Waiting(Box::new(Rounds {
+            thread: Mutex::new(NotifierState::Waiting(Box::new(NotifierParts {
                 hints,
                 dedicated,
                 me,
@@ -63,19 +63,20 @@ impl Notifier {
     pub(crate) fn notify(&self, hint: Hint) {
         let _ = self.hints.try_send(hint);
         let mut state = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, State::Waiting(_))
-            && let State::Waiting(rounds) = std::mem::replace(&mut *state, State::Failed)
+        if matches!(*state, NotifierState::Waiting(_))
+            && let NotifierState::Waiting(rounds) =
+                std::mem::replace(&mut *state, NotifierState::Failed)
         {
             let started = Service::start("outtray-notifier", move |stop| rounds.run(&stop));
             match started {
-                Ok(service) => *state = State::Started(service),
+                Ok(service) => *state = NotifierState::Started(service),
                 Err(error) => log::warn!("no notifications, receivers elsewhere poll: {error}"),
             }
         }
     }
 }
 
-impl Rounds {
+impl NotifierParts {
     fn run(self, stop: &Stop) {
         while let Some(first) = self.wait(stop) {
             // Whatever else was queued meanwhile goes with it, each hint once.

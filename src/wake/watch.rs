@@ -16,7 +16,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
-use crate::connect::settings::Settings;
+use crate::connect::settings::ConnectionSettings;
 use crate::db::silence::{self, Hold, ProcessActivity};
 use crate::threads::Stop;
 use crate::threads::pause;
@@ -46,7 +46,7 @@ const PATIENCE_WITH_POOLERS: u32 = 4;
 const SEARCH: Duration = Duration::from_secs(60);
 
 /// Watches the connections to one place until stopped.
-pub(crate) fn watch(settings: &Settings, stop: &Stop) {
+pub(crate) fn watch(settings: &ConnectionSettings, stop: &Stop) {
     let within = settings.silence;
     let mut watch = Watch {
         settings,
@@ -64,7 +64,7 @@ pub(crate) fn watch(settings: &Settings, stop: &Stop) {
 }
 
 struct Watch<'a> {
-    settings: &'a Settings,
+    settings: &'a ConnectionSettings,
     within: Duration,
     connection: Option<Connection>,
     asked_at: Instant,

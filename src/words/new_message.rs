@@ -41,23 +41,23 @@ pub struct NewMessage {
     pub(crate) priority: i16,
     pub(crate) headers: Headers,
     /// When it is ready; not said: by the topic's default.
-    pub(crate) start: Option<Start>,
+    pub(crate) start: Option<ReadyWhen>,
     pub(crate) rare: Rare,
 }
 
 /// When a message is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum ReadyWhen {
     /// This long after the start of the sender's transaction.
     After(Duration),
     /// At this time of the database's clock, in microseconds since 1970.
     At(i64),
 }
 
-impl Start {
+impl ReadyWhen {
     /// Returns whether it is ready at once.
     pub(crate) fn is_now(self) -> bool {
-        self == Start::After(Duration::ZERO)
+        self == ReadyWhen::After(Duration::ZERO)
     }
 }
 
@@ -151,7 +151,7 @@ impl NewMessage {
     /// When the message is due, a process with a receiver of any topic moves it to its topic, and
     /// so does [`drain`](crate::Messaging::drain). It queues at the end then.
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.start = Some(Start::After(delay));
+        self.start = Some(ReadyWhen::After(delay));
         self
     }
 
@@ -159,7 +159,7 @@ impl NewMessage {
     /// past when it is stored is ready at once, without a process that moves it. From 1970 to 2200;
     /// precise to the microsecond. The last call of `at` and [`delay`](Self::delay) counts.
     pub fn at(mut self, time: SystemTime) -> Self {
-        self.start = Some(Start::At(micros_since_1970(time)));
+        self.start = Some(ReadyWhen::At(micros_since_1970(time)));
         self
     }
 
@@ -281,13 +281,13 @@ impl NewMessage {
             )));
         }
         match self.start {
-            Some(Start::After(delay)) if delay > MAX_DELAY => {
+            Some(ReadyWhen::After(delay)) if delay > MAX_DELAY => {
                 return Err(self.invalid(&format!(
                     "delay of {} s is longer than ten years",
                     delay.as_secs()
                 )));
             }
-            Some(Start::At(us)) if !(0..=LATEST_US).contains(&us) => {
+            Some(ReadyWhen::At(us)) if !(0..=LATEST_US).contains(&us) => {
                 return Err(self.invalid("time to be sent at is not between 1970 and 2200"));
             }
             _ => {}

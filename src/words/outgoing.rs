@@ -1,7 +1,7 @@
 //! A sent message, with everything that its topic says, until it is stored.
 
 use crate::words::message::MessageId;
-use crate::words::new_message::{NewMessage, Start};
+use crate::words::new_message::{NewMessage, ReadyWhen};
 use crate::words::outcome::OnEnd;
 use crate::words::rare::Remembered;
 use crate::words::topic_config::TopicConfig;
@@ -26,7 +26,7 @@ impl Outgoing {
             on_end = on_end.with(OnEnd::UNIQUE);
         }
         if let Some(config) = config {
-            message.start = message.start.or(config.delay.map(Start::After));
+            message.start = message.start.or(config.delay.map(ReadyWhen::After));
             if message.rare.expires_in.is_none() && config.expires_in.is_some() {
                 message.rare.expires_in = config.expires_in;
             }
@@ -43,7 +43,7 @@ impl Outgoing {
 
     /// Returns whether it is to be claimed as soon as it is stored.
     pub(crate) fn is_ready(&self) -> bool {
-        self.message.start.is_none_or(Start::is_now) && self.message.rare.after.is_empty()
+        self.message.start.is_none_or(ReadyWhen::is_now) && self.message.rare.after.is_empty()
     }
 
     /// Returns whether something has to be asked of the database before it is kept.
@@ -59,14 +59,14 @@ impl Outgoing {
     /// Returns whether it is one of a key and waits for a time, which may be past.
     pub(crate) fn waits_with_key(&self) -> bool {
         self.is_keyed()
-            && matches!(self.message.start, Some(Start::At(_)))
+            && matches!(self.message.start, Some(ReadyWhen::At(_)))
             && self.message.rare.after.is_empty()
     }
 
     /// Returns whether the time that it waits for is past, now being so many microseconds after
     /// 1970.
     pub(crate) fn is_past(&self, now_us: i64) -> bool {
-        matches!(self.message.start, Some(Start::At(at_us)) if at_us <= now_us)
+        matches!(self.message.start, Some(ReadyWhen::At(at_us)) if at_us <= now_us)
     }
 
     /// Returns whether it is ready and has none of the options that cost more.

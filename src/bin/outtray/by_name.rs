@@ -1,6 +1,6 @@
 //! `outtray dedupe` and `outtray rate`: dedupe keys and rates by their names.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use clap::{Args, Subcommand};
@@ -54,7 +54,7 @@ pub(crate) fn dedupe(
     verb: &DedupeVerb,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     match verb {
         DedupeVerb::Forget(options) => {
             let messaging = global.connect()?;
@@ -84,15 +84,19 @@ fn done(
     word: &str,
     KeyOptions { topic, key }: &KeyOptions,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     if !was_taken {
         let failure = format!("topic {topic} remembers no dedupe key {key:?}");
-        return Err(Failure::failed(failure));
+        return Err(CommandFailure::failed(failure));
     }
     Ok(output.say(&format!("{word} {key}"), &json!({ word: key }))?)
 }
 
-pub(crate) fn rate(verb: &RateVerb, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn rate(
+    verb: &RateVerb,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     let RateVerb::Reset(ResetOptions { topic, key }) = verb;
     let messaging = global.connect()?;
     let (text, object) = match key {

@@ -1,7 +1,7 @@
 //! `outtray cancel`: gives messages up, by their ids or headers, or a group.
 
 use crate::confirm::confirm;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::filters::{FilterOption, together, wanted};
 use crate::global::Global;
 use crate::known::known;
@@ -54,7 +54,7 @@ pub(crate) fn run(
     options: &CancelOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     if let Some(topic) = &options.topic {
         let known = known(&messaging, topic)?;
@@ -76,14 +76,14 @@ fn groups(
     options: &CancelOptions,
     messaging: &Messaging,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let which = named(&options.ids, "group", "groups");
     confirm(options.yes, &format!("cancel {which} and all members"))?;
     for id in &options.ids {
         match messaging.cancel_group(*id)? {
             0 => {
                 let text = format!("nothing of a group {id} waits or is in work");
-                return Err(Failure::failed(text));
+                return Err(CommandFailure::failed(text));
             }
             cancelled => said(output, cancelled)?,
         }
@@ -95,7 +95,7 @@ fn messages(
     options: &CancelOptions,
     messaging: &Messaging,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let which = named(&options.ids, "message", "messages");
     confirm(options.yes, &format!("cancel {which}"))?;
     let mut missing = Vec::new();
@@ -118,7 +118,7 @@ fn messages(
     }
     let missing: Vec<String> = missing.iter().map(MessageId::to_string).collect();
     let text = format!("no message {} waits or is in work", missing.join(", "));
-    Err(Failure::failed(text).hint("it may have ended: outtray wait tells of a tracked one"))
+    Err(CommandFailure::failed(text).hint("it may have ended: outtray wait tells of a tracked one"))
 }
 
 /// Says which messages or groups these are.
@@ -129,7 +129,7 @@ fn named(ids: &[MessageId], one: &str, several: &str) -> String {
     }
 }
 
-fn said(output: &mut Output, cancelled: u64) -> Result<(), Failure> {
+fn said(output: &mut Output, cancelled: u64) -> Result<(), CommandFailure> {
     let object = json!({ "cancelled": cancelled });
     Ok(output.say(&format!("cancelled {cancelled}"), &object)?)
 }

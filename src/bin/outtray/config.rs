@@ -1,6 +1,6 @@
 //! `outtray config`, `pause` and `resume`: what is set for a topic, for every process.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::{known, looked_at, nearest, unknown};
 use crate::output::{Output, escaped};
@@ -64,13 +64,13 @@ pub(crate) fn run(
     options: &ConfigOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     // Read before anything is asked of the database.
     let sets = sets(options)?;
     let unsets: Vec<&str> = options.unsets.iter().map(String::as_str).collect();
     for name in &unsets {
         let known = TopicConfig::default().unset(name);
-        known.map_err(|error| Failure::usage(format!("--unset {error}")))?;
+        known.map_err(|error| CommandFailure::usage(format!("--unset {error}")))?;
     }
     let messaging = global.connect()?;
     // Who sets something may do so before the first message.
@@ -107,7 +107,7 @@ pub(crate) fn pause(
     options: &PauseOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let PauseOptions { topic, new } = options;
     let messaging = global.connect()?;
     let paused = messaging.topic(topic);
@@ -123,7 +123,7 @@ pub(crate) fn resume(
     options: &ResumeOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let ResumeOptions { topic } = options;
     known(&global.connect()?, topic)?.resume()?;
     let object = json!({ "topic": topic, "paused": false });
@@ -135,7 +135,7 @@ fn show(
     config: &TopicConfig,
     is_paused: bool,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     if output.is_json() {
         let object = json!({ "topic": topic, "paused": is_paused, "settings": config });
         return Ok(output.object(&object)?);
@@ -156,18 +156,18 @@ fn show(
 }
 
 /// Reads what is to be set: names and values.
-fn sets(options: &ConfigOptions) -> Result<Vec<(&str, &str)>, Failure> {
+fn sets(options: &ConfigOptions) -> Result<Vec<(&str, &str)>, CommandFailure> {
     let mut tried = TopicConfig::default();
     let mut sets = Vec::new();
     for set in &options.sets {
         let Some((name, value)) = set.split_once('=') else {
-            return Err(Failure::usage(format!(
+            return Err(CommandFailure::usage(format!(
                 "--set {set}: write it as NAME=VALUE"
             )));
         };
         tried
             .set(name, value)
-            .map_err(|error| Failure::usage(format!("--set {error}")))?;
+            .map_err(|error| CommandFailure::usage(format!("--set {error}")))?;
         sets.push((name, value));
     }
     Ok(sets)

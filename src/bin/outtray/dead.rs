@@ -1,7 +1,7 @@
 //! `outtray dead`: messages that were given up, and what an operator does with them.
 
 use crate::confirm::confirm;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::{known, looked_at};
 use crate::output::{Output, counted, number};
@@ -97,9 +97,9 @@ impl Chosen {
     }
 
     /// Checks that all that were named were there.
-    fn check(&self, found: u64, topic: &str) -> Result<(), Failure> {
+    fn check(&self, found: u64, topic: &str) -> Result<(), CommandFailure> {
         if let (0, Some(key)) = (found, &self.key) {
-            return Err(Failure::failed(format!(
+            return Err(CommandFailure::failed(format!(
                 "no dead letter of {topic} has the key \"{key}\""
             ))
             .hint(format!("`outtray dead list {topic}` shows what there is")));
@@ -109,14 +109,18 @@ impl Chosen {
             return Ok(());
         }
         let missing = named - found;
-        Err(Failure::failed(format!(
+        Err(CommandFailure::failed(format!(
             "{missing} of {named} ids named no dead letter of {topic}"
         ))
         .hint(format!("`outtray dead list {topic}` shows what there is")))
     }
 }
 
-pub(crate) fn run(verb: &DeadVerb, global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    verb: &DeadVerb,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     match verb {
         DeadVerb::List(options) => list(options, global, output),
         DeadVerb::Show(options) => show(options, global, output),
@@ -125,7 +129,11 @@ pub(crate) fn run(verb: &DeadVerb, global: &Global, output: &mut Output) -> Resu
     }
 }
 
-fn list(options: &ListDeadOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn list(
+    options: &ListDeadOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let which = match &options.key {
         Some(key) => Selection::key(key),
@@ -182,12 +190,12 @@ fn rows(letters: &[DeadLetter]) -> Vec<[String; 6]> {
     letters.iter().map(row).collect()
 }
 
-fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let found = known(&messaging, &options.topic)?.dead_letter(options.id)?;
     let letter = found.ok_or_else(|| {
         let ShowOptions { topic, id } = options;
-        Failure::failed(format!("{id} is no dead letter of {topic}"))
+        CommandFailure::failed(format!("{id} is no dead letter of {topic}"))
             .hint(format!("`outtray dead list {topic}` shows what there is"))
     })?;
     if output.is_json() {
@@ -213,7 +221,11 @@ fn show(options: &ShowOptions, global: &Global, output: &mut Output) -> Result<(
     Ok(())
 }
 
-fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn redrive(
+    options: &RedriveOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
     let progress = Meter::counting();
@@ -238,7 +250,11 @@ fn redrive(options: &RedriveOptions, global: &Global, output: &mut Output) -> Re
     )
 }
 
-fn purge(options: &PurgeDeadOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn purge(
+    options: &PurgeDeadOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
     let (all, some) = (topic.stats()?, options.which.ids.len() as u64);

@@ -4,7 +4,7 @@
 //! must still not end us before the command has ended: Ctrl-C reaches it directly, since a terminal
 //! sends it to all of its foreground, and we wait for what it makes of it.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use crate::program::{self, Invocation};
@@ -42,7 +42,7 @@ pub(crate) fn run(
     options: &DevOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandFailure> {
     if options.command.is_empty() {
         let interrupts = Interrupts::catch()?;
         let (server, url) = start(global)?;
@@ -54,7 +54,7 @@ pub(crate) fn run(
     }
     let program = Invocation::new(&options.command)?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGCHLD])
-        .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
+        .map_err(|error| CommandFailure::failed(format!("cannot catch signals: {error}")))?;
     let (server, url) = start(global)?;
     if let Some(signal) = signals.pending().find(|signal| *signal != SIGCHLD) {
         // Too early for the command to get it.
@@ -63,13 +63,13 @@ pub(crate) fn run(
     }
     let mut child = spawn(&program, global, &url)?;
     let status = wait(&mut child, &mut signals)
-        .map_err(|error| Failure::failed(format!("cannot wait for the command: {error}")))?;
+        .map_err(|error| CommandFailure::failed(format!("cannot wait for the command: {error}")))?;
     server.stop()?;
     Ok(exit_code(status))
 }
 
 /// Starts a server and makes a database with the schema in it.
-fn start(global: &Global) -> Result<(Server, String), Failure> {
+fn start(global: &Global) -> Result<(Server, String), CommandFailure> {
     let server = Server::builder().always_embedded().start()?;
     let url = server.database()?;
     // There already, unless it is to have a name of its own.
@@ -77,7 +77,7 @@ fn start(global: &Global) -> Result<(Server, String), Failure> {
     Ok((server, url))
 }
 
-fn show(output: &mut Output, url: &str) -> Result<(), Failure> {
+fn show(output: &mut Output, url: &str) -> Result<(), CommandFailure> {
     output.say(url, &json!({ "url": url }))?;
     if !output.is_json() {
         let _ = writeln!(
@@ -89,7 +89,7 @@ fn show(output: &mut Output, url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn spawn(program: &Invocation, global: &Global, url: &str) -> Result<Child, Failure> {
+fn spawn(program: &Invocation, global: &Global, url: &str) -> Result<Child, CommandFailure> {
     let mut command = program.command();
     command
         .env("DATABASE_URL", url)
@@ -99,7 +99,7 @@ fn spawn(program: &Invocation, global: &Global, url: &str) -> Result<Child, Fail
     }
     command.spawn().map_err(|error| {
         let name = program.name();
-        Failure::usage(format!("cannot run \"{name}\": {error}"))
+        CommandFailure::usage(format!("cannot run \"{name}\": {error}"))
     })
 }
 

@@ -1,7 +1,7 @@
 //! `outtray drop-schema`: removes all of it, for who names it.
 
 use crate::confirm::confirm_by_name;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use clap::Args;
@@ -26,7 +26,7 @@ pub(crate) fn run(
     options: &DropSchemaOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let schema = global.schema();
     let name = match &options.confirm {
         Some(name) => name.clone(),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// Why a command failed.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandFailure {
     why: Why,
     text: String,
     hint: Option<String>,
@@ -22,24 +22,24 @@ enum Why {
     Interrupted(u8),
 }
 
-impl Failure {
+impl CommandFailure {
     /// It was well asked for, and did not work.
     pub(crate) fn failed(text: impl Into<String>) -> Self {
-        Failure::new(Why::Failed, text.into())
+        CommandFailure::new(Why::Failed, text.into())
     }
 
     /// What was typed cannot be meant.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Failure::new(Why::BadUsage, text.into())
+        CommandFailure::new(Why::BadUsage, text.into())
     }
 
     /// A signal ended it.
     pub(crate) fn interrupted(signal: u8) -> Self {
-        Failure::new(Why::Interrupted(signal), "interrupted".to_owned())
+        CommandFailure::new(Why::Interrupted(signal), "interrupted".to_owned())
     }
 
     fn new(why: Why, text: String) -> Self {
-        Failure {
+        CommandFailure {
             why,
             text,
             hint: None,
@@ -97,12 +97,12 @@ impl Failure {
     }
 }
 
-impl From<outtray::Error> for Failure {
+impl From<outtray::Error> for CommandFailure {
     fn from(error: outtray::Error) -> Self {
         let text = chain(&error);
         let failure = match error.kind() {
-            ErrorKind::Invalid | ErrorKind::Configuration => Failure::usage(text),
-            _ => Failure::failed(text),
+            ErrorKind::Invalid | ErrorKind::Configuration => CommandFailure::usage(text),
+            _ => CommandFailure::failed(text),
         };
         match hint(error.kind()) {
             Some(hint) => failure.hint(hint),
@@ -112,19 +112,19 @@ impl From<outtray::Error> for Failure {
 }
 
 /// An error of any kind: one of outtray as such, others by their text.
-impl From<Box<dyn Error + Send + Sync>> for Failure {
+impl From<Box<dyn Error + Send + Sync>> for CommandFailure {
     fn from(error: Box<dyn Error + Send + Sync>) -> Self {
         match error.downcast::<outtray::Error>() {
-            Ok(error) => Failure::from(*error),
-            Err(error) => Failure::failed(chain(&*error)),
+            Ok(error) => CommandFailure::from(*error),
+            Err(error) => CommandFailure::failed(chain(&*error)),
         }
     }
 }
 
 /// An error of writing to standard output. Those of reading name what was read, where they happen.
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandFailure {
     fn from(error: io::Error) -> Self {
-        Failure::failed(format!("cannot write to standard output: {error}"))
+        CommandFailure::failed(format!("cannot write to standard output: {error}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Options of all commands: where the database is, and how to talk about it.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use clap::{ArgAction, Args};
 use outtray::Messaging;
 
@@ -42,17 +42,17 @@ pub(crate) struct Global {
 
 impl Global {
     /// Connects. The schema may be missing.
-    pub(crate) fn connect(&self) -> Result<Messaging, Failure> {
+    pub(crate) fn connect(&self) -> Result<Messaging, CommandFailure> {
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
-            return Err(Failure::usage("no database was named")
+            return Err(CommandFailure::usage("no database was named")
                 .hint("set DATABASE_URL or pass --url; `outtray dev` starts a server to try"));
         }
         self.connect_to(url)
     }
 
     /// Connects to a database other than the one of `--url`.
-    pub(crate) fn connect_to(&self, url: &str) -> Result<Messaging, Failure> {
+    pub(crate) fn connect_to(&self, url: &str) -> Result<Messaging, CommandFailure> {
         let builder = Messaging::builder().url(url).schema(&self.schema);
         Ok(builder.connect()?)
     }

@@ -1,11 +1,14 @@
 //! Topics by their names: need no declaration, so that a mistyped one would look like an empty one.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use outtray::{Messaging, Topic};
 
 /// Returns a topic to look at; says on standard error if nothing is known of it. It may be
 /// mistyped, or one that was emptied a moment ago, which is no failure of whoever watches it.
-pub(crate) fn looked_at<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m>, Failure> {
+pub(crate) fn looked_at<'m>(
+    messaging: &'m Messaging,
+    name: &str,
+) -> Result<Topic<'m>, CommandFailure> {
     let topic = messaging.topic(name);
     if !topic.is_known()? {
         unknown(messaging, name)?.note();
@@ -14,7 +17,7 @@ pub(crate) fn looked_at<'m>(messaging: &'m Messaging, name: &str) -> Result<Topi
 }
 
 /// Returns a topic of which something is known, for what changes it.
-pub(crate) fn known<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m>, Failure> {
+pub(crate) fn known<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m>, CommandFailure> {
     let topic = messaging.topic(name);
     if topic.is_known()? {
         return Ok(topic);
@@ -23,8 +26,8 @@ pub(crate) fn known<'m>(messaging: &'m Messaging, name: &str) -> Result<Topic<'m
 }
 
 /// Says that nothing is known of a topic, and which one may be meant.
-pub(crate) fn unknown(messaging: &Messaging, name: &str) -> Result<Failure, Failure> {
-    let failure = Failure::failed(format!(
+pub(crate) fn unknown(messaging: &Messaging, name: &str) -> Result<CommandFailure, CommandFailure> {
+    let failure = CommandFailure::failed(format!(
         "there is no such topic as {name}: it has no messages, dead letters, settings or receivers"
     ));
     Ok(failure.hint(match nearest(messaging, name)? {
@@ -34,7 +37,7 @@ pub(crate) fn unknown(messaging: &Messaging, name: &str) -> Result<Failure, Fail
 }
 
 /// Returns the known topic whose name is most like this one, if any is much like it.
-pub(crate) fn nearest(messaging: &Messaging, name: &str) -> Result<Option<String>, Failure> {
+pub(crate) fn nearest(messaging: &Messaging, name: &str) -> Result<Option<String>, CommandFailure> {
     Ok(most_like(name, messaging.topic_names()?))
 }
 

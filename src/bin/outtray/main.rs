@@ -38,7 +38,7 @@ mod verdict;
 mod wait;
 mod work;
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use clap::error::ErrorKind;
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
     run(&global, verb, &mut output).unwrap_or_else(|failure| failure.report())
 }
 
-fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Failure> {
+fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, CommandFailure> {
     match verb {
         Verb::Dev(options) => return dev::run(&options, global, output),
         Verb::Migrate(options) => migrate::run(&options, global, output)?,

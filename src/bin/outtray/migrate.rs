@@ -1,6 +1,6 @@
 //! `outtray migrate`: makes or upgrades the schema.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use clap::Args;
@@ -17,7 +17,7 @@ pub(crate) fn run(
     options: &MigrateOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let (done, names) = match options.dry_run {
         true => ("pending", messaging.pending_migrations()?),

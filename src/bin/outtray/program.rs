@@ -1,6 +1,6 @@
 //! The command that a user gave us to run.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
@@ -16,12 +16,12 @@ pub(crate) struct Invocation {
 
 impl Invocation {
     /// Checks that there is such a program, so that a typo is noticed before anything is begun.
-    pub(crate) fn new(words: &[OsString]) -> Result<Self, Failure> {
+    pub(crate) fn new(words: &[OsString]) -> Result<Self, CommandFailure> {
         let Some((name, arguments)) = words.split_first() else {
-            return Err(Failure::usage("no command was given to run"));
+            return Err(CommandFailure::usage("no command was given to run"));
         };
         if find(name).is_none() {
-            return Err(Failure::usage(format!(
+            return Err(CommandFailure::usage(format!(
                 "cannot run \"{}\": there is no such program",
                 name.to_string_lossy()
             ))

@@ -3,7 +3,7 @@
 //! waits for them, and they would stay as zombies.
 
 use crate::child::Children;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use rustix::process::Pid;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ pub(crate) struct Reaper {
 
 impl Reaper {
     /// Starts, if orphans come to this process at all.
-    pub(crate) fn start(children: &Arc<Children>) -> Result<Option<Self>, Failure> {
+    pub(crate) fn start(children: &Arc<Children>) -> Result<Option<Self>, CommandFailure> {
         if !gets_orphans() {
             return Ok(None);
         }
@@ -36,7 +36,7 @@ impl Reaper {
         };
         let thread = Builder::new().name("outtray-reaper".to_owned()).spawn(reap);
         let thread = thread.map_err(|error| {
-            Failure::failed(format!("cannot start a thread that reaps orphans: {error}"))
+            CommandFailure::failed(format!("cannot start a thread that reaps orphans: {error}"))
         })?;
         Ok(Some(Reaper {
             stop: Some(stop),

@@ -1,6 +1,6 @@
 //! `outtray recurring`: messages that are sent again and again.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::looked_at;
 use crate::output::Output;
@@ -121,7 +121,7 @@ pub(crate) fn run(
     verb: &RecurringVerb,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     match verb {
         RecurringVerb::List(options) => list(options, global, output),
         RecurringVerb::Set(options) => set(options, global, output),
@@ -133,7 +133,7 @@ fn list(
     options: &ListRecurringOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let found = match &options.topic {
         Some(topic) => looked_at(&messaging, topic)?.recurring()?,
@@ -171,12 +171,12 @@ fn list(
     Ok(table::print(output, columns, &rows)?)
 }
 
-fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(), CommandFailure> {
     let recurrence = Recurrence::cron(&options.cron)?
         .time_zone(&options.time_zone)?
         .missed(options.missed.into());
     let mut message = NewMessage::json_text(&options.topic, &options.payload)
-        .map_err(|error| Failure::usage(crate::failure::chain(&error)))?
+        .map_err(|error| CommandFailure::usage(crate::failure::chain(&error)))?
         .priority(options.priority);
     for (name, value) in &options.headers {
         message = message.header(name, value);
@@ -198,11 +198,15 @@ fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(),
     Ok(output.say(&format!("next at {next}"), &object)?)
 }
 
-fn remove(options: &RemoveOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn remove(
+    options: &RemoveOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     let RemoveOptions { topic, name } = options;
     if !global.connect()?.topic(topic).unrepeat(name)? {
         return Err(
-            Failure::failed(format!("{name} is no recurring message of {topic}"))
+            CommandFailure::failed(format!("{name} is no recurring message of {topic}"))
                 .hint("`outtray recurring list` shows those that there are"),
         );
     }

@@ -1,7 +1,7 @@
 //! `outtray peek --scheduled`: what waits for its time, is in work under a lease, or comes after
 //! others.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::looked_at;
 use crate::output::Output;
@@ -14,7 +14,7 @@ pub(crate) fn peek(
     limit: usize,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let messages = looked_at(&messaging, topic)?.scheduled(limit)?;
     if output.is_json() {

@@ -3,7 +3,7 @@
 //! Many are sent in batches, each in a transaction of its own: a batch is stored whole or not at
 //! all, and when one fails, what was sent before it stays sent and is told.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::lines::{Lines, Next};
 use crate::output::{Output, counted};
@@ -57,7 +57,7 @@ pub(crate) fn run(
     options: &SendOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     match &options.payload {
         Some(json) => send_one(options, json, global, output),
         None => send_lines(options, global, output),
@@ -69,9 +69,9 @@ fn send_one(
     json: &str,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let message = options.shape.message(&options.topic, json).map_err(|why| {
-        Failure::usage(format!("the payload {why}"))
+        CommandFailure::usage(format!("the payload {why}"))
             .hint("a payload is JSON; a text has quotes of its own: '\"hello\"'")
     })?;
     let sender = Sender::connect(&options.topic, global)?;
@@ -92,7 +92,11 @@ fn send_one(
     Ok(())
 }
 
-fn send_lines(options: &SendOptions, global: &Global, output: &mut Output) -> Result<(), Failure> {
+fn send_lines(
+    options: &SendOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
     let input = standard_input()?;
     if input.is_terminal() {
         let _ = writeln!(io::stderr(), "type one JSON value a line; Ctrl-D ends it");
@@ -125,13 +129,13 @@ fn send_lines(options: &SendOptions, global: &Global, output: &mut Output) -> Re
 }
 
 /// Returns standard input without a buffer that hides how much of it has come.
-fn standard_input() -> Result<File, Failure> {
+fn standard_input() -> Result<File, CommandFailure> {
     let input = io::stdin().as_fd().try_clone_to_owned();
     input.map(File::from).map_err(cannot_read)
 }
 
-fn cannot_read(error: io::Error) -> Failure {
-    Failure::failed(format!("cannot read standard input: {error}"))
+fn cannot_read(error: io::Error) -> CommandFailure {
+    CommandFailure::failed(format!("cannot read standard input: {error}"))
 }
 
 /// Why messages were not stored.
@@ -141,7 +145,7 @@ struct Unsent {
     at: Option<usize>,
     /// Whether they may have been stored all the same.
     is_unknown: bool,
-    failure: Failure,
+    failure: CommandFailure,
 }
 
 /// Stores messages of one topic.
@@ -151,7 +155,7 @@ struct Sender {
 
 impl Sender {
     /// Connects, and sees that the topic's name and the schema are right before anything is read.
-    fn connect(topic: &str, global: &Global) -> Result<Self, Failure> {
+    fn connect(topic: &str, global: &Global) -> Result<Self, CommandFailure> {
         let messaging = global.connect()?;
         messaging.topic(topic).is_empty()?;
         Ok(Sender { messaging })
@@ -180,8 +184,8 @@ impl Sender {
             let failure = match error.kind() {
                 // What it comes after is not as it has to be, which nobody can see by what was
                 // typed.
-                ErrorKind::Invalid if at.is_none() => Failure::failed(error.to_string()),
-                _ => Failure::from(error),
+                ErrorKind::Invalid if at.is_none() => CommandFailure::failed(error.to_string()),
+                _ => CommandFailure::from(error),
             };
             Unsent {
                 at,
@@ -209,7 +213,7 @@ impl SentSoFar {
         sender: &Sender,
         batches: &mut Batches<'_>,
         progress: &Meter,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandFailure> {
         while !batches.is_at_end {
             let (numbers, messages): (Vec<u64>, Vec<NewMessage>) =
                 batches.next()?.into_iter().unzip();
@@ -234,7 +238,7 @@ impl SentSoFar {
     }
 
     /// Adds to a failure what had been done before it.
-    fn complete(&self, failure: Failure, topic: &str) -> Failure {
+    fn complete(&self, failure: CommandFailure, topic: &str) -> CommandFailure {
         let next = 1 + self.unsure.map_or(self.line, |(_, last)| last);
         let mut so_far = Vec::new();
         if self.messages > 0 {
@@ -275,7 +279,7 @@ struct Batches<'o> {
 impl Batches<'_> {
     /// Reads the next batch, with the numbers of its lines. It is full, or the input pauses or
     /// ends.
-    fn next(&mut self) -> Result<Vec<(u64, NewMessage)>, Failure> {
+    fn next(&mut self) -> Result<Vec<(u64, NewMessage)>, CommandFailure> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < self.options.batch as usize && bytes < MOST_BYTES {
@@ -284,7 +288,7 @@ impl Batches<'_> {
                 Ok(Next::Pause) => break,
                 // What was read and not sent is in the input still.
                 Ok(Next::Alarm) => {
-                    return Err(Failure::interrupted(
+                    return Err(CommandFailure::interrupted(
                         self.alarm.signal().unwrap_or_default(),
                     ));
                 }
@@ -310,7 +314,7 @@ impl Batches<'_> {
         Ok(batch)
     }
 
-    fn bad_line(&self, why: &str) -> Failure {
-        Failure::failed(format!("line {} {why}", self.lines.number()))
+    fn bad_line(&self, why: &str) -> CommandFailure {
+        CommandFailure::failed(format!("line {} {why}", self.lines.number()))
     }
 }

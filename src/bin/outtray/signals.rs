@@ -4,7 +4,7 @@
 //! A handler may do next to nothing; so a thread takes the signals and passes them on to whoever
 //! waits for several things at once.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crossbeam_channel::{Receiver, bounded};
 use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -30,7 +30,7 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    pub(crate) fn catch() -> Result<Self, Failure> {
+    pub(crate) fn catch() -> Result<Self, CommandFailure> {
         let mut signals = Signals::new(endings()).map_err(cannot)?;
         let handle = signals.handle();
         let (sender, received) = bounded(MOST_PENDING);
@@ -74,7 +74,7 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    pub(crate) fn set() -> Result<Self, Failure> {
+    pub(crate) fn set() -> Result<Self, CommandFailure> {
         Alarm::try_set().map_err(cannot)
     }
 
@@ -106,8 +106,8 @@ impl AsFd for Alarm {
     }
 }
 
-fn cannot(error: io::Error) -> Failure {
-    Failure::failed(format!("cannot catch signals: {error}"))
+fn cannot(error: io::Error) -> CommandFailure {
+    CommandFailure::failed(format!("cannot catch signals: {error}"))
 }
 
 /// Returns the signals that ask a process to end. The end of its terminal is none to one that was

@@ -1,7 +1,7 @@
 //! `outtray topics`, `stats`, `peek` and `purge`: what is there, and how to get rid of it.
 
 use crate::confirm::confirm;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::{known, looked_at};
 use crate::output::{Output, cut, escaped, number};
@@ -70,7 +70,7 @@ fn in_words(state: &MessageState) -> String {
     }
 }
 
-pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn list(global: &Global, output: &mut Output) -> Result<(), CommandFailure> {
     let topics = global.connect()?.topics()?;
     if output.is_json() {
         for stats in &topics {
@@ -100,7 +100,7 @@ pub(crate) fn stats(
     options: &StatsOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let stats = looked_at(&messaging, &options.topic)?.stats()?;
     if output.is_json() {
@@ -155,7 +155,7 @@ pub(crate) fn peek(
     options: &PeekOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     if options.scheduled {
         return scheduled::peek(&options.topic, options.limit, global, output);
     }
@@ -207,7 +207,7 @@ pub(crate) fn purge(
     options: &PurgeOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
     let [_, ready, scheduled, _, behind, ..] = row(&topic.stats()?);

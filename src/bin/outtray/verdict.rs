@@ -1,6 +1,6 @@
 //! What the end of a command means for its message, beside done: failed, rejected or put off.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use clap::Args;
 use outtray::HandlerError;
 use std::time::Duration;
@@ -48,14 +48,14 @@ impl NotDone {
 
 impl Codes {
     /// Checks that no exit code means two things, and that putting off lets time pass.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), CommandFailure> {
         if let Some(code) = self.reject.iter().find(|code| self.snooze.contains(code)) {
-            return Err(Failure::usage(format!(
+            return Err(CommandFailure::usage(format!(
                 "exit code {code} cannot both reject a message and put it off"
             )));
         }
         if self.snooze_for.is_zero() {
-            return Err(Failure::usage(
+            return Err(CommandFailure::usage(
                 "messages cannot be put off for 0s: --snooze is more than zero",
             ));
         }

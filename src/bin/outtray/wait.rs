@@ -1,6 +1,6 @@
 //! `outtray wait`: waits until a tracked message has ended, and says how.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use clap::Args;
@@ -31,7 +31,7 @@ pub(crate) fn run(
     options: &WaitOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CommandFailure> {
     let messaging = global.connect()?;
     let waited = messaging.wait_for_completion(options.id, options.timeout);
     let Some(end) = waited.map_err(explained)? else {
@@ -39,7 +39,7 @@ pub(crate) fn run(
         if output.is_json() {
             output.object(&json!({ "id": options.id, "how": "pending" }))?;
         }
-        return Err(Failure::failed(format!(
+        return Err(CommandFailure::failed(format!(
             "message {} has not ended within {timeout}",
             options.id
         )));
@@ -60,9 +60,9 @@ fn text(end: &Completion) -> String {
     }
 }
 
-fn explained(error: outtray::Error) -> Failure {
+fn explained(error: outtray::Error) -> CommandFailure {
     let is_untracked = error.kind() == ErrorKind::NotTracked;
-    let failure = Failure::from(error);
+    let failure = CommandFailure::from(error);
     match is_untracked {
         true => failure.hint("outtray send --tracked records how a message ends"),
         false => failure,

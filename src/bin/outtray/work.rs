@@ -7,7 +7,7 @@
 
 use crate::child::Children;
 use crate::conversation::MOST_RESULT_BYTES;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::filters::{FilterOption, together, wanted};
 use crate::global::Global;
 use crate::output::{Output, counted};
@@ -164,7 +164,7 @@ pub(crate) fn run(
     options: WorkOptions,
     global: &Global,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     options.codes.check()?;
     let program = Invocation::new(&options.command)?;
     let interrupts = Interrupts::catch()?;
@@ -198,7 +198,7 @@ fn start(
     messaging: &Messaging,
     children: &Arc<Children>,
     tally: &Arc<Tally>,
-) -> Result<Receiver, Failure> {
+) -> Result<Receiver, CommandFailure> {
     let (children, tally) = (Arc::clone(children), Arc::clone(tally));
     let longest = LONGEST_BACKOFF.max(options.backoff);
     let mut builder = messaging.receiver(&options.topic);
@@ -249,7 +249,7 @@ enum EndOfWork {
     BySignal,
     Empty,
     /// The rest is not going to be handled.
-    Stuck(Failure),
+    Stuck(CommandFailure),
 }
 
 /// Waits for a signal, or until the topic is empty if that is wanted.
@@ -257,7 +257,7 @@ fn wait(
     options: &WorkOptions,
     messaging: &Messaging,
     interrupts: &Interrupts,
-) -> Result<EndOfWork, Failure> {
+) -> Result<EndOfWork, CommandFailure> {
     let [looks, long_looks] = match options.until_empty {
         true => [tick(LOOK), tick(LONG_LOOK)],
         false => [never(), never()],
@@ -281,7 +281,7 @@ fn wait(
 
 /// Returns what a look found, or nothing in a trouble that passes: the workers connect again, and
 /// so do we.
-fn looked<T>(found: outtray::Result<T>) -> Result<Option<T>, Failure> {
+fn looked<T>(found: outtray::Result<T>) -> Result<Option<T>, CommandFailure> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_passing(error.kind()) => {
@@ -293,10 +293,10 @@ fn looked<T>(found: outtray::Result<T>) -> Result<Option<T>, Failure> {
 }
 
 /// Returns why what is left of a topic is not going to be handled, if that is so.
-fn why_stuck(topic: &Topic<'_>) -> outtray::Result<Option<Failure>> {
+fn why_stuck(topic: &Topic<'_>) -> outtray::Result<Option<CommandFailure>> {
     let name = topic.name();
     if topic.is_paused()? {
-        let failure = Failure::failed(format!("topic {name} is paused, and not empty"));
+        let failure = CommandFailure::failed(format!("topic {name} is paused, and not empty"));
         return Ok(Some(failure.hint(format!("outtray resume {name}"))));
     }
     let stats = topic.stats()?;
@@ -304,7 +304,7 @@ fn why_stuck(topic: &Topic<'_>) -> outtray::Result<Option<Failure>> {
         return Ok(None);
     }
     let left = counted(stats.behind, "message");
-    let failure = Failure::failed(format!(
+    let failure = CommandFailure::failed(format!(
         "{left} of topic {name} left, behind dead letters of their keys"
     ));
     Ok(Some(failure.hint(format!(
@@ -340,7 +340,7 @@ fn summarize(
     output: &mut Output,
     tally: &Tally,
     at_stop: Option<StopReport>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let [handled, failed, dead] =
         [&tally.handled, &tally.failed, &tally.dead].map(|counter| counter.load(Ordering::Relaxed));
     let mut object = json!({ "handled": handled, "failed": failed, "dead": dead });

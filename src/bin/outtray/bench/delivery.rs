@@ -1,6 +1,6 @@
 //! What the ways to deliver cost: leases, keys, dedupe, each beside the same without.
 
-use super::bed::work::Work;
+use super::bed::work::Task;
 use super::bed::{Bed, Result, plain};
 use super::plan::Effort;
 use super::report::Report;
@@ -58,7 +58,7 @@ pub(crate) fn keyed_case(bed: &Bed, plan: &Effort) -> Result<Report> {
             false => message,
         })?;
         bed.settle()?;
-        Ok(Work::HandleAdaptive
+        Ok(Task::HandleAdaptive
             .with_workers(bed, messages, WORKERS)?
             .all)
     };

@@ -21,7 +21,7 @@ use self::latency::answer_pings;
 use self::plan::Effort;
 use self::plot::svg;
 use self::report::Report;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::output::Output;
 use clap::Args;
 use log::LevelFilter;
@@ -61,7 +61,7 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(crate) fn run(options: &BenchOptions, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(options: &BenchOptions, output: &mut Output) -> Result<(), CommandFailure> {
     if options.answer {
         return Ok(answer_pings()?);
     }
@@ -113,9 +113,9 @@ pub(crate) fn run(options: &BenchOptions, output: &mut Output) -> Result<(), Fai
     Ok(())
 }
 
-fn unknown(name: &str) -> Failure {
+fn unknown(name: &str) -> CommandFailure {
     let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-    Failure::usage(format!("no case {name}, there are {}", names.join(", ")))
+    CommandFailure::usage(format!("no case {name}, there are {}", names.join(", ")))
 }
 
 fn shown(report: &Report) -> String {

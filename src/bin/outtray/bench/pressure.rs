@@ -1,6 +1,6 @@
 //! What happens under pressure: many workers, a deep backlog, a transaction that stays open.
 
-use super::bed::work::Work;
+use super::bed::work::Task;
 use super::bed::{Bed, Result};
 use super::plan::Effort;
 use super::report::Report;
@@ -18,7 +18,7 @@ pub(crate) fn ladder_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(128_000);
     let mut steps = Vec::new();
     for workers in [1, 2, 4, 8, 16, 32, 64] {
-        let took = filled_and_handled(bed, Work::HandleAdaptive, messages, workers)?;
+        let took = filled_and_handled(bed, Task::HandleAdaptive, messages, workers)?;
         bed.clear()?;
         steps.push((workers, messages as f64 / took.as_secs_f64()));
     }
@@ -35,20 +35,20 @@ pub(crate) fn ladder_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 /// 64 workers beside 16, one message to a transaction.
 pub(crate) fn workers_single_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(32_000);
-    many_workers(bed, plan, "workers-64-single", Work::HandleSingle, messages)
+    many_workers(bed, plan, "workers-64-single", Task::HandleSingle, messages)
 }
 
 /// 64 workers beside 16, adaptive batches.
 pub(crate) fn workers_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(128_000);
-    many_workers(bed, plan, "workers-64", Work::HandleAdaptive, messages)
+    many_workers(bed, plan, "workers-64", Task::HandleAdaptive, messages)
 }
 
 fn many_workers(
     bed: &Bed,
     plan: &Effort,
     name: &'static str,
-    work: Work,
+    work: Task,
     messages: u64,
 ) -> Result<Report> {
     let with = |workers: usize| filled_and_handled(bed, work, messages, workers);
@@ -56,7 +56,7 @@ fn many_workers(
     Ok(Report::new(name, messages).rates(many, few, "16 workers"))
 }
 
-fn filled_and_handled(bed: &Bed, work: Work, messages: u64, workers: usize) -> Result<Duration> {
+fn filled_and_handled(bed: &Bed, work: Task, messages: u64, workers: usize) -> Result<Duration> {
     bed.fill(messages)?;
     bed.settle()?;
     Ok(work.with_workers(bed, messages, workers)?.all)

@@ -1,6 +1,6 @@
 //! Messages a second: sending, draining, handling.
 
-use super::bed::work::{BULK, CONNECTIONS, Work, send_in_calls};
+use super::bed::work::{BULK, CONNECTIONS, Task, send_in_calls};
 use super::bed::{Bed, Result, plain};
 use super::counters::Counters;
 use super::plan::Effort;
@@ -9,23 +9,23 @@ use serde_json::json;
 use std::cell::Cell;
 
 pub(crate) fn send_one_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    compared(bed, plan, "send-one", Work::SendOne, 5_000)
+    compared(bed, plan, "send-one", Task::SendOne, 5_000)
 }
 
 pub(crate) fn send_bulk_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    compared(bed, plan, "send-bulk", Work::SendBulk, 200_000)
+    compared(bed, plan, "send-bulk", Task::SendBulk, 200_000)
 }
 
 pub(crate) fn drain_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    compared(bed, plan, "drain", Work::Drain, 200_000)
+    compared(bed, plan, "drain", Task::Drain, 200_000)
 }
 
 pub(crate) fn handle_single_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    compared(bed, plan, "handle-single", Work::HandleSingle, 16_000)
+    compared(bed, plan, "handle-single", Task::HandleSingle, 16_000)
 }
 
 pub(crate) fn handle_adaptive_case(bed: &Bed, plan: &Effort) -> Result<Report> {
-    compared(bed, plan, "handle-adaptive", Work::HandleAdaptive, 64_000)
+    compared(bed, plan, "handle-adaptive", Task::HandleAdaptive, 64_000)
 }
 
 /// Runs both sides in turns, and ours once more with the counters read before and after.
@@ -33,12 +33,12 @@ fn compared(
     bed: &Bed,
     plan: &Effort,
     name: &'static str,
-    work: Work,
+    work: Task,
     messages: u64,
 ) -> Result<Report> {
     let messages = plan.scaled(messages);
     // A slow plain side is measured on fewer.
-    let few = if work == Work::HandleAdaptive {
+    let few = if work == Task::HandleAdaptive {
         messages.div_ceil(4)
     } else {
         messages

@@ -13,7 +13,7 @@ pub(crate) const BULK: u64 = 1000;
 
 /// Something to be done many times, by outtray or in plain SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Work {
+pub(crate) enum Task {
     /// One message to a transaction, one connection.
     SendOne,
     /// 1,000 messages to a transaction, one connection.
@@ -35,11 +35,11 @@ pub(crate) struct Took {
     pub(crate) each: Vec<Duration>,
 }
 
-impl Work {
+impl Task {
     /// Puts into the topic what there is to handle; nothing for work that sends.
     pub(crate) fn fill(self, bed: &Bed, messages: u64) -> Result<()> {
         match self {
-            Work::SendOne | Work::SendBulk => Ok(()),
+            Task::SendOne | Task::SendBulk => Ok(()),
             // A few to spare, for claims of plain SQL that race for the last ones.
             _ => bed.fill(messages + CONNECTIONS as u64),
         }
@@ -48,8 +48,8 @@ impl Work {
     /// Does it with outtray, after [`fill`](Self::fill); returns how long that took.
     pub(crate) fn ours(self, bed: &Bed, messages: u64) -> Result<Took> {
         match self {
-            Work::SendOne => send_in_calls(bed, "send", messages, 1, numbered),
-            Work::SendBulk => send_in_calls(bed, "send", messages, BULK, numbered),
+            Task::SendOne => send_in_calls(bed, "send", messages, 1, numbered),
+            Task::SendBulk => send_in_calls(bed, "send", messages, BULK, numbered),
             _ => self.with_workers(bed, messages, CONNECTIONS),
         }
     }
@@ -57,17 +57,17 @@ impl Work {
     /// Does it in plain SQL, after [`fill`](Self::fill); returns how long that took, and by what.
     pub(crate) fn plain(self, bed: &Bed, messages: u64) -> Result<(Duration, &'static str)> {
         match self {
-            Work::SendOne => plain::send_one(bed, messages),
-            Work::SendBulk => Ok((plain::send_bulk(bed, messages, BULK)?, plain::PREPARED)),
-            Work::Drain => Ok((plain::drain(bed, CONNECTIONS)?, plain::PREPARED)),
-            Work::HandleSingle | Work::HandleAdaptive => plain::handle(bed, messages, CONNECTIONS),
+            Task::SendOne => plain::send_one(bed, messages),
+            Task::SendBulk => Ok((plain::send_bulk(bed, messages, BULK)?, plain::PREPARED)),
+            Task::Drain => Ok((plain::drain(bed, CONNECTIONS)?, plain::PREPARED)),
+            Task::HandleSingle | Task::HandleAdaptive => plain::handle(bed, messages, CONNECTIONS),
         }
     }
 
     /// Handles what is there with so many workers.
     pub(crate) fn with_workers(self, bed: &Bed, messages: u64, workers: usize) -> Result<Took> {
-        let size = (self == Work::HandleSingle).then_some(1);
-        if self == Work::Drain {
+        let size = (self == Task::HandleSingle).then_some(1);
+        if self == Task::Drain {
             let all = bed.receive(messages, workers, size, |_, _| Ok(()))?;
             let each = Vec::new();
             return Ok(Took { all, each });
