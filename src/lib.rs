@@ -165,8 +165,8 @@ pub use r2d2_postgres;
 pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
 pub use receive::batch_message::BatchMessage;
-pub use receive::builder::ReceiverBuilder;
-pub use receive::receiver::Receiver;
+pub use receive::receivers::builder::ReceiverBuilder;
+pub use receive::receivers::receiver::Receiver;
 #[cfg(feature = "cron")]
 pub use recurring::Recurring;
 #[cfg(feature = "cron")]

@@ -4,4 +4,6 @@
 pub(crate) mod attempt;
 pub(crate) mod idle;
 pub(crate) mod presence;
+pub(crate) mod quarantine;
 pub(crate) mod round;
+pub(crate) mod suspicion;

@@ -22,15 +22,21 @@
 //! fewer free slots than there are. They may refuse each other and come back a little later, but
 //! there are never too many.
 
+pub(crate) mod slots;
+
 use crate::db::run::{Params, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
 use crate::words::Result;
 use postgres::Row;
+use std::time::Duration;
 
 static COUNT_LEASED: Statement = sql!("count_leased", Anew);
 static ENSURE_SLOTS: Statement = sql!("ensure_slots", Kept);
 static TAKE_FREE_SLOTS: Statement = sql!("take_free_slots", Kept);
 static TAKE_SLOTS: Statement = sql!("take_slots", Kept);
+
+/// How soon somebody looks again who found the limit used up.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 const DOING: &str = "taking a slot of a limited topic";
 

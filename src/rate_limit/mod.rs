@@ -3,6 +3,8 @@
 //! Each statement here runs on a connection outside any transaction: the row of a bucket must not
 //! stay locked while a handler runs, and a spent token stays spent.
 
+pub(crate) mod tokens;
+
 use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
 use crate::db::statement::{Statement, sql};
 use crate::words::Result;

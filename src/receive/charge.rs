@@ -1,50 +1,17 @@
-//! Whose fault it was: what the failure of a whole transaction means for its messages.
-//!
-//! A rollback also undoes "one more failed attempt", so a charge is written in a transaction of its
-//! own. Only a message that is certainly to blame is charged:
-//!
-//! - COMMIT was refused. Deferred constraints and their triggers are checked just before COMMIT in
-//!   the same flight, and their work is undone while the messages are held, since after a failed
-//!   COMMIT others may be quicker. A message alone in its transaction is charged; several are taken
-//!   apart (`bundle`). What only COMMIT itself refuses is charged to a message that was alone; if
-//!   there were several, none is charged, and they go one by one for a while.
-//! - A handler's own SQL ended the transaction: its message is charged, and the others run again.
-//!   See `ended` for a handler that committed it.
-//! - A conflict (serialization failure, deadlock): none is charged, and the transaction runs again.
-//!   After ten in a row it counts as refused.
-//! - A message could not be settled for no known reason (its row is gone, or something keeps it):
-//!   none is charged. A message that cannot be settled even alone is set aside for a while, in its
-//!   place, so that it holds up no others.
-//! - The connection broke: none is charged, since servers restart. But a message in whose handler
-//!   it broke three times is charged, since it may be the cause (an idle-in-transaction timeout, a
-//!   query that crashes its server process).
+//! A message that is charged, or may be, with the failure of its transaction.
 
-use crate::connect::transaction::OpenTransaction;
 use crate::message::claimed::{Claimed, Held};
 use crate::message::outcome::Outcome;
-use crate::receive::charging::Mark;
 use crate::receive::decide::decide;
-use crate::receive::handler::{Ending, conflict_behind};
-use crate::receive::line::Line;
+use crate::receive::handler::Ending;
 use crate::receive::options::Terms;
-use crate::receive::state::State;
-use crate::session::caller_sql::EndedTransaction;
-use crate::session::handler_session::HandlerSession;
-use crate::words::error::{Error, ErrorKind, chain};
+use crate::receive::pending_charges::Mark;
+use crate::words::error::{Error, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Failure, Said, failure_of, is_interrupted, is_miscounted};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Conflicts in a row that are nobody's fault.
-pub(crate) const MAX_CONFLICTS: u32 = 10;
-/// Broken connections in the handler of one message that are nobody's fault.
-pub(crate) const MAX_LOSSES: u32 = 2;
-
 const MAX_TRIES: u32 = 600;
-/// When a worker that has nothing to do tries again.
-pub(crate) const OWED: Duration = Duration::from_secs(1);
 
 /// A message that was in a handler when its transaction failed.
 #[derive(Debug, Clone)]
@@ -58,7 +25,7 @@ pub(crate) struct Charge {
     /// Whether it must not run again: what it did is there.
     pub(crate) is_final: bool,
     /// Whether its handler had others in hand at the same time.
-    is_shared: bool,
+    pub(crate) is_shared: bool,
     /// Whether it shares the check before COMMIT with others.
     pub(crate) is_bundled: bool,
     /// Whether its handler let it fail and kept what was done: that of a batch, of one of its
@@ -69,7 +36,7 @@ pub(crate) struct Charge {
     /// How often it could not be written, since others had the message.
     pub(crate) tries: u32,
     /// Keeps the other workers of the receiver from the message until it is written.
-    mark: Option<Arc<Mark>>,
+    pub(crate) mark: Option<Arc<Mark>>,
 }
 
 impl Charge {
@@ -118,167 +85,4 @@ impl Charge {
         self.is_shared = is_shared;
         self
     }
-}
-
-/// Decides who is charged with `error`, which ended the open transaction.
-///
-/// Returns whether the messages in it were to blame: then the database is well, and the next
-/// transaction need not wait. Meanwhile the one at fault is free, and others would run it again.
-pub(crate) fn judge(line: &Line, state: &mut State<'_>, error: &Error) -> bool {
-    line.floors().forget();
-    let mut entered = std::mem::take(&mut state.entered);
-    let stray = std::mem::take(&mut state.stray);
-    if let Some(ended) = error.cause::<EndedTransaction>() {
-        // Only the one that was running can have done it; of a batch nobody knows which.
-        let last = entered.pop().into_iter();
-        entered = last.filter(|charge| !charge.is_shared).collect();
-        for charge in &mut entered {
-            charge.is_final = ended.is_committed;
-        }
-    }
-    charge_failed(line, state, entered, stray, error)
-}
-
-fn charge_failed(
-    line: &Line,
-    state: &mut State<'_>,
-    mut entered: Vec<Charge>,
-    mut stray: Vec<Charge>,
-    error: &Error,
-) -> bool {
-    let failure = failure_of(error);
-    if is_miscounted(error) || is_interrupted(error) || failure == Some(Failure::Hindered) {
-        match stray.as_mut_slice() {
-            [charge] => {
-                let delay = line.set_aside(charge.held.id);
-                log::warn!(
-                    "topic {}: message {} is left alone for {delay:?}",
-                    line.topic,
-                    charge.held.id
-                );
-                state.charges.push(charge.clone().aside(delay));
-            }
-            [] => {}
-            _ => state.pace.single(),
-        }
-        return false;
-    }
-    let is_charged = match error.kind() {
-        ErrorKind::Unavailable if failure == Some(Failure::Overlong) => {
-            if entered.len() != 1 || entered[0].is_shared {
-                // The last one may have met what another one did.
-                state.pace.single();
-                return false;
-            }
-            true
-        }
-        ErrorKind::Unavailable => {
-            // Only the one that was running can have done it.
-            entered = entered.pop().into_iter().collect();
-            if entered.first().is_some_and(|charge| charge.is_shared) {
-                // One of a batch, and nobody knows which.
-                state.pace.single();
-                return false;
-            }
-            entered
-                .first()
-                .is_some_and(|charge| line.count_loss(charge.held.id) > MAX_LOSSES)
-        }
-        ErrorKind::Conflict => {
-            state.conflicts += 1;
-            state.conflicts > MAX_CONFLICTS
-        }
-        // Nobody's fault here, and every send's until somebody migrates.
-        ErrorKind::SequenceBehind => false,
-        _ => true,
-    };
-    if !is_charged {
-        return false;
-    }
-    state.conflicts = 0;
-    let is_about_messages = !entered.is_empty();
-    if let [charge] = entered.as_mut_slice() {
-        charge.error = chain(error);
-        charge.mark = Some(Arc::new(line.charging.mark(charge.held.id)));
-        state.charges.append(&mut entered);
-    } else {
-        // Whoever of the process has the one at fault next is to have it alone.
-        line.refusals.fetch_add(1, Ordering::Relaxed);
-        line.meets_refusals.store(true, Ordering::Relaxed);
-        state.pace.single();
-    }
-    is_about_messages
-}
-
-/// Notes whether a COMMIT of several messages was refused at another worker: then this one takes
-/// them one by one for a while, too.
-pub(crate) fn heed_refusals(line: &Line, state: &mut State<'_>) {
-    let refusals = line.refusals.load(Ordering::Relaxed);
-    if refusals != state.refusals {
-        state.refusals = refusals;
-        state.pace.single();
-    }
-}
-
-/// Returns whether of two messages one after the other each is to have its own transaction: one has
-/// failed before, and COMMITs of several were refused here.
-pub(crate) fn go_apart(line: &Line, pair: &[&Claimed]) -> bool {
-    line.meets_refusals.load(Ordering::Relaxed) && pair.iter().any(|message| message.attempts > 0)
-}
-
-/// Returns the message that is in the transaction alone, if one is.
-pub(crate) fn only<'s>(state: &'s State<'_>) -> Option<&'s Charge> {
-    match state.entered.as_slice() {
-        [charge] if !charge.is_shared => Some(charge),
-        _ => None,
-    }
-}
-
-/// A handler met another transaction: all of this one is to run again.
-fn conflict(line: &Line, text: &str) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!("conflict in a handler of topic {}: {text}", line.topic),
-    )
-}
-
-/// Notes what was taken in a transaction that failed.
-pub(crate) fn note_stray(state: &mut State<'_>, taken: &[Claimed]) {
-    state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
-}
-
-/// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or the
-/// server ended its transaction, which is told from the message's own failures by what comes of it.
-pub(crate) fn excuse(
-    line: &Line,
-    session: &mut HandlerSession<'_>,
-    endings: &[Ending],
-) -> Option<Error> {
-    if let Some(text) = conflict_behind(session, endings) {
-        return Some(conflict(line, &text));
-    }
-    if session.is_overlong() {
-        let text = format!(
-            "the server ended the transaction of a handler of topic {}: it took longer than the server allows",
-            line.topic
-        );
-        let error = Error::new(ErrorKind::Unavailable, text);
-        return Some(error.because(Said(Failure::Overlong)));
-    }
-    let said = |wanted: Failure| {
-        let mut endings = endings.iter();
-        endings.find(|ending| ending.said() == Some(wanted))
-    };
-    let (failure, ending) = match said(Failure::Overlong) {
-        Some(ending) => (Failure::Overlong, ending),
-        None if session.is_in_doubt() => (Failure::Hindered, said(Failure::Hindered)?),
-        None => return None,
-    };
-    let text = ending.retryable()?;
-    if failure == Failure::Overlong && session.open().is_ok_and(OpenTransaction::is_alive) {
-        // Some connection of the handler's own.
-        return None;
-    }
-    let text = format!("in a handler of topic {}: {text}", line.topic);
-    Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)))
 }

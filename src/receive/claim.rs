@@ -3,6 +3,7 @@
 
 use crate::crashes::attempt::Deaths;
 use crate::keys::Promoted;
+use crate::max_in_work::ASK_AGAIN;
 use crate::message::claimed::{Claimed, Held};
 use crate::message::floor::{Floors, Search, Start};
 use crate::rate_limit::Grant;
@@ -12,9 +13,6 @@ use crate::words::position::Position;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// How soon somebody looks again who found the topic's limit used up.
-pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Messages that were claimed, or how long to leave the topic alone.
 #[derive(Debug, Default)]

@@ -1,52 +1,34 @@
 //! Receivers: a pool of threads that claim messages and run a handler for each.
 //!
-//! ```text
-//!   Receiver ── Stopper dropped ──► worker 1 … n          (threads "outtray-TOPIC-1" …)
-//!                                   │ parked: waits for a permit of its station, or the stop
-//!                                   │ busy:   holds one connection, transaction after transaction
-//! ```
+//! A message goes one way, each step of which is written once: `claim` finds it, `decide` may
+//! refuse it, `limits` may hold it back, `handler` runs the closure, `decide` says what becomes of
+//! it, and `settle` writes that. There are two ways to hold it meanwhile, each in a folder of its own:
+//! `transaction` by a row lock inside the transaction in which the handler works, `lease` for a
+//! time and without one. `receivers` has the threads that work so, and drains, which have none.
 //!
-//! `worker` is a thread's life, `work` one transaction of it, `decide` what becomes of a message,
-//! `charge` what becomes of one whose transaction failed (`charged` writes that, `charging` which
-//! are about to be, `bundle` is about several whose COMMIT is refused), `careful` what is done
-//! where processes died. `lease` is the other way to work, without a transaction around the
-//! handler. `batch` is for handlers of several messages at once. `pace` and `floor` are the numbers
-//! behind the claim: how many, and from where, and `sieve` which; `crew` is how many workers are at
-//! work, and `trial` finds that number. Stopping: the signal is set, parked workers end, busy ones
-//! finish the handler they are in, commit, and give the rest of their claim back.
-
-pub(crate) mod batch_message;
+//! `shared_state` is what the workers of one receiver share, `worker_state` what one of them
+//! remembers. `pace` is how many messages a transaction takes, `filter` which, `concurrency` how
+//! many workers are at work at the same time, and `hill_climb` finds that number. `batch` runs
+//! handlers of several messages at once.
 
 pub(crate) mod batch;
-pub(crate) mod builder;
-pub(crate) mod bundle;
-pub(crate) mod careful;
+pub(crate) mod batch_message;
 pub(crate) mod charge;
-pub(crate) mod charged;
-pub(crate) mod charging;
 pub(crate) mod claim;
-pub(crate) mod crew;
+pub(crate) mod concurrency;
 pub(crate) mod decide;
-pub(crate) mod drain;
-pub(crate) mod draining;
-pub(crate) mod ended;
+pub(crate) mod filter;
 pub(crate) mod handler;
-pub(crate) mod haste;
-pub(crate) mod last_flight;
+pub(crate) mod hill_climb;
 pub(crate) mod lease;
-pub(crate) mod line;
+pub(crate) mod leases_in_hand;
+pub(crate) mod limits;
 pub(crate) mod options;
 pub(crate) mod pace;
+pub(crate) mod pending_charges;
 pub(crate) mod progress;
-pub(crate) mod ration;
-pub(crate) mod receiver;
+pub(crate) mod receivers;
 pub(crate) mod settle;
-pub(crate) mod sieve;
-pub(crate) mod sift;
-pub(crate) mod slots;
-pub(crate) mod stage;
-pub(crate) mod state;
-pub(crate) mod take;
-pub(crate) mod trial;
-pub(crate) mod work;
-pub(crate) mod worker;
+pub(crate) mod shared_state;
+pub(crate) mod transaction;
+pub(crate) mod worker_state;

@@ -14,7 +14,7 @@
 //!
 //! Around the parts of several messages lies one more savepoint, the bundle's: what the database
 //! refuses of them before COMMIT is undone as a whole then, and the claim still holds the messages,
-//! so that nobody else runs the one at fault meanwhile (see `receive/bundle`).
+//! so that nobody else runs the one at fault meanwhile (see `receive/transaction/handle`).
 //!
 //! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).

@@ -11,7 +11,7 @@ use crate::connect::pooler;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::connect::url_error::configuration;
 use crate::db::identity::identity;
-use crate::receive::line::Base;
+use crate::receive::shared_state::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::process::Process;

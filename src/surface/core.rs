@@ -1,8 +1,8 @@
 //! What all clones of `Messaging` share, and the threads that serve them.
 
 use crate::connect::pool::Pool;
-use crate::receive::lease::desk::Desk;
-use crate::receive::line::Base;
+use crate::receive::lease::by_hand::ByHand;
+use crate::receive::shared_state::Base;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
 use crate::upkeep::thread::{Errands, Upkeep};
@@ -21,7 +21,7 @@ pub(crate) struct Core {
     is_listening: bool,
     services: Mutex<Option<Services>>,
     /// What is remembered of topics whose messages are taken by hand.
-    pub(crate) desk: Desk,
+    pub(crate) by_hand: ByHand,
 }
 
 /// The threads that serve all receivers of the process, from the first one's start.
@@ -47,7 +47,7 @@ impl Core {
             poll_interval,
             is_listening,
             services: Mutex::new(None),
-            desk: Desk::default(),
+            by_hand: ByHand::default(),
         }
     }
 

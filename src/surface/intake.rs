@@ -1,7 +1,7 @@
 //! Messages taken by hand, for whoever asks: of one topic or several, all or those that a filter
 //! wants.
 
-use crate::receive::sieve::Sieve;
+use crate::receive::filter::FilterBudget;
 use crate::surface::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::wake::interrupt::Wait;
@@ -33,8 +33,8 @@ impl Intake<'_> {
         n: usize,
         lease: Option<Duration>,
     ) -> Result<Vec<Delivery<T>>> {
-        let sieve = self.sieve()?;
-        let program = sieve.as_ref().map(|sieve| &sieve.program);
+        let wanted = self.wanted()?;
+        let program = wanted.as_ref().map(|wanted| &wanted.program);
         let taken = self.messaging.take_from(self.topics, n, lease, program);
         taken.map(|(batch, _)| batch)
     }
@@ -56,16 +56,16 @@ impl Intake<'_> {
         wait: Wait,
         lease: Option<Duration>,
     ) -> Result<Vec<Delivery<T>>> {
-        let sieve = self.sieve()?;
+        let wanted = self.wanted()?;
         self.messaging
-            .wait_from(self.topics, n, wait, lease, sieve.as_ref())
+            .wait_from(self.topics, n, wait, lease, wanted.as_ref())
     }
 
-    fn sieve(&self) -> Result<Option<Sieve>> {
+    fn wanted(&self) -> Result<Option<FilterBudget>> {
         let Some(filter) = self.filter else {
             return Ok(None);
         };
         filter.check(self.topics.first().copied().unwrap_or_default())?;
-        Ok(Some(Sieve::new(filter)))
+        Ok(Some(FilterBudget::new(filter)))
     }
 }

@@ -7,11 +7,11 @@ use crate::crashes::round::Newcomer;
 use crate::dependencies::round::look_now;
 use crate::keys::stalled;
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::builder::{Enrollment, ReceiverBuilder};
-use crate::receive::lease::desk::Desk;
+use crate::receive::lease::by_hand::ByHand;
 use crate::receive::lease::keeper::Kept;
-use crate::receive::line::{Base, Line};
-use crate::receive::receiver::Receiver;
+use crate::receive::receivers::builder::{Enrollment, ReceiverBuilder};
+use crate::receive::receivers::receiver::Receiver;
+use crate::receive::shared_state::{Base, SharedState};
 use crate::schema::migrate;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::core::Core;
@@ -141,7 +141,7 @@ impl Messaging {
 
     /// Returns a builder for a receiver with options.
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
-        let enroll = |line: &Line| -> Result<Enrollment> {
+        let enroll = |shared: &SharedState| -> Result<Enrollment> {
             let mut connection = self.pooled()?;
             migrate::check(
                 connection.client(),
@@ -153,10 +153,10 @@ impl Messaging {
             drop(connection);
             let errands = self.core.errands()?;
             let (enrolled, suspect_for) = errands.enroll(&Newcomer {
-                topic: line.topic.clone(),
-                is_strict: line.options.is_strict,
-                most: line.most_in_hand(),
-                hands: Arc::clone(&line.hands),
+                topic: shared.topic.clone(),
+                is_strict: shared.options.is_strict,
+                most: shared.most_in_hand(),
+                hands: Arc::clone(&shared.hands),
             })?;
             let receiver = enrolled.id;
             // The receiver keeps the process's threads alive as long as it runs.
@@ -204,9 +204,9 @@ impl Messaging {
     /// Moves due messages of all topics, and the lines of stalled keys; returns whether there were
     /// any.
     pub(crate) fn move_due(&self, connection: &mut Connection) -> Result<bool> {
-        if let Some(after) = self.desk().takes_sweep() {
+        if let Some(after) = self.by_hand().takes_sweep() {
             let (_, next) = stalled::sweep(connection, &after)?;
-            self.desk().note_swept(next);
+            self.by_hand().note_swept(next);
         }
         let base = self.base();
         let mut work = Work {
@@ -230,14 +230,14 @@ impl Messaging {
         self.core.pool.get_within(timeout)
     }
 
-    pub(crate) fn desk(&self) -> &Desk {
-        &self.core.desk
+    pub(crate) fn by_hand(&self) -> &ByHand {
+        &self.core.by_hand
     }
 
     /// Has the process keep a lease alive.
     pub(crate) fn keep_alive(&self, kept: Kept) -> Result<()> {
         let Base { dedicated, .. } = &self.core.base;
-        self.core.desk.keeper.keep(kept, dedicated)
+        self.core.by_hand.keeper.keep(kept, dedicated)
     }
 
     /// Returns the way to the upkeep thread, which starts now if it did not.

@@ -6,13 +6,12 @@ use crate::message::report;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
-use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
 use crate::receive::lease::keeper::Kept;
 use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce};
+use crate::receive::leases_in_hand::LEAST_BEATEN_LEASE;
 use crate::receive::options::{Options, Terms};
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
-use crate::surface::settling::{extend_all, settle_all};
 use crate::wake::asked::Slot;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::handler_error::HandlerError;
@@ -168,17 +167,6 @@ impl Receipt {
         self.settle(Outcome::GiveBack { counts: false })
     }
 
-    /// Does the same as [`Delivery::extend`](crate::Delivery::extend).
-    ///
-    /// # Errors
-    /// `Invalid` for a time out of range; `LeaseLost`.
-    pub fn extend(&self, lease: Duration) -> Result<()> {
-        match extend_all(&self.messaging, &[self], lease)?.is_empty() {
-            true => Ok(()),
-            false => Err(self.lost()),
-        }
-    }
-
     /// Does the same as [`Delivery::keep_alive`](crate::Delivery::keep_alive).
     ///
     /// # Errors
@@ -218,7 +206,7 @@ impl Receipt {
     /// Notes that nothing is left to settle.
     pub(crate) fn close(&self) {
         self.is_settled.store(true, Ordering::Relaxed);
-        self.messaging.desk().keeper.leave(self.proof.receipt);
+        self.messaging.by_hand().keeper.leave(self.proof.receipt);
     }
 
     /// The same as far as a session has its say, which may be rolled back.
@@ -276,14 +264,6 @@ impl Receipt {
         report::outcome(&self.topic, self.id(), outcome, attempt, self.max_attempts);
     }
 
-    fn settle(&self, outcome: Outcome) -> Result<()> {
-        self.check()?;
-        match settle_all(&self.messaging, &[(self, outcome)])?.is_empty() {
-            true => Ok(()),
-            false => Err(self.lost()),
-        }
-    }
-
     /// Gives the message back if that is possible soon.
     fn give_back(&self) -> Result<()> {
         let mut connection = self.messaging.pooled_within(DROP_TIMEOUT)?;
@@ -295,7 +275,9 @@ impl Receipt {
         drop(connection);
         if !settled.is_empty() {
             self.report(&outcome);
-            self.messaging.desk().lower(topic, self.proof.held.position);
+            self.messaging
+                .by_hand()
+                .lower(topic, self.proof.held.position);
             announce(&base.waker, topic, outcomes.into_iter());
         }
         Ok(())
@@ -320,10 +302,10 @@ impl fmt::Debug for Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        let desk = self.messaging.desk();
+        let by_hand = self.messaging.by_hand();
         self.slot.leave_one(self.id(), &self.cancel);
-        desk.keeper.leave(self.proof.receipt);
-        if self.is_settled() || desk.is_troubled() {
+        by_hand.keeper.leave(self.proof.receipt);
+        if self.is_settled() || by_hand.is_troubled() {
             return;
         }
         // A panic here, while another one unwinds, would end the process.
@@ -333,7 +315,7 @@ impl Drop for Receipt {
             Ok(Err(error)) => error.to_string(),
             Err(text) => text,
         };
-        desk.note_trouble();
+        by_hand.note_trouble();
         let (id, topic) = (self.id(), &self.topic);
         log::warn!(
             "topic {topic}: message {id} was dropped and could not be given back, it is free when its lease ends: {trouble}"

@@ -141,7 +141,7 @@ impl Messaging {
         let mut again: Option<Duration> = None;
         let first = match topics {
             [_] => 0,
-            _ => self.desk().next_turn() % topics.len(),
+            _ => self.by_hand().next_turn() % topics.len(),
         };
         let (after, before) = topics.split_at(first);
         for topic in before.iter().chain(after) {
@@ -173,7 +173,7 @@ impl Messaging {
         let base = self.base();
         let topic: Arc<str> = topic.into();
         let floors = match filter {
-            None => self.desk().floors(&topic),
+            None => self.by_hand().floors(&topic),
             Some(_) => passing_over(),
         };
         while batch.len() < n {
@@ -246,7 +246,7 @@ impl Messaging {
     /// Looks for messages: from the floors, and then everywhere, since the caller asked.
     fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
         // Without receivers nobody else does it.
-        let mut has_moved = self.desk().takes_move();
+        let mut has_moved = self.by_hand().takes_move();
         if has_moved {
             self.move_due(connection)?;
         }
@@ -281,7 +281,7 @@ impl Messaging {
         lease: Duration,
     ) -> Receipt {
         let asked = &self.base().waker.asked;
-        let slot = self.desk().slot(asked);
+        let slot = self.by_hand().slot(asked);
         Receipt {
             messaging: self.clone(),
             topic: Arc::clone(topic),

@@ -92,6 +92,27 @@ impl Messaging {
     }
 }
 
+impl Receipt {
+    /// Does the same as [`Delivery::extend`](crate::Delivery::extend).
+    ///
+    /// # Errors
+    /// `Invalid` for a time out of range; `LeaseLost`.
+    pub fn extend(&self, lease: Duration) -> Result<()> {
+        match extend_all(&self.messaging, &[self], lease)?.is_empty() {
+            true => Ok(()),
+            false => Err(self.lost()),
+        }
+    }
+
+    pub(crate) fn settle(&self, outcome: Outcome) -> Result<()> {
+        self.check()?;
+        match settle_all(&self.messaging, &[(self, outcome)])?.is_empty() {
+            true => Ok(()),
+            false => Err(self.lost()),
+        }
+    }
+}
+
 impl MessagingSession<'_> {
     /// Acknowledges a delivery, or the message of a [`Receipt`], in this session's transaction:
     /// what the session writes and sends, and the end of the message, commit together. A session
@@ -176,7 +197,9 @@ pub(crate) fn settle_all<'l>(
             }
             receipt.report(said);
             if outcome.given_back().is_some() {
-                messaging.desk().lower(topic, receipt.proof.held.position);
+                messaging
+                    .by_hand()
+                    .lower(topic, receipt.proof.held.position);
             }
         }
         let is_settled = |receipt: &Receipt| settled.contains(&receipt.proof.receipt);
@@ -231,7 +254,10 @@ pub(crate) fn extend_all<'l>(
             if *is_cancelled {
                 receipt.cancel.set();
             }
-            messaging.desk().keeper.change(receipt.proof.receipt, lease);
+            messaging
+                .by_hand()
+                .keeper
+                .change(receipt.proof.receipt, lease);
         }
     }
     messaging.base().waker.due_in(lease);

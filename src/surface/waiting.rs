@@ -1,6 +1,6 @@
 //! Waiting for messages to take.
 
-use crate::receive::sieve::Sieve;
+use crate::receive::filter::FilterBudget;
 use crate::surface::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
@@ -86,11 +86,11 @@ impl Messaging {
         n: usize,
         wait: Wait,
         lease: Option<Duration>,
-        sieve: Option<&Sieve>,
+        wanted: Option<&FilterBudget>,
     ) -> Result<Vec<Delivery<T>>> {
         let deadline = wait.deadline();
         wait.check()?;
-        let filter = sieve.map(|sieve| &sieve.program);
+        let filter = wanted.map(|wanted| &wanted.program);
         let (batch, _) = self.take_from(topics, n, lease, filter)?;
         let stations = Station::shared(topics);
         let (false, Some(first)) = (!batch.is_empty(), stations.first()) else {
@@ -107,13 +107,13 @@ impl Messaging {
             wait.check()?;
             // After the stations are on the board, so that nothing is missed in between.
             let started = Instant::now();
-            let (batch, again) = match sieve.and_then(|sieve| sieve.too_early(started)) {
+            let (batch, again) = match wanted.and_then(|wanted| wanted.too_early(started)) {
                 Some(early) => (Vec::new(), Some(early)),
                 None => self.take_from(topics, n, lease, filter)?,
             };
             let now = Instant::now();
-            if let Some(sieve) = sieve.filter(|_| again.is_none()) {
-                sieve.learn(started, now, !batch.is_empty());
+            if let Some(wanted) = wanted.filter(|_| again.is_none()) {
+                wanted.learn(started, now, !batch.is_empty());
             }
             if !batch.is_empty() || now >= deadline {
                 return Ok(batch);

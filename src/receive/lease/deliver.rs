@@ -10,18 +10,17 @@ use crate::leases::{BEGIN, Proof};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Outcome;
 use crate::message::report;
-use crate::receive::charge::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
-use crate::receive::ended::is_committed;
 use crate::receive::handler::{Delivery, Ending, call_alone, conflict_behind};
-use crate::receive::lease::heartbeat::InHand;
 use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
-use crate::receive::line::Line;
+use crate::receive::leases_in_hand::InHand;
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
-use crate::receive::ration;
-use crate::receive::state::State;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::blame::{MAX_CONFLICTS, MAX_LOSSES};
+use crate::receive::transaction::committed_by_handler::is_committed;
+use crate::receive::worker_state::{Owed, WorkerState};
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
@@ -32,109 +31,105 @@ use std::time::Duration;
 /// How long a message is left alone whose handler sends while a sequence is behind its table.
 const UNTIL_MIGRATED: Duration = Duration::from_secs(5);
 
-/// A lease whose end could not be written yet.
-pub(crate) struct Owed {
-    pub(crate) proof: Proof,
-    pub(crate) outcome: Outcome,
-}
-
 /// Handles one message, unless it is not to be begun, and settles.
 pub(crate) fn deliver(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     in_hand: &InHand<'_>,
     lease: Duration,
 ) -> Result<()> {
-    let terms = line.terms();
-    let refused = match is_asked_for(line, connection, in_hand, lease)? {
+    let terms = shared.terms();
+    let refused = match is_asked_for(shared, connection, in_hand, lease)? {
         true => Some(Outcome::Cancelled),
         false => refuse(&in_hand.message, in_hand.message.attempts, 0, &terms),
     };
     if let Some(outcome) = refused {
-        return end(line, connection, state, in_hand.proof.clone(), outcome);
+        return end(shared, connection, state, in_hand.proof.clone(), outcome);
     }
     let mut decided = Vec::new();
     let message = &in_hand.message;
-    let mut grants = ration::ask(line, connection, &[message])?;
-    ration::admit(line, &mut grants, vec![message], &mut decided);
+    let mut grants = shared.limits.ask(connection, &[message])?;
+    shared
+        .limits
+        .after(&mut grants, vec![message], &mut decided);
     match decided.pop() {
-        Some((_, put_off)) => end(line, connection, state, in_hand.proof.clone(), put_off),
-        None => begin(line, connection, state, in_hand, &terms),
+        Some((_, put_off)) => end(shared, connection, state, in_hand.proof.clone(), put_off),
+        None => begin(shared, connection, state, in_hand, &terms),
     }
 }
 
 /// Returns whether somebody asked since the claim that a message be given up. What this process
 /// heard may be over by now, so the row has the last word; it says it again when the lease ends.
 fn is_asked_for(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
     in_hand: &InHand<'_>,
     lease: Duration,
 ) -> Result<bool> {
-    if !line.base.waker.asked.contains(in_hand.message.held.id) {
+    if !shared.base.waker.asked.contains(in_hand.message.held.id) {
         return Ok(false);
     }
     let proof = &in_hand.proof;
-    let extended = extend(connection, &line.topic, &[proof], lease)?;
+    let extended = extend(connection, &shared.topic, &[proof], lease)?;
     Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
 }
 
 /// Runs the handler of one message and settles.
 fn begin(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     in_hand: &InHand<'_>,
     terms: &Terms,
 ) -> Result<()> {
     let message = &in_hand.message;
     let mut hand = Hand::default();
-    line.progress.take(&mut hand);
-    line.crew.handler_begins(state.worker);
+    shared.progress.take(&mut hand);
+    shared.concurrency.handler_begins(state.worker);
     let delivery = Delivery {
-        topic: &line.topic,
+        topic: &shared.topic,
         message,
         attempt: message.attempts + 1,
         max_attempts: terms.max_attempts,
         cancel: in_hand.cancel.clone(),
     };
-    let mut session = HandlerSession::on_demand(&line.base.process, connection);
+    let mut session = HandlerSession::on_demand(&shared.base.process, connection);
     let ending = session.part(|session| call_alone(state.handler, session, &delivery));
     if session.has_begun() {
         let what = format_args!("message {}", message.held.id);
-        line.warn_if_slow(&what, session.since_begin());
+        shared.warn_if_slow(&what, session.since_begin());
     }
-    line.crew.flight_begins(state.worker);
+    shared.concurrency.flight_begins(state.worker);
     if let Some(ended) = session.ended() {
         drop(session);
         let outcome = after_its_end(terms, message, &ended);
-        let written = end(line, connection, state, in_hand.proof.clone(), outcome);
+        let written = end(shared, connection, state, in_hand.proof.clone(), outcome);
         return written.map_err(|_| ended);
     }
     let ending = match ending {
         Ending::Done if session.is_untouched() => {
             let outcome = Outcome::Done(session.take_result());
             drop(session);
-            return end(line, connection, state, in_hand.proof.clone(), outcome);
+            return end(shared, connection, state, in_hand.proof.clone(), outcome);
         }
-        Ending::Done => match commit(line, session, &in_hand.proof) {
+        Ending::Done => match commit(shared, session, &in_hand.proof) {
             Ok(is_settled) => {
                 state.conflicts = 0;
-                line.progress.count(is_settled.into(), 0, 0);
+                shared.progress.count(is_settled.into(), 0, 0);
                 if !is_settled {
-                    warn_lost(line, &in_hand.proof);
+                    warn_lost(shared, &in_hand.proof);
                 }
                 return Ok(());
             }
-            Err(error) => trouble(line, state, in_hand, &error),
+            Err(error) => trouble(shared, state, in_hand, &error),
         },
         ending => {
             let excuse = excuse(&mut session, &ending);
             drop(session);
             match excuse {
                 Some(Failure::Lost) if !connection.is_closed() => Err(ending),
-                Some(failure) => excused(line, state, in_hand, failure),
+                Some(failure) => excused(shared, state, in_hand, failure),
                 None => Err(ending),
             }
         }
@@ -143,25 +138,25 @@ fn begin(
         Ok(outcome) => outcome,
         Err(ending) => decide(terms, message.attempts, ending),
     };
-    end(line, connection, state, in_hand.proof.clone(), outcome)
+    end(shared, connection, state, in_hand.proof.clone(), outcome)
 }
 
 /// Decides about a message whose handler failed for a reason that may not be its fault.
 fn excused(
-    line: &Line,
-    state: &mut State<'_>,
+    shared: &SharedState,
+    state: &mut WorkerState<'_>,
     in_hand: &InHand<'_>,
     failure: Failure,
 ) -> std::result::Result<Outcome, Ending> {
     let kind = match failure {
         Failure::Hindered => {
             let message = &in_hand.message;
-            return Ok(aside(line, message, "others were in its way"));
+            return Ok(aside(shared, message, "others were in its way"));
         }
         Failure::Lost => ErrorKind::Unavailable,
         _ => ErrorKind::Conflict,
     };
-    trouble(line, state, in_hand, &Error::new(kind, "in a handler"))
+    trouble(shared, state, in_hand, &Error::new(kind, "in a handler"))
 }
 
 /// Decides about a message whose handler ended its transaction: one that committed it is not to run
@@ -177,25 +172,25 @@ fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Outcome {
 
 /// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled
 /// back, when the lease was lost.
-fn commit(line: &Line, mut session: HandlerSession<'_>, proof: &Proof) -> Result<bool> {
+fn commit(shared: &SharedState, mut session: HandlerSession<'_>, proof: &Proof) -> Result<bool> {
     let result = session.take_result();
-    if !acknowledge_in(session.store()?, &line.topic, proof, result)? {
+    if !acknowledge_in(session.store()?, &shared.topic, proof, result)? {
         return Ok(false);
     }
     let news = session.news();
     let committed = session.end("committing");
-    line.base.waker.announce(&news);
+    shared.base.waker.announce(&news);
     committed?;
-    claim::await_next(&line.floors, [&proof.held].into_iter());
-    line.base.waker.announce_ends([&proof.held].into_iter());
+    claim::await_next(&shared.floors, [&proof.held].into_iter());
+    shared.base.waker.announce_ends([&proof.held].into_iter());
     Ok(true)
 }
 
 /// Decides what a failure means that may not be the message's fault: a outcome without an attempt
 /// spent, or how its handler is to be taken to have ended.
 fn trouble(
-    line: &Line,
-    state: &mut State<'_>,
+    shared: &SharedState,
+    state: &mut WorkerState<'_>,
     in_hand: &InHand<'_>,
     error: &Error,
 ) -> std::result::Result<Outcome, Ending> {
@@ -204,13 +199,13 @@ fn trouble(
     match failure_of(error) {
         Some(Failure::Overlong) => return Err(failed()),
         // Its end may have been what others were in the way of.
-        Some(Failure::Hindered) => return Ok(aside(line, message, &chain(error))),
-        _ if is_miscounted(error) => return Ok(aside(line, message, &chain(error))),
+        Some(Failure::Hindered) => return Ok(aside(shared, message, &chain(error))),
+        _ if is_miscounted(error) => return Ok(aside(shared, message, &chain(error))),
         _ => {}
     }
     match error.kind() {
         ErrorKind::Unavailable => {
-            if line.count_loss(message.held.id) > MAX_LOSSES {
+            if shared.count_loss(message.held.id) > MAX_LOSSES {
                 return Err(failed());
             }
             Ok(Outcome::GiveBack { counts: false })
@@ -236,8 +231,8 @@ fn trouble(
 }
 
 /// Leaves a message alone for a while, longer each time, without an attempt spent.
-fn aside(line: &Line, message: &Claimed, why: &str) -> Outcome {
-    Outcome::put_off(message.attempts, line.set_aside(message.held.id), why)
+fn aside(shared: &SharedState, message: &Claimed, why: &str) -> Outcome {
+    Outcome::put_off(message.attempts, shared.set_aside(message.held.id), why)
 }
 
 /// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.
@@ -256,13 +251,13 @@ fn excuse(session: &mut HandlerSession<'_>, ending: &Ending) -> Option<Failure> 
 
 /// Ends a lease in a transaction of its own. What cannot be written is owed.
 fn end(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     proof: Proof,
     outcome: Outcome,
 ) -> Result<()> {
-    let written = write(line, connection, &proof, &outcome);
+    let written = write(shared, connection, &proof, &outcome);
     if written.is_err() {
         state.owed.push(Owed { proof, outcome });
     }
@@ -271,39 +266,39 @@ fn end(
 
 /// Settles one lease, counts and announces.
 pub(crate) fn write(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
     proof: &Proof,
     outcome: &Outcome,
 ) -> Result<()> {
     let outcomes = [(proof, outcome)];
-    if settle(connection, &BEGIN, &line.topic, &outcomes)?.is_empty() {
-        warn_lost(line, proof);
+    if settle(connection, &BEGIN, &shared.topic, &outcomes)?.is_empty() {
+        warn_lost(shared, proof);
         return Ok(());
     }
     match outcome {
-        Outcome::Done(_) => line.progress.count(1, 0, 0),
-        Outcome::Retry { .. } => line.progress.count(0, 1, 0),
-        Outcome::Dead { .. } => line.progress.count(0, 0, 1),
-        Outcome::GiveBack { .. } | Outcome::Cancelled => line.floors().lower(proof.held.position),
+        Outcome::Done(_) => shared.progress.count(1, 0, 0),
+        Outcome::Retry { .. } => shared.progress.count(0, 1, 0),
+        Outcome::Dead { .. } => shared.progress.count(0, 0, 1),
+        Outcome::GiveBack { .. } | Outcome::Cancelled => shared.floors().lower(proof.held.position),
         Outcome::Dropped => {}
     }
-    let most = line.terms().max_attempts;
-    report::outcome(&line.topic, proof.held.id, outcome, None, most);
+    let most = shared.terms().max_attempts;
+    report::outcome(&shared.topic, proof.held.id, outcome, None, most);
     // Also where it did not end: what is looked at once more is little.
-    claim::await_next(&line.floors, [&proof.held].into_iter());
+    claim::await_next(&shared.floors, [&proof.held].into_iter());
     announce(
-        &line.base.waker,
-        &line.topic,
+        &shared.base.waker,
+        &shared.topic,
         [(proof, outcome)].into_iter(),
     );
     Ok(())
 }
 
-fn warn_lost(line: &Line, proof: &Proof) {
+fn warn_lost(shared: &SharedState, proof: &Proof) {
     log::warn!(
         "topic {}: the lease of message {} was lost before it was settled; what its handler wrote was rolled back",
-        line.topic,
+        shared.topic,
         proof.held.id
     );
 }

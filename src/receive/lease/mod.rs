@@ -3,8 +3,8 @@
 //! ```text
 //!   claim ── ready messages become leased ones, in a short transaction
 //!     │
-//!     ├─► manual: a `Delivery` in the caller's hands        (`desk` remembers, `keeper` renews)
-//!     └─► receiver: `shift` has `deliver` run the handler, `heartbeat` renews the lease meanwhile
+//!     ├─► manual: a `Delivery` in the caller's hands        (`by_hand` remembers, `keeper` renews)
+//!     └─► receiver: `run` has `deliver` run the handler, `heartbeat` renews the lease meanwhile
 //!     │
 //!   settle ── acked, given back, postponed or buried, if the receipt is still good
 //! ```
@@ -12,10 +12,10 @@
 //! The attempt counts from the claim on, so a process that dies needs no careful mode: its lease
 //! ends, and the next claim knows how often that happened.
 
+pub(crate) mod by_hand;
 pub(crate) mod claim;
 pub(crate) mod deliver;
-pub(crate) mod desk;
 pub(crate) mod heartbeat;
 pub(crate) mod keeper;
+pub(crate) mod run;
 pub(crate) mod settle;
-pub(crate) mod shift;

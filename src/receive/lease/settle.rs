@@ -14,8 +14,6 @@ use crate::leases::{self, HeldLease, Proof};
 use crate::message::end::{End, How};
 use crate::message::outcome::Outcome;
 use crate::on_end;
-use crate::receive::line::Line;
-use crate::receive::ration;
 use crate::session::commit::swallowed;
 use crate::session::messaging_session::MessagingSession;
 use crate::wake::hint::Hint;
@@ -98,19 +96,6 @@ fn push_plain(flight: &mut Flight, topic: &str, outcomes: &[(&Proof, &Outcome)])
         return false;
     }
     true
-}
-
-/// Gives back what a receiver leased and did not begin: to their places, with no attempt spent.
-pub(crate) fn release(line: &Line, connection: &mut Connection, proofs: &[Proof]) -> Result<()> {
-    let outcome = &Outcome::GiveBack { counts: false };
-    let outcomes: Vec<_> = proofs.iter().map(|proof| (proof, outcome)).collect();
-    settle(connection, &leases::BEGIN, &line.topic, &outcomes)?;
-    for proof in proofs {
-        line.floors().lower(proof.held.position);
-    }
-    ration::unspend(line, proofs.len());
-    announce(&line.base.waker, &line.topic, outcomes.into_iter());
-    Ok(())
 }
 
 /// Lets leases of one topic last so long from now, but for those whose rows somebody has in hand:

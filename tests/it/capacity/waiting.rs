@@ -96,7 +96,11 @@ fn a_message_that_fits_is_sent_while_another_sender_waits_for_more_room() {
         .unwrap();
     // Two more would fit, as far as one sees that waits for the open transaction.
     while_one_waits(&mut place, 2, |place| {
-        place.await_lock_waits(1);
+        eventually("it waits for the row", || {
+            place.count(
+                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            ) > 0
+        });
         transaction.commit().unwrap();
         send_at_once(place).unwrap();
         check_full(send_at_once(place));

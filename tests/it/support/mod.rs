@@ -24,7 +24,7 @@ pub(crate) use ledger::{Ledger, WORK};
 pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
 pub(crate) use place::{
-    NO_POLLING, Place, await_lock_waits, by_socket, client, make_suspect, process, rated_keys, send,
+    NO_POLLING, Place, by_socket, client, make_suspect, process, rated_keys, send,
 };
 pub(crate) use relay::{Relay, carry_all, spawn};
 pub(crate) use shrink::shrink;

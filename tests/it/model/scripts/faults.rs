@@ -104,8 +104,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "what the check before COMMIT refuses is charged to the neighbours too",
-        right: "            let outcome = handle(line, session, state, message, crashes, Way::Again)?;\n",
-        wrong: "            let outcome = Charge::of(message, crashes).decide(&line.terms(), error);\n",
+        right: "            let outcome = handle(shared, session, state, message, crashes, Sharing::Again)?;\n",
+        wrong: "            let outcome = Charge::of(message, crashes).decide(&shared.terms(), error);\n",
     },
     Fault {
         name: "what only COMMIT refuses is charged to the neighbours too",

@@ -13,8 +13,8 @@ use crate::db::value::Value;
 use crate::message::claimed;
 use crate::message::floor::Search;
 use crate::receive::claim::{self, Looked, Taken};
-use crate::receive::line::Line;
-use crate::receive::slots;
+use crate::receive::limits::InWork;
+use crate::receive::shared_state::SharedState;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
@@ -28,73 +28,102 @@ static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
 static TAKE_TURN: Statement = sql!("take_turn", Kept);
 
 /// Appends an ordinary claim to a flight.
-pub(crate) fn push_claim(line: &Line, flight: &mut Flight, size: usize) -> Search {
-    let plan = line.floors().plan(Instant::now());
-    push_plan(line, flight, size, &plan);
+pub(crate) fn push_claim(shared: &SharedState, flight: &mut Flight, size: usize) -> Search {
+    let plan = shared.floors().plan(Instant::now());
+    push_plan(shared, flight, size, &plan);
     plan
 }
 
 /// Returns a flight for a claim alone. What a filter asks for is the caller's.
-fn claim_flight(line: &Line, session: &mut HandlerSession<'_>) -> Result<Flight> {
+fn claim_flight(shared: &SharedState, session: &mut HandlerSession<'_>) -> Result<Flight> {
     let flight = session.open()?.flight();
-    Ok(match line.sieve {
+    Ok(match shared.limits.filter {
         None => flight.of_names(),
         Some(_) => flight,
     })
 }
 
-fn push_plan(line: &Line, flight: &mut Flight, size: usize, plan: &Search) {
-    let values = claimed::parameters(&line.topic, &plan.spans, size);
-    match &line.sieve {
+fn push_plan(shared: &SharedState, flight: &mut Flight, size: usize, plan: &Search) {
+    let values = claimed::parameters(&shared.topic, &plan.spans, size);
+    match &shared.limits.filter {
         None => flight.call(&CLAIM, &values),
-        Some(sieve) => {
-            let values = claimed::filtered(values, &sieve.program);
+        Some(filter) => {
+            let values = claimed::filtered(values, &filter.program);
             flight.call(&CLAIM_FILTERED, &values);
         }
     }
 }
 
 /// Claims up to `size` messages in the session's open transaction.
-pub(crate) fn take(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
-    let Some(limit) = line.max_in_work() else {
-        return take_any(line, session, size);
-    };
-    let Some(mut slot) = slots::take(line, session, limit)? else {
-        return Ok(Taken::used_up(slots::ask_again(line)));
-    };
-    let mut share = slots::share(line, session, &mut slot, size)?;
-    let mut taken = take_any(line, session, share)?;
-    while let Some(fewer) = slots::fit(line, session, &mut slot, taken.messages.len())? {
-        taken.keep(&line.floors, |_| false);
-        share = slots::share(line, session, &mut slot, fewer)?;
-        taken = take_any(line, session, share)?;
+pub(crate) fn claim_messages(
+    shared: &SharedState,
+    session: &mut HandlerSession<'_>,
+    size: usize,
+) -> Result<Taken> {
+    let mut in_work = shared.limits.inside(session.open()?)?;
+    if matches!(in_work, InWork::UsedUp) {
+        return Ok(Taken::used_up(shared.limits.ask_again()));
+    }
+    let size = share(shared, session, &mut in_work, size)?;
+    let mut taken = take_any(shared, session, size)?;
+    while let Some(fewer) = fit(session, &mut in_work, taken.messages.len())? {
+        taken.keep(&shared.floors, |_| false);
+        let size = share(shared, session, &mut in_work, fewer)?;
+        taken = take_any(shared, session, size)?;
     }
     if !taken.messages.is_empty() {
-        slots::have_work(line);
+        shared.limits.have_work(&shared.station);
     }
     Ok(taken)
 }
 
-fn take_any(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
-    match line.options.is_strict {
-        true => take_head(line, session),
-        false => take_some(line, session, size),
+/// Returns how many of `size` messages to claim with the slot in hand: one after the other they
+/// need no more. Has to be followed by [`fit`].
+pub(crate) fn share(
+    shared: &SharedState,
+    session: &mut HandlerSession<'_>,
+    in_work: &mut InWork<'_>,
+    size: usize,
+) -> Result<usize> {
+    match in_work {
+        InWork::Slot(own) if shared.batch.is_some() => own.share(session.open()?, size),
+        _ => Ok(size),
     }
 }
 
-fn take_some(line: &Line, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
+/// Takes a slot for each of the messages that were claimed, where they need it; returns how many to
+/// claim instead if there are no longer so many.
+pub(crate) fn fit(
+    session: &mut HandlerSession<'_>,
+    in_work: &mut InWork<'_>,
+    claimed: usize,
+) -> Result<Option<usize>> {
+    match in_work {
+        InWork::Slot(own) => own.fit(session.open()?, claimed),
+        _ => Ok(None),
+    }
+}
+
+fn take_any(shared: &SharedState, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
+    match shared.options.is_strict {
+        true => take_head(shared, session),
+        false => take_some(shared, session, size),
+    }
+}
+
+fn take_some(shared: &SharedState, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
     let started = Instant::now();
-    if let Some(too_early) = line.too_early(started) {
+    if let Some(too_early) = shared.limits.too_early(started) {
         return Ok(Taken::later(Some(too_early)));
     }
-    let plan = line.floors().plan(started);
-    taken(line, session, size, plan, None)
+    let plan = shared.floors().plan(started);
+    read_claim(shared, session, size, plan, None)
 }
 
 /// Claims where `plan` says, and further back if there is nothing. The rows of the first look are
 /// there if it was in the flight that committed what came before, with when that began.
-pub(crate) fn taken(
-    line: &Line,
+pub(crate) fn read_claim(
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
     size: usize,
     plan: Search,
@@ -103,13 +132,13 @@ pub(crate) fn taken(
     let began = first
         .as_ref()
         .map_or_else(Instant::now, |(_, began)| *began);
-    let taken = claim::claim(&line.floors, plan, |plan| {
+    let taken = claim::claim(&shared.floors, plan, |plan| {
         let (rows, started) = match first.take() {
             Some(first) => first,
             None => {
                 let started = Instant::now();
-                let mut flight = claim_flight(line, session)?;
-                push_plan(line, &mut flight, size, plan);
+                let mut flight = claim_flight(shared, session)?;
+                push_plan(shared, &mut flight, size, plan);
                 (fly(session, flight)?, started)
             }
         };
@@ -119,15 +148,13 @@ pub(crate) fn taken(
             started,
         }))
     })?;
-    if let Some(sieve) = &line.sieve {
-        sieve.learn(began, Instant::now(), !taken.messages.is_empty());
-    }
+    shared.limits.claimed(began, !taken.messages.is_empty());
     Ok(taken)
 }
 
-fn take_head(line: &Line, session: &mut HandlerSession<'_>) -> Result<Taken> {
-    let topic = [Value::Text(&line.topic)];
-    if !take_turn(line, session)? {
+fn take_head(shared: &SharedState, session: &mut HandlerSession<'_>) -> Result<Taken> {
+    let topic = [Value::Text(&shared.topic)];
+    if !take_turn(shared, session)? {
         return Ok(Taken::default());
     }
     let mut flight = session.open()?.flight();
@@ -152,9 +179,9 @@ fn take_head(line: &Line, session: &mut HandlerSession<'_>) -> Result<Taken> {
 }
 
 /// Takes the turn of a strict topic; returns whether it was free.
-pub(crate) fn take_turn(line: &Line, session: &mut HandlerSession<'_>) -> Result<bool> {
+pub(crate) fn take_turn(shared: &SharedState, session: &mut HandlerSession<'_>) -> Result<bool> {
     let mut flight = session.open()?.flight();
-    flight.call(&TAKE_TURN, &[Value::Text(&line.topic)]);
+    flight.call(&TAKE_TURN, &[Value::Text(&shared.topic)]);
     Ok(!fly(session, flight)?.is_empty())
 }
 

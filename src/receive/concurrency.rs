@@ -14,7 +14,7 @@
 //!
 //! The limit is what [`Trial`] finds during a backlog.
 
-use crate::receive::trial::Trial;
+use crate::receive::hill_climb::HillClimb;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ const LEAST_LIMIT: usize = 4;
 
 /// The workers of one receiver, by number from 0.
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(crate) struct Concurrency {
     epoch: Instant,
     /// Until when each worker counts: microseconds since `epoch`; 0 for one that is parked.
     until: Vec<AtomicU64>,
@@ -42,7 +42,7 @@ pub(crate) struct Crew {
     limit: AtomicUsize,
     /// Whether some worker watches.
     is_watched: AtomicBool,
-    trial: Mutex<Trial>,
+    climb: Mutex<HillClimb>,
 }
 
 /// What a worker that was woken is to do.
@@ -56,15 +56,15 @@ pub(crate) enum Entry {
     Park,
 }
 
-impl Crew {
+impl Concurrency {
     pub(crate) fn new(workers: usize) -> Self {
-        Crew {
+        Concurrency {
             epoch: Instant::now(),
             until: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             was_slow: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             limit: AtomicUsize::new(FIRST_LIMIT.min(workers)),
             is_watched: AtomicBool::new(false),
-            trial: Mutex::new(Trial::new(Instant::now())),
+            climb: Mutex::new(HillClimb::new(Instant::now())),
         }
     }
 
@@ -72,7 +72,7 @@ impl Crew {
     /// that no more come in than may: too many at once would be slow from the start, and so not
     /// count.
     pub(crate) fn enter(&self, worker: usize, is_watching: &mut bool) -> Entry {
-        let _one_at_a_time = self.trial();
+        let _one_at_a_time = self.climb();
         if self.counted() < self.limit.load(Ordering::Relaxed) {
             self.flight_begins(worker);
             if std::mem::take(is_watching) {
@@ -142,7 +142,7 @@ impl Crew {
     /// Lets a worker leave if more count than may; returns whether it did. One at a time, so that
     /// as many as may are left.
     pub(crate) fn leave_if_over(&self, worker: usize) -> bool {
-        let _one_at_a_time = self.trial();
+        let _one_at_a_time = self.climb();
         let is_over = self.is_over();
         if is_over {
             self.leave(worker);
@@ -157,7 +157,7 @@ impl Crew {
             return;
         }
         let limit = self.limit.load(Ordering::Relaxed);
-        let limit = self.trial().learn(messages, is_backlog, now, limit);
+        let limit = self.climb().learn(messages, is_backlog, now, limit);
         let least = if is_backlog { LEAST_LIMIT } else { FIRST_LIMIT };
         let limit = limit.clamp(least.min(workers), workers);
         self.limit.store(limit, Ordering::Relaxed);
@@ -177,8 +177,8 @@ impl Crew {
         micros(self.epoch.elapsed())
     }
 
-    fn trial(&self) -> MutexGuard<'_, Trial> {
-        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    fn climb(&self) -> MutexGuard<'_, HillClimb> {
+        self.climb.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,52 +192,52 @@ mod tests {
 
     #[test]
     fn workers_over_the_limit_park_and_one_watches() {
-        let crew = Crew::new(64);
+        let concurrency = Concurrency::new(64);
         let mut watching = [false; 64];
-        let mut enter = |worker: usize| crew.enter(worker, &mut watching[worker]);
+        let mut enter = |worker: usize| concurrency.enter(worker, &mut watching[worker]);
         for worker in 0..FIRST_LIMIT {
             assert_eq!(enter(worker), Entry::Work);
         }
         let (one, other) = (FIRST_LIMIT, FIRST_LIMIT + 1);
         assert_eq!((enter(one), enter(other)), (Entry::Watch, Entry::Park));
-        assert!(!crew.is_over());
+        assert!(!concurrency.is_over());
 
-        crew.leave(3);
+        concurrency.leave(3);
         assert_eq!((enter(one), enter(other)), (Entry::Work, Entry::Watch));
     }
 
     #[test]
     fn slow_handlers_do_not_count() {
-        let crew = Crew::new(64);
+        let concurrency = Concurrency::new(64);
         let mut is_watching = false;
         for worker in 0..8 {
-            assert_eq!(crew.enter(worker, &mut is_watching), Entry::Work);
-            crew.handler_begins(worker);
+            assert_eq!(concurrency.enter(worker, &mut is_watching), Entry::Work);
+            concurrency.handler_begins(worker);
         }
-        assert_eq!(crew.counted(), 8);
-        let later = Crew {
-            epoch: crew.epoch.checked_sub(QUICK).unwrap(),
-            ..crew
+        assert_eq!(concurrency.counted(), 8);
+        let later = Concurrency {
+            epoch: concurrency.epoch.checked_sub(QUICK).unwrap(),
+            ..concurrency
         };
         assert_eq!(later.counted(), 0);
     }
 
     #[test]
     fn without_a_backlog_nobody_is_in_the_way() {
-        let crew = Crew::new(64);
-        crew.limit.store(LEAST_LIMIT, Ordering::Relaxed);
-        crew.learn(1, true, Instant::now());
-        assert_eq!(crew.limit.load(Ordering::Relaxed), LEAST_LIMIT);
-        crew.learn(1, false, Instant::now());
-        assert_eq!(crew.limit.load(Ordering::Relaxed), FIRST_LIMIT);
+        let concurrency = Concurrency::new(64);
+        concurrency.limit.store(LEAST_LIMIT, Ordering::Relaxed);
+        concurrency.learn(1, true, Instant::now());
+        assert_eq!(concurrency.limit.load(Ordering::Relaxed), LEAST_LIMIT);
+        concurrency.learn(1, false, Instant::now());
+        assert_eq!(concurrency.limit.load(Ordering::Relaxed), FIRST_LIMIT);
     }
 
     #[test]
     fn too_many_leave_one_by_one() {
-        let crew = Crew::new(64);
-        (0..FIRST_LIMIT + 2).for_each(|worker| crew.flight_begins(worker));
-        assert!(crew.leave_if_over(0));
-        assert!(crew.leave_if_over(1));
-        assert!(!crew.leave_if_over(2));
+        let concurrency = Concurrency::new(64);
+        (0..FIRST_LIMIT + 2).for_each(|worker| concurrency.flight_begins(worker));
+        assert!(concurrency.leave_if_over(0));
+        assert!(concurrency.leave_if_over(1));
+        assert!(!concurrency.leave_if_over(2));
     }
 }

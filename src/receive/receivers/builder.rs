@@ -4,10 +4,10 @@ use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::handler::{self, SharedHandler};
 use crate::receive::lease::claim::check_lease;
-use crate::receive::lease::heartbeat::LEAST_BEATEN_LEASE;
-use crate::receive::line::{Base, Line};
+use crate::receive::leases_in_hand::LEAST_BEATEN_LEASE;
 use crate::receive::options::Options;
-use crate::receive::receiver::{Farewell, Receiver};
+use crate::receive::receivers::receiver::{Farewell, Receiver};
+use crate::receive::shared_state::{Base, SharedState};
 use crate::session::messaging_session::MessagingSession;
 use crate::words::filter::Filter;
 use crate::words::handler_error::HandlerError;
@@ -20,7 +20,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 /// Records a receiver.
-pub(crate) type Enroll<'m> = Box<dyn FnOnce(&Line) -> Result<Enrollment> + 'm>;
+pub(crate) type Enroll<'m> = Box<dyn FnOnce(&SharedState) -> Result<Enrollment> + 'm>;
 
 /// What a receiver learns that was recorded.
 pub(crate) struct Enrollment {
@@ -211,10 +211,10 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        let line = line(&self.topic, self.base, self.options)?;
+        let shared = set_up(&self.topic, self.base, self.options)?;
         let handler: Box<SharedHandler> =
             Box::new(move |session, deliveries| handler::run(&mut &handler, session, deliveries));
-        enroll_and_start(self.enroll, line, handler)
+        enroll_and_start(self.enroll, shared, handler)
     }
 
     /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks
@@ -270,35 +270,40 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
-        let line = batch_line(&self.topic, self.base, self.options, size)?;
+        let shared = set_up_batches(&self.topic, self.base, self.options, size)?;
         let handler: Box<SharedHandler> =
             Box::new(move |session, deliveries| batch::run(&mut &handler, session, deliveries));
-        enroll_and_start(self.enroll, line, handler)
+        enroll_and_start(self.enroll, shared, handler)
     }
 }
 
 /// Records the receiver and starts its workers.
 fn enroll_and_start(
     enroll: Enroll<'_>,
-    mut line: Line,
+    mut shared: SharedState,
     handler: Box<SharedHandler>,
 ) -> Result<Receiver> {
-    let enrollment = enroll(&line)?;
-    line.receiver = Some(enrollment.receiver);
-    line.station.suspect(enrollment.suspect_for);
-    Receiver::start(line, handler, enrollment.farewell)
+    let enrollment = enroll(&shared)?;
+    shared.receiver = Some(enrollment.receiver);
+    shared.station.suspect(enrollment.suspect_for);
+    Receiver::start(shared, handler, enrollment.farewell)
 }
 
 /// Checks the settings and puts a receiver of batches together.
-pub(crate) fn batch_line(topic: &str, base: Base, options: Options, size: usize) -> Result<Line> {
+pub(crate) fn set_up_batches(
+    topic: &str,
+    base: Base,
+    options: Options,
+    size: usize,
+) -> Result<SharedState> {
     batch::check(topic, size, &options)?;
-    let mut line = line(topic, base, options)?;
-    line.batch = Some(size);
-    Ok(line)
+    let mut shared = set_up(topic, base, options)?;
+    shared.batch = Some(size);
+    Ok(shared)
 }
 
 /// Checks the settings and puts a receiver together.
-pub(crate) fn line(topic: &str, base: Base, mut options: Options) -> Result<Line> {
+pub(crate) fn set_up(topic: &str, base: Base, mut options: Options) -> Result<SharedState> {
     topic::check(topic)?;
     options.check()?;
     if let Some(filter) = &options.filter {
@@ -322,5 +327,5 @@ pub(crate) fn line(topic: &str, base: Base, mut options: Options) -> Result<Line
         // Others could only wait for the turn, and miss a wake-up while it changes hands.
         options.workers = 1;
     }
-    Ok(Line::new(topic, base, options))
+    Ok(SharedState::new(topic, base, options))
 }

@@ -2,10 +2,10 @@
 
 use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::builder::{ReceiverBuilder, batch_line, line};
-use crate::receive::drain::{self, Extent};
 use crate::receive::handler::{self, Delivery};
 use crate::receive::options::Options;
+use crate::receive::receivers::builder::{ReceiverBuilder, set_up, set_up_batches};
+use crate::receive::receivers::drain::{self, Extent};
 use crate::session::messaging_session::MessagingSession;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;
@@ -90,12 +90,12 @@ impl ReceiverBuilder<'_> {
         F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
     {
         check_drain(&self.topic, &self.options)?;
-        let line = line(&self.topic, self.base, self.options)?;
+        let shared = set_up(&self.topic, self.base, self.options)?;
         let mut handler = CallersValue::new(handler);
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
             handler::run(&mut *handler, session, deliveries)
         };
-        drain::drain(line, extent, &mut run)
+        drain::drain(shared, extent, &mut run)
     }
 
     fn drain_batches_extent<T, F>(
@@ -109,12 +109,12 @@ impl ReceiverBuilder<'_> {
         F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
     {
         check_drain(&self.topic, &self.options)?;
-        let line = batch_line(&self.topic, self.base, self.options, size)?;
+        let shared = set_up_batches(&self.topic, self.base, self.options, size)?;
         let mut handler = CallersValue::new(handler);
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
             batch::run(&mut *handler, session, deliveries)
         };
-        drain::drain(line, extent, &mut run)
+        drain::drain(shared, extent, &mut run)
     }
 }
 

@@ -12,9 +12,9 @@ use crate::message::outcome::Decision;
 use crate::receive::claim::Taken;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
-use crate::receive::line::Line;
-use crate::receive::stage;
-use crate::receive::take::fly;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::claim::fly;
+use crate::receive::transaction::notes;
 use crate::session::caller_sql::EndedTransaction;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, Result, chain};
@@ -32,7 +32,7 @@ pub(crate) fn is_committed(error: &Error) -> bool {
 /// Begins the next transaction with the messages that are decided, and decides about those whose
 /// handler committed.
 pub(crate) fn take_up<'m>(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
     taken: &Taken,
     decisions: &mut Vec<Decision<'m>>,
@@ -48,7 +48,7 @@ pub(crate) fn take_up<'m>(
     };
     let mut flight = session.open()?.flight();
     let wanted = taken.messages.iter().filter(is_wanted);
-    stage::push_hold_again(line, &mut flight, wanted);
+    notes::push_hold_again(shared, &mut flight, wanted);
     let rows = fly(session, flight)?;
     session.note_begun();
     let rows = rows.iter();
@@ -59,11 +59,11 @@ pub(crate) fn take_up<'m>(
             let why = HandlerError::reject(chain(error));
             let attempts = message.attempts + taken.crashes(message);
             let ending = Ending::failed(&why);
-            let outcome = decide(&line.terms(), attempts, ending);
+            let outcome = decide(&shared.terms(), attempts, ending);
             decisions.push((&message.held, outcome));
         }
     }
     // The rest is free, and the floor must not hide it.
-    line.floors().forget();
+    shared.floors().forget();
     Ok(())
 }

@@ -16,40 +16,42 @@
 //! The notes need not survive the server: its crash frees all messages, and what is lost is a hint.
 //! So they do not wait for the disk.
 
-use crate::crashes::attempt;
+use crate::crashes::attempt::{self, Deaths, Liveness};
 use crate::crashes::presence;
+use crate::crashes::quarantine::Pass;
 use crate::db::commands;
 use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::message::claimed::{self, Claimed};
-use crate::receive::careful::{self, Pass};
+use crate::rate_limit::tokens;
 use crate::receive::claim::Taken;
-use crate::receive::line::Line;
-use crate::receive::ration;
-use crate::receive::slots;
-use crate::receive::state::State;
-use crate::receive::take::{fly, take_turn};
+use crate::receive::limits::InWork;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::careful;
+use crate::receive::transaction::claim::{fit, fly, share, take_turn};
+use crate::receive::worker_state::WorkerState;
 use crate::session::handler_session::HandlerSession;
 use crate::words::Result;
+use crate::words::message::MessageId;
 use crate::words::position::Position;
 use postgres::SimpleQueryRow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 static HOLD_AGAIN: Statement = sql!("hold_again", Fenced);
 
 /// Returns whether a claim has to be staged.
-pub(crate) fn is_needed(line: &Line, taken: &Taken, is_careful: bool) -> bool {
-    is_careful || line.shift_to_note().is_some() || ration::needs_tokens(line, &taken.messages)
+pub(crate) fn are_needed(shared: &SharedState, taken: &Taken, is_careful: bool) -> bool {
+    is_careful || shared.shift_to_note().is_some() || shared.limits.need_tokens(&taken.messages)
 }
 
 /// Writes what has to be written before the handlers run, and claims again what may begin, `most`
 /// at most. Leaves nothing if none of it may begin now. Returns the right to a careful delivery.
-pub(crate) fn stage<'a>(
-    line: &'a Line,
+pub(crate) fn write<'a>(
+    shared: &'a SharedState,
     session: &mut HandlerSession<'_>,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     taken: &mut Taken,
     is_careful: bool,
     most: usize,
@@ -57,42 +59,61 @@ pub(crate) fn stage<'a>(
     let mut pass = None;
     let mut flight = session.open()?.flight();
     flight.command(&commands::WAIT_FOR_NO_DISK);
-    if let Some(holder) = line.holder(state.worker).filter(|_| is_careful) {
-        pass = careful::choose(line, session, taken, holder.receiver, most)?;
+    if let Some(holder) = shared.holder(state.worker).filter(|_| is_careful) {
+        taken.deaths = deaths(shared, session, taken, holder.receiver)?;
+        let (quarantine, terms) = (&shared.base.quarantine, shared.terms());
+        pass = careful::choose(quarantine, &shared.floors, &terms, taken, most);
         if let Some(pass) = &pass {
-            let ids = to_begin(line, taken).map(|message| message.held.id.0);
+            let ids = to_begin(shared, taken).map(|message| message.held.id.0);
             let ids: Vec<Uuid> = ids.collect();
             let is_alone = pass.is_alone();
-            let topic = &line.topic;
+            let topic = &shared.topic;
             attempt::push_take_in_hand(&mut flight, topic, holder, ids, is_alone);
-            state.has_noted = true;
+            state.noted = Some(holder);
         }
     }
     if taken.messages.is_empty() {
         taken.is_held_up = true;
         return Ok(None);
     }
-    let messages: Vec<&Claimed> = to_begin(line, taken).collect();
-    taken.grants = ration::ask(line, session.open()?, &messages)?;
-    let shift = line.shift_to_note();
+    let messages: Vec<&Claimed> = to_begin(shared, taken).collect();
+    taken.grants = shared.limits.ask(session.open()?, &messages)?;
+    let shift = shared.shift_to_note();
     if let Some((receiver, shift)) = shift {
-        presence::push_note_shift(&mut flight, &line.topic, receiver, shift);
+        presence::push_note_shift(&mut flight, &shared.topic, receiver, shift);
     }
     flight.commit();
     flight.begin();
-    hold_again(line, session, taken, flight)?;
+    hold_again(shared, session, taken, flight)?;
     if let Some((_, shift)) = shift {
-        line.hands.wrote(shift);
+        shared.hands.wrote(shift);
     }
     if taken.messages.is_empty() {
-        state.unspent.extend(ration::unspent(taken.grants.take()));
+        state.unspent.extend(tokens::unspent(taken.grants.take()));
     }
     Ok(pass)
 }
 
+/// Returns those of the messages that were in hand when a process died.
+fn deaths(
+    shared: &SharedState,
+    session: &mut HandlerSession<'_>,
+    taken: &Taken,
+    me: i64,
+) -> Result<HashMap<MessageId, Deaths>> {
+    let messages = taken.messages.iter();
+    let ids: Vec<Uuid> = messages.map(|message| message.held.id.0).collect();
+    let settings = shared.base.dedicated.settings();
+    let liveness = Liveness {
+        namespace: settings.schema.lock_namespace(),
+        unseen_s: presence::UNSEEN_S,
+    };
+    attempt::deaths(session.open()?, &shared.topic, &ids, me, liveness)
+}
+
 /// Returns the messages whose handlers are to run.
-fn to_begin<'t>(line: &Line, taken: &'t Taken) -> impl Iterator<Item = &'t Claimed> {
-    let terms = line.terms();
+fn to_begin<'t>(shared: &SharedState, taken: &'t Taken) -> impl Iterator<Item = &'t Claimed> {
+    let terms = shared.terms();
     taken
         .messages
         .iter()
@@ -102,76 +123,67 @@ fn to_begin<'t>(line: &Line, taken: &'t Taken) -> impl Iterator<Item = &'t Claim
 /// Ends the transaction of the notes, begins the one of the handlers, and claims the same messages
 /// in it, with all that a claim needs in this topic. Leaves those it got.
 fn hold_again(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
     taken: &mut Taken,
     mut flight: Flight,
 ) -> Result<()> {
-    let limit = line.max_in_work();
-    if limit.is_none() && !line.options.is_strict {
-        push_hold_again(line, &mut flight, taken.messages.iter());
+    let is_limited = shared.limits.max_in_work().is_some();
+    if !is_limited && !shared.options.is_strict {
+        push_hold_again(shared, &mut flight, taken.messages.iter());
         let rows = fly(session, flight)?;
         session.note_begun();
-        return keep_held(line, taken, &rows);
+        return keep_held(shared, taken, &rows);
     }
     fly(session, flight)?;
     session.note_begun();
-    let slot = match limit {
-        None => None,
-        Some(limit) => {
-            let slot = slots::take(line, session, limit)?;
-            if slot.is_none() {
-                taken.wait = slots::ask_again(line);
-                taken.is_used_up = true;
-                taken.keep(&line.floors, |_| false);
-                return Ok(());
-            }
-            slot
-        }
-    };
-    if line.options.is_strict && !take_turn(line, session)? {
-        taken.keep(&line.floors, |_| false);
+    let mut in_work = shared.limits.inside(session.open()?)?;
+    if matches!(in_work, InWork::UsedUp) {
+        taken.wait = shared.limits.ask_again();
+        taken.is_used_up = true;
+        taken.keep(&shared.floors, |_| false);
         return Ok(());
     }
-    let Some(mut slot) = slot else {
-        return hold_first(line, session, taken, usize::MAX);
-    };
+    if shared.options.is_strict && !take_turn(shared, session)? {
+        taken.keep(&shared.floors, |_| false);
+        return Ok(());
+    }
     let mut most = taken.messages.len();
     loop {
-        let share = slots::share(line, session, &mut slot, most)?;
-        hold_first(line, session, taken, share)?;
-        match slots::fit(line, session, &mut slot, taken.messages.len())? {
+        let share = share(shared, session, &mut in_work, most)?;
+        hold_first(shared, session, taken, share)?;
+        match fit(session, &mut in_work, taken.messages.len())? {
             Some(fewer) => most = fewer,
             None => break,
         }
     }
     if !taken.messages.is_empty() {
-        slots::have_work(line);
+        shared.limits.have_work(&shared.station);
     }
     Ok(())
 }
 
 /// Claims the first `most` of the messages again, and leaves those it got.
 fn hold_first(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
     taken: &mut Taken,
     most: usize,
 ) -> Result<()> {
     let mut flight = session.open()?.flight();
-    push_hold_again(line, &mut flight, taken.messages.iter().take(most));
+    push_hold_again(shared, &mut flight, taken.messages.iter().take(most));
     let rows = fly(session, flight)?;
-    keep_held(line, taken, &rows)
+    keep_held(shared, taken, &rows)
 }
 
 /// Keeps what was claimed again. What is not held is in other hands, which may let go of it, or
 /// free.
-fn keep_held(line: &Line, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
+fn keep_held(shared: &SharedState, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
     let held: HashSet<Position> = rows
         .iter()
         .map(claimed::read_position)
         .collect::<Result<_>>()?;
-    taken.keep(&line.floors, |message| {
+    taken.keep(&shared.floors, |message| {
         held.contains(&message.held.position)
     });
     Ok(())
@@ -179,14 +191,14 @@ fn keep_held(line: &Line, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<
 
 /// Appends a claim of exactly these messages.
 pub(crate) fn push_hold_again<'m>(
-    line: &Line,
+    shared: &SharedState,
     flight: &mut Flight,
     messages: impl Iterator<Item = &'m Claimed> + Clone,
 ) {
     let numbers = |read: fn(&Claimed) -> i64| Value::Numbers(messages.clone().map(read).collect());
     let ids = messages.clone().map(|message| message.held.id.0).collect();
     let values = [
-        Value::Text(&line.topic),
+        Value::Text(&shared.topic),
         numbers(|message| message.held.position.rank.into()),
         numbers(|message| message.held.position.seq),
         Value::Uuids(ids),

@@ -2,17 +2,17 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::crashes::attempt::Holder;
+use crate::crashes::quarantine::Quarantine;
+use crate::crashes::suspicion::Asking;
 use crate::message::floor::Floors;
-use crate::receive::careful::{Asking, Quarantine};
-use crate::receive::charging::Charging;
+
 use crate::receive::claim;
-use crate::receive::crew::Crew;
-use crate::receive::lease::heartbeat::Heartbeat;
+use crate::receive::concurrency::Concurrency;
+use crate::receive::leases_in_hand::Heartbeat;
+use crate::receive::limits::Limits;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
+use crate::receive::pending_charges::PendingCharges;
 use crate::receive::progress::Progress;
-use crate::receive::ration::Purse;
-use crate::receive::sieve::Sieve;
-use crate::receive::slots::Slots;
 use crate::session::process::Process;
 use crate::threads::Service;
 use crate::wake::asked::Slot;
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a receiver needs of its process.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(crate) struct Base {
 }
 
 /// One receiver, as its workers see it.
-pub(crate) struct Line {
+pub(crate) struct SharedState {
     pub(crate) topic: String,
     pub(crate) base: Base,
     pub(crate) options: Options,
@@ -47,13 +47,12 @@ pub(crate) struct Line {
     pub(crate) batch: Option<usize>,
     pub(crate) station: Arc<Station>,
     pub(crate) progress: Progress,
-    pub(crate) crew: Crew,
-    /// What it wants of the topic's messages; nothing: all.
-    pub(crate) sieve: Option<Sieve>,
+    pub(crate) concurrency: Concurrency,
+    /// What holds its claims back.
+    pub(crate) limits: Limits,
     /// Prolongs the leases in hand, of a receiver that works under leases.
     pub(crate) heartbeat: Heartbeat,
     pub(crate) floors: Mutex<Floors>,
-    purse: Mutex<Purse>,
     /// The row of the receiver; none of a drain, which nobody watches.
     pub(crate) receiver: Option<i64>,
     /// Whether it may have something in hand.
@@ -62,8 +61,6 @@ pub(crate) struct Line {
     pub(crate) asking: Asking,
     /// What each worker has in hand.
     pub(crate) in_hand: Vec<Arc<Slot>>,
-    /// The places of a topic that is limited to so many messages in work.
-    pub(crate) slots: Slots,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
     /// How often a COMMIT of several messages was refused.
@@ -72,7 +69,7 @@ pub(crate) struct Line {
     pub(crate) meets_refusals: AtomicBool,
     /// How often a message could not be settled.
     strays: Mutex<HashMap<MessageId, u32>>,
-    pub(crate) charging: Arc<Charging>,
+    pub(crate) pending_charges: Arc<PendingCharges>,
 }
 
 /// How long a message is left alone that could not be settled: at first, and at most.
@@ -84,22 +81,20 @@ const MOST_OF_SOME: usize = 100_000;
 /// Messages whose losses are remembered; in a flood of broken connections the count begins anew.
 const MAX_REMEMBERED: usize = 10_000;
 
-impl Line {
+impl SharedState {
     pub(crate) fn new(topic: &str, base: Base, options: Options) -> Self {
-        Line {
+        SharedState {
             topic: topic.to_owned(),
             station: Arc::new(Station::new(topic, options.workers)),
-            crew: Crew::new(options.workers),
-            sieve: options.filter.as_ref().map(Sieve::new),
+            concurrency: Concurrency::new(options.workers),
+            limits: Limits::new(topic, Arc::clone(&base.process), options.filter.as_ref()),
             in_hand: base.waker.asked.slots(options.workers),
             base,
             options,
             batch: None,
             progress: Progress::default(),
             heartbeat: Heartbeat::default(),
-            slots: Slots::default(),
             floors: Mutex::new(Floors::new()),
-            purse: Mutex::default(),
             receiver: None,
             hands: Arc::default(),
             asking: Asking::default(),
@@ -107,7 +102,7 @@ impl Line {
             refusals: AtomicUsize::new(0),
             meets_refusals: AtomicBool::new(false),
             strays: Mutex::new(HashMap::new()),
-            charging: Arc::default(),
+            pending_charges: Arc::default(),
         }
     }
 
@@ -123,12 +118,6 @@ impl Line {
         let setting = self.base.process.configs.get(&self.topic);
         self.options
             .lease(setting.as_ref().map(|setting| &setting.config))
-    }
-
-    /// Returns how long a look has to wait that may find nothing of what the receiver wants;
-    /// nothing if it may begin.
-    pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
-        self.sieve.as_ref().and_then(|sieve| sieve.too_early(now))
     }
 
     /// Returns how a worker's notes are known from those of others.
@@ -152,7 +141,7 @@ impl Line {
         }
         let each = self.per_transaction().unwrap_or(MAX_PER_TRANSACTION);
         let most = each.saturating_mul(self.options.workers);
-        match self.sieve {
+        match self.limits.filter {
             // They may lie behind any number that it does not want.
             Some(_) => MOST_OF_SOME.max(most),
             None => most,
@@ -180,18 +169,8 @@ impl Line {
         self.base.process.configs.is_paused(&self.topic)
     }
 
-    /// Returns how many messages of the topic may be in work at the same time, if that is limited.
-    pub(crate) fn max_in_work(&self) -> Option<u32> {
-        let setting = self.base.process.configs.get(&self.topic);
-        setting.and_then(|setting| setting.config.max_in_work)
-    }
-
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
         claim::lock(&self.floors)
-    }
-
-    pub(crate) fn purse(&self) -> MutexGuard<'_, Purse> {
-        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a worker is about to run the handler of a message; returns what tells the handler
@@ -209,7 +188,7 @@ impl Line {
     /// Notes that it is known what became of a worker's transaction, and whom it is charged to.
     pub(crate) fn end_transaction(&self, worker: usize) {
         self.in_hand[worker].forget_ended();
-        self.crew.end_transaction(worker);
+        self.concurrency.end_transaction(worker);
     }
 
     /// Counts a broken connection against a message; returns how many there were.

@@ -27,7 +27,7 @@ const TROUBLE: Duration = Duration::from_secs(5);
 
 /// The memory of those who take messages by hand.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct ByHand {
     floors: Mutex<HashMap<String, Arc<Mutex<Floors>>>>,
     moved_at: Mutex<Option<Instant>>,
     swept_at: Mutex<Option<Instant>>,
@@ -41,7 +41,7 @@ pub(crate) struct Desk {
     slot: OnceLock<Arc<Slot>>,
 }
 
-impl Desk {
+impl ByHand {
     /// Returns the floors of a topic.
     pub(crate) fn floors(&self, topic: &str) -> Arc<Mutex<Floors>> {
         let mut floors = guard(&self.floors);

@@ -12,10 +12,10 @@ use crate::receive::charge::Charge;
 use crate::receive::claim;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
-use crate::receive::last_flight::announce;
-use crate::receive::line::Line;
 use crate::receive::settle::Settlement;
-use crate::receive::state::State;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::last_flight::announce;
+use crate::receive::worker_state::WorkerState;
 use crate::words::error::{ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify, failure_of};
@@ -30,18 +30,17 @@ const PATIENCE: [&str; 2] = [
     "SET LOCAL lock_timeout = 50",
 ];
 
-/// Writes the charges of [`charge::judge`](crate::receive::charge::judge), each in a transaction of
-/// its own.
-pub(crate) fn settle(
-    line: &Line,
+/// Writes the charges that `blame::judge` made, each in a transaction of its own.
+pub(crate) fn write_all(
+    shared: &SharedState,
     connection: &mut Connection,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
 ) -> Result<()> {
     let mut owed = Vec::new();
     while let Some(charge) = state.charges.last() {
         let written = match charge.aside {
-            None => write(line, connection, charge),
-            Some(delay) => set_aside(line, connection, charge, delay),
+            None => write(shared, connection, charge),
+            Some(delay) => set_aside(shared, connection, charge, delay),
         };
         let Err(error) = written else {
             state.charges.pop();
@@ -57,12 +56,12 @@ pub(crate) fn settle(
         }
         // Whatever the database has against it will be there the next time. Nothing else may wait
         // for that.
-        log::warn!("topic {}: {}", line.topic, chain(&error));
+        log::warn!("topic {}: {}", shared.topic, chain(&error));
         let Some(charge) = state.charges.pop() else {
             break;
         };
         if charge.aside.is_none() {
-            let delay = line.set_aside(charge.held.id);
+            let delay = shared.set_aside(charge.held.id);
             state.charges.push(charge.aside(delay));
         }
     }
@@ -72,7 +71,7 @@ pub(crate) fn settle(
 
 /// Leaves a message in its place, and alone for a while.
 fn set_aside(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
     charge: &Charge,
     delay: Duration,
@@ -82,8 +81,8 @@ fn set_aside(
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
     let Held { position, id, .. } = charge.held;
-    if let Some(attempts) = settle::hold(&mut open, &line.topic, position, id)? {
-        settle::postpone_head(&mut open, &line.topic, &charge.held, attempts, delay)?;
+    if let Some(attempts) = settle::hold(&mut open, &shared.topic, position, id)? {
+        settle::postpone_head(&mut open, &shared.topic, &charge.held, attempts, delay)?;
     }
     open.transaction
         .commit()
@@ -102,11 +101,11 @@ struct FoundAgain {
 /// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too:
 /// that is two attempts. Then it waits, or came back to the end of its topic.
 fn hold(
-    line: &Line,
+    shared: &SharedState,
     open: &mut OpenTransaction<'_>,
     charge: &Charge,
 ) -> Result<Option<FoundAgain>> {
-    let topic = line.topic.as_str();
+    let topic = shared.topic.as_str();
     let found = |held, attempts, is_waiting| FoundAgain {
         held,
         attempts,
@@ -127,14 +126,14 @@ fn hold(
     Ok(attempts.map(|attempts| found(held, attempts, false)))
 }
 
-fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()> {
+fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> Result<()> {
     let doing = "counting a failed attempt";
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
         .map_err(|error| classify(error, doing))?;
     open.run(PATIENCE[usize::from(charge.tries > 0)])
         .map_err(|error| classify(error, doing))?;
-    let found = hold(line, &mut open, charge)?;
+    let found = hold(shared, &mut open, charge)?;
     let mut settled = Settlement::default();
     // Else it is gone.
     if let Some(found) = &found {
@@ -143,42 +142,46 @@ fn write(line: &Line, connection: &mut Connection, charge: &Charge) -> Result<()
             true => HandlerError::reject(why),
             false => HandlerError::failed(why),
         });
-        let outcome = decide(&line.terms(), found.attempts + charge.crashes, ending);
+        let outcome = decide(&shared.terms(), found.attempts + charge.crashes, ending);
         settled = Settlement::of(vec![(&found.held, outcome)]);
         match found.is_waiting {
             false => settled.move_failed(
                 &mut open,
-                &line.topic,
-                line.options.is_strict,
+                &shared.topic,
+                shared.options.is_strict,
                 Duration::ZERO,
             )?,
-            true => settled.move_waiting(&mut open, &line.topic)?,
+            true => settled.move_waiting(&mut open, &shared.topic)?,
         }
-        write_ends(line, &mut open, &settled)?;
+        write_ends(shared, &mut open, &settled)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
-            attempt::forget(&mut open, &line.topic, &[charge.held.id.0])?;
+            attempt::forget(&mut open, &shared.topic, &[charge.held.id.0])?;
         }
     }
     open.transaction
         .commit()
         .map_err(|error| classify(error, doing))?;
-    announce(line, &settled, false);
+    announce(shared, &settled, false);
     Ok(())
 }
 
 /// Writes what the ends of messages call for.
-fn write_ends(line: &Line, open: &mut OpenTransaction<'_>, settled: &Settlement<'_>) -> Result<()> {
+fn write_ends(
+    shared: &SharedState,
+    open: &mut OpenTransaction<'_>,
+    settled: &Settlement<'_>,
+) -> Result<()> {
     let ends = settled.ends();
     if ends.is_empty() {
         return Ok(());
     }
     let mut flight = open.flight().seldom();
-    on_end::push_ended(&mut flight, &line.topic, &ends);
+    on_end::push_ended(&mut flight, &shared.topic, &ends);
     let mut rows = open
         .fly(flight)
         .map_err(|error| classify(error, "writing how a message ended"))?;
     let promoted = keys::take_promoted(&mut rows);
-    claim::note_promoted(&line.floors, &promoted, settled.ended());
+    claim::note_promoted(&shared.floors, &promoted, settled.ended());
     Ok(())
 }

@@ -5,14 +5,13 @@ use crate::keys::{self, Promoted};
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::settle;
 use crate::on_end;
-use crate::receive::bundle;
-use crate::receive::careful;
-use crate::receive::charge;
 use crate::receive::claim::{self, Taken};
-use crate::receive::line::Line;
 use crate::receive::settle::Settlement;
-use crate::receive::state::{Refused, State};
-use crate::receive::take;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::blame;
+use crate::receive::transaction::claim::{push_claim, read_claim};
+use crate::receive::transaction::handle;
+use crate::receive::worker_state::{Refused, WorkerState};
 use crate::session::handler_session::{HandlerSession, NotCommitted};
 use crate::words::error::Result;
 use std::time::{Duration, Instant};
@@ -20,52 +19,57 @@ use std::time::{Duration, Instant};
 /// Commits; or, if the database would have refused it and only one message is at fault, commits
 /// that it failed.
 pub(crate) fn commit_or_charge<'m>(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     taken: &'m Taken,
     settled: &mut Settlement<'m>,
     is_chained: bool,
 ) -> Result<Option<Taken>> {
-    line.crew.flight_begins(state.worker);
-    charge::heed_refusals(line, state);
+    shared.concurrency.flight_begins(state.worker);
+    blame::heed_refusals(shared, state);
     if settled.is_written_before()
         && let Some(error) = session.leave_bundle()?
     {
-        bundle::run_again(line, session, state, taken, settled, &error)?;
+        handle::run_again(shared, session, state, taken, settled, &error)?;
     }
-    confirm_cancels(line, session, settled)?;
-    let next = commit(line, session, state, taken, settled, is_chained);
+    confirm_cancels(shared, session, settled)?;
+    let next = commit(shared, session, state, taken, settled, is_chained);
     let (Err(error), Some(refused)) = (&next, state.refused.take()) else {
         return next;
     };
     match refused {
         Refused::Only(charge) => {
-            settled.refuse(charge.held.id, charge.decide(&line.terms(), error));
+            settled.refuse(charge.held.id, charge.decide(&shared.terms(), error));
         }
         Refused::Bundle => {
-            bundle::run_again(line, session, state, taken, settled, error)?;
-            confirm_cancels(line, session, settled)?;
+            handle::run_again(shared, session, state, taken, settled, error)?;
+            confirm_cancels(shared, session, settled)?;
         }
     }
-    let next = commit(line, session, state, taken, settled, is_chained);
+    let next = commit(shared, session, state, taken, settled, is_chained);
     state.refused = None;
     next
 }
 
 fn confirm_cancels(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
     settled: &mut Settlement<'_>,
 ) -> Result<()> {
-    settled.confirm_cancels(session, &line.topic, &line.floors, &line.base.waker.asked)
+    settled.confirm_cancels(
+        session,
+        &shared.topic,
+        &shared.floors,
+        &shared.base.waker.asked,
+    )
 }
 
 /// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
 fn commit(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     taken: &Taken,
     settled: &Settlement<'_>,
     is_chained: bool,
@@ -73,26 +77,27 @@ fn commit(
     let ends = settled.ends();
     if settled.has_failed() {
         let since_begin = session.since_begin();
-        let (run, is_strict) = (session.top()?, line.options.is_strict);
-        settled.move_failed(run, &line.topic, is_strict, since_begin)?;
+        let (run, is_strict) = (session.top()?, shared.options.is_strict);
+        settled.move_failed(run, &shared.topic, is_strict, since_begin)?;
     }
     let is_shared = session.is_bundle_open();
-    let is_checked = is_shared || charge::only(state).is_some() && settled.has_done();
-    let has_values = !ends.is_empty() || line.sieve.is_some();
+    let is_checked = is_shared || blame::only(state).is_some() && settled.has_done();
+    let has_values = !ends.is_empty() || shared.limits.filter.is_some();
     let mut flight = session.last_flight(is_checked, has_values)?;
     let positions = settled.removals();
     if !positions.is_empty() {
-        settle::push_acknowledge(&mut flight, &line.topic, &positions);
+        settle::push_acknowledge(&mut flight, &shared.topic, &positions);
     }
     if !ends.is_empty() {
-        on_end::push_ended(&mut flight, &line.topic, &ends);
+        on_end::push_ended(&mut flight, &shared.topic, &ends);
     }
-    careful::push_close(line, state, &mut flight, &settled.counted(&taken.deaths));
+    let counted = settled.counted(&taken.deaths);
+    state.push_close(&mut flight, &shared.topic, &counted);
     flight.commit();
     let size = state.pace.size();
     let plan = is_chained.then(|| {
         flight.begin();
-        take::push_claim(line, &mut flight, size)
+        push_claim(shared, &mut flight, size)
     });
     let started = Instant::now();
     let committed = session.commit(flight, is_checked);
@@ -100,36 +105,36 @@ fn commit(
         is_undone: true, ..
     }) = &committed
     {
-        state.refused = match (charge::only(state), is_shared) {
+        state.refused = match (blame::only(state), is_shared) {
             (Some(charge), false) => Some(Refused::Only(charge.clone())),
             (_, true) => Some(Refused::Bundle),
             (None, false) => None,
         };
     }
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    line.base.waker.announce(&session.news());
+    shared.base.waker.announce(&session.news());
     let mut rows = committed.map_err(|refused| refused.error)?;
     let promoted = match ends.iter().any(|end| end.key.is_some()) {
         true => keys::take_promoted(&mut rows),
         false => Promoted::default(),
     };
-    claim::note_promoted(&line.floors, &promoted, settled.ended());
+    claim::note_promoted(&shared.floors, &promoted, settled.ended());
     state.entered.clear();
-    line.end_transaction(state.worker);
-    state.has_noted = false;
+    shared.end_transaction(state.worker);
+    state.noted = None;
     state.conflicts = 0;
-    let taken = plan.map(|plan| take::taken(line, session, size, plan, Some((rows, started))));
+    let taken = plan.map(|plan| read_claim(shared, session, size, plan, Some((rows, started))));
     // Once more: what the claim learned, it learned from where it began before.
-    claim::note_promoted(&line.floors, &promoted, settled.ended());
+    claim::note_promoted(&shared.floors, &promoted, settled.ended());
     taken.transpose()
 }
 
 /// After the commit: counts, logs, tells who waits, and notes when retries are due.
-pub(crate) fn announce(line: &Line, settled: &Settlement<'_>, is_chained: bool) {
-    line.base.waker.announce_ends(settled.ended());
+pub(crate) fn announce(shared: &SharedState, settled: &Settlement<'_>, is_chained: bool) {
+    shared.base.waker.announce_ends(settled.ended());
     if !is_chained && settled.ended().any(|held| held.key.is_some()) {
         // The next ones of the keys are there.
-        line.station.ring(1);
+        shared.station.ring(1);
     }
     let (mut handled, mut retried, mut dead, mut dropped) = (0, 0, 0, 0);
     let mut soonest: Option<Duration> = None;
@@ -145,10 +150,10 @@ pub(crate) fn announce(line: &Line, settled: &Settlement<'_>, is_chained: bool) 
             Outcome::Cancelled | Outcome::GiveBack { .. } => {}
         }
     }
-    line.progress.count(handled, retried, dead);
-    line.progress.count_dropped(dropped);
-    settled.report(&line.topic, line.terms().max_attempts);
+    shared.progress.count(handled, retried, dead);
+    shared.progress.count_dropped(dropped);
+    settled.report(&shared.topic, shared.terms().max_attempts);
     if let Some(soonest) = soonest {
-        line.base.waker.due_in(soonest);
+        shared.base.waker.due_in(soonest);
     }
 }

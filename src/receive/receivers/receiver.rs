@@ -2,8 +2,8 @@
 
 use crate::receive::handler::SharedHandler;
 use crate::receive::lease::heartbeat;
-use crate::receive::line::Line;
-use crate::receive::worker;
+use crate::receive::receivers::worker;
+use crate::receive::shared_state::SharedState;
 use crate::threads::{Service, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
@@ -32,7 +32,7 @@ pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 /// [`Messaging`](crate::Messaging) that it came from is dropped.
 #[must_use = "dropping a receiver stops it"]
 pub struct Receiver {
-    line: Arc<Line>,
+    shared: Arc<SharedState>,
     stopper: Mutex<Option<Stopper>>,
     /// Messages in hand when a stop was requested, until `stop` reports on them.
     requested_with: Mutex<Option<usize>>,
@@ -51,15 +51,15 @@ impl RefUnwindSafe for Receiver {}
 impl Receiver {
     /// Starts the workers.
     pub(crate) fn start(
-        line: Line,
+        shared: SharedState,
         handler: Box<SharedHandler>,
         farewell: Farewell,
     ) -> Result<Self> {
-        let (line, handler) = (Arc::new(line), Arc::new(CallersValue::new(handler)));
+        let (shared, handler) = (Arc::new(shared), Arc::new(CallersValue::new(handler)));
         let (stopper, stop) = stop_signal();
         let (alive, ended) = bounded(0);
         let receiver = Receiver {
-            line: Arc::clone(&line),
+            shared: Arc::clone(&shared),
             stopper: Mutex::new(Some(stopper)),
             requested_with: Mutex::default(),
             threads: Mutex::default(),
@@ -67,37 +67,37 @@ impl Receiver {
             farewell: Mutex::new(Some(farewell)),
             heartbeat: Mutex::default(),
         };
-        if line.options.is_leasing {
+        if shared.options.is_leasing {
             let workers = receiver.alive.clone();
-            let heartbeat = heartbeat::start(&line, workers, stop.clone())?;
+            let heartbeat = heartbeat::start(&shared, workers, stop.clone())?;
             *lock(&receiver.heartbeat) = Some(heartbeat);
         }
-        line.base.waker.board.add(&line.station);
-        for number in 1..=line.options.workers {
-            let (line, stop, alive) = (Arc::clone(&line), stop.clone(), alive.clone());
+        shared.base.waker.board.add(&shared.station);
+        for number in 1..=shared.options.workers {
+            let (shared, stop, alive) = (Arc::clone(&shared), stop.clone(), alive.clone());
             let handler = Arc::clone(&handler);
-            let name = format!("outtray-{}-{number}", line.topic);
+            let name = format!("outtray-{}-{number}", shared.topic);
             // If a thread cannot start, dropping the receiver stops those that could.
             let thread = spawn(name, move || {
                 let _alive = alive;
-                worker::run(&line, &***handler, number - 1, &stop);
+                worker::run(&shared, &***handler, number - 1, &stop);
             })?;
             lock(&receiver.threads).push(thread);
         }
-        line.station.ring(line.options.workers);
+        shared.station.ring(shared.options.workers);
         Ok(receiver)
     }
 
     /// Returns the topic.
     pub fn topic(&self) -> &str {
-        &self.line.topic
+        &self.shared.topic
     }
 
     /// Asks the workers to end, without waiting: no new message is started. To stop several
     /// receivers at the same time, call this on each, and then [`stop`](Receiver::stop) on each.
     pub fn request_stop(&self) {
         // Counted now: a handler that ends before `stop` is called has finished in time, too.
-        lock(&self.requested_with).get_or_insert_with(|| self.line.progress.in_hand());
+        lock(&self.requested_with).get_or_insert_with(|| self.shared.progress.in_hand());
         lock(&self.stopper).take();
     }
 
@@ -111,7 +111,7 @@ impl Receiver {
         self.request_stop();
         let in_hand = lock(&self.requested_with).take().unwrap_or_default();
         let ended = self.alive.recv_deadline(deadline);
-        let abandoned = self.line.progress.in_hand();
+        let abandoned = self.shared.progress.in_hand();
         if ended == Err(RecvTimeoutError::Disconnected) {
             for thread in lock(&self.threads).drain(..) {
                 let _ = thread.join();
@@ -146,8 +146,8 @@ impl Drop for Receiver {
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
-            .field("topic", &self.line.topic)
-            .field("workers", &self.line.options.workers)
+            .field("topic", &self.shared.topic)
+            .field("workers", &self.shared.options.workers)
             .finish_non_exhaustive()
     }
 }

@@ -3,15 +3,15 @@
 use crate::cancel;
 use crate::connect::connection::Connection;
 use crate::dependencies::round::release_all;
-use crate::receive::charge::judge;
 use crate::receive::handler::Handler;
-use crate::receive::haste::Haste;
-use crate::receive::lease::{heartbeat, shift};
-use crate::receive::line::Line;
+use crate::receive::lease::heartbeat;
+use crate::receive::lease::run::pay;
 use crate::receive::progress::Progress;
-use crate::receive::state::State;
-use crate::receive::work::Worked;
-use crate::receive::worker::turn;
+use crate::receive::receivers::make_due::MadeDue;
+use crate::receive::receivers::worker::turn;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::blame::judge;
+use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::caller_sql::EndedTransaction;
 use crate::threads::pause::{self, Pause};
 use crate::threads::{Stop, stop_signal};
@@ -43,37 +43,37 @@ pub(crate) enum Extent {
 
 /// Handles messages until none is ready or due, or all that may be in work are in other hands.
 pub(crate) fn drain<'h>(
-    line: Line,
+    shared: SharedState,
     extent: Extent,
     handler: &'h mut Handler<'h>,
 ) -> Result<DrainReport> {
-    let line = Arc::new(line);
+    let shared = Arc::new(shared);
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
     let (alive, worker) = bounded(0);
-    let _heartbeat = match line.options.is_leasing {
-        true => Some(heartbeat::start(&line, worker, stop.clone())?),
+    let _heartbeat = match shared.options.is_leasing {
+        true => Some(heartbeat::start(&shared, worker, stop.clone())?),
         false => None,
     };
     // Goes before the heartbeat, which ends by it.
     let _alive: Sender<Infallible> = alive;
-    let mut state = State::new(0, line.per_transaction(), handler);
+    let mut state = WorkerState::new(0, shared.per_transaction(), handler);
     state.reads_settings = true;
-    let drained = until_empty(&line, extent, &mut state, &stop);
+    let drained = until_empty(&shared, extent, &mut state, &stop);
     drained
-        .map(|()| report(&line.progress))
-        .map_err(|error| paid(&line, &mut state, error))
+        .map(|()| report(&shared.progress))
+        .map_err(|error| paid(&shared, &mut state, error))
 }
 
 /// Writes the ends of leases that are owed, since the connection broke: that spares their messages
 /// another delivery. Returns what is left to be said.
-fn paid(line: &Line, state: &mut State<'_>, error: Error) -> Error {
+fn paid(shared: &SharedState, state: &mut WorkerState<'_>, error: Error) -> Error {
     if state.owed.is_empty() {
         return error;
     }
     // A new one: what befell the other may have befallen those that are idle.
-    let opened = Connection::open(line.base.dedicated.settings());
-    match opened.and_then(|mut connection| shift::pay(line, &mut connection, state)) {
+    let opened = Connection::open(shared.base.dedicated.settings());
+    match opened.and_then(|mut connection| pay(shared, &mut connection, state)) {
         Ok(()) => {
             let text = "the connection broke; what was handled is settled";
             Error::new(ErrorKind::Unavailable, text).because(error)
@@ -82,30 +82,35 @@ fn paid(line: &Line, state: &mut State<'_>, error: Error) -> Error {
     }
 }
 
-fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) -> Result<()> {
-    let mut haste = Haste::default();
+fn until_empty(
+    shared: &SharedState,
+    extent: Extent,
+    state: &mut WorkerState<'_>,
+    stop: &Stop,
+) -> Result<()> {
+    let mut made_due = MadeDue::default();
     let mut pause = Pause::new();
     let mut troubles = 0;
     let mut used_up_at = None;
-    let mut connection = line.base.dedicated.take()?;
-    let process = &line.base.process;
+    let mut connection = shared.base.dedicated.take()?;
+    let process = &shared.base.process;
     process.configs.read(&mut connection)?;
-    give_up(&mut work(line, &mut connection))?;
+    give_up(&mut work(shared, &mut connection))?;
     loop {
         if connection.is_closed() {
             // A handler left it in a state that cannot be put back.
-            connection = line.base.dedicated.take()?;
+            connection = shared.base.dedicated.take()?;
         }
         // It may take hours. A connection that is gone is met below.
         let _ = process.configs.refresh(&mut connection);
         // No thread may be there that does this.
-        let mut upkeep = work(line, &mut connection);
+        let mut upkeep = work(shared, &mut connection);
         let has_moved = catch_up(&mut upkeep, give_up)?;
         if release_all(&mut upkeep)? > 0 {
             continue;
         }
-        let retried = line.progress.retried.load(Ordering::Relaxed);
-        let worked = turn(line, &mut connection, state, stop);
+        let retried = shared.progress.retried.load(Ordering::Relaxed);
+        let worked = turn(shared, &mut connection, state, stop);
         if !matches!(worked, Ok(Worked::UsedUp(_))) {
             used_up_at = None;
         }
@@ -122,11 +127,12 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             Ok(Worked::Idle(Some(wait))) => drop(pause::wait(stop, wait)),
             Ok(Worked::Idle(None)) => {
                 // What failed just now may be due at once.
-                let is_retried = line.progress.retried.load(Ordering::Relaxed) > retried;
+                let is_retried = shared.progress.retried.load(Ordering::Relaxed) > retried;
                 let has_more = has_moved
                     || is_retried
-                    || find_rest(&mut work(line, &mut connection), &line.topic)?
-                    || (extent == Extent::Scheduled && haste.make_due(line, &mut connection)?);
+                    || find_rest(&mut work(shared, &mut connection), &shared.topic)?
+                    || (extent == Extent::Scheduled
+                        && made_due.make_due(shared, &mut connection)?);
                 if !has_more {
                     break;
                 }
@@ -136,7 +142,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
                 // One that is of no more use for what a handler left there is replaced above.
                 let is_lost = connection.client().is_closed();
                 let is_theirs = error.cause::<EndedTransaction>().is_some();
-                if judge(line, state, &error) && !is_lost || is_theirs {
+                if judge(shared, state, &error) && !is_lost || is_theirs {
                     continue;
                 }
                 troubles += 1;
@@ -147,7 +153,7 @@ fn until_empty(line: &Line, extent: Extent, state: &mut State<'_>, stop: &Stop) 
             }
         }
     }
-    line.base.dedicated.give_back(connection);
+    shared.base.dedicated.give_back(connection);
     Ok(())
 }
 
@@ -166,10 +172,10 @@ fn give_up(work: &mut Work<'_>) -> Result<()> {
     cancel::round::hear(work).map(drop)
 }
 
-fn work<'a>(line: &'a Line, connection: &'a mut Connection) -> Work<'a> {
+fn work<'a>(shared: &'a SharedState, connection: &'a mut Connection) -> Work<'a> {
     Work {
         connection,
-        waker: &line.base.waker,
-        settings: &line.base.process.configs,
+        waker: &shared.base.waker,
+        settings: &shared.base.process.configs,
     }
 }

@@ -1,14 +1,13 @@
 //! The life of a worker thread: parked, at work, or waiting for the database to come back.
 
 use crate::connect::connection::Connection;
-use crate::receive::charge::judge;
-use crate::receive::crew::{Entry, QUICK};
+use crate::receive::concurrency::{Entry, QUICK};
 use crate::receive::handler::{Delivery, SharedHandler};
-use crate::receive::lease::shift;
-use crate::receive::line::Line;
-use crate::receive::slots;
-use crate::receive::state::State;
-use crate::receive::work::{Worked, work};
+use crate::receive::lease::run::run_leases;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::blame::judge;
+use crate::receive::transaction::run::run_transactions;
+use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::messaging_session::MessagingSession;
 use crate::threads::Stop;
 use crate::threads::pause::Pause;
@@ -18,21 +17,21 @@ use crossbeam_channel::{after, never, select};
 use std::time::{Duration, Instant};
 
 /// Works until stopped. `worker` is its number in the crew.
-pub(crate) fn run(line: &Line, handler: &SharedHandler, worker: usize, stop: &Stop) {
+pub(crate) fn run(shared: &SharedState, handler: &SharedHandler, worker: usize, stop: &Stop) {
     let mut handler = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
         handler(session, deliveries)
     };
-    let mut state = State::new(worker, line.per_transaction(), &mut handler);
+    let mut state = WorkerState::new(worker, shared.per_transaction(), &mut handler);
     let mut wait = None;
     let mut promise = None;
     let mut is_watching = false;
-    while park(line, wait, stop) {
-        wait = match line.crew.enter(worker, &mut is_watching) {
+    while park(shared, wait, stop) {
+        wait = match shared.concurrency.enter(worker, &mut is_watching) {
             Entry::Work => {
-                line.hands.enter();
-                let wait = shift(line, &mut state, stop);
-                line.hands.leave();
-                line.crew.leave(worker);
+                shared.hands.enter();
+                let wait = shift(shared, &mut state, stop);
+                shared.hands.leave();
+                shared.concurrency.leave(worker);
                 come_back(&mut promise, wait, Instant::now())
             }
             Entry::Watch => Some(QUICK),
@@ -61,42 +60,42 @@ fn come_back(
 }
 
 /// Waits until there may be messages, `wait` at most. Returns whether to go on.
-fn park(line: &Line, wait: Option<Duration>, stop: &Stop) -> bool {
+fn park(shared: &SharedState, wait: Option<Duration>, stop: &Stop) -> bool {
     let over = wait.map_or_else(never, after);
     select! {
         recv(stop.signal()) -> _ => false,
-        recv(line.station.permits()) -> _ => !stop.is_set(),
+        recv(shared.station.permits()) -> _ => !stop.is_set(),
         recv(over) -> _ => !stop.is_set(),
     }
 }
 
 /// Works until nothing is ready, through whatever happens to the database. Returns when to look
 /// again unasked, if at all.
-fn shift(line: &Line, state: &mut State<'_>, stop: &Stop) -> Option<Duration> {
+fn shift(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Option<Duration> {
     let mut pause = Pause::new();
     let mut is_troubled = false;
     while !stop.is_set() {
-        match once(line, state, stop) {
+        match once(shared, state, stop) {
             Ok(Worked::Again) => {
                 pause.reset();
                 is_troubled = false;
-                if line.crew.leave_if_over(state.worker) {
-                    slots::leave_watch(line);
+                if shared.concurrency.leave_if_over(state.worker) {
+                    shared.limits.leave_watch(&shared.station);
                     return None;
                 }
             }
             Ok(worked @ (Worked::Idle(wait) | Worked::UsedUp(wait))) => {
                 if matches!(worked, Worked::Idle(_)) {
-                    slots::leave_watch(line);
+                    shared.limits.leave_watch(&shared.station);
                 }
                 if wait.is_none() {
-                    line.base.waker.board.note_parked();
+                    shared.base.waker.board.note_parked();
                 }
                 return wait;
             }
             Err(error) => {
-                let is_about_messages = judge(line, state, &error);
-                let text = format!("topic {}: {}", line.topic, chain(&error));
+                let is_about_messages = judge(shared, state, &error);
+                let text = format!("topic {}: {}", shared.topic, chain(&error));
                 // Once for each trouble: it may last for hours.
                 if is_troubled {
                     log::debug!("{text}");
@@ -111,28 +110,28 @@ fn shift(line: &Line, state: &mut State<'_>, stop: &Stop) -> Option<Duration> {
         }
     }
     // Stopped at work: what is left, or was given back, is for others, who may all be parked.
-    line.base.waker.ready(&line.topic, 1);
+    shared.base.waker.ready(&shared.topic, 1);
     None
 }
 
 /// Runs transactions on one connection, which goes back unless it broke.
-fn once(line: &Line, state: &mut State<'_>, stop: &Stop) -> Result<Worked> {
-    let mut connection = line.base.dedicated.take()?;
-    let worked = turn(line, &mut connection, state, stop);
-    line.base.dedicated.give_back(connection);
+fn once(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Result<Worked> {
+    let mut connection = shared.base.dedicated.take()?;
+    let worked = turn(shared, &mut connection, state, stop);
+    shared.base.dedicated.give_back(connection);
     worked
 }
 
 /// Works on `connection`, by transactions or under leases, until there is a reason to look around.
 pub(crate) fn turn(
-    line: &Line,
+    shared: &SharedState,
     connection: &mut Connection,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     stop: &Stop,
 ) -> Result<Worked> {
-    match line.options.is_leasing {
-        false => work(line, connection, state, stop),
-        true => shift::work(line, connection, state, stop),
+    match shared.options.is_leasing {
+        false => run_transactions(shared, connection, state, stop),
+        true => run_leases(shared, connection, state, stop),
     }
 }
 

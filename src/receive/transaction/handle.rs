@@ -16,16 +16,16 @@
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Outcome;
 use crate::message::report;
-use crate::receive::batch::Split;
-use crate::receive::charge::{self, Charge};
+use crate::receive::charge::Charge;
 use crate::receive::claim::Taken;
 use crate::receive::decide::decide;
 use crate::receive::handler::{Delivery, Ending, call_alone};
-use crate::receive::line::Line;
 use crate::receive::settle::Settlement;
-use crate::receive::state::State;
+use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::blame;
+use crate::receive::transaction::split::Sharing;
+use crate::receive::worker_state::WorkerState;
 use crate::session::handler_session::HandlerSession;
-use crate::session::savepoint::Check;
 use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
 use std::collections::HashSet;
@@ -33,55 +33,17 @@ use std::slice::from_ref;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// How a message shares its transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// With nobody.
-    Only,
-    /// With others, and the check before COMMIT too.
-    Bundled,
-    /// With others, and not the check: it may not fail twice.
-    Alone,
-    /// The same, after those that shared a check were undone.
-    Again,
-}
-
-impl Way {
-    pub(crate) fn of(line: &Line, message: &Claimed, taken: &Taken, split: &Split<'_>) -> Self {
-        if split.alone.len() == 1 && split.together.is_empty() {
-            return Way::Only;
-        }
-        match is_last_attempt(line, message, taken) {
-            true => Way::Alone,
-            false => Way::Bundled,
-        }
-    }
-
-    fn check(self) -> Check {
-        match self {
-            Way::Only => Check::Only,
-            Way::Bundled => Check::Bundled,
-            Way::Alone | Way::Again => Check::Alone,
-        }
-    }
-}
-
-/// Returns whether a message has one attempt left.
-pub(crate) fn is_last_attempt(line: &Line, message: &Claimed, taken: &Taken) -> bool {
-    message.attempts + taken.crashes(message) + 1 >= line.terms().max_attempts
-}
-
 /// Runs the handlers again of the messages whose work was undone since the database refused it all
 /// with `error`.
 pub(crate) fn run_again<'m>(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     taken: &'m Taken,
     settled: &mut Settlement<'m>,
     error: &Error,
 ) -> Result<()> {
-    line.meets_refusals.store(true, Ordering::Relaxed);
+    shared.meets_refusals.store(true, Ordering::Relaxed);
     let entered = std::mem::take(&mut state.entered);
     let bundled = || entered.iter().filter(|charge| charge.is_bundled);
     let kept = bundled().filter(|charge| charge.is_kept);
@@ -94,15 +56,15 @@ pub(crate) fn run_again<'m>(
         .filter(|message| undone.contains(&message.held.id))
         .collect();
     let mut decided = Vec::with_capacity(undone.len());
-    if let ([only], None) = (undone.as_slice(), &line.batch) {
+    if let ([only], None) = (undone.as_slice(), &shared.batch) {
         // All others had failed before, with nothing left of what they did.
         let charge = Charge::of(only, taken.crashes(only));
-        decided.push((&only.held, charge.decide(&line.terms(), error)));
+        decided.push((&only.held, charge.decide(&shared.terms(), error)));
         state.entered.push(charge);
     } else {
         for message in undone {
             let crashes = taken.crashes(message);
-            let outcome = handle(line, session, state, message, crashes, Way::Again)?;
+            let outcome = handle(shared, session, state, message, crashes, Sharing::Again)?;
             decided.push((&message.held, outcome));
         }
     }
@@ -112,53 +74,53 @@ pub(crate) fn run_again<'m>(
 
 /// Runs the handler of one message in its savepoint and decides what becomes of the message.
 pub(crate) fn handle(
-    line: &Line,
+    shared: &SharedState,
     session: &mut HandlerSession<'_>,
-    state: &mut State<'_>,
+    state: &mut WorkerState<'_>,
     message: &Claimed,
     crashes: u32,
-    way: Way,
+    sharing: Sharing,
 ) -> Result<Outcome> {
     let attempts = message.attempts + crashes;
-    let terms = line.terms();
-    let Some(cancel) = line.begin(state.worker, message.held.id) else {
+    let terms = shared.terms();
+    let Some(cancel) = shared.begin(state.worker, message.held.id) else {
         return Ok(Outcome::Cancelled);
     };
-    if crashes > 0 && way != Way::Again {
+    if crashes > 0 && sharing != Sharing::Again {
         let (id, attempt) = (message.held.id, attempts + 1);
-        report::crashed(&line.topic, id, crashes, attempt, terms.max_attempts);
+        report::crashed(&shared.topic, id, crashes, attempt, terms.max_attempts);
     }
-    if way == Way::Bundled {
+    if sharing == Sharing::Bundled {
         session.join_bundle()?;
     }
     state
         .entered
-        .push(Charge::of(message, crashes).in_bundle(way == Way::Bundled));
+        .push(Charge::of(message, crashes).in_bundle(sharing == Sharing::Bundled));
     let started = Instant::now();
     let delivery = Delivery {
-        topic: &line.topic,
+        topic: &shared.topic,
         message,
         attempt: attempts + 1,
         max_attempts: terms.max_attempts,
         cancel,
     };
     let mut ending = session.part(|session| call_alone(state.handler, session, &delivery));
-    let is_cancelled = line.in_hand[state.worker].end(message.held.id);
+    let is_cancelled = shared.in_hand[state.worker].end(message.held.id);
     let what = format_args!("message {}", message.held.id);
-    line.warn_if_slow(&what, started.elapsed());
+    shared.warn_if_slow(&what, started.elapsed());
     if let Some(ended) = session.ended() {
         return Err(ended);
     }
     if (!matches!(ending, Ending::Done) || session.is_overlong())
-        && let Some(excuse) = charge::excuse(line, session, from_ref(&ending))
+        && let Some(excuse) = blame::excuse(shared, session, from_ref(&ending))
     {
         return Err(excuse);
     }
     if !matches!(ending, Ending::Done | Ending::Kept(_)) {
         session.undo()?;
-    } else if let Some(undone) = Ending::undone(&session.keep(way.check())?) {
+    } else if let Some(undone) = Ending::undone(&session.keep(sharing.check())?) {
         ending = undone;
-        if let Some(excuse) = charge::excuse(line, session, from_ref(&ending)) {
+        if let Some(excuse) = blame::excuse(shared, session, from_ref(&ending)) {
             return Err(excuse);
         }
     }
@@ -170,7 +132,7 @@ pub(crate) fn handle(
         entered.is_kept = is_kept;
     }
     // Who fails by its own word was not refused before.
-    let has_failed_twice = way == Way::Again && !is_kept && !ending.is_snooze();
+    let has_failed_twice = sharing == Sharing::Again && !is_kept && !ending.is_snooze();
     let attempts = attempts + u32::from(has_failed_twice);
     Ok(match decide(&terms, attempts, ending) {
         Outcome::Done(_) => Outcome::Done(session.take_result()),

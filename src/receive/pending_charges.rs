@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The messages of one receiver that are about to be charged.
 #[derive(Debug, Default)]
-pub(crate) struct Charging {
+pub(crate) struct PendingCharges {
     ids: Mutex<Vec<MessageId>>,
     /// How many: next to always none, and then nobody takes the lock.
     count: AtomicUsize,
@@ -20,11 +20,11 @@ pub(crate) struct Charging {
 /// One of them, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Mark {
-    of: Arc<Charging>,
+    of: Arc<PendingCharges>,
     id: MessageId,
 }
 
-impl Charging {
+impl PendingCharges {
     /// Notes that a message is about to be charged.
     pub(crate) fn mark(self: &Arc<Self>, id: MessageId) -> Mark {
         self.with(|ids| ids.push(id));

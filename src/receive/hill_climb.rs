@@ -19,7 +19,7 @@ const HOPELESS: f64 = 0.8;
 
 /// The search for the limit of a crew.
 #[derive(Debug)]
-pub(crate) struct Trial {
+pub(crate) struct HillClimb {
     window: Instant,
     handled: usize,
     /// What is being tried, if anything is.
@@ -38,9 +38,9 @@ struct Try {
     is_settled: bool,
 }
 
-impl Trial {
+impl HillClimb {
     pub(crate) fn new(now: Instant) -> Self {
-        Trial {
+        HillClimb {
             window: now,
             handled: 0,
             tried: None,
@@ -127,10 +127,10 @@ mod tests {
     /// Lets a trial learn for `seconds` while `rate` says how many messages a second a limit gives.
     fn after(seconds: u64, mut limit: usize, rate: impl Fn(usize) -> usize) -> usize {
         let begun = Instant::now();
-        let mut trial = Trial::new(begun);
+        let mut climb = HillClimb::new(begun);
         for step in 1..seconds * 20 {
             let now = begun + Duration::from_millis(50) * u32::try_from(step).unwrap();
-            limit = trial.learn(rate(limit) / 20, true, now, limit).clamp(4, 64);
+            limit = climb.learn(rate(limit) / 20, true, now, limit).clamp(4, 64);
         }
         limit
     }

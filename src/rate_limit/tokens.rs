@@ -5,18 +5,18 @@
 //! one. What is left over serves the next transaction of any worker of the receiver, and goes back
 //! when nothing is ready.
 //!
-//! Keys are known only after the claim, so their tokens are taken between two claims (see `stage`).
+//! Keys are known only after the claim, so their tokens are taken between two claims.
 //! A message whose key has no token is put off until there is one, which costs it no attempt.
 
-use crate::connect::connection::Connection;
 use crate::db::run::Run;
 use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
 use crate::rate_limit::{self, Grant, OVER_RATE};
-use crate::receive::line::Line;
+use crate::settings::Setting;
 use crate::words::Result;
 use crate::words::topic_config::Rate;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The least wait for a token: rates of more than this in a burst of one are not even.
@@ -26,60 +26,56 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// it did not need, and tells nobody.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What the workers of a receiver know about the tokens of their topic.
+/// The tokens that the workers of a receiver took from the bucket of its topic and did not spend.
 #[derive(Debug, Default)]
-pub(crate) struct Purse {
-    /// Tokens that were taken and not spent.
-    spare: usize,
+pub(crate) struct Tokens(Mutex<Spare>);
+
+#[derive(Debug, Default)]
+struct Spare {
+    count: usize,
     /// Until when there will be no more at this rate, so that not every wake-up asks; unless the
     /// topic was changed since.
     empty_until: Option<(Rate, i64, Instant)>,
 }
 
-/// The tokens of one worker.
+/// How many messages a worker may begin.
 #[derive(Debug)]
-pub(crate) struct Ration {
+pub(crate) struct Allowance {
     rate: Option<Rate>,
-    /// How many messages may be claimed.
     pub(crate) size: usize,
 }
 
-impl Line {
-    /// Returns the rate of the topic, if it has one.
-    pub(crate) fn rate(&self) -> Option<Rate> {
-        let setting = self.base.process.configs.get(&self.topic)?;
-        setting.config.rate
-    }
-
-    fn rate_per_key(&self) -> Option<Rate> {
-        let setting = self.base.process.configs.get(&self.topic)?;
-        setting.config.rate_per_key
+impl Allowance {
+    /// Notes that so many handlers begin.
+    pub(crate) fn spend(&mut self, messages: usize) {
+        self.size = self.size.saturating_sub(messages);
     }
 }
 
-impl Ration {
-    /// Takes tokens for up to `wanted` messages, where the topic has a rate. None: returns how long
-    /// to wait. `connection` is in no transaction.
+impl Tokens {
+    /// Takes tokens for up to `wanted` messages, where the topic has a rate. If there is none,
+    /// returns how long to wait. Outside transactions.
     pub(crate) fn take(
-        line: &Line,
-        connection: &mut Connection,
+        &self,
+        run: &mut dyn Run,
+        topic: &str,
+        setting: Option<&Setting>,
         wanted: usize,
-    ) -> Result<Result<Ration, Duration>> {
-        let setting = line.base.process.configs.get(&line.topic);
-        let changed_at = setting.as_ref().map_or(0, |setting| setting.changed_at_us);
+    ) -> Result<Result<Allowance, Duration>> {
+        let changed_at = setting.map_or(0, |setting| setting.changed_at_us);
         let rate = setting.and_then(|setting| setting.config.rate);
-        let ration = |size| Ok(Ok(Ration { rate, size }));
+        let allowance = |size| Ok(Ok(Allowance { rate, size }));
         let Some(rate) = rate else {
-            return ration(wanted);
+            return allowance(wanted);
         };
         {
-            let mut purse = line.purse();
-            let spare = purse.spare.min(wanted);
-            if spare > 0 {
-                purse.spare -= spare;
-                return ration(spare);
+            let mut spare = self.lock();
+            let count = spare.count.min(wanted);
+            if count > 0 {
+                spare.count -= count;
+                return allowance(count);
             }
-            if let Some((at_rate, since, until)) = purse.empty_until
+            if let Some((at_rate, since, until)) = spare.empty_until
                 && at_rate == rate
                 && since == changed_at
                 && until > Instant::now()
@@ -89,87 +85,86 @@ impl Ration {
                     .max(LEAST_WAIT)));
             }
         }
-        let grant = rate_limit::take(connection, &line.topic, rate, wanted)?;
+        let grant = rate_limit::take(run, topic, rate, wanted)?;
         if grant.tokens > 0 {
-            return ration(grant.tokens);
+            return allowance(grant.tokens);
         }
         let wait = grant.wait.clamp(LEAST_WAIT, LONGEST_WAIT);
-        line.purse().empty_until = Instant::now()
+        self.lock().empty_until = Instant::now()
             .checked_add(wait)
             .map(|until| (rate, changed_at, until));
         Ok(Err(wait))
     }
 
-    /// Spends tokens: so many handlers begin.
-    pub(crate) fn spend(&mut self, messages: usize) {
-        self.size = self.size.saturating_sub(messages);
-    }
-
     /// Leaves what was not spent to the other workers.
-    pub(crate) fn leave(self, line: &Line) {
-        if self.rate.is_some() {
-            line.purse().spare += self.size;
+    pub(crate) fn leave(&self, left: Allowance) {
+        if left.rate.is_some() {
+            self.lock().count += left.size;
         }
     }
-}
 
-/// Notes that the tokens of messages that were not begun after all are left to the workers.
-pub(crate) fn unspend(line: &Line, messages: usize) {
-    if line.rate().is_some() {
-        line.purse().spare += messages;
+    /// Leaves the tokens of messages that were not begun after all to the workers.
+    pub(crate) fn unspend(&self, rate: Option<Rate>, messages: usize) {
+        if rate.is_some() {
+            self.lock().count += messages;
+        }
     }
-}
 
-/// Gives back what no worker spent: nothing is ready, or the receiver stops.
-pub(crate) fn give_back(line: &Line, connection: &mut Connection) {
-    let mut purse = line.purse();
-    let spare = std::mem::take(&mut purse.spare);
-    if spare > 0 {
-        purse.empty_until = None;
+    /// Gives back what no worker spent: nothing is ready, or the receiver stops.
+    pub(crate) fn give_back(&self, run: &mut dyn Run, topic: &str, rate: Option<Rate>) {
+        let mut spare = self.lock();
+        let count = std::mem::take(&mut spare.count);
+        if count > 0 {
+            spare.empty_until = None;
+        }
+        drop(spare);
+        let Some(rate) = rate.filter(|_| count > 0) else {
+            return;
+        };
+        if let Err(error) = rate_limit::give_back(run, topic, rate, &[("", count)]) {
+            // The topic is slower for a moment than it might be.
+            log::debug!("topic {topic}: {count} tokens are lost: {error}");
+        }
     }
-    drop(purse);
-    let Some(rate) = line.rate().filter(|_| spare > 0) else {
-        return;
-    };
-    let wanted = [("", spare)];
-    if let Err(error) = rate_limit::give_back(connection, &line.topic, rate, &wanted) {
-        // The topic is slower for a moment than it might be.
-        log::debug!("topic {}: {spare} tokens are lost: {error}", line.topic);
+
+    fn lock(&self) -> MutexGuard<'_, Spare> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns whether tokens of keys are to be taken for messages.
-pub(crate) fn needs_tokens(line: &Line, messages: &[Claimed]) -> bool {
+pub(crate) fn needs_tokens(per_key: Option<Rate>, messages: &[Claimed]) -> bool {
     let has_key = |message: &Claimed| message.held.key.is_some();
-    messages.iter().any(has_key) && line.rate_per_key().is_some()
+    per_key.is_some() && messages.iter().any(has_key)
 }
 
 /// Takes a token for the key of each message, where keys have a rate, in a transaction that ends
 /// before handlers run.
 pub(crate) fn ask(
-    line: &Line,
     run: &mut dyn Run,
+    topic: &str,
+    per_key: Option<Rate>,
     messages: &[&Claimed],
 ) -> Result<Option<HashMap<String, Grant>>> {
-    let Some(rate) = line.rate_per_key() else {
+    let Some(rate) = per_key else {
         return Ok(None);
     };
     let wanted = keys(messages);
     if wanted.is_empty() {
         return Ok(None);
     }
-    rate_limit::take_of_keys(run, &line.topic, rate, &wanted).map(Some)
+    rate_limit::take_of_keys(run, topic, rate, &wanted).map(Some)
 }
 
 /// Spends what `ask` got. Returns the messages that may begin; those that are put off are
 /// decided. Leaves the tokens that are left over.
 pub(crate) fn admit<'a>(
-    line: &Line,
+    per_key: Option<Rate>,
     grants: &mut Option<HashMap<String, Grant>>,
     messages: Vec<&'a Claimed>,
     decided: &mut Vec<Decision<'a>>,
 ) -> Vec<&'a Claimed> {
-    let (Some(rate), Some(grants)) = (line.rate_per_key(), grants) else {
+    let (Some(rate), Some(grants)) = (per_key, grants) else {
         return messages;
     };
     let each = (rate.per / rate.messages).max(LEAST_WAIT);
@@ -211,18 +206,19 @@ pub(crate) fn unspent(
 }
 
 /// Returns the tokens of messages that were admitted and not begun.
-pub(crate) fn unbegun(line: &Line, messages: &[&Claimed]) -> Vec<(String, usize)> {
-    if line.rate_per_key().is_none() {
+pub(crate) fn unbegun(per_key: Option<Rate>, messages: &[&Claimed]) -> Vec<(String, usize)> {
+    if per_key.is_none() {
         return Vec::new();
     }
     let counts = keys(messages).into_iter();
     counts.map(|(key, count)| (key.to_owned(), count)).collect()
 }
 
-/// Gives back the tokens of keys that were not spent. `connection` is in no transaction.
+/// Gives back the tokens of keys that were not spent. Outside transactions.
 pub(crate) fn give_back_keys(
-    line: &Line,
-    connection: &mut Connection,
+    run: &mut dyn Run,
+    topic: &str,
+    per_key: Option<Rate>,
     unspent: &mut Vec<(String, usize)>,
 ) {
     if unspent.is_empty() {
@@ -233,11 +229,11 @@ pub(crate) fn give_back_keys(
         *counts.entry(key).or_default() += count;
     }
     let counts: Vec<(&str, usize)> = counts.into_iter().collect();
-    if let Some(rate) = line.rate_per_key() {
-        let done = rate_limit::give_back(connection, &line.topic, rate, &counts);
+    if let Some(rate) = per_key {
+        let done = rate_limit::give_back(run, topic, rate, &counts);
         if let Err(error) = done {
             // The keys are slower for a moment than they might be.
-            log::debug!("topic {}: tokens of keys are lost: {error}", line.topic);
+            log::debug!("topic {topic}: tokens of keys are lost: {error}");
         }
     }
     unspent.clear();

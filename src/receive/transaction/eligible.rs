@@ -4,7 +4,7 @@ use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
 use crate::receive::claim::Taken;
 use crate::receive::decide::refuse;
-use crate::receive::line::Line;
+use crate::receive::shared_state::SharedState;
 use std::time::Duration;
 
 /// How long a message is left alone that another worker of this process has in a handler still.
@@ -14,14 +14,14 @@ const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
 const COUNTED_SOON: Duration = Duration::from_millis(100);
 
 /// Returns the messages that are to be handled; the others are decided.
-pub(crate) fn sift<'a>(
-    line: &Line,
+pub(crate) fn eligible<'a>(
+    shared: &SharedState,
     worker: usize,
     taken: &'a Taken,
     decided: &mut Vec<Decision<'a>>,
 ) -> Vec<&'a Claimed> {
-    let terms = line.terms();
-    let slow = line.crew.slow(worker);
+    let terms = shared.terms();
+    let slow = shared.concurrency.slow(worker);
     let mut fit = Vec::with_capacity(taken.messages.len());
     for message in &taken.messages {
         let crashes = taken.crashes(message);
@@ -29,14 +29,14 @@ pub(crate) fn sift<'a>(
         // it ends.
         let is_elsewhere = slow
             .iter()
-            .any(|worker| line.in_hand[*worker].has(message.held.id));
+            .any(|worker| shared.in_hand[*worker].has(message.held.id));
         if is_elsewhere {
             let why = "a handler has it still, whose transaction the server ended";
             let put_off = Outcome::put_off(message.attempts, HELD_ELSEWHERE, why);
             decided.push((&message.held, put_off));
             continue;
         }
-        if line.charging.has(message.held.id) {
+        if shared.pending_charges.has(message.held.id) {
             let why = "its last attempt is being counted";
             let put_off = Outcome::put_off(message.attempts, COUNTED_SOON, why);
             decided.push((&message.held, put_off));

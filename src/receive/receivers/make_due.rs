@@ -6,7 +6,7 @@
 //! attempts.
 
 use crate::connect::connection::Connection;
-use crate::receive::line::Line;
+use crate::receive::shared_state::SharedState;
 use crate::schedule::{self, Waiting};
 use crate::words::Result;
 use std::collections::HashMap;
@@ -18,15 +18,19 @@ const SLICE: usize = 1000;
 
 /// What was made due, each message with its attempts then.
 #[derive(Debug, Default)]
-pub(crate) struct Haste(HashMap<Uuid, i16>);
+pub(crate) struct MadeDue(HashMap<Uuid, i16>);
 
-impl Haste {
+impl MadeDue {
     /// Makes the first messages due that wait for their time, in the order in which they would have
     /// been; returns whether there were any.
-    pub(crate) fn make_due(&mut self, line: &Line, connection: &mut Connection) -> Result<bool> {
+    pub(crate) fn make_due(
+        &mut self,
+        shared: &SharedState,
+        connection: &mut Connection,
+    ) -> Result<bool> {
         let mut after = Uuid::nil();
         loop {
-            let looked_at = schedule::waiting(connection, &line.topic, after, LOOK)?;
+            let looked_at = schedule::waiting(connection, &shared.topic, after, LOOK)?;
             let Some(last) = looked_at.last() else {
                 return Ok(false);
             };
@@ -41,7 +45,7 @@ impl Haste {
                 let ids: Vec<Uuid> = slice.iter().map(|one| one.id).collect();
                 self.0
                     .extend(slice.iter().map(|one| (one.id, one.attempts)));
-                is_any |= schedule::make_due(connection, &line.topic, &ids)? > 0;
+                is_any |= schedule::make_due(connection, &shared.topic, &ids)? > 0;
             }
             if is_any {
                 return Ok(true);

@@ -15,14 +15,14 @@ const SHARE: u32 = 10;
 
 /// What is wanted, and when its next look is paid for.
 #[derive(Debug)]
-pub(crate) struct Sieve {
+pub(crate) struct FilterBudget {
     pub(crate) program: Program,
     paid_for: Mutex<Option<Instant>>,
 }
 
-impl Sieve {
+impl FilterBudget {
     pub(crate) fn new(filter: &Filter) -> Self {
-        Sieve {
+        FilterBudget {
             program: Program::of(filter),
             paid_for: Mutex::new(None),
         }
@@ -52,16 +52,16 @@ mod tests {
 
     #[test]
     fn a_look_that_found_nothing_is_paid_for_with_nine_times_its_cost() {
-        let sieve = Sieve::new(&Filter::new().equals("a", "b"));
+        let filter = FilterBudget::new(&Filter::new().equals("a", "b"));
         let now = Instant::now();
         let ms = Duration::from_millis;
-        assert_eq!(sieve.too_early(now), None);
+        assert_eq!(filter.too_early(now), None);
 
-        sieve.learn(now, now + ms(10), false);
-        assert_eq!(sieve.too_early(now + ms(10)), Some(ms(90)));
-        assert_eq!(sieve.too_early(now + ms(100)), None);
+        filter.learn(now, now + ms(10), false);
+        assert_eq!(filter.too_early(now + ms(10)), Some(ms(90)));
+        assert_eq!(filter.too_early(now + ms(100)), None);
 
-        sieve.learn(now, now + ms(10), true);
-        assert_eq!(sieve.too_early(now + ms(10)), None);
+        filter.learn(now, now + ms(10), true);
+        assert_eq!(filter.too_early(now + ms(10)), None);
     }
 }
