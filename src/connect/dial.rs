@@ -2,8 +2,8 @@
 //!
 //! The driver's connect timeout ends when the TCP connection is established, and it cannot be
 //! interrupted. So the driver dials in a thread of its own, and the waiting thread gives up in
-//! time. This is the one thread below `wake`: it lives for one connect, and the number of such
-//! threads is bounded.
+//! time. No other code below `wake` starts a thread: this one lives for one connect, and the number
+//! of such threads is bounded.
 //!
 //! Packets that a silent network swallowed are resent at growing intervals, so a connect that began
 //! before the network came back may need many more seconds. So whoever waits also starts a new try
@@ -17,13 +17,13 @@ use crate::connect::pulse::{Pulse, Pulses};
 use crate::connect::tls::Dialer;
 use crate::connect::url_error::configuration;
 use crate::connect::wired::Wiring;
+use crate::threads::spawn;
 use crate::words::error::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::error::Error as StdError;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -278,8 +278,7 @@ impl<'a> Tries<'a> {
             // Nobody wants it any more if it cannot be told; it is closed then.
             let _ = tell.send((kind, outcome));
         };
-        let thread = Builder::new().name("outtray-dial".to_owned()).spawn(dial);
-        thread.map_err(|error| {
+        spawn("outtray-dial".to_owned(), dial).map_err(|error| {
             let text = format!("no thread to connect to {} with", self.target);
             Error::new(ErrorKind::Unavailable, text).because(error)
         })?;

@@ -17,3 +17,4 @@ mod sql_keys;
 mod sql_text;
 mod tests;
 mod type_names;
+mod waits;
