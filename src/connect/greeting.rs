@@ -126,24 +126,11 @@ impl Greeting {
         });
         let mut answers = rows.by_ref().take(QUESTIONS).filter_map(|row| row.get(0));
         let encoding = answers.next().unwrap_or_default();
-        if !ENCODINGS.contains(&encoding) {
-            return Ok(Err(configuration(format!(
-                "the database is encoded in {encoding}, which cannot hold every text: messages need a database \
-                 with the encoding UTF8 (or SQL_ASCII)"
-            ))));
-        }
         let path = answers.next();
-        if answers.next() == Some("on") && !takes_standby {
-            return Ok(Err(Error::new(
-                ErrorKind::Unavailable,
-                format!("the server does not do: {Standby}"),
-            )));
-        }
-        if answers.next() == Some("on") && self.is_pooler_safe && !takes_standby {
-            return Ok(Err(configuration(
-                "default_transaction_read_only is on, and a pooler's connection cannot be told otherwise: set it off for the \
-                 role that sends and receives messages",
-            )));
+        let mut is_on = || answers.next() == Some("on");
+        let (is_standby, is_read_only) = (is_on(), is_on());
+        if let Some(unfit) = self.unfit(encoding, is_standby, is_read_only, takes_standby) {
+            return Ok(Err(unfit));
         }
         let process = answers.next().and_then(|process| process.parse().ok());
         if !is_trusted && (announced.is_none() || process != announced) {
@@ -172,6 +159,36 @@ impl Greeting {
             process: process.filter(|_| !self.is_pooler_safe),
             settings,
         }))
+    }
+
+    /// Says why a database is not fit for use, if it is not.
+    fn unfit(
+        &self,
+        encoding: &str,
+        is_standby: bool,
+        is_read_only: bool,
+        takes_standby: bool,
+    ) -> Option<Error> {
+        if !ENCODINGS.contains(&encoding) {
+            return Some(configuration(format!(
+                "the database is encoded in {encoding}, which cannot hold every text: messages need a database \
+                 with the encoding UTF8 (or SQL_ASCII)"
+            )));
+        }
+        if takes_standby {
+            return None;
+        }
+        if is_standby {
+            let text = format!("the server does not do: {Standby}");
+            return Some(Error::new(ErrorKind::Unavailable, text));
+        }
+        let is_fixed = is_read_only && self.is_pooler_safe;
+        is_fixed.then(|| {
+            configuration(
+                "default_transaction_read_only is on, and a pooler's connection cannot be told otherwise: set it off for the \
+                 role that sends and receives messages",
+            )
+        })
     }
 
     /// Returns what is said where a pooler may be between: one makes up names of server processes.

@@ -9,7 +9,7 @@
 //! up to 20 % for 200,000 that lie together. The estimate took as long as counting the first
 //! 100,000; counting all took 30 times that.
 
-use crate::db::run::{Run, column, query};
+use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::message::columns::COUNT_LIMIT;
 use crate::words::Result;
@@ -116,11 +116,12 @@ impl Serialize for Estimated {
 /// The five counts, in the order of the fields.
 const COUNTS: [&str; 5] = ["ready", "scheduled", "leased", "behind", "dead"];
 
+const COUNTING: &str = "counting messages";
+
 pub(crate) fn stats(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
-    let doing = "counting messages";
     // One more says that there are more.
     let limit = COUNT_LIMIT + 1;
-    let rows = query(run, &STATS, &[&topic, &limit], doing)?;
+    let rows = query(run, &STATS, &[&topic, &limit], COUNTING)?;
     let Some(row) = rows.first() else {
         return Ok(TopicStats::default());
     };
@@ -134,24 +135,8 @@ pub(crate) fn stats(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
         dead,
     };
     if estimated.any() {
-        let is_leased_or_scheduled = scheduled || leased;
-        let rows = query(
-            run,
-            &ESTIMATE,
-            &[
-                &topic,
-                &PAGES,
-                &ready,
-                &is_leased_or_scheduled,
-                &behind,
-                &dead,
-            ],
-            doing,
-        )?;
-        for (count, estimate) in counts
-            .iter_mut()
-            .zip(rows.first().map_or(Ok([0; 5]), self::counts)?)
-        {
+        let estimates = estimates(run, topic, estimated)?;
+        for (count, estimate) in counts.iter_mut().zip(estimates) {
             if *count > COUNT_LIMIT {
                 *count = estimate.max(limit);
             }
@@ -177,6 +162,21 @@ pub(crate) fn stats(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
         receivers: column::<i64>(row, "receivers")?.unsigned_abs(),
         oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
     })
+}
+
+/// Returns the estimates of those counts that have to be estimated.
+fn estimates(run: &mut dyn Run, topic: &str, of: Estimated) -> Result<[i64; 5]> {
+    let is_leased_or_scheduled = of.scheduled || of.leased;
+    let params: Params<'_> = &[
+        &topic,
+        &PAGES,
+        &of.ready,
+        &is_leased_or_scheduled,
+        &of.behind,
+        &of.dead,
+    ];
+    let rows = query(run, &ESTIMATE, params, COUNTING)?;
+    rows.first().map_or(Ok([0; 5]), counts)
 }
 
 fn counts(row: &Row) -> Result<[i64; 5]> {
