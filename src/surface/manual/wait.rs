@@ -1,7 +1,7 @@
 //! Waiting for messages to take.
 
 use crate::receive::filter::FilterBudget;
-use crate::surface::delivery::Delivery;
+use crate::surface::manual::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::board::Station;

@@ -2,7 +2,7 @@
 //! wants.
 
 use crate::receive::filter::FilterBudget;
-use crate::surface::delivery::Delivery;
+use crate::surface::manual::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::wake::interrupt::Wait;
 use crate::words::error::Result;

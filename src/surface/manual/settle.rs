@@ -1,16 +1,13 @@
-//! The ends of messages taken by hand: many at a time, and in a session's transaction.
+//! Settles messages taken by hand, many at a time.
 
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
 use crate::receive::lease::claim::check_lease;
-use crate::receive::lease::settle::{self, acknowledge_in, announce};
-use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::UndoSettled;
+use crate::receive::lease::settle::{self, announce};
+use crate::surface::manual::receipt::Receipt;
 use crate::surface::messaging::Messaging;
-use crate::surface::receipt::Receipt;
 use crate::words::error::Result;
 use crate::words::message::MessageId;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest lease that is taken by hand: what a round trip takes.
@@ -113,57 +110,6 @@ impl Receipt {
     }
 }
 
-impl MessagingSession<'_> {
-    /// Acknowledges a delivery, or the message of a [`Receipt`], in this session's transaction:
-    /// what the session writes and sends, and the end of the message, commit together. A session
-    /// may settle any number of deliveries of the same database. Blocks for one or two round trips.
-    ///
-    /// When the session is rolled back, the message is still leased: settle it again, or give it
-    /// back. A [joined](Self::join) session does not learn how its transaction ends: if that is
-    /// rolled back, the message is delivered again when its lease ends.
-    ///
-    /// # Errors
-    /// [`LeaseLost`](crate::ErrorKind::LeaseLost): return it from the session, since somebody else
-    /// may do the same work too. Otherwise the same as [`execute`](Self::execute).
-    ///
-    /// ```no_run
-    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
-    /// use std::time::Duration;
-    ///
-    /// let orders = messaging.topic("orders").receive_batch::<i64>(100, Duration::from_secs(60))?;
-    /// messaging.session(|session| {
-    ///     for order in &orders {
-    ///         session.execute("INSERT INTO orders (id) VALUES ($1)", &[&order.payload])?;
-    ///         session.settle(order)?;
-    ///     }
-    ///     Ok(())
-    /// })?;
-    /// # Ok(()) }
-    /// ```
-    pub fn settle(&mut self, delivery: &impl AsRef<Receipt>) -> Result<()> {
-        self.settle_receipt(delivery.as_ref(), None)
-    }
-
-    /// The same, with what came of the message.
-    pub(crate) fn settle_receipt(
-        &mut self,
-        receipt: &Receipt,
-        result: Option<String>,
-    ) -> Result<()> {
-        receipt.check()?;
-        let (topic, proof) = (&receipt.topic, &receipt.proof);
-        if !acknowledge_in(self, topic, proof, result)? {
-            receipt.close();
-            return Err(receipt.lost());
-        }
-        // Not to be given back when it is dropped meanwhile: that would wait for this very
-        // transaction.
-        receipt.close_for_now();
-        self.note_settled(|| UndoSettled::new(proof.held.clone(), Arc::clone(&receipt.is_settled)));
-        Ok(())
-    }
-}
-
 /// Settles leases, those of each topic together. Returns those that were lost.
 pub(crate) fn settle_all<'l>(
     messaging: &Messaging,
@@ -210,7 +156,7 @@ pub(crate) fn settle_all<'l>(
     Ok(lost)
 }
 
-/// Returns how a outcome is written. What comes back without a delay goes to its place, for it
+/// Returns how an outcome is written. What comes back without a delay goes to its place, for it
 /// would wait for somebody who moves it.
 fn at_once(receipt: &Receipt, outcome: &Outcome) -> Outcome {
     match outcome {

@@ -1,7 +1,7 @@
 //! A message in the hands of who took it, under a lease.
 
 use crate::session::messaging_session::MessagingSession;
-use crate::surface::receipt::Receipt;
+use crate::surface::manual::receipt::Receipt;
 use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::message::Message;

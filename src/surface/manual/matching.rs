@@ -1,7 +1,7 @@
 //! Taking by hand only the messages that a filter wants.
 
-use crate::surface::delivery::Delivery;
-use crate::surface::intake::Intake;
+use crate::surface::manual::delivery::Delivery;
+use crate::surface::manual::intake::Intake;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::interrupt::Wait;
