@@ -2,9 +2,9 @@
 //!
 //! A message goes one way, each step of which is written once: `claim` finds it, `decide` may
 //! refuse it, `limits` may hold it back, `handler` runs the closure, `decide` says what becomes of
-//! it, and `settle` writes that. There are two ways to hold it meanwhile, each in a folder of its own:
-//! `transaction` by a row lock inside the transaction in which the handler works, `lease` for a
-//! time and without one. `receivers` has the threads that work so, and drains, which have none.
+//! it, and `settle` writes that. There are two ways to hold it meanwhile, each in a folder of its
+//! own: `transaction` by a row lock inside the transaction in which the handler works, `lease` for
+//! a time and without one. `receivers` has the threads that work so, and drains, which have none.
 //!
 //! `shared_state` is what the workers of one receiver share, `worker_state` what one of them
 //! remembers. `pace` is how many messages a transaction takes, `filter` which, `concurrency` how
