@@ -1,4 +1,5 @@
-//! The specification: one module for each promise, one test for each sentence about it.
+//! The specification: a folder for each subject, a module for each promise, a test for each sentence
+//! about it. CONTRIBUTING.md says what is where.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

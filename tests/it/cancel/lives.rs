@@ -2,7 +2,7 @@
 //! decides nothing.
 
 use crate::support::{
-    Gate, NO_POLLING, PATIENCE, Place, database, eventually, next, pass_time, process,
+    Gate, NO_POLLING, PATIENCE, Place, database, deaf_process, eventually, next, pass_time, process,
 };
 use crossbeam_channel::{Receiver, unbounded};
 use outtray::{BatchMessage, Cancelled, HandlerError, Message, MessageId, Messaging};
@@ -32,12 +32,7 @@ fn holding(messaging: &Messaging, is_batch: bool) -> (outtray::Receiver, Gate, R
 
 /// Connects a process that neither tells nor asks what happens.
 fn deaf(url: &str) -> Messaging {
-    Messaging::builder()
-        .url(url)
-        .poll_interval(NO_POLLING)
-        .notify(false)
-        .connect()
-        .unwrap()
+    deaf_process(url, NO_POLLING)
 }
 
 /// Cancels a message while another process has it in hand, which does not hear of it and rejects

@@ -1,9 +1,9 @@
 //! A message that is given up is not delivered, or its handler learns of it, and it is never tried
 //! again.
 
-mod lives;
-mod leased;
 mod batches;
+mod leased;
+mod lives;
 mod many;
 
 use crate::support::{

@@ -3,12 +3,10 @@
 mod groups;
 
 use crate::support::{
-    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, awaited, done, eventually, process,
-    reject, test_name, tracked,
+    Child, Gate, Ledger, NO_POLLING, PATIENCE, Place, WORK, awaited, deaf_process, done,
+    eventually, process, reject, test_name, tracked,
 };
-use outtray::{
-    Backoff, Completion, ErrorKind, HandlerError, How, Message, MessageId, Messaging, NewMessage,
-};
+use outtray::{Backoff, Completion, ErrorKind, HandlerError, How, Message, MessageId, NewMessage};
 use serde_json::json;
 use std::sync::mpsc;
 use std::thread;
@@ -73,12 +71,7 @@ fn threads_of_two_processes_learn_of_an_end_soon_after_it_happened() {
 #[test]
 fn without_notifications_an_end_elsewhere_is_found_by_asking() {
     let place = Place::new();
-    let deaf = Messaging::builder()
-        .url(&place.url)
-        .notify(false)
-        .poll_interval(NO_POLLING)
-        .connect()
-        .unwrap();
+    let deaf = deaf_process(&place.url, NO_POLLING);
     let id = place.send_new(tracked("jobs", 1));
 
     let end = thread::scope(|scope| {

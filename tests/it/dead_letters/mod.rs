@@ -1,4 +1,4 @@
 //! What was given up is kept, comes back when somebody says so, and goes in time.
 
-mod retention;
 mod redriving;
+mod retention;

@@ -2,8 +2,8 @@
 //! handled.
 
 mod by_name;
-mod unique;
 mod races;
+mod unique;
 
 use crate::support::{DAY, PATIENCE, Place, client, eventually, reject};
 use outtray::{ErrorKind, HandlerError, Message, Messaging, MessagingSession, NewMessage, Sent};

@@ -1,7 +1,7 @@
 //! A server that takes no writes is the wrong one: nobody stays on it, nobody is charged, and
 //! everything goes on as soon as a primary can be reached.
 
-use crate::support::{NO_POLLING, PATIENCE, Tunnel, eventually, next};
+use crate::support::{NO_POLLING, PATIENCE, Tunnel, eventually, next, process};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, MessageId, Messaging, NewMessage, Receiver};
@@ -140,11 +140,7 @@ fn nobody_stays_on_a_standby_behind_the_name_of_the_primary() {
     let other_url = twin(&url, &other);
     demote(&other, &other_url);
     let tunnel = Tunnel::to(&url);
-    let messaging = Messaging::builder()
-        .url(tunnel.url())
-        .poll_interval(NO_POLLING)
-        .connect()
-        .unwrap();
+    let messaging = process(tunnel.url(), NO_POLLING);
     let (receiver, told) = receive(&messaging);
     let id = send(&messaging).unwrap();
     assert_eq!(next(&told, 1), [(id, 1)]);

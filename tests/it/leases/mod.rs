@@ -3,7 +3,9 @@
 mod batches;
 mod defaults;
 mod deliveries;
+mod ends;
 mod failing;
+mod failures;
 mod interrupts;
 mod kept;
 mod matching;
@@ -11,8 +13,6 @@ mod receivers;
 mod settling;
 mod together;
 mod waiting;
-mod ends;
-mod failures;
 
 use outtray::Result;
 

@@ -1,6 +1,7 @@
 //! Messages are handled: once, by as many workers as there are, and failures as they should be.
 
 mod all_or_nothing;
+mod backoff;
 mod batches;
 mod commits_that_fail;
 mod draining;
@@ -14,4 +15,3 @@ mod settled_exactly;
 mod starting;
 mod stopping;
 mod swallowed;
-mod backoff;

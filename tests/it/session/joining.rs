@@ -2,9 +2,9 @@
 //! wrong with a message gets in the way of that.
 
 use super::{place, things_and_messages};
-use crate::support::{PATIENCE, client, empty_database};
+use crate::support::{PATIENCE, client, empty_database, process};
 use crossbeam_channel::bounded;
-use outtray::{ErrorKind, Message, Messaging, MessagingSession, NewMessage};
+use outtray::{ErrorKind, Message, MessagingSession, NewMessage};
 use postgres::{Client, NoTls};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -103,11 +103,7 @@ fn a_savepoint_of_the_caller_undoes_only_what_was_sent_in_it() {
 #[test]
 fn a_wake_after_the_callers_commit_is_not_a_poll_interval_late() {
     let place = place();
-    let messaging = Messaging::builder()
-        .url(&place.url)
-        .poll_interval(Duration::from_secs(3600))
-        .connect()
-        .unwrap();
+    let messaging = process(&place.url, Duration::from_secs(3600));
     let (seen, handled) = bounded(1);
     let receiver = messaging
         .start_receiving_messages("things", move |_, message: Message<i32>| {

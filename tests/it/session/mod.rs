@@ -14,8 +14,8 @@ mod retrying;
 mod round_trips;
 mod sending;
 mod settings_kept;
-mod wide;
 mod swallowed;
+mod wide;
 
 use crate::support::{PATIENCE, Place, client, pass_time};
 use crossbeam_channel::bounded;

@@ -4,7 +4,8 @@ mod by_hand;
 mod pauses;
 
 use crate::support::{
-    Gate, HOUR, NO_POLLING, PATIENCE, Place, client, eventually, next, process, send, telling,
+    Gate, HOUR, NO_POLLING, PATIENCE, Place, client, deaf_process, eventually, next, process, send,
+    telling,
 };
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
@@ -74,12 +75,7 @@ fn a_process_that_is_told_obeys_the_settings_of_a_topic() {
 #[test]
 fn a_process_that_is_not_told_obeys_by_its_next_poll_also_when_a_setting_goes() {
     let place = Place::polling(NO_POLLING);
-    let elsewhere = Messaging::builder()
-        .url(&place.url)
-        .notify(false)
-        .poll_interval(Duration::from_millis(50))
-        .connect()
-        .unwrap();
+    let elsewhere = deaf_process(&place.url, Duration::from_millis(50));
     let (_receiver, told) = failing(&elsewhere);
     let topic = place.messaging.topic("jobs");
 

@@ -1,5 +1,5 @@
-//! What several modules of tests need: the server they share, and the test program as a child
-//! process.
+//! The world that all tests share: a server with a database for each, gates and waiting, processes,
+//! and what stands between them and the server.
 
 mod child;
 mod databases;
@@ -24,7 +24,8 @@ pub(crate) use ledger::{Ledger, WORK};
 pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
 pub(crate) use place::{
-    NO_POLLING, Place, by_socket, client, make_suspect, process, rated_keys, send,
+    NO_POLLING, Place, await_lock_waits, by_socket, client, deaf_process, make_suspect, process,
+    rated_keys, send,
 };
 pub(crate) use relay::{Relay, carry_all, spawn};
 pub(crate) use shrink::shrink;

@@ -1,7 +1,9 @@
 //! A message is delivered soon after its commit, whoever sent it, and late only by a poll when
 //! notifications fail.
 
-use crate::support::{NO_POLLING, PATIENCE, Place, eventually, next, process, send, telling};
+use crate::support::{
+    NO_POLLING, PATIENCE, Place, deaf_process, eventually, next, process, send, telling,
+};
 use crossbeam_channel::Receiver;
 use outtray::{Messaging, MessagingSession, NewMessage};
 use std::time::{Duration, Instant};
@@ -43,12 +45,7 @@ fn a_message_of_another_process_arrives_at_once_with_a_poll_interval_of_a_minute
 #[test]
 fn a_message_of_the_same_process_arrives_at_once_without_notifications() {
     let url = crate::support::database();
-    let messaging = Messaging::builder()
-        .url(&url)
-        .poll_interval(NO_POLLING)
-        .notify(false)
-        .connect()
-        .unwrap();
+    let messaging = deaf_process(&url, NO_POLLING);
     let (_receiver, told) = tell_payloads(&messaging);
 
     check_quick(&messaging, &told);
@@ -57,12 +54,7 @@ fn a_message_of_the_same_process_arrives_at_once_without_notifications() {
 #[test]
 fn without_notifications_a_message_arrives_within_the_poll_interval() {
     let url = crate::support::database();
-    let messaging = Messaging::builder()
-        .url(&url)
-        .poll_interval(Duration::from_millis(100))
-        .notify(false)
-        .connect()
-        .unwrap();
+    let messaging = deaf_process(&url, Duration::from_millis(100));
     let elsewhere = process(&url, NO_POLLING);
     let (_receiver, told) = tell_payloads(&messaging);
 

@@ -6,9 +6,9 @@
 //! session state, no start-up options. The same work is done without it, for comparison.
 
 mod bouncer;
+mod everyday;
 mod silent;
 mod unsaid;
-mod everyday;
 
 use crate::support::{
     PATIENCE, aside, database, eventually, make_suspect, next, pass_time, rated_keys,

@@ -2,18 +2,14 @@
 
 use super::bouncer::{Mode, behind_pgbouncer_in, behind_pgbouncers_file};
 use super::{check_exactly_once, number};
-use crate::support::{NO_POLLING, PATIENCE, database, eventually, next, telling};
+use crate::support::{NO_POLLING, PATIENCE, database, eventually, next, process, telling};
 use outtray::{Message, Messaging, NewMessage};
 use postgres::{Client, NoTls};
 use std::thread;
 use std::time::Duration;
 
 fn unsaid(url: &str) -> Messaging {
-    Messaging::builder()
-        .url(url)
-        .poll_interval(Duration::from_millis(50))
-        .connect()
-        .unwrap()
+    process(url, Duration::from_millis(50))
 }
 
 /// Sends 2,000 messages through a pooler that nobody speaks of.
@@ -97,13 +93,7 @@ fn a_message_behind_a_session_pooler_is_heard_of_by_other_processes() {
     let Some(pooled) = behind_pgbouncer_in(Mode::Session, &direct) else {
         return;
     };
-    let connect = || {
-        Messaging::builder()
-            .url(&pooled)
-            .poll_interval(NO_POLLING)
-            .connect()
-            .unwrap()
-    };
+    let connect = || process(&pooled, NO_POLLING);
     let (receiving, sending) = (connect(), connect());
     let (receiver, told) = telling::<i32>(receiving.receiver("t"));
     let listens = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";

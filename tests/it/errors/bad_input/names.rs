@@ -1,7 +1,7 @@
 //! Names that would be SQL, shell, or a mess, if they were anything but data.
 
 use super::{Ground, check_all, row};
-use crate::support::{MINUTE, PATIENCE};
+use crate::support::{MINUTE, PATIENCE, process};
 use crossbeam_channel::bounded;
 use outtray::ErrorKind::Invalid;
 use outtray::{Message, Messaging, NewMessage, Result, TopicConfig};
@@ -167,11 +167,7 @@ fn a_hostile_schema_name_is_refused() {
 #[test]
 fn waking_a_topic_that_cannot_be_does_no_harm() {
     let ground = Ground::new();
-    let elsewhere = Messaging::builder()
-        .url(&ground.url)
-        .poll_interval(Duration::from_secs(3600))
-        .connect()
-        .unwrap();
+    let elsewhere = process(&ground.url, Duration::from_secs(3600));
     let (seen, handled) = bounded(1);
     let receiver = elsewhere
         .start_receiving_messages("t", move |_, message: Message<i32>| {

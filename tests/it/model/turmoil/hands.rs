@@ -1,7 +1,7 @@
 //! What the processes of the turmoil do: send tasks, and handle them in every way.
 
 use super::{PRODUCER, TOPICS, WORKER};
-use crate::support::{Child, PATIENCE, pass_time};
+use crate::support::{Child, PATIENCE, pass_time, process};
 use outtray::{
     Backoff, BatchMessage, ErrorKind, HandlerError, Message, Messaging, MessagingSession,
     NewMessage,
@@ -82,11 +82,7 @@ impl Task {
 /// Runs as the child that `role` says: `producer URL` or `worker URL`.
 pub(super) fn run(role: &str) {
     let (part, url) = role.split_once(' ').unwrap();
-    let messaging = Messaging::builder()
-        .url(url)
-        .poll_interval(Duration::from_millis(500))
-        .connect()
-        .unwrap();
+    let messaging = process(url, Duration::from_millis(500));
     match part {
         PRODUCER => produce(&messaging),
         WORKER => work(&messaging),

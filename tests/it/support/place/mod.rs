@@ -171,6 +171,12 @@ pub(crate) fn process(url: &str, poll_interval: Duration) -> Messaging {
         .unwrap()
 }
 
+/// Connects a process that hears no notifications.
+pub(crate) fn deaf_process(url: &str, poll_interval: Duration) -> Messaging {
+    let deaf = Messaging::builder().url(url).notify(false);
+    deaf.poll_interval(poll_interval).connect().unwrap()
+}
+
 pub(crate) fn client(url: &str) -> Client {
     Client::connect(url, NoTls).unwrap()
 }

@@ -1,7 +1,7 @@
 //! Everything once, written down without ids and times, so that two runs can be compared.
 
-mod sending;
 mod failing;
+mod sending;
 
 use crate::support::{DAY, PATIENCE, pass_time};
 use outtray::{Backoff, HandlerError, Message, Messaging, NewMessage, Payload, Result};

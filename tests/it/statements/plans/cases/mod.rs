@@ -1,9 +1,9 @@
 //! Each statement of the store with parameters as they are in use, and how much it may touch for
 //! them.
 
+mod kept;
 mod ready;
 mod waiting;
-mod kept;
 
 use std::fmt::Display;
 
