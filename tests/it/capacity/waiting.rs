@@ -96,11 +96,7 @@ fn a_message_that_fits_is_sent_while_another_sender_waits_for_more_room() {
         .unwrap();
     // Two more would fit, as far as one sees that waits for the open transaction.
     while_one_waits(&mut place, 2, |place| {
-        eventually("it waits for the row", || {
-            place.count(
-                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            ) > 0
-        });
+        place.await_lock_waits(1);
         transaction.commit().unwrap();
         send_at_once(place).unwrap();
         check_full(send_at_once(place));

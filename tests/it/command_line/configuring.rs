@@ -1,7 +1,7 @@
 //! What is set for a topic, and what recurs.
 
 use super::{Desk, check, objects};
-use crate::support::{Gate, client, eventually};
+use crate::support::{Gate, await_lock_waits, client};
 use outtray::{Backoff, Expired, Rate, TopicConfig};
 use serde_json::{Value, json};
 use std::thread;
@@ -145,11 +145,7 @@ fn a_change_waits_for_one_that_is_being_made_and_loses_nothing_of_it() {
         });
         gate.await_arrivals(1);
         scope.spawn(|| desk.done(&["config", "t", "--set", "delay=5s"]));
-        eventually("the command waits", || {
-            let query = "SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            client.query_one(query, &[]).unwrap().get::<_, i64>(0) == 1
-        });
+        await_lock_waits(&mut client, 1);
         gate.open_for(1);
     });
 

@@ -1,7 +1,9 @@
 //! Of those who send with the same key at the same time, one sends.
 
 use super::{end_windows, order, send, send_alone, send_with};
-use crate::support::{Child, DAY, Ledger, PATIENCE, Place, client, eventually, process, test_name};
+use crate::support::{
+    Child, DAY, Ledger, PATIENCE, Place, await_lock_waits, client, process, test_name,
+};
 use crossbeam_channel::bounded;
 use outtray::{HandlerError, Messaging, NewMessage, Sent};
 use std::sync::Barrier;
@@ -35,11 +37,7 @@ fn check_race_with(first_commits: bool, send_second: fn(&Messaging, NewMessage) 
         is_sent.recv_timeout(PATIENCE).unwrap();
         let second = scope.spawn(|| send_second(&messaging, order(2)));
         let mut watcher = client(&url);
-        eventually("the second waits", || {
-            let waiting = "SELECT count(*) FROM pg_stat_activity \
-                WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            watcher.query_one(waiting, &[]).unwrap().get::<_, i64>(0) == 1
-        });
+        await_lock_waits(&mut watcher, 1);
         end.send(()).unwrap();
 
         let first = first.join().unwrap();

@@ -72,11 +72,7 @@ fn a_second_sender_of_a_key_waits_for_the_first_and_comes_after_it() {
                 .unwrap();
             tell.send(()).unwrap();
         });
-        eventually("the second waits", || {
-            place.count(
-                "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            ) == 1
-        });
+        place.await_lock_waits(1);
         // Another key does not.
         place.send_new(keyed("b", 3));
         assert!(told.try_recv().is_err());

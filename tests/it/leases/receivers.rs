@@ -287,11 +287,7 @@ fn a_commit_that_waits_keeps_no_other_lease_from_being_prolonged() {
         })
         .unwrap();
     place.send("jobs", &1);
-    eventually("the commit waits", || {
-        place.count(
-            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        ) == 1
-    });
+    place.await_lock_waits(1);
     place.send("jobs", &2);
     gate.await_arrivals(1);
     let first_end = place.number("SELECT extract(epoch FROM max(due_at)) FROM outtray.scheduled");

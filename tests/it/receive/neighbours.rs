@@ -151,7 +151,7 @@ fn a_message_that_ends_before_it_used_its_session_leaves_what_its_neighbours_wro
 }
 
 #[test]
-fn so_it_does_in_transactions_of_a_fixed_number_of_messages() {
+fn a_message_leaves_what_its_neighbours_wrote_in_transactions_of_a_fixed_number_of_messages() {
     for end in ENDS {
         let mut place = numbers(40, end);
 
@@ -166,7 +166,7 @@ fn so_it_does_in_transactions_of_a_fixed_number_of_messages() {
 }
 
 #[test]
-fn so_it_does_in_a_drain() {
+fn a_message_leaves_what_its_neighbours_wrote_in_a_drain() {
     for end in ENDS {
         let mut place = numbers(40, end);
         let messaging = place.messaging.clone();
@@ -181,7 +181,7 @@ fn so_it_does_in_a_drain() {
 }
 
 #[test]
-fn so_it_does_on_a_suspect_topic() {
+fn a_message_leaves_what_its_neighbours_wrote_on_a_suspect_topic() {
     for end in ENDS {
         let mut place = numbers(20, end);
         place.sql(
@@ -195,7 +195,7 @@ fn so_it_does_on_a_suspect_topic() {
 }
 
 #[test]
-fn so_it_does_when_it_goes_alone_before_a_batch() {
+fn a_message_that_goes_alone_before_a_batch_leaves_what_its_neighbours_wrote() {
     for end in ENDS {
         let mut place = numbers(20, end);
         // Those that failed before go alone.

@@ -217,9 +217,7 @@ fn of_two_operators_at_once_neither_loses_what_the_other_changes() {
                 .reconfigure(|config| config.delay = Some(HOUR))
                 .unwrap();
         });
-        let waiting =
-            "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        eventually("the other one waits", || place.count(waiting) == 1);
+        place.await_lock_waits(1);
         gate.open_for(1);
     });
 

@@ -78,9 +78,7 @@ fn a_message_that_commits_late_comes_soon_also_after_a_commit_that_waited_for_lo
     gate.open_for(1);
     assert_eq!(next(&told, 1), [WAITS]);
     // The COMMIT waits, and what travels with it.
-    let waiting =
-        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    eventually("it waits", || place.count(waiting) == 1);
+    place.await_lock_waits(1);
     assert!(told.recv_timeout(Duration::from_millis(1500)).is_err());
     holder.rollback().unwrap();
     eventually("it is over", || place.is_empty("news"));

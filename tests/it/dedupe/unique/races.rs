@@ -59,16 +59,7 @@ fn whoever_ends_a_message_does_not_wait_for_a_sender_that_found_its_key_taken() 
             found.send(()).unwrap();
             let _ = ended.recv_timeout(PATIENCE);
         });
-        eventually("the second waits", || {
-            let waiting = "SELECT count(*) FROM pg_stat_activity \
-                WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            place
-                .client
-                .query_one(waiting, &[])
-                .unwrap()
-                .get::<_, i64>(0)
-                == 1
-        });
+        place.await_lock_waits(1);
         open.commit().unwrap();
         is_found.recv_timeout(PATIENCE).unwrap();
 

@@ -66,7 +66,7 @@ fn a_worker_under_leases_sets_it_aside_and_no_other_spends_an_attempt() {
 }
 
 #[test]
-fn a_batch_is_without_it() {
+fn a_message_that_cannot_be_read_is_left_out_of_its_batch() {
     check_receiver(|receiver| receiver, start_batches);
 }
 

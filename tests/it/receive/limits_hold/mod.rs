@@ -121,12 +121,12 @@ fn a_message_whose_commit_is_refused_runs_as_often_as_it_may() {
 }
 
 #[test]
-fn also_with_two_processes() {
+fn a_message_whose_commit_is_refused_runs_as_often_as_it_may_with_two_processes() {
     check_alone(Way::Plain, 2, |receiver| receiver);
 }
 
 #[test]
-fn also_if_its_handler_uses_transactions_of_its_own_or_is_one_of_batches() {
+fn a_refused_handler_of_batches_or_with_transactions_of_its_own_runs_as_often_as_it_may() {
     check_alone(Way::Nested, 1, |receiver| receiver);
     check_alone(Way::InBatches, 1, |receiver| receiver);
 }
@@ -182,7 +182,7 @@ fn one_among_many_runs_as_often_as_it_may() {
 }
 
 #[test]
-fn also_one_of_a_batch() {
+fn one_of_a_batch_runs_as_often_as_it_may() {
     for processes in [1, 2] {
         for max_attempts in [1, 2, 3] {
             check_among_many(Way::InBatches, processes, max_attempts);

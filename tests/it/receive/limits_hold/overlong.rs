@@ -91,12 +91,12 @@ fn a_handler_that_does_nothing_for_longer_than_the_server_allows_runs_as_often_a
 }
 
 #[test]
-fn also_with_two_processes_but_for_those_that_run_when_it_is_cut() {
+fn with_two_processes_it_runs_as_often_as_it_may_but_for_those_that_run_when_it_is_cut() {
     check_overlong(IDLE, idle_and_go_on, 2, 4, false);
 }
 
 #[test]
-fn also_under_leases() {
+fn a_handler_under_a_lease_that_does_nothing_for_too_long_runs_as_often_as_it_may() {
     for work in [idle, idle_and_go_on] {
         check_overlong(IDLE, work, 1, 3, true);
     }

@@ -265,7 +265,7 @@ fn the_next_message_finds_nothing_of_what_one_set() {
 }
 
 #[test]
-fn so_it_is_in_every_way_to_receive() {
+fn the_next_message_finds_nothing_of_what_one_set_in_any_way_to_receive() {
     for (index, trace) in TRACES.iter().enumerate() {
         check(
             Place::new(),

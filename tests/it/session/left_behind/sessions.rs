@@ -56,7 +56,7 @@ fn the_next_session_finds_nothing_of_what_one_set() {
 }
 
 #[test]
-fn so_it_is_through_a_socket_file() {
+fn the_next_session_finds_nothing_of_what_one_set_through_a_socket_file() {
     let mut place = Place::new();
     let messaging = alone(&by_socket(&place.url));
 

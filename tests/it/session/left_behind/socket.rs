@@ -6,7 +6,7 @@ use crate::support::{Place, by_socket};
 use outtray::Messaging;
 
 #[test]
-fn the_next_message_finds_nothing_of_what_one_set() {
+fn the_next_message_finds_nothing_of_what_one_set_through_a_socket_file() {
     for (index, trace) in TRACES.iter().enumerate() {
         let place = Place::new();
         let messaging = Messaging::connect(&by_socket(&place.url)).unwrap();

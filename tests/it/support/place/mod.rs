@@ -6,6 +6,8 @@ mod rows;
 mod time;
 mod watching;
 
+pub(crate) use watching::await_lock_waits;
+
 use super::{database, eventually};
 use outtray::{DeadLetter, MessageId, Messaging, NewMessage, Rate, TopicConfig};
 use postgres::{Client, Config, NoTls};

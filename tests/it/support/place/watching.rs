@@ -1,8 +1,25 @@
 //! What others do in the database, seen from outside.
 
 use super::{Place, eventually};
+use postgres::Client;
+
+/// Waits until at least so many connections to the database wait for locks.
+#[track_caller]
+pub(crate) fn await_lock_waits(client: &mut Client, count: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("somebody waits for a lock", || {
+        client.query_one(waiting, &[]).unwrap().get::<_, i64>(0) >= count
+    });
+}
 
 impl Place {
+    /// Waits until at least so many connections wait for locks.
+    #[track_caller]
+    pub(crate) fn await_lock_waits(&mut self, count: i64) {
+        await_lock_waits(&mut self.client, count);
+    }
+
     /// Counts the transactions that are open in this database, but for our own.
     pub(crate) fn open_transactions(&mut self) -> i64 {
         self.count("pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'")
