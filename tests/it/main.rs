@@ -1,5 +1,5 @@
-//! The specification: a folder for each subject, a module for each promise, a test for each sentence
-//! about it. CONTRIBUTING.md says what is where.
+//! The specification: a folder for each subject, a module for each promise, a test for each
+//! sentence about it. CONTRIBUTING.md says what is where.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
