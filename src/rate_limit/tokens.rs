@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The tokens that the workers of a receiver took from the bucket of its topic and did not spend.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<Spare>);
+pub(crate) struct TopicTokens(Mutex<Spare>);
 
 #[derive(Debug, Default)]
 struct Spare {
@@ -52,7 +52,7 @@ impl Allowance {
     }
 }
 
-impl Tokens {
+impl TopicTokens {
     /// Takes tokens for up to `wanted` messages, where the topic has a rate. If there is none,
     /// returns how long to wait. Outside transactions.
     pub(crate) fn take(

@@ -12,7 +12,7 @@
 //! for ever.
 
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::handler::{Delivery, Ended, Ending, caught, message};
+use crate::receive::handler::{Attempt, Ended, Ending, caught, message};
 use crate::receive::options::Options;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::error::{Error, Result};
@@ -50,7 +50,7 @@ pub(crate) fn check(topic: &str, size: usize, options: &Options) -> Result<()> {
 pub(crate) fn run<T, F>(
     handler: &mut F,
     session: &mut MessagingSession<'_>,
-    deliveries: &[Delivery<'_>],
+    deliveries: &[Attempt<'_>],
 ) -> Ended
 where
     T: DeserializeOwned,

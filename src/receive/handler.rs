@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::slice::from_ref;
 
 /// A message on its way to the closure.
-pub(crate) struct Delivery<'a> {
+pub(crate) struct Attempt<'a> {
     pub(crate) topic: &'a str,
     pub(crate) message: &'a Claimed,
     /// From 1.
@@ -188,17 +188,17 @@ impl Failed {
 
 /// A closure for any payload, over one message, or several where batches are wanted. One worker
 /// calls it, for which it need not be shared, nor outlive that. Never panics.
-pub(crate) type Handler<'h> = dyn FnMut(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + 'h;
+pub(crate) type Handler<'h> = dyn FnMut(&mut MessagingSession<'_>, &[Attempt<'_>]) -> Ended + 'h;
 
 /// One that all workers of a receiver call.
 pub(crate) type SharedHandler =
-    dyn Fn(&mut MessagingSession<'_>, &[Delivery<'_>]) -> Ended + Send + Sync;
+    dyn Fn(&mut MessagingSession<'_>, &[Attempt<'_>]) -> Ended + Send + Sync;
 
 /// Runs a closure over one message: decodes, runs, reads its error, catches panics of all three.
 pub(crate) fn run<T, F>(
     handler: &mut F,
     session: &mut MessagingSession<'_>,
-    deliveries: &[Delivery<'_>],
+    deliveries: &[Attempt<'_>],
 ) -> Ended
 where
     T: DeserializeOwned,
@@ -225,7 +225,7 @@ where
 pub(crate) fn call_alone(
     handler: &mut Handler<'_>,
     session: &mut MessagingSession<'_>,
-    delivery: &Delivery<'_>,
+    delivery: &Attempt<'_>,
 ) -> Ending {
     let mut ended = handler(session, from_ref(delivery));
     ended.each.pop().expect("each message has an ending")
@@ -240,7 +240,7 @@ pub(crate) fn caught(run: impl FnOnce() -> Ending) -> Ending {
 ///
 /// # Errors
 /// `Payload`, with the path of what does not fit.
-pub(crate) fn message<T: DeserializeOwned>(delivery: &Delivery<'_>) -> Result<Message<T>, Error> {
+pub(crate) fn message<T: DeserializeOwned>(delivery: &Attempt<'_>) -> Result<Message<T>, Error> {
     let claimed = delivery.message;
     Ok(Message {
         id: claimed.held.id,

@@ -15,7 +15,7 @@ use crate::max_in_work::slots::{OwnSlot, Slots};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Decision;
 use crate::rate_limit::Grant;
-use crate::rate_limit::tokens::{self, Allowance, Tokens};
+use crate::rate_limit::tokens::{self, Allowance, TopicTokens};
 use crate::receive::filter::FilterBudget;
 use crate::session::process::Process;
 use crate::settings::Setting;
@@ -33,7 +33,7 @@ pub(crate) struct Limits {
     process: Arc<Process>,
     /// What it wants of the topic's messages; `None` for all.
     pub(crate) filter: Option<FilterBudget>,
-    tokens: Tokens,
+    tokens: TopicTokens,
     slots: Slots,
 }
 
@@ -50,7 +50,7 @@ impl Limits {
             topic: topic.to_owned(),
             process,
             filter: filter.map(FilterBudget::new),
-            tokens: Tokens::default(),
+            tokens: TopicTokens::default(),
             slots: Slots::default(),
         }
     }

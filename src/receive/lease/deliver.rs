@@ -12,7 +12,7 @@ use crate::message::outcome::Outcome;
 use crate::message::report;
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
-use crate::receive::handler::{Delivery, Ending, call_alone, conflict_behind};
+use crate::receive::handler::{Attempt, Ending, call_alone, conflict_behind};
 use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
 use crate::receive::leases_in_hand::InHand;
 use crate::receive::options::Terms;
@@ -87,7 +87,7 @@ fn begin(
     let mut hand = Hand::default();
     shared.progress.take(&mut hand);
     shared.concurrency.handler_begins(state.worker);
-    let delivery = Delivery {
+    let delivery = Attempt {
         topic: &shared.topic,
         message,
         attempt: message.attempts + 1,

@@ -2,7 +2,7 @@
 
 use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::handler::{self, Delivery};
+use crate::receive::handler::{self, Attempt};
 use crate::receive::options::Options;
 use crate::receive::receivers::builder::{ReceiverBuilder, set_up, set_up_batches};
 use crate::receive::receivers::drain::{self, Extent};
@@ -92,7 +92,7 @@ impl ReceiverBuilder<'_> {
         check_drain(&self.topic, &self.options)?;
         let shared = set_up(&self.topic, self.base, self.options)?;
         let mut handler = CallersValue::new(handler);
-        let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
+        let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
             handler::run(&mut *handler, session, deliveries)
         };
         drain::drain(shared, extent, &mut run)
@@ -111,7 +111,7 @@ impl ReceiverBuilder<'_> {
         check_drain(&self.topic, &self.options)?;
         let shared = set_up_batches(&self.topic, self.base, self.options, size)?;
         let mut handler = CallersValue::new(handler);
-        let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
+        let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
             batch::run(&mut *handler, session, deliveries)
         };
         drain::drain(shared, extent, &mut run)

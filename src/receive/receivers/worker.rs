@@ -2,7 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::receive::concurrency::{Entry, QUICK};
-use crate::receive::handler::{Delivery, SharedHandler};
+use crate::receive::handler::{Attempt, SharedHandler};
 use crate::receive::lease::run::run_leases;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::blame::judge;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Works until stopped. `worker` is its number in the crew.
 pub(crate) fn run(shared: &SharedState, handler: &SharedHandler, worker: usize, stop: &Stop) {
-    let mut handler = |session: &mut MessagingSession<'_>, deliveries: &[Delivery<'_>]| {
+    let mut handler = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
         handler(session, deliveries)
     };
     let mut state = WorkerState::new(worker, shared.per_transaction(), &mut handler);

@@ -4,7 +4,7 @@ use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
 use crate::receive::charge::Charge;
 use crate::receive::decide::decide;
-use crate::receive::handler::{Delivery, Ended, Ending};
+use crate::receive::handler::{Attempt, Ended, Ending};
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
 use crate::receive::shared_state::SharedState;
@@ -90,7 +90,7 @@ pub(crate) fn handle<'m>(
 }
 
 /// Notes that messages are not in hand any more; returns which of them were to be given up.
-fn leave(shared: &SharedState, worker: usize, deliveries: &[Delivery<'_>]) -> Vec<bool> {
+fn leave(shared: &SharedState, worker: usize, deliveries: &[Attempt<'_>]) -> Vec<bool> {
     let slot = &shared.in_hand[worker];
     // The last one first, as a slot likes it.
     let last_first = deliveries.iter().rev();
@@ -105,10 +105,10 @@ fn deliveries<'a>(
     shared: &'a SharedState,
     terms: &Terms,
     messages: Vec<(&'a Claimed, CancelToken)>,
-) -> Vec<Delivery<'a>> {
+) -> Vec<Attempt<'a>> {
     messages
         .into_iter()
-        .map(|(message, cancel)| Delivery {
+        .map(|(message, cancel)| Attempt {
             topic: &shared.topic,
             message,
             attempt: message.attempts + 1,

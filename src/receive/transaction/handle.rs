@@ -19,7 +19,7 @@ use crate::message::report;
 use crate::receive::charge::Charge;
 use crate::receive::claim::Taken;
 use crate::receive::decide::decide;
-use crate::receive::handler::{Delivery, Ending, call_alone};
+use crate::receive::handler::{Attempt, Ending, call_alone};
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::blame;
@@ -97,7 +97,7 @@ pub(crate) fn handle(
         .entered
         .push(Charge::of(message, crashes).in_bundle(sharing == Sharing::Bundled));
     let started = Instant::now();
-    let delivery = Delivery {
+    let delivery = Attempt {
         topic: &shared.topic,
         message,
         attempt: attempts + 1,

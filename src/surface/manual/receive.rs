@@ -353,7 +353,7 @@ fn decode<T: DeserializeOwned>(
     claimed: &Claimed,
     terms: &Terms,
 ) -> Result<Message<T>> {
-    message(&handler::Delivery {
+    message(&handler::Attempt {
         topic: &receipt.topic,
         message: claimed,
         attempt: receipt.attempt,
