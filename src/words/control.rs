@@ -105,7 +105,7 @@ const OURS: &[u8] = b"outtray_";
 
 /// Tells of each command of a text, until told to stop, or the text can be read in two ways.
 pub(crate) fn each_command(sql: &[u8], mut tell: impl FnMut(&Command<'_>) -> bool) {
-    let mut tokens = Tokens { rest: sql };
+    let mut tokens = SqlTokens { rest: sql };
     let mut command = Command::default();
     let mut parentheses = 0_usize;
     let mut is_told = false;
@@ -155,11 +155,11 @@ enum SqlToken<'a> {
     Other,
 }
 
-struct Tokens<'a> {
+struct SqlTokens<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Tokens<'a> {
+impl<'a> SqlTokens<'a> {
     /// Returns the next token; none at the end, or where it cannot be told what comes.
     fn next(&mut self) -> Option<SqlToken<'a>> {
         self.skip_space()?;

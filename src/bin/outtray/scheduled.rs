@@ -5,8 +5,7 @@ use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::looked_at;
 use crate::output::Output;
-use crate::table::{self, Side, age};
-use crate::topics::{glance, key};
+use crate::table::{self, Side, age, glance, key};
 use outtray::ScheduledMessage;
 
 pub(crate) fn peek(

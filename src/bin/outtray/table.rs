@@ -1,8 +1,11 @@
 //! Tables for people: columns as wide as they have to be.
 
-use crate::output::Output;
+use crate::output::{Output, cut, escaped};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Characters of a payload or error that a table shows.
+const SHOWN: usize = 80;
 
 /// To which side a column is flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,16 @@ pub(crate) fn age(duration: Duration) -> String {
     let text = humantime::format_duration(whole).to_string();
     let units: Vec<&str> = text.split(' ').take(2).collect();
     units.join(" ")
+}
+
+/// Returns a key, fit for a table.
+pub(crate) fn key(key: Option<&str>) -> String {
+    key.map_or("-".to_owned(), glance)
+}
+
+/// Returns the beginning of a text, fit for a table.
+pub(crate) fn glance(text: &str) -> String {
+    cut(&escaped(&cut(text, SHOWN)), SHOWN)
 }
 
 #[cfg(test)]

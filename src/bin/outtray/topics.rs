@@ -4,17 +4,14 @@ use crate::confirm::confirm;
 use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::{known, looked_at};
-use crate::output::{Output, cut, escaped, number};
+use crate::output::{Output, number};
 use crate::progress::Meter;
 use crate::scheduled;
-use crate::table::{self, Side, age, moment};
+use crate::table::{self, Side, age, glance, key, moment};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use outtray::{MessageState, TopicStats};
 use serde_json::json;
-
-/// Characters of a payload or error that a table shows.
-pub(crate) const SHOWN: usize = 80;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsOptions {
@@ -191,16 +188,6 @@ pub(crate) fn peek(
         })
         .collect();
     Ok(table::print(output, columns, &rows)?)
-}
-
-/// Returns a key, fit for a table.
-pub(crate) fn key(key: Option<&str>) -> String {
-    key.map_or("-".to_owned(), glance)
-}
-
-/// Returns the beginning of a text, fit for a table.
-pub(crate) fn glance(text: &str) -> String {
-    cut(&escaped(&cut(text, SHOWN)), SHOWN)
 }
 
 pub(crate) fn purge(
