@@ -5,7 +5,7 @@ use super::rust_text::{line_at, take_apart};
 use std::collections::BTreeMap;
 
 /// Definitions whose name another type has, too, at the last count.
-const NAMED_TWICE: usize = 1;
+const NAMED_TWICE: usize = 0;
 
 /// A crate's alias of the standard library's type is named like it, as `io::Result` is.
 const ALIAS: &str = "Result";

@@ -49,7 +49,7 @@ const MAY_WAIT: [(&str, &str); 4] = [
 ];
 
 /// Files of ground and subjects that log, and why they may.
-const MAY_LOG: [(&str, &str); 5] = [
+const MAY_LOG: [(&str, &str); 6] = [
     (
         "src/connect/pooler.rs",
         "what is between is found out once, by whoever connects first",
@@ -65,6 +65,10 @@ const MAY_LOG: [(&str, &str); 5] = [
     (
         "src/message/report.rs",
         "the one place that words what became of messages",
+    ),
+    (
+        "src/rate_limit/tokens.rs",
+        "tokens that cannot be put back cost speed alone: a worker goes on, and nobody else is told",
     ),
     (
         "src/settings/cache.rs",
