@@ -5,6 +5,8 @@
 //! that it is still the same delivery. No statement checks whether the time is over: as long as the
 //! row exists with that receipt, nobody else has the message.
 
+pub(crate) mod settle;
+
 use crate::db::commands;
 use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};

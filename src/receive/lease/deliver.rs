@@ -6,6 +6,7 @@
 //! is owed, and written on the next one.
 
 use crate::connect::connection::Connection;
+use crate::leases::settle::{announce, extend, settle};
 use crate::leases::{BEGIN, Proof};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Outcome;
@@ -13,7 +14,7 @@ use crate::message::report;
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
 use crate::receive::handler::{Attempt, Ending, call_alone, conflict_behind};
-use crate::receive::lease::settle::{acknowledge_in, announce, extend, settle};
+use crate::receive::lease::acknowledge::acknowledge_in;
 use crate::receive::leases_in_hand::InHand;
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;

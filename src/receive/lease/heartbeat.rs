@@ -2,10 +2,10 @@
 //! time, and gives back those that wait behind a handler that takes long.
 
 use crate::connect::connection::Connection;
+use crate::leases::settle::{announce, prolong, settle};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
 use crate::receive::claim;
-use crate::receive::lease::settle::{announce, prolong, settle};
 use crate::receive::leases_in_hand::{AGAIN, BEATS, KeptLease};
 use crate::receive::pace::BUDGET;
 use crate::receive::shared_state::SharedState;

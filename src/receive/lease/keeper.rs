@@ -8,7 +8,7 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::leases::Proof;
-use crate::receive::lease::settle::prolong;
+use crate::leases::settle::prolong;
 use crate::receive::leases_in_hand::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
 use crate::threads::{Service, Stop};
 use crate::words::Result;

@@ -1,6 +1,6 @@
 //! Settling a message taken by hand in a session's transaction.
 
-use crate::receive::lease::settle::acknowledge_in;
+use crate::receive::lease::acknowledge::acknowledge_in;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::UndoSettled;
 use crate::surface::manual::receipt::Receipt;

@@ -1,13 +1,13 @@
 //! The proof that a message was taken: what settles it, without its payload.
 
 use crate::leases::Proof;
+use crate::leases::settle::{self, BEGIN_BRIEFLY, announce};
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::report;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::keeper::Kept;
-use crate::receive::lease::settle::{self, BEGIN_BRIEFLY, announce};
 use crate::receive::leases_in_hand::LEAST_BEATEN_LEASE;
 use crate::receive::options::{Options, Terms};
 use crate::session::messaging_session::MessagingSession;

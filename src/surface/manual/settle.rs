@@ -1,9 +1,9 @@
 //! Settles messages taken by hand, many at a time.
 
+use crate::leases::settle::{self, announce};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
 use crate::receive::lease::claim::check_lease;
-use crate::receive::lease::settle::{self, announce};
 use crate::surface::manual::receipt::Receipt;
 use crate::surface::messaging::Messaging;
 use crate::words::error::Result;

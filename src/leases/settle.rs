@@ -1,4 +1,4 @@
-//! The end of leases: a transaction of its own, or a part of the session's.
+//! The end of leases, in a transaction of their own.
 //!
 //! Most leases end in one round trip, by a statement that asks for the receipt itself. Where the
 //! end of a message matters to others, or what becomes of it depends on whether somebody cancelled
@@ -9,17 +9,12 @@ use crate::connect::connection::Connection;
 use crate::db::commands;
 use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};
-use crate::leases::END_LEASE;
 use crate::leases::{self, HeldLease, Proof};
-use crate::message::end::{End, How};
 use crate::message::outcome::Outcome;
-use crate::on_end;
-use crate::session::commit::swallowed;
-use crate::session::messaging_session::MessagingSession;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{classify, failure, is_aborted};
+use crate::words::sqlstate::{classify, failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -30,7 +25,7 @@ static PROLONG_LEASE: Statement = sql!("prolong_lease", Key);
 /// Begins a transaction that gives up soon, for those who may not wait.
 pub(crate) static BEGIN_BRIEFLY: [&Statement; 2] = [&commands::BEGIN, &commands::GIVE_UP_SOON];
 
-const DOING: &str = "settling a lease";
+pub(crate) const DOING: &str = "settling a lease";
 
 /// Settles leases of one topic in a transaction of their own. Returns the receipts that were still
 /// good: only of their messages anything became.
@@ -137,42 +132,6 @@ fn lasting(
     leases::read_held(&rows)
 }
 
-/// Acknowledges in the session's transaction, whoever began it, with what
-/// came of the message as JSON. Returns whether the lease was still
-/// there; if not, the session has to be rolled back.
-pub(crate) fn acknowledge_in(
-    session: &mut MessagingSession<'_>,
-    topic: &str,
-    proof: &Proof,
-    result: Option<String>,
-) -> Result<bool> {
-    let settled = session.end_held(|transaction| {
-        let is_settled = match transaction.own() {
-            Ok(open) => {
-                let mut flight = open.flight();
-                leases::push_end(&mut flight, topic, &[proof]);
-                open.fly(flight).map(|rows| !rows.is_empty())
-            }
-            Err(_) => {
-                let (id, receipt) = (proof.held.id.0, proof.receipt);
-                let run = transaction.begun()?;
-                run.rows(&END_LEASE, &[&topic, &id, &receipt])
-                    .map(|rows| !rows.is_empty())
-            }
-        };
-        Ok(match (is_settled, End::of(&proof.held, How::Done)) {
-            (Ok(true), Some(end)) => {
-                let open = transaction.begun()?;
-                let mut flight = open.flight().seldom();
-                on_end::push_ended(&mut flight, topic, &[End { result, ..end }]);
-                open.fly(flight).map(|_| true)
-            }
-            (settled, _) => settled,
-        })
-    })?;
-    settled.map_err(not_settled)
-}
-
 /// After the commit: wakes those whom the messages that went back are for, and notes when others
 /// are due.
 pub(crate) fn announce<'a>(
@@ -198,13 +157,6 @@ pub(crate) fn announce<'a>(
 
 fn proofs<'a>(outcomes: &[(&'a Proof, &Outcome)]) -> Vec<&'a Proof> {
     outcomes.iter().map(|(proof, _)| *proof).collect()
-}
-
-fn not_settled(error: postgres::Error) -> Error {
-    match is_aborted(&error) {
-        true => swallowed().because(error),
-        false => classify(error, DOING),
-    }
 }
 
 /// Says what an error of a flight with COMMIT means.
