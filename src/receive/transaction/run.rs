@@ -253,9 +253,22 @@ fn transact(
     allowance.spend(begun_together);
     state.pace.learn(decided.len(), started.elapsed());
     state.pace.note_thin(split.is_thin);
+    let is_chained = may_chain(shared, state, stop, is_careful) && !session.is_spent();
+    settle(shared, session, state, taken, decided, is_chained)
+}
+
+/// Settles and commits, and says so to all whom it concerns. Returns the next claim if the flight
+/// made one.
+fn settle<'m>(
+    shared: &SharedState,
+    session: &mut HandlerSession<'_>,
+    state: &mut WorkerState<'_>,
+    taken: &'m Taken,
+    decided: Vec<Decision<'m>>,
+    is_chained: bool,
+) -> Result<Option<Taken>> {
     let gave_back = decided.len() < taken.messages.len();
     let mut settled = Settlement::of(decided);
-    let is_chained = may_chain(shared, state, stop, is_careful) && !session.is_spent();
     let next = commit_or_charge(shared, session, state, taken, &mut settled, is_chained)?;
     announce(shared, &settled, next.is_some());
     if let Some(next) = &next {
