@@ -88,13 +88,7 @@ fn begin(
     let mut hand = Hand::default();
     shared.progress.take(&mut hand);
     shared.concurrency.handler_begins(state.worker);
-    let delivery = Attempt {
-        topic: &shared.topic,
-        message,
-        attempt: message.attempts + 1,
-        max_attempts: terms.max_attempts,
-        cancel: in_hand.cancel.clone(),
-    };
+    let delivery = attempt(shared, in_hand, terms);
     let mut session = HandlerSession::on_demand(&shared.base.process, connection);
     let ending = session.part(|session| call_alone(state.handler, session, &delivery));
     if session.has_begun() {
@@ -140,6 +134,16 @@ fn begin(
         Err(ending) => decide(terms, message.attempts, ending),
     };
     end(shared, connection, state, in_hand.proof.clone(), outcome)
+}
+
+fn attempt<'a>(shared: &'a SharedState, in_hand: &'a InHand<'_>, terms: &Terms) -> Attempt<'a> {
+    Attempt {
+        topic: &shared.topic,
+        message: &in_hand.message,
+        attempt: in_hand.message.attempts + 1,
+        max_attempts: terms.max_attempts,
+        cancel: in_hand.cancel.clone(),
+    }
 }
 
 /// Decides about a message whose handler failed for a reason that may not be its fault.
@@ -282,7 +286,7 @@ pub(crate) fn write(
         Outcome::Retry { .. } => shared.progress.count(0, 1, 0),
         Outcome::Dead { .. } => shared.progress.count(0, 0, 1),
         Outcome::GiveBack { .. } | Outcome::Cancelled => shared.floors().lower(proof.held.position),
-        Outcome::Dropped => {}
+        Outcome::Dropped => shared.progress.count_dropped(1),
     }
     let most = shared.terms().max_attempts;
     report::outcome(&shared.topic, proof.held.id, outcome, None, most);

@@ -93,27 +93,15 @@ fn until_empty(
     let mut troubles = 0;
     let mut used_up_at = None;
     let mut connection = shared.base.dedicated.take()?;
-    let process = &shared.base.process;
-    process.configs.read(&mut connection)?;
+    shared.base.process.configs.read(&mut connection)?;
     give_up(&mut work(shared, &mut connection))?;
     loop {
-        if connection.is_closed() {
-            // A handler left it in a state that cannot be put back.
-            connection = shared.base.dedicated.take()?;
-        }
-        // It may take hours. A connection that is gone is met below.
-        let _ = process.configs.refresh(&mut connection);
-        // No thread may be there that does this.
-        let mut upkeep = work(shared, &mut connection);
-        let has_moved = catch_up(&mut upkeep, give_up)?;
-        if release_all(&mut upkeep)? > 0 {
+        let Some(has_moved) = look_after(shared, &mut connection)? else {
             continue;
-        }
+        };
         let retried = shared.progress.retried.load(Ordering::Relaxed);
         let worked = turn(shared, &mut connection, state, stop);
-        if !matches!(worked, Ok(Worked::UsedUp(_))) {
-            used_up_at = None;
-        }
+        used_up_at = used_up_at.filter(|_| matches!(worked, Ok(Worked::UsedUp(_))));
         match worked {
             Ok(Worked::UsedUp(wait)) => {
                 let since = used_up_at.get_or_insert_with(Instant::now);
@@ -130,19 +118,16 @@ fn until_empty(
                 let is_retried = shared.progress.retried.load(Ordering::Relaxed) > retried;
                 let has_more = has_moved
                     || is_retried
-                    || find_rest(&mut work(shared, &mut connection), &shared.topic)?
-                    || (extent == Extent::Scheduled
-                        && made_due.make_due(shared, &mut connection)?);
+                    || has_rest(shared, &mut connection, extent, &mut made_due)?;
                 if !has_more {
                     break;
                 }
             }
             Ok(_) => troubles = 0,
             Err(error) => {
-                // One that is of no more use for what a handler left there is replaced above.
+                // A connection that is of no more use for what a handler left there is replaced.
                 let is_lost = connection.client().is_closed();
-                let is_theirs = error.cause::<EndedTransaction>().is_some();
-                if judge(shared, state, &error) && !is_lost || is_theirs {
+                if is_of_messages(shared, state, &error, is_lost) {
                     continue;
                 }
                 troubles += 1;
@@ -155,6 +140,43 @@ fn until_empty(
     }
     shared.base.dedicated.give_back(connection);
     Ok(())
+}
+
+/// Looks for messages that a drain has to make ready itself; returns whether there were any.
+fn has_rest(
+    shared: &SharedState,
+    connection: &mut Connection,
+    extent: Extent,
+    made_due: &mut MadeDue,
+) -> Result<bool> {
+    Ok(find_rest(&mut work(shared, connection), &shared.topic)?
+        || (extent == Extent::Scheduled && made_due.make_due(shared, connection)?))
+}
+
+/// Returns whether a failure was one of messages, which are charged with it: a drain goes on.
+fn is_of_messages(
+    shared: &SharedState,
+    state: &mut WorkerState<'_>,
+    error: &Error,
+    is_lost: bool,
+) -> bool {
+    let is_theirs = error.cause::<EndedTransaction>().is_some();
+    judge(shared, state, error) && !is_lost || is_theirs
+}
+
+/// Does before each turn what no thread may be there to do. Returns whether messages moved; `None`
+/// where it is to be done again at once.
+fn look_after(shared: &SharedState, connection: &mut Connection) -> Result<Option<bool>> {
+    if connection.is_closed() {
+        // A handler left it in a state that cannot be put back.
+        *connection = shared.base.dedicated.take()?;
+    }
+    // A drain may take hours. A connection that is gone is met in the turn.
+    let _ = shared.base.process.configs.refresh(connection);
+    let mut upkeep = work(shared, connection);
+    let has_moved = catch_up(&mut upkeep, give_up)?;
+    let has_released = release_all(&mut upkeep)? > 0;
+    Ok((!has_released).then_some(has_moved))
 }
 
 fn report(progress: &Progress) -> DrainReport {

@@ -49,21 +49,7 @@ pub(crate) fn handle<'m>(
     if messages.is_empty() {
         return Ok(0);
     }
-    let is_shared = messages.len() > 1;
-    let check = match is_shared || !state.entered.is_empty() {
-        true => Check::Bundled,
-        false => Check::Only,
-    };
-    let is_bundled = check == Check::Bundled;
-    let charge = |(message, _): &(&Claimed, CancelToken)| {
-        Charge::of(message, 0)
-            .shared(is_shared)
-            .in_bundle(is_bundled)
-    };
-    state.entered.extend(messages.iter().map(charge));
-    if is_bundled {
-        session.join_bundle()?;
-    }
+    let check = enter(session, state, &messages)?;
     shared.concurrency.handler_begins(state.worker);
     let deliveries = deliveries(shared, &terms, messages);
     let started = Instant::now();
@@ -87,6 +73,27 @@ pub(crate) fn handle<'m>(
         (held, outcome)
     }));
     Ok(deliveries.len())
+}
+
+/// Notes who enters the transaction; returns how what is done for them is checked.
+fn enter(
+    session: &mut HandlerSession<'_>,
+    state: &mut WorkerState<'_>,
+    messages: &[(&Claimed, CancelToken)],
+) -> Result<Check> {
+    let is_shared = messages.len() > 1;
+    let is_bundled = is_shared || !state.entered.is_empty();
+    let charge = |(message, _): &(&Claimed, CancelToken)| {
+        Charge::of(message, 0)
+            .shared(is_shared)
+            .in_bundle(is_bundled)
+    };
+    state.entered.extend(messages.iter().map(charge));
+    if !is_bundled {
+        return Ok(Check::Only);
+    }
+    session.join_bundle()?;
+    Ok(Check::Bundled)
 }
 
 /// Notes that messages are not in hand any more; returns which of them were to be given up.

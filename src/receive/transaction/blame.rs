@@ -64,24 +64,12 @@ fn charge_failed(
     shared: &SharedState,
     state: &mut WorkerState<'_>,
     mut entered: Vec<Charge>,
-    mut stray: Vec<Charge>,
+    stray: Vec<Charge>,
     error: &Error,
 ) -> bool {
     let failure = failure_of(error);
     if is_miscounted(error) || is_interrupted(error) || failure == Some(Failure::Hindered) {
-        match stray.as_mut_slice() {
-            [charge] => {
-                let delay = shared.set_aside(charge.held.id);
-                log::warn!(
-                    "topic {}: message {} is left alone for {delay:?}",
-                    shared.topic,
-                    charge.held.id
-                );
-                state.charges.push(charge.clone().aside(delay));
-            }
-            [] => {}
-            _ => state.pace.single(),
-        }
+        set_aside(shared, state, stray);
         return false;
     }
     let is_charged = match error.kind() {
@@ -129,6 +117,23 @@ fn charge_failed(
         state.pace.single();
     }
     is_about_messages
+}
+
+/// Leaves the one message alone that a transaction met trouble with; of several, nobody knows which
+/// one it was, so that the next transactions take one each.
+fn set_aside(shared: &SharedState, state: &mut WorkerState<'_>, mut stray: Vec<Charge>) {
+    let Some(charge) = stray.pop() else { return };
+    if !stray.is_empty() {
+        state.pace.single();
+        return;
+    }
+    let delay = shared.set_aside(charge.held.id);
+    log::warn!(
+        "topic {}: message {} is left alone for {delay:?}",
+        shared.topic,
+        charge.held.id
+    );
+    state.charges.push(charge.aside(delay));
 }
 
 /// Notes whether a COMMIT of several messages was refused at another worker: then this one takes

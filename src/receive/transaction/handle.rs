@@ -104,26 +104,14 @@ pub(crate) fn handle(
         max_attempts: terms.max_attempts,
         cancel,
     };
-    let mut ending = session.part(|session| call_alone(state.handler, session, &delivery));
+    let ending = session.part(|session| call_alone(state.handler, session, &delivery));
     let is_cancelled = shared.in_hand[state.worker].end(message.held.id);
     let what = format_args!("message {}", message.held.id);
     shared.warn_if_slow(&what, started.elapsed());
     if let Some(ended) = session.ended() {
         return Err(ended);
     }
-    if (!matches!(ending, Ending::Done) || session.is_overlong())
-        && let Some(excuse) = blame::excuse(shared, session, from_ref(&ending))
-    {
-        return Err(excuse);
-    }
-    if !matches!(ending, Ending::Done | Ending::Kept(_)) {
-        session.undo()?;
-    } else if let Some(undone) = Ending::undone(&session.keep(sharing.check())?) {
-        ending = undone;
-        if let Some(excuse) = blame::excuse(shared, session, from_ref(&ending)) {
-            return Err(excuse);
-        }
-    }
+    let ending = keep_or_undo(shared, session, ending, sharing)?;
     if is_cancelled && !matches!(ending, Ending::Done) {
         return Ok(Outcome::Cancelled);
     }
@@ -138,4 +126,32 @@ pub(crate) fn handle(
         Outcome::Done(_) => Outcome::Done(session.take_result()),
         failed => failed,
     })
+}
+
+/// Keeps what was done for a message, or undoes it; returns what its ending comes to.
+///
+/// # Errors
+/// When nobody is to blame for how the handler ended.
+fn keep_or_undo(
+    shared: &SharedState,
+    session: &mut HandlerSession<'_>,
+    ending: Ending,
+    sharing: Sharing,
+) -> Result<Ending> {
+    if (!matches!(ending, Ending::Done) || session.is_overlong())
+        && let Some(excuse) = blame::excuse(shared, session, from_ref(&ending))
+    {
+        return Err(excuse);
+    }
+    if !matches!(ending, Ending::Done | Ending::Kept(_)) {
+        session.undo()?;
+        return Ok(ending);
+    }
+    let Some(undone) = Ending::undone(&session.keep(sharing.check())?) else {
+        return Ok(ending);
+    };
+    match blame::excuse(shared, session, from_ref(&undone)) {
+        Some(excuse) => Err(excuse),
+        None => Ok(undone),
+    }
 }

@@ -105,11 +105,7 @@ fn commit(
         is_undone: true, ..
     }) = &committed
     {
-        state.refused = match (blame::only(state), is_shared) {
-            (Some(charge), false) => Some(Refused::Only(charge.clone())),
-            (_, true) => Some(Refused::Bundle),
-            (None, false) => None,
-        };
+        state.refused = refused(state, is_shared);
     }
     // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
     shared.base.waker.announce(&session.news());
@@ -127,6 +123,14 @@ fn commit(
     // Once more: what the claim learned, it learned from where it began before.
     claim::note_promoted(&shared.floors, &promoted, settled.ended());
     taken.transpose()
+}
+
+/// Returns whose work was refused and undone.
+fn refused(state: &WorkerState<'_>, is_shared: bool) -> Option<Refused> {
+    match is_shared {
+        true => Some(Refused::Bundle),
+        false => blame::only(state).cloned().map(Refused::Only),
+    }
 }
 
 /// After the commit: counts, logs, tells who waits, and notes when retries are due.

@@ -14,6 +14,7 @@ use crate::connect::pulse::Pulse;
 use crate::db::silence::Hold;
 use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
+use crate::rate_limit::Grant;
 use crate::rate_limit::tokens::{self, Allowance};
 use crate::receive::claim::{self, Taken};
 use crate::receive::progress::Hand;
@@ -36,6 +37,7 @@ use crate::threads::Stop;
 use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// Runs transactions on `connection` until nothing is ready or the stop is set.
@@ -100,11 +102,7 @@ fn transactions(
     while !taken.messages.is_empty() {
         hold(shared, pulse.as_deref(), &taken);
         if stop.is_set() || shared.is_paused() {
-            // Claimed while the stop or a pause was asked for: free again with the end of the
-            // transaction.
-            shared.floors().forget();
-            end_empty(session)?;
-            return Ok(Worked::Again);
+            return let_all_go(shared, session);
         }
         if taken.is_full {
             // There may be more than one worker's share.
@@ -125,16 +123,9 @@ fn transactions(
         state.look = 0;
         let staging = is_careful.then(|| started.elapsed());
         state.pace.note_staging(staging.unwrap_or_default());
-        let next = transact(
-            shared,
-            &mut session,
-            state,
-            allowance,
-            &mut taken,
-            stop,
-            is_careful,
-        )
-        .inspect_err(|_| blame::note_stray(state, &taken.messages));
+        let until = Until { stop, is_careful };
+        let next = transact(shared, &mut session, state, allowance, &mut taken, until)
+            .inspect_err(|_| blame::note_stray(state, &taken.messages));
         match next? {
             Some(next) => {
                 taken = next;
@@ -148,6 +139,14 @@ fn transactions(
     }
     end_empty(session)?;
     Ok(idle(&taken))
+}
+
+/// Lets go of what was claimed while the stop or a pause was asked for: it is free again with the
+/// end of the transaction.
+fn let_all_go(shared: &SharedState, session: HandlerSession<'_>) -> Result<Worked> {
+    shared.floors().forget();
+    end_empty(session)?;
+    Ok(Worked::Again)
 }
 
 /// Notes one of the messages that the open transaction holds, where the server process is not
@@ -189,6 +188,20 @@ fn after_nothing(state: &mut WorkerState<'_>, taken: &Taken, looked_at: usize) -
     Worked::Idle(Some(careful::COME_BACK))
 }
 
+/// What ends a worker's transactions beside what they find.
+#[derive(Clone, Copy)]
+struct Until<'a> {
+    stop: &'a Stop,
+    /// Whether the topic is suspect, which lets no transaction claim in the flight of another.
+    is_careful: bool,
+}
+
+/// Returns whether a transaction that began then is to take no further message.
+fn is_over(shared: &SharedState, state: &WorkerState<'_>, stop: &Stop, started: Instant) -> bool {
+    let is_late = || started.elapsed() > state.pace.budget();
+    stop.is_set() || shared.is_paused() || (shared.options.per_transaction.is_none() && is_late())
+}
+
 /// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
 fn transact(
     shared: &SharedState,
@@ -196,27 +209,19 @@ fn transact(
     state: &mut WorkerState<'_>,
     allowance: &mut Allowance,
     taken: &mut Taken,
-    stop: &Stop,
-    is_careful: bool,
+    until: Until<'_>,
 ) -> Result<Option<Taken>> {
+    let Until { stop, is_careful } = until;
     let mut hand = Hand::default();
     let started = Instant::now();
-    let mut grants = taken.grants.take();
+    let grants = taken.grants.take();
     let taken = &*taken;
     let mut decided = Vec::with_capacity(taken.messages.len());
-    // Before tokens are taken: what is not to be handled any more has no need of one, and must not
-    // be put off.
-    let fit = eligible(shared, state.worker, taken, &mut decided);
-    let admitted = shared.limits.after(&mut grants, fit, &mut decided);
-    state.unspent.extend(tokens::unspent(grants));
+    let admitted = admit(shared, state, taken, grants, &mut decided);
     let split = Split::of(shared.batch, shared.terms().max_attempts, admitted, taken);
     for (begun, message) in split.alone.iter().enumerate() {
-        let is_enough = stop.is_set()
-            || shared.is_paused()
-            || begun >= split.most_alone
-            || session.has_set()
-            || (shared.options.per_transaction.is_none()
-                && started.elapsed() > state.pace.budget());
+        let is_enough =
+            begun >= split.most_alone || session.has_set() || is_over(shared, state, stop, started);
         let goes_apart = |begun: usize| blame::go_apart(shared, &split.alone[begun - 1..=begun]);
         if begun > 0 && (is_enough || goes_apart(begun)) {
             leave(shared, state, &split.alone[begun..]);
@@ -255,6 +260,21 @@ fn transact(
     state.pace.note_thin(split.is_thin);
     let is_chained = may_chain(shared, state, stop, is_careful) && !session.is_spent();
     settle(shared, session, state, taken, decided, is_chained)
+}
+
+/// Returns which messages are to be handled now, and decides about the others. What is not to be
+/// handled any more goes first: it has no need of a token, and must not be put off for want of one.
+fn admit<'m>(
+    shared: &SharedState,
+    state: &mut WorkerState<'_>,
+    taken: &'m Taken,
+    mut grants: Option<HashMap<String, Grant>>,
+    decided: &mut Vec<Decision<'m>>,
+) -> Vec<&'m Claimed> {
+    let fit = eligible(shared, state.worker, taken, decided);
+    let admitted = shared.limits.after(&mut grants, fit, decided);
+    state.unspent.extend(tokens::unspent(grants));
+    admitted
 }
 
 /// Settles and commits, and says so to all whom it concerns. Returns the next claim if the flight

@@ -178,9 +178,8 @@ impl Messaging {
         };
         while batch.len() < n {
             let mut connection = self.pooled()?;
-            let configs = &base.process.configs;
-            configs.refresh(&mut *connection)?;
-            let setting = configs.get(&topic);
+            base.process.configs.refresh(&mut *connection)?;
+            let setting = base.process.configs.get(&topic);
             if setting.as_ref().is_some_and(|setting| setting.is_paused) {
                 return Ok(None);
             }

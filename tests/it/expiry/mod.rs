@@ -1,7 +1,9 @@
 //! A message whose time is over is not handled: it becomes a dead letter, or is gone, as its topic
 //! is set up.
 
-use crate::support::{Gate, HOUR, PATIENCE, Place, client, eventually, next, statement_text};
+use crate::support::{
+    Gate, HOUR, MINUTE, PATIENCE, Place, client, eventually, next, statement_text,
+};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, DeadReason, Expired, HandlerError, Message, NewMessage, TopicConfig};
 use std::time::Duration;
@@ -74,6 +76,25 @@ fn a_topic_can_drop_what_expires() {
     assert_eq!((report.handled, report.dead, report.dropped), (1, 0, 1));
     assert!(place.is_empty("jobs"));
     assert!(place.dead_letters("jobs").is_empty());
+}
+
+#[test]
+fn a_drain_under_leases_counts_what_its_topic_drops() {
+    let mut place = Place::new();
+    drop_expired(&place);
+    place.send_new(perishable(1));
+    place.send("jobs", &2);
+    place.make_expired();
+
+    let report = place
+        .messaging
+        .receiver("jobs")
+        .lease(MINUTE)
+        .drain(|_, _: Message<i32>| Ok(()))
+        .unwrap();
+
+    assert_eq!((report.handled, report.dead, report.dropped), (1, 0, 1));
+    assert!(place.is_empty("jobs"));
 }
 
 #[test]

@@ -141,19 +141,6 @@ pub(super) fn none(offences: Vec<Offence>) {
     assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
 
-/// Fails when there are more offences than at the last count. That number only ever falls: whoever
-/// mends some lowers it.
-#[track_caller]
-pub(super) fn at_most(last_count: usize, offences: Vec<Offence>) {
-    let lines: Vec<String> = offences.iter().map(Offence::to_string).collect();
-    assert!(
-        lines.len() <= last_count,
-        "\n{}\n{} of them, {last_count} at the last count\n",
-        lines.join("\n"),
-        lines.len()
-    );
-}
-
 /// Checks that `rule` finds exactly this in a file that breaks it: the lines, in order.
 #[track_caller]
 pub(super) fn check(rule: impl Fn(&File) -> Vec<Offence>, path: &str, text: &str, lines: &[usize]) {
