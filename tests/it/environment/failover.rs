@@ -112,6 +112,9 @@ fn a_server_that_comes_back_as_a_standby_is_left_alone_until_it_is_promoted() {
     let (receiver, told) = receive(&messaging);
     let id = send(&messaging).unwrap();
     assert_eq!(next(&told, 1), [(id, 1)]);
+    // The handler tells before its COMMIT, which the restart would cut.
+    let is_done = || messaging.topic("jobs").is_empty().unwrap();
+    eventually("the first is committed", is_done);
     let delayed = NewMessage::json("jobs", "later")
         .unwrap()
         .delay(Duration::from_secs(1));
