@@ -2,10 +2,10 @@
 //! one looks full.
 
 use crate::capacity;
+use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::words::Result;
 use crate::words::sqlstate::{classify, is_held_up};
-use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
 
 /// How long a room is waited for: behind a few senders that take some of it, not behind one whose
@@ -33,19 +33,14 @@ pub(crate) fn fold(connection: &mut Connection, turn: Duration) -> Result<bool> 
 
 /// Takes a batch of what was vacated off the number of one topic, unless senders hold its room.
 fn fold_topic(connection: &mut Connection, topic: &str) -> Result<bool> {
-    let failed = |error| classify(error, "taking off what was vacated");
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    open.transaction
-        .batch_execute(ROOM_PATIENCE)
-        .map_err(failed)?;
-    match capacity::fold_batch(&mut open, topic) {
-        Ok(has_more) => {
-            open.transaction.commit().map_err(failed)?;
-            Ok(has_more)
-        }
+    const DOING: &str = "taking off what was vacated";
+    let folded = apart(connection, DOING, |open| {
+        let bounded = open.transaction.batch_execute(ROOM_PATIENCE);
+        bounded.map_err(|error| classify(error, DOING))?;
+        capacity::fold_batch(open, topic)
+    });
+    match folded {
         Err(error) if is_held_up(&error) => Ok(false),
-        Err(error) => Err(error),
+        folded => folded,
     }
 }

@@ -4,8 +4,8 @@
 //! id. A process that dies loses its connection and with it the lock; its row stays. Whoever finds
 //! such a row removes it. If the row says that the receiver may have had messages in hand (see
 //! `wake::hands`) and the topic has messages, the topic becomes suspect: receivers note what they
-//! have in hand before they run handlers (see `receive::careful`), so that a message that kills its
-//! process reaches its limit.
+//! have in hand before they run handlers (see `transaction::careful`), so that a message that kills
+//! its process reaches its limit.
 //!
 //! The suspicion lasts until the messages that may have been in hand have ended. Nobody knows which
 //! those were. But claims take the first free messages, and the receivers' rows say how many they

@@ -1,6 +1,7 @@
 //! Looks after stalled keys: those whose lines could not be moved on when a message ended (see
 //! `keys`).
 
+use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::flight::Flight;
 use crate::keys::{self, Lane};
@@ -228,13 +229,9 @@ fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
 }
 
 fn make_some(connection: &mut Connection, lanes: &[Lane]) -> Result<()> {
-    let failed = |error| classify(error, DOING);
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    open.transaction
-        .batch_execute(LANE_PATIENCE)
-        .map_err(failed)?;
-    keys::make(&mut open, lanes)?;
-    open.transaction.commit().map_err(failed)
+    apart(connection, DOING, |open| {
+        let bounded = open.transaction.batch_execute(LANE_PATIENCE);
+        bounded.map_err(|error| classify(error, DOING))?;
+        keys::make(open, lanes)
+    })
 }

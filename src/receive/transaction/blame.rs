@@ -6,10 +6,10 @@
 //! - COMMIT was refused. Deferred constraints and their triggers are checked just before COMMIT in
 //!   the same flight, and their work is undone while the messages are held, since after a failed
 //!   COMMIT others may be quicker. A message alone in its transaction is charged; several are taken
-//!   apart (`bundle`). What only COMMIT itself refuses is charged to a message that was alone; if
+//!   apart (`handle`). What only COMMIT itself refuses is charged to a message that was alone; if
 //!   there were several, none is charged, and they go one by one for a while.
 //! - A handler's own SQL ended the transaction: its message is charged, and the others run again.
-//!   See `ended` for a handler that committed it.
+//!   See `committed_by_handler` for one that committed it.
 //! - A conflict (serialization failure, deadlock): none is charged, and the transaction runs again.
 //!   After ten in a row it counts as refused.
 //! - A message could not be settled for no known reason (its row is gone, or something keeps it):

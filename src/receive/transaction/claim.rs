@@ -5,7 +5,7 @@
 //! - Strict: the topic's turn first (a row lock that one worker of all processes can have), then,
 //!   in a statement of its own so that it sees all that the last holder did, the head.
 //!
-//! What has to be written before handlers run is written between two claims, see `stage`.
+//! What has to be written before handlers run is written between two claims, see `notes`.
 
 use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};

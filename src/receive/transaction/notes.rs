@@ -9,9 +9,9 @@
 //! flight. If another worker gets a message in between, the message is that worker's, and the note
 //! of it has no effect.
 //!
-//! Only some claims are staged: on suspect topics (what is in hand), of keys with a rate (tokens),
-//! and the first claim of a receiver that was idle, which notes that it may have messages in hand
-//! from now on.
+//! Only some claims need notes: those on suspect topics (what is in hand), of keys with a rate
+//! (tokens), and the first claim of a receiver that was idle, which notes that it may have messages
+//! in hand from now on.
 //!
 //! The notes need not survive the server: its crash frees all messages, and what is lost is a hint.
 //! So they do not wait for the disk.
@@ -41,7 +41,7 @@ use uuid::Uuid;
 
 static HOLD_AGAIN: Statement = sql!("hold_again", Fenced);
 
-/// Returns whether a claim has to be staged.
+/// Returns whether there is something to write for a claim.
 pub(crate) fn are_needed(shared: &SharedState, taken: &Taken, is_careful: bool) -> bool {
     is_careful || shared.shift_to_note().is_some() || shared.limits.need_tokens(&taken.messages)
 }

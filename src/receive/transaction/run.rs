@@ -6,7 +6,7 @@
 //! the next in one round trip. More than a few messages that handlers sent are stored just before,
 //! in one statement. Only failures cost more.
 //!
-//! If any step fails, the transaction is gone with all in it, and the error says why; `charge`
+//! If any step fails, the transaction is gone with all in it, and the error says why; `blame`
 //! decides what that means for the messages that had been in hand.
 
 use crate::connect::connection::Connection;
