@@ -18,7 +18,7 @@ const MAX_TRIES: u32 = 600;
 pub(crate) struct Charge {
     pub(crate) held: Held,
     /// Deliveries that had failed before it was taken.
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// Deliveries that ended with the death of their process.
     pub(crate) crashes: u32,
     pub(crate) error: String,
@@ -71,18 +71,6 @@ impl Charge {
     /// Sets the message aside instead.
     pub(crate) fn aside(mut self, delay: Duration) -> Self {
         self.aside = Some(delay);
-        self
-    }
-
-    /// Says whether the message shares the check before COMMIT with others.
-    pub(crate) fn in_bundle(mut self, is_bundled: bool) -> Self {
-        self.is_bundled = is_bundled;
-        self
-    }
-
-    /// Says whether the message is in a handler together with others.
-    pub(crate) fn shared(mut self, is_shared: bool) -> Self {
-        self.is_shared = is_shared;
         self
     }
 }

@@ -1,6 +1,7 @@
 //! The caller's closure, with its payload type erased.
 
 use crate::message::claimed::Claimed;
+use crate::receive::options::Terms;
 use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::parts::PartOutcome;
@@ -20,6 +21,25 @@ pub(crate) struct Attempt<'a> {
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
     pub(crate) cancel: CancelToken,
+}
+
+impl<'a> Attempt<'a> {
+    /// Makes the attempt that comes next, after those that failed and `crashes`.
+    pub(crate) fn of(
+        topic: &'a str,
+        message: &'a Claimed,
+        crashes: u32,
+        terms: &Terms,
+        cancel: CancelToken,
+    ) -> Self {
+        Attempt {
+            topic,
+            message,
+            attempt: message.attempts + crashes + 1,
+            max_attempts: terms.max_attempts,
+            cancel,
+        }
+    }
 }
 
 /// How a closure ended.

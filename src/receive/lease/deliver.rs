@@ -32,136 +32,197 @@ use std::time::Duration;
 /// How long a message is left alone whose handler sends while a sequence is behind its table.
 const UNTIL_MIGRATED: Duration = Duration::from_secs(5);
 
-/// Handles one message, unless it is not to be begun, and settles.
-pub(crate) fn deliver(
-    shared: &SharedState,
-    connection: &mut Connection,
-    state: &mut WorkerState<'_>,
-    in_hand: &InHand<'_>,
-    lease: Duration,
-) -> Result<()> {
-    let terms = shared.terms();
-    let refused = match is_asked_for(shared, connection, in_hand, lease)? {
-        true => Some(Outcome::Cancelled),
-        false => refuse(&in_hand.message, in_hand.message.attempts, 0, &terms),
-    };
-    if let Some(outcome) = refused {
-        return end(shared, connection, state, in_hand.proof.clone(), outcome);
-    }
-    let mut decided = Vec::new();
-    let message = &in_hand.message;
-    let mut grants = shared.limits.ask(connection, &[message])?;
-    shared
-        .limits
-        .after(&mut grants, vec![message], &mut decided);
-    match decided.pop() {
-        Some((_, put_off)) => end(shared, connection, state, in_hand.proof.clone(), put_off),
-        None => begin(shared, connection, state, in_hand, &terms),
-    }
+/// A worker that handles messages under leases.
+pub(crate) struct LeaseWorker<'a, 'h> {
+    pub(crate) shared: &'a SharedState,
+    pub(crate) connection: &'a mut Connection,
+    pub(crate) state: &'a mut WorkerState<'h>,
+    /// How long messages are leased, as of the claim.
+    pub(crate) lease: Duration,
 }
 
-/// Returns whether somebody asked since the claim that a message be given up. What this process
-/// heard may be over by now, so the row has the last word; it says it again when the lease ends.
-fn is_asked_for(
-    shared: &SharedState,
-    connection: &mut Connection,
-    in_hand: &InHand<'_>,
-    lease: Duration,
-) -> Result<bool> {
-    if !shared.base.waker.asked.contains(in_hand.message.held.id) {
-        return Ok(false);
-    }
-    let proof = &in_hand.proof;
-    let extended = extend(connection, &shared.topic, &[proof], lease)?;
-    Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
-}
-
-/// Runs the handler of one message and settles.
-fn begin(
-    shared: &SharedState,
-    connection: &mut Connection,
-    state: &mut WorkerState<'_>,
-    in_hand: &InHand<'_>,
-    terms: &Terms,
-) -> Result<()> {
-    let message = &in_hand.message;
-    let mut hand = Hand::default();
-    shared.progress.take(&mut hand);
-    shared.concurrency.handler_begins(state.worker);
-    let delivery = attempt(shared, in_hand, terms);
-    let mut session = HandlerSession::on_demand(&shared.base.process, connection);
-    let ending = session.part(|session| call_alone(state.handler, session, &delivery));
-    if session.has_begun() {
-        let what = format_args!("message {}", message.held.id);
-        shared.warn_if_slow(&what, session.since_begin());
-    }
-    shared.concurrency.flight_begins(state.worker);
-    if let Some(ended) = session.ended() {
-        drop(session);
-        let outcome = after_its_end(terms, message, &ended);
-        let written = end(shared, connection, state, in_hand.proof.clone(), outcome);
-        return written.map_err(|_| ended);
-    }
-    let ending = match ending {
-        Ending::Done if session.is_untouched() => {
-            let outcome = Outcome::Done(session.take_result());
-            drop(session);
-            return end(shared, connection, state, in_hand.proof.clone(), outcome);
+impl LeaseWorker<'_, '_> {
+    /// Handles one message, unless it is not to be begun, and settles.
+    pub(crate) fn deliver(&mut self, in_hand: &InHand<'_>) -> Result<()> {
+        let terms = self.shared.terms();
+        let message = &in_hand.message;
+        let refused = match self.is_asked_for(in_hand)? {
+            true => Some(Outcome::Cancelled),
+            false => refuse(message, message.attempts, 0, &terms),
+        };
+        if let Some(outcome) = refused {
+            return self.end(&in_hand.proof, outcome);
         }
-        Ending::Done => match commit(shared, session, &in_hand.proof) {
-            Ok(is_settled) => {
-                state.conflicts = 0;
-                shared.progress.count(is_settled.into(), 0, 0);
-                if !is_settled {
-                    warn_lost(shared, &in_hand.proof);
+        let mut decided = Vec::new();
+        let limits = &self.shared.limits;
+        let mut grants = limits.ask(self.connection, &[message])?;
+        limits.after(&mut grants, vec![message], &mut decided);
+        match decided.pop() {
+            Some((_, put_off)) => self.end(&in_hand.proof, put_off),
+            None => self.begin(in_hand, &terms),
+        }
+    }
+
+    /// Returns whether somebody asked since the claim that a message be given up. What this process
+    /// heard may be over by now, so the row has the last word; it says it again when the lease
+    /// ends.
+    fn is_asked_for(&mut self, in_hand: &InHand<'_>) -> Result<bool> {
+        let SharedState { topic, base, .. } = self.shared;
+        if !base.waker.asked.contains(in_hand.message.held.id) {
+            return Ok(false);
+        }
+        let proof = &in_hand.proof;
+        let extended = extend(self.connection, topic, &[proof], self.lease)?;
+        Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
+    }
+
+    /// Runs the handler of one message and settles.
+    fn begin(&mut self, in_hand: &InHand<'_>, terms: &Terms) -> Result<()> {
+        let shared = self.shared;
+        let (message, proof) = (&in_hand.message, &in_hand.proof);
+        let mut hand = Hand::default();
+        shared.progress.take(&mut hand);
+        shared.concurrency.handler_begins(self.state.worker);
+        let cancel = in_hand.cancel.clone();
+        let delivery = Attempt::of(&shared.topic, message, 0, terms, cancel);
+        let mut session = HandlerSession::on_demand(&shared.base.process, self.connection);
+        let ending = session.part(|session| call_alone(self.state.handler, session, &delivery));
+        if session.has_begun() {
+            let what = format_args!("message {}", message.held.id);
+            shared.warn_if_slow(&what, session.since_begin());
+        }
+        shared.concurrency.flight_begins(self.state.worker);
+        if let Some(ended) = session.ended() {
+            drop(session);
+            let outcome = after_its_end(terms, message, &ended);
+            return self.end(proof, outcome).map_err(|_| ended);
+        }
+        let ending = match ending {
+            Ending::Done if session.is_untouched() => {
+                let outcome = Outcome::Done(session.take_result());
+                drop(session);
+                return self.end(proof, outcome);
+            }
+            Ending::Done => match commit(shared, session, proof) {
+                Ok(is_settled) => {
+                    self.state.conflicts = 0;
+                    shared.progress.count(is_settled.into(), 0, 0);
+                    if !is_settled {
+                        warn_lost(&shared.topic, proof);
+                    }
+                    return Ok(());
                 }
-                return Ok(());
+                Err(error) => self.trouble(message, &error),
+            },
+            ending => {
+                let excuse = excuse(&mut session, &ending);
+                drop(session);
+                match excuse {
+                    Some(Failure::Lost) if !self.connection.is_closed() => Err(ending),
+                    Some(failure) => self.excused(message, failure),
+                    None => Err(ending),
+                }
             }
-            Err(error) => trouble(shared, state, in_hand, &error),
-        },
-        ending => {
-            let excuse = excuse(&mut session, &ending);
-            drop(session);
-            match excuse {
-                Some(Failure::Lost) if !connection.is_closed() => Err(ending),
-                Some(failure) => excused(shared, state, in_hand, failure),
-                None => Err(ending),
-            }
-        }
-    };
-    let outcome = match ending {
-        Ok(outcome) => outcome,
-        Err(ending) => decide(terms, message.attempts, ending),
-    };
-    end(shared, connection, state, in_hand.proof.clone(), outcome)
-}
-
-fn attempt<'a>(shared: &'a SharedState, in_hand: &'a InHand<'_>, terms: &Terms) -> Attempt<'a> {
-    Attempt {
-        topic: &shared.topic,
-        message: &in_hand.message,
-        attempt: in_hand.message.attempts + 1,
-        max_attempts: terms.max_attempts,
-        cancel: in_hand.cancel.clone(),
+        };
+        let outcome = match ending {
+            Ok(outcome) => outcome,
+            Err(ending) => decide(terms, message.attempts, ending),
+        };
+        self.end(proof, outcome)
     }
-}
 
-/// Decides about a message whose handler failed for a reason that may not be its fault.
-fn excused(
-    shared: &SharedState,
-    state: &mut WorkerState<'_>,
-    in_hand: &InHand<'_>,
-    failure: Failure,
-) -> std::result::Result<Outcome, Ending> {
-    let kind = match failure {
-        Failure::Hindered => {
-            let message = &in_hand.message;
-            return Ok(aside(shared, message, "others were in its way"));
+    /// Decides about a message whose handler failed for a reason that may not be its fault.
+    fn excused(&mut self, message: &Claimed, failure: Failure) -> Result<Outcome, Ending> {
+        let kind = match failure {
+            Failure::Hindered => return Ok(self.aside(message, "others were in its way")),
+            Failure::Lost => ErrorKind::Unavailable,
+            _ => ErrorKind::Conflict,
+        };
+        self.trouble(message, &Error::new(kind, "in a handler"))
+    }
+
+    /// Decides what a failure means that may not be the message's fault: an outcome without an
+    /// attempt spent, or how its handler is to be taken to have ended.
+    fn trouble(&mut self, message: &Claimed, error: &Error) -> Result<Outcome, Ending> {
+        let failed = || Ending::failed(&HandlerError::failed(chain(error)));
+        match failure_of(error) {
+            Some(Failure::Overlong) => return Err(failed()),
+            // Its end may have been what others were in the way of.
+            Some(Failure::Hindered) => return Ok(self.aside(message, &chain(error))),
+            _ if is_miscounted(error) => return Ok(self.aside(message, &chain(error))),
+            _ => {}
         }
-        Failure::Lost => ErrorKind::Unavailable,
-        _ => ErrorKind::Conflict,
-    };
-    trouble(shared, state, in_hand, &Error::new(kind, "in a handler"))
+        match error.kind() {
+            ErrorKind::Unavailable => match self.shared.count_loss(message.held.id) {
+                ..=MAX_LOSSES => Ok(Outcome::GiveBack { counts: false }),
+                _ => Err(failed()),
+            },
+            ErrorKind::Conflict => {
+                self.state.conflicts += 1;
+                if self.state.conflicts > MAX_CONFLICTS {
+                    self.state.conflicts = 0;
+                    return Err(failed());
+                }
+                // Not all at once again.
+                let delay = fastrand::u64(5..50) * u64::from(self.state.conflicts);
+                let delay = Duration::from_millis(delay);
+                Ok(Outcome::put_off(message.attempts, delay, chain(error)))
+            }
+            // Nobody's fault here, and every send's until somebody migrates.
+            ErrorKind::SequenceBehind => {
+                let why = chain(error);
+                Ok(Outcome::put_off(message.attempts, UNTIL_MIGRATED, why))
+            }
+            _ => Err(failed()),
+        }
+    }
+
+    /// Leaves a message alone for a while, longer each time, without an attempt spent.
+    fn aside(&self, message: &Claimed, why: &str) -> Outcome {
+        let delay = self.shared.set_aside(message.held.id);
+        Outcome::put_off(message.attempts, delay, why)
+    }
+
+    /// Ends a lease in a transaction of its own. What cannot be written is owed.
+    fn end(&mut self, proof: &Proof, outcome: Outcome) -> Result<()> {
+        let written = self.write(proof, &outcome);
+        if written.is_err() {
+            let proof = proof.clone();
+            self.state.owed.push(Owed { proof, outcome });
+        }
+        written
+    }
+
+    /// Settles one lease, counts and announces.
+    pub(crate) fn write(&mut self, proof: &Proof, outcome: &Outcome) -> Result<()> {
+        let shared = self.shared;
+        let SharedState {
+            topic,
+            base,
+            progress,
+            ..
+        } = shared;
+        let outcomes = [(proof, outcome)];
+        if settle(self.connection, &BEGIN, topic, &outcomes)?.is_empty() {
+            warn_lost(topic, proof);
+            return Ok(());
+        }
+        match outcome {
+            Outcome::Done(_) => progress.count(1, 0, 0),
+            Outcome::Retry { .. } => progress.count(0, 1, 0),
+            Outcome::Dead { .. } => progress.count(0, 0, 1),
+            Outcome::GiveBack { .. } | Outcome::Cancelled => {
+                shared.floors().lower(proof.held.position);
+            }
+            Outcome::Dropped => progress.count_dropped(1),
+        }
+        let most = shared.terms().max_attempts;
+        report::outcome(topic, proof.held.id, outcome, None, most);
+        // Also where it did not end: what is looked at once more is little.
+        claim::await_next(&shared.floors, [&proof.held].into_iter());
+        announce(&base.waker, topic, outcomes.into_iter());
+        Ok(())
+    }
 }
 
 /// Decides about a message whose handler ended its transaction: one that committed it is not to run
@@ -191,55 +252,6 @@ fn commit(shared: &SharedState, mut session: HandlerSession<'_>, proof: &Proof) 
     Ok(true)
 }
 
-/// Decides what a failure means that may not be the message's fault: a outcome without an attempt
-/// spent, or how its handler is to be taken to have ended.
-fn trouble(
-    shared: &SharedState,
-    state: &mut WorkerState<'_>,
-    in_hand: &InHand<'_>,
-    error: &Error,
-) -> std::result::Result<Outcome, Ending> {
-    let message = &in_hand.message;
-    let failed = || Ending::failed(&HandlerError::failed(chain(error)));
-    match failure_of(error) {
-        Some(Failure::Overlong) => return Err(failed()),
-        // Its end may have been what others were in the way of.
-        Some(Failure::Hindered) => return Ok(aside(shared, message, &chain(error))),
-        _ if is_miscounted(error) => return Ok(aside(shared, message, &chain(error))),
-        _ => {}
-    }
-    match error.kind() {
-        ErrorKind::Unavailable => {
-            if shared.count_loss(message.held.id) > MAX_LOSSES {
-                return Err(failed());
-            }
-            Ok(Outcome::GiveBack { counts: false })
-        }
-        ErrorKind::Conflict => {
-            state.conflicts += 1;
-            if state.conflicts > MAX_CONFLICTS {
-                state.conflicts = 0;
-                return Err(failed());
-            }
-            // Not all at once again.
-            let delay = fastrand::u64(5..50) * u64::from(state.conflicts);
-            let delay = Duration::from_millis(delay);
-            Ok(Outcome::put_off(message.attempts, delay, chain(error)))
-        }
-        // Nobody's fault here, and every send's until somebody migrates.
-        ErrorKind::SequenceBehind => {
-            let why = chain(error);
-            Ok(Outcome::put_off(message.attempts, UNTIL_MIGRATED, why))
-        }
-        _ => Err(failed()),
-    }
-}
-
-/// Leaves a message alone for a while, longer each time, without an attempt spent.
-fn aside(shared: &SharedState, message: &Claimed, why: &str) -> Outcome {
-    Outcome::put_off(message.attempts, shared.set_aside(message.held.id), why)
-}
-
 /// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.
 fn excuse(session: &mut HandlerSession<'_>, ending: &Ending) -> Option<Failure> {
     if conflict_behind(session, from_ref(ending)).is_some() {
@@ -254,56 +266,9 @@ fn excuse(session: &mut HandlerSession<'_>, ending: &Ending) -> Option<Failure> 
     }
 }
 
-/// Ends a lease in a transaction of its own. What cannot be written is owed.
-fn end(
-    shared: &SharedState,
-    connection: &mut Connection,
-    state: &mut WorkerState<'_>,
-    proof: Proof,
-    outcome: Outcome,
-) -> Result<()> {
-    let written = write(shared, connection, &proof, &outcome);
-    if written.is_err() {
-        state.owed.push(Owed { proof, outcome });
-    }
-    written
-}
-
-/// Settles one lease, counts and announces.
-pub(crate) fn write(
-    shared: &SharedState,
-    connection: &mut Connection,
-    proof: &Proof,
-    outcome: &Outcome,
-) -> Result<()> {
-    let outcomes = [(proof, outcome)];
-    if settle(connection, &BEGIN, &shared.topic, &outcomes)?.is_empty() {
-        warn_lost(shared, proof);
-        return Ok(());
-    }
-    match outcome {
-        Outcome::Done(_) => shared.progress.count(1, 0, 0),
-        Outcome::Retry { .. } => shared.progress.count(0, 1, 0),
-        Outcome::Dead { .. } => shared.progress.count(0, 0, 1),
-        Outcome::GiveBack { .. } | Outcome::Cancelled => shared.floors().lower(proof.held.position),
-        Outcome::Dropped => shared.progress.count_dropped(1),
-    }
-    let most = shared.terms().max_attempts;
-    report::outcome(&shared.topic, proof.held.id, outcome, None, most);
-    // Also where it did not end: what is looked at once more is little.
-    claim::await_next(&shared.floors, [&proof.held].into_iter());
-    announce(
-        &shared.base.waker,
-        &shared.topic,
-        [(proof, outcome)].into_iter(),
-    );
-    Ok(())
-}
-
-fn warn_lost(shared: &SharedState, proof: &Proof) {
+fn warn_lost(topic: &str, proof: &Proof) {
+    let id = proof.held.id;
     log::warn!(
-        "topic {}: the lease of message {} was lost before it was settled; what its handler wrote was rolled back",
-        shared.topic,
-        proof.held.id
+        "topic {topic}: the lease of message {id} was lost before it was settled; what its handler wrote was rolled back"
     );
 }

@@ -4,8 +4,8 @@ use crate::cancel;
 use crate::connect::connection::Connection;
 use crate::dependencies::round::release_all;
 use crate::receive::handler::Handler;
+use crate::receive::lease::deliver::LeaseWorker;
 use crate::receive::lease::heartbeat;
-use crate::receive::lease::run::pay;
 use crate::receive::progress::Progress;
 use crate::receive::receivers::make_due::MadeDue;
 use crate::receive::receivers::worker::turn;
@@ -73,7 +73,16 @@ fn paid(shared: &SharedState, state: &mut WorkerState<'_>, error: Error) -> Erro
     }
     // A new one: what befell the other may have befallen those that are idle.
     let opened = Connection::open(shared.base.dedicated.settings());
-    match opened.and_then(|mut connection| pay(shared, &mut connection, state)) {
+    let paid = opened.and_then(|mut connection| {
+        LeaseWorker {
+            shared,
+            connection: &mut connection,
+            state,
+            lease: shared.lease(),
+        }
+        .pay()
+    });
+    match paid {
         Ok(()) => {
             let text = "the connection broke; what was handled is settled";
             Error::new(ErrorKind::Unavailable, text).because(error)

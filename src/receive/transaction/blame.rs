@@ -24,9 +24,9 @@ use crate::message::claimed::Claimed;
 use crate::receive::charge::Charge;
 use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::shared_state::SharedState;
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::worker_state::WorkerState;
 use crate::session::caller_sql::EndedTransaction;
-use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, ErrorKind, chain};
 use crate::words::sqlstate::{Failure, Said, failure_of, is_interrupted, is_miscounted};
 use std::sync::Arc;
@@ -160,51 +160,43 @@ pub(crate) fn only<'s>(state: &'s WorkerState<'_>) -> Option<&'s Charge> {
     }
 }
 
-/// A handler met another transaction: all of this one is to run again.
-fn conflict(shared: &SharedState, text: &str) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!("conflict in a handler of topic {}: {text}", shared.topic),
-    )
-}
-
 /// Notes what was taken in a transaction that failed.
 pub(crate) fn note_stray(state: &mut WorkerState<'_>, taken: &[Claimed]) {
     state.stray = taken.iter().map(|message| Charge::of(message, 0)).collect();
 }
 
-/// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or the
-/// server ended its transaction, which is told from the message's own failures by what comes of it.
-pub(crate) fn excuse(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    endings: &[Ending],
-) -> Option<Error> {
-    if let Some(text) = conflict_behind(session, endings) {
-        return Some(conflict(shared, &text));
+impl WorkerTransaction<'_, '_, '_> {
+    /// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or
+    /// the server ended its transaction, which is told from the message's own failures by what
+    /// comes of it.
+    pub(crate) fn excuse(&mut self, endings: &[Ending]) -> Option<Error> {
+        let (session, topic) = (&mut self.session, &self.shared.topic);
+        if let Some(text) = conflict_behind(session, endings) {
+            let text = format!("conflict in a handler of topic {topic}: {text}");
+            return Some(Error::new(ErrorKind::Conflict, text));
+        }
+        let unavailable =
+            |text, failure| Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)));
+        if session.is_overlong() {
+            let text = format!(
+                "the server ended the transaction of a handler of topic {topic}: it took longer than the server allows"
+            );
+            return unavailable(text, Failure::Overlong);
+        }
+        let said = |wanted: Failure| {
+            let mut endings = endings.iter();
+            endings.find(|ending| ending.said() == Some(wanted))
+        };
+        let (failure, ending) = match said(Failure::Overlong) {
+            Some(ending) => (Failure::Overlong, ending),
+            None if session.is_in_doubt() => (Failure::Hindered, said(Failure::Hindered)?),
+            None => return None,
+        };
+        let text = ending.retryable()?;
+        if failure == Failure::Overlong && session.open().is_ok_and(OpenTransaction::is_alive) {
+            // Some connection of the handler's own.
+            return None;
+        }
+        unavailable(format!("in a handler of topic {topic}: {text}"), failure)
     }
-    if session.is_overlong() {
-        let text = format!(
-            "the server ended the transaction of a handler of topic {}: it took longer than the server allows",
-            shared.topic
-        );
-        let error = Error::new(ErrorKind::Unavailable, text);
-        return Some(error.because(Said(Failure::Overlong)));
-    }
-    let said = |wanted: Failure| {
-        let mut endings = endings.iter();
-        endings.find(|ending| ending.said() == Some(wanted))
-    };
-    let (failure, ending) = match said(Failure::Overlong) {
-        Some(ending) => (Failure::Overlong, ending),
-        None if session.is_in_doubt() => (Failure::Hindered, said(Failure::Hindered)?),
-        None => return None,
-    };
-    let text = ending.retryable()?;
-    if failure == Failure::Overlong && session.open().is_ok_and(OpenTransaction::is_alive) {
-        // Some connection of the handler's own.
-        return None;
-    }
-    let text = format!("in a handler of topic {}: {text}", shared.topic);
-    Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)))
 }

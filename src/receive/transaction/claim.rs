@@ -15,7 +15,7 @@ use crate::message::floor::Search;
 use crate::receive::claim::{self, Looked, Taken};
 use crate::receive::limits::InWork;
 use crate::receive::shared_state::SharedState;
-use crate::session::handler_session::HandlerSession;
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::words::error::Result;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
@@ -34,15 +34,6 @@ pub(crate) fn push_claim(shared: &SharedState, flight: &mut Flight, size: usize)
     plan
 }
 
-/// Returns a flight for a claim alone. What a filter asks for is the caller's.
-fn claim_flight(shared: &SharedState, session: &mut HandlerSession<'_>) -> Result<Flight> {
-    let flight = session.open()?.flight();
-    Ok(match shared.limits.filter {
-        None => flight.of_names(),
-        Some(_) => flight,
-    })
-}
-
 fn push_plan(shared: &SharedState, flight: &mut Flight, size: usize, plan: &Search) {
     let values = claimed::parameters(&shared.topic, &plan.spans, size);
     match &shared.limits.filter {
@@ -54,138 +45,142 @@ fn push_plan(shared: &SharedState, flight: &mut Flight, size: usize, plan: &Sear
     }
 }
 
-/// Claims up to `size` messages in the session's open transaction.
-pub(crate) fn claim_messages(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    size: usize,
-) -> Result<Taken> {
-    let mut in_work = shared.limits.inside(session.open()?)?;
-    if matches!(in_work, InWork::UsedUp) {
-        return Ok(Taken::used_up(shared.limits.ask_again()));
+impl WorkerTransaction<'_, '_, '_> {
+    /// Claims up to `size` messages in the open transaction.
+    pub(crate) fn claim_messages(&mut self, size: usize) -> Result<Taken> {
+        let shared = self.shared;
+        let mut in_work = shared.limits.inside(self.session.open()?)?;
+        if matches!(in_work, InWork::UsedUp) {
+            return Ok(Taken::used_up(shared.limits.ask_again()));
+        }
+        let size = self.share(&mut in_work, size)?;
+        let mut taken = self.take_any(size)?;
+        while let Some(fewer) = self.fit(&mut in_work, taken.messages.len())? {
+            taken.keep(&shared.floors, |_| false);
+            let size = self.share(&mut in_work, fewer)?;
+            taken = self.take_any(size)?;
+        }
+        if !taken.messages.is_empty() {
+            shared.limits.have_work(&shared.station);
+        }
+        Ok(taken)
     }
-    let size = share(shared, session, &mut in_work, size)?;
-    let mut taken = take_any(shared, session, size)?;
-    while let Some(fewer) = fit(session, &mut in_work, taken.messages.len())? {
-        taken.keep(&shared.floors, |_| false);
-        let size = share(shared, session, &mut in_work, fewer)?;
-        taken = take_any(shared, session, size)?;
-    }
-    if !taken.messages.is_empty() {
-        shared.limits.have_work(&shared.station);
-    }
-    Ok(taken)
-}
 
-/// Returns how many of `size` messages to claim with the slot in hand: one after the other they
-/// need no more. Has to be followed by [`fit`].
-pub(crate) fn share(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    in_work: &mut InWork<'_>,
-    size: usize,
-) -> Result<usize> {
-    match in_work {
-        InWork::Slot(own) if shared.batch.is_some() => own.share(session.open()?, size),
-        _ => Ok(size),
-    }
-}
-
-/// Takes a slot for each of the messages that were claimed, where they need it; returns how many to
-/// claim instead if there are no longer so many.
-pub(crate) fn fit(
-    session: &mut HandlerSession<'_>,
-    in_work: &mut InWork<'_>,
-    claimed: usize,
-) -> Result<Option<usize>> {
-    match in_work {
-        InWork::Slot(own) => own.fit(session.open()?, claimed),
-        _ => Ok(None),
-    }
-}
-
-fn take_any(shared: &SharedState, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
-    match shared.options.is_strict {
-        true => take_head(shared, session),
-        false => take_some(shared, session, size),
-    }
-}
-
-fn take_some(shared: &SharedState, session: &mut HandlerSession<'_>, size: usize) -> Result<Taken> {
-    let started = Instant::now();
-    if let Some(too_early) = shared.limits.too_early(started) {
-        return Ok(Taken::later(Some(too_early)));
-    }
-    let plan = shared.floors().plan(started);
-    read_claim(shared, session, size, plan, None)
-}
-
-/// Claims where `plan` says, and further back if there is nothing. The rows of the first look are
-/// there if it was in the flight that committed what came before, with when that began.
-pub(crate) fn read_claim(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    size: usize,
-    plan: Search,
-    mut first: Option<(Vec<SimpleQueryRow>, Instant)>,
-) -> Result<Taken> {
-    let began = first
-        .as_ref()
-        .map_or_else(Instant::now, |(_, began)| *began);
-    let taken = claim::claim(&shared.floors, plan, |plan| {
-        let (rows, started) = match first.take() {
-            Some(first) => first,
-            None => {
-                let started = Instant::now();
-                let mut flight = claim_flight(shared, session)?;
-                push_plan(shared, &mut flight, size, plan);
-                (fly(session, flight)?, started)
+    /// Returns how many of `size` messages to claim with the slot in hand: one after the other they
+    /// need no more. Has to be followed by [`fit`](Self::fit).
+    pub(crate) fn share(&mut self, in_work: &mut InWork<'_>, size: usize) -> Result<usize> {
+        match in_work {
+            InWork::Slot(own) if self.shared.batch.is_some() => {
+                own.share(self.session.open()?, size)
             }
+            _ => Ok(size),
+        }
+    }
+
+    /// Takes a slot for each of the messages that were claimed, where they need it; returns how
+    /// many to claim instead if there are no longer so many.
+    pub(crate) fn fit(
+        &mut self,
+        in_work: &mut InWork<'_>,
+        claimed: usize,
+    ) -> Result<Option<usize>> {
+        match in_work {
+            InWork::Slot(own) => own.fit(self.session.open()?, claimed),
+            _ => Ok(None),
+        }
+    }
+
+    fn take_any(&mut self, size: usize) -> Result<Taken> {
+        if self.shared.options.is_strict {
+            return self.take_head();
+        }
+        let started = Instant::now();
+        if let Some(too_early) = self.shared.limits.too_early(started) {
+            return Ok(Taken::later(Some(too_early)));
+        }
+        let plan = self.shared.floors().plan(started);
+        self.read_claim(size, plan, None)
+    }
+
+    /// Claims where `plan` says, and further back if there is nothing. The rows of the first look
+    /// are there if it was in the flight that committed what came before, with when that began.
+    pub(crate) fn read_claim(
+        &mut self,
+        size: usize,
+        plan: Search,
+        mut first: Option<(Vec<SimpleQueryRow>, Instant)>,
+    ) -> Result<Taken> {
+        let shared = self.shared;
+        let began = first
+            .as_ref()
+            .map_or_else(Instant::now, |(_, began)| *began);
+        let taken = claim::claim(&shared.floors, plan, |plan| {
+            let (rows, started) = match first.take() {
+                Some(first) => first,
+                None => {
+                    let started = Instant::now();
+                    let mut flight = self.claim_flight()?;
+                    push_plan(shared, &mut flight, size, plan);
+                    (self.fly(flight)?, started)
+                }
+            };
+            Ok(Some(Looked {
+                messages: rows.iter().map(claimed::read).collect::<Result<_>>()?,
+                asked: size,
+                started,
+            }))
+        })?;
+        shared.limits.claimed(began, !taken.messages.is_empty());
+        Ok(taken)
+    }
+
+    /// Returns a flight for a claim alone. What a filter asks for is the caller's.
+    fn claim_flight(&mut self) -> Result<Flight> {
+        let flight = self.session.open()?.flight();
+        Ok(match self.shared.limits.filter {
+            None => flight.of_names(),
+            Some(_) => flight,
+        })
+    }
+
+    fn take_head(&mut self) -> Result<Taken> {
+        if !self.take_turn()? {
+            return Ok(Taken::default());
+        }
+        let topic = [Value::Text(&self.shared.topic)];
+        let rows = self.fly_one(|flight| flight.call(&CLAIM_HEAD, &topic))?;
+        let Some(head) = rows.first().map(claimed::read_head).transpose()? else {
+            let rows = self.fly_one(|flight| flight.call_once(&PROMOTE_FIRST, &topic))?;
+            let is_promoted = !rows.is_empty();
+            // Committed first: the lines of keys are moved on by others, too, who must not wait for
+            // a handler.
+            return Ok(Taken::later(is_promoted.then_some(Duration::ZERO)));
         };
-        Ok(Some(Looked {
-            messages: rows.iter().map(claimed::read).collect::<Result<_>>()?,
-            asked: size,
-            started,
-        }))
-    })?;
-    shared.limits.claimed(began, !taken.messages.is_empty());
-    Ok(taken)
-}
-
-fn take_head(shared: &SharedState, session: &mut HandlerSession<'_>) -> Result<Taken> {
-    let topic = [Value::Text(&shared.topic)];
-    if !take_turn(shared, session)? {
-        return Ok(Taken::default());
+        // Nobody waits for the retry of a message whose time is over.
+        if head.wait.is_some() && !head.is_expired {
+            return Ok(Taken::later(head.wait));
+        }
+        Ok(Taken {
+            messages: vec![head],
+            ..Taken::default()
+        })
     }
-    let mut flight = session.open()?.flight();
-    flight.call(&CLAIM_HEAD, &topic);
-    let rows = fly(session, flight)?;
-    let Some(head) = rows.first().map(claimed::read_head).transpose()? else {
-        let mut flight = session.open()?.flight();
-        flight.call_once(&PROMOTE_FIRST, &topic);
-        let is_promoted = !fly(session, flight)?.is_empty();
-        // Committed first: the lines of keys are moved on by others, too, who must not wait for a
-        // handler.
-        return Ok(Taken::later(is_promoted.then_some(Duration::ZERO)));
-    };
-    // Nobody waits for the retry of a message whose time is over.
-    if head.wait.is_some() && !head.is_expired {
-        return Ok(Taken::later(head.wait));
+
+    /// Takes the turn of a strict topic; returns whether it was free.
+    pub(crate) fn take_turn(&mut self) -> Result<bool> {
+        let topic = [Value::Text(&self.shared.topic)];
+        let rows = self.fly_one(|flight| flight.call(&TAKE_TURN, &topic))?;
+        Ok(!rows.is_empty())
     }
-    Ok(Taken {
-        messages: vec![head],
-        ..Taken::default()
-    })
-}
 
-/// Takes the turn of a strict topic; returns whether it was free.
-pub(crate) fn take_turn(shared: &SharedState, session: &mut HandlerSession<'_>) -> Result<bool> {
-    let mut flight = session.open()?.flight();
-    flight.call(&TAKE_TURN, &[Value::Text(&shared.topic)]);
-    Ok(!fly(session, flight)?.is_empty())
-}
+    fn fly_one(&mut self, fill: impl FnOnce(&mut Flight)) -> Result<Vec<SimpleQueryRow>> {
+        let mut flight = self.session.open()?.flight();
+        fill(&mut flight);
+        self.fly(flight)
+    }
 
-pub(crate) fn fly(session: &mut HandlerSession<'_>, flight: Flight) -> Result<Vec<SimpleQueryRow>> {
-    let answered = session.open()?.fly(flight);
-    answered.map_err(|error| classify(error, "claiming messages"))
+    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>> {
+        let answered = self.session.open()?.fly(flight);
+        answered.map_err(|error| classify(error, "claiming messages"))
+    }
 }

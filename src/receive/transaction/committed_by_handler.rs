@@ -12,11 +12,9 @@ use crate::message::outcome::Decision;
 use crate::receive::claim::Taken;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
-use crate::receive::shared_state::SharedState;
-use crate::receive::transaction::claim::fly;
-use crate::receive::transaction::notes;
+use crate::receive::transaction::notes::push_hold_again;
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::session::caller_sql::EndedTransaction;
-use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::position::Position;
@@ -29,41 +27,42 @@ pub(crate) fn is_committed(error: &Error) -> bool {
         .is_some_and(|ended| ended.is_committed)
 }
 
-/// Begins the next transaction with the messages that are decided, and decides about those whose
-/// handler committed.
-pub(crate) fn take_up<'m>(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    taken: &Taken,
-    decisions: &mut Vec<Decision<'m>>,
-    handled: &[&'m Claimed],
-    error: &Error,
-) -> Result<()> {
-    session.begin_over()?;
-    let decided: HashSet<Position> = decisions.iter().map(|(held, _)| held.position).collect();
-    let is_wanted = |message: &&Claimed| {
-        let position = message.held.position;
-        let mut handled = handled.iter();
-        decided.contains(&position) || handled.any(|message| message.held.position == position)
-    };
-    let mut flight = session.open()?.flight();
-    let wanted = taken.messages.iter().filter(is_wanted);
-    notes::push_hold_again(shared, &mut flight, wanted);
-    let rows = fly(session, flight)?;
-    session.note_begun();
-    let rows = rows.iter();
-    let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
-    decisions.retain(|(message, _)| held.contains(&message.position));
-    for message in handled {
-        if held.contains(&message.held.position) && !decided.contains(&message.held.position) {
-            let why = HandlerError::reject(chain(error));
-            let attempts = message.attempts + taken.crashes(message);
-            let ending = Ending::failed(&why);
-            let outcome = decide(&shared.terms(), attempts, ending);
-            decisions.push((&message.held, outcome));
+impl WorkerTransaction<'_, '_, '_> {
+    /// Begins the next transaction with the messages that are decided, and decides about those
+    /// whose handler committed.
+    pub(crate) fn take_up<'m>(
+        &mut self,
+        taken: &Taken,
+        decisions: &mut Vec<Decision<'m>>,
+        handled: &[&'m Claimed],
+        error: &Error,
+    ) -> Result<()> {
+        self.session.begin_over()?;
+        let decided: HashSet<Position> = decisions.iter().map(|(held, _)| held.position).collect();
+        let is_wanted = |message: &&Claimed| {
+            let position = message.held.position;
+            let mut handled = handled.iter();
+            decided.contains(&position) || handled.any(|message| message.held.position == position)
+        };
+        let mut flight = self.session.open()?.flight();
+        let wanted = taken.messages.iter().filter(is_wanted);
+        push_hold_again(&mut flight, &self.shared.topic, wanted);
+        let rows = self.fly(flight)?;
+        self.session.note_begun();
+        let rows = rows.iter();
+        let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
+        decisions.retain(|(message, _)| held.contains(&message.position));
+        for message in handled {
+            if held.contains(&message.held.position) && !decided.contains(&message.held.position) {
+                let why = HandlerError::reject(chain(error));
+                let attempts = message.attempts + taken.crashes(message);
+                let ending = Ending::failed(&why);
+                let outcome = decide(&self.shared.terms(), attempts, ending);
+                decisions.push((&message.held, outcome));
+            }
         }
+        // The rest is free, and the floor must not hide it.
+        self.shared.floors().forget();
+        Ok(())
     }
-    // The rest is free, and the floor must not hide it.
-    shared.floors().forget();
-    Ok(())
 }

@@ -21,11 +21,8 @@ use crate::receive::claim::Taken;
 use crate::receive::decide::decide;
 use crate::receive::handler::{Attempt, Ending, call_alone};
 use crate::receive::settle::Settlement;
-use crate::receive::shared_state::SharedState;
-use crate::receive::transaction::blame;
 use crate::receive::transaction::split::Sharing;
-use crate::receive::worker_state::WorkerState;
-use crate::session::handler_session::HandlerSession;
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
 use std::collections::HashSet;
@@ -33,125 +30,117 @@ use std::slice::from_ref;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Runs the handlers again of the messages whose work was undone since the database refused it all
-/// with `error`.
-pub(crate) fn run_again<'m>(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &'m Taken,
-    settled: &mut Settlement<'m>,
-    error: &Error,
-) -> Result<()> {
-    shared.meets_refusals.store(true, Ordering::Relaxed);
-    let entered = std::mem::take(&mut state.entered);
-    let bundled = || entered.iter().filter(|charge| charge.is_bundled);
-    let kept = bundled().filter(|charge| charge.is_kept);
-    let kept: HashSet<MessageId> = kept.map(|charge| charge.held.id).collect();
-    let bundled: HashSet<MessageId> = bundled().map(|charge| charge.held.id).collect();
-    let undone = settled.take_undone(&bundled, &kept);
-    let undone: Vec<&Claimed> = taken
-        .messages
-        .iter()
-        .filter(|message| undone.contains(&message.held.id))
-        .collect();
-    let mut decided = Vec::with_capacity(undone.len());
-    if let ([only], None) = (undone.as_slice(), &shared.batch) {
-        // All others had failed before, with nothing left of what they did.
-        let charge = Charge::of(only, taken.crashes(only));
-        decided.push((&only.held, charge.decide(&shared.terms(), error)));
-        state.entered.push(charge);
-    } else {
-        for message in undone {
-            let crashes = taken.crashes(message);
-            let outcome = handle(shared, session, state, message, crashes, Sharing::Again)?;
-            decided.push((&message.held, outcome));
+impl WorkerTransaction<'_, '_, '_> {
+    /// Runs the handlers again of the messages whose work was undone since the database refused it
+    /// all with `error`.
+    pub(crate) fn run_again<'m>(
+        &mut self,
+        taken: &'m Taken,
+        settled: &mut Settlement<'m>,
+        error: &Error,
+    ) -> Result<()> {
+        let shared = self.shared;
+        shared.meets_refusals.store(true, Ordering::Relaxed);
+        let entered = std::mem::take(&mut self.state.entered);
+        let bundled = || entered.iter().filter(|charge| charge.is_bundled);
+        let kept = bundled().filter(|charge| charge.is_kept);
+        let kept: HashSet<MessageId> = kept.map(|charge| charge.held.id).collect();
+        let bundled: HashSet<MessageId> = bundled().map(|charge| charge.held.id).collect();
+        let undone = settled.take_undone(&bundled, &kept);
+        let undone: Vec<&Claimed> = taken
+            .messages
+            .iter()
+            .filter(|message| undone.contains(&message.held.id))
+            .collect();
+        let mut decided = Vec::with_capacity(undone.len());
+        if let ([only], None) = (undone.as_slice(), &shared.batch) {
+            // All others had failed before, with nothing left of what they did.
+            let charge = Charge::of(only, taken.crashes(only));
+            decided.push((&only.held, charge.decide(&shared.terms(), error)));
+            self.state.entered.push(charge);
+        } else {
+            for message in undone {
+                let outcome = self.handle(message, taken.crashes(message), Sharing::Again)?;
+                decided.push((&message.held, outcome));
+            }
         }
+        settled.add(decided);
+        self.session.restore()
     }
-    settled.add(decided);
-    session.restore()
-}
 
-/// Runs the handler of one message in its savepoint and decides what becomes of the message.
-pub(crate) fn handle(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    message: &Claimed,
-    crashes: u32,
-    sharing: Sharing,
-) -> Result<Outcome> {
-    let attempts = message.attempts + crashes;
-    let terms = shared.terms();
-    let Some(cancel) = shared.begin(state.worker, message.held.id) else {
-        return Ok(Outcome::Cancelled);
-    };
-    if crashes > 0 && sharing != Sharing::Again {
-        let (id, attempt) = (message.held.id, attempts + 1);
-        report::crashed(&shared.topic, id, crashes, attempt, terms.max_attempts);
+    /// Runs the handler of one message in its savepoint and decides what becomes of the message.
+    pub(crate) fn handle(
+        &mut self,
+        message: &Claimed,
+        crashes: u32,
+        sharing: Sharing,
+    ) -> Result<Outcome> {
+        let shared = self.shared;
+        let attempts = message.attempts + crashes;
+        let terms = shared.terms();
+        let Some(cancel) = shared.begin(self.state.worker, message.held.id) else {
+            return Ok(Outcome::Cancelled);
+        };
+        if crashes > 0 && sharing != Sharing::Again {
+            let (id, attempt) = (message.held.id, attempts + 1);
+            report::crashed(&shared.topic, id, crashes, attempt, terms.max_attempts);
+        }
+        let is_bundled = sharing == Sharing::Bundled;
+        if is_bundled {
+            self.session.join_bundle()?;
+        }
+        self.state.entered.push(Charge {
+            is_bundled,
+            ..Charge::of(message, crashes)
+        });
+        let started = Instant::now();
+        let delivery = Attempt::of(&shared.topic, message, crashes, &terms, cancel);
+        let ending = self
+            .session
+            .part(|session| call_alone(self.state.handler, session, &delivery));
+        let is_cancelled = shared.in_hand[self.state.worker].end(message.held.id);
+        let what = format_args!("message {}", message.held.id);
+        shared.warn_if_slow(&what, started.elapsed());
+        if let Some(ended) = self.session.ended() {
+            return Err(ended);
+        }
+        let ending = self.keep_or_undo(ending, sharing)?;
+        if is_cancelled && !matches!(ending, Ending::Done) {
+            return Ok(Outcome::Cancelled);
+        }
+        let is_kept = matches!(ending, Ending::Kept(_));
+        if let Some(entered) = self.state.entered.last_mut() {
+            entered.is_kept = is_kept;
+        }
+        // Who fails by its own word was not refused before.
+        let has_failed_twice = sharing == Sharing::Again && !is_kept && !ending.is_snooze();
+        let attempts = attempts + u32::from(has_failed_twice);
+        Ok(match decide(&terms, attempts, ending) {
+            Outcome::Done(_) => Outcome::Done(self.session.take_result()),
+            failed => failed,
+        })
     }
-    if sharing == Sharing::Bundled {
-        session.join_bundle()?;
-    }
-    state
-        .entered
-        .push(Charge::of(message, crashes).in_bundle(sharing == Sharing::Bundled));
-    let started = Instant::now();
-    let delivery = Attempt {
-        topic: &shared.topic,
-        message,
-        attempt: attempts + 1,
-        max_attempts: terms.max_attempts,
-        cancel,
-    };
-    let ending = session.part(|session| call_alone(state.handler, session, &delivery));
-    let is_cancelled = shared.in_hand[state.worker].end(message.held.id);
-    let what = format_args!("message {}", message.held.id);
-    shared.warn_if_slow(&what, started.elapsed());
-    if let Some(ended) = session.ended() {
-        return Err(ended);
-    }
-    let ending = keep_or_undo(shared, session, ending, sharing)?;
-    if is_cancelled && !matches!(ending, Ending::Done) {
-        return Ok(Outcome::Cancelled);
-    }
-    let is_kept = matches!(ending, Ending::Kept(_));
-    if let Some(entered) = state.entered.last_mut() {
-        entered.is_kept = is_kept;
-    }
-    // Who fails by its own word was not refused before.
-    let has_failed_twice = sharing == Sharing::Again && !is_kept && !ending.is_snooze();
-    let attempts = attempts + u32::from(has_failed_twice);
-    Ok(match decide(&terms, attempts, ending) {
-        Outcome::Done(_) => Outcome::Done(session.take_result()),
-        failed => failed,
-    })
-}
 
-/// Keeps what was done for a message, or undoes it; returns what its ending comes to.
-///
-/// # Errors
-/// When nobody is to blame for how the handler ended.
-fn keep_or_undo(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    ending: Ending,
-    sharing: Sharing,
-) -> Result<Ending> {
-    if (!matches!(ending, Ending::Done) || session.is_overlong())
-        && let Some(excuse) = blame::excuse(shared, session, from_ref(&ending))
-    {
-        return Err(excuse);
-    }
-    if !matches!(ending, Ending::Done | Ending::Kept(_)) {
-        session.undo()?;
-        return Ok(ending);
-    }
-    let Some(undone) = Ending::undone(&session.keep(sharing.check())?) else {
-        return Ok(ending);
-    };
-    match blame::excuse(shared, session, from_ref(&undone)) {
-        Some(excuse) => Err(excuse),
-        None => Ok(undone),
+    /// Keeps what was done for a message, or undoes it; returns what its ending comes to.
+    ///
+    /// # Errors
+    /// When nobody is to blame for how the handler ended.
+    fn keep_or_undo(&mut self, ending: Ending, sharing: Sharing) -> Result<Ending> {
+        if (!matches!(ending, Ending::Done) || self.session.is_overlong())
+            && let Some(excuse) = self.excuse(from_ref(&ending))
+        {
+            return Err(excuse);
+        }
+        if !matches!(ending, Ending::Done | Ending::Kept(_)) {
+            self.session.undo()?;
+            return Ok(ending);
+        }
+        let Some(undone) = Ending::undone(&self.session.keep(sharing.check())?) else {
+            return Ok(ending);
+        };
+        match self.excuse(from_ref(&undone)) {
+            Some(excuse) => Err(excuse),
+            None => Ok(undone),
+        }
     }
 }

@@ -9,127 +9,118 @@ use crate::receive::claim::{self, Taken};
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::blame;
-use crate::receive::transaction::claim::{push_claim, read_claim};
-use crate::receive::transaction::handle;
-use crate::receive::worker_state::{Refused, WorkerState};
-use crate::session::handler_session::{HandlerSession, NotCommitted};
+use crate::receive::transaction::claim::push_claim;
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
+use crate::receive::worker_state::Refused;
+use crate::session::handler_session::NotCommitted;
 use crate::words::error::Result;
 use std::time::{Duration, Instant};
 
-/// Commits; or, if the database would have refused it and only one message is at fault, commits
-/// that it failed.
-pub(crate) fn commit_or_charge<'m>(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &'m Taken,
-    settled: &mut Settlement<'m>,
-    is_chained: bool,
-) -> Result<Option<Taken>> {
-    shared.concurrency.flight_begins(state.worker);
-    blame::heed_refusals(shared, state);
-    if settled.is_written_before()
-        && let Some(error) = session.leave_bundle()?
-    {
-        handle::run_again(shared, session, state, taken, settled, &error)?;
-    }
-    confirm_cancels(shared, session, settled)?;
-    let next = commit(shared, session, state, taken, settled, is_chained);
-    let (Err(error), Some(refused)) = (&next, state.refused.take()) else {
-        return next;
-    };
-    match refused {
-        Refused::Only(charge) => {
-            settled.refuse(charge.held.id, charge.decide(&shared.terms(), error));
+impl WorkerTransaction<'_, '_, '_> {
+    /// Commits; or, if the database would have refused it and only one message is at fault, commits
+    /// that it failed.
+    pub(crate) fn commit_or_charge<'m>(
+        &mut self,
+        taken: &'m Taken,
+        settled: &mut Settlement<'m>,
+        is_chained: bool,
+    ) -> Result<Option<Taken>> {
+        self.shared.concurrency.flight_begins(self.state.worker);
+        blame::heed_refusals(self.shared, self.state);
+        if settled.is_written_before()
+            && let Some(error) = self.session.leave_bundle()?
+        {
+            self.run_again(taken, settled, &error)?;
         }
-        Refused::Bundle => {
-            handle::run_again(shared, session, state, taken, settled, error)?;
-            confirm_cancels(shared, session, settled)?;
+        self.confirm_cancels(settled)?;
+        let next = self.commit(taken, settled, is_chained);
+        let (Err(error), Some(refused)) = (&next, self.state.refused.take()) else {
+            return next;
+        };
+        match refused {
+            Refused::Only(charge) => {
+                settled.refuse(charge.held.id, charge.decide(&self.shared.terms(), error));
+            }
+            Refused::Bundle => {
+                self.run_again(taken, settled, error)?;
+                self.confirm_cancels(settled)?;
+            }
         }
+        let next = self.commit(taken, settled, is_chained);
+        self.state.refused = None;
+        next
     }
-    let next = commit(shared, session, state, taken, settled, is_chained);
-    state.refused = None;
-    next
-}
 
-fn confirm_cancels(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    settled: &mut Settlement<'_>,
-) -> Result<()> {
-    settled.confirm_cancels(
-        session,
-        &shared.topic,
-        &shared.floors,
-        &shared.base.waker.asked,
-    )
-}
+    fn confirm_cancels(&mut self, settled: &mut Settlement<'_>) -> Result<()> {
+        let SharedState {
+            topic,
+            floors,
+            base,
+            ..
+        } = self.shared;
+        settled.confirm_cancels(&mut self.session, topic, floors, &base.waker.asked)
+    }
 
-/// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
-fn commit(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &Taken,
-    settled: &Settlement<'_>,
-    is_chained: bool,
-) -> Result<Option<Taken>> {
-    let ends = settled.ends();
-    if settled.has_failed() {
-        let since_begin = session.since_begin();
-        let (run, is_strict) = (session.top()?, shared.options.is_strict);
-        settled.move_failed(run, &shared.topic, is_strict, since_begin)?;
-    }
-    let is_shared = session.is_bundle_open();
-    let is_checked = is_shared || blame::only(state).is_some() && settled.has_done();
-    let has_values = !ends.is_empty() || shared.limits.filter.is_some();
-    let mut flight = session.last_flight(is_checked, has_values)?;
-    let positions = settled.removals();
-    if !positions.is_empty() {
-        settle::push_acknowledge(&mut flight, &shared.topic, &positions);
-    }
-    if !ends.is_empty() {
-        on_end::push_ended(&mut flight, &shared.topic, &ends);
-    }
-    let counted = settled.counted(&taken.deaths);
-    state.push_close(&mut flight, &shared.topic, &counted);
-    flight.commit();
-    let size = state.pace.size();
-    let plan = is_chained.then(|| {
-        flight.begin();
-        push_claim(shared, &mut flight, size)
-    });
-    let started = Instant::now();
-    let committed = session.commit(flight, is_checked);
-    if let Err(NotCommitted {
-        is_undone: true, ..
-    }) = &committed
-    {
-        state.refused = refused(state, is_shared);
-    }
-    // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-    shared.base.waker.announce(&session.news());
-    let mut rows = committed.map_err(|refused| refused.error)?;
-    let promoted = match ends.iter().any(|end| end.key.is_some()) {
-        true => keys::take_promoted(&mut rows),
-        false => Promoted::default(),
-    };
-    claim::note_promoted(&shared.floors, &promoted, settled.ended());
-    state.entered.clear();
-    shared.end_transaction(state.worker);
-    state.noted = None;
-    state.conflicts = 0;
-    let taken = plan.map(|plan| read_claim(shared, session, size, plan, Some((rows, started))));
-    // Once more: what the claim learned, it learned from where it began before.
-    claim::note_promoted(&shared.floors, &promoted, settled.ended());
-    taken.transpose()
-}
-
-/// Returns whose work was refused and undone.
-fn refused(state: &WorkerState<'_>, is_shared: bool) -> Option<Refused> {
-    match is_shared {
-        true => Some(Refused::Bundle),
-        false => blame::only(state).cloned().map(Refused::Only),
+    /// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
+    fn commit(
+        &mut self,
+        taken: &Taken,
+        settled: &Settlement<'_>,
+        is_chained: bool,
+    ) -> Result<Option<Taken>> {
+        let (shared, session) = (self.shared, &mut self.session);
+        let ends = settled.ends();
+        if settled.has_failed() {
+            let since_begin = session.since_begin();
+            let (run, is_strict) = (session.top()?, shared.options.is_strict);
+            settled.move_failed(run, &shared.topic, is_strict, since_begin)?;
+        }
+        let is_shared = session.is_bundle_open();
+        let is_checked = is_shared || blame::only(self.state).is_some() && settled.has_done();
+        let has_values = !ends.is_empty() || shared.limits.filter.is_some();
+        let mut flight = session.last_flight(is_checked, has_values)?;
+        let positions = settled.removals();
+        if !positions.is_empty() {
+            settle::push_acknowledge(&mut flight, &shared.topic, &positions);
+        }
+        if !ends.is_empty() {
+            on_end::push_ended(&mut flight, &shared.topic, &ends);
+        }
+        let counted = settled.counted(&taken.deaths);
+        self.state.push_close(&mut flight, &shared.topic, &counted);
+        flight.commit();
+        let size = self.state.pace.size();
+        let plan = is_chained.then(|| {
+            flight.begin();
+            push_claim(shared, &mut flight, size)
+        });
+        let started = Instant::now();
+        let committed = session.commit(flight, is_checked);
+        if let Err(NotCommitted {
+            is_undone: true, ..
+        }) = &committed
+        {
+            self.state.refused = match is_shared {
+                true => Some(Refused::Bundle),
+                false => blame::only(self.state).cloned().map(Refused::Only),
+            };
+        }
+        // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
+        shared.base.waker.announce(&session.news());
+        let mut rows = committed.map_err(|refused| refused.error)?;
+        let promoted = match ends.iter().any(|end| end.key.is_some()) {
+            true => keys::take_promoted(&mut rows),
+            false => Promoted::default(),
+        };
+        claim::note_promoted(&shared.floors, &promoted, settled.ended());
+        self.state.entered.clear();
+        shared.end_transaction(self.state.worker);
+        self.state.noted = None;
+        self.state.conflicts = 0;
+        let taken = plan.map(|plan| self.read_claim(size, plan, Some((rows, started))));
+        // Once more: what the claim learned, it learned from where it began before.
+        claim::note_promoted(&shared.floors, &promoted, settled.ended());
+        taken.transpose()
     }
 }
 

@@ -24,181 +24,157 @@ use crate::db::flight::Flight;
 use crate::db::statement::{Statement, sql};
 use crate::db::value::Value;
 use crate::message::claimed::{self, Claimed};
+use crate::message::floor::Floors;
 use crate::rate_limit::tokens;
 use crate::receive::claim::Taken;
 use crate::receive::limits::InWork;
-use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::careful;
-use crate::receive::transaction::claim::{fit, fly, share, take_turn};
-use crate::receive::worker_state::WorkerState;
-use crate::session::handler_session::HandlerSession;
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
 use postgres::SimpleQueryRow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 use uuid::Uuid;
 
 static HOLD_AGAIN: Statement = sql!("hold_again", Fenced);
 
-/// Returns whether there is something to write for a claim.
-pub(crate) fn are_needed(shared: &SharedState, taken: &Taken, is_careful: bool) -> bool {
-    is_careful || shared.shift_to_note().is_some() || shared.limits.need_tokens(&taken.messages)
-}
+impl<'s> WorkerTransaction<'s, '_, '_> {
+    /// Returns whether there is something to write for a claim.
+    pub(crate) fn needs_notes(&self, taken: &Taken) -> bool {
+        let shared = self.shared;
+        self.is_careful
+            || shared.shift_to_note().is_some()
+            || shared.limits.need_tokens(&taken.messages)
+    }
 
-/// Writes what has to be written before the handlers run, and claims again what may begin, `most`
-/// at most. Leaves nothing if none of it may begin now. Returns the right to a careful delivery.
-pub(crate) fn write<'a>(
-    shared: &'a SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &mut Taken,
-    is_careful: bool,
-    most: usize,
-) -> Result<Option<Pass<'a>>> {
-    let mut pass = None;
-    let mut flight = session.open()?.flight();
-    flight.command(&commands::WAIT_FOR_NO_DISK);
-    if let Some(holder) = shared.holder(state.worker).filter(|_| is_careful) {
-        taken.deaths = deaths(shared, session, taken, holder.receiver)?;
-        let (quarantine, terms) = (&shared.base.quarantine, shared.terms());
-        pass = careful::choose(quarantine, &shared.floors, &terms, taken, most);
-        if let Some(pass) = &pass {
-            let ids = to_begin(shared, taken).map(|message| message.held.id.0);
-            let ids: Vec<Uuid> = ids.collect();
-            let is_alone = pass.is_alone();
-            let topic = &shared.topic;
-            attempt::push_take_in_hand(&mut flight, topic, holder, ids, is_alone);
-            state.noted = Some(holder);
+    /// Writes what has to be written before the handlers run, and claims again what may begin,
+    /// `most` at most. Leaves nothing if none of it may begin now. Returns the right to a careful
+    /// delivery.
+    pub(crate) fn write_notes(
+        &mut self,
+        taken: &mut Taken,
+        most: usize,
+    ) -> Result<Option<Pass<'s>>> {
+        let (shared, is_careful) = (self.shared, self.is_careful);
+        let topic = &shared.topic;
+        let mut pass = None;
+        let mut flight = self.session.open()?.flight();
+        flight.command(&commands::WAIT_FOR_NO_DISK);
+        if let Some(holder) = shared.holder(self.state.worker).filter(|_| is_careful) {
+            taken.deaths = self.deaths(taken, holder.receiver)?;
+            let (quarantine, terms) = (&shared.base.quarantine, shared.terms());
+            pass = careful::choose(quarantine, &shared.floors, &terms, taken, most);
+            if let Some(pass) = &pass {
+                let ids = self.to_begin(taken).map(|message| message.held.id.0);
+                let ids: Vec<Uuid> = ids.collect();
+                attempt::push_take_in_hand(&mut flight, topic, holder, ids, pass.is_alone());
+                self.state.noted = Some(holder);
+            }
         }
-    }
-    if taken.messages.is_empty() {
-        taken.is_held_up = true;
-        return Ok(None);
-    }
-    let messages: Vec<&Claimed> = to_begin(shared, taken).collect();
-    taken.grants = shared.limits.ask(session.open()?, &messages)?;
-    let shift = shared.shift_to_note();
-    if let Some((receiver, shift)) = shift {
-        presence::push_note_shift(&mut flight, &shared.topic, receiver, shift);
-    }
-    flight.commit();
-    flight.begin();
-    hold_again(shared, session, taken, flight)?;
-    if let Some((_, shift)) = shift {
-        shared.hands.wrote(shift);
-    }
-    if taken.messages.is_empty() {
-        state.unspent.extend(tokens::unspent(taken.grants.take()));
-    }
-    Ok(pass)
-}
-
-/// Returns those of the messages that were in hand when a process died.
-fn deaths(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    taken: &Taken,
-    me: i64,
-) -> Result<HashMap<MessageId, Deaths>> {
-    let messages = taken.messages.iter();
-    let ids: Vec<Uuid> = messages.map(|message| message.held.id.0).collect();
-    let settings = shared.base.dedicated.settings();
-    let liveness = Liveness {
-        namespace: settings.schema.lock_namespace(),
-        unseen_s: presence::UNSEEN_S,
-    };
-    attempt::deaths(session.open()?, &shared.topic, &ids, me, liveness)
-}
-
-/// Returns the messages whose handlers are to run.
-fn to_begin<'t>(shared: &SharedState, taken: &'t Taken) -> impl Iterator<Item = &'t Claimed> {
-    let terms = shared.terms();
-    taken
-        .messages
-        .iter()
-        .filter(move |message| !careful::is_over(message, taken.crashes(message), &terms))
-}
-
-/// Ends the transaction of the notes, begins the one of the handlers, and claims the same messages
-/// in it, with all that a claim needs in this topic. Leaves those it got.
-fn hold_again(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    taken: &mut Taken,
-    mut flight: Flight,
-) -> Result<()> {
-    let is_limited = shared.limits.max_in_work().is_some();
-    if !is_limited && !shared.options.is_strict {
-        push_hold_again(shared, &mut flight, taken.messages.iter());
-        let rows = fly(session, flight)?;
-        session.note_begun();
-        return keep_held(shared, taken, &rows);
-    }
-    fly(session, flight)?;
-    session.note_begun();
-    let mut in_work = shared.limits.inside(session.open()?)?;
-    if matches!(in_work, InWork::UsedUp) {
-        taken.wait = shared.limits.ask_again();
-        taken.is_used_up = true;
-        taken.keep(&shared.floors, |_| false);
-        return Ok(());
-    }
-    if shared.options.is_strict && !take_turn(shared, session)? {
-        taken.keep(&shared.floors, |_| false);
-        return Ok(());
-    }
-    let mut most = taken.messages.len();
-    loop {
-        let share = share(shared, session, &mut in_work, most)?;
-        hold_first(shared, session, taken, share)?;
-        match fit(session, &mut in_work, taken.messages.len())? {
-            Some(fewer) => most = fewer,
-            None => break,
+        if taken.messages.is_empty() {
+            taken.is_held_up = true;
+            return Ok(None);
         }
+        let messages: Vec<&Claimed> = self.to_begin(taken).collect();
+        taken.grants = shared.limits.ask(self.session.open()?, &messages)?;
+        let shift = shared.shift_to_note();
+        if let Some((receiver, shift)) = shift {
+            presence::push_note_shift(&mut flight, topic, receiver, shift);
+        }
+        flight.commit();
+        flight.begin();
+        self.hold_again(taken, flight)?;
+        if let Some((_, shift)) = shift {
+            shared.hands.wrote(shift);
+        }
+        if taken.messages.is_empty() {
+            let unspent = tokens::unspent(taken.grants.take());
+            self.state.unspent.extend(unspent);
+        }
+        Ok(pass)
     }
-    if !taken.messages.is_empty() {
-        shared.limits.have_work(&shared.station);
-    }
-    Ok(())
-}
 
-/// Claims the first `most` of the messages again, and leaves those it got.
-fn hold_first(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    taken: &mut Taken,
-    most: usize,
-) -> Result<()> {
-    let mut flight = session.open()?.flight();
-    push_hold_again(shared, &mut flight, taken.messages.iter().take(most));
-    let rows = fly(session, flight)?;
-    keep_held(shared, taken, &rows)
+    /// Returns those of the messages that were in hand when a process died.
+    fn deaths(&mut self, taken: &Taken, me: i64) -> Result<HashMap<MessageId, Deaths>> {
+        let messages = taken.messages.iter();
+        let ids: Vec<Uuid> = messages.map(|message| message.held.id.0).collect();
+        let settings = self.shared.base.dedicated.settings();
+        let liveness = Liveness {
+            namespace: settings.schema.lock_namespace(),
+            unseen_s: presence::UNSEEN_S,
+        };
+        attempt::deaths(self.session.open()?, &self.shared.topic, &ids, me, liveness)
+    }
+
+    /// Returns the messages whose handlers are to run.
+    fn to_begin<'t>(&self, taken: &'t Taken) -> impl Iterator<Item = &'t Claimed> + use<'t> {
+        let terms = self.shared.terms();
+        taken
+            .messages
+            .iter()
+            .filter(move |message| !careful::is_over(message, taken.crashes(message), &terms))
+    }
+
+    /// Ends the transaction of the notes, begins the one of the handlers, and claims the same
+    /// messages in it, with all that a claim needs in this topic. Leaves those it got.
+    fn hold_again(&mut self, taken: &mut Taken, mut flight: Flight) -> Result<()> {
+        let shared = self.shared;
+        let is_strict = shared.options.is_strict;
+        if shared.limits.max_in_work().is_none() && !is_strict {
+            push_hold_again(&mut flight, &shared.topic, taken.messages.iter());
+            let rows = self.fly(flight)?;
+            self.session.note_begun();
+            return keep_held(&shared.floors, taken, &rows);
+        }
+        self.fly(flight)?;
+        self.session.note_begun();
+        let mut in_work = shared.limits.inside(self.session.open()?)?;
+        taken.is_used_up = matches!(in_work, InWork::UsedUp);
+        if taken.is_used_up {
+            taken.wait = shared.limits.ask_again();
+        }
+        if taken.is_used_up || (is_strict && !self.take_turn()?) {
+            taken.keep(&shared.floors, |_| false);
+            return Ok(());
+        }
+        let mut most = Some(taken.messages.len());
+        while let Some(fewer) = most {
+            let share = self.share(&mut in_work, fewer)?;
+            let mut flight = self.session.open()?.flight();
+            let first = taken.messages.iter().take(share);
+            push_hold_again(&mut flight, &shared.topic, first);
+            let rows = self.fly(flight)?;
+            keep_held(&shared.floors, taken, &rows)?;
+            most = self.fit(&mut in_work, taken.messages.len())?;
+        }
+        if !taken.messages.is_empty() {
+            shared.limits.have_work(&shared.station);
+        }
+        Ok(())
+    }
 }
 
 /// Keeps what was claimed again. What is not held is in other hands, which may let go of it, or
 /// free.
-fn keep_held(shared: &SharedState, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
-    let held: HashSet<Position> = rows
-        .iter()
-        .map(claimed::read_position)
-        .collect::<Result<_>>()?;
-    taken.keep(&shared.floors, |message| {
-        held.contains(&message.held.position)
-    });
+fn keep_held(floors: &Mutex<Floors>, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
+    let rows = rows.iter();
+    let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
+    taken.keep(floors, |message| held.contains(&message.held.position));
     Ok(())
 }
 
 /// Appends a claim of exactly these messages.
 pub(crate) fn push_hold_again<'m>(
-    shared: &SharedState,
     flight: &mut Flight,
+    topic: &str,
     messages: impl Iterator<Item = &'m Claimed> + Clone,
 ) {
     let numbers = |read: fn(&Claimed) -> i64| Value::Numbers(messages.clone().map(read).collect());
     let ids = messages.clone().map(|message| message.held.id.0).collect();
     let values = [
-        Value::Text(&shared.topic),
+        Value::Text(topic),
         numbers(|message| message.held.position.rank.into()),
         numbers(|message| message.held.position.seq),
         Value::Uuids(ids),

@@ -20,16 +20,12 @@ use crate::receive::claim::{self, Taken};
 use crate::receive::progress::Hand;
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
-use crate::receive::transaction::batch;
 use crate::receive::transaction::blame;
 use crate::receive::transaction::careful;
-use crate::receive::transaction::claim::claim_messages;
-use crate::receive::transaction::committed_by_handler::{is_committed, take_up};
-use crate::receive::transaction::eligible::eligible;
-use crate::receive::transaction::handle::handle;
-use crate::receive::transaction::last_flight::{announce, commit_or_charge};
-use crate::receive::transaction::notes;
+use crate::receive::transaction::committed_by_handler::is_committed;
+use crate::receive::transaction::last_flight::announce;
 use crate::receive::transaction::split::{Sharing, Split};
+use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::transaction::write_charges;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::handler_session::HandlerSession;
@@ -38,7 +34,7 @@ use crate::words::error::{Error, Result};
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs transactions on `connection` until nothing is ready or the stop is set.
 ///
@@ -88,21 +84,27 @@ fn transactions(
     stop: &Stop,
 ) -> Result<Worked> {
     let pulse = connection.pulse.clone();
-    let transaction = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, "beginning a transaction"))?;
-    // What several messages share has no result.
-    let mut session =
-        HandlerSession::begun(&shared.base.process, transaction, shared.batch.is_none());
+    let session = begin(shared, connection)?;
     let is_careful = shared.receiver.is_some() && shared.station.is_suspect();
     let look = if is_careful { state.look } else { 0 };
     let size = allowance.size.max(look);
     let mut most = allowance.size;
-    let mut taken = claim_messages(shared, &mut session, size)?;
+    let mut work = WorkerTransaction {
+        shared,
+        session,
+        state: &mut *state,
+        allowance,
+        stop,
+        is_careful,
+    };
+    let mut taken = work.claim_messages(size)?;
     while !taken.messages.is_empty() {
         hold(shared, pulse.as_deref(), &taken);
-        if stop.is_set() || shared.is_paused() {
-            return let_all_go(shared, session);
+        if work.is_stopping() {
+            // What was claimed is free again with the end of the transaction.
+            shared.floors().forget();
+            work.end_empty()?;
+            return Ok(Worked::Again);
         }
         if taken.is_full {
             // There may be more than one worker's share.
@@ -110,43 +112,44 @@ fn transactions(
         }
         let mut _pass = None;
         let started = Instant::now();
-        if notes::are_needed(shared, &taken, is_careful) {
-            _pass = notes::write(shared, &mut session, state, &mut taken, is_careful, most)?;
+        if work.needs_notes(&taken) {
+            _pass = work.write_notes(&mut taken, most)?;
             if taken.messages.is_empty() {
-                end_empty(session)?;
+                work.end_empty()?;
                 state.let_go(connection, &shared.topic)?;
                 return Ok(after_nothing(state, &taken, size));
             }
             // In another transaction.
             hold(shared, pulse.as_deref(), &taken);
         }
-        state.look = 0;
-        let staging = is_careful.then(|| started.elapsed());
-        state.pace.note_staging(staging.unwrap_or_default());
-        let until = Until { stop, is_careful };
-        let next = transact(shared, &mut session, state, allowance, &mut taken, until)
-            .inspect_err(|_| blame::note_stray(state, &taken.messages));
-        match next? {
-            Some(next) => {
-                taken = next;
-                most = state.pace.size();
-            }
-            None => {
-                session.committed();
-                return Ok(Worked::Again);
-            }
-        }
+        work.begin_handlers(is_careful.then(|| started.elapsed()));
+        let next = work.transact(&mut taken);
+        let next = next.inspect_err(|_| blame::note_stray(work.state, &taken.messages))?;
+        let Some(next) = next else {
+            work.session.committed();
+            return Ok(Worked::Again);
+        };
+        taken = next;
+        most = work.state.pace.size();
     }
-    end_empty(session)?;
+    work.end_empty()?;
     Ok(idle(&taken))
 }
 
-/// Lets go of what was claimed while the stop or a pause was asked for: it is free again with the
-/// end of the transaction.
-fn let_all_go(shared: &SharedState, session: HandlerSession<'_>) -> Result<Worked> {
-    shared.floors().forget();
-    end_empty(session)?;
-    Ok(Worked::Again)
+fn begin<'c>(
+    shared: &'c SharedState,
+    connection: &'c mut Connection,
+) -> Result<HandlerSession<'c>> {
+    let open = connection
+        .begin(Some(IsolationLevel::ReadCommitted))
+        .map_err(|error| classify(error, "beginning a transaction"))?;
+    // What several messages share has no result.
+    let has_results = shared.batch.is_none();
+    Ok(HandlerSession::begun(
+        &shared.base.process,
+        open,
+        has_results,
+    ))
 }
 
 /// Notes one of the messages that the open transaction holds, where the server process is not
@@ -188,208 +191,170 @@ fn after_nothing(state: &mut WorkerState<'_>, taken: &Taken, looked_at: usize) -
     Worked::Idle(Some(careful::COME_BACK))
 }
 
-/// What ends a worker's transactions beside what they find.
-#[derive(Clone, Copy)]
-struct Until<'a> {
-    stop: &'a Stop,
-    /// Whether the topic is suspect, which lets no transaction claim in the flight of another.
-    is_careful: bool,
-}
+impl WorkerTransaction<'_, '_, '_> {
+    /// Notes that the handlers begin, and how long writing notes took, if it was done.
+    fn begin_handlers(&mut self, staging: Option<Duration>) {
+        self.state.look = 0;
+        self.state.pace.note_staging(staging.unwrap_or_default());
+    }
 
-/// Returns whether a transaction that began then is to take no further message.
-fn is_over(shared: &SharedState, state: &WorkerState<'_>, stop: &Stop, started: Instant) -> bool {
-    let is_late = || started.elapsed() > state.pace.budget();
-    stop.is_set() || shared.is_paused() || (shared.options.per_transaction.is_none() && is_late())
-}
-
-/// Handles what was claimed, settles and commits. Returns the next claim if the flight made one.
-fn transact(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    allowance: &mut Allowance,
-    taken: &mut Taken,
-    until: Until<'_>,
-) -> Result<Option<Taken>> {
-    let Until { stop, is_careful } = until;
-    let mut hand = Hand::default();
-    let started = Instant::now();
-    let grants = taken.grants.take();
-    let taken = &*taken;
-    let mut decided = Vec::with_capacity(taken.messages.len());
-    let admitted = admit(shared, state, taken, grants, &mut decided);
-    let split = Split::of(shared.batch, shared.terms().max_attempts, admitted, taken);
-    for (begun, message) in split.alone.iter().enumerate() {
-        let is_enough =
-            begun >= split.most_alone || session.has_set() || is_over(shared, state, stop, started);
-        let goes_apart = |begun: usize| blame::go_apart(shared, &split.alone[begun - 1..=begun]);
-        if begun > 0 && (is_enough || goes_apart(begun)) {
-            leave(shared, state, &split.alone[begun..]);
-            break;
+    /// Handles what was claimed, settles and commits. Returns the next claim if the flight made
+    /// one.
+    fn transact(&mut self, taken: &mut Taken) -> Result<Option<Taken>> {
+        let shared = self.shared;
+        let mut hand = Hand::default();
+        let started = Instant::now();
+        let grants = taken.grants.take();
+        let taken = &*taken;
+        let mut decided = Vec::with_capacity(taken.messages.len());
+        let admitted = self.admit(taken, grants, &mut decided);
+        let split = Split::of(shared.batch, shared.terms().max_attempts, admitted, taken);
+        for (begun, message) in split.alone.iter().enumerate() {
+            let is_enough =
+                begun >= split.most_alone || self.session.has_set() || self.is_over(started);
+            let goes_apart =
+                |begun: usize| blame::go_apart(shared, &split.alone[begun - 1..=begun]);
+            if begun > 0 && (is_enough || goes_apart(begun)) {
+                self.leave(&split.alone[begun..]);
+                break;
+            }
+            self.allowance.spend(1);
+            shared.progress.take(&mut hand);
+            shared.concurrency.handler_begins(self.state.worker);
+            let sharing = Sharing::of(message, taken, &split);
+            self.handle_alone(taken, &mut decided, message, sharing)?;
         }
-        allowance.spend(1);
-        shared.progress.take(&mut hand);
-        shared.concurrency.handler_begins(state.worker);
-        let sharing = Sharing::of(message, taken, &split);
-        handle_alone(
-            shared,
-            session,
-            state,
-            taken,
-            &mut decided,
-            message,
-            sharing,
-        )?;
+        let together = split.together.as_slice();
+        let begun_together = match self.handle_together(together, &mut hand, &mut decided) {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.go_on(taken, &mut decided, together, error)?;
+                together.len()
+            }
+        };
+        self.session.restore()?;
+        self.allowance.spend(begun_together);
+        self.state.pace.learn(decided.len(), started.elapsed());
+        self.state.pace.note_thin(split.is_thin);
+        let is_chained = self.may_chain() && !self.session.is_spent();
+        self.settle(taken, decided, is_chained)
     }
-    let together = split.together.as_slice();
-    let begun_together = batch::handle(
-        shared,
-        session,
-        state,
-        together,
-        stop,
-        &mut hand,
-        &mut decided,
-    )
-    .or_else(|error| {
-        go_on(shared, session, state, taken, &mut decided, together, error).map(|()| together.len())
-    })?;
-    session.restore()?;
-    allowance.spend(begun_together);
-    state.pace.learn(decided.len(), started.elapsed());
-    state.pace.note_thin(split.is_thin);
-    let is_chained = may_chain(shared, state, stop, is_careful) && !session.is_spent();
-    settle(shared, session, state, taken, decided, is_chained)
-}
 
-/// Returns which messages are to be handled now, and decides about the others. What is not to be
-/// handled any more goes first: it has no need of a token, and must not be put off for want of one.
-fn admit<'m>(
-    shared: &SharedState,
-    state: &mut WorkerState<'_>,
-    taken: &'m Taken,
-    mut grants: Option<HashMap<String, Grant>>,
-    decided: &mut Vec<Decision<'m>>,
-) -> Vec<&'m Claimed> {
-    let fit = eligible(shared, state.worker, taken, decided);
-    let admitted = shared.limits.after(&mut grants, fit, decided);
-    state.unspent.extend(tokens::unspent(grants));
-    admitted
-}
-
-/// Settles and commits, and says so to all whom it concerns. Returns the next claim if the flight
-/// made one.
-fn settle<'m>(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &'m Taken,
-    decided: Vec<Decision<'m>>,
-    is_chained: bool,
-) -> Result<Option<Taken>> {
-    let gave_back = decided.len() < taken.messages.len();
-    let mut settled = Settlement::of(decided);
-    let next = commit_or_charge(shared, session, state, taken, &mut settled, is_chained)?;
-    announce(shared, &settled, next.is_some());
-    if let Some(next) = &next {
-        let is_done = |outcome: &&Outcome| matches!(outcome, Outcome::Done(_));
-        let handled = settled.outcomes().filter(is_done).count();
-        shared
-            .concurrency
-            .learn(handled, next.is_full, Instant::now());
+    /// Returns whether the transaction, which began then, is to take no further message.
+    fn is_over(&self, started: Instant) -> bool {
+        let is_late = || started.elapsed() > self.state.pace.budget();
+        self.is_stopping() || (self.shared.options.per_transaction.is_none() && is_late())
     }
-    if gave_back || settled.left > 0 {
-        shared.station.ring(1);
-    }
-    Ok(next)
-}
 
-/// Handles one message and adds what becomes of it.
-fn handle_alone<'m>(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &Taken,
-    decided: &mut Vec<Decision<'m>>,
-    message: &'m Claimed,
-    sharing: Sharing,
-) -> Result<()> {
-    match handle(
-        shared,
-        session,
-        state,
-        message,
-        taken.crashes(message),
-        sharing,
-    ) {
-        Ok(outcome) => decided.push((&message.held, outcome)),
-        Err(error) => go_on(shared, session, state, taken, decided, &[message], error)?,
+    /// Returns which messages are to be handled now, and decides about the others. What is not to
+    /// be handled any more goes first: it has no need of a token, and must not be put off for want
+    /// of one.
+    fn admit<'m>(
+        &mut self,
+        taken: &'m Taken,
+        mut grants: Option<HashMap<String, Grant>>,
+        decided: &mut Vec<Decision<'m>>,
+    ) -> Vec<&'m Claimed> {
+        let fit = self.eligible(taken, decided);
+        let admitted = self.shared.limits.after(&mut grants, fit, decided);
+        self.state.unspent.extend(tokens::unspent(grants));
+        admitted
     }
-    if session.has_set() {
-        // So it may be with the next one, and what is taken with it would only go back.
-        state.pace.single();
-    }
-    Ok(())
-}
 
-/// Leaves messages that are not begun: they are free again with the commit, and the floor must not
-/// hide them.
-fn leave(shared: &SharedState, state: &mut WorkerState<'_>, unbegun: &[&Claimed]) {
-    let places = unbegun.iter().map(|message| message.held.position);
-    claim::lower(&shared.floors, places);
-    state.unspent.extend(shared.limits.unbegun(unbegun));
-}
-
-/// Goes on with the other messages of a transaction that a handler committed; any other error ends
-/// it.
-fn go_on<'m>(
-    shared: &SharedState,
-    session: &mut HandlerSession<'_>,
-    state: &mut WorkerState<'_>,
-    taken: &Taken,
-    decided: &mut Vec<Decision<'m>>,
-    handled: &[&'m Claimed],
-    error: Error,
-) -> Result<()> {
-    match is_committed(&error) {
-        true => {
-            // What it shared a check with is there for good, too.
-            state
-                .entered
-                .iter_mut()
-                .for_each(|charge| charge.is_bundled = false);
-            take_up(shared, session, taken, decided, handled, &error).map_err(|_| error)
+    /// Settles and commits, and says so to all whom it concerns. Returns the next claim if the
+    /// flight made one.
+    fn settle<'m>(
+        &mut self,
+        taken: &'m Taken,
+        decided: Vec<Decision<'m>>,
+        is_chained: bool,
+    ) -> Result<Option<Taken>> {
+        let shared = self.shared;
+        let gave_back = decided.len() < taken.messages.len();
+        let mut settled = Settlement::of(decided);
+        let next = self.commit_or_charge(taken, &mut settled, is_chained)?;
+        announce(shared, &settled, next.is_some());
+        if let Some(next) = &next {
+            let is_done = |outcome: &&Outcome| matches!(outcome, Outcome::Done(_));
+            let handled = settled.outcomes().filter(is_done).count();
+            shared
+                .concurrency
+                .learn(handled, next.is_full, Instant::now());
         }
-        false => Err(error),
+        if gave_back || settled.left > 0 {
+            shared.station.ring(1);
+        }
+        Ok(next)
     }
-}
 
-/// Returns whether the flight that commits may claim what comes next.
-fn may_chain(shared: &SharedState, state: &WorkerState<'_>, stop: &Stop, is_careful: bool) -> bool {
-    // The slot of a limited topic goes with its transaction.
-    let is_ordinary =
-        !shared.options.is_strict && state.unspent.is_empty() && shared.limits.may_chain();
-    let is_hindered = has_to_turn(shared, is_careful)
-        || shared.is_paused()
-        || shared.floors().is_sweep_due(Instant::now());
-    let goes_on = !stop.is_set() && !is_hindered && !has_to_read(shared, state);
-    is_ordinary && goes_on && !shared.concurrency.is_over()
-}
+    /// Handles one message and adds what becomes of it.
+    fn handle_alone<'m>(
+        &mut self,
+        taken: &Taken,
+        decided: &mut Vec<Decision<'m>>,
+        message: &'m Claimed,
+        sharing: Sharing,
+    ) -> Result<()> {
+        match self.handle(message, taken.crashes(message), sharing) {
+            Ok(outcome) => decided.push((&message.held, outcome)),
+            Err(error) => self.go_on(taken, decided, &[message], error)?,
+        }
+        if self.session.has_set() {
+            // So it may be with the next one, and what is taken with it would only go back.
+            self.state.pace.single();
+        }
+        Ok(())
+    }
 
-/// Returns whether a worker that takes care, or does not, has to turn around before it claims
-/// again: since it should not, or should, from now on, or since it is time to ask for the end of
-/// the suspicion.
-fn has_to_turn(shared: &SharedState, is_careful: bool) -> bool {
-    let is_suspect = shared.station.is_suspect();
-    is_suspect != is_careful || (is_suspect && shared.asking.is_time())
-}
+    /// Leaves messages that are not begun: they are free again with the commit, and the floor must
+    /// not hide them.
+    fn leave(&mut self, unbegun: &[&Claimed]) {
+        let places = unbegun.iter().map(|message| message.held.position);
+        claim::lower(&self.shared.floors, places);
+        self.state
+            .unspent
+            .extend(self.shared.limits.unbegun(unbegun));
+    }
 
-/// Returns whether the settings of topics are to be read between two transactions.
-fn has_to_read(shared: &SharedState, state: &WorkerState<'_>) -> bool {
-    state.reads_settings && !shared.base.process.configs.is_fresh()
-}
+    /// Goes on with the other messages of a transaction that a handler committed; any other error
+    /// ends it.
+    fn go_on<'m>(
+        &mut self,
+        taken: &Taken,
+        decided: &mut Vec<Decision<'m>>,
+        handled: &[&'m Claimed],
+        error: Error,
+    ) -> Result<()> {
+        if !is_committed(&error) {
+            return Err(error);
+        }
+        // What it shared a check with is there for good, too.
+        for charge in &mut self.state.entered {
+            charge.is_bundled = false;
+        }
+        self.take_up(taken, decided, handled, &error)
+            .map_err(|_| error)
+    }
 
-/// Ends a transaction that claimed nothing.
-fn end_empty(session: HandlerSession<'_>) -> Result<()> {
-    session.end("ending a claim")
+    /// Returns whether the flight that commits may claim what comes next.
+    fn may_chain(&self) -> bool {
+        let (shared, state) = (self.shared, &self.state);
+        // The slot of a limited topic goes with its transaction.
+        let is_ordinary =
+            !shared.options.is_strict && state.unspent.is_empty() && shared.limits.may_chain();
+        let has_to_read = state.reads_settings && !shared.base.process.configs.is_fresh();
+        let is_hindered = self.has_to_turn()
+            || has_to_read
+            || self.is_stopping()
+            || shared.floors().is_sweep_due(Instant::now());
+        is_ordinary && !is_hindered && !shared.concurrency.is_over()
+    }
+
+    /// Returns whether a worker that takes care, or does not, has to turn around before it claims
+    /// again: since it should not, or should, from now on, or since it is time to ask for the end
+    /// of the suspicion.
+    fn has_to_turn(&self) -> bool {
+        let is_suspect = self.shared.station.is_suspect();
+        is_suspect != self.is_careful || (is_suspect && self.shared.asking.is_time())
+    }
 }

@@ -1,6 +1,7 @@
 //! Writes charges: each in a transaction of its own, which waits for whoever has the message by
 //! now.
 
+use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::crashes::attempt;
@@ -19,7 +20,6 @@ use crate::receive::worker_state::WorkerState;
 use crate::words::error::{ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
 use crate::words::sqlstate::{Failure, classify, failure_of};
-use postgres::IsolationLevel;
 use std::time::Duration;
 
 /// How long a charge waits for whoever has the message by now: at first, and then each time that
@@ -40,7 +40,7 @@ pub(crate) fn write_all(
     while let Some(charge) = state.charges.last() {
         let written = match charge.aside {
             None => write(shared, connection, charge),
-            Some(delay) => set_aside(shared, connection, charge, delay),
+            Some(delay) => set_aside(&shared.topic, connection, &charge.held, delay),
         };
         let Err(error) = written else {
             state.charges.pop();
@@ -70,24 +70,13 @@ pub(crate) fn write_all(
 }
 
 /// Leaves a message in its place, and alone for a while.
-fn set_aside(
-    shared: &SharedState,
-    connection: &mut Connection,
-    charge: &Charge,
-    delay: Duration,
-) -> Result<()> {
-    let doing = "setting a message aside";
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, doing))?;
-    let Held { position, id, .. } = charge.held;
-    if let Some(attempts) = settle::hold(&mut open, &shared.topic, position, id)? {
-        settle::postpone_head(&mut open, &shared.topic, &charge.held, attempts, delay)?;
-    }
-    open.transaction
-        .commit()
-        .map_err(|error| classify(error, doing))?;
-    Ok(())
+fn set_aside(topic: &str, connection: &mut Connection, held: &Held, delay: Duration) -> Result<()> {
+    apart(connection, "setting a message aside", |open| {
+        if let Some(attempts) = settle::hold(open, topic, held.position, held.id)? {
+            settle::postpone_head(open, topic, held, attempts, delay)?;
+        }
+        Ok(())
+    })
 }
 
 /// A message that is held for its charge.
@@ -101,11 +90,10 @@ struct FoundAgain {
 /// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too:
 /// that is two attempts. Then it waits, or came back to the end of its topic.
 fn hold(
-    shared: &SharedState,
     open: &mut OpenTransaction<'_>,
+    topic: &str,
     charge: &Charge,
 ) -> Result<Option<FoundAgain>> {
-    let topic = shared.topic.as_str();
     let found = |held, attempts, is_waiting| FoundAgain {
         held,
         attempts,
@@ -128,40 +116,35 @@ fn hold(
 
 fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> Result<()> {
     let doing = "counting a failed attempt";
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, doing))?;
-    open.run(PATIENCE[usize::from(charge.tries > 0)])
-        .map_err(|error| classify(error, doing))?;
-    let found = hold(shared, &mut open, charge)?;
-    let mut settled = Settlement::default();
-    // Else it is gone.
-    if let Some(found) = &found {
+    let topic = &shared.topic;
+    let mut found = None;
+    let settled = apart(connection, doing, |open| {
+        open.run(PATIENCE[usize::from(charge.tries > 0)])
+            .map_err(|error| classify(error, doing))?;
+        let Some(found) = found.insert(hold(open, topic, charge)?) else {
+            return Ok(Settlement::default());
+        };
         let why = charge.error.clone();
         let ending = Ending::failed(&match charge.is_final {
             true => HandlerError::reject(why),
             false => HandlerError::failed(why),
         });
         let outcome = decide(&shared.terms(), found.attempts + charge.crashes, ending);
-        settled = Settlement::of(vec![(&found.held, outcome)]);
+        let settled = Settlement::of(vec![(&found.held, outcome)]);
         match found.is_waiting {
-            false => settled.move_failed(
-                &mut open,
-                &shared.topic,
-                shared.options.is_strict,
-                Duration::ZERO,
-            )?,
-            true => settled.move_waiting(&mut open, &shared.topic)?,
+            false => {
+                let is_strict = shared.options.is_strict;
+                settled.move_failed(open, topic, is_strict, Duration::ZERO)?;
+            }
+            true => settled.move_waiting(open, topic)?,
         }
-        write_ends(shared, &mut open, &settled)?;
+        write_ends(shared, open, &settled)?;
         if charge.crashes > 0 {
             // They are among the message's own attempts from now on.
-            attempt::forget(&mut open, &shared.topic, &[charge.held.id.0])?;
+            attempt::forget(open, topic, &[charge.held.id.0])?;
         }
-    }
-    open.transaction
-        .commit()
-        .map_err(|error| classify(error, doing))?;
+        Ok(settled)
+    })?;
     announce(shared, &settled, false);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::message::outcome::Outcome;
 use crate::rate_limit;
 use crate::receive::claim::Taken;
 use crate::receive::decide::refuse;
-use crate::receive::handler::{self, message};
+use crate::receive::handler::{Attempt, message};
 use crate::receive::lease::claim::{Wanted, check_lease, claim_anywhere, claim_near};
 use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
 use crate::surface::manual::delivery::Delivery;
@@ -352,11 +352,6 @@ fn decode<T: DeserializeOwned>(
     claimed: &Claimed,
     terms: &Terms,
 ) -> Result<Message<T>> {
-    message(&handler::Attempt {
-        topic: &receipt.topic,
-        message: claimed,
-        attempt: receipt.attempt,
-        max_attempts: terms.max_attempts,
-        cancel: receipt.cancel.clone(),
-    })
+    let cancel = receipt.cancel.clone();
+    message(&Attempt::of(&receipt.topic, claimed, 0, terms, cancel))
 }
