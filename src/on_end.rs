@@ -15,7 +15,7 @@ use crate::keys;
 use crate::message::end::End;
 use crate::words::Result;
 use crate::words::outcome::OnEnd;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use std::collections::BTreeMap;
 
 static VACATE: Statement = sql!("vacate", Kept);
@@ -62,7 +62,6 @@ pub(crate) fn write_ends(open: &mut OpenTransaction<'_>, ends: &[(String, End)])
     if flight.is_empty() {
         return Ok(());
     }
-    open.fly(flight)
-        .map_err(|error| classify(error, "writing how messages ended"))?;
+    open.fly(flight).doing("writing how messages ended")?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::capacity;
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::words::Result;
-use crate::words::sqlstate::{classify, is_held_up};
+use crate::words::sqlstate::{Doing, is_held_up};
 use std::time::{Duration, Instant};
 
 /// How long a room is waited for: behind a few senders that take some of it, not behind one whose
@@ -36,7 +36,7 @@ fn fold_topic(connection: &mut Connection, topic: &str) -> Result<bool> {
     const DOING: &str = "taking off what was vacated";
     let folded = apart(connection, DOING, |open| {
         let bounded = open.transaction.batch_execute(ROOM_PATIENCE);
-        bounded.map_err(|error| classify(error, DOING))?;
+        bounded.doing(DOING)?;
         capacity::fold_batch(open, topic)
     });
     match folded {

@@ -15,11 +15,11 @@ use crate::capacity;
 use crate::db::commands::{KEEP_ROOM, TRY_ROOM, UNDO_ROOM};
 use crate::db::run::Run;
 use crate::db::statement::Statement;
+use crate::threads::mutex::Mutex;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{classify, held_up};
+use crate::words::sqlstate::{Doing, held_up};
 use crossbeam_channel::after;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The least time between two counts of a topic by a process: a count of a million takes 60 ms.
@@ -38,7 +38,7 @@ pub(crate) struct Counts(Mutex<HashMap<String, Instant>>);
 impl Counts {
     /// Returns whether a count is due, and takes it for done.
     fn may_count(&self, topic: &str) -> bool {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.0.lock();
         let now = Instant::now();
         if let Some(at) = counted.get(topic)
             && now.duration_since(*at) < BETWEEN_COUNTS
@@ -133,7 +133,7 @@ impl Taking<'_> {
 
     fn mark(&mut self, commands: &[&'static Statement]) -> Result<()> {
         let done = self.run.commands(commands);
-        done.map_err(|error| classify(error, capacity::DOING))
+        done.doing(capacity::DOING)
     }
 
     /// Takes room in one topic after the other. Returns the one that is full, and whether waiting

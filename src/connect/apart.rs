@@ -3,7 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::words::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use postgres::IsolationLevel;
 
 /// Runs `work` in a transaction of its own.
@@ -15,10 +15,8 @@ pub(crate) fn apart<R>(
     // Each statement has to see what those before it waited for.
     let mut open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, doing))?;
+        .doing(doing)?;
     let returned = work(&mut open)?;
-    open.transaction
-        .commit()
-        .map_err(|error| classify(error, doing))?;
+    open.transaction.commit().doing(doing)?;
     Ok(returned)
 }

@@ -13,7 +13,7 @@ use crate::db::flight::{self, CallMode, Flight};
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{Doing, DriverResult};
 use postgres::{Client, IsolationLevel, Row, SimpleQueryRow};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ impl Connection {
     }
 
     fn of(
-        dialed: Result<Dialed, postgres::Error>,
+        dialed: DriverResult<Dialed>,
         settings: &ConnectionSettings,
         generation: u64,
     ) -> Result<Self> {
@@ -136,7 +136,7 @@ impl Connection {
             return Ok(());
         }
         let set = self.client.batch_execute(&bounds("SESSION"));
-        set.map_err(|error| classify(error, "setting up a connection"))
+        set.doing("setting up a connection")
     }
 
     /// Returns whether the connection is of no more use: known to be gone (one that nobody used
@@ -157,7 +157,7 @@ impl Connection {
         }
         self.client
             .batch_execute("")
-            .map_err(|error| classify(error, "checking a connection"))?;
+            .doing("checking a connection")?;
         self.touch();
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Connection {
         }
         self.client
             .batch_execute(READ_BY_INDEX)
-            .map_err(|error| classify(error, "setting up a connection"))
+            .doing("setting up a connection")
     }
 
     /// Returns whether statements stay prepared here.
@@ -206,7 +206,7 @@ impl Connection {
     /// Sends statements in one flight that begins a transaction and may end it; returns the rows of
     /// all of them. After an error nothing of the transaction is left. The driver knows nothing of
     /// it: who leaves it open ends it with a further flight.
-    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    pub(crate) fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>> {
         self.cache.next_transaction();
         let answered = self.cache.fly(&mut *self.client, flight);
         let answered = self.cache.heed(true, answered);
@@ -234,7 +234,7 @@ impl Connection {
     pub(crate) fn begin(
         &mut self,
         level: Option<IsolationLevel>,
-    ) -> Result<OpenTransaction<'_>, postgres::Error> {
+    ) -> DriverResult<OpenTransaction<'_>> {
         self.cache.next_transaction();
         let mode = self.mode();
         let mut builder = self.client.build_transaction();
@@ -255,8 +255,8 @@ impl Connection {
     /// Runs one statement in a transaction of its own, which has its bounds.
     fn bounded<T>(
         &mut self,
-        run: impl FnOnce(&mut OpenTransaction<'_>) -> Result<T, postgres::Error>,
-    ) -> Result<T, postgres::Error> {
+        run: impl FnOnce(&mut OpenTransaction<'_>) -> DriverResult<T>,
+    ) -> DriverResult<T> {
         let mut open = self.begin(None)?;
         let returned = run(&mut open)?;
         open.transaction.commit()?;
@@ -275,11 +275,7 @@ const READ_BY_INDEX: &str = "SET jit = off; SET enable_seqscan = off; SET enable
     SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 impl Run for Connection {
-    fn rows(
-        &mut self,
-        statement: &Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error> {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<Vec<Row>> {
         if self.bounds_each {
             return self.bounded(|open| open.rows(statement, params));
         }
@@ -287,7 +283,7 @@ impl Run for Connection {
         rows(&mut *self.client, &mut self.cache, mode, statement, params)
     }
 
-    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<u64> {
         if self.bounds_each {
             return self.bounded(|open| open.count(statement, params));
         }
@@ -299,12 +295,12 @@ impl Run for Connection {
         &mut self,
         statement: &Statement,
         rows: &dyn Fn() -> Vec<u8>,
-    ) -> Option<Result<(), postgres::Error>> {
+    ) -> Option<DriverResult<()>> {
         let is_prepared = self.mode() == CallMode::Prepared;
         is_prepared.then(|| copy(&mut *self.client, &mut self.cache, statement, &rows()))
     }
 
-    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+    fn commands(&mut self, commands: &[&'static Statement]) -> DriverResult<()> {
         self.client.batch_execute(&script(commands.iter().copied()))
     }
 }

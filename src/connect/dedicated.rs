@@ -7,8 +7,9 @@
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::settings::ConnectionSettings;
+use crate::threads::mutex::Mutex;
 use crate::words::Result;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Idle connections that are kept; more are closed at once. Enough for a burst over a few topics.
@@ -40,7 +41,7 @@ impl Dedicated {
     pub(crate) fn take(&self) -> Result<Connection> {
         refuse_async_task()?;
         loop {
-            let Some((_, mut connection)) = self.lock().pop() else {
+            let Some((_, mut connection)) = self.idle.lock().pop() else {
                 return Connection::open(&self.settings);
             };
             if connection.check(FRESH).is_ok() {
@@ -55,7 +56,7 @@ impl Dedicated {
             return;
         }
         connection.touch();
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE {
             idle.push((Instant::now(), connection));
         }
@@ -64,15 +65,11 @@ impl Dedicated {
     /// Closes what nobody took for a while.
     pub(crate) fn close_idle(&self) {
         let old = {
-            let mut idle = self.lock();
+            let mut idle = self.idle.lock();
             let fresh = idle.partition_point(|(since, _)| since.elapsed() > IDLE_TIMEOUT);
             idle.drain(..fresh).collect::<Vec<_>>()
         };
         // Closing talks to the server: not while others wait for the lock.
         drop(old);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

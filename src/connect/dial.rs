@@ -19,6 +19,7 @@ use crate::connect::url_error::configuration;
 use crate::connect::wired::Wiring;
 use crate::threads::spawn;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::DriverResult;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::error::Error as StdError;
 use std::io;
@@ -65,7 +66,7 @@ impl Dialed {
 
 /// What came of a try: no event loop, no connection, a database that is not fit for use, or a
 /// connection.
-type DialOutcome = io::Result<Result<Result<Dialed>, postgres::Error>>;
+type DialOutcome = io::Result<DriverResult<Result<Dialed>>>;
 
 /// Opens connections to one place.
 pub(crate) struct Dial {
@@ -122,11 +123,7 @@ impl Dial {
     /// # Errors
     /// `Unavailable` when there was no answer in time, or no room for another thread or connection;
     /// `Configuration` for a database that is not fit for use.
-    pub(crate) fn connect(
-        &self,
-        target: &str,
-        most: Duration,
-    ) -> Result<Result<Dialed, postgres::Error>> {
+    pub(crate) fn connect(&self, target: &str, most: Duration) -> Result<DriverResult<Dialed>> {
         let started = Instant::now();
         let patience = self.patience.min(most);
         let deadline = started.checked_add(patience);
@@ -163,7 +160,7 @@ impl Dial {
         &self,
         target: &str,
         limit: Duration,
-    ) -> Result<Result<Dialed, postgres::Error>> {
+    ) -> Result<DriverResult<Dialed>> {
         let mut tries = Tries::new(&self.caller, target);
         tries.is_limited = true;
         tries.begin(Kind::Patient, None, limit)?;
@@ -184,11 +181,7 @@ fn silent(target: &str, waited: Duration) -> Error {
 }
 
 /// Sorts what came of a try.
-fn heard(
-    outcome: DialOutcome,
-    target: &str,
-    waited: Duration,
-) -> Result<Result<Dialed, postgres::Error>> {
+fn heard(outcome: DialOutcome, target: &str, waited: Duration) -> Result<DriverResult<Dialed>> {
     match outcome {
         Ok(Ok(dialed)) => dialed.map(Ok),
         Ok(Err(error)) if is_silence(&error) => Err(silent(target, waited).because(error)),

@@ -5,6 +5,7 @@ use crate::db::flight::CallMode;
 use crate::db::run::Params;
 use crate::db::statement::Statement;
 use crate::schema::name::SchemaName;
+use crate::words::sqlstate::DriverResult;
 use postgres::types::{ToSql, Type};
 use postgres::{GenericClient, Row};
 use std::io::Write;
@@ -17,7 +18,7 @@ pub(crate) fn rows<C: GenericClient + Prepare>(
     mode: CallMode,
     statement: &Statement,
     params: Params<'_>,
-) -> Result<Vec<Row>, postgres::Error> {
+) -> DriverResult<Vec<Row>> {
     if mode == CallMode::Inline || statement.is_planned_anew() {
         return rows_once(client, &cache.schema, statement, params);
     }
@@ -34,7 +35,7 @@ pub(crate) fn count<C: GenericClient + Prepare>(
     mode: CallMode,
     statement: &Statement,
     params: Params<'_>,
-) -> Result<u64, postgres::Error> {
+) -> DriverResult<u64> {
     if mode == CallMode::Inline || statement.is_planned_anew() {
         return count_once(client, &cache.schema, statement, params);
     }
@@ -53,7 +54,7 @@ pub(crate) fn rows_once<C: GenericClient>(
     schema: &SchemaName,
     statement: &Statement,
     params: Params<'_>,
-) -> Result<Vec<Row>, postgres::Error> {
+) -> DriverResult<Vec<Row>> {
     client.query_typed(&statement.text(schema), &typed(statement, params))
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn count_once<C: GenericClient>(
     schema: &SchemaName,
     statement: &Statement,
     params: Params<'_>,
-) -> Result<u64, postgres::Error> {
+) -> DriverResult<u64> {
     client.execute_typed(&statement.text(schema), &typed(statement, params))
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn copy<C: GenericClient + Prepare>(
     cache: &mut StatementCache,
     statement: &Statement,
     rows: &[u8],
-) -> Result<(), postgres::Error> {
+) -> DriverResult<()> {
     let prepared = cache.ours(statement, |text| {
         client.prepare_text(text, statement.types())
     })?;

@@ -9,6 +9,7 @@
 use crate::connect::url_error::configuration;
 use crate::connect::wired::Standby;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::sqlstate::DriverResult;
 use postgres::{Client, SimpleQueryMessage};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -111,7 +112,7 @@ impl Greeting {
         client: &mut Client,
         announced: Option<i32>,
         takes_standby: bool,
-    ) -> Result<Result<Greeted>, postgres::Error> {
+    ) -> DriverResult<Result<Greeted>> {
         if self.is_pooler_safe && self.is_known.load(Relaxed) {
             return Ok(Ok(Greeted::default()));
         }

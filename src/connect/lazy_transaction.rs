@@ -8,6 +8,7 @@ use crate::db::commands;
 use crate::db::flight::{self, CallMode, Flight, Transport};
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
+use crate::words::sqlstate::DriverResult;
 use postgres::{Row, SimpleQueryRow};
 
 /// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for
@@ -43,7 +44,7 @@ impl<'c> LazyTransaction<'c> {
     pub(crate) fn begin(
         &mut self,
         fill: impl FnOnce(&mut Flight),
-    ) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    ) -> DriverResult<Vec<SimpleQueryRow>> {
         let mut flight = self.flight();
         flight.command(&commands::BEGIN_USUAL);
         fill(&mut flight);
@@ -68,18 +69,14 @@ impl<'c> LazyTransaction<'c> {
     }
 
     /// Sends several statements in one flight and returns the rows of all of them.
-    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    pub(crate) fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>> {
         let (client, cache, _) = self.connection().parts();
         let messages = cache.fly(client, flight);
         cache.heed(true, messages).map(flight::rows)
     }
 
     /// Runs one of the caller's own statements, prepared on its first use.
-    pub(crate) fn execute(
-        &mut self,
-        text: &str,
-        params: Params<'_>,
-    ) -> Result<u64, postgres::Error> {
+    pub(crate) fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
         let (client, cache, mode) = self.connection().parts();
         if mode == CallMode::Inline {
             return cache.heed(false, client.execute(text, params));
@@ -92,11 +89,7 @@ impl<'c> LazyTransaction<'c> {
     }
 
     /// Like [`execute`](Self::execute), for rows.
-    pub(crate) fn query(
-        &mut self,
-        text: &str,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error> {
+    pub(crate) fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
         let (client, cache, mode) = self.connection().parts();
         if mode == CallMode::Inline {
             return cache.heed(false, client.query(text, params));
@@ -121,26 +114,19 @@ impl Drop for LazyTransaction<'_> {
 }
 
 impl Run for LazyTransaction<'_> {
-    fn rows(
-        &mut self,
-        statement: &Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error> {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<Vec<Row>> {
         self.connection().rows(statement, params)
     }
 
-    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<u64> {
         self.connection().count(statement, params)
     }
 
-    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+    fn commands(&mut self, commands: &[&'static Statement]) -> DriverResult<()> {
         self.connection().commands(commands)
     }
 
-    fn fly_calls(
-        &mut self,
-        fill: &mut dyn FnMut(&mut Flight),
-    ) -> Option<Result<(), postgres::Error>> {
+    fn fly_calls(&mut self, fill: &mut dyn FnMut(&mut Flight)) -> Option<DriverResult<()>> {
         let mut flight = LazyTransaction::flight(self);
         let is_kept = flight.transport() == Transport::Protocol(CallMode::Prepared);
         is_kept.then(|| {

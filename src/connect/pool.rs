@@ -7,10 +7,11 @@ use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
 use crate::connect::settings::ConnectionSettings;
+use crate::threads::mutex::Mutex;
 use crate::words::error::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A connection that was used this recently is lent out untested: a test costs a round trip.
@@ -166,7 +167,7 @@ impl OwnPool {
     fn get_within(&self, waited: Duration) -> Result<PooledConnection<Manager>> {
         let deadline = Instant::now() + waited;
         // What was the matter before may be over.
-        self.lock_error().take();
+        self.last_error.lock().take();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // Each call has r2d2 open one connection more if there is room, so the looks become
@@ -175,7 +176,7 @@ impl OwnPool {
             if let Ok(lent) = self.pool.get_timeout(look.min(left)) {
                 return Ok(lent);
             }
-            let refused = self.lock_error().clone();
+            let refused = self.last_error.lock().clone();
             let is_over = deadline <= Instant::now();
             match refused {
                 Some((kind, why)) if kind != ErrorKind::Unavailable => {
@@ -206,12 +207,6 @@ impl OwnPool {
             ),
         )
     }
-
-    fn lock_error(&self) -> MutexGuard<'_, Option<(ErrorKind, String)>> {
-        self.last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Opens and checks connections for r2d2, which would hide why opening failed.
@@ -227,10 +222,7 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Connection> {
         let opened = Connection::open(&self.settings);
         let failure = opened.as_ref().err();
-        let mut last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_error.lock();
         *last = failure.map(|error| (error.kind(), error.to_string()));
         drop(last);
         opened

@@ -11,7 +11,7 @@ use crate::connect::connection::Connection;
 use crate::connect::greeting::ASK;
 use crate::connect::settings::ConnectionSettings;
 use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::sqlstate::{classify, is_answer};
+use crate::words::sqlstate::{Doing, is_answer};
 use postgres::SimpleQueryMessage;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn is_shared(settings: &ConnectionSettings) -> Result<bool> {
 
 fn process(connection: &mut Connection) -> Result<i32> {
     let answers = connection.client().simple_query(ASK);
-    let answers = answers.map_err(|error| classify(error, "asking for the server process"))?;
+    let answers = answers.doing("asking for the server process")?;
     let process = answers.iter().rev().find_map(|answer| match answer {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
         _ => None,

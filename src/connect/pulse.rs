@@ -8,11 +8,12 @@
 use crate::connect::pipeline::ProtocolFlight;
 use crate::connect::sql_watch::SqlWatch;
 use crate::db::silence::Hold;
+use crate::threads::mutex::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,7 @@ impl Pulse {
     /// Says what is to go where the driver sends a [stand-in](crate::connect::pipeline::STAND_IN),
     /// which it does next.
     pub(crate) fn put_instead(&self, instead: ProtocolFlight) {
-        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(instead);
+        *self.instead.lock() = Some(instead);
         self.has_instead.store(true, Release);
     }
 
@@ -83,10 +84,7 @@ impl Pulse {
         if !self.has_instead.swap(false, AcqRel) {
             return None;
         }
-        self.instead
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.instead.lock().take()
     }
 
     /// Returns how many answers are owed.
@@ -117,7 +115,7 @@ impl Pulse {
     /// Notes that somebody looks for bytes, and where to call when there are any.
     pub(crate) fn looked(&self, waker: &Waker) {
         self.looks.fetch_add(1, Release);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if !waiting.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *waiting = Some(waker.clone());
         }
@@ -163,12 +161,12 @@ impl Pulse {
 
     /// Notes what the open transaction holds, or that it holds nothing.
     pub(crate) fn set_hold(&self, hold: Option<Hold>) {
-        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = hold;
+        *self.hold.lock() = hold;
     }
 
     /// Returns what the open transaction holds, as far as it is noted.
     pub(crate) fn hold(&self) -> Option<Hold> {
-        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let hold = self.hold.lock();
         hold.clone()
     }
 
@@ -206,7 +204,7 @@ impl Pulse {
     pub(crate) fn touch(&self) -> bool {
         let now = (self.moved.load(Relaxed), self.looks.load(Acquire));
         let before = {
-            let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut touched = self.touched.lock();
             touched.replace(now)
         };
         self.wake();
@@ -224,7 +222,7 @@ impl Pulse {
     }
 
     fn wake(&self) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.lock();
         if let Some(waker) = waiting.as_ref() {
             waker.wake_by_ref();
         }
@@ -245,7 +243,7 @@ pub(crate) struct Pulses {
 
 impl Pulses {
     pub(crate) fn add(&self, pulse: &Arc<Pulse>) {
-        let mut all = self.lock();
+        let mut all = self.all.lock();
         if all.len() == all.capacity() {
             all.retain(|pulse| pulse.strong_count() > 0);
         }
@@ -255,7 +253,7 @@ impl Pulses {
     /// Returns those in which nothing has moved for this long although something is owed.
     pub(crate) fn silent_for(&self, long: Duration) -> Vec<Arc<Pulse>> {
         let is_silent = |pulse: &Arc<Pulse>| pulse.silence().is_some_and(|silence| silence >= long);
-        let all = self.lock();
+        let all = self.all.lock();
         all.iter()
             .filter_map(Weak::upgrade)
             .filter(is_silent)
@@ -271,10 +269,6 @@ impl Pulses {
     /// nobody uses. They are not taken again.
     pub(crate) fn outdate(&self) {
         self.generation.fetch_add(1, AcqRel);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Pulse>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,9 @@ use crate::connect::pulse::Pulse;
 use crate::db::flight::{CallMode, Flight, Form, Transport, prepare};
 use crate::db::statement::Statement as OurStatement;
 use crate::schema::name::SchemaName;
-use crate::words::sqlstate::{is_aborted, is_missing_statement, is_read_only, may_be_outdated};
+use crate::words::sqlstate::{
+    DriverResult, is_aborted, is_missing_statement, is_read_only, may_be_outdated,
+};
 use postgres::types::Type;
 use postgres::{Client, GenericClient, SimpleQueryMessage, Statement, Transaction};
 use std::collections::{HashMap, HashSet};
@@ -131,11 +133,7 @@ impl StatementCache {
     /// Passes on the result of a statement. An error that says that statements are gone gives the
     /// connection up; so does one that a change of tables makes, of a statement that is older than
     /// the transaction; and so does a session that somebody left read-only.
-    pub(crate) fn heed<T>(
-        &mut self,
-        is_older: bool,
-        result: Result<T, postgres::Error>,
-    ) -> Result<T, postgres::Error> {
+    pub(crate) fn heed<T>(&mut self, is_older: bool, result: DriverResult<T>) -> DriverResult<T> {
         let Err(error) = &result else {
             return result;
         };
@@ -175,7 +173,7 @@ impl StatementCache {
         &mut self,
         client: &mut C,
         flight: Flight,
-    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+    ) -> DriverResult<Vec<SimpleQueryMessage>> {
         let form = self.ready(client, flight)?;
         self.send(client, form)
     }
@@ -185,7 +183,7 @@ impl StatementCache {
         &mut self,
         client: &mut C,
         flight: Flight,
-    ) -> Result<Form, postgres::Error> {
+    ) -> DriverResult<Form> {
         // Whichever way it goes: both know what either prepared.
         let transport = self.transport(CallMode::Prepared);
         let (named, form) = flight.end();
@@ -213,7 +211,7 @@ impl StatementCache {
         &mut self,
         client: &mut C,
         form: Form,
-    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+    ) -> DriverResult<Vec<SimpleQueryMessage>> {
         match form {
             Form::Text(sql) => client.simple_query(&sql),
             Form::Messages(messages) => {
@@ -229,8 +227,8 @@ impl StatementCache {
     pub(crate) fn ours(
         &mut self,
         statement: &OurStatement,
-        prepare: impl FnOnce(&str) -> Result<Statement, postgres::Error>,
-    ) -> Result<Prepared, postgres::Error> {
+        prepare: impl FnOnce(&str) -> DriverResult<Statement>,
+    ) -> DriverResult<Prepared> {
         if let Some((statement, since)) = self.ours.get(statement.name()) {
             return Ok(Prepared {
                 statement: statement.clone(),
@@ -252,8 +250,8 @@ impl StatementCache {
     pub(crate) fn get(
         &mut self,
         text: &str,
-        prepare: impl FnOnce(&str) -> Result<Statement, postgres::Error>,
-    ) -> Result<Prepared, postgres::Error> {
+        prepare: impl FnOnce(&str) -> DriverResult<Statement>,
+    ) -> DriverResult<Prepared> {
         if let Some((statement, since)) = self.statements.get(text) {
             return Ok(Prepared {
                 statement: statement.clone(),
@@ -334,17 +332,17 @@ impl StatementCache {
 
 /// What prepares statements: a connection, or a transaction on it.
 pub(crate) trait Prepare {
-    fn prepare_text(&mut self, text: &str, types: &[Type]) -> Result<Statement, postgres::Error>;
+    fn prepare_text(&mut self, text: &str, types: &[Type]) -> DriverResult<Statement>;
 }
 
 impl Prepare for Client {
-    fn prepare_text(&mut self, text: &str, types: &[Type]) -> Result<Statement, postgres::Error> {
+    fn prepare_text(&mut self, text: &str, types: &[Type]) -> DriverResult<Statement> {
         self.prepare_typed(text, types)
     }
 }
 
 impl Prepare for Transaction<'_> {
-    fn prepare_text(&mut self, text: &str, types: &[Type]) -> Result<Statement, postgres::Error> {
+    fn prepare_text(&mut self, text: &str, types: &[Type]) -> DriverResult<Statement> {
         self.prepare_typed(text, types)
     }
 }

@@ -13,6 +13,7 @@ use crate::connect::tls_wish::TlsWish;
 use crate::connect::url_error::configuration;
 use crate::connect::wired::Wiring;
 use crate::words::error::Result;
+use crate::words::sqlstate::DriverResult;
 use postgres::config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
 use postgres::{Client, Config, NoTls};
 use r2d2::ManageConnection;
@@ -77,11 +78,7 @@ impl Dialer {
     /// Opens a connection to the first server that lets us in. Blocks for the connect timeout for
     /// each address, `most` if that is less, and for a handshake. The error is that of the last
     /// server.
-    pub(crate) fn connect(
-        &self,
-        most: Option<Duration>,
-        wiring: &Wiring,
-    ) -> Result<Client, postgres::Error> {
+    pub(crate) fn connect(&self, most: Option<Duration>, wiring: &Wiring) -> DriverResult<Client> {
         let mut servers: Vec<&TlsServer> = self.servers.iter().collect();
         if self.is_shuffled {
             fastrand::shuffle(&mut servers);
@@ -98,7 +95,7 @@ impl Dialer {
         server: &TlsServer,
         most: Option<Duration>,
         wiring: &Wiring,
-    ) -> Result<Client, postgres::Error> {
+    ) -> DriverResult<Client> {
         let mut config = server.config.clone();
         let timeout = config.get_connect_timeout().copied();
         if let Some(most) = most {

@@ -8,6 +8,7 @@ use crate::db::flight::{self, CallMode, Flight, Own, OwnValues, Transport};
 use crate::db::protocol::sized;
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
+use crate::words::sqlstate::DriverResult;
 use bytes::BytesMut;
 use postgres::types::{IsNull, Type};
 use postgres::{Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
@@ -27,11 +28,7 @@ impl<'c> OpenTransaction<'c> {
     }
 
     /// Runs one of the caller's own statements, prepared on its first use.
-    pub(crate) fn execute(
-        &mut self,
-        text: &str,
-        params: Params<'_>,
-    ) -> Result<u64, postgres::Error> {
+    pub(crate) fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
         if self.mode == CallMode::Inline {
             return self
                 .cache
@@ -52,7 +49,7 @@ impl<'c> OpenTransaction<'c> {
         before: &[&'static Statement],
         text: &str,
         params: Params<'_>,
-    ) -> Option<Result<u64, postgres::Error>> {
+    ) -> Option<DriverResult<u64>> {
         if self.mode == CallMode::Inline || !can_be_called(text) {
             return None;
         }
@@ -81,11 +78,7 @@ impl<'c> OpenTransaction<'c> {
     }
 
     /// Like [`execute`](Self::execute), for rows.
-    pub(crate) fn query(
-        &mut self,
-        text: &str,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error> {
+    pub(crate) fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
         if self.mode == CallMode::Inline {
             return self.cache.heed(false, self.transaction.query(text, params));
         }
@@ -106,7 +99,7 @@ impl<'c> OpenTransaction<'c> {
     ///
     /// The flight may hold `COMMIT; BEGIN …`: the transaction object goes on with the new
     /// transaction. An error anywhere ends the flight there.
-    pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    pub(crate) fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>> {
         let begins = flight.begins();
         let messages = self.cache.fly(&mut self.transaction, flight);
         let messages = self.cache.heed(true, messages)?;
@@ -117,7 +110,7 @@ impl<'c> OpenTransaction<'c> {
     }
 
     /// Runs commands of ours, separated by semicolons.
-    pub(crate) fn run(&mut self, commands: &str) -> Result<(), postgres::Error> {
+    pub(crate) fn run(&mut self, commands: &str) -> DriverResult<()> {
         let run = self.transaction.batch_execute(commands);
         self.cache.heed(true, run)
     }
@@ -132,11 +125,7 @@ impl<'c> OpenTransaction<'c> {
 }
 
 impl Run for OpenTransaction<'_> {
-    fn rows(
-        &mut self,
-        statement: &Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error> {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<Vec<Row>> {
         rows(
             &mut self.transaction,
             self.cache,
@@ -146,7 +135,7 @@ impl Run for OpenTransaction<'_> {
         )
     }
 
-    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<u64> {
         count(
             &mut self.transaction,
             self.cache,
@@ -160,20 +149,17 @@ impl Run for OpenTransaction<'_> {
         &mut self,
         statement: &Statement,
         rows: &dyn Fn() -> Vec<u8>,
-    ) -> Option<Result<(), postgres::Error>> {
+    ) -> Option<DriverResult<()>> {
         let is_prepared = self.mode == CallMode::Prepared;
         is_prepared.then(|| copy(&mut self.transaction, self.cache, statement, &rows()))
     }
 
-    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+    fn commands(&mut self, commands: &[&'static Statement]) -> DriverResult<()> {
         self.transaction
             .batch_execute(&script(commands.iter().copied()))
     }
 
-    fn fly_calls(
-        &mut self,
-        fill: &mut dyn FnMut(&mut Flight),
-    ) -> Option<Result<(), postgres::Error>> {
+    fn fly_calls(&mut self, fill: &mut dyn FnMut(&mut Flight)) -> Option<DriverResult<()>> {
         let mut flight = OpenTransaction::flight(self);
         let is_kept = flight.transport() == Transport::Protocol(CallMode::Prepared);
         is_kept.then(|| {

@@ -3,12 +3,13 @@
 use crate::connect::frames::Frames;
 use crate::connect::pipeline::Detour;
 use crate::connect::pulse::{Pulse, Pulses};
+use crate::threads::mutex::Mutex;
 use postgres::tls::{ChannelBinding, TlsStream};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -47,32 +48,28 @@ impl Wiring {
 
     /// Returns the connection that was made last.
     pub(crate) fn made(&self) -> Option<Arc<Pulse>> {
-        self.lock().pulse.clone()
+        self.last.lock().pulse.clone()
     }
 
     /// Says that the try is over: from now on its connection is its owner's.
     pub(crate) fn release(&self) {
-        self.lock().pulse = None;
+        self.last.lock().pulse = None;
     }
 
     /// Ends the try, unless it is over.
     pub(crate) fn cancel(&self) {
-        let mut last = self.lock();
+        let mut last = self.last.lock();
         last.is_cancelled = true;
         if let Some(pulse) = last.pulse.take() {
             pulse.cut();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts a pulse on a stream.
     pub(crate) fn wire<T>(&self, stream: T) -> Wired<T> {
         let pulse = Arc::new(Pulse::new());
         self.pulses.add(&pulse);
-        let mut last = self.lock();
+        let mut last = self.last.lock();
         if last.is_cancelled {
             pulse.cut();
         }

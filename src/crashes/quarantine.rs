@@ -2,7 +2,7 @@
 //! rules are in `receive/transaction/careful`.
 
 use crate::crashes::attempt::Deaths;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::threads::mutex::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long others hold back for a message that has to be alone, after the last worker met it.
@@ -48,7 +48,7 @@ impl Pass<'_> {
 impl Quarantine {
     /// Lets a delivery begin, if it may now.
     pub(crate) fn admit(&self, way: CarefulWay, now: Instant) -> Option<Pass<'_>> {
-        let mut inside = self.lock();
+        let mut inside = self.0.lock();
         let is_held_back = inside.held_back_until.is_some_and(|until| now < until);
         let is_free = match way {
             CarefulWay::BesideOthers => !inside.is_alone && !is_held_back,
@@ -74,15 +74,11 @@ impl Quarantine {
             way,
         })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        let mut inside = self.quarantine.lock();
+        let mut inside = self.quarantine.0.lock();
         match self.way {
             CarefulWay::BesideOthers => inside.others -= 1,
             CarefulWay::Docked => inside.is_docked = false,

@@ -3,9 +3,9 @@
 use crate::crashes::round::end_if_over;
 use crate::db::run::Run;
 use crate::threads::cost::Cost;
+use crate::threads::mutex::Mutex;
 use crate::wake::waker::Waker;
 use crate::words::Result;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The part of the time that is spent on asking whether the suspicion is over: one in so many.
@@ -26,7 +26,7 @@ struct NextAsk {
 impl Asking {
     /// Returns whether it is time to ask.
     pub(crate) fn is_time(&self) -> bool {
-        self.lock().next.is_none_or(|at| Instant::now() >= at)
+        self.0.lock().next.is_none_or(|at| Instant::now() >= at)
     }
 
     /// Ends the suspicion of the topic if it is time to ask, and all that may have been in hand has
@@ -34,20 +34,16 @@ impl Asking {
     pub(crate) fn ask(&self, run: &mut dyn Run, waker: &Waker, topic: &str) -> Result<()> {
         let started = Instant::now();
         {
-            let mut asking = self.lock();
+            let mut asking = self.0.lock();
             if asking.next.is_some_and(|at| started < at) {
                 return Ok(());
             }
             asking.next = started.checked_add(ASK_EVERY);
         }
         end_if_over(run, waker, topic)?;
-        let mut asking = self.lock();
+        let mut asking = self.0.lock();
         let pause = (asking.cost.learn(started.elapsed()) * ASK_SHARE).max(ASK_EVERY);
         asking.next = Instant::now().checked_add(pause);
         Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, NextAsk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

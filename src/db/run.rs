@@ -3,7 +3,7 @@
 use crate::db::flight::Flight;
 use crate::db::statement::Statement;
 use crate::words::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{Doing, DriverResult, classify};
 use postgres::Row;
 use postgres::types::ToSql;
 
@@ -19,17 +19,13 @@ pub(crate) const PRUNING: &str = "removing what is over";
 /// Runs one statement. Implemented where connections and their prepared statements live.
 pub(crate) trait Run {
     /// Runs a statement and returns its rows. One round trip once it is prepared.
-    fn rows(
-        &mut self,
-        statement: &Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error>;
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<Vec<Row>>;
 
     /// Runs a statement and returns how many rows it touched.
-    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error>;
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<u64>;
 
     /// Runs commands in one round trip.
-    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error>;
+    fn commands(&mut self, commands: &[&'static Statement]) -> DriverResult<()>;
 
     /// Runs a COPY from rows in its binary format. Two round trips once it is prepared. Returns
     /// `None`, with nothing sent, where nothing can stay prepared: on a caller's connection, and
@@ -38,17 +34,14 @@ pub(crate) trait Run {
         &mut self,
         statement: &Statement,
         rows: &dyn Fn() -> Vec<u8>,
-    ) -> Option<Result<(), postgres::Error>> {
+    ) -> Option<DriverResult<()>> {
         let _ = (statement, rows);
         None
     }
 
     /// Runs several statements, which `fill` appends, in one flight. Returns `None`, with nothing
     /// sent, where values would travel as texts, or nothing can stay prepared.
-    fn fly_calls(
-        &mut self,
-        fill: &mut dyn FnMut(&mut Flight),
-    ) -> Option<Result<(), postgres::Error>> {
+    fn fly_calls(&mut self, fill: &mut dyn FnMut(&mut Flight)) -> Option<DriverResult<()>> {
         let _ = fill;
         None
     }
@@ -61,8 +54,7 @@ pub(crate) fn query(
     params: Params<'_>,
     doing: &str,
 ) -> Result<Vec<Row>> {
-    run.rows(statement, params)
-        .map_err(|error| classify(error, doing))
+    run.rows(statement, params).doing(doing)
 }
 
 /// Runs a statement that returns no rows; an error says what was being done.
@@ -72,8 +64,7 @@ pub(crate) fn execute(
     params: Params<'_>,
     doing: &str,
 ) -> Result<u64> {
-    run.count(statement, params)
-        .map_err(|error| classify(error, doing))
+    run.count(statement, params).doing(doing)
 }
 
 /// Reads a column; one that is missing or of another type is an error, never a panic.

@@ -21,7 +21,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::outcome::OnEnd;
 use crate::words::rare::Remembered;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use postgres::types::ToSql;
 use postgres::{Row, SimpleQueryRow};
 use std::collections::HashMap;
@@ -74,7 +74,7 @@ impl KnownHolders {
     /// Reads a row that came as text.
     pub(crate) fn read(&mut self, row: &SimpleQueryRow) -> Result<()> {
         let text = |name: &str| {
-            let found = row.try_get(name).map_err(|error| classify(error, DOING));
+            let found = row.try_get(name).doing(DOING);
             found.map(Option::unwrap_or_default)
         };
         let id = text("id")?.parse::<MessageId>()?.0;

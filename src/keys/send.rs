@@ -9,7 +9,7 @@ use crate::message::send::STORING;
 use crate::message::written::Columns;
 use crate::words::Result;
 use crate::words::outgoing::Outgoing;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 
 static SEND_KEYED: Statement = sql!("send_keyed", Fenced);
 
@@ -29,7 +29,7 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
 /// driver would have it made each time, which takes two milliseconds.
 pub(crate) fn send_last(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     match run.fly_calls(&mut |flight| push(flight, messages)) {
-        Some(flown) => flown.map_err(|error| classify(error, STORING)),
+        Some(flown) => flown.doing(STORING),
         None => send(run, messages),
     }
 }

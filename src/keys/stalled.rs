@@ -10,7 +10,7 @@ use crate::message::report;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{Doing, classify};
 use postgres::IsolationLevel;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -231,7 +231,7 @@ fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
 fn make_some(connection: &mut Connection, lanes: &[Lane]) -> Result<()> {
     apart(connection, DOING, |open| {
         let bounded = open.transaction.batch_execute(LANE_PATIENCE);
-        bounded.map_err(|error| classify(error, DOING))?;
+        bounded.doing(DOING)?;
         keys::make(open, lanes)
     })
 }

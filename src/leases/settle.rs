@@ -14,7 +14,7 @@ use crate::message::outcome::Outcome;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{classify, failure};
+use crate::words::sqlstate::{Doing, classify, failure};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -49,9 +49,7 @@ pub(crate) fn settle(
         return leases::read_receipts(&rows);
     }
     leases::push_hold(&mut flight, topic, &proofs(outcomes));
-    let rows = connection
-        .fly(flight)
-        .map_err(|error| classify(error, DOING))?;
+    let rows = connection.fly(flight).doing(DOING)?;
     let held = leases::read_held(&rows).inspect_err(|_| connection.roll_back())?;
     let held_leases: Vec<HeldLease<'_>> = outcomes
         .iter()
@@ -126,9 +124,7 @@ fn lasting(
     flight.begin();
     leases::push_lasting(&mut flight, statement, topic, proofs, lease);
     flight.commit();
-    let rows = connection
-        .fly(flight)
-        .map_err(|error| classify(error, "extending leases"))?;
+    let rows = connection.fly(flight).doing("extending leases")?;
     leases::read_held(&rows)
 }
 

@@ -5,10 +5,10 @@
 use crate::connect::transaction::OpenTransaction;
 use crate::db::run::Run;
 use crate::max_in_work;
+use crate::threads::mutex::Mutex;
 use crate::words::sqlstate::classify;
 use crate::words::{Error, Result};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 /// Ends a look at the free slots.
@@ -41,7 +41,7 @@ impl Slots {
     /// Returns whether it is up to the calling worker to ask again: one of each receiver does, the
     /// others would come in vain.
     pub(crate) fn watch(&self) -> bool {
-        let mut watcher = self.lock();
+        let mut watcher = self.watcher.lock();
         let me = thread::current().id();
         *watcher.get_or_insert(me) == me
     }
@@ -49,17 +49,16 @@ impl Slots {
     /// Notes that the calling worker is at work; returns whether nobody watches then.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.leave_watch();
-        self.lock().is_none()
+        self.watcher.lock().is_none()
     }
 
     /// Notes that the calling worker is not going to ask again; returns whether it was.
     pub(crate) fn leave_watch(&self) -> bool {
         let me = thread::current().id();
-        self.lock().take_if(|watcher| *watcher == me).is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<ThreadId>> {
-        self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watcher
+            .lock()
+            .take_if(|watcher| *watcher == me)
+            .is_some()
     }
 }
 

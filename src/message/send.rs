@@ -10,7 +10,7 @@ use crate::words::message::MessageId;
 use crate::words::new_message::ReadyWhen;
 use crate::words::outgoing::Outgoing;
 use crate::words::rare::Remembered;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ pub(crate) fn send(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     if messages.len() >= COPY_FROM
         && let Some(copied) = run.copy(&SEND_COPY, &|| copy::rows(messages))
     {
-        return copied.map_err(|error| classify(error, STORING));
+        return copied.doing(STORING);
     }
     execute(run, &SEND, &Columns::of(messages).plain(), STORING).map(drop)
 }

@@ -13,10 +13,10 @@ use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
 use crate::rate_limit::{self, Grant, OVER_RATE};
 use crate::settings::Setting;
+use crate::threads::mutex::Mutex;
 use crate::words::Result;
 use crate::words::topic_config::Rate;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The least wait for a token: rates of more than this in a burst of one are not even.
@@ -69,7 +69,7 @@ impl TopicTokens {
             return allowance(wanted);
         };
         {
-            let mut spare = self.lock();
+            let mut spare = self.0.lock();
             let count = spare.count.min(wanted);
             if count > 0 {
                 spare.count -= count;
@@ -90,7 +90,7 @@ impl TopicTokens {
             return allowance(grant.tokens);
         }
         let wait = grant.wait.clamp(LEAST_WAIT, LONGEST_WAIT);
-        self.lock().empty_until = Instant::now()
+        self.0.lock().empty_until = Instant::now()
             .checked_add(wait)
             .map(|until| (rate, changed_at, until));
         Ok(Err(wait))
@@ -99,20 +99,20 @@ impl TopicTokens {
     /// Leaves what was not spent to the other workers.
     pub(crate) fn leave(&self, left: Allowance) {
         if left.rate.is_some() {
-            self.lock().count += left.size;
+            self.0.lock().count += left.size;
         }
     }
 
     /// Leaves the tokens of messages that were not begun after all to the workers.
     pub(crate) fn unspend(&self, rate: Option<Rate>, messages: usize) {
         if rate.is_some() {
-            self.lock().count += messages;
+            self.0.lock().count += messages;
         }
     }
 
     /// Gives back what no worker spent: nothing is ready, or the receiver stops.
     pub(crate) fn give_back(&self, run: &mut dyn Run, topic: &str, rate: Option<Rate>) {
-        let mut spare = self.lock();
+        let mut spare = self.0.lock();
         let count = std::mem::take(&mut spare.count);
         if count > 0 {
             spare.empty_until = None;
@@ -125,10 +125,6 @@ impl TopicTokens {
             // The topic is slower for a moment than it might be.
             log::debug!("topic {topic}: {count} tokens are lost: {error}");
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Spare> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

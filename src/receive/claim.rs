@@ -7,11 +7,11 @@ use crate::max_in_work::ASK_AGAIN;
 use crate::message::claimed::{Claimed, Held};
 use crate::message::floor::{Floors, Search, Start};
 use crate::rate_limit::Grant;
+use crate::threads::mutex::Mutex;
 use crate::words::error::Result;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Messages that were claimed, or how long to leave the topic alone.
@@ -99,7 +99,7 @@ pub(crate) fn claim(
         if !taken.messages.is_empty() || taken.is_sure {
             return Ok(taken);
         }
-        let mut floors = lock(floors);
+        let mut floors = floors.lock();
         let further_back = match plan.start {
             Start::Head => Ok(floors.look_back()),
             _ => floors.plan_sweep(Instant::now()),
@@ -126,7 +126,7 @@ pub(crate) fn look_once(
         return Ok(Taken::used_up(Some(ASK_AGAIN)));
     };
     let is_full = looked.messages.len() == looked.asked;
-    lock(floors).learn(
+    floors.lock().learn(
         plan.start,
         looked.messages.iter().map(|message| message.held.position),
         is_full,
@@ -145,7 +145,7 @@ pub(crate) fn look_once(
 pub(crate) fn lower(floors: &Mutex<Floors>, positions: impl IntoIterator<Item = Position>) {
     let mut positions = positions.into_iter().peekable();
     if positions.peek().is_some() {
-        let mut floors = lock(floors);
+        let mut floors = floors.lock();
         positions.for_each(|position| floors.lower(position));
     }
 }
@@ -173,10 +173,6 @@ pub(crate) fn note_promoted<'a>(
 pub(crate) fn await_next<'a>(floors: &Mutex<Floors>, ended: impl Iterator<Item = &'a Held>) {
     let keyed = ended.filter(|held| held.key.is_some());
     if let Some(first) = keyed.map(|held| held.position.seq).min() {
-        lock(floors).await_next(first, Instant::now());
+        floors.lock().await_next(first, Instant::now());
     }
-}
-
-pub(crate) fn lock(floors: &Mutex<Floors>) -> MutexGuard<'_, Floors> {
-    floors.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,8 +15,9 @@
 //! The limit is what [`Trial`] finds during a backlog.
 
 use crate::receive::hill_climb::HillClimb;
+use crate::threads::mutex::Mutex;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A handler that takes longer waits for something else than a database that is merely busy. Too
@@ -178,7 +179,7 @@ impl Concurrency {
     }
 
     fn climb(&self) -> MutexGuard<'_, HillClimb> {
-        self.climb.lock().unwrap_or_else(PoisonError::into_inner)
+        self.climb.lock()
     }
 }
 

@@ -5,9 +5,9 @@
 //! would look too early comes back when it may. A look that found something is followed by the next
 //! at once.
 
+use crate::threads::mutex::Mutex;
 use crate::words::filter::Filter;
 use crate::words::filter_program::Program;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Looks that find nothing take at most one part in this many of the time: 10 %.
@@ -30,7 +30,7 @@ impl FilterBudget {
 
     /// Returns how long a look has to wait; nothing if it may begin.
     pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
-        let paid_for = (*self.lock())?;
+        let paid_for = (*self.paid_for.lock())?;
         let wait = paid_for.saturating_duration_since(now);
         (!wait.is_zero()).then_some(wait)
     }
@@ -38,11 +38,7 @@ impl FilterBudget {
     /// Notes what a look cost, and whether it found anything.
     pub(crate) fn learn(&self, started: Instant, now: Instant, has_found: bool) {
         let took = now.saturating_duration_since(started);
-        *self.lock() = (!has_found).then(|| now + took * (SHARE - 1));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.paid_for.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.paid_for.lock() = (!has_found).then(|| now + took * (SHARE - 1));
     }
 }
 

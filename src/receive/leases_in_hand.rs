@@ -8,12 +8,12 @@
 use crate::leases::Proof;
 use crate::message::claimed::Claimed;
 use crate::receive::pace::BUDGET;
+use crate::threads::mutex::Mutex;
 use crate::wake::asked::{Asked, Slot};
 use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ pub(crate) struct InHand<'a> {
 impl InHand<'_> {
     /// Notes that work on it begins. Returns false if the heartbeat gave it back before.
     pub(crate) fn begin(&self) -> bool {
-        match self.heartbeat.lock().get_mut(&self.proof.receipt) {
+        match self.heartbeat.kept.lock().get_mut(&self.proof.receipt) {
             Some(kept) => kept.begun_at = Some(Instant::now()),
             None => return false,
         }
@@ -69,7 +69,7 @@ impl InHand<'_> {
 
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
-        self.heartbeat.lock().remove(&self.proof.receipt);
+        self.heartbeat.kept.lock().remove(&self.proof.receipt);
         self.slot.leave(self.proof.held.id);
     }
 }
@@ -97,7 +97,7 @@ impl Heartbeat {
         messages: Vec<Claimed>,
         lease: Duration,
     ) -> Vec<InHand<'a>> {
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         let in_hand: Vec<_> = messages
             .into_iter()
             .map(|message| {
@@ -133,17 +133,20 @@ impl Heartbeat {
     }
 
     pub(crate) fn kept(&self) -> Vec<KeptLease> {
-        self.lock().values().cloned().collect()
+        self.kept.lock().values().cloned().collect()
     }
 
     pub(crate) fn has_unbegun(&self) -> bool {
-        self.lock().values().any(|kept| kept.begun_at.is_none())
+        self.kept
+            .lock()
+            .values()
+            .any(|kept| kept.begun_at.is_none())
     }
 
     /// Takes the leases that were not begun away from workers whose handlers take long, or from
     /// all.
     pub(crate) fn take_unbegun(&self, from_all: bool) -> Vec<Proof> {
-        let mut kept = self.lock();
+        let mut kept = self.kept.lock();
         let takes_long = |kept: &&KeptLease| kept.begun_at.is_some_and(|at| at.elapsed() > BUDGET);
         let slow: HashSet<usize> = kept
             .values()
@@ -159,10 +162,6 @@ impl Heartbeat {
             stays
         });
         taken
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, KeptLease>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,9 +5,10 @@
 //! attempt goes uncounted. Other processes do not know of it; theirs is one more attempt, which the
 //! charge waits for.
 
+use crate::threads::mutex::Mutex;
 use crate::words::message::MessageId;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The messages of one receiver that are about to be charged.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl PendingCharges {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Vec<MessageId>) -> R) -> R {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = self.ids.lock();
         let acted = act(&mut ids);
         self.count.store(ids.len(), Ordering::Release);
         acted

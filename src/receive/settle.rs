@@ -10,12 +10,12 @@ use crate::message::outcome::{Cause, Decision, Outcome};
 use crate::message::{report, settle};
 use crate::receive::claim;
 use crate::session::handler_session::HandlerSession;
+use crate::threads::mutex::Mutex;
 use crate::wake::asked::Asked;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use std::time::Duration;
 use uuid::Uuid;
 

@@ -6,7 +6,6 @@ use crate::crashes::quarantine::Quarantine;
 use crate::crashes::suspicion::Asking;
 use crate::message::floor::Floors;
 
-use crate::receive::claim;
 use crate::receive::concurrency::Concurrency;
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
@@ -15,6 +14,7 @@ use crate::receive::pending_charges::PendingCharges;
 use crate::receive::progress::Progress;
 use crate::session::process::Process;
 use crate::threads::Service;
+use crate::threads::mutex::Mutex;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
@@ -23,7 +23,7 @@ use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 /// What a receiver needs of its process.
@@ -170,7 +170,7 @@ impl SharedState {
     }
 
     pub(crate) fn floors(&self) -> MutexGuard<'_, Floors> {
-        claim::lock(&self.floors)
+        self.floors.lock()
     }
 
     /// Notes that a worker is about to run the handler of a message; returns what tells the handler
@@ -206,7 +206,7 @@ impl SharedState {
 
 /// Counts once more for a message.
 fn count(counts: &Mutex<HashMap<MessageId, u32>>, id: MessageId) -> u32 {
-    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut counts = counts.lock();
     if counts.len() >= MAX_REMEMBERED {
         counts.clear();
     }

@@ -12,7 +12,7 @@ use crate::wake::news::News;
 use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::sqlstate::{classify, is_held_up};
+use crate::words::sqlstate::{Doing, is_held_up};
 use postgres::IsolationLevel;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -199,7 +199,7 @@ fn send_first(
 ) -> Result<First> {
     let open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, "sending a recurring message"))?;
+        .doing("sending a recurring message")?;
     let mut session = MessagingSession::within(process, open);
     let taken = recurring::take_due(session.open()?, left_out)?;
     let Some(DueRun { topic, name, due }) = taken else {

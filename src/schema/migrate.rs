@@ -9,7 +9,7 @@
 
 use crate::schema::name::SchemaName;
 use crate::schema::sequences::{self, Behind};
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{Doing, classify};
 use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::after;
 use postgres::types::Type;
@@ -180,7 +180,7 @@ pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option
             &[(&ledger, Type::TEXT)],
         )
         .and_then(|row| row.try_get(0))
-        .map_err(|error| classify(error, doing))?;
+        .doing(doing)?;
     if !is_there {
         return Ok(None);
     }
@@ -190,7 +190,7 @@ pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option
             &[],
         )
         .and_then(|row| row.try_get(0))
-        .map_err(|error| classify(error, doing))?;
+        .doing(doing)?;
     if at > newest() {
         return Err(Error::new(
             ErrorKind::SchemaNewer,
@@ -220,7 +220,7 @@ fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
     in_turn(client, schema, "creating the schema", |transaction| {
         transaction
             .batch_execute(&ledger_sql(schema))
-            .map_err(|error| classify(error, "creating the schema"))
+            .doing("creating the schema")
     })
 }
 
@@ -244,7 +244,7 @@ fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Res
                 )
             })
             .map(|_| true)
-            .map_err(|error| classify(error, &doing))
+            .doing(&doing)
     })
 }
 

@@ -5,7 +5,7 @@
 //! the same key.
 
 use crate::schema::name::SchemaName;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{Doing, classify};
 use crate::words::{Error, ErrorKind, Result};
 use postgres::GenericClient;
 use postgres::types::Type;
@@ -73,5 +73,5 @@ pub(crate) fn advance(
             &[(&sequence, Type::TEXT), (&value, Type::INT8)],
         )
         .map(drop)
-        .map_err(|error| classify(error, "moving a sequence"))
+        .doing("moving a sequence")
 }

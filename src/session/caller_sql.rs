@@ -22,6 +22,7 @@ use crate::session::transaction::SessionTransaction;
 use crate::words::control::{Refusal, refusal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::side_effects::SideEffects;
+use crate::words::sqlstate::DriverResult;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -188,7 +189,7 @@ impl SessionTransaction<'_> {
 
     /// Puts the connection back if there is a need, before statements of ours. What the caller
     /// deferred until COMMIT is checked first: it was meant to happen with what is set.
-    pub(super) fn restore(&mut self) -> Result<(), postgres::Error> {
+    pub(super) fn restore(&mut self) -> DriverResult<()> {
         let restoring = self.restoring();
         if restoring.is_empty() {
             return Ok(());

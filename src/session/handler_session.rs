@@ -18,7 +18,7 @@ use crate::session::transaction::SessionTransaction;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
 use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::{classify, is_sequence_behind};
+use crate::words::sqlstate::{Doing, classify, is_sequence_behind};
 use crate::words::{Error, Result};
 use postgres::SimpleQueryRow;
 use std::time::Duration;
@@ -158,7 +158,7 @@ impl<'c> HandlerSession<'c> {
     /// Puts the connection back as it was before the part, if there is a need.
     pub(crate) fn restore(&mut self) -> Result<()> {
         let restored = self.session.transaction.restore();
-        restored.map_err(|error| classify(error, "putting a connection back as it was"))
+        restored.doing("putting a connection back as it was")
     }
 
     /// Returns whether the connection is not to be used after this transaction.
@@ -280,7 +280,7 @@ impl<'c> HandlerSession<'c> {
         const DOING: &str = "beginning anew";
         self.forget();
         let rolled_back = self.open()?.run("ROLLBACK");
-        rolled_back.map_err(|error| classify(error, DOING))?;
+        rolled_back.doing(DOING)?;
         self.begin_anew();
         let transaction = &mut self.session.transaction;
         transaction.side_effects.add(SideEffects::SET);
@@ -288,7 +288,7 @@ impl<'c> HandlerSession<'c> {
         let restoring = transaction.restoring();
         let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED;\n{restoring}");
         let begun = transaction.state.own()?.run(&begin);
-        begun.map_err(|error| classify(error, DOING))?;
+        begun.doing(DOING)?;
         transaction.is_in_doubt = false;
         transaction.restored();
         Ok(())
@@ -315,7 +315,7 @@ impl<'c> HandlerSession<'c> {
     /// Ends the session with its transaction.
     pub(crate) fn end(mut self, doing: &str) -> Result<()> {
         let committed = self.open()?.run("COMMIT");
-        committed.map_err(|error| classify(error, doing))?;
+        committed.doing(doing)?;
         self.committed();
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::sqlstate::{classify_own, failure};
+use crate::words::sqlstate::{DriverResult, classify_own, failure};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -288,7 +288,7 @@ impl<'c> MessagingSession<'c> {
     /// # fn f(session: &mut outtray::MessagingSession<'_>) -> Result<(), outtray::HandlerError> {
     /// use postgres::GenericClient;
     ///
-    /// fn count(client: &mut impl GenericClient) -> Result<i64, postgres::Error> {
+    /// fn count(client: &mut impl GenericClient) -> DriverResult<i64> {
     ///     client.query_one("SELECT count(*) FROM thing", &[])?.try_get(0)
     /// }
     /// let things = session.with_transaction(|transaction| count(transaction))??;
@@ -323,8 +323,8 @@ impl<'c> MessagingSession<'c> {
     /// Ends a message that is held under a lease as part of the transaction, with what `end` does.
     pub(crate) fn end_held<T>(
         &mut self,
-        end: impl FnOnce(&mut TransactionState<'c>) -> Result<Result<T, postgres::Error>>,
-    ) -> Result<Result<T, postgres::Error>> {
+        end: impl FnOnce(&mut TransactionState<'c>) -> Result<DriverResult<T>>,
+    ) -> Result<DriverResult<T>> {
         self.transaction.enter()?;
         self.transaction.state.begun()?;
         let ended = end(&mut self.transaction.state)?;

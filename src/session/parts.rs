@@ -25,7 +25,7 @@ use crate::db::flight::Flight;
 use crate::db::statement::Statement;
 use crate::session::savepoint::{Bundle, Check, Savepoint};
 use crate::session::transaction::SessionTransaction;
-use crate::words::sqlstate::{Failure, classify, failure, is_aborted, is_ended};
+use crate::words::sqlstate::{Doing, Failure, classify, failure, is_aborted, is_ended};
 use crate::words::{Error, Result};
 
 /// What became of the work of a handler that was done.
@@ -179,6 +179,6 @@ impl<'c> SessionTransaction<'c> {
         }
         self.savepoint = Savepoint::Closed;
         let left = self.state.own()?.transaction.batch_execute(leaving);
-        left.map_err(|error| classify(error, "closing a savepoint"))
+        left.doing("closing a savepoint")
     }
 }

@@ -10,7 +10,9 @@ use crate::session::savepoint::{Bundle, Commands, Savepoint};
 use crate::session::transaction_state::{AnyTransaction, DriverTransaction, TransactionState};
 use crate::words::error::{ErrorKind, Result};
 use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::{Failure, classify, classify_outdated, classify_own, failure};
+use crate::words::sqlstate::{
+    DriverResult, Failure, classify, classify_outdated, classify_own, failure,
+};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
 
@@ -95,7 +97,7 @@ impl<'c> SessionTransaction<'c> {
     pub(super) fn begin_with(
         &mut self,
         fill: impl FnOnce(&mut Flight),
-    ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
+    ) -> DriverResult<Option<Vec<SimpleQueryRow>>> {
         let answered = self.state.begin_with(fill);
         self.is_in_doubt |= answered.is_err();
         answered
@@ -143,7 +145,7 @@ impl<'c> SessionTransaction<'c> {
         &mut self,
         sql: &str,
         params: Params<'_>,
-    ) -> Result<Option<Result<u64, postgres::Error>>> {
+    ) -> Result<Option<DriverResult<u64>>> {
         let Some((open, opened)) = self.opening() else {
             return Ok(None);
         };
@@ -159,8 +161,8 @@ impl<'c> SessionTransaction<'c> {
     pub(super) fn run_callers<T>(
         &mut self,
         text: &str,
-        run: impl FnOnce(&mut dyn AnyTransaction) -> Result<T, postgres::Error>,
-    ) -> Result<Result<T, postgres::Error>> {
+        run: impl FnOnce(&mut dyn AnyTransaction) -> DriverResult<T>,
+    ) -> Result<DriverResult<T>> {
         self.enter()?;
         Ok(run(self.state.watched(Some(text))?))
     }
@@ -174,7 +176,7 @@ impl<'c> SessionTransaction<'c> {
     }
 
     /// Notes what an error of the caller's SQL says about the transaction.
-    pub(super) fn noting<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T> {
+    pub(super) fn noting<T>(&mut self, result: DriverResult<T>) -> Result<T> {
         result.map_err(|error| {
             let is_lost = failure(&error).is_lost();
             let is_overlong = failure(&error) == Failure::Overlong;

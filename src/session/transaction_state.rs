@@ -13,37 +13,37 @@ use crate::db::statement::Statement;
 use crate::schema::name::SchemaName;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{Doing, DriverResult};
 use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
 
 /// What a session needs of a transaction, whoever began it. An object, so that a session has one
 /// lifetime, although a caller's transaction brings its own.
 pub(crate) trait AnyTransaction: Run {
-    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error>;
-    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error>;
-    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error>;
+    fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64>;
+    fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>>;
+    fn batch_execute(&mut self, text: &str) -> DriverResult<()>;
     /// Returns a flight for this transaction.
     fn flight(&mut self) -> Flight;
     /// Sends several statements of ours in one flight and returns the rows of all of them.
-    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error>;
+    fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>>;
 }
 
 /// What has the driver's own object.
 pub(crate) trait DriverTransaction: AnyTransaction {
-    fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error>;
+    fn nested(&mut self) -> DriverResult<Transaction<'_>>;
     fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>));
 }
 
 impl AnyTransaction for OpenTransaction<'_> {
-    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
         self.execute(text, params)
     }
 
-    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+    fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
         self.query(text, params)
     }
 
-    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+    fn batch_execute(&mut self, text: &str) -> DriverResult<()> {
         self.transaction.batch_execute(text)
     }
 
@@ -51,13 +51,13 @@ impl AnyTransaction for OpenTransaction<'_> {
         OpenTransaction::flight(self)
     }
 
-    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>> {
         self.fly(flight)
     }
 }
 
 impl DriverTransaction for OpenTransaction<'_> {
-    fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+    fn nested(&mut self) -> DriverResult<Transaction<'_>> {
         self.transaction.transaction()
     }
 
@@ -67,15 +67,15 @@ impl DriverTransaction for OpenTransaction<'_> {
 }
 
 impl AnyTransaction for LazyTransaction<'_> {
-    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
         self.execute(text, params)
     }
 
-    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+    fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
         self.query(text, params)
     }
 
-    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+    fn batch_execute(&mut self, text: &str) -> DriverResult<()> {
         self.connection().client().batch_execute(text)
     }
 
@@ -83,7 +83,7 @@ impl AnyTransaction for LazyTransaction<'_> {
         LazyTransaction::flight(self)
     }
 
-    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>> {
         self.fly(flight)
     }
 }
@@ -95,15 +95,15 @@ pub(crate) struct Joined<'c, 't> {
 }
 
 impl AnyTransaction for Joined<'_, '_> {
-    fn execute(&mut self, text: &str, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
         self.transaction.execute(text, params)
     }
 
-    fn query(&mut self, text: &str, params: Params<'_>) -> Result<Vec<Row>, postgres::Error> {
+    fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
         self.transaction.query(text, params)
     }
 
-    fn batch_execute(&mut self, text: &str) -> Result<(), postgres::Error> {
+    fn batch_execute(&mut self, text: &str) -> DriverResult<()> {
         self.transaction.batch_execute(text)
     }
 
@@ -111,7 +111,7 @@ impl AnyTransaction for Joined<'_, '_> {
         Flight::new(Transport::Text(CallMode::Inline), &self.schema)
     }
 
-    fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>, postgres::Error> {
+    fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>> {
         let (_, Form::Text(sql)) = flight.end() else {
             unreachable!("a flight of a caller's transaction is a text");
         };
@@ -120,7 +120,7 @@ impl AnyTransaction for Joined<'_, '_> {
 }
 
 impl DriverTransaction for Joined<'_, '_> {
-    fn nested(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+    fn nested(&mut self) -> DriverResult<Transaction<'_>> {
         self.transaction.transaction()
     }
 
@@ -130,19 +130,15 @@ impl DriverTransaction for Joined<'_, '_> {
 }
 
 impl Run for Joined<'_, '_> {
-    fn rows(
-        &mut self,
-        statement: &Statement,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, postgres::Error> {
+    fn rows(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<Vec<Row>> {
         rows_once(self.transaction, &self.schema, statement, params)
     }
 
-    fn count(&mut self, statement: &Statement, params: Params<'_>) -> Result<u64, postgres::Error> {
+    fn count(&mut self, statement: &Statement, params: Params<'_>) -> DriverResult<u64> {
         count_once(self.transaction, &self.schema, statement, params)
     }
 
-    fn commands(&mut self, commands: &[&'static Statement]) -> Result<(), postgres::Error> {
+    fn commands(&mut self, commands: &[&'static Statement]) -> DriverResult<()> {
         self.transaction
             .batch_execute(&script(commands.iter().copied()))
     }
@@ -179,9 +175,7 @@ impl<'c> TransactionState<'c> {
                 }
                 _ => return Err(broken()),
             };
-            let begun = connection
-                .begin(level)
-                .map_err(|error| classify(error, "beginning a transaction"))?;
+            let begun = connection.begin(level).doing("beginning a transaction")?;
             *self = TransactionState::Begun(begun);
             let _ = self.take_side_effects();
         }
@@ -224,7 +218,7 @@ impl<'c> TransactionState<'c> {
             let taken_over = lazy
                 .into_connection()
                 .begin(None)
-                .map_err(|error| classify(error, "taking over a transaction"))?;
+                .doing("taking over a transaction")?;
             *self = TransactionState::Begun(taken_over);
         }
         if let Some(cache) = self.cache() {
@@ -245,7 +239,7 @@ impl<'c> TransactionState<'c> {
     pub(crate) fn begin_with(
         &mut self,
         fill: impl FnOnce(&mut Flight),
-    ) -> Result<Option<Vec<SimpleQueryRow>>, postgres::Error> {
+    ) -> DriverResult<Option<Vec<SimpleQueryRow>>> {
         let connection = match std::mem::replace(self, TransactionState::Broken) {
             TransactionState::Idle(connection) => connection,
             other => {

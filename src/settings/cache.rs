@@ -8,11 +8,12 @@
 
 use crate::db::run::Run;
 use crate::settings::{self, Setting};
+use crate::threads::mutex::Mutex;
 use crate::words::Result;
 use crate::words::topic_config::TopicConfig;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How old settings may be when a session begins.
@@ -43,7 +44,7 @@ impl Configs {
         if !self.has_any.load(Ordering::Relaxed) {
             return None;
         }
-        self.lock().settings.get(topic).cloned()
+        self.known.lock().settings.get(topic).cloned()
     }
 
     /// Returns whether an operator paused the topic.
@@ -53,7 +54,7 @@ impl Configs {
 
     /// Returns the topics of whose settings `pick` wants something, each with what it wants.
     pub(crate) fn pick<R>(&self, pick: impl Fn(&TopicConfig) -> Option<R>) -> Vec<(String, R)> {
-        let known = self.lock();
+        let known = self.known.lock();
         let settings = known.settings.iter();
         let picked = settings.filter_map(|(topic, setting)| {
             let picked = pick(&setting.config)?;
@@ -86,7 +87,7 @@ impl Configs {
         }
         let access = settings::access(run)?;
         if !access.is_allowed {
-            self.lock().read_at = Some(Instant::now());
+            self.known.lock().read_at = Some(Instant::now());
             return Ok(None);
         }
         if access.sees_latest {
@@ -103,7 +104,7 @@ impl Configs {
         if self.is_fresh() {
             return false;
         }
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         if known.readings > 0 {
             known.read_at = Some(Instant::now());
         }
@@ -112,17 +113,20 @@ impl Configs {
 
     /// Returns whether the settings are as young as those of a session that begins have to be.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.lock().read_at.is_some_and(|at| at.elapsed() < FRESH)
+        self.known
+            .lock()
+            .read_at
+            .is_some_and(|at| at.elapsed() < FRESH)
     }
 
     /// Returns whether the settings were ever read.
     pub(crate) fn are_known(&self) -> bool {
-        self.lock().readings > 0
+        self.known.lock().readings > 0
     }
 
     /// Reads the settings, unless somebody else does meanwhile: that is as good.
     fn read_once(&self, run: &mut dyn Run) -> Result<()> {
-        let before = self.lock().readings;
+        let before = self.known.lock().readings;
         let read = settings(run);
         match read {
             Ok(settings) => {
@@ -130,7 +134,7 @@ impl Configs {
                 Ok(())
             }
             Err(error) => {
-                self.lock().read_at = Some(Instant::now());
+                self.known.lock().read_at = Some(Instant::now());
                 Err(error)
             }
         }
@@ -139,7 +143,7 @@ impl Configs {
     /// Reads the settings anew.
     pub(crate) fn read(&self, run: &mut dyn Run) -> Result<()> {
         loop {
-            let before = self.lock().readings;
+            let before = self.known.lock().readings;
             // Of two readings at the same time nobody can tell which saw more. One that begins now
             // does.
             if self.keep(settings(run)?, before) {
@@ -152,7 +156,7 @@ impl Configs {
     /// returns whether it did.
     fn keep(&self, settings: Settings, before: u64) -> bool {
         self.tell_unreadable(&settings);
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         if known.readings != before {
             return false;
         }
@@ -167,7 +171,7 @@ impl Configs {
 
     /// Has the next session read the settings anew.
     pub(crate) fn outdate(&self) {
-        self.lock().read_at = None;
+        self.known.lock().read_at = None;
     }
 
     /// Says what cannot be read, once, and again when something else cannot.
@@ -182,10 +186,6 @@ impl Configs {
                 );
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cached> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::wake::notifier::Notifier;
 use crate::wake::waker::Waker;
 use crate::wake::watch::watch;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use postgres::Socket;
 use postgres::tls::{MakeTlsConnect, TlsConnect};
 use r2d2_postgres::PostgresConnectionManager;
@@ -345,7 +345,7 @@ impl Builder {
 fn check_lent(pool: &Pool, ours: &mut Connection) -> Result<()> {
     let mut lent = pool.get()?;
     let greeted = Greeting::new("", true).say(lent.client(), None, false);
-    greeted.map_err(|error| classify(error, "looking at the pool that was lent"))??;
+    greeted.doing("looking at the pool that was lent")??;
     if identity(&mut *lent)? == identity(ours)? {
         return Ok(());
     }

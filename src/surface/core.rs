@@ -3,12 +3,13 @@
 use crate::connect::pool::Pool;
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::shared_state::Base;
+use crate::threads::mutex::Mutex;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
 use crate::upkeep::thread::{Errands, Upkeep};
 use crate::wake::listener;
 use crate::words::Result;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -53,7 +54,7 @@ impl Core {
 
     /// Returns the way to the upkeep thread, which starts now if it did not.
     pub(crate) fn errands(&self) -> Result<Errands> {
-        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut services = self.services.lock();
         if let Some(services) = services.as_ref() {
             return Ok(services.upkeep.errands());
         }
@@ -90,7 +91,7 @@ impl Core {
 
     /// Returns the way to the upkeep thread, if it runs.
     pub(crate) fn running_errands(&self) -> Option<Errands> {
-        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let services = self.services.lock();
         services.as_ref().map(|services| services.upkeep.errands())
     }
 }

@@ -10,7 +10,7 @@ use crate::topics::peek::{self, WaitingMessage};
 use crate::topics::stats::{self, TopicStats};
 use crate::topics::{self, Sign};
 use crate::words::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::{DriverResult, classify};
 use crate::words::topic;
 use postgres::IsolationLevel;
 
@@ -210,7 +210,7 @@ pub(crate) fn count(limit: usize) -> i64 {
 /// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
 /// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
 /// and a LIMIT does not help.
-pub(crate) fn read_in_order(open: &mut OpenTransaction<'_>) -> Result<(), postgres::Error> {
+pub(crate) fn read_in_order(open: &mut OpenTransaction<'_>) -> DriverResult<()> {
     open.transaction.batch_execute(
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
          SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off",

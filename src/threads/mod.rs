@@ -1,6 +1,7 @@
 //! The one place where threads are made: each has a name, an owner, and an end.
 
 pub(crate) mod cost;
+pub(crate) mod mutex;
 pub(crate) mod pause;
 
 use crate::words::error::{Error, ErrorKind, Result};

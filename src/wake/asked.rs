@@ -5,10 +5,11 @@
 //! slot and then checks the notes. So no message slips through between the two. A worker pays one
 //! uncontended lock for each message, and nothing is allocated unless handlers keep their messages.
 
+use crate::threads::mutex::Mutex;
 use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 
 /// Messages that are known at a time; beyond, the memory begins anew. A process without receivers,
 /// which takes messages by hand, hears of none that are asked for no more.
@@ -17,7 +18,7 @@ const MAX_KNOWN: usize = 10_000;
 /// What is known to be asked for, and all slots.
 #[derive(Default)]
 pub(crate) struct Asked {
-    ids: RwLock<HashSet<MessageId>>,
+    ids: Mutex<HashSet<MessageId>>,
     /// Whether there are any: mostly not.
     has_any: AtomicBool,
     slots: Mutex<Vec<Weak<Slot>>>,
@@ -41,7 +42,7 @@ impl Asked {
     /// Makes the slots of `workers` workers.
     pub(crate) fn slots(&self, workers: usize) -> Vec<Arc<Slot>> {
         let new: Vec<Arc<Slot>> = (0..workers).map(|_| Arc::default()).collect();
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         slots.retain(|slot| slot.strong_count() > 0);
         slots.extend(new.iter().map(Arc::downgrade));
         new
@@ -49,16 +50,12 @@ impl Asked {
 
     /// Notes messages that are to be given up, and tells their handlers.
     pub(crate) fn add(&self, ids: impl IntoIterator<Item = MessageId>) {
-        let has_slots = !self
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty();
+        let has_slots = !self.slots.lock().is_empty();
         if !has_slots {
             // Nobody here works, and nobody would forget them.
             return;
         }
-        let mut known = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.ids.lock();
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
@@ -70,13 +67,13 @@ impl Asked {
     /// Notes all messages that are to be given up, in place of those that were noted, and tells
     /// their handlers.
     pub(crate) fn replace(&self, ids: HashSet<MessageId>) {
-        *self.ids.write().unwrap_or_else(PoisonError::into_inner) = ids;
+        *self.ids.lock() = ids;
         self.tell();
     }
 
     /// Forgets messages that nobody asks for any more.
     pub(crate) fn forget(&self, ids: impl IntoIterator<Item = MessageId>) {
-        let mut known = self.ids.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.ids.lock();
         for id in ids {
             known.remove(&id);
         }
@@ -89,21 +86,16 @@ impl Asked {
 
     /// Returns whether a message is known to be asked for.
     pub(crate) fn contains(&self, id: MessageId) -> bool {
-        self.has_any()
-            && self
-                .ids
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&id)
+        self.has_any() && self.ids.lock().contains(&id)
     }
 
     fn tell(&self) {
-        let ids = self.ids.read().unwrap_or_else(PoisonError::into_inner);
+        let ids = self.ids.lock();
         // Seen by every slot that is locked after this thread had it.
         self.has_any.store(!ids.is_empty(), Ordering::Relaxed);
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.lock();
         for slot in slots.iter().filter_map(Weak::upgrade) {
-            let entered = slot.lock();
+            let entered = slot.0.lock();
             let asked = entered.messages.iter().filter(|(id, _)| ids.contains(id));
             asked.for_each(|(_, token)| token.set());
         }
@@ -113,7 +105,7 @@ impl Asked {
 impl Slot {
     /// Notes that a message is in hand; returns what tells its handler to give up.
     pub(crate) fn enter(&self, id: MessageId, asked: &Asked) -> CancelToken {
-        let mut entered = self.lock();
+        let mut entered = self.0.lock();
         let mut token = entered.spare.pop().unwrap_or_default();
         token.renew();
         entered.messages.push((id, token.clone()));
@@ -128,7 +120,7 @@ impl Slot {
     /// Notes that a message is not in hand any more; returns whether its handler was told to give
     /// up. Quickest for the last that was entered.
     pub(crate) fn leave(&self, id: MessageId) -> bool {
-        let mut entered = self.lock();
+        let mut entered = self.0.lock();
         let Some(place) = entered.messages.iter().rposition(|(of, _)| *of == id) else {
             return false;
         };
@@ -140,7 +132,7 @@ impl Slot {
 
     /// The same for one of several deliveries of a message, by what tells its holder.
     pub(crate) fn leave_one(&self, id: MessageId, token: &CancelToken) {
-        let mut entered = self.lock();
+        let mut entered = self.0.lock();
         let is_it = |(of, told): &(MessageId, CancelToken)| *of == id && told.is(token);
         if let Some(place) = entered.messages.iter().rposition(is_it) {
             entered.messages.swap_remove(place);
@@ -150,23 +142,19 @@ impl Slot {
     /// The same for one whose transaction is to end yet: it [has](Self::has) the message until
     /// [`forget_ended`](Self::forget_ended).
     pub(crate) fn end(&self, id: MessageId) -> bool {
-        self.lock().ended.push(id);
+        self.0.lock().ended.push(id);
         self.leave(id)
     }
 
     /// Returns whether a message is in hand, or its transaction may be under way still.
     pub(crate) fn has(&self, id: MessageId) -> bool {
-        let entered = self.lock();
+        let entered = self.0.lock();
         entered.messages.iter().any(|(of, _)| *of == id) || entered.ended.contains(&id)
     }
 
     /// Notes that it is known what became of the transaction of those that left.
     pub(crate) fn forget_ended(&self) {
-        self.lock().ended.clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().ended.clear();
     }
 }
 

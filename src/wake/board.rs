@@ -1,8 +1,9 @@
 //! Who is waiting for what, in this process.
 
+use crate::threads::mutex::Mutex;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Where the workers of one receiver park.
@@ -57,7 +58,7 @@ impl Station {
     /// Notes for how long attempts are to be counted before handlers run, zero for no longer.
     /// Returns whether that is news.
     pub(crate) fn suspect(&self, duration: Duration) -> bool {
-        let mut until = self.lock();
+        let mut until = self.suspect_until.lock();
         let was_suspect = until.is_some();
         *until = match duration.is_zero() {
             true => None,
@@ -68,13 +69,9 @@ impl Station {
 
     /// Returns whether attempts are to be counted before handlers run.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.lock().is_some_and(|until| Instant::now() < until)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.suspect_until
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -89,7 +86,7 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn add(&self, station: &Arc<Station>) {
-        let mut stations = self.lock();
+        let mut stations = self.stations.lock();
         stations.retain(|station| station.strong_count() > 0);
         stations.push(Arc::downgrade(station));
     }
@@ -144,12 +141,13 @@ impl Board {
     }
 
     fn stations(&self) -> impl Iterator<Item = Arc<Station>> {
-        let stations: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        let stations: Vec<_> = self
+            .stations
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
         stations.into_iter()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Station>>> {
-        self.stations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

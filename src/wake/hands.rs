@@ -8,7 +8,7 @@
 //! A note is a number that grows, odd for "at work". Of two notes under way the larger one holds,
 //! so the second note of an old period cannot override the first of a new one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::threads::mutex::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long no worker has to be at work for that to be noted: short pauses in the work cost
@@ -42,12 +42,12 @@ impl Default for Hands {
 impl Hands {
     /// Notes that a worker begins to look for messages.
     pub(crate) fn enter(&self) {
-        self.lock().at_work += 1;
+        self.0.lock().at_work += 1;
     }
 
     /// Notes that a worker parks.
     pub(crate) fn leave(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.at_work = state.at_work.saturating_sub(1);
         state.parked_at = Instant::now();
     }
@@ -55,7 +55,7 @@ impl Hands {
     /// Returns the number to write before a message is begun, if one is to be written. The caller
     /// has entered.
     pub(crate) fn to_take(&self) -> Option<i64> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.number % 2 == 0 {
             state.number += 1;
         }
@@ -66,7 +66,7 @@ impl Hands {
     /// Returns the number to write now that no worker has been at work for a while, if one is to be
     /// written.
     pub(crate) fn to_empty(&self, now: Instant) -> Option<i64> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let is_quiet = state.at_work == 0 && now.duration_since(state.parked_at) >= PAUSE;
         if is_quiet && state.number % 2 == 1 {
             state.number += 1;
@@ -76,19 +76,15 @@ impl Hands {
 
     /// Notes that a number was written.
     pub(crate) fn wrote(&self, number: i64) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.written = state.written.max(number);
     }
 
     /// Returns the number for a row that was lost: at work, since nobody knows what was written
     /// meanwhile, unless no worker ever was.
     pub(crate) fn restored(&self) -> i64 {
-        let number = self.lock().number;
+        let number = self.0.lock().number;
         if number == 0 { 0 } else { number | 1 }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HandCounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Ends the waits of other threads.
 
+use crate::threads::mutex::Mutex;
 use crate::threads::{Stop, Stopper, stop_signal};
 use crate::words::error::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, never, select};
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest wait, a year: a deadline past the end of time overflows.
@@ -60,10 +61,7 @@ impl Interrupt {
     /// interrupting twice changes nothing.
     pub fn interrupt(&self) {
         let stopper = &self.0.stopper;
-        stopper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        stopper.lock().take();
     }
 
     /// Returns whether it was interrupted.

@@ -8,13 +8,14 @@
 use crate::connect::dedicated::Dedicated;
 use crate::db::run::{Run, execute};
 use crate::db::statement::{Statement, sql};
+use crate::threads::mutex::Mutex;
 use crate::threads::pause;
 use crate::threads::{Service, Stop};
 use crate::wake::hint::Hint;
 use crate::words::Result;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -62,7 +63,7 @@ impl Notifier {
     /// Queues a hint. Never blocks, never fails.
     pub(crate) fn notify(&self, hint: Hint) {
         let _ = self.hints.try_send(hint);
-        let mut state = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.thread.lock();
         if matches!(*state, NotifierState::Waiting(_))
             && let NotifierState::Waiting(rounds) =
                 std::mem::replace(&mut *state, NotifierState::Failed)

@@ -1,8 +1,8 @@
 //! Threads that wait for messages to end.
 
+use crate::threads::mutex::Mutex;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// Who waits for which message, in this process.
@@ -22,7 +22,7 @@ impl Waiters {
     /// Notes that somebody waits for a message from now on.
     pub(crate) fn wait_for(&self, id: Uuid) -> Waiter<'_> {
         let (own, bell) = bounded(1);
-        self.lock().entry(id).or_default().push(own.clone());
+        self.0.lock().entry(id).or_default().push(own.clone());
         Waiter {
             waiters: self,
             id,
@@ -33,7 +33,7 @@ impl Waiters {
 
     /// Wakes those who wait for these messages.
     pub(crate) fn ring(&self, ids: &[Uuid]) {
-        let waiting = self.lock();
+        let waiting = self.0.lock();
         if waiting.is_empty() {
             return;
         }
@@ -44,15 +44,11 @@ impl Waiters {
 
     /// Returns the messages that are waited for.
     pub(crate) fn ids(&self) -> Vec<Uuid> {
-        self.lock().keys().copied().collect()
+        self.0.lock().keys().copied().collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Sender<()>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().is_empty()
     }
 }
 
@@ -65,7 +61,7 @@ impl Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.waiters.lock();
+        let mut waiting = self.waiters.0.lock();
         if let Some(bells) = waiting.get_mut(&self.id) {
             bells.retain(|bell| !bell.same_channel(&self.own));
             if bells.is_empty() {

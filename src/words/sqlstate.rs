@@ -113,6 +113,21 @@ pub(crate) fn is_answer(error: &Error) -> bool {
         || !matches!(error.kind(), ErrorKind::Unavailable)
 }
 
+/// What the driver answered.
+pub(crate) type DriverResult<T> = Result<T, postgres::Error>;
+
+/// Turns the driver's errors into ours.
+pub(crate) trait Doing<T> {
+    /// Classifies an error and says what was being done.
+    fn doing(self, doing: &str) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for DriverResult<T> {
+    fn doing(self, doing: &str) -> Result<T, Error> {
+        self.map_err(|error| classify(error, doing))
+    }
+}
+
 /// Turns an error of the driver into ours; `doing` completes "while …".
 pub(crate) fn classify(error: postgres::Error, doing: &str) -> Error {
     let code = error.code().map(SqlState::code).unwrap_or_default();

@@ -2,13 +2,13 @@
 
 use crate::keys::Lane;
 use crate::message::floor::Floors;
-use crate::receive::claim::lock;
 use crate::receive::lease::keeper::Keeper;
+use crate::threads::mutex::Mutex;
 use crate::wake::asked::{Asked, Slot};
 use crate::words::position::Position;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Topics whose floors are remembered at a time; beyond, the memory begins anew, which costs a look
@@ -44,7 +44,7 @@ pub(crate) struct ByHand {
 impl ByHand {
     /// Returns the floors of a topic.
     pub(crate) fn floors(&self, topic: &str) -> Arc<Mutex<Floors>> {
-        let mut floors = guard(&self.floors);
+        let mut floors = self.floors.lock();
         if let Some(floors) = floors.get(topic) {
             return Arc::clone(floors);
         }
@@ -58,8 +58,8 @@ impl ByHand {
 
     /// Notes that a message went back to its place.
     pub(crate) fn lower(&self, topic: &str, position: Position) {
-        if let Some(floors) = guard(&self.floors).get(topic) {
-            lock(floors).lower(position);
+        if let Some(floors) = self.floors.lock().get(topic) {
+            floors.lock().lower(position);
         }
     }
 
@@ -70,15 +70,15 @@ impl ByHand {
 
     /// Returns from where on it is time to look for stuck keys, if it is.
     pub(crate) fn takes_sweep(&self) -> Option<Lane> {
-        takes(&self.swept_at, SWEEP_INTERVAL).then(|| guard(&self.swept).clone())
+        takes(&self.swept_at, SWEEP_INTERVAL).then(|| self.swept.lock().clone())
     }
 
     /// Notes where the sweep has to go on, which is soon; nothing at the end.
     pub(crate) fn note_swept(&self, next: Option<Lane>) {
         if next.is_some() {
-            *guard(&self.swept_at) = None;
+            *self.swept_at.lock() = None;
         }
-        *guard(&self.swept) = next.unwrap_or_default();
+        *self.swept.lock() = next.unwrap_or_default();
     }
 
     /// Returns where messages in hand are entered.
@@ -94,25 +94,23 @@ impl ByHand {
 
     /// Notes that a delivery could not be given back.
     pub(crate) fn note_trouble(&self) {
-        *guard(&self.troubled_at) = Some(Instant::now());
+        *self.troubled_at.lock() = Some(Instant::now());
     }
 
     /// Returns whether it is too early to try again.
     pub(crate) fn is_troubled(&self) -> bool {
-        guard(&self.troubled_at).is_some_and(|at| at.elapsed() < TROUBLE)
+        self.troubled_at
+            .lock()
+            .is_some_and(|at| at.elapsed() < TROUBLE)
     }
 }
 
 fn takes(last: &Mutex<Option<Instant>>, interval: Duration) -> bool {
-    let mut last = guard(last);
+    let mut last = last.lock();
     let now = Instant::now();
     let is_time = last.is_none_or(|at| now.duration_since(at) >= interval);
     if is_time {
         *last = Some(now);
     }
     is_time
-}
-
-fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,12 +6,12 @@ use crate::leases;
 use crate::max_in_work;
 use crate::message::claimed;
 use crate::message::floor::{Floors, Search, sweep};
-use crate::receive::claim::{self, Looked, Taken, lock, look_once};
+use crate::receive::claim::{self, Looked, Taken, look_once};
+use crate::threads::mutex::Mutex;
 use crate::words::error::{Error, Result};
 use crate::words::filter_program::Program;
 use crate::words::sqlstate::classify;
 use postgres::IsolationLevel;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Longest lease, a day: what a holder that died keeps from all others. Who needs more prolongs it.
@@ -43,13 +43,13 @@ pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Resu
 /// Leases what a look from the floors finds. One that finds nothing is followed by looks further
 /// back as far as they are not rationed.
 pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
-    let plan = lock(wanted.floors).plan(Instant::now());
+    let plan = wanted.floors.lock().plan(Instant::now());
     claim::claim(wanted.floors, plan, |plan| look(connection, wanted, plan))
 }
 
 /// Leases what a look from the floors finds, and no further.
 pub(crate) fn claim_near(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
-    let plan = lock(wanted.floors).plan(Instant::now());
+    let plan = wanted.floors.lock().plan(Instant::now());
     look_once(wanted.floors, &plan, |plan| look(connection, wanted, plan))
 }
 

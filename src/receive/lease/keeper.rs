@@ -10,13 +10,14 @@ use crate::connect::dedicated::Dedicated;
 use crate::leases::Proof;
 use crate::leases::settle::prolong;
 use crate::receive::leases_in_hand::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
+use crate::threads::mutex::Mutex;
 use crate::threads::{Service, Stop};
 use crate::words::Result;
 use crate::words::message::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -69,7 +70,7 @@ impl Keeper {
     /// # Errors
     /// `Unavailable` when the thread cannot start.
     pub(crate) fn keep(&self, kept: Kept, dedicated: &Arc<Dedicated>) -> Result<()> {
-        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut service = self.service.lock();
         if service.is_none() {
             let (leases, dedicated) = (Arc::clone(&self.kept), Arc::clone(dedicated));
             let beat = move |stop| run(&leases, &dedicated, &stop);
@@ -77,14 +78,17 @@ impl Keeper {
         }
         drop(service);
         let receipt = kept.proof.receipt;
-        self.kept.lock().insert(receipt, (Instant::now(), kept));
+        self.kept
+            .leases
+            .lock()
+            .insert(receipt, (Instant::now(), kept));
         let _ = self.kept.tell.try_send(());
         Ok(())
     }
 
     /// Lets a lease that is kept alive last so long from now on.
     pub(crate) fn change(&self, receipt: Uuid, lease: Duration) {
-        if let Some((next, kept)) = self.kept.lock().get_mut(&receipt) {
+        if let Some((next, kept)) = self.kept.leases.lock().get_mut(&receipt) {
             // A shorter one could not be kept alive.
             kept.lease = lease.max(LEAST_BEATEN_LEASE);
             *next = Instant::now() + kept.lease / BEATS;
@@ -96,18 +100,14 @@ impl Keeper {
 
     /// Keeps a lease alive no longer.
     pub(crate) fn leave(&self, receipt: Uuid) {
-        self.kept.lock().remove(&receipt);
+        self.kept.leases.lock().remove(&receipt);
     }
 }
 
 impl KeptLeases {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, (Instant, Kept)>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns when the next lease is to be prolonged.
     fn next_at(&self) -> Instant {
-        let leases = self.lock();
+        let leases = self.leases.lock();
         let next = leases.values().map(|(next, _)| *next).min();
         next.unwrap_or_else(|| Instant::now() + IDLE)
     }
@@ -117,7 +117,12 @@ impl KeptLeases {
     fn take_due(&self) -> HashMap<(Arc<str>, Duration), Vec<Kept>> {
         let now = Instant::now();
         let mut due: HashMap<_, Vec<Kept>> = HashMap::new();
-        for (next, kept) in self.lock().values_mut().filter(|(next, _)| *next <= now) {
+        for (next, kept) in self
+            .leases
+            .lock()
+            .values_mut()
+            .filter(|(next, _)| *next <= now)
+        {
             *next = now + kept.lease / BEATS;
             let group = (Arc::clone(&kept.topic), kept.lease);
             due.entry(group).or_default().push(kept.clone());
@@ -127,7 +132,7 @@ impl KeptLeases {
 
     /// Has leases that could not be prolonged tried again soon.
     fn try_again(&self, failed: &[Kept]) {
-        let mut leases = self.lock();
+        let mut leases = self.leases.lock();
         for kept in failed {
             if let Some((next, _)) = leases.get_mut(&kept.proof.receipt) {
                 *next = Instant::now() + AGAIN.min(kept.lease / 10);
@@ -142,7 +147,7 @@ impl KeptLeases {
             let is_told = match good.get(&receipt) {
                 Some(is_cancelled) => *is_cancelled,
                 None => {
-                    self.lock().remove(&receipt);
+                    self.leases.lock().remove(&receipt);
                     !kept.is_settled.load(Ordering::Relaxed)
                 }
             };

@@ -4,6 +4,7 @@ use crate::receive::handler::SharedHandler;
 use crate::receive::lease::heartbeat;
 use crate::receive::receivers::worker;
 use crate::receive::shared_state::SharedState;
+use crate::threads::mutex::Mutex;
 use crate::threads::{Service, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
@@ -12,7 +13,7 @@ use crossbeam_channel::{Receiver as Channel, RecvTimeoutError, bounded};
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ impl Receiver {
         if shared.options.is_leasing {
             let workers = receiver.alive.clone();
             let heartbeat = heartbeat::start(&shared, workers, stop.clone())?;
-            *lock(&receiver.heartbeat) = Some(heartbeat);
+            *receiver.heartbeat.lock() = Some(heartbeat);
         }
         shared.base.waker.board.add(&shared.station);
         for number in 1..=shared.options.workers {
@@ -82,7 +83,7 @@ impl Receiver {
                 let _alive = alive;
                 worker::run(&shared, &***handler, number - 1, &stop);
             })?;
-            lock(&receiver.threads).push(thread);
+            receiver.threads.lock().push(thread);
         }
         shared.station.ring(shared.options.workers);
         Ok(receiver)
@@ -97,8 +98,10 @@ impl Receiver {
     /// receivers at the same time, call this on each, and then [`stop`](Receiver::stop) on each.
     pub fn request_stop(&self) {
         // Counted now: a handler that ends before `stop` is called has finished in time, too.
-        lock(&self.requested_with).get_or_insert_with(|| self.shared.progress.in_hand());
-        lock(&self.stopper).take();
+        self.requested_with
+            .lock()
+            .get_or_insert_with(|| self.shared.progress.in_hand());
+        self.stopper.lock().take();
     }
 
     /// Stops the receiver: running handlers finish and commit, then the threads end. Blocks until
@@ -109,16 +112,16 @@ impl Receiver {
     pub fn stop(&self, timeout: Duration) -> StopReport {
         let deadline = Instant::now() + timeout.min(Duration::from_secs(86_400 * 365));
         self.request_stop();
-        let in_hand = lock(&self.requested_with).take().unwrap_or_default();
+        let in_hand = self.requested_with.lock().take().unwrap_or_default();
         let ended = self.alive.recv_deadline(deadline);
         let abandoned = self.shared.progress.in_hand();
         if ended == Err(RecvTimeoutError::Disconnected) {
-            for thread in lock(&self.threads).drain(..) {
+            for thread in self.threads.lock().drain(..) {
                 let _ = thread.join();
             }
-            lock(&self.heartbeat).take();
+            self.heartbeat.lock().take();
         }
-        if let Some(farewell) = lock(&self.farewell).take() {
+        if let Some(farewell) = self.farewell.lock().take() {
             let left = deadline.saturating_duration_since(Instant::now());
             farewell(left.min(FAREWELL_TIMEOUT));
         }
@@ -132,12 +135,12 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         // Who called `stop` said how long to wait.
-        let was_stopped = lock(&self.farewell).is_none();
+        let was_stopped = self.farewell.lock().is_none();
         if !was_stopped {
             self.stop(DROP_TIMEOUT);
         }
         // Handlers that were abandoned keep it, and it ends with them.
-        if let Some(heartbeat) = lock(&self.heartbeat).take() {
+        if let Some(heartbeat) = self.heartbeat.lock().take() {
             heartbeat.leave();
         }
     }
@@ -150,8 +153,4 @@ impl fmt::Debug for Receiver {
             .field("workers", &self.shared.options.workers)
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

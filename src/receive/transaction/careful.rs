@@ -29,10 +29,10 @@ use crate::message::floor::Floors;
 use crate::receive::claim::{self, Taken};
 use crate::receive::decide::refuse;
 use crate::receive::options::Terms;
+use crate::threads::mutex::Mutex;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How soon a worker comes back that may not begin what it found.

@@ -17,7 +17,7 @@ use crate::receive::limits::InWork;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::words::error::Result;
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
 
@@ -181,6 +181,6 @@ impl WorkerTransaction<'_, '_, '_> {
 
     pub(crate) fn fly(&mut self, flight: Flight) -> Result<Vec<SimpleQueryRow>> {
         let answered = self.session.open()?.fly(flight);
-        answered.map_err(|error| classify(error, "claiming messages"))
+        answered.doing("claiming messages")
     }
 }

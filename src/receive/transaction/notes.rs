@@ -30,12 +30,12 @@ use crate::receive::claim::Taken;
 use crate::receive::limits::InWork;
 use crate::receive::transaction::careful;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
+use crate::threads::mutex::Mutex;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::position::Position;
 use postgres::SimpleQueryRow;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use uuid::Uuid;
 
 static HOLD_AGAIN: Statement = sql!("hold_again", Fenced);

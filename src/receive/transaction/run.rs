@@ -31,7 +31,7 @@ use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
 use crate::words::error::{Error, Result};
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use postgres::IsolationLevel;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -142,7 +142,7 @@ fn begin<'c>(
 ) -> Result<HandlerSession<'c>> {
     let open = connection
         .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(|error| classify(error, "beginning a transaction"))?;
+        .doing("beginning a transaction")?;
     // What several messages share has no result.
     let has_results = shared.batch.is_none();
     Ok(HandlerSession::begun(

@@ -19,7 +19,7 @@ use crate::receive::transaction::last_flight::announce;
 use crate::receive::worker_state::WorkerState;
 use crate::words::error::{ErrorKind, Result, chain};
 use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Failure, classify, failure_of};
+use crate::words::sqlstate::{Doing, Failure, failure_of};
 use std::time::Duration;
 
 /// How long a charge waits for whoever has the message by now: at first, and then each time that
@@ -120,7 +120,7 @@ fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> 
     let mut found = None;
     let settled = apart(connection, doing, |open| {
         open.run(PATIENCE[usize::from(charge.tries > 0)])
-            .map_err(|error| classify(error, doing))?;
+            .doing(doing)?;
         let Some(found) = found.insert(hold(open, topic, charge)?) else {
             return Ok(Settlement::default());
         };
@@ -161,9 +161,7 @@ fn write_ends(
     }
     let mut flight = open.flight().seldom();
     on_end::push_ended(&mut flight, &shared.topic, &ends);
-    let mut rows = open
-        .fly(flight)
-        .map_err(|error| classify(error, "writing how a message ended"))?;
+    let mut rows = open.fly(flight).doing("writing how a message ended")?;
     let promoted = keys::take_promoted(&mut rows);
     claim::note_promoted(&shared.floors, &promoted, settled.ended());
     Ok(())

@@ -17,6 +17,7 @@ use crate::surface::manual::receipt::Receipt;
 use crate::surface::manual::settle::{LEAST_LEASE, settle_all};
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
+use crate::threads::mutex::Mutex;
 use crate::words::error::{Error, Result, chain};
 use crate::words::filter_program::Program;
 use crate::words::message::Message;
@@ -24,8 +25,8 @@ use crate::words::outcome::DeadReason;
 use crate::words::topic;
 use crate::words::topic_config::{Rate, TopicConfig};
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Most messages of one batch: all of them are in memory.
