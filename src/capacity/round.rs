@@ -35,8 +35,7 @@ pub(crate) fn fold(connection: &mut Connection, turn: Duration) -> Result<bool> 
 fn fold_topic(connection: &mut Connection, topic: &str) -> Result<bool> {
     const DOING: &str = "taking off what was vacated";
     let folded = apart(connection, DOING, |open| {
-        let bounded = open.transaction.batch_execute(ROOM_PATIENCE);
-        bounded.doing(DOING)?;
+        open.run(ROOM_PATIENCE).doing(DOING)?;
         capacity::fold_batch(open, topic)
     });
     match folded {

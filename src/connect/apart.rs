@@ -4,7 +4,6 @@ use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::words::Result;
 use crate::words::sqlstate::Doing;
-use postgres::IsolationLevel;
 
 /// Runs `work` in a transaction of its own.
 pub(crate) fn apart<R>(
@@ -12,10 +11,7 @@ pub(crate) fn apart<R>(
     doing: &str,
     work: impl FnOnce(&mut OpenTransaction<'_>) -> Result<R>,
 ) -> Result<R> {
-    // Each statement has to see what those before it waited for.
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .doing(doing)?;
+    let mut open = connection.read_committed(doing)?;
     let returned = work(&mut open)?;
     open.transaction.commit().doing(doing)?;
     Ok(returned)

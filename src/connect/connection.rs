@@ -253,6 +253,11 @@ impl Connection {
     }
 
     /// Runs one statement in a transaction of its own, which has its bounds.
+    /// Begins a transaction in which each statement sees what those before it waited for.
+    pub(crate) fn read_committed(&mut self, doing: &str) -> Result<OpenTransaction<'_>> {
+        self.begin(Some(IsolationLevel::ReadCommitted)).doing(doing)
+    }
+
     fn bounded<T>(
         &mut self,
         run: impl FnOnce(&mut OpenTransaction<'_>) -> DriverResult<T>,

@@ -11,65 +11,46 @@ use postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
 use std::time::Duration;
 
 /// Keywords that ask for what is not done here, and why that is no loss, or what to do instead.
-const REFUSED: [(&str, &str); 15] = [
+const REFUSED: [(&[&str], &str); 9] = [
     (
-        "service",
+        &["service", "servicefile"],
         "service files are not read, write out what they say",
     ),
     (
-        "servicefile",
-        "service files are not read, write out what they say",
-    ),
-    (
-        "passfile",
+        &["passfile"],
         "password files are not read, give the password in the URL",
     ),
     (
-        "require_auth",
+        &["require_auth"],
         "the server decides how it asks for the password; channel_binding=require makes it prove itself",
     ),
     (
-        "requirepeer",
+        &["requirepeer"],
         "the server's user is not looked at, keep others out of the socket's folder",
     ),
     (
-        "sslpassword",
+        &["sslpassword"],
         "keys that are encrypted are not read, decrypt the key",
     ),
     (
-        "sslcrl",
+        &["sslcrl", "sslcrldir"],
         "revoked certificates are not told apart, use authorities of short-lived ones",
     ),
     (
-        "sslcrldir",
-        "revoked certificates are not told apart, use authorities of short-lived ones",
-    ),
-    (
-        "sslkeylogfile",
+        &["sslkeylogfile"],
         "the keys of a connection are written nowhere",
     ),
     (
-        "scram_client_key",
+        &["scram_client_key", "scram_server_key"],
         "keys take the place of passwords only between servers, give the password",
     ),
     (
-        "scram_server_key",
-        "keys take the place of passwords only between servers, give the password",
-    ),
-    (
-        "oauth_issuer",
-        "tokens are not obtained, use a password or a certificate",
-    ),
-    (
-        "oauth_client_id",
-        "tokens are not obtained, use a password or a certificate",
-    ),
-    (
-        "oauth_client_secret",
-        "tokens are not obtained, use a password or a certificate",
-    ),
-    (
-        "oauth_scope",
+        &[
+            "oauth_issuer",
+            "oauth_client_id",
+            "oauth_client_secret",
+            "oauth_scope",
+        ],
         "tokens are not obtained, use a password or a certificate",
     ),
 ];
@@ -247,7 +228,7 @@ fn take_the_rest(keyword: &str, value: &str) -> Result<bool> {
             Err(not_offered(keyword, words))
         };
     }
-    match REFUSED.iter().find(|(name, _)| *name == keyword) {
+    match REFUSED.iter().find(|(names, _)| names.contains(&keyword)) {
         Some(_) if value.is_empty() => Ok(true),
         Some((_, instead)) => Err(configuration(format!(
             "{keyword} in the database URL is not offered: {instead}"
@@ -643,7 +624,8 @@ mod tests {
     fn what_cannot_be_had_is_refused_by_its_keyword() {
         let table: Vec<(String, &str)> = REFUSED
             .iter()
-            .map(|(keyword, _)| (format!("host=h password=sesame {keyword}=x"), *keyword))
+            .flat_map(|(keywords, _)| *keywords)
+            .map(|keyword| (format!("host=h password=sesame {keyword}=x"), *keyword))
             .collect();
         let table: Vec<(&str, &str)> = table
             .iter()

@@ -75,29 +75,6 @@ impl<'c> LazyTransaction<'c> {
         cache.heed(true, messages).map(flight::rows)
     }
 
-    /// Runs one of the caller's own statements, prepared on its first use.
-    pub(crate) fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
-        let (client, cache, mode) = self.connection().parts();
-        if mode == CallMode::Inline {
-            return cache.heed(false, client.execute(text, params));
-        }
-        let prepared = cache.get(text, |text| client.prepare(text))?;
-        cache.heed(
-            prepared.is_older,
-            client.execute(&prepared.statement, params),
-        )
-    }
-
-    /// Like [`execute`](Self::execute), for rows.
-    pub(crate) fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
-        let (client, cache, mode) = self.connection().parts();
-        if mode == CallMode::Inline {
-            return cache.heed(false, client.query(text, params));
-        }
-        let prepared = cache.get(text, |text| client.prepare(text))?;
-        cache.heed(prepared.is_older, client.query(&prepared.statement, params))
-    }
-
     /// Ends the object after a flight that ended with COMMIT. Sends nothing.
     pub(crate) fn committed(mut self) {
         self.connection = None;

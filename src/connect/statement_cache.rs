@@ -10,7 +10,7 @@ use crate::words::sqlstate::{
     DriverResult, is_aborted, is_missing_statement, is_read_only, may_be_outdated,
 };
 use postgres::types::Type;
-use postgres::{Client, GenericClient, SimpleQueryMessage, Statement, Transaction};
+use postgres::{GenericClient, SimpleQueryMessage, Statement};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -83,6 +83,15 @@ pub(crate) struct Prepared {
     /// Whether it was prepared before this transaction began, so that tables may have changed
     /// since.
     pub(crate) is_older: bool,
+}
+
+impl Prepared {
+    fn of((statement, since): &(Statement, u64), transaction: u64) -> Self {
+        Prepared {
+            statement: statement.clone(),
+            is_older: *since < transaction,
+        }
+    }
 }
 
 /// How a text of the caller's own is called in a flight.
@@ -223,51 +232,39 @@ impl StatementCache {
         }
     }
 
-    /// Returns the statement of ours that the driver runs, made by `prepare` on its first use.
-    pub(crate) fn ours(
+    /// Returns the statement of ours that the driver runs, prepared on its first use.
+    pub(crate) fn ours<C: GenericClient>(
         &mut self,
+        client: &mut C,
         statement: &OurStatement,
-        prepare: impl FnOnce(&str) -> DriverResult<Statement>,
     ) -> DriverResult<Prepared> {
-        if let Some((statement, since)) = self.ours.get(statement.name()) {
-            return Ok(Prepared {
-                statement: statement.clone(),
-                is_older: *since < self.transaction,
-            });
+        if let Some(kept) = self.ours.get(statement.name()) {
+            return Ok(Prepared::of(kept, self.transaction));
         }
         let text = statement.text(&self.schema);
-        let prepared = prepare(&text);
-        let prepared = self.heed(false, prepared)?;
-        let kept = (prepared.clone(), self.transaction);
+        let made = client.prepare_typed(&text, statement.types());
+        let kept = (self.heed(false, made)?, self.transaction);
+        let prepared = Prepared::of(&kept, self.transaction);
         self.ours.insert(statement.name(), kept);
-        Ok(Prepared {
-            statement: prepared,
-            is_older: false,
-        })
+        Ok(prepared)
     }
 
-    /// Returns the prepared statement for `text`, made by `prepare` on its first use.
-    pub(crate) fn get(
+    /// Returns the statement for a text of the caller's, prepared on its first use.
+    pub(crate) fn get<C: GenericClient>(
         &mut self,
+        client: &mut C,
         text: &str,
-        prepare: impl FnOnce(&str) -> DriverResult<Statement>,
     ) -> DriverResult<Prepared> {
-        if let Some((statement, since)) = self.statements.get(text) {
-            return Ok(Prepared {
-                statement: statement.clone(),
-                is_older: *since < self.transaction,
-            });
+        if let Some(kept) = self.statements.get(text) {
+            return Ok(Prepared::of(kept, self.transaction));
         }
         if self.statements.len() >= MAX_TEXTS {
             self.statements.clear();
         }
-        let statement = self.heed(false, prepare(text))?;
-        let kept = (statement.clone(), self.transaction);
+        let kept = (self.heed(false, client.prepare(text))?, self.transaction);
+        let prepared = Prepared::of(&kept, self.transaction);
         self.statements.insert(text.to_owned(), kept);
-        Ok(Prepared {
-            statement,
-            is_older: false,
-        })
+        Ok(prepared)
     }
 
     /// Returns the types of the parameters of `text`, if it came before: many come only once.
@@ -327,22 +324,5 @@ impl StatementCache {
 
     pub(crate) fn is_stale(&self) -> bool {
         self.is_stale
-    }
-}
-
-/// What prepares statements: a connection, or a transaction on it.
-pub(crate) trait Prepare {
-    fn prepare_text(&mut self, text: &str, types: &[Type]) -> DriverResult<Statement>;
-}
-
-impl Prepare for Client {
-    fn prepare_text(&mut self, text: &str, types: &[Type]) -> DriverResult<Statement> {
-        self.prepare_typed(text, types)
-    }
-}
-
-impl Prepare for Transaction<'_> {
-    fn prepare_text(&mut self, text: &str, types: &[Type]) -> DriverResult<Statement> {
-        self.prepare_typed(text, types)
     }
 }

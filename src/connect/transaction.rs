@@ -8,7 +8,8 @@ use crate::db::flight::{self, CallMode, Flight, Own, OwnValues, Transport};
 use crate::db::protocol::sized;
 use crate::db::run::{Params, Run};
 use crate::db::statement::Statement;
-use crate::words::sqlstate::DriverResult;
+use crate::words::Result;
+use crate::words::sqlstate::{Doing, DriverResult};
 use bytes::BytesMut;
 use postgres::types::{IsNull, Type};
 use postgres::{Row, SimpleQueryMessage, SimpleQueryRow, Transaction};
@@ -25,21 +26,6 @@ impl<'c> OpenTransaction<'c> {
     /// Returns a flight for this transaction.
     pub(crate) fn flight(&self) -> Flight {
         self.cache.flight(self.mode)
-    }
-
-    /// Runs one of the caller's own statements, prepared on its first use.
-    pub(crate) fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
-        if self.mode == CallMode::Inline {
-            return self
-                .cache
-                .heed(false, self.transaction.execute(text, params));
-        }
-        let transaction = &mut self.transaction;
-        let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
-        self.cache.heed(
-            prepared.is_older,
-            transaction.execute(&prepared.statement, params),
-        )
     }
 
     /// Runs `before`, which are commands, and then one of the caller's own statements, in one
@@ -77,19 +63,6 @@ impl<'c> OpenTransaction<'c> {
         }))
     }
 
-    /// Like [`execute`](Self::execute), for rows.
-    pub(crate) fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
-        if self.mode == CallMode::Inline {
-            return self.cache.heed(false, self.transaction.query(text, params));
-        }
-        let transaction = &mut self.transaction;
-        let prepared = self.cache.get(text, |text| transaction.prepare(text))?;
-        self.cache.heed(
-            prepared.is_older,
-            transaction.query(&prepared.statement, params),
-        )
-    }
-
     /// Returns whether the server answers, also in a transaction that failed.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.transaction.batch_execute("").is_ok()
@@ -113,6 +86,18 @@ impl<'c> OpenTransaction<'c> {
     pub(crate) fn run(&mut self, commands: &str) -> DriverResult<()> {
         let run = self.transaction.batch_execute(commands);
         self.cache.heed(true, run)
+    }
+
+    /// Commits in the flight of its last statements; returns their rows.
+    pub(crate) fn commit_in(
+        mut self,
+        mut flight: Flight,
+        doing: &str,
+    ) -> Result<Vec<SimpleQueryRow>> {
+        flight.commit();
+        let rows = self.fly(flight).doing(doing)?;
+        self.committed();
+        Ok(rows)
     }
 
     /// Ends the object after a flight that ended with COMMIT. Sends nothing.

@@ -32,7 +32,7 @@ use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
-use crate::words::sqlstate::{classify, is_held_up};
+use crate::words::sqlstate::{Doing, is_held_up};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -160,15 +160,14 @@ impl Presence {
     /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
     fn insert(&mut self, connection: &mut Connection, topic: &str, most: i32) -> Result<Enrolled> {
         let doing = format!("enrolling a receiver of topic {topic}");
-        let failed = |error| classify(error, &doing);
-        let mut open = connection.begin(None).map_err(failed)?;
+        let mut open = connection.begin(None).doing(&doing)?;
         let enrolled = store::enroll(&mut open, topic, &self.process, self.holds_locks, most)?;
         if self.holds_locks {
             let ids = [enrolled.id];
             self.held
                 .extend(store::hold_liveness(&mut open, self.namespace, &ids)?);
         }
-        open.transaction.commit().map_err(failed)?;
+        open.transaction.commit().doing(&doing)?;
         Ok(enrolled)
     }
 

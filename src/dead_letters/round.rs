@@ -7,9 +7,7 @@ use crate::on_end::push_ended;
 use crate::wake::round::Work;
 use crate::wake::waker::Waker;
 use crate::words::Result;
-use crate::words::sqlstate::classify;
 use crate::words::topic_config::TopicConfig;
-use postgres::IsolationLevel;
 use std::time::{Duration, Instant};
 
 /// Removes some of what was kept for long enough, of each topic that has a time for it, for `turn`
@@ -48,22 +46,13 @@ fn remove_slice(
     topic: &str,
     retention: Duration,
 ) -> Result<u64> {
-    let failed = |error| {
-        classify(
-            error,
-            "removing dead letters that were kept for long enough",
-        )
-    };
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
+    let doing = "removing dead letters that were kept for long enough";
+    let mut open = connection.read_committed(doing)?;
     let slice = prune_dead(&mut open, topic, retention)?;
     let mut flight = open.flight().seldom();
     push_ended(&mut flight, topic, &slice.ends);
     flight.command(&commands::PROVE);
-    flight.commit();
-    open.fly(flight).map_err(failed)?;
-    open.committed();
+    open.commit_in(flight, doing)?;
     if slice.messages > 0 {
         waker.ended_unnamed();
         // What was behind them, by their keys.

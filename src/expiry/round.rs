@@ -15,9 +15,7 @@ use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
-use crate::words::sqlstate::classify;
 use crate::words::topic_config::{Expired, TopicConfig};
-use postgres::IsolationLevel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -88,10 +86,7 @@ impl Round for Expiry {
 /// Takes out a batch in one transaction, with all that the ends of its messages call for.
 fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<(String, Held)>> {
     let doing = "taking out expired messages";
-    let failed = |error| classify(error, doing);
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
+    let mut open = connection.read_committed(doing)?;
     let gone = expiry::expire(&mut open, dropping)?;
     let end = |(topic, held): &(String, Held)| {
         // A dead letter can be redriven, whatever it died of.
@@ -106,8 +101,6 @@ fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<(Str
     let mut flight = open.flight().seldom();
     on_end::push_ends(&mut flight, &ends);
     flight.command(&commands::PROVE);
-    flight.commit();
-    open.fly(flight).map_err(failed)?;
-    open.committed();
+    open.commit_in(flight, doing)?;
     Ok(gone)
 }

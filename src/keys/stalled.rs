@@ -10,8 +10,7 @@ use crate::message::report;
 use crate::words::Result;
 use crate::words::message::MessageId;
 use crate::words::outcome::DeadReason;
-use crate::words::sqlstate::{Doing, classify};
-use postgres::IsolationLevel;
+use crate::words::sqlstate::Doing;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -114,14 +113,11 @@ fn take(
     patience: Option<Duration>,
     push_parked: Parked,
 ) -> Result<Vec<Lane>> {
-    let failed = |error| classify(error, DOING);
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    open.transaction.batch_execute(KEY_BY_KEY).map_err(failed)?;
+    let mut open = connection.read_committed(DOING)?;
+    open.run(KEY_BY_KEY).doing(DOING)?;
     if let Some(patience) = patience {
         let patience = format!("SET LOCAL lock_timeout = '{}ms'", patience.as_millis());
-        open.transaction.batch_execute(&patience).map_err(failed)?;
+        open.run(&patience).doing(DOING)?;
         let keys: Vec<_> = lanes.iter().map(|lane| Some(lane.key.as_str())).collect();
         let topics: Vec<_> = lanes.iter().map(|lane| lane.topic.as_str()).collect();
         keys::lock(&mut open, &topics, &keys)?;
@@ -138,9 +134,7 @@ fn take(
         let ids: Vec<MessageId> = ends.iter().map(|end| end.id).collect();
         parked.push((topic.clone(), ids));
     }
-    flight.commit();
-    open.fly(flight).map_err(failed)?;
-    open.committed();
+    open.commit_in(flight, DOING)?;
     for (topic, ids) in parked {
         let why = "a dead letter of its key came before it";
         report::dead_together(&topic, &ids, DeadReason::Parked, why);
@@ -230,8 +224,7 @@ fn make(connection: &mut Connection, lanes: Vec<Lane>) -> Result<Vec<Lane>> {
 
 fn make_some(connection: &mut Connection, lanes: &[Lane]) -> Result<()> {
     apart(connection, DOING, |open| {
-        let bounded = open.transaction.batch_execute(LANE_PATIENCE);
-        bounded.doing(DOING)?;
+        open.run(LANE_PATIENCE).doing(DOING)?;
         keys::make(open, lanes)
     })
 }

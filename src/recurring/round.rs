@@ -12,8 +12,7 @@ use crate::wake::news::News;
 use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::sqlstate::{Doing, is_held_up};
-use postgres::IsolationLevel;
+use crate::words::sqlstate::is_held_up;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -197,9 +196,7 @@ fn send_first(
     waker: &Waker,
     left_out: &[RecurringName],
 ) -> Result<First> {
-    let open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .doing("sending a recurring message")?;
+    let open = connection.read_committed("sending a recurring message")?;
     let mut session = MessagingSession::within(process, open);
     let taken = recurring::take_due(session.open()?, left_out)?;
     let Some(DueRun { topic, name, due }) = taken else {

@@ -5,6 +5,7 @@
 //! second, a batch takes messages that lie between those of the crowded topics. The index finds
 //! them without reading the rows of the crowd.
 
+use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::run::Run;
 use crate::schedule::{self, Between, Moved};
@@ -12,8 +13,7 @@ use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
-use crate::words::sqlstate::classify;
-use postgres::IsolationLevel;
+use crate::words::sqlstate::Doing;
 use std::time::{Duration, Instant};
 
 /// The least time between two moves: messages that are due one after the other go together.
@@ -109,7 +109,7 @@ impl Round for Due {
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         if let Some(between) = self.next_gap() {
             let started = Instant::now();
-            let moved = apart(work.connection, &between)?;
+            let moved = move_between(work.connection, &between)?;
             self.meet(&moved);
             announce(moved, work.waker);
             self.pay(started.elapsed());
@@ -139,17 +139,12 @@ impl Round for Due {
 }
 
 /// Moves a batch of some topics.
-fn apart(connection: &mut Connection, between: &Between) -> Result<Moved> {
-    let failed = |error| classify(error, "moving due messages");
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    open.transaction
-        .batch_execute(BY_THE_INDEX)
-        .map_err(failed)?;
-    let moved = schedule::move_due(&mut open, Some(between))?;
-    open.transaction.commit().map_err(failed)?;
-    Ok(moved)
+fn move_between(connection: &mut Connection, between: &Between) -> Result<Moved> {
+    let doing = "moving due messages";
+    apart(connection, doing, |open| {
+        open.run(BY_THE_INDEX).doing(doing)?;
+        schedule::move_due(open, Some(between))
+    })
 }
 
 fn announce(moved: Moved, waker: &Waker) {

@@ -2,7 +2,7 @@
 
 use crate::connect::caller_sql::CallerSql;
 use crate::connect::connection::Connection;
-use crate::connect::execute::{count_once, rows_once};
+use crate::connect::execute::{count_once, execute_own, query_own, rows_once};
 use crate::connect::lazy_transaction::LazyTransaction;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
@@ -36,11 +36,13 @@ pub(crate) trait DriverTransaction: AnyTransaction {
 
 impl AnyTransaction for OpenTransaction<'_> {
     fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
-        self.execute(text, params)
+        let (client, cache) = (&mut self.transaction, &mut *self.cache);
+        execute_own(client, cache, self.mode, text, params)
     }
 
     fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
-        self.query(text, params)
+        let (client, cache) = (&mut self.transaction, &mut *self.cache);
+        query_own(client, cache, self.mode, text, params)
     }
 
     fn batch_execute(&mut self, text: &str) -> DriverResult<()> {
@@ -68,11 +70,13 @@ impl DriverTransaction for OpenTransaction<'_> {
 
 impl AnyTransaction for LazyTransaction<'_> {
     fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64> {
-        self.execute(text, params)
+        let (client, cache, mode) = self.connection().parts();
+        execute_own(client, cache, mode, text, params)
     }
 
     fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>> {
-        self.query(text, params)
+        let (client, cache, mode) = self.connection().parts();
+        query_own(client, cache, mode, text, params)
     }
 
     fn batch_execute(&mut self, text: &str) -> DriverResult<()> {

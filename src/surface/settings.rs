@@ -1,6 +1,7 @@
 //! The verbs about a topic's settings: they change what every process obeys.
 
 use crate::capacity;
+use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::run::Run;
 use crate::max_in_work;
@@ -10,10 +11,8 @@ use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
 use crate::words::error::{Error, Result};
 use crate::words::limits::key_flaw;
-use crate::words::sqlstate::classify;
 use crate::words::topic;
 use crate::words::topic_config::TopicConfig;
-use postgres::IsolationLevel;
 use std::time::Duration;
 
 impl Topic<'_> {
@@ -170,23 +169,20 @@ fn reconfigure(
     unset: &[&str],
     change: impl FnOnce(&mut TopicConfig),
 ) -> Result<TopicConfig> {
-    let failed = |error| classify(error, "setting up a topic");
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    let mut document = settings::lock(&mut open, topic)?;
-    let before = document.read().config;
-    unset.iter().for_each(|name| document.unset(name));
-    let mut config = document.read().config;
-    change(&mut config);
-    config.check(topic)?;
-    settings::configure(&mut open, topic, &before, document, &config)?;
-    if let Some(limit) = config.max_in_work {
-        // Nobody is to see the limit and no places.
-        max_in_work::ensure(&mut open, topic, limit)?;
-    }
-    open.transaction.commit().map_err(failed)?;
-    Ok(config)
+    apart(connection, "setting up a topic", |open| {
+        let mut document = settings::lock(open, topic)?;
+        let before = document.read().config;
+        unset.iter().for_each(|name| document.unset(name));
+        let mut config = document.read().config;
+        change(&mut config);
+        config.check(topic)?;
+        settings::configure(open, topic, &before, document, &config)?;
+        if let Some(limit) = config.max_in_work {
+            // Nobody is to see the limit and no places.
+            max_in_work::ensure(open, topic, limit)?;
+        }
+        Ok(config)
+    })
 }
 
 /// Forgets what was counted under the settings before, when others are set. What a setting counts

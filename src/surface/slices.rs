@@ -4,11 +4,10 @@
 use crate::db::run::Run;
 use crate::dead_letters::slices::Slice;
 use crate::on_end::push_ended;
-use crate::surface::topics::{Topic, read_in_order};
+use crate::surface::topics::{READ_IN_ORDER, Topic};
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::classify;
+use crate::words::sqlstate::Doing;
 use crate::words::topic;
-use postgres::IsolationLevel;
 
 /// How often one slice is tried that others are in the way of.
 const TRIES: usize = 5;
@@ -72,17 +71,13 @@ impl Topic<'_> {
         work: &mut impl FnMut(&mut dyn Run, &str) -> Result<Slice>,
     ) -> Result<Slice> {
         self.messaging.with_connection(|connection, base| {
-            let failed = |error| classify(error, "ending messages of a topic");
-            let mut open = connection
-                .begin(Some(IsolationLevel::ReadCommitted))
-                .map_err(failed)?;
-            read_in_order(&mut open).map_err(failed)?;
+            let doing = "ending messages of a topic";
+            let mut open = connection.read_committed(doing)?;
+            open.run(READ_IN_ORDER).doing(doing)?;
             let slice = work(&mut open, &self.name)?;
             let mut flight = open.flight().seldom();
             push_ended(&mut flight, &self.name, &slice.ends);
-            flight.commit();
-            open.fly(flight).map_err(failed)?;
-            open.committed();
+            open.commit_in(flight, doing)?;
             base.waker.ended_unnamed();
             Ok(slice)
         })

@@ -1,6 +1,6 @@
 //! A topic: its numbers, and its messages that wait.
 
-use crate::connect::transaction::OpenTransaction;
+use crate::connect::apart::apart;
 use crate::db::run::Run;
 use crate::keys::stalled::tend_all;
 use crate::on_end::push_ended;
@@ -10,9 +10,14 @@ use crate::topics::peek::{self, WaitingMessage};
 use crate::topics::stats::{self, TopicStats};
 use crate::topics::{self, Sign};
 use crate::words::Result;
-use crate::words::sqlstate::{DriverResult, classify};
+use crate::words::sqlstate::Doing;
 use crate::words::topic;
-use postgres::IsolationLevel;
+
+/// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
+/// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
+/// and a LIMIT does not help.
+pub(crate) const READ_IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// One topic, to look at it and to operate it. All methods except [`name`](Topic::name) block for a
 /// connection of the pool and a few round trips.
@@ -191,28 +196,15 @@ impl Messaging {
     /// [read in order](read_in_order).
     pub(crate) fn in_order<R>(&self, look: impl FnOnce(&mut dyn Run) -> Result<R>) -> Result<R> {
         self.with_connection(|connection, _| {
-            let failed = |error| classify(error, "looking at topics");
-            let mut open = connection
-                .begin(Some(IsolationLevel::ReadCommitted))
-                .map_err(failed)?;
-            read_in_order(&mut open).map_err(failed)?;
-            let seen = look(&mut open)?;
-            open.transaction.commit().map_err(failed)?;
-            Ok(seen)
+            let doing = "looking at topics";
+            apart(connection, doing, |open| {
+                open.run(READ_IN_ORDER).doing(doing)?;
+                look(open)
+            })
         })
     }
 }
 
 pub(crate) fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
-/// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
-/// and a LIMIT does not help.
-pub(crate) fn read_in_order(open: &mut OpenTransaction<'_>) -> DriverResult<()> {
-    open.transaction.batch_execute(
-        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
-         SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off",
-    )
 }

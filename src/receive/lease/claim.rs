@@ -10,8 +10,7 @@ use crate::receive::claim::{self, Looked, Taken, look_once};
 use crate::threads::mutex::Mutex;
 use crate::words::error::{Error, Result};
 use crate::words::filter_program::Program;
-use crate::words::sqlstate::classify;
-use postgres::IsolationLevel;
+use crate::words::sqlstate::Doing;
 use std::time::{Duration, Instant};
 
 /// Longest lease, a day: what a holder that died keeps from all others. Who needs more prolongs it.
@@ -66,7 +65,7 @@ fn look(
     plan: &Search,
 ) -> Result<Option<Looked>> {
     let started = Instant::now();
-    let failed = |error| classify(error, "leasing messages");
+    let doing = "leasing messages";
     let rows = match wanted.max_in_work {
         None => {
             let mut flight = connection.flight();
@@ -75,11 +74,11 @@ fn look(
             }
             flight.begin();
             push(&mut flight, wanted, plan);
-            connection.fly(flight).map_err(failed)?
+            flight.commit();
+            connection.fly(flight).doing(doing)?
         }
         Some(limit) => {
-            let level = Some(IsolationLevel::ReadCommitted);
-            let mut open = connection.begin(level).map_err(failed)?;
+            let mut open = connection.read_committed(doing)?;
             let mut left = max_in_work::leasable(&mut open, wanted.topic, limit)?;
             // The limit may be there without its slots, brought back by a backup for one.
             if left == 0 && max_in_work::ensure(&mut open, wanted.topic, limit)? > 0 {
@@ -91,9 +90,7 @@ fn look(
             }
             let mut flight = open.flight();
             push(&mut flight, wanted, plan);
-            let rows = open.fly(flight).map_err(failed)?;
-            open.committed();
-            rows
+            open.commit_in(flight, doing)?
         }
     };
     Ok(Some(Looked {
@@ -103,9 +100,8 @@ fn look(
     }))
 }
 
-/// Appends the claim and the COMMIT of its transaction.
+/// Appends the claim.
 fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &Search) {
     let claim = claimed::parameters(wanted.topic, &plan.spans, wanted.size);
     leases::push_lease(flight, claim, wanted.lease, wanted.filter);
-    flight.commit();
 }

@@ -31,8 +31,6 @@ use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
 use crate::words::error::{Error, Result};
-use crate::words::sqlstate::Doing;
-use postgres::IsolationLevel;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -140,9 +138,7 @@ fn begin<'c>(
     shared: &'c SharedState,
     connection: &'c mut Connection,
 ) -> Result<HandlerSession<'c>> {
-    let open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .doing("beginning a transaction")?;
+    let open = connection.read_committed("beginning a transaction")?;
     // What several messages share has no result.
     let has_results = shared.batch.is_none();
     Ok(HandlerSession::begun(
