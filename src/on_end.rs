@@ -7,15 +7,11 @@
 
 use crate::completion;
 use crate::connect::transaction::OpenTransaction;
-use crate::db::flight::Flight;
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Statement, Value, sql};
 use crate::dedupe;
 use crate::keys;
 use crate::message::end::End;
-use crate::words::Result;
-use crate::words::outcome::OnEnd;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, OnEnd, Result};
 use std::collections::BTreeMap;
 
 static VACATE: Statement = sql!("vacate", Kept);

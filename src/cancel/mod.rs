@@ -3,13 +3,9 @@
 pub(crate) mod ends;
 pub(crate) mod round;
 
-use crate::db::run::{Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, execute, query, sql};
 use crate::message::end::{End, How};
-use crate::words::Result;
-use crate::words::filter_program::Program;
-use crate::words::message::MessageId;
-use crate::words::position::Position;
+use crate::words::{MessageId, Position, Program, Result};
 use std::collections::HashSet;
 use uuid::Uuid;
 

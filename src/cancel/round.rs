@@ -4,8 +4,7 @@
 use crate::cancel;
 use crate::cancel::ends::{self, Cancelling};
 use crate::wake::round::{Polled, Round, Work};
-use crate::words::Result;
-use crate::words::message::MessageId;
+use crate::words::{MessageId, Result};
 use std::time::Instant;
 use uuid::Uuid;
 

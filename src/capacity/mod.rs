@@ -8,8 +8,8 @@
 pub(crate) mod round;
 pub(crate) mod take;
 
-use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::run::{BATCH, PRUNING};
+use crate::db::{Run, Statement, column, execute, query, sql};
 use crate::words::Result;
 
 static PRUNE_VACATED: Statement = sql!("prune_vacated", Kept);

@@ -4,8 +4,8 @@
 use crate::capacity;
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
-use crate::words::Result;
-use crate::words::sqlstate::{Doing, is_held_up};
+use crate::words::sqlstate::is_held_up;
+use crate::words::{Doing, Result};
 use std::time::{Duration, Instant};
 
 /// How long a room is waited for: behind a few senders that take some of it, not behind one whose

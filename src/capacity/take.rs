@@ -13,11 +13,10 @@
 
 use crate::capacity;
 use crate::db::commands::{KEEP_ROOM, TRY_ROOM, UNDO_ROOM};
-use crate::db::run::Run;
-use crate::db::statement::Statement;
+use crate::db::{Run, Statement};
 use crate::threads::mutex::Mutex;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{Doing, held_up};
+use crate::words::sqlstate::held_up;
+use crate::words::{Doing, Error, ErrorKind, Result};
 use crossbeam_channel::after;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

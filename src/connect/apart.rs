@@ -2,8 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
-use crate::words::Result;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, Result};
 
 /// Runs `work` in a transaction of its own.
 pub(crate) fn apart<R>(

@@ -8,7 +8,7 @@
 //! texts tell; a lent transaction is then assumed to have done anything.
 
 use crate::connect::pulse::Pulse;
-use crate::words::side_effects::SideEffects;
+use crate::words::SideEffects;
 use std::sync::Arc;
 
 /// What callers' SQL does to one connection.

@@ -8,7 +8,7 @@
 //! errors show only keywords of a string.
 
 use crate::connect::url_error::malformed;
-use crate::words::error::Result;
+use crate::words::Result;
 use std::borrow::Cow;
 use std::fmt::Write;
 

@@ -2,7 +2,7 @@
 //! libpq does it.
 
 use crate::connect::url_error::malformed;
-use crate::words::error::Result;
+use crate::words::Result;
 use postgres::Config;
 use postgres::config::Host;
 use std::fmt;

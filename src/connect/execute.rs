@@ -1,11 +1,9 @@
 //! Running a statement of ours on the driver's client or transaction.
 
 use crate::connect::statement_cache::StatementCache;
-use crate::db::flight::CallMode;
-use crate::db::run::Params;
-use crate::db::statement::Statement;
+use crate::db::{CallMode, Params, Statement};
 use crate::schema::name::SchemaName;
-use crate::words::sqlstate::DriverResult;
+use crate::words::DriverResult;
 use postgres::types::{ToSql, Type};
 use postgres::{GenericClient, Row};
 use std::io::Write;

@@ -8,8 +8,7 @@
 
 use crate::connect::url_error::configuration;
 use crate::connect::wired::Standby;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::DriverResult;
+use crate::words::{DriverResult, Error, ErrorKind, Result};
 use postgres::{Client, SimpleQueryMessage};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;

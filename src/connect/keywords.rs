@@ -5,7 +5,7 @@ use crate::connect::conninfo::{Pair, parse};
 use crate::connect::endpoints::{Endpoint, Lists};
 use crate::connect::tls_wish::TlsWish;
 use crate::connect::url_error::{choice, configuration, malformed, not_offered};
-use crate::words::error::{Error, Result};
+use crate::words::{Error, Result};
 use postgres::Config;
 use postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
 use std::time::Duration;

@@ -5,10 +5,9 @@
 
 use crate::connect::connection::Connection;
 use crate::db::commands;
-use crate::db::flight::{self, CallMode, Flight, Transport};
-use crate::db::run::{Params, Run};
-use crate::db::statement::Statement;
-use crate::words::sqlstate::DriverResult;
+use crate::db::flight::{self, Transport};
+use crate::db::{CallMode, Flight, Params, Run, Statement};
+use crate::words::DriverResult;
 use postgres::{Row, SimpleQueryRow};
 
 /// An open transaction without the driver's object. Rolls back when it is dropped, which blocks for

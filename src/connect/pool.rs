@@ -8,7 +8,7 @@ use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
 use crate::connect::settings::ConnectionSettings;
 use crate::threads::mutex::Mutex;
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

@@ -10,8 +10,8 @@
 use crate::connect::connection::Connection;
 use crate::connect::greeting::ASK;
 use crate::connect::settings::ConnectionSettings;
-use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::sqlstate::{Doing, is_answer};
+use crate::words::sqlstate::is_answer;
+use crate::words::{Doing, Error, ErrorKind, Result, chain};
 use postgres::SimpleQueryMessage;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use crate::connect::connector::Unwired;
 use crate::connect::wired::Standby;
-use crate::words::error::{Error, ErrorKind};
 use crate::words::redacted::text_of;
+use crate::words::{Error, ErrorKind};
 use std::error::Error as StdError;
 use std::io;
 

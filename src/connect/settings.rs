@@ -10,7 +10,7 @@ use crate::connect::keywords::Meant;
 use crate::connect::statement_cache::Losses;
 use crate::connect::tls::Dialer;
 use crate::schema::name::SchemaName;
-use crate::words::error::Result;
+use crate::words::Result;
 use postgres::Config;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What the stream under a connection sees of its caller's SQL: the tags of commands, settings that
 //! changed, and, of what may not leave, the texts.
 
+use crate::words::SideEffects;
 use crate::words::control::refusal;
-use crate::words::side_effects::SideEffects;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU16};
 

@@ -3,12 +3,12 @@
 use crate::connect::caller_sql::CallerSql;
 use crate::connect::pipeline::{ProtocolFlight, STAND_IN};
 use crate::connect::pulse::Pulse;
-use crate::db::flight::{CallMode, Flight, Form, Transport, prepare};
+use crate::db::flight::{Form, Transport, prepare};
 use crate::db::statement::Statement as OurStatement;
+use crate::db::{CallMode, Flight};
 use crate::schema::name::SchemaName;
-use crate::words::sqlstate::{
-    DriverResult, is_aborted, is_missing_statement, is_read_only, may_be_outdated,
-};
+use crate::words::DriverResult;
+use crate::words::sqlstate::{is_aborted, is_missing_statement, is_read_only, may_be_outdated};
 use postgres::types::Type;
 use postgres::{GenericClient, SimpleQueryMessage, Statement};
 use std::collections::{HashMap, HashSet};

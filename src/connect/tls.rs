@@ -12,8 +12,7 @@ use crate::connect::tls_wish::TlsWish;
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 use crate::connect::url_error::configuration;
 use crate::connect::wired::Wiring;
-use crate::words::error::Result;
-use crate::words::sqlstate::DriverResult;
+use crate::words::{DriverResult, Result};
 use postgres::config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
 use postgres::{Client, Config, NoTls};
 use r2d2::ManageConnection;

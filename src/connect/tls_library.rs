@@ -2,7 +2,7 @@
 
 use crate::connect::tls_wish::TlsWish;
 use crate::connect::url_error::configuration;
-use crate::words::error::{Error, Result};
+use crate::words::{Error, Result};
 use std::path::Path;
 
 /// How a server is told that PostgreSQL is what will be spoken; asked for where the handshake comes

@@ -9,7 +9,7 @@
 
 use crate::connect::endpoints::Endpoint;
 use crate::connect::url_error::{choice, configuration};
-use crate::words::error::Result;
+use crate::words::Result;
 use std::path::PathBuf;
 
 /// What a connection string says about TLS.

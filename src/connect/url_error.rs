@@ -1,7 +1,7 @@
 //! How a connection string is refused, by whichever part of it. No text shows more of the string
 //! than keywords.
 
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result};
 
 /// Says that the settings allow no connection, and why.
 pub(crate) fn configuration(text: impl Into<String>) -> Error {

@@ -1,12 +1,9 @@
 //! Deliveries on topics where a process died: what workers have in hand is noted before their
 //! handlers run, and counted when their process dies with it.
 
-use crate::db::flight::Flight;
-use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
-use crate::words::Result;
-use crate::words::message::MessageId;
+use crate::db::run::{BATCH, PRUNING};
+use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
+use crate::words::{MessageId, Result};
 use std::collections::HashMap;
 use uuid::Uuid;
 

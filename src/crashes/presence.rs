@@ -1,9 +1,6 @@
 //! Which receivers run, and which vanished without signing off.
 
-use crate::db::flight::Flight;
-use crate::db::run::{Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
 use crate::words::Result;
 use std::time::Duration;
 

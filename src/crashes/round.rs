@@ -25,14 +25,14 @@
 use crate::connect::connection::Connection;
 use crate::crashes::presence::end_suspicion;
 use crate::crashes::presence::{self as store, Enrolled, Living};
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::schema::name::SchemaName;
 use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
 use crate::wake::waker::Waker;
-use crate::words::Result;
-use crate::words::sqlstate::{Doing, is_held_up};
+use crate::words::sqlstate::is_held_up;
+use crate::words::{Doing, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! When a receiver asks whether the suspicion of its topic is over.
 
 use crate::crashes::round::end_if_over;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::threads::cost::Cost;
 use crate::threads::mutex::Mutex;
 use crate::wake::waker::Waker;

@@ -10,3 +10,8 @@ pub(crate) mod silence;
 pub(crate) mod standing;
 pub(crate) mod statement;
 pub(crate) mod value;
+
+pub(crate) use flight::{CallMode, Flight};
+pub(crate) use run::{Params, Run, column, execute, query};
+pub(crate) use statement::{Statement, sql};
+pub(crate) use value::Value;

@@ -2,8 +2,7 @@
 
 use crate::db::flight::Flight;
 use crate::db::statement::Statement;
-use crate::words::Result;
-use crate::words::sqlstate::{Doing, DriverResult, classify};
+use crate::words::{Doing, DriverResult, Result, classify};
 use postgres::Row;
 use postgres::types::ToSql;
 

@@ -2,8 +2,7 @@
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
-use crate::words::Result;
-use crate::words::position::Position;
+use crate::words::{Position, Result};
 use postgres::types::ToSql;
 use std::time::{Duration, Instant};
 

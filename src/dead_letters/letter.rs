@@ -1,15 +1,11 @@
 //! Shows dead letters.
 
-use crate::db::run::{Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, query, sql};
 use crate::dead_letters::selection::Selection;
 use crate::message::claimed::time;
 use crate::message::columns::{attempts, id, priority, shown};
-use crate::words::Result;
-use crate::words::headers::Headers;
-use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
-use crate::words::payload::{Payload, serialize_flat};
+use crate::words::payload::serialize_flat;
+use crate::words::{DeadReason, Headers, MessageId, Payload, Result};
 use postgres::Row;
 use serde::Serialize;
 use std::time::SystemTime;

@@ -6,8 +6,7 @@ use crate::dead_letters::slices::{SLICE, prune_dead};
 use crate::on_end::push_ended;
 use crate::wake::round::Work;
 use crate::wake::waker::Waker;
-use crate::words::Result;
-use crate::words::topic_config::TopicConfig;
+use crate::words::{Result, TopicConfig};
 use std::time::{Duration, Instant};
 
 /// Removes some of what was kept for long enough, of each topic that has a time for it, for `turn`

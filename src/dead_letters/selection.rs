@@ -1,8 +1,7 @@
 //! Which dead letters: all of a topic, some, or those of a key.
 
-use crate::words::error::{Error, Result};
 use crate::words::limits::key_flaw;
-use crate::words::message::MessageId;
+use crate::words::{Error, MessageId, Result};
 use std::ops::RangeFull;
 use uuid::Uuid;
 

@@ -1,7 +1,6 @@
 //! Redrives and removes dead letters, slice by slice.
 
-use crate::db::run::{Params, Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Params, Run, Statement, column, query, sql};
 use crate::dead_letters::selection::Selection;
 use crate::message::end::{End, How};
 use crate::words::Result;

@@ -12,16 +12,11 @@
 
 pub(crate) mod round;
 
-use crate::db::flight::Flight;
-use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::run::{BATCH, PRUNING};
+use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
 use crate::message::end::{End, How};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::MessageId;
-use crate::words::outcome::OnEnd;
 use crate::words::rare::Remembered;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, Error, ErrorKind, MessageId, OnEnd, Result};
 use postgres::types::ToSql;
 use postgres::{Row, SimpleQueryRow};
 use std::collections::HashMap;

@@ -14,13 +14,10 @@
 pub(crate) mod release;
 pub(crate) mod round;
 
-use crate::db::run::{Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, execute, query, sql};
 use crate::message::end::{End, How};
-use crate::words::Result;
 use crate::words::new_message::ReadyWhen;
-use crate::words::outcome::DeadReason;
-use crate::words::outgoing::Outgoing;
+use crate::words::{DeadReason, Outgoing, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;

@@ -5,10 +5,8 @@ use crate::connect::connection::Connection;
 use crate::dependencies::{self, Changed, Place};
 use crate::message::report;
 use crate::on_end::write_ends;
-use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::is_held_up;
+use crate::words::{DeadReason, MessageId, Result};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 

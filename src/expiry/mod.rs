@@ -2,13 +2,9 @@
 
 pub(crate) mod round;
 
-use crate::db::run::{Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, query, sql};
 use crate::message::claimed::Held;
-use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::OnEnd;
-use crate::words::position::Position;
+use crate::words::{MessageId, OnEnd, Position, Result};
 use postgres::Row;
 use std::time::Duration;
 

@@ -12,10 +12,8 @@ use crate::message::end::{End, How};
 use crate::message::report;
 use crate::on_end;
 use crate::wake::round::{Polled, Round, Work};
-use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
-use crate::words::topic_config::{Expired, TopicConfig};
+use crate::words::topic_config::Expired;
+use crate::words::{DeadReason, MessageId, Result, TopicConfig};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -65,14 +65,10 @@ pub(crate) mod round;
 pub(crate) mod send;
 pub(crate) mod stalled;
 
-use crate::db::flight::Flight;
-use crate::db::run::{Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
 use crate::message::end::{End, How};
-use crate::words::Result;
-use crate::words::position::Position;
 use crate::words::sqlstate::held_up;
+use crate::words::{Position, Result};
 use postgres::SimpleQueryRow;
 use postgres::types::ToSql;
 use uuid::Uuid;

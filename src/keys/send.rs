@@ -1,15 +1,10 @@
 //! Stores messages of which some have keys.
 
-use crate::db::flight::Flight;
-use crate::db::run::{Run, execute};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Run, Statement, Value, execute, sql};
 use crate::keys::{self, LOCK_LANES};
 use crate::message::send::STORING;
 use crate::message::written::Columns;
-use crate::words::Result;
-use crate::words::outgoing::Outgoing;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, Outgoing, Result};
 
 static SEND_KEYED: Statement = sql!("send_keyed", Fenced);
 

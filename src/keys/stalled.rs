@@ -3,14 +3,11 @@
 
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
-use crate::db::flight::Flight;
+use crate::db::Flight;
 use crate::keys::{self, Lane};
 use crate::message::end::End;
 use crate::message::report;
-use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
-use crate::words::sqlstate::Doing;
+use crate::words::{DeadReason, Doing, MessageId, Result};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 

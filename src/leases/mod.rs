@@ -8,9 +8,7 @@
 pub(crate) mod settle;
 
 use crate::db::commands;
-use crate::db::flight::Flight;
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Statement, Value, sql};
 use crate::message::claimed::{self, Claimed, Held};
 use crate::message::end::{End, How};
 use crate::message::outcome::Outcome;
@@ -18,8 +16,7 @@ use crate::message::settle::BURY_LEASE;
 use crate::message::settle::POSTPONE_LEASE;
 use crate::message::settle::{micros, small, storable};
 use crate::on_end;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::filter_program::Program;
+use crate::words::{Error, ErrorKind, Program, Result};
 use postgres::SimpleQueryRow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

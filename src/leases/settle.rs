@@ -7,14 +7,13 @@
 
 use crate::connect::connection::Connection;
 use crate::db::commands;
-use crate::db::flight::Flight;
-use crate::db::statement::{Statement, sql};
+use crate::db::{Flight, Statement, sql};
 use crate::leases::{self, HeldLease, Proof};
 use crate::message::outcome::Outcome;
 use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::{Doing, classify, failure};
+use crate::words::sqlstate::failure;
+use crate::words::{Doing, Error, ErrorKind, Result, classify};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;

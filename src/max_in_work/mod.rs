@@ -24,8 +24,7 @@
 
 pub(crate) mod slots;
 
-use crate::db::run::{Params, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::words::Result;
 use postgres::Row;
 use std::time::Duration;

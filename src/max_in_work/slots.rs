@@ -3,11 +3,10 @@
 //! are in work together, and have one each.
 
 use crate::connect::transaction::OpenTransaction;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::max_in_work;
 use crate::threads::mutex::Mutex;
-use crate::words::sqlstate::classify;
-use crate::words::{Error, Result};
+use crate::words::{Error, Result, classify};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, ThreadId};
 

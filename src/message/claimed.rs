@@ -1,13 +1,10 @@
 //! Claims: how they are asked for, and what their rows say.
 
-use crate::db::value::Value;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::filter_program::Program;
-use crate::words::headers::{self, Headers};
-use crate::words::message::MessageId;
-use crate::words::outcome::OnEnd;
-use crate::words::payload::Payload;
-use crate::words::position::Position;
+use crate::db::Value;
+use crate::words::headers;
+use crate::words::{
+    Error, ErrorKind, Headers, MessageId, OnEnd, Payload, Position, Program, Result,
+};
 use postgres::SimpleQueryRow;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

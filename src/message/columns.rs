@@ -1,12 +1,9 @@
 //! Reads the columns of messages by name.
 
-use crate::db::run::column;
+use crate::db::column;
 use crate::message::claimed::headers;
-use crate::words::Result;
-use crate::words::error::chain;
-use crate::words::headers::{self, Headers};
-use crate::words::message::MessageId;
-use crate::words::payload::Payload;
+use crate::words::headers;
+use crate::words::{Headers, MessageId, Payload, Result, chain};
 use postgres::Row;
 
 /// Up to here messages are counted one by one; beyond, the numbers are estimates.

@@ -4,7 +4,7 @@
 //! into one buffer: the driver's own writer runs its event loop once for each row.
 
 use crate::message::written::{content, headers, rank};
-use crate::words::outgoing::Outgoing;
+use crate::words::Outgoing;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Topic, rank, id, headers, payload, body.

@@ -1,10 +1,8 @@
 //! How messages ended.
 
-use crate::db::run::column;
+use crate::db::column;
 use crate::message::claimed::Held;
-use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::outcome::OnEnd;
+use crate::words::{MessageId, OnEnd, Result};
 use postgres::Row;
 
 pub(crate) use crate::words::completion::How;

@@ -22,7 +22,7 @@
 
 use crate::message::claimed::{EVERYTHING, Span};
 use crate::threads::cost::Cost;
-use crate::words::position::Position;
+use crate::words::Position;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

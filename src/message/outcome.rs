@@ -1,7 +1,7 @@
 //! What becomes of a message that was claimed, whoever holds it and however it is written.
 
 use crate::message::claimed::Held;
-use crate::words::outcome::DeadReason;
+use crate::words::DeadReason;
 use std::time::Duration;
 
 /// What becomes of a claimed message.

@@ -11,8 +11,7 @@
 //! one line; the full error is kept with its message.
 
 use crate::message::outcome::{Cause, Outcome};
-use crate::words::message::MessageId;
-use crate::words::outcome::DeadReason;
+use crate::words::{DeadReason, MessageId};
 use std::time::Duration;
 
 /// What the lines are known by.

@@ -1,16 +1,11 @@
 //! Stores messages.
 
-use crate::db::flight::Flight;
-use crate::db::run::{Params, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Flight, Params, Run, Statement, column, execute, query, sql};
 use crate::message::copy;
 use crate::message::written::{Columns, Only, Param, micros};
-use crate::words::Result;
-use crate::words::message::MessageId;
 use crate::words::new_message::ReadyWhen;
-use crate::words::outgoing::Outgoing;
 use crate::words::rare::Remembered;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, MessageId, Outgoing, Result};
 use std::collections::HashSet;
 use uuid::Uuid;
 

@@ -1,17 +1,12 @@
 //! Settles messages that are held: acknowledges, retries, or keeps them as dead letters.
 
-use crate::db::flight::Flight;
-use crate::db::run::{Params, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::message::claimed::Held;
 use crate::message::columns::first_attempts;
 use crate::message::outcome::{Decision, Outcome};
-use crate::words::Result;
 use crate::words::limits::MAX_DELAY;
-use crate::words::message::MessageId;
-use crate::words::position::Position;
 use crate::words::sqlstate::check_count;
+use crate::words::{MessageId, Position, Result};
 use std::time::Duration;
 
 static ACKNOWLEDGE: Statement = sql!("acknowledge", Fenced);

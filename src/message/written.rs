@@ -1,10 +1,8 @@
 //! What the columns of messages are written as, by whichever statement.
 
-use crate::db::value::Value;
+use crate::db::Value;
 use crate::words::headers::written;
-use crate::words::new_message::NewMessage;
-use crate::words::outgoing::Outgoing;
-use crate::words::payload::Payload;
+use crate::words::{NewMessage, Outgoing, Payload};
 use postgres::types::ToSql;
 use std::time::Duration;
 use uuid::Uuid;

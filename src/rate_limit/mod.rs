@@ -5,10 +5,10 @@
 
 pub(crate) mod tokens;
 
-use crate::db::run::{BATCH, PRUNING, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::words::Result;
-use crate::words::topic_config::{Rate, TopicConfig};
+use crate::db::run::{BATCH, PRUNING};
+use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::words::topic_config::Rate;
+use crate::words::{Result, TopicConfig};
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@
 //! Keys are known only after the claim, so their tokens are taken between two claims.
 //! A message whose key has no token is put off until there is one, which costs it no attempt.
 
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
 use crate::rate_limit::{self, Grant, OVER_RATE};

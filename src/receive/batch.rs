@@ -15,9 +15,8 @@ use crate::receive::batch_message::BatchMessage;
 use crate::receive::handler::{Attempt, Ended, Ending, caught, message};
 use crate::receive::options::Options;
 use crate::session::messaging_session::MessagingSession;
-use crate::words::error::{Error, Result};
-use crate::words::handler_error::HandlerError;
 use crate::words::panics::discard;
+use crate::words::{Error, HandlerError, Result};
 use serde::de::DeserializeOwned;
 
 /// The most messages in a batch. One savepoint holds them all, so the server's cache of

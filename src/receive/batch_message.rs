@@ -1,7 +1,6 @@
 //! A message as a handler of batches gets it.
 
-use crate::words::handler_error::HandlerError;
-use crate::words::message::Message;
+use crate::words::{HandlerError, Message};
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};

@@ -6,8 +6,7 @@ use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::options::Terms;
 use crate::receive::pending_charges::Mark;
-use crate::words::error::{Error, chain};
-use crate::words::handler_error::HandlerError;
+use crate::words::{Error, HandlerError, chain};
 use std::sync::Arc;
 use std::time::Duration;
 

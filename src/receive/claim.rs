@@ -8,9 +8,7 @@ use crate::message::claimed::{Claimed, Held};
 use crate::message::floor::{Floors, Search, Start};
 use crate::rate_limit::Grant;
 use crate::threads::mutex::Mutex;
-use crate::words::error::Result;
-use crate::words::message::MessageId;
-use crate::words::position::Position;
+use crate::words::{MessageId, Position, Result};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

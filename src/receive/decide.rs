@@ -5,10 +5,9 @@ use crate::message::claimed::Claimed;
 use crate::message::outcome::{Cause, Outcome};
 use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
-use crate::words::error::chain;
 use crate::words::handler_error::Wish;
-use crate::words::outcome::DeadReason;
 use crate::words::topic_config::Expired;
+use crate::words::{DeadReason, chain};
 use std::time::Duration;
 
 /// Decides about a message before any handler sees it; `None`: it is to be handled.

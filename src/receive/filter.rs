@@ -6,8 +6,7 @@
 //! at once.
 
 use crate::threads::mutex::Mutex;
-use crate::words::filter::Filter;
-use crate::words::filter_program::Program;
+use crate::words::{Filter, Program};
 use std::time::{Duration, Instant};
 
 /// Looks that find nothing take at most one part in this many of the time: 10 %.

@@ -5,11 +5,9 @@ use crate::receive::options::Terms;
 use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::parts::PartOutcome;
-use crate::words::error::{Error, chain};
-use crate::words::handler_error::{HandlerError, Wish};
-use crate::words::message::{CancelToken, Message};
+use crate::words::handler_error::Wish;
 use crate::words::panics::catch;
-use crate::words::sqlstate::Failure;
+use crate::words::{CancelToken, Error, Failure, HandlerError, Message, chain};
 use serde::de::DeserializeOwned;
 use std::slice::from_ref;
 

@@ -10,7 +10,7 @@ use crate::message::claimed::Claimed;
 use crate::receive::pace::BUDGET;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::{Asked, Slot};
-use crate::words::message::CancelToken;
+use crate::words::CancelToken;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

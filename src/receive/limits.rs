@@ -9,7 +9,7 @@
 //! A topic with a rate or a limit never claims in the flight that commits.
 
 use crate::connect::transaction::OpenTransaction;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::max_in_work::ASK_AGAIN;
 use crate::max_in_work::slots::{OwnSlot, Slots};
 use crate::message::claimed::Claimed;
@@ -20,9 +20,8 @@ use crate::receive::filter::FilterBudget;
 use crate::session::process::Process;
 use crate::settings::Setting;
 use crate::wake::board::Station;
-use crate::words::Result;
-use crate::words::filter::Filter;
 use crate::words::topic_config::Rate;
+use crate::words::{Filter, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

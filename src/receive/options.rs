@@ -1,9 +1,8 @@
 //! What a receiver can be told.
 
-use crate::words::error::{Error, Result};
-use crate::words::filter::Filter;
 use crate::words::retry::Backoff;
-use crate::words::topic_config::{Expired, TopicConfig};
+use crate::words::topic_config::Expired;
+use crate::words::{Error, Filter, Result, TopicConfig};
 use std::time::Duration;
 
 /// More messages in one transaction than this would overflow the server's cache of

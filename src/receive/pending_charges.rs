@@ -6,7 +6,7 @@
 //! charge waits for.
 
 use crate::threads::mutex::Mutex;
-use crate::words::message::MessageId;
+use crate::words::MessageId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

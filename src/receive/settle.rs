@@ -2,7 +2,7 @@
 
 use crate::cancel;
 use crate::crashes::attempt::Deaths;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::message::floor::Floors;
@@ -12,9 +12,7 @@ use crate::receive::claim;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::Asked;
-use crate::words::Result;
-use crate::words::message::MessageId;
-use crate::words::position::Position;
+use crate::words::{MessageId, Position, Result};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;

@@ -5,6 +5,7 @@ use crate::crashes::attempt::Holder;
 use crate::crashes::quarantine::Quarantine;
 use crate::crashes::suspicion::Asking;
 use crate::message::floor::Floors;
+use crate::words::{CancelToken, MessageId};
 
 use crate::receive::concurrency::Concurrency;
 use crate::receive::leases_in_hand::Heartbeat;
@@ -19,7 +20,6 @@ use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
 use crate::wake::waker::Waker;
-use crate::words::message::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

@@ -1,8 +1,7 @@
 //! What one worker remembers from transaction to transaction.
 
 use crate::crashes::attempt::{self, Holder};
-use crate::db::flight::Flight;
-use crate::db::run::Run;
+use crate::db::{Flight, Run};
 use crate::leases::Proof;
 use crate::message::outcome::Outcome;
 use crate::receive::charge::Charge;

@@ -3,17 +3,14 @@
 pub(crate) mod recurrence;
 pub(crate) mod round;
 
-use crate::db::run::{Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, execute, query, sql};
 use crate::expiry::distance;
 use crate::message::claimed::time;
 use crate::message::columns::shown;
 use crate::message::written::{content, headers, micros, rank};
 use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::headers::Headers;
-use crate::words::new_message::NewMessage;
-use crate::words::payload::{Payload, serialize_flat};
+use crate::words::payload::serialize_flat;
+use crate::words::{Error, ErrorKind, Headers, NewMessage, Payload, Result};
 use postgres::Row;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};

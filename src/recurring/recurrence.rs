@@ -1,7 +1,7 @@
 //! When a recurring message is sent: a cron expression in a time zone. Pure, except that the rules
 //! of time zones are read from the system where it has them.
 
-use crate::words::error::{Error, Result};
+use crate::words::{Error, Result};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;

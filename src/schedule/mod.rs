@@ -3,8 +3,7 @@
 pub(crate) mod round;
 pub(crate) mod scheduled;
 
-use crate::db::run::{Params, Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::expiry::distance;
 use crate::keys;
 use crate::words::Result;

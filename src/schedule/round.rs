@@ -7,13 +7,12 @@
 
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::schedule::{self, Between, Moved};
 use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, Round, Work};
 use crate::wake::waker::Waker;
-use crate::words::Result;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, Result};
 use std::time::{Duration, Instant};
 
 /// The least time between two moves: messages that are due one after the other go together.

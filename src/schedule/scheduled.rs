@@ -1,15 +1,12 @@
 //! Shows what is scheduled: delays, retries, leases, and messages that come after others.
 
-use crate::db::run::{Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, query, sql};
 use crate::message::claimed::time;
 use crate::message::columns::COUNT_LIMIT;
 use crate::message::columns::{attempts, id, priority, shown};
-use crate::words::Result;
-use crate::words::headers::Headers;
-use crate::words::message::MessageId;
 use crate::words::outcome::WaitReason;
-use crate::words::payload::{Payload, serialize_flat};
+use crate::words::payload::serialize_flat;
+use crate::words::{Headers, MessageId, Payload, Result};
 use postgres::Row;
 use serde::Serialize;
 use std::time::{Duration, SystemTime};

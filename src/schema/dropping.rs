@@ -2,8 +2,7 @@
 
 use crate::schema::migrate::{in_turn, retrying, version};
 use crate::schema::name::SchemaName;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::classify;
+use crate::words::{Error, ErrorKind, Result, classify};
 use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{Client, Transaction};

@@ -9,8 +9,7 @@
 
 use crate::schema::name::SchemaName;
 use crate::schema::sequences::{self, Behind};
-use crate::words::sqlstate::{Doing, classify};
-use crate::words::{Error, ErrorKind, Result};
+use crate::words::{Doing, Error, ErrorKind, Result, classify};
 use crossbeam_channel::after;
 use postgres::types::Type;
 use postgres::{Client, GenericClient, Transaction};

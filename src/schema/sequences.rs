@@ -5,8 +5,7 @@
 //! the same key.
 
 use crate::schema::name::SchemaName;
-use crate::words::sqlstate::{Doing, classify};
-use crate::words::{Error, ErrorKind, Result};
+use crate::words::{Doing, Error, ErrorKind, Result, classify};
 use postgres::GenericClient;
 use postgres::types::Type;
 

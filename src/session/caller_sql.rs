@@ -20,9 +20,7 @@ use crate::db::standing;
 use crate::session::savepoint::Savepoint;
 use crate::session::transaction::SessionTransaction;
 use crate::words::control::{Refusal, refusal};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::DriverResult;
+use crate::words::{DriverResult, Error, ErrorKind, Result, SideEffects};
 use std::error::Error as StdError;
 use std::fmt;
 

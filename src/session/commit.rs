@@ -8,21 +8,18 @@
 //! was sent, and not before. And a session that only sent messages needs no BEGIN: one statement
 //! is its own transaction.
 
+use crate::db::Flight;
 use crate::db::commands;
-use crate::db::flight::Flight;
 use crate::message::send;
 use crate::session::caller_sql::ended;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::MessageId;
-use crate::words::new_message::NewMessage;
-use crate::words::outcome::{OnEnd, Sent};
+use crate::words::outcome::Sent;
 use crate::words::redacted::text_of;
-use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::{
-    Failure, classify, failure, held_up, is_aborted, is_ended, is_sequence_behind,
+use crate::words::sqlstate::{failure, held_up, is_aborted, is_ended, is_sequence_behind};
+use crate::words::{
+    Error, ErrorKind, Failure, MessageId, NewMessage, OnEnd, Result, SideEffects, classify,
 };
 use postgres::error::SqlState;
 

@@ -2,7 +2,7 @@
 
 use crate::dedupe;
 use crate::session::messaging_session::MessagingSession;
-use crate::words::error::Result;
+use crate::words::Result;
 use crate::words::limits::check_dedupe_key;
 use crate::words::sqlstate::held_up;
 use crate::words::topic;

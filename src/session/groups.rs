@@ -3,11 +3,9 @@
 use crate::completion;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::completion::Group;
-use crate::words::error::{Error, Result};
 use crate::words::json_text;
-use crate::words::message::MessageId;
-use crate::words::new_message::{MAX_AFTER, NewMessage, TRACKED_FOR};
-use crate::words::outgoing::Outgoing;
+use crate::words::new_message::{MAX_AFTER, TRACKED_FOR};
+use crate::words::{Error, MessageId, NewMessage, Outgoing, Result};
 use serde::Serialize;
 use std::collections::HashSet;
 use uuid::Uuid;

@@ -8,7 +8,7 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
-use crate::db::flight::Flight;
+use crate::db::Flight;
 use crate::session::commit::{not_stored, swallowed};
 use crate::session::messaging_session::{MessagingSession, Recorder};
 use crate::session::parts::PartOutcome;
@@ -17,9 +17,8 @@ use crate::session::savepoint::{Bundle, Check, Savepoint};
 use crate::session::transaction::SessionTransaction;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
-use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::{Doing, classify, is_sequence_behind};
-use crate::words::{Error, Result};
+use crate::words::sqlstate::is_sequence_behind;
+use crate::words::{Doing, Error, Result, SideEffects, classify};
 use postgres::SimpleQueryRow;
 use std::time::Duration;
 

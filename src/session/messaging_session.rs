@@ -3,7 +3,7 @@
 use crate::connect::connection::Connection;
 #[cfg(feature = "cron")]
 use crate::connect::transaction::OpenTransaction;
-use crate::db::run::Params;
+use crate::db::Params;
 use crate::session::caller_sql::refuse_control;
 use crate::session::outbox::{Outbox, UndoSettled};
 use crate::session::process::Process;
@@ -11,11 +11,9 @@ use crate::session::savepoint::Savepoint;
 use crate::session::transaction::SessionTransaction;
 use crate::session::transaction_state::{DriverTransaction, Joined, TransactionState};
 use crate::settings::cache::Settings;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::MessageId;
-use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::sqlstate::{DriverResult, classify_own, failure};
+use crate::words::sqlstate::{classify_own, failure};
+use crate::words::{DriverResult, Error, ErrorKind, MessageId, NewMessage, Result};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::atomic::Ordering;

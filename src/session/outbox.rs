@@ -5,19 +5,15 @@
 //! here was checked already; nothing that the database would refuse gets in.
 
 use crate::completion;
-use crate::db::flight::Flight;
-use crate::db::run::Run;
+use crate::db::{Flight, Run};
 use crate::dependencies;
 use crate::keys;
 use crate::message::claimed::Held;
 use crate::message::send;
 use crate::schedule;
 use crate::wake::news::News;
-use crate::words::Result;
-use crate::words::message::MessageId;
 use crate::words::new_message::{ReadyWhen, TRACKED_FOR};
-use crate::words::outcome::OnEnd;
-use crate::words::outgoing::Outgoing;
+use crate::words::{MessageId, OnEnd, Outgoing, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,12 +21,11 @@
 
 use crate::connect::transaction::OpenTransaction;
 use crate::db::commands::{CHECK_DEFERRED, RELEASE_BUNDLE, script};
-use crate::db::flight::Flight;
-use crate::db::statement::Statement;
+use crate::db::{Flight, Statement};
 use crate::session::savepoint::{Bundle, Check, Savepoint};
 use crate::session::transaction::SessionTransaction;
-use crate::words::sqlstate::{Doing, Failure, classify, failure, is_aborted, is_ended};
-use crate::words::{Error, Result};
+use crate::words::sqlstate::{failure, is_aborted, is_ended};
+use crate::words::{Doing, Error, Failure, Result, classify};
 
 /// What became of the work of a handler that was done.
 #[derive(Debug)]

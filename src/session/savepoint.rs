@@ -2,8 +2,8 @@
 //!
 //! Why there are two names in turn, and one around several: see `handler_session`.
 
+use crate::db::Statement;
 use crate::db::commands::{OPEN_A, OPEN_B, OPEN_BUNDLE, RELEASE_A, RELEASE_B};
-use crate::db::statement::Statement;
 
 /// Where the savepoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,15 +4,11 @@
 //! whether it may be aborted without our knowing.
 
 use crate::db::commands::script;
-use crate::db::flight::Flight;
-use crate::db::run::{Params, Run};
+use crate::db::{Flight, Params, Run};
 use crate::session::savepoint::{Bundle, Commands, Savepoint};
 use crate::session::transaction_state::{AnyTransaction, DriverTransaction, TransactionState};
-use crate::words::error::{ErrorKind, Result};
-use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::{
-    DriverResult, Failure, classify, classify_outdated, classify_own, failure,
-};
+use crate::words::sqlstate::{classify_outdated, classify_own, failure};
+use crate::words::{DriverResult, ErrorKind, Failure, Result, SideEffects, classify};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
 

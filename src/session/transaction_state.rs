@@ -7,13 +7,10 @@ use crate::connect::lazy_transaction::LazyTransaction;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
 use crate::db::commands::script;
-use crate::db::flight::{self, CallMode, Flight, Form, Transport};
-use crate::db::run::{Params, Run};
-use crate::db::statement::Statement;
+use crate::db::flight::{self, Form, Transport};
+use crate::db::{CallMode, Flight, Params, Run, Statement};
 use crate::schema::name::SchemaName;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::side_effects::SideEffects;
-use crate::words::sqlstate::{Doing, DriverResult};
+use crate::words::{Doing, DriverResult, Error, ErrorKind, Result, SideEffects};
 use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
 
 /// What a session needs of a transaction, whoever began it. An object, so that a session has one

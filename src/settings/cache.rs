@@ -6,11 +6,10 @@
 //! changed. A session that joined a caller's transaction reads them in that transaction, since its
 //! process may have no other connection.
 
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::settings::{self, Setting};
 use crate::threads::mutex::Mutex;
-use crate::words::Result;
-use crate::words::topic_config::TopicConfig;
+use crate::words::{Result, TopicConfig};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,11 +2,10 @@
 
 pub(crate) mod cache;
 
-use crate::db::run::{Run, column, execute, query};
-use crate::db::statement::{Statement, sql};
-use crate::words::Result;
-use crate::words::topic_config::{PoisonedKey, TopicConfig};
+use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::words::topic_config::PoisonedKey;
 use crate::words::topic_document::{Document, Read};
+use crate::words::{Result, TopicConfig};
 use postgres::types::ToSql;
 use uuid::Uuid;
 

@@ -4,8 +4,7 @@ use crate::completion;
 use crate::surface::messaging::Messaging;
 use crate::wake::interrupt::Wait;
 use crate::words::completion::{Completion, GroupProgress};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::message::MessageId;
+use crate::words::{Error, ErrorKind, MessageId, Result};
 use crossbeam_channel::RecvTimeoutError;
 
 impl Messaging {

@@ -5,8 +5,7 @@ use crate::dead_letters::selection::Selection;
 use crate::dead_letters::slices::{Remaining, purge_dead, redrive};
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::{Topic, count};
-use crate::words::Result;
-use crate::words::message::MessageId;
+use crate::words::{MessageId, Result};
 
 impl Topic<'_> {
     /// Returns the oldest dead letters, at most `limit`, in the order in which they died.

@@ -3,9 +3,9 @@
 use crate::dedupe;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
-use crate::words::error::{Error, Result};
 use crate::words::limits::{check_dedupe_key, check_key, duration_flaw};
 use crate::words::topic;
+use crate::words::{Error, Result};
 use std::time::Duration;
 
 impl Topic<'_> {

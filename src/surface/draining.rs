@@ -2,10 +2,8 @@
 
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
-use crate::words::Result;
-use crate::words::handler_error::HandlerError;
-use crate::words::message::Message;
 use crate::words::outcome::DrainReport;
+use crate::words::{HandlerError, Message, Result};
 use serde::de::DeserializeOwned;
 
 impl Messaging {

@@ -3,7 +3,7 @@
 use crate::crashes::presence::UNSEEN_S;
 use crate::schema::dropping;
 use crate::surface::messaging::Messaging;
-use crate::words::error::{Error, Result};
+use crate::words::{Error, Result};
 
 impl Messaging {
     /// Drops the schema for good, with all messages, dead letters and settings in it. Returns false

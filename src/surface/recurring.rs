@@ -6,10 +6,9 @@ use crate::schedule;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
-use crate::words::error::{Error, Result};
-use crate::words::new_message::NewMessage;
 use crate::words::rare::Remembered;
 use crate::words::topic;
+use crate::words::{Error, NewMessage, Result};
 use std::time::SystemTime;
 
 /// Longest name of a recurring message.

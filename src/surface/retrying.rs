@@ -2,9 +2,8 @@
 
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::handler_error::HandlerError;
 use crate::words::limits::check_key;
+use crate::words::{Error, ErrorKind, HandlerError, Result};
 use crossbeam_channel::after;
 use std::time::{Duration, Instant};
 use uuid::Uuid;

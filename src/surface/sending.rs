@@ -4,11 +4,8 @@ use crate::connect::pool::LentConnection;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::news::News;
-use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::handler_error::HandlerError;
-use crate::words::new_message::NewMessage;
 use crate::words::outcome::Sent;
-use crate::words::sqlstate::Failure;
+use crate::words::{Error, ErrorKind, Failure, HandlerError, NewMessage, Result, chain};
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

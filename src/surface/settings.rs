@@ -3,16 +3,15 @@
 use crate::capacity;
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::max_in_work;
 use crate::rate_limit;
 use crate::settings::{self, Setting};
 use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
-use crate::words::error::{Error, Result};
 use crate::words::limits::key_flaw;
 use crate::words::topic;
-use crate::words::topic_config::TopicConfig;
+use crate::words::{Error, Result, TopicConfig};
 use std::time::Duration;
 
 impl Topic<'_> {

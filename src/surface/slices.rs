@@ -1,13 +1,12 @@
 //! Ending many messages of a topic: slice by slice, each in a transaction of its own, so that no
 //! statement takes long and no lock is held for long, however many there are.
 
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::dead_letters::slices::Slice;
 use crate::on_end::push_ended;
 use crate::surface::topics::{READ_IN_ORDER, Topic};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::sqlstate::Doing;
 use crate::words::topic;
+use crate::words::{Doing, Error, ErrorKind, Result};
 
 /// How often one slice is tried that others are in the way of.
 const TRIES: usize = 5;

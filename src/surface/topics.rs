@@ -1,7 +1,7 @@
 //! A topic: its numbers, and its messages that wait.
 
 use crate::connect::apart::apart;
-use crate::db::run::Run;
+use crate::db::Run;
 use crate::keys::stalled::tend_all;
 use crate::on_end::push_ended;
 use crate::schedule::scheduled::{self, ScheduledMessage};
@@ -9,9 +9,8 @@ use crate::surface::messaging::Messaging;
 use crate::topics::peek::{self, WaitingMessage};
 use crate::topics::stats::{self, TopicStats};
 use crate::topics::{self, Sign};
-use crate::words::Result;
-use crate::words::sqlstate::Doing;
 use crate::words::topic;
+use crate::words::{Doing, Result};
 
 /// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
 /// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,

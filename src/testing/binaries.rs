@@ -4,8 +4,7 @@
 //! installed side by side.
 
 use crate::testing::fetched;
-use crate::words::error::chain;
-use crate::words::{Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result, chain};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

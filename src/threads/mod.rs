@@ -4,7 +4,7 @@ pub(crate) mod cost;
 pub(crate) mod mutex;
 pub(crate) mod pause;
 
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::convert::Infallible;
 use std::thread::{Builder, JoinHandle};

@@ -3,8 +3,7 @@
 pub(crate) mod peek;
 pub(crate) mod stats;
 
-use crate::db::run::{Params, Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Params, Run, Statement, column, query, sql};
 use crate::dead_letters::slices::{SLICE, Slice, slice};
 use crate::words::Result;
 use uuid::Uuid;

@@ -4,15 +4,12 @@
 //! row, where it stays; an open transaction holds a lock on its own number, which everybody can
 //! see. So a look costs claims nothing.
 
-use crate::db::run::{Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, query, sql};
 use crate::message::claimed::time;
 use crate::message::columns::{attempts, id, priority, shown};
-use crate::words::Result;
-use crate::words::headers::Headers;
-use crate::words::message::MessageId;
 use crate::words::outcome::MessageState;
-use crate::words::payload::{Payload, serialize_flat};
+use crate::words::payload::serialize_flat;
+use crate::words::{Headers, MessageId, Payload, Result};
 use postgres::Row;
 use serde::Serialize;
 use std::collections::HashMap;

@@ -9,8 +9,7 @@
 //! up to 20 % for 200,000 that lie together. The estimate took as long as counting the first
 //! 100,000; counting all took 30 times that.
 
-use crate::db::run::{Params, Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Params, Run, Statement, column, query, sql};
 use crate::message::columns::COUNT_LIMIT;
 use crate::words::Result;
 use crate::words::topic_document::Document;

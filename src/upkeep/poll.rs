@@ -1,7 +1,6 @@
 //! The poll: one query for a whole process, which finds whatever no hint told of.
 
-use crate::db::run::{Run, column, query};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, column, query, sql};
 use crate::expiry::distance;
 use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};

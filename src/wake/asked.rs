@@ -6,7 +6,7 @@
 //! uncontended lock for each message, and nothing is allocated unless handlers keep their messages.
 
 use crate::threads::mutex::Mutex;
-use crate::words::message::{CancelToken, MessageId};
+use crate::words::{CancelToken, MessageId};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

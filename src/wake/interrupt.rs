@@ -2,7 +2,7 @@
 
 use crate::threads::mutex::Mutex;
 use crate::threads::{Stop, Stopper, stop_signal};
-use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, never, select};
 use std::convert::Infallible;
 use std::fmt;

@@ -6,8 +6,7 @@
 //! messages.
 
 use crate::connect::dedicated::Dedicated;
-use crate::db::run::{Run, execute};
-use crate::db::statement::{Statement, sql};
+use crate::db::{Run, Statement, execute, sql};
 use crate::threads::mutex::Mutex;
 use crate::threads::pause;
 use crate::threads::{Service, Stop};

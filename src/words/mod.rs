@@ -33,4 +33,17 @@ pub(crate) mod topic;
 pub(crate) mod topic_config;
 pub(crate) mod topic_document;
 
-pub(crate) use error::{Error, ErrorKind, Result};
+pub(crate) use error::{Error, ErrorKind, Result, chain};
+pub(crate) use filter::Filter;
+pub(crate) use filter_program::Program;
+pub(crate) use handler_error::HandlerError;
+pub(crate) use headers::Headers;
+pub(crate) use message::{CancelToken, Message, MessageId};
+pub(crate) use new_message::NewMessage;
+pub(crate) use outcome::{DeadReason, OnEnd};
+pub(crate) use outgoing::Outgoing;
+pub(crate) use payload::Payload;
+pub(crate) use position::Position;
+pub(crate) use side_effects::SideEffects;
+pub(crate) use sqlstate::{Doing, DriverResult, Failure, classify};
+pub(crate) use topic_config::TopicConfig;

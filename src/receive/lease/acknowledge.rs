@@ -6,8 +6,8 @@ use crate::message::end::{End, How};
 use crate::on_end;
 use crate::session::commit::swallowed;
 use crate::session::messaging_session::MessagingSession;
-use crate::words::error::{Error, Result};
-use crate::words::sqlstate::{classify, is_aborted};
+use crate::words::sqlstate::is_aborted;
+use crate::words::{Error, Result, classify};
 
 /// Acknowledges in the session's transaction, whoever began it, with what
 /// came of the message as JSON. Returns whether the lease was still

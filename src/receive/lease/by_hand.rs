@@ -5,7 +5,7 @@ use crate::message::floor::Floors;
 use crate::receive::lease::keeper::Keeper;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::{Asked, Slot};
-use crate::words::position::Position;
+use crate::words::Position;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,16 +1,14 @@
 //! The claim of a lease: one short transaction in one round trip.
 
 use crate::connect::connection::Connection;
-use crate::db::flight::Flight;
+use crate::db::Flight;
 use crate::leases;
 use crate::max_in_work;
 use crate::message::claimed;
 use crate::message::floor::{Floors, Search, sweep};
 use crate::receive::claim::{self, Looked, Taken, look_once};
 use crate::threads::mutex::Mutex;
-use crate::words::error::{Error, Result};
-use crate::words::filter_program::Program;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, Error, Program, Result};
 use std::time::{Duration, Instant};
 
 /// Longest lease, a day: what a holder that died keeps from all others. Who needs more prolongs it.

@@ -23,9 +23,8 @@ use crate::receive::transaction::blame::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::transaction::committed_by_handler::is_committed;
 use crate::receive::worker_state::{Owed, WorkerState};
 use crate::session::handler_session::HandlerSession;
-use crate::words::error::{Error, ErrorKind, Result, chain};
-use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Failure, failure_of, is_miscounted};
+use crate::words::sqlstate::{failure_of, is_miscounted};
+use crate::words::{Error, ErrorKind, Failure, HandlerError, Result, chain};
 use std::slice::from_ref;
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use crate::receive::pace::BUDGET;
 use crate::receive::shared_state::SharedState;
 use crate::receive::worker_state::{Owed, Worked, WorkerState};
 use crate::threads::Stop;
-use crate::words::error::Result;
+use crate::words::Result;
 use std::time::Instant;
 
 /// Leases messages and handles them until `connection` breaks, nothing is ready or it is time to

@@ -7,11 +7,9 @@ use crate::receive::options::Options;
 use crate::receive::receivers::builder::{ReceiverBuilder, set_up, set_up_batches};
 use crate::receive::receivers::drain::{self, Extent};
 use crate::session::messaging_session::MessagingSession;
-use crate::words::handler_error::HandlerError;
-use crate::words::message::Message;
 use crate::words::outcome::DrainReport;
 use crate::words::panics::CallersValue;
-use crate::words::{Error, Result};
+use crate::words::{Error, HandlerError, Message, Result};
 use serde::de::DeserializeOwned;
 
 impl ReceiverBuilder<'_> {

@@ -11,8 +11,7 @@ use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::messaging_session::MessagingSession;
 use crate::threads::Stop;
 use crate::threads::pause::Pause;
-use crate::words::Result;
-use crate::words::error::chain;
+use crate::words::{Result, chain};
 use crossbeam_channel::{after, never, select};
 use std::time::{Duration, Instant};
 

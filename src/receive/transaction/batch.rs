@@ -8,7 +8,7 @@ use crate::receive::handler::{Attempt, Ended, Ending};
 use crate::receive::progress::Hand;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::session::savepoint::Check;
-use crate::words::error::Result;
+use crate::words::Result;
 use std::time::Instant;
 
 impl<'s> WorkerTransaction<'s, '_, '_> {

@@ -30,8 +30,7 @@ use crate::receive::claim::{self, Taken};
 use crate::receive::decide::refuse;
 use crate::receive::options::Terms;
 use crate::threads::mutex::Mutex;
-use crate::words::message::MessageId;
-use crate::words::position::Position;
+use crate::words::{MessageId, Position};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

@@ -7,17 +7,14 @@
 //!
 //! What has to be written before handlers run is written between two claims, see `notes`.
 
-use crate::db::flight::Flight;
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Statement, Value, sql};
 use crate::message::claimed;
 use crate::message::floor::Search;
 use crate::receive::claim::{self, Looked, Taken};
 use crate::receive::limits::InWork;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
-use crate::words::error::Result;
-use crate::words::sqlstate::Doing;
+use crate::words::{Doing, Result};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
 

@@ -15,9 +15,7 @@ use crate::receive::handler::Ending;
 use crate::receive::transaction::notes::push_hold_again;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::session::caller_sql::EndedTransaction;
-use crate::words::error::{Error, Result, chain};
-use crate::words::handler_error::HandlerError;
-use crate::words::position::Position;
+use crate::words::{Error, HandlerError, Position, Result, chain};
 use std::collections::HashSet;
 
 /// Returns whether an error says that a handler committed.

@@ -13,7 +13,7 @@ use crate::receive::transaction::claim::push_claim;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::worker_state::Refused;
 use crate::session::handler_session::NotCommitted;
-use crate::words::error::Result;
+use crate::words::Result;
 use std::time::{Duration, Instant};
 
 impl WorkerTransaction<'_, '_, '_> {

@@ -30,7 +30,7 @@ use crate::receive::transaction::write_charges;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
-use crate::words::error::{Error, Result};
+use crate::words::{Error, Result};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

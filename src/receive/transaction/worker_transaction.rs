@@ -8,7 +8,7 @@ use crate::receive::shared_state::SharedState;
 use crate::receive::worker_state::WorkerState;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
-use crate::words::error::Result;
+use crate::words::Result;
 
 /// The open transaction of one worker. A flight that commits and begins again goes on with it.
 pub(crate) struct WorkerTransaction<'s, 'c, 'h> {

@@ -17,9 +17,8 @@ use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::last_flight::announce;
 use crate::receive::worker_state::WorkerState;
-use crate::words::error::{ErrorKind, Result, chain};
-use crate::words::handler_error::HandlerError;
-use crate::words::sqlstate::{Doing, Failure, failure_of};
+use crate::words::sqlstate::failure_of;
+use crate::words::{Doing, ErrorKind, Failure, HandlerError, Result, chain};
 use std::time::Duration;
 
 /// How long a charge waits for whoever has the message by now: at first, and then each time that

@@ -2,9 +2,7 @@
 
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::manual::receipt::Receipt;
-use crate::words::error::Result;
-use crate::words::handler_error::HandlerError;
-use crate::words::message::Message;
+use crate::words::{HandlerError, Message, Result};
 use serde::Serialize;
 use std::fmt;
 use std::ops::Deref;

@@ -4,7 +4,7 @@ use crate::receive::lease::acknowledge::acknowledge_in;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::outbox::UndoSettled;
 use crate::surface::manual::receipt::Receipt;
-use crate::words::error::Result;
+use crate::words::Result;
 use std::sync::Arc;
 
 impl MessagingSession<'_> {

@@ -5,8 +5,7 @@ use crate::receive::filter::FilterBudget;
 use crate::surface::manual::delivery::Delivery;
 use crate::surface::messaging::Messaging;
 use crate::wake::interrupt::Wait;
-use crate::words::error::Result;
-use crate::words::filter::Filter;
+use crate::words::{Filter, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 

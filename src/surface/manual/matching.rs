@@ -5,8 +5,7 @@ use crate::surface::manual::intake::Intake;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::interrupt::Wait;
-use crate::words::error::Result;
-use crate::words::filter::Filter;
+use crate::words::{Filter, Result};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 

@@ -6,8 +6,7 @@ use crate::message::outcome::Outcome;
 use crate::receive::lease::claim::check_lease;
 use crate::surface::manual::receipt::Receipt;
 use crate::surface::messaging::Messaging;
-use crate::words::error::Result;
-use crate::words::message::MessageId;
+use crate::words::{MessageId, Result};
 use std::time::Duration;
 
 /// Shortest lease that is taken by hand: what a round trip takes.

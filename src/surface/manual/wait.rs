@@ -6,7 +6,7 @@ use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::board::Station;
 use crate::wake::interrupt::Wait;
-use crate::words::error::Result;
+use crate::words::Result;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 
