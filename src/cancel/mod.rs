@@ -3,7 +3,7 @@
 pub(crate) mod ends;
 pub(crate) mod round;
 
-use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::db::{Run, Statement, column, columns, execute, query, sql};
 use crate::message::end::{End, How};
 use crate::words::{MessageId, Position, Program, Result};
 use std::collections::HashSet;
@@ -80,10 +80,7 @@ pub(crate) fn ask(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
 /// Asks for messages that wait, but could not be removed since others had their rows in hand;
 /// returns which.
 pub(crate) fn ask_rest(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
-    query(run, &ASK_REST, &[&ids], DOING)?
-        .iter()
-        .map(|row| column(row, "id"))
-        .collect()
+    columns(&query(run, &ASK_REST, &[&ids], DOING)?, "id")
 }
 
 /// Notes with leased messages that were asked for before they were leased that they are to be given
@@ -95,15 +92,15 @@ pub(crate) fn mark_leased(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
 
 /// Returns the messages that are to be given up, the latest first.
 pub(crate) fn asked(run: &mut dyn Run, limit: i64) -> Result<Vec<Uuid>> {
-    query(
-        run,
-        &CANCELLATIONS,
-        &[&limit],
-        "looking for cancelled messages",
-    )?
-    .iter()
-    .map(|row| column(row, "id"))
-    .collect()
+    columns(
+        &query(
+            run,
+            &CANCELLATIONS,
+            &[&limit],
+            "looking for cancelled messages",
+        )?,
+        "id",
+    )
 }
 
 /// Forgets requests for messages that are gone.
@@ -117,8 +114,5 @@ pub(crate) fn prune(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
 pub(crate) fn matching(run: &mut dyn Run, topic: &str, filter: &Program) -> Result<Vec<Uuid>> {
     let [steps, names, operands] = filter.columns();
     let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topic, &steps, &names, &operands];
-    query(run, &QUEUED_MATCHING, &params, DOING)?
-        .iter()
-        .map(|row| column(row, "id"))
-        .collect()
+    columns(&query(run, &QUEUED_MATCHING, &params, DOING)?, "id")
 }

@@ -9,7 +9,7 @@ pub(crate) mod round;
 pub(crate) mod take;
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::db::{Run, Statement, column, columns, execute, query, sql};
 use crate::words::Result;
 
 static PRUNE_VACATED: Statement = sql!("prune_vacated", Kept);
@@ -117,10 +117,10 @@ pub(crate) fn prune(run: &mut dyn Run) -> Result<bool> {
 
 /// Returns the bounded topics in which many notes say what was vacated.
 pub(crate) fn crowded(run: &mut dyn Run) -> Result<Vec<String>> {
-    query(run, &CROWDED_ROOMS, &[&NOTES_LEFT], PRUNING)?
-        .iter()
-        .map(|row| column(row, "topic"))
-        .collect()
+    columns(
+        &query(run, &CROWDED_ROOMS, &[&NOTES_LEFT], PRUNING)?,
+        "topic",
+    )
 }
 
 /// Takes a batch of the notes off the number of a topic; returns whether there may be more. In a

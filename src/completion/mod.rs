@@ -9,7 +9,7 @@ pub(crate) mod round;
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::run::BATCH;
-use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Run, Statement, Value, column, columns, execute, query, sql};
 use crate::message::claimed::time;
 use crate::message::end::End;
 use crate::words::completion::{Completion, GroupProgress, How};
@@ -122,10 +122,7 @@ fn parse(id: Uuid, text: &str) -> Result<serde_json::Value> {
 /// known.
 pub(crate) fn hold(run: &mut dyn Run, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let doing = "looking for what messages come after";
-    query(run, &HOLD_OUTCOMES, &[&ids], doing)?
-        .iter()
-        .map(|row| column(row, "id"))
-        .collect()
+    columns(&query(run, &HOLD_OUTCOMES, &[&ids], doing)?, "id")
 }
 
 /// Removes a batch of outcomes whose time is over; returns whether there may be more. In a READ
@@ -163,10 +160,7 @@ pub(crate) fn group_progress(run: &mut dyn Run, id: MessageId) -> Result<Option<
 /// Returns the members of a group that have not ended for good.
 pub(crate) fn group_members(run: &mut dyn Run, id: MessageId) -> Result<Vec<Uuid>> {
     let doing = "looking for the members of a group";
-    query(run, &GROUP_MEMBERS, &[&id.0], doing)?
-        .iter()
-        .map(|row| column(row, "id"))
-        .collect()
+    columns(&query(run, &GROUP_MEMBERS, &[&id.0], doing)?, "id")
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -1,6 +1,6 @@
 //! Which receivers run, and which vanished without signing off.
 
-use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Run, Statement, Value, column, columns, execute, query, sql};
 use crate::words::Result;
 use std::time::Duration;
 
@@ -59,15 +59,15 @@ pub(crate) fn enroll(
 
 /// Takes the session locks that say these receivers live; returns the ids of those it got.
 pub(crate) fn hold_liveness(run: &mut dyn Run, namespace: i64, ids: &[i64]) -> Result<Vec<i64>> {
-    query(
-        run,
-        &HOLD_LIVENESS,
-        &[&namespace, &ids],
-        "showing that receivers live",
-    )?
-    .iter()
-    .map(|row| column(row, "id"))
-    .collect()
+    columns(
+        &query(
+            run,
+            &HOLD_LIVENESS,
+            &[&namespace, &ids],
+            "showing that receivers live",
+        )?,
+        "id",
+    )
 }
 
 /// Removes the row of a receiver that ends in peace, and gives its lock back.

@@ -4,7 +4,7 @@ use crate::db::flight::Flight;
 use crate::db::statement::Statement;
 use crate::words::{Doing, DriverResult, Result, classify};
 use postgres::Row;
-use postgres::types::ToSql;
+use postgres::types::{FromSql, FromSqlOwned, ToSql};
 
 /// Parameters in the driver's form.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -66,11 +66,13 @@ pub(crate) fn execute(
     run.count(statement, params).doing(doing)
 }
 
+/// Reads one column of all rows.
+pub(crate) fn columns<T: FromSqlOwned, C: FromIterator<T>>(rows: &[Row], name: &str) -> Result<C> {
+    rows.iter().map(|row| column(row, name)).collect()
+}
+
 /// Reads a column; one that is missing or of another type is an error, never a panic.
-pub(crate) fn column<'a, T>(row: &'a Row, name: &str) -> Result<T>
-where
-    T: postgres::types::FromSql<'a>,
-{
+pub(crate) fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T> {
     row.try_get(name)
         .map_err(|error| classify(error, &format!("reading column {name}")))
 }

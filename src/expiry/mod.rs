@@ -2,7 +2,7 @@
 
 pub(crate) mod round;
 
-use crate::db::{Run, Statement, column, query, sql};
+use crate::db::{Params, Run, Statement, column, columns, query, sql};
 use crate::message::claimed::Held;
 use crate::words::{MessageId, OnEnd, Position, Result};
 use postgres::Row;
@@ -26,30 +26,16 @@ const DOING: &str = "taking out expired messages";
 /// the others become dead letters. Each is returned with its key only if others of the key waited
 /// for it. Runs in the caller's transaction; the caller follows up on the ends.
 pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<(String, Held)>> {
-    let mut rows = query(
-        run,
-        &EXPIRE_READY,
-        &[&EXPIRE_LIMIT, &dropping, &ERROR],
-        DOING,
-    )?;
-    rows.extend(query(
-        run,
-        &EXPIRE_SCHEDULED,
-        &[&EXPIRE_LIMIT, &dropping, &ERROR],
-        DOING,
-    )?);
+    let params: Params<'_> = &[&EXPIRE_LIMIT, &dropping, &ERROR];
+    let mut rows = query(run, &EXPIRE_READY, params, DOING)?;
+    rows.extend(query(run, &EXPIRE_SCHEDULED, params, DOING)?);
     // Locked in a statement of their own: the next one has to see what the last holder did.
     let lanes = query(run, &LOCK_EXPIRED_LANES, &[&EXPIRE_LIMIT], DOING)?;
     if !lanes.is_empty() {
-        let column_of =
-            |name| -> Result<Vec<String>> { lanes.iter().map(|lane| column(lane, name)).collect() };
-        let (topics, keys) = (column_of("topic")?, column_of("key")?);
-        rows.extend(query(
-            run,
-            &EXPIRE_FOLLOWERS,
-            &[&topics, &keys, &dropping, &ERROR],
-            DOING,
-        )?);
+        let topics: Vec<String> = columns(&lanes, "topic")?;
+        let keys: Vec<String> = columns(&lanes, "key")?;
+        let params: Params<'_> = &[&topics, &keys, &dropping, &ERROR];
+        rows.extend(query(run, &EXPIRE_FOLLOWERS, params, DOING)?);
     }
     rows.iter().map(read).collect()
 }

@@ -151,34 +151,25 @@ pub(crate) fn push_settle(flight: &mut Flight, topic: &str, leases: &[HeldLease<
     {
         match outcome {
             Outcome::Done(_) | Outcome::Dropped => ended.push(*proof),
-            Outcome::Dead {
-                attempts,
-                reason,
-                error,
-            } => {
-                let error = storable(error);
+            Outcome::Dead(burial) => {
+                let error = storable(&burial.error);
                 let values = [
                     Value::Text(topic),
                     Value::Uuid(proof.held.id.0),
-                    Value::Number(small(*attempts).into()),
-                    Value::Text(reason.as_str()),
+                    Value::Number(small(burial.attempts).into()),
+                    Value::Text(burial.reason.as_str()),
                     Value::Text(&error),
                 ];
                 flight.call(&BURY_LEASE, &values);
             }
             _ if *is_cancelled => ended.push(*proof),
-            Outcome::Retry {
-                attempts,
-                delay,
-                error,
-                ..
-            } => {
-                let error = storable(error);
+            Outcome::Retry(retry) => {
+                let error = storable(&retry.error);
                 let values = [
                     Value::Text(topic),
                     Value::Uuid(proof.held.id.0),
-                    Value::Number(small(*attempts).into()),
-                    Value::Number(micros(*delay)),
+                    Value::Number(small(retry.attempts).into()),
+                    Value::Number(micros(retry.delay)),
                     Value::Text(&error),
                 ];
                 flight.call(&POSTPONE_LEASE, &values);
@@ -206,7 +197,7 @@ impl HeldLease<'_> {
     fn end(&self) -> Option<End> {
         let (how, result) = match self.outcome {
             Outcome::Done(result) => (How::Done, result.clone()),
-            Outcome::Dead { .. } => (How::Dead, None),
+            Outcome::Dead(_) => (How::Dead, None),
             Outcome::Dropped => (How::Expired, None),
             _ if self.is_cancelled => (How::Cancelled, None),
             _ => return None,

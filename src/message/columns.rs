@@ -61,8 +61,5 @@ pub(crate) fn shown(row: &Row, topic: &str) -> Result<Shown> {
 
 /// Reads the column `attempts` of the one row there is, if there is one.
 pub(crate) fn first_attempts(rows: &[Row]) -> Result<Option<u32>> {
-    let attempts = rows.first().map(|row| column::<i16>(row, "attempts"));
-    Ok(attempts
-        .transpose()?
-        .map(|attempts| attempts.unsigned_abs().into()))
+    rows.first().map(attempts).transpose()
 }

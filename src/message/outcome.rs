@@ -10,28 +10,37 @@ pub(crate) enum Outcome {
     /// It was handled; with what its handler recorded as JSON.
     Done(Option<String>),
     /// It waits for another attempt.
-    Retry {
-        /// Failed deliveries, this one included if it counts.
-        attempts: u32,
-        delay: Duration,
-        error: String,
-        cause: Cause,
-    },
+    Retry(Retry),
     /// It goes back to its place at once.
     GiveBack {
         /// Whether the attempt counts.
         counts: bool,
     },
     /// It becomes a dead letter.
-    Dead {
-        attempts: u32,
-        reason: DeadReason,
-        error: String,
-    },
+    Dead(Burial),
     /// Its time was over, and its topic keeps no dead letters of that.
     Dropped,
     /// It seems to be asked for, and did not succeed. The request has the last word.
     Cancelled,
+}
+
+/// How a message waits for another attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Retry {
+    /// Failed deliveries, this one included if it counts.
+    pub(crate) attempts: u32,
+    pub(crate) delay: Duration,
+    pub(crate) error: String,
+    pub(crate) cause: Cause,
+}
+
+/// How a message becomes a dead letter.
+#[derive(Debug, Clone)]
+pub(crate) struct Burial {
+    /// Failed deliveries, this one included if it counts.
+    pub(crate) attempts: u32,
+    pub(crate) reason: DeadReason,
+    pub(crate) error: String,
 }
 
 /// Why a message waits for another attempt.
@@ -51,12 +60,29 @@ pub(crate) type Decision<'m> = (&'m Held, Outcome);
 impl Outcome {
     /// A message that was claimed too early comes back later, without an attempt spent.
     pub(crate) fn put_off(attempts: u32, delay: Duration, why: impl Into<String>) -> Self {
-        Outcome::Retry {
+        Outcome::retry(attempts, delay, why, Cause::PutOff)
+    }
+
+    pub(crate) fn retry(
+        attempts: u32,
+        delay: Duration,
+        error: impl Into<String>,
+        cause: Cause,
+    ) -> Self {
+        Outcome::Retry(Retry {
             attempts,
             delay,
-            error: why.into(),
-            cause: Cause::PutOff,
-        }
+            error: error.into(),
+            cause,
+        })
+    }
+
+    pub(crate) fn dead(attempts: u32, reason: DeadReason, error: impl Into<String>) -> Self {
+        Outcome::Dead(Burial {
+            attempts,
+            reason,
+            error: error.into(),
+        })
     }
 
     /// Returns whether the attempt counts of a message that goes back to its place; `None` for
@@ -73,7 +99,7 @@ impl Outcome {
     /// Returns how long the message waits for another attempt, if it does.
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
-            Outcome::Retry { delay, .. } => Some(*delay),
+            Outcome::Retry(retry) => Some(retry.delay),
             _ => None,
         }
     }

@@ -33,28 +33,14 @@ pub(crate) fn outcome(
     most: u32,
 ) {
     match outcome {
-        Outcome::Retry {
-            attempts,
-            delay,
-            error,
-            cause: Cause::Failed,
-        } => failed(topic, id, *attempts, most, *delay, error),
-        Outcome::Retry { delay, error, .. } => put_off(topic, id, *delay, error),
-        Outcome::Dead {
-            attempts,
-            reason,
-            error,
-        } => dead(topic, id, *attempts, *reason, error),
+        Outcome::Retry(retry) if retry.cause == Cause::Failed => {
+            failed(topic, id, retry.attempts, most, retry.delay, &retry.error);
+        }
+        Outcome::Retry(retry) => put_off(topic, id, retry.delay, &retry.error),
+        Outcome::Dead(burial) => dead(topic, id, burial.attempts, burial.reason, &burial.error),
         Outcome::GiveBack { counts: true } => {
-            let attempt = attempt.unwrap_or_default();
-            failed(
-                topic,
-                id,
-                attempt,
-                most,
-                Duration::ZERO,
-                "given back by hand",
-            );
+            let (attempt, why) = (attempt.unwrap_or_default(), "given back by hand");
+            failed(topic, id, attempt, most, Duration::ZERO, why);
         }
         Outcome::Dropped => dropped(topic, id),
         Outcome::Done(_) | Outcome::GiveBack { counts: false } | Outcome::Cancelled => {}

@@ -49,18 +49,12 @@ pub(crate) fn retry(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) ->
     let (mut ranks, mut seqs) = (Vec::new(), Vec::new());
     let (mut tried, mut delays, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (held, outcome) in decided {
-        if let Outcome::Retry {
-            attempts,
-            delay,
-            error,
-            ..
-        } = outcome
-        {
+        if let Outcome::Retry(retry) = outcome {
             ranks.push(held.position.rank);
             seqs.push(held.position.seq);
-            tried.push(small(*attempts));
-            delays.push(micros(*delay));
-            errors.push(storable(error));
+            tried.push(small(retry.attempts));
+            delays.push(micros(retry.delay));
+            errors.push(storable(&retry.error));
         }
     }
     if ranks.is_empty() {
@@ -78,17 +72,12 @@ pub(crate) fn bury(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) -> 
     let (mut ranks, mut seqs) = (Vec::new(), Vec::new());
     let (mut tried, mut reasons, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (held, outcome) in decided {
-        if let Outcome::Dead {
-            attempts,
-            reason,
-            error,
-        } = outcome
-        {
+        if let Outcome::Dead(burial) = outcome {
             ranks.push(held.position.rank);
             seqs.push(held.position.seq);
-            tried.push(small(*attempts));
-            reasons.push(reason.as_str());
-            errors.push(storable(error));
+            tried.push(small(burial.attempts));
+            reasons.push(burial.reason.as_str());
+            errors.push(storable(&burial.error));
         }
     }
     if ranks.is_empty() {
@@ -123,13 +112,8 @@ pub(crate) fn hold(
     position: Position,
     id: MessageId,
 ) -> Result<Option<u32>> {
-    let rows = query(
-        run,
-        &HOLD,
-        &[&topic, &position.rank, &position.seq, &id.0],
-        "holding a message",
-    )?;
-    first_attempts(&rows)
+    let params: Params<'_> = &[&topic, &position.rank, &position.seq, &id.0];
+    first_attempts(&query(run, &HOLD, params, "holding a message")?)
 }
 
 /// The same after whoever holds it; a lock timeout bounds the wait.
@@ -164,23 +148,16 @@ pub(crate) fn settle_waiting(
     (held, outcome): &Decision<'_>,
 ) -> Result<()> {
     match outcome {
-        Outcome::Retry {
-            attempts,
-            delay,
-            error,
-            ..
-        } => {
-            let (attempts, delay, error) = (small(*attempts), micros(*delay), storable(error));
+        Outcome::Retry(retry) => {
+            let (attempts, delay) = (small(retry.attempts), micros(retry.delay));
+            let error = storable(&retry.error);
             let params: Params<'_> = &[&topic, &held.id.0, &attempts, &delay, &error];
             query(run, &POSTPONE_LEASE, params, "scheduling a retry").map(drop)
         }
-        Outcome::Dead {
-            attempts,
-            reason,
-            error,
-        } => {
-            let (attempts, error) = (small(*attempts), storable(error));
-            let params: Params<'_> = &[&topic, &held.id.0, &attempts, &reason.as_str(), &error];
+        Outcome::Dead(burial) => {
+            let (attempts, reason) = (small(burial.attempts), burial.reason.as_str());
+            let error = storable(&burial.error);
+            let params: Params<'_> = &[&topic, &held.id.0, &attempts, &reason, &error];
             query(run, &BURY_LEASE, params, "keeping a dead letter").map(drop)
         }
         _ => Ok(()),

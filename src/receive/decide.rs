@@ -24,10 +24,14 @@ pub(crate) fn refuse(
         return Some(expire(terms, attempts));
     }
     if let Some(error) = &message.unreadable {
-        return Some(dead(attempts + 1, DeadReason::Undecodable, chain(error)));
+        return Some(Outcome::dead(
+            attempts + 1,
+            DeadReason::Undecodable,
+            chain(error),
+        ));
     }
     let error = || used_up(attempts, terms, crashes);
-    (attempts >= terms.max_attempts).then(|| dead(attempts, DeadReason::Crashed, error()))
+    (attempts >= terms.max_attempts).then(|| Outcome::dead(attempts, DeadReason::Crashed, error()))
 }
 
 /// Says why a message is not begun once more: processes died that worked on it, leases of it ended
@@ -47,30 +51,23 @@ pub(crate) fn decide(terms: &Terms, attempts: u32, ending: Ending) -> Outcome {
     let attempt = attempts + 1;
     let failed = |error: String, delay: Option<Duration>| {
         if attempt >= terms.max_attempts {
-            return dead(attempt, DeadReason::Exhausted, error);
+            return Outcome::dead(attempt, DeadReason::Exhausted, error);
         }
-        Outcome::Retry {
-            attempts: attempt,
-            delay: delay.unwrap_or_else(|| terms.backoff.delay(attempt)),
-            error,
-            cause: Cause::Failed,
-        }
+        let delay = delay.unwrap_or_else(|| terms.backoff.delay(attempt));
+        Outcome::retry(attempt, delay, error, Cause::Failed)
     };
     match ending {
         Ending::Done => Outcome::Done(None),
         Ending::Panicked(text) => failed(text, None),
-        Ending::Undecodable(error) => dead(attempt, DeadReason::Undecodable, chain(&error)),
+        Ending::Undecodable(error) => {
+            Outcome::dead(attempt, DeadReason::Undecodable, chain(&error))
+        }
         Ending::Failed(Failed { wish, text, .. }) | Ending::Kept(Failed { wish, text, .. }) => {
             match wish {
                 Wish::Retry => failed(text, None),
                 Wish::RetryAfter(delay) => failed(text, Some(delay)),
-                Wish::Reject => dead(attempt, DeadReason::Rejected, text),
-                Wish::Snooze(delay) => Outcome::Retry {
-                    attempts,
-                    delay,
-                    error: text,
-                    cause: Cause::Snoozed,
-                },
+                Wish::Reject => Outcome::dead(attempt, DeadReason::Rejected, text),
+                Wish::Snooze(delay) => Outcome::retry(attempts, delay, text, Cause::Snoozed),
             }
         }
     }
@@ -80,15 +77,7 @@ pub(crate) fn decide(terms: &Terms, attempts: u32, ending: Ending) -> Outcome {
 fn expire(terms: &Terms, attempts: u32) -> Outcome {
     match terms.expired {
         Expired::Drop => Outcome::Dropped,
-        Expired::DeadLetter => dead(attempts, DeadReason::Expired, ERROR.to_owned()),
-    }
-}
-
-fn dead(attempts: u32, reason: DeadReason, error: String) -> Outcome {
-    Outcome::Dead {
-        attempts,
-        reason,
-        error,
+        Expired::DeadLetter => Outcome::dead(attempts, DeadReason::Expired, ERROR),
     }
 }
 
@@ -110,10 +99,9 @@ mod tests {
     #[track_caller]
     fn check_retry(attempts: u32, error: HandlerError, count: u32, delay_s: u64) {
         match decided(attempts, Ending::failed(&error)) {
-            Outcome::Retry {
-                attempts, delay, ..
-            } => {
-                assert_eq!((attempts, delay), (count, Duration::from_secs(delay_s)));
+            Outcome::Retry(retry) => {
+                let expected = (count, Duration::from_secs(delay_s));
+                assert_eq!((retry.attempts, retry.delay), expected);
             }
             other => panic!("{other:?}"),
         }
@@ -122,12 +110,9 @@ mod tests {
     #[track_caller]
     fn check_dead(attempts: u32, ending: Ending, expected: DeadReason) {
         match decided(attempts, ending) {
-            Outcome::Dead {
-                attempts: count,
-                reason,
-                ..
-            } => {
-                assert_eq!((reason, count), (expected, attempts + 1));
+            Outcome::Dead(burial) => {
+                let expected = (expected, attempts + 1);
+                assert_eq!((burial.reason, burial.attempts), expected);
             }
             other => panic!("{other:?}"),
         }

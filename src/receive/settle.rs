@@ -47,7 +47,7 @@ impl<'m> Settlement<'m> {
         self.decided.retain(|(held, outcome)| {
             let is_undone = match outcome {
                 Outcome::Done(_) => of.contains(&held.id),
-                Outcome::Retry { .. } | Outcome::Dead { .. } => kept.contains(&held.id),
+                Outcome::Retry(_) | Outcome::Dead(_) => kept.contains(&held.id),
                 _ => false,
             };
             undone.extend(is_undone.then_some(held.id));
@@ -104,7 +104,7 @@ impl<'m> Settlement<'m> {
 
     /// Returns whether messages wait for another attempt, or stay as dead letters.
     pub(crate) fn has_failed(&self) -> bool {
-        self.any(|outcome| matches!(outcome, Outcome::Retry { .. } | Outcome::Dead { .. }))
+        self.any(|outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Dead(_)))
     }
 
     fn any(&self, is: impl Fn(&Outcome) -> bool) -> bool {
@@ -125,12 +125,9 @@ impl<'m> Settlement<'m> {
             return settle::bury(run, topic, &self.decided);
         }
         for (held, outcome) in &self.decided {
-            if let Outcome::Retry {
-                attempts, delay, ..
-            } = outcome
-            {
-                let delay = delay.saturating_add(since_begin);
-                settle::postpone_head(run, topic, held, *attempts, delay)?;
+            if let Outcome::Retry(retry) = outcome {
+                let delay = retry.delay.saturating_add(since_begin);
+                settle::postpone_head(run, topic, held, retry.attempts, delay)?;
             }
         }
         settle::bury(run, topic, &self.decided)
@@ -175,7 +172,7 @@ impl<'m> Settlement<'m> {
     pub(crate) fn counted(&self, deaths: &HashMap<MessageId, Deaths>) -> Vec<Uuid> {
         let has_ended = |(held, outcome): &&Decision<'_>| {
             let cause = match outcome {
-                Outcome::Retry { cause, .. } => *cause,
+                Outcome::Retry(retry) => retry.cause,
                 Outcome::Cancelled => Cause::PutOff,
                 _ => Cause::Failed,
             };
@@ -205,9 +202,9 @@ fn how(outcome: &Outcome) -> Option<How> {
     match outcome {
         Outcome::Done(_) => Some(How::Done),
         // Also one whose time was over: a dead letter can be redriven, whatever it died of.
-        Outcome::Dead { .. } => Some(How::Dead),
+        Outcome::Dead(_) => Some(How::Dead),
         Outcome::Dropped => Some(How::Expired),
         Outcome::Cancelled => Some(How::Cancelled),
-        Outcome::Retry { .. } | Outcome::GiveBack { .. } => None,
+        Outcome::Retry(_) | Outcome::GiveBack { .. } => None,
     }
 }

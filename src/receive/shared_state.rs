@@ -1,5 +1,6 @@
 //! What the workers of one receiver share.
 
+use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::crashes::attempt::Holder;
 use crate::crashes::quarantine::Quarantine;
@@ -19,6 +20,7 @@ use crate::threads::mutex::Mutex;
 use crate::wake::asked::Slot;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
+use crate::wake::round::Work;
 use crate::wake::waker::Waker;
 use std::collections::HashMap;
 use std::fmt;
@@ -36,6 +38,17 @@ pub(crate) struct Base {
     /// Looks after silent connections as long as somebody uses them.
     #[expect(dead_code, reason = "dropping the last one stops the thread")]
     pub(crate) watch: Arc<Service>,
+}
+
+impl Base {
+    /// Returns what rounds of upkeep work with, on a connection of the caller's.
+    pub(crate) fn upkeep<'a>(&'a self, connection: &'a mut Connection) -> Work<'a> {
+        Work {
+            connection,
+            waker: &self.waker,
+            settings: &self.process.configs,
+        }
+    }
 }
 
 /// One receiver, as its workers see it.

@@ -17,7 +17,6 @@ use crate::session::messaging_session::MessagingSession;
 use crate::surface::core::Core;
 use crate::upkeep::catch_up::catch_up;
 use crate::upkeep::thread::Errands;
-use crate::wake::round::Work;
 use crate::words::topic;
 use crate::words::{HandlerError, Message, Result};
 use serde::de::DeserializeOwned;
@@ -206,13 +205,7 @@ impl Messaging {
             let (_, next) = stalled::sweep(connection, &after)?;
             self.by_hand().note_swept(next);
         }
-        let base = self.base();
-        let mut work = Work {
-            connection,
-            waker: &base.waker,
-            settings: &base.process.configs,
-        };
-        catch_up(&mut work, |work| {
+        catch_up(&mut self.base().upkeep(connection), |work| {
             let (_, removed) = ends::remove_asked(work.connection)?;
             removed.announce(work.waker);
             self.look_after(work.connection, removed.tracked());

@@ -3,7 +3,7 @@
 pub(crate) mod peek;
 pub(crate) mod stats;
 
-use crate::db::{Params, Run, Statement, column, query, sql};
+use crate::db::{Params, Run, Statement, column, columns, query, sql};
 use crate::dead_letters::slices::{SLICE, Slice, slice};
 use crate::words::Result;
 use uuid::Uuid;
@@ -14,10 +14,7 @@ static TOPICS: Statement = sql!("topics", Anew);
 
 /// Returns the names of all topics that are known, sorted by bytes.
 pub(crate) fn topics(run: &mut dyn Run) -> Result<Vec<String>> {
-    query(run, &TOPICS, &[], "listing topics")?
-        .iter()
-        .map(|row| column(row, "topic"))
-        .collect()
+    columns(&query(run, &TOPICS, &[], "listing topics")?, "topic")
 }
 
 /// What of a topic is looked for.

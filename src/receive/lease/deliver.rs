@@ -208,8 +208,8 @@ impl LeaseWorker<'_, '_> {
         }
         match outcome {
             Outcome::Done(_) => progress.count(1, 0, 0),
-            Outcome::Retry { .. } => progress.count(0, 1, 0),
-            Outcome::Dead { .. } => progress.count(0, 0, 1),
+            Outcome::Retry(_) => progress.count(0, 1, 0),
+            Outcome::Dead(_) => progress.count(0, 0, 1),
             Outcome::GiveBack { .. } | Outcome::Cancelled => {
                 shared.floors().lower(proof.held.position);
             }

@@ -103,7 +103,7 @@ fn until_empty(
     let mut used_up_at = None;
     let mut connection = shared.base.dedicated.take()?;
     shared.base.process.configs.read(&mut connection)?;
-    give_up(&mut work(shared, &mut connection))?;
+    give_up(&mut shared.base.upkeep(&mut connection))?;
     loop {
         let Some(has_moved) = look_after(shared, &mut connection)? else {
             continue;
@@ -158,8 +158,10 @@ fn has_rest(
     extent: Extent,
     made_due: &mut MadeDue,
 ) -> Result<bool> {
-    Ok(find_rest(&mut work(shared, connection), &shared.topic)?
-        || (extent == Extent::Scheduled && made_due.make_due(shared, connection)?))
+    Ok(
+        find_rest(&mut shared.base.upkeep(connection), &shared.topic)?
+            || (extent == Extent::Scheduled && made_due.make_due(shared, connection)?),
+    )
 }
 
 /// Returns whether a failure was one of messages, which are charged with it: a drain goes on.
@@ -182,7 +184,7 @@ fn look_after(shared: &SharedState, connection: &mut Connection) -> Result<Optio
     }
     // A drain may take hours. A connection that is gone is met in the turn.
     let _ = shared.base.process.configs.refresh(connection);
-    let mut upkeep = work(shared, connection);
+    let mut upkeep = shared.base.upkeep(connection);
     let has_moved = catch_up(&mut upkeep, give_up)?;
     let has_released = release_all(&mut upkeep)? > 0;
     Ok((!has_released).then_some(has_moved))
@@ -201,12 +203,4 @@ fn report(progress: &Progress) -> DrainReport {
 /// that does.
 fn give_up(work: &mut Work<'_>) -> Result<()> {
     cancel::round::hear(work).map(drop)
-}
-
-fn work<'a>(shared: &'a SharedState, connection: &'a mut Connection) -> Work<'a> {
-    Work {
-        connection,
-        waker: &shared.base.waker,
-        settings: &shared.base.process.configs,
-    }
 }

@@ -136,11 +136,11 @@ pub(crate) fn announce(shared: &SharedState, settled: &Settlement<'_>, is_chaine
     for outcome in settled.outcomes() {
         match outcome {
             Outcome::Done(_) => handled += 1,
-            Outcome::Retry { cause, delay, .. } => {
-                retried += usize::from(*cause != Cause::PutOff);
-                soonest = Some(soonest.map_or(*delay, |soonest| soonest.min(*delay)));
+            Outcome::Retry(retry) => {
+                retried += usize::from(retry.cause != Cause::PutOff);
+                soonest = Some(soonest.map_or(retry.delay, |soonest| soonest.min(retry.delay)));
             }
-            Outcome::Dead { .. } => dead += 1,
+            Outcome::Dead(_) => dead += 1,
             Outcome::Dropped => dropped += 1,
             Outcome::Cancelled | Outcome::GiveBack { .. } => {}
         }

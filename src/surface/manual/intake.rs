@@ -18,14 +18,6 @@ pub(crate) struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    /// Takes the next message, if one is ready.
-    pub(crate) fn one<T: DeserializeOwned>(
-        &self,
-        lease: Option<Duration>,
-    ) -> Result<Option<Delivery<T>>> {
-        self.batch(1, lease).map(|mut batch| batch.pop())
-    }
-
     /// Takes up to `n` messages.
     pub(crate) fn batch<T: DeserializeOwned>(
         &self,
@@ -36,16 +28,6 @@ impl Intake<'_> {
         let program = wanted.as_ref().map(|wanted| &wanted.program);
         let taken = self.messaging.take_from(self.topics, n, lease, program);
         taken.map(|(batch, _)| batch)
-    }
-
-    /// Takes the next message, and waits for one.
-    pub(crate) fn one_within<T: DeserializeOwned>(
-        &self,
-        wait: Wait,
-        lease: Option<Duration>,
-    ) -> Result<Option<Delivery<T>>> {
-        self.batch_within(1, wait, lease)
-            .map(|mut batch| batch.pop())
     }
 
     /// Takes up to `n` messages, and waits as long as there is none at all.

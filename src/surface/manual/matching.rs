@@ -68,7 +68,7 @@ impl Matching<'_> {
         &self,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.take_by(|intake| intake.one(lease.into()))
+        self.receive_batch(1, lease).map(|mut batch| batch.pop())
     }
 
     /// Takes up to `n` messages that match, 1 to 10,000; see [`Topic::receive_batch`].
@@ -87,7 +87,8 @@ impl Matching<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
+        self.receive_batch_timeout(1, wait, lease)
+            .map(|mut batch| batch.pop())
     }
 
     /// Like [`receive_batch`](Self::receive_batch), but waits up to this long while no message

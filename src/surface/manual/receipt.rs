@@ -139,12 +139,9 @@ impl Receipt {
         }
         let why = "retried later";
         let outcome = match self.nacked(why) {
-            Outcome::GiveBack { counts: true } if !delay.is_zero() => Outcome::Retry {
-                attempts: self.attempt,
-                delay,
-                error: why.to_owned(),
-                cause: Cause::Failed,
-            },
+            Outcome::GiveBack { counts: true } if !delay.is_zero() => {
+                Outcome::retry(self.attempt, delay, why, Cause::Failed)
+            }
             outcome => outcome,
         };
         self.settle(outcome)
@@ -152,11 +149,7 @@ impl Receipt {
 
     /// Does the same as [`Delivery::reject`](crate::Delivery::reject).
     pub fn reject(&self, why: impl Into<String>) -> Result<()> {
-        self.settle(Outcome::Dead {
-            attempts: self.attempt,
-            reason: DeadReason::Rejected,
-            error: why.into(),
-        })
+        self.settle(Outcome::dead(self.attempt, DeadReason::Rejected, why))
     }
 
     /// Does the same as [`Delivery::release`](crate::Delivery::release).
@@ -232,11 +225,8 @@ impl Receipt {
         if self.attempt < self.max_attempts {
             return Outcome::GiveBack { counts: true };
         }
-        Outcome::Dead {
-            attempts: self.attempt,
-            reason: DeadReason::Exhausted,
-            error: format!("{why} in its last attempt"),
-        }
+        let error = format!("{why} in its last attempt");
+        Outcome::dead(self.attempt, DeadReason::Exhausted, error)
     }
 
     /// Returns what a delivery comes to that failed: as for a handler.

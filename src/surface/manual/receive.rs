@@ -49,7 +49,7 @@ impl Topic<'_> {
         &self,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.take_by(|intake| intake.one(lease.into()))
+        self.receive_batch(1, lease).map(|mut batch| batch.pop())
     }
 
     /// Takes up to `n` messages, 1 to 10,000, each under a lease of its own, like
@@ -64,11 +64,7 @@ impl Topic<'_> {
         n: usize,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.take_by(|intake| intake.batch(n, lease.into()))
-    }
-
-    pub(crate) fn take_by<R>(&self, take: impl FnOnce(Intake<'_>) -> Result<R>) -> Result<R> {
-        take(self.messaging.intake(&[self.name()]))
+        self.messaging.receive_from(&[self.name()], n, lease)
     }
 }
 
@@ -308,17 +304,9 @@ impl Messaging {
             match decode(&receipt, &claimed, terms) {
                 Ok(message) => batch.push(Delivery::new(message, receipt)),
                 Err(error) => {
-                    let attempts = receipt.attempt;
                     let reason = DeadReason::Undecodable;
-                    let error = chain(&error);
-                    refused.push((
-                        receipt,
-                        Outcome::Dead {
-                            attempts,
-                            reason,
-                            error,
-                        },
-                    ));
+                    let outcome = Outcome::dead(receipt.attempt, reason, chain(&error));
+                    refused.push((receipt, outcome));
                 }
             }
         }

@@ -159,10 +159,8 @@ pub(crate) fn settle_all<'l>(
 /// would wait for somebody who moves it.
 fn at_once(receipt: &Receipt, outcome: &Outcome) -> Outcome {
     match outcome {
-        Outcome::Retry {
-            attempts, delay, ..
-        } if delay.is_zero() => Outcome::GiveBack {
-            counts: *attempts >= receipt.attempt,
+        Outcome::Retry(retry) if retry.delay.is_zero() => Outcome::GiveBack {
+            counts: retry.attempts >= receipt.attempt,
         },
         outcome => outcome.clone(),
     }

@@ -26,7 +26,8 @@ impl Topic<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Option<Delivery<T>>> {
-        self.take_by(|intake| intake.one_within(wait.into(), lease.into()))
+        self.receive_batch_timeout(1, wait, lease)
+            .map(|mut batch| batch.pop())
     }
 
     /// Like [`receive_batch`](Self::receive_batch), but waits up to this long while there is no
@@ -40,7 +41,8 @@ impl Topic<'_> {
         wait: impl Into<Wait>,
         lease: impl Into<Option<Duration>>,
     ) -> Result<Vec<Delivery<T>>> {
-        self.take_by(|intake| intake.batch_within(n, wait.into(), lease.into()))
+        self.messaging
+            .receive_from_timeout(&[self.name()], n, wait, lease)
     }
 }
 
