@@ -149,6 +149,7 @@ mod dependencies;
 mod cancel;
 mod dead_letters;
 mod topics;
+mod log;
 // The engine, and what users hold.
 mod session;
 #[cfg(feature = "cron")]
@@ -179,6 +180,7 @@ pub use surface::manual::matching::Matching;
 pub use surface::manual::receipt::Receipt;
 pub use surface::messaging::Messaging;
 pub use surface::retrying::Once;
+pub use surface::tail::Tail;
 pub use surface::topics::Topic;
 pub use topics::peek::WaitingMessage;
 pub use topics::stats::{Estimated, TopicStats};
@@ -188,12 +190,14 @@ pub use words::error::{Error, ErrorKind, Result};
 pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;
+pub use words::log_position::{LogPosition, Position};
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;
 pub use words::outcome::{DeadReason, DrainReport, MessageState, Sent, StopReport, WaitReason};
 pub use words::payload::{JsonText, Payload};
 pub use words::retry::Backoff;
 pub use words::topic_config::{Expired, PoisonedKey, Rate, TopicConfig, TopicSetting};
+pub use words::topic_kind::{SlowReaders, TopicKind};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

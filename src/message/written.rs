@@ -41,6 +41,7 @@ impl<'a> Columns<'a> {
             id,
             message,
             on_end,
+            is_entry: _,
         } in messages
         {
             let (payload, body) = content(message);

@@ -271,5 +271,6 @@ pub(crate) fn message<T: DeserializeOwned>(delivery: &Attempt<'_>) -> Result<Mes
         headers: claimed.headers.clone(),
         sent_at: claimed.sent_at,
         cancel: delivery.cancel.clone(),
+        log_position: None,
     })
 }

@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = migrations![
     "0014_cancel",
     "0015_dead_letters",
     "0016_recurring",
+    "0017_log",
 ];
 
 impl Migration {

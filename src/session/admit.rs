@@ -73,7 +73,8 @@ impl MessagingSession<'_> {
     pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
         self.learn_settings()?;
         let messages = messages.into_iter();
-        let outgoing = messages.map(|message| self.outgoing(message)).collect();
+        let outgoing: Vec<Outgoing> = messages.map(|message| self.outgoing(message)).collect();
+        outgoing.iter().try_for_each(Outgoing::check_entry)?;
         self.send_together(outgoing)
     }
 
@@ -120,7 +121,9 @@ impl MessagingSession<'_> {
         message.check(self.process.max_payload_bytes)?;
         self.check_after(std::slice::from_ref(&message))?;
         self.learn_settings()?;
-        Ok(self.outgoing(message))
+        let outgoing = self.outgoing(message);
+        outgoing.check_entry()?;
+        Ok(outgoing)
     }
 
     pub(super) fn send_outgoing(&mut self, outgoing: Outgoing) -> Result<Sent> {

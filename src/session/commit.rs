@@ -76,6 +76,7 @@ impl MessagingSession<'_> {
         let outgoing = self.checked(message)?;
         if let Some((key, remembered)) = &outgoing.message.rare.dedupe
             && outgoing.is_plain_but_for(OnEnd::UNIQUE)
+            && !outgoing.is_entry
         {
             let run = self.transaction.state.current()?;
             let stored = send::send_deduped(run, &outgoing, key, *remembered);

@@ -8,6 +8,7 @@ use crate::completion;
 use crate::db::{Flight, Run};
 use crate::dependencies;
 use crate::keys;
+use crate::log;
 use crate::message::claimed::Held;
 use crate::message::send;
 use crate::schedule;
@@ -36,6 +37,8 @@ const FEW_BYTES: usize = 16 << 10;
 pub(crate) struct Outbox {
     ready: Vec<Outgoing>,
     waiting: Vec<Outgoing>,
+    /// What goes into logs.
+    entries: Vec<Outgoing>,
     /// Whether some of them do not come in the order of their ids.
     is_out_of_order: bool,
     bytes: usize,
@@ -90,6 +93,7 @@ struct LogEntry {
 struct OutboxMark {
     ready: usize,
     waiting: usize,
+    entries: usize,
     bytes: usize,
     log: usize,
     settled: usize,
@@ -101,6 +105,7 @@ impl Outbox {
         self.bytes += outgoing.message.content.len();
         self.note(&outgoing);
         let kept = match outgoing.is_ready() {
+            true if outgoing.is_entry => &mut self.entries,
             true => &mut self.ready,
             false => &mut self.waiting,
         };
@@ -164,6 +169,7 @@ impl Outbox {
         OutboxMark {
             ready: self.ready.len(),
             waiting: self.waiting.len(),
+            entries: self.entries.len(),
             bytes: self.bytes,
             log: self.log.len(),
             settled: self.settled.len(),
@@ -174,6 +180,7 @@ impl Outbox {
     fn roll_back(&mut self, mark: OutboxMark) {
         self.ready.truncate(mark.ready);
         self.waiting.truncate(mark.waiting);
+        self.entries.truncate(mark.entries);
         self.log.truncate(mark.log);
         self.settled.truncate(mark.settled);
         self.bytes = mark.bytes;
@@ -182,7 +189,9 @@ impl Outbox {
     /// Returns whether the part at hand sent enough to be stored early.
     pub(crate) fn is_full(&self) -> bool {
         let mark = self.part;
-        let messages = self.ready.len() - mark.ready + self.waiting.len() - mark.waiting;
+        let messages = self.ready.len() - mark.ready + self.waiting.len() - mark.waiting
+            + self.entries.len()
+            - mark.entries;
         messages >= MAX_PENDING || self.bytes - mark.bytes >= MAX_PENDING_BYTES
     }
 
@@ -194,6 +203,7 @@ impl Outbox {
         usize::from(!self.ready.is_empty())
             + usize::from(!self.waiting.is_empty())
             + usize::from(more)
+            + log::append::statements(&self.entries)
             + usize::from(self.ready.iter().any(Outgoing::is_keyed))
             + usize::from(self.waiting.iter().any(Outgoing::waits_with_key))
     }
@@ -224,6 +234,7 @@ impl Outbox {
     ) -> Result<()> {
         let mut ready = self.ready.split_off(mark.ready);
         let mut waiting = self.waiting.split_off(mark.waiting);
+        let entries = self.entries.split_off(mark.entries);
         self.bytes = mark.bytes;
         if waiting.iter().any(Outgoing::waits_with_key) {
             // What is past gets into the line of its key now. Which that is, only the database
@@ -247,7 +258,7 @@ impl Outbox {
             self.note_past(&past);
             dependencies::depend(run, &waiting)?;
         }
-        Ok(())
+        log::append::append(run, &entries)
     }
 
     /// Adds to the ready messages those whose time is past, in the order in which they were sent.
@@ -271,11 +282,11 @@ impl Outbox {
 
     /// Returns whether there are messages, and [`push_few`](Self::push_few) takes them.
     pub(crate) fn has_few(&self) -> bool {
-        !self.ready.is_empty() && self.is_little()
+        !(self.ready.is_empty() && self.entries.is_empty()) && self.is_little()
     }
 
     fn is_little(&self) -> bool {
-        let is_little = self.ready.len() <= FEW && self.bytes <= FEW_BYTES;
+        let is_little = self.ready.len() + self.entries.len() <= FEW && self.bytes <= FEW_BYTES;
         let is_simple = self.ready.iter().all(Outgoing::is_plain)
             || self.ready.iter().any(Outgoing::is_keyed) && !completion::has_tracked(&self.ready);
         is_little && self.waiting.is_empty() && is_simple
@@ -288,6 +299,9 @@ impl Outbox {
             return false;
         }
         self.bytes = 0;
+        for outgoing in self.entries.drain(..) {
+            log::append::push_append(flight, &outgoing);
+        }
         if self.ready.iter().any(Outgoing::is_keyed) {
             let ready = std::mem::take(&mut self.ready);
             keys::send::push(flight, &ready);

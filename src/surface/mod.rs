@@ -17,4 +17,5 @@ pub(crate) mod retrying;
 pub(crate) mod sending;
 pub(crate) mod settings;
 pub(crate) mod slices;
+pub(crate) mod tail;
 pub(crate) mod topics;

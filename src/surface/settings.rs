@@ -4,6 +4,7 @@ use crate::capacity;
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::Run;
+use crate::log::configure::set_kind;
 use crate::max_in_work;
 use crate::rate_limit;
 use crate::settings::{self, Setting};
@@ -11,6 +12,7 @@ use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
 use crate::words::limits::key_flaw;
 use crate::words::topic;
+use crate::words::topic_kind::check_kind;
 use crate::words::{Error, Result, TopicConfig};
 use std::time::Duration;
 
@@ -19,7 +21,9 @@ impl Topic<'_> {
     /// process obeys: those with receivers as soon as they hear of it, the others within a second.
     ///
     /// # Errors
-    /// `Invalid` for a setting that is out of range; nothing is changed.
+    /// `Invalid` for a setting that is out of range, or not one of the topic's
+    /// [kind](crate::TopicKind); `InUse` where the kind is to change, and the topic holds messages or
+    /// has receivers or readers. Nothing is changed.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -175,6 +179,8 @@ fn reconfigure(
         let mut config = document.read().config;
         change(&mut config);
         config.check(topic)?;
+        check_kind(&config, topic)?;
+        set_kind(open, topic, config.kind)?;
         settings::configure(open, topic, &before, document, &config)?;
         if let Some(limit) = config.max_in_work {
             // Nobody is to see the limit and no places.

@@ -6,6 +6,7 @@ use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
 use crate::wake::waker::Waker;
 use crate::words::Result;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 static POLL: Statement = sql!("poll", Kept);
@@ -34,6 +35,8 @@ pub(crate) struct Poll {
     glance_at: Instant,
     /// When settings of topics changed last, as far as they were read.
     changed_at: Option<String>,
+    /// The newest tick of each log at the last poll.
+    ticks: HashMap<String, i64>,
     /// What the last poll saw, until the other rounds learned it.
     seen: Option<Polled>,
 }
@@ -48,6 +51,7 @@ impl Poll {
             is_asking: false,
             glance_at: now + GLANCE_INTERVAL,
             changed_at: None,
+            ticks: HashMap::new(),
             seen: None,
         }
     }
@@ -82,6 +86,17 @@ impl Poll {
     /// Takes what the last poll saw.
     pub(crate) fn take_seen(&mut self) -> Option<Polled> {
         self.seen.take()
+    }
+
+    /// Returns whether a log has another newest tick than at the last poll.
+    fn has_ticked(&self, state: &PolledTopic) -> bool {
+        state.newest_tick.is_some() && self.ticks.get(&state.topic) != state.newest_tick.as_ref()
+    }
+
+    fn learn_ticks(&mut self, polled: &Polled) {
+        let ticks = polled.topics.iter();
+        let ticks = ticks.filter_map(|state| Some((state.topic.clone(), state.newest_tick?)));
+        self.ticks = ticks.collect();
     }
 
     /// Plans the next poll after one that began at `started`. Behind many dead rows a poll is slow,
@@ -122,9 +137,11 @@ impl Round for Poll {
             work.waker.board.ring_all();
         }
         self.pay(started);
-        for state in polled.topics.iter().filter(|state| state.is_ready) {
+        let is_new = |state: &&PolledTopic| state.is_ready || self.has_ticked(state);
+        for state in polled.topics.iter().filter(is_new) {
             work.waker.board.ring(&state.topic, 1);
         }
+        self.learn_ticks(&polled);
         self.seen = Some(polled);
         Ok(())
     }
@@ -138,6 +155,7 @@ fn poll(run: &mut dyn Run, topics: &[String]) -> Result<Polled> {
         polled.topics.push(PolledTopic {
             topic: column(&row, "topic")?,
             is_ready: column(&row, "is_ready")?,
+            newest_tick: column(&row, "newest_tick")?,
             suspect_for: Duration::from_millis(suspect_ms.unsigned_abs()),
         });
         polled.has_stalled = column(&row, "has_stalled")?;

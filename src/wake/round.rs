@@ -39,6 +39,8 @@ pub(crate) trait Round {
 pub(crate) struct PolledTopic {
     pub(crate) topic: String,
     pub(crate) is_ready: bool,
+    /// Its newest tick, if it is a log: somebody may have made it without a hint.
+    pub(crate) newest_tick: Option<i64>,
     /// How long its receivers are to count attempts before they run a handler.
     pub(crate) suspect_for: Duration,
 }

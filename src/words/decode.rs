@@ -20,14 +20,8 @@ impl Payload {
     /// `Payload`, with the path of the element that does not fit.
     pub(crate) fn decode<T: DeserializeOwned>(&self, topic: &str) -> Result<T> {
         match self {
-            Payload::Json(JsonText(text)) => {
-                // The path costs bookkeeping for every element, so only failures pay for it.
-                T::deserialize(Json(text)).map_err(|_| unfit(topic, &path_error::<T>(text)))
-            }
-            Payload::Bytes(bytes) => T::deserialize(Bytes(bytes)).map_err(|error| {
-                let why = without_values(&error.to_string());
-                unfit(topic, &format!("bytes where another type is wanted: {why}"))
-            }),
+            Payload::Json(JsonText(text)) => decode_json(text, topic),
+            Payload::Bytes(bytes) => decode_bytes(bytes, topic),
         }
     }
 
@@ -43,6 +37,20 @@ impl Payload {
         read.map(drop)
             .map_err(|error| unfit(topic, &error.to_string()))
     }
+}
+
+/// The same for JSON text that nobody owns yet.
+pub(crate) fn decode_json<T: DeserializeOwned>(text: &str, topic: &str) -> Result<T> {
+    // The path costs bookkeeping for every element, so only failures pay for it.
+    T::deserialize(Json(text)).map_err(|_| unfit(topic, &path_error::<T>(text)))
+}
+
+/// The same for bytes.
+pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8], topic: &str) -> Result<T> {
+    T::deserialize(Bytes(bytes)).map_err(|error| {
+        let why = without_values(&error.to_string());
+        unfit(topic, &format!("bytes where another type is wanted: {why}"))
+    })
 }
 
 fn unfit(topic: &str, why: &str) -> Error {

@@ -83,6 +83,9 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// Receivers still run on what was to be removed. Nothing was changed; stop them first.
     InUse,
+    /// What a reader of a log is to read next is no longer kept. Nothing was read; the text says
+    /// where the log begins now. [Move](crate::Topic::seek) the reader.
+    PositionGone,
     /// Another thread [interrupted](crate::Interrupt) the wait. Nothing was taken.
     Interrupted,
     /// A bounded topic is full. Nothing was sent; try again later, or wait for room.

@@ -2,6 +2,7 @@
 
 use crate::words::error::Error;
 use crate::words::headers::Headers;
+use crate::words::log_position::LogPosition;
 pub use crate::words::message_id::MessageId;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -35,9 +36,15 @@ pub struct Message<T = serde_json::Value> {
     /// When it was sent, by the database's clock: the start of the sender's transaction.
     pub sent_at: SystemTime,
     pub(crate) cancel: CancelToken,
+    pub(crate) log_position: Option<LogPosition>,
 }
 
 impl<T> Message<T> {
+    /// Returns the message's place in its log; `None` for a message of a queue.
+    pub fn log_position(&self) -> Option<LogPosition> {
+        self.log_position
+    }
+
     /// Returns whether the message was cancelled, or its lease was lost. A handler that takes long
     /// should check now and then, and end early. An error that it returns after a cancel ends the
     /// message for good, without another attempt. After a lost lease, others decide about the

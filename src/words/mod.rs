@@ -13,6 +13,7 @@ pub(crate) mod handler_error;
 pub(crate) mod headers;
 pub(crate) mod json_text;
 pub(crate) mod limits;
+pub(crate) mod log_position;
 pub(crate) mod message;
 pub(crate) mod message_id;
 pub(crate) mod millis;
@@ -32,6 +33,7 @@ pub(crate) mod sqlstate;
 pub(crate) mod topic;
 pub(crate) mod topic_config;
 pub(crate) mod topic_document;
+pub(crate) mod topic_kind;
 
 pub(crate) use error::{Error, ErrorKind, Result, chain};
 pub(crate) use filter::Filter;

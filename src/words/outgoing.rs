@@ -1,10 +1,12 @@
 //! A sent message, with everything that its topic says, until it is stored.
 
+use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::{NewMessage, ReadyWhen};
 use crate::words::outcome::OnEnd;
 use crate::words::rare::Remembered;
 use crate::words::topic_config::TopicConfig;
+use crate::words::topic_kind::TopicKind;
 
 /// A message that was sent, on its way to be stored.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct Outgoing {
     pub(crate) id: MessageId,
     pub(crate) message: NewMessage,
     pub(crate) on_end: OnEnd,
+    /// Whether its topic is a log.
+    pub(crate) is_entry: bool,
 }
 
 impl Outgoing {
@@ -38,12 +42,47 @@ impl Outgoing {
             id: MessageId::new(),
             message,
             on_end,
+            is_entry: config.is_some_and(|config| config.kind == TopicKind::Log),
         }
     }
 
     /// Returns whether it is to be claimed as soon as it is stored.
     pub(crate) fn is_ready(&self) -> bool {
         self.message.start.is_none_or(ReadyWhen::is_now) && self.message.rare.after.is_empty()
+    }
+
+    /// Checks that a message to a log asks for nothing that logs do not have.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the option.
+    pub(crate) fn check_entry(&self) -> Result<()> {
+        if !self.is_entry {
+            return Ok(());
+        }
+        let (message, rare) = (&self.message, &self.message.rare);
+        let waits_for_end = matches!(rare.dedupe, Some((_, Remembered::UntilEnd)));
+        let has_options = [
+            (message.priority != 0, "a priority"),
+            (rare.expires_in.is_some(), "an expiry"),
+            (rare.tracked_for.is_some(), "tracking, since it never ends"),
+            (
+                waits_for_end,
+                "a dedupe key until its end, since it never ends: give it a window",
+            ),
+            (!rare.after.is_empty(), "others that it comes after"),
+            (
+                !self.is_ready() && rare.key.is_some(),
+                "both a key and a delay",
+            ),
+        ];
+        match has_options.iter().find(|(is_asked, _)| *is_asked) {
+            None => Ok(()),
+            Some((_, what)) => {
+                let topic = &message.topic;
+                let text = format!("topic {topic} is a log: a message to it cannot have {what}");
+                Err(Error::invalid(text))
+            }
+        }
     }
 
     /// Returns whether something has to be asked of the database before it is kept.

@@ -31,6 +31,29 @@ pub(crate) trait SettingValue: Sized {
     fn check(&self, topic: &str, name: &str, allowed: &Self::Allowed) -> Result<()>;
 }
 
+/// A field of settings: a value that may be missing, or one whose default counts as missing.
+pub(crate) trait SettingField {
+    type Value: SettingValue;
+
+    /// Returns the value, if one is set.
+    fn set(&self) -> Option<&Self::Value>;
+
+    /// Makes one.
+    fn of(value: Option<Self::Value>) -> Self;
+}
+
+impl<T: SettingValue> SettingField for Option<T> {
+    type Value = T;
+
+    fn set(&self) -> Option<&T> {
+        self.as_ref()
+    }
+
+    fn of(value: Option<T>) -> Self {
+        value
+    }
+}
+
 /// Reads a number of any kind.
 pub(crate) fn number<N: FromStr<Err: Display>>(text: &str) -> Result<N, String> {
     text.parse()

@@ -3,7 +3,8 @@
 use crate::words::error::{Error, Result};
 use crate::words::limits::MAX_DELAY;
 use crate::words::retry::Backoff;
-use crate::words::setting_value::{SettingValue, number, words};
+use crate::words::setting_value::{SettingField, SettingValue, number, words};
+use crate::words::topic_kind::{SlowReaders, TopicKind};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -116,6 +117,27 @@ pub struct TopicConfig {
     /// beside the open transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_key: Option<Rate>,
+    /// What the topic is. It changes only while the topic holds nothing, and nobody receives from
+    /// it. Of a log only the settings below can be set, of a queue only those above.
+    #[serde(skip_serializing_if = "TopicKind::is_default")]
+    pub kind: TopicKind,
+    /// How long a log keeps its messages; 1 ms to ten years. Default: for ever. Old messages go
+    /// together, an eighth of the time late at most, while a receiver or a
+    /// [`Tail`](crate::Tail) of any topic runs somewhere.
+    #[serde(
+        rename = "keep_for_ms",
+        with = "crate::words::millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub keep_for: Option<Duration>,
+    /// How many bytes a log keeps on disk, its indexes among them; at least 1. Default: no limit.
+    /// Old messages go together, when it is an eighth larger at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_bytes: Option<u64>,
+    /// What becomes of old messages of a log that a named reader has not read yet. Default: they
+    /// are held back.
+    #[serde(skip_serializing_if = "SlowReaders::is_default")]
+    pub slow_readers: SlowReaders,
 }
 
 /// What becomes of an expired message.
@@ -185,7 +207,7 @@ macro_rules! settings {
             /// Checks all that can be out of range.
             pub(crate) fn check(&self, topic: &str) -> Result<()> {
                 let TopicConfig { $($name),* } = self;
-                $(if let Some(value) = $name {
+                $(if let Some(value) = SettingField::set($name) {
                     value.check(topic, stringify!($name), &$allowed)?;
                 })*
                 Ok(())
@@ -195,7 +217,7 @@ macro_rules! settings {
             /// it is not set, or if there is no such setting.
             pub fn get(&self, name: &str) -> Option<String> {
                 $(if name == stringify!($name) {
-                    return self.$name.as_ref().map(SettingValue::text);
+                    return SettingField::set(&self.$name).map(SettingValue::text);
                 })*
                 None
             }
@@ -203,7 +225,7 @@ macro_rules! settings {
             /// Puts a value into the field of this name. Returns whether there is such a field.
             fn put(&mut self, name: &str, value: Option<&str>) -> Result<bool, String> {
                 $(if name == stringify!($name) {
-                    self.$name = value.map(SettingValue::read).transpose()?;
+                    self.$name = SettingField::of(value.map(SettingValue::read).transpose()?);
                     return Ok(true);
                 })*
                 Ok(false)
@@ -231,11 +253,15 @@ settings! {
     max_length: 1..=i64::MAX as u64, "messages that the topic may hold";
     rate: MOST_RATED, "messages begun in a time, over all processes";
     rate_per_key: MOST_RATED, "the same for each key";
+    kind: (), "what the topic is; a queue if it is not set";
+    keep_for: MS..=MAX_DELAY, "how long a log keeps its messages; for ever if it is not set";
+    keep_bytes: 1..=i64::MAX as u64, "bytes that a log keeps on disk";
+    slow_readers: (), "what becomes of old messages that a named reader of a log has not read";
 }
 
 /// Returns how the values of a field are written.
-const fn values<T: SettingValue>(_: fn(&TopicConfig) -> &Option<T>) -> &'static str {
-    T::WRITTEN
+const fn values<F: SettingField>(_: fn(&TopicConfig) -> &F) -> &'static str {
+    F::Value::WRITTEN
 }
 
 impl TopicConfig {
@@ -362,6 +388,10 @@ mod tests {
                 burst: 5,
             }),
             rate_per_key: None,
+            kind: TopicKind::Log,
+            keep_for: Some(86_400 * S),
+            keep_bytes: Some(1 << 30),
+            slow_readers: SlowReaders::Lose,
         }
     }
 

@@ -17,6 +17,7 @@ mod errors;
 mod expiry;
 mod keys;
 mod leases;
+mod log;
 mod max_in_work;
 mod message;
 mod migrations;

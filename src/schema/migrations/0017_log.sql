@@ -1,0 +1,321 @@
+-- Logs: topics that keep their messages for many readers, each of whom has a place of its own.
+
+-- Numbers entries in the order of sending: with CACHE 1, who asks later has a larger number.
+CREATE SEQUENCE outtray.log_seq AS bigint CACHE 1;
+CREATE SEQUENCE outtray.log_segment_seq AS bigint;
+
+-- The topics that are logs. Its row is locked by whoever makes a tick or changes segments.
+CREATE TABLE outtray.log (
+    topic text COLLATE "C" NOT NULL,
+    -- Where entries are written now.
+    segment bigint NOT NULL,
+    -- The first tick of which all entries are still there.
+    begins bigint NOT NULL DEFAULT 1,
+    PRIMARY KEY (topic)
+);
+
+-- What a log is kept in: each segment is a table, which is emptied as a whole.
+CREATE TABLE outtray.log_segment (
+    topic text COLLATE "C" NOT NULL,
+    segment bigint NOT NULL DEFAULT nextval('outtray.log_segment_seq'::regclass),
+    -- When entries began to be written into it; NULL: it is empty, to be used again.
+    opened_at timestamptz,
+    -- No entry of it is in a later tick. NULL: more may be written.
+    last_tick bigint,
+    PRIMARY KEY (topic, segment)
+);
+
+-- Entries are inserted, and never changed. Each segment is a partition, whose number is ours: a
+-- statement says which segments it means, and only those are planned.
+CREATE TABLE outtray.log_entry (
+    topic text COLLATE "C" NOT NULL,
+    segment bigint NOT NULL,
+    -- The transaction that wrote it. It stands before `seq`, so that a transaction has its number
+    -- before it asks for one of these.
+    tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    seq bigint NOT NULL DEFAULT nextval('outtray.log_seq'::regclass),
+    id uuid NOT NULL,
+    sent_at timestamptz NOT NULL DEFAULT now(),
+    key text COLLATE "C",
+    headers json,
+    payload json,
+    body bytea,
+    CONSTRAINT one_content CHECK ((payload IS NULL) <> (body IS NULL))
+) PARTITION BY LIST (segment);
+
+-- Finds what single transactions wrote.
+CREATE INDEX log_entry_tx ON outtray.log_entry (tx, seq);
+-- Finds what was written in a time. On an expression, so that no statement that looks for
+-- transactions is planned with this index.
+CREATE INDEX log_entry_seq ON outtray.log_entry ((seq + 0));
+
+-- The order of entries: a tick is a snapshot, and an entry is of the first tick that sees it.
+CREATE TABLE outtray.log_tick (
+    topic text COLLATE "C" NOT NULL,
+    tick bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    snapshot pg_snapshot NOT NULL,
+    -- Transactions that began after this tick write entries with larger numbers than this.
+    low bigint NOT NULL,
+    -- No entry of this tick has a larger number.
+    high bigint NOT NULL,
+    -- Where its entries are.
+    segments bigint[] NOT NULL,
+    PRIMARY KEY (topic, tick)
+);
+
+-- Named readers. With several lanes, each reads the entries of its keys.
+CREATE TABLE outtray.log_reader (
+    topic text COLLATE "C" NOT NULL,
+    reader text COLLATE "C" NOT NULL,
+    lanes bigint NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, reader)
+);
+
+-- Lanes of readers. Who reads for one holds the lock of its row, which never changes.
+CREATE TABLE outtray.log_lane (
+    topic text COLLATE "C" NOT NULL,
+    reader text COLLATE "C" NOT NULL,
+    lane bigint NOT NULL,
+    PRIMARY KEY (topic, reader, lane)
+);
+
+-- Where lanes are: the row with the largest `moved` counts. A move inserts a row and deletes the one
+-- before: rows that are dead, and cannot be removed while some transaction is held, are passed by.
+CREATE TABLE outtray.log_place (
+    topic text COLLATE "C" NOT NULL,
+    reader text COLLATE "C" NOT NULL,
+    lane bigint NOT NULL,
+    moved bigint NOT NULL,
+    -- All up to this is read.
+    tick bigint NOT NULL,
+    seq bigint NOT NULL,
+    moved_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, reader, lane, moved)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0,
+    vacuum_truncate = false
+);
+
+-- Returns whether the last tick of the log `mine` does not see all that is committed. Also where it
+-- took long to say so, since somebody writes much in an open transaction: after another tick the next
+-- look begins behind that.
+CREATE FUNCTION outtray.log_has_news(mine text) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    began timestamptz := clock_timestamp();
+    last outtray.log_tick%ROWTYPE;
+    open_segment bigint;
+    done xid8[];
+    is_new boolean := false;
+BEGIN
+    SELECT log_tick.topic, log_tick.tick, log_tick.at, log_tick.snapshot, log_tick.low, log_tick.high, log_tick.segments
+    INTO last
+    FROM outtray.log_tick
+    WHERE log_tick.topic = mine
+    ORDER BY log_tick.tick DESC
+    LIMIT 1;
+    -- Those who were at work when it was made, and are not any more.
+    SELECT array_agg(running.tx) INTO done
+    FROM pg_snapshot_xip(last.snapshot) AS running (tx)
+    WHERE pg_visible_in_snapshot(running.tx, pg_current_snapshot());
+    FOR open_segment IN
+        SELECT log_segment.segment
+        FROM outtray.log_segment
+        WHERE log_segment.topic = mine
+            AND log_segment.opened_at IS NOT NULL
+            AND (log_segment.last_tick IS NULL OR log_segment.last_tick > last.tick)
+        ORDER BY log_segment.segment DESC
+    LOOP
+        -- Planned each time, for the one segment.
+        EXECUTE 'SELECT EXISTS (
+            SELECT FROM outtray.log_entry
+            WHERE log_entry.segment = $1
+                AND (log_entry.seq + 0) > $2
+                AND (log_entry.tx >= pg_snapshot_xmax($3)) IS TRUE
+        ) OR EXISTS (
+            SELECT FROM outtray.log_entry
+            WHERE log_entry.segment = $1
+                AND log_entry.tx = ANY ($4)
+        )' INTO is_new USING open_segment, last.low, last.snapshot, done;
+        EXIT WHEN is_new;
+    END LOOP;
+    RETURN is_new OR clock_timestamp() - began > interval '50 ms';
+END
+$$;
+
+-- Makes a tick of the log `mine` if an entry was committed since the last one, or if it `is_forced`.
+-- Returns the newest tick, and whether messages lie among those of queues that belong here; NULL if
+-- there is no such log. Where somebody else makes a tick, it waits if `waits`, and otherwise leaves
+-- it to them. PL/pgSQL, since each of its statements has to see what those before it saw committed.
+-- A tick's transaction must be short: others wait for it, or do without. Of two ticks the later one
+-- sees all that the earlier one sees: it is numbered after one that was committed before its own
+-- snapshot was taken.
+CREATE FUNCTION outtray.log_make_tick(
+    mine text, waits boolean, is_forced boolean, OUT newest bigint, OUT has_strays boolean
+)
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+AS $$
+DECLARE
+    is_new boolean := is_forced;
+    last_tick bigint;
+    last_low bigint;
+    lowest bigint;
+BEGIN
+    SELECT EXISTS (SELECT FROM outtray.message WHERE message.topic = mine) INTO has_strays;
+    IF waits THEN
+        PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    END IF;
+    SELECT log_tick.tick, log_tick.low INTO last_tick, last_low
+    FROM outtray.log_tick
+    WHERE log_tick.topic = mine
+    ORDER BY log_tick.tick DESC
+    LIMIT 1;
+    newest := last_tick;
+    IF newest IS NULL THEN
+        RETURN;
+    END IF;
+    IF NOT is_new THEN
+        SELECT outtray.log_has_news(mine) INTO is_new;
+    END IF;
+    IF NOT is_new THEN
+        RETURN;
+    END IF;
+    IF NOT waits THEN
+        PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    SELECT log_tick.tick INTO newest
+    FROM outtray.log_tick
+    WHERE log_tick.topic = mine
+    ORDER BY log_tick.tick DESC
+    LIMIT 1;
+    IF newest > last_tick AND NOT is_forced THEN
+        -- Somebody else has just made it.
+        RETURN;
+    END IF;
+    SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END INTO lowest
+    FROM outtray.log_seq;
+    IF lowest < last_low THEN
+        RAISE EXCEPTION 'the sequence log_seq is behind the entries of logs' USING ERRCODE = 'OT002';
+    END IF;
+    -- Nobody else does, but under a snapshot from before the lock.
+    INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
+    SELECT
+        mine, before.tick + 1, pg_current_snapshot(), lowest,
+        (SELECT log_seq.last_value FROM outtray.log_seq),
+        ARRAY(
+            SELECT log_segment.segment
+            FROM outtray.log_segment
+            WHERE log_segment.topic = mine
+                AND log_segment.opened_at IS NOT NULL
+                AND (log_segment.last_tick IS NULL OR log_segment.last_tick > before.tick)
+        )
+    FROM (
+        SELECT log_tick.tick
+        FROM outtray.log_tick
+        WHERE log_tick.topic = mine
+        ORDER BY log_tick.tick DESC
+        LIMIT 1
+    ) AS before
+    ON CONFLICT (topic, tick) DO NOTHING
+    RETURNING log_tick.tick INTO newest;
+    newest := coalesce(newest, last_tick);
+END
+$$;
+
+-- Makes a segment of the log `mine`, or takes one that was emptied, and has entries written into it
+-- from now on; returns its number. Holds the lock of the log's row. Its owner is that of the tables,
+-- so that a role that may only read and write can have it made.
+CREATE FUNCTION outtray.log_open_segment(mine text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    opened bigint;
+    is_known boolean;
+BEGIN
+    PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    is_known := FOUND;
+    UPDATE outtray.log_segment
+    SET opened_at = clock_timestamp()
+    WHERE log_segment.topic = mine
+        AND log_segment.segment = (
+            SELECT spare.segment
+            FROM outtray.log_segment AS spare
+            WHERE spare.topic = mine
+                AND spare.opened_at IS NULL
+            ORDER BY spare.segment
+            LIMIT 1
+        )
+    RETURNING log_segment.segment INTO opened;
+    IF opened IS NULL THEN
+        INSERT INTO outtray.log_segment (topic, opened_at)
+        VALUES (mine, clock_timestamp())
+        RETURNING log_segment.segment INTO opened;
+        EXECUTE format(
+            'CREATE TABLE outtray.%I (LIKE outtray.log_entry INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)',
+            'log_' || opened
+        );
+        -- Attached, and not made as a part at once, which would wait for all who write.
+        EXECUTE format(
+            'ALTER TABLE outtray.log_entry ATTACH PARTITION outtray.%I FOR VALUES IN (%s)',
+            'log_' || opened, opened
+        );
+    END IF;
+    IF is_known THEN
+        UPDATE outtray.log SET segment = opened WHERE log.topic = mine;
+    ELSE
+        INSERT INTO outtray.log (topic, segment) VALUES (mine, opened);
+        -- Before the first entry.
+        INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
+        SELECT mine, 0, pg_current_snapshot(), last.seq, last.seq, '{}'
+        FROM (
+            SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END AS seq
+            FROM outtray.log_seq
+        ) AS last;
+    END IF;
+    RETURN opened;
+END
+$$;
+
+-- Ends the log `mine`, and drops its segments, unless one holds an entry; returns whether it did.
+-- Entries that others write at this moment are waited for, as long as locks are.
+CREATE FUNCTION outtray.log_end(mine text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    one bigint;
+    is_used boolean;
+BEGIN
+    PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    FOR one IN SELECT log_segment.segment FROM outtray.log_segment WHERE log_segment.topic = mine LOOP
+        EXECUTE format('LOCK TABLE outtray.%I IN ACCESS EXCLUSIVE MODE', 'log_' || one);
+        EXECUTE format('SELECT EXISTS (SELECT FROM outtray.%I)', 'log_' || one) INTO is_used;
+        IF is_used THEN
+            RETURN false;
+        END IF;
+        EXECUTE format('DROP TABLE outtray.%I', 'log_' || one);
+    END LOOP;
+    DELETE FROM outtray.log_segment WHERE log_segment.topic = mine;
+    DELETE FROM outtray.log_tick WHERE log_tick.topic = mine;
+    DELETE FROM outtray.log WHERE log.topic = mine;
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION outtray.log_open_segment(text), outtray.log_end(text) FROM PUBLIC;
+-- Everybody who reads calls these, whatever the default privileges of the database are.
+GRANT EXECUTE ON FUNCTION outtray.log_has_news(text), outtray.log_make_tick(text, boolean, boolean) TO PUBLIC;
