@@ -1,31 +1,32 @@
 //! Reading a log from a place on.
 //!
-//! The entries of several ticks come with one statement: those that the last of the ticks sees and
-//! the one before the first does not. Which tick each is of is found out here, by the snapshots, and
-//! so is their order. A single tick with very many entries is read in slices, in the order of their
-//! numbers, which is the order within a tick.
+//! The entries of several ticks come with one statement: those that the last of the ticks sees, and
+//! the one before the first does not. Which tick each is of is found out here, by the snapshots,
+//! and so is their order. A single tick with very many entries is read in slices, in the order of
+//! their numbers, which is the order within a tick.
 
 use crate::db::run::{Params, Run, query};
 use crate::db::statement::{Statement, sql};
-use crate::log::entry::{Entry, origin};
+use crate::log::entry::{EntryRow, origin};
 use crate::log::ticks::{Tick, gone, ticks_from};
-use crate::words::error::Result;
+use crate::words::error::{Error, Result};
 use crate::words::log_position::LogPosition;
+use postgres::Row;
 use std::collections::VecDeque;
 
 static READ_ENTRIES: Statement = sql!("read_entries", Anew);
 
-/// How much further than by the numbers of its entries a reader reads at once: the numbers are those
-/// of all logs together, and of all lanes.
+/// How much further than by the numbers of its entries a reader reads at once: the numbers are
+/// those of all logs together, and of all lanes.
 const MOST_STRETCH: i64 = 4096;
 
 /// One of several lanes: which, and of how many.
-pub(crate) type Lane = (i64, i64);
+pub(crate) type LaneShare = (i64, i64);
 
 /// What was read.
 #[derive(Debug)]
 pub(crate) struct Entries {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<EntryRow>,
     /// The place after it, which may be further than the last entry.
     pub(crate) upto: LogPosition,
 }
@@ -34,18 +35,18 @@ pub(crate) struct Entries {
 #[derive(Debug)]
 pub(crate) struct Cursor {
     topic: String,
-    lane: Option<Lane>,
+    lane: Option<LaneShare>,
     place: LogPosition,
     /// Ticks in a row; those before the one before the place's are of no more use.
     ticks: Vec<Tick>,
     /// Entries that were read and not returned, and the place after them.
-    ahead: VecDeque<Entry>,
+    ahead: VecDeque<EntryRow>,
     ahead_upto: LogPosition,
     stretch: i64,
 }
 
 /// Ticks whose entries are read with one statement.
-struct Slice {
+struct TickSlice {
     /// How many, without the one before.
     ticks: usize,
     /// Whether it is a part of one tick.
@@ -54,7 +55,7 @@ struct Slice {
 }
 
 impl Cursor {
-    pub(crate) fn new(topic: &str, place: LogPosition, lane: Option<Lane>) -> Self {
+    pub(crate) fn new(topic: &str, place: LogPosition, lane: Option<LaneShare>) -> Self {
         Cursor {
             topic: topic.to_owned(),
             lane,
@@ -89,7 +90,7 @@ impl Cursor {
             self.read_ahead(run, i64::try_from(limit).unwrap_or(i64::MAX).max(1))?;
         }
         let taken = limit.min(self.ahead.len());
-        let entries: Vec<Entry> = self.ahead.drain(..taken).collect();
+        let entries: Vec<EntryRow> = self.ahead.drain(..taken).collect();
         self.place = match entries.last() {
             Some(last) if !self.ahead.is_empty() => last.position,
             _ => self.ahead_upto,
@@ -126,7 +127,7 @@ impl Cursor {
         }
         // More than was expected: of transactions that took long.
         self.stretch = 1;
-        let part = Slice {
+        let part = TickSlice {
             ticks: 1,
             is_part: true,
             limit,
@@ -135,14 +136,14 @@ impl Cursor {
     }
 
     /// Returns as many ticks as may have so many entries, and one at least.
-    fn slice(&self, limit: i64) -> Slice {
+    fn slice(&self, limit: i64) -> TickSlice {
         let numbers = limit.saturating_mul(self.stretch);
         let known = self.known();
         let sum = |tick: &Tick| tick.high.saturating_sub(known[0].low);
         let is_fitting = |tick: &&Tick| sum(tick) <= numbers;
         let ticks = known.iter().skip(1).take_while(is_fitting).count().max(1);
         let is_part = ticks == 1;
-        Slice {
+        TickSlice {
             ticks,
             is_part,
             limit: match is_part {
@@ -153,42 +154,11 @@ impl Cursor {
     }
 
     /// Reads a slice. Returns false, with nothing read, where there was more than fits.
-    fn read_slice(&mut self, run: &mut dyn Run, slice: &Slice) -> Result<bool> {
-        let known = self.known();
-        let (before, ticks) = (&known[0], &known[1..=slice.ticks]);
-        let last = &known[slice.ticks];
-        let from = self.ahead_upto;
-        let mut segments: Vec<i64> = Vec::new();
-        ticks
-            .iter()
-            .for_each(|tick| segments.extend(&tick.segments));
-        segments.sort_unstable();
-        segments.dedup();
-        let ended = before
-            .snapshot
-            .running
-            .iter()
-            .filter(|tx| last.snapshot.sees(**tx));
-        let ended: Vec<String> = ended.map(u64::to_string).collect();
-        let next = before.snapshot.next.to_string();
-        // What was read of a tick that is read alone is not read again.
-        let read = if slice.is_part { from.seq } else { 0 };
-        let low = before.low.max(read);
-        let lane = self.lane.map(|(lane, lanes)| vec![lane, lanes]);
-        let params: Params<'_> = &[
-            &self.topic,
-            &segments,
-            &next,
-            &last.snapshot.text,
-            &low,
-            &last.high,
-            &ended,
-            &read,
-            &lane,
-            &slice.limit,
-            &from.tick,
-        ];
-        let rows = query(run, &READ_ENTRIES, params, "reading a log")?;
+    fn read_slice(&mut self, run: &mut dyn Run, slice: &TickSlice) -> Result<bool> {
+        let rows = self.ask(run, slice)?;
+        let ticks = &self.known()[..=slice.ticks];
+        let (before, last) = (&ticks[0], &ticks[slice.ticks]);
+        let next = LogPosition::before(last.tick + 1);
         let (mut fresh, mut late) = (0, 0);
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
@@ -202,8 +172,8 @@ impl Cursor {
             let at = ticks.partition_point(|tick| !tick.snapshot.sees(tx));
             let tick = ticks.get(at).map_or(last.tick, |tick| tick.tick);
             let position = LogPosition { tick, seq };
-            if position > from {
-                entries.push(Entry::new(position, row));
+            if position > self.ahead_upto {
+                entries.push(EntryRow::new(position, row));
             }
         }
         let is_cut = fresh >= slice.limit || late >= slice.limit;
@@ -212,21 +182,59 @@ impl Cursor {
         }
         entries.sort_by_key(|entry| entry.position);
         let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
-        if slice.is_part && (is_cut || entries.len() > limit) {
+        let is_whole = !is_cut && (!slice.is_part || entries.len() <= limit);
+        if !is_whole {
             entries.truncate(limit);
         }
-        let is_whole = !slice.is_part || !is_cut && fresh + late <= slice.limit;
         self.ahead_upto = match entries.last() {
             Some(last) if !is_whole => last.position,
-            _ => LogPosition::before(last.tick + 1),
+            _ => next,
         };
         self.learn(fresh + late, slice);
         self.ahead = entries.into();
         Ok(true)
     }
 
+    /// Asks for the entries of a slice.
+    fn ask(&self, run: &mut dyn Run, slice: &TickSlice) -> Result<Vec<Row>> {
+        let ticks = &self.known()[..=slice.ticks];
+        let (before, last) = (&ticks[0], &ticks[slice.ticks]);
+        let mut segments: Vec<i64> = Vec::new();
+        ticks[1..]
+            .iter()
+            .for_each(|tick| segments.extend(&tick.segments));
+        segments.sort_unstable();
+        segments.dedup();
+        let running = before.snapshot.running.iter();
+        let ended = running.filter(|tx| last.snapshot.sees(**tx));
+        let ended: Vec<String> = ended.map(u64::to_string).collect();
+        let next = before.snapshot.next.to_string();
+        // What was read of a tick that is read alone is not read again.
+        let read = if slice.is_part {
+            self.ahead_upto.seq
+        } else {
+            0
+        };
+        let low = before.low.max(read);
+        let lane = self.lane.map(|(lane, lanes)| vec![lane, lanes]);
+        let params: Params<'_> = &[
+            &self.topic,
+            &segments,
+            &next,
+            &last.snapshot.text,
+            &low,
+            &last.high,
+            &ended,
+            &read,
+            &lane,
+            &slice.limit,
+            &self.ahead_upto.tick,
+        ];
+        query(run, &READ_ENTRIES, params, "reading a log")
+    }
+
     /// Learns how many entries there are to so many numbers.
-    fn learn(&mut self, read: i64, slice: &Slice) {
+    fn learn(&mut self, read: i64, slice: &TickSlice) {
         let limit = slice.limit / 2;
         if slice.is_part {
             return;
@@ -239,7 +247,7 @@ impl Cursor {
     }
 
     /// Says where the log begins now.
-    fn gone(&self, run: &mut dyn Run) -> crate::words::Error {
+    fn gone(&self, run: &mut dyn Run) -> Error {
         let place = self.ahead_upto;
         match ticks_from(run, &self.topic, place.tick, place) {
             Err(error) => error,
@@ -254,7 +262,7 @@ pub(crate) fn read(
     topic: &str,
     after: LogPosition,
     limit: usize,
-    lane: Option<Lane>,
+    lane: Option<LaneShare>,
 ) -> Result<Entries> {
     Cursor::new(topic, after, lane).read(run, limit)
 }

@@ -1,6 +1,6 @@
 -- Makes the reader $2 of the log $1 with $3 lanes at the place $4, $5, unless there is one of this
--- name. Returns how many lanes it has; no row while another transaction makes it. Index: the primary
--- keys.
+-- name. Returns how many lanes it has; no row while another transaction makes it. Index: the
+-- primary keys.
 WITH made AS (
     INSERT INTO outtray.log_reader (topic, reader, lanes)
     VALUES ($1::text, $2::text, $3::bigint)

@@ -28,7 +28,7 @@ const LAST_US: i64 = 253_402_214_400_000_000;
 
 /// An entry of a log.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct EntryRow {
     pub(crate) position: LogPosition,
     row: Row,
 }
@@ -55,9 +55,9 @@ pub(super) fn origin(row: &Row) -> Result<Option<(u64, i64)>> {
     Ok(Some((tx.cast_unsigned(), seq)))
 }
 
-impl Entry {
+impl EntryRow {
     pub(super) fn new(position: LogPosition, row: Row) -> Self {
-        Entry { position, row }
+        EntryRow { position, row }
     }
 
     pub(crate) fn id(&self) -> Result<MessageId> {

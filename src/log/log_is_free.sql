@@ -1,5 +1,5 @@
--- Returns whether the topic $1 holds nothing and nobody receives from it: no message of any kind, no
--- entry, no receiver, no reader. Index: the primary keys; of entries the segments of this topic.
+-- Returns whether the topic $1 holds nothing and nobody receives from it: no message of any kind,
+-- no entry, no receiver, no reader. Index: the primary keys; of entries the segments of this topic.
 SELECT
     NOT EXISTS (SELECT FROM outtray.message WHERE message.topic = $1::text)
     AND NOT EXISTS (SELECT FROM outtray.scheduled WHERE scheduled.topic = $1::text)

@@ -17,8 +17,8 @@
 //! that began later, by the numbers that were given out meanwhile ([`cursor`]). What a transaction
 //! that is held open for hours wrote is looked at when it ends, and not before.
 //!
-//! **Segments.** A log is kept in segments, each a partition of one table. Old ones are emptied as a
-//! whole, and used again ([`round`]).
+//! **Segments.** A log is kept in segments, each a partition of one table. Old ones are emptied as
+//! a whole, and used again.
 
 pub(crate) mod append;
 pub(crate) mod configure;

@@ -1,5 +1,5 @@
--- Moves the lane $3 of the reader $2 of the log $1, which stands at its move $4, to the place $5, $6.
--- Fails if it does not stand there. Index: the primary key.
+-- Moves the lane $3 of the reader $2 of the log $1, which stands at its move $4, to the place $5,
+-- $6. Fails if it does not stand there. Index: the primary key.
 WITH left_behind AS (
     DELETE FROM outtray.log_place
     WHERE log_place.topic = $1::text

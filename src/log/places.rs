@@ -29,8 +29,8 @@ pub(crate) fn place_of(run: &mut dyn Run, topic: &str, position: &Position) -> R
         // What is committed is in a tick then, and what is not comes later.
         Position::Now => end(tick_now(run, topic)?),
         Position::Time(time) => {
-            end(tick(run, topic)?)?;
-            at_time(run, topic, *time)
+            let end = end(tick(run, topic)?)?;
+            at_time(run, topic, *time, end)
         }
         Position::At(place) => {
             let end = end(all_ticked(run, topic)?)?;
@@ -61,14 +61,14 @@ pub(crate) fn begins(run: &mut dyn Run, topic: &str) -> Result<LogPosition> {
     column(row, "begins").map(LogPosition::before)
 }
 
-fn at_time(run: &mut dyn Run, topic: &str, time: SystemTime) -> Result<LogPosition> {
-    let us = micros(time);
-    let rows = query(
-        run,
-        &PLACE_AT_TIME,
-        &[&topic, &us],
-        "finding a place in a log",
-    )?;
+fn at_time(
+    run: &mut dyn Run,
+    topic: &str,
+    time: SystemTime,
+    end: LogPosition,
+) -> Result<LogPosition> {
+    let (us, doing) = (micros(time), "finding a place in a log");
+    let rows = query(run, &PLACE_AT_TIME, &[&topic, &us, &end.tick], doing)?;
     let row = rows.first().ok_or_else(|| no_log(topic))?;
     column(row, "tick").map(LogPosition::before)
 }

@@ -1,8 +1,8 @@
 -- Returns the entries of the log $1, in its segments $2, that one tick sees and an earlier one does
--- not, up to $10 of each kind. First those of transactions from $3 on that the snapshot $4 sees, with
--- numbers after $5 and up to $6, in their order. Then those of the transactions $7, which were at work
--- at the earlier tick, with numbers after $8, in their order. Only those of lane $9[1] of $9[2], by
--- their keys, unless that is NULL. One row of NULLs if entries of the tick $11 are gone.
+-- not, up to $10 of each kind. First those of transactions from $3 on that the snapshot $4 sees,
+-- with numbers after $5 and up to $6, in their order. Then those of the transactions $7, which were
+-- at work at the earlier tick, with numbers after $8, in their order. Only those of lane $9[1] of
+-- $9[2], by their keys, unless that is NULL. One row of NULLs if entries of the tick $11 are gone.
 -- Index: log_entry_seq and log_entry_tx. It is planned each time, for these segments alone.
 (
     SELECT
@@ -27,7 +27,7 @@ UNION ALL
 (
     SELECT
         late.tx, late.seq, late.id, late.sent_at, late.key, late.headers, late.payload, late.body
-    FROM unnest($7::text[]) AS done (tx)
+    FROM pg_catalog.unnest($7::text[]) AS done (tx)
     -- By the limit one after the other, and no further in each than is asked for.
     CROSS JOIN LATERAL (
         SELECT

@@ -10,9 +10,9 @@ use crate::words::log_position::LogPosition;
 use crate::words::sqlstate::classify;
 
 static ENSURE_READER: Statement = sql!("ensure_reader", Kept);
-static LANE_PLACE: Statement = sql!("lane_place", Kept);
-static LOCK_LANE: Statement = sql!("lock_lane", Kept);
-static MOVE_PLACE: Statement = sql!("move_place", Kept);
+static LANE_PLACE: Statement = sql!("lane_place", Key);
+static LOCK_LANE: Statement = sql!("lock_lane", Key);
+static MOVE_PLACE: Statement = sql!("move_place", Key);
 
 /// The most lanes of a reader.
 pub(crate) const MAX_LANES: usize = 256;
@@ -62,21 +62,30 @@ pub(crate) fn ensure(
     Err(Error::new(ErrorKind::Conflict, text))
 }
 
-/// Locks a lane until the transaction ends. `None`: somebody else reads for it, or there is no such
-/// reader.
-pub(crate) fn lock(run: &mut dyn Run, lane: LaneOf<'_>) -> Result<Option<LanePlace>> {
+/// Locks a lane until the transaction ends, and returns where it stands; `known` is what is known
+/// of that, if anything is. `None`: somebody else reads for it, or there is no such reader.
+pub(crate) fn lock(
+    run: &mut dyn Run,
+    lane: LaneOf<'_>,
+    known: Option<LanePlace>,
+) -> Result<Option<LanePlace>> {
     let doing = "taking a lane of a reader";
     let params: Params<'_> = &[&lane.topic, &lane.reader, &lane.lane];
     if query(run, &LOCK_LANE, params, doing)?.is_empty() {
         return Ok(None);
     }
-    place(run, lane)
+    place(run, lane, known)
 }
 
 /// Returns where a lane stands; `None` if there is no such reader.
-pub(crate) fn place(run: &mut dyn Run, lane: LaneOf<'_>) -> Result<Option<LanePlace>> {
+pub(crate) fn place(
+    run: &mut dyn Run,
+    lane: LaneOf<'_>,
+    known: Option<LanePlace>,
+) -> Result<Option<LanePlace>> {
     let doing = "reading the place of a reader";
-    let params: Params<'_> = &[&lane.topic, &lane.reader, &lane.lane];
+    let moved = known.map_or(0, |known| known.moved);
+    let params: Params<'_> = &[&lane.topic, &lane.reader, &lane.lane, &moved];
     let rows = query(run, &LANE_PLACE, params, doing)?;
     rows.first()
         .map(|row| {

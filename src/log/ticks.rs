@@ -7,8 +7,8 @@ use crate::words::log_position::LogPosition;
 use postgres::Row;
 
 static MAKE_TICK: Statement = sql!("make_tick", Kept);
-static MOVE_STRAYS: Statement = sql!("move_strays", Anew);
-static TICKS_FROM: Statement = sql!("ticks_from", Kept);
+static MOVE_STRAYS: Statement = sql!("move_strays", Kept);
+static TICKS_FROM: Statement = sql!("ticks_from", Anew);
 
 /// Ticks that are read at a time: where many readers follow closely, each has a few entries.
 const TICKS_AT_A_TIME: i64 = 1000;
@@ -115,7 +115,8 @@ pub(crate) fn ticks_from(
     place: LogPosition,
 ) -> Result<Vec<Tick>> {
     let doing = "reading the ticks of a log";
-    let rows = query(run, &TICKS_FROM, &[&topic, &from, &TICKS_AT_A_TIME], doing)?;
+    let upto = from.saturating_add(TICKS_AT_A_TIME);
+    let rows = query(run, &TICKS_FROM, &[&topic, &from, &upto], doing)?;
     let Some(first) = rows.first() else {
         return Err(no_log(topic));
     };

@@ -13,3 +13,4 @@ pub(crate) mod process;
 pub(crate) mod savepoint;
 mod transaction;
 pub(crate) mod transaction_state;
+pub(crate) mod undo_settled;

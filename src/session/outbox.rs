@@ -9,15 +9,14 @@ use crate::db::{Flight, Run};
 use crate::dependencies;
 use crate::keys;
 use crate::log;
-use crate::message::claimed::Held;
 use crate::message::send;
 use crate::schedule;
+use crate::session::undo_settled::UndoSettled;
 use crate::wake::news::News;
 use crate::words::new_message::{ReadyWhen, TRACKED_FOR};
 use crate::words::{MessageId, OnEnd, Outgoing, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Messages that are kept before they are stored early: memory stays bounded in a session that
@@ -49,33 +48,6 @@ pub(crate) struct Outbox {
     part: OutboxMark,
     /// Where the bundle of parts began that are undone together.
     bundle: OutboxMark,
-}
-
-/// A delivery whose end is part of a transaction; unsettled again when that is rolled back.
-pub(crate) struct UndoSettled {
-    /// Nothing: the transaction committed.
-    held: Option<Held>,
-    is_settled: Arc<AtomicBool>,
-}
-
-impl UndoSettled {
-    pub(crate) fn new(held: Held, is_settled: Arc<AtomicBool>) -> Self {
-        let held = Some(held);
-        UndoSettled { held, is_settled }
-    }
-
-    /// Leaves it settled; returns what was.
-    fn committed(mut self) -> Option<Held> {
-        self.held.take()
-    }
-}
-
-impl Drop for UndoSettled {
-    fn drop(&mut self) {
-        if self.held.is_some() {
-            self.is_settled.store(false, Ordering::Relaxed);
-        }
-    }
 }
 
 struct LogEntry {

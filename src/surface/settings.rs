@@ -10,9 +10,9 @@ use crate::rate_limit;
 use crate::settings::{self, Setting};
 use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
+use crate::words::kind_settings::check_kind;
 use crate::words::limits::key_flaw;
 use crate::words::topic;
-use crate::words::topic_kind::check_kind;
 use crate::words::{Error, Result, TopicConfig};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Topic<'_> {
     ///
     /// # Errors
     /// `Invalid` for a setting that is out of range, or not one of the topic's
-    /// [kind](crate::TopicKind); `InUse` where the kind is to change, and the topic holds messages or
-    /// has receivers or readers. Nothing is changed.
+    /// [kind](crate::TopicKind); `InUse` where the kind is to change, and the topic holds messages
+    /// or has receivers or readers. Nothing is changed.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

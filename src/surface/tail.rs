@@ -2,7 +2,7 @@
 
 use crate::connect::connection::Connection;
 use crate::log::cursor::{Cursor, Entries};
-use crate::log::entry::Entry;
+use crate::log::entry::EntryRow;
 use crate::log::places::place_of;
 use crate::log::ticks::tick;
 use crate::surface::messaging::Messaging;
@@ -56,7 +56,7 @@ pub struct Tail {
     cursor: Cursor,
     station: Arc<Station>,
     /// Read, and not returned yet.
-    ahead: VecDeque<Entry>,
+    ahead: VecDeque<EntryRow>,
     place: LogPosition,
     /// The place after all that is read.
     read_upto: LogPosition,
@@ -166,7 +166,7 @@ impl Tail {
     }
 
     /// Decodes an entry, which counts as read whatever comes of it.
-    fn pass<T: DeserializeOwned>(&mut self, entry: &Entry) -> Result<Message<T>> {
+    fn pass<T: DeserializeOwned>(&mut self, entry: &EntryRow) -> Result<Message<T>> {
         self.place = entry.position;
         entry.message(&self.topic, 1, 1)
     }

@@ -12,6 +12,7 @@ pub(crate) mod finite;
 pub(crate) mod handler_error;
 pub(crate) mod headers;
 pub(crate) mod json_text;
+pub(crate) mod kind_settings;
 pub(crate) mod limits;
 pub(crate) mod log_position;
 pub(crate) mod message;

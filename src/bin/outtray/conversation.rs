@@ -38,18 +38,18 @@ pub(crate) struct Pipes {
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     /// The end of standard error.
-    pub(crate) tail: Tail,
+    pub(crate) tail: LastLines,
     /// Standard output, to one byte more than a result may have.
     pub(crate) result: Vec<u8>,
 }
 
 /// The last of what a command wrote to standard error.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+pub(crate) struct LastLines {
     bytes: Vec<u8>,
 }
 
-impl Tail {
+impl LastLines {
     fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() > 8 * TAIL_BYTES {
@@ -138,7 +138,7 @@ fn write_some((mut stdin, input): (ChildStdin, &[u8])) -> Option<(ChildStdin, &[
 }
 
 /// Reads what is there, to a limit that leaves `input` its turn. Returns the pipe unless it ended.
-fn read_some(mut stderr: ChildStderr, tail: &mut Tail) -> Option<ChildStderr> {
+fn read_some(mut stderr: ChildStderr, tail: &mut LastLines) -> Option<ChildStderr> {
     let mut chunk = [0; 16 << 10];
     match stderr.read(&mut chunk) {
         Ok(0) => None,
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_tail_is_the_last_lines_of_much() {
-        let mut tail = Tail::default();
+        let mut tail = LastLines::default();
         for number in 0..100_000 {
             tail.push(format!("line {number}\n\n").as_bytes());
         }
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_tail_of_one_long_line_is_its_end() {
-        let mut tail = Tail::default();
+        let mut tail = LastLines::default();
         tail.push(&[b'x'; 50_000]);
         tail.push(b"end");
 

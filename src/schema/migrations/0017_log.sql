@@ -81,8 +81,9 @@ CREATE TABLE outtray.log_lane (
     PRIMARY KEY (topic, reader, lane)
 );
 
--- Where lanes are: the row with the largest `moved` counts. A move inserts a row and deletes the one
--- before: rows that are dead, and cannot be removed while some transaction is held, are passed by.
+-- Where lanes are: the row with the largest `moved` counts. A move inserts a row and deletes the
+-- one before: rows that are dead, and cannot be removed while some transaction is held, are passed
+-- by.
 CREATE TABLE outtray.log_place (
     topic text COLLATE "C" NOT NULL,
     reader text COLLATE "C" NOT NULL,
@@ -101,8 +102,8 @@ CREATE TABLE outtray.log_place (
 );
 
 -- Returns whether the last tick of the log `mine` does not see all that is committed. Also where it
--- took long to say so, since somebody writes much in an open transaction: after another tick the next
--- look begins behind that.
+-- took long to say so, since somebody writes much in an open transaction: after another tick the
+-- next look begins behind that.
 CREATE FUNCTION outtray.log_has_news(mine text) RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -151,13 +152,13 @@ BEGIN
 END
 $$;
 
--- Makes a tick of the log `mine` if an entry was committed since the last one, or if it `is_forced`.
--- Returns the newest tick, and whether messages lie among those of queues that belong here; NULL if
--- there is no such log. Where somebody else makes a tick, it waits if `waits`, and otherwise leaves
--- it to them. PL/pgSQL, since each of its statements has to see what those before it saw committed.
--- A tick's transaction must be short: others wait for it, or do without. Of two ticks the later one
--- sees all that the earlier one sees: it is numbered after one that was committed before its own
--- snapshot was taken.
+-- Makes a tick of the log `mine` if an entry was committed since the last one, or if it
+-- `is_forced`. Returns the newest tick, and whether messages lie among those of queues that belong
+-- here; NULL if there is no such log. Where somebody else makes a tick, it waits if `waits`, and
+-- otherwise leaves it to them. PL/pgSQL, since each of its statements has to see what those before
+-- it saw committed. A tick's transaction must be short: others wait for it, or do without. Of two
+-- ticks the later one sees all that the earlier one sees: it is numbered after one that was
+-- committed before its own snapshot was taken.
 CREATE FUNCTION outtray.log_make_tick(
     mine text, waits boolean, is_forced boolean, OUT newest bigint, OUT has_strays boolean
 )
@@ -236,9 +237,52 @@ BEGIN
 END
 $$;
 
+-- Moves up to `most` messages of the topic `mine` that lie among those of queues into its log, in
+-- their order: a sender did not know yet that it is one, or they waited for their time. Returns how
+-- many. Index: the primary key of message, in its order, whatever the statistics say.
+CREATE FUNCTION outtray.log_move_strays(mine text, most bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+DECLARE
+    how_many bigint;
+BEGIN
+    WITH strays AS MATERIALIZED (
+        SELECT message.ctid AS place
+        FROM outtray.message
+        WHERE message.topic = mine
+        ORDER BY message.rank, message.seq
+        LIMIT most
+        FOR UPDATE SKIP LOCKED
+    ),
+    taken AS (
+        DELETE FROM outtray.message
+        WHERE message.ctid = ANY (ARRAY(SELECT strays.place FROM strays))
+            AND (message.topic = mine) IS TRUE
+        RETURNING
+            message.rank, message.seq, message.id, message.sent_at, message.key, message.headers,
+            message.payload, message.body
+    ),
+    moved AS (
+        INSERT INTO outtray.log_entry (topic, segment, id, sent_at, key, headers, payload, body)
+        SELECT
+            mine, (SELECT log.segment FROM outtray.log WHERE log.topic = mine), taken.id,
+            taken.sent_at, taken.key, taken.headers, taken.payload, taken.body
+        FROM taken
+        ORDER BY taken.rank, taken.seq
+        RETURNING log_entry.id
+    )
+    SELECT count(moved.id) INTO how_many FROM moved;
+    RETURN how_many;
+END
+$$;
+
 -- Makes a segment of the log `mine`, or takes one that was emptied, and has entries written into it
--- from now on; returns its number. Holds the lock of the log's row. Its owner is that of the tables,
--- so that a role that may only read and write can have it made.
+-- from now on; returns its number. Holds the lock of the log's row. Its owner is that of the
+-- tables, so that a role that may only read and write can have it made.
 CREATE FUNCTION outtray.log_open_segment(mine text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -318,4 +362,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION outtray.log_open_segment(text), outtray.log_end(text) FROM PUBLIC;
 -- Everybody who reads calls these, whatever the default privileges of the database are.
-GRANT EXECUTE ON FUNCTION outtray.log_has_news(text), outtray.log_make_tick(text, boolean, boolean) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    outtray.log_has_news(text), outtray.log_make_tick(text, boolean, boolean),
+    outtray.log_move_strays(text, bigint)
+TO PUBLIC;

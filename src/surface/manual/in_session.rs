@@ -2,7 +2,7 @@
 
 use crate::receive::lease::acknowledge::acknowledge_in;
 use crate::session::messaging_session::MessagingSession;
-use crate::session::outbox::UndoSettled;
+use crate::session::undo_settled::UndoSettled;
 use crate::surface::manual::receipt::Receipt;
 use crate::words::Result;
 use std::sync::Arc;

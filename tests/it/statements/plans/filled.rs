@@ -9,7 +9,7 @@ use outtray::testing::Server;
 pub(super) const BUSY: &str = "busy";
 
 /// The tables that a queue fills and empties.
-pub(super) const TABLES: [&str; 19] = [
+pub(super) const TABLES: [&str; 26] = [
     "message",
     "scheduled",
     "follower",
@@ -29,6 +29,13 @@ pub(super) const TABLES: [&str; 19] = [
     "room",
     "worker",
     "recurring",
+    "log",
+    "log_1",
+    "log_segment",
+    "log_tick",
+    "log_reader",
+    "log_lane",
+    "log_place",
 ];
 
 /// What autovacuum does, the test does itself.
@@ -101,6 +108,19 @@ SELECT 'topic-' || n, n, 'process', false FROM generate_series($from, least($to,
 INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
 SELECT 'topic-' || n, 'name', '0 0 * * *', 'UTC', 'skip', 0, '1', now() + (n - 100) * interval '1 s'
 FROM generate_series($from, least($to, 200)) AS n;
+SELECT outtray.log_open_segment('busy') WHERE $from = 1;
+INSERT INTO outtray.log_entry (topic, segment, tx, seq, id, key, payload)
+SELECT 'busy', 1, (10 + n % 1000)::text::xid8, n, id_of(n), CASE WHEN n % 2 = 0 THEN 'key-' || n END, '{\"n\": 1}'
+FROM generate_series($from, $to) AS n;
+INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
+SELECT 'busy', n, '3:3:', n, n + 100, '{1}' FROM generate_series($from, $to) AS n;
+INSERT INTO outtray.log (topic, segment) SELECT 'topic-' || n, 1 FROM generate_series($from, least($to, 200)) AS n;
+INSERT INTO outtray.log_segment (topic, segment) SELECT 'topic-' || n, n + 1 FROM generate_series($from, least($to, 200)) AS n;
+INSERT INTO outtray.log_reader (topic, reader, lanes) SELECT 'busy', 'reader-' || n, 1 FROM generate_series($from, least($to, 200)) AS n;
+INSERT INTO outtray.log_lane (topic, reader, lane)
+SELECT 'busy', 'reader-' || n, lane FROM generate_series($from, least($to, 200)) AS n, generate_series(0, 9) AS lane;
+INSERT INTO outtray.log_place (topic, reader, lane, moved, tick, seq)
+SELECT 'busy', 'reader-1', n % 10, n, n, n FROM generate_series($from, $to) AS n;
 ";
 
 /// Rows of the topic that has almost everything, which the statements need beside the others.
@@ -109,7 +129,7 @@ INSERT INTO outtray.topic (topic, config) VALUES ('busy', '{\"max_in_work\": 100
 INSERT INTO outtray.turn (topic) VALUES ('busy');
 INSERT INTO outtray.room (topic, used) VALUES ('busy', 1000);
 INSERT INTO outtray.lane (topic, key) VALUES ('busy', 'hot');
-SELECT setval('outtray.message_seq', 1000000), setval('outtray.worker_seq', 1000000);
+SELECT setval('outtray.message_seq', 1000000), setval('outtray.log_seq', 1000000), setval('outtray.worker_seq', 1000000);
 INSERT INTO outtray.worker (topic, id, process, holds_lock) VALUES ('busy', 100000, 'process', false);
 ";
 

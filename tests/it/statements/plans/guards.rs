@@ -110,7 +110,7 @@ const IN_FLIGHTS: [&str; 44] = [
 
 /// Statements that are kept where they travel in flights, with such settings, although they have no
 /// need of them for what statistics say.
-const KEPT_IN_FLIGHTS: [&str; 11] = [
+const KEPT_IN_FLIGHTS: [&str; 14] = [
     "bury_lease",
     "end_held_lease",
     "end_lease",
@@ -118,6 +118,9 @@ const KEPT_IN_FLIGHTS: [&str; 11] = [
     "give_back_lease",
     "hold_again",
     "hold_lease",
+    "lane_place",
+    "lock_lane",
+    "move_place",
     "postpone_lease",
     "prolong_lease",
     "take_dedupe",

@@ -2,6 +2,7 @@
 //! them.
 
 mod kept;
+mod logs;
 mod ready;
 mod waiting;
 
@@ -75,6 +76,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(waiting::keyed());
     cases.extend(kept::ended());
     cases.extend(kept::kept());
+    cases.extend(logs::logs());
     cases
 }
 

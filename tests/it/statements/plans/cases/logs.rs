@@ -1,0 +1,61 @@
+//! Calls of the statements about logs.
+
+use super::{Bound, Case, case, id, ids, same};
+use crate::statements::plans::filled::BUSY;
+
+/// Returns calls of the statements that write and read logs.
+pub(super) fn logs() -> Vec<Case> {
+    use Bound::{Rows, Tables};
+    let topic = format!("'{BUSY}'");
+    let t = topic.as_str();
+    let (nulls, ones) = (same("NULL", 10), same("1", 10));
+    let reader = [t, "'reader-1'", "1"];
+    const KIND: &str = "when it is set what a topic is: looks for whatever it may hold";
+    const DDL: &str = "makes or drops tables";
+    let read = |low, high, ended, lane| {
+        let visible = "'60000:60000:'";
+        [
+            t, "'{1}'", "'3'", visible, low, high, ended, "0", lane, "100", "5",
+        ]
+    };
+    vec![
+        case(
+            "append",
+            Rows(10),
+            &[t, &ids(1, 10), &nulls, &nulls, &ones, &nulls],
+        ),
+        case(
+            "append_one",
+            Rows(1),
+            &[t, &id(1), "NULL", "NULL", "'1'", "NULL"],
+        ),
+        case("end_log", Tables(DDL), &[t]),
+        case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
+        case("is_log", Rows(1), &[t]),
+        case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
+        case("lock_lane", Rows(1), &reader),
+        case("log_bounds", Rows(1), &[t]),
+        case("log_is_free", Tables(KIND), &[t]),
+        case("log_segment_now", Rows(1), &[t]),
+        case("make_tick", Rows(10), &[t, "false", "false"]),
+        case(
+            "move_place",
+            Rows(1),
+            &[t, "'reader-1'", "1", "49991", "50000", "0"],
+        ),
+        case("move_strays", Rows(100), &[t, "100"]),
+        case("open_segment", Tables(DDL), &[t]),
+        case("place_at_time", Rows(20), &[t, "0", "50001"]),
+        case(
+            "read_entries",
+            Rows(100),
+            &read("1000", "1100", "'{}'", "NULL"),
+        ),
+        case(
+            "read_entries",
+            Rows(200),
+            &read("1000", "1100", "'{15,16}'", "'{0,2}'"),
+        ),
+        case("ticks_from", Rows(100), &[t, "1000", "1100"]),
+    ]
+}
