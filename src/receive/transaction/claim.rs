@@ -11,8 +11,8 @@ use crate::db::{Flight, Statement, Value, sql};
 use crate::message::claimed;
 use crate::message::floor::Search;
 use crate::receive::claim::{self, Looked, Taken};
+use crate::receive::filter::FilterBudget;
 use crate::receive::limits::InWork;
-use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::words::{Doing, Result};
 use postgres::SimpleQueryRow;
@@ -24,16 +24,16 @@ static CLAIM_HEAD: Statement = sql!("claim_head", Order);
 static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
 static TAKE_TURN: Statement = sql!("take_turn", Kept);
 
-/// Appends an ordinary claim to a flight.
-pub(crate) fn push_claim(shared: &SharedState, flight: &mut Flight, size: usize) -> Search {
-    let plan = shared.floors().plan(Instant::now());
-    push_plan(shared, flight, size, &plan);
-    plan
-}
-
-fn push_plan(shared: &SharedState, flight: &mut Flight, size: usize, plan: &Search) {
-    let values = claimed::parameters(&shared.topic, &plan.spans, size);
-    match &shared.limits.filter {
+/// Appends an ordinary claim of up to `size` messages, where `plan` says, to a flight.
+pub(crate) fn push_claim(
+    flight: &mut Flight,
+    topic: &str,
+    filter: Option<&FilterBudget>,
+    size: usize,
+    plan: &Search,
+) {
+    let values = claimed::parameters(topic, &plan.spans, size);
+    match filter {
         None => flight.call(&CLAIM, &values),
         Some(filter) => {
             let values = claimed::filtered(values, &filter.program);
@@ -117,7 +117,8 @@ impl WorkerTransaction<'_, '_, '_> {
                 None => {
                     let started = Instant::now();
                     let mut flight = self.claim_flight()?;
-                    push_plan(shared, &mut flight, size, plan);
+                    let filter = shared.limits.filter.as_ref();
+                    push_claim(&mut flight, &shared.topic, filter, size, plan);
                     (self.fly(flight)?, started)
                 }
             };

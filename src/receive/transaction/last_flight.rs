@@ -92,7 +92,10 @@ impl WorkerTransaction<'_, '_, '_> {
         let size = self.state.pace.size();
         let plan = is_chained.then(|| {
             flight.begin();
-            push_claim(shared, &mut flight, size)
+            let plan = shared.floors().plan(Instant::now());
+            let filter = shared.limits.filter.as_ref();
+            push_claim(&mut flight, &shared.topic, filter, size, &plan);
+            plan
         });
         let started = Instant::now();
         let committed = session.commit(flight, is_checked);
