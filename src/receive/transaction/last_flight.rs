@@ -1,7 +1,9 @@
 //! The last flight of a transaction, which settles what was in it, commits, and may claim what
 //! comes next.
 
+use crate::db::Flight;
 use crate::keys::{self, Promoted};
+use crate::message::floor::Search;
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::settle;
 use crate::on_end;
@@ -90,13 +92,7 @@ impl WorkerTransaction<'_, '_, '_> {
         self.state.push_close(&mut flight, &shared.topic, &counted);
         flight.commit();
         let size = self.state.pace.size();
-        let plan = is_chained.then(|| {
-            flight.begin();
-            let plan = shared.floors().plan(Instant::now());
-            let filter = shared.limits.filter.as_ref();
-            push_claim(&mut flight, &shared.topic, filter, size, &plan);
-            plan
-        });
+        let plan = is_chained.then(|| push_next(shared, &mut flight, size));
         let started = Instant::now();
         let committed = session.commit(flight, is_checked);
         if let Err(NotCommitted {
@@ -125,6 +121,15 @@ impl WorkerTransaction<'_, '_, '_> {
         claim::note_promoted(&shared.floors, &promoted, settled.ended());
         taken.transpose()
     }
+}
+
+/// Appends the BEGIN of the next transaction and its claim; returns where that looks.
+fn push_next(shared: &SharedState, flight: &mut Flight, size: usize) -> Search {
+    let plan = shared.floors().plan(Instant::now());
+    let filter = shared.limits.filter.as_ref();
+    flight.begin();
+    push_claim(flight, &shared.topic, filter, size, &plan);
+    plan
 }
 
 /// After the commit: counts, logs, tells who waits, and notes when retries are due.
