@@ -117,10 +117,9 @@ impl<'c> HandlerSession<'c> {
         self.session.transaction.undo()
     }
 
-    /// Drops what the part sent and recorded.
+    /// Drops what the part sent.
     fn forget(&mut self) {
         self.session.outbox.roll_back_part();
-        self.take_result();
     }
 
     /// Returns what the part recorded.

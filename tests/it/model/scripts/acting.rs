@@ -25,6 +25,9 @@ pub(super) type Run = (usize, u32);
 /// What was in hand in a call, each with whether it is put off this time.
 pub(super) type Call = Vec<(Run, bool)>;
 
+/// More calls of handlers than any round takes.
+const MAX_CALLS: usize = 10_000;
+
 /// What is added to the attempts of a second life.
 pub(super) const REDRIVEN: u32 = 100;
 
@@ -77,7 +80,7 @@ impl Actor {
         session: &mut MessagingSession<'_>,
         message: &Message<Work>,
     ) -> Result<(), HandlerError> {
-        let call = self.enter(&[message]);
+        let call = self.enter(&[message])?;
         self.perform(session, message, call[0], &mut false, true)
     }
 
@@ -88,7 +91,7 @@ impl Actor {
         batch: &[BatchMessage<Work>],
     ) -> Result<(), HandlerError> {
         let messages: Vec<&Message<Work>> = batch.iter().map(|message| &**message).collect();
-        let call = self.enter(&messages);
+        let call = self.enter(&messages)?;
         let mut is_broken = false;
         for (message, entered) in batch.iter().zip(call) {
             let is_whole = self.script(entered.0).is_whole;
@@ -106,8 +109,8 @@ impl Actor {
         Ok(())
     }
 
-    /// Notes what is in hand.
-    fn enter(&self, messages: &[&Message<Work>]) -> Call {
+    /// Notes what is in hand. Fails when there is no end of it: a drain would go on for ever.
+    fn enter(&self, messages: &[&Message<Work>]) -> Result<Call, HandlerError> {
         let call: Call = messages
             .iter()
             .map(|message| {
@@ -116,8 +119,14 @@ impl Actor {
                 (run, may_be_put_off && self.is_first(run, usize::MAX))
             })
             .collect();
-        self.calls.lock().unwrap().push(call.clone());
-        call
+        let mut calls = self.calls.lock().unwrap();
+        if calls.len() == MAX_CALLS {
+            let run = call[0].0;
+            self.complain(format!("{run:?} and others come again and again"));
+            return Err(HandlerError::reject("there is no end of it"));
+        }
+        calls.push(call.clone());
+        Ok(call)
     }
 
     fn run(&self, message: &Message<Work>) -> Run {

@@ -49,8 +49,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the result of a failed message is recorded",
-        right: "        self.session.outbox.roll_back_part();\n        self.take_result();\n",
-        wrong: "        self.session.outbox.roll_back_part();\n",
+        right: "            recorder.take();\n",
+        wrong: "",
     },
     Fault {
         name: "what a handler set outlives its transaction",
@@ -89,8 +89,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a snooze costs an attempt",
-        right: "                    attempts,\n                    delay,\n                    error: text,",
-        wrong: "                    attempts: attempt,\n                    delay,\n                    error: text,",
+        right: "Wish::Snooze(delay) => Outcome::retry(attempts, delay",
+        wrong: "Wish::Snooze(delay) => Outcome::retry(attempt, delay",
     },
     Fault {
         name: "there is one attempt too many",
@@ -99,13 +99,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a rejected message is tried again",
-        right: "                Wish::Reject => dead(attempt, DeadReason::Rejected, text),",
+        right: "                Wish::Reject => Outcome::dead(attempt, DeadReason::Rejected, text),",
         wrong: "                Wish::Reject => failed(text, None),",
     },
     Fault {
         name: "what the check before COMMIT refuses is charged to the neighbours too",
-        right: "            let outcome = handle(shared, session, state, message, crashes, Sharing::Again)?;\n",
-        wrong: "            let outcome = Charge::of(message, crashes).decide(&shared.terms(), error);\n",
+        right: "                let outcome = self.handle(message, taken.crashes(message), Sharing::Again)?;\n",
+        wrong: "                let outcome = Charge::of(message, taken.crashes(message)).decide(&self.shared.terms(), error);\n",
     },
     Fault {
         name: "what only COMMIT refuses is charged to the neighbours too",
@@ -142,11 +142,6 @@ const FAULTS: &[Fault] = &[
                     AND cancellation.id = message.id
             )",
         wrong: "",
-    },
-    Fault {
-        name: "giving a message up that stays passes",
-        right: "WHEN counted.removed <> counted.wanted THEN",
-        wrong: "WHEN false THEN",
     },
     Fault {
         name: "an acknowledgement that removes nothing passes",
