@@ -58,6 +58,7 @@
 //! |---|---|
 //! | topic | a named queue of messages, created by its first use |
 //! | send | put one message on one topic |
+//! | publish, subscription | copy one message to every topic that subscribed to a matching pattern |
 //! | session | one database transaction with the queue's verbs in it |
 //! | handler | your closure, called with a session and a message |
 //! | receiver | a pool of threads that runs a handler for each message of a topic |
@@ -91,6 +92,8 @@
 //!   filter. [`Interrupt`] ends another thread's wait.
 //! - [`TopicConfig`] holds the settings of a topic in the database, [`Filter`] says which messages
 //!   a receiver wants, [`Completion`] how a tracked message ended.
+//! - [`MessagingSession::publish`] copies a message to all who [subscribed](Messaging::subscribe);
+//!   [`Published`] says how many they were, [`Subscription`] who they are.
 //! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
 //!   [`Selection`] of them), purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
@@ -150,6 +153,7 @@ mod cancel;
 mod dead_letters;
 mod topics;
 mod log;
+mod publish;
 // The engine, and what users hold.
 mod session;
 #[cfg(feature = "cron")]
@@ -165,6 +169,7 @@ pub use r2d2_postgres;
 
 pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
+pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
 pub use receive::receivers::builder::ReceiverBuilder;
 pub use receive::receivers::receiver::Receiver;
@@ -174,6 +179,7 @@ pub use recurring::Recurring;
 pub use recurring::recurrence::{Missed, Recurrence};
 pub use schedule::scheduled::ScheduledMessage;
 pub use session::messaging_session::MessagingSession;
+pub use session::publish::Published;
 pub use surface::builder::Builder;
 pub use surface::manual::delivery::Delivery;
 pub use surface::manual::matching::Matching;

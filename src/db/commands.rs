@@ -21,6 +21,9 @@ commands! {
     RELEASE_A = "release_a", "RELEASE outtray_a";
     RELEASE_B = "release_b", "RELEASE outtray_b";
     RELEASE_BUNDLE = "release_bundle", "RELEASE outtray_bundle";
+    OPEN_PUBLISHED = "open_published", "SAVEPOINT outtray_published";
+    RELEASE_PUBLISHED = "release_published", "RELEASE outtray_published";
+    UNDO_PUBLISHED = "undo_published", "ROLLBACK TO outtray_published";
     TRY_ROOM = "try_room", "SAVEPOINT outtray_room";
     KEEP_ROOM = "keep_room", "RELEASE outtray_room";
     UNDO_ROOM = "undo_room", "ROLLBACK TO outtray_room";

@@ -79,6 +79,18 @@ pub(crate) fn push_send(flight: &mut Flight, outgoing: &Outgoing) {
     flight.call(&SEND_ONE, &Only::of(outgoing).values());
 }
 
+/// Appends the storing of messages that are ready at once and have no keys, in the order given.
+pub(crate) fn push_sends(flight: &mut Flight, messages: &[Outgoing]) {
+    match messages {
+        [] => {}
+        [only] if only.is_plain() => push_send(flight, only),
+        _ if messages.iter().all(Outgoing::is_plain) => {
+            flight.call(&SEND, &Columns::of(messages).plain_values());
+        }
+        _ => flight.call(&SEND_FULL, &Columns::of(messages).values()),
+    }
+}
+
 /// Returns the delay, or the time; neither for a message that comes after others.
 fn start(outgoing: &Outgoing) -> (Option<i64>, Option<i64>) {
     let message = &outgoing.message;

@@ -85,7 +85,13 @@ impl<'a> Columns<'a> {
         ]
     }
 
-    /// Returns the same for a flight.
+    /// Returns the parameters of statements for plain messages, for a flight.
+    pub(crate) fn plain_values(&self) -> [Value<'_>; 6] {
+        let [topics, ranks, ids, _, _, _, headers, payloads, bodies] = self.values();
+        [topics, ranks, ids, headers, payloads, bodies]
+    }
+
+    /// Returns the parameters of statements for all messages, for a flight.
     pub(crate) fn values(&self) -> [Value<'_>; 9] {
         let wide = |number: &Option<i16>| number.map(i64::from);
         [
@@ -149,7 +155,7 @@ impl<'a> Only<'a> {
 
 /// Returns the payload as the columns for JSON and for bytes take it; one of them is `None`.
 pub(crate) fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
-    match &message.content {
+    match &*message.content {
         Payload::Json(text) => (Some(text.get()), None),
         Payload::Bytes(bytes) => (None, Some(bytes)),
     }

@@ -58,6 +58,7 @@ const MIGRATIONS: &[Migration] = migrations![
     "0015_dead_letters",
     "0016_recurring",
     "0017_log",
+    "0018_publish",
 ];
 
 impl Migration {

@@ -9,6 +9,7 @@
 use crate::capacity::take::{self as room, RoomWanted};
 use crate::dedupe::{self, KeyHolder, KeyWish, KnownHolders};
 use crate::session::messaging_session::MessagingSession;
+use crate::session::savepoint::Savepoint;
 use crate::session::transaction_state::TransactionState;
 use crate::settings::Setting;
 use crate::words::outcome::Sent;
@@ -153,7 +154,7 @@ impl MessagingSession<'_> {
     }
 
     /// Takes room for those that are new and go to bounded topics.
-    fn take_room(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
+    pub(super) fn take_room(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
         let mut loads = BTreeMap::<&str, (usize, Duration)>::new();
         for (outgoing, _) in new_ones(messages, sent) {
             if outgoing.on_end.has(OnEnd::BOUNDED) {
@@ -268,14 +269,23 @@ impl MessagingSession<'_> {
 
     pub(super) fn keep(&mut self, outgoing: Outgoing) -> Result<MessageId> {
         let id = self.outbox.push(outgoing);
-        if self.outbox.is_full() {
-            self.store_early()?;
-        }
+        self.store_if_full()?;
         Ok(id)
+    }
+
+    pub(super) fn store_if_full(&mut self) -> Result<()> {
+        match self.outbox.is_full() {
+            true => self.store_early(),
+            false => Ok(()),
+        }
     }
 
     /// Stores the messages of the part at hand before its end, inside its savepoint.
     fn store_early(&mut self) -> Result<()> {
+        if self.transaction.savepoint == Savepoint::None {
+            // What is stored cannot be matched again.
+            self.settle_published()?;
+        }
         let outbox = &mut self.outbox;
         self.transaction.ask(|run| outbox.store_part(run))
     }

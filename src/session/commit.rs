@@ -11,17 +11,21 @@
 use crate::db::Flight;
 use crate::db::commands;
 use crate::message::send;
+use crate::publish;
 use crate::session::caller_sql::ended;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
 use crate::words::outcome::Sent;
 use crate::words::redacted::text_of;
-use crate::words::sqlstate::{failure, held_up, is_aborted, is_ended, is_sequence_behind};
+use crate::words::sqlstate::{
+    failure, held_up, is_aborted, is_ended, is_resubscribed, is_sequence_behind,
+};
 use crate::words::{
     Error, ErrorKind, Failure, MessageId, NewMessage, OnEnd, Result, SideEffects, classify,
 };
 use postgres::error::SqlState;
+use uuid::Uuid;
 
 impl MessagingSession<'_> {
     /// Stores what was sent and commits. Returns whom to wake.
@@ -30,23 +34,40 @@ impl MessagingSession<'_> {
     /// `OutcomeUnknown` when the connection broke with COMMIT under way; any other kind means that
     /// all was rolled back.
     pub(crate) fn commit(mut self) -> Result<News> {
+        self.commit_all()?;
+        Ok(self.outbox.take_news())
+    }
+
+    /// Does the same for a session that only published; returns the ids of the copies, too.
+    pub(crate) fn commit_alone(mut self) -> Result<(News, Vec<MessageId>)> {
+        self.commit_all()?;
+        let ids = self.outbox.ids();
+        Ok((self.outbox.take_news(), ids))
+    }
+
+    fn commit_all(&mut self) -> Result<()> {
         if let Some(ended) = self.transaction.ended() {
             return Err(ended);
         }
         if self.transaction.side_effects.any(&[SideEffects::FAILED]) {
             return Err(swallowed());
         }
-        if matches!(self.transaction.state, TransactionState::Idle(_)) {
-            if self.outbox.statements() <= 1 {
-                return self.commit_single_statement();
-            }
-            self.transaction.state.begun()?;
+        if let Some(error) = self.outbox.take_broken() {
+            return Err(error);
         }
-        if let Err(error) = self.transaction.restore() {
+        let is_idle = matches!(self.transaction.state, TransactionState::Idle(_));
+        if !is_idle && let Err(error) = self.transaction.restore() {
             return Err(refused(error, || self.outbox.ids()));
         }
+        if self.commit_published()? {
+            return Ok(());
+        }
+        if is_idle && self.outbox.statements() <= 1 && self.is_idle() {
+            return self.commit_single_statement();
+        }
         let last = self.store_or_push()?;
-        let committed = match self.transaction.state {
+        let state = std::mem::replace(&mut self.transaction.state, TransactionState::Broken);
+        let committed = match state {
             TransactionState::Begun(mut transaction) => {
                 transaction.fly(last).map(|_| transaction.committed())
             }
@@ -59,8 +80,53 @@ impl MessagingSession<'_> {
             | TransactionState::Leased(_)
             | TransactionState::Broken => Ok(()),
         };
-        match committed {
-            Ok(()) => Ok(self.outbox.take_news()),
+        committed.map_err(|error| refused(error, || self.outbox.ids()))
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.transaction.state, TransactionState::Idle(_))
+    }
+
+    /// Commits in one flight that stores all that was sent, if subscriptions are still those of
+    /// this version. Returns false, with the transaction as it was, if they are not.
+    pub(super) fn fly_published(&mut self, version: Option<Uuid>) -> Result<bool> {
+        let flown = match &mut self.transaction.state {
+            TransactionState::Idle(connection) => {
+                let mut flight = connection.flight();
+                flight.begin();
+                publish::push_check(&mut flight, version);
+                self.outbox.push_all(&mut flight);
+                flight.commit();
+                connection.fly(flight).map(drop)
+            }
+            state => {
+                let open = state.begun()?;
+                let mut flight = open.flight();
+                flight.command(&commands::OPEN_PUBLISHED);
+                publish::push_check(&mut flight, version);
+                flight.command(&commands::RELEASE_PUBLISHED);
+                self.outbox.push_all(&mut flight);
+                flight.commit();
+                open.fly(flight).map(drop)
+            }
+        };
+        match flown {
+            Ok(()) => {
+                let state = &mut self.transaction.state;
+                std::mem::replace(state, TransactionState::Broken).committed();
+                Ok(true)
+            }
+            Err(error) if is_resubscribed(&error) => {
+                if !self.is_idle() {
+                    let undone = self
+                        .transaction
+                        .state
+                        .begun()?
+                        .commands(&[&commands::UNDO_PUBLISHED]);
+                    undone.map_err(|error| classify(error, "undoing a check"))?;
+                }
+                Ok(false)
+            }
             Err(error) => Err(refused(error, || self.outbox.ids())),
         }
     }
@@ -117,11 +183,10 @@ impl MessagingSession<'_> {
         Ok(last)
     }
 
-    fn commit_single_statement(mut self) -> Result<News> {
+    fn commit_single_statement(&mut self) -> Result<()> {
         let ids = self.outbox.ids();
         let stored = self.outbox.store(self.transaction.state.current()?);
-        stored.map_err(|error| alone(error, || ids))?;
-        Ok(self.outbox.take_news())
+        stored.map_err(|error| alone(error, || ids))
     }
 }
 

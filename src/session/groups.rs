@@ -124,6 +124,8 @@ impl MessagingSession<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
+        // Copies that are to be tracked have to be there for good.
+        self.settle_published()?;
         let elsewhere = self.outbox.track(&wanted);
         if elsewhere.is_empty() {
             return Ok(());

@@ -9,6 +9,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::db::Flight;
+use crate::publish;
 use crate::session::commit::{not_stored, swallowed};
 use crate::session::messaging_session::{MessagingSession, Recorder};
 use crate::session::parts::PartOutcome;
@@ -17,10 +18,10 @@ use crate::session::savepoint::{Bundle, Check, Savepoint};
 use crate::session::transaction::SessionTransaction;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
-use crate::words::sqlstate::is_sequence_behind;
+use crate::words::sqlstate::{is_resubscribed, is_sequence_behind};
 use crate::words::{Doing, Error, Result, SideEffects, classify};
 use postgres::SimpleQueryRow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The session of a worker, which outlives its handlers and its transactions.
 pub(crate) struct HandlerSession<'c> {
@@ -224,6 +225,9 @@ impl<'c> HandlerSession<'c> {
         if !has_values && !outbox.has_few() {
             flight = flight.of_names();
         }
+        if let Some(version) = outbox.matched_version() {
+            publish::push_check(&mut flight, version);
+        }
         if !outbox.push_few(&mut flight) {
             outbox.store_last(transaction.state.own()?)?;
         }
@@ -243,12 +247,20 @@ impl<'c> HandlerSession<'c> {
             error,
             is_undone: false,
         })?;
+        let (matched, started) = (self.session.outbox.matched_version(), Instant::now());
         match own.fly(last) {
             Ok(rows) => {
+                if let Some(version) = matched {
+                    self.session.process.subscriptions.checked(version, started);
+                }
                 self.begin_anew();
                 Ok(rows)
             }
             Err(error) => {
+                if is_resubscribed(&error) {
+                    self.session.process.subscriptions.failed();
+                    self.session.outbox.take_matched();
+                }
                 // One that is behind is nobody's fault.
                 let may_undo = is_checked && !is_sequence_behind(&error);
                 let is_undone = may_undo && self.session.transaction.undo_refused(&error);
@@ -303,9 +315,18 @@ impl<'c> HandlerSession<'c> {
         if transaction.side_effects.any(&[SideEffects::FAILED]) {
             return Err(swallowed());
         }
+        if let Some(error) = outbox.take_broken() {
+            return Err(error);
+        }
         transaction.state.begun()?;
         let restored = transaction.restore();
         restored.map_err(|error| not_stored(classify(error, "committing")))?;
+        self.session.settle_published()?;
+        let MessagingSession {
+            transaction,
+            outbox,
+            ..
+        } = &mut self.session;
         outbox.store(transaction.state.own()?).map_err(not_stored)?;
         Ok(&mut self.session)
     }

@@ -11,6 +11,8 @@ use crate::keys;
 use crate::log;
 use crate::message::send;
 use crate::schedule;
+use crate::session::matched::Matched;
+use crate::session::outbox_mark::OutboxMark;
 use crate::session::undo_settled::UndoSettled;
 use crate::wake::news::News;
 use crate::words::new_message::{ReadyWhen, TRACKED_FOR};
@@ -34,14 +36,15 @@ const FEW_BYTES: usize = 16 << 10;
 /// Messages sent and not stored yet, and a log of all that were sent.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    ready: Vec<Outgoing>,
-    waiting: Vec<Outgoing>,
+    pub(super) ready: Vec<Outgoing>,
+    pub(super) waiting: Vec<Outgoing>,
     /// What goes into logs.
-    entries: Vec<Outgoing>,
+    pub(super) entries: Vec<Outgoing>,
     /// Whether some of them do not come in the order of their ids.
-    is_out_of_order: bool,
-    bytes: usize,
-    log: Vec<LogEntry>,
+    pub(super) is_out_of_order: bool,
+    pub(super) bytes: usize,
+    pub(super) log: Vec<LogEntry>,
+    pub(super) matched: Matched,
     /// Deliveries that are settled if the transaction commits.
     settled: Vec<UndoSettled>,
     /// Where the part at hand began.
@@ -50,7 +53,7 @@ pub(crate) struct Outbox {
     bundle: OutboxMark,
 }
 
-struct LogEntry {
+pub(super) struct LogEntry {
     id: MessageId,
     /// The same text for one after the other that go to one topic.
     topic: Arc<str>,
@@ -58,17 +61,6 @@ struct LogEntry {
     wait: Option<Duration>,
     /// What it comes after.
     after: Vec<MessageId>,
-}
-
-/// A state of the outbox to return to.
-#[derive(Debug, Clone, Copy, Default)]
-struct OutboxMark {
-    ready: usize,
-    waiting: usize,
-    entries: usize,
-    bytes: usize,
-    log: usize,
-    settled: usize,
 }
 
 impl Outbox {
@@ -88,12 +80,18 @@ impl Outbox {
 
     /// Writes a message into the log alone, which is stored.
     pub(crate) fn note(&mut self, outgoing: &Outgoing) {
+        let entry = self.log_entry(outgoing);
+        self.log.push(entry);
+    }
+
+    /// Returns what the log says of a message.
+    pub(super) fn log_entry(&self, outgoing: &Outgoing) -> LogEntry {
         let message = &outgoing.message;
         let topic = match self.log.last() {
             Some(last) if *last.topic == *message.topic => Arc::clone(&last.topic),
             _ => Arc::from(message.topic.as_str()),
         };
-        self.log.push(LogEntry {
+        LogEntry {
             id: outgoing.id,
             topic,
             after: message.rare.after.clone(),
@@ -103,7 +101,7 @@ impl Outbox {
                 // Only the database knows how far away that is.
                 Some(ReadyWhen::At(_)) | None => Some(Duration::ZERO),
             },
-        });
+        }
     }
 
     /// Notes a delivery that was settled.
@@ -125,6 +123,7 @@ impl Outbox {
     pub(crate) fn begin_anew(&mut self) {
         self.part = OutboxMark::default();
         self.bundle = OutboxMark::default();
+        self.take_matched();
     }
 
     /// Drops all that the part at hand sent and settled.
@@ -137,7 +136,7 @@ impl Outbox {
         self.roll_back(self.bundle);
     }
 
-    fn mark(&self) -> OutboxMark {
+    pub(super) fn mark(&self) -> OutboxMark {
         OutboxMark {
             ready: self.ready.len(),
             waiting: self.waiting.len(),

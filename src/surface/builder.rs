@@ -11,6 +11,7 @@ use crate::connect::pooler;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::connect::url_error::configuration;
 use crate::db::identity::identity;
+use crate::publish::cache::Subscriptions;
 use crate::receive::shared_state::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
@@ -285,7 +286,7 @@ impl Builder {
             .then(|| Notifier::new(Arc::clone(&dedicated), me));
         let base = Base {
             waker: Arc::new(Waker::new(notifier)),
-            dedicated,
+            dedicated: Arc::clone(&dedicated),
             quarantine: Arc::default(),
             watch: start_watch(&settings)?,
             process: Arc::new(Process {
@@ -293,6 +294,8 @@ impl Builder {
                 max_payload_bytes: self.max_payload_bytes,
                 configs: Configs::default(),
                 counts: Counts::default(),
+                subscriptions: Subscriptions::default(),
+                dedicated: Arc::clone(&dedicated),
                 needs_objects: AtomicBool::default(),
             }),
         };

@@ -11,6 +11,7 @@ pub(crate) mod dropping;
 pub(crate) mod join;
 pub(crate) mod manual;
 pub(crate) mod messaging;
+pub(crate) mod publish;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
 pub(crate) mod retrying;

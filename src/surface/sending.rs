@@ -102,7 +102,7 @@ impl Messaging {
     }
 
     /// Returns a connection for a session.
-    fn lend(&self) -> Result<LentConnection> {
+    pub(super) fn lend(&self) -> Result<LentConnection> {
         let process = &self.base().process;
         let mut connection = self.pooled()?;
         match process.configs.refresh(&mut *connection) {
@@ -114,7 +114,7 @@ impl Messaging {
     }
 
     /// Gives a connection back, and tells who is to know what was committed on it.
-    fn announce(&self, mut connection: LentConnection, mut news: News) {
+    pub(super) fn announce(&self, mut connection: LentConnection, mut news: News) {
         connection.touch();
         if !news.after.is_empty() {
             self.look_after(&mut connection, std::mem::take(&mut news.after));

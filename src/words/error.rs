@@ -88,6 +88,9 @@ pub enum ErrorKind {
     PositionGone,
     /// Another thread [interrupted](crate::Interrupt) the wait. Nothing was taken.
     Interrupted,
+    /// Nobody subscribed to what was published as [`mandatory`](crate::NewMessage::mandatory).
+    /// Nothing was sent; the session stays usable.
+    NoSubscription,
     /// A bounded topic is full. Nothing was sent; try again later, or wait for room.
     Full,
     /// The database refused a statement for another reason; the source says which.

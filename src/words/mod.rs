@@ -1,11 +1,13 @@
 //! The vocabulary: topics, messages, retries, errors. Pure, without input or output.
 
 pub(crate) mod completion;
+pub(crate) mod content;
 pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod deduping;
 pub(crate) mod error;
 pub(crate) mod filter;
+pub(crate) mod filter_match;
 pub(crate) mod filter_program;
 pub(crate) mod filter_text;
 pub(crate) mod finite;

@@ -1,5 +1,6 @@
 //! A message on its way in, and all checks before SQL.
 
+use crate::words::content::Content;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::finite::to_json;
 use crate::words::headers::{self, Headers};
@@ -37,7 +38,7 @@ pub(crate) const MAX_AFTER: usize = 10_000;
 #[must_use = "a message goes nowhere before it is sent"]
 pub struct NewMessage {
     pub(crate) topic: String,
-    pub(crate) content: Payload,
+    pub(crate) content: Content,
     pub(crate) priority: i16,
     pub(crate) headers: Headers,
     /// When it is ready; not said: by the topic's default.
@@ -110,7 +111,7 @@ impl NewMessage {
     fn with(topic: &str, content: Payload) -> Self {
         NewMessage {
             topic: topic.to_owned(),
-            content,
+            content: Content::Own(content),
             priority: 0,
             headers: Headers::new(),
             start: None,
@@ -228,6 +229,15 @@ impl NewMessage {
         self
     }
 
+    /// Makes [publishing](crate::MessagingSession::publish_message) it an error of the kind
+    /// [`NoSubscription`](crate::ErrorKind::NoSubscription) when nobody subscribed to its routing
+    /// key. Default: then it goes nowhere, and the number of copies says so. Means nothing where
+    /// the message is sent to a topic.
+    pub fn mandatory(mut self) -> Self {
+        self.rare.is_mandatory = true;
+        self
+    }
+
     /// Records how the message ends, for
     /// [`wait_for_completion`](crate::Messaging::wait_for_completion) and for messages that come
     /// [`after`](Self::after) it. Kept for an hour after the end.
@@ -336,7 +346,7 @@ impl NewMessage {
                 ),
             ));
         }
-        let Payload::Json(text) = &self.content else {
+        let Payload::Json(text) = &*self.content else {
             return Ok(());
         };
         match json_text::flaw(text.get()) {

@@ -25,6 +25,8 @@ pub(crate) struct RareOptions {
     pub(crate) after: Vec<MessageId>,
     /// Whether any end for good of those it comes after will do.
     pub(crate) takes_any_end: bool,
+    /// Whether publishing it is an error when nobody subscribed to it.
+    pub(crate) is_mandatory: bool,
 }
 
 /// For how long a dedupe key is remembered.
@@ -58,6 +60,7 @@ impl Deref for Rare {
             tracked_for: None,
             after: Vec::new(),
             takes_any_end: false,
+            is_mandatory: false,
         };
         self.0.as_deref().unwrap_or(&NONE)
     }

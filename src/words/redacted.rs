@@ -21,6 +21,8 @@ const LEFT_OUT: char = '…';
 
 /// Our own `miscounted`, which counts messages.
 pub(crate) const MISCOUNTED: &str = "OT001";
+/// Our own `subscriptions_changed`.
+pub(crate) const RESUBSCRIBED: &str = "OT002";
 
 /// Returns what may be told of an error of the driver.
 pub(crate) fn text_of(error: &postgres::Error) -> String {
@@ -35,7 +37,7 @@ pub(crate) fn text_of(error: &postgres::Error) -> String {
 fn text_of_refusal(refused: &DbError) -> String {
     let code = refused.code().code();
     // The one who raised it also chose the code.
-    let is_raised = refused.routine() == Some("exec_stmt_raise") && code != MISCOUNTED;
+    let is_raised = refused.routine() == Some("exec_stmt_raise") && !is_our_own(code);
     let message = match names_only(code) && !is_raised {
         true => refused.message().to_owned(),
         false => without_values(refused.message()),
@@ -64,8 +66,13 @@ fn names_only(code: &str) -> bool {
         "08", "0A", "21", "23", "24", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40",
         "42", "44", "53", "55", "57", "58",
     ];
-    let is_known = CLASSES.iter().any(|class| code.starts_with(class)) || code == MISCOUNTED;
+    let is_known = CLASSES.iter().any(|class| code.starts_with(class)) || is_our_own(code);
     is_known && !is_syntax(code)
+}
+
+/// Returns whether it is one that only our own functions raise.
+fn is_our_own(code: &str) -> bool {
+    [MISCOUNTED, RESUBSCRIBED].contains(&code)
 }
 
 /// Returns whether it is about the text of a statement, which may have values in it, or about a

@@ -1,7 +1,7 @@
 //! Classifies the driver's errors, once, at the boundary.
 
 use crate::words::error::{Error, ErrorKind};
-use crate::words::redacted::{MISCOUNTED, behind, text_of};
+use crate::words::redacted::{MISCOUNTED, RESUBSCRIBED, behind, text_of};
 use postgres::error::SqlState;
 use std::error::Error as StdError;
 use std::fmt;
@@ -60,7 +60,7 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
     };
     match code.code() {
         code if is_missing_statement(code) => Failure::Outdated,
-        "40001" | "40P01" | MISCOUNTED => Failure::Conflict,
+        "40001" | "40P01" | MISCOUNTED | RESUBSCRIBED => Failure::Conflict,
         // idle_in_transaction_session_timeout, transaction_timeout.
         "25P03" | "25P04" => Failure::Overlong,
         code if code.starts_with("57P") || code.starts_with("08") => Failure::Lost,
@@ -207,6 +207,11 @@ pub(crate) fn check_count(counted: u64, wanted: usize, doing: &str) -> Result<()
 pub(crate) fn is_miscounted(error: &Error) -> bool {
     let code = |error: &postgres::Error| error.code().map(SqlState::code) == Some(MISCOUNTED);
     error.cause::<Miscounted>().is_some() || error.cause::<postgres::Error>().is_some_and(code)
+}
+
+/// Returns whether subscriptions changed after what was published was matched with them.
+pub(crate) fn is_resubscribed(error: &postgres::Error) -> bool {
+    error.code().map(SqlState::code) == Some(RESUBSCRIBED)
 }
 
 /// Returns whether a new row of ours got a number that another row has (23505).

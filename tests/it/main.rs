@@ -22,6 +22,7 @@ mod max_in_work;
 mod message;
 mod migrations;
 mod model;
+mod publish;
 mod rate_limit;
 mod receive;
 mod recurring;

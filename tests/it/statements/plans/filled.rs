@@ -9,7 +9,7 @@ use outtray::testing::Server;
 pub(super) const BUSY: &str = "busy";
 
 /// The tables that a queue fills and empties.
-pub(super) const TABLES: [&str; 26] = [
+pub(super) const TABLES: [&str; 27] = [
     "message",
     "scheduled",
     "follower",
@@ -36,6 +36,7 @@ pub(super) const TABLES: [&str; 26] = [
     "log_reader",
     "log_lane",
     "log_place",
+    "subscription",
 ];
 
 /// What autovacuum does, the test does itself.
@@ -105,6 +106,10 @@ INSERT INTO outtray.turn (topic) SELECT 'topic-' || n FROM generate_series($from
 INSERT INTO outtray.room (topic, used) SELECT 'topic-' || n, 1000 FROM generate_series($from, least($to, 200)) AS n;
 INSERT INTO outtray.worker (topic, id, process, holds_lock)
 SELECT 'topic-' || n, n, 'process', false FROM generate_series($from, least($to, 200)) AS n;
+INSERT INTO outtray.subscription (topic, pattern, grace_us, expires_at)
+SELECT topic_of(n), 'p.' || n, CASE WHEN n % 100 = 0 THEN 1000 END,
+    CASE WHEN n % 100 = 0 THEN now() + (CASE WHEN n <= 1000 THEN -1 ELSE 1 END) * interval '1 day' END
+FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
 SELECT 'topic-' || n, 'name', '0 0 * * *', 'UTC', 'skip', 0, '1', now() + (n - 100) * interval '1 s'
 FROM generate_series($from, least($to, 200)) AS n;

@@ -61,7 +61,7 @@ impl Guard {
     }
 }
 
-const IN_FLIGHTS: [&str; 44] = [
+const IN_FLIGHTS: [&str; 46] = [
     "acknowledge_one",
     "cancellations",
     "claim_head",
@@ -106,6 +106,8 @@ const IN_FLIGHTS: [&str; 44] = [
     "take_stalled",
     "vacate",
     "waiting_dependents",
+    "subscribe",
+    "unsubscribe",
 ];
 
 /// Statements that are kept where they travel in flights, with such settings, although they have no

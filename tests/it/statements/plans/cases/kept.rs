@@ -58,9 +58,20 @@ pub(super) fn kept() -> Vec<Case> {
     let topics = same(BUSY, 10);
     let none = "'{}'";
     const FEW: &str = "reads all of a table that has a row for each topic or receiver";
+    const ALL: &str = "reads all subscriptions: what a process keeps";
+    // While nobody subscribed by a call.
+    const NO_VERSION: &str = "'00000000-0000-0000-0000-000000000000'";
     const COUNTS: &str = "counts, as far as it is told";
     vec![
         case("change_room", Rows(1), &[t, "1"]),
+        case("check_subscriptions", Rows(1), &[NO_VERSION]),
+        case("look_subscriptions", Tables(ALL), &[&id(1)]),
+        case("look_subscriptions", Rows(1), &["NULL"]),
+        case("renew_version", Rows(1), &[&id(1)]),
+        case("subscribe", Rows(1), &[t, "'p.7'", "NULL", "NULL"]),
+        case("subscribe", Rows(1), &[t, "'new'", "'a = b'", "1000"]),
+        case("subscriptions", Tables(ALL), &[]),
+        case("unsubscribe", Rows(1), &[t, "'p.7'"]),
         case("clock", Rows(0), &[]),
         case("own_transaction", Rows(0), &[]),
         case("standing", Rows(0), &["'1'"]),

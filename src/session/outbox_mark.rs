@@ -1,0 +1,12 @@
+//! A state of the outbox.
+
+/// A state of the outbox to return to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OutboxMark {
+    pub(super) ready: usize,
+    pub(super) waiting: usize,
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+    pub(super) log: usize,
+    pub(super) settled: usize,
+}
