@@ -165,7 +165,7 @@ impl Cursor {
             let Some((tx, seq)) = origin(&row)? else {
                 return Err(self.gone(run));
             };
-            match tx >= before.snapshot.next {
+            match tx >= before.next {
                 true => fresh += 1,
                 false => late += 1,
             }
@@ -205,10 +205,8 @@ impl Cursor {
             .for_each(|tick| segments.extend(&tick.segments));
         segments.sort_unstable();
         segments.dedup();
-        let running = before.snapshot.running.iter();
-        let ended = running.filter(|tx| last.snapshot.sees(**tx));
-        let ended: Vec<String> = ended.map(u64::to_string).collect();
-        let next = before.snapshot.next.to_string();
+        let ended: Vec<String> = before.ended_by(last).map(|tx| tx.to_string()).collect();
+        let next = before.next.to_string();
         // What was read of a tick that is read alone is not read again.
         let read = if slice.is_part {
             self.ahead_upto.seq

@@ -2,7 +2,7 @@
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
-use crate::log::ticks::{all_ticked, gone, no_log, tick, tick_now};
+use crate::log::ticks::{gone, no_log, tick, tick_now};
 use crate::words::error::{Error, Result};
 use crate::words::log_position::{LogPosition, Position};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,7 +33,7 @@ pub(crate) fn place_of(run: &mut dyn Run, topic: &str, position: &Position) -> R
             at_time(run, topic, *time, end)
         }
         Position::At(place) => {
-            let end = end(all_ticked(run, topic)?)?;
+            let end = end(tick(run, topic)?)?;
             let begins = begins(run, topic)?;
             if *place > end {
                 let text = format!(

@@ -20,11 +20,23 @@ const STRAYS_AT_A_TIME: i64 = 1000;
 pub(crate) struct Tick {
     pub(crate) tick: i64,
     pub(crate) snapshot: TickSnapshot,
-    /// Transactions that began after it write larger numbers.
+    /// Transactions from here on write larger numbers than `low`, and it sees none of them.
+    pub(crate) next: u64,
     pub(crate) low: i64,
     /// What it sees has no larger numbers.
     pub(crate) high: i64,
     pub(crate) segments: Vec<i64>,
+}
+
+impl Tick {
+    /// Returns the transactions that were at work when it was made, and that a later one sees.
+    pub(crate) fn ended_by<'t>(&'t self, later: &'t Tick) -> impl Iterator<Item = u64> + 't {
+        let running = self.snapshot.running.iter().copied();
+        // Some of those at work are not in the list: a snapshot knows none after the last that has
+        // ended.
+        let unknown = self.snapshot.next..self.next;
+        running.chain(unknown).filter(|tx| later.snapshot.sees(*tx))
+    }
 }
 
 /// Which transactions a tick sees.
@@ -35,9 +47,9 @@ pub(crate) struct TickSnapshot {
     /// All before are seen.
     least: u64,
     /// None from here on is.
-    pub(crate) next: u64,
+    next: u64,
     /// Those in between that are not, in order.
-    pub(crate) running: Vec<u64>,
+    running: Vec<u64>,
 }
 
 impl TickSnapshot {
@@ -65,26 +77,21 @@ impl TickSnapshot {
     }
 }
 
-/// Makes a tick if there is something new; returns the newest, `None` for a topic that is no log.
-/// Needs a transaction of its own: others wait for it, or go without.
+/// Makes a tick if there is something new; returns the newest, which sees all that is committed, or
+/// `None` for a topic that is no log. Needs a transaction of its own: others wait for it.
 pub(crate) fn tick(run: &mut dyn Run, topic: &str) -> Result<Option<i64>> {
-    make(run, topic, false, false)
+    make(run, topic, false)
 }
 
-/// The same, but waits where somebody else makes one: all that is committed now is in a tick.
-pub(crate) fn all_ticked(run: &mut dyn Run, topic: &str) -> Result<Option<i64>> {
-    make(run, topic, true, false)
-}
-
-/// Makes a tick, also if there is nothing new: all that is committed now is in it or one before.
+/// Makes a tick, also if there is nothing new: what is committed later is of a later one.
 pub(crate) fn tick_now(run: &mut dyn Run, topic: &str) -> Result<Option<i64>> {
-    make(run, topic, true, true)
+    make(run, topic, true)
 }
 
-fn make(run: &mut dyn Run, topic: &str, waits: bool, is_forced: bool) -> Result<Option<i64>> {
+fn make(run: &mut dyn Run, topic: &str, is_forced: bool) -> Result<Option<i64>> {
     let doing = "looking for what is new in a log";
     loop {
-        let rows = query(run, &MAKE_TICK, &[&topic, &waits, &is_forced], doing)?;
+        let rows = query(run, &MAKE_TICK, &[&topic, &is_forced], doing)?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
@@ -130,9 +137,13 @@ pub(crate) fn ticks_from(
 fn read(row: &Row) -> Result<Tick> {
     let text: &str = column(row, "snapshot")?;
     let odd = || Error::new(ErrorKind::Database, "a snapshot of a log cannot be read");
+    let snapshot = TickSnapshot::parse(text).ok_or_else(odd)?;
+    let own: &str = column(row, "tx")?;
+    let own: u64 = own.parse().map_err(|_| odd())?;
     Ok(Tick {
         tick: column(row, "tick")?,
-        snapshot: TickSnapshot::parse(text).ok_or_else(odd)?,
+        next: own.max(snapshot.next),
+        snapshot,
         low: column(row, "low")?,
         high: column(row, "high")?,
         segments: column(row, "segments")?,

@@ -55,7 +55,10 @@ CREATE TABLE outtray.log_tick (
     tick bigint NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     snapshot pg_snapshot NOT NULL,
-    -- Transactions that began after this tick write entries with larger numbers than this.
+    -- Transactions from this one on write entries with larger numbers than `low`: it is the tick's
+    -- own, which began after that was read. Those that the snapshot does not know either may have
+    -- begun before.
+    tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
     low bigint NOT NULL,
     -- No entry of this tick has a larger number.
     high bigint NOT NULL,
@@ -113,19 +116,33 @@ AS $$
 DECLARE
     began timestamptz := clock_timestamp();
     last outtray.log_tick%ROWTYPE;
+    next xid8;
     open_segment bigint;
     done xid8[];
     is_new boolean := false;
 BEGIN
-    SELECT log_tick.topic, log_tick.tick, log_tick.at, log_tick.snapshot, log_tick.low, log_tick.high, log_tick.segments
+    SELECT
+        log_tick.topic, log_tick.tick, log_tick.at, log_tick.snapshot, log_tick.tx, log_tick.low, log_tick.high,
+        log_tick.segments
     INTO last
     FROM outtray.log_tick
     WHERE log_tick.topic = mine
     ORDER BY log_tick.tick DESC
     LIMIT 1;
+    next := pg_snapshot_xmax(last.snapshot);
+    IF next < last.tx THEN
+        next := last.tx;
+    END IF;
     -- Those who were at work when it was made, and are not any more.
     SELECT array_agg(running.tx) INTO done
-    FROM pg_snapshot_xip(last.snapshot) AS running (tx)
+    FROM (
+        SELECT known.tx FROM pg_snapshot_xip(last.snapshot) AS known (tx)
+        UNION ALL
+        SELECT unknown.tx::text::xid8
+        FROM generate_series(
+            pg_snapshot_xmax(last.snapshot)::text::numeric, next::text::numeric - 1
+        ) AS unknown (tx)
+    ) AS running
     WHERE pg_visible_in_snapshot(running.tx, pg_current_snapshot());
     FOR open_segment IN
         SELECT log_segment.segment
@@ -140,27 +157,26 @@ BEGIN
             SELECT FROM outtray.log_entry
             WHERE log_entry.segment = $1
                 AND (log_entry.seq + 0) > $2
-                AND (log_entry.tx >= pg_snapshot_xmax($3)) IS TRUE
+                AND (log_entry.tx >= $3) IS TRUE
         ) OR EXISTS (
             SELECT FROM outtray.log_entry
             WHERE log_entry.segment = $1
                 AND log_entry.tx = ANY ($4)
-        )' INTO is_new USING open_segment, last.low, last.snapshot, done;
+        )' INTO is_new USING open_segment, last.low, next, done;
         EXIT WHEN is_new;
     END LOOP;
     RETURN is_new OR clock_timestamp() - began > interval '50 ms';
 END
 $$;
 
--- Makes a tick of the log `mine` if an entry was committed since the last one, or if it
--- `is_forced`. Returns the newest tick, and whether messages lie among those of queues that belong
--- here; NULL if there is no such log. Where somebody else makes a tick, it waits if `waits`, and
--- otherwise leaves it to them. PL/pgSQL, since each of its statements has to see what those before
--- it saw committed. A tick's transaction must be short: others wait for it, or do without. Of two
--- ticks the later one sees all that the earlier one sees: it is numbered after one that was
--- committed before its own snapshot was taken.
+-- Makes a tick of the log `mine` if something was committed that the last one does not see, or if
+-- it `is_forced`. Returns the newest tick, which sees all that was committed before the call, and
+-- whether messages lie among those of queues that belong here; NULL if there is no such log.
+-- PL/pgSQL, since each of its statements has to see what those before it waited for. Its
+-- transaction must be short: others wait for it. Of two ticks the later one sees all that the
+-- earlier one sees: it is numbered after one that was committed before its own snapshot was taken.
 CREATE FUNCTION outtray.log_make_tick(
-    mine text, waits boolean, is_forced boolean, OUT newest bigint, OUT has_strays boolean
+    mine text, is_forced boolean, OUT newest bigint, OUT has_strays boolean
 )
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -168,72 +184,45 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $$
 DECLARE
-    is_new boolean := is_forced;
-    last_tick bigint;
-    last_low bigint;
+    known bigint;
     lowest bigint;
+    last_low bigint;
 BEGIN
-    SELECT EXISTS (SELECT FROM outtray.message WHERE message.topic = mine) INTO has_strays;
-    IF waits THEN
-        PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
-    END IF;
-    SELECT log_tick.tick, log_tick.low INTO last_tick, last_low
-    FROM outtray.log_tick
-    WHERE log_tick.topic = mine
-    ORDER BY log_tick.tick DESC
-    LIMIT 1;
-    newest := last_tick;
-    IF newest IS NULL THEN
-        RETURN;
-    END IF;
-    IF NOT is_new THEN
-        SELECT outtray.log_has_news(mine) INTO is_new;
-    END IF;
-    IF NOT is_new THEN
-        RETURN;
-    END IF;
-    IF NOT waits THEN
-        PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE SKIP LOCKED;
-        IF NOT FOUND THEN
-            RETURN;
-        END IF;
-    END IF;
-    SELECT log_tick.tick INTO newest
-    FROM outtray.log_tick
-    WHERE log_tick.topic = mine
-    ORDER BY log_tick.tick DESC
-    LIMIT 1;
-    IF newest > last_tick AND NOT is_forced THEN
-        -- Somebody else has just made it.
-        RETURN;
-    END IF;
+    -- Before this transaction has a number.
     SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END INTO lowest
     FROM outtray.log_seq;
-    IF lowest < last_low THEN
+    SELECT EXISTS (SELECT FROM outtray.message WHERE message.topic = mine) INTO has_strays;
+    SELECT log_tick.tick, log_tick.low INTO newest, last_low
+    FROM outtray.log_tick WHERE log_tick.topic = mine
+    ORDER BY log_tick.tick DESC LIMIT 1;
+    IF newest IS NULL OR NOT is_forced AND NOT outtray.log_has_news(mine) THEN
+        RETURN;
+    END IF;
+    -- Looked at again, since somebody may have made a tick in between.
+    IF lowest < last_low AND (SELECT log_seq.last_value FROM outtray.log_seq) < last_low THEN
         RAISE EXCEPTION 'the sequence log_seq is behind the entries of logs' USING ERRCODE = 'OT002';
     END IF;
-    -- Nobody else does, but under a snapshot from before the lock.
+    known := newest;
+    PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    SELECT log_tick.tick INTO newest
+    FROM outtray.log_tick WHERE log_tick.topic = mine
+    ORDER BY log_tick.tick DESC LIMIT 1;
+    -- Where somebody else made one meanwhile, it may see all, or not.
+    IF newest IS NULL OR newest > known AND NOT is_forced AND NOT outtray.log_has_news(mine) THEN
+        RETURN;
+    END IF;
     INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
     SELECT
-        mine, before.tick + 1, pg_current_snapshot(), lowest,
+        mine, newest + 1, pg_current_snapshot(), lowest,
         (SELECT log_seq.last_value FROM outtray.log_seq),
         ARRAY(
             SELECT log_segment.segment
             FROM outtray.log_segment
             WHERE log_segment.topic = mine
                 AND log_segment.opened_at IS NOT NULL
-                AND (log_segment.last_tick IS NULL OR log_segment.last_tick > before.tick)
-        )
-    FROM (
-        SELECT log_tick.tick
-        FROM outtray.log_tick
-        WHERE log_tick.topic = mine
-        ORDER BY log_tick.tick DESC
-        LIMIT 1
-    ) AS before
-    ON CONFLICT (topic, tick) DO NOTHING
-    RETURNING log_tick.tick INTO newest;
-    newest := coalesce(newest, last_tick);
+                AND (log_segment.last_tick IS NULL OR log_segment.last_tick > newest)
+        );
+    newest := newest + 1;
 END
 $$;
 
@@ -324,6 +313,7 @@ BEGIN
     ELSE
         INSERT INTO outtray.log (topic, segment) VALUES (mine, opened);
         -- Before the first entry.
+        -- Nobody knows yet that there is something to write to.
         INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
         SELECT mine, 0, pg_current_snapshot(), last.seq, last.seq, '{}'
         FROM (
@@ -363,6 +353,6 @@ $$;
 REVOKE ALL ON FUNCTION outtray.log_open_segment(text), outtray.log_end(text) FROM PUBLIC;
 -- Everybody who reads calls these, whatever the default privileges of the database are.
 GRANT EXECUTE ON FUNCTION
-    outtray.log_has_news(text), outtray.log_make_tick(text, boolean, boolean),
+    outtray.log_has_news(text), outtray.log_make_tick(text, boolean),
     outtray.log_move_strays(text, bigint)
 TO PUBLIC;

@@ -1,6 +1,7 @@
 //! Topics that keep their messages for many readers.
 
 mod following;
+mod order;
 
 use crate::support::{PATIENCE, Place};
 use outtray::{Message, Tail, TopicConfig, TopicKind};

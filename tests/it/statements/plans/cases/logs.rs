@@ -37,7 +37,7 @@ pub(super) fn logs() -> Vec<Case> {
         case("log_bounds", Rows(1), &[t]),
         case("log_is_free", Tables(KIND), &[t]),
         case("log_segment_now", Rows(1), &[t]),
-        case("make_tick", Rows(10), &[t, "false", "false"]),
+        case("make_tick", Rows(10), &[t, "false"]),
         case(
             "move_place",
             Rows(1),
