@@ -1,4 +1,4 @@
-//! Removes a schema with all that is in it, if that is outtray's and nobody receives.
+//! Drops a schema, unless receivers run in it or it holds objects that are not outtray's.
 
 use crate::schema::migrate::{in_turn, retrying, version};
 use crate::schema::name::SchemaName;
@@ -7,18 +7,18 @@ use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
-/// What has to be said of those who receive.
+/// Lists the receivers that live.
 const LIVING: &str = include_str!("living.sql");
 const DROP: &str = include_str!("drop.sql");
 
 const DOING: &str = "dropping the schema";
 
-/// Drops the schema; returns false when there is none. Receivers live that hold their lock, or were
+/// Drops the schema; returns false when there is none. A receiver lives if it holds its lock or was
 /// seen within `unseen_s` seconds.
 ///
 /// # Errors
-/// `InUse` when receivers live, `Database` when the schema holds what is not outtray's, or
-/// something else rests on it: nothing was changed then.
+/// `InUse` when receivers live, and `Database` when the schema holds objects that are not outtray's
+/// or other objects depend on it. In both cases nothing is changed.
 pub(crate) fn drop_schema(client: &mut Client, schema: &SchemaName, unseen_s: i64) -> Result<bool> {
     retrying(|| {
         if version(client, schema)?.is_none() {
@@ -39,7 +39,7 @@ pub(crate) fn drop_schema(client: &mut Client, schema: &SchemaName, unseen_s: i6
     })
 }
 
-/// Checks that nobody receives, and that nobody begins to until the transaction ends.
+/// Checks that no receiver lives, and lets none start until the transaction ends.
 fn refuse_receivers(
     transaction: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -74,7 +74,7 @@ fn refuse_receivers(
     ))
 }
 
-/// Says what it means that something could not be dropped.
+/// Classifies an error of dropping the schema.
 fn refused(error: postgres::Error, schema: &SchemaName) -> Error {
     if error.code() != Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) {
         return classify(error, DOING);

@@ -5,7 +5,7 @@
 //! so each file gives up after [`LOCK_TIMEOUT`] and is tried again: the queue stays alive while
 //! the migration waits for its turn.
 //!
-//! Last, it moves sequences that a copy of the tables left behind.
+//! At the end it moves sequences that a copy of the tables left behind.
 
 use crate::schema::name::SchemaName;
 use crate::schema::sequences::{self, Behind};
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// How long one try may wait for a table lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Tries for each file: with the waits between them, about a minute in all.
+/// Tries for each file: about a minute in all, with the waits between them.
 const TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
@@ -39,7 +39,7 @@ macro_rules! migrations {
     };
 }
 
-/// All of them, in order. A file that was released never changes: its checksum is in databases.
+/// All migrations, in order. A released file never changes, because databases hold its checksum.
 const MIGRATIONS: &[Migration] = migrations![
     "0001_message",
     "0002_filter",
@@ -80,13 +80,13 @@ fn newest() -> i32 {
     MIGRATIONS.last().map_or(0, Migration::version)
 }
 
-/// Applies what is missing and returns the names of what was applied; empty when all was there.
+/// Applies the missing migrations and returns their names; empty if none was missing.
 ///
 /// Idempotent and safe to race. Blocks while another process migrates.
 pub(crate) fn migrate(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
     let mut applied = Vec::new();
     retrying(|| create_ledger(client, schema))?;
-    // All at once: nearly always there is nothing to do.
+    // One look at all of them: nearly always none is missing.
     let recorded = recorded(client, schema, MIGRATIONS)?;
     for migration in MIGRATIONS {
         let is_recorded = recorded.contains(&migration.version());
@@ -98,9 +98,9 @@ pub(crate) fn migrate(client: &mut Client, schema: &SchemaName) -> Result<Vec<St
     Ok(applied)
 }
 
-/// Moves sequences that are behind their tables; returns what was moved.
+/// Moves sequences that are behind their tables, and returns their names.
 fn advance(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
-    // Asking first spares all others the lock: hardly ever is there one.
+    // Asking without the lock first: hardly ever is a sequence behind.
     if sequences::behind(client, schema)?.is_empty() {
         return Ok(Vec::new());
     }
@@ -126,7 +126,7 @@ pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<St
     Ok(pending)
 }
 
-/// Returns all the SQL that makes a schema from nothing, for those who apply it by hand.
+/// Returns the SQL that makes the whole schema, for applying it by hand.
 pub(crate) fn script(schema: &SchemaName) -> String {
     let mut script = format!("BEGIN;\n\n{}\n", ledger_sql(schema));
     for migration in MIGRATIONS {
@@ -214,7 +214,7 @@ fn ledger_sql(schema: &SchemaName) -> String {
 }
 
 fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
-    // Asking first spares those without CREATE on the database, when all is there already.
+    // Asking first lets roles without CREATE on the database migrate a schema that exists.
     if version(client, schema)?.is_some() {
         return Ok(());
     }
@@ -317,7 +317,8 @@ pub(crate) fn in_turn<T>(
     Ok(done)
 }
 
-/// Tries again what had to wait too long for a lock (55P03) or met a twin (23505, 42P06, 42P07).
+/// Repeats a step that waited too long for a lock (55P03), or that another process did at the same
+/// time (23505, 42P06, 42P07).
 pub(crate) fn retrying<T>(mut step: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 1..TRIES {
         match step() {

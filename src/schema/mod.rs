@@ -1,4 +1,4 @@
-//! The tables, and how a database gets them.
+//! The tables, and the migrations that make them.
 
 pub(crate) mod dropping;
 pub(crate) mod migrate;

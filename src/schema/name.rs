@@ -4,10 +4,10 @@ use crate::words::{Error, Result};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// PostgreSQL cuts identifiers, and NOTIFY channels, at 63 bytes without a word.
+/// PostgreSQL silently truncates identifiers and NOTIFY channels to 63 bytes.
 const MAX_BYTES: usize = 63;
 
-/// The name that statements have.
+/// The schema's name as written in statements.
 const USUAL: &str = "outtray";
 
 /// A schema name that is safe to place into SQL.
@@ -36,12 +36,12 @@ impl SchemaName {
         Ok(SchemaName(name.into()))
     }
 
-    /// Puts the name where `sql` says `outtray.`, quoted.
+    /// Replaces `outtray.` in `sql` by the quoted name.
     pub(crate) fn substitute(&self, sql: &str) -> String {
         sql.replace("outtray.", &format!("\"{}\".", self.0))
     }
 
-    /// The same, where that is the usual name without a copy.
+    /// Like [`substitute`](Self::substitute), without a copy if the schema has the usual name.
     pub(crate) fn place<'s>(&self, sql: &'s str) -> Cow<'s, str> {
         match &*self.0 {
             USUAL => Cow::Borrowed(sql),
@@ -49,9 +49,9 @@ impl SchemaName {
         }
     }
 
-    /// Returns what an id is mixed with to be the key of an advisory lock: FNV-1a, so that schemas
-    /// in one database differ. All 64 bits of both count: ids may begin at any number, and no two
-    /// of a schema share a key.
+    /// Returns the number that ids are mixed with to become keys of advisory locks: a hash of the
+    /// name (FNV-1a), so that schemas in one database differ. All 64 bits of both count: ids may
+    /// begin at any number, and no two ids of a schema share a key.
     pub(crate) fn lock_namespace(&self) -> i64 {
         let hash = format!("outtray:{}", self.0)
             .bytes()

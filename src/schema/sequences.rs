@@ -1,23 +1,23 @@
-//! Sequences that are behind the rows they number.
+//! Sequences that are behind the rows of their tables.
 //!
 //! Logical replication and partial restores copy rows without the values of sequences. New rows
-//! then get the numbers of rows that are there: sends fail, or overtake what was sent before with
-//! the same key.
+//! then get numbers that existing rows have: sends fail, or messages overtake earlier ones of their
+//! key.
 
 use crate::schema::name::SchemaName;
 use crate::words::{Doing, Error, ErrorKind, Result, classify};
 use postgres::GenericClient;
 use postgres::types::Type;
 
-/// How far beyond the largest number a sequence is moved: more numbers than others can take in the
-/// moment between the look and the move, so that it never moves back.
+/// How far beyond the largest number a sequence is moved: more numbers than others can take between
+/// the look and the move, so that a sequence never moves back.
 const MARGIN: i64 = 1_000_000;
 
-/// A sequence that is behind.
+/// A sequence that is behind its table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Behind {
     name: String,
-    /// The largest number that a row has.
+    /// The largest number of a row.
     number: i64,
 }
 
@@ -27,8 +27,8 @@ impl Behind {
     }
 }
 
-/// Returns the sequences that are behind. None where the role may not look, which need not be who
-/// made the schema, and none on Citus, whose nodes have ranges of their own.
+/// Returns the sequences that are behind. Returns none if the role may not read them, since it need
+/// not be the schema's owner, and none on Citus, whose nodes have ranges of their own.
 pub(crate) fn behind(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Vec<Behind>> {
     let failed = |error| classify(error, "comparing sequences with their tables");
     let citus = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')";
@@ -55,7 +55,7 @@ pub(crate) fn behind(client: &mut impl GenericClient, schema: &SchemaName) -> Re
         .map_err(failed)
 }
 
-/// Moves a sequence beyond its rows.
+/// Moves a sequence beyond the rows of its table.
 pub(crate) fn advance(
     client: &mut impl GenericClient,
     schema: &SchemaName,

@@ -1,10 +1,10 @@
-//! What is asked of the database before a message is kept for sending: whether its dedupe key is
-//! free, and whether its topic has room.
+//! Admits messages before they are kept for sending: checks that a dedupe key is free and that a
+//! bounded topic has room.
 //!
-//! Both are asked at the send and not at the end of the session, so that the answer reaches the
-//! closure, which can go on without the message. The keys come first: a sender that waits for one
-//! must not hold a topic's room. All of it is part of the transaction, inside the savepoint of the
-//! message at hand, and is undone with it.
+//! Both checks run at the send and not at the end of the session, so that the closure gets the
+//! answer and can go on without the message. Dedupe keys come first: a sender that waits for a key
+//! must not hold a topic's room meanwhile. Both are part of the transaction, inside the savepoint
+//! of the current part, and are undone with it.
 
 use crate::capacity::take::{self as room, RoomWanted};
 use crate::dedupe::{self, KeyHolder, KeyWish, KnownHolders};
@@ -79,7 +79,7 @@ impl MessagingSession<'_> {
         self.send_together(outgoing)
     }
 
-    /// Sends all of these, but for duplicates, or none of them.
+    /// Sends all these messages except duplicates, or none if one is at fault.
     pub(crate) fn send_together(&mut self, messages: Vec<Outgoing>) -> Result<Vec<Sent>> {
         let sent = match messages.iter().any(Outgoing::is_asking) {
             true => self.admit(messages)?,
@@ -92,8 +92,8 @@ impl MessagingSession<'_> {
         Ok(sent)
     }
 
-    /// Reads the settings of topics where nobody did for this session: in a transaction of the
-    /// caller's.
+    /// Reads the settings of topics in a joined session, unless it has read them already. All
+    /// other sessions use those that the process knows.
     pub(crate) fn learn_settings(&mut self) -> Result<()> {
         if let TransactionState::Joined(transaction) = &mut self.transaction.state
             && self.settings.is_none()
@@ -103,7 +103,7 @@ impl MessagingSession<'_> {
         Ok(())
     }
 
-    /// Returns what is set for a topic, if anything is.
+    /// Returns the settings of a topic, or `None` if it has none.
     pub(crate) fn setting(&self, topic: &str) -> Option<Arc<Setting>> {
         match &self.settings {
             Some(settings) => settings.get(topic).cloned(),
@@ -111,13 +111,13 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// Gives a message what its topic says, and an id.
+    /// Gives a message an id and the defaults of its topic.
     pub(crate) fn outgoing(&self, message: NewMessage) -> Outgoing {
         let setting = self.setting(&message.topic);
         Outgoing::new(message, setting.as_ref().map(|setting| &setting.config))
     }
 
-    /// Checks a message, and gives it an id and what its topic says.
+    /// Checks a message, and gives it an id and the defaults of its topic.
     pub(super) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
         message.check(self.process.max_payload_bytes)?;
         self.check_after(std::slice::from_ref(&message))?;
@@ -136,7 +136,7 @@ impl MessagingSession<'_> {
         Ok(sent)
     }
 
-    /// Keeps all of these for sending, but for duplicates, or none of them.
+    /// Keeps all these messages except duplicates for sending, or none if one is at fault.
     pub(crate) fn admit(&mut self, messages: Vec<Outgoing>) -> Result<Vec<Sent>> {
         let sent = self.deduped(&messages)?;
         if let Err(error) = self.take_room(&messages, &sent) {
@@ -153,7 +153,7 @@ impl MessagingSession<'_> {
         Ok(sent)
     }
 
-    /// Takes room for those that are new and go to bounded topics.
+    /// Takes room in the bounded topics that the new messages go to.
     pub(super) fn take_room(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
         let mut loads = BTreeMap::<&str, (usize, Duration)>::new();
         for (outgoing, _) in new_ones(messages, sent) {
@@ -170,7 +170,7 @@ impl MessagingSession<'_> {
         let mut wanted = Vec::with_capacity(loads.len());
         for (topic, (messages, wait)) in loads {
             let setting = self.setting(topic);
-            // The limit may have just been lifted.
+            // The topic may have lost its limit since the message got its flags.
             if let Some(limit) = setting.and_then(|setting| setting.config.max_length) {
                 wanted.push(RoomWanted::new(topic, messages, limit, wait)?);
             }
@@ -181,13 +181,13 @@ impl MessagingSession<'_> {
             .ask(|run| room::take(run, counts, &wanted, &pending))
     }
 
-    /// Takes the dedupe keys of those that have any, and says which are new.
+    /// Takes the dedupe keys of the messages and returns which messages are new.
     fn deduped(&mut self, messages: &[Outgoing]) -> Result<Vec<Sent>> {
         let mut wishes: Vec<KeyWish<'_>> = Vec::new();
         let mut place_of = HashMap::new();
         for outgoing in messages {
             if let Some(wish) = wish(outgoing) {
-                // Of several with one key in a call the first is sent.
+                // Of several messages with the same key in one call, the first is sent.
                 place_of.entry((wish.topic, wish.key)).or_insert_with(|| {
                     wishes.push(wish);
                     wishes.len() - 1
@@ -208,8 +208,8 @@ impl MessagingSession<'_> {
         Ok(messages.iter().map(answer).collect())
     }
 
-    /// Takes keys that are free; returns who has each. In the flight of BEGIN if the transaction
-    /// did not begin.
+    /// Takes the keys that are free and returns the holder of each. If the transaction has not
+    /// begun, the statement travels in the flight of its BEGIN.
     fn take_keys(&mut self, wishes: &[KeyWish<'_>]) -> Result<Vec<KeyHolder>> {
         let known = self.ask_for_keys(wishes)?;
         self.transaction
@@ -217,7 +217,8 @@ impl MessagingSession<'_> {
             .map_err(|error| held_up(error, &named(wishes)))
     }
 
-    /// Asks for keys in the flight of BEGIN, if the transaction did not begin.
+    /// Takes keys in the flight of BEGIN. Returns `None`, with nothing sent, if the transaction
+    /// has begun already.
     fn ask_for_keys(&mut self, wishes: &[KeyWish<'_>]) -> Result<Option<KnownHolders>> {
         if self.process.needs_objects.load(Ordering::Relaxed) {
             return Ok(None);
@@ -237,7 +238,7 @@ impl MessagingSession<'_> {
         Ok(Some(known))
     }
 
-    /// Frees the keys of what is not sent after all.
+    /// Frees the keys of messages that are not sent after all.
     fn release(&mut self, messages: &[Outgoing], sent: &[Sent]) -> Result<()> {
         let wishes: Vec<KeyWish<'_>> = new_ones(messages, sent)
             .filter_map(|(outgoing, _)| wish(outgoing))
@@ -248,8 +249,8 @@ impl MessagingSession<'_> {
         self.transaction.ask(|run| dedupe::release(run, &wishes))
     }
 
-    /// Takes the key of a piece of work that is to be done once; returns who did it, if somebody
-    /// did.
+    /// Takes the key of a piece of work that is to be done once. Returns the id of the run that did
+    /// the work, or `None` if this run is the first.
     pub(crate) fn claim_work(
         &mut self,
         key: &str,
@@ -280,7 +281,7 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// Stores the messages of the part at hand before its end, inside its savepoint.
+    /// Stores the messages of the current part before its end, inside its savepoint.
     fn store_early(&mut self) -> Result<()> {
         if self.transaction.savepoint == Savepoint::None {
             // What is stored cannot be matched again.
@@ -290,7 +291,8 @@ impl MessagingSession<'_> {
         self.transaction.ask(|run| outbox.store_part(run))
     }
 
-    /// The caller of a joined session commits when it likes, so nothing may be kept back.
+    /// Stores messages at once in a joined session: its caller commits at any time, without telling
+    /// us.
     pub(super) fn store_if_joined(&mut self) -> Result<()> {
         match self.transaction.is_joined() {
             true => self.store_early(),
@@ -299,7 +301,8 @@ impl MessagingSession<'_> {
     }
 }
 
-/// Says whose dedupe keys they are. The keys are the caller's data, and stay out of error texts.
+/// Names dedupe keys by the topics of their messages. The keys themselves are the caller's data and
+/// stay out of error texts.
 fn named(wishes: &[KeyWish<'_>]) -> String {
     match wishes {
         [] => "a dedupe key".to_owned(),

@@ -1,19 +1,19 @@
-//! What the caller's own SQL does to the session's transaction and connection, and what follows
-//! from it.
-//!
-//! **It ends the transaction.** A session commits and rolls back by itself, since more than the
-//! caller's work may be in its transaction: the work of other messages, and the locks that keep all
-//! of them. What would end it is refused before it is sent where that can be read from the text,
-//! also on the wire while the caller has the driver's transaction in hand. What passes all the same
-//! (`connect/caller_sql` sees it, or a savepoint is gone) makes the session fail, or the message:
-//! for good if it was a COMMIT, since what it did is there.
-//!
-//! **It sets something that outlives it**: for the transaction (`SET LOCAL`) or the connection
-//! (`SET ROLE`, `LISTEN`, a temporary table). The next message, and the next user of the
-//! connection, are to find it as it was made. So who sets something pays for it: the message is the
-//! last of its transaction, and before anything of ours follows the connection is put back inside
-//! the transaction, where it commits or is undone with the rest. What cannot be put back costs the
+//! How a session handles the side effects of the caller's own SQL on its transaction and
 //! connection.
+//!
+//! **SQL that ends the transaction.** A session commits and rolls back by itself, because its
+//! transaction may hold more than the caller's work: the work of other messages, and the locks on
+//! all of them. SQL that would end the transaction is refused before it is sent if its text shows
+//! it, and on the wire while the caller has the driver's transaction in hand. If such SQL gets
+//! through (`connect/caller_sql` sees it, or a savepoint is gone), the session or the message
+//! fails. After a COMMIT the message fails for good, because its writes are permanent.
+//!
+//! **SQL that sets something beyond itself**, for the transaction (`SET LOCAL`) or the connection
+//! (`SET ROLE`, `LISTEN`, a temporary table). The next message and the next user of the connection
+//! must find the connection as it was made. So a message that sets something is the last of its
+//! transaction, and before any statement of ours the connection is restored, inside the
+//! transaction, so that the restore commits or rolls back with the rest. If something cannot be
+//! restored, the connection is closed.
 
 use crate::db::commands::{CHECK_DEFERRED, script};
 use crate::db::standing;
@@ -27,7 +27,7 @@ use std::fmt;
 /// The caller's own SQL ended the transaction.
 #[derive(Debug)]
 pub(crate) struct EndedTransaction {
-    /// Whether what was done until then is there for good.
+    /// Whether the work up to that point is committed.
     pub(crate) is_committed: bool,
 }
 
@@ -42,21 +42,21 @@ impl fmt::Display for EndedTransaction {
 
 impl StdError for EndedTransaction {}
 
-/// Says that the caller's own SQL ended the transaction.
+/// Returns the error for SQL of the caller's that ended the transaction.
 pub(crate) fn ended(is_committed: bool) -> Error {
     let text = "SQL of its own ended the transaction, which only the session may";
     Error::new(ErrorKind::TransactionEnded, text).because(EndedTransaction { is_committed })
 }
 
-/// Says that the caller's own SQL was kept from ending the transaction.
+/// Returns the error for SQL of the caller's that was kept from ending the transaction.
 fn stopped() -> Error {
     let text = "SQL of its own would have ended the transaction, which only the session may: the connection was closed";
     let is_committed = false;
     Error::new(ErrorKind::TransactionEnded, text).because(EndedTransaction { is_committed })
 }
 
-/// Refuses SQL that would end the transaction behind the session's back, as far as its text tells.
-/// Of what `is_single` the server takes no more than one command.
+/// Refuses SQL whose text shows that it would end the transaction behind the session's back.
+/// `is_single` says that the server accepts only one command in the text.
 pub(crate) fn refuse_control(sql: &str, is_single: bool) -> Result<()> {
     match refusal(sql.as_bytes(), is_single) {
         None => Ok(()),
@@ -71,8 +71,8 @@ pub(crate) fn refuse_control(sql: &str, is_single: bool) -> Result<()> {
 }
 
 impl SessionTransaction<'_> {
-    /// Notes which transaction it is, before SQL of the caller's that nobody can watch. A round
-    /// trip, through a socket file.
+    /// Notes the number of the transaction before SQL of the caller's that cannot be watched, as
+    /// through a socket file. Blocks for a round trip there.
     pub(super) fn note_own(&mut self) -> Result<()> {
         let is_blind = self.state.caller_sql().is_some_and(|sql| sql.is_blind());
         if is_blind && self.own.is_none() {
@@ -82,7 +82,7 @@ impl SessionTransaction<'_> {
         Ok(())
     }
 
-    /// Says what became of the transaction that was noted.
+    /// Returns what became of the noted transaction.
     fn ask_for_own(&mut self) -> SideEffects {
         if self.own.is_none() {
             return SideEffects::default();
@@ -91,12 +91,12 @@ impl SessionTransaction<'_> {
             (Ok((true, _)), _) => SideEffects::default(),
             (Ok((false, true)), _) => SideEffects::COMMITTED,
             (Ok((false, false)), _) => SideEffects::ENDED,
-            // A transaction failed, and it may be another one. It comes to nothing in any case.
+            // A transaction failed, perhaps another one. None of it will be committed.
             (Err(_), Savepoint::None) => match self.standing_after_all() {
                 true => SideEffects::COMMITTED,
                 false => SideEffects::FAILED,
             },
-            // The savepoint will tell.
+            // The next use of the savepoint shows it.
             (Err(_), _) => SideEffects::default(),
         }
     }
@@ -106,8 +106,7 @@ impl SessionTransaction<'_> {
         standing::of(self.state.current()?, &own)
     }
 
-    /// Rolls back whatever is open, and returns whether the transaction that was noted was
-    /// committed.
+    /// Rolls back the open transaction, and returns whether the noted transaction was committed.
     fn standing_after_all(&mut self) -> bool {
         let rolled_back = self
             .state
@@ -117,19 +116,19 @@ impl SessionTransaction<'_> {
         is_over && matches!(self.standing(), Ok((_, true)))
     }
 
-    /// Says that the savepoint is gone, and the transaction with it.
+    /// Returns the error for a savepoint that is gone, and its transaction with it.
     pub(super) fn gone(&mut self) -> Error {
         let is_committed = self.own.is_some() && self.standing_after_all();
         self.state.mark_stale();
         ended(is_committed)
     }
 
-    /// Learns what the caller's SQL did, once its closure is done.
+    /// Collects the side effects of the caller's SQL once its closure has returned.
     pub(super) fn end_callers(&mut self) {
         let mut did = self.state.take_side_effects();
         did.add(self.ask_for_own());
         if self.is_in_doubt && self.state.caller_sql().is_some_and(|sql| sql.is_unread()) {
-            // An error came before the server's last word.
+            // The driver returned an error before the server's last answer.
             let _ = self.state.begun().map(|open| open.batch_execute(""));
             did.add(self.state.take_side_effects());
         }
@@ -142,11 +141,11 @@ impl SessionTransaction<'_> {
         self.side_effects = did;
     }
 
-    /// Says that the caller's SQL ended the transaction, if it did. The connection is of no more
-    /// use then.
+    /// Returns an error if the caller's SQL ended the transaction. The connection is not used again
+    /// then.
     pub(super) fn ended(&mut self) -> Option<Error> {
         let did = self.side_effects;
-        // A tag does not say whether it was to a savepoint.
+        // The command tag is the same for ROLLBACK and ROLLBACK TO a savepoint.
         let is_rolled_back = did.any(&[SideEffects::ROLLED_BACK])
             && (did.any(&[SideEffects::BEGUN, SideEffects::CHAINED])
                 || !did.any(&[SideEffects::SAVED]));
@@ -163,14 +162,14 @@ impl SessionTransaction<'_> {
         Some(error)
     }
 
-    /// Returns whether what the caller set lasts longer than its turn, so that nobody else's may
+    /// Returns whether a setting of the caller's outlasts its part, so that no other part may
     /// follow in the transaction.
     pub(super) fn has_set(&self) -> bool {
         self.side_effects.is_lasting()
     }
 
-    /// Returns the statements that put the connection back, if there is a need, for the flight that
-    /// comes next.
+    /// Returns the statements that restore the connection, for the next flight; empty if nothing is
+    /// to be restored.
     pub(super) fn restoring(&mut self) -> String {
         if !self.side_effects.is_lasting() || self.is_restored {
             return String::new();
@@ -179,14 +178,14 @@ impl SessionTransaction<'_> {
         sql.map_or_else(String::new, |sql| sql.restoring())
     }
 
-    /// Notes that they ran.
+    /// Notes that the statements of [`restoring`](Self::restoring) ran.
     pub(super) fn restored(&mut self) {
         self.is_restored = true;
         self.state.unlock();
     }
 
-    /// Puts the connection back if there is a need, before statements of ours. What the caller
-    /// deferred until COMMIT is checked first: it was meant to happen with what is set.
+    /// Restores the connection, if necessary, before statements of ours. Deferred constraints are
+    /// checked first, because they must run with the caller's settings in place.
     pub(super) fn restore(&mut self) -> DriverResult<()> {
         let restoring = self.restoring();
         if restoring.is_empty() {

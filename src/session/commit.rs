@@ -131,12 +131,12 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// Sends the one message of a session that has nothing else to do. One with a dedupe key is
-    /// stored at once if it can be, in a statement that is the transaction: where the key is asked
-    /// for first, that takes two round trips.
+    /// Sends the one message of a session that does nothing else. A plain message with a dedupe key
+    /// is stored at once, in a single statement that is its own transaction: asking for the key
+    /// first would take a second round trip.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send) and, when it was stored at once, those of
+    /// Those of [`send`](Self::send) and, for a message that is stored at once, those of
     /// [`commit`](Self::commit).
     pub(crate) fn send_alone(&mut self, message: NewMessage) -> Result<Sent> {
         let outgoing = self.checked(message)?;
@@ -165,7 +165,8 @@ impl MessagingSession<'_> {
         self.send_outgoing(outgoing)
     }
 
-    /// Stores what was sent and returns the last flight, with which a few plain messages travel.
+    /// Stores the messages that were sent and returns the last flight; a few plain messages travel
+    /// in that flight instead.
     fn store_or_push(&mut self) -> Result<Flight> {
         let mut last = self.transaction.state.begun()?.flight();
         if self.outbox.has_few() && !matches!(self.transaction.state, TransactionState::Joined(_)) {
@@ -175,7 +176,7 @@ impl MessagingSession<'_> {
                 .store_last(self.transaction.state.current()?)
                 .map_err(not_stored)?;
         }
-        // A message that is stored proves as well that the transaction is whole.
+        // Storing a message also proves that the transaction is not aborted.
         if last.is_empty() {
             last.command(&commands::PROVE);
         }
@@ -190,8 +191,8 @@ impl MessagingSession<'_> {
     }
 }
 
-/// Says what an error of a statement means that commits by itself: it was under way just as a
-/// COMMIT would be.
+/// Classifies an error of a statement that is its own transaction: if the connection broke, the
+/// outcome is unknown, as for a COMMIT.
 fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     match error.kind() {
         ErrorKind::Unavailable => unknown().because(error).with_unknown(ids()),
@@ -199,7 +200,7 @@ fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     }
 }
 
-/// Says what an error of the last flight means.
+/// Classifies an error of the last flight.
 fn refused(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
     if is_ended(&error) {
         return ended(false);
@@ -227,7 +228,7 @@ fn refused(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Erro
     }
 }
 
-/// Says what it means that the messages of an open transaction could not be stored.
+/// Classifies an error of storing messages in an open transaction.
 pub(crate) fn not_stored(error: Error) -> Error {
     match error.cause::<postgres::Error>() {
         Some(cause) if is_aborted(cause) => swallowed().because(error),
@@ -242,8 +243,8 @@ pub(crate) fn swallowed() -> Error {
     )
 }
 
-/// Returns whether it is about the tables themselves (missing, not allowed, no room): messages that
-/// travel with COMMIT meet that, and hardly ever a deferred constraint.
+/// Returns whether an error is about our tables (missing, not allowed, no room). Messages that
+/// travel with COMMIT meet such errors; a deferred constraint hardly ever does.
 fn is_about_tables(error: &postgres::Error) -> bool {
     let code = error.code().map_or("", |code| code.code());
     ["42", "3F", "53"]

@@ -1,4 +1,4 @@
-//! Dedupe keys by their names, as part of a session.
+//! Forgets dedupe keys by name, as part of a session.
 
 use crate::dedupe;
 use crate::session::messaging_session::MessagingSession;

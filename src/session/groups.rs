@@ -1,4 +1,4 @@
-//! Messages that belong together, and what a handler leaves for those who wait for its message.
+//! Groups with a completion message, dependencies, and the results that handlers record.
 
 use crate::completion;
 use crate::session::messaging_session::MessagingSession;
@@ -113,9 +113,9 @@ impl MessagingSession<'_> {
         Ok(())
     }
 
-    /// Sees that all that these messages come after is tracked, and stays known until the
-    /// transaction ends. Those that were sent in this session and are not stored yet become
-    /// tracked; for others the transaction begins.
+    /// Checks that every message that these messages come after is tracked, and locks it so that it
+    /// stays known until the transaction ends. Messages of this session that are not stored yet
+    /// become tracked; for others the transaction begins.
     pub(crate) fn check_after(&mut self, messages: &[NewMessage]) -> Result<()> {
         let wanted: Vec<MessageId> = messages
             .iter()

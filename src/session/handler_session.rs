@@ -1,10 +1,10 @@
 //! The session of a worker: one transaction, with a part for each handler.
 //!
-//! Whoever works through messages has one for as long as it works: claims, what becomes of
-//! messages, and COMMIT belong to the top level of its transactions; handlers get the
-//! [`MessagingSession`] inside, each for its part. A last flight ends one transaction, may begin
-//! the next, and carries all that is left to do: [`last_flight`](HandlerSession::last_flight)
-//! begins it, [`commit`](HandlerSession::commit) sends it.
+//! A worker keeps one for as long as it works. Claims, settling and COMMIT belong to the top level
+//! of its transactions; each handler gets the [`MessagingSession`] inside for its part. A last
+//! flight ends one transaction, may begin the next, and carries all remaining statements:
+//! [`last_flight`](HandlerSession::last_flight) begins it, [`commit`](HandlerSession::commit) sends
+//! it.
 
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
@@ -32,7 +32,7 @@ pub(crate) struct HandlerSession<'c> {
 #[derive(Debug)]
 pub(crate) struct NotCommitted {
     pub(crate) error: Error,
-    /// Whether what it had checked is undone, and the transaction goes on.
+    /// Whether the work that failed its check was undone, so that the transaction goes on.
     pub(crate) is_undone: bool,
 }
 
@@ -51,8 +51,8 @@ impl<'c> HandlerSession<'c> {
         HandlerSession { session }
     }
 
-    /// Makes a session whose transaction begins when the handler needs one, for a message under a
-    /// lease. All of it is one part.
+    /// Makes a session for a message under a lease. Its transaction begins when the handler needs
+    /// one, and is a single part.
     pub(crate) fn on_demand(process: &'c Process, connection: &'c mut Connection) -> Self {
         let state = TransactionState::Leased(connection);
         let transaction = SessionTransaction::new(state, Savepoint::None);
@@ -61,13 +61,13 @@ impl<'c> HandlerSession<'c> {
         HandlerSession { session }
     }
 
-    /// Lets the part that comes next, and those after it, be a bundle.
+    /// Makes the next part and those after it a [bundle](Bundle), unless there is one already.
     pub(crate) fn join_bundle(&mut self) -> Result<()> {
         let session = &mut self.session;
         if session.transaction.bundle != Bundle::None {
             return Ok(());
         }
-        // What was sent before goes with no undo of the bundle.
+        // Messages sent before the bundle must survive its undo.
         if session.outbox.statements() > 0 {
             session.transaction.leave_part()?;
             session.outbox.store(session.transaction.state.own()?)?;
@@ -77,8 +77,8 @@ impl<'c> HandlerSession<'c> {
         Ok(())
     }
 
-    /// Runs a handler as a part of its own, and learns what its SQL did beyond its rows. The part
-    /// is to be [kept](Self::keep) or [undone](Self::undo) then, unless the handler
+    /// Runs a handler as a part of its own, and collects the side effects of its SQL. The caller
+    /// then [keeps](Self::keep) or [undoes](Self::undo) the part, unless the handler
     /// [ended](Self::ended) the transaction.
     pub(crate) fn part<T>(&mut self, run: impl FnOnce(&mut MessagingSession<'_>) -> T) -> T {
         let session = &mut self.session;
@@ -92,15 +92,15 @@ impl<'c> HandlerSession<'c> {
         ran
     }
 
-    /// Returns the error that says so if the part ended the transaction.
+    /// Returns an error if the part ended the transaction.
     pub(crate) fn ended(&mut self) -> Option<Error> {
         self.session.transaction.ended()
     }
 
-    /// Keeps what the part did.
+    /// Keeps the work of the part.
     ///
     /// # Errors
-    /// When it cannot be undone alone.
+    /// When the work can be neither kept nor undone alone.
     pub(crate) fn keep(&mut self, check: Check) -> Result<PartOutcome> {
         let kept = self.session.transaction.keep(check)?;
         if !matches!(kept, PartOutcome::Kept) {
@@ -109,21 +109,21 @@ impl<'c> HandlerSession<'c> {
         Ok(kept)
     }
 
-    /// Undoes what the part did, and drops what it sent.
+    /// Undoes the work of the part, and drops its messages.
     ///
     /// # Errors
-    /// When it cannot be undone alone.
+    /// When the work cannot be undone alone.
     pub(crate) fn undo(&mut self) -> Result<()> {
         self.forget();
         self.session.transaction.undo()
     }
 
-    /// Drops what the part sent.
+    /// Drops the messages of the part.
     fn forget(&mut self) {
         self.session.outbox.roll_back_part();
     }
 
-    /// Returns what the part recorded.
+    /// Takes the result that the part recorded.
     pub(crate) fn take_result(&mut self) -> Option<String> {
         self.session.recorder.as_mut().and_then(Recorder::take)
     }
@@ -138,8 +138,8 @@ impl<'c> HandlerSession<'c> {
         self.session.transaction.is_overlong
     }
 
-    /// Returns whether a prepared statement no longer fitted, also one that the handler
-    /// `had_outdated`.
+    /// Returns whether a prepared statement was outdated, including one of the handler's own
+    /// (`had_outdated`).
     pub(crate) fn is_outdated(&mut self, had_outdated: bool) -> bool {
         let state = &mut self.session.transaction.state;
         if had_outdated {
@@ -148,39 +148,39 @@ impl<'c> HandlerSession<'c> {
         state.is_outdated()
     }
 
-    /// Returns whether what the part set lasts longer than itself, so that no other part may follow
-    /// in the transaction.
+    /// Returns whether a setting of the part outlasts it, so that no other part may follow in the
+    /// transaction.
     pub(crate) fn has_set(&self) -> bool {
         self.session.transaction.has_set()
     }
 
-    /// Puts the connection back as it was before the part, if there is a need.
+    /// Restores the connection to what it was before the part, if necessary.
     pub(crate) fn restore(&mut self) -> Result<()> {
         let restored = self.session.transaction.restore();
         restored.doing("putting a connection back as it was")
     }
 
-    /// Returns whether the connection is not to be used after this transaction.
+    /// Returns whether the connection must not be used after this transaction.
     pub(crate) fn is_spent(&mut self) -> bool {
         self.session.transaction.state.is_spent()
     }
 
-    /// Returns whether nothing was asked of the database, nor sent.
+    /// Returns whether the handler ran no statement and sent no message.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.has_begun() && self.session.outbox.statements() == 0
     }
 
-    /// Returns whether there is a transaction, of a session that has one on demand.
+    /// Returns whether a session whose transaction begins on demand has begun it.
     pub(crate) fn has_begun(&self) -> bool {
         !matches!(self.session.transaction.state, TransactionState::Leased(_))
     }
 
-    /// Returns the open transaction, wherever the savepoints stand.
+    /// Returns the open transaction, whichever savepoints are open.
     pub(crate) fn open(&mut self) -> Result<&mut OpenTransaction<'c>> {
         self.session.transaction.state.own()
     }
 
-    /// Notes that another transaction has just begun, as part of a flight.
+    /// Notes that a flight has just begun another transaction.
     pub(crate) fn note_begun(&mut self) {
         self.session.transaction.note_begun();
     }
@@ -194,8 +194,8 @@ impl<'c> HandlerSession<'c> {
         self.session.transaction.top()
     }
 
-    /// Leaves the bundle, checked, for statements that belong to the top level. Returns why it was
-    /// undone instead, if it was.
+    /// Checks the bundle's deferred constraints and releases its savepoint, for statements at the
+    /// top level. Returns the error if the check failed and the bundle was undone.
     pub(crate) fn leave_bundle(&mut self) -> Result<Option<Error>> {
         if !self.is_bundle_open() {
             return Ok(None);
@@ -207,14 +207,15 @@ impl<'c> HandlerSession<'c> {
         Ok(refused)
     }
 
-    /// Returns whether several parts would be undone together.
+    /// Returns whether the savepoint of the bundle is open.
     pub(crate) fn is_bundle_open(&self) -> bool {
         self.session.transaction.bundle == Bundle::Open
     }
 
-    /// Begins the flight that commits: with what was sent, if that is little, and with what leaves
-    /// the savepoints. What was deferred is checked before if `is_checked`, while it can still be
-    /// undone. `has_values` says whether more than names and numbers will be appended.
+    /// Begins the flight that commits, with a few messages that were sent and the statements that
+    /// release the savepoints. More messages are stored before. If `is_checked`, deferred
+    /// constraints are checked first, while the work can still be undone. `has_values` says whether
+    /// the caller will append more than names and numbers.
     pub(crate) fn last_flight(&mut self, is_checked: bool, has_values: bool) -> Result<Flight> {
         let MessagingSession {
             transaction,
@@ -235,8 +236,8 @@ impl<'c> HandlerSession<'c> {
         Ok(flight)
     }
 
-    /// Sends the flight that [`last_flight`](Self::last_flight) began. Another transaction is open
-    /// then, if it begins one.
+    /// Sends the flight that [`last_flight`](Self::last_flight) began. If the flight also begins
+    /// another transaction, that one is open afterwards.
     pub(crate) fn commit(
         &mut self,
         last: Flight,
@@ -261,7 +262,7 @@ impl<'c> HandlerSession<'c> {
                     self.session.process.subscriptions.failed();
                     self.session.outbox.take_matched();
                 }
-                // One that is behind is nobody's fault.
+                // A sequence that is behind its table is no message's fault.
                 let may_undo = is_checked && !is_sequence_behind(&error);
                 let is_undone = may_undo && self.session.transaction.undo_refused(&error);
                 if is_undone {
@@ -273,8 +274,8 @@ impl<'c> HandlerSession<'c> {
         }
     }
 
-    /// Returns whom to wake for what was sent, and forgets it. Also to be asked for after an error:
-    /// it may have come after the COMMIT, and a false hint costs a claim.
+    /// Takes the hints for those who wait for the messages that were sent. Callers also take them
+    /// after an error: it may have come after the COMMIT, and a false hint costs only a claim.
     pub(crate) fn news(&mut self) -> News {
         self.session.outbox.take_news()
     }
@@ -284,8 +285,7 @@ impl<'c> HandlerSession<'c> {
         self.session.outbox.begin_anew();
     }
 
-    /// Begins another transaction after a handler ended the one that was open, on a connection that
-    /// is as it was made.
+    /// Restores the connection and begins another transaction, after a handler ended the open one.
     pub(crate) fn begin_over(&mut self) -> Result<()> {
         const DOING: &str = "beginning anew";
         self.forget();
@@ -304,8 +304,8 @@ impl<'c> HandlerSession<'c> {
         Ok(())
     }
 
-    /// Stores what the only part sent, in a transaction that begins now if it did not, and returns
-    /// the session for what ends its message.
+    /// Stores the messages of the only part and returns the session, for ending the part's message
+    /// in it. The transaction begins now if it has not.
     pub(crate) fn store(&mut self) -> Result<&mut MessagingSession<'c>> {
         let MessagingSession {
             transaction,

@@ -79,7 +79,7 @@ pub struct MessagingSession<'c> {
     pub(super) process: &'c Process,
     pub(super) transaction: SessionTransaction<'c>,
     pub(super) outbox: Outbox,
-    /// There in a session of one message's handler, which may record a result.
+    /// `Some` where a result may be recorded: in the session of one message's handler.
     pub(super) recorder: Option<Recorder>,
     /// How long a send waits for room in a bounded topic.
     pub(super) room_wait: Duration,
@@ -113,7 +113,7 @@ impl<'c> MessagingSession<'c> {
         }
     }
 
-    /// Makes a session of its own, whose transaction begins when it is needed.
+    /// Makes a session whose transaction begins with its first statement.
     pub(crate) fn on(process: &'c Process, connection: &'c mut Connection) -> Self {
         let state = TransactionState::Idle(connection);
         MessagingSession::new(process, SessionTransaction::new(state, Savepoint::None))
@@ -136,7 +136,7 @@ impl<'c> MessagingSession<'c> {
         MessagingSession::new(process, SessionTransaction::new(state, Savepoint::None))
     }
 
-    /// Returns our own open transaction, of a session that was made in one.
+    /// Returns the open transaction of a session that was made [within](Self::within) one.
     #[cfg(feature = "cron")]
     pub(crate) fn open(&mut self) -> Result<&mut OpenTransaction<'c>> {
         self.transaction.state.own()
@@ -308,18 +308,18 @@ impl<'c> MessagingSession<'c> {
         Ok(returned.expect("a transaction is lent exactly once"))
     }
 
-    /// Returns the transaction, inside the savepoint of the part at hand, with the driver's own
-    /// object.
+    /// Returns the driver's own transaction object, inside the savepoint of the current part.
     fn lending(&mut self) -> Result<&mut dyn DriverTransaction> {
         let (lending, was_missing) = self.transaction.lending()?;
         if was_missing {
-            // Once for a process: the server's log should not fill with warnings.
+            // From now on this process begins transactions with the object, so that the server's
+            // log does not fill with warnings.
             self.process.needs_objects.store(true, Ordering::Relaxed);
         }
         Ok(lending)
     }
 
-    /// Ends a message that is held under a lease as part of the transaction, with what `end` does.
+    /// Runs `end`, which ends a message under a lease, as part of the transaction.
     pub(crate) fn end_held<T>(
         &mut self,
         end: impl FnOnce(&mut TransactionState<'c>) -> Result<DriverResult<T>>,
@@ -332,25 +332,25 @@ impl<'c> MessagingSession<'c> {
         Ok(ended)
     }
 
-    /// Notes a delivery that is settled if the transaction commits. What becomes of the
-    /// transaction of a joined session, nobody learns here.
+    /// Notes a delivery that is settled if the transaction commits. A joined session notes none,
+    /// because it never learns the outcome of its transaction.
     pub(crate) fn note_settled(&mut self, settled: impl FnOnce() -> UndoSettled) {
         if !self.transaction.is_joined() {
             self.outbox.note_settled(settled());
         }
     }
 
-    /// Learns what the caller's SQL did, once its closure is done.
+    /// Collects the side effects of the caller's SQL once its closure has returned.
     pub(crate) fn end_callers(&mut self) {
         self.transaction.end_callers();
     }
 
-    /// Returns the error that says so if the caller's SQL ended the transaction.
+    /// Returns an error if the caller's SQL ended the transaction.
     pub(crate) fn ended(&mut self) -> Option<Error> {
         self.transaction.ended()
     }
 
-    /// Runs a closure that may record a result, and returns that, too.
+    /// Runs a closure that may record a result, and returns that result too.
     pub(crate) fn recording<T, E>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,

@@ -1,8 +1,8 @@
-//! Messages that a session sends, kept until they are stored together.
+//! The messages that a session sends, kept until they are stored together.
 //!
-//! They go to the database just before COMMIT: a few from a handler with the flight that commits,
-//! more in one statement. So they cost a round trip at most, and a failed handler's none. What is
-//! here was checked already; nothing that the database would refuse gets in.
+//! They are stored just before COMMIT: a few of them in the flight that commits, more in one
+//! statement. So sending costs one round trip at most, and none if the handler fails. Every message
+//! here has been checked already, so that the database has no reason to refuse it.
 
 use crate::completion;
 use crate::db::{Flight, Run};
@@ -21,14 +21,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Messages that are kept before they are stored early: memory stays bounded in a session that
-/// sends a million, and larger statements are no quicker (measured flat from 1,000 rows).
+/// The number of messages from which on they are stored before the end of their part. This bounds
+/// memory in a session that sends a million, and larger statements are no quicker (measured flat
+/// from 1,000 rows).
 const MAX_PENDING: usize = 5_000;
 /// The same for the bytes of their payloads.
 const MAX_PENDING_BYTES: usize = 4 << 20;
 
-/// Messages that travel in the flight of what follows them instead of in a round trip of their own.
-/// More are cheaper to store in one statement than the round trip costs.
+/// The most messages that travel in the flight that commits. For more, one statement of their own
+/// is cheaper, although it costs a round trip.
 const FEW: usize = 4;
 /// The same for the bytes of their payloads.
 const FEW_BYTES: usize = 16 << 10;
@@ -40,26 +41,26 @@ pub(crate) struct Outbox {
     pub(super) waiting: Vec<Outgoing>,
     /// What goes into logs.
     pub(super) entries: Vec<Outgoing>,
-    /// Whether some of them do not come in the order of their ids.
+    /// Whether some messages are not in the order of their ids.
     pub(super) is_out_of_order: bool,
     pub(super) bytes: usize,
     pub(super) log: Vec<LogEntry>,
     pub(super) matched: Matched,
     /// Deliveries that are settled if the transaction commits.
     settled: Vec<UndoSettled>,
-    /// Where the part at hand began.
+    /// Where the current part began.
     part: OutboxMark,
-    /// Where the bundle of parts began that are undone together.
+    /// Where the [bundle](crate::session::savepoint::Bundle) began.
     bundle: OutboxMark,
 }
 
 pub(super) struct LogEntry {
     id: MessageId,
-    /// The same text for one after the other that go to one topic.
+    /// Shared by neighbours that go to the same topic.
     topic: Arc<str>,
-    /// How long it waits as far as is known here; nothing: it is ready.
+    /// How long the message waits, as far as is known here; `None` if it is ready.
     wait: Option<Duration>,
-    /// What it comes after.
+    /// The messages that this one comes after.
     after: Vec<MessageId>,
 }
 
@@ -78,7 +79,7 @@ impl Outbox {
         id
     }
 
-    /// Writes a message into the log alone, which is stored.
+    /// Adds a message that is stored already to the log.
     pub(crate) fn note(&mut self, outgoing: &Outgoing) {
         let entry = self.log_entry(outgoing);
         self.log.push(entry);
@@ -98,7 +99,7 @@ impl Outbox {
             wait: match message.start {
                 _ if outgoing.is_ready() => None,
                 Some(ReadyWhen::After(delay)) => Some(delay),
-                // Only the database knows how far away that is.
+                // Only the database's clock tells how far away that time is.
                 Some(ReadyWhen::At(_)) | None => Some(Duration::ZERO),
             },
         }
@@ -109,29 +110,29 @@ impl Outbox {
         self.settled.push(settled);
     }
 
-    /// Begins the part of the next handler.
+    /// Marks where the next part begins.
     pub(crate) fn begin_part(&mut self) {
         self.part = self.mark();
     }
 
-    /// Begins a bundle.
+    /// Marks where the bundle begins.
     pub(crate) fn begin_bundle(&mut self) {
         self.bundle = self.mark();
     }
 
-    /// Begins with the next transaction.
+    /// Resets the marks for the next transaction.
     pub(crate) fn begin_anew(&mut self) {
         self.part = OutboxMark::default();
         self.bundle = OutboxMark::default();
         self.take_matched();
     }
 
-    /// Drops all that the part at hand sent and settled.
+    /// Drops the messages and settled deliveries of the current part.
     pub(crate) fn roll_back_part(&mut self) {
         self.roll_back(self.part);
     }
 
-    /// Drops all that the bundle sent and settled.
+    /// Drops the messages and settled deliveries of the bundle.
     pub(crate) fn roll_back_bundle(&mut self) {
         self.roll_back(self.bundle);
     }
@@ -147,7 +148,7 @@ impl Outbox {
         }
     }
 
-    /// Drops all that was sent and settled since `mark`.
+    /// Drops the messages and settled deliveries since `mark`.
     fn roll_back(&mut self, mark: OutboxMark) {
         self.ready.truncate(mark.ready);
         self.waiting.truncate(mark.waiting);
@@ -157,7 +158,7 @@ impl Outbox {
         self.bytes = mark.bytes;
     }
 
-    /// Returns whether the part at hand sent enough to be stored early.
+    /// Returns whether the messages of the current part are to be stored before its end.
     pub(crate) fn is_full(&self) -> bool {
         let mark = self.part;
         let messages = self.ready.len() - mark.ready + self.waiting.len() - mark.waiting
@@ -166,7 +167,7 @@ impl Outbox {
         messages >= MAX_PENDING || self.bytes - mark.bytes >= MAX_PENDING_BYTES
     }
 
-    /// Returns how many statements [`store`](Self::store) needs: more than one need a transaction.
+    /// Returns how many statements [`store`](Self::store) needs; more than one need a transaction.
     pub(crate) fn statements(&self) -> usize {
         let all = [&self.ready, &self.waiting];
         let more = all.iter().any(|some| completion::has_tracked(some))
@@ -179,24 +180,24 @@ impl Outbox {
             + usize::from(self.waiting.iter().any(Outgoing::waits_with_key))
     }
 
-    /// Stores what the part at hand sent.
+    /// Stores the messages of the current part.
     pub(crate) fn store_part(&mut self, run: &mut dyn Run) -> Result<()> {
         self.store_since(run, self.part, keys::send::send)
     }
 
-    /// Stores all that was sent.
+    /// Stores all messages.
     pub(crate) fn store(&mut self, run: &mut dyn Run) -> Result<()> {
         self.store_since(run, OutboxMark::default(), keys::send::send)
     }
 
-    /// Stores all that was sent, where nothing of a caller's follows in the transaction: with keys
-    /// in one round trip.
+    /// Stores all messages when no SQL of the caller's follows in the transaction. Messages with
+    /// keys then take one round trip.
     pub(crate) fn store_last(&mut self, run: &mut dyn Run) -> Result<()> {
         self.store_since(run, OutboxMark::default(), keys::send::send_last)
     }
 
-    /// Stores what was sent since `mark`. One round trip for the ready ones, one for those that
-    /// wait, and one to ask for the time where some of those have keys.
+    /// Stores the messages since `mark`. Takes one round trip for ready messages, one for those
+    /// that wait, and one to read the database's clock if some of the latter have keys.
     fn store_since(
         &mut self,
         run: &mut dyn Run,
@@ -208,8 +209,8 @@ impl Outbox {
         let entries = self.entries.split_off(mark.entries);
         self.bytes = mark.bytes;
         if waiting.iter().any(Outgoing::waits_with_key) {
-            // What is past gets into the line of its key now. Which that is, only the database
-            // knows.
+            // Messages whose time is past join the line of their key now. Only the database's
+            // clock tells which those are.
             let now_us = schedule::clock(run)?;
             let is_past = |one: &Outgoing| one.waits_with_key() && one.is_past(now_us);
             let (past, later) = waiting.into_iter().partition(is_past);
@@ -232,7 +233,7 @@ impl Outbox {
         log::append::append(run, &entries)
     }
 
-    /// Adds to the ready messages those whose time is past, in the order in which they were sent.
+    /// Adds the messages whose time is past to the ready ones, in the order in which all were sent.
     fn join(&mut self, ready: &mut Vec<Outgoing>, past: Vec<Outgoing>) {
         self.note_past(&past.iter().map(|outgoing| outgoing.id).collect());
         ready.extend(past);
@@ -241,7 +242,7 @@ impl Outbox {
         }
     }
 
-    /// Notes in the log that messages wait for nothing.
+    /// Notes in the log that these messages are ready.
     fn note_past(&mut self, past: &HashSet<MessageId>) {
         if past.is_empty() {
             return;
@@ -263,8 +264,8 @@ impl Outbox {
         is_little && self.waiting.is_empty() && is_simple
     }
 
-    /// Appends what was sent to a flight, if it is little and plain, or has keys: nothing is left
-    /// to store then. Returns whether it was.
+    /// Appends all messages to a flight if they are few, and plain or with keys. Returns whether it
+    /// did; then no message is left to store.
     pub(crate) fn push_few(&mut self, flight: &mut Flight) -> bool {
         if !self.is_little() {
             return false;
@@ -284,7 +285,7 @@ impl Outbox {
         true
     }
 
-    /// Returns how many messages of a bounded topic are kept.
+    /// Returns how many messages for a bounded topic are kept here.
     pub(crate) fn bounded(&self, topic: &str) -> usize {
         let kept = self.ready.iter().chain(&self.waiting);
         kept.filter(|outgoing| {
@@ -293,11 +294,11 @@ impl Outbox {
         .count()
     }
 
-    /// Makes those of the messages tracked that are not stored yet; returns the others, each once.
+    /// Makes messages tracked that are not stored yet; returns the ids of the others, each once.
     pub(crate) fn track(&mut self, ids: &[MessageId]) -> Vec<MessageId> {
         let mut wanted: HashSet<MessageId> = ids.iter().copied().collect();
         if !self.is_out_of_order {
-            // Ids grow with time: each is looked up, however many messages there are.
+            // Ids grow with time, so a binary search finds each.
             let is_elsewhere = |id: &MessageId| match self.find(*id) {
                 Some(outgoing) => {
                     track(outgoing);
@@ -329,7 +330,7 @@ impl Outbox {
         self.log.iter().map(|entry| entry.id).collect()
     }
 
-    /// Empties the log and says whom to wake.
+    /// Empties the log and returns the hints for those who wait.
     pub(crate) fn take_news(&mut self) -> News {
         let mut news = News {
             ended: self
@@ -347,7 +348,7 @@ impl Outbox {
                 news.soonest = Some(news.soonest.map_or(wait, |soonest| soonest.min(wait)));
                 continue;
             }
-            // Most go where the one before went.
+            // Most messages go to the same topic as the one before.
             if let Some((topic, place)) = &last
                 && Arc::ptr_eq(topic, &entry.topic)
             {
@@ -355,7 +356,7 @@ impl Outbox {
                 continue;
             }
             let place = *places.entry(Arc::clone(&entry.topic)).or_insert_with(|| {
-                // In the order in which they were first sent to.
+                // Topics stay in the order in which they were first sent to.
                 news.topics.push((entry.topic.to_string(), 0));
                 news.topics.len() - 1
             });

@@ -1,22 +1,22 @@
-//! The savepoints around the parts of a handler's session: kept, undone, and left.
+//! The savepoints around the parts of a handler's session: keeping, undoing and leaving a part.
 //!
-//! A transaction carries many messages; the work of each is undone alone if its handler fails, and
-//! the row locks of the claim, which were taken before, survive that. So each part has a savepoint.
-//! It is opened on a handler's first use of its session: a handler without SQL costs nothing. The
-//! one before is released in the same round trip, and a first statement that can travel with others
-//! runs in it too.
+//! A transaction carries many messages. If a handler fails, its work is undone alone, and the row
+//! locks of the claim, which are older than the savepoint, survive. So each part has a savepoint.
+//! It opens when the handler first uses its session, so a handler without SQL costs nothing. The
+//! same round trip releases the savepoint before it, and runs the handler's first statement if that
+//! can travel with others.
 //!
-//! An undo concerns the part at hand alone. A handler that did not get as far as a savepoint has
-//! nothing to undo, and must not go back to the one before, which holds its neighbour's work. The
-//! two have different names, so that this also holds where the flight that opens one failed before
-//! it did: a savepoint that is not there cannot be gone back to, and the whole transaction fails
-//! instead.
+//! An undo concerns the current part alone. A handler that did not get as far as a savepoint has
+//! nothing to undo, and must not roll back to the savepoint before it, which holds its neighbour's
+//! work. Savepoints have two names in turn, so that this also holds if the flight that opens one
+//! failed before it did: rolling back to a savepoint that does not exist fails the whole
+//! transaction instead.
 //!
-//! Around the parts of several messages lies one more savepoint, the bundle's: what the database
-//! refuses of them before COMMIT is undone as a whole then, and the claim still holds the messages,
-//! so that nobody else runs the one at fault meanwhile (see `receive/transaction/handle`).
+//! The parts of several messages lie in one outer savepoint, that of their [bundle](Bundle). What
+//! the database refuses of them before COMMIT is undone as a whole, while the claim still holds the
+//! messages, so that no other worker runs the message at fault (see `receive/transaction/handle`).
 //!
-//! Acks and reschedules never run inside: a `DELETE` in a savepoint of a row that was locked
+//! Acks and reschedules never run inside a savepoint: a `DELETE` there of a row that was locked
 //! outside makes a MultiXact for each message (measured: from 6,000 to 500 messages a second).
 
 use crate::connect::transaction::OpenTransaction;
@@ -27,22 +27,22 @@ use crate::session::transaction::SessionTransaction;
 use crate::words::sqlstate::{failure, is_aborted, is_ended};
 use crate::words::{Doing, Error, Failure, Result, classify};
 
-/// What became of the work of a handler that was done.
+/// What became of the work of a handler that succeeded.
 #[derive(Debug)]
 pub(crate) enum PartOutcome {
-    /// It stays.
+    /// The work stays.
     Kept,
-    /// It is undone: a statement had failed and nobody said so.
+    /// The work is undone: a statement had failed, and the handler hid its error.
     Swallowed,
-    /// It is undone: what the database would have refused at COMMIT.
+    /// The work is undone: the database would have refused it at COMMIT.
     Refused(Error),
 }
 
 impl<'c> SessionTransaction<'c> {
-    /// Keeps what the part at hand did.
+    /// Keeps the work of the current part.
     ///
     /// # Errors
-    /// When it cannot be undone alone.
+    /// When the work can be neither kept nor undone alone.
     pub(super) fn keep(&mut self, check: Check) -> Result<PartOutcome> {
         let Savepoint::Open(name) = self.savepoint else {
             return self.check_unopened().map(|()| PartOutcome::Kept);
@@ -72,10 +72,10 @@ impl<'c> SessionTransaction<'c> {
         }
     }
 
-    /// Undoes what the part at hand did.
+    /// Undoes the work of the current part.
     ///
     /// # Errors
-    /// When it cannot be undone alone.
+    /// When the work cannot be undone alone.
     pub(super) fn undo(&mut self) -> Result<()> {
         let Savepoint::Open(name) = self.savepoint else {
             return self.check_unopened();
@@ -88,8 +88,8 @@ impl<'c> SessionTransaction<'c> {
         })
     }
 
-    /// For a part without a savepoint: fails where one could not be opened, which nothing but the
-    /// end of the transaction can undo.
+    /// Fails if the current part has no savepoint because opening it failed: then only the end of
+    /// the transaction undoes the part.
     fn check_unopened(&mut self) -> Result<()> {
         match self.is_in_doubt {
             true => self.leave_part(),
@@ -97,21 +97,21 @@ impl<'c> SessionTransaction<'c> {
         }
     }
 
-    /// Returns what has to go before statements of the top level.
+    /// Returns the commands that release the savepoints before statements at the top level.
     fn leaving(&self) -> impl Iterator<Item = &'static Statement> + use<> {
         let bundle = (self.bundle == Bundle::Open).then_some(&RELEASE_BUNDLE);
         self.savepoint.leaving().into_iter().chain(bundle)
     }
 
-    /// Returns the same before COMMIT, where what was done can still be undone:
-    /// [`undo_refused`](Self::undo_refused) does it. What is deferred is checked now, while it can
-    /// be undone alone and the messages are held; what comes after is checked at once.
+    /// Returns the same commands after a check of the deferred constraints, which runs while the
+    /// messages are held and their work can be undone by [`undo_refused`](Self::undo_refused).
+    /// Constraints of later statements are checked at once.
     fn leaving_checked(&self) -> impl Iterator<Item = &'static Statement> + use<> {
         let check = self.leaving().next().map(|_| &CHECK_DEFERRED);
         check.into_iter().chain(self.leaving())
     }
 
-    /// Appends what has to go before statements of the top level, checked or not.
+    /// Appends the commands that release the savepoints, after a check if `is_checked`.
     pub(super) fn push_leaving(&self, flight: &mut Flight, is_checked: bool) {
         match is_checked {
             true => self
@@ -121,9 +121,9 @@ impl<'c> SessionTransaction<'c> {
         }
     }
 
-    /// Undoes what the only part of the transaction did, or the bundle, if that is what a flight
-    /// failed of, which began with [`push_leaving`](Self::push_leaving), checked. Returns whether
-    /// it did, and the transaction goes on.
+    /// Undoes the bundle, or the only part of the transaction, if the check at the beginning of a
+    /// flight refused it (see [`push_leaving`](Self::push_leaving)). Returns whether it did, so
+    /// that the transaction goes on.
     pub(super) fn undo_refused(&mut self, error: &postgres::Error) -> bool {
         let (sql, undone) = match (self.bundle, self.savepoint) {
             _ if failure(error) != Failure::Refused => return false,
@@ -136,7 +136,7 @@ impl<'c> SessionTransaction<'c> {
         let Ok(open) = self.state.own() else {
             return false;
         };
-        // It is gone if the flight got any further.
+        // The savepoint is gone if the flight failed after the check.
         if open.transaction.batch_execute(sql).is_err() {
             return false;
         }
@@ -144,8 +144,8 @@ impl<'c> SessionTransaction<'c> {
         true
     }
 
-    /// Leaves the bundle, checked, for statements that belong to the top level. Returns why it was
-    /// undone instead, if it was.
+    /// Checks the bundle's deferred constraints and releases its savepoint, for statements at the
+    /// top level. Returns the error if the check failed and the bundle was undone.
     pub(super) fn leave_bundle(&mut self) -> Result<Option<Error>> {
         let sql = script(self.leaving_checked());
         match self.state.own()?.transaction.batch_execute(&sql) {
@@ -167,7 +167,7 @@ impl<'c> SessionTransaction<'c> {
         self.state.own()
     }
 
-    /// Leaves the savepoint of a part.
+    /// Releases the savepoint of the current part.
     pub(super) fn leave_part(&mut self) -> Result<()> {
         self.leave(&script(self.savepoint.leaving()))
     }

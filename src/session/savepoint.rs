@@ -1,37 +1,41 @@
-//! Where the savepoints of a handler's session stand, and the commands that move them.
+//! The states of the savepoints of a handler's session, and the commands that change them.
 //!
-//! Why there are two names in turn, and one around several: see `handler_session`.
+//! `parts` says why savepoints have two names in turn, and why there is one around several parts.
 
 use crate::db::Statement;
 use crate::db::commands::{OPEN_A, OPEN_B, OPEN_BUNDLE, RELEASE_A, RELEASE_B};
 
-/// Where the savepoint stands.
+/// The state of the savepoint of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Savepoint {
-    /// The session is not a handler's: it is undone as a whole.
+    /// The session is not a handler's and has no parts: it is undone as a whole.
     #[default]
     None,
-    /// A handler's session without a savepoint.
+    /// No savepoint is open.
     Closed,
-    /// Open, with the work of the part at hand in it and no other.
+    /// The savepoint is open and holds the work of the current part alone.
     Open(SavepointName),
-    /// Open, with the finished work of an earlier part in it, or nothing.
+    /// The savepoint is open and holds the finished work of an earlier part, or none.
     Finished(SavepointName),
 }
 
-/// The savepoint around those of several messages.
+/// The outer savepoint of a bundle: the parts of several messages whose deferred constraints are
+/// checked together, and which are undone together. The word is neither "batch" (one call of a
+/// handler with several messages, which is a single part) nor "group" (messages with a completion
+/// message).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Bundle {
-    /// There is none.
+    /// There is no bundle.
     #[default]
     None,
-    /// It opens with the next one of a message.
+    /// The savepoint opens with that of the next part.
     Wanted,
     Open,
 }
 
 impl Bundle {
-    /// Returns what opens it with the savepoint of a message, closing the one before.
+    /// Returns the commands that release the last part's savepoint and open those of the bundle and
+    /// of the next part.
     pub(super) fn opening(before: Savepoint) -> Commands {
         static FIRST: [&Statement; 2] = [&OPEN_BUNDLE, &OPEN_A];
         static AFTER_A: [&Statement; 3] = [&RELEASE_A, &OPEN_BUNDLE, &OPEN_B];
@@ -46,14 +50,15 @@ impl Bundle {
     pub(super) const UNDO: &str = "ROLLBACK TO outtray_bundle";
 }
 
-/// When what is deferred until COMMIT is checked for a message.
+/// When deferred constraints are checked for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
-    /// With all of its bundle, before COMMIT.
+    /// Together with the rest of its bundle, before COMMIT.
     Bundled,
-    /// Now, for it is the only one in its transaction: what comes after is checked at once.
+    /// Now, for the only message of a transaction. Constraints of later statements are checked at
+    /// once.
     Only,
-    /// Now, and others follow, for which constraints are deferred as they were.
+    /// Now, with other messages to follow, for which constraints stay deferred.
     Alone,
 }
 
@@ -69,10 +74,10 @@ impl Check {
     }
 }
 
-/// Commands that go one after the other.
+/// Commands that run one after the other.
 pub(crate) type Commands = &'static [&'static Statement];
 
-/// The names that savepoints have in turn.
+/// The two names that savepoints of parts have in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SavepointName {
     A,
@@ -80,7 +85,7 @@ pub(crate) enum SavepointName {
 }
 
 impl SavepointName {
-    /// Undoes the work since it was opened; it stays open.
+    /// Returns the command that undoes the savepoint's work; the savepoint stays open.
     pub(super) fn undo(self) -> &'static str {
         match self {
             SavepointName::A => "ROLLBACK TO outtray_a",
@@ -88,7 +93,8 @@ impl SavepointName {
         }
     }
 
-    /// Closes it, keeping its work. Fails if a statement inside failed.
+    /// Returns the command that releases the savepoint and keeps its work. The command fails if a
+    /// statement inside failed.
     pub(super) fn release(self) -> &'static Statement {
         match self {
             SavepointName::A => &RELEASE_A,
@@ -98,8 +104,8 @@ impl SavepointName {
 }
 
 impl Savepoint {
-    /// Returns what opens it for the part at hand, closing the one before, and where it stands
-    /// then; `None` if there is nothing to open.
+    /// Returns the commands that release the last part's savepoint and open one for the current
+    /// part, and the state after them; `None` if none is to be opened.
     pub(super) fn opening(self) -> Option<(Commands, Savepoint)> {
         static FIRST: [&Statement; 1] = [&OPEN_A];
         static AFTER_A: [&Statement; 2] = [&RELEASE_A, &OPEN_B];
@@ -113,7 +119,7 @@ impl Savepoint {
         Some((commands, Savepoint::Open(name)))
     }
 
-    /// Returns what has to go before statements of the top level.
+    /// Returns the command that releases the savepoint before statements at the top level.
     pub(super) fn leaving(self) -> Option<&'static Statement> {
         match self {
             Savepoint::None | Savepoint::Closed => None,

@@ -1,7 +1,7 @@
-//! The transaction of a session, and how far it got.
+//! The transaction of a session, with its savepoints and its state.
 //!
-//! It begins when it is first needed, and so does the savepoint of a handler's part. It notes
-//! whether it may be aborted without our knowing.
+//! The transaction and the savepoint of each part begin when they are first needed. The type also
+//! notes whether the transaction may be aborted without our knowing.
 
 use crate::db::commands::script;
 use crate::db::{Flight, Params, Run};
@@ -20,14 +20,15 @@ pub(crate) struct SessionTransaction<'c> {
     /// Whether the transaction may be aborted without our knowing: a statement failed, or the
     /// caller had the transaction itself in hand.
     pub(super) is_in_doubt: bool,
-    /// Whether the server ended the connection since the transaction did nothing, or took, longer
+    /// Whether the server ended the connection because the transaction was idle, or took, longer
     /// than it allows.
     pub(super) is_overlong: bool,
-    /// What the caller's SQL did in its part, once that is over, and whether the connection was put
-    /// back as it was.
+    /// The side effects of the caller's SQL in the last part, and whether the connection was
+    /// restored since.
     pub(super) side_effects: SideEffects,
     pub(super) is_restored: bool,
-    /// The number of the transaction, where nothing else tells whether it is still the same.
+    /// The number of the transaction, noted where only it tells whether the transaction is still
+    /// the same.
     pub(super) own: Option<String>,
     begun_at: Instant,
 }
@@ -47,14 +48,14 @@ impl<'c> SessionTransaction<'c> {
         }
     }
 
-    /// Notes that another transaction began on the same connection, without a savepoint.
+    /// Notes that another transaction began on the same connection, with no savepoint open.
     pub(super) fn begin_anew(&mut self) {
         self.savepoint = Savepoint::Closed;
         self.bundle = Bundle::None;
         self.note_begun();
     }
 
-    /// Begins the part of the next handler: what is known of the one before is forgotten.
+    /// Begins the part of the next handler: forgets what is known of the part before.
     pub(super) fn begin_part(&mut self) {
         self.is_in_doubt = false;
         let _ = self.state.take_side_effects();
@@ -75,8 +76,8 @@ impl<'c> SessionTransaction<'c> {
         matches!(self.state, TransactionState::Joined(_))
     }
 
-    /// Runs statements of ours in the transaction, which begins now if it did not, and in the
-    /// savepoint of the part at hand.
+    /// Runs statements of ours inside the savepoint of the current part. The transaction begins now
+    /// if it has not.
     pub(super) fn ask<T>(&mut self, ask: impl FnOnce(&mut dyn Run) -> Result<T>) -> Result<T> {
         self.enter()?;
         self.state.begun()?;
@@ -88,8 +89,9 @@ impl<'c> SessionTransaction<'c> {
         asked
     }
 
-    /// Begins in the flight of a first statement, which `fill` appends, and returns its rows;
-    /// `None`, with nothing sent, for any but a transaction of ours that did not begin.
+    /// Begins the transaction in the flight of its first statement, which `fill` appends, and
+    /// returns the rows. Returns `None`, with nothing sent, if it has begun already or is the
+    /// caller's.
     pub(super) fn begin_with(
         &mut self,
         fill: impl FnOnce(&mut Flight),
@@ -99,10 +101,10 @@ impl<'c> SessionTransaction<'c> {
         answered
     }
 
-    /// Opens the savepoint of the part at hand, unless it is open.
+    /// Opens the savepoint of the current part, unless it is open.
     pub(super) fn enter(&mut self) -> Result<()> {
         if matches!(self.state, TransactionState::Leased(_)) {
-            // Its transaction begins only now.
+            // Its transaction begins now.
             self.note_begun();
         }
         let Some((open, opened)) = self.opening() else {
@@ -117,8 +119,8 @@ impl<'c> SessionTransaction<'c> {
         Ok(())
     }
 
-    /// Returns what opens the savepoint of the part at hand, and where it stands then; `None` if
-    /// there is nothing to open.
+    /// Returns the commands that open the savepoint of the current part, and the state after them;
+    /// `None` if none is to be opened.
     fn opening(&self) -> Option<(Commands, Savepoint)> {
         let (commands, opened) = self.savepoint.opening()?;
         match self.bundle {
@@ -127,7 +129,7 @@ impl<'c> SessionTransaction<'c> {
         }
     }
 
-    /// Notes that what [`opening`](Self::opening) returned was run.
+    /// Notes that the commands of [`opening`](Self::opening) ran.
     fn note_opened(&mut self, opened: Savepoint) {
         self.savepoint = opened;
         if self.bundle == Bundle::Wanted {
@@ -135,8 +137,9 @@ impl<'c> SessionTransaction<'c> {
         }
     }
 
-    /// Runs the first statement of the part at hand in the flight that opens its savepoint, if it
-    /// can travel so: half of what a handler with one statement costs is round trips.
+    /// Runs the first statement of the current part in the flight that opens its savepoint, if the
+    /// statement can travel with others: round trips are half the cost of a handler with one
+    /// statement.
     pub(super) fn execute_first(
         &mut self,
         sql: &str,
@@ -153,7 +156,7 @@ impl<'c> SessionTransaction<'c> {
         Ok(result)
     }
 
-    /// Runs SQL of the caller's inside the savepoint of the part at hand.
+    /// Runs SQL of the caller's inside the savepoint of the current part.
     pub(super) fn run_callers<T>(
         &mut self,
         text: &str,
@@ -163,15 +166,15 @@ impl<'c> SessionTransaction<'c> {
         Ok(run(self.state.watched(Some(text))?))
     }
 
-    /// Returns the transaction, inside the savepoint of the part at hand, with the driver's own
-    /// object, and whether that was missing until now.
+    /// Returns the driver's own transaction object, inside the savepoint of the current part, and
+    /// whether it had to be made for a transaction that began without.
     pub(super) fn lending(&mut self) -> Result<(&mut dyn DriverTransaction, bool)> {
         self.enter()?;
         self.note_own()?;
         self.state.lending()
     }
 
-    /// Notes what an error of the caller's SQL says about the transaction.
+    /// Notes what an error of the caller's SQL says about the transaction, and classifies it.
     pub(super) fn noting<T>(&mut self, result: DriverResult<T>) -> Result<T> {
         result.map_err(|error| {
             let is_lost = failure(&error).is_lost();

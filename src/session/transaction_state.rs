@@ -1,4 +1,5 @@
-//! The transaction that a session works in: ours, begun when it is first needed, or the caller's.
+//! The transaction that a session works in: one of ours, which begins when it is first needed, or
+//! the caller's.
 
 use crate::connect::caller_sql::CallerSql;
 use crate::connect::connection::Connection;
@@ -13,8 +14,8 @@ use crate::schema::name::SchemaName;
 use crate::words::{Doing, DriverResult, Error, ErrorKind, Result, SideEffects};
 use postgres::{IsolationLevel, Row, SimpleQueryRow, Transaction};
 
-/// What a session needs of a transaction, whoever began it. An object, so that a session has one
-/// lifetime, although a caller's transaction brings its own.
+/// What a session needs of a transaction, whoever began it. A trait object, so that a session has
+/// one lifetime, although a caller's transaction brings its own.
 pub(crate) trait AnyTransaction: Run {
     fn execute(&mut self, text: &str, params: Params<'_>) -> DriverResult<u64>;
     fn query(&mut self, text: &str, params: Params<'_>) -> DriverResult<Vec<Row>>;
@@ -25,7 +26,7 @@ pub(crate) trait AnyTransaction: Run {
     fn fly(&mut self, flight: Flight) -> DriverResult<Vec<SimpleQueryRow>>;
 }
 
-/// What has the driver's own object.
+/// A transaction with the driver's own object.
 pub(crate) trait DriverTransaction: AnyTransaction {
     fn nested(&mut self) -> DriverResult<Transaction<'_>>;
     fn lend(&mut self, borrower: &mut dyn FnMut(&mut Transaction<'_>));
@@ -89,7 +90,7 @@ impl AnyTransaction for LazyTransaction<'_> {
     }
 }
 
-/// A caller's transaction: without a cache of statements, since the connection is not ours.
+/// A caller's transaction. It has no cache of statements, because the connection is not ours.
 pub(crate) struct Joined<'c, 't> {
     pub(crate) transaction: &'c mut Transaction<'t>,
     pub(crate) schema: SchemaName,
@@ -145,12 +146,12 @@ impl Run for Joined<'_, '_> {
     }
 }
 
-/// Whose transaction it is, and how far it got.
+/// Whose transaction it is, and its state.
 pub(crate) enum TransactionState<'c> {
-    /// Ours, not begun: a session that only sends needs no BEGIN.
+    /// Ours, not begun. A session that only sends needs no BEGIN.
     Idle(&'c mut Connection),
-    /// Ours, not begun, of a handler that works under a lease: READ COMMITTED, since the end of the
-    /// lease is part of it, and the lease may have been prolonged meanwhile.
+    /// Ours, not begun, for a handler under a lease. It begins as READ COMMITTED, because it ends
+    /// the lease, which may have been renewed meanwhile.
     Leased(&'c mut Connection),
     /// Ours, begun.
     Begun(OpenTransaction<'c>),
@@ -158,12 +159,12 @@ pub(crate) enum TransactionState<'c> {
     Lazy(LazyTransaction<'c>),
     /// The caller's.
     Joined(Box<dyn DriverTransaction + 'c>),
-    /// Its BEGIN failed.
+    /// The BEGIN failed.
     Broken,
 }
 
 impl<'c> TransactionState<'c> {
-    /// Returns the transaction, which begins now if it is ours and did not.
+    /// Returns the transaction; one of ours begins now if it has not.
     pub(crate) fn begun(&mut self) -> Result<&mut dyn AnyTransaction> {
         if matches!(
             self,
@@ -184,8 +185,8 @@ impl<'c> TransactionState<'c> {
         self.open()
     }
 
-    /// Like [`begun`](Self::begun), for SQL of the caller's: `text`, or what nobody knows before.
-    /// It is watched until the transaction is used otherwise.
+    /// Like [`begun`](Self::begun), for SQL of the caller's: `text`, or `None` if the text is not
+    /// known. The SQL is watched until the transaction is used otherwise.
     pub(crate) fn watched(&mut self, text: Option<&str>) -> Result<&mut dyn AnyTransaction> {
         self.begun()?;
         if let Some(cache) = self.cache() {
@@ -205,9 +206,9 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    /// Returns the transaction with the driver's own object for the caller, who is watched, and
-    /// whether that was missing until now: the server then warned that the transaction was begun
-    /// already, and did nothing else.
+    /// Returns the driver's own transaction object for the caller, whose SQL is watched from now
+    /// on, and whether the transaction had begun without the object. In that case the server got a
+    /// second BEGIN, which does nothing but log a warning.
     pub(crate) fn lending(&mut self) -> Result<(&mut dyn DriverTransaction, bool)> {
         self.begun()?;
         let is_lazy = matches!(self, TransactionState::Lazy(_));
@@ -235,8 +236,8 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    /// Begins in the flight of a first statement, which `fill` appends; returns its rows. Only for
-    /// a transaction of ours that did not begin: nothing is returned for any other.
+    /// Begins a transaction of ours in the flight of its first statement, which `fill` appends, and
+    /// returns the rows. Returns `None`, with nothing sent, for any other transaction.
     pub(crate) fn begin_with(
         &mut self,
         fill: impl FnOnce(&mut Flight),
@@ -257,8 +258,8 @@ impl<'c> TransactionState<'c> {
         rows.map(Some)
     }
 
-    /// Returns what runs one statement of ours that is a transaction of its own if none is
-    /// open.
+    /// Returns what runs a statement of ours: the open transaction or, if none is open, the
+    /// connection, on which the statement is its own transaction.
     pub(crate) fn current(&mut self) -> Result<&mut dyn Run> {
         self.unwatch();
         match self {
@@ -272,25 +273,25 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    /// Returns whether a prepared statement no longer fitted in this transaction: all of it is to
-    /// run again, on another connection.
+    /// Returns whether a prepared statement of this transaction was outdated: the whole transaction
+    /// must run again, on another connection.
     pub(crate) fn is_outdated(&mut self) -> bool {
         self.cache().is_some_and(|cache| cache.is_outdated())
     }
 
-    /// Returns whether the server ended the session, since a transaction took too long.
+    /// Returns whether the server ended the connection because a transaction took too long.
     pub(crate) fn is_overlong(&mut self) -> bool {
         self.cache().is_some_and(|cache| cache.is_overlong())
     }
 
-    /// Notes the same of a statement that the caller prepared.
+    /// Notes that a statement which the caller prepared was outdated.
     pub(crate) fn mark_outdated(&mut self) {
         if let Some(cache) = self.cache() {
             cache.mark_outdated();
         }
     }
 
-    /// Notes that what runs from now on is ours.
+    /// Notes that statements from now on are ours.
     fn unwatch(&mut self) {
         let Some(cache) = self.cache() else {
             return;
@@ -304,7 +305,8 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    /// Returns what the caller's SQL did since the last call; what runs from now on is ours.
+    /// Takes the side effects of the caller's SQL since the last call. Statements from now on are
+    /// ours.
     pub(crate) fn take_side_effects(&mut self) -> SideEffects {
         self.unwatch();
         let is_open = matches!(self, TransactionState::Begun(_) | TransactionState::Lazy(_));
@@ -316,32 +318,32 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    /// Returns what is known of callers' SQL on the connection; nothing of the caller's own.
+    /// Returns what is known of callers' SQL on a connection of ours; `None` for the caller's own.
     pub(crate) fn caller_sql(&mut self) -> Option<&CallerSql> {
         self.cache().map(|cache| &cache.caller_sql)
     }
 
-    /// Reads a text of the caller's for what the server will not tell.
+    /// Searches a text of the caller's for side effects that the server does not report.
     pub(crate) fn note(&mut self, text: &str) {
         if let Some(cache) = self.cache() {
             cache.caller_sql.note(text);
         }
     }
 
-    /// Notes that the connection was put back as it was.
+    /// Notes that the connection was restored.
     pub(crate) fn unlock(&mut self) {
         if let Some(cache) = self.cache() {
             cache.caller_sql.unlock();
         }
     }
 
-    /// Returns whether the connection is not to be used after this transaction.
+    /// Returns whether the connection must not be used after this transaction.
     pub(crate) fn is_spent(&mut self) -> bool {
         self.cache()
             .is_some_and(|cache| cache.is_stale() || cache.caller_sql.is_locked())
     }
 
-    /// Notes that the connection is of no more use.
+    /// Notes that the connection must not be used again.
     pub(crate) fn mark_stale(&mut self) {
         if let Some(cache) = self.cache() {
             cache.mark_stale();
@@ -359,7 +361,7 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    /// Ends it after a flight that ended with COMMIT. Nothing is sent.
+    /// Ends the object after a flight that ended with COMMIT. Sends nothing.
     pub(crate) fn committed(self) {
         match self {
             TransactionState::Begun(transaction) => transaction.committed(),

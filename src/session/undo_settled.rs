@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A delivery whose end is part of a transaction; unsettled again when that is rolled back.
 pub(crate) struct UndoSettled {
-    /// Nothing: the transaction committed.
+    /// `None` once the transaction has committed.
     held: Option<Held>,
     is_settled: Arc<AtomicBool>,
 }
@@ -17,7 +17,7 @@ impl UndoSettled {
         UndoSettled { held, is_settled }
     }
 
-    /// Leaves it settled; returns what was.
+    /// Leaves the delivery settled, and returns its message.
     pub(super) fn committed(mut self) -> Option<Held> {
         self.held.take()
     }

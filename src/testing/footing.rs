@@ -1,5 +1,5 @@
-//! Whether a folder is fit to hold what is ours: whoever may rename a folder can put another one,
-//! or a link, in its place between two of our steps.
+//! Checks whether a folder is safe for our files: a user who may rename it can replace it by
+//! another folder, or by a link, between two of our steps.
 
 use std::fs;
 use std::io;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 /// Only the owner of a file in such a folder may rename it.
 const STICKY: u32 = 0o1000;
 
-/// Returns who this process is; `None` where the system does not tell it in a file.
+/// Returns the user id of this process; `None` where the system has no file that tells it.
 pub(crate) fn who_we_are() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|process| process.uid())
 }
 
-/// Returns a folder without links on the way, or a folder on its way that is not safe: one in which
-/// others may rename; for root also one of somebody else's.
+/// Returns the folder's path without links, or a folder on that path that is not safe because
+/// others may rename entries in it. For root, a folder of another user is not safe either.
 ///
 /// # Errors
-/// The folder cannot be looked at.
+/// The folder cannot be read.
 pub(crate) fn firm(folder: &Path) -> io::Result<Result<PathBuf, PathBuf>> {
     let folder = folder.canonicalize()?;
     let we_are_root = who_we_are() == Some(0);

@@ -1,4 +1,4 @@
-//! The server that tests run on: an embedded one, or somebody else's.
+//! The server that tests run on: an embedded one, or the one that `$DATABASE_URL` names.
 
 use crate::testing::databases::Databases;
 use crate::testing::embedded::Embedded;
@@ -22,7 +22,7 @@ use std::path::Path;
 /// }
 /// ```
 pub struct Server {
-    // In this order: connections go before the server does.
+    // Dropped in this order: connections go before the server.
     databases: Databases,
     embedded: Option<Embedded>,
 }
@@ -109,7 +109,7 @@ impl Server {
 }
 
 impl fmt::Debug for Server {
-    /// Leaves the URL of somebody else's server out: it may hold a password.
+    /// Leaves out the URL of another server, which may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("embedded", &self.embedded)

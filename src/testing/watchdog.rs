@@ -66,15 +66,15 @@ impl Watchdog {
         }
     }
 
-    /// Has the server stopped and its folder removed. Blocks until both is done, 15 s at most.
+    /// Stops the server and removes its folder. Blocks until both are done, at most 15 s.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
         self.commands = None;
         self.process.wait().map(drop)
     }
 }
 
-/// Completes a command about the server in `folder`: its user, and an environment without
-/// `PGDATA`, `PGPORT` and the like, which would have a say in it.
+/// Completes a command about the server in `folder`: sets its user, and removes `PGDATA`, `PGPORT`
+/// and the like from its environment, which would override its arguments.
 pub(crate) fn of_server(mut command: Command, folder: &Path, account: Option<&Account>) -> Command {
     for (name, _) in env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"PG") {
