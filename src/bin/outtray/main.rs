@@ -25,11 +25,13 @@ mod migrate;
 mod output;
 mod program;
 mod progress;
+mod publish;
 mod reaper;
 mod recurring;
 mod scheduled;
 mod schema;
 mod send;
+mod sender;
 mod shape;
 mod signals;
 mod table;
@@ -70,6 +72,14 @@ enum Verb {
     DropSchema(drop_schema::DropSchemaOptions),
     /// Sends one message, or one for each line of standard input
     Send(send::SendOptions),
+    /// Publishes one message, or one for each line of standard input, to all who subscribed
+    Publish(publish::PublishOptions),
+    /// Has a topic get a copy of what is published with certain routing keys
+    Subscribe(publish::SubscribeOptions),
+    /// Ends a subscription
+    Unsubscribe(publish::UnsubscribeOptions),
+    /// Lists subscriptions, or who would get a message
+    Subscriptions(publish::SubscriptionsOptions),
     /// Runs a command for each message of a topic
     Work(work::WorkOptions),
     /// Lists all topics and their numbers
@@ -133,6 +143,10 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Schema => schema::run(global, output)?,
         Verb::DropSchema(options) => drop_schema::run(&options, global, output)?,
         Verb::Send(options) => send::run(&options, global, output)?,
+        Verb::Publish(options) => publish::publish(&options, global, output)?,
+        Verb::Subscribe(options) => publish::subscribe(&options, global, output)?,
+        Verb::Unsubscribe(options) => publish::unsubscribe(&options, global, output)?,
+        Verb::Subscriptions(options) => publish::subscriptions(&options, global, output)?,
         Verb::Work(options) => work::run(options, global, output)?,
         Verb::Topics => topics::list(global, output)?,
         Verb::Stats(options) => topics::stats(&options, global, output)?,

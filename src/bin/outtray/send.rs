@@ -1,4 +1,5 @@
-//! `outtray send`: one message from the command line, or many from standard input.
+//! `outtray send`, and `outtray publish` as far as it is the same: one message from the command
+//! line, or many from standard input.
 //!
 //! Many are sent in batches, each in a transaction of its own: a batch is stored whole or not at
 //! all, and when one fails, what was sent before it stays sent and is told.
@@ -8,10 +9,11 @@ use crate::global::Global;
 use crate::lines::{Lines, Next};
 use crate::output::{Output, counted};
 use crate::progress::{Meter, Watched};
+use crate::sender::{Destination, Sender};
 use crate::shape::Shape;
 use crate::signals::Alarm;
 use clap::Args;
-use outtray::{ErrorKind, Messaging, NewMessage};
+use outtray::NewMessage;
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -53,47 +55,88 @@ pub(crate) struct SendOptions {
     shape: Shape,
 }
 
+/// What is to be sent, and where it goes.
+pub(crate) struct Sending<'o> {
+    pub(crate) destination: Destination<'o>,
+    pub(crate) payload: Option<&'o str>,
+    pub(crate) batch: u32,
+    pub(crate) shape: &'o Shape,
+}
+
 pub(crate) fn run(
     options: &SendOptions,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
-    match &options.payload {
-        Some(json) => send_one(options, json, global, output),
-        None => send_lines(options, global, output),
+    let sending = Sending {
+        destination: Destination::Topic(&options.topic),
+        payload: options.payload.as_deref(),
+        batch: options.batch,
+        shape: &options.shape,
+    };
+    send(&sending, global, output)
+}
+
+pub(crate) fn send(
+    sending: &Sending<'_>,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
+    match sending.payload {
+        Some(json) => send_one(sending, json, global, output),
+        None => send_lines(sending, global, output),
     }
 }
 
 fn send_one(
-    options: &SendOptions,
+    options: &Sending<'_>,
     json: &str,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
-    let message = options.shape.message(&options.topic, json).map_err(|why| {
-        CommandFailure::usage(format!("the payload {why}"))
-            .hint("a payload is JSON; a text has quotes of its own: '\"hello\"'")
-    })?;
-    let sender = Sender::connect(&options.topic, global)?;
+    let message = options
+        .shape
+        .message(options.destination.name(), json)
+        .map_err(|why| {
+            CommandFailure::usage(format!("the payload {why}"))
+                .hint("a payload is JSON; a text has quotes of its own: '\"hello\"'")
+        })?;
+    let sender = Sender::connect(options.destination, global)?;
     let is_deduping = options.shape.is_deduping();
     let stored = sender.store(vec![message], is_deduping);
-    for sent in stored.map_err(|unsent| unsent.failure)? {
-        let id = sent.id();
+    let stored = stored.map_err(|unsent| unsent.failure)?;
+    if let Some(copies) = stored.copies {
+        let mut object = json!({ "copies": copies, "ids": stored.ids });
+        let mut text = copies_of(copies);
+        if is_deduping {
+            object["duplicates"] = stored.duplicates.into();
+            text = format!("{text}, {}", counted(stored.duplicates, "duplicate"));
+        }
+        return Ok(output.say(&text, &object)?);
+    }
+    for id in stored.ids.iter().chain(&stored.earlier) {
         let mut object = json!({ "id": id });
         if is_deduping {
-            object["duplicate"] = sent.is_duplicate().into();
+            object["duplicate"] = (stored.duplicates > 0).into();
         }
         output.say(&id.to_string(), &object)?;
-        if sent.is_duplicate() && !output.is_json() {
-            // The id is that of the earlier message, for whoever reads it.
-            let _ = writeln!(io::stderr(), "a duplicate, nothing was sent");
-        }
+    }
+    if stored.duplicates > 0 && !output.is_json() {
+        // The id is that of the earlier message, for whoever reads it.
+        let _ = writeln!(io::stderr(), "a duplicate, nothing was sent");
     }
     Ok(())
 }
 
+fn copies_of(copies: u64) -> String {
+    match copies {
+        1 => "1 copy".to_owned(),
+        _ => format!("{copies} copies"),
+    }
+}
+
 fn send_lines(
-    options: &SendOptions,
+    options: &Sending<'_>,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
@@ -101,7 +144,7 @@ fn send_lines(
     if input.is_terminal() {
         let _ = writeln!(io::stderr(), "type one JSON value a line; Ctrl-D ends it");
     }
-    let sender = Sender::connect(&options.topic, global)?;
+    let sender = Sender::connect(options.destination, global)?;
     let progress = Meter::of(&input);
     let mut batches = Batches {
         options,
@@ -112,8 +155,13 @@ fn send_lines(
     let mut sent = SentSoFar::default();
     let result = sent.send_all(&sender, &mut batches, &progress);
     drop(progress);
-    let mut object = json!({ "sent": sent.messages });
-    let mut text = format!("sent {}", counted(sent.messages, "message"));
+    let [done, _] = options.destination.words();
+    let mut object = json!({ done: sent.messages });
+    let mut text = format!("{done} {}", counted(sent.messages, "message"));
+    if matches!(options.destination, Destination::Subscribers { .. }) {
+        object["copies"] = sent.copies.into();
+        text = format!("{text}, {}", copies_of(sent.copies));
+    }
     if options.shape.is_deduping() {
         object["duplicates"] = sent.duplicates.into();
         let dropped = counted(sent.duplicates, "duplicate");
@@ -123,7 +171,7 @@ fn send_lines(
         if output.is_json() {
             output.object(&object)?;
         }
-        return Err(sent.complete(failure, &options.topic));
+        return Err(sent.complete(failure, options.destination));
     }
     Ok(output.say(&text, &object)?)
 }
@@ -138,68 +186,11 @@ fn cannot_read(error: io::Error) -> CommandFailure {
     CommandFailure::failed(format!("cannot read standard input: {error}"))
 }
 
-/// Why messages were not stored.
-#[derive(Debug)]
-struct Unsent {
-    /// The index of the message at fault, if it is one of them.
-    at: Option<usize>,
-    /// Whether they may have been stored all the same.
-    is_unknown: bool,
-    failure: CommandFailure,
-}
-
-/// Stores messages of one topic.
-struct Sender {
-    messaging: Messaging,
-}
-
-impl Sender {
-    /// Connects, and sees that the topic's name and the schema are right before anything is read.
-    fn connect(topic: &str, global: &Global) -> Result<Self, CommandFailure> {
-        let messaging = global.connect()?;
-        messaging.topic(topic).is_empty()?;
-        Ok(Sender { messaging })
-    }
-
-    /// Stores all messages or none.
-    fn store(
-        &self,
-        messages: Vec<NewMessage>,
-        is_deduping: bool,
-    ) -> Result<Vec<outtray::Sent>, Unsent> {
-        let mut at = None;
-        let stored = self.messaging.session(|session| {
-            for (index, message) in messages.iter().enumerate() {
-                session.check(message).inspect_err(|_| at = Some(index))?;
-            }
-            if is_deduping {
-                // Together: one by one each would cost a round trip.
-                return Ok(session.send_all(messages)?);
-            }
-            let sent = messages.into_iter().map(|message| session.send(message));
-            Ok(sent.collect::<outtray::Result<_>>()?)
-        });
-        stored.map_err(|error| {
-            let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
-            let failure = match error.kind() {
-                // What it comes after is not as it has to be, which nobody can see by what was
-                // typed.
-                ErrorKind::Invalid if at.is_none() => CommandFailure::failed(error.to_string()),
-                _ => CommandFailure::from(error),
-            };
-            Unsent {
-                at,
-                is_unknown,
-                failure,
-            }
-        })
-    }
-}
-
 /// What was sent so far.
 #[derive(Debug, Default)]
 struct SentSoFar {
     messages: u64,
+    copies: u64,
     duplicates: u64,
     /// The last line that was.
     line: u64,
@@ -228,9 +219,13 @@ impl SentSoFar {
                     None => unsent.failure,
                 }
             })?;
-            let duplicates = stored.iter().filter(|sent| sent.is_duplicate()).count() as u64;
-            self.duplicates += duplicates;
-            self.messages += numbers.len() as u64 - duplicates;
+            self.duplicates += stored.duplicates;
+            self.copies += stored.copies.unwrap_or_default();
+            self.messages += match stored.copies {
+                // Some of its topics may have had one before.
+                Some(_) => numbers.len() as u64,
+                None => numbers.len() as u64 - stored.duplicates,
+            };
             self.line = last;
             progress.sent(self.messages);
         }
@@ -238,28 +233,34 @@ impl SentSoFar {
     }
 
     /// Adds to a failure what had been done before it.
-    fn complete(&self, failure: CommandFailure, topic: &str) -> CommandFailure {
+    fn complete(&self, failure: CommandFailure, destination: Destination<'_>) -> CommandFailure {
+        let ([done, verb], name) = (destination.words(), destination.name());
         let next = 1 + self.unsure.map_or(self.line, |(_, last)| last);
         let mut so_far = Vec::new();
         if self.messages > 0 {
-            so_far.push(format!("{} sent before", counted(self.messages, "message")));
+            so_far.push(format!(
+                "{} {done} before",
+                counted(self.messages, "message")
+            ));
         }
         match self.unsure {
             Some((first, last)) if first == last => {
-                so_far.push(format!("line {first} may have been sent or not"));
+                so_far.push(format!("line {first} may have been {done} or not"));
             }
             Some((first, last)) => {
-                so_far.push(format!("lines {first} to {last} may have been sent or not"));
+                so_far.push(format!(
+                    "lines {first} to {last} may have been {done} or not"
+                ));
             }
             None => {}
         }
         if so_far.is_empty() {
-            return failure.and("nothing was sent");
+            return failure.and(&format!("nothing was {done}"));
         }
         so_far.push(format!("nothing from line {next} on"));
         let failure = failure.and(&so_far.join(", "));
         let rest = format!(
-            "send the rest with the same options: tail -n +{next} FILE | outtray send {topic} …"
+            "{verb} the rest with the same options: tail -n +{next} FILE | outtray {verb} {name} …"
         );
         match self.unsure {
             Some(_) => failure.hint(format!("look which of those lines are there, and {rest}")),
@@ -270,7 +271,7 @@ impl SentSoFar {
 
 /// The messages of an input, some at a time.
 struct Batches<'o> {
-    options: &'o SendOptions,
+    options: &'o Sending<'o>,
     lines: Lines<Watched>,
     alarm: Alarm,
     is_at_end: bool,
@@ -304,7 +305,10 @@ impl Batches<'_> {
             if line.is_empty() {
                 continue;
             }
-            let message = self.options.shape.message(&self.options.topic, &line);
+            let message = self
+                .options
+                .shape
+                .message(self.options.destination.name(), &line);
             bytes += line.len();
             batch.push((
                 self.lines.number(),

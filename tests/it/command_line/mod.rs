@@ -8,6 +8,7 @@ mod machines;
 mod measuring;
 mod operating;
 mod orphans;
+mod publishing;
 mod sending;
 mod working;
 

@@ -79,6 +79,27 @@ fn the_outbox_keeps_an_order_and_its_message_together() {
 }
 
 #[test]
+fn what_is_published_reaches_everybody_who_wants_it() {
+    let text = run("publish", &[]);
+
+    check(
+        &text,
+        &[
+            "order 1: 2 copies",
+            "order 2: 3 copies",
+            "order 3: true",
+            "an item: 1 copy",
+            "NoSubscription: nobody subscribed to routing key \"alerts.disk\", and the message is mandatory",
+            "billing: orders.created {\"order\":1}",
+            "billing: orders.created {\"order\":2}",
+            "audit: orders.item.added {\"order\":2}",
+            "reviews: orders.created {\"order\":2}",
+        ],
+    );
+    assert_eq!(text.lines().count(), 11, "{text}");
+}
+
+#[test]
 fn dead_letters_say_why_and_come_back() {
     let text = run("dead_letters", &[]);
 

@@ -7,7 +7,7 @@
 use super::bed::{Bed, Result};
 use super::plan::Effort;
 use super::report::Report;
-use super::{delivery, latency, life, pressure, throughput};
+use super::{delivery, fan_out, latency, life, pressure, throughput};
 
 /// One thing that is measured.
 pub(crate) struct Case {
@@ -81,6 +81,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "dedupe-session",
         about: "the same in sessions, which know before they commit whether the key was taken",
         run: delivery::dedupe_session_case,
+    },
+    Case {
+        name: "publish",
+        about: "as send-one, published to one subscriber, beside the same sends",
+        run: fan_out::publish_case,
+    },
+    Case {
+        name: "publish-many",
+        about: "published to ten of 1,000 subscriptions, beside ten sends to a transaction",
+        run: fan_out::publish_many_case,
     },
     Case {
         name: "wal",

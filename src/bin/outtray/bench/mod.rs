@@ -7,6 +7,7 @@ mod bed;
 mod cases;
 mod counters;
 mod delivery;
+mod fan_out;
 mod latency;
 mod life;
 mod plan;
