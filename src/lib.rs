@@ -171,6 +171,7 @@ pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
+pub use receive::log::builder::ReaderBuilder;
 pub use receive::receivers::builder::ReceiverBuilder;
 pub use receive::receivers::receiver::Receiver;
 #[cfg(feature = "cron")]

@@ -76,6 +76,32 @@ impl EntryRow {
         text(&self.row, 4)
     }
 
+    /// Returns its key; of one that cannot be read, none.
+    pub(crate) fn key_text(&self) -> Option<&str> {
+        self.key().unwrap_or_default()
+    }
+
+    /// Returns its headers as they are stored.
+    pub(crate) fn headers_text(&self) -> Result<Option<&str>> {
+        text(&self.row, 5)
+    }
+
+    /// Returns its payload, if that is JSON.
+    pub(crate) fn json(&self) -> Result<Option<&str>> {
+        text(&self.row, 6)
+    }
+
+    /// Returns its payload, if that is bytes.
+    pub(crate) fn body(&self) -> Result<Option<&[u8]>> {
+        raw(&self.row, 7)
+    }
+
+    /// Returns how many bytes its payload has.
+    pub(crate) fn len(&self) -> usize {
+        let bytes = |column| raw(&self.row, column).ok().flatten().map_or(0, <[u8]>::len);
+        bytes(6) + bytes(7)
+    }
+
     pub(crate) fn headers(&self) -> Result<Headers> {
         headers(text(&self.row, 5)?)
     }

@@ -4,7 +4,8 @@
 //! refuse it, `limits` may hold it back, `handler` runs the closure, `decide` says what becomes of
 //! it, and `settle` writes that. There are two ways to hold it meanwhile, each in a folder of its
 //! own: `transaction` by a row lock inside the transaction in which the handler works, `lease` for
-//! a time and without one. `receivers` has the threads that work so, and drains, which have none.
+//! a time and without one. `log` is the third way: the entries of a log, which nobody holds, by the
+//! lock of a reader's place. `receivers` has the threads that work so, and drains, which have none.
 //!
 //! `shared_state` is what the workers of one receiver share, `worker_state` what one of them
 //! remembers. `pace` is how many messages a transaction takes, `filter` which, `concurrency` how
@@ -23,6 +24,7 @@ pub(crate) mod hill_climb;
 pub(crate) mod lease;
 pub(crate) mod leases_in_hand;
 pub(crate) mod limits;
+pub(crate) mod log;
 pub(crate) mod options;
 pub(crate) mod pace;
 pub(crate) mod pending_charges;

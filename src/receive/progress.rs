@@ -20,9 +20,14 @@ impl Progress {
 
     /// Notes a message whose handler begins now; it is in hand until `hand` is dropped.
     pub(crate) fn take<'a>(&'a self, hand: &mut Hand<'a>) {
+        self.take_some(hand, 1);
+    }
+
+    /// The same for several.
+    pub(crate) fn take_some<'a>(&'a self, hand: &mut Hand<'a>, count: usize) {
         hand.progress = Some(self);
-        hand.count += 1;
-        self.in_hand.fetch_add(1, Ordering::Relaxed);
+        hand.count += count;
+        self.in_hand.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn count(&self, handled: usize, retried: usize, dead: usize) {

@@ -138,37 +138,48 @@ impl Messaging {
 
     /// Returns a builder for a receiver with options.
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
-        let enroll = |shared: &SharedState| -> Result<Enrollment> {
-            let mut connection = self.pooled()?;
-            migrate::check(
-                connection.client(),
-                &self.core.base.dedicated.settings().schema,
-            )?;
-            // A limit, or a pause, holds for the first claim too.
-            let process = &self.core.base.process;
-            process.configs.read(&mut *connection)?;
-            drop(connection);
-            let errands = self.core.errands()?;
-            let (enrolled, suspect_for) = errands.enroll(&Newcomer {
-                topic: shared.topic.clone(),
-                is_strict: shared.options.is_strict,
-                most: shared.most_in_hand(),
-                hands: Arc::clone(&shared.hands),
-            })?;
-            let receiver = enrolled.id;
-            // The receiver keeps the process's threads alive as long as it runs.
-            let core = Arc::clone(&self.core);
-            let farewell = move |timeout| {
-                errands.sign_off(enrolled, timeout);
-                drop(core);
-            };
-            Ok(Enrollment {
-                receiver,
-                suspect_for,
-                farewell: Box::new(farewell),
-            })
+        let enroll = |shared: &SharedState| {
+            self.prepare(|_| Ok(()))?;
+            self.enroll(shared)
         };
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))
+    }
+
+    /// Gets ready for a receiver: checks the schema, reads the settings, and does what is left to
+    /// do before.
+    pub(crate) fn prepare(&self, before: impl FnOnce(&mut Connection) -> Result<()>) -> Result<()> {
+        let mut connection = self.pooled()?;
+        migrate::check(
+            connection.client(),
+            &self.core.base.dedicated.settings().schema,
+        )?;
+        // A limit, or a pause, holds for the first claim too.
+        let process = &self.core.base.process;
+        process.configs.read(&mut *connection)?;
+        before(&mut connection)
+    }
+
+    /// Records a receiver.
+    pub(crate) fn enroll(&self, shared: &SharedState) -> Result<Enrollment> {
+        let errands = self.core.errands()?;
+        let (enrolled, suspect_for) = errands.enroll(&Newcomer {
+            topic: shared.topic.clone(),
+            is_strict: shared.options.is_strict,
+            most: shared.most_in_hand(),
+            hands: Arc::clone(&shared.hands),
+        })?;
+        let receiver = enrolled.id;
+        // The receiver keeps the process's threads alive as long as it runs.
+        let core = Arc::clone(&self.core);
+        let farewell = move |timeout| {
+            errands.sign_off(enrolled, timeout);
+            drop(core);
+        };
+        Ok(Enrollment {
+            receiver,
+            suspect_for,
+            farewell: Box::new(farewell),
+        })
     }
 
     /// Wakes a worker of each receiver of a topic, here and in other processes. Call it after the

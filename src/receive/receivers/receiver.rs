@@ -5,7 +5,7 @@ use crate::receive::lease::heartbeat;
 use crate::receive::receivers::worker;
 use crate::receive::shared_state::SharedState;
 use crate::threads::mutex::Mutex;
-use crate::threads::{Service, Stopper, spawn, stop_signal};
+use crate::threads::{Service, Stop, Stopper, spawn, stop_signal};
 use crate::words::Result;
 use crate::words::outcome::StopReport;
 use crate::words::panics::CallersValue;
@@ -34,6 +34,8 @@ pub(crate) type Farewell = Box<dyn FnOnce(Duration) + Send>;
 #[must_use = "dropping a receiver stops it"]
 pub struct Receiver {
     shared: Arc<SharedState>,
+    /// What it receives, as its user calls it.
+    topic: String,
     stopper: Mutex<Option<Stopper>>,
     /// Messages in hand when a stop was requested, until `stop` reports on them.
     requested_with: Mutex<Option<usize>>,
@@ -49,6 +51,12 @@ pub struct Receiver {
 impl UnwindSafe for Receiver {}
 impl RefUnwindSafe for Receiver {}
 
+/// A thread that works beside the workers, and ends with them.
+pub(crate) struct Companion {
+    pub(crate) name: String,
+    pub(crate) body: Box<dyn FnOnce(&Stop) + Send>,
+}
+
 impl Receiver {
     /// Starts the workers.
     pub(crate) fn start(
@@ -56,11 +64,24 @@ impl Receiver {
         handler: Box<SharedHandler>,
         farewell: Farewell,
     ) -> Result<Self> {
-        let (shared, handler) = (Arc::new(shared), Arc::new(CallersValue::new(handler)));
+        let topic = shared.topic.clone();
+        Receiver::start_with(Arc::new(shared), handler, farewell, &topic, Vec::new())
+    }
+
+    /// Starts the workers, and threads beside them, under the name of what they receive together.
+    pub(crate) fn start_with(
+        shared: Arc<SharedState>,
+        handler: Box<SharedHandler>,
+        farewell: Farewell,
+        topic: &str,
+        companions: Vec<Companion>,
+    ) -> Result<Self> {
+        let handler = Arc::new(CallersValue::new(handler));
         let (stopper, stop) = stop_signal();
         let (alive, ended) = bounded(0);
         let receiver = Receiver {
             shared: Arc::clone(&shared),
+            topic: topic.to_owned(),
             stopper: Mutex::new(Some(stopper)),
             requested_with: Mutex::default(),
             threads: Mutex::default(),
@@ -85,13 +106,21 @@ impl Receiver {
             })?;
             receiver.threads.lock().push(thread);
         }
+        for Companion { name, body } in companions {
+            let (stop, alive) = (stop.clone(), alive.clone());
+            let thread = spawn(name, move || {
+                let _alive = alive;
+                body(&stop);
+            })?;
+            receiver.threads.lock().push(thread);
+        }
         shared.station.ring(shared.options.workers);
         Ok(receiver)
     }
 
     /// Returns the topic.
     pub fn topic(&self) -> &str {
-        &self.shared.topic
+        &self.topic
     }
 
     /// Asks the workers to end, without waiting: no new message is started. To stop several
@@ -149,7 +178,7 @@ impl Drop for Receiver {
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
-            .field("topic", &self.shared.topic)
+            .field("topic", &self.topic)
             .field("workers", &self.shared.options.workers)
             .finish_non_exhaustive()
     }

@@ -27,6 +27,7 @@ use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::worker_state::WorkerState;
 use crate::session::caller_sql::EndedTransaction;
+use crate::session::handler_session::HandlerSession;
 use crate::words::sqlstate::{Said, failure_of, is_interrupted, is_miscounted};
 use crate::words::{Error, ErrorKind, Failure, chain};
 use std::sync::Arc;
@@ -166,37 +167,44 @@ pub(crate) fn note_stray(state: &mut WorkerState<'_>, taken: &[Claimed]) {
 }
 
 impl WorkerTransaction<'_, '_, '_> {
-    /// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or
-    /// the server ended its transaction, which is told from the message's own failures by what
-    /// comes of it.
+    /// Returns why nobody is to blame for how a handler ended, if so.
     pub(crate) fn excuse(&mut self, endings: &[Ending]) -> Option<Error> {
-        let (session, topic) = (&mut self.session, &self.shared.topic);
-        if let Some(text) = conflict_behind(session, endings) {
-            let text = format!("conflict in a handler of topic {topic}: {text}");
-            return Some(Error::new(ErrorKind::Conflict, text));
-        }
-        let unavailable =
-            |text, failure| Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)));
-        if session.is_overlong() {
-            let text = format!(
-                "the server ended the transaction of a handler of topic {topic}: it took longer than the server allows"
-            );
-            return unavailable(text, Failure::Overlong);
-        }
-        let said = |wanted: Failure| {
-            let mut endings = endings.iter();
-            endings.find(|ending| ending.said() == Some(wanted))
-        };
-        let (failure, ending) = match said(Failure::Overlong) {
-            Some(ending) => (Failure::Overlong, ending),
-            None if session.is_in_doubt() => (Failure::Hindered, said(Failure::Hindered)?),
-            None => return None,
-        };
-        let text = ending.retryable()?;
-        if failure == Failure::Overlong && session.open().is_ok_and(OpenTransaction::is_alive) {
-            // Some connection of the handler's own.
-            return None;
-        }
-        unavailable(format!("in a handler of topic {topic}: {text}"), failure)
+        excuse(&mut self.session, &self.shared.topic, endings)
     }
+}
+
+/// Returns why nobody is to blame for how a handler ended, if so: others were in its way, or the
+/// server ended its transaction, which is told from the message's own failures by what comes of it.
+pub(crate) fn excuse(
+    session: &mut HandlerSession<'_>,
+    topic: &str,
+    endings: &[Ending],
+) -> Option<Error> {
+    if let Some(text) = conflict_behind(session, endings) {
+        let text = format!("conflict in a handler of topic {topic}: {text}");
+        return Some(Error::new(ErrorKind::Conflict, text));
+    }
+    let unavailable =
+        |text, failure| Some(Error::new(ErrorKind::Unavailable, text).because(Said(failure)));
+    if session.is_overlong() {
+        let text = format!(
+            "the server ended the transaction of a handler of topic {topic}: it took longer than the server allows"
+        );
+        return unavailable(text, Failure::Overlong);
+    }
+    let said = |wanted: Failure| {
+        let mut endings = endings.iter();
+        endings.find(|ending| ending.said() == Some(wanted))
+    };
+    let (failure, ending) = match said(Failure::Overlong) {
+        Some(ending) => (Failure::Overlong, ending),
+        None if session.is_in_doubt() => (Failure::Hindered, said(Failure::Hindered)?),
+        None => return None,
+    };
+    let text = ending.retryable()?;
+    if failure == Failure::Overlong && session.open().is_ok_and(OpenTransaction::is_alive) {
+        // Some connection of the handler's own.
+        return None;
+    }
+    unavailable(format!("in a handler of topic {topic}: {text}"), failure)
 }

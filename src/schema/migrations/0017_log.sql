@@ -96,6 +96,12 @@ CREATE TABLE outtray.log_place (
     tick bigint NOT NULL,
     seq bigint NOT NULL,
     moved_at timestamptz NOT NULL DEFAULT now(),
+    -- Who has the entries after it in hand (a receiver, by its row in `worker`; NULL: nobody), how
+    -- many at most, whether it is one, alone, and how many processes died with that in hand before.
+    holder bigint,
+    in_hand bigint NOT NULL DEFAULT 0,
+    is_alone boolean NOT NULL DEFAULT false,
+    deaths bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, reader, lane, moved)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,

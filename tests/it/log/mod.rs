@@ -1,6 +1,7 @@
 //! Topics that keep their messages for many readers.
 
 mod following;
+mod handled;
 mod order;
 
 use crate::support::{PATIENCE, Place};

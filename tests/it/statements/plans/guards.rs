@@ -61,7 +61,7 @@ impl Guard {
     }
 }
 
-const IN_FLIGHTS: [&str; 46] = [
+const IN_FLIGHTS: [&str; 50] = [
     "acknowledge_one",
     "cancellations",
     "claim_head",
@@ -80,12 +80,16 @@ const IN_FLIGHTS: [&str; 46] = [
     "free_dedupe",
     "hold_dependents",
     "horizon",
+    "keys_aside",
+    "lane_place",
     "lease",
     "line_up_due",
     "lock_expired_lanes",
+    "lock_lane",
     "mark_leased",
     "move_due",
     "move_due_between",
+    "move_place",
     "next_due",
     "next_expiry",
     "next_recurring",
@@ -112,7 +116,7 @@ const IN_FLIGHTS: [&str; 46] = [
 
 /// Statements that are kept where they travel in flights, with such settings, although they have no
 /// need of them for what statistics say.
-const KEPT_IN_FLIGHTS: [&str; 14] = [
+const KEPT_IN_FLIGHTS: [&str; 11] = [
     "bury_lease",
     "end_held_lease",
     "end_lease",
@@ -120,9 +124,6 @@ const KEPT_IN_FLIGHTS: [&str; 14] = [
     "give_back_lease",
     "hold_again",
     "hold_lease",
-    "lane_place",
-    "lock_lane",
-    "move_place",
     "postpone_lease",
     "prolong_lease",
     "take_dedupe",

@@ -1,6 +1,6 @@
 //! Calls of the statements about logs.
 
-use super::{Bound, Case, case, id, ids, same};
+use super::{Bound, Case, case, id, ids, keys, same};
 use crate::statements::plans::filled::BUSY;
 
 /// Returns calls of the statements that write and read logs.
@@ -11,6 +11,7 @@ pub(super) fn logs() -> Vec<Case> {
     let (nulls, ones) = (same("NULL", 10), same("1", 10));
     let reader = [t, "'reader-1'", "1"];
     const KIND: &str = "when it is set what a topic is: looks for whatever it may hold";
+    const FEW: &str = "reads all of a table that has a row for each receiver";
     const DDL: &str = "makes or drops tables";
     let read = |low, high, ended, lane| {
         let visible = "'60000:60000:'";
@@ -29,9 +30,12 @@ pub(super) fn logs() -> Vec<Case> {
             Rows(1),
             &[t, &id(1), "NULL", "NULL", "'1'", "NULL"],
         ),
+        case("count_deaths", Rows(2), &[t, &ids(301_000, 2), "'{4,5}'"]),
         case("end_log", Tables(DDL), &[t]),
         case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
+        case("holder_is_dead", Tables(FEW), &[t, "1", "1"]),
         case("is_log", Rows(1), &[t]),
+        case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
         case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
         case("lock_lane", Rows(1), &reader),
         case("log_bounds", Rows(1), &[t]),
@@ -41,7 +45,18 @@ pub(super) fn logs() -> Vec<Case> {
         case(
             "move_place",
             Rows(1),
-            &[t, "'reader-1'", "1", "49991", "50000", "0"],
+            &[
+                t,
+                "'reader-1'",
+                "1",
+                "49991",
+                "50000",
+                "0",
+                "1",
+                "500",
+                "0",
+                "0",
+            ],
         ),
         case("move_strays", Rows(100), &[t, "100"]),
         case("open_segment", Tables(DDL), &[t]),
@@ -55,6 +70,26 @@ pub(super) fn logs() -> Vec<Case> {
             "read_entries",
             Rows(200),
             &read("1000", "1100", "'{15,16}'", "'{0,2}'"),
+        ),
+        case("reader_lanes", Rows(1), &[t, "'reader-1'"]),
+        case(
+            "set_aside",
+            Rows(3),
+            &[
+                t,
+                &ids(301_000, 3),
+                "'{NULL,a,b}'",
+                "'{0,0,0}'",
+                "'{NULL,NULL,NULL}'",
+                "'{1,2,3}'",
+                "'{NULL,NULL,NULL}'",
+                "'{dead,retry,follow}'",
+                "'{1,1,0}'",
+                "'{0,0,0}'",
+                "'{no,no,NULL}'",
+                "'{exhausted,NULL,NULL}'",
+                &id(1),
+            ],
         ),
         case("ticks_from", Rows(100), &[t, "1000", "1100"]),
     ]

@@ -1,0 +1,103 @@
+//! Entries that were read and not handled yet.
+
+use crate::db::run::Run;
+use crate::log::cursor::Cursor;
+use crate::log::entry::EntryRow;
+use crate::receive::log::reading::LogReading;
+use crate::words::Result;
+use crate::words::log_position::LogPosition;
+
+/// The most entries that are read ahead.
+const MOST: usize = 4096;
+/// The most bytes of payloads, unless one batch has more.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Entries of a lane that were read and not handled yet.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// `None` until the place of the lane is known.
+    cursor: Option<Cursor>,
+    entries: Vec<EntryRow>,
+    /// The first that is not handled.
+    next: usize,
+    /// How many to read at a time.
+    limit: usize,
+}
+
+impl Ahead {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == self.entries.len()
+    }
+
+    /// Returns the next entry, which is there.
+    pub(crate) fn next(&self) -> &EntryRow {
+        &self.entries[self.next]
+    }
+
+    /// Returns the next entries, so many at most.
+    pub(crate) fn batch(&self, size: usize) -> &[EntryRow] {
+        let rest = &self.entries[self.next..];
+        &rest[..size.min(rest.len())]
+    }
+
+    /// Returns the place after the next so many entries, `None` after none.
+    pub(crate) fn place_after(&self, count: usize) -> Option<LogPosition> {
+        match (self.is_used_up(count), count) {
+            (true, _) => Some(self.place()),
+            (false, 0) => None,
+            (false, _) => Some(self.entries[self.next + count - 1].position),
+        }
+    }
+
+    /// Returns the place after all that was read.
+    pub(crate) fn place(&self) -> LogPosition {
+        let cursor = self.cursor.as_ref();
+        cursor.map_or_else(|| LogPosition::before(0), Cursor::place)
+    }
+
+    /// Returns whether nothing is left after the next so many entries.
+    pub(crate) fn is_used_up(&self, count: usize) -> bool {
+        self.next + count >= self.entries.len()
+    }
+
+    /// Notes that so many entries are done.
+    pub(crate) fn done(&mut self, count: usize) {
+        self.next += count;
+    }
+
+    /// Forgets all that was read, since somebody else has the lane.
+    pub(crate) fn forget(&mut self) {
+        self.cursor = None;
+        self.entries.clear();
+        self.next = 0;
+    }
+
+    /// Goes to a place of a lane.
+    pub(crate) fn go_to(&mut self, reading: &LogReading, lane: usize, place: LogPosition) {
+        self.forget();
+        let lane = (reading.lanes > 1).then_some((number(lane), number(reading.lanes)));
+        self.cursor = Some(Cursor::new(&reading.log, place, lane));
+    }
+
+    /// Reads the next entries, some batches of them if they are small.
+    pub(crate) fn read(&mut self, run: &mut dyn Run, batch: usize) -> Result<()> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
+        self.entries.clear();
+        self.next = 0;
+        self.limit = self.limit.max(batch);
+        self.entries = cursor.read(run, self.limit)?.entries;
+        let bytes: usize = self.entries.iter().map(EntryRow::len).sum();
+        if bytes > MOST_BYTES {
+            self.limit = (self.limit / 2).max(batch);
+        } else if self.entries.len() == self.limit && bytes <= MOST_BYTES / 2 {
+            self.limit = (self.limit * 2).min(MOST.max(batch));
+        }
+        Ok(())
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

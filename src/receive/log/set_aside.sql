@@ -1,0 +1,68 @@
+-- Stores entries of a log in topic $1, that of what their reader set aside: ids $2, keys $3, when
+-- they were sent $4 in microseconds since 1970, headers $5, and of each either JSON $6 or bytes $7.
+-- What becomes of each says $8: 'retry' after attempts $9 and in $10 microseconds, because of $11;
+-- 'dead' for reason $12; or 'follow', behind what is there of its key, which is said by $13 to be
+-- stalled. The caller locked the lanes of the keys that wait. An entry that is read once more, from
+-- an earlier place, takes the place of its own dead letter, and waits once. Indexes: the primary
+-- keys.
+WITH aside AS MATERIALIZED (
+    SELECT
+        given.id, given.key, given.headers::json AS headers, given.payload::json AS payload, given.body,
+        timestamptz '1970-01-01 00:00:00+00' + given.sent_us::float8 * interval '1 microsecond' AS sent_at,
+        given.fate, given.attempts, given.delay_us, given.error, given.reason,
+        CASE WHEN given.key IS NOT NULL THEN nextval('outtray.message_seq'::regclass) END AS seq
+    FROM unnest(
+            $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::text[],
+            $9::smallint[], $10::bigint[], $11::text[], $12::text[]
+        ) AS given (id, key, sent_us, headers, payload, body, fate, attempts, delay_us, error, reason)
+),
+redriven AS (
+    DELETE FROM outtray.dead_letter
+    WHERE dead_letter.ctid = ANY (ARRAY(
+        SELECT found.place
+        FROM aside
+        CROSS JOIN LATERAL (
+            SELECT dead_letter.ctid AS place
+            FROM outtray.dead_letter
+            WHERE dead_letter.topic = $1::text
+                AND dead_letter.id = aside.id
+            OFFSET 0
+        ) AS found
+        WHERE aside.fate <> 'dead'
+    ))
+),
+retried AS (
+    INSERT INTO outtray.scheduled
+        (topic, rank, id, attempts, sent_at, headers, payload, body, key, seq, due_at, error)
+    SELECT
+        $1::text, 0, aside.id, aside.attempts, aside.sent_at, aside.headers, aside.payload, aside.body,
+        aside.key, aside.seq,
+        -- Not now(): the transaction may have begun long ago.
+        clock_timestamp() + aside.delay_us::float8 * interval '1 microsecond', aside.error
+    FROM aside
+    WHERE aside.fate = 'retry'
+    ON CONFLICT (topic, id) DO NOTHING
+),
+lined_up AS (
+    INSERT INTO outtray.follower (topic, key, seq, rank, id, sent_at, headers, payload, body)
+    SELECT
+        $1::text, aside.key, aside.seq, 0, aside.id, aside.sent_at, aside.headers, aside.payload, aside.body
+    FROM aside
+    WHERE aside.fate = 'follow'
+),
+stuck AS (
+    INSERT INTO outtray.stalled (topic, key, said_by)
+    SELECT DISTINCT $1::text, aside.key, $13::uuid
+    FROM aside
+    WHERE aside.fate = 'follow'
+)
+INSERT INTO outtray.dead_letter
+    (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body, key, seq)
+SELECT
+    $1::text, aside.id, 0, aside.attempts, aside.reason, aside.error, aside.sent_at, clock_timestamp(),
+    aside.headers, aside.payload, aside.body, aside.key, aside.seq
+FROM aside
+WHERE aside.fate = 'dead'
+ON CONFLICT (topic, id) DO UPDATE
+SET attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
+    died_at = excluded.died_at, seq = excluded.seq

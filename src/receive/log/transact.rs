@@ -1,0 +1,140 @@
+//! One transaction of a lane, from the handler to the commit.
+
+use crate::receive::log::ahead::Ahead;
+use crate::receive::log::aside::{self, keys_aside};
+use crate::receive::log::lane::{self, LaneHand, LanePlace};
+use crate::receive::log::lane_state::{LaneState, Noted};
+use crate::receive::log::pieces::Pieces;
+use crate::receive::log::reading::LogReading;
+use crate::receive::progress::Hand;
+use crate::receive::transaction::committed_by_handler::is_committed;
+use crate::session::handler_session::{HandlerSession, NotCommitted};
+use crate::threads::Stop;
+use crate::words::error::{Error, Result};
+use std::collections::HashSet;
+
+/// The place of the lane in the next transaction, which the flight that commits began: `None` if
+/// somebody else has the lane.
+type NextPlace = Option<LanePlace>;
+
+/// Handles the next `size` entries at most, moves the place and commits. Returns what the next
+/// transaction found, if the same flight began one.
+pub(crate) fn transact(
+    reading: &LogReading,
+    session: &mut HandlerSession<'_>,
+    state: &mut LaneState,
+    ahead: &mut Ahead,
+    size: usize,
+    stop: &Stop,
+) -> Result<Option<NextPlace>> {
+    let entries = ahead.batch(size);
+    let mut hand = Hand::default();
+    reading.side.progress.take_some(&mut hand, entries.len());
+    let mut busy = HashSet::new();
+    if state.may_have_aside && entries.iter().any(|entry| entry.key_text().is_some()) {
+        let aside = keys_aside(session.open()?, reading, entries)?;
+        state.may_have_aside = aside.are_any;
+        busy = aside.keys;
+    }
+    let mut pieces = Pieces::new(reading, entries, &busy);
+    if let Some(charge) = &state.charge {
+        pieces.know(charge);
+    }
+    if let Err(error) = pieces.run(session, state, stop) {
+        match is_committed(&error) {
+            true => take_up(reading, session, state, &mut pieces, error)?,
+            false => return Err(error),
+        }
+    }
+    session.restore()?;
+    let mut committed = commit(reading, session, state, ahead, &pieces, stop);
+    if let Err(NotCommitted {
+        error,
+        is_undone: true,
+    }) = &committed
+    {
+        pieces.refused(error);
+        pieces.run(session, state, stop)?;
+        session.restore()?;
+        committed = commit(reading, session, state, ahead, &pieces, stop);
+    }
+    let next = committed.map_err(|refused| refused.error)?;
+    let (done, narrowed_to) = (pieces.done, pieces.narrowed_to);
+    aside::announce(reading, &pieces.aside);
+    reading.side.progress.count(done - pieces.aside.len(), 0, 0);
+    state.may_have_aside |= pieces
+        .aside
+        .iter()
+        .any(|one| one.entry.key_text().is_some());
+    state.charge = None;
+    state.learn(done, narrowed_to);
+    ahead.done(done);
+    Ok(next)
+}
+
+/// Goes on after a handler that committed: what it did is there, so that its entries must not run
+/// again.
+fn take_up(
+    reading: &LogReading,
+    session: &mut HandlerSession<'_>,
+    state: &LaneState,
+    pieces: &mut Pieces<'_, '_>,
+    error: Error,
+) -> Result<()> {
+    session.begin_over()?;
+    let flight = session.open()?.flight().of_names();
+    let found = lane::look(reading, session, state.lane_at(), flight)?;
+    if found.map(|place| place.moved) != state.moved() {
+        // Somebody else was quicker.
+        return Err(error);
+    }
+    pieces.give_up(&error);
+    Ok(())
+}
+
+/// Puts aside what failed, moves the place, commits, and begins the next transaction in the same
+/// flight if it may.
+fn commit(
+    reading: &LogReading,
+    session: &mut HandlerSession<'_>,
+    state: &mut LaneState,
+    ahead: &Ahead,
+    pieces: &Pieces<'_, '_>,
+    stop: &Stop,
+) -> Result<Option<NextPlace>, NotCommitted> {
+    let certain = |error| NotCommitted {
+        error,
+        is_undone: false,
+    };
+    if !pieces.aside.is_empty() {
+        let top = session.top().map_err(certain)?;
+        aside::write(top, &reading.side.topic, &pieces.aside).map_err(certain)?;
+    }
+    let ends = stop.is_set() || reading.is_paused();
+    let is_chained = !ends && !session.is_spent() && !ahead.is_used_up(pieces.done);
+    let (moved, at) = state.place.unwrap_or((0, ahead.place()));
+    let to = ahead.place_after(pieces.done).unwrap_or(at);
+    let (noted, hand) = match ends {
+        true => (Noted::Nothing, LaneHand::default()),
+        false => state.hand(reading.me(), pieces.done),
+    };
+    let is_checked = pieces.is_checked_at_commit();
+    let mut flight = session.last_flight(is_checked, false).map_err(certain)?;
+    lane::push_move(&mut flight, reading, state.lane, moved, to, hand);
+    flight.commit();
+    if is_chained {
+        flight.begin();
+        lane::push_look(&mut flight, reading, state.lane_at());
+    }
+    let committed = session.commit(flight, is_checked);
+    // Also after an error: it may have come after the COMMIT, and a false hint costs a look.
+    reading.side.base.waker.announce(&session.news());
+    let rows = committed?;
+    state.entered = None;
+    state.conflicts = 0;
+    state.note_moved(to, noted);
+    match is_chained {
+        true => lane::read_look(&rows).map(Some).map_err(certain),
+        false => Ok(None),
+    }
+}
