@@ -13,7 +13,8 @@
 //! Both are hints in memory. Messages can lie below them: because their transaction committed late,
 //! a worker that held them died, or the message before them of their key ended while others held
 //! its lane (then looks at the floor begin past that one for a while). What a head hides, the next
-//! look at the floor finds. What a floor hides, a sweep finds, which begins at the very beginning.
+//! look at the floor finds. What a floor hides, a sweep finds: a claim that begins at the very
+//! beginning and trusts no hint, as a garbage collector's sweep does.
 //! A worker concludes that there is nothing to do only after a sweep. Look-backs and sweeps cost
 //! what head and floor save, so they are limited to 5 % and 1 % of the time; a worker whose sweep
 //! is not allowed yet parks, and comes back when it is. So a message can be delayed, but never

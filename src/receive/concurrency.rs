@@ -12,7 +12,7 @@
 //! One of the workers that were turned away watches: it asks again every [`QUICK`], so that none is
 //! missed when handlers turn slow.
 //!
-//! The limit is what [`Trial`] finds during a backlog.
+//! The limit is what [`HillClimb`] finds during a backlog.
 
 use crate::receive::hill_climb::HillClimb;
 use crate::threads::mutex::Mutex;

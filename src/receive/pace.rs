@@ -14,7 +14,7 @@ pub(crate) const BUDGET: Duration = Duration::from_millis(10);
 /// The most of it, where a transaction costs more than a commit.
 const LARGEST_BUDGET: Duration = Duration::from_millis(100);
 /// What is done before the handlers run takes at most one part in this many of what they take.
-const STAGING_SHARE: u32 = 2;
+const PREPARATION_SHARE: u32 = 2;
 /// Weight of the latest transaction in the average: the last five or so decide.
 const WEIGHT: f64 = 0.2;
 /// Transactions of one message after a commit that failed: as many as the batch may have held, so
@@ -28,7 +28,7 @@ pub(crate) struct Pace {
     size: usize,
     per_message: f64,
     /// What was done lately before the handlers ran, in seconds.
-    staging: f64,
+    preparation: f64,
     singles: usize,
     /// Whether batches are of no use at present: most messages have to go alone.
     is_thin: bool,
@@ -40,7 +40,7 @@ impl Pace {
             fixed,
             size: 1,
             per_message: 0.0,
-            staging: 0.0,
+            preparation: 0.0,
             singles: 0,
             is_thin: false,
         }
@@ -75,16 +75,16 @@ impl Pace {
 
     /// Returns the work that the next transaction is to hold.
     pub(crate) fn budget(&self) -> Duration {
-        let staging = Duration::try_from_secs_f64(self.staging).unwrap_or(LARGEST_BUDGET);
-        staging
-            .saturating_mul(STAGING_SHARE)
+        let preparation = Duration::try_from_secs_f64(self.preparation).unwrap_or(LARGEST_BUDGET);
+        preparation
+            .saturating_mul(PREPARATION_SHARE)
             .clamp(BUDGET, LARGEST_BUDGET)
     }
 
     /// Learns how long it took to get ready for the handlers, beyond a claim that came with the
     /// last commit.
-    pub(crate) fn note_staging(&mut self, took: Duration) {
-        self.staging += WEIGHT * (took.as_secs_f64() - self.staging);
+    pub(crate) fn note_preparation(&mut self, took: Duration) {
+        self.preparation += WEIGHT * (took.as_secs_f64() - self.preparation);
     }
 
     /// Learns from a transaction: grows by doubling at most, shrinks at once.
@@ -135,9 +135,9 @@ mod tests {
     #[test]
     fn a_transaction_that_costs_more_holds_more() {
         let mut pace = Pace::new(None);
-        let learn = |pace: &mut Pace, staging| {
+        let learn = |pace: &mut Pace, preparation| {
             for _ in 0..100 {
-                pace.note_staging(Duration::from_millis(staging));
+                pace.note_preparation(Duration::from_millis(preparation));
                 pace.learn(pace.size(), Duration::from_millis(3) * pace.size() as u32);
             }
             pace.size()

@@ -189,9 +189,11 @@ fn after_nothing(state: &mut WorkerState<'_>, taken: &Taken, looked_at: usize) -
 
 impl WorkerTransaction<'_, '_, '_> {
     /// Notes that the handlers begin, and how long writing notes took, if it was done.
-    fn begin_handlers(&mut self, staging: Option<Duration>) {
+    fn begin_handlers(&mut self, preparation: Option<Duration>) {
         self.state.look = 0;
-        self.state.pace.note_staging(staging.unwrap_or_default());
+        self.state
+            .pace
+            .note_preparation(preparation.unwrap_or_default());
     }
 
     /// Handles what was claimed, settles and commits. Returns the next claim if the flight made

@@ -2,6 +2,7 @@
 //! test that holds the project to it stands one that shows that the rule can fail.
 
 mod circles;
+mod comments;
 mod files;
 mod guide_links;
 mod guides;
