@@ -27,6 +27,7 @@ mod rate_limit;
 mod receive;
 mod recurring;
 mod schedule;
+mod serve;
 mod session;
 mod settings;
 mod statements;

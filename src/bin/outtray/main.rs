@@ -32,6 +32,7 @@ mod scheduled;
 mod schema;
 mod send;
 mod sender;
+mod serve;
 mod shape;
 mod signals;
 mod table;
@@ -82,6 +83,8 @@ enum Verb {
     Subscriptions(publish::SubscriptionsOptions),
     /// Runs a command for each message of a topic
     Work(work::WorkOptions),
+    /// Serves clients that do not speak SQL, until it is told to stop
+    Serve(serve::ServeOptions),
     /// Lists all topics and their numbers
     Topics,
     /// Shows the numbers of one topic
@@ -148,6 +151,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Unsubscribe(options) => publish::unsubscribe(&options, global, output)?,
         Verb::Subscriptions(options) => publish::subscriptions(&options, global, output)?,
         Verb::Work(options) => work::run(options, global, output)?,
+        Verb::Serve(options) => serve::run(options, global, output)?,
         Verb::Topics => topics::list(global, output)?,
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,

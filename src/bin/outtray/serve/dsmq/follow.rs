@@ -1,0 +1,195 @@
+//! The threads that read the log: one follows its end, for all connections; one reads for those
+//! that fell behind memory.
+
+use crate::failure::chain;
+use crate::serve::dsmq::recent::Placed;
+use crate::serve::dsmq::told::{Arrival, CommonGround, LookBack, LookedBack, Tell, Told};
+use crossbeam_channel::Receiver;
+use outtray::{Error, ErrorKind, LogPosition, Message, Messaging, Payload, Position, Tail};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
+
+/// Messages that are read at once, and about how many bytes.
+const BATCH: usize = 500;
+const FIRST_BATCH: usize = 50;
+const BATCH_BYTES: usize = 8 << 20;
+/// How long the end of the log is waited at in one call, which an interrupt ends.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+/// What is read in advance for one connection that fell behind: messages, and their bytes.
+const MOST_AHEAD: usize = 16;
+const MOST_AHEAD_BYTES: usize = 32 << 10;
+/// Batches that are read for one connection before the next has its turn.
+const BATCHES: usize = 20;
+
+/// What the threads share.
+#[derive(Clone)]
+pub(crate) struct Log {
+    pub(crate) messaging: Messaging,
+    pub(crate) topic: String,
+    pub(crate) tell: Tell,
+    pub(crate) known: Arc<CommonGround>,
+}
+
+/// Follows the end of the log, until the server stops.
+pub(crate) fn follow(log: &Log, start: LogPosition) {
+    let mut place = start;
+    let mut pause = FIRST_PAUSE;
+    let mut complained: Option<Instant> = None;
+    while !log.known.is_over() {
+        let begun = Instant::now();
+        let error = match follow_on(log, &mut place) {
+            Ok(()) => return,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return,
+            Err(error) => error,
+        };
+        if error.kind() == ErrorKind::PositionGone {
+            log::error!("clients did not get all messages: {}", chain(&error));
+            log.tell.tell(Told::Gone);
+            if let Ok(tail) = log.messaging.tail(&log.topic, Position::Now) {
+                place = tail.position();
+            }
+        } else if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            complained = Some(Instant::now());
+            log::warn!("cannot read the log, and tries again: {}", chain(&error));
+        }
+        if begun.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        park_timeout(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn follow_on(log: &Log, place: &mut LogPosition) -> outtray::Result<()> {
+    let mut tail = log.messaging.tail(&log.topic, Position::At(*place))?;
+    let mut size = FIRST_BATCH;
+    while !log.known.is_over() {
+        let batch = tail.next_batch::<Payload>(size, log.known.end.within(LONGEST_WAIT))?;
+        size = next_size(&batch, size);
+        let upto = tail.position();
+        if batch.is_empty() && upto == *place {
+            continue;
+        }
+        *place = upto;
+        let arrivals = batch.into_iter().filter_map(arrival).collect();
+        log.tell.tell(Told::Arrived(arrivals, upto));
+    }
+    Ok(())
+}
+
+/// Returns how many messages to read the next time: large ones come rarely alone.
+fn next_size(batch: &[Message<Payload>], size: usize) -> usize {
+    let bytes = batch.iter().map(|message| message.payload.as_bytes().len());
+    match bytes.max() {
+        None => size,
+        Some(largest) => (BATCH_BYTES / largest.max(1)).clamp(1, BATCH).min(size * 4),
+    }
+}
+
+/// Returns a message as clients see it; `None` for one that is in no queue of theirs.
+fn arrival(message: Message<Payload>) -> Option<Arrival> {
+    let place = message.log_position()?;
+    let Message {
+        id, key, payload, ..
+    } = message;
+    let stored = Placed {
+        place,
+        message: text(payload)?.into(),
+    };
+    Some(Arrival {
+        id,
+        queue: key?,
+        stored,
+    })
+}
+
+/// Returns a payload as JSON text: as it is, or as a string for bytes that are a text.
+fn text(payload: Payload) -> Option<String> {
+    match payload {
+        Payload::Json(text) => Some(text.get().trim().to_owned()),
+        Payload::Bytes(bytes) => {
+            let text = String::from_utf8(bytes).ok()?;
+            match serde_json::from_str::<&RawValue>(&text) {
+                Ok(_) => Some(text),
+                Err(_) => serde_json::to_string(&text).ok(),
+            }
+        }
+    }
+}
+
+/// Reads for connections that fell behind, until nobody asks any more.
+pub(crate) fn look_back(log: &Log, asked: &Receiver<LookBack>) {
+    for wish in asked {
+        let LookBack {
+            client,
+            queue,
+            after,
+            ..
+        } = &wish;
+        let (client, queue) = (*client, Arc::clone(queue));
+        let (found, seen) = match find(log, &wish) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::PositionGone => {
+                log.tell.tell(Told::FellBehind(client));
+                continue;
+            }
+            Err(error) => {
+                complain(&error);
+                park_timeout(FIRST_PAUSE);
+                (Vec::new(), *after)
+            }
+        };
+        log.tell.tell(Told::LookedBack(LookedBack {
+            client,
+            queue,
+            found,
+            seen,
+        }));
+    }
+}
+
+fn complain(error: &Error) {
+    log::debug!("cannot read what clients did not get yet: {}", chain(error));
+}
+
+/// Reads a part of the log: until enough was found, memory begins, or a turn is over.
+fn find(log: &Log, wish: &LookBack) -> outtray::Result<(Vec<Placed<LogPosition>>, LogPosition)> {
+    let mut tail: Tail = log.messaging.tail(&log.topic, Position::At(wish.after))?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    let (mut seen, mut size) = (wish.after, FIRST_BATCH);
+    for _ in 0..BATCHES {
+        let batch = tail.next_batch::<Payload>(size, Duration::ZERO)?;
+        size = next_size(&batch, size);
+        let is_last = batch.is_empty();
+        for arrival in batch.into_iter().filter_map(arrival) {
+            if arrival.stored.place > wish.upto {
+                return Ok((found, wish.upto));
+            }
+            if arrival.queue != *wish.queue {
+                continue;
+            }
+            seen = arrival.stored.place;
+            bytes += arrival.stored.message.len();
+            if wish.is_latest {
+                found.clear();
+            }
+            found.push(arrival.stored);
+            if !wish.is_latest && (found.len() >= MOST_AHEAD || bytes >= MOST_AHEAD_BYTES) {
+                return Ok((found, seen));
+            }
+        }
+        seen = tail.position();
+        if is_last || seen >= wish.upto {
+            return Ok((found, seen.min(wish.upto).max(wish.after)));
+        }
+        if !found.is_empty() && !wish.is_latest {
+            return Ok((found, seen));
+        }
+    }
+    Ok((found, seen))
+}
