@@ -124,7 +124,7 @@ impl CallerSql {
         self.pulse.as_ref().is_some_and(|pulse| pulse.is_owed())
     }
 
-    /// Returns the statements that make the connection as it was; none for one that was lent:
+    /// Returns the statements that make the connection as it was; empty for one that was lent:
     /// nobody knows how it was.
     pub(crate) fn restoring(&self) -> String {
         let forget = if self.is_blind() { FORGET } else { "" };

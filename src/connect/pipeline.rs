@@ -55,7 +55,7 @@ impl Detour {
         (self.going, self.gone) = (going, 0);
     }
 
-    /// Returns what is to be sent next; nothing: all went.
+    /// Returns the bytes to be sent next; `None` once all were sent.
     pub(crate) fn going(&self) -> Option<&[u8]> {
         Some(&self.going[self.gone..]).filter(|bytes| !bytes.is_empty())
     }

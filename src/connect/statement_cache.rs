@@ -103,8 +103,8 @@ pub(crate) enum Call {
 }
 
 impl StatementCache {
-    /// Makes one for a connection that was made with these settings, which are statements; nothing
-    /// for one that was lent.
+    /// Makes the cache of a connection that was made with these settings, which are statements;
+    /// `None` for a connection that was lent.
     pub(crate) fn new(
         schema: SchemaName,
         losses: Losses,

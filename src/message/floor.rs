@@ -61,10 +61,10 @@ pub(crate) struct Floors {
     awaited: Awaited,
     /// Whether the last claim got as much as it asked for.
     is_backlog: bool,
-    look: Rationed,
+    look: TimeShare,
     /// What a claim from the head took lately, with all that shares its flight.
     head_took: Duration,
-    sweep: Rationed,
+    sweep: TimeShare,
     /// Until when some worker is going to come back for a sweep that would have been too early, if
     /// one is.
     owed_until: Option<Instant>,
@@ -108,14 +108,14 @@ impl Awaited {
     }
 }
 
-/// When something was done last and what it cost.
+/// A step that may take only a share of the time: when it last ran, and what it costs.
 #[derive(Debug)]
-struct Rationed {
+struct TimeShare {
     at: Instant,
     cost: Cost,
 }
 
-impl Rationed {
+impl TimeShare {
     fn note(&mut self, now: Instant, took: Duration) {
         self.at = now;
         self.cost.learn(took);
@@ -146,7 +146,7 @@ pub(crate) struct Search {
 
 impl Floors {
     pub(crate) fn new() -> Self {
-        let never = || Rationed {
+        let never = || TimeShare {
             at: Instant::now(),
             cost: Cost::default(),
         };

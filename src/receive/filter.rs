@@ -27,7 +27,7 @@ impl FilterBudget {
         }
     }
 
-    /// Returns how long a look has to wait; nothing if it may begin.
+    /// Returns how long the next claim has to wait, or `None` if it may begin now.
     pub(crate) fn too_early(&self, now: Instant) -> Option<Duration> {
         let paid_for = (*self.paid_for.lock())?;
         let wait = paid_for.saturating_duration_since(now);

@@ -87,7 +87,8 @@ impl Ending {
         Ending::failed(&HandlerError::failed(why))
     }
 
-    /// Returns how a handler ended that was done, when its work was not kept; nothing: it was.
+    /// Returns the ending of a handler that succeeded but whose work was undone; `None` if the work
+    /// was kept.
     pub(crate) fn undone(kept: &PartOutcome) -> Option<Self> {
         match kept {
             PartOutcome::Kept => None,
@@ -98,7 +99,7 @@ impl Ending {
         }
     }
 
-    /// Returns the same failure for another message; nothing for what is one message's alone.
+    /// Returns the same failure for another message; `None` if it concerns one message alone.
     pub(crate) fn repeated(&self) -> Option<Self> {
         match self {
             Ending::Failed(failed) => Some(Ending::Failed(failed.clone())),

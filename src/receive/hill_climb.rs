@@ -17,7 +17,7 @@ const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 /// workers first need a moment, until their batches have grown.
 const HOPELESS: f64 = 0.8;
 
-/// The search for the limit of a crew.
+/// The search for the best number of workers at the same time.
 #[derive(Debug)]
 pub(crate) struct HillClimb {
     window: Instant,

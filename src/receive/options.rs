@@ -24,11 +24,11 @@ pub(crate) struct Options {
     pub(crate) per_transaction: Option<usize>,
     pub(crate) is_strict: bool,
     pub(crate) slow_handler: Duration,
-    /// Which messages it wants; nothing: all.
+    /// Which messages the receiver wants; `None` for all.
     pub(crate) filter: Option<Filter>,
     /// Messages are leased instead of being held by a transaction.
     pub(crate) is_leasing: bool,
-    /// For how long; nothing: as the topic says.
+    /// How long messages are leased; `None` for the topic's setting.
     pub(crate) lease: Option<Duration>,
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct SharedState {
     /// Prolongs the leases in hand, of a receiver that works under leases.
     pub(crate) heartbeat: Heartbeat,
     pub(crate) floors: Mutex<Floors>,
-    /// The row of the receiver; none of a drain, which nobody watches.
+    /// The id of the receiver's row; `None` for a drain, which has none.
     pub(crate) receiver: Option<i64>,
     /// Whether it may have something in hand.
     pub(crate) hands: Arc<Hands>,

@@ -1,4 +1,4 @@
-//! What one worker remembers from transaction to transaction.
+//! Per-worker state that outlives a transaction.
 
 use crate::crashes::attempt::{self, Holder};
 use crate::db::{Flight, Run};
@@ -11,13 +11,12 @@ use crate::words::Result;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Why a worker looks around.
+/// Why a worker ends its turn on a connection.
 #[derive(Debug)]
 pub(crate) enum Worked {
-    /// Nothing is ready, or not before this time is over.
+    /// No message is ready, or none before this time is over.
     Idle(Option<Duration>),
-    /// As many messages as the topic may have are in work: come back after this time, or when
-    /// woken.
+    /// The topic's limit of messages in work is reached: come back after this time, or when woken.
     UsedUp(Option<Duration>),
     /// There may be more: come back.
     Again,
@@ -37,36 +36,35 @@ pub(crate) enum Refused {
     Bundle,
 }
 
-/// What one worker remembers from transaction to transaction.
+/// Per-worker state that outlives a transaction.
 pub(crate) struct WorkerState<'h> {
-    /// The worker's number in the crew.
+    /// The worker's number among the receiver's workers.
     pub(crate) worker: usize,
     pub(crate) pace: Pace,
-    /// What is run for messages.
+    /// The closure that handles messages.
     pub(crate) handler: &'h mut Handler<'h>,
-    /// How many COMMITs of several messages were refused at this receiver, as far as this worker
-    /// knows.
+    /// How many refused COMMITs of several messages this worker has seen at its receiver.
     pub(crate) refusals: usize,
-    /// Whose work COMMIT would have refused, undone while the messages are held still.
+    /// Whose work COMMIT would have refused. It was undone while the messages are held.
     pub(crate) refused: Option<Refused>,
     /// Messages whose handler ran in the open transaction.
     pub(crate) entered: Vec<Charge>,
-    /// What was taken in the last transaction, if something of it could not be settled.
+    /// The messages of the last transaction, if it failed.
     pub(crate) stray: Vec<Charge>,
     /// Messages to be charged with the failure of their transaction, in the next one.
     pub(crate) charges: Vec<Charge>,
-    /// Under which numbers it is noted what the worker has in hand: to be taken back where the
-    /// transaction did not.
+    /// The row that notes what the worker has in hand, until a commit or
+    /// [`let_go`](Self::let_go) empties it.
     pub(crate) noted: Option<Holder>,
-    /// How many messages the next claim looks at, if that is more than it takes: those at the head
+    /// How many messages the next claim looks at, if more than it takes because those at the head
     /// may not begin.
     pub(crate) look: usize,
-    /// Tokens of keys that were taken and not spent.
+    /// Unspent tokens of keys.
     pub(crate) unspent: Vec<(String, usize)>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
-    /// Whether nobody else of the process reads the settings of topics: it goes on for no longer
-    /// than they are fresh.
+    /// Whether no other thread of the process reads the settings of topics, so that this worker
+    /// must stop when they are no longer fresh.
     pub(crate) reads_settings: bool,
     /// Leases whose end could not be written yet.
     pub(crate) owed: Vec<Owed>,
@@ -96,8 +94,8 @@ impl<'h> WorkerState<'h> {
         }
     }
 
-    /// Appends the end of what was noted: that nothing is in hand any more, and that these
-    /// messages, which saw a death, ended.
+    /// Appends statements that empty the note of what is in hand, and that forget the deaths which
+    /// these messages, which ended, had seen.
     pub(crate) fn push_close(&self, flight: &mut Flight, topic: &str, counted: &[Uuid]) {
         if let Some(holder) = self.noted {
             attempt::push_empty_hand(flight, topic, holder);
@@ -107,7 +105,8 @@ impl<'h> WorkerState<'h> {
         }
     }
 
-    /// Takes back what was noted for a transaction that ended in a rollback, or began nothing.
+    /// Empties the note of what is in hand after a transaction that was rolled back or handled
+    /// none.
     pub(crate) fn let_go(&mut self, run: &mut dyn Run, topic: &str) -> Result<()> {
         if let Some(holder) = self.noted {
             attempt::empty_hand(run, topic, holder)?;

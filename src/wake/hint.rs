@@ -43,7 +43,7 @@ impl Hint {
         }
     }
 
-    /// Reads a hint; none if it is our own or not understood.
+    /// Reads a hint; `None` if this process sent it or it is not understood.
     pub(crate) fn decode(text: &str, me: Uuid) -> Option<Hint> {
         let mut words = text.split(' ');
         let from = words.next()?;

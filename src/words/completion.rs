@@ -33,7 +33,7 @@ impl How {
         }
     }
 
-    /// Reads the stored word; none while it is pending.
+    /// Reads the stored word; `None` while the message is pending.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         [
             Self::Done,

@@ -160,7 +160,7 @@ struct SqlTokens<'a> {
 }
 
 impl<'a> SqlTokens<'a> {
-    /// Returns the next token; none at the end, or where it cannot be told what comes.
+    /// Returns the next token; `None` at the end, or where the text cannot be told apart.
     fn next(&mut self) -> Option<SqlToken<'a>> {
         self.skip_space()?;
         let &first = self.rest.first()?;

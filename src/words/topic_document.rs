@@ -58,7 +58,7 @@ impl Document {
 
     /// Changes the settings to others. What these leave as it was stays as it was written, and what
     /// this release does not know or cannot read stays too, unless it is set anew. Returns the
-    /// text; nothing when no setting is left.
+    /// text, or `None` if no setting is left.
     pub(crate) fn changed_to(mut self, config: &TopicConfig) -> Option<String> {
         let (before, after) = (settings(&self.read().config), settings(config));
         for name in before.keys() {

@@ -1,4 +1,4 @@
-//! What a process remembers that takes messages by hand.
+//! State of a process that takes messages by hand.
 
 use crate::keys::Lane;
 use crate::message::floor::Floors;
@@ -73,7 +73,7 @@ impl ByHand {
         takes(&self.swept_at, SWEEP_INTERVAL).then(|| self.swept.lock().clone())
     }
 
-    /// Notes where the sweep has to go on, which is soon; nothing at the end.
+    /// Notes where the sweep goes on, which is soon; `None` at its end.
     pub(crate) fn note_swept(&self, next: Option<Lane>) {
         if next.is_some() {
             *self.swept_at.lock() = None;

@@ -21,9 +21,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) floors: &'a Mutex<Floors>,
     pub(crate) size: usize,
     pub(crate) lease: Duration,
-    /// Which messages; nothing: all.
+    /// Which messages to take; `None` for all.
     pub(crate) filter: Option<&'a Program>,
-    /// How many messages of the topic may be in work, over all processes; nothing: any number.
+    /// How many messages of the topic may be in work, over all processes; `None` for any number.
     pub(crate) max_in_work: Option<u32>,
 }
 
@@ -37,20 +37,20 @@ pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Resu
     Ok(())
 }
 
-/// Leases what a look from the floors finds. One that finds nothing is followed by looks further
-/// back as far as they are not rationed.
+/// Leases the messages that a search from the floors finds. A search that finds none is followed by
+/// searches further back, as far as their share of time allows.
 pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
     let plan = wanted.floors.lock().plan(Instant::now());
     claim::claim(wanted.floors, plan, |plan| look(connection, wanted, plan))
 }
 
-/// Leases what a look from the floors finds, and no further.
+/// Leases the messages that a search from the floors finds, without searching further back.
 pub(crate) fn claim_near(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
     let plan = wanted.floors.lock().plan(Instant::now());
     look_once(wanted.floors, &plan, |plan| look(connection, wanted, plan))
 }
 
-/// Leases what there is, wherever it is.
+/// Leases messages wherever they are: searches from the very beginning.
 pub(crate) fn claim_anywhere(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
     look_once(wanted.floors, &sweep(), |plan| {
         look(connection, wanted, plan)

@@ -15,7 +15,7 @@ use crate::words::{Result, chain};
 use crossbeam_channel::{after, never, select};
 use std::time::{Duration, Instant};
 
-/// Works until stopped. `worker` is its number in the crew.
+/// Works until stopped. `worker` is its number among the receiver's workers.
 pub(crate) fn run(shared: &SharedState, handler: &SharedHandler, worker: usize, stop: &Stop) {
     let mut handler = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
         handler(session, deliveries)
