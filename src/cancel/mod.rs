@@ -3,7 +3,7 @@
 pub(crate) mod ends;
 pub(crate) mod round;
 
-use crate::db::{Run, Statement, column, columns, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
 use crate::message::end::{End, How};
 use crate::words::{MessageId, Position, Program, Result};
 use std::collections::HashSet;
@@ -92,15 +92,8 @@ pub(crate) fn mark_leased(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
 
 /// Returns the messages that are to be given up, the latest first.
 pub(crate) fn asked(run: &mut dyn Run, limit: i64) -> Result<Vec<Uuid>> {
-    columns(
-        &query(
-            run,
-            &CANCELLATIONS,
-            &[&limit],
-            "looking for cancelled messages",
-        )?,
-        "id",
-    )
+    let doing = "looking for cancelled messages";
+    columns(&query(run, &CANCELLATIONS, &[&limit], doing)?, "id")
 }
 
 /// Forgets requests for messages that are gone.
@@ -113,6 +106,6 @@ pub(crate) fn prune(run: &mut dyn Run, ids: &[Uuid]) -> Result<()> {
 /// Returns the messages of a topic that wait or are in work and that a filter wants.
 pub(crate) fn matching(run: &mut dyn Run, topic: &str, filter: &Program) -> Result<Vec<Uuid>> {
     let [steps, names, operands] = filter.columns();
-    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topic, &steps, &names, &operands];
-    columns(&query(run, &QUEUED_MATCHING, &params, DOING)?, "id")
+    let params: Params<'_> = &[&topic, &steps, &names, &operands];
+    columns(&query(run, &QUEUED_MATCHING, params, DOING)?, "id")
 }

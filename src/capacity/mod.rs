@@ -9,7 +9,7 @@ pub(crate) mod round;
 pub(crate) mod take;
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Run, Statement, column, columns, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
 use crate::words::Result;
 
 static PRUNE_VACATED: Statement = sql!("prune_vacated", Kept);
@@ -44,8 +44,8 @@ pub(crate) struct Look {
 /// Adds `messages` to the number if there is room for them, and returns whether there was. Waits
 /// for senders that hold it.
 pub(crate) fn add(run: &mut dyn Run, topic: &str, messages: i64, limit: i64) -> Result<bool> {
-    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &messages, &limit];
-    Ok(execute(run, &TAKE_ROOM, &params, DOING)? > 0)
+    let params: Params<'_> = &[&topic, &messages, &limit];
+    Ok(execute(run, &TAKE_ROOM, params, DOING)? > 0)
 }
 
 /// Looks without locking; `None` if the room was never counted.
@@ -74,8 +74,8 @@ pub(crate) fn fold(run: &mut dyn Run, topic: &str) -> Result<()> {
 pub(crate) fn fold_some(run: &mut dyn Run, topic: &str, most: i64) -> Result<i64> {
     // The room first, as in `fold`. Whoever counts anew holds it, too: a note is taken off once.
     query(run, &LOCK_ROOM, &[&topic], DOING)?;
-    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &most];
-    let rows = query(run, &FOLD_SOME_VACATED, &params, DOING)?;
+    let params: Params<'_> = &[&topic, &most];
+    let rows = query(run, &FOLD_SOME_VACATED, params, DOING)?;
     let Some(row) = rows.first() else {
         return Ok(0);
     };
@@ -85,14 +85,14 @@ pub(crate) fn fold_some(run: &mut dyn Run, topic: &str, most: i64) -> Result<i64
 
 /// Adds to the number, or takes off it.
 pub(crate) fn change(run: &mut dyn Run, topic: &str, messages: i64) -> Result<()> {
-    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &messages];
-    execute(run, &CHANGE_ROOM, &params, DOING).map(drop)
+    let params: Params<'_> = &[&topic, &messages];
+    execute(run, &CHANGE_ROOM, params, DOING).map(drop)
 }
 
 /// Counts what the topic holds; far more than `limit` is not counted to the end.
 pub(crate) fn count(run: &mut dyn Run, topic: &str, limit: i64) -> Result<i64> {
-    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &limit.saturating_add(1)];
-    let rows = query(run, &COUNT_ROOM, &params, DOING)?;
+    let params: Params<'_> = &[&topic, &limit.saturating_add(1)];
+    let rows = query(run, &COUNT_ROOM, params, DOING)?;
     rows.first().map_or(Ok(0), |row| column(row, "messages"))
 }
 
@@ -101,8 +101,8 @@ pub(crate) fn recount(run: &mut dyn Run, topic: &str, limit: i64, pending: i64) 
     execute(run, &ENSURE_ROOM, &[&topic], DOING)?;
     query(run, &LOCK_ROOM, &[&topic], DOING)?;
     let most = limit.saturating_add(1);
-    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &most, &pending];
-    execute(run, &RECOUNT_ROOM, &params, DOING).map(drop)
+    let params: Params<'_> = &[&topic, &most, &pending];
+    execute(run, &RECOUNT_ROOM, params, DOING).map(drop)
 }
 
 /// Forgets the number.

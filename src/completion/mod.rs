@@ -9,7 +9,7 @@ pub(crate) mod round;
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::run::BATCH;
-use crate::db::{Flight, Run, Statement, Value, column, columns, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, column, columns, execute, query, sql};
 use crate::message::claimed::time;
 use crate::message::end::End;
 use crate::words::completion::{Completion, GroupProgress, How};
@@ -61,8 +61,8 @@ pub(crate) fn track(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
             is_group.then(|| i32::try_from(sent.message.rare.after.len()).unwrap_or(i32::MAX))
         })
         .collect();
-    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &kept, &members];
-    execute(run, &TRACK, &params, "storing what is to be tracked")?;
+    let params: Params<'_> = &[&topics, &ids, &kept, &members];
+    execute(run, &TRACK, params, "storing what is to be tracked")?;
     Ok(())
 }
 

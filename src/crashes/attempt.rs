@@ -2,7 +2,7 @@
 //! handlers run, and counted when their process dies with it.
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::words::{MessageId, Result};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -72,10 +72,9 @@ pub(crate) fn deaths(
         namespace,
         unseen_s,
     } = liveness;
-    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
-        [&topic, &ids, &mine, &namespace, &unseen_s];
+    let params: Params<'_> = &[&topic, &ids, &mine, &namespace, &unseen_s];
     let mut found = HashMap::<MessageId, Deaths>::new();
-    for row in query(run, &DEATHS, &params, doing)? {
+    for row in query(run, &DEATHS, params, doing)? {
         let count: i64 = column(&row, "deaths")?;
         let of = found.entry(MessageId(column(&row, "id")?)).or_default();
         of.count = of
@@ -115,8 +114,8 @@ pub(crate) fn push_forget(flight: &mut Flight, topic: &str, ids: &[Uuid]) {
 pub(crate) fn empty_hand(run: &mut dyn Run, topic: &str, holder: Holder) -> Result<()> {
     let doing = "letting go of messages";
     let worker = i32::try_from(holder.worker).unwrap_or(i32::MAX);
-    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topic, &holder.receiver, &worker];
-    execute(run, &EMPTY_HAND, &params, doing).map(drop)
+    let params: Params<'_> = &[&topic, &holder.receiver, &worker];
+    execute(run, &EMPTY_HAND, params, doing).map(drop)
 }
 
 /// Drops what is counted of messages whose deliveries ended.
@@ -127,7 +126,7 @@ pub(crate) fn forget(run: &mut dyn Run, topic: &str, ids: &[Uuid]) -> Result<()>
 
 /// The same for counts of deliveries that nobody will ask about any more.
 pub(crate) fn prune(run: &mut dyn Run) -> Result<bool> {
-    let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&BATCH, &ATTEMPTS_KEPT_S];
-    let removed = execute(run, &PRUNE_ATTEMPTS, &params, PRUNING)?;
+    let params: Params<'_> = &[&BATCH, &ATTEMPTS_KEPT_S];
+    let removed = execute(run, &PRUNE_ATTEMPTS, params, PRUNING)?;
     Ok(removed >= BATCH.unsigned_abs())
 }

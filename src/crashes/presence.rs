@@ -1,7 +1,10 @@
 //! Which receivers run, and which vanished without signing off.
 
-use crate::db::{Flight, Run, Statement, Value, column, columns, execute, query, sql};
+use crate::db::{
+    Flight, Params, Run, Statement, Value, column, columns, execute, first, query, sql,
+};
 use crate::words::Result;
+use postgres::Row;
 use std::time::Duration;
 
 static DROP_LIVENESS: Statement = sql!("drop_liveness", Kept);
@@ -44,13 +47,10 @@ pub(crate) fn enroll(
     holds_lock: bool,
     most: i32,
 ) -> Result<Enrolled> {
-    let rows = query(
-        run,
-        &ENROLL,
-        &[&topic, &process, &holds_lock, &most],
-        &format!("enrolling a receiver of topic {topic}"),
-    )?;
-    let id = rows.first().map_or(Ok(0), |row| column(row, "id"))?;
+    let doing = format!("enrolling a receiver of topic {topic}");
+    let params: Params<'_> = &[&topic, &process, &holds_lock, &most];
+    let rows = query(run, &ENROLL, params, &doing)?;
+    let id = first(&rows, "id")?.unwrap_or_default();
     Ok(Enrolled {
         topic: topic.to_owned(),
         id,
@@ -59,13 +59,9 @@ pub(crate) fn enroll(
 
 /// Takes the session locks that say these receivers live; returns the ids of those it got.
 pub(crate) fn hold_liveness(run: &mut dyn Run, namespace: i64, ids: &[i64]) -> Result<Vec<i64>> {
+    let doing = "showing that receivers live";
     columns(
-        &query(
-            run,
-            &HOLD_LIVENESS,
-            &[&namespace, &ids],
-            "showing that receivers live",
-        )?,
+        &query(run, &HOLD_LIVENESS, &[&namespace, &ids], doing)?,
         "id",
     )
 }
@@ -97,13 +93,8 @@ pub(crate) fn show_life(
         .unzip();
     let shifts: Vec<i64> = receivers.iter().map(|living| living.shift).collect();
     let most: Vec<i32> = receivers.iter().map(|living| living.most).collect();
-    execute(
-        run,
-        &SHOW_LIFE,
-        &[&ids, &topics, &process, &holds_lock, &shifts, &most],
-        "showing that receivers live",
-    )?;
-    Ok(())
+    let params: Params<'_> = &[&ids, &topics, &process, &holds_lock, &shifts, &most];
+    execute(run, &SHOW_LIFE, params, "showing that receivers live").map(drop)
 }
 
 /// Notes that receivers were seen now which were seen in the future, by a clock that was set back
@@ -119,20 +110,15 @@ pub(crate) fn find_vanished(
     namespace: i64,
     mine: &[i64],
 ) -> Result<Vec<Enrolled>> {
-    query(
-        run,
-        &FIND_VANISHED,
-        &[&namespace, &mine, &UNSEEN_S],
-        "looking for dead receivers",
-    )?
-    .iter()
-    .map(|row| {
+    let params: Params<'_> = &[&namespace, &mine, &UNSEEN_S];
+    let enrolled = |row: &Row| {
         Ok(Enrolled {
             topic: column(row, "topic")?,
             id: column(row, "id")?,
         })
-    })
-    .collect()
+    };
+    let rows = query(run, &FIND_VANISHED, params, "looking for dead receivers")?;
+    rows.iter().map(enrolled).collect()
 }
 
 /// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have
@@ -153,9 +139,8 @@ pub(crate) fn suspect(
             seqs.push(seq);
         }
     }
-    let params: [&(dyn postgres::types::ToSql + Sync); 5] =
-        [&topic, &vanished, &for_s, &ranks, &seqs];
-    let rows = query(run, &SUSPECT, &params, "marking a topic as suspect")?;
+    let params: Params<'_> = &[&topic, &vanished, &for_s, &ranks, &seqs];
+    let rows = query(run, &SUSPECT, params, "marking a topic as suspect")?;
     Ok(!rows.is_empty())
 }
 
@@ -188,14 +173,12 @@ pub(crate) fn note_shift(run: &mut dyn Run, receiver: &Enrolled, shift: i64) -> 
 pub(crate) fn suspicion(run: &mut dyn Run, topic: &str) -> Result<Duration> {
     let doing = "looking whether a process died";
     let rows = query(run, &SUSPICION, &[&topic], doing)?;
-    let suspect_ms = rows.first().map(|row| column::<i64>(row, "suspect_ms"));
-    let suspect_ms = suspect_ms.transpose()?.unwrap_or_default();
+    let suspect_ms: i64 = first(&rows, "suspect_ms")?.unwrap_or_default();
     Ok(Duration::from_millis(suspect_ms.max(0).unsigned_abs()))
 }
 
 /// Makes the row that strict receivers of a topic lock for their turn.
 pub(crate) fn ensure_turn(run: &mut dyn Run, topic: &str) -> Result<()> {
     let doing = format!("making the turn of topic {topic}");
-    execute(run, &ENSURE_TURN, &[&topic], &doing)?;
-    Ok(())
+    execute(run, &ENSURE_TURN, &[&topic], &doing).map(drop)
 }

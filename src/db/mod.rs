@@ -12,6 +12,6 @@ pub(crate) mod statement;
 pub(crate) mod value;
 
 pub(crate) use flight::{CallMode, Flight};
-pub(crate) use run::{Params, Run, column, columns, execute, query};
+pub(crate) use run::{Params, Run, column, columns, execute, first, query};
 pub(crate) use statement::{Statement, sql};
 pub(crate) use value::Value;

@@ -66,6 +66,11 @@ pub(crate) fn execute(
     run.count(statement, params).doing(doing)
 }
 
+/// Reads a column of the first row; `None` without rows.
+pub(crate) fn first<T: FromSqlOwned>(rows: &[Row], name: &str) -> Result<Option<T>> {
+    rows.first().map(|row| column(row, name)).transpose()
+}
+
 /// Reads one column of all rows.
 pub(crate) fn columns<T: FromSqlOwned, C: FromIterator<T>>(rows: &[Row], name: &str) -> Result<C> {
     rows.iter().map(|row| column(row, name)).collect()

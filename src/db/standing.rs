@@ -1,6 +1,6 @@
 //! Whether a transaction is still the same one, where only the server can tell.
 
-use crate::db::run::{Run, column, query};
+use crate::db::run::{Run, column, first, query};
 use crate::db::statement::{Statement, sql};
 use crate::words::Result;
 
@@ -10,7 +10,7 @@ static STANDING: Statement = sql!("standing", Kept);
 /// Returns the number of the open transaction.
 pub(crate) fn own(run: &mut dyn Run) -> Result<Option<String>> {
     let rows = query(run, &OWN_TRANSACTION, &[], "asking for the transaction")?;
-    rows.first().map(|row| column(row, "id")).transpose()
+    first(&rows, "id")
 }
 
 /// Returns whether the transaction with this number is the one that is open, and whether it was

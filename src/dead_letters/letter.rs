@@ -62,15 +62,9 @@ pub(crate) fn dead_letters(
     limit: i64,
     which: &Selection,
 ) -> Result<Vec<DeadLetter>> {
-    query(
-        run,
-        &DEAD_LETTERS,
-        &[&topic, &limit, &which.ids(), &which.key_chosen()],
-        DOING,
-    )?
-    .iter()
-    .map(|row| dead_letter(row, topic))
-    .collect()
+    let (ids, key) = (which.ids(), which.key_chosen());
+    let rows = query(run, &DEAD_LETTERS, &[&topic, &limit, &ids, &key], DOING)?;
+    rows.iter().map(|row| dead_letter(row, topic)).collect()
 }
 
 /// Returns those of all topics that died first. A query for each topic that has any: asked for in
@@ -100,7 +94,8 @@ fn dead_letter(row: &Row, topic: &str) -> Result<DeadLetter> {
         dedupe_key: column(row, "dedupe_key")?,
         priority: priority(row)?,
         attempts: attempts(row)?,
-        reason: DeadReason::parse(column(row, "reason")?),
+        // One of a newer release reads as this.
+        reason: DeadReason::parse(column(row, "reason")?).unwrap_or(DeadReason::Exhausted),
         error: column(row, "error")?,
         sent_at: time(column(row, "sent_at_us")?),
         died_at: time(column(row, "died_at_us")?),

@@ -13,11 +13,10 @@
 pub(crate) mod round;
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::message::end::{End, How};
 use crate::words::rare::Remembered;
 use crate::words::{Doing, Error, ErrorKind, MessageId, OnEnd, Result};
-use postgres::types::ToSql;
 use postgres::{Row, SimpleQueryRow};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -139,8 +138,8 @@ pub(crate) fn take(
             break;
         }
         // Somebody committed them while we waited: our statement began too early to see that.
-        let params: [&(dyn ToSql + Sync); 2] = [&topics(&missing), &keys(&missing)];
-        for row in query(run, &KNOWN_DEDUPE, &params, DOING)? {
+        let params: Params<'_> = &[&topics(&missing), &keys(&missing)];
+        for row in query(run, &KNOWN_DEDUPE, params, DOING)? {
             known.insert(&row, false)?;
         }
         if open(&known).is_empty() {
@@ -156,13 +155,8 @@ pub(crate) fn take(
 /// Frees keys that were taken in this transaction.
 pub(crate) fn release(run: &mut dyn Run, wishes: &[KeyWish<'_>]) -> Result<()> {
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
-    execute(
-        run,
-        &RELEASE_DEDUPE,
-        &[&topics(wishes), &keys(wishes), &ids],
-        "freeing dedupe keys",
-    )
-    .map(drop)
+    let params: Params<'_> = &[&topics(wishes), &keys(wishes), &ids];
+    execute(run, &RELEASE_DEDUPE, params, "freeing dedupe keys").map(drop)
 }
 
 /// Appends the freeing of the keys that messages of one topic had until they ended: dead letters
@@ -192,15 +186,15 @@ pub(crate) fn forget(run: &mut dyn Run, topic: &str, key: &str) -> Result<bool> 
 /// Remembers a key that is taken for this long from now on; returns whether it is.
 pub(crate) fn change(run: &mut dyn Run, topic: &str, key: &str, window: Duration) -> Result<bool> {
     let us = Remembered::For(window).micros();
-    let params: [&(dyn ToSql + Sync); 3] = [&topic, &key, &us];
+    let params: Params<'_> = &[&topic, &key, &us];
     let doing = "changing the window of a dedupe key";
-    Ok(execute(run, &CHANGE_DEDUPE, &params, doing)? > 0)
+    Ok(execute(run, &CHANGE_DEDUPE, params, doing)? > 0)
 }
 
 fn ask(run: &mut dyn Run, wishes: &[KeyWish<'_>], known: &mut KnownHolders) -> Result<()> {
     if let [only] = wishes {
-        let params: [&(dyn ToSql + Sync); 4] = [&only.topic, &only.key, &only.id, &window_us(only)];
-        for row in query(run, &TAKE_DEDUPE_ONE, &params, DOING)? {
+        let params: Params<'_> = &[&only.topic, &only.key, &only.id, &window_us(only)];
+        for row in query(run, &TAKE_DEDUPE_ONE, params, DOING)? {
             let is_new = column(&row, "is_new")?;
             known.insert(&row, is_new)?;
         }
@@ -208,8 +202,8 @@ fn ask(run: &mut dyn Run, wishes: &[KeyWish<'_>], known: &mut KnownHolders) -> R
     }
     let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.id).collect();
     let windows: Vec<i64> = wishes.iter().map(window_us).collect();
-    let params: [&(dyn ToSql + Sync); 4] = [&topics(wishes), &keys(wishes), &ids, &windows];
-    for row in query(run, &TAKE_DEDUPE, &params, DOING)? {
+    let params: Params<'_> = &[&topics(wishes), &keys(wishes), &ids, &windows];
+    for row in query(run, &TAKE_DEDUPE, params, DOING)? {
         let is_new = column(&row, "is_new")?;
         known.insert(&row, is_new)?;
     }

@@ -14,8 +14,9 @@
 pub(crate) mod release;
 pub(crate) mod round;
 
-use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::message::end::{End, How};
+use crate::words::limits::micros;
 use crate::words::new_message::ReadyWhen;
 use crate::words::{DeadReason, Outgoing, Result};
 use std::collections::{BTreeMap, HashSet};
@@ -120,10 +121,7 @@ fn keep_waits(run: &mut dyn Run, waiting: &[&Outgoing]) -> Result<()> {
     let (mut ids, mut waits, mut untils) = (Vec::new(), Vec::new(), Vec::new());
     for sent in waiting {
         let (wait, until): (Option<i64>, Option<i64>) = match sent.message.start {
-            Some(ReadyWhen::After(delay)) if !delay.is_zero() => (
-                Some(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)),
-                None,
-            ),
+            Some(ReadyWhen::After(delay)) if !delay.is_zero() => (Some(micros(delay)), None),
             Some(ReadyWhen::At(us)) => (None, Some(us)),
             _ => continue,
         };
@@ -146,12 +144,8 @@ pub(crate) fn dependents(run: &mut dyn Run, on: &[Uuid]) -> Result<Vec<Place>> {
 
 /// Returns the next messages after `place` that wait for others.
 pub(crate) fn waiting_after(run: &mut dyn Run, (topic, id): &Place) -> Result<Vec<Place>> {
-    places(query(
-        run,
-        &WAITING_DEPENDENTS,
-        &[topic, id, &LOOK_LIMIT],
-        DOING,
-    )?)
+    let params: Params<'_> = &[topic, id, &LOOK_LIMIT];
+    places(query(run, &WAITING_DEPENDENTS, params, DOING)?)
 }
 
 fn places(rows: Vec<postgres::Row>) -> Result<Vec<Place>> {
@@ -175,8 +169,8 @@ pub(crate) fn settle(run: &mut dyn Run, waiting: &[Place], on: Option<&[Uuid]>) 
         .unzip();
     looked.cleared = execute(run, &CLEAR_DEPENDENCIES, &[&topics, &ids, &on], DOING)?;
     let reason = DeadReason::Orphaned.as_str();
-    let params: [&(dyn postgres::types::ToSql + Sync); 4] = [&topics, &ids, &reason, &on];
-    for row in query(run, &ORPHAN, &params, DOING)? {
+    let params: Params<'_> = &[&topics, &ids, &reason, &on];
+    for row in query(run, &ORPHAN, params, DOING)? {
         let orphan = (column(&row, "topic")?, End::read(&row, How::Dead)?);
         looked.orphans.push(orphan);
     }
@@ -210,8 +204,8 @@ fn hold(run: &mut dyn Run, waiting: &[Place]) -> Result<StillWaiting> {
 fn release(run: &mut dyn Run, held: BTreeMap<i64, Vec<Place>>, looked: &mut Changed) -> Result<()> {
     for (wait_us, places) in held {
         let (topics, ids) = columns(&places);
-        let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&topics, &ids, &wait_us];
-        let released = query(run, &RELEASE, &params, DOING)?.len();
+        let params: Params<'_> = &[&topics, &ids, &wait_us];
+        let released = query(run, &RELEASE, params, DOING)?.len();
         looked.released += released;
         if released > 0 && looked.soonest.is_none() {
             looked.soonest = Some(Duration::from_micros(wait_us.unsigned_abs()));

@@ -65,12 +65,11 @@ pub(crate) mod round;
 pub(crate) mod send;
 pub(crate) mod stalled;
 
-use crate::db::{Flight, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::message::end::{End, How};
 use crate::words::sqlstate::held_up;
 use crate::words::{Position, Result};
 use postgres::SimpleQueryRow;
-use postgres::types::ToSql;
 use uuid::Uuid;
 
 static FIND_STALLED: Statement = sql!("find_stalled", Kept);
@@ -168,8 +167,8 @@ pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Promoted {
 pub(crate) fn stalled(run: &mut dyn Run, after: &Lane) -> Result<(Vec<Lane>, Vec<Lane>)> {
     let doing = "looking for stalled keys";
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    let params: [&(dyn ToSql + Sync); 3] = [&TEND_LIMIT, &after.topic, &after.key];
-    for row in query(run, &STALLED_KEYS, &params, doing)? {
+    let params: Params<'_> = &[&TEND_LIMIT, &after.topic, &after.key];
+    for row in query(run, &STALLED_KEYS, params, doing)? {
         let lane = Lane {
             topic: column(&row, "topic")?,
             key: column(&row, "key")?,
@@ -216,8 +215,8 @@ pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<
         .collect::<Result<_>>()?;
     execute(run, &PUT_BACK, &[&topic, &keys], doing)?;
     let said_by = Uuid::now_v7();
-    let params: [&(dyn ToSql + Sync); 3] = [&topic, &keys, &said_by];
-    execute(run, &PROMOTE, &params, doing)?;
+    let params: Params<'_> = &[&topic, &keys, &said_by];
+    execute(run, &PROMOTE, params, doing)?;
     Ok(parked)
 }
 
@@ -226,8 +225,8 @@ pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<
 pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
     let said_by = Uuid::now_v7();
-    let params: [&(dyn ToSql + Sync); 4] = [&said_by, &after.topic, &after.key, &FIND_LIMIT];
-    let rows = query(run, &FIND_STALLED, &params, doing)?;
+    let params: Params<'_> = &[&said_by, &after.topic, &after.key, &FIND_LIMIT];
+    let rows = query(run, &FIND_STALLED, params, doing)?;
     let Some(row) = rows.first() else {
         return Ok((0, None));
     };
@@ -240,8 +239,8 @@ pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Opti
 
 /// Puts messages whose delay is over behind those of their keys; returns how many.
 pub(crate) fn line_up_due(run: &mut dyn Run, topics: &[String], ids: &[Uuid]) -> Result<u64> {
-    let params: [&(dyn ToSql + Sync); 3] = [&topics, &ids, &Uuid::now_v7()];
-    execute(run, &LINE_UP_DUE, &params, "lining up due messages")
+    let params: Params<'_> = &[&topics, &ids, &Uuid::now_v7()];
+    execute(run, &LINE_UP_DUE, params, "lining up due messages")
 }
 
 fn columns(lanes: &[Lane]) -> (Vec<&str>, Vec<&str>) {

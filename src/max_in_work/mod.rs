@@ -24,7 +24,7 @@
 
 pub(crate) mod slots;
 
-use crate::db::{Params, Run, Statement, column, execute, query, sql};
+use crate::db::{Params, Run, Statement, execute, first, query, sql};
 use crate::words::Result;
 use postgres::Row;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(crate) fn ensure(run: &mut dyn Run, topic: &str, limit: u32) -> Result<u64> 
 pub(crate) fn take(run: &mut dyn Run, topic: &str, limit: u32) -> Result<Option<i32>> {
     // Slots are counted from 1.
     let rows = lock(run, topic, limit, 1, 0)?;
-    rows.first().map(|row| column(row, "slot")).transpose()
+    first(&rows, "slot")
 }
 
 /// Takes up to `most` slots beside the transaction's `own` one until it ends; returns how many
@@ -75,8 +75,8 @@ pub(crate) fn leased(run: &mut dyn Run, topic: &str) -> Result<usize> {
     // No more than there can be slots.
     let most = 10_000_i64;
     let rows = query(run, &COUNT_LEASED, &[&topic, &most], DOING)?;
-    let count = rows.first().map(|row| column::<i64>(row, "leased"));
-    Ok(usize::try_from(count.transpose()?.unwrap_or_default()).unwrap_or_default())
+    let count: i64 = first(&rows, "leased")?.unwrap_or_default();
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Returns how many messages of a limited topic may be in work beside those of others: the slots

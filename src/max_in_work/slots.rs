@@ -4,9 +4,9 @@
 
 use crate::connect::transaction::OpenTransaction;
 use crate::db::Run;
-use crate::max_in_work;
+use crate::max_in_work::{self, DOING};
 use crate::threads::mutex::Mutex;
-use crate::words::{Error, Result, classify};
+use crate::words::{Doing, Result};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, ThreadId};
 
@@ -123,7 +123,7 @@ impl<'t> OwnSlot<'t> {
         } else {
             GIVEN_BACK
         };
-        open.run(end).map_err(failed)?;
+        open.run(end).doing(DOING)?;
         Ok((!is_fit).then_some(most))
     }
 
@@ -143,15 +143,11 @@ impl<'t> OwnSlot<'t> {
     /// Returns how many messages the open transaction may have in work: all slots that are free or
     /// its own at this moment, less the leases. `end` gives those slots back.
     fn may_have(&self, open: &mut OpenTransaction<'_>, end: &str) -> Result<usize> {
-        open.run("SAVEPOINT outtray_slots").map_err(failed)?;
+        open.run("SAVEPOINT outtray_slots").doing(DOING)?;
         let may_have = max_in_work::leasable(open, self.topic, self.limit)?;
-        open.run(end).map_err(failed)?;
+        open.run(end).doing(DOING)?;
         Ok(may_have)
     }
-}
-
-fn failed(error: postgres::Error) -> Error {
-    classify(error, "taking a slot of a limited topic")
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Stores messages.
 
-use crate::db::{Flight, Params, Run, Statement, column, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, column, execute, first, query, sql};
 use crate::message::copy;
-use crate::message::written::{Columns, Only, Param, micros};
+use crate::message::written::{Columns, Only, Param};
+use crate::words::limits::micros;
 use crate::words::new_message::ReadyWhen;
 use crate::words::rare::Remembered;
 use crate::words::{Doing, MessageId, Outgoing, Result};
@@ -58,7 +59,7 @@ pub(crate) fn send_deduped(
         topic, rank, id, headers, payload, body, &key, &window, &on_end,
     ];
     let rows = query(run, &SEND_DEDUPED, params, STORING)?;
-    rows.first().map(|row| column(row, "id")).transpose()
+    first(&rows, "id")
 }
 
 /// Stores messages that wait: one statement. Returns those that are ready, since their time is

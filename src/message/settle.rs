@@ -1,10 +1,10 @@
 //! Settles messages that are held: acknowledges, retries, or keeps them as dead letters.
 
-use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, execute, first, query, sql};
 use crate::message::claimed::Held;
 use crate::message::columns::first_attempts;
 use crate::message::outcome::{Decision, Outcome};
-use crate::words::limits::MAX_DELAY;
+use crate::words::limits::{self, MAX_DELAY};
 use crate::words::sqlstate::check_count;
 use crate::words::{MessageId, Position, Result};
 use std::time::Duration;
@@ -130,7 +130,7 @@ pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<
     let rank = held.position.rank;
     let params: Params<'_> = &[&topic, &rank, &held.id.0];
     let rows = query(run, &FIND_AGAIN, params, "looking for a message")?;
-    let seq = rows.first().map(|row| column(row, "seq")).transpose()?;
+    let seq = first(&rows, "seq")?;
     Ok(seq.map(|seq| Position { rank, seq }))
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn small(attempts: u32) -> i16 {
 
 /// Returns the delay in microseconds; one that no timestamp could hold becomes ten years.
 pub(crate) fn micros(delay: Duration) -> i64 {
-    i64::try_from(delay.min(MAX_DELAY).as_micros()).unwrap_or(i64::MAX)
+    limits::micros(delay.min(MAX_DELAY))
 }
 
 /// Returns the text without what PostgreSQL cannot store, and not too much of it.

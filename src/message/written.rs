@@ -2,9 +2,9 @@
 
 use crate::db::Value;
 use crate::words::headers::written;
+use crate::words::limits::micros;
 use crate::words::{NewMessage, Outgoing, Payload};
 use postgres::types::ToSql;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// A parameter in the driver's form.
@@ -159,11 +159,6 @@ pub(crate) fn content(message: &NewMessage) -> (Option<&str>, Option<&[u8]>) {
         Payload::Json(text) => (Some(text.get()), None),
         Payload::Bytes(bytes) => (None, Some(bytes)),
     }
-}
-
-/// Returns a time span as the statements take it.
-pub(crate) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Returns the place in claim order of a priority, which was checked not to be the minimum.

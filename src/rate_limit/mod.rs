@@ -6,9 +6,11 @@
 pub(crate) mod tokens;
 
 use crate::db::run::{BATCH, PRUNING};
-use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, execute, query, sql};
+use crate::words::limits::micros;
 use crate::words::topic_config::Rate;
 use crate::words::{Result, TopicConfig};
+use postgres::Row;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -47,22 +49,10 @@ pub(crate) fn take_of_keys(
 ) -> Result<HashMap<String, Grant>> {
     let keys: Vec<&str> = wanted.iter().map(|(key, _)| *key).collect();
     let tokens: Vec<i64> = wanted.iter().map(|(_, tokens)| signed(*tokens)).collect();
-    let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
-    query(
-        run,
-        &TAKE_TOKENS,
-        &[
-            &topic,
-            &keys,
-            &tokens,
-            &messages,
-            &per_us,
-            &i64::from(rate.burst),
-        ],
-        "taking tokens of a topic with a rate",
-    )?
-    .iter()
-    .map(|row| {
+    let (messages, per_us, burst) = rate_values(rate);
+    let params: Params<'_> = &[&topic, &keys, &tokens, &messages, &per_us, &burst];
+    let doing = "taking tokens of a topic with a rate";
+    let granted = |row: &Row| {
         let tokens: i64 = column(row, "granted")?;
         let wait_us: i64 = column(row, "wait_us")?;
         let grant = Grant {
@@ -70,8 +60,9 @@ pub(crate) fn take_of_keys(
             wait: Duration::from_micros(wait_us.unsigned_abs()),
         };
         Ok((column(row, "key")?, grant))
-    })
-    .collect()
+    };
+    let rows = query(run, &TAKE_TOKENS, params, doing)?;
+    rows.iter().map(granted).collect()
 }
 
 /// Puts back tokens of keys of a topic that were not spent; of the topic itself under the empty
@@ -84,14 +75,9 @@ pub(crate) fn give_back(
 ) -> Result<()> {
     let keys: Vec<&str> = unspent.iter().map(|(key, _)| *key).collect();
     let tokens: Vec<i64> = unspent.iter().map(|(_, tokens)| signed(*tokens)).collect();
-    let (messages, per_us) = (i64::from(rate.messages), micros(rate.per));
-    execute(
-        run,
-        &RETURN_TOKENS,
-        &[&topic, &keys, &tokens, &messages, &per_us],
-        "giving tokens back",
-    )
-    .map(drop)
+    let (messages, per_us, _) = rate_values(rate);
+    let params: Params<'_> = &[&topic, &keys, &tokens, &messages, &per_us];
+    execute(run, &RETURN_TOKENS, params, "giving tokens back").map(drop)
 }
 
 /// Fills the bucket of a key of a topic, or of the topic itself under the empty key, and notes it
@@ -105,9 +91,9 @@ pub(crate) fn reset(run: &mut dyn Run, topic: &str, key: &str) -> Result<()> {
 pub(crate) fn forget(run: &mut dyn Run, topic: &str, config: &TopicConfig) -> Result<()> {
     for (is_topics, rate) in [(true, config.rate), (false, config.rate_per_key)] {
         if rate.is_none() {
-            let params: [&(dyn postgres::types::ToSql + Sync); 2] = [&topic, &is_topics];
+            let params: Params<'_> = &[&topic, &is_topics];
             let doing = "removing the buckets of a topic";
-            execute(run, &FORGET_BUCKETS, &params, doing)?;
+            execute(run, &FORGET_BUCKETS, params, doing)?;
         }
     }
     Ok(())
@@ -117,8 +103,9 @@ fn signed(tokens: usize) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+/// Returns how many messages in how many microseconds, and how many at once.
+fn rate_values(rate: Rate) -> (i64, i64, i64) {
+    (rate.messages.into(), micros(rate.per), rate.burst.into())
 }
 
 /// The same for buckets that are full.

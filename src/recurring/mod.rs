@@ -3,12 +3,13 @@
 pub(crate) mod recurrence;
 pub(crate) mod round;
 
-use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, execute, first, query, sql};
 use crate::expiry::distance;
 use crate::message::claimed::time;
 use crate::message::columns::shown;
-use crate::message::written::{content, headers, micros, rank};
+use crate::message::written::{content, headers, rank};
 use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
+use crate::words::limits::micros;
 use crate::words::payload::serialize_flat;
 use crate::words::{Error, ErrorKind, Headers, NewMessage, Payload, Result};
 use postgres::Row;
@@ -118,30 +119,29 @@ pub(crate) fn define(
     let (payload, body) = content(message);
     let expires_us = message.rare.expires_in.map(micros);
     let dedupe_key = message.rare.dedupe.as_ref().map(|(key, _)| key);
+    let params: Params<'_> = &[
+        &message.topic,
+        &name,
+        &recurrence.cron,
+        &recurrence.time_zone,
+        &recurrence.missed.as_str(),
+        &rank(message.priority),
+        &message.rare.key,
+        &expires_us,
+        &headers(message),
+        &payload,
+        &body,
+        &next_us,
+        &dedupe_key,
+    ];
     let rows = query(
         run,
         &DEFINE_RECURRING,
-        &[
-            &message.topic,
-            &name,
-            &recurrence.cron,
-            &recurrence.time_zone,
-            &recurrence.missed.as_str(),
-            &rank(message.priority),
-            &message.rare.key,
-            &expires_us,
-            &headers(message),
-            &payload,
-            &body,
-            &next_us,
-            &dedupe_key,
-        ],
+        params,
         "defining a recurring message",
     )?;
-    let row = rows
-        .first()
-        .ok_or_else(|| odd("next time of a recurring message"))?;
-    column(row, "next_us").map(time)
+    let next_us = first(&rows, "next_us")?.map(time);
+    next_us.ok_or_else(|| odd("next time of a recurring message"))
 }
 
 /// Returns the recurring messages of a topic, or of all.
@@ -196,13 +196,8 @@ fn due(row: &Row) -> Result<DueMessage> {
 /// Notes the last run that was sent, if any was, and the next.
 pub(crate) fn reschedule(run: &mut dyn Run, due: &DueMessage, runs: &Runs) -> Result<()> {
     let Recurring { topic, name, .. } = &due.recurring;
-    execute(
-        run,
-        &RESCHEDULE,
-        &[topic, name, &runs.due.last(), &runs.next],
-        "scheduling a recurring message",
-    )
-    .map(drop)
+    let params: Params<'_> = &[topic, name, &runs.due.last(), &runs.next];
+    execute(run, &RESCHEDULE, params, "scheduling a recurring message").map(drop)
 }
 
 /// A recurring message that is not due for a while.
@@ -223,8 +218,8 @@ pub(crate) fn distant(
     limit: i64,
 ) -> Result<Vec<Distant>> {
     let doing = "looking at recurring messages";
-    let params: [&(dyn postgres::types::ToSql + Sync); 3] = [&after.0, &after.1, &limit];
-    query(run, &DISTANT_RECURRING, &params, doing)?
+    let params: Params<'_> = &[&after.0, &after.1, &limit];
+    query(run, &DISTANT_RECURRING, params, doing)?
         .iter()
         .map(|row| {
             Ok(Distant {
@@ -251,9 +246,8 @@ impl Distant {
             return Ok(false);
         };
         let doing = "correcting the time of a recurring message";
-        let params: [&(dyn postgres::types::ToSql + Sync); 4] =
-            [&self.topic, &self.name, &self.noted_us, &next_us];
-        let corrected = execute(run, &CORRECT_RECURRING, &params, doing)?;
+        let params: Params<'_> = &[&self.topic, &self.name, &self.noted_us, &next_us];
+        let corrected = execute(run, &CORRECT_RECURRING, params, doing)?;
         Ok(corrected > 0)
     }
 }

@@ -2,11 +2,10 @@
 
 pub(crate) mod cache;
 
-use crate::db::{Run, Statement, column, execute, query, sql};
+use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::words::topic_config::PoisonedKey;
 use crate::words::topic_document::{Document, Read};
 use crate::words::{Result, TopicConfig};
-use postgres::types::ToSql;
 use uuid::Uuid;
 
 static CONFIG_ACCESS: Statement = sql!("config_access", Kept);
@@ -98,8 +97,8 @@ pub(crate) fn configure(
     let is_new_for_keys = for_keys(before) != for_keys(config);
     let text = document.changed_to(config);
     let said_by = Uuid::now_v7();
-    let params: [&(dyn ToSql + Sync); 4] = [&topic, &text, &said_by, &is_new_for_keys];
-    execute(run, &CONFIGURE, &params, DOING).map(drop)
+    let params: Params<'_> = &[&topic, &text, &said_by, &is_new_for_keys];
+    execute(run, &CONFIGURE, params, DOING).map(drop)
 }
 
 /// Returns what of the settings decides about the lines of keys.

@@ -13,6 +13,7 @@ use crate::receive::receivers::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::receivers::receiver::Receiver;
 use crate::receive::shared_state::{Base, SharedState};
 use crate::schema::migrate;
+use crate::schema::name::SchemaName;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::core::Core;
 use crate::upkeep::catch_up::catch_up;
@@ -67,10 +68,7 @@ impl Messaging {
     /// create, `Database` when the locks never became free, `Unavailable`, `PoolExhausted`.
     pub fn migrate(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
-        migrate::migrate(
-            connection.client(),
-            &self.core.base.dedicated.settings().schema,
-        )
+        migrate::migrate(connection.client(), self.schema())
     }
 
     /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, and of
@@ -80,10 +78,7 @@ impl Messaging {
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
         let mut connection = self.pooled()?;
-        migrate::pending(
-            connection.client(),
-            &self.core.base.dedicated.settings().schema,
-        )
+        migrate::pending(connection.client(), self.schema())
     }
 
     /// Returns the SQL that creates the schema `schema` from scratch in one transaction, to apply
@@ -92,9 +87,7 @@ impl Messaging {
     /// # Errors
     /// `Invalid` for a bad schema name.
     pub fn schema_sql(schema: &str) -> Result<String> {
-        Ok(migrate::script(&crate::schema::name::SchemaName::parse(
-            schema,
-        )?))
+        Ok(migrate::script(&SchemaName::parse(schema)?))
     }
 
     /// Starts a pool of threads that runs `handler` for each message of a topic, with all defaults;
@@ -262,6 +255,10 @@ impl Messaging {
         if let Some(errands) = self.core.running_errands() {
             errands.look();
         }
+    }
+
+    fn schema(&self) -> &SchemaName {
+        &self.core.base.dedicated.settings().schema
     }
 
     pub(crate) fn base(&self) -> &Base {

@@ -1,6 +1,7 @@
 //! How a tracked message ended, and the result of a request to cancel one.
 
 use crate::words::message::MessageId;
+use crate::words::named::named;
 use serde::Serialize;
 use std::time::SystemTime;
 
@@ -21,37 +22,13 @@ pub enum How {
     Purged,
 }
 
-impl How {
-    /// Returns the word under which it is stored and printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            How::Done => "done",
-            How::Dead => "dead",
-            How::Cancelled => "cancelled",
-            How::Expired => "expired",
-            How::Purged => "purged",
-        }
-    }
-
-    /// Reads the stored word; `None` while the message is pending.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Done,
-            Self::Dead,
-            Self::Cancelled,
-            Self::Expired,
-            Self::Purged,
-        ]
-        .into_iter()
-        .find(|how| how.as_str() == text)
-    }
-}
-
-impl std::fmt::Display for How {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(
+    How: Done = "done",
+    Dead = "dead",
+    Cancelled = "cancelled",
+    Expired = "expired",
+    Purged = "purged"
+);
 
 /// The end of a tracked message.
 ///

@@ -41,3 +41,8 @@ pub(crate) fn key_flaw(what: &str, key: &str) -> Option<String> {
     let has_nul = key.contains('\0');
     has_nul.then(|| format!("{what} has a NUL character"))
 }
+
+/// Returns a duration in microseconds, as statements take it.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

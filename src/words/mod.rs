@@ -21,6 +21,7 @@ pub(crate) mod message;
 pub(crate) mod message_id;
 pub(crate) mod millis;
 pub(crate) mod moment;
+pub(crate) mod named;
 pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod outgoing;

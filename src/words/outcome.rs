@@ -1,6 +1,7 @@
 //! How things ended.
 
 use crate::words::message::MessageId;
+use crate::words::named::named;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -200,38 +201,12 @@ pub enum DeadReason {
     Parked,
 }
 
-impl DeadReason {
-    /// Returns the word under which it is stored and printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DeadReason::Exhausted => "exhausted",
-            DeadReason::Rejected => "rejected",
-            DeadReason::Undecodable => "undecodable",
-            DeadReason::Crashed => "crashed",
-            DeadReason::Expired => "expired",
-            DeadReason::Orphaned => "orphaned",
-            DeadReason::Parked => "parked",
-        }
-    }
-
-    /// Reads the stored word; one of a newer release reads as `Exhausted`.
-    pub(crate) fn parse(text: &str) -> Self {
-        [
-            Self::Rejected,
-            Self::Undecodable,
-            Self::Crashed,
-            Self::Expired,
-            Self::Orphaned,
-            Self::Parked,
-        ]
-        .into_iter()
-        .find(|reason| reason.as_str() == text)
-        .unwrap_or(Self::Exhausted)
-    }
-}
-
-impl std::fmt::Display for DeadReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(
+    DeadReason: Exhausted = "exhausted",
+    Rejected = "rejected",
+    Undecodable = "undecodable",
+    Crashed = "crashed",
+    Expired = "expired",
+    Orphaned = "orphaned",
+    Parked = "parked"
+);

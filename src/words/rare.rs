@@ -1,5 +1,6 @@
 //! Options of a new message that most messages lack.
 
+use crate::words::limits::micros;
 use crate::words::message::MessageId;
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
@@ -41,7 +42,7 @@ impl Remembered {
     /// Returns the window in microseconds as statements take it; zero: until the message has ended.
     pub(crate) fn micros(self) -> i64 {
         match self {
-            Remembered::For(window) => i64::try_from(window.as_micros()).unwrap_or(i64::MAX),
+            Remembered::For(window) => micros(window),
             Remembered::UntilEnd => 0,
         }
     }
