@@ -142,10 +142,7 @@ impl Messaging {
     /// do before.
     pub(crate) fn prepare(&self, before: impl FnOnce(&mut Connection) -> Result<()>) -> Result<()> {
         let mut connection = self.pooled()?;
-        migrate::check(
-            connection.client(),
-            &self.core.base.dedicated.settings().schema,
-        )?;
+        migrate::check(connection.client(), self.schema())?;
         // A limit, or a pause, holds for the first claim too.
         let process = &self.core.base.process;
         process.configs.read(&mut *connection)?;
