@@ -169,6 +169,7 @@ pub use r2d2_postgres;
 
 pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
+pub use log::log_reader::LogReader;
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
 pub use receive::log::builder::ReaderBuilder;

@@ -24,7 +24,7 @@ pub(crate) fn set_kind(run: &mut dyn Run, topic: &str, kind: TopicKind) -> Resul
             if !truth(run, &LOG_IS_FREE, topic, "is_free")? {
                 return Err(in_use(topic, "a queue"));
             }
-            query(run, &OPEN_SEGMENT, &[&topic], DOING).map(drop)
+            open_segment(run, topic, None)
         }
         (TopicKind::Queue, true) => {
             let is_free = truth(run, &LOG_IS_FREE, topic, "is_free")?;
@@ -34,6 +34,12 @@ pub(crate) fn set_kind(run: &mut dyn Run, topic: &str, kind: TopicKind) -> Resul
             }
         }
     }
+}
+
+/// Has entries written into another segment than this, unless they are already; `None` makes the
+/// log.
+pub(crate) fn open_segment(run: &mut dyn Run, topic: &str, instead_of: Option<i64>) -> Result<()> {
+    query(run, &OPEN_SEGMENT, &[&topic, &instead_of], DOING).map(drop)
 }
 
 /// Returns whether a topic is kept as a log.

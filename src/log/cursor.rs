@@ -130,7 +130,7 @@ impl Cursor {
         let part = TickSlice {
             ticks: 1,
             is_part: true,
-            limit,
+            limit: limit.saturating_add(1),
         };
         self.read_slice(run, &part).map(drop)
     }
@@ -147,7 +147,7 @@ impl Cursor {
             ticks,
             is_part,
             limit: match is_part {
-                true => limit,
+                true => limit.saturating_add(1),
                 false => limit.saturating_mul(2),
             },
         }
@@ -181,10 +181,11 @@ impl Cursor {
             return Ok(false);
         }
         entries.sort_by_key(|entry| entry.position);
-        let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
-        let is_whole = !is_cut && (!slice.is_part || entries.len() <= limit);
+        // One more than is wanted was asked for: whether there is more.
+        let wanted = usize::try_from(slice.limit - 1).unwrap_or(usize::MAX);
+        let is_whole = !slice.is_part || entries.len() <= wanted;
         if !is_whole {
-            entries.truncate(limit);
+            entries.truncate(wanted);
         }
         self.ahead_upto = match entries.last() {
             Some(last) if !is_whole => last.position,

@@ -18,12 +18,14 @@
 //! that is held open for hours wrote is looked at when it ends, and not before.
 //!
 //! **Segments.** A log is kept in segments, each a partition of one table. Old ones are emptied as
-//! a whole, and used again.
+//! a whole, and used again ([`round`]).
 
 pub(crate) mod append;
 pub(crate) mod configure;
 pub(crate) mod cursor;
 pub(crate) mod entry;
+pub(crate) mod log_reader;
 pub(crate) mod places;
 pub(crate) mod readers;
+pub(crate) mod round;
 pub(crate) mod ticks;

@@ -121,6 +121,20 @@ largest AS (
     SELECT 'vacated_seq', max(vacated.id)
     FROM outtray.vacated
     WHERE vacated.id < 4611686018427387904
+    UNION ALL
+    -- The entries of one that is in no tick yet are as many as fit into the margin.
+    SELECT 'log_seq', max(last.high)
+    FROM outtray.log
+    CROSS JOIN LATERAL (
+        SELECT log_tick.high
+        FROM outtray.log_tick
+        WHERE log_tick.topic = log.topic
+        ORDER BY log_tick.tick DESC
+        LIMIT 1
+    ) AS last
+    UNION ALL
+    SELECT 'log_segment_seq', max(log_segment.segment)
+    FROM outtray.log_segment
 ),
 next AS (
     SELECT 'message_seq' AS name, message_seq.last_value + CASE WHEN message_seq.is_called THEN 1 ELSE 0 END AS number
@@ -131,6 +145,12 @@ next AS (
     UNION ALL
     SELECT 'vacated_seq', vacated_seq.last_value + CASE WHEN vacated_seq.is_called THEN 1 ELSE 0 END
     FROM outtray.vacated_seq
+    UNION ALL
+    SELECT 'log_seq', log_seq.last_value + CASE WHEN log_seq.is_called THEN 1 ELSE 0 END
+    FROM outtray.log_seq
+    UNION ALL
+    SELECT 'log_segment_seq', log_segment_seq.last_value + CASE WHEN log_segment_seq.is_called THEN 1 ELSE 0 END
+    FROM outtray.log_segment_seq
 )
 SELECT next.name, largest.number
 FROM next

@@ -9,7 +9,8 @@
 use crate::db::Run;
 use crate::settings::{self, Setting};
 use crate::threads::mutex::Mutex;
-use crate::words::{Result, TopicConfig};
+use crate::words::topic_kind::TopicKind;
+use crate::words::{Error, Result, TopicConfig};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,20 @@ impl Configs {
             return None;
         }
         self.known.lock().settings.get(topic).cloned()
+    }
+
+    /// Checks that a topic is no log, whose messages nobody can claim.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(crate) fn refuse_log(&self, topic: &str) -> Result<()> {
+        let setting = self.get(topic);
+        match setting.is_some_and(|setting| setting.config.kind == TopicKind::Log) {
+            false => Ok(()),
+            true => Err(Error::invalid(format!(
+                "topic {topic} is a log: nothing of it is claimed, use a reader or a tail"
+            ))),
+        }
     }
 
     /// Returns whether an operator paused the topic.

@@ -132,7 +132,8 @@ impl Messaging {
     /// Returns a builder for a receiver with options.
     pub fn receiver(&self, topic: &str) -> ReceiverBuilder<'_> {
         let enroll = |shared: &SharedState| {
-            self.prepare(|_| Ok(()))?;
+            let configs = &self.core.base.process.configs;
+            self.prepare(|_| configs.refuse_log(&shared.topic))?;
             self.enroll(shared)
         };
         ReceiverBuilder::new(topic, self.core.base.clone(), Box::new(enroll))

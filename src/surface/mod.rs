@@ -9,6 +9,7 @@ pub(crate) mod dedupe;
 pub(crate) mod draining;
 pub(crate) mod dropping;
 pub(crate) mod join;
+pub(crate) mod log;
 pub(crate) mod log_reader;
 pub(crate) mod manual;
 pub(crate) mod messaging;

@@ -7,6 +7,7 @@ use crate::crashes::round::Presence;
 use crate::dependencies::round::Dependents;
 use crate::expiry::round::Expiry;
 use crate::keys::round::Stalled;
+use crate::log::round::Segments;
 use crate::on_end::push_ended;
 #[cfg(feature = "cron")]
 use crate::recurring::round::Recurrences;
@@ -34,6 +35,7 @@ pub(crate) struct Rounds {
     pub(crate) dependents: Dependents,
     pub(crate) completions: Completions,
     pub(crate) stalled: Stalled,
+    segments: Segments,
     pub(crate) presence: Presence,
     pub(crate) idle: Idle,
     prune: Prune,
@@ -58,6 +60,7 @@ impl Rounds {
             dependents: Dependents::default(),
             completions: Completions::new(),
             stalled: Stalled::new(push_ended),
+            segments: Segments::default(),
             presence: Presence::new(&process.schema, process_name, holds_locks),
             idle: Idle::default(),
             prune: Prune::new(),
@@ -77,6 +80,7 @@ impl Rounds {
             &mut self.dependents,
             &mut self.completions,
             &mut self.stalled,
+            &mut self.segments,
             &mut self.presence,
             &mut self.idle,
             &mut self.prune,

@@ -23,6 +23,8 @@ const LEFT_OUT: char = '…';
 pub(crate) const MISCOUNTED: &str = "OT001";
 /// Our own `subscriptions_changed`.
 pub(crate) const RESUBSCRIBED: &str = "OT002";
+/// Our own `log_make_tick`, which finds that the sequence of entries is behind them.
+pub(crate) const LOG_BEHIND: &str = "OT003";
 
 /// Returns what may be told of an error of the driver.
 pub(crate) fn text_of(error: &postgres::Error) -> String {

@@ -1,7 +1,7 @@
 //! Classifies the driver's errors, once, at the boundary.
 
 use crate::words::error::{Error, ErrorKind};
-use crate::words::redacted::{MISCOUNTED, RESUBSCRIBED, behind, text_of};
+use crate::words::redacted::{LOG_BEHIND, MISCOUNTED, RESUBSCRIBED, behind, text_of};
 use postgres::error::SqlState;
 use std::error::Error as StdError;
 use std::fmt;
@@ -214,7 +214,8 @@ pub(crate) fn is_resubscribed(error: &postgres::Error) -> bool {
     error.code().map(SqlState::code) == Some(RESUBSCRIBED)
 }
 
-/// Returns whether a new row of ours got a number that another row has (23505).
+/// Returns whether a new row of ours got a number that another row has (23505), or numbers of logs
+/// are behind.
 pub(crate) fn is_sequence_behind(error: &postgres::Error) -> bool {
     const NUMBERED: [(&str, &str); 4] = [
         ("message", "message_pkey"),
@@ -224,7 +225,9 @@ pub(crate) fn is_sequence_behind(error: &postgres::Error) -> bool {
     ];
     error.as_db_error().is_some_and(|refused| {
         let at = refused.table().zip(refused.constraint());
-        refused.code() == &SqlState::UNIQUE_VIOLATION && at.is_some_and(|at| NUMBERED.contains(&at))
+        let is_taken = refused.code() == &SqlState::UNIQUE_VIOLATION;
+        let is_numbered = is_taken && at.is_some_and(|at| NUMBERED.contains(&at));
+        is_numbered || refused.code().code() == LOG_BEHIND
     })
 }
 

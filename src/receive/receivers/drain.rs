@@ -103,6 +103,7 @@ fn until_empty(
     let mut used_up_at = None;
     let mut connection = shared.base.dedicated.take()?;
     shared.base.process.configs.read(&mut connection)?;
+    shared.base.process.configs.refuse_log(&shared.topic)?;
     give_up(&mut shared.base.upkeep(&mut connection))?;
     loop {
         let Some(has_moved) = look_after(shared, &mut connection)? else {

@@ -206,7 +206,7 @@ BEGIN
     END IF;
     -- Looked at again, since somebody may have made a tick in between.
     IF lowest < last_low AND (SELECT log_seq.last_value FROM outtray.log_seq) < last_low THEN
-        RAISE EXCEPTION 'the sequence log_seq is behind the entries of logs' USING ERRCODE = 'OT002';
+        RAISE EXCEPTION 'the sequence log_seq is behind the entries of logs' USING ERRCODE = 'OT003';
     END IF;
     known := newest;
     PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
@@ -275,19 +275,22 @@ BEGIN
 END
 $$;
 
--- Makes a segment of the log `mine`, or takes one that was emptied, and has entries written into it
--- from now on; returns its number. Holds the lock of the log's row. Its owner is that of the
--- tables, so that a role that may only read and write can have it made.
-CREATE FUNCTION outtray.log_open_segment(mine text) RETURNS bigint
+-- Has entries of the log `mine` written into another segment than `instead_of`, if they are written
+-- into that: into one that was emptied, or a new one. Makes the log where `instead_of` is NULL.
+-- Returns the segment. The owner of the tables runs it, so that a role that may only read and write
+-- can have it done.
+CREATE FUNCTION outtray.log_open_segment(mine text, instead_of bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     opened bigint;
-    is_known boolean;
+    current bigint;
 BEGIN
-    PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
-    is_known := FOUND;
+    SELECT log.segment INTO current FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    IF current <> instead_of OR (current IS NULL) <> (instead_of IS NULL) THEN
+        RETURN current;
+    END IF;
     UPDATE outtray.log_segment
     SET opened_at = clock_timestamp()
     WHERE log_segment.topic = mine
@@ -314,20 +317,83 @@ BEGIN
             'log_' || opened, opened
         );
     END IF;
-    IF is_known THEN
+    IF current IS NOT NULL THEN
         UPDATE outtray.log SET segment = opened WHERE log.topic = mine;
-    ELSE
-        INSERT INTO outtray.log (topic, segment) VALUES (mine, opened);
-        -- Before the first entry.
-        -- Nobody knows yet that there is something to write to.
-        INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
-        SELECT mine, 0, pg_current_snapshot(), last.seq, last.seq, '{}'
-        FROM (
-            SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END AS seq
-            FROM outtray.log_seq
-        ) AS last;
+        RETURN opened;
     END IF;
+    INSERT INTO outtray.log (topic, segment) VALUES (mine, opened);
+    -- Nobody knows yet that there is something to write to.
+    INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
+    SELECT mine, 0, pg_current_snapshot(), last.seq, last.seq, '{}'
+    FROM (
+        SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END AS seq
+        FROM outtray.log_seq
+    ) AS last;
     RETURN opened;
+END
+$$;
+
+-- Lets no more be written into the segment `one` of the log `mine`, which is not the one that is
+-- written into now; fails where somebody writes into it, or reads from it, since waiting would keep
+-- others waiting. Nothing of it is in a tick after the next.
+CREATE FUNCTION outtray.log_seal_segment(mine text, one bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM FROM outtray.log WHERE log.topic = mine AND log.segment <> one FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM FROM outtray.log_segment
+    WHERE log_segment.topic = mine
+        AND log_segment.segment = one
+        AND log_segment.opened_at IS NOT NULL
+        AND log_segment.last_tick IS NULL;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE outtray.%I IN ACCESS EXCLUSIVE MODE NOWAIT', 'log_' || one);
+    -- Who saw another segment, in a snapshot from before, is refused from now on.
+    EXECUTE format('ALTER TABLE outtray.%I ADD CONSTRAINT sealed CHECK (false) NOT VALID', 'log_' || one);
+    UPDATE outtray.log_segment
+    SET last_tick = CASE WHEN outtray.log_has_news(mine) THEN 1 ELSE 0 END + (
+        SELECT log_tick.tick
+        FROM outtray.log_tick
+        WHERE log_tick.topic = mine
+        ORDER BY log_tick.tick DESC
+        LIMIT 1
+    )
+    WHERE log_segment.topic = mine
+        AND log_segment.segment = one;
+    RETURN true;
+END
+$$;
+
+-- Empties the segment `one` of the log `mine`, all of which lies before where the log begins, for
+-- another use; fails where somebody reads from it.
+CREATE FUNCTION outtray.log_empty_segment(mine text, one bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    PERFORM FROM outtray.log_segment
+    JOIN outtray.log ON log.topic = log_segment.topic
+    WHERE log_segment.topic = mine
+        AND log_segment.segment = one
+        AND log_segment.last_tick < log.begins;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE outtray.%I IN ACCESS EXCLUSIVE MODE NOWAIT', 'log_' || one);
+    EXECUTE format('TRUNCATE TABLE outtray.%I', 'log_' || one);
+    EXECUTE format('ALTER TABLE outtray.%I DROP CONSTRAINT sealed', 'log_' || one);
+    UPDATE outtray.log_segment
+    SET opened_at = NULL, last_tick = NULL
+    WHERE log_segment.topic = mine
+        AND log_segment.segment = one;
+    RETURN true;
 END
 $$;
 
@@ -356,7 +422,10 @@ BEGIN
     RETURN true;
 END
 $$;
-REVOKE ALL ON FUNCTION outtray.log_open_segment(text), outtray.log_end(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+    outtray.log_open_segment(text, bigint), outtray.log_seal_segment(text, bigint),
+    outtray.log_empty_segment(text, bigint), outtray.log_end(text)
+FROM PUBLIC;
 -- Everybody who reads calls these, whatever the default privileges of the database are.
 GRANT EXECUTE ON FUNCTION
     outtray.log_has_news(text), outtray.log_make_tick(text, boolean),

@@ -164,8 +164,7 @@ impl Messaging {
         filter: Option<&Program>,
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<Option<Duration>> {
-        let base = self.base();
-        let topic: Arc<str> = topic.into();
+        let (base, topic) = (self.base(), Arc::<str>::from(topic));
         let floors = match filter {
             None => self.by_hand().floors(&topic),
             Some(_) => passing_over(),
@@ -173,6 +172,7 @@ impl Messaging {
         while batch.len() < n {
             let mut connection = self.pooled()?;
             base.process.configs.refresh(&mut *connection)?;
+            base.process.configs.refuse_log(&topic)?;
             let setting = base.process.configs.get(&topic);
             if setting.as_ref().is_some_and(|setting| setting.is_paused) {
                 return Ok(None);

@@ -3,6 +3,10 @@
 mod following;
 mod handled;
 mod order;
+mod readers;
+mod refused;
+mod retention;
+mod strays;
 
 use crate::support::{PATIENCE, Place};
 use outtray::{Message, Tail, TopicConfig, TopicKind};

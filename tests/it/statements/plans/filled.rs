@@ -113,7 +113,7 @@ FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
 SELECT 'topic-' || n, 'name', '0 0 * * *', 'UTC', 'skip', 0, '1', now() + (n - 100) * interval '1 s'
 FROM generate_series($from, least($to, 200)) AS n;
-SELECT outtray.log_open_segment('busy') WHERE $from = 1;
+SELECT outtray.log_open_segment('busy', NULL) WHERE $from = 1;
 INSERT INTO outtray.log_entry (topic, segment, tx, seq, id, key, payload)
 SELECT 'busy', 1, (10 + n % 1000)::text::xid8, n, id_of(n), CASE WHEN n % 2 = 0 THEN 'key-' || n END, '{\"n\": 1}'
 FROM generate_series($from, $to) AS n;

@@ -102,6 +102,7 @@ const IN_FLIGHTS: [&str; 50] = [
     "prune_dead",
     "prune_dedupe",
     "prune_held_dedupe",
+    "prune_ticks",
     "put_back",
     "release",
     "stalled_keys",

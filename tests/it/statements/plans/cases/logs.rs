@@ -12,6 +12,8 @@ pub(super) fn logs() -> Vec<Case> {
     let reader = [t, "'reader-1'", "1"];
     const KIND: &str = "when it is set what a topic is: looks for whatever it may hold";
     const FEW: &str = "reads all of a table that has a row for each receiver";
+    const READERS: &str = "by hand, or seldom: reads all readers of a log";
+    const SEGMENTS: &str = "seldom: a log has few segments";
     const DDL: &str = "makes or drops tables";
     let read = |low, high, ended, lane| {
         let visible = "'60000:60000:'";
@@ -31,6 +33,8 @@ pub(super) fn logs() -> Vec<Case> {
             &[t, &id(1), "NULL", "NULL", "'1'", "NULL"],
         ),
         case("count_deaths", Rows(2), &[t, &ids(301_000, 2), "'{4,5}'"]),
+        case("begin_later", Rows(1), &[t, "5"]),
+        case("empty_segment", Tables(DDL), &[t, "1"]),
         case("end_log", Tables(DDL), &[t]),
         case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
         case("holder_is_dead", Tables(FEW), &[t, "1", "1"]),
@@ -39,6 +43,9 @@ pub(super) fn logs() -> Vec<Case> {
         case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
         case("lock_lane", Rows(1), &reader),
         case("log_bounds", Rows(1), &[t]),
+        case("lock_reader", Tables(READERS), &[t, "'reader-1'"]),
+        case("log_readers", Tables(READERS), &[t]),
+        case("log_segments", Tables(SEGMENTS), &["'{busy}'"]),
         case("log_is_free", Tables(KIND), &[t]),
         case("log_segment_now", Rows(1), &[t]),
         case("make_tick", Rows(10), &[t, "false"]),
@@ -59,8 +66,9 @@ pub(super) fn logs() -> Vec<Case> {
             ],
         ),
         case("move_strays", Rows(100), &[t, "100"]),
-        case("open_segment", Tables(DDL), &[t]),
+        case("open_segment", Tables(DDL), &[t, "NULL"]),
         case("place_at_time", Rows(20), &[t, "0", "50001"]),
+        case("prune_ticks", Rows(1), &[t, "100"]),
         case(
             "read_entries",
             Rows(100),
@@ -91,6 +99,10 @@ pub(super) fn logs() -> Vec<Case> {
                 &id(1),
             ],
         ),
+        case("remove_reader", Tables(READERS), &[t, "'reader-2'"]),
+        case("seal_segment", Tables(DDL), &[t, "1"]),
+        case("seek_reader", Tables(READERS), &[t, "'reader-1'", "1", "0"]),
+        case("slowest_reader", Tables(READERS), &[t]),
         case("ticks_from", Rows(100), &[t, "1000", "1100"]),
     ]
 }

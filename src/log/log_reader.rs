@@ -1,0 +1,98 @@
+//! Looking at named readers, moving and removing them.
+
+use crate::db::{Params, Run, Statement, column, execute, query, sql};
+use crate::log::ticks::no_log;
+use crate::words::log_position::LogPosition;
+use crate::words::{Error, Result};
+use postgres::Row;
+use serde::Serialize;
+use std::time::Duration;
+
+static LOCK_READER: Statement = sql!("lock_reader", Key);
+static LOG_READERS: Statement = sql!("log_readers", Anew);
+static REMOVE_READER: Statement = sql!("remove_reader", Key);
+static SEEK_READER: Statement = sql!("seek_reader", Key);
+
+/// A named reader of a log, and how far it is.
+///
+/// Its JSON is that of `outtray log readers --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LogReader {
+    /// The log's topic.
+    pub topic: String,
+    /// Its name.
+    pub reader: String,
+    /// In how many lanes it reads.
+    pub lanes: u64,
+    /// The place up to which all its lanes have read.
+    pub position: LogPosition,
+    /// About how many messages it has not read; 0 if it has read all. An estimate, too high where
+    /// other logs are written meanwhile.
+    pub lag: u64,
+    /// How long ago the first that it has not read was found committed, or `None` if it has read
+    /// all.
+    #[serde(rename = "behind_ms", with = "crate::words::millis::optional")]
+    pub behind: Option<Duration>,
+}
+
+/// Returns the readers of a log, by their names.
+pub(crate) fn list(run: &mut dyn Run, topic: &str) -> Result<Vec<LogReader>> {
+    let rows = query(
+        run,
+        &LOG_READERS,
+        &[&topic],
+        "looking at the readers of a log",
+    )?;
+    rows.iter().map(|row| read(row, topic)).collect()
+}
+
+fn read(row: &Row, topic: &str) -> Result<LogReader> {
+    let number = |name| column::<i64>(row, name).map(|number| u64::try_from(number).unwrap_or(0));
+    let behind: Option<i64> = column(row, "behind_ms")?;
+    Ok(LogReader {
+        topic: topic.to_owned(),
+        reader: column(row, "reader")?,
+        lanes: number("lanes")?,
+        position: LogPosition {
+            tick: column(row, "tick")?,
+            seq: column(row, "seq")?,
+        },
+        lag: number("lag")?,
+        behind: behind.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+    })
+}
+
+/// Moves a reader to a place, in a transaction of the caller's. Waits for those who read for it.
+///
+/// # Errors
+/// `Invalid` for a reader that there is not.
+pub(crate) fn seek(run: &mut dyn Run, topic: &str, reader: &str, place: LogPosition) -> Result<()> {
+    hold(run, topic, reader)?;
+    let params: Params<'_> = &[&topic, &reader, &place.tick, &place.seq];
+    execute(run, &SEEK_READER, params, "moving a reader of a log").map(drop)
+}
+
+/// Removes a reader, in a transaction of the caller's. Waits for those who read for it.
+///
+/// # Errors
+/// `Invalid` for a reader that there is not.
+pub(crate) fn remove(run: &mut dyn Run, topic: &str, reader: &str) -> Result<()> {
+    hold(run, topic, reader)?;
+    let doing = "removing a reader of a log";
+    execute(run, &REMOVE_READER, &[&topic, &reader], doing).map(drop)
+}
+
+/// Locks all lanes of a reader.
+fn hold(run: &mut dyn Run, topic: &str, reader: &str) -> Result<()> {
+    let doing = "waiting for a reader of a log";
+    let rows = query(run, &LOCK_READER, &[&topic, &reader], doing)?;
+    let lanes: i64 = rows.first().map_or(Ok(0), |row| column(row, "lanes"))?;
+    match lanes {
+        0 if !crate::log::configure::is_log(run, topic)? => Err(no_log(topic)),
+        0 => Err(Error::invalid(format!(
+            "log {topic} has no reader {reader}"
+        ))),
+        _ => Ok(()),
+    }
+}

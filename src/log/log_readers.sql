@@ -1,0 +1,47 @@
+-- Returns the named readers of the log $1 by their names, each with the place of the lane that has
+-- read least, how many numbers there are behind it, and how long ago the first of what it has not
+-- read was committed. Index: the primary keys.
+WITH newest AS MATERIALIZED (
+    SELECT log_tick.tick, log_tick.high
+    FROM outtray.log_tick
+    WHERE log_tick.topic = $1::text
+    ORDER BY log_tick.tick DESC
+    LIMIT 1
+)
+SELECT
+    log_reader.reader, log_reader.lanes, place.tick, place.seq, coalesce(left_over.lag, 0) AS lag,
+    CASE
+        WHEN left_over.lag > 0
+        THEN (extract(epoch FROM greatest(clock_timestamp() - first.at, interval '0')) * 1000::numeric)::bigint
+    END AS behind_ms
+FROM outtray.log_reader
+CROSS JOIN newest
+CROSS JOIN LATERAL (
+    SELECT one.tick, one.seq
+    FROM outtray.log_lane
+    CROSS JOIN LATERAL (
+        SELECT log_place.tick, log_place.seq
+        FROM outtray.log_place
+        WHERE log_place.topic = log_lane.topic
+            AND log_place.reader = log_lane.reader
+            AND log_place.lane = log_lane.lane
+        ORDER BY log_place.moved DESC
+        LIMIT 1
+    ) AS one
+    WHERE log_lane.topic = log_reader.topic
+        AND log_lane.reader = log_reader.reader
+    ORDER BY one.tick, one.seq
+    LIMIT 1
+) AS place
+LEFT JOIN outtray.log_tick AS first ON first.topic = $1::text AND first.tick = place.tick
+LEFT JOIN outtray.log_tick AS before ON before.topic = $1::text AND before.tick = place.tick - 1
+CROSS JOIN LATERAL (
+    SELECT newest.high - greatest(place.seq, before.high) AS lag
+    WHERE place.tick <= newest.tick
+        AND newest.high > greatest(place.seq, before.high)
+    UNION ALL
+    SELECT NULL
+    LIMIT 1
+) AS left_over
+WHERE log_reader.topic = $1::text
+ORDER BY log_reader.reader

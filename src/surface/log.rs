@@ -1,0 +1,75 @@
+//! The named readers of a log.
+
+use crate::connect::apart::apart;
+use crate::log::configure::is_log;
+use crate::log::log_reader::{self, LogReader};
+use crate::log::places::place_of;
+use crate::log::ticks::no_log;
+use crate::surface::topics::Topic;
+use crate::words::Result;
+use crate::words::log_position::{LogPosition, Position};
+use crate::words::topic;
+
+impl Topic<'_> {
+    /// Returns the named readers of the log, by their names, and how far they are.
+    ///
+    /// # Errors
+    /// `Invalid` for a topic that is no log.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// for reader in messaging.topic("ledger").readers()? {
+    ///     println!("{}: {} to read, {:?} behind", reader.reader, reader.lag, reader.behind);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn readers(&self) -> Result<Vec<LogReader>> {
+        self.run(|run, topic| match is_log(run, topic)? {
+            true => log_reader::list(run, topic),
+            false => Err(no_log(topic)),
+        })
+    }
+
+    /// Moves a named reader of the log: it goes on from this position, forward or back. Waits for
+    /// the batches that are being handled for it, which count as read where they were. Returns the
+    /// place.
+    ///
+    /// # Errors
+    /// `Invalid` for a topic that is no log, a reader that there is not, or a place that the log
+    /// does not have yet; `PositionGone` for one that is not kept any more.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// # use outtray::Position;
+    /// messaging.topic("ledger").seek("billing", Position::Start)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn seek(&self, reader: &str, position: impl Into<Position>) -> Result<LogPosition> {
+        topic::check(&self.name)?;
+        let position = position.into();
+        let place = self.messaging.with_connection(|connection, _| {
+            let place = place_of(connection, &self.name, &position)?;
+            apart(connection, "moving a reader of a log", |open| {
+                log_reader::seek(open, &self.name, reader, place)
+            })?;
+            Ok(place)
+        })?;
+        self.messaging.base().waker.ready(&self.name, usize::MAX);
+        Ok(place)
+    }
+
+    /// Removes a named reader of the log, with its position: nothing is held back for it any more.
+    /// Waits for the batches that are being handled for it. A reader that is started under this
+    /// name later is a new one.
+    ///
+    /// # Errors
+    /// `Invalid` for a topic that is no log, or a reader that there is not.
+    pub fn remove_reader(&self, reader: &str) -> Result<()> {
+        topic::check(&self.name)?;
+        self.messaging.with_connection(|connection, _| {
+            apart(connection, "removing a reader of a log", |open| {
+                log_reader::remove(open, &self.name, reader)
+            })
+        })
+    }
+}
