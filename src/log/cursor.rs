@@ -72,14 +72,6 @@ impl Cursor {
         self.place
     }
 
-    /// Goes to another place.
-    pub(crate) fn go_to(&mut self, place: LogPosition) {
-        self.place = place;
-        self.ticks.clear();
-        self.ahead.clear();
-        self.ahead_upto = place;
-    }
-
     /// Returns the next entries, `limit` at most, and goes to the place after them. None: all ticks
     /// are read.
     ///
@@ -253,15 +245,4 @@ impl Cursor {
             Ok(_) => gone(&self.topic, place, place.tick),
         }
     }
-}
-
-/// Reads entries after a place, for one who reads once.
-pub(crate) fn read(
-    run: &mut dyn Run,
-    topic: &str,
-    after: LogPosition,
-    limit: usize,
-    lane: Option<LaneShare>,
-) -> Result<Entries> {
-    Cursor::new(topic, after, lane).read(run, limit)
 }

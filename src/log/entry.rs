@@ -6,7 +6,6 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::Headers;
 use crate::words::log_position::LogPosition;
 use crate::words::message::{CancelToken, Message, MessageId};
-use crate::words::payload::Payload;
 use postgres::Row;
 use postgres::types::{FromSql, Type};
 use serde::de::DeserializeOwned;
@@ -104,15 +103,6 @@ impl EntryRow {
 
     pub(crate) fn headers(&self) -> Result<Headers> {
         headers(text(&self.row, 5)?)
-    }
-
-    /// Returns the payload, undecoded.
-    pub(crate) fn content(&self) -> Result<Payload> {
-        if let Some(json) = text(&self.row, 6)? {
-            return Ok(Payload::json(json.to_owned()));
-        }
-        let body = raw(&self.row, 7)?.ok_or_else(|| odd(6))?;
-        Ok(Payload::Bytes(body.to_owned()))
     }
 
     fn decode<T: DeserializeOwned>(&self, topic: &str) -> Result<T> {

@@ -1,5 +1,5 @@
--- Returns the segments of the logs $1 that are in use: how long ago each was opened, its size, and of
--- one that is closed, how long ago the last tick was made that may see entries of it. Index: the
+-- Returns the segments of the logs $1 that are in use: how long ago each was opened, its size, and
+-- of one that is closed, how long ago the last tick was made that may see entries of it. Index: the
 -- primary keys. A log has few segments.
 SELECT
     log.topic, log_segment.segment, log.begins, log_segment.last_tick,

@@ -61,7 +61,7 @@ impl Guard {
     }
 }
 
-const IN_FLIGHTS: [&str; 50] = [
+const IN_FLIGHTS: [&str; 51] = [
     "acknowledge_one",
     "cancellations",
     "claim_head",
