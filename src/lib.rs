@@ -93,7 +93,8 @@
 //! - [`TopicConfig`] holds the settings of a topic in the database, [`Filter`] says which messages
 //!   a receiver wants, [`Completion`] how a tracked message ended.
 //! - [`MessagingSession::publish`] copies a message to all who [subscribed](Messaging::subscribe);
-//!   [`Published`] says how many they were, [`Subscription`] who they are.
+//!   [`Published`] says how many they were, [`Subscription`] who they are. An
+//!   [`EphemeralSubscription`] ends with its holder.
 //! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
 //!   [`Selection`] of them), purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
@@ -183,6 +184,7 @@ pub use schedule::scheduled::ScheduledMessage;
 pub use session::messaging_session::MessagingSession;
 pub use session::publish::Published;
 pub use surface::builder::Builder;
+pub use surface::ephemeral::EphemeralSubscription;
 pub use surface::manual::delivery::Delivery;
 pub use surface::manual::matching::Matching;
 pub use surface::manual::receipt::Receipt;

@@ -2,10 +2,11 @@
 
 use crate::publish::index::{Index, Readable};
 use crate::publish::{FRESH, KnownVersion, Seen, Stored};
+use crate::threads::mutex::Mutex;
 use crate::words::{Error, chain};
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -49,7 +50,7 @@ struct Known {
 impl Subscriptions {
     /// Returns what is known, if it was read or checked a moment ago.
     pub(crate) fn fresh(&self) -> Option<Arc<Index>> {
-        let known = self.lock();
+        let known = self.0.lock();
         let is_fresh = known.asked_at.is_some_and(|at| at.elapsed() < FRESH);
         let is_careful = known
             .careful_until
@@ -59,7 +60,7 @@ impl Subscriptions {
 
     /// Returns what is known, however old.
     pub(crate) fn known(&self) -> Option<Arc<Index>> {
-        self.lock().index.clone()
+        self.0.lock().index.clone()
     }
 
     /// Learns what was answered to somebody who knew `before` and began to ask at `asked_at`;
@@ -83,7 +84,7 @@ impl Subscriptions {
 
     /// Learns that a check which began at `asked_at` found this version in place.
     pub(crate) fn checked(&self, version: Option<Uuid>, asked_at: Instant) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         let is_same = known.index.as_ref().map(|index| index.version()) == Some(version);
         if is_same && known.asked_at.is_none_or(|at| at < asked_at) {
             known.asked_at = Some(asked_at);
@@ -92,19 +93,19 @@ impl Subscriptions {
 
     /// Learns that a check failed: they had changed after somebody matched.
     pub(crate) fn failed(&self) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         known.asked_at = None;
         known.careful_until = Some(Instant::now() + CAREFUL);
     }
 
     /// Has the next publish ask: this process changed them.
     pub(crate) fn outdate(&self) {
-        self.lock().asked_at = None;
+        self.0.lock().asked_at = None;
     }
 
     /// Keeps what was asked for last. Each answer was right at some time after it was asked for.
     fn keep(&self, index: &Arc<Index>, asked_at: Instant) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         if known.asked_at.is_none_or(|at| at <= asked_at) {
             known.index = Some(Arc::clone(index));
             known.asked_at = Some(asked_at);
@@ -113,7 +114,7 @@ impl Subscriptions {
 
     /// Returns those that can be read. Each other one is set aside alone, and returned once.
     fn readable(&self, all: Vec<Stored>) -> (Vec<Readable>, Vec<Unreadable>) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         let before = std::mem::take(&mut known.told);
         let (mut readable, mut unreadable) = (Vec::with_capacity(all.len()), Vec::new());
         for stored in all {
@@ -133,10 +134,6 @@ impl Subscriptions {
             }
         }
         (readable, unreadable)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -34,20 +34,16 @@
 //! decide nothing about who gets a copy.
 
 pub(crate) mod cache;
+pub(crate) mod ephemeral;
 pub(crate) mod index;
 pub(crate) mod pattern;
+pub(crate) mod round;
 
 use crate::connect::connection::Connection;
-use crate::db::commands;
-use crate::db::flight::Flight;
-use crate::db::run::{Run, column, query};
-use crate::db::statement::{Statement, sql};
-use crate::db::value::Value;
+use crate::db::{Flight, Run, Statement, Value, column, commands, query, sql};
 use crate::publish::pattern::check_pattern;
-use crate::words::Result;
-use crate::words::filter::Filter;
-use crate::words::sqlstate::classify;
 use crate::words::topic;
+use crate::words::{Filter, Result, classify};
 use postgres::{Row, SimpleQueryRow};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -260,7 +256,7 @@ pub(crate) fn unsubscribe(connection: &mut Connection, change: &Change<'_>) -> R
 }
 
 /// Changes subscriptions in one flight: first the version, whose lock keeps others from it.
-fn changed(
+pub(crate) fn changed(
     connection: &mut Connection,
     change: impl FnOnce(&mut Flight),
 ) -> Result<Vec<SimpleQueryRow>> {

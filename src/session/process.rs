@@ -3,6 +3,7 @@
 use crate::capacity::take::Counts;
 use crate::connect::dedicated::Dedicated;
 use crate::publish::cache::Subscriptions;
+use crate::publish::ephemeral::Holdings;
 use crate::schema::name::SchemaName;
 use crate::settings::cache::Configs;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub(crate) struct Process {
     pub(crate) configs: Configs,
     pub(crate) counts: Counts,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) holdings: Arc<Holdings>,
     /// Where a connection comes from for what a session's own cannot tell.
     pub(crate) dedicated: Arc<Dedicated>,
     /// Whether sessions here use the driver's own object in a transaction that was begun without.

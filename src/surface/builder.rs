@@ -295,6 +295,7 @@ impl Builder {
                 configs: Configs::default(),
                 counts: Counts::default(),
                 subscriptions: Subscriptions::default(),
+                holdings: Arc::default(),
                 dedicated: Arc::clone(&dedicated),
                 needs_objects: AtomicBool::default(),
             }),

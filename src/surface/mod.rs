@@ -8,6 +8,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod dedupe;
 pub(crate) mod draining;
 pub(crate) mod dropping;
+pub(crate) mod ephemeral;
 pub(crate) mod join;
 pub(crate) mod log;
 pub(crate) mod log_reader;

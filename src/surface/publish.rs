@@ -175,7 +175,7 @@ impl Messaging {
     }
 
     /// Waits until no publish relies on what was there before a change.
-    fn settle_subscriptions(&self) {
+    pub(super) fn settle_subscriptions(&self) {
         self.base().process.subscriptions.outdate();
         let _ = after(SETTLE).recv();
     }

@@ -163,6 +163,7 @@ fn poll(run: &mut dyn Run, topics: &[String]) -> Result<Polled> {
         polled.has_dependents = column(&row, "has_dependents")?;
         polled.has_cancellations = column(&row, "has_cancellations")?;
         polled.next_due = due_us.map(|us| Duration::from_micros(us.unsigned_abs()));
+        polled.next_unsubscribed = column::<Option<i64>>(&row, "unsubscribed_us")?.map(distance);
         polled.next_expiry = column::<Option<i64>>(&row, "expiry_us")?.map(distance);
         #[cfg(feature = "cron")]
         {

@@ -1,6 +1,7 @@
 //! Removes what is over and what nothing else removes: dead letters past their topic's retention,
 //! dedupe keys after their window, outcomes after their retention, full buckets, old counts of
-//! deliveries, notes of topics that are no longer bounded. Subtracts notes of vacated room from the
+//! deliveries, notes of topics that are no longer bounded, messages in topics of ephemeral
+//! subscriptions that have ended. Subtracts notes of vacated room from the
 //! numbers of bounded topics, which senders do only where a topic looks full.
 
 use crate::capacity;
@@ -10,6 +11,7 @@ use crate::crashes::attempt;
 use crate::dead_letters;
 use crate::dedupe;
 use crate::dedupe::round::Compared;
+use crate::publish;
 use crate::rate_limit;
 use crate::wake::round::{Round, Work};
 use crate::words::Result;
@@ -33,8 +35,9 @@ const SHARE: u32 = 1;
 type Removal = fn(&mut Work<'_>) -> Result<bool>;
 
 /// All kinds. One that fails does not keep the others from being removed.
-const KINDS: [Removal; 7] = [
+const KINDS: [Removal; 8] = [
     |work| dead_letters::round::remove(work, TURN),
+    |work| publish::round::remove_orphans(work, TURN),
     |work| by_batches(work, |connection| dedupe::prune(connection)),
     |work| by_batches(work, completion::forget),
     |work| by_batches(work, |connection| capacity::round::fold(connection, TURN)),

@@ -9,6 +9,7 @@ use crate::expiry::round::Expiry;
 use crate::keys::round::Stalled;
 use crate::log::round::Segments;
 use crate::on_end::push_ended;
+use crate::publish::round::EphemeralRound;
 #[cfg(feature = "cron")]
 use crate::recurring::round::Recurrences;
 use crate::schedule::round::Due;
@@ -38,6 +39,7 @@ pub(crate) struct Rounds {
     segments: Segments,
     pub(crate) presence: Presence,
     pub(crate) idle: Idle,
+    ephemeral: EphemeralRound,
     prune: Prune,
 }
 
@@ -63,6 +65,7 @@ impl Rounds {
             segments: Segments::default(),
             presence: Presence::new(&process.schema, process_name, holds_locks),
             idle: Idle::default(),
+            ephemeral: EphemeralRound::new(Arc::clone(&process.holdings)),
             prune: Prune::new(),
         }
     }
@@ -83,6 +86,7 @@ impl Rounds {
             &mut self.segments,
             &mut self.presence,
             &mut self.idle,
+            &mut self.ephemeral,
             &mut self.prune,
         ]
     }

@@ -56,6 +56,8 @@ pub(crate) struct Polled {
     /// In how long the next recurring message of any topic is to be sent.
     #[cfg(feature = "cron")]
     pub(crate) next_recurring: Option<Duration>,
+    /// In how long the next ephemeral subscription is over, unless somebody wants it.
+    pub(crate) next_unsubscribed: Option<Duration>,
     /// When the settings of any topic changed last, as the database writes it.
     pub(crate) changed_at: Option<String>,
     /// Whether messages of any topic wait for others.

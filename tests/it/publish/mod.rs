@@ -3,6 +3,7 @@
 mod admitted;
 mod by_hand;
 mod changing;
+mod ephemeral;
 mod filters;
 mod handlers;
 mod isolation;

@@ -61,7 +61,7 @@ impl Guard {
     }
 }
 
-const IN_FLIGHTS: [&str; 51] = [
+const IN_FLIGHTS: &[&str] = &[
     "acknowledge_one",
     "cancellations",
     "claim_head",
@@ -113,6 +113,11 @@ const IN_FLIGHTS: [&str; 51] = [
     "waiting_dependents",
     "subscribe",
     "unsubscribe",
+    "expired_subscriptions",
+    "keep_subscribed",
+    "orphaned_topics",
+    "remove_expired",
+    "unsubscribe_topic",
 ];
 
 /// Statements that are kept where they travel in flights, with such settings, although they have no
