@@ -21,6 +21,7 @@ mod filters;
 mod global;
 mod known;
 mod lines;
+mod log;
 mod migrate;
 mod output;
 mod program;
@@ -91,6 +92,9 @@ enum Verb {
     Stats(topics::StatsOptions),
     /// Shows the first messages of a topic, and takes none
     Peek(topics::PeekOptions),
+    /// Reads logs, and looks after their named readers
+    #[command(subcommand)]
+    Log(log::LogVerb),
     /// Shows or changes what is set for a topic, for every process
     Config(config::ConfigOptions),
     /// Has every process begin no more messages of a topic
@@ -155,6 +159,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Topics => topics::list(global, output)?,
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,
+        Verb::Log(verb) => log::run(&verb, global, output)?,
         Verb::Config(options) => config::run(&options, global, output)?,
         Verb::Pause(options) => config::pause(&options, global, output)?,
         Verb::Resume(options) => config::resume(&options, global, output)?,

@@ -4,6 +4,7 @@ mod configuring;
 mod dev;
 mod ending;
 mod known;
+mod logs;
 mod machines;
 mod measuring;
 mod operating;
