@@ -71,6 +71,7 @@
 //! | tracked | the end of the message is recorded, for those who wait for it |
 //! | dead letter | a message that was given up, kept with its error until somebody decides |
 //! | redrive | move dead letters back to their topic |
+//! | log | a topic that keeps its messages, for readers that each have a position of their own |
 //! | suspect | a topic on which a process died with messages in hand: until they have ended, deliveries are counted in advance |
 //!
 //! # A map
@@ -95,6 +96,8 @@
 //! - [`MessagingSession::publish`] copies a message to all who [subscribed](Messaging::subscribe);
 //!   [`Published`] says how many they were, [`Subscription`] who they are. An
 //!   [`EphemeralSubscription`] ends with its holder.
+//! - [`Tail`] follows a log, [`ReaderBuilder`] has the options of a named reader of one, and
+//!   [`Position`] says where to begin.
 //! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
 //!   [`Selection`] of them), purge.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
