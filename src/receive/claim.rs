@@ -21,16 +21,16 @@ pub(crate) struct Taken {
     pub(crate) is_full: bool,
     /// Whether all of the topic was looked at.
     pub(crate) is_sure: bool,
-    /// No message, and not for good: come back after this long. The failed head of a strict topic
-    /// waits, or a look further back is owed.
+    /// How long to wait if there was no message: the failed head of a strict topic waits, or a
+    /// search further back is due then.
     pub(crate) wait: Option<Duration>,
-    /// No message, since as many as the topic may have are in work.
+    /// Whether there was no message because the topic's limit of messages in work is reached.
     pub(crate) is_used_up: bool,
-    /// No message, since none of those that are there may begin now.
+    /// Whether there was no message because none of the ready ones may begin now.
     pub(crate) is_held_up: bool,
-    /// Of those that were in hand when a process died.
+    /// The deaths of processes that had these messages in hand.
     pub(crate) deaths: HashMap<MessageId, Deaths>,
-    /// Tokens of keys that were taken for them.
+    /// Tokens of keys that were taken for these messages.
     pub(crate) grants: Option<HashMap<String, Grant>>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Looked {
 }
 
 impl Taken {
-    /// No message: come back after this long, or when woken.
+    /// Makes an empty result: come back after this long, or when woken.
     pub(crate) fn later(wait: Option<Duration>) -> Self {
         Taken {
             wait,
@@ -51,7 +51,7 @@ impl Taken {
         }
     }
 
-    /// No message: as many as the topic may have are in work.
+    /// Makes an empty result of a topic whose limit of messages in work is reached.
     pub(crate) fn used_up(wait: Option<Duration>) -> Self {
         Taken {
             is_used_up: true,
@@ -60,7 +60,7 @@ impl Taken {
         }
     }
 
-    /// Adds what a look further back found, as far as that one was to look.
+    /// Adds the result of a search further back.
     pub(crate) fn add(&mut self, mut rest: Taken) {
         self.messages.append(&mut rest.messages);
         self.messages
@@ -70,14 +70,14 @@ impl Taken {
         self.wait = rest.wait;
     }
 
-    /// Returns how many processes a message has on its conscience.
+    /// Returns how many deaths of processes a message is charged with.
     pub(crate) fn crashes(&self, message: &Claimed) -> u32 {
         let deaths = self.deaths.get(&message.held.id);
         deaths.map_or(0, |deaths| deaths.own())
     }
 
-    /// Keeps only some of the messages. The others are free, or soon will be, and the floor must
-    /// not hide them.
+    /// Keeps only some of the messages. The others are free, or soon will be, so the floor is
+    /// lowered to them.
     pub(crate) fn keep(&mut self, floors: &Mutex<Floors>, is_kept: impl Fn(&Claimed) -> bool) {
         let (kept, left): (Vec<_>, Vec<_>) = self.messages.drain(..).partition(is_kept);
         self.messages = kept;
@@ -85,8 +85,8 @@ impl Taken {
     }
 }
 
-/// Looks where `plan` says. A look that finds nothing is followed by one further back as far as
-/// that is paid for; else one worker is told when to come back for it.
+/// Searches where `plan` says. A search that finds no message is followed by one further back, if
+/// its share of time allows one now; otherwise one worker is told when to come back for it.
 pub(crate) fn claim(
     floors: &Mutex<Floors>,
     mut plan: Search,
@@ -113,8 +113,8 @@ pub(crate) fn claim(
     }
 }
 
-/// Looks where `plan` says and no further. A look returns `None` where the topic's limit is used
-/// up.
+/// Searches only where `plan` says. `look` returns `None` if the topic's limit of messages in work
+/// is reached.
 pub(crate) fn look_once(
     floors: &Mutex<Floors>,
     plan: &Search,
@@ -139,7 +139,7 @@ pub(crate) fn look_once(
     })
 }
 
-/// Notes that messages are ready at these places, which claims may have passed.
+/// Lowers the floors to these places, where messages are ready that claims may have passed.
 pub(crate) fn lower(floors: &Mutex<Floors>, positions: impl IntoIterator<Item = Position>) {
     let mut positions = positions.into_iter().peekable();
     if positions.peek().is_some() {
@@ -148,8 +148,8 @@ pub(crate) fn lower(floors: &Mutex<Floors>, positions: impl IntoIterator<Item = 
     }
 }
 
-/// Notes where the next of the keys of messages that ended are, or will be as soon as who holds
-/// their lanes makes them ready.
+/// Lowers the floors to the next messages of the keys of messages that ended. If another
+/// transaction holds a key's lane and will promote the next message, the floors wait for it.
 pub(crate) fn note_promoted<'a>(
     floors: &Mutex<Floors>,
     promoted: &Promoted,
@@ -166,8 +166,7 @@ pub(crate) fn note_promoted<'a>(
     await_next(floors, ended.filter(is_awaited));
 }
 
-/// Notes that the next of the keys of messages that ended may become ready behind where claims
-/// look.
+/// Notes that the next messages of these keys may become ready below the floors.
 pub(crate) fn await_next<'a>(floors: &Mutex<Floors>, ended: impl Iterator<Item = &'a Held>) {
     let keyed = ended.filter(|held| held.key.is_some());
     if let Some(first) = keyed.map(|held| held.position.seq).min() {

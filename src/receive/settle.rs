@@ -20,10 +20,10 @@ use uuid::Uuid;
 /// What becomes of the messages of a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Settlement<'m> {
-    /// What is [`Cancelled`](Outcome::Cancelled) seems to be asked for, until
-    /// [`confirm_cancels`](Self::confirm_cancels); then it was, and is gone.
+    /// A message that is [`Cancelled`](Outcome::Cancelled) here has only a presumed request, until
+    /// [`confirm_cancels`](Self::confirm_cancels) confirms the request and removes the message.
     decided: Vec<Decision<'m>>,
-    /// How many nobody asked for any more: free again with the commit.
+    /// How many messages had no such request after all; the commit frees them.
     pub(crate) left: usize,
 }
 
@@ -36,8 +36,8 @@ impl<'m> Settlement<'m> {
         self.decided.extend(decided);
     }
 
-    /// Takes those of the messages out that were to be acknowledged, and of those that failed the
-    /// ones whose work was `kept`; and what their handlers recorded.
+    /// Removes decisions about messages whose work was undone: those among `of` that were to be
+    /// acknowledged, and those among `kept` that failed. Returns the ids of these messages.
     pub(crate) fn take_undone(
         &mut self,
         of: &HashSet<MessageId>,
@@ -56,7 +56,7 @@ impl<'m> Settlement<'m> {
         undone
     }
 
-    /// Lets a message fail that was to be acknowledged.
+    /// Replaces the decision about a message whose work was refused.
     pub(crate) fn refuse(&mut self, id: MessageId, failed: Outcome) {
         let mut decided = self.decided.iter_mut();
         if let Some((_, outcome)) = decided.find(|(held, _)| held.id == id) {
@@ -64,8 +64,8 @@ impl<'m> Settlement<'m> {
         }
     }
 
-    /// Removes the messages that are to be given up, if they still are: what this process heard may
-    /// be over by now. The others stay as they are, to be handled.
+    /// Removes the messages that somebody asked to cancel. The requests that this process heard of
+    /// may be out of date, so the database decides; messages without a request stay, to be handled.
     pub(crate) fn confirm_cancels(
         &mut self,
         session: &mut HandlerSession<'_>,
@@ -92,7 +92,7 @@ impl<'m> Settlement<'m> {
         Ok(())
     }
 
-    /// Returns whether something is written before the flight that commits.
+    /// Returns whether statements have to run before the flight that commits.
     pub(crate) fn is_written_before(&self) -> bool {
         self.has_failed() || self.any(|outcome| matches!(outcome, Outcome::Cancelled))
     }
@@ -111,8 +111,8 @@ impl<'m> Settlement<'m> {
         self.decided.iter().any(|(_, outcome)| is(outcome))
     }
 
-    /// Moves failed messages to where they wait or stay, at the top level of the transaction, which
-    /// began so long ago.
+    /// Schedules retries and buries dead letters, at the top level of the transaction, which began
+    /// `since_begin` ago.
     pub(crate) fn move_failed(
         &self,
         run: &mut dyn Run,
@@ -133,13 +133,13 @@ impl<'m> Settlement<'m> {
         settle::bury(run, topic, &self.decided)
     }
 
-    /// Moves messages that wait for their next attempts to where they wait longer or stay.
+    /// Postpones or buries messages that wait for their next attempts.
     pub(crate) fn move_waiting(&self, run: &mut dyn Run, topic: &str) -> Result<()> {
         let mut decided = self.decided.iter();
         decided.try_for_each(|decision| settle::settle_waiting(run, topic, decision))
     }
 
-    /// Returns the messages that are still to be removed from the topic for good.
+    /// Returns the places of the messages that the commit removes from the topic for good.
     pub(crate) fn removals(&self) -> Vec<Position> {
         let is_removed =
             |(_, outcome): &&Decision<'_>| matches!(outcome, Outcome::Done(_) | Outcome::Dropped);
@@ -166,9 +166,9 @@ impl<'m> Settlement<'m> {
         self.decided.iter().filter_map(end).collect()
     }
 
-    /// Returns those that saw a death and ended: they tell by themselves from now on what became of
-    /// them. One that was put off did not, nor may one that was to be given up and is not any more:
-    /// their deaths stay counted.
+    /// Returns the messages that saw a death and whose delivery ended: their own counts include the
+    /// deaths from now on. Deaths of a message that was put off, or whose cancel was not confirmed,
+    /// stay counted separately.
     pub(crate) fn counted(&self, deaths: &HashMap<MessageId, Deaths>) -> Vec<Uuid> {
         let has_ended = |(held, outcome): &&Decision<'_>| {
             let cause = match outcome {

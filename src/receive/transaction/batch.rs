@@ -12,8 +12,8 @@ use crate::words::Result;
 use std::time::Instant;
 
 impl<'s> WorkerTransaction<'s, '_, '_> {
-    /// Runs the handler of the messages that go together, if there are any, and adds what becomes
-    /// of them. Returns how many that were.
+    /// Runs the handler of the messages that go together, if there are any, and adds the decisions
+    /// about them. Returns how many messages the handler got.
     pub(crate) fn handle_together<'m>(
         &mut self,
         together: &[&'m Claimed],
@@ -74,7 +74,8 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         Ok(deliveries.len())
     }
 
-    /// Notes who enters the transaction; returns how what is done for them is checked.
+    /// Notes that these messages' handler is about to run in the transaction; returns how their
+    /// work is checked.
     fn enter(&mut self, deliveries: &[Attempt<'_>]) -> Result<Check> {
         let is_shared = deliveries.len() > 1;
         let is_bundled = is_shared || !self.state.entered.is_empty();
@@ -91,7 +92,8 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         Ok(Check::Bundled)
     }
 
-    /// Notes that messages are not in hand any more; returns which of them were to be given up.
+    /// Notes that messages are no longer in hand; returns for each whether its handler was told of
+    /// a cancel.
     fn leave_slot(&self, deliveries: &[Attempt<'_>]) -> Vec<bool> {
         let slot = &self.shared.in_hand[self.state.worker];
         // The last one first, as a slot likes it.
@@ -103,7 +105,8 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         is_cancelled
     }
 
-    /// Keeps what was done, or undoes it; lets all fail if that is what it comes to.
+    /// Keeps the work of a batch or undoes it. If work that was to be kept had to be undone, every
+    /// message of the batch fails.
     fn keep_or_undo_all(&mut self, ended: &mut Ended, check: Check) -> Result<()> {
         let undone = match ended.is_done {
             true => Ending::undone(&self.session.keep(check)?),

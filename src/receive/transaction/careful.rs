@@ -34,12 +34,13 @@ use crate::words::{MessageId, Position};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How soon a worker comes back that may not begin what it found.
+/// How soon a worker comes back that may not begin the messages that it found.
 pub(crate) const COME_BACK: Duration = Duration::from_millis(50);
-/// The most messages that a claim looks at for some that may begin.
+/// The most messages that a claim reads in search of some that may begin.
 const FURTHEST_LOOK: usize = 4096;
-/// Chooses from what was claimed what may begin now, `most` at most, and returns the right to it.
-/// The rest is free again with the transaction. `None`, with nothing left: none of it may begin.
+/// Keeps only the claimed messages that may begin now, at most `most`, and returns the right to
+/// begin them. The others are free again at the end of the transaction. Returns `None`, with no
+/// message left, if none may begin.
 pub(crate) fn choose<'a>(
     quarantine: &'a Quarantine,
     floors: &Mutex<Floors>,
@@ -55,13 +56,13 @@ pub(crate) fn choose<'a>(
     pass
 }
 
-/// What was claimed, by what may be done with it.
+/// Claimed messages, sorted by the deaths that they saw.
 struct Sorted {
-    /// Their handlers do not run any more.
+    /// Messages whose handlers do not run any more.
     over: Vec<Claimed>,
-    /// They saw no death.
+    /// Messages that saw no death.
     others: Vec<Claimed>,
-    /// They saw one.
+    /// Messages that saw at least one death.
     near: Vec<Claimed>,
 }
 
@@ -84,8 +85,8 @@ impl Sorted {
         sorted
     }
 
-    /// Returns the right to what may begin, that and what is over, and the places of the rest. In
-    /// the order of the claim as far as that may be.
+    /// Returns the right to begin messages, the messages that may begin with those that are over,
+    /// and the places of the others. Keeps the order of the claim as far as possible.
     fn admit<'a>(
         mut self,
         quarantine: &'a Quarantine,
@@ -132,8 +133,7 @@ pub(crate) fn is_over(message: &Claimed, crashes: u32, terms: &Terms) -> bool {
     refuse(message, message.attempts + crashes, crashes, terms).is_some()
 }
 
-/// Returns how far to look the next time, having found nothing that may begin among `looked_at`
-/// messages.
+/// Returns how many messages the next claim reads, after none of `looked_at` messages may begin.
 pub(crate) fn look_further(looked_at: usize) -> usize {
     looked_at.saturating_mul(4).clamp(64, FURTHEST_LOOK)
 }

@@ -63,8 +63,8 @@ impl WorkerTransaction<'_, '_, '_> {
         Ok(taken)
     }
 
-    /// Returns how many of `size` messages to claim with the slot in hand: one after the other they
-    /// need no more. Has to be followed by [`fit`](Self::fit).
+    /// Returns how many of `size` messages to claim with the slot in hand. Messages handled one
+    /// after the other need only one slot. The caller must call [`fit`](Self::fit) after the claim.
     pub(crate) fn share(&mut self, in_work: &mut InWork<'_>, size: usize) -> Result<usize> {
         match in_work {
             InWork::Slot(own) if self.shared.batch.is_some() => {
@@ -74,8 +74,8 @@ impl WorkerTransaction<'_, '_, '_> {
         }
     }
 
-    /// Takes a slot for each of the messages that were claimed, where they need it; returns how
-    /// many to claim instead if there are no longer so many.
+    /// Takes a slot for each claimed message of a batch. If there are fewer free slots by now,
+    /// returns how many messages to claim instead.
     pub(crate) fn fit(
         &mut self,
         in_work: &mut InWork<'_>,
@@ -99,8 +99,9 @@ impl WorkerTransaction<'_, '_, '_> {
         self.read_claim(size, plan, None)
     }
 
-    /// Claims where `plan` says, and further back if there is nothing. The rows of the first look
-    /// are there if it was in the flight that committed what came before, with when that began.
+    /// Claims messages where `plan` says, and further back if there are none. `first` holds the
+    /// rows of the first search, and when its flight began, if the claim travelled in the flight
+    /// that committed the transaction before.
     pub(crate) fn read_claim(
         &mut self,
         size: usize,
@@ -132,7 +133,8 @@ impl WorkerTransaction<'_, '_, '_> {
         Ok(taken)
     }
 
-    /// Returns a flight for a claim alone. What a filter asks for is the caller's.
+    /// Returns a flight for a claim alone. Values of a filter are the caller's data, so they must
+    /// not travel in the text.
     fn claim_flight(&mut self) -> Result<Flight> {
         let flight = self.session.open()?.flight();
         Ok(match self.shared.limits.filter {

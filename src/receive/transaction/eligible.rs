@@ -7,10 +7,10 @@ use crate::receive::decide::refuse;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use std::time::Duration;
 
-/// How long a message is left alone that another worker of this process has in a handler still.
+/// How long a message is left alone while another worker of this process still runs its handler.
 const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
 
-/// How long one is left alone whose last attempt another worker of this process is about to count.
+/// How long a message is left alone while another worker of this process counts its last attempt.
 const COUNTED_SOON: Duration = Duration::from_millis(100);
 
 impl WorkerTransaction<'_, '_, '_> {

@@ -30,8 +30,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl WorkerTransaction<'_, '_, '_> {
-    /// Runs the handlers again of the messages whose work was undone since the database refused it
-    /// all with `error`.
+    /// Runs the handlers again of messages whose work was undone because the database refused it
+    /// with `error`.
     pub(crate) fn run_again<'m>(
         &mut self,
         taken: &'m Taken,
@@ -120,10 +120,10 @@ impl WorkerTransaction<'_, '_, '_> {
         })
     }
 
-    /// Keeps what was done for a message, or undoes it; returns what its ending comes to.
+    /// Keeps the work for a message or undoes it; returns the ending that counts.
     ///
     /// # Errors
-    /// When nobody is to blame for how the handler ended.
+    /// When the failure is not the message's fault, so that the whole transaction runs again.
     fn keep_or_undo(&mut self, ending: Ending, sharing: Sharing) -> Result<Ending> {
         if (!matches!(ending, Ending::Done) || self.session.is_overlong())
             && let Some(excuse) = self.excuse(from_ref(&ending))

@@ -19,8 +19,8 @@ use crate::words::Result;
 use std::time::{Duration, Instant};
 
 impl WorkerTransaction<'_, '_, '_> {
-    /// Commits; or, if the database would have refused it and only one message is at fault, commits
-    /// that it failed.
+    /// Commits. If the database refuses the work of the messages before COMMIT, finds the message
+    /// at fault and commits its failure with the work of the others.
     pub(crate) fn commit_or_charge<'m>(
         &mut self,
         taken: &'m Taken,
@@ -63,7 +63,8 @@ impl WorkerTransaction<'_, '_, '_> {
         settled.confirm_cancels(&mut self.session, topic, floors, &base.waker.asked)
     }
 
-    /// Stores what was sent, settles, commits, and claims again in the same flight if `is_chained`.
+    /// Stores the messages that were sent, settles, commits and, if `is_chained`, claims again, all
+    /// in one flight.
     fn commit(
         &mut self,
         taken: &Taken,

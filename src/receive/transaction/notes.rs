@@ -45,9 +45,9 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
             || shared.limits.need_tokens(&taken.messages)
     }
 
-    /// Writes what has to be written before the handlers run, and claims again what may begin,
-    /// `most` at most. Leaves nothing if none of it may begin now. Returns the right to a careful
-    /// delivery.
+    /// Writes the notes that must exist before the handlers run, and claims the messages again that
+    /// may begin, at most `most`. Leaves no message if none may begin now. Returns the right to a
+    /// careful delivery.
     pub(crate) fn write_notes(
         &mut self,
         taken: &mut Taken,
@@ -92,7 +92,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         Ok(pass)
     }
 
-    /// Returns those of the messages that were in hand when a process died.
+    /// Returns the deaths of processes that had these messages in hand.
     fn deaths(&mut self, taken: &Taken, me: i64) -> Result<HashMap<MessageId, Deaths>> {
         let messages = taken.messages.iter();
         let ids: Vec<Uuid> = messages.map(|message| message.held.id.0).collect();
@@ -152,8 +152,8 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
     }
 }
 
-/// Keeps what was claimed again. What is not held is in other hands, which may let go of it, or
-/// free.
+/// Keeps the messages that were claimed again. The others are free, or in other hands that may let
+/// go of them.
 fn keep_held(floors: &Mutex<Floors>, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
     let rows = rows.iter();
     let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;

@@ -37,8 +37,8 @@ use std::time::{Duration, Instant};
 /// Runs transactions on `connection` until nothing is ready or the stop is set.
 ///
 /// # Errors
-/// What ended a transaction other than a commit. Nothing of it happened, or, if the connection
-/// broke during COMMIT, all of it; either way the messages' rows say which.
+/// Whatever ended a transaction instead of a commit. None of its work happened or, if the
+/// connection broke during COMMIT, possibly all of it; the messages' rows say which.
 pub(crate) fn run_transactions(
     shared: &SharedState,
     connection: &mut Connection,
@@ -188,7 +188,7 @@ fn after_nothing(state: &mut WorkerState<'_>, taken: &Taken, looked_at: usize) -
 }
 
 impl WorkerTransaction<'_, '_, '_> {
-    /// Notes that the handlers begin, and how long writing notes took, if it was done.
+    /// Notes that the handlers begin, and how long writing the notes took.
     fn begin_handlers(&mut self, preparation: Option<Duration>) {
         self.state.look = 0;
         self.state
@@ -285,7 +285,7 @@ impl WorkerTransaction<'_, '_, '_> {
         Ok(next)
     }
 
-    /// Handles one message and adds what becomes of it.
+    /// Handles one message and adds the decision about it.
     fn handle_alone<'m>(
         &mut self,
         taken: &Taken,
@@ -348,9 +348,8 @@ impl WorkerTransaction<'_, '_, '_> {
         is_ordinary && !is_hindered && !shared.concurrency.is_over()
     }
 
-    /// Returns whether a worker that takes care, or does not, has to turn around before it claims
-    /// again: since it should not, or should, from now on, or since it is time to ask for the end
-    /// of the suspicion.
+    /// Returns whether the worker has to end its turn before it claims again: the suspicion of the
+    /// topic began or ended, or it is time to ask whether it is over.
     fn has_to_turn(&self) -> bool {
         let is_suspect = self.shared.station.is_suspect();
         is_suspect != self.is_careful || (is_suspect && self.shared.asking.is_time())

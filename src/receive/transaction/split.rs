@@ -8,11 +8,11 @@ use crate::session::savepoint::Check;
 
 /// The messages of a transaction, by how they are handled.
 pub(crate) struct Split<'a> {
-    /// One after the other.
+    /// Messages that are handled one after the other.
     pub(crate) alone: Vec<&'a Claimed>,
-    /// In one call, after those.
+    /// Messages that are handled in one call, after the others.
     pub(crate) together: Vec<&'a Claimed>,
-    /// The most of those that go alone.
+    /// The most messages that are handled alone.
     pub(crate) most_alone: usize,
     max_attempts: u32,
     /// Whether most messages have to go alone although batches are wanted.
@@ -58,13 +58,13 @@ impl<'a> Split<'a> {
 /// How a message shares its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// With nobody.
+    /// The message is the only one.
     Only,
-    /// With others, and the check before COMMIT too.
+    /// The message shares the transaction and the check before COMMIT.
     Bundled,
-    /// With others, and not the check: it may not fail twice.
+    /// The message shares the transaction but not the check, because it must not fail twice.
     Alone,
-    /// The same, after those that shared a check were undone.
+    /// The same, in a second run after the work of a shared check was undone.
     Again,
 }
 

@@ -21,9 +21,9 @@ use crate::words::sqlstate::failure_of;
 use crate::words::{Doing, ErrorKind, Failure, HandlerError, Result, chain};
 use std::time::Duration;
 
-/// How long a charge waits for whoever has the message by now: at first, and then each time that
-/// the worker comes by. What the other does with it is mostly over soon, and another one should not
-/// begin before this attempt counts.
+/// How long a charge waits for another holder of its message: the first time, and each later time.
+/// The other holder is mostly done soon, and no further attempt should begin before this one
+/// counts.
 const PATIENCE: [&str; 2] = [
     "SET LOCAL lock_timeout = 2000",
     "SET LOCAL lock_timeout = 50",
@@ -68,7 +68,7 @@ pub(crate) fn write_all(
     Ok(())
 }
 
-/// Leaves a message in its place, and alone for a while.
+/// Postpones a message in its place.
 fn set_aside(topic: &str, connection: &mut Connection, held: &Held, delay: Duration) -> Result<()> {
     apart(connection, "setting a message aside", |open| {
         if let Some(attempts) = settle::hold(open, topic, held.position, held.id)? {
@@ -78,7 +78,7 @@ fn set_aside(topic: &str, connection: &mut Connection, held: &Held, delay: Durat
     })
 }
 
-/// A message that is held for its charge.
+/// A message that is locked for its charge.
 struct FoundAgain {
     held: Held,
     attempts: u32,
@@ -86,8 +86,8 @@ struct FoundAgain {
     is_waiting: bool,
 }
 
-/// Locks a message, wherever it is by now. Another worker may have been quicker, and failed too:
-/// that is two attempts. Then it waits, or came back to the end of its topic.
+/// Locks a message, wherever it is by now. If another worker was quicker and failed too, which
+/// makes two attempts, the message waits or is back at the end of its topic.
 fn hold(
     open: &mut OpenTransaction<'_>,
     topic: &str,
@@ -148,7 +148,7 @@ fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> 
     Ok(())
 }
 
-/// Writes what the ends of messages call for.
+/// Writes what follows from the ends of messages.
 fn write_ends(
     shared: &SharedState,
     open: &mut OpenTransaction<'_>,
