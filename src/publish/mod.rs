@@ -57,12 +57,12 @@ static SUBSCRIPTIONS: Statement = sql!("subscriptions", Anew);
 static UNSUBSCRIBE: Statement = sql!("unsubscribe", Key);
 
 /// How young what a process knows has to be for a publish that does not ask. Long enough that a
-/// thread that publishes all the time asks for one in some ten publishes only, and short enough
+/// thread that publishes all the time asks for one in some twenty publishes only, and short enough
 /// that nobody minds that it is added to each `subscribe`.
-pub(crate) const FRESH: Duration = Duration::from_millis(5);
+pub(crate) const FRESH: Duration = Duration::from_millis(10);
 /// How long after its COMMIT a change is returned from: a little more, should clocks differ in
 /// pace.
-pub(crate) const SETTLE: Duration = Duration::from_millis(6);
+pub(crate) const SETTLE: Duration = Duration::from_millis(12);
 
 /// The header that tells a subscriber the key with which a message was published.
 pub(crate) const ROUTING_KEY: &str = "outtray-routing-key";

@@ -1,6 +1,7 @@
 //! Publishing in a session: matched at once, with what the process knows if that is young enough,
 //! and otherwise with what the transaction is told. See `publish` for why that is right.
 
+use crate::connect::caller_sql::CallerSql;
 use crate::connect::connection::Connection;
 use crate::db::Flight;
 use crate::publish::index::Index;
@@ -207,10 +208,15 @@ impl MessagingSession<'_> {
         let known = self.process.subscriptions.known();
         let version = cache::version(known.as_ref());
         let asked_at = Instant::now();
-        let mut seen = self.look(|flight| publish::push_look(flight, version), version)?;
-        if !seen.is_latest {
-            seen = self.look_elsewhere(version)?;
-        }
+        // It may have become a role that may not look.
+        let caller_sql = self.transaction.state.caller_sql();
+        let seen = match caller_sql.is_some_and(CallerSql::has_set) {
+            true => self.look_elsewhere(version)?,
+            false => match self.look(|flight| publish::push_look(flight, version), version)? {
+                seen if seen.is_latest => seen,
+                _ => self.look_elsewhere(version)?,
+            },
+        };
         let subscriptions = &self.process.subscriptions;
         let (index, unreadable) = subscriptions.learn(known, seen, asked_at);
         unreadable.iter().for_each(|one| log::warn!("{one}"));
@@ -232,7 +238,8 @@ impl MessagingSession<'_> {
         self.transaction.ask(|run| publish::look(run, version))
     }
 
-    /// Asks on another connection, where this transaction sees only what was there when it began.
+    /// Asks on another connection, where this transaction sees only what was there when it began,
+    /// or is not ours as it was.
     fn look_elsewhere(&self, version: publish::KnownVersion) -> Result<Seen> {
         let mut connection: Connection = self.process.dedicated.take()?;
         let mut seen = publish::look(&mut connection, version)?;

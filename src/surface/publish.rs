@@ -69,7 +69,7 @@ impl Messaging {
     /// in `error`, and `#` everything.
     ///
     /// Every publish that begins after this returned, in whichever process, reaches the topic;
-    /// those under way may or may not. Blocks for one round trip and six milliseconds.
+    /// those under way may or may not. Blocks for one round trip and twelve milliseconds.
     ///
     /// # Errors
     /// `Invalid` for a bad pattern or topic, `Denied`, `SchemaMissing`, `Unavailable`,
@@ -118,7 +118,7 @@ impl Messaging {
 
     /// Ends a subscription. Returns whether there was one. Copies that the topic has stay. No
     /// publish that begins after this returned reaches the topic by this pattern. Blocks for one
-    /// round trip and six milliseconds.
+    /// round trip and twelve milliseconds.
     ///
     /// # Errors
     /// The same as [`subscribe`](Self::subscribe).

@@ -50,9 +50,9 @@ impl Topic<'_> {
     }
 
     /// Returns whether anything is known about the topic: messages of any kind, dead letters,
-    /// settings, receivers, recurring messages, dedupe keys within their window, or the ends of
-    /// tracked messages. Topics need no declaration, so an unknown topic was mistyped, or is not in
-    /// use.
+    /// settings, receivers, recurring messages, subscriptions, dedupe keys within their window, or
+    /// the ends of tracked messages. Topics need no declaration, so an unknown topic was mistyped,
+    /// or is not in use.
     pub fn is_known(&self) -> Result<bool> {
         self.is_there(Sign::Any)
     }
@@ -166,9 +166,9 @@ impl Messaging {
     }
 
     /// Returns the names of all known topics, sorted by their bytes: topics with messages of any
-    /// kind, dead letters, receivers or recurring messages, and topics that ever had settings, or
-    /// were paused, suspect or in strict order. One query; its time grows with the number of
-    /// topics, not of messages.
+    /// kind, dead letters, receivers, recurring messages or subscriptions, and topics that ever had
+    /// settings, or were paused, suspect or in strict order. One query; its time grows with the
+    /// number of topics, not of messages.
     ///
     /// # Errors
     /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.

@@ -1,6 +1,6 @@
 -- Returns whether there is anything of topic $1: a message that is ready, in work or scheduled; or,
 -- unless messages $2 alone are asked for, a dead letter, a row of its own, a receiver, a message
--- that recurs, a dedupe key, or how a message ended.
+-- that recurs, a subscription, a dedupe key, or how a message ended.
 -- Index: the primary keys, each the first row in its order. What is found first ends the search.
 SELECT
     (
@@ -28,6 +28,10 @@ SELECT
         OR (
             SELECT true FROM outtray.recurring WHERE recurring.topic = $1::text
             ORDER BY recurring.topic, recurring.name LIMIT 1
+        ) IS NOT NULL
+        OR (
+            SELECT true FROM outtray.subscription WHERE subscription.topic = $1::text
+            ORDER BY subscription.topic, subscription.pattern LIMIT 1
         ) IS NOT NULL
         OR (
             SELECT true FROM outtray.dedupe WHERE dedupe.topic = $1::text

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 30;
 
 /// The ways in which a process publishes a number.
 const WAYS: [fn(&Messaging, &str, u64) -> Option<usize>; 3] = [

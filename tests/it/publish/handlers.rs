@@ -155,3 +155,32 @@ fn subscriptions_that_change_while_a_handler_runs_are_obeyed_as_a_whole() {
         assert!((0..50).any(|_| runs(is_leased) == 2), "leased: {is_leased}");
     }
 }
+
+#[test]
+fn a_handler_that_took_a_role_publishes_as_it_sends() {
+    let place = with_jobs();
+    let drained = place
+        .messaging
+        .drain("jobs", |session, message: Message<i32>| {
+            // One that may read and write nothing of ours.
+            session.execute("SET LOCAL ROLE pg_signal_backend", &[])?;
+            session.send_message("others", &message.payload)?;
+            assert_eq!(
+                session.publish("orders.created", &message.payload)?.copies,
+                1
+            );
+            assert_eq!(session.publish("nothing", &message.payload)?.copies, 0);
+            Ok(())
+        });
+    assert_eq!(drained.unwrap().handled, 8);
+    assert_eq!(taken(&place.messaging, "billing"), [1, 2, 3, 4, 5, 6, 7, 8]);
+    place
+        .messaging
+        .session(|session| {
+            session.execute("SET LOCAL ROLE pg_signal_backend", &[])?;
+            assert_eq!(session.publish("orders.created", &9)?.copies, 1);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(taken(&place.messaging, "billing"), [9]);
+}

@@ -7,6 +7,7 @@ mod ephemeral;
 mod filters;
 mod handlers;
 mod isolation;
+mod killed;
 mod patterns;
 mod transactions;
 

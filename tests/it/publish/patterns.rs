@@ -254,6 +254,8 @@ fn subscriptions_are_listed_and_end() {
         .map(|one| (one.pattern.as_str(), one.topic.as_str()))
         .collect();
     assert_eq!(all, [("orders.#", "billing"), ("größe.*", "注文")]);
+    assert!(messaging.topic("注文").is_known().unwrap());
+    assert_eq!(messaging.topic_names().unwrap(), ["billing", "注文"]);
     assert_eq!(publish(messaging, "größe.neu", 1), 1);
     assert_eq!(publish(messaging, "orders.created", 1), 1);
 

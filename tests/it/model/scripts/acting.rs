@@ -233,6 +233,12 @@ impl Actor {
                 }
             }
             Act::SendKeyed => drop(session.send(delayed(ON)?.key("k"))?),
+            Act::Publish => drop(session.publish("acts.published", &trace)?),
+            Act::PublishMany => {
+                for _ in 0..6 {
+                    drop(session.publish("acts.published", &trace)?);
+                }
+            }
             Act::Record => session.record_result(&trace)?,
             Act::Violate => drop(session.execute("INSERT INTO public.taken VALUES (7)", &[])?),
             Act::ViolateLate => drop(session.execute("INSERT INTO public.late VALUES (7)", &[])?),

@@ -73,6 +73,9 @@ pub(super) enum Act {
     SendMany,
     SendDeduped,
     SendKeyed,
+    /// To the topic that handlers send on to, which subscribed in several ways.
+    Publish,
+    PublishMany,
     Record,
     /// A statement that fails, whose error is swallowed or returned.
     Fail(Failing, bool),
@@ -277,7 +280,7 @@ impl Act {
             27 => Act::SendDelayed,
             28 => Act::SendMany,
             29 => Act::SendDeduped,
-            30 => Act::SendKeyed,
+            30 => *pick(rng, &[Act::SendKeyed, Act::Publish, Act::PublishMany]),
             31..34 => Act::Record,
             34..38 => Act::Fail(
                 *pick(

@@ -58,6 +58,12 @@ const TRACES: &str = "
 /// How long a drain is tried again whose connection breaks.
 const MAX_DRAINS: usize = 100;
 
+/// Whom what handlers publish reaches: one topic, once.
+const SUBSCRIPTIONS: &str = "
+    INSERT INTO outtray.subscription (topic, pattern)
+        VALUES ('on', 'acts.*'), ('on', '#.published'), ('nobody', 'others.#');
+    INSERT INTO outtray.subscription_version VALUES ('', gen_random_uuid())";
+
 pub(super) struct Stage {
     place: Place,
     pub(super) actor: Arc<Actor>,
@@ -72,6 +78,7 @@ impl Stage {
     pub(super) fn set(round: &Round, sabotage: &str) -> Stage {
         let mut place = Place::new();
         place.sql(TABLES);
+        place.sql(SUBSCRIPTIONS);
         place.sql(sabotage);
         if round.way.is_leaky {
             place.sql(LEAK);

@@ -65,11 +65,12 @@ pub(super) fn run(url: &str, is_pooler_safe: bool, client: &mut Client) -> Vec<S
 
 type Part = fn(&Messaging, &mut Notes, &mut Client) -> std::result::Result<(), HandlerError>;
 
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("payloads", sending::payloads),
     ("keys", sending::keys),
     ("delays", sending::delays),
     ("dedupe", sending::dedupe),
+    ("publishing", sending::publishing),
     ("ends", ends),
     ("leases", leases),
     ("failures", failing::failures),

@@ -120,3 +120,26 @@ pub(super) fn dedupe(
     notes.0.push(format!("{sent:?}"));
     Ok(())
 }
+
+pub(super) fn publishing(
+    messaging: &Messaging,
+    notes: &mut Notes,
+    _: &mut Client,
+) -> std::result::Result<(), HandlerError> {
+    messaging.subscribe("published.*", "publishing")?;
+    messaging.subscribe_matching("#.größe", "publishing-too", &"n >= 2".parse()?)?;
+    let mut copies = Vec::new();
+    for n in 1..4 {
+        let message = NewMessage::json("", &n)?.header("n", n.to_string());
+        let published = messaging.publish_message("published.größe", message.clone())?;
+        copies.push(published.copies);
+        copies.push(messaging.session(|session| {
+            session.query("SELECT 1", &[])?;
+            Ok(session.publish_message("published.größe", message)?.copies)
+        })?);
+    }
+    let subscriptions = messaging.subscriptions()?;
+    notes.0.push(format!("{copies:?} {subscriptions:?}"));
+    drain(messaging, notes, "publishing")?;
+    Ok(drain(messaging, notes, "publishing-too")?)
+}
