@@ -2,23 +2,26 @@
 //!
 //! The entries of several ticks come with one statement: those that the last of the ticks sees, and
 //! the one before the first does not. Which tick each is of is found out here, by the snapshots,
-//! and so is their order. A single tick with very many entries is read in slices, in the order of
-//! their numbers, which is the order within a tick.
+//! and so is their order. A single tick with very many entries is read in parts, by ranges of their
+//! numbers, which are the order within a tick: no range is wider than entries are wanted, so that
+//! few rows are sorted, however the server finds them.
 
-use crate::db::run::{Params, Run, query};
+use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::log::entry::{EntryRow, origin};
 use crate::log::ticks::{Tick, gone, ticks_from};
 use crate::words::error::{Error, Result};
 use crate::words::log_position::LogPosition;
-use postgres::Row;
 use std::collections::VecDeque;
 
+static FIRST_LATE: Statement = sql!("first_late", Anew);
 static READ_ENTRIES: Statement = sql!("read_entries", Anew);
 
 /// How much further than by the numbers of its entries a reader reads at once: the numbers are
 /// those of all logs together, and of all lanes.
-const MOST_STRETCH: i64 = 4096;
+const MOST_STRETCH: i64 = 256;
+
+const READING: &str = "reading a log";
 
 /// One of several lanes: which, and of how many.
 pub(crate) type LaneShare = (i64, i64);
@@ -43,15 +46,19 @@ pub(crate) struct Cursor {
     ahead: VecDeque<EntryRow>,
     ahead_upto: LogPosition,
     stretch: i64,
+    /// Whether the last part of a tick had no entries.
+    is_gap: bool,
 }
 
-/// Ticks whose entries are read with one statement.
-struct TickSlice {
-    /// How many, without the one before.
+/// What one statement asks for.
+struct TickRange {
+    /// Ticks, without the one before.
     ticks: usize,
-    /// Whether it is a part of one tick.
-    is_part: bool,
-    limit: i64,
+    /// Numbers after this one, and up to that one.
+    after: i64,
+    upto: i64,
+    /// Rows of each kind.
+    most: i64,
 }
 
 impl Cursor {
@@ -64,6 +71,7 @@ impl Cursor {
             ahead: VecDeque::new(),
             ahead_upto: place,
             stretch: 1,
+            is_gap: true,
         }
     }
 
@@ -113,44 +121,108 @@ impl Cursor {
     }
 
     fn read_ahead(&mut self, run: &mut dyn Run, limit: i64) -> Result<()> {
-        let slice = self.slice(limit);
-        if self.read_slice(run, &slice)? {
-            return Ok(());
-        }
-        // More than was expected: of transactions that took long.
-        self.stretch = 1;
-        let part = TickSlice {
-            ticks: 1,
-            is_part: true,
-            limit: limit.saturating_add(1),
-        };
-        self.read_slice(run, &part).map(drop)
-    }
-
-    /// Returns as many ticks as may have so many entries, and one at least.
-    fn slice(&self, limit: i64) -> TickSlice {
+        let most = limit.saturating_mul(2).saturating_add(1);
         let numbers = limit.saturating_mul(self.stretch);
         let known = self.known();
-        let sum = |tick: &Tick| tick.high.saturating_sub(known[0].low);
-        let is_fitting = |tick: &&Tick| sum(tick) <= numbers;
-        let ticks = known.iter().skip(1).take_while(is_fitting).count().max(1);
-        let is_part = ticks == 1;
-        TickSlice {
-            ticks,
-            is_part,
-            limit: match is_part {
-                true => limit.saturating_add(1),
-                false => limit.saturating_mul(2),
-            },
+        let is_fitting = |tick: &&Tick| tick.high.saturating_sub(known[0].low) <= numbers;
+        let ticks = known.iter().skip(1).take_while(is_fitting).count();
+        if ticks > 0 {
+            let last = &known[ticks];
+            let (upto, next) = (last.high, LogPosition::before(last.tick + 1));
+            let after = 0;
+            let range = TickRange {
+                ticks,
+                after,
+                upto,
+                most,
+            };
+            if let Some(entries) = self.ask(run, &range)? {
+                self.keep(entries, next, limit);
+                return Ok(());
+            }
+            // More than was expected: of transactions that took long.
+            self.stretch = 1;
+        }
+        self.read_part(run, limit, most)
+    }
+
+    /// Reads a part of a tick.
+    fn read_part(&mut self, run: &mut dyn Run, limit: i64, most: i64) -> Result<()> {
+        let (tick, high) = (self.known()[1].tick, self.known()[1].high);
+        let after = self.begin_of_part(run)?;
+        loop {
+            let upto = after.saturating_add(limit.saturating_mul(self.stretch));
+            let upto = upto.min(high);
+            let range = TickRange {
+                ticks: 1,
+                after,
+                upto,
+                most,
+            };
+            match self.ask(run, &range)? {
+                // No wider than what is wanted, it has no more.
+                None if self.stretch > 1 => self.stretch = 1,
+                entries => {
+                    let next = match upto < high {
+                        true => LogPosition { tick, seq: upto },
+                        false => LogPosition::before(tick + 1),
+                    };
+                    let entries = entries.unwrap_or_default();
+                    self.is_gap = entries.is_empty() || upto >= high;
+                    self.keep(entries, next, limit);
+                    return Ok(());
+                }
+            }
         }
     }
 
-    /// Reads a slice. Returns false, with nothing read, where there was more than fits.
-    fn read_slice(&mut self, run: &mut dyn Run, slice: &TickSlice) -> Result<bool> {
-        let rows = self.ask(run, slice)?;
-        let ticks = &self.known()[..=slice.ticks];
-        let (before, last) = (&ticks[0], &ticks[slice.ticks]);
-        let next = LogPosition::before(last.tick + 1);
+    /// Returns the number after which the next part of a tick begins. What transactions wrote that
+    /// took long may lie far back, and nothing between.
+    fn begin_of_part(&self, run: &mut dyn Run) -> Result<i64> {
+        let (before, tick) = (&self.known()[0], &self.known()[1]);
+        let after = self.ahead_upto.seq;
+        if after >= before.low {
+            return Ok(after);
+        }
+        let ended = ended(before, tick);
+        if ended.is_empty() {
+            return Ok(before.low);
+        }
+        if !self.is_gap {
+            return Ok(after);
+        }
+        let params: Params<'_> = &[&self.topic, &tick.segments, &ended, &after];
+        let rows = query(run, &FIRST_LATE, params, READING)?;
+        let first: Option<i64> = rows.first().map_or(Ok(None), |row| column(row, "seq"))?;
+        Ok(first.map_or(before.low, |first| before.low.min(first - 1)))
+    }
+
+    /// Asks for the entries of a range, in order. `None` where there are more than it may return.
+    fn ask(&self, run: &mut dyn Run, range: &TickRange) -> Result<Option<Vec<EntryRow>>> {
+        let ticks = &self.known()[..=range.ticks];
+        let (before, last) = (&ticks[0], &ticks[range.ticks]);
+        let mut segments: Vec<i64> = Vec::new();
+        let named = ticks.iter().skip(1).map(|tick| &tick.segments);
+        named.for_each(|named| segments.extend(named));
+        segments.sort_unstable();
+        segments.dedup();
+        let next = before.next.to_string();
+        let low = before.low.max(range.after);
+        let lane = self.lane.map(|(lane, lanes)| vec![lane, lanes]);
+        let params: Params<'_> = &[
+            &self.topic,
+            &segments,
+            &next,
+            &last.snapshot.text,
+            &low,
+            &range.upto,
+            &ended(before, last),
+            &range.after,
+            &lane,
+            &range.most,
+            &self.ahead_upto.tick,
+        ];
+        let rows = query(run, &READ_ENTRIES, params, READING)?;
         let (mut fresh, mut late) = (0, 0);
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
@@ -168,73 +240,21 @@ impl Cursor {
                 entries.push(EntryRow::new(position, row));
             }
         }
-        let is_cut = fresh >= slice.limit || late >= slice.limit;
-        if is_cut && !slice.is_part {
-            return Ok(false);
-        }
         entries.sort_by_key(|entry| entry.position);
-        // One more than is wanted was asked for: whether there is more.
-        let wanted = usize::try_from(slice.limit - 1).unwrap_or(usize::MAX);
-        let is_whole = !slice.is_part || entries.len() <= wanted;
-        if !is_whole {
-            entries.truncate(wanted);
-        }
-        self.ahead_upto = match entries.last() {
-            Some(last) if !is_whole => last.position,
-            _ => next,
-        };
-        self.learn(fresh + late, slice);
-        self.ahead = entries.into();
-        Ok(true)
+        let is_cut = fresh >= range.most || late >= range.most;
+        Ok((!is_cut).then_some(entries))
     }
 
-    /// Asks for the entries of a slice.
-    fn ask(&self, run: &mut dyn Run, slice: &TickSlice) -> Result<Vec<Row>> {
-        let ticks = &self.known()[..=slice.ticks];
-        let (before, last) = (&ticks[0], &ticks[slice.ticks]);
-        let mut segments: Vec<i64> = Vec::new();
-        ticks[1..]
-            .iter()
-            .for_each(|tick| segments.extend(&tick.segments));
-        segments.sort_unstable();
-        segments.dedup();
-        let ended: Vec<String> = before.ended_by(last).map(|tx| tx.to_string()).collect();
-        let next = before.next.to_string();
-        // What was read of a tick that is read alone is not read again.
-        let read = if slice.is_part {
-            self.ahead_upto.seq
-        } else {
-            0
-        };
-        let low = before.low.max(read);
-        let lane = self.lane.map(|(lane, lanes)| vec![lane, lanes]);
-        let params: Params<'_> = &[
-            &self.topic,
-            &segments,
-            &next,
-            &last.snapshot.text,
-            &low,
-            &last.high,
-            &ended,
-            &read,
-            &lane,
-            &slice.limit,
-            &self.ahead_upto.tick,
-        ];
-        query(run, &READ_ENTRIES, params, "reading a log")
-    }
-
-    /// Learns how many entries there are to so many numbers.
-    fn learn(&mut self, read: i64, slice: &TickSlice) {
-        let limit = slice.limit / 2;
-        if slice.is_part {
-            return;
-        }
+    /// Keeps what was read up to a place, and learns how many entries there are to so many numbers.
+    fn keep(&mut self, entries: Vec<EntryRow>, upto: LogPosition, limit: i64) {
+        let read = i64::try_from(entries.len()).unwrap_or(i64::MAX);
         if read < limit / 2 {
             self.stretch = (self.stretch * 2).min(MOST_STRETCH);
         } else if read > limit {
             self.stretch = (self.stretch / 2).max(1);
         }
+        self.ahead = entries.into();
+        self.ahead_upto = upto;
     }
 
     /// Says where the log begins now.
@@ -245,4 +265,9 @@ impl Cursor {
             Ok(_) => gone(&self.topic, place, place.tick),
         }
     }
+}
+
+/// Returns the transactions that were at work at one tick, and that another one sees.
+fn ended(before: &Tick, later: &Tick) -> Vec<String> {
+    before.ended_by(later).map(|tx| tx.to_string()).collect()
 }

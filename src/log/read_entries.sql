@@ -1,9 +1,11 @@
 -- Returns the entries of the log $1, in its segments $2, that one tick sees and an earlier one does
 -- not, up to $10 of each kind. First those of transactions from $3 on that the snapshot $4 sees,
 -- with numbers after $5 and up to $6, in their order. Then those of the transactions $7, which were
--- at work at the earlier tick, with numbers after $8, in their order. Only those of lane $9[1] of
--- $9[2], by their keys, unless that is NULL. One row of NULLs if entries of the tick $11 are gone.
--- Index: log_entry_seq and log_entry_tx. It is planned each time, for these segments alone.
+-- at work at the earlier tick, with numbers after $8 and up to $6, in their order. Only those of
+-- lane $9[1] of $9[2], by their keys, unless that is NULL. One row of NULLs if entries of the tick
+-- $11 are gone. Index: log_entry_seq and log_entry_tx. It is planned each time, for these segments
+-- alone. The caller asks for no wider a range of numbers than it wants entries, nearly: whichever
+-- way they are found, few are sorted.
 (
     SELECT
         log_entry.tx, log_entry.seq, log_entry.id, log_entry.sent_at, log_entry.key,
@@ -37,6 +39,7 @@ UNION ALL
         WHERE log_entry.segment = ANY ($2::bigint[])
             AND log_entry.tx = done.tx::xid8
             AND log_entry.seq > $8::bigint
+            AND log_entry.seq <= $6::bigint
             AND log_entry.topic = $1::text
             AND (
                 $9::bigint[] IS NULL

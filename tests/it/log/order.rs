@@ -233,6 +233,41 @@ fn a_tick_with_very_many_messages_is_read_in_order_in_small_pieces() {
 }
 
 #[test]
+fn what_a_long_transaction_wrote_is_read_past_what_others_wrote_meanwhile() {
+    let place = place();
+    let mut slow = client(&place.url);
+    let mut held = slow.transaction().unwrap();
+    let mut joined = MessagingSession::join(&place.messaging, &mut held).unwrap();
+    joined.send_messages("ledger", 0..700).unwrap();
+    let mut all = place.messaging.tail("ledger", Position::Start).unwrap();
+    place.send_all("ledger", 10_000..13_000);
+    assert_eq!(rest(&mut all).len(), 3000);
+    joined.send_messages("ledger", 700..900).unwrap();
+    place.send_all("ledger", 13_000..14_000);
+    assert_eq!(rest(&mut all).len(), 1000);
+    drop(joined);
+    held.commit().unwrap();
+    place.send_all("ledger", 14_000..14_700);
+
+    let mut seen = Vec::new();
+    while seen.len() < 1600 {
+        let batch: Vec<Message<i32>> = all.next_batch(50, PATIENCE).unwrap();
+        assert!(!batch.is_empty());
+        seen.extend(batch.iter().map(|message| message.payload));
+    }
+
+    assert!(seen.into_iter().eq((0..900).chain(14_000..14_700)));
+    assert!(rest(&mut all).is_empty());
+    let mut again = place.messaging.tail("ledger", Position::Start).unwrap();
+    let order = rest(&mut again);
+    assert!(
+        order
+            .into_iter()
+            .eq((10_000..14_000).chain(0..900).chain(14_000..14_700))
+    );
+}
+
+#[test]
 fn two_logs_do_not_mix_and_a_quiet_one_is_read_past_a_busy_one() {
     let place = place();
     place.messaging.topic("other").configure(log()).unwrap();

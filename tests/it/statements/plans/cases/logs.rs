@@ -37,6 +37,7 @@ pub(super) fn logs() -> Vec<Case> {
         case("empty_segment", Tables(DDL), &[t, "1"]),
         case("end_log", Tables(DDL), &[t]),
         case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
+        case("first_late", Rows(100), &[t, "'{1}'", "'{15,16}'", "1000"]),
         case("holder_is_dead", Tables(FEW), &[t, "1", "1"]),
         case("is_log", Rows(1), &[t]),
         case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
