@@ -25,6 +25,12 @@ CREATE TABLE outtray.log_segment (
     PRIMARY KEY (topic, segment)
 );
 
+-- PostgreSQL refuses to make a partitioned table where `default_tablespace` names the tablespace of
+-- the database, although such a table has no storage. So the setting is empty for this table and
+-- its indexes, and as before afterwards; partitions are made where it says.
+SELECT set_config('log.tablespace', current_setting('default_tablespace'), true);
+SET LOCAL default_tablespace = '';
+
 -- Entries are inserted, and never changed. Each segment is a partition, whose number is ours: a
 -- statement says which segments it means, and only those are planned.
 CREATE TABLE outtray.log_entry (
@@ -48,6 +54,8 @@ CREATE INDEX log_entry_tx ON outtray.log_entry (tx, seq);
 -- Finds what was written in a time. On an expression, so that no statement that looks for
 -- transactions is planned with this index.
 CREATE INDEX log_entry_seq ON outtray.log_entry ((seq + 0));
+
+SELECT set_config('default_tablespace', current_setting('log.tablespace'), true);
 
 -- The order of entries: a tick is a snapshot, and an entry is of the first tick that sees it.
 CREATE TABLE outtray.log_tick (
