@@ -202,9 +202,10 @@ DECLARE
     lowest bigint;
     last_low bigint;
 BEGIN
-    -- Before this transaction has a number.
-    SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END INTO lowest
-    FROM outtray.log_seq;
+    -- Before this transaction has a number. Not read as a table: each 32nd time, while nextval logs
+    -- what it does, the row holds a value that is still to come, and whoever reads rows can see it.
+    -- Entries between the two would be missed.
+    lowest := coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0);
     SELECT EXISTS (SELECT FROM outtray.message WHERE message.topic = mine) INTO has_strays;
     SELECT log_tick.tick, log_tick.low INTO newest, last_low
     FROM outtray.log_tick WHERE log_tick.topic = mine
@@ -213,7 +214,7 @@ BEGIN
         RETURN;
     END IF;
     -- Looked at again, since somebody may have made a tick in between.
-    IF lowest < last_low AND (SELECT log_seq.last_value FROM outtray.log_seq) < last_low THEN
+    IF lowest < last_low AND coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0) < last_low THEN
         RAISE EXCEPTION 'the sequence log_seq is behind the entries of logs' USING ERRCODE = 'OT003';
     END IF;
     known := newest;
@@ -228,7 +229,7 @@ BEGIN
     INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
     SELECT
         mine, newest + 1, pg_current_snapshot(), lowest,
-        (SELECT log_seq.last_value FROM outtray.log_seq),
+        coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0),
         ARRAY(
             SELECT log_segment.segment
             FROM outtray.log_segment
@@ -334,8 +335,7 @@ BEGIN
     INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
     SELECT mine, 0, pg_current_snapshot(), last.seq, last.seq, '{}'
     FROM (
-        SELECT log_seq.last_value - CASE WHEN log_seq.is_called THEN 0 ELSE 1 END AS seq
-        FROM outtray.log_seq
+        SELECT coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0) AS seq
     ) AS last;
     RETURN opened;
 END
