@@ -73,7 +73,10 @@ impl<'e, 'r> Pieces<'e, 'r> {
             terms: reading.side.terms(),
             holds_after_dead: holds_after_dead(reading),
             entries,
-            left: vec![0..entries.len()],
+            left: Vec::from([Range {
+                start: 0,
+                end: entries.len(),
+            }]),
             busy: match busy.is_empty() {
                 true => HashSet::new(),
                 false => keys.filter(|key| busy.contains(*key)).collect(),

@@ -153,3 +153,18 @@ fn webhooks_are_read_from_a_file() {
         ],
     );
 }
+
+#[test]
+fn a_log_is_booked_once_and_read_again() {
+    let text = run("log", &[]);
+
+    check(
+        &text,
+        &[
+            "ann      300 cents",
+            "bob      300 cents",
+            "eve      nothing was booked, attempt 2",
+            "audited  4 entries, 600 cents",
+        ],
+    );
+}

@@ -7,7 +7,7 @@
 use super::bed::{Bed, Result};
 use super::plan::Effort;
 use super::report::Report;
-use super::{delivery, fan_out, latency, life, pressure, throughput};
+use super::{delivery, fan_out, latency, life, logs, pressure, throughput};
 
 /// One thing that is measured.
 pub(crate) struct Case {
@@ -91,6 +91,26 @@ pub(crate) const CASES: &[Case] = &[
         name: "publish-many",
         about: "published to ten of 1,000 subscriptions, beside ten sends to a transaction",
         run: fan_out::publish_many_case,
+    },
+    Case {
+        name: "log-write",
+        about: "as send-bulk to a log, beside the same to a queue",
+        run: logs::write_case,
+    },
+    Case {
+        name: "log-read",
+        about: "a reader of a log that does nothing, batches of 500",
+        run: logs::read_case,
+    },
+    Case {
+        name: "log-handle",
+        about: "a reader of a log that inserts and sends, batches of 500",
+        run: logs::handle_case,
+    },
+    Case {
+        name: "log-readers",
+        about: "four readers of one log that do nothing, all they read beside one",
+        run: logs::readers_case,
     },
     Case {
         name: "wal",

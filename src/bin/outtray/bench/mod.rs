@@ -10,6 +10,7 @@ mod delivery;
 mod fan_out;
 mod latency;
 mod life;
+mod logs;
 mod plan;
 mod plot;
 mod pressure;

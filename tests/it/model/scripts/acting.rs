@@ -1,6 +1,7 @@
 //! The handler: does what the scripts say.
 
-use super::script::{Act, End, Failing, From, Lasting, Left, Nested, Script, second_life};
+use super::misdoing::{fail, nest};
+use super::script::{Act, End, From, Lasting, Left, Nested, Script, second_life};
 use super::{LATER, ON};
 use outtray::{
     BatchMessage, Cancelled, HandlerError, Message, MessageId, Messaging, MessagingSession,
@@ -109,6 +110,20 @@ impl Actor {
         Ok(())
     }
 
+    /// The handler of a reader of a log, whose batch fails as a whole.
+    pub(super) fn handle_entries(
+        &self,
+        session: &mut MessagingSession<'_>,
+        entries: &[Message<Work>],
+    ) -> Result<(), HandlerError> {
+        let call = self.enter(&entries.iter().collect::<Vec<_>>())?;
+        let mut is_broken = false;
+        let mut entries = entries.iter().zip(call);
+        entries.try_for_each(|(entry, entered)| {
+            self.perform(session, entry, entered, &mut is_broken, false)
+        })
+    }
+
     /// Notes what is in hand. Fails when there is no end of it: a drain would go on for ever.
     fn enter(&self, messages: &[&Message<Work>]) -> Result<Call, HandlerError> {
         let call: Call = messages
@@ -130,11 +145,7 @@ impl Actor {
     }
 
     fn run(&self, message: &Message<Work>) -> Run {
-        let life = if self.is_redriven.load(Relaxed) {
-            REDRIVEN
-        } else {
-            0
-        };
+        let life = u32::from(self.is_redriven.load(Relaxed)) * REDRIVEN;
         (message.payload.n, life + message.attempt)
     }
 
@@ -359,36 +370,4 @@ pub(super) fn rows(act: Act) -> i64 {
         Act::BatchExecute => 2,
         _ => 0,
     }
-}
-
-fn nest(
-    session: &mut MessagingSession<'_>,
-    how: Nested,
-    literals: &str,
-) -> Result<(), HandlerError> {
-    let mut nested = session.transaction()?;
-    nested.batch_execute(&format!("INSERT INTO public.effect VALUES {literals}"))?;
-    match how {
-        Nested::Commit => nested.commit()?,
-        Nested::RollBack => nested.rollback()?,
-        Nested::Drop => {}
-        Nested::FailAndDrop => drop(nested.batch_execute("SELECT 1 / 0")),
-    }
-    Ok(())
-}
-
-fn fail(
-    session: &mut MessagingSession<'_>,
-    how: Failing,
-    (n, run): Run,
-) -> Result<(), HandlerError> {
-    match how {
-        Failing::Insert => {
-            let insert = "INSERT INTO public.effect VALUES ($1, $2, $3)";
-            session.execute(insert, &[&(n as i32), &(run as i32), &-1])?;
-        }
-        Failing::Query => drop(session.query("SELECT 1 / 0", &[])?),
-        Failing::BatchExecute => session.batch_execute("SELECT 1; SELECT 1 / 0")?,
-    }
-    Ok(())
 }

@@ -30,6 +30,8 @@ pub(super) enum Hands {
     Fixed(usize),
     Leases,
     Batches(usize),
+    /// A named reader of a log, with batches of this size.
+    Reader(usize),
 }
 
 /// One message.
@@ -181,24 +183,29 @@ pub(super) fn second_life() -> Script {
 
 impl Round {
     pub(super) fn random(rng: &mut Rng) -> Round {
-        let hands = match rng.u8(..10) {
+        let hands = match rng.u8(..12) {
             0..3 => Hands::Adaptive,
             3..6 => Hands::Fixed(*pick(rng, &[1, 2, 7, 64])),
             6 | 7 => Hands::Leases,
-            _ => Hands::Batches(*pick(rng, &[1, 3, 50])),
+            8 | 9 => Hands::Batches(*pick(rng, &[1, 3, 50])),
+            _ => Hands::Reader(*pick(rng, &[1, 3, 50])),
         };
+        let is_log = matches!(hands, Hands::Reader(_));
         let way = Way {
             hands,
             workers: *pick(rng, &[1, 1, 3]),
             max_attempts: rng.u32(1..=3),
-            is_drain: hands != Hands::Leases && rng.u8(..4) == 0,
+            is_drain: hands != Hands::Leases && !is_log && rng.u8(..4) == 0,
             is_suspect: rng.u8(..8) == 0,
-            is_cancelled: rng.u8(..6) == 0,
+            is_cancelled: !is_log && rng.u8(..6) == 0,
             is_leaky: rng.u8(..6) == 0,
         };
         let trouble = rng.bool();
         let count = rng.usize(2..40);
-        let messages = (0..count).map(|n| Planned::random(rng, n, trouble));
+        let messages = (0..count).map(|n| match is_log {
+            true => Planned::random(rng, n, trouble).in_log(),
+            false => Planned::random(rng, n, trouble),
+        });
         Round {
             way,
             messages: messages.collect(),
@@ -231,6 +238,21 @@ impl Planned {
             key: (rng.u8(..6) == 0).then(|| rng.u8(..3)),
             priority: (rng.i16(0..20) - 18).max(0),
             attempts: (0..3).map(|_| Script::random(rng, trouble)).collect(),
+        }
+    }
+}
+
+impl Planned {
+    /// Leaves out what no entry of a log has: results, and an end that others can ask for.
+    fn in_log(mut self) -> Planned {
+        for script in &mut self.attempts {
+            let is_there = |act: &Act| !matches!(act, Act::Record | Act::Cancel(_));
+            script.acts.retain(is_there);
+        }
+        Planned {
+            is_tracked: false,
+            priority: 0,
+            ..self
         }
     }
 }

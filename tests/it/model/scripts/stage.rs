@@ -7,7 +7,7 @@ use super::script::{From, Hands, Round};
 use crate::support::{PATIENCE, Place, pass_time, process};
 use outtray::{
     Backoff, BatchMessage, Cancelled, ErrorKind, How, Message, MessageId, NewMessage, Receiver,
-    ReceiverBuilder,
+    ReceiverBuilder, Topic, TopicConfig, TopicKind,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -36,10 +36,18 @@ const TABLES: &str = "
 const LEAK: &str = "
     CREATE SEQUENCE removal;
     CREATE FUNCTION keep_some() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        IF OLD.topic = 'work' AND nextval('public.removal') % 20 = 0 THEN RETURN NULL; END IF;
+        IF OLD.topic LIKE 'work%' AND nextval('public.removal') % 20 = 0 THEN RETURN NULL; END IF;
         RETURN OLD;
     END $$;
     CREATE TRIGGER leaky BEFORE DELETE ON outtray.message FOR EACH ROW EXECUTE FUNCTION keep_some()";
+
+/// What is left of a log, and of what its reader put aside.
+const LEFT_OF_LOG: &str = "SELECT CASE WHEN outtray.log_has_news('work') THEN 1 ELSE 0 END
+    + (SELECT count(*) FROM outtray.log_place WHERE topic = 'work'
+        AND tick <= (SELECT max(tick) FROM outtray.log_tick WHERE topic = 'work'))
+    + (SELECT count(*) FROM outtray.message WHERE topic = 'work@reader')
+    + (SELECT count(*) FROM outtray.scheduled WHERE topic = 'work@reader')
+    + (SELECT count(*) FROM outtray.follower WHERE topic = 'work@reader')";
 
 const LEFT: &str = "SELECT (SELECT count(*) FROM outtray.message WHERE topic = 'work')
     + (SELECT count(*) FROM outtray.scheduled WHERE topic = 'work')
@@ -84,7 +92,14 @@ impl Stage {
             place.sql(LEAK);
         }
         if round.way.is_suspect {
-            place.sql("INSERT INTO outtray.topic (topic, suspect_until) VALUES ('work', now() + interval '1 minute')");
+            place.sql("INSERT INTO outtray.topic (topic, suspect_until) VALUES ('work', now() + interval '1 minute'), ('work@reader', now() + interval '1 minute')");
+        }
+        if matches!(round.way.hands, Hands::Reader(_)) {
+            let log = TopicConfig {
+                kind: TopicKind::Log,
+                ..TopicConfig::default()
+            };
+            place.messaging.topic(WORK).configure(log).unwrap();
         }
         let scripts = round
             .messages
@@ -138,7 +153,11 @@ impl Stage {
             if self.round.way.is_drain {
                 self.drain()?;
             }
-            let left: i64 = self.place.client.query_one(LEFT, &[]).unwrap().get(0);
+            let left = match self.round.way.hands {
+                Hands::Reader(_) => LEFT_OF_LOG,
+                _ => LEFT,
+            };
+            let left: i64 = self.place.client.query_one(left, &[]).unwrap().get(0);
             if left == 0 {
                 return Ok(());
             }
@@ -164,14 +183,36 @@ impl Stage {
         match way.hands {
             Hands::Fixed(count) => builder.messages_per_transaction(count),
             Hands::Leases => builder.lease(Duration::from_secs(60)),
-            Hands::Adaptive | Hands::Batches(_) => builder,
+            Hands::Adaptive | Hands::Batches(_) | Hands::Reader(_) => builder,
         }
+    }
+
+    /// Starts a reader of the log.
+    fn start_reader(&self, size: usize) -> Receiver {
+        let actor = Arc::clone(&self.actor);
+        let at_once = Backoff::fixed(Duration::ZERO).without_jitter();
+        let reader = self.place.messaging.reader(WORK, "reader");
+        let reader = reader.batch_size(size).backoff(at_once);
+        let started = reader.max_attempts(self.round.way.max_attempts).start(
+            move |session, entries: &[Message<Work>]| actor.handle_entries(session, entries),
+        );
+        started.unwrap()
+    }
+
+    /// Returns the topic in which dead letters are.
+    fn ends_in(&self) -> Topic<'_> {
+        let topic = match self.round.way.hands {
+            Hands::Reader(_) => "work@reader",
+            _ => WORK,
+        };
+        self.place.messaging.topic(topic)
     }
 
     fn start(&self) -> Receiver {
         let actor = Arc::clone(&self.actor);
         let builder = self.builder();
         match self.round.way.hands {
+            Hands::Reader(size) => return self.start_reader(size),
             Hands::Batches(size) => builder
                 .start_batches(size, move |session, batch: &[BatchMessage<Work>]| {
                     actor.handle_batch(session, batch)
@@ -246,7 +287,7 @@ impl Stage {
     /// Moves all dead letters back; from now on all goes well.
     pub(super) fn redrive(&self) {
         self.actor.is_redriven.store(true, Relaxed);
-        self.place.messaging.topic(WORK).redrive(..).unwrap();
+        self.ends_in().redrive(..).unwrap();
     }
 
     /// Returns what the database has of each message's acts.
@@ -267,12 +308,7 @@ impl Stage {
             return Err(complaint.clone());
         }
         let mut traces = self.traces();
-        let dead = self
-            .place
-            .messaging
-            .topic(WORK)
-            .dead_letters(1_000)
-            .unwrap();
+        let dead = self.ends_in().dead_letters(1_000).unwrap();
         let mut found = HashMap::new();
         for planned in &self.round.messages {
             let id = self.ids[&planned.n];

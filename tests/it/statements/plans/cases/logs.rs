@@ -9,10 +9,7 @@ pub(super) fn logs() -> Vec<Case> {
     let topic = format!("'{BUSY}'");
     let t = topic.as_str();
     let (nulls, ones) = (same("NULL", 10), same("1", 10));
-    let reader = [t, "'reader-1'", "1"];
     const KIND: &str = "when it is set what a topic is: looks for whatever it may hold";
-    const FEW: &str = "reads all of a table that has a row for each receiver";
-    const READERS: &str = "by hand, or seldom: reads all readers of a log";
     const SEGMENTS: &str = "seldom: a log has few segments";
     const DDL: &str = "makes or drops tables";
     let read = |low, high, ended, lane| {
@@ -32,40 +29,16 @@ pub(super) fn logs() -> Vec<Case> {
             Rows(1),
             &[t, &id(1), "NULL", "NULL", "'1'", "NULL"],
         ),
-        case("count_deaths", Rows(2), &[t, &ids(301_000, 2), "'{4,5}'"]),
         case("begin_later", Rows(1), &[t, "5"]),
         case("empty_segment", Tables(DDL), &[t, "1"]),
         case("end_log", Tables(DDL), &[t]),
-        case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
         case("first_late", Rows(100), &[t, "'{1}'", "'{15,16}'", "1000"]),
-        case("holder_is_dead", Tables(FEW), &[t, "1", "1"]),
         case("is_log", Rows(1), &[t]),
-        case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
-        case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
-        case("lock_lane", Rows(1), &reader),
         case("log_bounds", Rows(1), &[t]),
-        case("lock_reader", Tables(READERS), &[t, "'reader-1'"]),
-        case("log_readers", Tables(READERS), &[t]),
         case("log_segments", Tables(SEGMENTS), &["'{busy}'"]),
         case("log_is_free", Tables(KIND), &[t]),
         case("log_segment_now", Rows(1), &[t]),
         case("make_tick", Rows(10), &[t, "false"]),
-        case(
-            "move_place",
-            Rows(1),
-            &[
-                t,
-                "'reader-1'",
-                "1",
-                "49991",
-                "50000",
-                "0",
-                "1",
-                "500",
-                "0",
-                "0",
-            ],
-        ),
         case("move_strays", Rows(100), &[t, "100"]),
         case("open_segment", Tables(DDL), &[t, "NULL"]),
         case("place_at_time", Rows(20), &[t, "0", "50001"]),
@@ -80,6 +53,31 @@ pub(super) fn logs() -> Vec<Case> {
             Rows(200),
             &read("1000", "1100", "'{15,16}'", "'{0,2}'"),
         ),
+        case("seal_segment", Tables(DDL), &[t, "1"]),
+        case("ticks_from", Rows(100), &[t, "1000", "1100"]),
+    ]
+}
+
+/// Returns calls of the statements about readers of logs.
+pub(super) fn readers() -> Vec<Case> {
+    use Bound::{Rows, Tables};
+    let topic = format!("'{BUSY}'");
+    let t = topic.as_str();
+    let reader = [t, "'reader-1'", "1"];
+    const FEW: &str = "reads all of a table that has a row for each receiver";
+    const READERS: &str = "by hand, or seldom: reads all readers of a log";
+    let move_to = "'reader-1' 1 49991 50000 0 1 500 0 0";
+    let move_to: Vec<&str> = [t].into_iter().chain(move_to.split(' ')).collect();
+    vec![
+        case("count_deaths", Rows(2), &[t, &ids(301_000, 2), "'{4,5}'"]),
+        case("holder_is_dead", Tables(FEW), &[t, "1", "1"]),
+        case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
+        case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
+        case("lock_lane", Rows(1), &reader),
+        case("move_place", Rows(1), &move_to),
+        case("lock_reader", Tables(READERS), &[t, "'reader-1'"]),
+        case("log_readers", Tables(READERS), &[t]),
+        case("ensure_reader", Rows(10), &[t, "'new'", "4", "1", "0"]),
         case("reader_lanes", Rows(1), &[t, "'reader-1'"]),
         case(
             "set_aside",
@@ -101,9 +99,7 @@ pub(super) fn logs() -> Vec<Case> {
             ],
         ),
         case("remove_reader", Tables(READERS), &[t, "'reader-2'"]),
-        case("seal_segment", Tables(DDL), &[t, "1"]),
         case("seek_reader", Tables(READERS), &[t, "'reader-1'", "1", "0"]),
         case("slowest_reader", Tables(READERS), &[t]),
-        case("ticks_from", Rows(100), &[t, "1000", "1100"]),
     ]
 }

@@ -77,6 +77,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(kept::ended());
     cases.extend(kept::kept());
     cases.extend(logs::logs());
+    cases.extend(logs::readers());
     cases
 }
 
