@@ -50,11 +50,21 @@ impl Caller {
 
     /// Asks for a WebSocket with more headers; returns the answer.
     pub(super) fn upgrade(&mut self, headers: &str) -> String {
+        self.knock(headers);
+        self.answer()
+    }
+
+    /// Asks for a WebSocket with more headers.
+    pub(super) fn knock(&mut self, headers: &str) {
         let request = format!(
             "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{headers}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         self.send_bytes(request.as_bytes());
+    }
+
+    /// Returns the answer to that.
+    pub(super) fn answer(&mut self) -> String {
         let end = b"\r\n\r\n";
         while !self.input.windows(4).any(|four| four == end) && self.read_more() {}
         let length = self.input.windows(4).position(|four| four == end);

@@ -52,7 +52,7 @@ fn puts_for_which_there_is_no_room_wait_until_the_database_answers() {
     let frozen = Frozen::server(&server);
     let filling = "x".repeat(100_000);
     let put = aside(move || {
-        for number in 0..150 {
+        for number in 0..100 {
             writer.put("q", json!([number, filling]));
         }
         writer
@@ -68,11 +68,11 @@ fn puts_for_which_there_is_no_room_wait_until_the_database_answers() {
 
     next(&put, 1);
     let got: Vec<Value> = reader
-        .get_all("q", 150)
+        .get_all("q", 100)
         .into_iter()
         .map(|mut got| got[0].take())
         .collect();
-    assert_eq!(got, (0..150).map(Value::from).collect::<Vec<_>>());
+    assert_eq!(got, (0..100).map(Value::from).collect::<Vec<_>>());
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Messages that are read at once, and about how many bytes.
 const BATCH: usize = 500;
 const FIRST_BATCH: usize = 50;
+/// The same for one that fell behind, who may want the first of them alone.
+const FIRST_LOOK: usize = 4;
 const BATCH_BYTES: usize = 8 << 20;
 /// How long the end of the log is waited at in one call, which an interrupt ends.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
@@ -22,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// What is read in advance for one connection that fell behind: messages, and their bytes.
 const MOST_AHEAD: usize = 16;
-const MOST_AHEAD_BYTES: usize = 32 << 10;
+const MOST_AHEAD_BYTES: usize = 128 << 10;
 /// Batches that are read for one connection before the next has its turn.
 const BATCHES: usize = 20;
 
@@ -161,7 +163,7 @@ fn complain(error: &Error) {
 fn find(log: &Log, wish: &LookBack) -> outtray::Result<(Vec<Placed<LogPosition>>, LogPosition)> {
     let mut tail: Tail = log.messaging.tail(&log.topic, Position::At(wish.after))?;
     let (mut found, mut bytes) = (Vec::new(), 0);
-    let (mut seen, mut size) = (wish.after, FIRST_BATCH);
+    let (mut seen, mut size) = (wish.after, FIRST_LOOK);
     for _ in 0..BATCHES {
         let batch = tail.next_batch::<Payload>(size, Duration::ZERO)?;
         size = next_size(&batch, size);

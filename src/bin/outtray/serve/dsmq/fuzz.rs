@@ -1,8 +1,8 @@
 //! Hostile and unlucky bytes, at random: whatever comes, in whatever pieces, the wire neither
 //! panics nor hangs nor keeps more than it may, and what is well said is heard.
 //!
-//! A second or two in the suite. Ten minutes:
-//! `OUTTRAY_FUZZ_SECONDS=600 cargo test --features command --bin outtray fuzz`
+//! A second or two in the suite. Ten minutes, of which each of the three has a third:
+//! `OUTTRAY_FUZZ_SECONDS=200 cargo test --features command --bin outtray fuzz -- --test-threads=1`
 
 use crate::serve::dsmq::closing::Closing;
 use crate::serve::dsmq::request::Request;
