@@ -133,7 +133,7 @@ fn publishers_and_subscribers_that_do_not_wait_for_each_other_never_miss_one_ano
             .flat_map(|publisher| publisher.join().unwrap());
         told.collect::<Vec<_>>()
     });
-    assert!(told.len() > 100, "{}", told.len());
+    assert!(told.len() >= 10, "{}", told.len());
 
     let query = "SELECT substr(topic, 2)::bigint, (payload #>> '{}')::bigint FROM outtray.message";
     let rows = place.client.query(query, &[]).unwrap();

@@ -2,7 +2,9 @@
 
 use super::{publish, subscribed, taken};
 use crate::support::{Gate, HOUR, MINUTE, PATIENCE, Place, eventually, process};
-use outtray::{BatchMessage, HandlerError, Message, MessagingSession};
+use outtray::{
+    BatchMessage, HandlerError, Message, MessagingSession, Position, TopicConfig, TopicKind,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -183,4 +185,38 @@ fn a_handler_that_took_a_role_publishes_as_it_sends() {
         })
         .unwrap();
     assert_eq!(taken(&place.messaging, "billing"), [9]);
+}
+
+#[test]
+fn the_handler_of_a_logs_reader_publishes_each_entry_once() {
+    let place = subscribed("billing");
+    let log = TopicConfig {
+        kind: TopicKind::Log,
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("ledger").configure(log).unwrap();
+    place.send_all("ledger", 0..200);
+    let reader = place.messaging.reader("ledger", "copier").batch_size(10);
+    let running = reader
+        .from(Position::Start)
+        .start(|session, entries: &[Message<i32>]| {
+            for entry in entries {
+                assert_eq!(session.publish("orders.created", &entry.payload)?.copies, 1);
+            }
+            Ok(())
+        });
+    let running = running.unwrap();
+    // Others change what has nothing to do with it.
+    let other = process(&place.url, PATIENCE);
+    let ready = || place.messaging.topic("billing").stats().unwrap().ready;
+    eventually("all are published", || {
+        other.subscribe("others", "others").unwrap();
+        other.unsubscribe("others", "others").unwrap();
+        ready() >= 200
+    });
+    running.stop(PATIENCE);
+    assert_eq!(
+        taken(&place.messaging, "billing"),
+        (0..200).collect::<Vec<_>>()
+    );
 }
