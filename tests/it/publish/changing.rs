@@ -5,6 +5,8 @@ use super::{publish, subscribed, taken};
 use crate::support::{PATIENCE, Place, client, process};
 use crossbeam_channel::bounded;
 use outtray::{ErrorKind, HandlerError, Messaging, MessagingSession, NewMessage, TopicConfig};
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,8 +22,11 @@ impl Drop for Over<'_> {
     }
 }
 
-/// The ways in which a process publishes a number.
-const WAYS: [fn(&Messaging, &str, u64) -> Option<usize>; 3] = [
+/// Publishes a number; returns how many copies it was told, where it tells.
+type Publish = fn(&Messaging, &str, u64) -> Option<usize>;
+
+/// The ways in which a process publishes.
+const WAYS: [Publish; 3] = [
     |messaging, key, number| Some(messaging.publish(key, &number).unwrap().copies),
     |messaging, key, number| {
         let published = messaging.session(|session| Ok(session.publish(key, &number)?));
@@ -40,8 +45,8 @@ const WAYS: [fn(&Messaging, &str, u64) -> Option<usize>; 3] = [
     },
 ];
 
-/// Two processes take turns: the one changes subscriptions, and the other publishes in the moment in
-/// which the first returned. Twice: the second time it knows what it learned the first time.
+/// Two processes take turns: the one changes subscriptions, and the other publishes in the moment
+/// in which the first returned. Twice: the second time it knows what it learned the first time.
 #[test]
 fn a_publish_that_begins_after_a_change_returned_obeys_it() {
     for publish in WAYS {
@@ -135,9 +140,19 @@ fn publishers_and_subscribers_that_do_not_wait_for_each_other_never_miss_one_ano
     });
     assert!(told.len() >= 10, "{}", told.len());
 
+    check_reached(&mut place, told);
+}
+
+/// Of each number that was published: which topics had ended before, and which were there from its
+/// beginning to its end.
+type Told = (u64, u64, Range<u64>);
+
+/// Checks that whoever must have a number has it once, and nobody has it who must not.
+#[track_caller]
+fn check_reached(place: &mut Place, told: Vec<Told>) {
     let query = "SELECT substr(topic, 2)::bigint, (payload #>> '{}')::bigint FROM outtray.message";
     let rows = place.client.query(query, &[]).unwrap();
-    let mut got = std::collections::HashSet::new();
+    let mut got = HashSet::new();
     for row in &rows {
         let copy = (row.get::<_, i64>(0) as u64, row.get::<_, i64>(1) as u64);
         assert!(got.insert(copy), "{copy:?} twice");
@@ -283,7 +298,8 @@ fn a_storm_of_subscriptions_stops_no_publisher() {
             let drained = place
                 .messaging
                 .drain("jobs", |session, _: outtray::Message| {
-                    Ok(drop(session.publish("orders.created", &0)?))
+                    session.publish("orders.created", &0)?;
+                    Ok(())
                 });
             assert_eq!(drained.unwrap().handled, 3);
         }
