@@ -2,10 +2,12 @@
 
 use super::{await_effects, books, effects, enter, entering, reader, telling, told};
 use crate::support::{
-    A_WHILE, Gate, NO_POLLING, PATIENCE, deaf_process, eventually, process, send,
+    A_WHILE, Gate, NO_POLLING, PATIENCE, by_socket, deaf_process, eventually, process, send,
 };
 use crossbeam_channel::unbounded;
-use outtray::{ErrorKind, HandlerError, LogPosition, Message, NewMessage, Payload, Position};
+use outtray::{
+    ErrorKind, HandlerError, LogPosition, Message, Messaging, NewMessage, Payload, Position,
+};
 
 #[test]
 fn a_reader_gets_all_entries_in_the_order_of_sending() {
@@ -281,4 +283,44 @@ fn entries_with_bytes_headers_and_keys_are_read_as_they_were_sent() {
         ("ledger", Some("k"))
     );
     assert_eq!((entry.attempt, entry.headers["region"].as_str()), (1, "eu"));
+}
+
+/// Checks that a process which is connected in this way reads all, and puts aside what fails.
+#[track_caller]
+fn check_way(connect: impl Fn(&str) -> Messaging) {
+    let mut place = books();
+    place.send_all("ledger", 0..100);
+    let messaging = connect(&place.url);
+    let receiver = reader(&messaging, "one")
+        .batch_size(30)
+        .max_attempts(2)
+        .start(|session, entries: &[Message<i32>]| {
+            enter(session, "one", entries)?;
+            match entries.iter().any(|entry| entry.payload == 42) {
+                true => Err(HandlerError::failed("no")),
+                false => Ok(()),
+            }
+        })
+        .unwrap();
+    await_effects(&mut place, 99);
+    eventually("it is dead", || place.dead_letters("ledger@one").len() == 1);
+    receiver.stop(PATIENCE);
+
+    assert_eq!(
+        effects(&mut place),
+        (0..100).filter(|n| *n != 42).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_log_is_read_through_a_socket_file() {
+    check_way(|url| Messaging::connect(&by_socket(url)).unwrap());
+}
+
+#[test]
+fn a_log_is_read_behind_a_pooler() {
+    check_way(|url| {
+        let builder = Messaging::builder().url(url).pooler_safe(true);
+        builder.connect().unwrap()
+    });
 }
