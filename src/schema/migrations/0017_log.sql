@@ -201,15 +201,20 @@ DECLARE
     known bigint;
     lowest bigint;
     last_low bigint;
+    last_snapshot pg_snapshot;
 BEGIN
     -- Before this transaction has a number. Not read as a table: each 32nd time, while nextval logs
     -- what it does, the row holds a value that is still to come, and whoever reads rows can see it.
     -- Entries between the two would be missed.
     lowest := coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0);
     SELECT EXISTS (SELECT FROM outtray.message WHERE message.topic = mine) INTO has_strays;
-    SELECT log_tick.tick, log_tick.low INTO newest, last_low
+    SELECT log_tick.tick, log_tick.low, log_tick.snapshot INTO newest, last_low, last_snapshot
     FROM outtray.log_tick WHERE log_tick.topic = mine
     ORDER BY log_tick.tick DESC LIMIT 1;
+    IF pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(last_snapshot) THEN
+        -- A tick would see nothing of what is written here, and nobody would read it.
+        RAISE EXCEPTION 'the log comes from a server with later transaction ids' USING ERRCODE = 'OT004';
+    END IF;
     IF newest IS NULL OR NOT is_forced AND NOT outtray.log_has_news(mine) THEN
         RETURN;
     END IF;
