@@ -38,7 +38,8 @@ fn one_gets_what_is_published_from_now_on_until_it_is_dropped() {
     subscription.add("invoices.#").unwrap();
     subscription.add_matching("returns", &eu).unwrap();
     let topic = subscription.topic().to_owned();
-    let (running, told) = telling::<i32>(place.messaging.receiver(&topic));
+    let receiver = place.messaging.receiver(&topic).workers(1);
+    let (running, told) = telling::<i32>(receiver);
     assert_eq!(publish(&sender, "orders.created", 1), 1);
     assert_eq!(publish(&sender, "invoices.paid.late", 2), 1);
     assert_eq!(publish(&sender, "returns", 3), 0);
