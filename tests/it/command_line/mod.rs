@@ -251,7 +251,7 @@ fn what_cannot_be_meant_ends_with_two_and_says_why() {
         (&["topics", "--url", "nonsense"], "malformed"),
         (&["dead", "show", "t", "7"], "is not a message id"),
         (&["dead", "redrive", "t"], "<ID|--all|--key <KEY>>"),
-        (&["publish", "t", "{}"], "publish"),
+        (&["broadcast", "t", "{}"], "broadcast"),
     ] {
         let ended = desk.run(arguments);
 
