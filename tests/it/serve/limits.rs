@@ -6,18 +6,17 @@ use crate::support::eventually;
 
 #[test]
 fn a_request_that_does_not_end_is_given_up() {
-    let serving = Serving::with(&["--client-timeout", "300ms"]);
+    let serving = Serving::with(&["--client-timeout", "1s"]);
     let mut idle = serving.call(Generation::WebSocket);
-    for generation in GENERATIONS {
-        let mut caller = serving.call(generation);
+    let mut callers = GENERATIONS.map(|generation| serving.call(generation));
+    for caller in &mut callers {
         let bytes = caller.said(r#"{"action": "get", "topic": "q"}"#);
         caller.send_bytes(&bytes[..bytes.len() - 1]);
-
-        let goodbye = caller.goodbye();
-
-        let code = (generation == Generation::WebSocket).then_some(1008);
-        assert_eq!(goodbye.code, code, "{goodbye:?}");
     }
+
+    let codes = callers.map(|mut caller| caller.goodbye().code);
+
+    assert_eq!(codes, [None, None, Some(1008)]);
     let mut knocking = Caller::connect(serving.address, Generation::WebSocket);
     knocking.send_bytes(b"GET / HTTP/1.1\r\nHost: ");
     assert!(knocking.rest().starts_with("HTTP/1.1 403"));
@@ -28,7 +27,7 @@ fn a_request_that_does_not_end_is_given_up() {
 
 #[test]
 fn one_who_does_not_read_replies_is_closed_and_others_are_served() {
-    let serving = Serving::with(&["--client-timeout", "500ms"]);
+    let serving = Serving::with(&["--client-timeout", "1s"]);
     let mut deaf = serving.call(Generation::Bare);
     let mut writer = serving.call(Generation::WebSocket);
     let large = "x".repeat(900_000);
@@ -51,7 +50,7 @@ fn one_who_does_not_read_replies_is_closed_and_others_are_served() {
 
 #[test]
 fn one_who_is_silent_may_be_closed_after_a_time() {
-    let serving = Serving::with(&["--idle-timeout", "300ms"]);
+    let serving = Serving::with(&["--idle-timeout", "1s"]);
     let mut caller = serving.call(Generation::WebSocket);
 
     let goodbye = caller.goodbye();

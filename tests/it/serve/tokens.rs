@@ -76,7 +76,7 @@ fn without_the_token_nothing_is_served() {
         "--token-file",
         file.path().to_str().unwrap(),
         "--client-timeout",
-        "300ms",
+        "1s",
     ]);
     for generation in [Generation::Bare, Generation::Framed] {
         for request in [
