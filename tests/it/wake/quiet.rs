@@ -3,7 +3,9 @@
 use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::{after, unbounded};
 use outtray::testing::Server;
-use outtray::{Backoff, Filter, HandlerError, Message, Messaging, NewMessage};
+use outtray::{
+    Backoff, Filter, HandlerError, Message, Messaging, NewMessage, TopicConfig, TopicKind,
+};
 use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -198,4 +200,31 @@ fn a_message_in_work_whose_time_is_over_is_looked_at_once_a_second() {
 
     // Six statements each time, and a poll.
     assert!(asked.len() <= 50, "in 4 s: {asked:#?}");
+}
+
+#[test]
+fn idle_readers_of_logs_ask_no_more_than_idle_receivers() {
+    let mut place = place();
+    let log = TopicConfig {
+        kind: TopicKind::Log,
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("ledger").configure(log).unwrap();
+    let (tell, told) = unbounded();
+    let readers: Vec<_> = (0..4)
+        .map(|number| {
+            let (name, tell) = (format!("reader-{number}"), tell.clone());
+            let reader = place.messaging.reader("ledger", &name).lanes(4);
+            reader.start(move |_, _: &[Message<i32>]| Ok(tell.send(())?))
+        })
+        .collect();
+    place.send("ledger", &1);
+    next(&told, 4);
+    let in_hand = "outtray.log_place WHERE holder IS NOT NULL";
+    eventually("nothing is in hand", || place.count(in_hand) == 0);
+    // Some duties are done once a minute, each with a few statements.
+    eventually("no more than the poll is asked", || {
+        statements_during(&mut place, Duration::from_secs(3)).len() <= 3
+    });
+    drop(readers);
 }
