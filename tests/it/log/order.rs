@@ -93,6 +93,27 @@ fn read(tail: &mut Tail, size: usize, is_over: &AtomicBool) -> Vec<(LogPosition,
     }
 }
 
+/// Checks that one reader saw the order that another one saw.
+#[track_caller]
+fn same(order: &[(LogPosition, u64)], replayed: &[(LogPosition, u64)]) {
+    let differs = order
+        .iter()
+        .zip(replayed)
+        .position(|(one, other)| one != other);
+    let near = |order: &[(LogPosition, u64)]| {
+        let at = differs.unwrap_or(order.len()).saturating_sub(2);
+        format!("{:?}", order.iter().skip(at).take(6).collect::<Vec<_>>())
+    };
+    assert!(
+        order == replayed,
+        "{} of {}, at {differs:?}: {} where all are {}",
+        order.len(),
+        replayed.len(),
+        near(order),
+        near(replayed)
+    );
+}
+
 #[test]
 fn all_readers_see_one_order_and_miss_nothing_under_sixteen_writers() {
     let url = database();
@@ -144,22 +165,7 @@ fn all_readers_see_one_order_and_miss_nothing_under_sixteen_writers() {
         "missed {missed:?}, not sent {extra:?}"
     );
     for order in orders {
-        let differs = order
-            .iter()
-            .zip(&replayed)
-            .position(|(one, other)| one != other);
-        let near = |order: &[(LogPosition, u64)]| {
-            let at = differs.unwrap_or(order.len()).saturating_sub(2);
-            format!("{:?}", order.iter().skip(at).take(6).collect::<Vec<_>>())
-        };
-        assert!(
-            order == replayed,
-            "{} of {}, at {differs:?}: {} where all are {}",
-            order.len(),
-            replayed.len(),
-            near(&order),
-            near(&replayed)
-        );
+        same(&order, &replayed);
     }
 }
 
