@@ -36,10 +36,12 @@ pub(crate) fn statement_plan(name: &str) -> String {
     plan.unwrap_or_else(|| panic!("nobody beside {name}.sql says how it is planned"))
 }
 
-/// Returns the names of all statements: every SQL file outside `src/schema`.
+/// Returns the names of all statements of the library: every SQL file outside `src/schema`, and not
+/// beside the command.
 pub(crate) fn statement_names() -> Vec<&'static str> {
     let files = sql_files().iter();
-    let statements = files.filter(|(_, path)| !path.starts_with("src/schema"));
+    let others = ["src/schema", "src/bin"];
+    let statements = files.filter(|(_, path)| !others.iter().any(|other| path.starts_with(other)));
     statements.map(|(name, _)| name.as_str()).collect()
 }
 
