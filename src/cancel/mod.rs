@@ -5,7 +5,7 @@ pub(crate) mod round;
 
 use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
 use crate::message::end::{End, How};
-use crate::words::{MessageId, Position, Program, Result};
+use crate::words::{ClaimPlace, MessageId, Program, Result};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ pub(crate) fn remove(run: &mut dyn Run, ids: &[Uuid], which: Which) -> Result<Ve
 pub(crate) fn end_held(
     run: &mut dyn Run,
     topic: &str,
-    positions: &[Position],
+    positions: &[ClaimPlace],
 ) -> Result<HashSet<MessageId>> {
     let ranks: Vec<i16> = positions.iter().map(|position| position.rank).collect();
     let seqs: Vec<i64> = positions.iter().map(|position| position.seq).collect();

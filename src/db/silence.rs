@@ -2,7 +2,7 @@
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
-use crate::words::{Position, Result};
+use crate::words::{ClaimPlace, Result};
 use postgres::types::ToSql;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(crate) struct ProcessActivity {
 #[derive(Debug, Clone)]
 pub(crate) struct Hold {
     pub(crate) topic: String,
-    pub(crate) position: Position,
+    pub(crate) position: ClaimPlace,
     /// When it was held at the latest.
     pub(crate) since: Instant,
 }
@@ -66,7 +66,7 @@ pub(crate) fn end(run: &mut dyn Run, processes: &[(i32, Duration)]) -> Result<()
 /// Ends the server process that holds a message whose client is gone, and of which nothing was
 /// asked for `idle`.
 pub(crate) fn end_holder(run: &mut dyn Run, hold: &Hold, idle: Duration) -> Result<()> {
-    let (topic, Position { rank, seq }) = (&hold.topic, hold.position);
+    let (topic, ClaimPlace { rank, seq }) = (&hold.topic, hold.position);
     let (held, idle) = (whole_ms(hold.since.elapsed()), whole_ms(idle));
     let doing = "ending lost connections";
     let params: [&(dyn ToSql + Sync); 5] = [topic, &rank, &seq, &held, &idle];

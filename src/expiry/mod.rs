@@ -4,7 +4,7 @@ pub(crate) mod round;
 
 use crate::db::{Params, Run, Statement, column, columns, query, sql};
 use crate::message::claimed::Held;
-use crate::words::{MessageId, OnEnd, Position, Result};
+use crate::words::{ClaimPlace, MessageId, OnEnd, Result};
 use postgres::Row;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(crate) fn distance(us: i64) -> Duration {
 
 fn read(row: &Row) -> Result<(String, Held)> {
     let held = Held {
-        position: Position {
+        position: ClaimPlace {
             rank: column(row, "rank")?,
             seq: column(row, "seq")?,
         },

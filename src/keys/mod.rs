@@ -68,7 +68,7 @@ pub(crate) mod stalled;
 use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::message::end::{End, How};
 use crate::words::sqlstate::held_up;
-use crate::words::{Position, Result};
+use crate::words::{ClaimPlace, Result};
 use postgres::SimpleQueryRow;
 use uuid::Uuid;
 
@@ -137,7 +137,7 @@ pub(crate) fn push_ended<'a>(
 #[derive(Debug, Default)]
 pub(crate) struct Promoted {
     /// The places of the messages that became ready.
-    pub(crate) places: Vec<Position>,
+    pub(crate) places: Vec<ClaimPlace>,
     /// Keys whose lanes others hold: they make the next of theirs ready, or upkeep does.
     pub(crate) awaited: Vec<String>,
 }
@@ -156,7 +156,7 @@ pub(crate) fn take_promoted(rows: &mut Vec<SimpleQueryRow>) -> Promoted {
         let place = rank.zip(seq);
         promoted
             .places
-            .extend(place.map(|(rank, seq)| Position { rank, seq }));
+            .extend(place.map(|(rank, seq)| ClaimPlace { rank, seq }));
         false
     });
     promoted

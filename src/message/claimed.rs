@@ -3,7 +3,7 @@
 use crate::db::Value;
 use crate::words::headers;
 use crate::words::{
-    Error, ErrorKind, Headers, MessageId, OnEnd, Payload, Position, Program, Result,
+    ClaimPlace, Error, ErrorKind, Headers, MessageId, OnEnd, Payload, Program, Result,
 };
 use postgres::SimpleQueryRow;
 use std::str::FromStr;
@@ -13,13 +13,13 @@ use uuid::Uuid;
 /// A range of the claim index: from a position up to, but without, a rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) from: Position,
+    pub(crate) from: ClaimPlace,
     pub(crate) until: i32,
 }
 
 /// The whole index.
 pub(crate) const EVERYTHING: Span = Span {
-    from: Position {
+    from: ClaimPlace {
         rank: i16::MIN,
         seq: i64::MIN,
     },
@@ -29,7 +29,7 @@ pub(crate) const EVERYTHING: Span = Span {
 /// A message in hand, as far as settling it needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
-    pub(crate) position: Position,
+    pub(crate) position: ClaimPlace,
     pub(crate) id: MessageId,
     pub(crate) key: Option<String>,
     pub(crate) on_end: OnEnd,
@@ -115,7 +115,7 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
     let mut unreadable = None;
     Ok(Claimed {
         held: Held {
-            position: Position {
+            position: ClaimPlace {
                 rank: number(row, 0)?,
                 seq: number(row, 1)?,
             },
@@ -151,8 +151,8 @@ fn kept<T: Default>(read: Result<T>, unreadable: &mut Option<Error>) -> T {
 }
 
 /// Reads a row of `hold_again`.
-pub(crate) fn read_position(row: &SimpleQueryRow) -> Result<Position> {
-    Ok(Position {
+pub(crate) fn read_position(row: &SimpleQueryRow) -> Result<ClaimPlace> {
+    Ok(ClaimPlace {
         rank: number(row, 0)?,
         seq: number(row, 1)?,
     })

@@ -23,7 +23,7 @@
 
 use crate::message::claimed::{EVERYTHING, Span};
 use crate::threads::cost::Cost;
-use crate::words::Position;
+use crate::words::ClaimPlace;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -208,7 +208,7 @@ impl Floors {
                 spans.push(Span { from, until });
             }
             let seq = first(mark);
-            from = Position { rank, seq };
+            from = ClaimPlace { rank, seq };
         }
         let until = EVERYTHING.until;
         spans.push(Span { from, until });
@@ -220,14 +220,14 @@ impl Floors {
     pub(crate) fn learn(
         &mut self,
         start: Start,
-        claimed: impl Iterator<Item = Position>,
+        claimed: impl Iterator<Item = ClaimPlace>,
         is_full: bool,
         now: Instant,
         took: Duration,
     ) {
         self.is_backlog = is_full;
         let mut last = None;
-        for Position { rank, seq } in claimed {
+        for ClaimPlace { rank, seq } in claimed {
             let mark = self.by_rank.entry(rank).or_insert(Bounds {
                 floor: seq,
                 head: seq,
@@ -291,7 +291,7 @@ impl Floors {
     }
 
     /// Notes that messages at or after `position` are free again.
-    pub(crate) fn lower(&mut self, position: Position) {
+    pub(crate) fn lower(&mut self, position: ClaimPlace) {
         if let Some(mark) = self.by_rank.get_mut(&position.rank) {
             mark.floor = mark.floor.min(position.seq);
             mark.head = mark.head.min(position.seq);
@@ -311,11 +311,11 @@ pub(crate) fn sweep() -> Search {
 mod tests {
     use super::*;
 
-    fn at(rank: i16, seq: i64) -> Position {
-        Position { rank, seq }
+    fn at(rank: i16, seq: i64) -> ClaimPlace {
+        ClaimPlace { rank, seq }
     }
 
-    fn learned(claimed: &[Position], is_full: bool) -> (Floors, Instant) {
+    fn learned(claimed: &[ClaimPlace], is_full: bool) -> (Floors, Instant) {
         let now = Instant::now();
         let mut floors = Floors::new();
         let claimed = claimed.iter().copied();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(plan: &Search, start: Start, expected: &[(Position, i32)]) {
+    fn check(plan: &Search, start: Start, expected: &[(ClaimPlace, i32)]) {
         let spans: Vec<_> = plan
             .spans
             .iter()
@@ -477,7 +477,7 @@ mod tests {
 
     #[test]
     fn too_many_priorities_have_no_floors_and_the_most_urgent_one_has_no_gap_before_it() {
-        let many: Vec<Position> = (0..20).map(|rank| at(rank, 1)).collect();
+        let many: Vec<ClaimPlace> = (0..20).map(|rank| at(rank, 1)).collect();
         let (mut floors, now) = learned(&many, false);
         assert_eq!(floors.plan(now).start, Start::Everything);
 

@@ -6,7 +6,7 @@ use crate::message::columns::first_attempts;
 use crate::message::outcome::{Decision, Outcome};
 use crate::words::limits::{self, MAX_DELAY};
 use crate::words::sqlstate::check_count;
-use crate::words::{MessageId, Position, Result};
+use crate::words::{ClaimPlace, MessageId, Result};
 use std::time::Duration;
 
 static ACKNOWLEDGE: Statement = sql!("acknowledge", Fenced);
@@ -25,7 +25,7 @@ static RETRY: Statement = sql!("retry", Anew);
 const MAX_ERROR_BYTES: usize = 8 * 1024;
 
 /// Appends the removal of handled messages to a flight that goes on with COMMIT.
-pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[Position]) {
+pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[ClaimPlace]) {
     if let [only] = positions {
         let values = [
             Value::Text(topic),
@@ -34,7 +34,8 @@ pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[Po
         ];
         return flight.call(&ACKNOWLEDGE_ONE, &values);
     }
-    let column = |read: fn(&Position) -> i64| Value::Numbers(positions.iter().map(read).collect());
+    let column =
+        |read: fn(&ClaimPlace) -> i64| Value::Numbers(positions.iter().map(read).collect());
     let values = [
         Value::Text(topic),
         column(|position| position.rank.into()),
@@ -99,7 +100,7 @@ pub(crate) fn postpone_head(
     delay: Duration,
 ) -> Result<()> {
     let doing = "postponing a message";
-    let Position { rank, seq } = held.position;
+    let ClaimPlace { rank, seq } = held.position;
     let params: Params<'_> = &[&topic, &rank, &seq, &small(attempts), &micros(delay)];
     let postponed = execute(run, &POSTPONE_HEAD, params, doing)?;
     check_count(postponed, 1, doing)
@@ -109,7 +110,7 @@ pub(crate) fn postpone_head(
 pub(crate) fn hold(
     run: &mut dyn Run,
     topic: &str,
-    position: Position,
+    position: ClaimPlace,
     id: MessageId,
 ) -> Result<Option<u32>> {
     let params: Params<'_> = &[&topic, &position.rank, &position.seq, &id.0];
@@ -118,7 +119,7 @@ pub(crate) fn hold(
 
 /// The same after whoever holds it; a lock timeout bounds the wait.
 pub(crate) fn hold_in_turn(run: &mut dyn Run, topic: &str, held: &Held) -> Result<Option<u32>> {
-    let Position { rank, seq } = held.position;
+    let ClaimPlace { rank, seq } = held.position;
     let params: Params<'_> = &[&topic, &rank, &seq, &held.id.0];
     let doing = "holding a message";
     first_attempts(&query(run, &HOLD_IN_TURN, params, doing)?)
@@ -126,12 +127,16 @@ pub(crate) fn hold_in_turn(run: &mut dyn Run, topic: &str, held: &Held) -> Resul
 
 /// Returns where a message is that came back to the end of its topic, as far as it is not far from
 /// there.
-pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<Option<Position>> {
+pub(crate) fn find_again(
+    run: &mut dyn Run,
+    topic: &str,
+    held: &Held,
+) -> Result<Option<ClaimPlace>> {
     let rank = held.position.rank;
     let params: Params<'_> = &[&topic, &rank, &held.id.0];
     let rows = query(run, &FIND_AGAIN, params, "looking for a message")?;
     let seq = first(&rows, "seq")?;
-    Ok(seq.map(|seq| Position { rank, seq }))
+    Ok(seq.map(|seq| ClaimPlace { rank, seq }))
 }
 
 /// Locks a message that waits for its next attempt; returns its failed attempts, or `None` if it

@@ -8,7 +8,7 @@ use crate::message::claimed::{Claimed, Held};
 use crate::message::floor::{Floors, Search, Start};
 use crate::rate_limit::Grant;
 use crate::threads::mutex::Mutex;
-use crate::words::{MessageId, Position, Result};
+use crate::words::{ClaimPlace, MessageId, Result};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -140,7 +140,7 @@ pub(crate) fn look_once(
 }
 
 /// Lowers the floors to these places, where messages are ready that claims may have passed.
-pub(crate) fn lower(floors: &Mutex<Floors>, positions: impl IntoIterator<Item = Position>) {
+pub(crate) fn lower(floors: &Mutex<Floors>, positions: impl IntoIterator<Item = ClaimPlace>) {
     let mut positions = positions.into_iter().peekable();
     if positions.peek().is_some() {
         let mut floors = floors.lock();

@@ -12,7 +12,7 @@ use crate::receive::claim;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::Asked;
-use crate::words::{MessageId, Position, Result};
+use crate::words::{ClaimPlace, MessageId, Result};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -75,7 +75,7 @@ impl<'m> Settlement<'m> {
     ) -> Result<()> {
         let is_cancelled = |(_, outcome): &&Decision<'_>| matches!(outcome, Outcome::Cancelled);
         let cancelled = self.decided.iter().filter(is_cancelled);
-        let positions: Vec<Position> = cancelled.map(|(held, _)| held.position).collect();
+        let positions: Vec<ClaimPlace> = cancelled.map(|(held, _)| held.position).collect();
         if positions.is_empty() {
             return Ok(());
         }
@@ -140,7 +140,7 @@ impl<'m> Settlement<'m> {
     }
 
     /// Returns the places of the messages that the commit removes from the topic for good.
-    pub(crate) fn removals(&self) -> Vec<Position> {
+    pub(crate) fn removals(&self) -> Vec<ClaimPlace> {
         let is_removed =
             |(_, outcome): &&Decision<'_>| matches!(outcome, Outcome::Done(_) | Outcome::Dropped);
         let removed = self.decided.iter().filter(is_removed);

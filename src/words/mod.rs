@@ -1,5 +1,6 @@
 //! The vocabulary: topics, messages, retries, errors. Pure, without input or output.
 
+pub(crate) mod claim_place;
 pub(crate) mod completion;
 pub(crate) mod content;
 pub(crate) mod control;
@@ -27,7 +28,6 @@ pub(crate) mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod panics;
 pub(crate) mod payload;
-pub(crate) mod position;
 pub(crate) mod rare;
 pub(crate) mod redacted;
 pub(crate) mod retry;
@@ -39,6 +39,7 @@ pub(crate) mod topic_config;
 pub(crate) mod topic_document;
 pub(crate) mod topic_kind;
 
+pub(crate) use claim_place::ClaimPlace;
 pub(crate) use error::{Error, ErrorKind, Result, chain};
 pub(crate) use filter::Filter;
 pub(crate) use filter_program::Program;
@@ -49,7 +50,6 @@ pub(crate) use new_message::NewMessage;
 pub(crate) use outcome::{DeadReason, OnEnd};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use payload::Payload;
-pub(crate) use position::Position;
 pub(crate) use side_effects::SideEffects;
 pub(crate) use sqlstate::{Doing, DriverResult, Failure, classify};
 pub(crate) use topic_config::TopicConfig;

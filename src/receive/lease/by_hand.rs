@@ -5,7 +5,7 @@ use crate::message::floor::Floors;
 use crate::receive::lease::keeper::Keeper;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::{Asked, Slot};
-use crate::words::Position;
+use crate::words::ClaimPlace;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -57,7 +57,7 @@ impl ByHand {
     }
 
     /// Notes that a message went back to its place.
-    pub(crate) fn lower(&self, topic: &str, position: Position) {
+    pub(crate) fn lower(&self, topic: &str, position: ClaimPlace) {
         if let Some(floors) = self.floors.lock().get(topic) {
             floors.lock().lower(position);
         }

@@ -30,7 +30,7 @@ use crate::receive::claim::{self, Taken};
 use crate::receive::decide::refuse;
 use crate::receive::options::Terms;
 use crate::threads::mutex::Mutex;
-use crate::words::{MessageId, Position};
+use crate::words::{ClaimPlace, MessageId};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -93,7 +93,7 @@ impl Sorted {
         terms: &Terms,
         deaths: &HashMap<MessageId, Deaths>,
         most: usize,
-    ) -> (Option<Pass<'a>>, Vec<Claimed>, Vec<Position>) {
+    ) -> (Option<Pass<'a>>, Vec<Claimed>, Vec<ClaimPlace>) {
         let now = Instant::now();
         let place = |messages: &[Claimed]| messages.first().map(|message| message.held.position);
         let is_near_first = match (place(&self.near), place(&self.others)) {

@@ -15,7 +15,7 @@ use crate::receive::handler::Ending;
 use crate::receive::transaction::notes::push_hold_again;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::session::caller_sql::EndedTransaction;
-use crate::words::{Error, HandlerError, Position, Result, chain};
+use crate::words::{ClaimPlace, Error, HandlerError, Result, chain};
 use std::collections::HashSet;
 
 /// Returns whether an error says that a handler committed.
@@ -36,7 +36,8 @@ impl WorkerTransaction<'_, '_, '_> {
         error: &Error,
     ) -> Result<()> {
         self.session.begin_over()?;
-        let decided: HashSet<Position> = decisions.iter().map(|(held, _)| held.position).collect();
+        let decided: HashSet<ClaimPlace> =
+            decisions.iter().map(|(held, _)| held.position).collect();
         let is_wanted = |message: &&Claimed| {
             let position = message.held.position;
             let mut handled = handled.iter();
@@ -48,7 +49,7 @@ impl WorkerTransaction<'_, '_, '_> {
         let rows = self.fly(flight)?;
         self.session.note_begun();
         let rows = rows.iter();
-        let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
+        let held: HashSet<ClaimPlace> = rows.map(claimed::read_position).collect::<Result<_>>()?;
         decisions.retain(|(message, _)| held.contains(&message.position));
         for message in handled {
             if held.contains(&message.held.position) && !decided.contains(&message.held.position) {

@@ -29,7 +29,7 @@ use crate::receive::limits::InWork;
 use crate::receive::transaction::careful;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::threads::mutex::Mutex;
-use crate::words::{MessageId, Position, Result};
+use crate::words::{ClaimPlace, MessageId, Result};
 use postgres::SimpleQueryRow;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -156,7 +156,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
 /// go of them.
 fn keep_held(floors: &Mutex<Floors>, taken: &mut Taken, rows: &[SimpleQueryRow]) -> Result<()> {
     let rows = rows.iter();
-    let held: HashSet<Position> = rows.map(claimed::read_position).collect::<Result<_>>()?;
+    let held: HashSet<ClaimPlace> = rows.map(claimed::read_position).collect::<Result<_>>()?;
     taken.keep(floors, |message| held.contains(&message.held.position));
     Ok(())
 }

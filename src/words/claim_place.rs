@@ -6,5 +6,3 @@ pub(crate) struct ClaimPlace {
     pub(crate) rank: i16,
     pub(crate) seq: i64,
 }
-
-pub(crate) use ClaimPlace as Position;
