@@ -134,9 +134,10 @@ impl EphemeralSubscription {
     fn end_now(&mut self) -> Result<()> {
         self.has_ended = true;
         self.messaging.base().process.holdings.leave(&self.topic);
+        self.messaging
+            .with_connection(|connection, _| ephemeral::end(connection, &self.topic))?;
+        self.messaging.settle_subscriptions();
         self.messaging.with_connection(|connection, base| {
-            ephemeral::end(connection, &self.topic)?;
-            base.process.subscriptions.outdate();
             ephemeral::empty(connection, &base.waker, &self.topic, Duration::MAX).map(drop)
         })
     }

@@ -25,15 +25,17 @@ impl Frozen {
         let file = server.data_dir().unwrap().join("postmaster.pid");
         let text = fs::read_to_string(file).unwrap();
         let postmaster = text.lines().next().unwrap().to_owned();
-        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
-        let children = fs::read_to_string(children).unwrap_or_default();
-        let mut processes = vec![postmaster];
-        processes.extend(children.split_whitespace().map(str::to_owned));
-        let frozen = Frozen {
-            processes,
+        let mut frozen = Frozen {
+            processes: vec![postmaster.clone()],
             in_the_end: "kill -CONT \"$@\" 2>/dev/null",
         };
-        // A child of the server may have ended meanwhile; the server has not.
+        // First, so that it has no more children than are found next.
+        assert!(frozen.run("kill -STOP \"$1\""));
+        let children = format!("/proc/{postmaster}/task/{postmaster}/children");
+        let children = fs::read_to_string(children).unwrap_or_default();
+        let children = children.split_whitespace().map(str::to_owned);
+        frozen.processes.extend(children);
+        // One of them may have ended meanwhile; the server has not.
         assert!(frozen.run("kill -STOP \"$@\" 2>/dev/null; kill -0 \"$1\""));
         frozen
     }
