@@ -297,6 +297,7 @@ impl MessagingSession<'_> {
         let sent: Vec<Sent> = new.iter().map(|copy| Sent::New(copy.id)).collect();
         self.take_room(&new, &sent)?;
         copies.extend(new);
+        copies.sort_by(|one, other| one.message.topic.cmp(&other.message.topic));
         Ok(copies)
     }
 

@@ -318,3 +318,20 @@ fn a_storm_of_subscriptions_stops_no_publisher() {
         );
     });
 }
+
+#[test]
+fn ids_come_in_the_order_of_topics_also_where_somebody_new_subscribed() {
+    let mut place = subscribed("late");
+    assert_eq!(publish(&place.messaging, "orders.created", 1), 1);
+    let other = process(&place.url, PATIENCE);
+    other.subscribe("orders.#", "early").unwrap();
+
+    let published = place.messaging.publish("orders.created", &2).unwrap();
+
+    let ids = published.ids.iter().map(|id| id.as_uuid());
+    let topics = ids.map(|id| {
+        let sql = "SELECT topic FROM outtray.message WHERE id = $1";
+        place.client.query_one(sql, &[&id]).unwrap().get(0)
+    });
+    assert_eq!(topics.collect::<Vec<String>>(), ["early", "late"]);
+}
