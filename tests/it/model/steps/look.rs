@@ -1,17 +1,50 @@
 //! What there is in the database, as the model would have it.
 
-use super::op::{Settings, TOPICS};
+use super::op::{LOG, QUEUES, Settings, TOPICS};
+use super::reading::ASIDE;
 use super::real::{BOUNDED, Real};
-use super::seen::{Carried, Message, TopicState};
+use super::seen::{Carried, LogState, Message, State, TopicState};
 use super::sending::{header, label};
 use outtray::{Expired, MessageId, MessageState};
+use postgres::Row;
 use uuid::Uuid;
 
 impl Real {
-    pub(super) fn state(&mut self) -> Vec<TopicState> {
-        (0..TOPICS.len())
-            .map(|topic| self.topic_state(topic))
-            .collect()
+    pub(super) fn state(&mut self) -> State {
+        State {
+            topics: (0..QUEUES).map(|topic| self.topic_state(topic)).collect(),
+            log: self.log_state(),
+            subscriptions: self.subscriptions(),
+        }
+    }
+
+    fn log_state(&mut self) -> LogState {
+        let sql = "SELECT id, key, coalesce(headers ->> 'label', 'none') AS header,
+                trim('\"' FROM payload::text) AS payload
+            FROM outtray.log_entry WHERE topic = $1 ORDER BY seq";
+        let rows = self.place.client.query(sql, &[&TOPICS[LOG]]).unwrap();
+        let dead = self.place.messaging.topic(ASIDE).dead_letters(10_000);
+        let dead = dead.unwrap().into_iter();
+        let mut dead: Vec<(usize, String)> = dead
+            .map(|one| (label(&self.ids, one.id), one.reason.to_string()))
+            .collect();
+        dead.sort();
+        LogState {
+            entries: rows
+                .iter()
+                .map(|row| (self.label_of(row), row.get("key")))
+                .collect(),
+            dead,
+        }
+    }
+
+    /// Returns the label of a message, whose payload and headers are those that it was sent with.
+    fn label_of(&self, row: &Row) -> usize {
+        let label = label(&self.ids, MessageId::from(row.get::<_, Uuid>("id")));
+        let sent_as = *self.originals.get(&label).unwrap_or(&label);
+        let words: [String; 2] = [row.get("header"), row.get("payload")];
+        assert_eq!(words, [header(sent_as), sent_as.to_string()]);
+        label
     }
 
     fn topic_state(&mut self, at: usize) -> TopicState {
@@ -89,30 +122,25 @@ impl Real {
         .collect()
     }
 
-    /// Finds out what each message carries; payload and headers are those that it was sent with.
+    /// Finds out what each message carries.
     fn carried(&mut self, topic: usize) -> Vec<Carried> {
         let columns = "topic, id, key, on_end, expires_at, headers, payload";
         let tables = ["message", "scheduled", "follower", "dead_letter"];
         let all = tables.map(|table| format!("SELECT {columns} FROM outtray.{table}"));
         let sql = format!(
             "SELECT id, key, coalesce(on_end & 1 = 1, false), coalesce(expires_at <= now(), false),
-                coalesce(headers ->> 'label', 'none'), trim('\"' FROM payload::text)
+                coalesce(headers ->> 'label', 'none') AS header, trim('\"' FROM payload::text) AS payload
             FROM ({}) AS message WHERE topic = $1",
             all.join(" UNION ALL ")
         );
         let rows = self.place.client.query(&sql, &[&TOPICS[topic]]).unwrap();
         let mut carried: Vec<Carried> = rows
             .iter()
-            .map(|row| {
-                let label = label(&self.ids, MessageId::from(row.get::<_, Uuid>(0)));
-                let words: [String; 2] = [row.get(4), row.get(5)];
-                assert_eq!(words, [header(label), label.to_string()]);
-                Carried {
-                    label,
-                    key: row.get(1),
-                    is_tracked: row.get(2),
-                    is_over: row.get(3),
-                }
+            .map(|row| Carried {
+                label: self.label_of(row),
+                key: row.get(1),
+                is_tracked: row.get(2),
+                is_over: row.get(3),
             })
             .collect();
         carried.sort_by_key(|message| message.label);

@@ -1,32 +1,39 @@
 //! The database does what a small model in memory does, step by step, whatever is done to it.
 //!
-//! `op` says what can be done and makes random sequences of it, `pure` (with `hands` and `lines`)
-//! says what is to come of it, `real` (with `sending`) does it, and `look` says what came of it.
-//! After every step both are compared: what the step was seen to do, and all that there is. A
-//! sequence at whose end they differ is made as short as it gets, and printed with its seed:
+//! `op` (with `spreading`) says what can be done and makes random sequences of it, `pure` (with
+//! `hands`, `lines`, `routes` and `log`) says what is to come of it, `real` (with `sending`,
+//! `publishing` and `reading`) does it, and `look` says what came of it. After every step both are
+//! compared: what the step was seen to do, and all that there is. A sequence at whose end they
+//! differ is made as short as it gets, and printed with its seed:
 //!
 //! ```text
 //! OUTTRAY_MODEL_SEED=… OUTTRAY_MODEL_STEPS=… cargo test --test it model::steps
 //! ```
 //!
 //! A new thing that can be done is a variant of `Op`, an arm in both `apply`s, and where it leaves
-//! something that no field of `TopicState` (in `seen`) shows, a field.
+//! something that no field of `State` (in `seen`) shows, a field.
 
 mod hands;
 mod lines;
+mod log;
 mod look;
 mod op;
+mod publishing;
 mod pure;
+mod reading;
 mod real;
+mod routes;
 mod seen;
 mod sending;
+mod spreading;
 
 use crate::support::shrink;
 use fastrand::Rng;
-use op::{Answer, Op, PLAIN};
+use op::{Answer, LOG, Op, PLAIN};
 use pure::Model;
 use real::Real;
-use seen::{Seen, TopicState};
+use seen::{Seen, State};
+use spreading::Shared;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -101,14 +108,21 @@ fn compare(real: &mut Real, model: &mut Model, ops: &[Op]) -> Result<(), Differe
 /// Writes down what was expected and what was found of what differs.
 fn differing(
     op: &Op,
-    expected: &(Seen, Vec<TopicState>),
-    found: &(Seen, Vec<TopicState>),
+    (expected_seen, expected): &(Seen, State),
+    (found_seen, found): &(Seen, State),
 ) -> String {
     let mut text = format!("after {op:?}\n");
-    if expected.0 != found.0 {
-        text += &format!("expected {:?}\nfound    {:?}\n", expected.0, found.0);
+    if expected_seen != found_seen {
+        text += &format!("expected {expected_seen:?}\nfound    {found_seen:?}\n");
     }
-    for (topic, (expected, found)) in expected.1.iter().zip(&found.1).enumerate() {
+    if expected.log != found.log {
+        text += &format!("expected {:?}\nfound    {:?}\n", expected.log, found.log);
+    }
+    if expected.subscriptions != found.subscriptions {
+        let (expected, found) = (&expected.subscriptions, &found.subscriptions);
+        text += &format!("subscriptions, expected {expected:?}, found {found:?}\n");
+    }
+    for (topic, (expected, found)) in expected.topics.iter().zip(&found.topics).enumerate() {
         if expected != found {
             text += &format!(
                 "topic {topic}, expected {expected:?}\ntopic {topic}, found    {found:?}\n"
@@ -127,6 +141,15 @@ const SEND: Op = Op::Send {
     count: 2,
     message: PLAIN,
 };
+const SUBSCRIBE: Op = Op::Shared(Shared::Subscribe {
+    topic: 1,
+    pattern: 4,
+});
+const RECORD: Op = Op::Send {
+    topic: LOG,
+    count: 2,
+    message: PLAIN,
+};
 const ACK: Op = Op::Handle {
     topic: 0,
     answer: Answer::Ack,
@@ -141,9 +164,14 @@ fn a_difference_between_database_and_model_is_found_where_it_is() {
         "UPDATE outtray.message SET topic = 'odd'",
         "DELETE FROM outtray.message",
         "INSERT INTO outtray.topic (topic, paused_at) VALUES ('even', now())",
+        "DELETE FROM outtray.subscription",
+        "UPDATE outtray.subscription SET pattern = '#'",
+        "DELETE FROM outtray.log_entry",
+        "UPDATE outtray.log_entry SET key = 'a'",
     ] {
         let (mut real, mut model) = (Real::new(), Model::default());
-        assert!(compare(&mut real, &mut model, &[SEND]).is_ok());
+        let before = [SEND, SUBSCRIBE, RECORD];
+        assert!(compare(&mut real, &mut model, &before).is_ok());
         real.place.sql(sabotage);
         let found = compare(&mut real, &mut model, &[ACK, SEND]);
         let step = found.map_or_else(|difference| Some(difference.step), |()| None);
@@ -173,7 +201,7 @@ fn a_sequence_that_fails_is_made_as_short_as_it_gets() {
 fn random_sequences_come_upon_all_that_can_happen() {
     let mut met = String::new();
     let mut unsure = 0;
-    for seed in 0..200 {
+    for seed in 0..280 {
         let (mut rng, mut model) = (Rng::with_seed(seed), Model::default());
         for _ in 0..STEPS {
             let mut after = model.clone();
@@ -209,6 +237,12 @@ fn random_sequences_come_upon_all_that_can_happen() {
         "leased: [M",
         "behind: [M",
         "scheduled: [M",
+        "\"story\", \"#\"",
+        "\"changed\"",
+        "counts: [3, 0",
+        "counts: [0, 1]",
+        "read: [0",
+        "entries: [(0, Some(",
     ] {
         let times = met.matches(what).count();
         assert!(times > 10, "{what}: {times} times");

@@ -1,11 +1,17 @@
 //! What can be done to the messages of the test, and how a random sequence of it is made.
 
+use super::spreading::Shared;
 use fastrand::Rng;
 use outtray::PoisonedKey;
 
-/// The topics of the test. Two, so that one's messages could get into the other.
-pub(super) const TOPICS: [&str; 2] = ["even", "odd"];
-/// The keys of its messages, those that have one.
+/// The topics of the test, sorted. Two queues, so that one's messages could get into the other, and
+/// a log.
+pub(super) const TOPICS: [&str; 3] = ["even", "odd", "story"];
+/// How many of them are queues: these come first.
+pub(super) const QUEUES: usize = 2;
+/// The one that is a log.
+pub(super) const LOG: usize = 2;
+/// The keys of their messages, those that have one.
 pub(super) const KEYS: [char; 2] = ['a', 'b'];
 
 /// An operation. `nth` chooses among as many as there are, so that every part of a sequence is one,
@@ -85,6 +91,8 @@ pub(super) enum Op {
         topic: usize,
         settings: Settings,
     },
+    /// Something about what several get.
+    Shared(Shared),
 }
 
 /// What a message is like.
@@ -154,15 +162,15 @@ impl Op {
     /// Makes one. Mostly sending and handling, about as much of either, so that topics fill and run
     /// empty.
     pub(super) fn random(rng: &mut Rng) -> Op {
-        let topic = rng.usize(..TOPICS.len());
-        match rng.u8(..100) {
-            0..26 => Op::Send {
-                topic,
-                count: if rng.u8(..4) == 0 { rng.usize(..6) } else { 1 },
-                message: Kind::random(rng),
+        let topic = rng.usize(..QUEUES);
+        match rng.u8(..123) {
+            0..26 => Op::send(rng, topic, Kind::random),
+            26..27 => Op::SendAndRollBack {
+                topic: rng.usize(..TOPICS.len()),
             },
-            26..27 => Op::SendAndRollBack { topic },
-            27..28 => Op::ForgetKeys { topic },
+            27..28 => Op::ForgetKeys {
+                topic: rng.usize(..TOPICS.len()),
+            },
             28..48 => Op::Handle {
                 topic,
                 answer: Answer::random(rng),
@@ -201,16 +209,26 @@ impl Op {
             },
             92..94 => Op::Pause { topic },
             94..97 => Op::Resume { topic },
-            _ => Op::Configure {
+            97..100 => Op::Configure {
                 topic,
                 settings: Settings::random(rng),
             },
+            100..104 => Op::send(rng, LOG, |rng| Kind::random(rng).of_log()),
+            _ => Op::Shared(Shared::random(rng)),
+        }
+    }
+
+    fn send(rng: &mut Rng, topic: usize, message: impl Fn(&mut Rng) -> Kind) -> Op {
+        Op::Send {
+            topic,
+            count: if rng.u8(..4) == 0 { rng.usize(..6) } else { 1 },
+            message: message(rng),
         }
     }
 }
 
 impl Kind {
-    fn random(rng: &mut Rng) -> Kind {
+    pub(super) fn random(rng: &mut Rng) -> Kind {
         Kind {
             priority: *rng.choice(&[0, 0, 0, 5, -5, i16::MAX, -i16::MAX]).unwrap(),
             is_delayed: rng.u8(..5) == 0,
@@ -218,6 +236,16 @@ impl Kind {
             is_tracked: rng.u8(..4) == 0,
             key: (rng.u8(..5) < 2).then(|| *rng.choice(&KEYS).unwrap()),
             dedupe: (rng.u8(..10) == 0).then(|| rng.u8(..2)),
+        }
+    }
+
+    /// Leaves out what no entry of a log has.
+    pub(super) fn of_log(self) -> Kind {
+        Kind {
+            priority: 0,
+            is_delayed: false,
+            is_tracked: false,
+            ..self
         }
     }
 }

@@ -2,9 +2,11 @@
 //! memory, each with where it is.
 
 use super::hands::Held;
-use super::op::{KEYS, Kind, Op, PLAIN, Settings, TOPICS};
-use super::seen::{Carried, Message, Seen, TopicState};
+use super::log::LogModel;
+use super::op::{KEYS, Kind, LOG, Op, PLAIN, QUEUES, Settings, TOPICS};
+use super::seen::{Carried, Message, Seen, State, TopicState};
 use outtray::PoisonedKey;
+use std::collections::BTreeSet;
 
 /// A message that was sent, or was to be. Its index is its label.
 #[derive(Debug, Clone)]
@@ -40,7 +42,10 @@ pub(super) struct Model {
     pub(super) entries: Vec<Entry>,
     pub(super) held: Vec<Held>,
     /// The dedupe keys that were taken: topic, key, label.
-    taken: Vec<(usize, u8, usize)>,
+    pub(super) taken: Vec<(usize, u8, usize)>,
+    /// Topics and the patterns that they subscribed to.
+    pub(super) subscriptions: BTreeSet<(usize, usize)>,
+    pub(super) log: LogModel,
     pub(super) is_paused: [bool; TOPICS.len()],
     pub(super) settings: [Settings; TOPICS.len()],
     /// Places, receipts and deaths are numbered.
@@ -52,7 +57,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn apply(&mut self, op: &Op) -> Seen {
         let seen = self.act(op);
-        for topic in 0..TOPICS.len() {
+        for topic in 0..QUEUES {
             while let Some(label) = self.first_to_park(topic) {
                 self.bury(label, "parked", self.entries[label].attempts);
                 self.put_back_beside(topic, &[label]);
@@ -95,6 +100,7 @@ impl Model {
                 }
             }
             Op::TakeOutExpired => self.take_out_expired(),
+            Op::Shared(ref op) => return self.share(op),
             Op::ForgetKeys { topic } => self.taken.retain(|taken| taken.0 != topic),
             Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => {
@@ -147,6 +153,10 @@ impl Model {
                 return Some(of);
             }
             self.taken.push((topic, key, label));
+        }
+        if topic == LOG {
+            self.log.entries.push(label);
+            return None;
         }
         match kind.is_delayed || self.settings[topic].is_delayed {
             true => self.entries[label].at = At::Scheduled,
@@ -320,10 +330,12 @@ impl Model {
         self.clock
     }
 
-    pub(super) fn state(&self) -> Vec<TopicState> {
-        (0..TOPICS.len())
-            .map(|topic| self.topic_state(topic))
-            .collect()
+    pub(super) fn state(&self) -> State {
+        State {
+            topics: (0..QUEUES).map(|topic| self.topic_state(topic)).collect(),
+            log: self.log_state(),
+            subscriptions: self.subscribed(),
+        }
     }
 
     fn topic_state(&self, topic: usize) -> TopicState {
@@ -372,5 +384,5 @@ impl Model {
 }
 
 pub(super) fn other(topic: usize) -> usize {
-    (topic + 1) % TOPICS.len()
+    (topic + 1) % QUEUES
 }

@@ -4,15 +4,17 @@
 //! begun then. Time passes by moving rows.
 
 use super::hands::{MAX_ATTEMPTS, MOST_HELD};
-use super::op::{Answer, Kind, Op, PLAIN, Settings, Settling, TOPICS};
+use super::op::{Answer, Kind, LOG, Op, PLAIN, Settings, Settling, TOPICS};
 use super::pure::other;
+use super::reading::EFFECTS;
 use super::seen::{Delivery, Seen};
 use super::sending::{label, label_of_next, nobody, send_next};
-use crate::support::{PATIENCE, Place, eventually, process};
+use crate::support::Place;
 use outtray::{
     Backoff, ErrorKind, Expired, HandlerError, MessageId, Messaging, MessagingSession, PoisonedKey,
-    Sent, Topic, TopicConfig,
+    Sent, Topic, TopicConfig, TopicKind,
 };
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
@@ -27,6 +29,10 @@ pub(super) struct Real {
     pub(super) place: Place,
     /// The ids of all messages that were sent, by their labels.
     pub(super) ids: Ids,
+    /// The labels that copies carry of what was published: that of the first copy.
+    pub(super) originals: HashMap<usize, usize>,
+    /// How many entries of the log the reader has read.
+    pub(super) entries_read: i64,
     /// Those that are tracked.
     pub(super) tracked: Vec<(usize, usize)>,
     /// Whether a topic has parked what comes after dead letters.
@@ -39,15 +45,23 @@ type Ids = Arc<Mutex<Vec<MessageId>>>;
 
 impl Real {
     pub(super) fn new() -> Real {
-        let real = Real {
+        let mut real = Real {
             place: Place::new(),
             ids: Arc::default(),
+            originals: HashMap::new(),
+            entries_read: 0,
             tracked: Vec::new(),
             parks: false,
             held: Vec::new(),
         };
         let bounded = config(BOUNDED, Settings::default());
         real.topic(BOUNDED).configure(bounded).unwrap();
+        let log = TopicConfig {
+            kind: TopicKind::Log,
+            ..TopicConfig::default()
+        };
+        real.topic(LOG).configure(log).unwrap();
+        real.place.sql(EFFECTS);
         real
     }
 
@@ -86,10 +100,8 @@ impl Real {
             }
             Op::Expire { topic, nth } => self.expire(topic, nth),
             Op::TakeOutExpired => self.take_out_expired(),
-            Op::ForgetKeys { topic } => {
-                let sql = "UPDATE outtray.dedupe SET expires_at = now() WHERE topic = $1";
-                self.place.client.execute(sql, &[&TOPICS[topic]]).unwrap();
-            }
+            Op::Shared(ref op) => return self.share(op),
+            Op::ForgetKeys { topic } => self.forget_keys(topic),
             Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => return count(self.topic(topic).purge().unwrap()),
             Op::PurgeDead { topic, nth: None } => {
@@ -277,19 +289,6 @@ impl Real {
         }
     }
 
-    /// Lets a process run until it took out all that is expired and that nobody has in hand.
-    fn take_out_expired(&mut self) {
-        let process = process(&self.place.url, Duration::from_millis(20));
-        let nobody = |_: &mut MessagingSession<'_>, _: outtray::Message| Ok(());
-        let receiver = process.receiver("nobody").workers(1).start(nobody).unwrap();
-        let expired = "(
-            SELECT expires_at FROM outtray.message UNION ALL SELECT expires_at FROM outtray.follower
-            UNION ALL SELECT expires_at FROM outtray.scheduled WHERE receipt IS NULL
-            ) AS message WHERE expires_at <= now()";
-        eventually("what expired is gone", || self.place.count(expired) == 0);
-        receiver.stop(PATIENCE);
-    }
-
     /// Chooses among the messages of a topic that are not dead, in the order of sending.
     fn chosen(
         &mut self,
@@ -312,6 +311,11 @@ impl Real {
             Some(nth) if !meant.is_empty() => vec![meant[nth % meant.len()]],
             _ => meant,
         }
+    }
+
+    fn forget_keys(&mut self, topic: usize) {
+        let sql = "UPDATE outtray.dedupe SET expires_at = now() WHERE topic = $1";
+        self.place.client.execute(sql, &[&TOPICS[topic]]).unwrap();
     }
 
     fn move_due(&mut self, chosen: &[Uuid]) {

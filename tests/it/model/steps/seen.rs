@@ -14,6 +14,8 @@ pub(super) struct Seen {
     pub(super) duplicates_of: Vec<usize>,
     /// A lease was lost, or what a cancel did.
     pub(super) answer: Option<String>,
+    /// What the handler of a reader of the log did and kept, by the labels.
+    pub(super) read: Vec<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,26 @@ pub(super) struct Delivery {
     pub(super) key: Option<String>,
 }
 
-/// All that can be seen of a topic from outside.
+/// All that can be seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State {
+    /// Of the queues.
+    pub(super) topics: Vec<TopicState>,
+    pub(super) log: LogState,
+    /// Topics and patterns, sorted.
+    pub(super) subscriptions: Vec<(String, String)>,
+}
+
+/// All that can be seen of the log from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogState {
+    /// In the order of sending, with their keys.
+    pub(super) entries: Vec<(usize, Option<String>)>,
+    /// The dead letters of its reader, by the labels, and why.
+    pub(super) dead: Vec<(usize, String)>,
+}
+
+/// All that can be seen of a queue from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct TopicState {
     /// In claim order.
@@ -81,6 +102,10 @@ impl Seen {
             counts: vec![count as u64],
             ..Seen::default()
         }
+    }
+
+    pub(super) fn is_new(is_new: bool) -> Seen {
+        Seen::answer(if is_new { "changed" } else { "as before" })
     }
 
     pub(super) fn answer(answer: &str) -> Seen {

@@ -13,6 +13,17 @@ pub(super) fn send_next(
     topic: usize,
     kind: Kind,
 ) -> Sent {
+    let sent = session.send(new(ids, topic, kind)).unwrap();
+    let id = match sent {
+        Sent::New(id) => id,
+        Sent::Duplicate(_) => nobody(),
+    };
+    ids.lock().unwrap().push(id);
+    sent
+}
+
+/// Makes the message with the next label.
+pub(super) fn new(ids: &Mutex<Vec<MessageId>>, topic: usize, kind: Kind) -> NewMessage {
     let label = label_of_next(ids);
     let message = match kind.fits {
         true => NewMessage::json(TOPICS[topic], &label),
@@ -34,13 +45,7 @@ pub(super) fn send_next(
     if let Some(key) = kind.dedupe {
         message = message.dedupe(key.to_string(), LATER);
     }
-    let sent = session.send(message).unwrap();
-    let id = match sent {
-        Sent::New(id) => id,
-        Sent::Duplicate(_) => nobody(),
-    };
-    ids.lock().unwrap().push(id);
-    sent
+    message
 }
 
 /// Returns the header of the message with a label: every other one has one.
