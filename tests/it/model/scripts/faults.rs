@@ -164,6 +164,46 @@ WHERE false",
         right: "        removed.map(|(held, _)| held.position).collect()",
         wrong: "        removed.skip(1).map(|(held, _)| held.position).collect()",
     },
+    Fault {
+        name: "a reader keeps what a failed part of a batch wrote",
+        right: "    if !is_done {
+        session.undo()?;
+        return Ok(ending);
+    }
+    let Some(undone) = Ending::undone(",
+        wrong: "    if !is_done {
+        let _ = session.keep(check)?;
+        return Ok(ending);
+    }
+    let Some(undone) = Ending::undone(",
+    },
+    Fault {
+        name: "a reader passes over the batch that a conflict undid",
+        right: "            false => return Err(error),
+        }
+    }
+    session.restore()?;",
+        wrong: "            false => {
+                let passed = ahead.batch(size).len();
+                ahead.done(passed);
+                return Err(error);
+            }
+        }
+    }
+    session.restore()?;",
+    },
+    Fault {
+        name: "a reader charges an entry with a conflict",
+        right: "            state.conflicts += 1;
+            if state.conflicts <= MAX_CONFLICTS {",
+        wrong: "            state.conflicts += 1;
+            if state.conflicts <= MAX_CONFLICTS.min(0) {",
+    },
+    Fault {
+        name: "a reader moves past an entry that it did not put aside",
+        right: "    if !pieces.aside.is_empty() {\n        let top",
+        wrong: "    if pieces.aside.len() > 1 {\n        let top",
+    },
 ];
 
 fn root() -> &'static Path {
