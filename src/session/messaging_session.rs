@@ -287,7 +287,7 @@ impl<'c> MessagingSession<'c> {
     /// # fn f(session: &mut outtray::MessagingSession<'_>) -> Result<(), outtray::HandlerError> {
     /// use postgres::GenericClient;
     ///
-    /// fn count(client: &mut impl GenericClient) -> DriverResult<i64> {
+    /// fn count(client: &mut impl GenericClient) -> Result<i64, postgres::Error> {
     ///     client.query_one("SELECT count(*) FROM thing", &[])?.try_get(0)
     /// }
     /// let things = session.with_transaction(|transaction| count(transaction))??;
