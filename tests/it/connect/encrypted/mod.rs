@@ -16,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 const AUTHORITY: &str = include_str!("authority.pem");
 const STRANGER: &str = include_str!("stranger.pem");
@@ -53,13 +53,20 @@ impl Encrypted {
     /// Writes what a client is to trust into a file.
     fn trust(&self, name: &str, pem: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        fs::write(&path, pem).unwrap();
+        put_in_place(&path, pem);
         path
     }
 
     fn trusted(&self) -> PathBuf {
         self.trust("root.pem", AUTHORITY)
     }
+}
+
+/// Writes a file that tests share: each of them finds all of it, whoever writes it once more.
+fn put_in_place(path: &Path, text: &str) {
+    let new = NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+    fs::write(&new, text).unwrap();
+    new.persist(path).unwrap();
 }
 
 /// Gives the server a certificate and turns TLS on.

@@ -2,7 +2,7 @@
 
 use super::{
     AUTHORITY, SERVER, certify, check_handling, check_refused, connections, encrypted,
-    write_as_server,
+    put_in_place, write_as_server,
 };
 use crate::support::eventually;
 use outtray::testing::Server;
@@ -33,7 +33,7 @@ fn oddly_named(name: &str, text: &str) -> PathBuf {
         .join(r"my keys & 100% o'odd=?#\ é");
     fs::create_dir_all(&folder).unwrap();
     let path = folder.join(name);
-    fs::write(&path, text).unwrap();
+    put_in_place(&path, text);
     path
 }
 
