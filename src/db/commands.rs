@@ -29,6 +29,12 @@ commands! {
     UNDO_ROOM = "undo_room", "ROLLBACK TO outtray_room";
 }
 
+/// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
+/// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
+/// and a LIMIT does not help.
+pub(crate) const READ_IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
+
 /// Fails in a transaction that was aborted, where COMMIT alone would "succeed" by rolling back.
 pub(crate) static PROVE: Statement = Statement::new("prove", "SELECT WHERE false", Plan::Command);
 

@@ -1,9 +1,8 @@
 //! Removes dead letters whose topic's retention is over.
 
 use crate::connect::connection::Connection;
-use crate::db::commands;
-use crate::dead_letters::slices::{SLICE, prune_dead};
-use crate::on_end::push_ended;
+use crate::db::Run;
+use crate::dead_letters::slices::{SLICE, end_slice, prune_dead};
 use crate::wake::round::Work;
 use crate::wake::waker::Waker;
 use crate::words::{Result, TopicConfig};
@@ -46,14 +45,9 @@ fn remove_slice(
     retention: Duration,
 ) -> Result<u64> {
     let doing = "removing dead letters that were kept for long enough";
-    let mut open = connection.read_committed(doing)?;
-    let slice = prune_dead(&mut open, topic, retention)?;
-    let mut flight = open.flight().seldom();
-    push_ended(&mut flight, topic, &slice.ends);
-    flight.command(&commands::PROVE);
-    open.commit_in(flight, doing)?;
+    let take = |run: &mut dyn Run, topic: &str| prune_dead(run, topic, retention);
+    let slice = end_slice(connection, waker, topic, doing, take)?;
     if slice.messages > 0 {
-        waker.ended_unnamed();
         // What was behind them, by their keys.
         waker.keys_ended();
     }

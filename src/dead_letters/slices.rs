@@ -1,9 +1,12 @@
 //! Redrives and removes dead letters, slice by slice.
 
-use crate::db::{Params, Run, Statement, column, query, sql};
+use crate::connect::connection::Connection;
+use crate::db::{Params, Run, Statement, column, commands, query, sql};
 use crate::dead_letters::selection::Selection;
 use crate::message::end::{End, How};
-use crate::words::Result;
+use crate::on_end::push_ended;
+use crate::wake::waker::Waker;
+use crate::words::{Doing, Result};
 use postgres::Row;
 use std::time::Duration;
 use uuid::Uuid;
@@ -95,6 +98,28 @@ pub(crate) fn prune_dead(run: &mut dyn Run, topic: &str, retention: Duration) ->
     let params: Params<'_> = &[&topic, &kept_ms, &limit, &said_by];
     let doing = "removing dead letters";
     slice(&query(run, &PRUNE_DEAD, params, doing)?)
+}
+
+/// Removes or moves a slice of a topic's messages in one transaction, with all that their ends call
+/// for. What was behind them, by their keys, is the caller's to move on.
+pub(crate) fn end_slice(
+    connection: &mut Connection,
+    waker: &Waker,
+    topic: &str,
+    doing: &str,
+    take: impl FnOnce(&mut dyn Run, &str) -> Result<Slice>,
+) -> Result<Slice> {
+    let mut open = connection.read_committed(doing)?;
+    open.run(commands::READ_IN_ORDER).doing(doing)?;
+    let slice = take(&mut open, topic)?;
+    let mut flight = open.flight().seldom();
+    push_ended(&mut flight, topic, &slice.ends);
+    flight.command(&commands::PROVE);
+    open.commit_in(flight, doing)?;
+    if slice.messages > 0 {
+        waker.ended_unnamed();
+    }
+    Ok(slice)
 }
 
 pub(crate) fn slice(rows: &[Row]) -> Result<Slice> {

@@ -11,6 +11,7 @@ use crate::db::statement::{Statement, sql};
 use crate::log::entry::{EntryRow, origin};
 use crate::log::ticks::{Tick, gone, ticks_from};
 use crate::words::error::{Error, Result};
+use crate::words::limits::count;
 use crate::words::log_position::LogPosition;
 use std::collections::VecDeque;
 
@@ -87,7 +88,7 @@ impl Cursor {
     /// `PositionGone`; the place stays.
     pub(crate) fn read(&mut self, run: &mut dyn Run, limit: usize) -> Result<Entries> {
         while self.ahead.is_empty() && self.has_ticks(run)? {
-            self.read_ahead(run, i64::try_from(limit).unwrap_or(i64::MAX).max(1))?;
+            self.read_ahead(run, count(limit).max(1))?;
         }
         let taken = limit.min(self.ahead.len());
         let entries: Vec<EntryRow> = self.ahead.drain(..taken).collect();
@@ -247,7 +248,7 @@ impl Cursor {
 
     /// Keeps what was read up to a place, and learns how many entries there are to so many numbers.
     fn keep(&mut self, entries: Vec<EntryRow>, upto: LogPosition, limit: i64) {
-        let read = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+        let read = count(entries.len());
         if read < limit / 2 {
             self.stretch = (self.stretch * 2).min(MOST_STRETCH);
         } else if read > limit {

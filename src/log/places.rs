@@ -4,8 +4,9 @@ use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::log::ticks::{gone, no_log, tick, tick_now};
 use crate::words::error::{Error, Result};
+use crate::words::limits::micros_since_1970;
 use crate::words::log_position::{LogPosition, Position};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 static LOG_BOUNDS: Statement = sql!("log_bounds", Kept);
 static PLACE_AT_TIME: Statement = sql!("place_at_time", Anew);
@@ -75,9 +76,5 @@ fn at_time(
 
 /// Returns a time in microseconds since 1970, within what the server's calendar holds.
 fn micros(time: SystemTime) -> i64 {
-    let us = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
-    };
-    us.clamp(FIRST_US, LAST_US)
+    micros_since_1970(time).clamp(FIRST_US, LAST_US)
 }

@@ -3,6 +3,7 @@
 use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::limits::count;
 use crate::words::log_position::LogPosition;
 
 static ENSURE_READER: Statement = sql!("ensure_reader", Kept);
@@ -34,7 +35,7 @@ pub(crate) fn ensure(
     lanes: usize,
     from: LogPosition,
 ) -> Result<usize> {
-    let wanted = i64::try_from(lanes).unwrap_or(i64::MAX);
+    let wanted = count(lanes);
     let params: Params<'_> = &[&topic, &reader, &wanted, &from.tick, &from.seq];
     // A second look sees what another transaction made meanwhile.
     for _ in 0..2 {

@@ -11,15 +11,14 @@
 //! copied to its topic, so such a topic never has one again.
 
 use crate::connect::connection::Connection;
-use crate::db::{Flight, Run, Statement, Value, column, commands, query, sql};
-use crate::dead_letters::slices::{SLICE, Slice, prune_dead};
-use crate::on_end::push_ended;
+use crate::db::{Flight, Run, Statement, Value, column, query, sql};
+use crate::dead_letters::slices::{SLICE, Slice, end_slice, prune_dead};
 use crate::publish::changed;
 use crate::threads::mutex::Mutex;
 use crate::topics;
 use crate::wake::waker::Waker;
-use crate::words::{Result, classify};
-use postgres::{IsolationLevel, SimpleQueryRow};
+use crate::words::Result;
+use postgres::SimpleQueryRow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -160,19 +159,8 @@ fn remove(
     topic: &str,
     take: impl FnOnce(&mut dyn Run, &str) -> Result<Slice>,
 ) -> Result<u64> {
-    let failed = |error| classify(error, REMOVING);
-    let mut open = connection
-        .begin(Some(IsolationLevel::ReadCommitted))
-        .map_err(failed)?;
-    let slice = take(&mut open, topic)?;
-    let mut flight = open.flight().seldom();
-    push_ended(&mut flight, topic, &slice.ends);
-    flight.command(&commands::PROVE);
-    flight.commit();
-    open.fly(flight).map_err(failed)?;
-    open.committed();
+    let slice = end_slice(connection, waker, topic, REMOVING, take)?;
     if slice.messages > 0 {
-        waker.ended_unnamed();
         waker.keys_ended();
     }
     Ok(slice.messages)

@@ -42,6 +42,7 @@ pub(crate) mod round;
 use crate::connect::connection::Connection;
 use crate::db::{Flight, Run, Statement, Value, column, commands, query, sql};
 use crate::publish::pattern::check_pattern;
+use crate::words::limits::micros;
 use crate::words::topic;
 use crate::words::{Filter, Result, classify};
 use postgres::{Row, SimpleQueryRow};
@@ -232,7 +233,7 @@ pub(crate) fn subscribe(
     grace: Option<Duration>,
 ) -> Result<bool> {
     let filter = filter.map(ToString::to_string);
-    let grace_us = grace.map(|grace| i64::try_from(grace.as_micros()).unwrap_or(i64::MAX));
+    let grace_us = grace.map(micros);
     let rows = changed(connection, |flight| {
         let values = [
             Value::Text(change.topic),

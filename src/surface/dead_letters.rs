@@ -4,7 +4,8 @@ use crate::dead_letters::letter::{self, DeadLetter};
 use crate::dead_letters::selection::Selection;
 use crate::dead_letters::slices::{Remaining, purge_dead, redrive};
 use crate::surface::messaging::Messaging;
-use crate::surface::topics::{Topic, count};
+use crate::surface::topics::Topic;
+use crate::words::limits::count;
 use crate::words::{MessageId, Result};
 
 impl Topic<'_> {

@@ -2,11 +2,10 @@
 //! statement takes long and no lock is held for long, however many there are.
 
 use crate::db::Run;
-use crate::dead_letters::slices::Slice;
-use crate::on_end::push_ended;
-use crate::surface::topics::{READ_IN_ORDER, Topic};
+use crate::dead_letters::slices::{Slice, end_slice};
+use crate::surface::topics::Topic;
 use crate::words::topic;
-use crate::words::{Doing, Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result};
 
 /// How often one slice is tried that others are in the way of.
 const TRIES: usize = 5;
@@ -71,14 +70,7 @@ impl Topic<'_> {
     ) -> Result<Slice> {
         self.messaging.with_connection(|connection, base| {
             let doing = "ending messages of a topic";
-            let mut open = connection.read_committed(doing)?;
-            open.run(READ_IN_ORDER).doing(doing)?;
-            let slice = work(&mut open, &self.name)?;
-            let mut flight = open.flight().seldom();
-            push_ended(&mut flight, &self.name, &slice.ends);
-            open.commit_in(flight, doing)?;
-            base.waker.ended_unnamed();
-            Ok(slice)
+            end_slice(connection, &base.waker, &self.name, doing, work)
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::connect::apart::apart;
 use crate::db::Run;
+use crate::db::commands;
 use crate::keys::stalled::tend_all;
 use crate::on_end::push_ended;
 use crate::schedule::scheduled::{self, ScheduledMessage};
@@ -9,14 +10,9 @@ use crate::surface::messaging::Messaging;
 use crate::topics::peek::{self, WaitingMessage};
 use crate::topics::stats::{self, TopicStats};
 use crate::topics::{self, Sign};
+use crate::words::limits::count;
 use crate::words::topic;
 use crate::words::{Doing, Result};
-
-/// Lets the planner do nothing but follow an index until the transaction ends. Where a table seems
-/// nearly empty, to read all of a topic and to sort it looks as cheap as to take its first rows,
-/// and a LIMIT does not help.
-pub(crate) const READ_IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// One topic, to look at it and to operate it. All methods except [`name`](Topic::name) block for a
 /// connection of the pool and a few round trips.
@@ -192,18 +188,14 @@ impl Messaging {
     }
 
     /// Looks at the first of many rows, in a transaction of its own in which they are
-    /// [read in order](read_in_order).
+    /// [read in order](commands::READ_IN_ORDER).
     pub(crate) fn in_order<R>(&self, look: impl FnOnce(&mut dyn Run) -> Result<R>) -> Result<R> {
         self.with_connection(|connection, _| {
             let doing = "looking at topics";
             apart(connection, doing, |open| {
-                open.run(READ_IN_ORDER).doing(doing)?;
+                open.run(commands::READ_IN_ORDER).doing(doing)?;
                 look(open)
             })
         })
     }
-}
-
-pub(crate) fn count(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Limits of keys and durations, shared by messages and pieces of work.
 
 use crate::words::error::{Error, Result};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest delay: ten years. Longer ones are mistakes of unit.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -40,6 +40,21 @@ pub(crate) fn key_flaw(what: &str, key: &str) -> Option<String> {
     }
     let has_nul = key.contains('\0');
     has_nul.then(|| format!("{what} has a NUL character"))
+}
+
+/// Returns a number of things, as statements take it.
+pub(crate) fn count(things: usize) -> i64 {
+    i64::try_from(things).unwrap_or(i64::MAX)
+}
+
+/// Returns the time in microseconds since 1970; one that is out of range becomes the nearest.
+pub(crate) fn micros_since_1970(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => micros(after),
+        Err(before) => {
+            i64::try_from(before.duration().as_micros()).map_or(i64::MIN, i64::wrapping_neg)
+        }
+    }
 }
 
 /// Returns a duration in microseconds, as statements take it.

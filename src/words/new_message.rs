@@ -5,13 +5,14 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::finite::to_json;
 use crate::words::headers::{self, Headers};
 use crate::words::json_text;
+use crate::words::limits::micros_since_1970;
 use crate::words::limits::{MAX_DELAY, duration_flaw, key_flaw};
 use crate::words::message::MessageId;
 use crate::words::payload::Payload;
 use crate::words::rare::{Rare, Remembered};
 use crate::words::topic;
 use serde::Serialize;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 /// The latest time to send at: the year 2200, in microseconds since 1970.
 const LATEST_US: i64 = 7_258_118_400_000_000;
@@ -359,16 +360,6 @@ impl NewMessage {
     }
 }
 
-/// Returns the time in microseconds since 1970; one that is out of range becomes the nearest.
-pub(crate) fn micros_since_1970(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-        Err(before) => {
-            i64::try_from(before.duration().as_micros()).map_or(i64::MIN, i64::wrapping_neg)
-        }
-    }
-}
-
 /// A topic name that was not checked yet, fit for an error text.
 fn shown(topic: &str) -> String {
     topic
@@ -384,6 +375,7 @@ mod tests {
     use super::*;
     use serde_json::json;
     use std::collections::BTreeMap;
+    use std::time::UNIX_EPOCH;
 
     #[track_caller]
     fn check_refused(message: NewMessage, kind: ErrorKind, part: &str) {

@@ -5,6 +5,7 @@ use crate::log::cursor::Cursor;
 use crate::log::entry::EntryRow;
 use crate::receive::log::reading::LogReading;
 use crate::words::Result;
+use crate::words::limits::count;
 use crate::words::log_position::LogPosition;
 
 /// The most entries that are read ahead.
@@ -75,7 +76,7 @@ impl Ahead {
     /// Goes to a place of a lane.
     pub(crate) fn go_to(&mut self, reading: &LogReading, lane: usize, place: LogPosition) {
         self.forget();
-        let lane = (reading.lanes > 1).then_some((number(lane), number(reading.lanes)));
+        let lane = (reading.lanes > 1).then_some((count(lane), count(reading.lanes)));
         self.cursor = Some(Cursor::new(&reading.log, place, lane));
     }
 
@@ -96,8 +97,4 @@ impl Ahead {
         }
         Ok(())
     }
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -20,12 +20,13 @@ use crate::message::settle::{micros, small, storable};
 use crate::receive::log::reading::LogReading;
 use crate::receive::shared_state::SharedState;
 use crate::words::Result;
+use crate::words::limits::micros_since_1970;
 use crate::words::outcome::DeadReason;
 use crate::words::sqlstate::classify;
 use crate::words::topic_config::PoisonedKey;
 use postgres::SimpleQueryRow;
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use uuid::Uuid;
 
 static COUNT_DEATHS: Statement = sql!("count_deaths", Anew);
@@ -187,7 +188,7 @@ impl<'e> AsideColumns<'e> {
         };
         self.ids.push(entry.id()?.0);
         self.keys.push(entry.key()?);
-        self.sent_us.push(us_since_1970(entry.sent_at()?));
+        self.sent_us.push(micros_since_1970(entry.sent_at()?));
         self.headers.push(entry.headers_text()?);
         self.payloads.push(entry.json()?);
         self.bodies.push(entry.body()?);
@@ -197,14 +198,6 @@ impl<'e> AsideColumns<'e> {
         self.errors.push(error.map(|error| storable(error)));
         self.reasons.push(reason.map(DeadReason::as_str));
         Ok(())
-    }
-}
-
-fn us_since_1970(time: SystemTime) -> i64 {
-    let us = |distance: Duration| i64::try_from(distance.as_micros()).unwrap_or(i64::MAX);
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => us(after),
-        Err(before) => us(before.duration()).saturating_neg(),
     }
 }
 

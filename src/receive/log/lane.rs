@@ -6,6 +6,7 @@ use crate::db::value::Value;
 use crate::receive::log::reading::LogReading;
 use crate::session::handler_session::HandlerSession;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::limits::count;
 use crate::words::log_position::LogPosition;
 use crate::words::sqlstate::classify;
 use postgres::SimpleQueryRow;
@@ -51,7 +52,7 @@ pub(crate) fn push_look(flight: &mut Flight, reading: &LogReading, (lane, known)
     let values = [
         Value::Text(&reading.log),
         Value::Text(&reading.name),
-        Value::Number(number(lane)),
+        Value::Number(count(lane)),
         Value::Number(known.unwrap_or_default()),
     ];
     flight.call(&LOCK_LANE, &values[..3]);
@@ -110,20 +111,16 @@ pub(crate) fn push_move(
     let values = [
         Value::Text(&reading.log),
         Value::Text(&reading.name),
-        Value::Number(number(lane)),
+        Value::Number(count(lane)),
         Value::Number(from),
         Value::Number(to.tick),
         Value::Number(to.seq),
         hand.holder.map_or(Value::Null, Value::Number),
-        Value::Number(number(hand.in_hand)),
+        Value::Number(count(hand.in_hand)),
         Value::Number(hand.is_alone.into()),
         Value::Number(hand.deaths.into()),
     ];
     flight.call(&MOVE_PLACE, &values);
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn read<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<T> {
