@@ -250,12 +250,12 @@ impl Connection {
         })
     }
 
-    /// Runs one statement in a transaction of its own, which has its bounds.
     /// Begins a transaction in which each statement sees what those before it waited for.
     pub(crate) fn read_committed(&mut self, doing: &str) -> Result<OpenTransaction<'_>> {
         self.begin(Some(IsolationLevel::ReadCommitted)).doing(doing)
     }
 
+    /// Runs one statement in a transaction of its own, which has its bounds.
     fn bounded<T>(
         &mut self,
         run: impl FnOnce(&mut OpenTransaction<'_>) -> DriverResult<T>,

@@ -212,7 +212,7 @@ impl MessagingSession<'_> {
         let caller_sql = self.transaction.state.caller_sql();
         let seen = match caller_sql.is_some_and(CallerSql::has_set) {
             true => self.look_elsewhere(version)?,
-            false => match self.look(|flight| publish::push_look(flight, version), version)? {
+            false => match self.look(version)? {
                 seen if seen.is_latest => seen,
                 _ => self.look_elsewhere(version)?,
             },
@@ -223,12 +223,9 @@ impl MessagingSession<'_> {
         Ok(index)
     }
 
-    fn look(
-        &mut self,
-        push: impl FnOnce(&mut Flight),
-        version: publish::KnownVersion,
-    ) -> Result<Seen> {
+    fn look(&mut self, version: publish::KnownVersion) -> Result<Seen> {
         if !self.process.needs_objects.load(Ordering::Relaxed) {
+            let push = |flight: &mut Flight| publish::push_look(flight, version);
             let answered = self.transaction.begin_with(push);
             let rows = answered.map_err(|error| classify(error, publish::LOOKING))?;
             if let Some(rows) = rows {

@@ -17,7 +17,8 @@ const LONGEST_GRACE: Duration = Duration::from_secs(7 * 86_400);
 /// and gets what is published from now on.
 ///
 /// Dropping it ends the subscription and removes the topic's messages, which blocks for a
-/// connection of the pool and some round trips; [`end`](Self::end) also tells whether that worked.
+/// connection of the pool, some round trips and twelve milliseconds; [`end`](Self::end) also tells
+/// whether that worked.
 /// If the process dies instead, or dropping fails, any process with a receiver does it after the
 /// grace time. A message that somebody has in hand stays until it is done.
 ///

@@ -24,7 +24,8 @@ static STATS: Statement = sql!("stats", Kept);
 const PAGES: i64 = 4000;
 
 /// The numbers of one topic. Numbers over 100,000 are estimates, as [`estimated`](Self::estimated)
-/// says.
+/// says. They are those of a queue: the entries of a log are not among them, and
+/// [`readers`](crate::Topic::readers) says how far they are read.
 ///
 /// Its JSON is that of `outtray stats --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -299,6 +299,6 @@ fn keep_or_undo(
 }
 
 /// Returns the ending of an entry whose work the database refused.
-pub(crate) fn refused_by(error: &Error) -> Ending {
+fn refused_by(error: &Error) -> Ending {
     Ending::failed(&HandlerError::failed(chain(error)))
 }

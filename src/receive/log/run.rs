@@ -37,7 +37,7 @@ enum LaneEnded {
     /// What is in memory is used up, or nothing was.
     ReadMore,
     /// For another reason.
-    So(LaneWorked),
+    Worked(LaneWorked),
 }
 
 /// Runs transactions on `connection` until all is read or the stop is set.
@@ -82,7 +82,7 @@ fn run(
         }
         match transactions(reading, connection, state, ahead, stop)? {
             LaneEnded::ReadMore => {}
-            LaneEnded::So(worked) => return Ok(worked),
+            LaneEnded::Worked(worked) => return Ok(worked),
         }
     }
 }
@@ -104,7 +104,7 @@ fn transactions(
             session.end(LOOKING)?;
             state.lose();
             ahead.forget();
-            return Ok(LaneEnded::So(LaneWorked::Elsewhere));
+            return Ok(LaneEnded::Worked(LaneWorked::Elsewhere));
         };
         if state.moved() != Some(place.moved) {
             ahead.go_to(reading, state.lane, place.at);
@@ -119,7 +119,7 @@ fn transactions(
         if !is_charged {
             if !care.is_taken(reading, state, Instant::now()) {
                 session.end(LOOKING)?;
-                return Ok(LaneEnded::So(LaneWorked::AtEnd(Some(COME_BACK))));
+                return Ok(LaneEnded::Worked(LaneWorked::AtEnd(Some(COME_BACK))));
             }
             if state.noted != state.wanted() {
                 found = note(reading, &mut session, state, place)?;

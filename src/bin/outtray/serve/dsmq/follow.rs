@@ -4,8 +4,9 @@
 use crate::failure::chain;
 use crate::serve::dsmq::recent::Placed;
 use crate::serve::dsmq::told::{Arrival, CommonGround, LookBack, LookedBack, Tell, Told};
+use crate::serve::dsmq::trouble::{DatabaseTrouble, FIRST_PAUSE, LONGEST_PAUSE};
 use crossbeam_channel::Receiver;
-use outtray::{Error, ErrorKind, LogPosition, Message, Messaging, Payload, Position, Tail};
+use outtray::{ErrorKind, LogPosition, Message, Messaging, Payload, Position, Tail};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::thread::park_timeout;
@@ -19,9 +20,6 @@ const FIRST_LOOK: usize = 4;
 const BATCH_BYTES: usize = 8 << 20;
 /// How long the end of the log is waited at in one call, which an interrupt ends.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// What is read in advance for one connection that fell behind: messages, and their bytes.
 const MOST_AHEAD: usize = 16;
 const MOST_AHEAD_BYTES: usize = 128 << 10;
@@ -40,8 +38,7 @@ pub(crate) struct Log {
 /// Follows the end of the log, until the server stops.
 pub(crate) fn follow(log: &Log, start: LogPosition) {
     let mut place = start;
-    let mut pause = FIRST_PAUSE;
-    let mut complained: Option<Instant> = None;
+    let mut trouble = DatabaseTrouble::none();
     while !log.known.is_over() {
         let begun = Instant::now();
         let error = match follow_on(log, &mut place) {
@@ -55,15 +52,13 @@ pub(crate) fn follow(log: &Log, start: LogPosition) {
             if let Ok(tail) = log.messaging.tail(&log.topic, Position::Now) {
                 place = tail.position();
             }
-        } else if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
-            complained = Some(Instant::now());
-            log::warn!("cannot read the log, and tries again: {}", chain(&error));
+        } else {
+            trouble.complain("cannot read the log", &error);
         }
         if begun.elapsed() > LONGEST_PAUSE {
-            pause = FIRST_PAUSE;
+            trouble.ease();
         }
-        park_timeout(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        trouble.wait();
     }
 }
 
@@ -141,7 +136,10 @@ pub(crate) fn look_back(log: &Log, asked: &Receiver<LookBack>) {
                 continue;
             }
             Err(error) => {
-                complain(&error);
+                log::debug!(
+                    "cannot read what clients did not get yet: {}",
+                    chain(&error)
+                );
                 park_timeout(FIRST_PAUSE);
                 (Vec::new(), *after)
             }
@@ -153,10 +151,6 @@ pub(crate) fn look_back(log: &Log, asked: &Receiver<LookBack>) {
             seen,
         }));
     }
-}
-
-fn complain(error: &Error) {
-    log::debug!("cannot read what clients did not get yet: {}", chain(error));
 }
 
 /// Reads a part of the log: until enough was found, memory begins, or a turn is over.

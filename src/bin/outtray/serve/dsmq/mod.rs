@@ -23,6 +23,7 @@ mod recent;
 mod request;
 mod store;
 mod told;
+mod trouble;
 mod turn;
 mod websocket;
 mod wire;

@@ -12,6 +12,7 @@
 use crate::failure::chain;
 use crate::serve::dsmq::follow::Log;
 use crate::serve::dsmq::told::{Client, CommonGround, Put, StoreErrand, Tell, Told};
+use crate::serve::dsmq::trouble::DatabaseTrouble;
 use crossbeam_channel::Receiver;
 use outtray::{
     Error, ErrorKind, HandlerError, LogPosition, MessageId, Messaging, Payload, Position,
@@ -27,13 +28,10 @@ const MOST_PUTS: usize = 1000;
 const MOST_BYTES: usize = 1 << 20;
 /// Messages that are looked at together for one of ours.
 const FOUND_AT_ONCE: usize = 100;
-/// Pauses between tries double from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often operators are told that it still does not work.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 const OPEN_TRANSACTIONS: &str = include_str!("open_transactions.sql");
-/// How long transactions of before are waited for, when one of them may be ours.
+/// How often it is looked whether transactions of before have ended, and how long they are waited
+/// for, when one of them may be ours.
+const FENCE_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_FENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Store {
@@ -46,8 +44,7 @@ pub(crate) struct Store {
     next: VecDeque<StoreErrand>,
     /// The ids of the last try, with the numbers of their puts.
     tried: Vec<(MessageId, u64)>,
-    pause: Duration,
-    complained: Option<Instant>,
+    trouble: DatabaseTrouble,
 }
 
 impl Store {
@@ -60,8 +57,7 @@ impl Store {
             known: log.known,
             next: VecDeque::new(),
             tried: Vec::new(),
-            pause: FIRST_PAUSE,
-            complained: None,
+            trouble: DatabaseTrouble::none(),
         }
     }
 
@@ -264,16 +260,15 @@ impl Store {
         let begun = Instant::now();
         let (mut oldest, next) = ask()?;
         while oldest < next && begun.elapsed() < LONGEST_FENCE && !self.known.is_given_up() {
-            park_timeout(FIRST_PAUSE);
+            park_timeout(FENCE_LOOK);
             (oldest, _) = ask()?;
         }
         Ok(())
     }
 
     fn worked(&mut self) {
-        self.pause = FIRST_PAUSE;
         self.known.is_away.store(false, Ordering::Relaxed);
-        if self.complained.take().is_some() {
+        if self.trouble.end() {
             log::warn!("the database answers again");
         }
     }
@@ -281,15 +276,8 @@ impl Store {
     /// Complains now and then, and waits a little.
     fn failed(&mut self, what: &str, error: &Error) {
         self.known.is_away.store(true, Ordering::Relaxed);
-        if self
-            .complained
-            .is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY)
-        {
-            self.complained = Some(Instant::now());
-            log::warn!("{what}, and tries again: {}", chain(error));
-        }
-        park_timeout(self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.trouble.complain(what, error);
+        self.trouble.wait();
     }
 }
 

@@ -23,7 +23,7 @@ const LONGEST_BODY: usize = 9_999_999 - LENGTH_OFFSET;
 /// Longest header that is read: there is room for white space.
 const LONGEST_HEADER: usize = 64;
 
-/// RequestBounds of what a client may send.
+/// Bounds of what a client may send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestBounds {
     /// Bytes of a request.

@@ -1,6 +1,9 @@
 //! Who may connect: anybody on this machine, or whoever has the token.
 
 use crate::failure::CommandFailure;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -90,27 +93,13 @@ fn read(file: &Path) -> Result<String, CommandFailure> {
     Ok(token.to_owned())
 }
 
-/// Decodes base 64; `None` when it is none, or no text.
+/// Decodes base 64, padded or not; `None` when it is none, or no text.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut bits, mut count) = (0_u32, 0);
-    for c in text.trim_end_matches('=').bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xff) as u8);
-        }
-    }
-    String::from_utf8(bytes).ok()
+    let any_padding = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&STANDARD, any_padding);
+    String::from_utf8(engine.decode(text).ok()?).ok()
 }
 
 #[cfg(test)]
