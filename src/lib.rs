@@ -83,6 +83,7 @@
 //!   [`join`](MessagingSession::join) makes one inside a transaction of your own.
 //! - [`NewMessage`] has the options of a message: priority, times, headers, key, expiry, dedupe,
 //!   dependencies.
+//! - [`envelope`] has the names of headers that have a meaning, such as the message's type.
 //! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one.
 //!   [`Messaging::drain`] handles everything that is ready on the caller's thread.
 //! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, and [`Backoff`] says
@@ -199,6 +200,7 @@ pub use topics::peek::WaitingMessage;
 pub use topics::stats::{Estimated, TopicStats};
 pub use wake::interrupt::{Interrupt, Wait};
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
+pub use words::envelope;
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;

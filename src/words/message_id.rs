@@ -32,6 +32,13 @@ impl From<Uuid> for MessageId {
     }
 }
 
+/// So that setters of texts take an id: [`correlation_id`](crate::NewMessage::correlation_id).
+impl From<MessageId> for String {
+    fn from(id: MessageId) -> Self {
+        id.to_string()
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -133,6 +133,7 @@ impl NewMessage {
         if self.rare.null_headers.contains(&name) {
             self.rare.null_headers.remove(&name);
         }
+        self.forget_flaw(&name);
         self.headers.insert(name, value.into());
         self
     }
@@ -142,9 +143,17 @@ impl NewMessage {
     /// are texts.
     pub fn null_header(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
+        self.forget_flaw(&name);
         self.headers.remove(&name);
         self.rare.null_headers.insert(name);
         self
+    }
+
+    /// Forgets what was wrong with the header of this name, which gets another value.
+    fn forget_flaw(&mut self, name: &str) {
+        if self.rare.flaws.contains_key(name) {
+            self.rare.flaws.remove(name);
+        }
     }
 
     /// Holds the message back for this long, by the database's clock, from the start of the
@@ -283,6 +292,9 @@ impl NewMessage {
     pub(crate) fn check(&self, max_payload_bytes: usize) -> Result<()> {
         topic::check(&self.topic)?;
         headers::check(&self.topic, &self.headers, &self.rare.null_headers)?;
+        if let Some((name, flaw)) = self.rare.flaws.first_key_value() {
+            return Err(self.invalid(&format!("header \"{name}\" {flaw}")));
+        }
         if self.priority == i16::MIN {
             return Err(Error::invalid(format!(
                 "priority {} for topic {} is out of range, the least is {}",

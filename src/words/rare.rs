@@ -2,7 +2,7 @@
 
 use crate::words::limits::micros;
 use crate::words::message::MessageId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(crate) struct RareOptions {
     pub(crate) key: Option<String>,
     /// Headers that are null.
     pub(crate) null_headers: BTreeSet<String>,
+    /// What is wrong with the headers that setters of their own were given, by name.
+    pub(crate) flaws: BTreeMap<&'static str, String>,
     pub(crate) expires_in: Option<Duration>,
     pub(crate) dedupe: Option<(String, Remembered)>,
     /// How long its sender waits for room; not said: as its session does.
@@ -55,6 +57,7 @@ impl Deref for Rare {
         static NONE: RareOptions = RareOptions {
             key: None,
             null_headers: BTreeSet::new(),
+            flaws: BTreeMap::new(),
             expires_in: None,
             dedupe: None,
             room_wait: None,

@@ -1,4 +1,5 @@
-//! What users of the library see: a flat root, and one module beside it.
+//! What users of the library see: a flat root, one module beside it, and one of names that is
+//! re-exported.
 
 use super::files::{File, Offence, check, files, none};
 use super::rust_text::{line_at, take_apart};
