@@ -42,6 +42,7 @@ pub(crate) mod round;
 use crate::connect::connection::Connection;
 use crate::db::{Flight, Run, Statement, Value, column, commands, query, sql};
 use crate::publish::pattern::check_pattern;
+use crate::words::filter_program::Program;
 use crate::words::limits::micros;
 use crate::words::topic;
 use crate::words::{Filter, Result, classify};
@@ -232,6 +233,7 @@ pub(crate) fn subscribe(
     filter: Option<&Filter>,
     grace: Option<Duration>,
 ) -> Result<bool> {
+    let program = filter.map(|filter| Program::of(filter).document(filter));
     let filter = filter.map(ToString::to_string);
     let grace_us = grace.map(micros);
     let rows = changed(connection, |flight| {
@@ -240,6 +242,7 @@ pub(crate) fn subscribe(
             Value::Text(change.pattern),
             filter.as_deref().map_or(Value::Null, Value::Text),
             grace_us.map_or(Value::Null, Value::Number),
+            program.as_deref().map_or(Value::Null, Value::Text),
         ];
         flight.call(&SUBSCRIBE, &values);
     })?;

@@ -1,7 +1,7 @@
 -- Drops all that migrations make, by name: what is not outtray's stays, and then so does all else.
 DROP TABLE
     outtray.attempt, outtray.bucket, outtray.cancellation, outtray.dead_letter, outtray.dedupe, outtray.dependency,
-    outtray.follower, outtray.hand, outtray.lane, outtray.log, outtray.log_entry, outtray.log_lane, outtray.log_place,
+    outtray.follower, outtray.function, outtray.hand, outtray.lane, outtray.log, outtray.log_entry, outtray.log_lane, outtray.log_place,
     outtray.log_reader, outtray.log_segment, outtray.log_tick, outtray.message, outtray.migration, outtray.outcome, outtray.recurring,
     outtray.room, outtray.scheduled, outtray.slot, outtray.stalled, outtray.subscription,
     outtray.subscription_version, outtray.topic, outtray.turn, outtray.vacated, outtray.worker

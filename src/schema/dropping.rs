@@ -1,7 +1,9 @@
 //! Drops a schema, unless receivers run in it or it holds objects that are not outtray's.
 
-use crate::schema::migrate::{in_turn, retrying, version};
+use crate::schema::functions;
+use crate::schema::migrate::version;
 use crate::schema::name::SchemaName;
+use crate::schema::turn::{in_turn, retrying};
 use crate::words::{Error, ErrorKind, Result, classify};
 use postgres::error::SqlState;
 use postgres::types::Type;
@@ -27,8 +29,9 @@ pub(crate) fn drop_schema(client: &mut Client, schema: &SchemaName, unseen_s: i6
         in_turn(client, schema, DOING, |transaction| {
             refuse_receivers(transaction, schema, unseen_s)?;
             let sql = format!(
-                "{};\nDROP SCHEMA \"{}\" RESTRICT",
+                "{};\n{};\nDROP SCHEMA \"{}\" RESTRICT",
                 schema.substitute(DROP),
+                functions::drop_all(schema),
                 schema.as_str()
             );
             transaction

@@ -2,26 +2,21 @@
 //!
 //! Each file runs in a transaction of its own, under an advisory lock that all processes share, and
 //! is recorded with its checksum. A waiting `ALTER TABLE` stalls every claim that comes after it,
-//! so each file gives up after [`LOCK_TIMEOUT`] and is tried again: the queue stays alive while
-//! the migration waits for its turn.
+//! so each file gives up after a [while](crate::schema::turn) and is tried again: the queue stays
+//! alive while the migration waits for its turn.
 //!
-//! At the end it moves sequences that a copy of the tables left behind.
+//! At the end it installs the [functions], and moves sequences that a copy of the tables left
+//! behind.
 
+use crate::schema::functions;
 use crate::schema::name::SchemaName;
 use crate::schema::sequences::{self, Behind};
+use crate::schema::turn::{in_turn, retrying};
 use crate::words::{Doing, Error, ErrorKind, Result, classify};
-use crossbeam_channel::after;
 use postgres::types::Type;
-use postgres::{Client, GenericClient, Transaction};
+use postgres::{Client, GenericClient};
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
-use std::time::Duration;
-
-/// How long one try may wait for a table lock.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Tries for each file: about a minute in all, with the waits between them.
-const TRIES: u32 = 20;
-const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// A numbered change of the schema.
 struct Migration {
@@ -59,6 +54,7 @@ const MIGRATIONS: &[Migration] = migrations![
     "0016_recurring",
     "0017_log",
     "0018_publish",
+    "0019_functions",
 ];
 
 impl Migration {
@@ -94,6 +90,7 @@ pub(crate) fn migrate(client: &mut Client, schema: &SchemaName) -> Result<Vec<St
             applied.push(migration.title.to_owned());
         }
     }
+    applied.extend(retrying(|| functions::install(client, schema))?);
     applied.extend(advance(client, schema)?);
     Ok(applied)
 }
@@ -119,7 +116,10 @@ pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<St
     let migrations = MIGRATIONS.iter();
     let missing = migrations.filter(|migration| migration.version() > at);
     let mut pending: Vec<String> = missing.map(|one| one.title.to_owned()).collect();
-    if pending.is_empty() {
+    if at < newest() {
+        pending.extend(functions::titles());
+    } else {
+        pending.extend(functions::pending(client, schema)?);
         let behind = sequences::behind(client, schema)?;
         pending.extend(behind.iter().map(Behind::title));
     }
@@ -140,6 +140,7 @@ pub(crate) fn script(schema: &SchemaName) -> String {
             ))
         ));
     }
+    script.push_str(&functions::script(schema));
     script.push_str("\nCOMMIT;\n");
     script
 }
@@ -290,53 +291,6 @@ fn recorded(
             ),
         )),
     }
-}
-
-/// Runs `work` in a transaction of its own, alone among all processes that migrate this schema.
-pub(crate) fn in_turn<T>(
-    client: &mut Client,
-    schema: &SchemaName,
-    doing: &str,
-    work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
-) -> Result<T> {
-    let failed = |error| classify(error, doing);
-    let mut transaction = client.transaction().map_err(failed)?;
-    // Transaction-level, so that it works behind a pooler and ends with the transaction.
-    transaction
-        .execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('outtray migration ' || $1::text, 0::bigint))",
-            &[&schema.as_str()],
-        )
-        .and_then(|_| {
-            let timeout = LOCK_TIMEOUT.as_millis();
-            transaction.batch_execute(&format!("SET LOCAL lock_timeout = {timeout}"))
-        })
-        .map_err(failed)?;
-    let done = work(&mut transaction)?;
-    transaction.commit().map_err(failed)?;
-    Ok(done)
-}
-
-/// Repeats a step that waited too long for a lock (55P03), or that another process did at the same
-/// time (23505, 42P06, 42P07).
-pub(crate) fn retrying<T>(mut step: impl FnMut() -> Result<T>) -> Result<T> {
-    for _ in 1..TRIES {
-        match step() {
-            Err(error) if is_worth_a_retry(&error) => {}
-            done => return done,
-        }
-        // A plain wait: a migration has no stop signal, and its caller blocks anyway.
-        let _ = after(BETWEEN_TRIES).recv();
-    }
-    step()
-}
-
-fn is_worth_a_retry(error: &Error) -> bool {
-    let code = error
-        .cause::<postgres::Error>()
-        .and_then(|error| error.code())
-        .map(|code| code.code());
-    matches!(code, Some("55P03" | "23505" | "42P06" | "42P07" | "40P01"))
 }
 
 #[cfg(test)]

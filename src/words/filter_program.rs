@@ -1,6 +1,7 @@
 //! A filter as the database evaluates it: step by step, on a stack of answers.
 
 use crate::words::filter::{Condition, Filter, Test};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The steps of a filter, for `outtray.matches`. Each puts an answer on the stack, or replaces the
@@ -42,6 +43,18 @@ impl Program {
                 .map(|operand| Some(operand.as_str()))
                 .collect(),
         ]
+    }
+
+    /// Writes it down beside the text of its filter, for those who cannot read that.
+    pub(crate) fn document(&self, filter: &Filter) -> String {
+        let operands = self.operands.iter();
+        let operands: Vec<Value> = operands
+            .map(|operand| serde_json::from_str(operand).unwrap_or_default())
+            .collect();
+        let document = json!({
+            "filter": filter.to_string(), "steps": self.steps, "names": self.names, "operands": operands
+        });
+        document.to_string()
     }
 
     fn push_filter(&mut self, filter: &Filter) {
@@ -90,7 +103,7 @@ impl Program {
 }
 
 fn text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    Value::from(text).to_string()
 }
 
 /// Returns an object with these names: the database looks one up in it, however many there are.

@@ -30,6 +30,7 @@ mod schedule;
 mod serve;
 mod session;
 mod settings;
+mod sql;
 mod statements;
 mod strict_order;
 mod support;

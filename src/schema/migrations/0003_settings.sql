@@ -35,6 +35,39 @@ CREATE TABLE outtray.topic (
             THEN config ->> 'poisoned_key'::text
         END
     ) STORED,
+    delay_ms bigint GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'delay_ms'::text) = 'number'
+                AND config ->> 'delay_ms'::text ~ '^(0|[1-9][0-9]{0,11})$'
+            THEN CASE
+                WHEN (config ->> 'delay_ms'::text)::bigint <= 315360000000
+                THEN (config ->> 'delay_ms'::text)::bigint
+            END
+        END
+    ) STORED,
+    expires_in_ms bigint GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'expires_in_ms'::text) = 'number'
+                AND config ->> 'expires_in_ms'::text ~ '^[1-9][0-9]{0,11}$'
+            THEN CASE
+                WHEN (config ->> 'expires_in_ms'::text)::bigint <= 315360000000
+                THEN (config ->> 'expires_in_ms'::text)::bigint
+            END
+        END
+    ) STORED,
+    max_length bigint GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'max_length'::text) = 'number'
+                AND config ->> 'max_length'::text ~ '^[1-9][0-9]{0,18}$'
+            THEN CASE
+                WHEN (config ->> 'max_length'::text)::numeric <= 9223372036854775807
+                THEN (config ->> 'max_length'::text)::bigint
+            END
+        END
+    ) STORED,
+    is_log boolean GENERATED ALWAYS AS (
+        coalesce(json_typeof(config -> 'kind'::text) = 'string' AND config ->> 'kind'::text = 'log', false)
+    ) STORED,
     paused_at timestamptz,
     -- When the settings or the pause changed last: a poll sees by it whether to read them again.
     changed_at timestamptz,

@@ -8,6 +8,9 @@ CREATE TABLE outtray.subscription (
     -- Which headers a message has to have, as text. NULL: any. As text, and not as a document that
     -- the database checks: what cannot be read is set aside by whoever reads it, and alone.
     filter text,
+    -- The filter as `matches` takes it, and the text that it was made from: for publishers that
+    -- cannot read the text. It counts as missing where that text is another one by now.
+    program json,
     -- When nobody has said for so long that it is still wanted, an ephemeral subscription ends, and
     -- its topic with it. NULL: it lasts until somebody unsubscribes.
     grace_us bigint,

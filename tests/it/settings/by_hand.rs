@@ -112,6 +112,43 @@ fn a_word_that_is_none_counts_as_not_set_for_processes_and_statements_alike() {
 }
 
 #[test]
+fn what_senders_by_sql_read_is_what_the_library_reads() {
+    let mut place = Place::new();
+    let most = [
+        "315360000000",
+        "315360000001",
+        "9223372036854775807",
+        "9223372036854775808",
+    ];
+    let words = ["\"log\"", "\"queue\"", "\"LOG\"", "\"\\u006cog\"", "7"];
+    let values = NUMBERS
+        .iter()
+        .map(|(value, _)| *value)
+        .chain(most)
+        .chain(words);
+    for (index, value) in values.enumerate() {
+        let topic = format!("sql-{index}");
+        let names = ["delay_ms", "expires_in_ms", "max_length", "kind"];
+        let written = names.map(|name| format!("\"{name}\": {value}"));
+        place.write_config(&topic, &format!("{{{}}}", written.join(", ")));
+
+        let config = place.messaging.topic(&topic).config().unwrap();
+        let read = "SELECT delay_ms, expires_in_ms, max_length, CASE WHEN is_log THEN 1 END::bigint
+            FROM outtray.topic WHERE topic = $1";
+        let row = place.client.query_one(read, &[&topic]).unwrap();
+
+        let stored = serde_json::to_value(&config).unwrap();
+        for (column, name) in names.iter().enumerate() {
+            let meant = match &stored[name] {
+                serde_json::Value::String(_) => Some(1),
+                number => number.as_i64(),
+            };
+            assert_eq!(row.get::<_, Option<i64>>(column), meant, "{name} {value}");
+        }
+    }
+}
+
+#[test]
 fn a_document_that_is_no_object_counts_as_no_settings() {
     let mut place = Place::new();
     for (index, document) in ["7", "null", "[1, 2]", "\"max_in_work\"", "{}"]

@@ -4,8 +4,8 @@
 use super::files::{File, Offence, check, files, hold};
 use super::sql_text::{Token, begin_with, tokens};
 
-/// The one table that is not about topics: what was applied to the schema.
-const WITHOUT_TOPICS: &str = "outtray.migration";
+/// The tables that are not about topics: what was applied to the schema.
+const WITHOUT_TOPICS: [&str; 2] = ["outtray.function", "outtray.migration"];
 
 fn keys(file: &File) -> Vec<Offence> {
     let tokens = tokens(&file.text);
@@ -19,7 +19,7 @@ fn keys(file: &File) -> Vec<Offence> {
             continue;
         };
         let on = on.unwrap_or(table);
-        if on != WITHOUT_TOPICS && first != "topic" {
+        if !WITHOUT_TOPICS.contains(&on) && first != "topic" {
             let why = format!(
                 "a key of {on} begins with \"{first}\", not with topic: it could not be distributed by topic"
             );

@@ -43,7 +43,7 @@ const MAY_WAIT: [(&str, &str); 4] = [
         "an answer of the server has a limit of time, seen by the stream",
     ),
     (
-        "src/schema/migrate.rs",
+        "src/schema/turn.rs",
         "a migration waits for locks of its tables in short tries, so that claims go on",
     ),
 ];

@@ -68,8 +68,12 @@ pub(super) fn kept() -> Vec<Case> {
         case("look_subscriptions", Tables(ALL), &[&id(1)]),
         case("look_subscriptions", Rows(1), &["NULL"]),
         case("renew_version", Rows(1), &[&id(1)]),
-        case("subscribe", Rows(1), &[t, "'p.7'", "NULL", "NULL"]),
-        case("subscribe", Rows(1), &[t, "'new'", "'a = b'", "1000"]),
+        case("subscribe", Rows(1), &[t, "'p.7'", "NULL", "NULL", "NULL"]),
+        case(
+            "subscribe",
+            Rows(1),
+            &[t, "'new'", "'a = b'", "1000", "NULL"],
+        ),
         case("subscriptions", Tables(ALL), &[]),
         case("expired_subscriptions", Rows(100), &["100"]),
         case(

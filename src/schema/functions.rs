@@ -1,0 +1,349 @@
+//! The SQL functions of the schema, for programs that do not use this library.
+//!
+//! A function is code and not data: `migrate` replaces those whose text is not that of this
+//! release, but leaves those of a later one. Each file holds one `CREATE OR REPLACE FUNCTION`, and
+//! its name is that of the function, which is unique. So nobody needs its arguments to revoke what
+//! PUBLIC may do, or to drop it. A release that changes the arguments of a function drops the old
+//! one in a numbered migration, because replacing would leave both.
+//!
+//! Where the library runs a statement that a function needs, the function has the same text: a line
+//! `{take_room: mine, wanted, most}` stands for that file, with these names for its parameters.
+
+use crate::schema::name::SchemaName;
+use crate::schema::turn::in_turn;
+use crate::words::{Doing, Error, ErrorKind, Result, classify};
+use postgres::types::Type;
+use postgres::{Client, GenericClient, Transaction};
+
+/// Finds functions that are to be installed.
+const STALE: &str = include_str!("stale_functions.sql");
+
+/// A function of the schema.
+struct SqlFunction {
+    name: &'static str,
+    sql: &'static str,
+}
+
+macro_rules! functions {
+    ($($name:literal,)*) => {
+        &[$(SqlFunction {
+            name: $name,
+            sql: include_str!(concat!("functions/", $name, ".sql")),
+        },)*]
+    };
+}
+
+/// All functions, in the order of installing.
+const FUNCTIONS: &[SqlFunction] = functions![
+    "check_log_options",
+    "check_options",
+    "check_payload",
+    "check_routing_key",
+    "content_of",
+    "deduped",
+    "duration_flaw",
+    "hold_subscriptions",
+    "json_flaw",
+    "key_flaw",
+    "matches_pattern",
+    "micros",
+    "new_id",
+    "publish",
+    "send",
+    "send_contents",
+    "send_many",
+    "send_once",
+    "shown",
+    "store_messages",
+    "take_dedupe_keys",
+    "take_room",
+    "take_rooms",
+    "topic_flaw",
+    "wants",
+    "written_headers",
+];
+
+/// A statement of the library that functions use, by its name.
+struct SharedStatement {
+    name: &'static str,
+    sql: &'static str,
+}
+
+macro_rules! shared {
+    ($($folder:literal: $($name:literal),*;)*) => {
+        &[$($(SharedStatement {
+            name: $name,
+            sql: include_str!(concat!("../", $folder, "/", $name, ".sql")),
+        },)*)*]
+    };
+}
+
+/// All statements that functions share with the library.
+const SHARED: &[SharedStatement] = shared![
+    "capacity": "change_room", "count_room", "ensure_room", "fold_vacated", "lock_room", "look_room",
+        "recount_room", "take_room";
+    "completion": "track";
+    "dedupe": "known_dedupe", "take_dedupe";
+    "keys": "lock_lanes", "send_keyed";
+    "log": "append";
+    "message": "schedule", "send_full";
+];
+
+impl SqlFunction {
+    fn title(&self) -> String {
+        format!("function {}", self.name)
+    }
+
+    /// Returns the statement that makes it.
+    fn text(&self, schema: &SchemaName) -> String {
+        let mut text = String::with_capacity(self.sql.len());
+        for line in self.sql.lines() {
+            match shared(line) {
+                Some(statement) => text.push_str(&statement),
+                None => text.push_str(line),
+            }
+            text.push('\n');
+        }
+        schema.substitute(&text)
+    }
+
+    /// Returns the statement that keeps everybody from it who was not granted it.
+    fn revoke(&self, schema: &SchemaName) -> String {
+        let name = self.name;
+        schema.substitute(&format!(
+            "REVOKE ALL ON FUNCTION outtray.{name} FROM PUBLIC"
+        ))
+    }
+}
+
+/// Returns the statement that a line of a function stands for, without its comments, which speak of
+/// its parameters.
+fn shared(line: &str) -> Option<String> {
+    let (before, rest) = line.split_once('{')?;
+    let (named, after) = rest.split_once('}')?;
+    let (name, given) = named.split_once(": ")?;
+    let statement = SHARED.iter().find(|shared| shared.name == name)?;
+    let is_code = |line: &&str| !line.trim_start().starts_with("--");
+    let lines: Vec<&str> = statement.sql.lines().filter(is_code).collect();
+    let mut sql = lines.join("\n");
+    for (number, name) in (1..).zip(given.split(", ")) {
+        // Each parameter has a cast.
+        sql = sql.replace(&format!("${number}::"), &format!("{name}::"));
+    }
+    let before = match before.trim() {
+        "" => String::new(),
+        _ => format!("{before}\n"),
+    };
+    Some(format!("{before}{sql}{after}"))
+}
+
+/// Returns the statement that drops all of them, whatever their arguments are.
+pub(crate) fn drop_all(schema: &SchemaName) -> String {
+    let names: Vec<String> = names().map(|name| format!("outtray.{name}")).collect();
+    schema.substitute(&format!("DROP FUNCTION IF EXISTS {}", names.join(", ")))
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|function| function.name)
+}
+
+/// Installs the functions that are not there as this release has them; returns their titles.
+pub(crate) fn install(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+    // Asking without the lock first: hardly ever is one missing.
+    if stale(client, schema)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    in_turn(client, schema, "installing functions", |transaction| {
+        let stale = stale(transaction, schema)?;
+        stale
+            .iter()
+            .try_for_each(|function| install_one(transaction, schema, function))?;
+        Ok(stale.iter().map(|function| function.title()).collect())
+    })
+}
+
+fn install_one(
+    transaction: &mut Transaction<'_>,
+    schema: &SchemaName,
+    function: &SqlFunction,
+) -> Result<()> {
+    let doing = format!("installing function {}", function.name);
+    let text = function.text(schema);
+    // One command each: what is distributed refuses several.
+    transaction.batch_execute(&text).doing(&doing)?;
+    transaction
+        .batch_execute(&function.revoke(schema))
+        .doing(&doing)?;
+    let record = schema.substitute(
+        "INSERT INTO outtray.function (name, checksum, release) \
+         VALUES ($1::text, md5($2::text), $3::integer[]) \
+         ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, release = excluded.release, \
+         installed_at = excluded.installed_at",
+    );
+    transaction
+        .execute(&record, &[&function.name, &text, &release()])
+        .map(drop)
+        .doing(&doing)
+}
+
+/// Returns the titles of the functions that [`install`] would install.
+pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+    let stale = stale(client, schema)?;
+    Ok(stale.iter().map(|function| function.title()).collect())
+}
+
+/// Returns the titles of all functions.
+pub(crate) fn titles() -> Vec<String> {
+    FUNCTIONS.iter().map(SqlFunction::title).collect()
+}
+
+/// Returns the SQL that installs all of them in a schema that has none.
+pub(crate) fn script(schema: &SchemaName) -> String {
+    let mut script = String::new();
+    for function in FUNCTIONS {
+        let text = function.text(schema);
+        let record = format!(
+            "INSERT INTO outtray.function (name, checksum, release) VALUES ('{}', md5($function${text}$function$), '{}');",
+            function.name,
+            written(&release()),
+        );
+        script.push_str(&format!(
+            "\n-- Function {}\n\n{text};\n{};\n{}\n",
+            function.name,
+            function.revoke(schema),
+            schema.substitute(&record),
+        ));
+    }
+    script
+}
+
+/// Returns the functions that are not as this release has them. None if the role may not look: it
+/// need not be the schema's owner.
+fn stale(
+    client: &mut impl GenericClient,
+    schema: &SchemaName,
+) -> Result<Vec<&'static SqlFunction>> {
+    let doing = "comparing functions with those of this release";
+    let failed = |error| classify(error, doing);
+    let names: Vec<&str> = names().collect();
+    let texts: Vec<String> = FUNCTIONS.iter().map(|one| one.text(schema)).collect();
+    let found = client.query_typed(
+        &schema.substitute(STALE),
+        &[
+            (&names, Type::TEXT_ARRAY),
+            (&texts, Type::TEXT_ARRAY),
+            (&release(), Type::INT4_ARRAY),
+            (&schema.as_str(), Type::TEXT),
+        ],
+    );
+    let rows = match found.map_err(failed) {
+        Err(error) if error.kind() == ErrorKind::Denied => return Ok(Vec::new()),
+        rows => rows?,
+    };
+    rows.iter()
+        .map(|row| {
+            let name: &str = row.try_get(0).map_err(failed)?;
+            let found = FUNCTIONS.iter().find(|function| function.name == name);
+            found.ok_or_else(|| Error::new(ErrorKind::Database, format!("no function is {name}")))
+        })
+        .collect()
+}
+
+/// Returns the numbers of this release, as they compare.
+fn release() -> Vec<i32> {
+    let numbers = env!("CARGO_PKG_VERSION").split(['.', '-', '+']);
+    numbers
+        .take(3)
+        .map(|number| number.parse().unwrap_or_default())
+        .collect()
+}
+
+fn written(release: &[i32]) -> String {
+    let numbers: Vec<String> = release.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", numbers.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn usual() -> SchemaName {
+        SchemaName::parse("outtray").unwrap()
+    }
+
+    #[test]
+    fn each_file_is_a_function_of_its_name() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/functions");
+        let files = fs::read_dir(folder).unwrap();
+        let mut files: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let mut listed: Vec<String> = names().map(|name| format!("{name}.sql")).collect();
+        listed.sort();
+
+        assert_eq!(listed, files);
+        for function in FUNCTIONS {
+            let made = format!("\nCREATE OR REPLACE FUNCTION outtray.{}(", function.name);
+            assert_eq!(function.sql.matches(&made).count(), 1, "{}", function.name);
+        }
+    }
+
+    #[test]
+    fn each_function_is_pinned_to_the_catalog_and_in_plpgsql() {
+        for function in FUNCTIONS {
+            for words in ["LANGUAGE plpgsql", "SET search_path = pg_catalog, pg_temp"] {
+                assert!(function.sql.contains(words), "{}: {words}", function.name);
+            }
+        }
+    }
+
+    #[test]
+    fn each_shared_statement_is_used_and_each_place_is_filled() {
+        for shared in SHARED {
+            let place = format!("{{{}: ", shared.name);
+            let is_used = FUNCTIONS.iter().any(|one| one.sql.contains(&place));
+            assert!(is_used, "{}", shared.name);
+        }
+        for function in FUNCTIONS {
+            let text = function.text(&usual());
+            let is_place = |line: &str| line.trim_start().starts_with('{');
+            let mut after_dollar = text.split('$').skip(1);
+            let is_parameter = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+            assert!(!text.lines().any(is_place), "{}", function.name);
+            assert!(!after_dollar.any(is_parameter), "{}", function.name);
+        }
+    }
+
+    #[test]
+    fn letters_and_digits_are_those_of_the_library() {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for letter in (0x80..=0x0010_FFFF).filter_map(char::from_u32) {
+            let number = u32::from(letter);
+            match ranges.last_mut() {
+                _ if !letter.is_alphanumeric() => {}
+                Some((_, end)) if *end == number => *end += 1,
+                _ => ranges.push((number, number + 1)),
+            }
+        }
+        let mut lines = vec![String::new()];
+        for (start, end) in ranges {
+            let range = format!("[{start},{end}),");
+            if lines.last().unwrap().len() + range.len() > 100 {
+                lines.push(String::new());
+            }
+            lines.last_mut().unwrap().push_str(&range);
+        }
+        let text = lines.join("'\n        '");
+        let text = text.trim_end_matches(',');
+        let written = include_str!("functions/topic_flaw.sql");
+        assert!(written.contains(text), "topic_flaw.sql has to say\n{text}");
+    }
+
+    #[test]
+    fn releases_compare_by_their_numbers() {
+        assert_eq!(release().len(), 3);
+        assert_eq!(written(&[0, 10, 2]), "{0,10,2}");
+    }
+}
