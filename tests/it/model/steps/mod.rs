@@ -140,6 +140,7 @@ const SEND: Op = Op::Send {
     topic: 0,
     count: 2,
     message: PLAIN,
+    by_sql: false,
 };
 const SUBSCRIBE: Op = Op::Shared(Shared::Subscribe {
     topic: 1,
@@ -149,6 +150,7 @@ const RECORD: Op = Op::Send {
     topic: LOG,
     count: 2,
     message: PLAIN,
+    by_sql: false,
 };
 const ACK: Op = Op::Handle {
     topic: 0,

@@ -18,11 +18,12 @@ pub(super) const KEYS: [char; 2] = ['a', 'b'];
 /// too; with none to choose from nothing is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Op {
-    /// Sends messages in one session: so many, alike.
+    /// Sends messages in one session: so many, alike; by SQL functions or by the library.
     Send {
         topic: usize,
         count: usize,
         message: Kind,
+        by_sql: bool,
     },
     /// Sends one and rolls the session back.
     SendAndRollBack {
@@ -223,6 +224,7 @@ impl Op {
             topic,
             count: if rng.u8(..4) == 0 { rng.usize(..6) } else { 1 },
             message: message(rng),
+            by_sql: rng.bool(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::op::{Kind, QUEUES, TOPICS};
 use super::real::Real;
 use super::seen::Seen;
-use super::sending::{label, label_of_next, new};
+use super::sending::{Written, label, label_of_next, new};
 use super::spreading::{PATTERNS, Publishing, ROUTES, Shared};
 use outtray::{HandlerError, MessageId, Published};
 use uuid::Uuid;
@@ -34,16 +34,18 @@ impl Real {
                 // Its topic means nothing.
                 let message = new(&self.ids, 0, kind);
                 let published = messaging.publish_message(ROUTES[route], message).unwrap();
-                counts.extend(self.copied(&published));
-                self.note_tracked(&published, kind);
+                let copies = Copies::of(&published);
+                counts.extend(self.copied(&copies));
+                self.note_tracked(&copies, kind);
             }
             Publishing::Twice => {
                 let both = messaging.session(|session| {
                     let mut publish = || {
                         let message = new(&self.ids, 0, kind);
                         let published = session.publish_message(ROUTES[route], message)?;
-                        counts.extend(self.copied(&published));
-                        Ok::<Published, HandlerError>(published)
+                        let copies = Copies::of(&published);
+                        counts.extend(self.copied(&copies));
+                        Ok::<Copies, HandlerError>(copies)
                     };
                     Ok([publish()?, publish()?])
                 });
@@ -54,10 +56,15 @@ impl Real {
                 let undone = messaging.session(|session| -> Result<(), _> {
                     let message = new(&self.ids, 0, kind);
                     let published = session.publish_message(ROUTES[route], message)?;
-                    counts.extend(tally(&published));
+                    counts.extend(Copies::of(&published).tally());
                     Err(HandlerError::failed("rolled back"))
                 });
                 undone.unwrap_err();
+            }
+            Publishing::BySql => {
+                let copies = self.publish_by_sql(route, kind);
+                counts.extend(self.copied(&copies));
+                self.note_tracked(&copies, kind);
             }
         }
         Seen {
@@ -66,18 +73,47 @@ impl Real {
         }
     }
 
+    fn publish_by_sql(&mut self, route: usize, kind: Kind) -> Copies {
+        let written = Written::next(&self.ids, kind);
+        let sql = "SELECT id, is_duplicate FROM outtray.publish($1, $2::text::json, headers => $3::text::jsonb,
+                key => $4, priority => $5, dedupe_key => $6, dedupe_window => $7::text::interval,
+                tracked_for => $8::text::interval)";
+        let rows = self.place.client.query(
+            sql,
+            &[
+                &ROUTES[route],
+                &written.payload,
+                &written.headers,
+                &kind.key.map(String::from),
+                &i32::from(kind.priority),
+                &kind.dedupe.map(|key| key.to_string()),
+                &kind.dedupe.map(|_| "1 hour"),
+                &kind.is_tracked.then_some("1 hour"),
+            ],
+        );
+        let rows = rows.unwrap();
+        let new = rows.iter().filter(|row| !row.get::<_, bool>(1));
+        let ids: Vec<MessageId> = new
+            .map(|row| MessageId::from(row.get::<_, Uuid>(0)))
+            .collect();
+        Copies {
+            duplicates: rows.len() - ids.len(),
+            ids,
+        }
+    }
+
     /// Gives each copy its label. Returns how many there are, and how many there were before.
-    fn copied(&mut self, published: &Published) -> [u64; 2] {
+    fn copied(&mut self, copies: &Copies) -> [u64; 2] {
         let original = label_of_next(&self.ids);
-        for id in &published.ids {
+        for id in &copies.ids {
             self.originals.insert(label_of_next(&self.ids), original);
             self.ids.lock().unwrap().push(*id);
         }
-        tally(published)
+        copies.tally()
     }
 
     /// Notes in which queues there are tracked copies.
-    fn note_tracked(&mut self, published: &Published, kind: Kind) {
+    fn note_tracked(&mut self, copies: &Copies, kind: Kind) {
         if !kind.is_tracked {
             return;
         }
@@ -85,7 +121,7 @@ impl Real {
                 SELECT topic, id FROM outtray.message UNION ALL SELECT topic, id FROM outtray.follower
                 UNION ALL SELECT topic, id FROM outtray.scheduled
             ) AS message WHERE id = ANY ($1) ORDER BY topic";
-        let ids: Vec<Uuid> = published.ids.iter().map(|id| id.as_uuid()).collect();
+        let ids: Vec<Uuid> = copies.ids.iter().map(|id| id.as_uuid()).collect();
         for row in self.place.client.query(sql, &[&ids]).unwrap() {
             let found = TOPICS[..QUEUES]
                 .iter()
@@ -111,6 +147,21 @@ impl Real {
     }
 }
 
-fn tally(published: &Published) -> [u64; 2] {
-    [published.copies as u64, published.duplicates as u64]
+/// Where a message went that was published, whichever way.
+struct Copies {
+    ids: Vec<MessageId>,
+    duplicates: usize,
+}
+
+impl Copies {
+    fn of(published: &Published) -> Copies {
+        Copies {
+            ids: published.ids.clone(),
+            duplicates: published.duplicates,
+        }
+    }
+
+    fn tally(&self) -> [u64; 2] {
+        [self.ids.len() as u64, self.duplicates as u64]
+    }
 }

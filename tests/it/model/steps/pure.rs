@@ -72,6 +72,7 @@ impl Model {
                 topic,
                 count,
                 message,
+                by_sql: _,
             } => {
                 let sent = (0..count).filter_map(|_| self.send(topic, message));
                 return Seen {

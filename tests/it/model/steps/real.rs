@@ -8,7 +8,7 @@ use super::op::{Answer, Kind, LOG, Op, PLAIN, Settings, Settling, TOPICS};
 use super::pure::other;
 use super::reading::EFFECTS;
 use super::seen::{Delivery, Seen};
-use super::sending::{label, label_of_next, nobody, send_next};
+use super::sending::{label, label_of_next, nobody, send_next, send_next_by_sql};
 use crate::support::Place;
 use outtray::{
     Backoff, ErrorKind, Expired, HandlerError, MessageId, Messaging, MessagingSession, PoisonedKey,
@@ -81,7 +81,8 @@ impl Real {
                 topic,
                 count,
                 message,
-            } => return self.send(topic, count, message),
+                by_sql,
+            } => return self.send(topic, count, message, by_sql),
             Op::SendAndRollBack { topic } => self.send_and_roll_back(topic),
             Op::Handle {
                 topic,
@@ -140,10 +141,11 @@ impl Real {
         self.place.messaging.topic(TOPICS[topic])
     }
 
-    fn send(&mut self, topic: usize, count: usize, kind: Kind) -> Seen {
+    fn send(&mut self, topic: usize, count: usize, kind: Kind, by_sql: bool) -> Seen {
         let first = label_of_next(&self.ids);
+        let send = if by_sql { send_next_by_sql } else { send_next };
         let sent = self.place.messaging.session(|session| {
-            let sent = (0..count).map(|_| send_next(session, &self.ids, topic, kind));
+            let sent = (0..count).map(|_| send(session, &self.ids, topic, kind));
             Ok(sent.collect::<Vec<Sent>>())
         });
         let mut duplicates_of = Vec::new();

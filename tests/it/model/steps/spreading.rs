@@ -43,11 +43,18 @@ pub(super) enum Publishing {
     /// Twice in one session.
     Twice,
     RolledBack,
+    /// By the function for SQL.
+    BySql,
 }
 
 impl Shared {
     pub(super) fn random(rng: &mut Rng) -> Shared {
-        let ways = [Publishing::Alone, Publishing::Twice, Publishing::RolledBack];
+        let ways = [
+            Publishing::Alone,
+            Publishing::Twice,
+            Publishing::RolledBack,
+            Publishing::BySql,
+        ];
         match rng.u8(..19) {
             0..8 => Shared::Publish {
                 route: rng.usize(..ROUTES.len()),
