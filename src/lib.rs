@@ -59,6 +59,7 @@
 //! | topic | a named queue of messages, created by its first use |
 //! | send | put one message on one topic |
 //! | publish, subscription | copy one message to every topic that subscribed to a matching pattern |
+//! | request, reply | a message that asks, and the one that answers it |
 //! | session | one database transaction with the queue's verbs in it |
 //! | handler | your closure, called with a session and a message |
 //! | receiver | a pool of threads that runs a handler for each message of a topic |
@@ -97,6 +98,8 @@
 //! - [`MessagingSession::publish`] copies a message to all who [subscribed](Messaging::subscribe);
 //!   [`Published`] says how many they were, [`Subscription`] who they are. An
 //!   [`EphemeralSubscription`] ends with its holder.
+//! - [`Messaging::request`] asks a question and waits for the answer; a handler
+//!   [replies](MessagingSession::reply). A [`PendingReply`] is one of several that were asked.
 //! - [`Tail`] follows a log, [`ReaderBuilder`] has the options of a named reader of one, and
 //!   [`Position`] says where to begin.
 //! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
@@ -165,6 +168,7 @@ mod session;
 mod recurring;
 mod upkeep;
 mod receive;
+mod request;
 mod surface;
 #[cfg(unix)]
 pub mod testing;
@@ -193,6 +197,7 @@ pub use surface::manual::delivery::Delivery;
 pub use surface::manual::matching::Matching;
 pub use surface::manual::receipt::Receipt;
 pub use surface::messaging::Messaging;
+pub use surface::pending_reply::PendingReply;
 pub use surface::retrying::Once;
 pub use surface::tail::Tail;
 pub use surface::topics::Topic;

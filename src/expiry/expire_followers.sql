@@ -29,6 +29,8 @@ kept AS (
         taken.key, taken.expires_at, taken.on_end, taken.seq
     FROM taken
     WHERE taken.topic <> ALL ($3::text[])
+        -- Not what is dropped whatever its topic says.
+        AND coalesce(taken.on_end, 0::smallint) & 8::smallint = 0::smallint
 )
 SELECT taken.topic, taken.rank, taken.seq, taken.id, NULL::text AS key, taken.on_end
 FROM taken

@@ -23,8 +23,9 @@ pub(crate) const EXPIRE_LIMIT: i64 = 1000;
 const DOING: &str = "taking out expired messages";
 
 /// Takes out a batch of expired messages of each kind. Those of the topics `dropping` are dropped,
-/// the others become dead letters. Each is returned with its key only if others of the key waited
-/// for it. Runs in the caller's transaction; the caller follows up on the ends.
+/// and those that are wanted no longer than that; the others become dead letters. Each is returned
+/// with its key only if others of the key waited for it. Runs in the caller's transaction; the
+/// caller follows up on the ends.
 pub(crate) fn expire(run: &mut dyn Run, dropping: &[String]) -> Result<Vec<(String, Held)>> {
     let params: Params<'_> = &[&EXPIRE_LIMIT, &dropping, &ERROR];
     let mut rows = query(run, &EXPIRE_READY, params, DOING)?;

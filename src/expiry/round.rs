@@ -13,7 +13,7 @@ use crate::message::report;
 use crate::on_end;
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::topic_config::Expired;
-use crate::words::{DeadReason, MessageId, Result, TopicConfig};
+use crate::words::{DeadReason, MessageId, OnEnd, Result, TopicConfig};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -50,17 +50,17 @@ impl Round for Expiry {
         let (dropping, _): (Vec<String>, Vec<()>) = dropping.unzip();
         let gone = take_out(work.connection, &dropping)?;
         let is_full = gone.len() >= usize::try_from(EXPIRE_LIMIT).unwrap_or(usize::MAX);
-        let mut by_topic = BTreeMap::<&str, Vec<MessageId>>::new();
+        let mut by_topic = BTreeMap::<&str, [Vec<MessageId>; 2]>::new();
         for (topic, held) in &gone {
-            by_topic.entry(topic).or_default().push(held.id);
+            let of_topic = by_topic.entry(topic).or_default();
+            of_topic[usize::from(is_dropped(&dropping, topic, held))].push(held.id);
         }
         work.waker.announce_ends(gone.iter().map(|(_, held)| held));
-        for (topic, ids) in by_topic {
-            log::info!("topic {topic}: the time of {} messages was over", ids.len());
-            match dropping.iter().any(|dropping| dropping == topic) {
-                true => ids.iter().for_each(|id| report::dropped(topic, *id)),
-                false => report::dead_together(topic, &ids, DeadReason::Expired, expiry::ERROR),
-            }
+        for (topic, [dead, dropped]) in by_topic {
+            let messages = dead.len() + dropped.len();
+            log::info!("topic {topic}: the time of {messages} messages was over");
+            dropped.iter().for_each(|id| report::dropped(topic, *id));
+            report::dead_together(topic, &dead, DeadReason::Expired, expiry::ERROR);
             // Who was behind them, by key or in strict order, may be ready now.
             work.waker.ready(topic, 1);
         }
@@ -81,6 +81,11 @@ impl Round for Expiry {
     }
 }
 
+/// Returns whether a message whose time was over is gone, and no dead letter.
+fn is_dropped(dropping: &[String], topic: &str, held: &Held) -> bool {
+    held.on_end.has(OnEnd::FLEETING) || dropping.iter().any(|dropping| dropping == topic)
+}
+
 /// Takes out a batch in one transaction, with all that the ends of its messages call for.
 fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<(String, Held)>> {
     let doing = "taking out expired messages";
@@ -88,7 +93,7 @@ fn take_out(connection: &mut Connection, dropping: &[String]) -> Result<Vec<(Str
     let gone = expiry::expire(&mut open, dropping)?;
     let end = |(topic, held): &(String, Held)| {
         // A dead letter can be redriven, whatever it died of.
-        let how = match dropping.contains(topic) {
+        let how = match is_dropped(dropping, topic, held) {
             true => How::Expired,
             false => How::Dead,
         };

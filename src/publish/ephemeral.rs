@@ -1,4 +1,5 @@
-//! Ephemeral subscriptions: each has a topic of its own, and both end with whoever holds it.
+//! Ephemeral topics: those of ephemeral subscriptions, and those for replies. Each ends with
+//! whoever holds it, by a row of `subscription`; that of a topic for replies has no pattern.
 //!
 //! A holder that ends removes the subscription and then the topic's messages. For one that dies,
 //! nobody does: so its process says again and again that its subscriptions are wanted, and whoever
@@ -6,18 +7,19 @@
 //! subscriptions in one statement, and only where it has any.
 //!
 //! A publisher that had matched before the end may commit afterwards, and its copy is left in a
-//! topic that nobody reads. So messages in topics with names of this kind and without a
-//! subscription are removed, too, now and then. A subscription is committed before anything is
-//! copied to its topic, so such a topic never has one again.
+//! topic that nobody reads; so may a replier. So messages in topics with names of this kind and
+//! without a subscription are removed, too, now and then. A subscription is committed before
+//! anything comes to its topic, so such a topic never has one again.
 
 use crate::connect::connection::Connection;
-use crate::db::{Flight, Run, Statement, Value, column, query, sql};
+use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::dead_letters::slices::{SLICE, Slice, end_slice, prune_dead};
 use crate::publish::changed;
 use crate::threads::mutex::Mutex;
 use crate::topics;
 use crate::wake::waker::Waker;
-use crate::words::Result;
+use crate::words::limits::micros;
+use crate::words::{Result, topic};
 use postgres::SimpleQueryRow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 static EXPIRED_SUBSCRIPTIONS: Statement = sql!("expired_subscriptions", Kept);
+static HOLD_TOPIC: Statement = sql!("hold_topic", Kept);
 static KEEP_SUBSCRIBED: Statement = sql!("keep_subscribed", Kept);
 static ORPHANED_TOPICS: Statement = sql!("orphaned_topics", Kept);
 static REMOVE_EXPIRED: Statement = sql!("remove_expired", Keys);
@@ -35,14 +38,19 @@ static UNSUBSCRIBE_TOPIC: Statement = sql!("unsubscribe_topic", Key);
 const PREFIX: &str = "outtray.ephemeral.";
 /// Topics that are looked for at a time.
 const AT_A_TIME: i64 = 100;
-const REMOVING: &str = "removing ephemeral subscriptions";
+const REMOVING: &str = "removing ephemeral topics";
 
-/// Returns the name of a topic that nobody has.
+/// Returns the name of a topic that nobody has, for a subscription.
 pub(crate) fn new_topic() -> String {
     format!("{PREFIX}{}", Uuid::now_v7().simple())
 }
 
-/// The ephemeral subscriptions that this process holds, by topic.
+/// The same for replies. Nobody can guess it who was not asked.
+pub(crate) fn new_reply_topic() -> String {
+    format!("{}{}", topic::REPLIES, Uuid::new_v4().simple())
+}
+
+/// The ephemeral topics that this process holds.
 #[derive(Debug, Default)]
 pub(crate) struct Holdings(Mutex<HashMap<String, Holding>>);
 
@@ -89,6 +97,17 @@ impl Holdings {
         });
         Ok(lost.collect())
     }
+}
+
+/// Holds a topic that gets no copies of anything, in a transaction of its own.
+pub(crate) fn hold_topic(run: &mut dyn Run, topic: &str, grace: Duration) -> Result<()> {
+    let params: Params<'_> = &[&topic, &micros(grace)];
+    execute(run, &HOLD_TOPIC, params, "holding a topic for replies").map(drop)
+}
+
+/// Ends that.
+pub(crate) fn let_go(run: &mut dyn Run, topic: &str) -> Result<()> {
+    execute(run, &UNSUBSCRIBE_TOPIC, &[&topic], REMOVING).map(drop)
 }
 
 /// Ends all subscriptions of a topic.

@@ -27,5 +27,7 @@ LEFT JOIN LATERAL (
     SELECT subscription.topic, subscription.pattern, subscription.filter
     FROM outtray.subscription
     WHERE latest.is_changed
+        -- Not what only holds a topic, and subscribes it to nothing.
+        AND (subscription.pattern <> '' OR subscription.grace_us IS NULL)
     OFFSET 0
 ) AS found ON true

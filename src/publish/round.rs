@@ -1,5 +1,5 @@
-//! Says that the ephemeral subscriptions of this process are wanted, and ends those of others that
-//! nobody wants.
+//! Says that the ephemeral topics of this process are wanted, and ends those of others that nobody
+//! wants.
 
 use crate::publish::ephemeral::{self, Holdings};
 use crate::wake::round::{Polled, Round, Work};
@@ -41,8 +41,8 @@ impl EphemeralRound {
         self.beat_at = now + grace / BEATS;
         for topic in self.holdings.keep(work.connection)? {
             log::warn!(
-                "the ephemeral subscription of topic {topic} was ended by others, who had not heard of it for its grace \
-                 time: it gets nothing any more"
+                "topic {topic}, which is ephemeral, was ended by others, who had not heard of it for its grace time: it gets \
+                 nothing any more"
             );
         }
         // Where nobody polls, nobody else looks.
@@ -67,7 +67,7 @@ impl Round for EphemeralRound {
         let (topics, may_be_more) = ephemeral::end_expired(work.connection)?;
         self.expires_at = may_be_more.then_some(now);
         for topic in &topics {
-            log::info!("ended the ephemeral subscription of topic {topic}, whose holder died");
+            log::info!("ended topic {topic}, which is ephemeral: its holder died");
             // What is left is found as orphaned.
             ephemeral::empty(work.connection, work.waker, topic, TURN)?;
         }

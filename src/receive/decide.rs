@@ -7,7 +7,7 @@ use crate::receive::handler::{Ending, Failed};
 use crate::receive::options::Terms;
 use crate::words::handler_error::Wish;
 use crate::words::topic_config::Expired;
-use crate::words::{DeadReason, chain};
+use crate::words::{DeadReason, OnEnd, chain};
 use std::time::Duration;
 
 /// Decides about a message before any handler sees it; `None`: it is to be handled.
@@ -21,7 +21,10 @@ pub(crate) fn refuse(
         return Some(Outcome::Cancelled);
     }
     if message.is_expired {
-        return Some(expire(terms, attempts));
+        return Some(match message.held.on_end.has(OnEnd::FLEETING) {
+            true => Outcome::Dropped,
+            false => expire(terms, attempts),
+        });
     }
     if let Some(error) = &message.unreadable {
         return Some(Outcome::dead(

@@ -118,7 +118,7 @@ impl MessagingSession<'_> {
     }
 
     /// Checks a message, and gives it an id and the defaults of its topic.
-    pub(super) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
+    pub(crate) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
         message.check(self.process.max_payload_bytes)?;
         self.check_after(std::slice::from_ref(&message))?;
         self.learn_settings()?;
@@ -127,7 +127,7 @@ impl MessagingSession<'_> {
         Ok(outgoing)
     }
 
-    pub(super) fn send_outgoing(&mut self, outgoing: Outgoing) -> Result<Sent> {
+    pub(crate) fn send_outgoing(&mut self, outgoing: Outgoing) -> Result<Sent> {
         let sent = match outgoing.is_asking() {
             true => self.admit(vec![outgoing])?.remove(0),
             false => Sent::New(self.keep(outgoing)?),

@@ -3,6 +3,7 @@
 use crate::connect::pool::Pool;
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::shared_state::Base;
+use crate::request::requests::Requests;
 use crate::threads::mutex::Mutex;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
@@ -15,6 +16,8 @@ use uuid::Uuid;
 
 /// What all clones share.
 pub(crate) struct Core {
+    // First, since its thread ends what needs the others.
+    pub(crate) requests: Requests,
     pub(crate) base: Base,
     pub(crate) pool: Pool,
     me: Uuid,
@@ -42,6 +45,7 @@ impl Core {
         is_listening: bool,
     ) -> Self {
         Core {
+            requests: Requests::default(),
             base,
             pool,
             me,

@@ -12,6 +12,7 @@ use crate::receive::lease::keeper::Kept;
 use crate::receive::receivers::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::receivers::receiver::Receiver;
 use crate::receive::shared_state::{Base, SharedState};
+use crate::request::requests::Requests;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::messaging_session::MessagingSession;
@@ -31,8 +32,8 @@ use uuid::Uuid;
 ///
 /// Cheap to clone, so that all threads can share it. Connections are opened when they are needed.
 /// Besides the pool's three small helper threads it starts one thread with the first send, which
-/// notifies other processes, and two with the first receiver. They end when the last clone and the
-/// last receiver are dropped, and those drops wait for them.
+/// notifies other processes, two with the first receiver, and one while requests wait for replies.
+/// They end when the last clone and the last receiver are dropped, and those drops wait for them.
 #[derive(Clone)]
 pub struct Messaging {
     core: Arc<Core>,
@@ -221,6 +222,10 @@ impl Messaging {
 
     pub(crate) fn pooled_within(&self, timeout: Duration) -> Result<LentConnection> {
         self.core.pool.get_within(timeout)
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.core.requests
     }
 
     pub(crate) fn by_hand(&self) -> &ByHand {

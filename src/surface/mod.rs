@@ -14,9 +14,11 @@ pub(crate) mod log;
 pub(crate) mod log_reader;
 pub(crate) mod manual;
 pub(crate) mod messaging;
+pub(crate) mod pending_reply;
 pub(crate) mod publish;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;
+pub(crate) mod request;
 pub(crate) mod retrying;
 pub(crate) mod sending;
 pub(crate) mod settings;

@@ -8,6 +8,7 @@ use crate::words::outcome::Sent;
 use crate::words::{Error, ErrorKind, Failure, HandlerError, NewMessage, Result, chain};
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 impl Messaging {
     /// Runs `work` in one transaction, with the queue's verbs at hand. Blocks for a connection of
@@ -103,8 +104,13 @@ impl Messaging {
 
     /// Returns a connection for a session.
     pub(super) fn lend(&self) -> Result<LentConnection> {
+        self.lend_within(Duration::MAX)
+    }
+
+    /// The same, waiting no longer for one than this.
+    pub(super) fn lend_within(&self, timeout: Duration) -> Result<LentConnection> {
         let process = &self.base().process;
-        let mut connection = self.pooled()?;
+        let mut connection = self.pooled_within(timeout)?;
         match process.configs.refresh(&mut *connection) {
             Err(error) if !process.configs.are_known() && !is_met_by_sends(error.kind()) => {
                 Err(error)

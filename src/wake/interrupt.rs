@@ -115,6 +115,19 @@ impl Wait {
         Instant::now() + self.timeout.min(LONGEST)
     }
 
+    /// Returns how long it is.
+    pub(crate) fn length(&self) -> Duration {
+        self.timeout.min(LONGEST)
+    }
+
+    /// Returns the same, no longer than this.
+    pub(crate) fn at_most(&self, most: Duration) -> Wait {
+        Wait {
+            timeout: self.timeout.min(most),
+            interrupt: self.interrupt.clone(),
+        }
+    }
+
     /// Returns whether there is anything to wait for.
     pub(crate) fn is_zero(&self) -> bool {
         self.timeout.is_zero()
@@ -131,15 +144,15 @@ impl Wait {
         }
     }
 
-    /// Waits for a bell until a time.
+    /// Waits for a bell, or for something that is told, until a time.
     ///
     /// # Errors
     /// `Interrupted`.
-    pub(crate) fn until(
+    pub(crate) fn until<T>(
         &self,
-        bell: &Receiver<()>,
+        bell: &Receiver<T>,
         at: Instant,
-    ) -> Result<std::result::Result<(), RecvTimeoutError>> {
+    ) -> Result<std::result::Result<T, RecvTimeoutError>> {
         let never = never::<Infallible>();
         let interrupt = self
             .interrupt

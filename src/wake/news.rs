@@ -14,6 +14,8 @@ pub(crate) struct News {
     /// What messages that wait come after. It may have ended since they were stored, unseen by both
     /// sides.
     pub(crate) after: Vec<Uuid>,
+    /// Whether a thread waits for what is sent to be handled.
+    pub(crate) is_awaited: bool,
     /// What was settled.
     pub(crate) ended: Vec<Held>,
 }

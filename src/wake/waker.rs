@@ -8,7 +8,7 @@ use crate::wake::hint::Hint;
 use crate::wake::news::News;
 use crate::wake::notifier::Notifier;
 use crate::wake::waiters::Waiters;
-use crate::words::{MessageId, OnEnd};
+use crate::words::{MessageId, OnEnd, topic};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -62,7 +62,9 @@ impl Waker {
     /// Announces the messages of a committed session.
     pub(crate) fn announce(&self, news: &News) {
         for (topic, messages) in &news.topics {
-            self.ready(topic, *messages);
+            self.board.ring(topic, *messages);
+            let is_awaited = news.is_awaited || topic::is_awaited(topic);
+            self.tell_ready(topic, is_awaited);
         }
         if let Some(delay) = news.soonest {
             self.due_in(delay);
@@ -132,7 +134,18 @@ impl Waker {
     /// Announces ready messages of one topic.
     pub(crate) fn ready(&self, topic: &str, messages: usize) {
         self.board.ring(topic, messages);
-        self.tell(Hint::Ready(topic.to_owned()));
+        self.tell_ready(topic, false);
+    }
+
+    /// Tells other processes of ready messages: at once if a thread waits for what becomes of them.
+    fn tell_ready(&self, topic: &str, is_awaited: bool) {
+        if let Some(notifier) = &self.notifier {
+            let hint = Hint::Ready(topic.to_owned());
+            match is_awaited {
+                true => notifier.notify_soon(hint),
+                false => notifier.notify(hint),
+            }
+        }
     }
 
     /// Notes that a scheduled message is due after `delay`.

@@ -17,7 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// No text of the chain holds a value of a row. Of the database's errors it has the message, the
 /// SQLSTATE and the names of tables, columns and constraints, but not DETAIL, HINT and CONTEXT, nor
-/// what is quoted in a message such as `invalid input syntax for type integer: "…"`.
+/// what is quoted in a message such as `invalid input syntax for type integer: "…"`. Only a
+/// [refusal](ErrorKind::Refused) has the text that the replier sent.
 /// [`cause::<postgres::Error>()`](Error::cause) returns the full error. The text of a closure's own
 /// error is kept as it is.
 pub struct Error(Box<Inner>);
@@ -91,6 +92,12 @@ pub enum ErrorKind {
     /// Nobody subscribed to what was published as [`mandatory`](crate::NewMessage::mandatory).
     /// Nothing was sent; the session stays usable.
     NoSubscription,
+    /// No reply to a [request](crate::Messaging::request) came in time. Its handler may have run
+    /// all the same, or run later where the request does not expire with the wait.
+    Timeout,
+    /// The handler of a [request](crate::Messaging::request) answered with an
+    /// [error](crate::MessagingSession::reply_error), whose text the error has.
+    Refused,
     /// A bounded topic is full. Nothing was sent; try again later, or wait for room.
     Full,
     /// The database refused a statement for another reason; the source says which.

@@ -45,6 +45,36 @@ impl<T> Message<T> {
         self.log_position
     }
 
+    /// Returns the same message with another payload.
+    pub(crate) fn with_payload<U>(self, payload: U) -> Message<U> {
+        let Message {
+            id,
+            topic,
+            payload: _,
+            attempt,
+            max_attempts,
+            priority,
+            key,
+            headers,
+            sent_at,
+            cancel,
+            log_position,
+        } = self;
+        Message {
+            id,
+            topic,
+            payload,
+            attempt,
+            max_attempts,
+            priority,
+            key,
+            headers,
+            sent_at,
+            cancel,
+            log_position,
+        }
+    }
+
     /// Returns whether the message was cancelled, or its lease was lost. A handler that takes long
     /// should check now and then, and end early. An error that it returns after a cancel ends the
     /// message for good, without another attempt. After a lost lease, others decide about the

@@ -71,6 +71,8 @@ impl OnEnd {
     pub(crate) const BOUNDED: OnEnd = OnEnd(2);
     /// It has a dedupe key until then.
     pub(crate) const UNIQUE: OnEnd = OnEnd(4);
+    /// Once its time is over nobody wants it, not even as a dead letter.
+    pub(crate) const FLEETING: OnEnd = OnEnd(8);
 
     /// Reads the stored sum.
     pub(crate) fn read(stored: Option<i16>) -> Self {

@@ -26,6 +26,9 @@ impl Outgoing {
         if message.rare.tracked_for.is_some() {
             on_end = on_end.with(OnEnd::TRACKED);
         }
+        if message.rare.is_fleeting {
+            on_end = on_end.with(OnEnd::FLEETING);
+        }
         if let Some((_, Remembered::UntilEnd)) = message.rare.dedupe {
             on_end = on_end.with(OnEnd::UNIQUE);
         }

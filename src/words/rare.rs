@@ -20,6 +20,8 @@ pub(crate) struct RareOptions {
     /// What is wrong with the headers that setters of their own were given, by name.
     pub(crate) flaws: BTreeMap<&'static str, String>,
     pub(crate) expires_in: Option<Duration>,
+    /// Whether it is dropped when its time is over, whatever its topic says.
+    pub(crate) is_fleeting: bool,
     pub(crate) dedupe: Option<(String, Remembered)>,
     /// How long its sender waits for room; not said: as its session does.
     pub(crate) room_wait: Option<Duration>,
@@ -59,6 +61,7 @@ impl Deref for Rare {
             null_headers: BTreeSet::new(),
             flaws: BTreeMap::new(),
             expires_in: None,
+            is_fleeting: false,
             dedupe: None,
             room_wait: None,
             tracked_for: None,

@@ -6,6 +6,14 @@ use crate::words::error::{Error, Result};
 /// times over; longer names are a sign of data that strayed into the name.
 pub(crate) const MAX_TOPIC_BYTES: usize = 200;
 
+/// What the names of topics for replies begin with; 32 hexadecimal digits follow.
+pub(crate) const REPLIES: &str = "outtray.reply.";
+
+/// Returns whether a thread waits for each message of the topic: one for replies.
+pub(crate) fn is_awaited(topic: &str) -> bool {
+    topic.starts_with(REPLIES)
+}
+
 /// Checks a topic name: 1 to 200 bytes of letters, digits and `. _ - : / @ +`.
 ///
 /// Letters and digits of any script are allowed. White space, quotes and control characters are

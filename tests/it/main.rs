@@ -26,6 +26,7 @@ mod publish;
 mod rate_limit;
 mod receive;
 mod recurring;
+mod request;
 mod schedule;
 mod serve;
 mod session;

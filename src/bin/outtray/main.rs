@@ -29,6 +29,7 @@ mod progress;
 mod publish;
 mod reaper;
 mod recurring;
+mod request;
 mod scheduled;
 mod schema;
 mod send;
@@ -74,6 +75,8 @@ enum Verb {
     DropSchema(drop_schema::DropSchemaOptions),
     /// Sends one message, or one for each line of standard input
     Send(send::SendOptions),
+    /// Sends a question to a topic, waits for the reply, and prints it
+    Request(request::RequestOptions),
     /// Publishes one message, or one for each line of standard input, to all who subscribed
     Publish(publish::PublishOptions),
     /// Has a topic get a copy of what is published with certain routing keys
@@ -150,6 +153,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Schema => schema::run(global, output)?,
         Verb::DropSchema(options) => drop_schema::run(&options, global, output)?,
         Verb::Send(options) => send::run(&options, global, output)?,
+        Verb::Request(options) => request::run(&options, global, output)?,
         Verb::Publish(options) => publish::publish(&options, global, output)?,
         Verb::Subscribe(options) => publish::subscribe(&options, global, output)?,
         Verb::Unsubscribe(options) => publish::unsubscribe(&options, global, output)?,

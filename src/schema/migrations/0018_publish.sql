@@ -4,6 +4,8 @@
 -- as the version below is the same.
 CREATE TABLE outtray.subscription (
     topic text COLLATE "C" NOT NULL,
+    -- Empty, with a grace time, where a topic is only held, as one for replies is: it gets no
+    -- copies.
     pattern text COLLATE "C" NOT NULL,
     -- Which headers a message has to have, as text. NULL: any. As text, and not as a document that
     -- the database checks: what cannot be read is set aside by whoever reads it, and alone.

@@ -10,6 +10,7 @@ mod measuring;
 mod operating;
 mod orphans;
 mod publishing;
+mod requests;
 mod sending;
 mod working;
 

@@ -100,6 +100,21 @@ fn what_is_published_reaches_everybody_who_wants_it() {
 }
 
 #[test]
+fn questions_are_answered_with_what_the_replier_did() {
+    let text = run("request_reply", &[]);
+
+    check(
+        &text,
+        &[
+            "3 apples taken, 7 left",
+            "Refused: not enough of pear",
+            "6 apples taken, 4 left",
+            "nobody: true",
+        ],
+    );
+}
+
+#[test]
 fn dead_letters_say_why_and_come_back() {
     let text = run("dead_letters", &[]);
 

@@ -7,7 +7,7 @@
 use super::bed::{Bed, Result};
 use super::plan::Effort;
 use super::report::Report;
-use super::{delivery, fan_out, latency, life, logs, pressure, throughput};
+use super::{delivery, fan_out, latency, life, logs, pressure, request, throughput};
 
 /// One thing that is measured.
 pub(crate) struct Case {
@@ -141,6 +141,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "latency-across",
         about: "idle: there and back between two processes, halved",
         run: latency::across_case,
+    },
+    Case {
+        name: "request",
+        about: "idle: a question and its reply, one process, beside its four commits in plain SQL",
+        run: request::in_process_case,
+    },
+    Case {
+        name: "request-across",
+        about: "idle: a question and its reply, between two processes",
+        run: request::across_case,
     },
     Case {
         name: "backlog",

@@ -4,15 +4,15 @@ use super::bed::{Bed, Result};
 use super::plan::Effort;
 use super::report::Report;
 use crossbeam_channel::{after, bounded};
-use outtray::{Message, Messaging};
+use outtray::{Message, Messaging, MessagingSession, Receiver};
 use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Lets workers park between rounds, and is longer than the pause of hints between processes: this
 /// is about waking up in an idle system.
-const REST: Duration = Duration::from_millis(15);
+pub(super) const REST: Duration = Duration::from_millis(15);
 
 pub(crate) fn in_process_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let rounds = plan.scaled(500);
@@ -38,14 +38,7 @@ pub(crate) fn in_process_case(bed: &Bed, plan: &Effort) -> Result<Report> {
 /// wake-ups across processes; half of it is one. Clocks of two processes are not compared.
 pub(crate) fn across_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let report = Report::new("latency-across", plan.scaled(500));
-    let mut other = Command::new(&plan.program)
-        .args(["bench", "--answer"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .map(OtherProcess)
-        .map_err(|error| format!("cannot run {}: {error}", plan.program.display()))?;
-    other.tell(&bed.url)?;
+    let _other = OtherProcess::start(bed, plan)?;
     let (answered, answers) = bounded(1);
     let receiver = bed.messaging.receiver("pong").start(move |_, _: Message| {
         let _ = answered.send(Instant::now());
@@ -67,8 +60,9 @@ pub(crate) fn across_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     Ok(report.times(waits))
 }
 
-/// Answers each message on `ping-across` with one on `pong`, until standard input ends: the second
-/// process of the case across processes. The first line of its input is the database's URL.
+/// Answers each message on `ping-across` with one on `pong`, and questions with replies, until
+/// standard input ends: the second process of the cases across processes. The first line of its
+/// input is the database's URL.
 pub(crate) fn answer_pings() -> Result<()> {
     let mut lines = io::stdin().lines();
     let url = lines.next().transpose()?.unwrap_or_default();
@@ -78,9 +72,20 @@ pub(crate) fn answer_pings() -> Result<()> {
             session.send_message("pong", &message.payload)?;
             Ok(())
         })?;
+    let answering = answering(&messaging, "ask-across")?;
     lines.for_each(drop);
     receiver.stop(PATIENCE);
+    answering.stop(PATIENCE);
     Ok(())
+}
+
+/// Starts a receiver that answers what it is asked.
+pub(super) fn answering(messaging: &Messaging, topic: &str) -> Result<Receiver> {
+    let answer = |session: &mut MessagingSession<'_>, ask: Message<u64>| {
+        session.reply(&ask, &ask.payload)?;
+        Ok(())
+    };
+    Ok(messaging.start_receiving_messages(topic, answer)?)
 }
 
 fn silence() -> &'static str {
@@ -88,9 +93,22 @@ fn silence() -> &'static str {
 }
 
 /// A process that ends when its standard input does, and is waited for.
-struct OtherProcess(Child);
+pub(super) struct OtherProcess(Child);
 
 impl OtherProcess {
+    /// Starts one that answers.
+    pub(super) fn start(bed: &Bed, plan: &Effort) -> Result<Self> {
+        let mut other = Command::new(&plan.program)
+            .args(["bench", "--answer"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map(OtherProcess)
+            .map_err(|error| format!("cannot run {}: {error}", plan.program.display()))?;
+        other.tell(&bed.url)?;
+        Ok(other)
+    }
+
     /// Writes a line to its standard input: unlike its arguments, only the process itself sees
     /// that.
     fn tell(&mut self, line: &str) -> io::Result<()> {

@@ -15,6 +15,7 @@ mod plan;
 mod plot;
 mod pressure;
 mod report;
+mod request;
 mod throughput;
 
 use self::bed::Bed;

@@ -27,8 +27,8 @@ impl Guard {
     /// Returns where a statement is called.
     pub(super) fn of(statement: &str) -> Guard {
         match statement {
-            "claim" | "claim_filtered" => Guard::Head,
-            "acknowledge" | "send_keyed" => Guard::Rows,
+            "claim" | "claim_filtered" | "look_replies" => Guard::Head,
+            "acknowledge" | "end_replies" | "send_keyed" => Guard::Rows,
             _ if IN_FLIGHTS.contains(&statement) => Guard::Tables,
             _ if IN_ORDER.contains(&statement) => Guard::Order,
             _ => Guard::Free,

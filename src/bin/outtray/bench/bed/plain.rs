@@ -2,6 +2,7 @@
 //! each thread; and by pgbench where it is installed, which has the least overhead there is.
 
 use super::{Bed, Result};
+use crossbeam_channel::after;
 use outtray::postgres::config::Host;
 use outtray::postgres::types::ToSql;
 use outtray::postgres::{Client, Config};
@@ -158,6 +159,36 @@ pub(crate) fn handle(
         Ok(())
     })?;
     Ok((took, PREPARED))
+}
+
+/// What a request does, in four transactions one after the other: sends a question; claims it,
+/// sends the reply and deletes the question; reads the reply; deletes it. Rests between two of
+/// them; returns how long each took.
+pub(crate) fn request(bed: &Bed, rounds: u64, rest: Duration) -> Result<Vec<Duration>> {
+    let mut client = bed.client()?;
+    let send = client.prepare(SEND)?;
+    let claim = client.prepare(CLAIM)?;
+    let delete = client
+        .prepare("DELETE FROM outtray.message WHERE topic = $1 AND rank = $2 AND seq = $3")?;
+    let read = client.prepare(CLAIM.trim_end_matches("FOR UPDATE SKIP LOCKED"))?;
+    let mut times = Vec::new();
+    for number in 0..rounds {
+        let _ = after(rest).recv();
+        let payload = number.to_string();
+        let started = Instant::now();
+        client.execute(&send, &[&"plain-ask", &Uuid::now_v7(), &payload])?;
+        let mut transaction = client.transaction()?;
+        let question = transaction.query_one(&claim, &[&"plain-ask", &1_i64])?;
+        let (rank, seq): (i16, i64) = (question.get(0), question.get(1));
+        transaction.execute(&send, &[&"plain-reply", &Uuid::now_v7(), &payload])?;
+        transaction.execute(&delete, &[&"plain-ask", &rank, &seq])?;
+        transaction.commit()?;
+        let reply = client.query_one(&read, &[&"plain-reply", &1_i64])?;
+        let (rank, seq): (i16, i64) = (reply.get(0), reply.get(1));
+        client.execute(&delete, &[&"plain-reply", &rank, &seq])?;
+        times.push(started.elapsed());
+    }
+    Ok(times)
 }
 
 /// Runs a script `messages` times over `connections` connections; returns the time without

@@ -81,6 +81,7 @@ pub(super) fn kept() -> Vec<Case> {
             Rows(10),
             &[&keys("outtray.ephemeral.", 1, 10)],
         ),
+        case("hold_topic", Rows(0), &["'outtray.reply.new'", "1000"]),
         case("orphaned_topics", Rows(10), &["100"]),
         case(
             "remove_expired",

@@ -48,6 +48,8 @@ pub(super) fn ready() -> Vec<Case> {
             ],
         ),
         case("claim", Rows(64), &claim),
+        case("look_replies", Rows(64), &claim),
+        case("end_replies", Rows(64), &[t, &zeros(64), &places]),
         case(
             "claim_filtered",
             Tables("walks over what does not match"),
