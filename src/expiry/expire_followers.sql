@@ -1,6 +1,7 @@
 -- Takes the messages behind others of their keys (topics $1, keys $2) whose time is over: they
 -- become dead letters with the error $4, but those of the topics $3 are gone. Returns them all,
--- without keys: nobody waited for these. The caller holds the lanes. Index: the primary key.
+-- with their keys only where what comes after them is to be parked: nobody else waited for these.
+-- The caller holds the lanes. Index: the primary keys.
 WITH taken AS (
     DELETE FROM outtray.follower
     WHERE follower.ctid = ANY (ARRAY(
@@ -32,5 +33,13 @@ kept AS (
         -- Not what is dropped whatever its topic says.
         AND coalesce(taken.on_end, 0::smallint) & 8::smallint = 0::smallint
 )
-SELECT taken.topic, taken.rank, taken.seq, taken.id, NULL::text AS key, taken.on_end
+SELECT
+    taken.topic, taken.rank, taken.seq, taken.id,
+    CASE
+        WHEN (
+            SELECT topic.poisoned_key FROM outtray.topic WHERE topic.topic = taken.topic
+        ) = 'park' AND taken.topic <> ALL ($3::text[])
+        THEN taken.key
+    END AS key,
+    taken.on_end
 FROM taken

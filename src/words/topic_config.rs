@@ -156,6 +156,12 @@ pub enum Expired {
 /// A key counts as poisoned while it has a dead letter, of any age and for any reason: also one
 /// from before this was set, and one that merely expired, unless the topic [drops](Expired::Drop)
 /// expired messages.
+///
+/// What comes after a dead letter is held in the transaction that makes it one: nobody receives it
+/// from then on. With [`Park`](PoisonedKey::Park) it becomes a dead letter a moment later, in a
+/// transaction of its own: that of the upkeep of whichever process has a receiver of any topic or a
+/// tail, or of the next drain or receive by hand. Whose connection is lost meanwhile leaves it to
+/// the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

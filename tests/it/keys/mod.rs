@@ -5,6 +5,7 @@ mod busy_senders;
 mod cancelling;
 mod crashes;
 mod order;
+mod parking;
 mod poisoned;
 mod senders;
 mod stress;
