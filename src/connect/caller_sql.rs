@@ -89,6 +89,15 @@ impl CallerSql {
         self.has_done(SideEffects::SPOILT)
     }
 
+    /// Returns whether the server said that the open transaction has ended, and then whether it was
+    /// committed.
+    pub(crate) fn has_ended(&self) -> Option<bool> {
+        let pulse = self.pulse.as_ref()?;
+        let is_committed = pulse.watch.seen().any(&[SideEffects::COMMITTED]);
+        let is_outside = !pulse.is_owed() && pulse.watch.is_outside();
+        (is_committed || is_outside).then_some(is_committed)
+    }
+
     /// Returns what the caller's SQL did since the last call.
     pub(crate) fn take(&mut self) -> SideEffects {
         self.unwatch();

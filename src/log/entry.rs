@@ -4,6 +4,7 @@ use crate::message::claimed::{headers, time};
 use crate::words::decode::{decode_bytes, decode_json};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::headers::Headers;
+use crate::words::limits::MAX_KEY_BYTES;
 use crate::words::log_position::LogPosition;
 use crate::words::message::{CancelToken, Message, MessageId};
 use postgres::Row;
@@ -75,9 +76,10 @@ impl EntryRow {
         text(&self.row, 4)
     }
 
-    /// Returns its key; of one that cannot be read, none.
+    /// Returns its key; none of one that cannot be read, or that no index of messages can hold.
     pub(crate) fn key_text(&self) -> Option<&str> {
-        self.key().unwrap_or_default()
+        let key = self.key().unwrap_or_default();
+        key.filter(|key| key.len() <= MAX_KEY_BYTES)
     }
 
     /// Returns its headers as they are stored.

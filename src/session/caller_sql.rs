@@ -128,8 +128,7 @@ impl SessionTransaction<'_> {
         let mut did = self.state.take_side_effects();
         did.add(self.ask_for_own());
         if self.is_in_doubt && self.state.caller_sql().is_some_and(|sql| sql.is_unread()) {
-            // The driver returned an error before the server's last answer.
-            let _ = self.state.begun().map(|open| open.batch_execute(""));
+            self.read_on();
             did.add(self.state.take_side_effects());
         }
         let in_question = [
@@ -139,6 +138,21 @@ impl SessionTransaction<'_> {
         ];
         self.is_in_doubt |= did.is_lasting() || did.any(&in_question);
         self.side_effects = did;
+    }
+
+    /// Reads the server's last answer, before which the driver returned an error.
+    fn read_on(&mut self) {
+        let _ = self.state.begun().map(|open| open.batch_execute(""));
+    }
+
+    /// Fails if the server said that the caller's SQL ended the transaction: what follows would run
+    /// outside of any, or in one of the caller's.
+    pub(super) fn check_open(&mut self) -> Result<()> {
+        if self.state.caller_sql().is_some_and(|sql| sql.is_unread()) {
+            self.read_on();
+        }
+        let was_ended = self.state.was_ended();
+        was_ended.map_or(Ok(()), |is_committed| Err(ended(is_committed)))
     }
 
     /// Returns an error if the caller's SQL ended the transaction. The connection is not used again

@@ -207,6 +207,7 @@ impl<'c> MessagingSession<'c> {
     /// the session ends its transaction itself.
     pub fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64> {
         refuse_control(sql, true)?;
+        self.transaction.check_open()?;
         let result = match self.transaction.execute_first(sql, params)? {
             Some(result) => result,
             None => self
@@ -222,6 +223,7 @@ impl<'c> MessagingSession<'c> {
     /// The same as [`execute`](Self::execute).
     pub fn query(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>> {
         refuse_control(sql, true)?;
+        self.transaction.check_open()?;
         let result = self
             .transaction
             .run_callers(sql, |open| open.query(sql, params))?;
@@ -256,6 +258,7 @@ impl<'c> MessagingSession<'c> {
     /// The same as [`execute`](Self::execute).
     pub fn batch_execute(&mut self, sql: &str) -> Result<()> {
         refuse_control(sql, false)?;
+        self.transaction.check_open()?;
         self.transaction.note_own()?;
         self.transaction.is_in_doubt = true;
         let result = self

@@ -305,6 +305,15 @@ impl<'c> TransactionState<'c> {
         }
     }
 
+    /// Returns whether the caller's SQL was seen to end the transaction, and then whether it was
+    /// committed.
+    pub(crate) fn was_ended(&mut self) -> Option<bool> {
+        if !matches!(self, TransactionState::Begun(_) | TransactionState::Lazy(_)) {
+            return None;
+        }
+        self.caller_sql()?.has_ended()
+    }
+
     /// Takes the side effects of the caller's SQL since the last call. Statements from now on are
     /// ours.
     pub(crate) fn take_side_effects(&mut self) -> SideEffects {

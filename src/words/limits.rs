@@ -8,7 +8,7 @@ pub(crate) const MAX_DELAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The least of durations that cannot be zero: what the database can tell apart.
 const LEAST_DURATION: Duration = Duration::from_micros(1);
 /// Longest key: it is part of two index entries, of which PostgreSQL takes 2,700 bytes.
-const MAX_KEY_BYTES: usize = 512;
+pub(crate) const MAX_KEY_BYTES: usize = 512;
 
 /// Checks the key and the window of a piece of work that is done once.
 pub(crate) fn check_key(key: &str, window: Duration) -> Result<()> {

@@ -187,7 +187,7 @@ impl<'e> AsideColumns<'e> {
             Fate::Failed(_) => ("retry", 0, Duration::ZERO, None, None),
         };
         self.ids.push(entry.id()?.0);
-        self.keys.push(entry.key()?);
+        self.keys.push(entry.key_text());
         self.sent_us.push(micros_since_1970(entry.sent_at()?));
         self.headers.push(entry.headers_text()?);
         self.payloads.push(entry.json()?);

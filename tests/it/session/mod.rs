@@ -2,7 +2,7 @@
 
 mod bulk;
 mod crossing;
-mod ended_transactions;
+pub(crate) mod ended_transactions;
 mod first_settings;
 mod flights;
 mod handles;

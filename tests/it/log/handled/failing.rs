@@ -1,7 +1,7 @@
 //! A batch that fails is narrowed down to the entry at fault, which is tried again by itself, and
 //! is a dead letter of its reader in the end. The others go on.
 
-use super::{await_effects, books, effects, enter, reader};
+use super::{ASIDE, await_effects, books, effects, enter, reader};
 use crate::support::{PATIENCE, Place, eventually};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{
@@ -9,9 +9,6 @@ use outtray::{
     ReaderBuilder, Receiver, TopicConfig,
 };
 use std::collections::BTreeSet;
-
-/// The topic for what reader `one` puts aside.
-const ASIDE: &str = "ledger@one";
 
 /// Sends numbers, each with the key that `key` says.
 fn send_keyed(place: &Place, numbers: impl Iterator<Item = i32>, key: impl Fn(i32) -> String) {

@@ -1,7 +1,9 @@
 //! Named readers that are handled by threads.
 
+mod committing;
 mod deaths;
 mod failing;
+mod hostile;
 mod in_lanes;
 mod in_order;
 mod stress;
@@ -12,6 +14,9 @@ use crate::support::{PATIENCE, Place, eventually};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{HandlerError, Message, Messaging, MessagingSession, ReaderBuilder, Receiver};
 use std::time::Duration;
+
+/// The topic for what reader `one` puts aside.
+const ASIDE: &str = "ledger@one";
 
 /// What handlers write: the entry's payload, its key, and who read it.
 const EFFECT: &str = "CREATE TABLE effect (
@@ -48,7 +53,7 @@ fn entering(reader: ReaderBuilder<'_>) -> Receiver {
 }
 
 /// Starts a reader that tells the payloads of each batch.
-fn telling(reader: ReaderBuilder<'_>) -> (Receiver, Told<Vec<i32>>) {
+pub(super) fn telling(reader: ReaderBuilder<'_>) -> (Receiver, Told<Vec<i32>>) {
     let (tell, told) = unbounded();
     let started = reader.start(move |_, entries: &[Message<i32>]| {
         Ok(tell.send(entries.iter().map(|entry| entry.payload).collect())?)
@@ -58,7 +63,7 @@ fn telling(reader: ReaderBuilder<'_>) -> (Receiver, Told<Vec<i32>>) {
 
 /// Returns the next `count` payloads that are told.
 #[track_caller]
-fn told(batches: &Told<Vec<i32>>, count: usize) -> Vec<i32> {
+pub(super) fn told(batches: &Told<Vec<i32>>, count: usize) -> Vec<i32> {
     let mut seen = Vec::new();
     while seen.len() < count {
         let batch = batches.recv_timeout(PATIENCE);

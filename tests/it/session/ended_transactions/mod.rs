@@ -10,7 +10,7 @@ use outtray::{Backoff, DeadReason, HandlerError, Message, MessagingSession, Topi
 use std::time::Duration;
 
 /// What would end the transaction, as it can be read from the text.
-const READABLE: [&str; 14] = [
+pub(crate) const READABLE: [&str; 14] = [
     "COMMIT",
     "/* x */ COMMIT",
     ";COMMIT",
@@ -29,14 +29,14 @@ const READABLE: [&str; 14] = [
 
 /// What commits although it does not look so: what a backslash stands for before a quote is a
 /// setting.
-const COMMITS: [&str; 3] = [
+pub(crate) const COMMITS: [&str; 3] = [
     "SELECT 'C:\\'; COMMIT; --'",
     "SELECT 'C:\\'; COMMIT; BEGIN; --'",
     "SELECT 'C:\\'; COMMIT AND CHAIN; --'",
 ];
 
 /// The same for what rolls back.
-const ROLLS_BACK: [&str; 5] = [
+pub(crate) const ROLLS_BACK: [&str; 5] = [
     "SELECT 'C:\\'; ROLLBACK; --'",
     "SELECT 'C:\\'; ROLLBACK; BEGIN; --'",
     "SELECT 'C:\\'; ROLLBACK AND CHAIN; --'",
@@ -46,7 +46,7 @@ const ROLLS_BACK: [&str; 5] = [
 
 /// How it is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum By {
+pub(crate) enum By {
     Execute,
     Query,
     BatchExecute,
@@ -55,7 +55,7 @@ enum By {
     Prepared,
 }
 
-const BY: [By; 6] = [
+pub(crate) const BY: [By; 6] = [
     By::Execute,
     By::Query,
     By::BatchExecute,
@@ -110,12 +110,12 @@ const WAYS: [Way; 8] = [
     Way::Limited,
 ];
 
-const COUNT: i32 = 12;
+pub(crate) const COUNT: i32 = 12;
 /// The one that would end its transaction.
-const BAD: i32 = 5;
+pub(crate) const BAD: i32 = 5;
 const ATTEMPTS: u32 = 3;
 
-fn handle(
+pub(crate) fn handle(
     session: &mut MessagingSession<'_>,
     n: i32,
     (sql, by, is_swallowed): (&str, By, bool),
