@@ -22,6 +22,9 @@ static READ_ENTRIES: Statement = sql!("read_entries", Anew);
 /// those of all logs together, and of all lanes.
 const MOST_STRETCH: i64 = 256;
 
+/// A snapshot that sees all transactions.
+const ALL: &str = "9223372036854775807:9223372036854775807:";
+
 const READING: &str = "reading a log";
 
 /// One of several lanes: which, and of how many.
@@ -81,6 +84,14 @@ impl Cursor {
         self.place
     }
 
+    /// Goes to a place.
+    pub(crate) fn go_to(&mut self, place: LogPosition) {
+        self.place = place;
+        self.ahead.clear();
+        self.ahead_upto = place;
+        self.is_gap = true;
+    }
+
     /// Returns the next entries, `limit` at most, and goes to the place after them. None: all ticks
     /// are read.
     ///
@@ -126,7 +137,11 @@ impl Cursor {
         let numbers = limit.saturating_mul(self.stretch);
         let known = self.known();
         let is_fitting = |tick: &&Tick| tick.high.saturating_sub(known[0].low) <= numbers;
-        let ticks = known.iter().skip(1).take_while(is_fitting).count();
+        // One that begins an era is read alone: transactions of two are no order.
+        let is_era = |tick: &&Tick| tick.floor == known[1].floor;
+        let most_ticks = if begins_era(known) { 1 } else { usize::MAX };
+        let fitting = known.iter().skip(1).take(most_ticks);
+        let ticks = fitting.take_while(is_fitting).take_while(is_era).count();
         if ticks > 0 {
             let last = &known[ticks];
             let (upto, next) = (last.high, LogPosition::before(last.tick + 1));
@@ -181,7 +196,7 @@ impl Cursor {
     /// took long may lie far back, and nothing between.
     fn begin_of_part(&self, run: &mut dyn Run) -> Result<i64> {
         let (before, tick) = (&self.known()[0], &self.known()[1]);
-        let after = self.ahead_upto.seq;
+        let after = self.ahead_upto.seq.max(before.floor);
         if after >= before.low {
             return Ok(after);
         }
@@ -207,18 +222,22 @@ impl Cursor {
         named.for_each(|named| segments.extend(named));
         segments.sort_unstable();
         segments.dedup();
-        let next = before.next.to_string();
+        // What begins an era sees all, whatever its transaction is.
+        let begins_era = begins_era(ticks);
+        let first = if begins_era { 0 } else { before.next };
+        let (next, late_after) = (first.to_string(), range.after.max(before.floor));
+        let snapshot = if begins_era { ALL } else { &last.snapshot.text };
         let low = before.low.max(range.after);
         let lane = self.lane.map(|(lane, lanes)| vec![lane, lanes]);
         let params: Params<'_> = &[
             &self.topic,
             &segments,
             &next,
-            &last.snapshot.text,
+            &snapshot,
             &low,
             &range.upto,
             &ended(before, last),
-            &range.after,
+            &late_after,
             &lane,
             &range.most,
             &self.ahead_upto.tick,
@@ -230,12 +249,13 @@ impl Cursor {
             let Some((tx, seq)) = origin(&row)? else {
                 return Err(self.gone(run));
             };
-            match tx >= before.next {
+            match tx >= first {
                 true => fresh += 1,
                 false => late += 1,
             }
-            let at = ticks.partition_point(|tick| !tick.snapshot.sees(tx));
-            let tick = ticks.get(at).map_or(last.tick, |tick| tick.tick);
+            let asked = &ticks[1..];
+            let at = asked.partition_point(|tick| !tick.snapshot.sees(tx));
+            let tick = asked.get(at).map_or(last.tick, |tick| tick.tick);
             let position = LogPosition { tick, seq };
             if position > self.ahead_upto {
                 entries.push(EntryRow::new(position, row));
@@ -266,6 +286,11 @@ impl Cursor {
             Ok(_) => gone(&self.topic, place, place.tick),
         }
     }
+}
+
+/// Returns whether the second of some ticks begins an era.
+fn begins_era(ticks: &[Tick]) -> bool {
+    ticks[1].floor > ticks[0].floor
 }
 
 /// Returns the transactions that were at work at one tick, and that another one sees.

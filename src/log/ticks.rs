@@ -25,6 +25,10 @@ pub(crate) struct Tick {
     pub(crate) low: i64,
     /// What it sees has no larger numbers.
     pub(crate) high: i64,
+    /// Entries with numbers up to this one are of an era before, whatever their transactions are.
+    /// A tick with another one than the tick before begins an era: it sees all that is not in a
+    /// tick before, whatever its snapshot says, which is for those that come after it.
+    pub(crate) floor: i64,
     pub(crate) segments: Vec<i64>,
 }
 
@@ -146,6 +150,7 @@ fn read(row: &Row) -> Result<Tick> {
         snapshot,
         low: column(row, "low")?,
         high: column(row, "high")?,
+        floor: column(row, "floor")?,
         segments: column(row, "segments")?,
     })
 }

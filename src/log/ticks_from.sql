@@ -1,7 +1,8 @@
 -- Returns the ticks of the log $1 from $2 up to $3, and with each where the log begins. Index: the
 -- primary key, in which they have no gaps.
 SELECT
-    log_tick.tick, log_tick.snapshot::text, log_tick.tx::text, log_tick.low, log_tick.high, log_tick.segments,
+    log_tick.tick, log_tick.snapshot::text, log_tick.tx::text, log_tick.low, log_tick.high, log_tick.floor,
+    log_tick.segments,
     (SELECT log.begins FROM outtray.log WHERE log.topic = $1::text) AS begins
 FROM outtray.log_tick
 WHERE log_tick.topic = $1::text

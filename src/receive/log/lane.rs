@@ -48,15 +48,28 @@ pub(crate) const LOOKING: &str = "looking at a lane of a log";
 /// Appends what locks a lane and reads its place.
 ///
 /// Two statements, since the one that locks may see less than what the last holder committed.
-pub(crate) fn push_look(flight: &mut Flight, reading: &LogReading, (lane, known): LaneAt) {
+pub(crate) fn push_look(flight: &mut Flight, reading: &LogReading, lane: LaneAt) {
+    let values = [
+        Value::Text(&reading.log),
+        Value::Text(&reading.name),
+        Value::Number(count(lane.0)),
+    ];
+    flight.call(&LOCK_LANE, &values);
+    push_place(flight, reading, lane);
+}
+
+fn push_place(flight: &mut Flight, reading: &LogReading, (lane, known): LaneAt) {
     let values = [
         Value::Text(&reading.log),
         Value::Text(&reading.name),
         Value::Number(count(lane)),
         Value::Number(known.unwrap_or_default()),
     ];
-    flight.call(&LOCK_LANE, &values[..3]);
     flight.call(&LANE_PLACE, &values);
+}
+
+fn has(rows: &[SimpleQueryRow], name: &str) -> bool {
+    rows.iter().any(|row| row.try_get(name).is_ok())
 }
 
 /// Sends a flight that ends with a look at the lane; returns its place, or `None` if somebody else
@@ -69,18 +82,24 @@ pub(crate) fn look(
 ) -> Result<Option<LanePlace>> {
     push_look(&mut flight, reading, lane);
     let rows = session.open()?.fly(flight);
-    let rows = rows.map_err(|error| classify(error, LOOKING))?;
+    let mut rows = rows.map_err(|error| classify(error, LOOKING))?;
     session.note_begun();
+    if has(&rows, "lane") && !has(&rows, "moved") && lane.1.is_some() {
+        // It moved less often than is known here: a copy from before was put in its place.
+        let mut flight = session.open()?.flight().of_names();
+        push_place(&mut flight, reading, (lane.0, None));
+        let more = session.open()?.fly(flight);
+        rows.extend(more.map_err(|error| classify(error, LOOKING))?);
+    }
     read_look(&rows)
 }
 
 /// Reads the rows of [`push_look`] among those of a flight; `None` if somebody else has the lane.
 pub(crate) fn read_look(rows: &[SimpleQueryRow]) -> Result<Option<LanePlace>> {
-    let has = |row: &&SimpleQueryRow, name: &str| row.try_get(name).is_ok();
-    if !rows.iter().any(|row| has(&row, "lane")) {
+    if !has(rows, "lane") {
         return Ok(None);
     }
-    let Some(row) = rows.iter().find(|row| has(row, "moved")) else {
+    let Some(row) = rows.iter().find(|row| row.try_get("moved").is_ok()) else {
         return Err(odd("place"));
     };
     let holder = row.try_get("holder").map_err(|_| odd("holder"))?;

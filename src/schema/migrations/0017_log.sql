@@ -57,6 +57,20 @@ CREATE INDEX log_entry_seq ON outtray.log_entry ((seq + 0));
 
 SELECT set_config('default_tablespace', current_setting('log.tablespace'), true);
 
+-- Returns by what servers differ; 0 where nobody may know. With the owner's rights: all are to get
+-- the same answer.
+CREATE FUNCTION outtray.log_server() RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+        RETURN (SELECT control.system_identifier FROM pg_control_system() AS control);
+    END IF;
+    RETURN 0;
+END
+$$;
+
 -- The order of entries: a tick is a snapshot, and an entry is of the first tick that sees it.
 CREATE TABLE outtray.log_tick (
     topic text COLLATE "C" NOT NULL,
@@ -70,6 +84,10 @@ CREATE TABLE outtray.log_tick (
     low bigint NOT NULL,
     -- No entry of this tick has a larger number.
     high bigint NOT NULL,
+    -- Entries with numbers up to this one are of an era before, whatever their transactions are.
+    floor bigint NOT NULL DEFAULT 0,
+    -- By which server it was made.
+    server bigint NOT NULL DEFAULT outtray.log_server(),
     -- Where its entries are.
     segments bigint[] NOT NULL,
     PRIMARY KEY (topic, tick)
@@ -129,21 +147,25 @@ SET enable_bitmapscan = off
 AS $$
 DECLARE
     began timestamptz := clock_timestamp();
-    last outtray.log_tick%ROWTYPE;
+    last record;
     next xid8;
     open_segment bigint;
     done xid8[];
     is_new boolean := false;
 BEGIN
     SELECT
-        log_tick.topic, log_tick.tick, log_tick.at, log_tick.snapshot, log_tick.tx, log_tick.low, log_tick.high,
-        log_tick.segments
+        log_tick.tick, log_tick.snapshot, log_tick.tx, log_tick.low, log_tick.floor,
+        log_tick.xmin::text::numeric < log_tick.tx::text::numeric % 4294967296 AS is_copied
     INTO last
     FROM outtray.log_tick
     WHERE log_tick.topic = mine
     ORDER BY log_tick.tick DESC
     LIMIT 1;
     next := pg_snapshot_xmax(last.snapshot);
+    -- An era is to begin: see `log_begin_era`.
+    IF last.is_copied OR next > pg_snapshot_xmax(pg_current_snapshot()) THEN
+        RETURN true;
+    END IF;
     IF next < last.tx THEN
         next := last.tx;
     END IF;
@@ -176,10 +198,79 @@ BEGIN
             SELECT FROM outtray.log_entry
             WHERE log_entry.segment = $1
                 AND log_entry.tx = ANY ($4)
-        )' INTO is_new USING open_segment, last.low, next, done;
+                AND log_entry.seq > $5
+        )' INTO is_new USING open_segment, last.low, next, done, last.floor;
         EXIT WHEN is_new;
     END LOOP;
     RETURN is_new OR clock_timestamp() - began > interval '50 ms';
+END
+$$;
+
+-- Begins an era of the log `mine` if its last tick was made by another server, as after a restore
+-- from a dump: transaction ids start anew there, and are no order together with those before.
+-- Returns whether the era is one of this server now; not while somebody's transaction is open that
+-- wrote into a log here.
+--
+-- All that is stored counts as committed, and comes before. The last tick sees nothing with a
+-- number beyond its `high`, and nothing here has one up to it. So two ticks end the era before: the
+-- first sees all up to that number that the last one did not, by the transactions of then; the
+-- second one all beyond it, whatever its transaction is. That one begins the era, at a number of
+-- its own, which nothing has that is committed later. Nobody writes meanwhile.
+CREATE FUNCTION outtray.log_begin_era(mine text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    last record;
+    begins bigint;
+    open_segments bigint[];
+BEGIN
+    PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
+    SELECT
+        log_tick.tick, log_tick.high, log_tick.floor,
+        -- The row was written before the transaction that it names, or on another server.
+        log_tick.xmin::text::numeric < log_tick.tx::text::numeric % 4294967296
+            OR log_tick.server <> outtray.log_server()
+            OR pg_snapshot_xmax(log_tick.snapshot) > pg_snapshot_xmax(pg_current_snapshot()) AS is_copied
+    INTO last
+    FROM outtray.log_tick
+    WHERE log_tick.topic = mine
+    ORDER BY log_tick.tick DESC
+    LIMIT 1;
+    IF last.is_copied IS NOT TRUE THEN
+        RETURN true;
+    END IF;
+    IF coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0) < last.high THEN
+        RAISE EXCEPTION 'the sequence log_seq is behind the entries of logs' USING ERRCODE = 'OT003';
+    END IF;
+    BEGIN
+        LOCK TABLE ONLY outtray.log_entry IN SHARE MODE;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN false;
+    END;
+    begins := nextval('outtray.log_seq'::regclass);
+    open_segments := ARRAY(
+        SELECT log_segment.segment
+        FROM outtray.log_segment
+        WHERE log_segment.topic = mine
+            AND log_segment.opened_at IS NOT NULL
+            AND (log_segment.last_tick IS NULL OR log_segment.last_tick > last.tick)
+    );
+    INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, floor, segments)
+    VALUES
+        (
+            mine, last.tick + 1, '9223372036854775807:9223372036854775807:', last.high, last.high,
+            last.floor, open_segments
+        ),
+        (mine, last.tick + 2, pg_current_snapshot(), begins, begins - 1, begins, open_segments);
+    -- One that was sealed, and was to have its last entries in the next tick, has them in the
+    -- second.
+    UPDATE outtray.log_segment
+    SET last_tick = last.tick + 2
+    WHERE log_segment.topic = mine
+        AND log_segment.last_tick > last.tick;
+    RETURN true;
 END
 $$;
 
@@ -201,20 +292,17 @@ DECLARE
     known bigint;
     lowest bigint;
     last_low bigint;
-    last_snapshot pg_snapshot;
+    era_floor bigint;
+    is_copied boolean;
 BEGIN
     -- Before this transaction has a number. Not read as a table: each 32nd time, while nextval logs
     -- what it does, the row holds a value that is still to come, and whoever reads rows can see it.
     -- Entries between the two would be missed.
     lowest := coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0);
     SELECT EXISTS (SELECT FROM outtray.message WHERE message.topic = mine) INTO has_strays;
-    SELECT log_tick.tick, log_tick.low, log_tick.snapshot INTO newest, last_low, last_snapshot
+    SELECT log_tick.tick, log_tick.low INTO newest, last_low
     FROM outtray.log_tick WHERE log_tick.topic = mine
     ORDER BY log_tick.tick DESC LIMIT 1;
-    IF pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(last_snapshot) THEN
-        -- A tick would see nothing of what is written here, and nobody would read it.
-        RAISE EXCEPTION 'the log comes from a server with later transaction ids' USING ERRCODE = 'OT004';
-    END IF;
     IF newest IS NULL OR NOT is_forced AND NOT outtray.log_has_news(mine) THEN
         RETURN;
     END IF;
@@ -224,17 +312,33 @@ BEGIN
     END IF;
     known := newest;
     PERFORM FROM outtray.log WHERE log.topic = mine FOR UPDATE;
-    SELECT log_tick.tick INTO newest
+    SELECT log_tick.tick, log_tick.floor,
+        log_tick.xmin::text::numeric < log_tick.tx::text::numeric % 4294967296
+            OR log_tick.server <> outtray.log_server()
+            OR pg_snapshot_xmax(log_tick.snapshot) > pg_snapshot_xmax(pg_current_snapshot())
+    INTO newest, era_floor, is_copied
     FROM outtray.log_tick WHERE log_tick.topic = mine
     ORDER BY log_tick.tick DESC LIMIT 1;
+    IF is_copied THEN
+        IF NOT outtray.log_begin_era(mine) THEN
+            IF is_forced THEN
+                RAISE EXCEPTION 'a transaction is open that wrote into a log since it was restored'
+                    USING ERRCODE = '55P03';
+            END IF;
+            RETURN;
+        END IF;
+        SELECT log_tick.tick, log_tick.floor INTO newest, era_floor
+        FROM outtray.log_tick WHERE log_tick.topic = mine
+        ORDER BY log_tick.tick DESC LIMIT 1;
+    END IF;
     -- Where somebody else made one meanwhile, it may see all, or not.
     IF newest IS NULL OR newest > known AND NOT is_forced AND NOT outtray.log_has_news(mine) THEN
         RETURN;
     END IF;
-    INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
+    INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, floor, segments)
     SELECT
-        mine, newest + 1, pg_current_snapshot(), lowest,
-        coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0),
+        mine, newest + 1, pg_current_snapshot(), greatest(lowest, era_floor),
+        coalesce(pg_sequence_last_value('outtray.log_seq'::regclass), 0), era_floor,
         ARRAY(
             SELECT log_segment.segment
             FROM outtray.log_segment
@@ -363,7 +467,7 @@ BEGIN
         AND log_segment.segment = one
         AND log_segment.opened_at IS NOT NULL
         AND log_segment.last_tick IS NULL;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR NOT outtray.log_begin_era(mine) THEN
         RETURN false;
     END IF;
     EXECUTE format('LOCK TABLE outtray.%I IN ACCESS EXCLUSIVE MODE NOWAIT', 'log_' || one);
@@ -442,5 +546,5 @@ FROM PUBLIC;
 -- Everybody who reads calls these, whatever the default privileges of the database are.
 GRANT EXECUTE ON FUNCTION
     outtray.log_has_news(text), outtray.log_make_tick(text, boolean),
-    outtray.log_move_strays(text, bigint)
+    outtray.log_move_strays(text, bigint), outtray.log_server(), outtray.log_begin_era(text)
 TO PUBLIC;

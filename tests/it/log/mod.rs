@@ -5,6 +5,7 @@ mod handled;
 mod order;
 mod readers;
 mod refused;
+mod restored;
 mod retention;
 mod strays;
 

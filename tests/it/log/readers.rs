@@ -86,24 +86,6 @@ fn a_payload_that_does_not_fit_is_told_once_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_log_that_comes_from_a_server_with_later_transactions_says_so_and_misses_nothing_silently() {
-    let mut place = place();
-    place.send("ledger", &1);
-    place.sql(
-        "INSERT INTO outtray.log_tick (topic, tick, snapshot, low, high, segments)
-        VALUES ('ledger', 1, '900000000:900000000:', 1, 1, '{1}')",
-    );
-
-    let error = place.messaging.tail("ledger", Position::Now).unwrap_err();
-
-    assert_eq!(error.kind(), ErrorKind::Database);
-    assert!(
-        error.to_string().contains("later transaction ids"),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_hostile_row_stops_only_itself() {
     let mut place = place();
     place.send("ledger", &1);
