@@ -202,7 +202,7 @@ pub use surface::retrying::Once;
 pub use surface::tail::Tail;
 pub use surface::topics::Topic;
 pub use topics::peek::WaitingMessage;
-pub use topics::stats::{Estimated, TopicStats};
+pub use topics::stats::{Estimated, LogStats, TopicStats};
 pub use wake::interrupt::{Interrupt, Wait};
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::envelope;

@@ -10,18 +10,17 @@
 
 use crate::db::{Run, Statement, column, execute, query, sql};
 use crate::log::configure::open_segment;
+use crate::log::segments::{Segment, segments};
 use crate::log::ticks::{tick, tick_now};
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::sqlstate::is_held_up;
 use crate::words::topic_kind::{SlowReaders, TopicKind};
 use crate::words::{Result, TopicConfig};
-use postgres::Row;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 static BEGIN_LATER: Statement = sql!("begin_later", Kept);
 static EMPTY_SEGMENT: Statement = sql!("empty_segment", Kept);
-static LOG_SEGMENTS: Statement = sql!("log_segments", Anew);
 static PRUNE_TICKS: Statement = sql!("prune_ticks", Anew);
 static SEAL_SEGMENT: Statement = sql!("seal_segment", Kept);
 static SLOWEST_READER: Statement = sql!("slowest_reader", Kept);
@@ -48,22 +47,6 @@ pub(crate) struct Segments {
     told: HashMap<String, Instant>,
 }
 
-/// A segment in use.
-#[derive(Debug)]
-struct Segment {
-    topic: String,
-    segment: i64,
-    /// The first tick of its log.
-    begins: i64,
-    last_tick: Option<i64>,
-    is_current: bool,
-    open_for: Duration,
-    bytes: u64,
-    has_entries: bool,
-    /// How long ago the last tick was made; nothing: it was not.
-    ticked: Option<Duration>,
-}
-
 impl Round for Segments {
     fn at(&self) -> Option<Instant> {
         self.at
@@ -78,8 +61,7 @@ impl Round for Segments {
         if topics.is_empty() {
             return Ok(());
         }
-        let rows = query(work.connection, &LOG_SEGMENTS, &[&topics], DOING)?;
-        let segments: Vec<Segment> = rows.iter().map(read).collect::<Result<_>>()?;
+        let segments = segments(work.connection, &topics, DOING)?;
         for (topic, config) in &logs {
             let mine: Vec<&Segment> = segments.iter().filter(|one| one.topic == *topic).collect();
             match self.tend(work.connection, topic, config, &mine) {
@@ -207,20 +189,4 @@ fn slowest(run: &mut dyn Run, topic: &str) -> Result<Option<(String, i64)>> {
     let row = rows.first();
     row.map(|row| Ok((column(row, "reader")?, column(row, "tick")?)))
         .transpose()
-}
-
-fn read(row: &Row) -> Result<Segment> {
-    let time = |ms: i64| Duration::from_millis(ms.unsigned_abs());
-    let bytes: Option<i64> = column(row, "bytes")?;
-    Ok(Segment {
-        topic: column(row, "topic")?,
-        segment: column(row, "segment")?,
-        begins: column(row, "begins")?,
-        last_tick: column(row, "last_tick")?,
-        is_current: column(row, "is_current")?,
-        open_for: time(column(row, "open_ms")?),
-        bytes: bytes.unwrap_or_default().unsigned_abs(),
-        has_entries: column::<Option<bool>>(row, "has_entries")?.unwrap_or_default(),
-        ticked: column::<Option<i64>>(row, "ticked_ms")?.map(time),
-    })
 }

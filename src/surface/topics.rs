@@ -4,6 +4,8 @@ use crate::connect::apart::apart;
 use crate::db::Run;
 use crate::db::commands;
 use crate::keys::stalled::tend_all;
+use crate::log::configure::is_log;
+use crate::log::log_stats;
 use crate::on_end::push_ended;
 use crate::schedule::scheduled::{self, ScheduledMessage};
 use crate::surface::messaging::Messaging;
@@ -12,7 +14,7 @@ use crate::topics::stats::{self, TopicStats};
 use crate::topics::{self, Sign};
 use crate::words::limits::count;
 use crate::words::topic;
-use crate::words::{Doing, Result};
+use crate::words::{Doing, Error, Result};
 
 /// One topic, to look at it and to operate it. All methods except [`name`](Topic::name) block for a
 /// connection of the pool and a few round trips.
@@ -37,12 +39,19 @@ impl Topic<'_> {
     /// [`estimated`](TopicStats::estimated) says. Takes a few tens of milliseconds for each kind at
     /// most.
     pub fn stats(&self) -> Result<TopicStats> {
-        self.look(|run, topic| stats::stats(run, topic))
+        self.look(stats_of)
     }
 
-    /// Returns whether no message is ready, in work, or scheduled. Dead letters do not count.
+    /// Returns whether no message is ready, in work, or scheduled, and none is kept in a log. Dead
+    /// letters do not count.
     pub fn is_empty(&self) -> Result<bool> {
-        self.is_there(Sign::Message).map(|has| !has)
+        self.look(|run, topic| {
+            if topics::is_there(run, topic, Sign::Message)? {
+                return Ok(false);
+            }
+            let newest = log_stats::newest(run, topic, 1)?;
+            Ok(newest.is_none_or(|newest| newest.is_empty()))
+        })
     }
 
     /// Returns whether anything is known about the topic: messages of any kind, dead letters,
@@ -56,6 +65,9 @@ impl Topic<'_> {
     /// Returns the first `limit` messages that are ready or in work, in claim order, then those
     /// that wait behind others of their key, by key; each with its [state](crate::MessageState).
     /// Takes and locks nothing. [`scheduled`](Self::scheduled) shows the other scheduled messages.
+    ///
+    /// Of a log it returns the newest `limit` messages, the last one sent at the end. To see where
+    /// they are in its order, read it with a [tail](crate::Messaging::tail).
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
@@ -72,7 +84,11 @@ impl Topic<'_> {
     /// # Ok(()) }
     /// ```
     pub fn peek(&self, limit: usize) -> Result<Vec<WaitingMessage>> {
-        self.look(|run, topic| peek::peek(run, topic, count(limit)))
+        let limit = count(limit);
+        self.look(|run, topic| match log_stats::newest(run, topic, limit)? {
+            Some(newest) => Ok(newest),
+            None => peek::peek(run, topic, limit),
+        })
     }
 
     /// Returns the first `limit` messages that wait for a delay, a retry, the end of their lease or
@@ -101,6 +117,11 @@ impl Topic<'_> {
     /// Removes all ready and scheduled messages for good, and those behind others of their key.
     /// Messages in work and dead letters stay. Returns how many were removed. Works in slices, like
     /// [`redrive`](Self::redrive), so messages that are sent meanwhile may be removed too.
+    ///
+    /// # Errors
+    /// `Invalid` for a log, whose messages are there for all its readers. What it keeps is said by
+    /// [`keep_for`](crate::TopicConfig::keep_for) and
+    /// [`keep_bytes`](crate::TopicConfig::keep_bytes).
     pub fn purge(&self) -> Result<u64> {
         self.purge_with_progress(|_| ())
     }
@@ -108,6 +129,9 @@ impl Topic<'_> {
     /// Does the same as [`purge`](Self::purge), and calls `progress` after each slice with the
     /// number of messages removed so far.
     pub fn purge_with_progress(&self, mut progress: impl FnMut(u64)) -> Result<u64> {
+        if self.run(is_log)? {
+            return Err(kept(&self.name));
+        }
         self.slices("removed", &mut progress, |topic| {
             let mut may_be_more = false;
             let slice = topic.slice(|run, name| {
@@ -151,6 +175,22 @@ impl Topic<'_> {
     }
 }
 
+/// Returns the numbers of a topic, and what it keeps as a log.
+fn stats_of(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
+    let mut stats = stats::stats(run, topic)?;
+    if stats.log.is_some() {
+        stats.log = log_stats::stats(run, topic)?;
+    }
+    Ok(stats)
+}
+
+/// Says that a log is not purged.
+fn kept(topic: &str) -> Error {
+    Error::invalid(format!(
+        "topic {topic} is a log, and is not purged: its settings keep_for and keep_bytes say what is kept"
+    ))
+}
+
 impl Messaging {
     /// Returns a topic, to look at it and to operate it. Does not ask the database; its methods
     /// check the name.
@@ -182,7 +222,7 @@ impl Messaging {
         self.in_order(|run| {
             topics::topics(run)?
                 .iter()
-                .map(|topic| stats::stats(run, topic))
+                .map(|topic| stats_of(run, topic))
                 .collect()
         })
     }

@@ -26,7 +26,7 @@ static PEEK: Statement = sql!("peek", Anew);
 pub struct WaitingMessage {
     /// Its id.
     pub id: MessageId,
-    /// Whether it is ready, in work, or behind others of its key.
+    /// Whether it is ready, in work, behind others of its key, or kept in a log.
     #[serde(flatten)]
     pub state: MessageState,
     /// The key that it was sent with.
@@ -56,7 +56,7 @@ pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<Wai
     let rows = query(run, &PEEK, &[&topic, &limit], "peeking")?;
     let holders = holders(run, &rows)?;
     rows.iter()
-        .map(|row| message(row, topic, &holders))
+        .map(|row| message(row, topic, state(row, &holders)?))
         .collect()
 }
 
@@ -81,11 +81,12 @@ fn holders(run: &mut dyn Run, rows: &[Row]) -> Result<Holders> {
         .collect()
 }
 
-fn message(row: &Row, topic: &str, holders: &Holders) -> Result<WaitingMessage> {
+/// Reads a message, whose state is known.
+pub(crate) fn message(row: &Row, topic: &str, state: MessageState) -> Result<WaitingMessage> {
     let shown = shown(row, topic)?;
     Ok(WaitingMessage {
         id: id(row)?,
-        state: state(row, holders)?,
+        state,
         key: column(row, "key")?,
         priority: priority(row)?,
         attempts: attempts(row)?,

@@ -13,6 +13,7 @@ use crate::db::{Params, Run, Statement, column, query, sql};
 use crate::message::columns::COUNT_LIMIT;
 use crate::words::Result;
 use crate::words::topic_document::Document;
+use crate::words::topic_kind::TopicKind;
 use postgres::Row;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -21,11 +22,10 @@ static ESTIMATE: Statement = sql!("estimate", Kept);
 static STATS: Statement = sql!("stats", Kept);
 
 /// How many pages of a table a sample has: some tens of milliseconds.
-const PAGES: i64 = 4000;
+pub(crate) const PAGES: i64 = 4000;
 
 /// The numbers of one topic. Numbers over 100,000 are estimates, as [`estimated`](Self::estimated)
-/// says. They are those of a queue: the entries of a log are not among them, and
-/// [`readers`](crate::Topic::readers) says how far they are read.
+/// says. What a log keeps is not among the counts of a queue, but in [`log`](Self::log).
 ///
 /// Its JSON is that of `outtray stats --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -68,6 +68,29 @@ pub struct TopicStats {
     /// hundred messages in claim order.
     #[serde(rename = "oldest_ready_ms", with = "crate::words::millis::optional")]
     pub oldest_ready_age: Option<Duration>,
+    /// What the topic keeps as a log, or `None` if it is a queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogStats>,
+}
+
+/// What a log keeps. [`readers`](crate::Topic::readers) says how far it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct LogStats {
+    /// Messages that are kept, those included that no reader has come upon.
+    pub entries: u64,
+    /// Whether that is an estimate, because they are more than 100,000.
+    #[serde(rename = "estimated")]
+    pub is_estimated: bool,
+    /// The size of the tables and indexes that they are in, in bytes.
+    pub bytes: u64,
+    /// How many segments these are.
+    pub segments: u64,
+    /// Named readers.
+    pub readers: u64,
+    /// How long ago the first message was sent that is kept, or `None` if none is.
+    #[serde(rename = "oldest_ms", with = "crate::words::millis::optional")]
+    pub oldest_age: Option<Duration>,
 }
 
 /// Which numbers of a topic are estimates: those over 100,000. Counting further would cost the
@@ -155,12 +178,18 @@ pub(crate) fn stats(run: &mut dyn Run, topic: &str) -> Result<TopicStats> {
         leased,
         behind,
         dead,
-        dead_letter_retention: config.and_then(|config| config.dead_letter_retention),
+        dead_letter_retention: config
+            .as_ref()
+            .and_then(|config| config.dead_letter_retention),
         estimated,
         is_paused: column(row, "is_paused")?,
         is_suspect: column(row, "is_suspect")?,
         receivers: column::<i64>(row, "receivers")?.unsigned_abs(),
         oldest_ready_age: oldest_us.map(|us| Duration::from_micros(us.unsigned_abs())),
+        // Looked at apart.
+        log: config
+            .is_some_and(|config| config.kind == TopicKind::Log)
+            .then(LogStats::default),
     })
 }
 

@@ -126,6 +126,8 @@ pub enum MessageState {
     },
     /// It waits behind others of its key.
     Behind,
+    /// It is in a log, for all its readers.
+    Kept,
 }
 
 impl MessageState {
@@ -137,6 +139,7 @@ impl MessageState {
             MessageState::Leased { .. } => "leased",
             MessageState::Retrying { .. } => "retrying",
             MessageState::Behind => "behind",
+            MessageState::Kept => "kept",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::scheduled;
 use crate::table::{self, Side, age, glance, key, moment};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use outtray::{MessageState, TopicStats};
+use outtray::{LogStats, MessageState, TopicStats};
 use serde_json::json;
 
 #[derive(Debug, Args)]
@@ -120,6 +120,14 @@ pub(crate) fn stats(
     if let Some(kept) = stats.dead_letter_retention {
         output.line(&format!("dead kept     {}", age(kept)))?;
     }
+    if let Some(log) = &stats.log {
+        let oldest = log.oldest_age.map_or("-".to_owned(), age);
+        output.line(&format!("log           {}", kept(log)))?;
+        output.line(&format!("log bytes     {}", log.bytes))?;
+        output.line(&format!("log segments  {}", log.segments))?;
+        output.line(&format!("log readers   {}", log.readers))?;
+        output.line(&format!("log oldest    {oldest}"))?;
+    }
     Ok(())
 }
 
@@ -135,17 +143,22 @@ fn row(stats: &TopicStats) -> [String; 9] {
         number(stats.dead, estimated.dead),
         stats.receivers.to_string(),
         stats.oldest_ready_age.map_or("-".to_owned(), age),
-        state(stats).to_owned(),
+        state(stats),
     ]
 }
 
-fn state(stats: &TopicStats) -> &'static str {
-    match (stats.is_paused, stats.is_suspect) {
-        (true, true) => "paused, suspect",
-        (true, false) => "paused",
-        (false, true) => "suspect",
-        (false, false) => "",
-    }
+/// Returns how many messages a log keeps, for people.
+fn kept(log: &LogStats) -> String {
+    format!("{} kept", number(log.entries, log.is_estimated))
+}
+
+fn state(stats: &TopicStats) -> String {
+    let words = [
+        stats.log.as_ref().map(|log| format!("log, {}", kept(log))),
+        stats.is_paused.then(|| "paused".to_owned()),
+        stats.is_suspect.then(|| "suspect".to_owned()),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn peek(
@@ -162,7 +175,7 @@ pub(crate) fn peek(
         return Ok(output.objects(&messages)?);
     }
     if messages.is_empty() {
-        output.line("no message is ready or in work")?;
+        output.line("no message is ready, in work or kept")?;
     }
     let columns = [
         ("ID", Side::Left),
@@ -197,14 +210,18 @@ pub(crate) fn purge(
 ) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
-    let [_, ready, scheduled, _, behind, ..] = row(&topic.stats()?);
-    confirm(
-        options.yes,
-        &format!(
-            "remove the messages of {} for good ({ready} ready, {scheduled} scheduled, {behind} behind others of their key)",
-            topic.name()
-        ),
-    )?;
+    let stats = topic.stats()?;
+    let [_, ready, scheduled, _, behind, ..] = row(&stats);
+    // A log is refused, whatever the answer is.
+    if stats.log.is_none() {
+        confirm(
+            options.yes,
+            &format!(
+                "remove the messages of {} for good ({ready} ready, {scheduled} scheduled, {behind} behind others of their key)",
+                topic.name()
+            ),
+        )?;
+    }
     let progress = Meter::counting();
     let purged = topic.purge_with_progress(|so_far| progress.counted(so_far, "purged"))?;
     drop(progress);

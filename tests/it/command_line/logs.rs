@@ -101,3 +101,22 @@ fn named_readers_are_listed_moved_and_forgotten() {
         "is no log",
     );
 }
+
+#[test]
+fn what_a_log_keeps_is_shown_and_not_purged() {
+    let desk = ledger();
+
+    let topics = desk.done(&["topics"]);
+    assert!(topics.contains("log, 3 kept"), "{topics}");
+    let stats = desk.done(&["stats", "ledger"]);
+    assert!(stats.contains("log           3 kept\n"), "{stats}");
+    let stats = objects(&desk.done(&["stats", "ledger", "--json"]));
+    assert_eq!(stats[0]["log"]["entries"], 3);
+    let peeked = desk.done(&["peek", "ledger", "-n", "2"]);
+    assert!(
+        peeked.contains("kept") && peeked.contains("\"two\"") && !peeked.contains("  1\n"),
+        "{peeked}"
+    );
+    check(&desk.run(&["purge", "ledger"]), 2, "keep_for");
+    check(&desk.run(&["purge", "ledger", "--yes"]), 2, "keep_for");
+}

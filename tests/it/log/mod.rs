@@ -2,6 +2,7 @@
 
 mod following;
 mod handled;
+mod looking;
 mod order;
 mod readers;
 mod refused;

@@ -136,10 +136,12 @@ const KEPT_IN_FLIGHTS: [&str; 11] = [
     "take_dedupe_one",
 ];
 
-const IN_ORDER: [&str; 8] = [
+const IN_ORDER: [&str; 10] = [
+    "count_entries",
     "dead_letters",
     "dead_topics",
     "is_known",
+    "newest_entries",
     "peek",
     "purge_dead",
     "redrive",

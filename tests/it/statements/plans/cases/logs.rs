@@ -11,6 +11,7 @@ pub(super) fn logs() -> Vec<Case> {
     let (nulls, ones) = (same("NULL", 10), same("1", 10));
     const KIND: &str = "when it is set what a topic is: looks for whatever it may hold";
     const SEGMENTS: &str = "seldom: a log has few segments";
+    const COUNTED: &str = "by hand: counts or estimates what a log keeps";
     const DDL: &str = "makes or drops tables";
     let read = |low, high, ended, lane| {
         let visible = "'60000:60000:'";
@@ -30,6 +31,9 @@ pub(super) fn logs() -> Vec<Case> {
             &[t, &id(1), "NULL", "NULL", "'1'", "NULL"],
         ),
         case("begin_later", Rows(1), &[t, "5"]),
+        case("count_entries", Tables(COUNTED), &[t, "'{1}'", "100001"]),
+        case("estimate_entries", Tables(COUNTED), &["'{1}'", "4000"]),
+        case("newest_entries", Rows(10), &[t, "'{1}'", "10"]),
         case("empty_segment", Tables(DDL), &[t, "1"]),
         case("end_log", Tables(DDL), &[t]),
         case("first_late", Rows(100), &[t, "'{1}'", "'{15,16}'", "1000"]),
