@@ -34,6 +34,19 @@ pub const SYSTEMS: &[System] = &[
         tuned: "8 workers, `messages_per_transaction(1)`.",
     },
     System {
+        name: "outtray-log",
+        title: "outtray, a log and a named reader",
+        version: Version::None,
+        program: Rust("peer-outtray"),
+        arguments: &["--log"],
+        leaves_out: &[Case::DrainDefault],
+        extension: None,
+        atomic: Yes,
+        why_atomic: "the handler's session is that of the transaction which moves the reader's place; a batch that \
+                     fails is narrowed down to the message at fault.",
+        tuned: "one reader with batches of 1,000, which crud handles with one insert and one bulk send.",
+    },
+    System {
         name: "plain-sql",
         title: "a table and `SKIP LOCKED`, in pgbench",
         version: Version::None,

@@ -108,6 +108,16 @@ pub(crate) const CASES: &[Case] = &[
         run: logs::handle_case,
     },
     Case {
+        name: "log-read-held",
+        about: "as log-read while another transaction stays open, beside the same without",
+        run: logs::read_held_case,
+    },
+    Case {
+        name: "log-handle-held",
+        about: "as log-handle while another transaction stays open, beside the same without",
+        run: logs::handle_held_case,
+    },
+    Case {
         name: "log-readers",
         about: "four readers of one log that do nothing, all they read beside one",
         run: logs::readers_case,

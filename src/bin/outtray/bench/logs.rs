@@ -71,6 +71,26 @@ pub(crate) fn handle_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     Ok(Report::new("log-handle", messages).rates(ours, theirs, "a table by its key, in Rust"))
 }
 
+/// Reads while a transaction elsewhere stays open, beside the same without it.
+pub(crate) fn read_held_case(bed: &Bed, plan: &Effort) -> Result<Report> {
+    let (messages, topics) = (plan.scaled(500_000), Topics::new("log-read-held"));
+    let nothing = |_: &mut MessagingSession<'_>, _: &[Message<Payload>]| Ok(());
+    let one = || read(bed, &filled(bed, &topics, messages)?, 1, messages, nothing);
+    let (ours, theirs) = plan.compare(bed, messages, || held(bed, one), one)?;
+    Ok(Report::new("log-read-held", messages).rates(ours, theirs, "nothing held"))
+}
+
+/// The same with a handler that inserts and sends for each entry.
+pub(crate) fn handle_held_case(bed: &Bed, plan: &Effort) -> Result<Report> {
+    let (messages, topics) = (plan.scaled(100_000), Topics::new("log-handle-held"));
+    let one = || {
+        let topic = filled(bed, &topics, messages)?;
+        read(bed, &topic, 1, messages, insert_and_send)
+    };
+    let (ours, theirs) = plan.compare(bed, messages, || held(bed, one), one)?;
+    Ok(Report::new("log-handle-held", messages).rates(ours, theirs, "nothing held"))
+}
+
 /// Reads by four readers at the same time, all entries together, beside one.
 pub(crate) fn readers_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     let messages = plan.scaled(300_000);
@@ -87,6 +107,14 @@ pub(crate) fn readers_case(bed: &Bed, plan: &Effort) -> Result<Report> {
         || read(bed, &filled(bed, &topics, messages)?, 1, messages, nothing),
     )?;
     Ok(Report::new("log-readers", messages).rates(ours, theirs, "one reader"))
+}
+
+/// Does something while a transaction that has written stays open.
+fn held<T>(bed: &Bed, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut holder = bed.client()?;
+    let mut held = holder.transaction()?;
+    held.batch_execute("INSERT INTO thing (n) VALUES (0)")?;
+    work()
 }
 
 /// Names of logs: a new one for each round, since what is in a log stays.

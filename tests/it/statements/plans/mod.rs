@@ -5,6 +5,7 @@ mod cases;
 mod explain;
 mod filled;
 mod guards;
+mod held;
 mod planted;
 mod statistics;
 

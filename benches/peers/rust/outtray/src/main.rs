@@ -1,13 +1,18 @@
 //! outtray itself, as a user would write it: its public API and nothing else.
 
 use crossbeam_channel::after;
-use outtray::{HandlerError, Message, Messaging, MessagingSession, NewMessage, ReceiverBuilder};
+use outtray::{
+    HandlerError, Message, Messaging, MessagingSession, NewMessage, Receiver, ReceiverBuilder,
+    TopicConfig, TopicKind,
+};
 use peer_protocol::{BULK, Case, FIRST_PINGS, Order, REST, WORKERS};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Given after the order: one message to a transaction.
 const SINGLE: &str = "--single";
+/// Given after the order: the queue is a log, with a named reader.
+const LOG: &str = "--log";
 /// A receiver that is stopped at the end has nothing left to do.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -18,11 +23,14 @@ fn main() {
     let order = Order::from_arguments();
     let messaging = Messaging::connect(&order.url).expect("a connection");
     let messages = order.messages;
+    if has(LOG) {
+        return with_log(&messaging, &order);
+    }
     let mut receiver = messaging.receiver("work");
     if order.case != Case::DrainDefault {
         receiver = receiver.workers(WORKERS);
     }
-    if std::env::args().any(|argument| argument == SINGLE) {
+    if has(SINGLE) {
         receiver = receiver.messages_per_transaction(1);
     }
     match order.case {
@@ -36,8 +44,85 @@ fn main() {
             peer_protocol::print_time(receive(receiver, messages, nothing));
         }
         Case::Crud => peer_protocol::print_time(receive(receiver, messages, insert_and_send)),
-        Case::Latency => peer_protocol::print_waits(&time_pings(&messaging, receiver, messages)),
+        Case::Latency => {
+            let start = || {
+                let started = receiver.start(|_, _: Message<Value>| {
+                    peer_protocol::handled();
+                    Ok(())
+                });
+                started.expect("a receiver")
+            };
+            peer_protocol::print_waits(&time_pings(&messaging, start, messages));
+        }
     }
+}
+
+fn has(argument: &str) -> bool {
+    std::env::args().any(|given| given == argument)
+}
+
+/// Does the same with a log, which a named reader reads in batches.
+fn with_log(messaging: &Messaging, order: &Order) {
+    let messages = order.messages;
+    match order.case {
+        Case::Setup => {
+            messaging.migrate().expect("a schema");
+            let log = TopicConfig {
+                kind: TopicKind::Log,
+                ..TopicConfig::default()
+            };
+            messaging.topic("work").configure(log).expect("a log");
+            peer_protocol::print_nothing();
+        }
+        Case::SendOne => peer_protocol::print_time(send(messaging, messages, 1)),
+        Case::SendBulk => peer_protocol::print_time(send(messaging, messages, BULK)),
+        Case::Drain | Case::DrainDefault => {
+            peer_protocol::print_time(read(messaging, messages, |_, _| Ok(())));
+        }
+        Case::Crud => {
+            peer_protocol::print_time(read(messaging, messages, insert_and_send_all));
+        }
+        Case::Latency => {
+            let start = || start_reader(messaging, |_, _| Ok(()));
+            peer_protocol::print_waits(&time_pings(messaging, start, messages));
+        }
+    }
+}
+
+type BatchHandler =
+    fn(&mut MessagingSession<'_>, &[Message<Value>]) -> std::result::Result<(), HandlerError>;
+
+fn start_reader(messaging: &Messaging, handler: BatchHandler) -> Receiver {
+    let reader = messaging.reader("work", "peer").batch_size(1000);
+    let started = reader.start(move |session, entries: &[Message<Value>]| {
+        handler(session, entries)?;
+        entries.iter().for_each(|_| peer_protocol::handled());
+        Ok(())
+    });
+    started.expect("a reader")
+}
+
+fn read(messaging: &Messaging, messages: u64, handler: BatchHandler) -> Duration {
+    peer_protocol::expect(messages);
+    let started = Instant::now();
+    let receiver = start_reader(messaging, handler);
+    peer_protocol::wait();
+    receiver.stop(STOP);
+    started.elapsed()
+}
+
+fn insert_and_send_all(
+    session: &mut MessagingSession<'_>,
+    entries: &[Message<Value>],
+) -> std::result::Result<(), HandlerError> {
+    let number = |entry: &Message<Value>| entry.payload["n"].as_i64().unwrap_or_default();
+    let numbers: Vec<i64> = entries.iter().map(number).collect();
+    session.execute(
+        "INSERT INTO thing (n) SELECT unnest($1::bigint[])",
+        &[&numbers],
+    )?;
+    session.send_messages("next", entries.iter().map(|entry| &entry.payload))?;
+    Ok(())
 }
 
 fn send(messaging: &Messaging, messages: u64, at_a_time: u64) -> Duration {
@@ -96,15 +181,10 @@ fn insert_and_send(
 
 fn time_pings(
     messaging: &Messaging,
-    receiver: ReceiverBuilder<'_>,
+    start: impl FnOnce() -> Receiver,
     messages: u64,
 ) -> Vec<Duration> {
-    let receiver = receiver
-        .start(|_, _: Message<Value>| {
-            peer_protocol::handled();
-            Ok(())
-        })
-        .expect("a receiver");
+    let receiver = start();
     let mut waits = Vec::new();
     for number in 0..messages + FIRST_PINGS {
         let _ = after(REST).recv();
