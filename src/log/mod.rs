@@ -30,4 +30,5 @@ pub(crate) mod places;
 pub(crate) mod readers;
 pub(crate) mod round;
 mod segments;
+pub(crate) mod slices;
 pub(crate) mod ticks;

@@ -8,6 +8,7 @@ use crate::crashes::suspicion::Asking;
 use crate::message::floor::Floors;
 use crate::words::{CancelToken, MessageId};
 
+use crate::log::slices::SharedLogs;
 use crate::receive::concurrency::Concurrency;
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
@@ -35,6 +36,8 @@ pub(crate) struct Base {
     pub(crate) dedicated: Arc<Dedicated>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) quarantine: Arc<Quarantine>,
+    /// What readers of the same log share.
+    pub(crate) logs: Arc<SharedLogs>,
     /// Looks after silent connections as long as somebody uses them.
     #[expect(dead_code, reason = "dropping the last one stops the thread")]
     pub(crate) watch: Arc<Service>,

@@ -288,6 +288,7 @@ impl Builder {
             waker: Arc::new(Waker::new(notifier)),
             dedicated: Arc::clone(&dedicated),
             quarantine: Arc::default(),
+            logs: Arc::default(),
             watch: start_watch(&settings)?,
             process: Arc::new(Process {
                 schema,

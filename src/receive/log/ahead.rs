@@ -3,10 +3,12 @@
 use crate::db::run::Run;
 use crate::log::cursor::Cursor;
 use crate::log::entry::EntryRow;
+use crate::log::slices::{LogSlice, SharedSlices};
 use crate::receive::log::reading::LogReading;
 use crate::words::Result;
 use crate::words::limits::count;
 use crate::words::log_position::LogPosition;
+use std::sync::Arc;
 
 /// The most entries that are read ahead.
 const MOST: usize = 4096;
@@ -18,7 +20,8 @@ const MOST_BYTES: usize = 1 << 20;
 pub(crate) struct Ahead {
     /// `None` until the place of the lane is known.
     cursor: Option<Cursor>,
-    entries: Vec<EntryRow>,
+    /// What was read last, here or by another reader.
+    slice: Option<Arc<LogSlice>>,
     /// The first that is not handled.
     next: usize,
     /// How many to read at a time.
@@ -27,17 +30,17 @@ pub(crate) struct Ahead {
 
 impl Ahead {
     pub(crate) fn is_empty(&self) -> bool {
-        self.next == self.entries.len()
+        self.next >= self.entries().len()
     }
 
     /// Returns the next entry, which is there.
     pub(crate) fn next(&self) -> &EntryRow {
-        &self.entries[self.next]
+        &self.entries()[self.next]
     }
 
     /// Returns the next entries, so many at most.
     pub(crate) fn batch(&self, size: usize) -> &[EntryRow] {
-        let rest = &self.entries[self.next..];
+        let rest = &self.entries()[self.next..];
         &rest[..size.min(rest.len())]
     }
 
@@ -46,7 +49,7 @@ impl Ahead {
         match (self.is_used_up(count), count) {
             (true, _) => Some(self.place()),
             (false, 0) => None,
-            (false, _) => Some(self.entries[self.next + count - 1].position),
+            (false, _) => Some(self.entries()[self.next + count - 1].position),
         }
     }
 
@@ -58,7 +61,7 @@ impl Ahead {
 
     /// Returns whether nothing is left after the next so many entries.
     pub(crate) fn is_used_up(&self, count: usize) -> bool {
-        self.next + count >= self.entries.len()
+        self.next + count >= self.entries().len()
     }
 
     /// Notes that so many entries are done.
@@ -69,7 +72,7 @@ impl Ahead {
     /// Forgets all that was read, since somebody else has the lane.
     pub(crate) fn forget(&mut self) {
         self.cursor = None;
-        self.entries.clear();
+        self.slice = None;
         self.next = 0;
     }
 
@@ -80,21 +83,55 @@ impl Ahead {
         self.cursor = Some(Cursor::new(&reading.log, place, lane));
     }
 
-    /// Reads the next entries, some batches of them if they are small.
-    pub(crate) fn read(&mut self, run: &mut dyn Run, batch: usize) -> Result<()> {
+    /// Takes the next entries from what other readers have read; returns whether there are any.
+    pub(crate) fn take_shared(&mut self, slices: &SharedSlices) -> bool {
+        while let Some(cursor) = &mut self.cursor
+            && let Some(slice) = slices.after(cursor.place())
+        {
+            let place = cursor.place();
+            self.next = slice
+                .entries
+                .partition_point(|entry| entry.position <= place);
+            cursor.go_to(slice.upto);
+            self.slice = Some(slice);
+            if !self.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reads the next entries, some batches of them if they are small. Returns them as others may
+    /// have them.
+    pub(crate) fn read(
+        &mut self,
+        run: &mut dyn Run,
+        batch: usize,
+    ) -> Result<Option<&Arc<LogSlice>>> {
         let Some(cursor) = &mut self.cursor else {
-            return Ok(());
+            return Ok(None);
         };
-        self.entries.clear();
+        self.slice = None;
         self.next = 0;
         self.limit = self.limit.max(batch);
-        self.entries = cursor.read(run, self.limit)?.entries;
-        let bytes: usize = self.entries.iter().map(EntryRow::len).sum();
+        let from = cursor.place();
+        let read = cursor.read(run, self.limit)?;
+        let (entries, upto) = (read.entries, read.upto);
+        let bytes: usize = entries.iter().map(EntryRow::len).sum();
         if bytes > MOST_BYTES {
             self.limit = (self.limit / 2).max(batch);
-        } else if self.entries.len() == self.limit && bytes <= MOST_BYTES / 2 {
+        } else if entries.len() == self.limit && bytes <= MOST_BYTES / 2 {
             self.limit = (self.limit * 2).min(MOST.max(batch));
         }
-        Ok(())
+        let slice = LogSlice {
+            from,
+            upto,
+            entries,
+        };
+        Ok(Some(self.slice.insert(Arc::new(slice))))
+    }
+
+    fn entries(&self) -> &[EntryRow] {
+        self.slice.as_ref().map_or(&[], |slice| &slice.entries)
     }
 }

@@ -189,7 +189,9 @@ impl<'m> ReaderBuilder<'m> {
         let lanes = on_lanes(handler, self.log.clone(), side.options.max_attempts);
         let stations = (0..self.lanes).map(|_| Arc::new(Station::new(&self.log, 1)));
         let side = Arc::new(side);
+        let slices = (self.lanes == 1).then(|| side.base.logs.of(&self.log));
         let reading = Arc::new(LogReading {
+            slices,
             stations: stations.collect(),
             handler: CallersValue::new(lanes),
             log: self.log,

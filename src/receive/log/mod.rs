@@ -7,6 +7,8 @@
 //! One flight ends a transaction and begins the next, as for messages:
 //! `RELEASE …; send…; move; COMMIT; BEGIN; lock; read`.
 //!
+//! Readers of one log in one process read it once for all of them (`log::slices`).
+//!
 //! `reader` is the life of the thread of a lane, `run` its transactions, `transact` one of them.
 //! `pieces` runs the handler over a batch and narrows a failure down to the entry at fault; `aside`
 //! puts that one aside, into the reader's own topic, where everything that serves messages serves

@@ -75,6 +75,7 @@ fn shift(reading: &LogReading, state: &mut LaneState, stop: &Stop) -> LaneWorked
             }
             Ok(worked) => return worked,
             Err(error) => {
+                reading.forget_shared();
                 let is_about_entries = judge(reading, state, &error);
                 let LogReading { log, name, .. } = reading;
                 let text = format!("log {log}, reader {name}: {}", chain(&error));

@@ -1,5 +1,6 @@
 //! A reader of a log, as the threads of its lanes see it.
 
+use crate::log::slices::SharedSlices;
 use crate::receive::log::entries::EntryHandler;
 use crate::receive::shared_state::SharedState;
 use crate::wake::board::Station;
@@ -16,6 +17,9 @@ pub(crate) struct LogReading {
     pub(crate) lanes: usize,
     /// The most entries of a batch.
     pub(crate) batch: usize,
+    /// What it shares with other readers of the log; `None` with several lanes, each of which reads
+    /// other entries.
+    pub(crate) slices: Option<Arc<SharedSlices>>,
     pub(crate) handler: CallersValue<Box<EntryHandler>>,
     /// The receiver of what is aside, which also is what others know the reader by.
     pub(crate) side: Arc<SharedState>,
@@ -27,6 +31,21 @@ impl LogReading {
     /// Returns the number by which others know who has entries in hand.
     pub(crate) fn me(&self) -> Option<i64> {
         self.side.receiver
+    }
+
+    /// Returns what it shares, if another reader does.
+    pub(crate) fn shared(&self) -> Option<&SharedSlices> {
+        let slices = self.slices.as_ref();
+        slices
+            .filter(|slices| slices.are_wanted())
+            .map(|slices| &**slices)
+    }
+
+    /// Has all readers forget what was read.
+    pub(crate) fn forget_shared(&self) {
+        if let Some(slices) = &self.slices {
+            slices.forget();
+        }
     }
 
     /// Returns whether an operator paused the log, or this reader of it.

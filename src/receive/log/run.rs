@@ -32,6 +32,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A place is moved over so many ticks without entries of the lane.
 const FAR: i64 = 16;
 
+/// How long a reader waits for another one of its process that reads: longer than that takes, and
+/// who hangs holds nobody up.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// How transactions ended.
 enum LaneEnded {
     /// What is in memory is used up, or nothing was.
@@ -74,8 +78,7 @@ fn run(
             return Ok(LaneWorked::AtEnd(None));
         }
         if state.place.is_some() && ahead.is_empty() {
-            tick(connection, &reading.log)?;
-            ahead.read(connection, reading.batch)?;
+            read_on(reading, connection, ahead)?;
             if ahead.is_empty() {
                 return end(reading, connection, state, ahead);
             }
@@ -85,6 +88,26 @@ fn run(
             LaneEnded::Worked(worked) => return Ok(worked),
         }
     }
+}
+
+/// Reads the next entries, or takes them from what another reader has read.
+fn read_on(reading: &LogReading, connection: &mut Connection, ahead: &mut Ahead) -> Result<()> {
+    let Some(slices) = reading.shared() else {
+        tick(connection, &reading.log)?;
+        return ahead.read(connection, reading.batch).map(drop);
+    };
+    if ahead.take_shared(slices) {
+        return Ok(());
+    }
+    let turn = slices.begin(slices.token().recv_timeout(PATIENCE).is_ok());
+    if ahead.take_shared(slices) {
+        return Ok(());
+    }
+    tick(connection, &reading.log)?;
+    if let Some(slice) = ahead.read(connection, reading.batch)? {
+        turn.keep(slice);
+    }
+    Ok(())
 }
 
 /// Runs transactions as long as there are entries in memory.
@@ -107,6 +130,8 @@ fn transactions(
             return Ok(LaneEnded::Worked(LaneWorked::Elsewhere));
         };
         if state.moved() != Some(place.moved) {
+            // Maybe of another database, restored from a dump.
+            reading.forget_shared();
             ahead.go_to(reading, state.lane, place.at);
             ahead.read(session.open()?, reading.batch)?;
             take_over(reading, &mut session, state, place, ahead)?;

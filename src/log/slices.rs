@@ -1,0 +1,188 @@
+//! What the readers of one log in one process read only once.
+//!
+//! Each reader has a place of its own, but all see the same entries in the same order, and an entry
+//! that is in a tick never changes. So what one of them has read from a place on is kept for a
+//! moment, and serves every other that comes to that place, or to one within it: four readers who
+//! follow a log cost the database little more than one. Places still move each in its own
+//! transaction, so that sharing decides nothing: whoever finds no slice reads for itself.
+//!
+//! One reader reads at a time, and the others wait for it a moment, since they want the same. What
+//! was read before a connection broke is forgotten by all: the database may be another one since,
+//! restored from a dump.
+
+use crate::log::entry::EntryRow;
+use crate::threads::mutex::Mutex;
+use crate::words::log_position::LogPosition;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+/// Slices of a log that are kept. Readers further apart than this read for themselves.
+const MOST: usize = 4;
+/// The most bytes of payloads of a slice that is kept.
+const MOST_BYTES: usize = 2 << 20;
+
+/// All entries of a log between two places, in order.
+#[derive(Debug)]
+pub(crate) struct LogSlice {
+    /// The place before the first.
+    pub(crate) from: LogPosition,
+    /// The place after the last.
+    pub(crate) upto: LogPosition,
+    pub(crate) entries: Vec<EntryRow>,
+}
+
+/// The logs that are read in this process.
+#[derive(Debug, Default)]
+pub(crate) struct SharedLogs(Mutex<HashMap<String, Weak<SharedSlices>>>);
+
+/// The slices of one log.
+#[derive(Debug)]
+pub(crate) struct SharedSlices {
+    kept: Mutex<KeptSlices>,
+    /// Has a token in it while nobody reads.
+    turn: (Sender<()>, Receiver<()>),
+}
+
+#[derive(Debug, Default)]
+struct KeptSlices {
+    slices: VecDeque<Arc<LogSlice>>,
+    /// How often all was forgotten.
+    age: u64,
+}
+
+/// The turn of a reader, until it is dropped.
+pub(crate) struct ReadTurn<'s> {
+    slices: &'s SharedSlices,
+    is_taken: bool,
+    /// What is read in it is of this age.
+    age: u64,
+}
+
+impl SharedLogs {
+    /// Returns what the readers of a log share, as long as there is one.
+    pub(crate) fn of(&self, log: &str) -> Arc<SharedSlices> {
+        let mut logs = self.0.lock();
+        logs.retain(|_, shared| shared.strong_count() > 0);
+        if let Some(shared) = logs.get(log).and_then(Weak::upgrade) {
+            return shared;
+        }
+        let shared = Arc::new(SharedSlices::new());
+        logs.insert(log.to_owned(), Arc::downgrade(&shared));
+        shared
+    }
+}
+
+impl SharedSlices {
+    fn new() -> Self {
+        let turn = bounded(1);
+        let _ = turn.0.send(());
+        SharedSlices {
+            kept: Mutex::new(KeptSlices::default()),
+            turn,
+        }
+    }
+
+    /// Returns whether another reader shares them.
+    pub(crate) fn are_wanted(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
+    }
+
+    /// Returns the slice with what comes after a place, if it is kept.
+    pub(crate) fn after(&self, place: LogPosition) -> Option<Arc<LogSlice>> {
+        let kept = self.kept.lock();
+        let mut slices = kept.slices.iter();
+        let found = slices.find(|slice| slice.from <= place && place < slice.upto);
+        found.map(Arc::clone)
+    }
+
+    /// Returns where the token of the turn is to be had, for which a reader waits a moment.
+    pub(crate) fn token(&self) -> &Receiver<()> {
+        &self.turn.1
+    }
+
+    /// Begins to read, with the token or without it.
+    pub(crate) fn begin(&self, is_taken: bool) -> ReadTurn<'_> {
+        ReadTurn {
+            slices: self,
+            is_taken,
+            age: self.kept.lock().age,
+        }
+    }
+
+    /// Forgets all that is kept, and what is being read.
+    pub(crate) fn forget(&self) {
+        let mut kept = self.kept.lock();
+        kept.slices.clear();
+        kept.age += 1;
+    }
+}
+
+impl ReadTurn<'_> {
+    /// Keeps a slice for others.
+    pub(crate) fn keep(&self, slice: &Arc<LogSlice>) {
+        let bytes: usize = slice.entries.iter().map(EntryRow::len).sum();
+        let mut kept = self.slices.kept.lock();
+        if slice.entries.is_empty() || bytes > MOST_BYTES || kept.age != self.age {
+            return;
+        }
+        kept.slices.push_back(Arc::clone(slice));
+        if kept.slices.len() > MOST {
+            kept.slices.pop_front();
+        }
+    }
+}
+
+impl Drop for ReadTurn<'_> {
+    fn drop(&mut self) {
+        if self.is_taken {
+            let _ = self.slices.turn.0.try_send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(tick: i64) -> LogPosition {
+        LogPosition::before(tick)
+    }
+
+    #[test]
+    fn readers_of_one_log_share_and_others_do_not() {
+        let logs = SharedLogs::default();
+        let one = logs.of("ledger");
+        assert!(!one.are_wanted());
+        let other = logs.of("ledger");
+        assert!(one.are_wanted() && Arc::ptr_eq(&one, &other));
+        assert!(!logs.of("else").are_wanted());
+        drop(other);
+        assert!(!one.are_wanted());
+    }
+
+    #[test]
+    fn one_reads_at_a_time_and_who_hangs_holds_nobody_up() {
+        let slices = SharedSlices::new();
+        let first = slices.begin(slices.token().try_recv().is_ok());
+        let second = slices.begin(slices.token().try_recv().is_ok());
+        assert!(first.is_taken && !second.is_taken);
+        drop((first, second));
+        assert!(slices.token().try_recv().is_ok());
+    }
+
+    #[test]
+    fn nothing_is_kept_that_has_no_entries_or_was_read_before_all_was_forgotten() {
+        let slices = SharedSlices::new();
+        let turn = slices.begin(false);
+        slices.forget();
+        assert_ne!(turn.age, slices.kept.lock().age);
+        let empty = Arc::new(LogSlice {
+            from: at(1),
+            upto: at(2),
+            entries: Vec::new(),
+        });
+        turn.keep(&empty);
+        assert!(slices.after(at(1)).is_none());
+    }
+}
