@@ -335,7 +335,7 @@ mod tests {
             }
             lines.last_mut().unwrap().push_str(&range);
         }
-        let text = lines.join("'\n        '");
+        let text = lines.join("'\n            '");
         let text = text.trim_end_matches(',');
         let written = include_str!("functions/topic_flaw.sql");
         assert!(written.contains(text), "topic_flaw.sql has to say\n{text}");

@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION outtray.send(
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     given record := outtray.content_of(payload);

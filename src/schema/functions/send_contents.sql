@@ -10,6 +10,7 @@ CREATE OR REPLACE FUNCTION outtray.send_contents(
 ) RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $body$
 #variable_conflict use_column
 DECLARE
@@ -22,10 +23,12 @@ DECLARE
     window_us bigint;
     is_deduped boolean := array_remove(dedupe_keys, NULL) <> '{}';
     flags integer;
-    own_ids uuid[];
-    -- Those that have the dedupe keys.
+    own_ids uuid[] := '{}';
+    -- Those that have the dedupe keys, and of these the new ones.
     all_ids uuid[];
-    sent record;
+    new_ids uuid[];
+    ends smallint[];
+    size integer := cardinality(contents);
 BEGIN
     IF flaw IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'OT101', MESSAGE = flaw;
@@ -34,9 +37,13 @@ BEGIN
             ERRCODE = 'OT101', MESSAGE = format('dedupe window without a dedupe key, on topic %s', mine);
     END IF;
     header_text := outtray.written_headers(mine, headers)::text;
-    FOR at IN 1 .. cardinality(contents) LOOP
-        IF at = 1 OR keys[at] IS DISTINCT FROM keys[at - 1]
-            OR dedupe_keys[at] IS DISTINCT FROM dedupe_keys[at - 1]
+    FOR at IN 1 .. size LOOP
+        -- Most have no options, or the same as the one before.
+        IF (at = 1 OR keys[at] IS DISTINCT FROM keys[at - 1] OR dedupe_keys[at] IS DISTINCT FROM dedupe_keys[at - 1])
+            AND (
+                priority IS DISTINCT FROM 0
+                OR num_nonnulls(keys[at], delay, due_at, expires_in, dedupe_keys[at], tracked_for) > 0
+            )
         THEN
             PERFORM outtray.check_options(
                 mine, keys[at], priority, delay, due_at, expires_in, dedupe_keys[at], dedupe_window, tracked_for
@@ -58,37 +65,38 @@ BEGIN
             array_remove(keys, NULL) <> '{}', delay_us > 0 OR due_at IS NOT NULL
         );
     END IF;
-    SELECT array_agg(outtray.new_id(at - 1) ORDER BY at)
-    INTO own_ids
-    FROM generate_subscripts(contents, 1) AS at;
+    FOR at IN 1 .. size LOOP
+        own_ids[at] := outtray.new_id(at - 1);
+    END LOOP;
     all_ids := own_ids;
+    -- 1: tracked, 2: takes room.
+    flags := CASE WHEN tracked_for IS NULL THEN 0 ELSE 1 END + CASE WHEN terms.max_length > 0 THEN 2 ELSE 0 END;
+    ends := array_fill(nullif(flags, 0)::smallint, ARRAY[size]);
+    new_ids := own_ids;
     IF is_deduped THEN
         all_ids := outtray.deduped(mine, dedupe_keys, own_ids, window_us);
+        SELECT
+            array_agg(one.id ORDER BY one.place), array_agg(one.key ORDER BY one.place),
+            array_agg(one.content ORDER BY one.place), array_agg(one.body ORDER BY one.place),
+            array_agg(
+                -- 4: has a dedupe key until its end.
+                nullif(flags + CASE WHEN window_us = 0 AND one.dedupe_key IS NOT NULL THEN 4 ELSE 0 END, 0)::smallint
+                ORDER BY one.place
+            )
+        INTO new_ids, keys, contents, bodies, ends
+        FROM unnest(own_ids, all_ids, keys, contents, bodies, dedupe_keys)
+            WITH ORDINALITY AS one (id, holder, key, content, body, dedupe_key, place)
+        WHERE one.id = one.holder;
     END IF;
-    -- 1: tracked, 2: takes room, 4: has a dedupe key until its end.
-    flags := CASE WHEN tracked_for IS NULL THEN 0 ELSE 1 END + CASE WHEN terms.max_length > 0 THEN 2 ELSE 0 END;
-    SELECT
-        array_agg(one.id ORDER BY one.place) AS ids,
-        array_agg(one.key ORDER BY one.place) AS keys,
-        array_agg(one.content ORDER BY one.place) AS contents,
-        array_agg(one.body ORDER BY one.place) AS bodies,
-        array_agg(
-            nullif(flags + CASE WHEN window_us = 0 AND one.dedupe_key IS NOT NULL THEN 4 ELSE 0 END, 0)::smallint
-            ORDER BY one.place
-        ) AS ends
-    INTO sent
-    FROM unnest(own_ids, all_ids, keys, contents, bodies, dedupe_keys)
-        WITH ORDINALITY AS one (id, holder, key, content, body, dedupe_key, place)
-    WHERE one.id = one.holder;
-    IF sent.ids IS NOT NULL THEN
+    IF new_ids IS NOT NULL THEN
         IF terms.max_length > 0 THEN
             PERFORM outtray.take_rooms(
-                ARRAY[mine], ARRAY[cardinality(sent.ids)::bigint], ARRAY[terms.max_length], wait_for_room
+                ARRAY[mine], ARRAY[cardinality(new_ids)::bigint], ARRAY[terms.max_length], wait_for_room
             );
         END IF;
         PERFORM outtray.store_messages(
-            mine, sent.ids, sent.keys, sent.contents, sent.bodies, sent.ends, priority, header_text,
-            delay_us, at_us, expiry_us, outtray.micros(tracked_for) / 1000, coalesce(terms.is_log, false), is_told
+            mine, new_ids, keys, contents, bodies, ends, priority, header_text, delay_us, at_us, expiry_us,
+            outtray.micros(tracked_for) / 1000, coalesce(terms.is_log, false), is_told
         );
     END IF;
     RETURN QUERY

@@ -20,6 +20,7 @@ CREATE OR REPLACE FUNCTION outtray.send_many(
 ) RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     size integer := coalesce(cardinality(payloads), 0);

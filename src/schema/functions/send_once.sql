@@ -19,6 +19,7 @@ CREATE OR REPLACE FUNCTION outtray.send_once(
 )
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $body$
 DECLARE
     given record := outtray.content_of(payload);
