@@ -244,6 +244,11 @@ impl Actor {
                 }
             }
             Act::SendKeyed => drop(session.send(delayed(ON)?.key("k"))?),
+            Act::SendBySql => {
+                let send = "SELECT outtray.send($1::text, $2::text)";
+                let text = serde_json::to_string(&trace)?;
+                drop(session.query_one(send, &[&ON, &text])?);
+            }
             Act::Publish => drop(session.publish("acts.published", &trace)?),
             Act::PublishMany => {
                 for _ in 0..6 {

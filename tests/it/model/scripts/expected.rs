@@ -330,7 +330,9 @@ fn text(how: Failing, was_broken: bool) -> &'static str {
 fn traces(act: Act) -> impl Iterator<Item = Where> {
     let (place, count) = match act {
         Act::Update => (Where::Update, 1),
-        Act::Send | Act::SendDeduped | Act::SendKeyed | Act::Publish => (Where::Sent, 1),
+        Act::Send | Act::SendDeduped | Act::SendKeyed | Act::SendBySql | Act::Publish => {
+            (Where::Sent, 1)
+        }
         Act::SendMany | Act::PublishMany => (Where::Sent, 6),
         Act::SendDelayed => (Where::SentLater, 1),
         act => (Where::Row, rows(act) as usize),

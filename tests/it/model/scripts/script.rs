@@ -75,6 +75,8 @@ pub(super) enum Act {
     SendMany,
     SendDeduped,
     SendKeyed,
+    /// By the function for SQL.
+    SendBySql,
     /// To the topic that handlers send on to, which subscribed in several ways.
     Publish,
     PublishMany,
@@ -302,7 +304,15 @@ impl Act {
             27 => Act::SendDelayed,
             28 => Act::SendMany,
             29 => Act::SendDeduped,
-            30 => *pick(rng, &[Act::SendKeyed, Act::Publish, Act::PublishMany]),
+            30 => *pick(
+                rng,
+                &[
+                    Act::SendKeyed,
+                    Act::SendBySql,
+                    Act::Publish,
+                    Act::PublishMany,
+                ],
+            ),
             31..34 => Act::Record,
             34..38 => Act::Fail(
                 *pick(
