@@ -36,14 +36,13 @@
 pub(crate) mod cache;
 pub(crate) mod ephemeral;
 pub(crate) mod index;
-pub(crate) mod pattern;
 pub(crate) mod round;
 
 use crate::connect::connection::Connection;
 use crate::db::{Flight, Run, Statement, Value, column, commands, query, sql};
-use crate::publish::pattern::check_pattern;
 use crate::words::filter_program::Program;
 use crate::words::limits::micros;
+use crate::words::pattern::check_pattern;
 use crate::words::topic;
 use crate::words::{Filter, Result, classify};
 use postgres::{Row, SimpleQueryRow};

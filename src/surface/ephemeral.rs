@@ -1,8 +1,8 @@
 //! Ephemeral subscriptions, as their holder has them.
 
-use crate::publish::pattern::check_pattern;
 use crate::publish::{self, Change, ephemeral};
 use crate::surface::messaging::Messaging;
+use crate::words::pattern::check_pattern;
 use crate::words::{Error, Filter, Result, chain};
 use std::fmt;
 use std::sync::Arc;

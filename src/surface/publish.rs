@@ -1,7 +1,6 @@
 //! Publishing alone, and subscriptions.
 
 use crate::publish::index::{Index, Readable};
-use crate::publish::pattern::{check_key, check_pattern};
 use crate::publish::{self, Change, SETTLE, Subscription};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::publish::Published;
@@ -10,6 +9,7 @@ use crate::words::error::Result;
 use crate::words::filter::Filter;
 use crate::words::headers::Headers;
 use crate::words::new_message::NewMessage;
+use crate::words::pattern::{check_key, check_pattern};
 use crate::words::topic;
 use crossbeam_channel::after;
 use serde::Serialize;

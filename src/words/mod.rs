@@ -29,6 +29,8 @@ pub(crate) mod new_message;
 pub(crate) mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod panics;
+pub(crate) mod pattern;
+pub(crate) mod pattern_index;
 pub(crate) mod payload;
 pub(crate) mod rare;
 pub(crate) mod redacted;

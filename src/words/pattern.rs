@@ -11,6 +11,13 @@ pub(crate) const ONE: &str = "*";
 /// The segment that stands for any number.
 pub(crate) const MANY: &str = "#";
 
+/// Returns whether a pattern has neither `*` nor `#`, so that it matches nothing but itself.
+pub(crate) fn is_plain(pattern: &str) -> bool {
+    !pattern
+        .split('.')
+        .any(|segment| [ONE, MANY].contains(&segment))
+}
+
 /// Checks a routing key: what a topic may be called, without empty segments. So a key can be shown
 /// and logged as a topic can.
 pub(crate) fn check_key(key: &str) -> Result<()> {
