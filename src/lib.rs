@@ -90,6 +90,9 @@
 //! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, and [`Backoff`] says
 //!   when the message is tried again. [`Payload`] is a payload of any kind, undecoded.
 //!   [`BatchMessage`] is one message of a batch.
+//! - [`Router`] is a handler made of handlers, by the type of the message. A
+//!   [middleware](ReceiverBuilder::middleware) runs around handlers: it sees an [`Incoming`]
+//!   message, and has the [`Next`] step.
 //! - [`Topic::receive`] and its variants take messages by hand under a lease: a [`Delivery`] for
 //!   each, with a [`Receipt`] that settles it. [`Matching`] takes only messages that match a
 //!   filter. [`Interrupt`] ends another thread's wait.
@@ -167,6 +170,7 @@ mod session;
 #[cfg(feature = "cron")]
 mod recurring;
 mod upkeep;
+mod route;
 mod receive;
 mod request;
 mod surface;
@@ -182,12 +186,15 @@ pub use log::log_reader::LogReader;
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
 pub use receive::log::builder::ReaderBuilder;
+pub use receive::middleware::Next;
 pub use receive::receivers::builder::ReceiverBuilder;
 pub use receive::receivers::receiver::Receiver;
 #[cfg(feature = "cron")]
 pub use recurring::Recurring;
 #[cfg(feature = "cron")]
 pub use recurring::recurrence::{Missed, Recurrence};
+pub use route::patterns::Patterns;
+pub use route::{NoMatch, Router};
 pub use schedule::scheduled::ScheduledMessage;
 pub use session::messaging_session::MessagingSession;
 pub use session::publish::Published;
@@ -210,6 +217,7 @@ pub use words::error::{Error, ErrorKind, Result};
 pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;
+pub use words::incoming::Incoming;
 pub use words::log_position::{LogPosition, Position};
 pub use words::message::{Message, MessageId};
 pub use words::new_message::NewMessage;

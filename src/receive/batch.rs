@@ -12,9 +12,11 @@
 //! for ever.
 
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::handler::{Attempt, Ended, Ending, caught, message};
+use crate::receive::handler::{Attempt, Ended, Ending, caught};
+use crate::receive::middleware::Middleware;
 use crate::receive::options::Options;
 use crate::session::messaging_session::MessagingSession;
+use crate::words::incoming::Incoming;
 use crate::words::panics::discard;
 use crate::words::{Error, HandlerError, Result};
 use serde::de::DeserializeOwned;
@@ -48,6 +50,7 @@ pub(crate) fn check(topic: &str, size: usize, options: &Options) -> Result<()> {
 /// Decodes, runs a closure over what could be decoded, and reads what it said.
 pub(crate) fn run<T, F>(
     handler: &mut F,
+    middleware: &Middleware,
     session: &mut MessagingSession<'_>,
     deliveries: &[Attempt<'_>],
 ) -> Ended
@@ -56,26 +59,30 @@ where
     F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
 {
     let mut batch = Vec::with_capacity(deliveries.len());
-    let unfit: Vec<Option<Ending>> = deliveries
-        .iter()
-        .map(|delivery| {
-            let decoded = caught(|| match message(delivery) {
-                Ok(message) => {
-                    batch.push(BatchMessage::new(message));
-                    Ending::Done
-                }
-                Err(error) => Ending::Undecodable(error),
-            });
-            (!matches!(decoded, Ending::Done)).then_some(decoded)
-        })
-        .collect();
-    let whole = match batch.is_empty() {
-        true => Ending::Done,
-        false => caught(|| match handler(session, &batch) {
+    let mut unfit = Vec::with_capacity(deliveries.len());
+    let mut handle = |session: &mut MessagingSession<'_>| {
+        unfit.extend(deliveries.iter().map(|delivery| add(&mut batch, delivery)));
+        match batch.is_empty() {
+            true => Ok(()),
+            false => handler(session, &batch),
+        }
+    };
+    let whole = caught(|| {
+        let handled = match middleware.is_empty() {
+            true => handle(session),
+            false => {
+                let incoming: Vec<Incoming<'_>> =
+                    deliveries.iter().map(Attempt::incoming).collect();
+                middleware.around(session, &incoming, &mut handle)
+            }
+        };
+        match handled {
             Ok(()) => Ending::Done,
             Err(error) => Ending::failed(&error),
-        }),
-    };
+        }
+    });
+    // A middleware may have kept all of them from the handler.
+    unfit.resize_with(deliveries.len(), || None);
     let said: Vec<Ending> = batch.into_iter().map(said_of).collect();
     let whole = whole.explained_by(&said);
     let mut said = said.into_iter();
@@ -93,6 +100,21 @@ where
         each,
         is_done: matches!(whole, Ending::Done),
     }
+}
+
+/// Decodes a message and adds it to the batch; returns why, if it cannot be.
+fn add<T: DeserializeOwned>(
+    batch: &mut Vec<BatchMessage<T>>,
+    delivery: &Attempt<'_>,
+) -> Option<Ending> {
+    let decoded = caught(|| match delivery.incoming().decode() {
+        Ok(message) => {
+            batch.push(BatchMessage::new(message));
+            Ending::Done
+        }
+        Err(error) => Ending::Undecodable(error),
+    });
+    (!matches!(decoded, Ending::Done)).then_some(decoded)
 }
 
 /// Reads what a handler said of one message, which is what it comes to if the batch is kept.

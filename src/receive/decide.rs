@@ -70,6 +70,7 @@ pub(crate) fn decide(terms: &Terms, attempts: u32, ending: Ending) -> Outcome {
                 Wish::Retry => failed(text, None),
                 Wish::RetryAfter(delay) => failed(text, Some(delay)),
                 Wish::Reject => Outcome::dead(attempt, DeadReason::Rejected, text),
+                Wish::Undecodable => Outcome::dead(attempt, DeadReason::Undecodable, text),
                 Wish::Snooze(delay) => Outcome::retry(attempts, delay, text, Cause::Snoozed),
             }
         }

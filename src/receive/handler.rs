@@ -1,11 +1,13 @@
 //! The caller's closure, with its payload type erased.
 
 use crate::message::claimed::Claimed;
+use crate::receive::middleware::Middleware;
 use crate::receive::options::Terms;
 use crate::session::handler_session::HandlerSession;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::parts::PartOutcome;
 use crate::words::handler_error::Wish;
+use crate::words::incoming::Incoming;
 use crate::words::panics::catch;
 use crate::words::{CancelToken, Error, Failure, HandlerError, Message, chain};
 use serde::de::DeserializeOwned;
@@ -40,6 +42,41 @@ impl<'a> Attempt<'a> {
     }
 }
 
+impl<'a> Attempt<'a> {
+    /// Returns the same as an attempt of another topic's message: of an entry that was put aside.
+    pub(crate) fn on_topic(&self, topic: &'a str) -> Self {
+        Attempt {
+            topic,
+            cancel: self.cancel.clone(),
+            ..*self
+        }
+    }
+
+    /// Returns the message as a middleware sees it.
+    pub(crate) fn incoming(&self) -> Incoming<'_> {
+        let Claimed {
+            held,
+            sent_at,
+            headers,
+            content,
+            ..
+        } = self.message;
+        Incoming {
+            id: held.id,
+            topic: self.topic,
+            payload: content,
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            priority: held.position.rank.saturating_neg(),
+            key: held.key.as_deref(),
+            headers,
+            sent_at: *sent_at,
+            cancel: &self.cancel,
+            log_position: None,
+        }
+    }
+}
+
 /// How a closure ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -49,7 +86,7 @@ pub(crate) enum Ending {
     Kept(Failed),
     /// With the text of the panic.
     Panicked(String),
-    /// The payload does not fit the closure's type; the closure did not run.
+    /// The payload does not fit the closure's type, so that it was left out of the batch.
     Undecodable(Error),
 }
 
@@ -213,9 +250,43 @@ pub(crate) type Handler<'h> = dyn FnMut(&mut MessagingSession<'_>, &[Attempt<'_>
 pub(crate) type SharedHandler =
     dyn Fn(&mut MessagingSession<'_>, &[Attempt<'_>]) -> Ended + Send + Sync;
 
+/// Runs a closure over one message that is not decoded: reads its error, catches panics of both.
+pub(crate) fn run_undecoded<F>(
+    handler: &mut F,
+    middleware: &Middleware,
+    session: &mut MessagingSession<'_>,
+    deliveries: &[Attempt<'_>],
+) -> Ended
+where
+    F: FnMut(&mut MessagingSession<'_>, &Incoming<'_>) -> Result<(), HandlerError>,
+{
+    let mut one = |delivery: &Attempt<'_>| {
+        caught(|| {
+            let incoming = delivery.incoming();
+            // The usual case is to cost nothing.
+            let handled = match middleware.is_empty() {
+                true => handler(session, &incoming),
+                false => middleware.around(session, from_ref(&incoming), &mut |session| {
+                    handler(session, &incoming)
+                }),
+            };
+            match handled {
+                Ok(()) => Ending::Done,
+                Err(error) => Ending::failed(&error),
+            }
+        })
+    };
+    let each: Vec<Ending> = deliveries.iter().map(&mut one).collect();
+    Ended {
+        is_done: each.iter().all(|ending| matches!(ending, Ending::Done)),
+        each,
+    }
+}
+
 /// Runs a closure over one message: decodes, runs, reads its error, catches panics of all three.
 pub(crate) fn run<T, F>(
     handler: &mut F,
+    middleware: &Middleware,
     session: &mut MessagingSession<'_>,
     deliveries: &[Attempt<'_>],
 ) -> Ended
@@ -224,20 +295,11 @@ where
     F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
 {
     // Decoding and printing run the caller's code too, `Deserialize` and `Display`.
-    let mut one = |delivery| {
-        caught(|| match message(delivery) {
-            Err(error) => Ending::Undecodable(error),
-            Ok(message) => match handler(session, message) {
-                Ok(()) => Ending::Done,
-                Err(error) => Ending::failed(&error),
-            },
-        })
+    let mut decoding = |session: &mut MessagingSession<'_>, incoming: &Incoming<'_>| {
+        let message = incoming.decode().map_err(HandlerError::undecodable)?;
+        handler(session, message)
     };
-    let each: Vec<Ending> = deliveries.iter().map(&mut one).collect();
-    Ended {
-        is_done: each.iter().all(|ending| matches!(ending, Ending::Done)),
-        each,
-    }
+    run_undecoded(&mut decoding, middleware, session, deliveries)
 }
 
 /// Calls a closure over one message that has no batch-mates.
@@ -253,25 +315,4 @@ pub(crate) fn call_alone(
 /// Runs the caller's code; a panic is an ending, too.
 pub(crate) fn caught(run: impl FnOnce() -> Ending) -> Ending {
     catch(run).unwrap_or_else(|text| Ending::Panicked(format!("handler panicked: {text}")))
-}
-
-/// Decodes what a delivery carries.
-///
-/// # Errors
-/// `Payload`, with the path of what does not fit.
-pub(crate) fn message<T: DeserializeOwned>(delivery: &Attempt<'_>) -> Result<Message<T>, Error> {
-    let claimed = delivery.message;
-    Ok(Message {
-        id: claimed.held.id,
-        topic: delivery.topic.to_owned(),
-        payload: claimed.content.decode(delivery.topic)?,
-        attempt: delivery.attempt,
-        max_attempts: delivery.max_attempts,
-        priority: claimed.held.position.rank.saturating_neg(),
-        key: claimed.held.key.clone(),
-        headers: claimed.headers.clone(),
-        sent_at: claimed.sent_at,
-        cancel: delivery.cancel.clone(),
-        log_position: None,
-    })
 }

@@ -10,7 +10,7 @@
 //! `shared_state` is what the workers of one receiver share, `worker_state` what one of them
 //! remembers. `pace` is how many messages a transaction takes, `filter` which, `concurrency` how
 //! many workers are at work at the same time, and `hill_climb` finds that number. `batch` runs
-//! handlers of several messages at once.
+//! handlers of several messages at once. `middleware` is what users put around handlers.
 
 pub(crate) mod batch;
 pub(crate) mod batch_message;
@@ -25,6 +25,7 @@ pub(crate) mod lease;
 pub(crate) mod leases_in_hand;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod middleware;
 pub(crate) mod options;
 pub(crate) mod pace;
 pub(crate) mod pending_charges;

@@ -1,7 +1,7 @@
 //! Questions that were asked, as whoever asked has them.
 
 use crate::message::claimed::Claimed;
-use crate::receive::handler::{Attempt, message};
+use crate::receive::handler::Attempt;
 use crate::receive::options::Options;
 use crate::request::questions::{Passed, Registered};
 use crate::request::{IS_ERROR, LAST_LOOK, REPLY_STATUS, left};
@@ -97,13 +97,8 @@ impl PendingReply {
             return Err(Error::new(ErrorKind::Payload, text));
         }
         let terms = Options::default().terms(None);
-        message(&Attempt::of(
-            topic,
-            reply,
-            0,
-            &terms,
-            CancelToken::default(),
-        ))
+        let attempt = Attempt::of(topic, reply, 0, &terms, CancelToken::default());
+        attempt.incoming().decode()
     }
 
     /// Takes the reply from a topic of the caller's.

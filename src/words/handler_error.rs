@@ -1,6 +1,6 @@
 //! What a handler reports about a failure, and what is to become of its message.
 
-use crate::words::error::chain;
+use crate::words::error::{Error, chain};
 use crate::words::sqlstate::{Failure, failure_in};
 use std::error::Error as StdError;
 use std::fmt;
@@ -34,6 +34,8 @@ pub struct HandlerError {
     pub(crate) wish: Wish,
     pub(crate) cause: Option<Box<dyn StdError + Send + Sync>>,
     text: Option<String>,
+    /// Which of several handlers failed.
+    route: Option<String>,
 }
 
 /// What is to become of the message.
@@ -43,6 +45,8 @@ pub(crate) enum Wish {
     RetryAfter(Duration),
     Reject,
     Snooze(Duration),
+    /// The payload does not fit the handler's type: nothing is to be tried again.
+    Undecodable,
 }
 
 impl HandlerError {
@@ -79,7 +83,19 @@ impl HandlerError {
             wish,
             cause: None,
             text,
+            route: None,
         }
+    }
+
+    /// Fails since the payload does not fit.
+    pub(crate) fn undecodable(why: Error) -> Self {
+        HandlerError::with(Wish::Undecodable, None).because(why)
+    }
+
+    /// Says which of several handlers failed.
+    pub(crate) fn of_route(mut self, route: &str) -> Self {
+        self.route = Some(route.to_owned());
+        self
     }
 
     /// Returns whether a conflict with another transaction is behind it, or a lost connection.
@@ -97,6 +113,9 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
 impl fmt::Display for HandlerError {
     /// Prints the text and the whole chain of causes in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(route) = &self.route {
+            write!(f, "route {route}: ")?;
+        }
         match (&self.text, &self.cause, self.wish) {
             (Some(text), Some(cause), _) => write!(f, "{text}: {}", chain(cause.as_ref())),
             (Some(text), None, _) => f.write_str(text),

@@ -15,6 +15,7 @@ pub(crate) mod filter_text;
 pub(crate) mod finite;
 pub(crate) mod handler_error;
 pub(crate) mod headers;
+pub(crate) mod incoming;
 pub(crate) mod json_text;
 pub(crate) mod kind_settings;
 pub(crate) mod limits;

@@ -20,7 +20,7 @@ const PAUSE: Timespec = Timespec {
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextLine {
     /// A line without its end.
     Line(String),
     /// Nothing for a while.
@@ -57,7 +57,11 @@ impl<R: Read + AsFd> Lines<R> {
     ///
     /// # Errors
     /// Of the input; `InvalidData` for a line that is too long or no UTF-8.
-    pub(crate) fn next(&mut self, is_in_hurry: bool, alarm: BorrowedFd<'_>) -> io::Result<Next> {
+    pub(crate) fn next(
+        &mut self,
+        is_in_hurry: bool,
+        alarm: BorrowedFd<'_>,
+    ) -> io::Result<NextLine> {
         loop {
             if self.input.buffer().is_empty()
                 && let Some(next) = self.wait(is_in_hurry, alarm)
@@ -69,7 +73,7 @@ impl<R: Read + AsFd> Lines<R> {
                 chunk => chunk?,
             };
             if chunk.is_empty() && self.partial.is_empty() {
-                return Ok(Next::End);
+                return Ok(NextLine::End);
             }
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let is_complete = end.is_some() || chunk.is_empty();
@@ -81,7 +85,7 @@ impl<R: Read + AsFd> Lines<R> {
                 return Err(bad("is longer than 16 MiB"));
             }
             if is_complete {
-                return self.complete().map(Next::Line);
+                return self.complete().map(NextLine::Line);
             }
         }
     }
@@ -100,7 +104,7 @@ impl<R: Read + AsFd> Lines<R> {
 
     /// Waits for input; returns what came instead. What cannot be waited for, such as a file, has
     /// always something.
-    fn wait(&self, is_in_hurry: bool, alarm: BorrowedFd<'_>) -> Option<Next> {
+    fn wait(&self, is_in_hurry: bool, alarm: BorrowedFd<'_>) -> Option<NextLine> {
         let input = self.input.get_ref();
         let mut files = [
             PollFd::new(input, PollFlags::IN),
@@ -108,8 +112,8 @@ impl<R: Read + AsFd> Lines<R> {
         ];
         loop {
             match poll(&mut files, is_in_hurry.then_some(&PAUSE)) {
-                Ok(0) => return Some(Next::Pause),
-                Ok(_) if !files[1].revents().is_empty() => return Some(Next::Alarm),
+                Ok(0) => return Some(NextLine::Pause),
+                Ok(_) if !files[1].revents().is_empty() => return Some(NextLine::Alarm),
                 Err(Errno::INTR) => {}
                 Ok(_) | Err(_) => return None,
             }
@@ -139,11 +143,11 @@ mod tests {
         for expected in ["one", "", "zwölf", "last"] {
             assert_eq!(
                 lines.next(true, silence.as_fd()).unwrap(),
-                Next::Line(expected.to_owned())
+                NextLine::Line(expected.to_owned())
             );
         }
         assert_eq!(lines.number(), 4);
-        assert_eq!(lines.next(false, silence.as_fd()).unwrap(), Next::End);
+        assert_eq!(lines.next(false, silence.as_fd()).unwrap(), NextLine::End);
     }
 
     #[test]
@@ -153,12 +157,12 @@ mod tests {
         let mut lines = Lines::new(reader);
 
         writer.write_all(b"half").unwrap();
-        assert_eq!(lines.next(true, silence.as_fd()).unwrap(), Next::Pause);
+        assert_eq!(lines.next(true, silence.as_fd()).unwrap(), NextLine::Pause);
         writer.write_all(b" and half\n").unwrap();
 
         assert_eq!(
             lines.next(true, silence.as_fd()).unwrap(),
-            Next::Line("half and half".to_owned())
+            NextLine::Line("half and half".to_owned())
         );
     }
 
@@ -168,12 +172,12 @@ mod tests {
         let (alarm, mut sound) = pipe().unwrap();
         let mut lines = Lines::new(reader);
         writer.write_all(b"one\ntwo").unwrap();
-        let one = Next::Line("one".to_owned());
+        let one = NextLine::Line("one".to_owned());
         assert_eq!(lines.next(false, alarm.as_fd()).unwrap(), one);
 
         sound.write_all(b"!").unwrap();
 
-        assert_eq!(lines.next(false, alarm.as_fd()).unwrap(), Next::Alarm);
+        assert_eq!(lines.next(false, alarm.as_fd()).unwrap(), NextLine::Alarm);
     }
 
     #[test]

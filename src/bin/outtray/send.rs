@@ -6,7 +6,7 @@
 
 use crate::failure::CommandFailure;
 use crate::global::Global;
-use crate::lines::{Lines, Next};
+use crate::lines::{Lines, NextLine};
 use crate::output::{Output, counted};
 use crate::progress::{Meter, Watched};
 use crate::sender::{Destination, Sender};
@@ -285,15 +285,15 @@ impl Batches<'_> {
         let mut bytes = 0;
         while batch.len() < self.options.batch as usize && bytes < MOST_BYTES {
             let line = match self.lines.next(!batch.is_empty(), self.alarm.as_fd()) {
-                Ok(Next::Line(line)) => line,
-                Ok(Next::Pause) => break,
+                Ok(NextLine::Line(line)) => line,
+                Ok(NextLine::Pause) => break,
                 // What was read and not sent is in the input still.
-                Ok(Next::Alarm) => {
+                Ok(NextLine::Alarm) => {
                     return Err(CommandFailure::interrupted(
                         self.alarm.signal().unwrap_or_default(),
                     ));
                 }
-                Ok(Next::End) => {
+                Ok(NextLine::End) => {
                     self.is_at_end = true;
                     break;
                 }

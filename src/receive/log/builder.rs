@@ -1,10 +1,11 @@
 //! Options of a reader of a log, one method each.
 
 use crate::log::readers::MAX_LANES;
-use crate::receive::handler::{self, SharedHandler};
-use crate::receive::log::entries::{self, EntryHandler};
+use crate::receive::handler::{self, Attempt, SharedHandler};
+use crate::receive::log::entries::{self, EntryHandler, EntryTerms};
 use crate::receive::log::reader;
 use crate::receive::log::reading::LogReading;
+use crate::receive::middleware::Middleware;
 use crate::receive::options::Options;
 use crate::receive::receivers::builder::{Enrollment, set_up};
 use crate::receive::receivers::receiver::{Companion, Receiver};
@@ -50,6 +51,7 @@ pub struct ReaderBuilder<'m> {
     batch: usize,
     lanes: usize,
     from: Position,
+    pub(super) middleware: Middleware,
     enroll: EnrollReader<'m>,
 }
 
@@ -67,6 +69,7 @@ impl<'m> ReaderBuilder<'m> {
             batch: 500,
             lanes: 1,
             from: Position::Start,
+            middleware: Middleware::default(),
             enroll,
         }
     }
@@ -185,8 +188,13 @@ impl<'m> ReaderBuilder<'m> {
         side.receiver = Some(enrollment.receiver);
         side.station.suspect(enrollment.suspect_for);
         let handler = Arc::new(handler);
-        let aside = on_aside(Arc::clone(&handler), self.log.clone());
-        let lanes = on_lanes(handler, self.log.clone(), side.options.max_attempts);
+        let terms = EntryTerms {
+            topic: self.log.clone(),
+            max_attempts: side.options.max_attempts,
+            middleware: self.middleware,
+        };
+        let aside = on_aside(Arc::clone(&handler), terms.clone());
+        let lanes = on_lanes(handler, terms);
         let stations = (0..self.lanes).map(|_| Arc::new(Station::new(&self.log, 1)));
         let side = Arc::new(side);
         let slices = (self.lanes == 1).then(|| side.base.logs.of(&self.log));
@@ -242,7 +250,7 @@ fn check(log: &str, name: &str, batch: usize, lanes: usize) -> Result<String> {
 }
 
 /// Returns what is run for an entry that was put aside.
-fn on_aside<T, F>(handler: Arc<F>, log: String) -> Box<SharedHandler>
+fn on_aside<T, F>(handler: Arc<F>, terms: EntryTerms) -> Box<SharedHandler>
 where
     T: DeserializeOwned,
     F: Fn(&mut MessagingSession<'_>, &[Message<T>]) -> Result<(), HandlerError>
@@ -251,16 +259,19 @@ where
         + 'static,
 {
     Box::new(move |session, deliveries| {
-        let mut one = |session: &mut MessagingSession<'_>, mut message: Message<T>| {
-            message.topic.clone_from(&log);
+        let mut one = |session: &mut MessagingSession<'_>, message: Message<T>| {
             handler(session, from_ref(&message))
         };
-        handler::run(&mut one, session, deliveries)
+        let of_log: Vec<Attempt<'_>> = deliveries
+            .iter()
+            .map(|delivery| delivery.on_topic(&terms.topic))
+            .collect();
+        handler::run(&mut one, &terms.middleware, session, &of_log)
     })
 }
 
 /// Returns what is run for the entries of the log.
-fn on_lanes<T, F>(handler: Arc<F>, log: String, max_attempts: u32) -> Box<EntryHandler>
+fn on_lanes<T, F>(handler: Arc<F>, terms: EntryTerms) -> Box<EntryHandler>
 where
     T: DeserializeOwned,
     F: Fn(&mut MessagingSession<'_>, &[Message<T>]) -> Result<(), HandlerError>
@@ -268,7 +279,7 @@ where
         + Sync
         + 'static,
 {
-    Box::new(move |session, entries| entries::run(&*handler, &log, max_attempts, session, entries))
+    Box::new(move |session, entries| entries::run(&*handler, &terms, session, entries))
 }
 
 /// Returns the thread of a lane.

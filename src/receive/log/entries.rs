@@ -2,10 +2,14 @@
 
 use crate::log::entry::EntryRow;
 use crate::receive::handler::{Ending, caught};
+use crate::receive::middleware::Middleware;
 use crate::session::messaging_session::MessagingSession;
+use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
+use crate::words::incoming::Incoming;
 use crate::words::message::Message;
 use crate::words::panics::discard;
+use crate::words::payload::Payload;
 use serde::de::DeserializeOwned;
 
 /// How a call of a closure over entries ended.
@@ -20,11 +24,19 @@ pub(crate) struct EntriesEnded {
 pub(crate) type EntryHandler =
     dyn Fn(&mut MessagingSession<'_>, &[&EntryRow]) -> EntriesEnded + Send + Sync;
 
-/// Decodes, and runs a closure over what could be decoded.
+/// How the handler of a reader gets its entries.
+#[derive(Clone)]
+pub(crate) struct EntryTerms {
+    /// The topic of the log.
+    pub(crate) topic: String,
+    pub(crate) max_attempts: u32,
+    pub(crate) middleware: Middleware,
+}
+
+/// Decodes, and runs a closure over what could be decoded, within the middleware.
 pub(crate) fn run<T, F>(
     handler: &F,
-    topic: &str,
-    max_attempts: u32,
+    terms: &EntryTerms,
     session: &mut MessagingSession<'_>,
     entries: &[&EntryRow],
 ) -> EntriesEnded
@@ -32,10 +44,83 @@ where
     T: DeserializeOwned,
     F: Fn(&mut MessagingSession<'_>, &[Message<T>]) -> Result<(), HandlerError>,
 {
-    let mut unfit = Vec::new();
     let mut messages = Vec::with_capacity(entries.len());
-    for (place, entry) in entries.iter().enumerate() {
-        let decoded = caught(|| match entry.message(topic, 1, max_attempts) {
+    let mut unfit = Vec::new();
+    let whole = match terms.middleware.is_empty() {
+        true => {
+            let rows = entries.iter().enumerate();
+            decode(rows, &mut messages, &mut unfit, |entry| {
+                terms.message(entry)
+            });
+            called(|| handle(handler, session, &messages))
+        }
+        false => {
+            let within = Within { terms, entries };
+            within.run(handler, session, &mut messages, &mut unfit)
+        }
+    };
+    // What is done stays done, however its payloads go.
+    discard(messages);
+    EntriesEnded { whole, unfit }
+}
+
+/// Entries that middleware sees before they are decoded, each copied out of its row.
+struct Within<'a> {
+    terms: &'a EntryTerms,
+    entries: &'a [&'a EntryRow],
+}
+
+impl Within<'_> {
+    fn run<T, F>(
+        &self,
+        handler: &F,
+        session: &mut MessagingSession<'_>,
+        messages: &mut Vec<Message<T>>,
+        unfit: &mut Vec<(usize, Ending)>,
+    ) -> Ending
+    where
+        T: DeserializeOwned,
+        F: Fn(&mut MessagingSession<'_>, &[Message<T>]) -> Result<(), HandlerError>,
+    {
+        let mut readable: Vec<Message<Payload>> = Vec::with_capacity(self.entries.len());
+        let rows = self.entries.iter().enumerate();
+        decode(rows, &mut readable, unfit, |entry| {
+            self.terms.message(entry)
+        });
+        if readable.is_empty() {
+            return Ending::Done;
+        }
+        let is_readable = |place: &usize| unfit.iter().all(|(other, _)| other != place);
+        let places: Vec<usize> = (0..self.entries.len()).filter(is_readable).collect();
+        let incoming: Vec<Incoming<'_>> = readable.iter().map(Message::incoming).collect();
+        let mut innermost = |session: &mut MessagingSession<'_>| {
+            let fit = places.iter().copied().zip(&incoming);
+            decode(fit, messages, unfit, Incoming::decode);
+            handle(handler, session, messages)
+        };
+        called(|| {
+            self.terms
+                .middleware
+                .around(session, &incoming, &mut innermost)
+        })
+    }
+}
+
+impl EntryTerms {
+    fn message<T: DeserializeOwned>(&self, entry: &EntryRow) -> Result<Message<T>> {
+        entry.message(&self.topic, 1, self.max_attempts)
+    }
+}
+
+/// Adds what can be decoded to the messages, and of the rest the place and why.
+fn decode<'e, E: 'e, T>(
+    entries: impl Iterator<Item = (usize, &'e E)>,
+    messages: &mut Vec<Message<T>>,
+    unfit: &mut Vec<(usize, Ending)>,
+    decode: impl Fn(&'e E) -> Result<Message<T>>,
+) {
+    for (place, entry) in entries {
+        let decoded = caught(|| match decode(entry) {
             Ok(message) => {
                 messages.push(message);
                 Ending::Done
@@ -46,14 +131,26 @@ where
             unfit.push((place, decoded));
         }
     }
-    let whole = match messages.is_empty() {
-        true => Ending::Done,
-        false => caught(|| match handler(session, &messages) {
-            Ok(()) => Ending::Done,
-            Err(error) => Ending::failed(&error),
-        }),
-    };
-    // What is done stays done, however its payloads go.
-    discard(messages);
-    EntriesEnded { whole, unfit }
+}
+
+fn handle<T, F>(
+    handler: &F,
+    session: &mut MessagingSession<'_>,
+    messages: &[Message<T>],
+) -> Result<(), HandlerError>
+where
+    F: Fn(&mut MessagingSession<'_>, &[Message<T>]) -> Result<(), HandlerError>,
+{
+    match messages.is_empty() {
+        true => Ok(()),
+        false => handler(session, messages),
+    }
+}
+
+/// Runs the caller's code, and reads what it returned.
+fn called(run: impl FnOnce() -> Result<(), HandlerError>) -> Ending {
+    caught(|| match run() {
+        Ok(()) => Ending::Done,
+        Err(error) => Ending::failed(&error),
+    })
 }

@@ -28,3 +28,4 @@ pub(crate) mod reader;
 pub(crate) mod reading;
 pub(crate) mod run;
 pub(crate) mod transact;
+pub(crate) mod wrapping;

@@ -5,6 +5,7 @@ use crate::receive::batch_message::BatchMessage;
 use crate::receive::handler::{self, SharedHandler};
 use crate::receive::lease::claim::check_lease;
 use crate::receive::leases_in_hand::LEAST_BEATEN_LEASE;
+use crate::receive::middleware::Middleware;
 use crate::receive::options::Options;
 use crate::receive::receivers::receiver::{Farewell, Receiver};
 use crate::receive::shared_state::{Base, SharedState};
@@ -35,6 +36,7 @@ pub struct ReceiverBuilder<'m> {
     pub(crate) topic: String,
     pub(crate) base: Base,
     pub(crate) options: Options,
+    pub(crate) middleware: Middleware,
     enroll: Enroll<'m>,
 }
 
@@ -48,6 +50,7 @@ impl<'m> ReceiverBuilder<'m> {
             topic: topic.to_owned(),
             base,
             options: Options::default(),
+            middleware: Middleware::default(),
             enroll,
         }
     }
@@ -208,10 +211,21 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
+        self.start_with(|middleware| {
+            Box::new(move |session, deliveries| {
+                handler::run(&mut &handler, &middleware, session, deliveries)
+            })
+        })
+    }
+
+    /// Starts the threads with a handler of single messages, of which it only knows the form.
+    pub(crate) fn start_with(
+        self,
+        handler: impl FnOnce(Middleware) -> Box<SharedHandler>,
+    ) -> Result<Receiver> {
+        self.middleware.check_one(&self.topic)?;
         let shared = set_up(&self.topic, self.base, self.options)?;
-        let handler: Box<SharedHandler> =
-            Box::new(move |session, deliveries| handler::run(&mut &handler, session, deliveries));
-        enroll_and_start(self.enroll, shared, handler)
+        enroll_and_start(self.enroll, shared, handler(self.middleware))
     }
 
     /// Starts the threads, for a handler of up to `size` messages at a time, 1 to 1,000. Blocks
@@ -267,9 +281,12 @@ impl<'m> ReceiverBuilder<'m> {
             + Sync
             + 'static,
     {
+        self.middleware.check_batches(&self.topic)?;
         let shared = set_up_batches(&self.topic, self.base, self.options, size)?;
-        let handler: Box<SharedHandler> =
-            Box::new(move |session, deliveries| batch::run(&mut &handler, session, deliveries));
+        let middleware = self.middleware;
+        let handler: Box<SharedHandler> = Box::new(move |session, deliveries| {
+            batch::run(&mut &handler, &middleware, session, deliveries)
+        });
         enroll_and_start(self.enroll, shared, handler)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::handler::{self, Attempt};
+use crate::receive::handler::{self, Attempt, Ended};
+use crate::receive::middleware::Middleware;
 use crate::receive::options::Options;
 use crate::receive::receivers::builder::{ReceiverBuilder, set_up, set_up_batches};
 use crate::receive::receivers::drain::{self, Extent};
@@ -87,11 +88,23 @@ impl ReceiverBuilder<'_> {
         T: DeserializeOwned,
         F: FnMut(&mut MessagingSession<'_>, Message<T>) -> Result<(), HandlerError>,
     {
+        let mut handler = CallersValue::new(handler);
+        self.drain_with(extent, |middleware, session, deliveries| {
+            handler::run(&mut *handler, middleware, session, deliveries)
+        })
+    }
+
+    /// Drains with a handler of single messages, of which it only knows the form.
+    pub(crate) fn drain_with<F>(self, extent: Extent, mut run: F) -> Result<DrainReport>
+    where
+        F: FnMut(&Middleware, &mut MessagingSession<'_>, &[Attempt<'_>]) -> Ended,
+    {
+        self.middleware.check_one(&self.topic)?;
         check_drain(&self.topic, &self.options)?;
         let shared = set_up(&self.topic, self.base, self.options)?;
-        let mut handler = CallersValue::new(handler);
+        let middleware = CallersValue::new(self.middleware);
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
-            handler::run(&mut *handler, session, deliveries)
+            run(&middleware, session, deliveries)
         };
         drain::drain(shared, extent, &mut run)
     }
@@ -106,11 +119,13 @@ impl ReceiverBuilder<'_> {
         T: DeserializeOwned,
         F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
     {
+        self.middleware.check_batches(&self.topic)?;
         check_drain(&self.topic, &self.options)?;
         let shared = set_up_batches(&self.topic, self.base, self.options, size)?;
+        let middleware = CallersValue::new(self.middleware);
         let mut handler = CallersValue::new(handler);
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
-            batch::run(&mut *handler, session, deliveries)
+            batch::run(&mut *handler, &middleware, session, deliveries)
         };
         drain::drain(shared, extent, &mut run)
     }

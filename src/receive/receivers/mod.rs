@@ -14,4 +14,6 @@ pub(crate) mod drain;
 pub(crate) mod draining;
 pub(crate) mod make_due;
 pub(crate) mod receiver;
+pub(crate) mod routing;
 pub(crate) mod worker;
+pub(crate) mod wrapping;

@@ -8,7 +8,7 @@ use crate::message::outcome::Outcome;
 use crate::rate_limit;
 use crate::receive::claim::Taken;
 use crate::receive::decide::refuse;
-use crate::receive::handler::{Attempt, message};
+use crate::receive::handler::Attempt;
 use crate::receive::lease::claim::{Wanted, check_lease, claim_anywhere, claim_near};
 use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
 use crate::surface::manual::delivery::Delivery;
@@ -339,5 +339,7 @@ fn decode<T: DeserializeOwned>(
     terms: &Terms,
 ) -> Result<Message<T>> {
     let cancel = receipt.cancel.clone();
-    message(&Attempt::of(&receipt.topic, claimed, 0, terms, cancel))
+    Attempt::of(&receipt.topic, claimed, 0, terms, cancel)
+        .incoming()
+        .decode()
 }

@@ -183,3 +183,26 @@ fn a_log_is_booked_once_and_read_again() {
         ],
     );
 }
+
+#[test]
+fn a_router_runs_all_handlers_of_a_type_or_none() {
+    let text = run("router", &[]);
+
+    check(
+        &text,
+        &[
+            "booked   order 1, which said no price",
+            "booked   order 2, 500 cents",
+            "booked   order 3, -1 cents",
+            "undone   order.created",
+            "done     order.item.packed",
+            "undone   weather.changed",
+            "dead     route order.#, payment.*.failed: a negative price",
+            "dead     no route matches the type \"weather.changed\"",
+        ],
+    );
+    let done = text
+        .lines()
+        .filter(|line| *line == "done     order.created");
+    assert_eq!(done.count(), 2, "{text}");
+}
