@@ -80,12 +80,17 @@ impl InboxReader {
                 }
             }
         }
-        self.questions.close(&self.inbox);
-        self.base.process.holdings.leave(&self.inbox.topic);
+        self.close();
         if let Err(error) = self.end() {
             let topic = &self.inbox.topic;
             log::debug!("topic {topic} ends after its grace time: {}", chain(&error));
         }
+    }
+
+    /// Lets nobody wait for what is not read any more.
+    fn close(&self) {
+        self.questions.close(&self.inbox);
+        self.base.process.holdings.leave(&self.inbox.topic);
     }
 
     /// Waits until it is time to look. Returns whether to go on.
@@ -98,6 +103,8 @@ impl InboxReader {
                 recv(self.inbox.asked) -> _ => {
                     self.patience = FIRST_LOOK;
                     self.looked_at = Instant::now();
+                    // While the question is on its way. If there is none, the look says why.
+                    self.connection = self.connected().ok();
                 }
                 default(at.saturating_duration_since(Instant::now())) => return true,
             }
@@ -182,5 +189,12 @@ impl InboxReader {
         self.inbox.end(&mut connection, &self.base.waker)?;
         self.base.dedicated.give_back(connection);
         Ok(())
+    }
+}
+
+impl Drop for InboxReader {
+    /// Also if the thread panicked.
+    fn drop(&mut self) {
+        self.close();
     }
 }

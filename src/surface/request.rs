@@ -19,8 +19,10 @@ const LEAST_CONNECTING: Duration = Duration::from_secs(1);
 
 impl Messaging {
     /// Sends a question to a topic, waits for the reply to it, and returns that, decoded. Blocks
-    /// for at most `timeout`, which also counts what sending takes; a second longer where no
-    /// connection can be had, and a quarter of one where the database does not answer.
+    /// for at most `timeout`, which also counts what sending takes. It may take longer where there
+    /// is trouble: a second where no connection can be had, a quarter of one where the replies
+    /// cannot be looked at any more, and as long as a server that falls silent is waited for
+    /// (within 15 s) while the question is on its way.
     ///
     /// The question is committed by itself, before the wait: nobody could answer one that is part
     /// of an open transaction. So there is no such method of a session, and a handler that asks
@@ -37,16 +39,19 @@ impl Messaging {
     /// question [names a topic of yours](NewMessage::reply_to); see
     /// [`request_message`](Self::request_message). A zero timeout asks nothing and is over at once.
     ///
-    /// **Failures.** A handler that fails is tried again like any other; the asker learns of it by
-    /// the timeout only, unless the handler sends an [error](MessagingSession::reply_error).
+    /// **Failures.** A handler that fails is tried again like any other, and may answer then. One
+    /// that fails for good, and becomes a dead letter, sends no reply: the asker waits in vain. So
+    /// a handler that cannot answer sends an [error](MessagingSession::reply_error), and one that
+    /// may fail does so at the latest in its last [attempt](Message::attempt).
     ///
     /// # Errors
     /// `Timeout` when no reply came in time: the question may have been handled, or is handled at
-    /// this moment. `Refused` when the replier answered with an error, with its text. `Payload`
-    /// when the reply is no `R`. `Interrupted` when [another thread](crate::Interrupt) ended the
-    /// wait. `OutcomeUnknown` when the connection broke while the question was under way;
-    /// `Unavailable` when it could not be sent, or when this process could not reach the database
-    /// for half a minute and lost its replies; otherwise those of [`send`](Self::send).
+    /// this moment, or the time was over before it could be sent. `Refused` when the replier
+    /// answered with an error, with its text. `Payload` when the reply is no `R`. `Interrupted`
+    /// when [another thread](crate::Interrupt) ended the wait. `OutcomeUnknown` when the connection
+    /// broke while the question was under way; `Unavailable` when it could not be sent, or when
+    /// this process could not reach the database for half a minute and lost its replies; otherwise
+    /// those of [`send`](Self::send).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

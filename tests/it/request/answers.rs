@@ -238,34 +238,44 @@ fn a_program_in_another_language_answers_with_an_ordinary_message() {
     let mut place = Place::new();
     let answer = |place: &mut Place, status: &str, key: &str| {
         place.sql(&format!(
-            "INSERT INTO outtray.message (topic, rank, id, headers, payload, key)
-                SELECT headers ->> 'reply-to', 0, gen_random_uuid(),
-                    json_build_object('correlation-id', headers ->> 'correlation-id' {status}),
-                    to_json('from SQL'::text), {key}
-                FROM outtray.message WHERE topic = 'quotes';
-            DELETE FROM outtray.message WHERE topic = 'quotes'"
+            "WITH question AS (DELETE FROM outtray.message WHERE topic = 'quotes' RETURNING headers)
+            SELECT outtray.send(headers ->> 'reply-to', to_json('from SQL'::text),
+                headers => jsonb_build_object('correlation-id', headers ->> 'correlation-id' {status}),
+                key => {key}, notify => true)
+            FROM question"
         ));
     };
     let ask = || NewMessage::json(QUOTES, &0).unwrap();
-    let mut pending = place.messaging.begin_request(ask(), PATIENCE).unwrap();
-    answer(&mut place, "", "NULL");
-    assert_eq!(
-        pending.wait::<String>(PATIENCE).unwrap().payload,
-        "from SQL"
-    );
+    for key in ["NULL", "'k'"] {
+        let mut pending = place.messaging.begin_request(ask(), PATIENCE).unwrap();
+        answer(&mut place, "", key);
+        let reply = pending.wait::<String>(PATIENCE).unwrap();
+        assert_eq!(reply.payload, "from SQL");
+    }
 
-    // Also one with a key, and one that is an error.
-    let mut pending = place.messaging.begin_request(ask(), PATIENCE).unwrap();
-    answer(&mut place, "", "'k'");
-    assert_eq!(
-        pending.wait::<String>(PATIENCE).unwrap().payload,
-        "from SQL"
-    );
     let mut pending = place.messaging.begin_request(ask(), PATIENCE).unwrap();
     answer(&mut place, ", 'reply-status', 'error'", "NULL");
     let error = pending.wait::<String>(PATIENCE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("from SQL"), "{error}");
+}
+
+#[test]
+fn a_program_in_another_language_asks_with_an_ordinary_message() {
+    let mut place = Place::new();
+    place.sql(
+        "SELECT outtray.send('quotes', '21',
+            headers => '{\"reply-to\": \"answers\", \"correlation-id\": \"mine, 1\"}', notify => true)",
+    );
+    let receiver = doubling(&place.messaging);
+
+    let answers = place.messaging.topic("answers");
+    let answer = answers.receive_timeout::<i64>(PATIENCE, MINUTE).unwrap();
+
+    let answer = answer.unwrap();
+    assert_eq!(answer.payload, 42);
+    assert_eq!(answer.headers["correlation-id"], "mine, 1");
+    receiver.stop(PATIENCE);
 }
 
 #[test]

@@ -130,6 +130,19 @@ fn who_hears_no_notifications_is_answered_all_the_same() {
 }
 
 #[test]
+fn who_keeps_nothing_on_its_connections_is_answered_too() {
+    let place = Place::new();
+    let asker = Messaging::builder().url(&place.url).pooler_safe(true);
+    let asker = asker.connect().unwrap();
+    let receiver = doubling(&place.messaging);
+    for number in 0..3 {
+        let answer: i64 = asker.request(QUOTES, &number, PATIENCE).unwrap();
+        assert_eq!(answer, 2 * number);
+    }
+    receiver.stop(PATIENCE);
+}
+
+#[test]
 fn the_inbox_of_a_process_that_was_killed_ends_with_the_replies_in_it() {
     let ledger = Ledger::open();
     let mut child = ledger.child(CHILD, "ask");
