@@ -10,6 +10,7 @@ use crate::message::written::{content, headers};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::outgoing::Outgoing;
 use crate::words::sqlstate::classify;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 static APPEND: Statement = sql!("append", Kept);
@@ -45,7 +46,7 @@ pub(crate) fn statements(messages: &[Outgoing]) -> usize {
 fn append_to(run: &mut dyn Run, topic: &str, messages: Vec<&Outgoing>) -> Result<()> {
     if let [only] = messages.as_slice() {
         let (payload, body) = content(&only.message);
-        let (key, headers) = (only.message.rare.key.as_deref(), headers(&only.message));
+        let (key, headers) = (only.message.rare.key.as_deref(), headers(only));
         let params: [&(dyn postgres::types::ToSql + Sync); 6] =
             [&topic, &only.id.0, &key, &headers, &payload, &body];
         return execute(run, &APPEND_ONE, &params, STORING)
@@ -62,7 +63,7 @@ fn append_to(run: &mut dyn Run, topic: &str, messages: Vec<&Outgoing>) -> Result
         .iter()
         .map(|one| one.message.rare.key.as_deref())
         .collect();
-    let headers: Vec<Option<String>> = messages.iter().map(|one| headers(&one.message)).collect();
+    let headers: Vec<Option<Cow<'_, str>>> = messages.iter().map(|one| headers(one)).collect();
     let (payloads, bodies): (Vec<_>, Vec<_>) =
         messages.iter().map(|one| content(&one.message)).unzip();
     let params: [&(dyn postgres::types::ToSql + Sync); 6] =
@@ -92,7 +93,7 @@ fn append_by_copy(run: &mut dyn Run, topic: &str, messages: &[&Outgoing]) -> Opt
 pub(crate) fn push_append(flight: &mut Flight, outgoing: &Outgoing) {
     let message = &outgoing.message;
     let (payload, body) = content(message);
-    let (key, headers) = (message.rare.key.as_deref(), headers(message));
+    let (key, headers) = (message.rare.key.as_deref(), headers(outgoing));
     flight.call(
         &APPEND_ONE,
         &[

@@ -29,7 +29,7 @@ pub(crate) fn rows(messages: &[Outgoing]) -> Vec<u8> {
         push(&mut rows, Some(message.topic.as_bytes()));
         push(&mut rows, Some(&rank(message.priority).to_be_bytes()));
         push(&mut rows, Some(outgoing.id.0.as_bytes()));
-        push(&mut rows, headers(message).as_deref().map(str::as_bytes));
+        push(&mut rows, headers(outgoing).as_deref().map(str::as_bytes));
         push(&mut rows, payload.map(str::as_bytes));
         push(&mut rows, body);
     }
@@ -51,7 +51,7 @@ pub(crate) fn entries(messages: &[&Outgoing], segment: i64) -> Vec<u8> {
         push(&mut rows, Some(&segment.to_be_bytes()));
         push(&mut rows, Some(outgoing.id.0.as_bytes()));
         push(&mut rows, message.rare.key.as_deref().map(str::as_bytes));
-        push(&mut rows, headers(message).as_deref().map(str::as_bytes));
+        push(&mut rows, headers(outgoing).as_deref().map(str::as_bytes));
         push(&mut rows, payload.map(str::as_bytes));
         push(&mut rows, body);
     }

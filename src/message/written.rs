@@ -5,6 +5,7 @@ use crate::words::headers::written;
 use crate::words::limits::micros;
 use crate::words::{NewMessage, Outgoing, Payload};
 use postgres::types::ToSql;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// A parameter in the driver's form.
@@ -18,7 +19,7 @@ pub(crate) struct Columns<'a> {
     keys: Vec<Option<&'a str>>,
     expiries: Vec<Option<i64>>,
     on_ends: Vec<Option<i16>>,
-    headers: Vec<Option<String>>,
+    headers: Vec<Option<Cow<'a, str>>>,
     payloads: Vec<Option<&'a str>>,
     bodies: Vec<Option<&'a [u8]>>,
 }
@@ -37,13 +38,13 @@ impl<'a> Columns<'a> {
             payloads: Vec::with_capacity(length),
             bodies: Vec::with_capacity(length),
         };
-        for Outgoing {
-            id,
-            message,
-            on_end,
-            is_entry: _,
-        } in messages
-        {
+        for outgoing in messages {
+            let Outgoing {
+                id,
+                message,
+                on_end,
+                ..
+            } = outgoing;
             let (payload, body) = content(message);
             columns.topics.push(&message.topic);
             columns.ranks.push(rank(message.priority));
@@ -51,7 +52,7 @@ impl<'a> Columns<'a> {
             columns.keys.push(message.rare.key.as_deref());
             columns.expiries.push(message.rare.expires_in.map(micros));
             columns.on_ends.push(on_end.stored());
-            columns.headers.push(headers(message));
+            columns.headers.push(headers(outgoing));
             columns.payloads.push(payload);
             columns.bodies.push(body);
         }
@@ -113,7 +114,7 @@ pub(crate) struct Only<'a> {
     topic: &'a str,
     rank: i16,
     id: Uuid,
-    headers: Option<String>,
+    headers: Option<Cow<'a, str>>,
     payload: Option<&'a str>,
     body: Option<&'a [u8]>,
 }
@@ -126,7 +127,7 @@ impl<'a> Only<'a> {
             topic: &message.topic,
             rank: rank(message.priority),
             id: outgoing.id.0,
-            headers: headers(message),
+            headers: headers(outgoing),
             payload,
             body,
         }
@@ -167,6 +168,15 @@ pub(crate) fn rank(priority: i16) -> i16 {
 }
 
 /// Returns the headers as they are stored; `None` for a message without any.
-pub(crate) fn headers(message: &NewMessage) -> Option<String> {
-    written(&message.headers, &message.rare.null_headers)
+pub(crate) fn headers(outgoing: &Outgoing) -> Option<Cow<'_, str>> {
+    let NewMessage { headers, rare, .. } = &outgoing.message;
+    let nulls = &rare.null_headers;
+    let written = match &outgoing.carried {
+        Some(carried) if headers.is_empty() && nulls.is_empty() => {
+            return Some(Cow::Borrowed(carried.json()));
+        }
+        Some(carried) => written(&carried.merged(headers, nulls), nulls),
+        None => written(headers, nulls),
+    };
+    written.map(Cow::Owned)
 }

@@ -58,6 +58,9 @@ where
     T: DeserializeOwned,
     F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
 {
+    if let [only] = deliveries {
+        session.works_on(only.message.held.id, &only.message.headers);
+    }
     let mut batch = Vec::with_capacity(deliveries.len());
     let mut unfit = Vec::with_capacity(deliveries.len());
     let mut handle = |session: &mut MessagingSession<'_>| {

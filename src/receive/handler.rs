@@ -308,6 +308,7 @@ pub(crate) fn call_alone(
     session: &mut MessagingSession<'_>,
     delivery: &Attempt<'_>,
 ) -> Ending {
+    session.works_on(delivery.message.held.id, &delivery.message.headers);
     let mut ended = handler(session, from_ref(delivery));
     ended.each.pop().expect("each message has an ending")
 }

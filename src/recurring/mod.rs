@@ -7,8 +7,9 @@ use crate::db::{Params, Run, Statement, column, execute, first, query, sql};
 use crate::expiry::distance;
 use crate::message::claimed::time;
 use crate::message::columns::shown;
-use crate::message::written::{content, headers, rank};
+use crate::message::written::{content, rank};
 use crate::recurring::recurrence::{Missed, Recurrence, Runs, written};
+use crate::words::headers;
 use crate::words::limits::micros;
 use crate::words::payload::serialize_flat;
 use crate::words::{Error, ErrorKind, Headers, NewMessage, Payload, Result};
@@ -128,7 +129,7 @@ pub(crate) fn define(
         &rank(message.priority),
         &message.rare.key,
         &expires_us,
-        &headers(message),
+        &headers::written(&message.headers, &message.rare.null_headers),
         &payload,
         &body,
         &next_us,

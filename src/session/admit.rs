@@ -111,8 +111,21 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// Gives a message an id and the defaults of its topic.
+    /// Gives a message an id, the defaults of its topic, and what it carries on from the message in
+    /// work.
     pub(crate) fn outgoing(&self, message: NewMessage) -> Outgoing {
+        let carried = self
+            .cause
+            .as_ref()
+            .and_then(|cause| cause.carried_by(&message));
+        Outgoing {
+            carried,
+            ..self.outgoing_alone(message)
+        }
+    }
+
+    /// Gives a message an id and the defaults of its topic.
+    pub(super) fn outgoing_alone(&self, message: NewMessage) -> Outgoing {
         let setting = self.setting(&message.topic);
         Outgoing::new(message, setting.as_ref().map(|setting| &setting.config))
     }

@@ -84,6 +84,7 @@ impl<'c> HandlerSession<'c> {
         let session = &mut self.session;
         session.outbox.begin_part();
         session.transaction.begin_part();
+        session.cause = None;
         if let Some(recorder) = &mut session.recorder {
             recorder.take();
         }

@@ -14,7 +14,9 @@ use crate::session::undo_settled::UndoSettled;
 use crate::settings::cache::Settings;
 use crate::words::outcome::Sent;
 use crate::words::sqlstate::{classify_own, failure};
-use crate::words::{DriverResult, Error, ErrorKind, MessageId, NewMessage, Result};
+use crate::words::{
+    DriverResult, Error, ErrorKind, Headers, Lineage, MessageId, MessageInWork, NewMessage, Result,
+};
 use postgres::{Row, Transaction};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -83,6 +85,8 @@ pub struct MessagingSession<'c> {
     pub(super) recorder: Option<Recorder>,
     /// How long a send waits for room in a bounded topic.
     pub(super) room_wait: Duration,
+    /// The message in work, from which what is sent now carries on.
+    pub(super) cause: Option<MessageInWork>,
     /// The settings of topics as only this transaction sees them.
     pub(super) settings: Option<Settings>,
 }
@@ -109,6 +113,7 @@ impl<'c> MessagingSession<'c> {
             outbox: Outbox::default(),
             recorder: None,
             room_wait: Duration::ZERO,
+            cause: None,
             settings: None,
         }
     }
@@ -340,6 +345,22 @@ impl<'c> MessagingSession<'c> {
     pub(crate) fn note_settled(&mut self, settled: impl FnOnce() -> UndoSettled) {
         if !self.transaction.is_joined() {
             self.outbox.note_settled(settled());
+        }
+    }
+
+    /// Notes the message in work: what is sent from now on carries on from it.
+    pub(crate) fn works_on(&mut self, id: MessageId, headers: &Headers) {
+        self.works_on_one_of(id, || Lineage::of(headers));
+    }
+
+    /// The same for a message whose headers are elsewhere.
+    pub(crate) fn works_on_one_of(
+        &mut self,
+        id: MessageId,
+        lineage: impl FnOnce() -> Option<Box<Lineage>>,
+    ) {
+        if self.process.is_correlating {
+            self.cause = Some(MessageInWork::new(id, lineage()));
         }
     }
 

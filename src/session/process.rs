@@ -13,6 +13,8 @@ use std::sync::atomic::AtomicBool;
 pub(crate) struct Process {
     pub(crate) schema: SchemaName,
     pub(crate) max_payload_bytes: usize,
+    /// Whether what a handler sends carries on from its message.
+    pub(crate) is_correlating: bool,
     pub(crate) configs: Configs,
     pub(crate) counts: Counts,
     pub(crate) subscriptions: Subscriptions,

@@ -126,6 +126,8 @@ impl MessagingSession<'_> {
         // A key is made as a topic's name is.
         key.clone_into(&mut message.topic);
         message.check(self.process.max_payload_bytes)?;
+        // Subscriptions may have filters on these headers, too.
+        message.carry(self.cause.as_ref());
         self.check_after(slice::from_ref(&message))?;
         self.learn_settings()?;
         message.content = message.content.shared();
@@ -180,7 +182,7 @@ impl MessagingSession<'_> {
         let copy = |topic: &str| {
             let mut copy = message.clone();
             topic.clone_into(&mut copy.topic);
-            let copy = self.outgoing(copy);
+            let copy = self.outgoing_alone(copy);
             match copy.is_entry {
                 true => self.entry(copy.message),
                 false => Ok(copy),
@@ -197,7 +199,7 @@ impl MessagingSession<'_> {
             copy.rare.expires_in = None;
             copy.rare.tracked_for = None;
         }
-        let entry = self.outgoing(copy);
+        let entry = self.outgoing_alone(copy);
         entry.check_entry()?;
         Ok(entry)
     }

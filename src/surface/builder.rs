@@ -59,6 +59,7 @@ pub struct Builder {
     /// `None` where nobody said so.
     is_pooler_safe: Option<bool>,
     is_notifying: bool,
+    is_correlating: bool,
     silence: Duration,
 }
 
@@ -88,6 +89,7 @@ impl Default for Builder {
             max_payload_bytes: 1 << 20,
             is_pooler_safe: None,
             is_notifying: true,
+            is_correlating: true,
             silence: SILENCE,
         }
     }
@@ -237,6 +239,18 @@ impl Builder {
         self
     }
 
+    /// Sets whether what a handler sends through its session carries on from the handler's message:
+    /// by the headers [`causation-id`](crate::envelope::CAUSATION_ID),
+    /// [`correlation-id`](crate::envelope::CORRELATION_ID) and, where the message has them,
+    /// [`traceparent`](crate::envelope::TRACEPARENT) and
+    /// [`tracestate`](crate::envelope::TRACESTATE). Default on. Headers that a message has already
+    /// stay as they are; a [null header](crate::NewMessage::null_header) leaves one out. They take
+    /// some 110 bytes of each message, 180 with a trace.
+    pub fn correlation(mut self, is_correlating: bool) -> Self {
+        self.is_correlating = is_correlating;
+        self
+    }
+
     /// Sets how soon a server or a network that has become silent is noticed. Default 15 s; at
     /// least 1 s. Calls that wait for it then end with `Unavailable`, or `OutcomeUnknown` in a
     /// COMMIT, and everything starts again on new connections. A statement that takes long is not
@@ -293,6 +307,7 @@ impl Builder {
             process: Arc::new(Process {
                 schema,
                 max_payload_bytes: self.max_payload_bytes,
+                is_correlating: self.is_correlating,
                 configs: Configs::default(),
                 counts: Counts::default(),
                 subscriptions: Subscriptions::default(),

@@ -12,11 +12,11 @@
 //! | [`MESSAGE_TYPE`] | `message-type` | the sender |
 //! | [`SCHEMA_VERSION`] | `schema-version` | the sender |
 //! | [`CONTENT_TYPE`] | `content-type` | the sender |
-//! | [`CORRELATION_ID`] | `correlation-id` | the sender |
-//! | [`CAUSATION_ID`] | `causation-id` | the sender |
+//! | [`CORRELATION_ID`] | `correlation-id` | a handler's session by itself, or the sender |
+//! | [`CAUSATION_ID`] | `causation-id` | a handler's session by itself, or the sender |
 //! | [`REPLY_TO`] | `reply-to` | the sender of a request |
-//! | [`TRACEPARENT`] | `traceparent` | the sender |
-//! | [`TRACESTATE`] | `tracestate` | the sender |
+//! | [`TRACEPARENT`] | `traceparent` | the sender; a handler's session carries it on by itself |
+//! | [`TRACESTATE`] | `tracestate` | the same |
 
 use crate::words::headers::Headers;
 use crate::words::media_type::media_type_flaw;
@@ -81,13 +81,15 @@ impl NewMessage {
 
     /// Sets the header [`correlation-id`](CORRELATION_ID), which all messages have in common that
     /// one event set off. 1 to 256 bytes without control characters, else the send is `Invalid`.
-    /// Default none.
+    /// Default: in a handler that of its message, or else the message's id; elsewhere none.
     pub fn correlation_id(self, id: impl Into<String>) -> Self {
         self.text(CORRELATION_ID, id.into())
     }
 
     /// Sets the header [`causation-id`](CAUSATION_ID): the id of the message that this one follows
-    /// from. 1 to 256 bytes without control characters, else the send is `Invalid`. Default none.
+    /// from. 1 to 256 bytes without control characters, else the send is `Invalid`. Default: in a
+    /// handler the id of its message, elsewhere none. [`caused_by`](Self::caused_by) sets it with
+    /// all that belongs to it.
     pub fn causation_id(self, id: impl Into<String>) -> Self {
         self.text(CAUSATION_ID, id.into())
     }
@@ -102,8 +104,8 @@ impl NewMessage {
     }
 
     /// Sets the header [`traceparent`](TRACEPARENT). Anything but what W3C Trace Context allows
-    /// makes the send `Invalid`: version 00 of it, or what that can read of a later one. Default
-    /// none.
+    /// makes the send `Invalid`: version 00 of it, or what that can read of a later one. Default:
+    /// in a handler that of its message, if that has a good one; elsewhere none.
     ///
     /// ```
     /// # use outtray::NewMessage;
@@ -119,7 +121,8 @@ impl NewMessage {
 
     /// Sets the header [`tracestate`](TRACESTATE), which means something only beside a
     /// [`traceparent`](Self::traceparent). Anything but what W3C Trace Context allows makes the
-    /// send `Invalid`. Default none.
+    /// send `Invalid`. Default: in a handler that of its message, unless the message that is sent
+    /// has a `traceparent` of its own; elsewhere none.
     pub fn tracestate(self, tracestate: impl Into<String>) -> Self {
         let value = tracestate.into();
         let flaw = tracestate_flaw(&value).map(str::to_owned);

@@ -11,7 +11,7 @@ pub type Headers = BTreeMap<String, String>;
 const MAX_NAME_BYTES: usize = 128;
 /// All names and values of one message together. Headers are read with every claim; large data
 /// belongs into the payload. SQS and AMQP clients keep to the same order of size.
-const MAX_TOTAL_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_TOTAL_BYTES: usize = 16 * 1024;
 
 /// Reads stored headers: an object of texts. One that is null is only there for filters.
 pub(crate) fn read(json: &str) -> Result<Headers, serde_json::Error> {
@@ -54,13 +54,17 @@ pub(crate) fn shown(json: &str) -> Headers {
         .collect()
 }
 
+/// Returns how many bytes names and values have together.
+pub(crate) fn total_bytes(headers: &Headers, nulls: &BTreeSet<String>) -> usize {
+    let texts = headers.iter().map(|(name, value)| name.len() + value.len());
+    texts.chain(nulls.iter().map(String::len)).sum()
+}
+
 /// Checks names and sizes before any SQL.
 pub(crate) fn check(topic: &str, headers: &Headers, nulls: &BTreeSet<String>) -> Result<()> {
-    let mut total = 0;
     let none = String::new();
-    let nulls = nulls.iter().map(|name| (name, &none));
-    for (name, value) in headers.iter().chain(nulls) {
-        total += name.len() + value.len();
+    let without_value = nulls.iter().map(|name| (name, &none));
+    for (name, value) in headers.iter().chain(without_value) {
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Err(Error::invalid(format!(
                 "header name of {} bytes for topic {topic}, use 1 to {MAX_NAME_BYTES}",
@@ -80,6 +84,7 @@ pub(crate) fn check(topic: &str, headers: &Headers, nulls: &BTreeSet<String>) ->
             )));
         }
     }
+    let total = total_bytes(headers, nulls);
     if total > MAX_TOTAL_BYTES {
         return Err(Error::invalid(format!(
             "headers of {total} bytes for topic {topic}, the limit is {MAX_TOTAL_BYTES}: put data \

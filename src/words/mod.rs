@@ -1,5 +1,6 @@
 //! The vocabulary: topics, messages, retries, errors. Pure, without input or output.
 
+pub(crate) mod cause;
 pub(crate) mod claim_place;
 pub(crate) mod completion;
 pub(crate) mod content;
@@ -45,6 +46,7 @@ pub(crate) mod topic_document;
 pub(crate) mod topic_kind;
 pub(crate) mod trace_context;
 
+pub(crate) use cause::{Lineage, MessageInWork};
 pub(crate) use claim_place::ClaimPlace;
 pub(crate) use error::{Error, ErrorKind, Result, chain};
 pub(crate) use filter::Filter;

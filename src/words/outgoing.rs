@@ -1,5 +1,6 @@
 //! A sent message, with everything that its topic says, until it is stored.
 
+use crate::words::cause::Carried;
 use crate::words::error::{Error, Result};
 use crate::words::message::MessageId;
 use crate::words::new_message::{NewMessage, ReadyWhen};
@@ -7,6 +8,7 @@ use crate::words::outcome::OnEnd;
 use crate::words::rare::Remembered;
 use crate::words::topic_config::TopicConfig;
 use crate::words::topic_kind::TopicKind;
+use std::sync::Arc;
 
 /// A message that was sent, on its way to be stored.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Outgoing {
     pub(crate) on_end: OnEnd,
     /// Whether its topic is a log.
     pub(crate) is_entry: bool,
+    /// The headers that it gets from the message in work, beside its own.
+    pub(crate) carried: Option<Arc<Carried>>,
 }
 
 impl Outgoing {
@@ -46,6 +50,7 @@ impl Outgoing {
             message,
             on_end,
             is_entry: config.is_some_and(|config| config.kind == TopicKind::Log),
+            carried: None,
         }
     }
 

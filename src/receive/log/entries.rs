@@ -44,6 +44,11 @@ where
     T: DeserializeOwned,
     F: Fn(&mut MessagingSession<'_>, &[Message<T>]) -> Result<(), HandlerError>,
 {
+    if let [only] = entries
+        && let (Ok(id), Ok(headers)) = (only.id(), only.headers())
+    {
+        session.works_on(id, &headers);
+    }
     let mut messages = Vec::with_capacity(entries.len());
     let mut unfit = Vec::new();
     let whole = match terms.middleware.is_empty() {

@@ -16,7 +16,9 @@ use crate::wake::asked::Slot;
 use crate::words::json_text;
 use crate::words::limits::MAX_DELAY;
 use crate::words::panics::catch;
-use crate::words::{CancelToken, DeadReason, Error, ErrorKind, HandlerError, MessageId, Result};
+use crate::words::{
+    CancelToken, DeadReason, Error, ErrorKind, HandlerError, Lineage, MessageId, Result,
+};
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -66,6 +68,8 @@ pub struct Receipt {
     pub(crate) messaging: Messaging,
     pub(crate) topic: Arc<str>,
     pub(crate) proof: Proof,
+    /// What is sent where it is settled carries on from this.
+    pub(crate) lineage: Option<Box<Lineage>>,
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
     /// How long the lease was said to last when it was taken.
@@ -187,6 +191,7 @@ impl Receipt {
     ) -> Result<R> {
         self.check()?;
         self.messaging.session(|session| {
+            session.works_on_one_of(self.id(), || self.lineage.clone());
             let (returned, result) = session.recording(work)?;
             session.settle_receipt(self, result)?;
             Ok(returned)

@@ -20,7 +20,7 @@ use crate::surface::topics::Topic;
 use crate::threads::mutex::Mutex;
 use crate::words::topic;
 use crate::words::topic_config::Rate;
-use crate::words::{DeadReason, Error, Message, Program, Result, TopicConfig, chain};
+use crate::words::{DeadReason, Error, Lineage, Message, Program, Result, TopicConfig, chain};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -279,6 +279,7 @@ impl Messaging {
             messaging: self.clone(),
             topic: Arc::clone(topic),
             proof: Proof::of(message),
+            lineage: Lineage::of(&message.headers),
             attempt: message.attempts + 1,
             max_attempts: terms.max_attempts,
             lease,
