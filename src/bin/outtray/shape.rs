@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 /// Options of what is sent.
 #[derive(Debug, Args)]
 pub(crate) struct Shape {
-    /// Copies this field of each object to the header "type"
+    /// Copies this field of each object to the header "message-type"
     #[arg(long, value_name = "NAME")]
     type_field: Option<String>,
 
@@ -104,7 +104,7 @@ impl Shape {
         let message = NewMessage::json_text(topic, payload).map_err(|error| not_json(&error))?;
         let mut message = self.with_options(message);
         if let Some(name) = &self.type_field {
-            message = message.header("type", word(&fields, name, "--type-field")?);
+            message = message.message_type(word(&fields, name, "--type-field")?);
         }
         if let Some(key) = &self.dedupe {
             message = self.deduped(message, key);

@@ -112,9 +112,9 @@ fn fields_of_a_line_become_header_and_payload() {
     assert_eq!(send("t", lines).stdout, "sent 2 messages\n");
 
     let peeked = objects(&desk.done(&["peek", "t", "--json"]));
-    assert_eq!(peeked[0]["headers"], json!({"type": "push"}));
+    assert_eq!(peeked[0]["headers"], json!({"message-type": "push"}));
     assert_eq!(peeked[0]["payload"], json!({"a": 1}));
-    assert_eq!(peeked[1]["headers"], json!({"type": "7"}));
+    assert_eq!(peeked[1]["headers"], json!({"message-type": "7"}));
     assert_eq!(peeked[1]["payload"], Value::Null);
     for (line, why) in [
         (
