@@ -85,6 +85,7 @@
 //! - [`NewMessage`] has the options of a message: priority, times, headers, key, expiry, dedupe,
 //!   dependencies.
 //! - [`envelope`] has the names of headers that have a meaning, such as the message's type.
+//!   [`CloudEvent`] is an event of other systems, as a message.
 //! - [`ReceiverBuilder`] has the options of a receiver, [`Receiver`] is a running one.
 //!   [`Messaging::drain`] handles everything that is ready on the caller's thread.
 //! - [`Message`] is what a handler gets, [`HandlerError`] what it may return, and [`Backoff`] says
@@ -165,6 +166,7 @@ mod dead_letters;
 mod topics;
 mod log;
 mod publish;
+mod cloud_events;
 // The engine, and what users hold.
 mod session;
 #[cfg(feature = "cron")]
@@ -180,6 +182,7 @@ pub mod testing;
 pub use postgres;
 pub use r2d2_postgres;
 
+pub use cloud_events::{CloudEvent, ContentMode, EventData, ExtensionValue};
 pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
 pub use log::log_reader::LogReader;
@@ -231,6 +234,11 @@ pub use words::topic_kind::{SlowReaders, TopicKind};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Compiles the example of the page about headers.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/HEADERS.md")]
+struct HeadersPage;
 
 /// Compiles the example of the page about configuration.
 #[cfg(doctest)]

@@ -41,15 +41,25 @@ impl Payload {
 
 /// The same for JSON text that nobody owns yet.
 pub(crate) fn decode_json<T: DeserializeOwned>(text: &str, topic: &str) -> Result<T> {
-    // The path costs bookkeeping for every element, so only failures pay for it.
-    T::deserialize(Json(text)).map_err(|_| unfit(topic, &path_error::<T>(text)))
+    json_as(text).map_err(|why| unfit(topic, &why))
 }
 
 /// The same for bytes.
 pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8], topic: &str) -> Result<T> {
+    bytes_as(bytes).map_err(|why| unfit(topic, &why))
+}
+
+/// Decodes JSON text; returns where and why it does not fit, if so.
+pub(crate) fn json_as<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    // The path costs bookkeeping for every element, so only failures pay for it.
+    T::deserialize(Json(text)).map_err(|_| path_error::<T>(text))
+}
+
+/// The same for bytes.
+pub(crate) fn bytes_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     T::deserialize(Bytes(bytes)).map_err(|error| {
         let why = without_values(&error.to_string());
-        unfit(topic, &format!("bytes where another type is wanted: {why}"))
+        format!("bytes where another type is wanted: {why}")
     })
 }
 

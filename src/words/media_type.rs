@@ -22,6 +22,12 @@ pub(crate) fn media_type_flaw(text: &str) -> Option<&'static str> {
     (!parameters.chars().all(is_shown)).then_some("has a control character")
 }
 
+/// Returns the media type without its parameters, in lower case.
+pub(crate) fn essence(text: &str) -> String {
+    let essence = text.split(';').next().unwrap_or_default();
+    essence.trim_matches([' ', '\t']).to_ascii_lowercase()
+}
+
 fn is_token(text: &str) -> bool {
     let is_allowed = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     !text.is_empty() && text.bytes().all(is_allowed)
@@ -50,5 +56,11 @@ mod tests {
         }
         assert!(media_type_flaw("text/plain; a=\n").is_some());
         assert!(media_type_flaw(&format!("a/{}", "b".repeat(511))).is_some());
+    }
+
+    #[test]
+    fn the_essence_is_what_comes_before_parameters() {
+        assert_eq!(essence("Application/JSON ; charset=x"), "application/json");
+        assert_eq!(essence("text/xml"), "text/xml");
     }
 }

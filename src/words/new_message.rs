@@ -109,7 +109,7 @@ impl NewMessage {
         NewMessage::with(topic, payload.clone())
     }
 
-    fn with(topic: &str, content: Payload) -> Self {
+    pub(crate) fn with(topic: &str, content: Payload) -> Self {
         NewMessage {
             topic: topic.to_owned(),
             content: Content::Own(content),

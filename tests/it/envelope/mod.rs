@@ -3,6 +3,7 @@
 
 mod causes;
 mod causes_of_many;
+mod cloud_events;
 
 use crate::support::Place;
 use outtray::envelope::{MESSAGE_TYPE, SCHEMA_VERSION, TRACEPARENT, TRACESTATE};

@@ -170,6 +170,25 @@ fn webhooks_are_read_from_a_file() {
 }
 
 #[test]
+fn headers_tell_what_a_message_says_and_what_it_follows_from() {
+    let text = run("headers", &[]);
+
+    check(
+        &text,
+        &[
+            "handled   order.placed, version 2",
+            "caused by that order: true",
+            "part of   order-42",
+            "trace     00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "event     com.example.parcel.sent of /shop, order-42",
+            "data      {\"order\":42}",
+        ],
+    );
+    let of_one_event = text.lines().filter(|line| *line == "part of   order-42");
+    assert_eq!(of_one_event.count(), 2, "{text}");
+}
+
+#[test]
 fn a_log_is_booked_once_and_read_again() {
     let text = run("log", &[]);
 
