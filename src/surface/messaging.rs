@@ -54,6 +54,9 @@ impl Messaging {
 
     /// Creates or upgrades the schema. Returns the names of the migrations that were applied.
     ///
+    /// Also installs the SQL functions, for programs in other languages, that are not those of this
+    /// release, and returns them as `function send`. Those of a later release stay.
+    ///
     /// Also moves sequences that are behind their tables, and returns them as `sequence
     /// message_seq`. Logical replication and partial restores leave such sequences, since they copy
     /// rows but no values of sequences. Until then sends fail with
@@ -72,8 +75,9 @@ impl Messaging {
         migrate::migrate(connection.client(), self.schema())
     }
 
-    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, and of
-    /// the sequences that it would move. Empty when the schema is up to date.
+    /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, of the
+    /// functions that it would install, and of the sequences that it would move. Empty when the
+    /// schema is up to date.
     ///
     /// # Errors
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.

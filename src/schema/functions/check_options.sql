@@ -22,7 +22,7 @@ BEGIN
         WHEN delay IS NOT NULL AND due_at IS NOT NULL THEN 'both a delay and a time to be sent at'
         WHEN outtray.micros(delay) > 315360000000000
             THEN format('delay of %s is longer than ten years', delay)
-        WHEN delay < interval '0' THEN format('delay of %s is less than none', delay)
+        WHEN outtray.micros(delay) < 0 THEN format('delay of %s is less than none', delay)
         WHEN due_at NOT BETWEEN '1970-01-01 00:00:00+00' AND '2200-01-01 00:00:00+00'
             THEN 'time to be sent at is not between 1970 and 2200'
     END;

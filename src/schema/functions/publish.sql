@@ -60,7 +60,9 @@ BEGIN
         FROM (
             SELECT DISTINCT subscription.topic
             FROM outtray.subscription
-            WHERE outtray.matches_pattern(routing_key, subscription.pattern)
+            -- Most patterns begin with something else.
+            WHERE split_part(subscription.pattern, '.', 1) IN (split_part(routing_key, '.', 1), '*', '#')
+                AND outtray.matches_pattern(routing_key, subscription.pattern)
                 AND outtray.topic_flaw(subscription.topic) IS NULL
                 AND outtray.wants(
                     subscription.topic, subscription.pattern, subscription.filter, subscription.program, header_text

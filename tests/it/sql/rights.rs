@@ -41,7 +41,11 @@ fn a_role_that_only_sends_needs_few_tables() {
     let mut place = Place::new();
     let mut guest = guest(
         &mut place,
-        "GRANT USAGE ON SCHEMA outtray TO ROLE; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA outtray TO ROLE;
+        "GRANT USAGE ON SCHEMA outtray TO ROLE;
+        DO $$ BEGIN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO ROLE',
+                (SELECT string_agg('outtray.' || name, ', ') FROM outtray.function));
+        END $$;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA outtray TO ROLE; GRANT SELECT ON outtray.topic TO ROLE;
         GRANT INSERT ON outtray.message, outtray.scheduled TO ROLE",
     );

@@ -185,6 +185,46 @@ fn a_key_of_both_ways_is_one_line() {
 }
 
 #[test]
+fn a_sender_that_sees_the_past_gets_in_nobody_s_line() {
+    let mut place = Place::new();
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        place.sql(&format!("BEGIN ISOLATION LEVEL {level}; SELECT 1"));
+        let message = NewMessage::json("t", &1).unwrap().key("k");
+        crate::support::process(&place.url, NO_POLLING)
+            .send(message)
+            .unwrap();
+
+        let call = "outtray.send('t', '2', key => 'k')";
+        check_refused(&mut place.client, call, "40001", "could not serialize");
+        place.sql("ROLLBACK");
+    }
+}
+
+#[test]
+fn times_are_those_of_the_calendar() {
+    let mut place = Place::new();
+    for (delay, expected) in [
+        ("1 month", "now() + interval '1 month'"),
+        (
+            "1 day 1 microsecond",
+            "now() + interval '1 day 1 microsecond'",
+        ),
+        ("10 years", "now() + interval '3650 days'"),
+    ] {
+        place.sql(&format!(
+            "BEGIN; SET LOCAL TimeZone = 'Europe/Berlin'; SELECT outtray.send('t', '1', delay => '{delay}');
+            CREATE TEMP TABLE expected ON COMMIT DROP AS SELECT {expected} AS at;
+            DO $$ BEGIN ASSERT (SELECT due_at = at FROM outtray.scheduled, expected), '{delay}'; END $$;
+            ROLLBACK"
+        ));
+    }
+    for delay in ["10 years 1 day", "-1 second", "178000000 years", "-1 year"] {
+        let call = format!("outtray.send('t', '1', delay => '{delay}')");
+        check_refused(&mut place.client, &call, "OT101", "delay of");
+    }
+}
+
+#[test]
 fn settings_of_the_topic_hold_for_sql_too() {
     let mut place = Place::new();
     let config = |delay, expires_in| TopicConfig {
