@@ -135,8 +135,10 @@ impl Segments {
                 continue;
             };
             let is_old = config.keep_for.is_some_and(|keep| ticked > keep);
-            let is_much = config.keep_bytes.is_some_and(|keep| bytes > keep);
+            // What is left has to be enough: where upkeep came late, one may be larger than all
+            // that is to be kept.
             bytes -= one.bytes;
+            let is_much = config.keep_bytes.is_some_and(|keep| bytes >= keep);
             if is_old || is_much {
                 begins = Some(last + 1);
             }

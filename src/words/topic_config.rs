@@ -131,7 +131,8 @@ pub struct TopicConfig {
     )]
     pub keep_for: Option<Duration>,
     /// How many bytes a log keeps on disk, its indexes among them; at least 1. Default: no limit.
-    /// Old messages go together, when it is an eighth larger at the latest.
+    /// Old messages go together, as soon as so much is left without them: a log is about an eighth
+    /// larger, or more where nobody looked after it for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_bytes: Option<u64>,
     /// What becomes of old messages of a log that a named reader has not read yet. Default: they

@@ -119,38 +119,68 @@ fn a_segment_that_was_emptied_is_used_again() {
     assert_eq!(follow(&mut tail, 1), [100]);
 }
 
+/// Sends so many long messages, which cannot be compressed.
+fn send_long(place: &mut Place, count: usize) {
+    let query = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 50) AS n";
+    let long: String = place.client.query_one(query, &[]).unwrap().get(0);
+    place.send_all("ledger", (0..count).map(|_| long.clone()));
+}
+
+/// Sends long messages, and waits until the segment that they fill is closed.
+fn fill_segment(place: &mut Place, count: usize) {
+    let current = "SELECT segment FROM outtray.log WHERE topic = 'ledger'";
+    let before = place.number(current);
+    send_long(place, count);
+    hurry(place);
+    eventually("another one is written into", || {
+        place.number(current) != before
+    });
+    let open = "outtray.log_segment WHERE topic = 'ledger' AND opened_at IS NOT NULL AND last_tick IS NULL";
+    eventually("the full one is closed", || place.count(open) == 1);
+}
+
+/// Returns how many messages there are from the start on.
+fn kept_messages(place: &Place) -> usize {
+    let mut start = place.messaging.tail("ledger", Position::Start).unwrap();
+    let kept = start.next_batch::<String>(5000, Duration::ZERO).unwrap();
+    kept.len()
+}
+
 #[test]
 fn a_log_keeps_no_more_than_so_many_bytes() {
-    let (mut place, mut tail) = kept(TopicConfig {
+    let (mut place, _tail) = kept(TopicConfig {
         keep_bytes: Some(2 << 20),
         ..log()
     });
     for _ in 0..12 {
-        // Such that it cannot be compressed.
-        let query = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 50) AS n";
-        let long: String = place.client.query_one(query, &[]).unwrap().get(0);
-        place.send_all("ledger", (0..150).map(|_| long.clone()));
-        let mut seen = 0;
-        while seen < 150 {
-            seen += tail
-                .next_batch::<String>(150, crate::support::PATIENCE)
-                .unwrap()
-                .len();
-        }
-        hurry(&place);
-        let opened = "outtray.log_segment WHERE topic = 'ledger' AND opened_at IS NOT NULL AND last_tick IS NULL";
-        eventually("a full one is closed", || place.count(opened) == 1);
+        fill_segment(&mut place, 150);
     }
 
+    eventually("old ones are gone", || kept_messages(&place) < 12 * 150);
     eventually("it is smaller", || {
         pages(&mut place).iter().sum::<i64>() * 8192 < 3 << 20
     });
-    let mut start = place.messaging.tail("ledger", Position::Start).unwrap();
-    let left = start
-        .next_batch::<String>(5000, Duration::ZERO)
-        .unwrap()
-        .len();
-    assert!(left > 300 && left < 1800, "{left}");
+    let left = kept_messages(&place);
+    assert!(left > 300, "{left}");
+}
+
+#[test]
+fn a_segment_that_grew_larger_than_all_that_a_log_keeps_goes_only_when_enough_came_after_it() {
+    let (mut place, _tail) = kept(TopicConfig {
+        keep_bytes: Some(1 << 20),
+        ..log()
+    });
+    // As where nobody looked after it for long.
+    fill_segment(&mut place, 1200);
+    fill_segment(&mut place, 150);
+    assert!(kept_messages(&place) >= 1350, "the only one before");
+
+    for _ in 0..6 {
+        fill_segment(&mut place, 150);
+    }
+
+    eventually("the large one is gone", || kept_messages(&place) < 1200);
+    assert!(kept_messages(&place) > 300);
 }
 
 #[test]
