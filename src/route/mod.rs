@@ -231,16 +231,15 @@ impl Router {
     }
 
     /// Runs the handlers of one message in a session, for messages that do not come from a
-    /// receiver of the router: entries of a log, deliveries taken by hand, tests.
+    /// receiver, a drain or a reader of the router: in a handler of one's own, or taken by hand.
     ///
     /// ```no_run
     /// # fn f(messaging: &outtray::Messaging, router: outtray::Router) -> outtray::Result<()> {
-    /// # use outtray::{Message, Payload};
-    /// let reader = messaging.reader("ledger", "billing").start(
-    ///     move |session, entries: &[Message<Payload>]| {
-    ///         entries.iter().try_for_each(|entry| router.handle(session, entry))
-    ///     },
-    /// )?;
+    /// let mut count = 0;
+    /// messaging.drain("events", |session, message| {
+    ///     count += 1;
+    ///     router.handle(session, &message)
+    /// })?;
     /// # Ok(()) }
     /// ```
     ///

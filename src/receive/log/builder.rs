@@ -44,7 +44,7 @@ pub(crate) struct ReaderWish<'a> {
 /// itself.
 #[must_use = "nothing happens before start"]
 pub struct ReaderBuilder<'m> {
-    log: String,
+    pub(super) log: String,
     name: String,
     base: Base,
     options: Options,

@@ -1,12 +1,35 @@
-//! Options of a reader of a log that put code around its handler.
+//! Readers of logs with code around their handlers, or with a router as their handler.
 
 use crate::receive::log::builder::ReaderBuilder;
 use crate::receive::middleware::Next;
+use crate::receive::receivers::receiver::Receiver;
+use crate::receive::receivers::routing::check;
+use crate::route::Router;
 use crate::session::messaging_session::MessagingSession;
+use crate::words::error::Result;
 use crate::words::handler_error::HandlerError;
 use crate::words::incoming::Incoming;
+use crate::words::message::Message;
+use crate::words::payload::Payload;
+use std::sync::Arc;
 
 impl ReaderBuilder<'_> {
+    /// Starts the threads with a [`Router`]: each entry goes to the handlers of its type, one entry
+    /// after the other. An entry that fails in one of them, does not fit, or has no match is
+    /// narrowed down to and put aside as by [`start`](Self::start).
+    ///
+    /// # Errors
+    /// `Invalid` for what is wrong with the router ([`Router::check`]), before anything is started,
+    /// and those of [`start`](Self::start).
+    pub fn start_router(self, router: impl Into<Arc<Router>>) -> Result<Receiver> {
+        let router = router.into();
+        check(&self.log, &router)?;
+        self.start(move |session, entries: &[Message<Payload>]| {
+            let mut entries = entries.iter();
+            entries.try_for_each(|entry| router.route(session, &entry.incoming()))
+        })
+    }
+
     /// Puts a middleware around the handler, as for [receivers of
     /// batches](crate::ReceiverBuilder::batch_middleware): it is called with the entries that the
     /// handler is about to get, and calls the handler by `next.run(session)`. Default: none, which

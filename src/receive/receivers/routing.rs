@@ -56,7 +56,8 @@ impl ReceiverBuilder<'_> {
     }
 }
 
-fn check(topic: &str, router: &Router) -> Result<()> {
+/// Checks a router that is to handle messages of a topic.
+pub(crate) fn check(topic: &str, router: &Router) -> Result<()> {
     router
         .check()
         .map_err(|error| Error::invalid(format!("topic {topic}: {error}")))

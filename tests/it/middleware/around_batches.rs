@@ -28,8 +28,14 @@ fn it_sees_the_messages_of_a_batch_together_and_commits_with_them() {
             write(session, "batch", &messages[0].payload.to_string())?;
             next.run(session)
         })
-        .before(move |_, message| Ok(before.note(&format!("before {}", message.payload))))
-        .after(move |_, message| Ok(after.note(&format!("after {}", message.payload))))
+        .before(move |_, message| {
+            before.note(&format!("before {}", message.payload));
+            Ok(())
+        })
+        .after(move |_, message| {
+            after.note(&format!("after {}", message.payload));
+            Ok(())
+        })
         .start_batches(3, handle_all)
         .unwrap();
     eventually("all are handled", || place.is_empty("jobs"));

@@ -38,7 +38,10 @@ fn it_sees_the_entries_and_commits_with_them() {
             next.run(session)
         })
         .before(|session, entry| write(session, "before", &entry.payload.to_string()))
-        .after(move |_, entry| Ok(after.note(&format!("after {}", entry.payload))))
+        .after(move |_, entry| {
+            after.note(&format!("after {}", entry.payload));
+            Ok(())
+        })
         .start(handle)
         .unwrap();
     eventually("all are handled", || {

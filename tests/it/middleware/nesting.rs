@@ -2,7 +2,7 @@
 
 use super::{Trace, effects, handle, place};
 use crate::support::{MINUTE, PATIENCE, Place, eventually};
-use outtray::{HandlerError, Message, NewMessage, ReceiverBuilder, Router};
+use outtray::{DrainReport, HandlerError, Message, NewMessage, ReceiverBuilder, Router};
 
 /// Puts a middleware of each kind around the handler.
 fn wrapped<'m>(receiver: ReceiverBuilder<'m>, trace: &Trace) -> ReceiverBuilder<'m> {
@@ -19,6 +19,9 @@ fn wrapped<'m>(receiver: ReceiverBuilder<'m>, trace: &Trace) -> ReceiverBuilder<
         })
         .middleware(trace.noting("inner"))
 }
+
+/// A way to handle what is there.
+type Way = dyn Fn(&Place, &Trace) -> DrainReport;
 
 const NESTED: [&str; 7] = [
     "outer begins",
@@ -38,7 +41,10 @@ fn the_first_one_is_the_outermost() {
 
     let receiver = wrapped(place.messaging.receiver("jobs"), &trace);
     let receiver = receiver
-        .start(move |_, _: Message<i32>| Ok(noted.note("handler")))
+        .start(move |_, _: Message<i32>| {
+            noted.note("handler");
+            Ok(())
+        })
         .unwrap();
     eventually("it is handled", || place.is_empty("jobs"));
     receiver.stop(PATIENCE);
@@ -52,24 +58,33 @@ fn drains_and_leases_and_routers_have_them_too() {
         let noted = trace.clone();
         let receiver = wrapped(place.messaging.receiver("jobs"), trace).lease(MINUTE);
         receiver
-            .drain(|_, _: Message<i32>| Ok(noted.note("handler")))
+            .drain(|_, _: Message<i32>| {
+                noted.note("handler");
+                Ok(())
+            })
             .unwrap()
     };
     let drained = |place: &Place, trace: &Trace| {
         let noted = trace.clone();
         let receiver = wrapped(place.messaging.receiver("jobs"), trace);
         receiver
-            .drain_all(|_, _: Message<i32>| Ok(noted.note("handler")))
+            .drain_all(|_, _: Message<i32>| {
+                noted.note("handler");
+                Ok(())
+            })
             .unwrap()
     };
     let routed = |place: &Place, trace: &Trace| {
         let noted = trace.clone();
-        let router = Router::new().on("#", move |_, _: Message<i32>| Ok(noted.note("handler")));
+        let router = Router::new().on("#", move |_, _: Message<i32>| {
+            noted.note("handler");
+            Ok(())
+        });
         wrapped(place.messaging.receiver("jobs"), trace)
             .drain_router(&router)
             .unwrap()
     };
-    let ways: [&dyn Fn(&Place, &Trace) -> outtray::DrainReport; 3] = [&leased, &drained, &routed];
+    let ways: [&Way; 3] = [&leased, &drained, &routed];
     for way in ways {
         let place = place(1..2);
         let trace = Trace::default();

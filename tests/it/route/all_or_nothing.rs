@@ -5,6 +5,7 @@ use crate::support::{MINUTE, PATIENCE, Place, eventually};
 use outtray::{
     Backoff, DeadReason, HandlerError, Message, MessagingSession, ReceiverBuilder, Router,
 };
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Longer than any test.
@@ -12,25 +13,25 @@ const LATER: Duration = Duration::from_secs(500);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Failing {
-    ByError,
-    ByPanic,
-    ByRejection,
-    BySnooze,
-    ByRetryAfter,
-    BySqlError,
-    BySwallowedSqlError,
-    ByDeferredConstraint,
+    Error,
+    Panic,
+    Rejection,
+    Snooze,
+    RetryAfter,
+    SqlError,
+    SwallowedSqlError,
+    DeferredConstraint,
 }
 
 const WAYS: [Failing; 8] = [
-    Failing::ByError,
-    Failing::ByPanic,
-    Failing::ByRejection,
-    Failing::BySnooze,
-    Failing::ByRetryAfter,
-    Failing::BySqlError,
-    Failing::BySwallowedSqlError,
-    Failing::ByDeferredConstraint,
+    Failing::Error,
+    Failing::Panic,
+    Failing::Rejection,
+    Failing::Snooze,
+    Failing::RetryAfter,
+    Failing::SqlError,
+    Failing::SwallowedSqlError,
+    Failing::DeferredConstraint,
 ];
 
 const TABLES: &str = "CREATE TABLE effect (route text NOT NULL, n integer NOT NULL);
@@ -54,17 +55,17 @@ fn fail(
         return Ok(());
     }
     match way {
-        Failing::ByError => Err(HandlerError::failed("not now")),
-        Failing::ByPanic => panic!("not now"),
-        Failing::ByRejection => Err(HandlerError::reject("never")),
-        Failing::BySnooze => Err(HandlerError::snooze(LATER)),
-        Failing::ByRetryAfter => Err(HandlerError::retry_after(LATER)),
-        Failing::BySqlError => Ok(session.batch_execute("SELECT 1 / 0")?),
-        Failing::BySwallowedSqlError => {
+        Failing::Error => Err(HandlerError::failed("not now")),
+        Failing::Panic => panic!("not now"),
+        Failing::Rejection => Err(HandlerError::reject("never")),
+        Failing::Snooze => Err(HandlerError::snooze(LATER)),
+        Failing::RetryAfter => Err(HandlerError::retry_after(LATER)),
+        Failing::SqlError => Ok(session.batch_execute("SELECT 1 / 0")?),
+        Failing::SwallowedSqlError => {
             let _ = session.batch_execute("SELECT 1 / 0");
             Ok(())
         }
-        Failing::ByDeferredConstraint => {
+        Failing::DeferredConstraint => {
             session.execute("INSERT INTO once VALUES (1)", &[])?;
             Ok(())
         }
@@ -118,15 +119,15 @@ fn check(way: Failing, configure: fn(ReceiverBuilder<'_>) -> ReceiverBuilder<'_>
         "{way:?}"
     );
     let attempts = match way {
-        Failing::ByRejection => {
+        Failing::Rejection => {
             let dead = place.dead_letters(TOPIC);
             assert_eq!(dead[0].reason, DeadReason::Rejected);
             assert_eq!(dead[0].error, "route #: never");
             return;
         }
-        Failing::BySnooze => 0,
+        Failing::Snooze => 0,
         // It was refused once beside the others and once alone, or once and no more.
-        Failing::ByDeferredConstraint => {
+        Failing::DeferredConstraint => {
             assert_eq!(
                 place.count("outtray.scheduled WHERE attempts > 0"),
                 1,
@@ -175,7 +176,7 @@ fn a_message_is_tried_again_as_a_whole_until_all_handlers_succeed() {
         .on("#", |session, message: Message<i32>| {
             match message.attempt {
                 3 => write(session, "third", message.payload),
-                _ => fail(Failing::ByError, session, &message),
+                _ => fail(Failing::Error, session, &message),
             }
         });
     let receiver = place
@@ -229,4 +230,38 @@ fn the_handlers_of_a_message_see_what_the_ones_before_them_wrote() {
     assert_eq!(routed(&place, &router), 1);
 
     assert_eq!(place.count("effect WHERE route = 'second' AND n = 1"), 1);
+}
+
+#[test]
+fn a_conflict_in_one_handler_runs_all_of_them_again_and_spends_no_attempt() {
+    for configure in [
+        (|receiver| receiver) as fn(ReceiverBuilder<'_>) -> ReceiverBuilder<'_>,
+        |receiver| receiver.lease(MINUTE),
+    ] {
+        let mut place = Place::new();
+        place.sql(TABLES);
+        place.send_new(typed("number", &2));
+        let seen = Seen::default();
+        let runs = AtomicU32::new(0);
+        let router = Router::new().on("number", seen.noting("first")).on(
+            "#",
+            move |session, message: Message<i32>| {
+                write(session, "second", message.payload)?;
+                assert_eq!(message.attempt, 1);
+                match runs.fetch_add(1, Ordering::Relaxed) {
+                    0 => Ok(session.batch_execute(
+                        "DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '40001'; END $$",
+                    )?),
+                    _ => Ok(()),
+                }
+            },
+        );
+
+        let receiver = configure(place.messaging.receiver(TOPIC));
+        let report = receiver.drain_all_router(&router).unwrap();
+
+        assert_eq!((report.handled, report.dead), (1, 0));
+        assert_eq!(seen.take(), ["first"; 2]);
+        assert_eq!(place.count("effect"), 1);
+    }
 }

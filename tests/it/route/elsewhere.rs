@@ -3,7 +3,7 @@
 use super::{Seen, TOPIC, typed};
 use crate::log::log;
 use crate::support::{MINUTE, PATIENCE, Place, eventually};
-use outtray::{Message, NewMessage, Payload, Router};
+use outtray::{ErrorKind, Message, NewMessage, Payload, Router};
 use std::sync::Arc;
 
 fn of_type(topic: &str, kind: &str) -> NewMessage {
@@ -108,15 +108,8 @@ fn entries_of_a_log_are_routed_and_one_that_nobody_wants_is_put_aside() {
         place.send_new(of_type("ledger", kind));
     }
 
-    let reader = place
-        .messaging
-        .reader("ledger", "billing")
-        .start(move |session, entries: &[Message<Payload>]| {
-            entries
-                .iter()
-                .try_for_each(|entry| router.handle(session, entry))
-        })
-        .unwrap();
+    let reader = place.messaging.reader("ledger", "billing");
+    let reader = reader.start_router(router).unwrap();
     eventually("one is aside", || {
         place.dead_letters("ledger@billing").len() == 1
     });
@@ -129,4 +122,24 @@ fn entries_of_a_log_are_routed_and_one_that_nobody_wants_is_put_aside() {
 
     let dead = place.dead_letters("ledger@billing");
     assert_eq!(dead[0].error, "no route matches the type \"payment.made\"");
+}
+
+#[test]
+fn a_reader_of_a_log_refuses_a_router_that_is_wrong_before_it_exists() {
+    let place = Place::new();
+    place.messaging.topic("ledger").configure(log()).unwrap();
+
+    let reader = place.messaging.reader("ledger", "billing");
+    let error = reader.start_router(Router::new()).unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("no routes"), "{error}");
+    assert!(
+        place
+            .messaging
+            .topic("ledger")
+            .readers()
+            .unwrap()
+            .is_empty()
+    );
 }

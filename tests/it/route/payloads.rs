@@ -37,13 +37,16 @@ fn each_handler_gets_the_payload_as_its_own_type() {
     let (typed, any, raw) = (note("typed"), note("any"), note("raw"));
     let router = Router::new()
         .on("order.created", move |_, order: Message<Order>| {
-            Ok(typed(order.payload.id.to_string()))
+            typed(order.payload.id.to_string());
+            Ok(())
         })
         .on("order.*", move |_, order: Message| {
-            Ok(any(order.payload["id"].to_string()))
+            any(order.payload["id"].to_string());
+            Ok(())
         })
         .on("#", move |_, order: Message<Payload>| {
-            Ok(raw(order.payload.to_string()))
+            raw(order.payload.to_string());
+            Ok(())
         });
 
     assert_eq!(routed(&place, &router), 1);
