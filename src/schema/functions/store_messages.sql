@@ -29,7 +29,7 @@ DECLARE
     times bigint[];
     keeps bigint[];
     members integer[];
-    past uuid;
+    past record;
 BEGIN
     IF kept_ms IS NOT NULL THEN
         keeps := array_fill(greatest(kept_ms, 1), size);
@@ -39,8 +39,11 @@ BEGIN
     IF NOT is_ready THEN
         delays := array_fill(delay_us, size);
         times := array_fill(at_us, size);
-        {schedule: topics, ranks, ids, keys, expiries, ends, texts, contents, bodies, delays, times}
-        INTO past;
+        FOR past IN
+            {schedule: topics, ranks, ids, keys, expiries, ends, texts, contents, bodies, delays, times}
+        LOOP
+            -- Past by now, and ready.
+        END LOOP;
     ELSIF is_log THEN
         {append: mine, ids, keys, texts, contents, bodies};
     ELSIF array_remove(keys, NULL) <> '{}' THEN

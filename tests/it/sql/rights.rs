@@ -79,15 +79,19 @@ fn nothing_of_the_callers_is_called_by_mistake() {
         SET search_path = trap, pg_catalog, public;
         SET standard_conforming_strings = off; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = 'sql_standard';
         SET bytea_output = 'escape'; SET extra_float_digits = -15; SET array_nulls = off;
-        SET default_transaction_isolation = 'read committed'; SET quote_all_identifiers = on",
+        SET default_transaction_isolation = 'read committed'; SET quote_all_identifiers = on;
+        SET plpgsql.extra_errors = 'all'; SET plpgsql.variable_conflict = use_variable",
     );
 
     place.sql(
         "SELECT outtray.send('t', '1', due_at => '2020-01-01', expires_in => '1 day', headers => '{\"a\": \"b\"}');
-        SELECT outtray.send('t', '\\\\x00ff'::bytea, key => 'k')",
+        SELECT outtray.send('t', '\\\\x00ff'::bytea, key => 'k', dedupe_key => 'd', tracked_for => '1 hour');
+        SELECT outtray.send_many('t', ARRAY['1', '2'], delay => '1 hour');
+        SELECT outtray.publish('k', '1')",
     );
 
     assert_eq!(taken(&place, "t").len(), 2);
+    assert_eq!(place.count("outtray.scheduled"), 2);
 }
 
 #[test]

@@ -22,7 +22,10 @@ fn block(part: &str) -> &'static str {
 #[test]
 fn each_call_of_the_page_runs() {
     let mut place = Place::new();
-    place.sql("CREATE TABLE changed AS SELECT 1 AS id; CREATE ROLE app");
+    place.sql(
+        "CREATE TABLE changed AS SELECT 1 AS id; CREATE ROLE app;
+        CREATE TABLE question AS SELECT '{\"reply-to\": \"replies\", \"correlation-id\": \"1\"}'::json AS headers",
+    );
 
     for block in blocks() {
         if !block.contains("TRIGGER") {
@@ -31,6 +34,7 @@ fn each_call_of_the_page_runs() {
     }
 
     place.sql("DROP OWNED BY app; DROP ROLE app");
+    assert_eq!(place.count("outtray.message WHERE topic = 'replies'"), 1);
     assert!(place.count("outtray.message") > 3);
 }
 
