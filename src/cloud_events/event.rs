@@ -28,7 +28,7 @@ const RESERVED: [&str; 9] = [
 ///
 /// The event's id is its producer's. It is not the message's id, which outtray makes, and a
 /// duplicate of an event is not dropped by itself: the specification says that `source` and `id`
-/// together are unique, so they make a [dedupe key](NewMessage::dedupe).
+/// together are unique, so they make a [dedupe key](crate::NewMessage::dedupe).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

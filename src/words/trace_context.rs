@@ -68,7 +68,7 @@ pub(crate) fn tracestate_flaw(text: &str) -> Option<&'static str> {
     }
     match count {
         0 => Some("has no entry"),
-        ..=MAX_MEMBERS => None,
+        1..=MAX_MEMBERS => None,
         _ => Some("has more than 32 entries"),
     }
 }
