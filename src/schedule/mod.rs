@@ -22,10 +22,13 @@ static WAITING_FOR_TIME: Statement = sql!("waiting_for_time", Anew);
 /// locks for milliseconds only.
 pub(crate) const MOVE_LIMIT: i64 = 1000;
 
-/// Topics by name, from one to another, neither of them among them.
+/// What follows a topic's name in the least name behind it. No topic's name has this character.
+const LEAST: char = '\u{1}';
+
+/// Topics by name, from one on up to another, which is not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Between {
-    pub(crate) after: String,
+    pub(crate) from: String,
     pub(crate) before: String,
 }
 
@@ -34,18 +37,18 @@ impl Between {
     pub(crate) fn all<'t>(topics: impl IntoIterator<Item = &'t String>) -> Vec<Between> {
         let mut topics: Vec<&String> = topics.into_iter().collect();
         topics.sort_unstable();
-        let mut after = String::new();
+        let mut from = String::new();
         let mut all = Vec::with_capacity(topics.len() + 1);
         for topic in topics {
             all.push(Between {
-                after: after.clone(),
+                from,
                 before: topic.clone(),
             });
-            after.clone_from(topic);
+            from = format!("{topic}{LEAST}");
         }
         // No topic's name begins with the last of all characters.
         let before = char::MAX.to_string();
-        all.push(Between { after, before });
+        all.push(Between { from, before });
         all
     }
 }
@@ -92,8 +95,8 @@ pub(crate) fn move_due(run: &mut dyn Run, between: Option<&Between>) -> Result<M
     let doing = "moving due messages";
     let rows = match between {
         None => query(run, &MOVE_DUE, &[&MOVE_LIMIT], doing)?,
-        Some(Between { after, before }) => {
-            let params: Params<'_> = &[&MOVE_LIMIT, after, before];
+        Some(Between { from, before }) => {
+            let params: Params<'_> = &[&MOVE_LIMIT, from, before];
             query(run, &MOVE_DUE_BETWEEN, params, doing)?
         }
     };

@@ -1,7 +1,7 @@
--- Moves up to $1 scheduled messages that are due of the topics between $2 and $3, and returns what
--- `move_due` does, as it does: for the topics on either side of one that has very many. Index:
--- scheduled_due, in which the topics are looked at without reading a row. The caller keeps the
--- planner from sorting.
+-- Moves up to $1 scheduled messages that are due of the topics from $2 up to, but without, $3, and
+-- returns what `move_due` does, as it does: for the topics on either side of one that has very
+-- many. Index: scheduled_due, in which the topics are looked at without reading a row. The caller
+-- keeps the planner from sorting.
 WITH due AS MATERIALIZED (
     SELECT
         scheduled.topic, scheduled.id, scheduled.ctid AS place,
@@ -9,7 +9,7 @@ WITH due AS MATERIALIZED (
     FROM outtray.scheduled
     WHERE scheduled.due_at <= (SELECT clock_timestamp())
         AND scheduled.due_at < 'infinity'
-        AND scheduled.topic > $2::text
+        AND scheduled.topic >= $2::text
         AND scheduled.topic < $3::text
     ORDER BY scheduled.due_at
     LIMIT $1::bigint

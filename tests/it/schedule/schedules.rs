@@ -301,7 +301,7 @@ fn messages_that_are_not_due_are_not_looked_at_when_others_are() {
         assert!(plan.contains("scheduled_due"), "{plan}");
         assert!(plan.contains("(due_at <="), "{plan}");
         let is_between = statement.contains("'m'");
-        assert_eq!(plan.contains("(topic > 'l'::text)"), is_between, "{plan}");
+        assert_eq!(plan.contains("(topic >= 'l'::text)"), is_between, "{plan}");
     }
 }
 
