@@ -35,6 +35,9 @@ macro_rules! functions {
 
 /// All functions, in the order of installing.
 const FUNCTIONS: &[SqlFunction] = functions![
+    "ack",
+    "are_readable",
+    "cancel",
     "check_log_options",
     "check_options",
     "check_payload",
@@ -42,24 +45,55 @@ const FUNCTIONS: &[SqlFunction] = functions![
     "content_of",
     "deduped",
     "duration_flaw",
+    "end_message",
+    "end_receipt",
+    "extend",
+    "free_slots",
+    "give_back",
+    "give_up_asked",
+    "hold_receipt",
     "hold_subscriptions",
+    "is_dead",
     "json_flaw",
     "key_flaw",
+    "lease_micros",
+    "lease_some",
+    "make_lanes_now",
+    "make_ready",
     "matches_pattern",
     "micros",
+    "move_due_now",
+    "move_lines",
+    "nack",
     "new_id",
     "publish",
+    "put_tokens_back",
+    "read_committed",
+    "receive",
+    "refusal",
+    "reject",
+    "release",
+    "release_dependents",
+    "remove_old",
+    "retry_delay",
     "send",
     "send_contents",
     "send_many",
     "send_once",
     "shown",
+    "spend_tokens",
+    "stats",
     "store_messages",
     "take_dedupe_keys",
+    "take_out_expired",
     "take_room",
     "take_rooms",
     "topic_flaw",
+    "topic_terms",
+    "transaction_age",
+    "upkeep",
     "wants",
+    "whole_number",
     "written_headers",
 ];
 
@@ -80,13 +114,26 @@ macro_rules! shared {
 
 /// All statements that functions share with the library.
 const SHARED: &[SharedStatement] = shared![
-    "capacity": "change_room", "count_room", "ensure_room", "fold_vacated", "lock_room", "look_room",
-        "recount_room", "take_room";
-    "completion": "track";
-    "dedupe": "known_dedupe", "take_dedupe";
-    "keys": "lock_lanes", "send_keyed";
+    ".": "vacate";
+    "cancel": "ask_held", "ask_leased", "ask_rest", "cancel_followers", "cancel_ready",
+        "cancel_scheduled", "cancellations", "mark_leased", "prune_cancellations";
+    "capacity": "change_room", "count_room", "ensure_room", "fold_vacated", "lock_room",
+        "look_room", "prune_vacated", "recount_room", "take_room";
+    "completion": "end_outcomes", "forget_outcomes", "old_outcomes", "track";
+    "dead_letters": "prune_dead";
+    "dedupe": "free_dedupe", "free_dedupe_of_dead", "known_dedupe", "prune_dedupe", "take_dedupe";
+    "dependencies": "clear_dependencies", "hold_dependents", "orphan", "release",
+        "waiting_dependents";
+    "expiry": "expire_followers", "expire_ready", "expire_scheduled", "lock_expired_lanes";
+    "keys": "line_up_due", "lock_lanes", "make_lanes", "park", "promote", "put_back",
+        "send_keyed", "stalled_keys", "take_lanes", "take_stalled";
+    "leases": "end_held_lease", "extend_lease", "give_back_lease", "lease";
     "log": "append";
-    "message": "schedule", "send_full";
+    "max_in_work": "count_leased", "ensure_slots", "take_free_slots";
+    "message": "bury_lease", "postpone_lease", "schedule", "send_full";
+    "rate_limit": "prune_buckets", "return_tokens", "take_tokens";
+    "schedule": "move_due", "move_due_between";
+    "topics": "estimate", "stats";
 ];
 
 impl SqlFunction {

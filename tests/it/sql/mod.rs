@@ -5,6 +5,7 @@ mod installed;
 mod killed;
 mod published;
 mod random;
+mod receive;
 mod rights;
 mod rooms;
 mod scripts;
