@@ -19,13 +19,14 @@ pub(super) struct Held {
     pub(super) label: usize,
     receipt: u64,
     max_attempts: u32,
+    by_sql: bool,
 }
 
 impl Model {
     pub(super) fn handle(&mut self, topic: usize, answer: Answer, sends_on: bool) -> Seen {
         let mut counts = vec![0; 4];
         let max_attempts = self.settings[topic].max_attempts.unwrap_or(MAX_ATTEMPTS);
-        let Some((label, delivery)) = self.deliver(topic, max_attempts, &mut counts) else {
+        let Some((label, delivery)) = self.deliver(topic, max_attempts, false, &mut counts) else {
             return Seen {
                 counts,
                 ..Seen::default()
@@ -54,6 +55,7 @@ impl Model {
         &mut self,
         topic: usize,
         max_attempts: u32,
+        by_sql: bool,
         counts: &mut [u64],
     ) -> Option<(usize, Delivery)> {
         if self.is_paused[topic] {
@@ -74,7 +76,9 @@ impl Model {
                 continue;
             }
             let is_used_up = attempts >= max_attempts;
-            if is_over || is_used_up || !entry.kind.fits {
+            // Nobody decodes a payload that SQL returns.
+            let fits = entry.kind.fits || by_sql;
+            if is_over || is_used_up || !fits {
                 counts[2] += 1;
                 match (is_over, is_used_up) {
                     (true, _) => self.bury(label, "expired", attempts),
@@ -129,10 +133,10 @@ impl Model {
         entry.place = entry.place.filter(|_| entry.kind.key.is_some());
     }
 
-    pub(super) fn lease(&mut self, topic: usize) -> Seen {
+    pub(super) fn lease(&mut self, topic: usize, by_sql: bool) -> Seen {
         let limit = self.settings[topic].max_attempts;
         let max_attempts = limit.unwrap_or(MAX_ATTEMPTS_BY_HAND);
-        let Some((label, delivery)) = self.deliver(topic, max_attempts, &mut [0; 4]) else {
+        let Some((label, delivery)) = self.deliver(topic, max_attempts, by_sql, &mut [0; 4]) else {
             return Seen::default();
         };
         let receipt = self.tick();
@@ -143,10 +147,11 @@ impl Model {
             label,
             receipt,
             max_attempts,
+            by_sql,
         });
         if self.held.len() > MOST_HELD {
             let oldest = self.held.remove(0);
-            self.settle(&oldest, Settling::Nack);
+            self.settle(&oldest, Settling::Nack, oldest.by_sql);
         }
         Seen {
             delivery: Some(delivery),
@@ -154,13 +159,13 @@ impl Model {
         }
     }
 
-    pub(super) fn settle_nth(&mut self, nth: usize, how: Settling) -> Seen {
+    pub(super) fn settle_nth(&mut self, nth: usize, how: Settling, by_sql: bool) -> Seen {
         if self.held.is_empty() {
             return Seen::default();
         }
         let held = self.held.remove(nth % self.held.len());
         let topic = self.entries[held.label].topic;
-        let is_good = self.settle(&held, how);
+        let is_good = self.settle(&held, how, by_sql);
         if how == Settling::SettleIn {
             match is_good {
                 true => drop(self.send(other(topic), PLAIN)),
@@ -178,14 +183,22 @@ impl Model {
     }
 
     /// Settles a lease; returns whether it was still there.
-    fn settle(&mut self, held: &Held, how: Settling) -> bool {
+    fn settle(&mut self, held: &Held, how: Settling, by_sql: bool) -> bool {
         let label = held.label;
         let entry = &mut self.entries[label];
         if entry.at != At::Leased(held.receipt) {
             return false;
         }
         let attempt = entry.attempts;
-        let is_last = attempt >= held.max_attempts;
+        let max_attempts = match (held.by_sql, by_sql) {
+            // As it was when it was taken.
+            (false, false) => held.max_attempts,
+            _ => {
+                let limit = self.settings[entry.topic].max_attempts;
+                limit.unwrap_or(MAX_ATTEMPTS_BY_HAND)
+            }
+        };
+        let is_last = attempt >= max_attempts;
         match how {
             Settling::Extend => {}
             Settling::Ack | Settling::SettleIn => self.end(label, At::Gone, "done"),

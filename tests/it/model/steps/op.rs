@@ -44,11 +44,14 @@ pub(super) enum Op {
     /// Takes the next message by hand, if there is one, and holds it.
     Lease {
         topic: usize,
+        by_sql: bool,
     },
-    /// Settles one of those that were taken by hand, whether or not it is still leased.
+    /// Settles one of those that were taken by hand, whether or not it is still leased; by SQL
+    /// functions those that were taken by them.
     Settle {
         nth: usize,
         how: Settling,
+        by_sql: bool,
     },
     /// Lets the time pass until leases are over: their holders died, or are late.
     Lapse {
@@ -70,6 +73,7 @@ pub(super) enum Op {
     Cancel {
         nth: usize,
         is_taken: bool,
+        by_sql: bool,
     },
     Purge {
         topic: usize,
@@ -182,10 +186,14 @@ impl Op {
                 topic,
                 nth: nth(rng),
             },
-            57..66 => Op::Lease { topic },
+            57..66 => Op::Lease {
+                topic,
+                by_sql: rng.bool(),
+            },
             66..75 => Op::Settle {
                 nth: rng.usize(..100),
                 how: Settling::random(rng),
+                by_sql: rng.bool(),
             },
             75..78 => Op::Lapse {
                 topic,
@@ -198,6 +206,7 @@ impl Op {
             81..85 => Op::Cancel {
                 nth: rng.usize(..100),
                 is_taken: rng.bool(),
+                by_sql: rng.bool(),
             },
             85..86 => Op::Purge { topic },
             86..88 => Op::PurgeDead {

@@ -87,8 +87,8 @@ impl Model {
                 sends_on,
             } => return self.handle(topic, answer, sends_on),
             Op::MakeDue { topic, nth } => self.make_due(topic, nth),
-            Op::Lease { topic } => return self.lease(topic),
-            Op::Settle { nth, how } => return self.settle_nth(nth, how),
+            Op::Lease { topic, by_sql } => return self.lease(topic, by_sql),
+            Op::Settle { nth, how, by_sql } => return self.settle_nth(nth, how, by_sql),
             Op::Lapse { topic, nth } => {
                 for label in self.chosen(topic, nth, |at| matches!(at, At::Leased(_))) {
                     self.give_back(label);
@@ -103,7 +103,7 @@ impl Model {
             Op::TakeOutExpired => self.take_out_expired(),
             Op::Shared(ref op) => return self.share(op),
             Op::ForgetKeys { topic } => self.taken.retain(|taken| taken.0 != topic),
-            Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
+            Op::Cancel { nth, is_taken, .. } => return self.cancel(nth, is_taken),
             Op::Purge { topic } => {
                 let waits = |at: At| matches!(at, At::Ready | At::Behind | At::Scheduled);
                 return self.purge(topic, None, waits);

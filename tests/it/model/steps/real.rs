@@ -3,16 +3,17 @@
 //! One message is handled at a time by a drain whose handler pauses its own topic: nothing more is
 //! begun then. Time passes by moving rows.
 
-use super::hands::{MAX_ATTEMPTS, MOST_HELD};
-use super::op::{Answer, Kind, LOG, Op, PLAIN, Settings, Settling, TOPICS};
+use super::hands::MAX_ATTEMPTS;
+use super::op::{Answer, Kind, LOG, Op, PLAIN, Settings, TOPICS};
 use super::pure::other;
 use super::reading::EFFECTS;
 use super::seen::{Delivery, Seen};
-use super::sending::{label, label_of_next, nobody, send_next, send_next_by_sql};
+use super::sending::{label, label_of_next, send_next, send_next_by_sql};
+use super::taking::Taken;
 use crate::support::Place;
 use outtray::{
-    Backoff, ErrorKind, Expired, HandlerError, MessageId, Messaging, MessagingSession, PoisonedKey,
-    Sent, Topic, TopicConfig, TopicKind,
+    Backoff, Expired, HandlerError, MessageId, Messaging, MessagingSession, PoisonedKey, Sent,
+    Topic, TopicConfig, TopicKind,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -37,8 +38,8 @@ pub(super) struct Real {
     pub(super) tracked: Vec<(usize, usize)>,
     /// Whether a topic has parked what comes after dead letters.
     parks: bool,
-    /// What was taken by hand, with its topic and by which process.
-    held: Vec<(usize, Messaging, outtray::Delivery<usize>)>,
+    /// What was taken by hand.
+    pub(super) held: Vec<Taken>,
 }
 
 type Ids = Arc<Mutex<Vec<MessageId>>>;
@@ -93,8 +94,8 @@ impl Real {
                 let chosen = self.chosen(topic, nth, |at| at == "scheduled");
                 self.move_due(&chosen);
             }
-            Op::Lease { topic } => return self.lease(topic),
-            Op::Settle { nth, how } => return self.settle(nth, how),
+            Op::Lease { topic, by_sql } => return self.lease(topic, by_sql),
+            Op::Settle { nth, how, by_sql } => return self.settle(nth, how, by_sql),
             Op::Lapse { topic, nth } => {
                 let chosen = self.chosen(topic, nth, |at| at == "leased");
                 self.move_due(&chosen);
@@ -103,7 +104,11 @@ impl Real {
             Op::TakeOutExpired => self.take_out_expired(),
             Op::Shared(ref op) => return self.share(op),
             Op::ForgetKeys { topic } => self.forget_keys(topic),
-            Op::Cancel { nth, is_taken } => return self.cancel(nth, is_taken),
+            Op::Cancel {
+                nth,
+                is_taken,
+                by_sql,
+            } => return self.cancel(nth, is_taken, by_sql),
             Op::Purge { topic } => return count(self.topic(topic).purge().unwrap()),
             Op::PurgeDead { topic, nth: None } => {
                 return count(self.topic(topic).purge_dead_letters(..).unwrap());
@@ -212,75 +217,6 @@ impl Real {
         }
     }
 
-    /// Takes a message in a process of its own: what one remembers of where it looked last says
-    /// where it looks first.
-    fn lease(&mut self, topic: usize) -> Seen {
-        let messaging = Messaging::connect(&self.place.url).unwrap();
-        let Some(taken) = messaging.topic(TOPICS[topic]).receive(LATER).unwrap() else {
-            return Seen::default();
-        };
-        let delivery = seen(&self.ids, &taken);
-        self.held.push((topic, messaging, taken));
-        if self.held.len() > MOST_HELD {
-            drop(self.held.remove(0));
-        }
-        Seen {
-            delivery: Some(delivery),
-            ..Seen::default()
-        }
-    }
-
-    fn settle(&mut self, nth: usize, how: Settling) -> Seen {
-        if self.held.is_empty() {
-            return Seen::default();
-        }
-        let at = nth % self.held.len();
-        let (topic, messaging, held) = &self.held[at];
-        let settled = match how {
-            Settling::Ack => held.ack(),
-            Settling::Nack => held.nack(),
-            Settling::RetryAfter => held.retry_after(LATER),
-            Settling::Reject => held.reject("as scripted"),
-            Settling::Release => held.release(),
-            Settling::Extend => held.extend(2 * LATER),
-            Settling::SettleIn => {
-                let next = label_of_next(&self.ids);
-                // Who changes a setting knows all of them; else they are a second old.
-                messaging.topic("nobody").resume().unwrap();
-                let settled = held.settle_in(|session| {
-                    send_next(session, &self.ids, other(*topic), PLAIN);
-                    Ok(())
-                });
-                if label_of_next(&self.ids) == next {
-                    // Known to be settled before: nothing was tried.
-                    self.ids.lock().unwrap().push(nobody());
-                }
-                settled
-            }
-            Settling::Drop => {
-                drop(self.held.remove(at));
-                Ok(())
-            }
-        };
-        match settled {
-            Ok(()) => Seen::answer("settled"),
-            Err(error) if error.kind() == ErrorKind::LeaseLost => Seen::answer("lost"),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn cancel(&self, nth: usize, is_taken: bool) -> Seen {
-        let all: Vec<MessageId> = match is_taken {
-            true => self.held.iter().map(|(.., taken)| taken.id).collect(),
-            false => self.ids.lock().unwrap().clone(),
-        };
-        if all.is_empty() {
-            return Seen::default();
-        }
-        let id = all[nth % all.len()];
-        Seen::answer(&format!("{:?}", self.place.messaging.cancel(id).unwrap()))
-    }
-
     fn expire(&mut self, topic: usize, nth: Option<usize>) {
         let chosen = self.chosen(topic, nth, |_| true);
         for table in ["message", "scheduled", "follower"] {
@@ -341,7 +277,7 @@ impl Real {
     }
 }
 
-fn seen(ids: &Mutex<Vec<MessageId>>, message: &outtray::Message<usize>) -> Delivery {
+pub(super) fn seen(ids: &Mutex<Vec<MessageId>>, message: &outtray::Message<usize>) -> Delivery {
     Delivery {
         label: label(ids, message.id),
         priority: message.priority,
