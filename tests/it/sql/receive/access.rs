@@ -54,7 +54,10 @@ fn a_role_that_was_granted_what_the_guide_says_takes_and_settles() {
     let mut consumer = as_role(&mut place, role);
     place.sql(&format!(
         "GRANT USAGE ON SCHEMA outtray TO {role};
-        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA outtray TO {role};
+        DO $$ BEGIN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO {role}',
+                (SELECT string_agg('outtray.' || name, ', ') FROM outtray.function));
+        END $$;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA outtray TO {role};
         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA outtray TO {role}"
     ));
