@@ -13,6 +13,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 DECLARE
     matters integer := coalesce(the_on_end, 0);
     ids uuid[] := ARRAY[the_id];

@@ -11,6 +11,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 DECLARE
     the_attempts smallint := least(attempts, 32767);
     -- No more of it than the library keeps, either.

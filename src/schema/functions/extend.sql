@@ -10,6 +10,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 DECLARE
     held record;
     the_topic text;

@@ -8,6 +8,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 DECLARE
     a_row record;
     free bigint;

@@ -7,6 +7,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 AS $body$
+#variable_conflict error
 DECLARE
     ids uuid[] := '{}';
     a_row record;

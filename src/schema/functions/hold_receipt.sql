@@ -11,6 +11,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 BEGIN
     IF the_id IS NULL OR the_receipt IS NULL THEN
         RAISE EXCEPTION 'a message is settled by its id and its receipt, and one of them is NULL'

@@ -5,6 +5,7 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 AS $body$
+#variable_conflict error
 BEGIN
     RETURN EXISTS (
         SELECT

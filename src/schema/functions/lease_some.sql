@@ -13,6 +13,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 DECLARE
     -- The whole index of claims.
     ranks smallint[] := ARRAY[-32768];

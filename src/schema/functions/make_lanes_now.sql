@@ -6,6 +6,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '50ms'
 AS $body$
+#variable_conflict error
 DECLARE
     began timestamptz := clock_timestamp();
     the_topics text[] := topics;

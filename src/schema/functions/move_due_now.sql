@@ -10,6 +10,7 @@ SET enable_bitmapscan = off
 SET enable_sort = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict error
 DECLARE
     after_it text := the_topic || E'\x01';
     the_writer uuid := gen_random_uuid();

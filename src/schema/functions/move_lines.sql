@@ -12,6 +12,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET plan_cache_mode = force_custom_plan
 AS $body$
+#variable_conflict error
 DECLARE
     from_topic text := coalesce(the_topic, '');
     a_row record;

@@ -12,6 +12,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
+#variable_conflict use_column
 DECLARE
     held record;
     terms record;

@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION outtray.put_tokens_back(
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $body$
+#variable_conflict error
 DECLARE
     of_topic text[] := ARRAY[''];
     tokens_left bigint[] := ARRAY[unspent];

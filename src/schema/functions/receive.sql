@@ -14,6 +14,7 @@ CREATE OR REPLACE FUNCTION outtray.receive(
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $body$
+#variable_conflict error
 DECLARE
     -- Messages that one call ends: more are left to the next.
     most_aside CONSTANT integer := 1000;

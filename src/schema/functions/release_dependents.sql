@@ -11,6 +11,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET plan_cache_mode = force_custom_plan
 AS $body$
+#variable_conflict error
 DECLARE
     -- A topic and an id, or nothing: the beginning.
     place text := current_setting('dependents.place', true);

@@ -6,6 +6,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 AS $body$
+#variable_conflict error
 DECLARE
     over_time CONSTANT text := 'its time was over before it was handled';
     dropping text[] := ARRAY(

@@ -10,6 +10,7 @@ CREATE OR REPLACE FUNCTION outtray.topic_terms(
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $body$
+#variable_conflict error
 DECLARE
     document json;
     rate json;

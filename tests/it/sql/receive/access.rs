@@ -84,15 +84,25 @@ fn settings_and_schemas_of_the_caller_change_nothing() {
             CREATE FUNCTION trap.unnest(text[]) RETURNS text LANGUAGE sql AS 'SELECT NULL::text';
             SET search_path = trap, pg_catalog; SET bytea_output = 'escape'; SET DateStyle = 'German';
             SET IntervalStyle = 'sql_standard'; SET TimeZone = 'Pacific/Chatham'; SET array_nulls = off;
-            SET standard_conforming_strings = off; SET enable_indexscan = off; SET extra_float_digits = -15",
+            SET standard_conforming_strings = off; SET enable_indexscan = off; SET extra_float_digits = -15;
+            SET plpgsql.extra_errors = 'all'; SET plpgsql.variable_conflict = use_variable",
         )
         .unwrap();
 
     let taken = take(&mut caller, "jobs", 3);
     ack(&mut caller, &taken[0]);
     super::settle(&mut caller, "nack($1, $2, '1 hour')", &taken[1]).unwrap();
+    super::settle(&mut caller, "extend($1, $2, '1 hour')", &taken[2]).unwrap();
+    super::settle(&mut caller, "release($1, $2)", &taken[2]).unwrap();
+    let again = take(&mut caller, "jobs", 1);
+    super::settle(&mut caller, "reject($1, $2)", &again[0]).unwrap();
+    for call in ["cancel($1)::text", "stats('jobs')::text", "upkeep()::text"] {
+        let query = format!("SELECT outtray.{call}, $1::uuid");
+        caller.query_one(&query, &[&taken[0].id]).unwrap();
+    }
 
     assert_eq!(payloads(&taken), ["0", "1", "2"]);
+    assert_eq!(payloads(&again), ["2"]);
     let hours = place.number("SELECT extract(epoch FROM min(due_at) - clock_timestamp()) / 3600 FROM outtray.scheduled WHERE receipt IS NULL");
     assert!((0.9..=1.0).contains(&hours), "{hours}");
 }
