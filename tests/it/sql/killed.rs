@@ -2,11 +2,13 @@
 //! stay in order, dedupe keys and bounds are kept.
 
 use super::scripts::psql;
-use crate::support::{Child, Ledger, PATIENCE, WORK, eventually, test_name};
+use crate::support::{Child, Ledger, PATIENCE, WORK, eventually, spawn, test_name};
 use outtray::{Backoff, HandlerError, Message, TopicConfig};
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const CHILD: &str = test_name!(what_handlers_do_until_they_are_killed);
@@ -28,10 +30,45 @@ fn transaction(producer: &str, number: usize) -> String {
     format!(
         "BEGIN;
         INSERT INTO sent SELECT '{producer}', {number},
-            outtray.send('{WORK}', '{payload}', key => '{key}', wait_for_room => '20 s');
+            outtray.send('{WORK}', '{payload}', key => '{key}', wait_for_room => '60 s');
         SELECT outtray.send_once('once', '{number}', 'number-{number}', '1 day');
         COMMIT;\n"
     )
+}
+
+/// A psql that is fed with transactions.
+struct Producer {
+    process: std::process::Child,
+    /// It ends when nobody reads any more.
+    writer: JoinHandle<()>,
+}
+
+impl Producer {
+    fn start(psql: &Path, ledger: &Ledger, name: String) -> Producer {
+        let mut process = Command::new(psql)
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", ledger.url()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = process.stdin.take().unwrap();
+        let writer = spawn("producer", move || {
+            for number in 0..100_000 {
+                let text = transaction(&name, number);
+                if input.write_all(text.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        });
+        Producer { process, writer }
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.writer.join().unwrap();
+    }
 }
 
 #[test]
@@ -49,30 +86,8 @@ fn what_is_sent_by_sql_is_handled_once_and_in_order_whatever_dies() {
     for round in 0..ROUNDS {
         let mut handler = Some(ledger.child(CHILD, "handler"));
         handler.as_mut().unwrap().listen();
-        let mut producers: Vec<_> = (0..PRODUCERS)
-            .map(|producer| {
-                let mut process = Command::new(&psql)
-                    .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", ledger.url()])
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .unwrap();
-                let mut input = process.stdin.take().unwrap();
-                let name = format!("{round}-{producer}");
-                // It ends when its reader was killed.
-                let writer = std::thread::spawn(move || {
-                    for number in 0..100_000 {
-                        if input
-                            .write_all(transaction(&name, number).as_bytes())
-                            .is_err()
-                        {
-                            break;
-                        }
-                    }
-                });
-                (process, writer)
-            })
+        let producers: Vec<Producer> = (0..PRODUCERS)
+            .map(|producer| Producer::start(&psql, &ledger, format!("{round}-{producer}")))
             .collect();
         let handled = "SELECT count(*) FROM step";
         let before = ledger.number(handled, &[]);
@@ -88,13 +103,7 @@ fn what_is_sent_by_sql_is_handled_once_and_in_order_whatever_dies() {
                 ledger.number(handled, &[]) > before + 20
             });
         }
-        for (process, _) in &mut producers {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
-        for (_, writer) in producers {
-            writer.join().unwrap();
-        }
+        producers.into_iter().for_each(Producer::kill);
         handler.unwrap().kill();
     }
     eventually("the killed are gone", || {

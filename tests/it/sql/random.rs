@@ -156,7 +156,7 @@ impl Given {
         self
     }
 
-    fn new(&self) -> outtray::Result<NewMessage> {
+    fn message(&self) -> outtray::Result<NewMessage> {
         let mut message = match &self.json {
             Some(text) => NewMessage::json_text(&self.topic, text.as_str())?,
             None => NewMessage::bytes(&self.topic, self.bytes.as_slice()),
@@ -191,7 +191,9 @@ impl Given {
     }
 
     fn send(&self, place: &Place) -> Result<bool, Refused> {
-        let sent = self.new().and_then(|message| place.messaging.send(message));
+        let sent = self
+            .message()
+            .and_then(|message| place.messaging.send(message));
         sent.map(outtray::Sent::is_duplicate)
             .map_err(|error| Refused::new(error.kind(), &error.to_string()))
     }

@@ -1,9 +1,8 @@
 //! A bounded topic holds no more than it may, whoever sends.
 
 use super::{check_refused, refusal, taken};
-use crate::support::{MINUTE, Place, await_lock_waits, client};
+use crate::support::{MINUTE, Place, aside, await_lock_waits, client, next};
 use outtray::{ErrorKind, NewMessage, TopicConfig};
-use std::thread;
 
 fn bounded(limit: u64) -> Place {
     let place = Place::new();
@@ -66,7 +65,7 @@ fn a_sender_waits_for_room_and_holds_up_nobody_meanwhile() {
     place.sql(&format!("SELECT {SEND}"));
     let mut waiting = client(&place.url);
 
-    let sender = thread::spawn(move || {
+    let sender = aside(move || {
         waiting.batch_execute("SELECT outtray.send('t', '2', wait_for_room => '60 s')")
     });
     crate::support::eventually("somebody waits for room", || {
@@ -77,7 +76,7 @@ fn a_sender_waits_for_room_and_holds_up_nobody_meanwhile() {
     check_refused(&mut place.client, SEND, "OT104", "is full");
     let first = place.messaging.topic("t").receive::<i32>(MINUTE).unwrap();
     first.unwrap().ack().unwrap();
-    sender.join().unwrap().unwrap();
+    next(&sender, 1).remove(0).unwrap();
 
     assert_eq!(taken(&place, "t"), ["2"]);
 }
@@ -104,11 +103,11 @@ fn senders_take_room_one_after_the_other() {
     let mut open = place.client.transaction().unwrap();
     open.batch_execute(&format!("SELECT {SEND}")).unwrap();
 
-    let second = thread::spawn(move || other.batch_execute(&format!("SELECT {SEND}")));
+    let second = aside(move || other.batch_execute(&format!("SELECT {SEND}")));
     let mut watch = client(&place.url);
     await_lock_waits(&mut watch, 1);
     open.commit().unwrap();
 
-    let error = second.join().unwrap().unwrap_err();
+    let error = next(&second, 1).remove(0).unwrap_err();
     assert_eq!(error.code().unwrap().code(), "OT104");
 }

@@ -1,7 +1,7 @@
 //! What is sent by SQL is an ordinary message of the transaction that sent it.
 
 use super::{check_refused, id, taken};
-use crate::support::{HOUR, NO_POLLING, PATIENCE, Place, next, process};
+use crate::support::{HOUR, NO_POLLING, PATIENCE, Place, aside, next, process};
 use crossbeam_channel::unbounded;
 use outtray::{Message, NewMessage, Payload, Sent, TopicConfig, TopicKind};
 use std::time::Duration;
@@ -157,7 +157,7 @@ fn a_sender_waits_for_another_one_with_the_same_dedupe_key() {
     let first = "SELECT id FROM outtray.send_once('t', '1', 'k', '1 day')";
     let first: Uuid = open.query_one(first, &[]).unwrap().get(0);
 
-    let second = std::thread::spawn(move || {
+    let second = aside(move || {
         let call = "SELECT id, is_duplicate FROM outtray.send_once('t', '2', 'k', '1 day')";
         let row = other.query_one(call, &[]).unwrap();
         (row.get::<_, Uuid>(0), row.get::<_, bool>(1))
@@ -166,7 +166,7 @@ fn a_sender_waits_for_another_one_with_the_same_dedupe_key() {
     crate::support::await_lock_waits(&mut watch, 1);
     open.commit().unwrap();
 
-    assert_eq!(second.join().unwrap(), (first, true));
+    assert_eq!(next(&second, 1), [(first, true)]);
 }
 
 #[test]

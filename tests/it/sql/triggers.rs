@@ -22,18 +22,20 @@ fn block(part: &str) -> &'static str {
 #[test]
 fn each_call_of_the_page_runs() {
     let mut place = Place::new();
+    let role = format!("app_{}", fastrand::u64(..));
+    place.sql(&format!("CREATE ROLE {role}"));
     place.sql(
-        "CREATE TABLE changed AS SELECT 1 AS id; CREATE ROLE app;
+        "CREATE TABLE changed AS SELECT 1 AS id;
         CREATE TABLE question AS SELECT '{\"reply-to\": \"replies\", \"correlation-id\": \"1\"}'::json AS headers",
     );
 
     for block in blocks() {
         if !block.contains("TRIGGER") {
-            place.sql(block);
+            place.sql(&block.replace("TO app", &format!("TO {role}")));
         }
     }
 
-    place.sql("DROP OWNED BY app; DROP ROLE app");
+    place.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
     assert_eq!(place.count("outtray.message WHERE topic = 'replies'"), 1);
     let waiting = place.count("outtray.message") + place.count("outtray.scheduled");
     assert!(waiting > 3, "{waiting}");

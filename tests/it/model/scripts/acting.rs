@@ -244,11 +244,7 @@ impl Actor {
                 }
             }
             Act::SendKeyed => drop(session.send(delayed(ON)?.key("k"))?),
-            Act::SendBySql => {
-                let send = "SELECT outtray.send($1::text, $2::text)";
-                let text = serde_json::to_string(&trace)?;
-                drop(session.query_one(send, &[&ON, &text])?);
-            }
+            Act::SendBySql => send_by_sql(session, &serde_json::to_string(&trace)?)?,
             Act::Publish => drop(session.publish("acts.published", &trace)?),
             Act::PublishMany => {
                 for _ in 0..6 {
@@ -375,4 +371,9 @@ pub(super) fn rows(act: Act) -> i64 {
         Act::BatchExecute => 2,
         _ => 0,
     }
+}
+
+fn send_by_sql(session: &mut MessagingSession<'_>, json: &str) -> Result<(), HandlerError> {
+    session.query_one("SELECT outtray.send($1::text, $2::text)", &[&ON, &json])?;
+    Ok(())
 }
