@@ -1,7 +1,7 @@
 //! The server restarts while somebody asks, handles, answers or waits.
 
 use super::{QUOTES, double};
-use crate::support::{Gate, HOUR, Ledger, PATIENCE, eventually};
+use crate::support::{Frozen, Gate, HOUR, Ledger, PATIENCE, aside, eventually};
 use outtray::testing::Server;
 use outtray::{ErrorKind, Message, Messaging, NewMessage};
 use std::time::Duration;
@@ -82,6 +82,44 @@ fn who_asks_without_a_server_learns_so_in_time() {
     let kind = sent.wait::<i64>(HOUR).unwrap_err().kind();
     assert_eq!(kind, ErrorKind::Timeout);
     drop(receiver);
+}
+
+#[test]
+fn who_asks_or_waits_at_a_frozen_server_learns_so_in_time() {
+    let server = Server::builder().always_embedded().start().unwrap();
+    let ledger = Ledger::of(server.database().unwrap());
+    let noticed = Duration::from_secs(2);
+    let asker = Messaging::builder()
+        .url(ledger.url())
+        .notice_silence(noticed);
+    let asker = asker.connect().unwrap();
+    let receiver = start(&asker, double);
+    asker.request::<i64>(QUOTES, &1, PATIENCE).unwrap();
+    let question = NewMessage::json("nobody", &1).unwrap();
+    let mut pending = asker
+        .begin_request(question, Duration::from_secs(1))
+        .unwrap();
+
+    let frozen = Frozen::server(&server);
+    let waiting = aside(move || pending.wait::<i64>(HOUR).map(drop));
+    let again = asker.clone();
+    let asking = aside(move || again.request::<i64>(QUOTES, &2, Duration::from_secs(1)));
+
+    let waited = waiting.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(waited.unwrap_err().kind(), ErrorKind::Timeout);
+    let kind = asking.recv_timeout(PATIENCE).unwrap().unwrap_err().kind();
+    let expected = [
+        ErrorKind::Unavailable,
+        ErrorKind::OutcomeUnknown,
+        ErrorKind::PoolExhausted,
+    ];
+    assert!(expected.contains(&kind), "{kind:?}");
+    drop(frozen);
+    eventually("it is answered again", || {
+        let answer = asker.request::<i64>(QUOTES, &3, PATIENCE);
+        answer.is_ok_and(|answer| answer == 6)
+    });
+    receiver.stop(PATIENCE);
 }
 
 fn start<F>(messaging: &Messaging, handler: F) -> outtray::Receiver

@@ -1,10 +1,11 @@
 //! Receivers that have nothing to do leave the database alone.
 
-use crate::support::{Gate, PATIENCE, Place, client, eventually, next};
+use crate::support::{Gate, HOUR, PATIENCE, Place, client, eventually, next};
 use crossbeam_channel::{after, unbounded};
 use outtray::testing::Server;
 use outtray::{
-    Backoff, Filter, HandlerError, Message, Messaging, NewMessage, TopicConfig, TopicKind,
+    Backoff, Filter, HandlerError, Message, Messaging, MessagingSession, NewMessage, TopicConfig,
+    TopicKind,
 };
 use std::fs;
 use std::sync::OnceLock;
@@ -227,4 +228,38 @@ fn idle_readers_of_logs_ask_no_more_than_idle_receivers() {
         statements_during(&mut place, Duration::from_secs(3)).len() <= 3
     });
     drop(readers);
+}
+
+#[test]
+fn a_process_that_was_answered_asks_nothing_more_and_one_that_waits_little() {
+    let mut place = place();
+    let replier = Messaging::connect(&place.url).unwrap();
+    let mut answers = |place: &Place| {
+        let question = NewMessage::json("quotes", &1).unwrap();
+        let pending = place.messaging.begin_request(question, PATIENCE);
+        let answer = |session: &mut MessagingSession<'_>, ask: Message<i32>| {
+            session.reply(&ask, &2)?;
+            Ok(())
+        };
+        replier.drain("quotes", answer).unwrap();
+        pending.unwrap().wait::<i32>(PATIENCE).unwrap()
+    };
+    assert_eq!(answers(&place).payload, 2);
+
+    let held = "outtray.subscription WHERE pattern = ''";
+    eventually("the inbox is gone", || place.count(held) == 0);
+    // Some duties are done once a minute, each with a few statements.
+    eventually("nothing is asked", || {
+        statements_during(&mut place, Duration::from_secs(3)).is_empty()
+    });
+
+    // The next question is as good as the first.
+    let question = NewMessage::json("nobody", &1).unwrap();
+    let waiting = place.messaging.begin_request(question, HOUR).unwrap();
+    assert_eq!(answers(&place).payload, 2);
+    // One look a second, a poll and a glance; and that the inbox is wanted.
+    eventually("little is asked", || {
+        statements_during(&mut place, Duration::from_secs(4)).len() <= 4 * 4
+    });
+    drop(waiting);
 }
