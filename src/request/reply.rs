@@ -65,7 +65,8 @@ impl MessagingSession<'_> {
     /// [`Refused`](crate::ErrorKind::Refused) with this text.
     ///
     /// The message counts as handled, and what the session did commits. A handler that returns an
-    /// error instead sends no reply, since that is rolled back, and is tried again.
+    /// error instead sends no reply, since that is rolled back, and is tried again. Where it has
+    /// failed for good, whoever waits gets a `Refused` that names the dead letter.
     ///
     /// # Errors
     /// Those of [`reply`](Self::reply).

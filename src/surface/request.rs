@@ -39,19 +39,19 @@ impl Messaging {
     /// question [names a topic of yours](NewMessage::reply_to); see
     /// [`request_message`](Self::request_message). A zero timeout asks nothing and is over at once.
     ///
-    /// **Failures.** A handler that fails is tried again like any other, and may answer then. One
-    /// that fails for good, and becomes a dead letter, sends no reply: the asker waits in vain. So
-    /// a handler that cannot answer sends an [error](MessagingSession::reply_error), and one that
-    /// may fail does so at the latest in its last [attempt](Message::attempt).
+    /// **Failures.** A handler that fails is tried again like any other, and may answer then. When
+    /// it has failed for good, and the question is a dead letter, the asker is told so within a
+    /// second, without the handler's own words; those it sends by
+    /// [`reply_error`](MessagingSession::reply_error).
     ///
     /// # Errors
     /// `Timeout` when no reply came in time: the question may have been handled, or is handled at
     /// this moment, or the time was over before it could be sent. `Refused` when the replier
-    /// answered with an error, with its text. `Payload` when the reply is no `R`. `Interrupted`
-    /// when [another thread](crate::Interrupt) ended the wait. `OutcomeUnknown` when the connection
-    /// broke while the question was under way; `Unavailable` when it could not be sent, or when
-    /// this process could not reach the database for half a minute and lost its replies; otherwise
-    /// those of [`send`](Self::send).
+    /// answered with an error, with its text, or the question is a dead letter. `Payload` when the
+    /// reply is no `R`. `Interrupted` when [another thread](crate::Interrupt) ended the wait.
+    /// `OutcomeUnknown` when the connection broke while the question was under way; `Unavailable`
+    /// when it could not be sent, or when this process could not reach the database for half a
+    /// minute and lost its replies; otherwise those of [`send`](Self::send).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

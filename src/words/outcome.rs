@@ -71,7 +71,8 @@ impl OnEnd {
     pub(crate) const BOUNDED: OnEnd = OnEnd(2);
     /// It has a dedupe key until then.
     pub(crate) const UNIQUE: OnEnd = OnEnd(4);
-    /// Once its time is over nobody wants it, not even as a dead letter.
+    /// Somebody waits for a reply to it, who is told if it becomes a dead letter. Once its time is
+    /// over nobody wants it, not even as one.
     pub(crate) const FLEETING: OnEnd = OnEnd(8);
 
     /// Reads the stored sum.

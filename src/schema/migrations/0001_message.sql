@@ -37,7 +37,7 @@ CREATE TABLE outtray.message (
     expires_at timestamptz,
     -- Who has to be told when it ends, as a sum: 1 somebody waits for it (`outcome`), 2 it takes
     -- room in a bounded topic (`room`), 4 it holds a dedupe key (`dedupe`). NULL: nobody. Also 8:
-    -- when its time is over it is dropped, and no dead letter.
+    -- somebody waits for a reply to it, and no longer than until it expires.
     on_end smallint,
     -- The index that claims use, and the only one that holds every message.
     PRIMARY KEY (topic, rank, seq),

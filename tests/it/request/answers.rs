@@ -1,10 +1,11 @@
 //! Who asks gets the answer to this very question.
 
 use super::{QUOTES, double, doubling, left};
-use crate::support::{MINUTE, PATIENCE, Place, done, next, process};
+use crate::support::{HOUR, MINUTE, PATIENCE, Place, done, next, process};
 use crossbeam_channel::unbounded;
 use outtray::{
-    BatchMessage, ErrorKind, HandlerError, Message, NewMessage, Payload, ReceiverBuilder,
+    BatchMessage, ErrorKind, HandlerError, Message, NewMessage, Payload, PendingReply,
+    ReceiverBuilder,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -184,6 +185,53 @@ fn a_handler_that_fails_answers_once_it_succeeds() {
     receiver.stop(PATIENCE);
     drop(place.messaging.clone());
     assert_eq!(place.count("outtray.message WHERE topic = 'quotes'"), 0);
+}
+
+#[test]
+fn who_asked_learns_that_its_request_is_a_dead_letter() {
+    let (place, replier) = two_processes();
+    let ask = |question: NewMessage| {
+        let question = question.header("note", "ünïcode");
+        place.messaging.begin_request(question, HOUR).unwrap()
+    };
+    let question = || NewMessage::json(QUOTES, &1).unwrap();
+    let check = |mut pending: PendingReply, reason: &str| {
+        let error = pending.wait::<i64>(PATIENCE).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let text = error.to_string();
+        assert!(
+            text.contains(reason) && text.contains("a dead letter"),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+    };
+    let rejecting = |receiver: ReceiverBuilder<'_>| {
+        receiver
+            .start(|_, _: Message<i64>| Err(HandlerError::reject("a secret")))
+            .unwrap()
+    };
+
+    type With = for<'r> fn(ReceiverBuilder<'r>) -> ReceiverBuilder<'r>;
+    let ways: [With; 3] = [
+        |receiver| receiver,
+        |receiver| receiver.lease(MINUTE),
+        |receiver| receiver.strict_order(),
+    ];
+    for with in ways {
+        let receiver = rejecting(with(replier.receiver(QUOTES)));
+        check(ask(question()), "rejected");
+        check(ask(question().key("k")), "rejected");
+        check(
+            ask(NewMessage::json(QUOTES, "no number").unwrap()),
+            "undecodable",
+        );
+        receiver.stop(PATIENCE);
+    }
+    let pending = ask(question());
+    let taken = replier.topic(QUOTES).receive::<i64>(MINUTE).unwrap();
+    taken.unwrap().reject("a secret").unwrap();
+    check(pending, "rejected");
+    assert_eq!(place.dead_letters(QUOTES).len(), 10);
 }
 
 #[test]

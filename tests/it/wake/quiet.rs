@@ -234,7 +234,7 @@ fn idle_readers_of_logs_ask_no_more_than_idle_receivers() {
 fn a_process_that_was_answered_asks_nothing_more_and_one_that_waits_little() {
     let mut place = place();
     let replier = Messaging::connect(&place.url).unwrap();
-    let mut answers = |place: &Place| {
+    let answers = |place: &Place| {
         let question = NewMessage::json("quotes", &1).unwrap();
         let pending = place.messaging.begin_request(question, PATIENCE);
         let answer = |session: &mut MessagingSession<'_>, ask: Message<i32>| {

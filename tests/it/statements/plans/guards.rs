@@ -28,7 +28,7 @@ impl Guard {
     pub(super) fn of(statement: &str) -> Guard {
         match statement {
             "claim" | "claim_filtered" | "look_replies" => Guard::Head,
-            "acknowledge" | "end_replies" | "send_keyed" => Guard::Rows,
+            "acknowledge" | "end_replies" | "refuse_dead" | "send_keyed" => Guard::Rows,
             _ if IN_FLIGHTS.contains(&statement) => Guard::Tables,
             _ if IN_ORDER.contains(&statement) => Guard::Order,
             _ => Guard::Free,

@@ -49,6 +49,7 @@ pub(super) fn ready() -> Vec<Case> {
         ),
         case("claim", Rows(64), &claim),
         case("look_replies", Rows(64), &claim),
+        case("refuse_dead", Rows(10), &[t, &ids(301_000, 10)]),
         case("end_replies", Rows(64), &[t, &zeros(64), &places]),
         case(
             "claim_filtered",
