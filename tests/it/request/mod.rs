@@ -2,16 +2,24 @@
 //! is none; and nothing of it is left.
 
 mod answers;
+mod failures;
 mod inbox;
 mod killed;
 mod own_topics;
 mod restarts;
 mod timeouts;
 
-use crate::support::Place;
+use crate::support::{PATIENCE, Place, process};
 use outtray::{HandlerError, Message, Messaging, MessagingSession, Receiver};
 
 const QUOTES: &str = "quotes";
+
+/// One process that asks, as far as the database can tell, and another one that answers.
+fn two_processes() -> (Place, Messaging) {
+    let place = Place::new();
+    let replier = process(&place.url, PATIENCE);
+    (place, replier)
+}
 
 /// Starts a receiver that answers each number with its double.
 fn doubling(messaging: &Messaging) -> Receiver {

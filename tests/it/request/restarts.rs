@@ -124,10 +124,18 @@ fn who_asks_or_waits_at_a_frozen_server_learns_so_in_time() {
 
 fn start<F>(messaging: &Messaging, handler: F) -> outtray::Receiver
 where
-    F: Fn(&mut outtray::MessagingSession<'_>, Message<i64>) -> Result<(), outtray::HandlerError>
+    F: Clone
+        + Fn(&mut outtray::MessagingSession<'_>, Message<i64>) -> Result<(), outtray::HandlerError>
         + Send
         + Sync
         + 'static,
 {
-    messaging.start_receiving_messages(QUOTES, handler).unwrap()
+    // Its connections may be gone, which it is told.
+    let mut started = None;
+    eventually("it can be started", || {
+        let receiver = messaging.start_receiving_messages(QUOTES, handler.clone());
+        started = receiver.ok();
+        started.is_some()
+    });
+    started.unwrap()
 }
