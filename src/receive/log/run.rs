@@ -34,7 +34,7 @@ const FAR: i64 = 16;
 
 /// How long a reader waits for another one of its process that reads: longer than that takes, and
 /// who hangs holds nobody up.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// How transactions ended.
 enum LaneEnded {
