@@ -27,6 +27,30 @@ fn a_message_sent_by_sql_is_handled_like_any_other() {
 }
 
 #[test]
+fn parameters_of_a_client_need_no_casts() {
+    let mut place = Place::new();
+    let client = &mut place.client;
+
+    id(client, "outtray.send($1, $2)", &[&"t", &"[1]"]);
+    id(
+        client,
+        "outtray.send($1, $2, key => $3)",
+        &[&"t", &"[2]", &"k"],
+    );
+    client
+        .query(
+            "SELECT id FROM outtray.send_many($1, $2)",
+            &[&"t", &vec!["[3]", "[4]"]],
+        )
+        .unwrap();
+    client
+        .query("SELECT id FROM outtray.publish($1, $2)", &[&"t", &"[5]"])
+        .unwrap();
+
+    assert_eq!(taken(&place, "t"), ["[1]", "[2]", "[3]", "[4]"]);
+}
+
+#[test]
 fn it_is_there_if_and_only_if_its_transaction_commits() {
     let mut place = Place::new();
 

@@ -260,6 +260,7 @@ fn each_parameter_is_cast() {
 #[test]
 fn messages_are_changed_by_topic() {
     hold(&statements(), topics);
+    hold(&files(FUNCTIONS, ".sql"), topics);
 }
 
 #[test]
