@@ -3,10 +3,11 @@
 //!
 //! A round is some messages, what the handler of each does in each attempt, and how the topic is
 //! worked on; `script` makes random ones. `acting` (with `misdoing`) is the handler that does it,
-//! `stage` lets it happen in a database of its own and says what is found there in the end: rows,
-//! messages sent on, results, ends. `expected` says what has to be, from the scripts alone, but for
-//! which messages shared a batch and which were cancelled. In the end all dead letters are
-//! redriven, and handled by a handler that behaves. `faults` shows that faults are found.
+//! `wrapped` puts middleware and a router around it, `stage` lets it happen in a database of its
+//! own and says what is found there in the end: rows, messages sent on, results, ends. `expected`
+//! says what has to be, from the scripts alone, but for which messages shared a batch and which
+//! were cancelled. In the end all dead letters are redriven, and handled by a handler that behaves.
+//! `faults` shows that faults are found.
 //!
 //! A round that fails is tried with fewer messages, and printed with its seed:
 //!
@@ -21,6 +22,7 @@ mod faults;
 mod misdoing;
 mod script;
 mod stage;
+mod wrapped;
 
 use crate::support::shrink;
 use expected::History;
@@ -171,6 +173,7 @@ fn plain() -> Round {
             is_suspect: false,
             is_cancelled: false,
             is_leaky: false,
+            is_wrapped: false,
         },
         messages: vec![
             planned(0, &[&done]),

@@ -22,6 +22,8 @@ pub(super) struct Way {
     pub(super) is_cancelled: bool,
     /// Now and then something keeps a message's row from being removed.
     pub(super) is_leaky: bool,
+    /// Middleware is around the handler, and a router is in front of one of single messages.
+    pub(super) is_wrapped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +203,7 @@ impl Round {
             is_suspect: rng.u8(..8) == 0,
             is_cancelled: !is_log && rng.u8(..6) == 0,
             is_leaky: rng.u8(..6) == 0,
+            is_wrapped: rng.u8(..3) == 0,
         };
         let trouble = rng.bool();
         let count = rng.usize(2..40);

@@ -4,6 +4,7 @@ use super::WORK;
 use super::acting::{Actor, Work};
 use super::expected::{Asked, Fate, Final, Trace, Where};
 use super::script::{From, Hands, Round};
+use super::wrapped::{around_batches, around_one, around_reader, router};
 use crate::support::{PATIENCE, Place, pass_time, process};
 use outtray::{
     Backoff, BatchMessage, Cancelled, ErrorKind, How, Message, MessageId, NewMessage, Receiver,
@@ -180,6 +181,11 @@ impl Stage {
         let at_once = Backoff::fixed(Duration::ZERO).without_jitter();
         let builder = self.place.messaging.receiver(WORK).workers(way.workers);
         let builder = builder.max_attempts(way.max_attempts).backoff(at_once);
+        let builder = match way.hands {
+            _ if !way.is_wrapped => builder,
+            Hands::Batches(_) => around_batches(builder),
+            _ => around_one(builder),
+        };
         match way.hands {
             Hands::Fixed(count) => builder.messages_per_transaction(count),
             Hands::Leases => builder.lease(Duration::from_secs(60)),
@@ -193,6 +199,10 @@ impl Stage {
         let at_once = Backoff::fixed(Duration::ZERO).without_jitter();
         let reader = self.place.messaging.reader(WORK, "reader");
         let reader = reader.batch_size(size).backoff(at_once);
+        let reader = match self.round.way.is_wrapped {
+            true => around_reader(reader),
+            false => reader,
+        };
         let started = reader.max_attempts(self.round.way.max_attempts).start(
             move |session, entries: &[Message<Work>]| actor.handle_entries(session, entries),
         );
@@ -217,6 +227,7 @@ impl Stage {
                 .start_batches(size, move |session, batch: &[BatchMessage<Work>]| {
                     actor.handle_batch(session, batch)
                 }),
+            _ if self.round.way.is_wrapped => builder.start_router(router(actor)),
             _ => builder
                 .start(move |session, message: Message<Work>| actor.handle(session, &message)),
         }
@@ -232,6 +243,7 @@ impl Stage {
                     .drain_batches(size, move |session, batch: &[BatchMessage<Work>]| {
                         actor.handle_batch(session, batch)
                     }),
+                _ if self.round.way.is_wrapped => self.builder().drain_router(&router(actor)),
                 _ => self
                     .builder()
                     .drain(move |session, message: Message<Work>| actor.handle(session, &message)),
