@@ -114,7 +114,7 @@ macro_rules! shared {
 
 /// All statements that functions share with the library.
 const SHARED: &[SharedStatement] = shared![
-    ".": "vacate";
+    ".": "refuse_dead", "vacate";
     "cancel": "ask_held", "ask_leased", "ask_rest", "cancel_followers", "cancel_ready",
         "cancel_scheduled", "cancellations", "mark_leased", "prune_cancellations";
     "capacity": "change_room", "count_room", "ensure_room", "fold_vacated", "lock_room",

@@ -1,7 +1,7 @@
 -- Does what the end of a message calls for beyond its own row, after the statement that removed it:
--- notes the room it leaves, frees its dedupe key, records how it ended, moves the line of its key
--- on. As `on_end` in the library, by the same statements. `the_key` is NULL where the line of the
--- key is looked after otherwise.
+-- notes the room it leaves, tells whoever waits for a reply, frees its dedupe key, records how it
+-- ended, moves the line of its key on. As `on_end` in the library, by the same statements.
+-- `the_key` is NULL where the line of the key is looked after otherwise.
 CREATE OR REPLACE FUNCTION outtray.end_message(
     the_topic text, the_id uuid, the_key text, the_on_end smallint, how text, the_result text
 ) RETURNS void
@@ -25,6 +25,9 @@ DECLARE
 BEGIN
     IF matters & 2 <> 0 THEN
         {vacate: the_topic, 1};
+    END IF;
+    IF matters & 8 <> 0 AND how = 'dead' THEN
+        {refuse_dead: the_topic, ids};
     END IF;
     IF matters & 4 <> 0 THEN
         IF how = 'dead' THEN

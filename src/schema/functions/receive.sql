@@ -69,7 +69,8 @@ BEGIN
                 looked_at := looked_at + 1;
                 why := outtray.refusal(
                     a_row.its_attempts, a_row.its_headers, a_row.was_expired, a_row.was_cancelled,
-                    terms.drops_expired, terms.max_attempts
+                    -- Or nobody waits for a reply to it any more.
+                    terms.drops_expired OR coalesce(a_row.its_on_end, 0) & 8 <> 0, terms.max_attempts
                 );
                 IF why.how IS NOT NULL THEN
                     aside := aside + 1;

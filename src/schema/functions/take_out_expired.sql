@@ -1,6 +1,6 @@
 -- Takes messages of all topics out whose time is over and that are in nobody's hands: they become
--- dead letters, or are dropped, as their topics say. Up to 1000 of each kind. Returns how many. As
--- the upkeep of the library does, by the same statements.
+-- dead letters, or are dropped, as their topics say, or since whoever asked waits no more. Up to
+-- 1000 of each kind. Returns how many. As the upkeep of the library does, by the same statements.
 CREATE OR REPLACE FUNCTION outtray.take_out_expired() RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -22,7 +22,10 @@ BEGIN
     LOOP
         PERFORM outtray.end_message(
             a_row.topic, a_row.id, a_row.key, a_row.on_end,
-            CASE WHEN a_row.topic = ANY (dropping) THEN 'expired' ELSE 'dead' END, NULL
+            CASE
+                WHEN a_row.topic = ANY (dropping) OR coalesce(a_row.on_end, 0) & 8 <> 0 THEN 'expired'
+                ELSE 'dead'
+            END, NULL
         );
         done := done + 1;
     END LOOP;
@@ -31,7 +34,10 @@ BEGIN
     LOOP
         PERFORM outtray.end_message(
             a_row.topic, a_row.id, a_row.key, a_row.on_end,
-            CASE WHEN a_row.topic = ANY (dropping) THEN 'expired' ELSE 'dead' END, NULL
+            CASE
+                WHEN a_row.topic = ANY (dropping) OR coalesce(a_row.on_end, 0) & 8 <> 0 THEN 'expired'
+                ELSE 'dead'
+            END, NULL
         );
         done := done + 1;
     END LOOP;
@@ -48,7 +54,10 @@ BEGIN
         LOOP
             PERFORM outtray.end_message(
                 a_row.topic, a_row.id, a_row.key, a_row.on_end,
-                CASE WHEN a_row.topic = ANY (dropping) THEN 'expired' ELSE 'dead' END, NULL
+                CASE
+                    WHEN a_row.topic = ANY (dropping) OR coalesce(a_row.on_end, 0) & 8 <> 0 THEN 'expired'
+                    ELSE 'dead'
+                END, NULL
             );
             done := done + 1;
         END LOOP;

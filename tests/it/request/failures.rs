@@ -144,3 +144,33 @@ fn who_asked_learns_that_its_request_is_a_dead_letter() {
     check(pending, "rejected");
     assert_eq!(place.dead_letters(QUOTES).len(), 10);
 }
+
+#[test]
+fn programs_that_receive_by_sql_end_requests_as_the_library_does() {
+    let mut place = Place::new();
+    let asker = place.messaging.clone();
+    let ask = |timeout| {
+        let question = NewMessage::json(QUOTES, &1).unwrap();
+        asker.begin_request(question, timeout).unwrap()
+    };
+    let mut pending = ask(HOUR);
+    place.sql(
+        "SELECT outtray.reject(id, receipt, 'a secret') FROM outtray.receive('quotes', '1 minute')",
+    );
+    let error = pending.wait::<i64>(PATIENCE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(!error.to_string().contains("secret"), "{error}");
+    assert_eq!(place.count("outtray.dead_letter"), 1);
+
+    // Nobody waits any more: by a look of their own, and by what looks after all topics.
+    for call in [
+        "FROM outtray.receive('quotes', '1 minute')",
+        "outtray.upkeep()",
+    ] {
+        drop(ask(HOUR));
+        place.sql("UPDATE outtray.message SET expires_at = now() WHERE topic = 'quotes'");
+        place.sql(&format!("SELECT {call}"));
+        assert_eq!(place.count("outtray.message WHERE topic = 'quotes'"), 0);
+        assert_eq!(place.count("outtray.dead_letter"), 1);
+    }
+}
