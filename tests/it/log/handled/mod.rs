@@ -6,7 +6,7 @@ mod failing;
 mod hostile;
 mod in_lanes;
 mod in_order;
-mod shared;
+mod read_once;
 mod stress;
 mod taken_over;
 
