@@ -110,26 +110,8 @@ impl Real {
                 by_sql,
             } => return self.cancel(nth, is_taken, by_sql),
             Op::Purge { topic } => return count(self.topic(topic).purge().unwrap()),
-            Op::PurgeDead { topic, nth: None } => {
-                return count(self.topic(topic).purge_dead_letters(..).unwrap());
-            }
-            Op::PurgeDead {
-                topic,
-                nth: Some(nth),
-            } => {
-                let chosen = self.dead_id(topic, nth);
-                return count(self.topic(topic).purge_dead_letters(chosen).unwrap());
-            }
-            Op::Redrive { topic, nth: None } => {
-                return count(self.topic(topic).redrive(..).unwrap());
-            }
-            Op::Redrive {
-                topic,
-                nth: Some(nth),
-            } => {
-                let chosen = self.dead_id(topic, nth);
-                return count(self.topic(topic).redrive(chosen).unwrap());
-            }
+            Op::PurgeDead { topic, nth } => return self.purge_dead(topic, nth),
+            Op::Redrive { topic, nth } => return self.redrive(topic, nth),
             Op::Pause { topic } => self.topic(topic).pause().unwrap(),
             Op::Resume { topic } => self.topic(topic).resume().unwrap(),
             Op::Configure { topic, settings } => {
@@ -268,6 +250,28 @@ impl Real {
     fn drain_nobody(&self) {
         let nobody = |_: &mut MessagingSession<'_>, _: outtray::Message| Ok(());
         self.place.messaging.drain("nobody", nobody).unwrap();
+    }
+
+    fn purge_dead(&self, topic: usize, nth: Option<usize>) -> Seen {
+        let purged = match nth {
+            None => self.topic(topic).purge_dead_letters(..),
+            Some(nth) => {
+                let chosen = self.dead_id(topic, nth);
+                self.topic(topic).purge_dead_letters(chosen)
+            }
+        };
+        count(purged.unwrap())
+    }
+
+    fn redrive(&self, topic: usize, nth: Option<usize>) -> Seen {
+        let redriven = match nth {
+            None => self.topic(topic).redrive(..),
+            Some(nth) => {
+                let chosen = self.dead_id(topic, nth);
+                self.topic(topic).redrive(chosen)
+            }
+        };
+        count(redriven.unwrap())
     }
 
     fn dead_id(&self, topic: usize, nth: usize) -> Vec<MessageId> {

@@ -19,6 +19,29 @@ const TABLES: &str = "
     CREATE TABLE effect (at bigserial, id uuid NOT NULL);
     CREATE TABLE stop ()";
 
+/// What must not be: a name for it, and the query that counts it.
+const WRONG: [(&str, &str); 8] = [
+        ("lost", "SELECT count(*) FROM sent WHERE id NOT IN (SELECT id FROM effect)"),
+        ("from nowhere", "SELECT count(*) FROM effect WHERE id NOT IN (SELECT id FROM sent)"),
+        (
+            "twice",
+            "SELECT count(*) FROM (SELECT FROM effect GROUP BY id HAVING count(*) > 1) AS twice",
+        ),
+        (
+            "out of order",
+            "SELECT count(*) FROM (
+                SELECT number - lag(number) OVER (PARTITION BY key ORDER BY at) AS step FROM sent JOIN effect USING (id)
+            ) AS steps WHERE step <= 0",
+        ),
+        ("lines", "SELECT (SELECT count(*) FROM outtray.lane) + (SELECT count(*) FROM outtray.follower)"),
+        ("dead", "SELECT count(*) FROM outtray.dead_letter"),
+        ("dedupe keys", "SELECT count(*) FROM outtray.dedupe"),
+        (
+            "room",
+            "SELECT used - (SELECT coalesce(sum(messages), 0) FROM outtray.vacated)::bigint FROM outtray.room",
+        ),
+];
+
 #[test]
 fn consumers_and_producers_that_are_killed_lose_nothing_and_do_nothing_twice() {
     let mut place = Place::new();
@@ -71,27 +94,7 @@ fn consumers_and_producers_that_are_killed_lose_nothing_and_do_nothing_twice() {
 
     let handled = count(&mut own, "SELECT count(*) FROM effect");
     assert!(handled > 30, "{handled} handled");
-    for (wrong, query) in [
-        ("lost", "SELECT count(*) FROM sent WHERE id NOT IN (SELECT id FROM effect)"),
-        ("from nowhere", "SELECT count(*) FROM effect WHERE id NOT IN (SELECT id FROM sent)"),
-        (
-            "twice",
-            "SELECT count(*) FROM (SELECT FROM effect GROUP BY id HAVING count(*) > 1) AS twice",
-        ),
-        (
-            "out of order",
-            "SELECT count(*) FROM (
-                SELECT number - lag(number) OVER (PARTITION BY key ORDER BY at) AS step FROM sent JOIN effect USING (id)
-            ) AS steps WHERE step <= 0",
-        ),
-        ("lines", "SELECT (SELECT count(*) FROM outtray.lane) + (SELECT count(*) FROM outtray.follower)"),
-        ("dead", "SELECT count(*) FROM outtray.dead_letter"),
-        ("dedupe keys", "SELECT count(*) FROM outtray.dedupe"),
-        (
-            "room",
-            "SELECT used - (SELECT coalesce(sum(messages), 0) FROM outtray.vacated)::bigint FROM outtray.room",
-        ),
-    ] {
+    for (wrong, query) in WRONG {
         assert_eq!(count(&mut own, query), 0, "{wrong}");
     }
 }

@@ -156,6 +156,72 @@ fn words_and_documents_mean_the_same_for_functions_and_the_library() {
     assert_eq!(unknown, Terms::of_library(&TopicConfig::default()));
 }
 
+/// The delays after the first attempts in milliseconds where nothing is set.
+const USUAL: [f64; 4] = [1000.0, 2000.0, 4000.0, 8000.0];
+
+/// Backoffs, the delays after the attempts from 1 on, and whether they are spread.
+const BACKOFFS: &[(&str, &[f64], bool)] = &[
+    (
+        r#"{"fixed": {"delay_ms": 5}, "jitter": false}"#,
+        &[5.0, 5.0],
+        false,
+    ),
+    (
+        r#"{"fixed": {"delay_ms": 0}, "jitter": true}"#,
+        &[0.0, 0.0],
+        true,
+    ),
+    (
+        r#"{"linear": {"step_ms": 2, "cap_ms": 5}, "jitter": false}"#,
+        &[2.0, 4.0, 5.0, 5.0],
+        false,
+    ),
+    (
+        r#"{"exponential": {"first_ms": 10, "factor": 1.5, "cap_ms": 30}, "jitter": false}"#,
+        &[10.0, 15.0, 22.5, 30.0, 30.0],
+        false,
+    ),
+    (
+        r#"{"jitter": true, "exponential": {"first_ms": 10, "factor": 3, "cap_ms": 900000}}"#,
+        &[10.0, 30.0, 90.0],
+        true,
+    ),
+    (
+        r#"{"exponential": {"first_ms": 10, "factor": 0.5, "cap_ms": 30}, "jitter": false}"#,
+        &[10.0, 10.0],
+        false,
+    ),
+    (
+        r#"{"exponential": {"first_ms": 0, "factor": 2, "cap_ms": 30}, "jitter": false}"#,
+        &[0.0, 0.0],
+        false,
+    ),
+    (
+        r#"{"exponential": {"first_ms": 10, "factor": 9e99, "cap_ms": 0}, "jitter": false}"#,
+        &[0.0, 0.0],
+        false,
+    ),
+    (r#"{"fixed": {"delay_ms": 5}}"#, &USUAL, true),
+    (
+        r#"{"fixed": {"delay_ms": -5}, "jitter": false}"#,
+        &USUAL,
+        true,
+    ),
+    (
+        r#"{"fixed": {"delay_ms": 2592000001}, "jitter": false}"#,
+        &USUAL,
+        true,
+    ),
+    (
+        r#"{"exponential": {"first_ms": 10, "factor": 1e400, "cap_ms": 30}, "jitter": false}"#,
+        &USUAL,
+        true,
+    ),
+    (r#"{"fibonacci": {}, "jitter": false}"#, &USUAL, true),
+    ("null", &USUAL, true),
+    ("7", &USUAL, true),
+];
+
 /// Checks the delays in milliseconds after the attempts from 1 on. What is spread may be a tenth
 /// off.
 #[track_caller]
@@ -179,73 +245,12 @@ fn check_backoff(place: &mut Place, backoff: &str, expected: &[f64], is_spread: 
 #[test]
 fn a_backoff_means_the_same_for_functions_and_the_library() {
     let mut place = Place::new();
-    let usual = [1000.0, 2000.0, 4000.0, 8000.0];
-    for (backoff, expected, is_spread) in [
-        (
-            r#"{"fixed": {"delay_ms": 5}, "jitter": false}"#,
-            &[5.0, 5.0][..],
-            false,
-        ),
-        (
-            r#"{"fixed": {"delay_ms": 0}, "jitter": true}"#,
-            &[0.0, 0.0],
-            true,
-        ),
-        (
-            r#"{"linear": {"step_ms": 2, "cap_ms": 5}, "jitter": false}"#,
-            &[2.0, 4.0, 5.0, 5.0],
-            false,
-        ),
-        (
-            r#"{"exponential": {"first_ms": 10, "factor": 1.5, "cap_ms": 30}, "jitter": false}"#,
-            &[10.0, 15.0, 22.5, 30.0, 30.0],
-            false,
-        ),
-        (
-            r#"{"jitter": true, "exponential": {"first_ms": 10, "factor": 3, "cap_ms": 900000}}"#,
-            &[10.0, 30.0, 90.0],
-            true,
-        ),
-        (
-            r#"{"exponential": {"first_ms": 10, "factor": 0.5, "cap_ms": 30}, "jitter": false}"#,
-            &[10.0, 10.0],
-            false,
-        ),
-        (
-            r#"{"exponential": {"first_ms": 0, "factor": 2, "cap_ms": 30}, "jitter": false}"#,
-            &[0.0, 0.0],
-            false,
-        ),
-        (
-            r#"{"exponential": {"first_ms": 10, "factor": 9e99, "cap_ms": 0}, "jitter": false}"#,
-            &[0.0, 0.0],
-            false,
-        ),
-        (r#"{"fixed": {"delay_ms": 5}}"#, &usual, true),
-        (
-            r#"{"fixed": {"delay_ms": -5}, "jitter": false}"#,
-            &usual,
-            true,
-        ),
-        (
-            r#"{"fixed": {"delay_ms": 2592000001}, "jitter": false}"#,
-            &usual,
-            true,
-        ),
-        (
-            r#"{"exponential": {"first_ms": 10, "factor": 1e400, "cap_ms": 30}, "jitter": false}"#,
-            &usual,
-            true,
-        ),
-        (r#"{"fibonacci": {}, "jitter": false}"#, &usual, true),
-        ("null", &usual, true),
-        ("7", &usual, true),
-    ] {
-        check_backoff(&mut place, backoff, expected, is_spread);
+    for (backoff, expected, is_spread) in BACKOFFS {
+        check_backoff(&mut place, backoff, expected, *is_spread);
         // What the library makes of it.
         place.write_config("jobs", &format!(r#"{{"backoff": {backoff}}}"#));
         let config = place.messaging.topic("jobs").config().unwrap();
-        assert_eq!(config.backoff.is_none(), expected == usual, "{backoff}");
+        assert_eq!(config.backoff.is_none(), *expected == USUAL, "{backoff}");
     }
     // However often it failed.
     let query = "SELECT outtray.retry_delay(NULL, 32767)";
