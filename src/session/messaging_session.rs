@@ -19,6 +19,7 @@ use crate::words::{
 };
 use postgres::{Row, Transaction};
 use serde::Serialize;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -357,7 +358,7 @@ impl<'c> MessagingSession<'c> {
     pub(crate) fn works_on_one_of(
         &mut self,
         id: MessageId,
-        lineage: impl FnOnce() -> Option<Box<Lineage>>,
+        lineage: impl FnOnce() -> Option<Arc<Lineage>>,
     ) {
         if self.process.is_correlating {
             self.cause = Some(MessageInWork::new(id, lineage()));

@@ -11,9 +11,12 @@ use crate::words::envelope::{
 use crate::words::headers::{self, Headers, MAX_TOTAL_BYTES};
 use crate::words::message::{Message, MessageId};
 use crate::words::new_message::NewMessage;
-use serde::Serializer;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+use uuid::fmt::Hyphenated;
+
+/// What the JSON takes of a message that says nothing itself: two names and two ids.
+const LEAST_JSON: usize = 112;
 
 /// What a message in work says of where it comes from.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +29,7 @@ pub(crate) struct Lineage {
 
 impl Lineage {
     /// Reads it; `None` for a message that says nothing.
-    pub(crate) fn of(headers: &Headers) -> Option<Box<Self>> {
+    pub(crate) fn of(headers: &Headers) -> Option<Arc<Self>> {
         if headers.is_empty() {
             return None;
         }
@@ -37,7 +40,7 @@ impl Lineage {
             tracestate: tracestate(headers).map(str::to_owned),
         };
         let says_something = lineage.correlation_id.is_some() || lineage.traceparent.is_some();
-        says_something.then(|| Box::new(lineage))
+        says_something.then(|| Arc::new(lineage))
     }
 }
 
@@ -45,12 +48,12 @@ impl Lineage {
 #[derive(Debug)]
 pub(crate) struct MessageInWork {
     id: MessageId,
-    lineage: Option<Box<Lineage>>,
+    lineage: Option<Arc<Lineage>>,
     carried: OnceLock<Option<Arc<Carried>>>,
 }
 
 impl MessageInWork {
-    pub(crate) fn new(id: MessageId, lineage: Option<Box<Lineage>>) -> Self {
+    pub(crate) fn new(id: MessageId, lineage: Option<Arc<Lineage>>) -> Self {
         MessageInWork {
             id,
             lineage,
@@ -61,7 +64,7 @@ impl MessageInWork {
     /// Returns what the message gets that is sent now; `None` if its headers would be too large
     /// with that.
     pub(crate) fn carried_by(&self, message: &NewMessage) -> Option<Arc<Carried>> {
-        let carried = || Carried::of(self.id, self.lineage.as_deref());
+        let carried = || Carried::of(self.id, self.lineage.clone());
         let carried = self.carried.get_or_init(carried).as_ref()?;
         carried.fits(message).then(|| Arc::clone(carried))
     }
@@ -70,53 +73,77 @@ impl MessageInWork {
 /// The headers that messages get from the one in work.
 #[derive(Debug)]
 pub(crate) struct Carried {
-    headers: Vec<(&'static str, String)>,
+    id: MessageId,
+    lineage: Option<Arc<Lineage>>,
     /// All of them, as they are stored.
     json: String,
 }
 
 impl Carried {
-    fn of(id: MessageId, lineage: Option<&Lineage>) -> Option<Arc<Self>> {
-        let id = id.to_string();
-        let said = |read: fn(&Lineage) -> &Option<String>| lineage.and_then(|l| read(l).clone());
-        let correlation_id = said(|lineage| &lineage.correlation_id).unwrap_or_else(|| id.clone());
-        let mut headers = vec![(CAUSATION_ID, id), (CORRELATION_ID, correlation_id)];
-        let traceparent = said(|lineage| &lineage.traceparent);
-        let tracestate = said(|lineage| &lineage.tracestate);
-        headers.extend(traceparent.map(|value| (TRACEPARENT, value)));
-        headers.extend(tracestate.map(|value| (TRACESTATE, value)));
-        let bytes: usize = headers
+    /// Writes them as they are stored, which is all that most need: every handler that sends pays
+    /// for it.
+    fn of(id: MessageId, lineage: Option<Arc<Lineage>>) -> Option<Arc<Self>> {
+        let mut carried = Carried {
+            id,
+            lineage,
+            json: String::new(),
+        };
+        let mut buffer = id_buffer();
+        let headers = carried.headers(text_of(id, &mut buffer));
+        let bytes = headers
             .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        if bytes > MAX_TOTAL_BYTES {
+            .flatten()
+            .map(|(name, value)| name.len() + value.len());
+        if bytes.sum::<usize>() > MAX_TOTAL_BYTES {
             return None;
         }
-        // In the order of their names, as a map would write them.
-        let mut json = Vec::with_capacity(2 * bytes);
-        serde_json::Serializer::new(&mut json)
-            .collect_map(headers.iter().map(|(name, value)| (name, value)))
-            .expect("a map of texts is JSON");
-        let json = String::from_utf8(json).expect("JSON is UTF-8");
-        Some(Arc::new(Carried { headers, json }))
+        let mut json = String::with_capacity(LEAST_JSON);
+        for (name, value) in headers.into_iter().flatten() {
+            json.push_str(if json.is_empty() { "{\"" } else { ",\"" });
+            json.push_str(name);
+            json.push_str("\":");
+            push_text(&mut json, value);
+        }
+        json.push('}');
+        carried.json = json;
+        Some(Arc::new(carried))
     }
 
-    /// Returns those that a message does not say itself. A trace is one thing in two headers.
-    fn added_to<'c>(
-        &'c self,
-        own: &'c Headers,
-        nulls: &'c BTreeSet<String>,
-    ) -> impl Iterator<Item = (&'static str, &'c str)> {
+    /// Returns them in the order of their names, given the text of the id.
+    fn headers<'c>(&'c self, id: &'c str) -> [Option<(&'static str, &'c str)>; 4] {
+        let lineage = self.lineage.as_deref();
+        let said = |read: fn(&Lineage) -> &Option<String>| {
+            lineage.and_then(|lineage| read(lineage).as_deref())
+        };
+        let correlation_id = said(|lineage| &lineage.correlation_id).unwrap_or(id);
+        [
+            Some((CAUSATION_ID, id)),
+            Some((CORRELATION_ID, correlation_id)),
+            said(|lineage| &lineage.traceparent).map(|value| (TRACEPARENT, value)),
+            said(|lineage| &lineage.tracestate).map(|value| (TRACESTATE, value)),
+        ]
+    }
+
+    /// Calls `add` with those that a message does not say itself. A trace is one thing in two
+    /// headers.
+    fn each_added(
+        &self,
+        own: &Headers,
+        nulls: &BTreeSet<String>,
+        mut add: impl FnMut(&'static str, &str),
+    ) {
         let says = |name: &str| own.contains_key(name) || nulls.contains(name);
         let is_traced = says(TRACEPARENT) || says(TRACESTATE);
-        let is_added = move |name: &str| match name {
+        let is_added = |name: &str| match name {
             TRACEPARENT | TRACESTATE => !is_traced,
             _ => !says(name),
         };
-        self.headers
-            .iter()
-            .filter(move |(name, _)| is_added(name))
-            .map(|(name, value)| (*name, value.as_str()))
+        let mut buffer = id_buffer();
+        let headers = self.headers(text_of(self.id, &mut buffer));
+        let added = headers.into_iter().flatten();
+        added
+            .filter(|(name, _)| is_added(name))
+            .for_each(|(name, value)| add(name, value));
     }
 
     /// Returns whether a message with all of these has no more headers than it may have.
@@ -125,9 +152,9 @@ impl Carried {
         if own.is_empty() && nulls.is_empty() {
             return true;
         }
-        let added = self.added_to(own, nulls);
-        let bytes: usize = added.map(|(name, value)| name.len() + value.len()).sum();
-        bytes + headers::total_bytes(own, nulls) <= MAX_TOTAL_BYTES
+        let mut bytes = headers::total_bytes(own, nulls);
+        self.each_added(own, nulls, |name, value| bytes += name.len() + value.len());
+        bytes <= MAX_TOTAL_BYTES
     }
 
     /// Returns them as they are stored, for a message without headers of its own.
@@ -138,9 +165,30 @@ impl Carried {
     /// Returns the headers of a message with these.
     pub(crate) fn merged(&self, own: &Headers, nulls: &BTreeSet<String>) -> Headers {
         let mut merged = own.clone();
-        let added = self.added_to(own, nulls);
-        merged.extend(added.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self.each_added(own, nulls, |name, value| {
+            merged.insert(name.to_owned(), value.to_owned());
+        });
         merged
+    }
+}
+
+fn id_buffer() -> [u8; Hyphenated::LENGTH] {
+    [0; Hyphenated::LENGTH]
+}
+
+fn text_of(id: MessageId, buffer: &mut [u8; Hyphenated::LENGTH]) -> &str {
+    id.0.hyphenated().encode_lower(buffer)
+}
+
+/// Appends a text as JSON.
+fn push_text(json: &mut String, text: &str) {
+    let is_plain = |c: u8| matches!(c, b' '..=b'~') && c != b'"' && c != b'\\';
+    if text.bytes().all(is_plain) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&serde_json::to_string(text).expect("a text is JSON"));
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Receipt {
     pub(crate) topic: Arc<str>,
     pub(crate) proof: Proof,
     /// What is sent where it is settled carries on from this.
-    pub(crate) lineage: Option<Box<Lineage>>,
+    pub(crate) lineage: Option<Arc<Lineage>>,
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
     /// How long the lease was said to last when it was taken.
