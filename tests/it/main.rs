@@ -16,6 +16,7 @@ mod envelope;
 mod environment;
 mod errors;
 mod expiry;
+mod idle;
 mod keys;
 mod leases;
 mod log;

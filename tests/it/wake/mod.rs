@@ -1,5 +1,4 @@
-//! Messages are found as soon as they are there, and nobody asks for them all the time.
+//! Messages are found as soon as they are there.
 
 mod late_commits;
-mod quiet;
 mod wake_ups;
