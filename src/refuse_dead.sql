@@ -7,17 +7,17 @@ SELECT
     asked.reply_to, 0, gen_random_uuid(),
     json_build_object('correlation-id', asked.correlation_id, 'causation-id', asked.id, 'reply-status', 'error'),
     to_json(pg_catalog.concat('it failed for good (', asked.reason, ') and is a dead letter'))
-FROM unnest($2::uuid[]) AS dead (id)
+FROM pg_catalog.unnest($2::uuid[]) AS dead (id)
 CROSS JOIN LATERAL (
     SELECT
         dead_letter.id, dead_letter.reason,
-        dead_letter.headers ->> 'reply-to' AS reply_to,
-        dead_letter.headers ->> 'correlation-id' AS correlation_id
+        dead_letter.headers ->> 'reply-to'::text AS reply_to,
+        dead_letter.headers ->> 'correlation-id'::text AS correlation_id
     FROM outtray.dead_letter
     WHERE dead_letter.topic = $1::text
         AND dead_letter.id = dead.id
-        AND strpos(dead_letter.headers::text, chr(92) || 'u') = 0
+        AND strpos(dead_letter.headers::text, chr(92) || 'u'::text) = 0
     OFFSET 0
 ) AS asked
-WHERE asked.reply_to ~ '^outtray[.]reply[.][0-9a-f]{32}'
+WHERE asked.reply_to ~ '^outtray[.]reply[.][0-9a-f]{32}'::text
     AND length(asked.reply_to) = 46

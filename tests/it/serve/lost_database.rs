@@ -1,5 +1,6 @@
 //! PostgreSQL goes away under the server: what clients put meanwhile is stored afterwards.
 
+use super::caller::frame;
 use super::{Generation, Serving};
 use crate::support::{Frozen, aside, next, pass_time};
 use outtray::testing::Server;
@@ -84,6 +85,9 @@ fn a_stop_without_a_database_ends_in_time_and_says_what_was_lost() {
     caller.get("q");
     let frozen = Frozen::server(&server);
     caller.put("q", "lost");
+    // Until the put has been read.
+    caller.send_bytes(&frame(0x89, b""));
+    assert_eq!(caller.any_frame(), Some((0x8a, String::new())));
 
     serving.signal("TERM");
 

@@ -47,6 +47,8 @@ impl Producer {
     fn start(psql: &Path, ledger: &Ledger, name: String) -> Producer {
         let mut process = Command::new(psql)
             .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", ledger.url()])
+            // Otherwise the server waits for room for a minute after its client has died.
+            .env("PGOPTIONS", "-c client_connection_check_interval=500ms")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
