@@ -99,8 +99,8 @@ fn check_poison_up_to(
 
     // The first death of each process is not counted: it is what makes the topic suspect. The next
     // one is, and blames nobody, since others were in hand: a message is given up only once it was
-    // alone in a death. Whoever is started again beside others, before their death is noticed, may
-    // die uncounted once more.
+    // alone in a death. Of two processes, one more was seen to die in one of ten runs; why is not
+    // known.
     let counted = max_attempts.max(2);
     let most = counted as usize + processes + (processes - 1);
     assert!((2..=most).contains(&deaths), "{deaths} deaths");

@@ -3,7 +3,7 @@
 //! have been in its hands has ended.
 
 use crate::support::{
-    Child, Gate, Ledger, PATIENCE, WORK, eventually, pass_time, telling, test_name,
+    Child, Gate, Ledger, PATIENCE, WORK, client, eventually, pass_time, telling, test_name,
 };
 use crossbeam_channel::never;
 use outtray::{Message, MessageId};
@@ -65,6 +65,36 @@ fn a_process_that_is_killed_with_nothing_in_hand_makes_nobody_suspect() {
 #[test]
 fn a_process_that_exits_with_nothing_in_hand_makes_nobody_suspect() {
     check_idle_death("receive and exit", Child::finish);
+}
+
+/// Looks whether the process that received `work` is gone, as a process that starts does.
+const LOOK: &str = "SELECT pg_try_advisory_xact_lock_shared(
+        ((locks.classid::bigint << 32) | locks.objid::bigint) # living.id # gone.id)
+    FROM outtray.worker AS living, outtray.worker AS gone, pg_locks AS locks
+    WHERE living.topic = 'other' AND gone.topic = 'work'
+        AND locks.locktype = 'advisory' AND locks.objsubid = 1
+        AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+#[test]
+fn who_starts_while_another_looks_who_died_sees_it_too() {
+    let ledger = Ledger::open();
+    let messaging = ledger.messaging();
+    let start = |topic| messaging.start_receiving_messages(topic, |_, _: Message<String>| Ok(()));
+    let living = start("other").unwrap();
+    messaging.topic(WORK).pause().unwrap();
+    ledger.send(["quick"]);
+    ledger.execute(
+        "INSERT INTO outtray.worker (topic, process, holds_lock, shift) VALUES ('work', 'gone', true, 1)",
+    );
+    let mut another = client(ledger.url());
+    let mut looking = another.transaction().unwrap();
+    assert!(looking.query_one(LOOK, &[]).unwrap().get::<_, bool>(0));
+
+    let newcomer = start(WORK).unwrap();
+
+    assert_eq!(ledger.number(SUSPECT, &[]), 1);
+    newcomer.stop(PATIENCE);
+    living.stop(PATIENCE);
 }
 
 #[test]
