@@ -12,8 +12,8 @@
 
 use crate::log::entry::EntryRow;
 use crate::threads::mutex::Mutex;
+use crate::threads::timed_lock::{TimedGuard, TimedLock};
 use crate::words::log_position::LogPosition;
-use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
@@ -37,11 +37,11 @@ pub(crate) struct LogSlice {
 pub(crate) struct SharedLogs(Mutex<HashMap<String, Weak<SharedSlices>>>);
 
 /// The slices of one log.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SharedSlices {
     kept: Mutex<KeptSlices>,
-    /// Has a token in it while nobody reads.
-    turn: (Sender<()>, Receiver<()>),
+    /// Who has it reads.
+    pub(crate) reading: TimedLock,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +51,10 @@ struct KeptSlices {
     age: u64,
 }
 
-/// The turn of a reader, until it is dropped.
+/// The turn of a reader, until it is dropped; or its reading without one.
 pub(crate) struct ReadTurn<'s> {
     slices: &'s SharedSlices,
-    is_taken: bool,
+    _reading: Option<TimedGuard<'s>>,
     /// What is read in it is of this age.
     age: u64,
 }
@@ -67,22 +67,13 @@ impl SharedLogs {
         if let Some(shared) = logs.get(log).and_then(Weak::upgrade) {
             return shared;
         }
-        let shared = Arc::new(SharedSlices::new());
+        let shared = Arc::<SharedSlices>::default();
         logs.insert(log.to_owned(), Arc::downgrade(&shared));
         shared
     }
 }
 
 impl SharedSlices {
-    fn new() -> Self {
-        let turn = bounded(1);
-        let _ = turn.0.send(());
-        SharedSlices {
-            kept: Mutex::new(KeptSlices::default()),
-            turn,
-        }
-    }
-
     /// Returns whether another reader shares them.
     pub(crate) fn are_wanted(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) > 1
@@ -96,16 +87,11 @@ impl SharedSlices {
         found.map(Arc::clone)
     }
 
-    /// Returns where the token of the turn is to be had, for which a reader waits a moment.
-    pub(crate) fn token(&self) -> &Receiver<()> {
-        &self.turn.1
-    }
-
-    /// Begins to read, with the token or without it.
-    pub(crate) fn begin(&self, is_taken: bool) -> ReadTurn<'_> {
+    /// Begins to read, with the lock or, where it was not free in time, without it.
+    pub(crate) fn begin<'s>(&'s self, reading: Option<TimedGuard<'s>>) -> ReadTurn<'s> {
         ReadTurn {
             slices: self,
-            is_taken,
+            _reading: reading,
             age: self.kept.lock().age,
         }
     }
@@ -133,14 +119,6 @@ impl ReadTurn<'_> {
     }
 }
 
-impl Drop for ReadTurn<'_> {
-    fn drop(&mut self) {
-        if self.is_taken {
-            let _ = self.slices.turn.0.try_send(());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,19 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn one_reads_at_a_time_and_who_hangs_holds_nobody_up() {
-        let slices = SharedSlices::new();
-        let first = slices.begin(slices.token().try_recv().is_ok());
-        let second = slices.begin(slices.token().try_recv().is_ok());
-        assert!(first.is_taken && !second.is_taken);
-        drop((first, second));
-        assert!(slices.token().try_recv().is_ok());
-    }
-
-    #[test]
     fn nothing_is_kept_that_has_no_entries_or_was_read_before_all_was_forgotten() {
-        let slices = SharedSlices::new();
-        let turn = slices.begin(false);
+        let slices = SharedSlices::default();
+        let turn = slices.begin(None);
         slices.forget();
         assert_ne!(turn.age, slices.kept.lock().age);
         let empty = Arc::new(LogSlice {

@@ -8,46 +8,35 @@ use crate::request::reader::InboxReader;
 use crate::session::messaging_session::MessagingSession;
 use crate::threads::Service;
 use crate::threads::mutex::Mutex;
+use crate::threads::timed_lock::{TimedGuard, TimedLock};
 use crate::words::{MessageId, NewMessage, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// All that a process has for its requests.
+#[derive(Default)]
 pub(crate) struct Requests {
     pub(crate) questions: Arc<Questions>,
     /// The thread of the inbox that was opened last.
     reader: Mutex<Option<Service>>,
-    /// Holds one token: who has it opens the inbox, and a thousand others wait.
-    turns: (Sender<()>, Receiver<()>),
+    /// Who has it opens the inbox, and a thousand others wait.
+    opening: TimedLock,
 }
 
 /// The turn to open the inbox; over when it is dropped.
-pub(crate) struct OpeningTurn<'r>(&'r Requests);
-
-impl Drop for OpeningTurn<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.turns.0.try_send(());
-    }
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        let turns = bounded(1);
-        let _ = turns.0.try_send(());
-        Requests {
-            questions: Arc::default(),
-            reader: Mutex::default(),
-            turns,
-        }
-    }
+pub(crate) struct OpeningTurn<'r> {
+    requests: &'r Requests,
+    _opening: TimedGuard<'r>,
 }
 
 impl Requests {
     /// Waits for the turn to open the inbox; `None` where it does not come in time.
     pub(crate) fn turn(&self, deadline: Instant) -> Option<OpeningTurn<'_>> {
-        let taken = self.turns.1.recv_deadline(deadline);
-        taken.ok().map(|()| OpeningTurn(self))
+        let opening = self.opening.lock_until(deadline)?;
+        Some(OpeningTurn {
+            requests: self,
+            _opening: opening,
+        })
     }
 }
 
@@ -57,7 +46,7 @@ impl OpeningTurn<'_> {
     pub(crate) fn open(&self, base: &Base, connection: &mut Connection) -> Result<()> {
         let Requests {
             questions, reader, ..
-        } = self.0;
+        } = self.requests;
         if questions.is_open() {
             return Ok(());
         }

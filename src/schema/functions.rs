@@ -45,6 +45,7 @@ const FUNCTIONS: &[SqlFunction] = functions![
     "content_of",
     "deduped",
     "duration_flaw",
+    "end_expired",
     "end_message",
     "end_receipt",
     "extend",

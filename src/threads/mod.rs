@@ -3,6 +3,7 @@
 pub(crate) mod cost;
 pub(crate) mod mutex;
 pub(crate) mod pause;
+pub(crate) mod timed_lock;
 
 use crate::words::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};

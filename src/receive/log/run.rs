@@ -99,7 +99,7 @@ fn read_on(reading: &LogReading, connection: &mut Connection, ahead: &mut Ahead)
     if ahead.take_shared(slices) {
         return Ok(());
     }
-    let turn = slices.begin(slices.token().recv_timeout(PATIENCE).is_ok());
+    let turn = slices.begin(slices.reading.lock_until(Instant::now() + PATIENCE));
     if ahead.take_shared(slices) {
         return Ok(());
     }

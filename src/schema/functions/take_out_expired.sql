@@ -20,25 +20,13 @@ BEGIN
     FOR a_row IN
         {expire_ready: 1000, dropping, over_time}
     LOOP
-        PERFORM outtray.end_message(
-            a_row.topic, a_row.id, a_row.key, a_row.on_end,
-            CASE
-                WHEN a_row.topic = ANY (dropping) OR coalesce(a_row.on_end, 0) & 8 <> 0 THEN 'expired'
-                ELSE 'dead'
-            END, NULL
-        );
+        PERFORM outtray.end_expired(a_row.topic, a_row.id, a_row.key, a_row.on_end, dropping);
         done := done + 1;
     END LOOP;
     FOR a_row IN
         {expire_scheduled: 1000, dropping, over_time}
     LOOP
-        PERFORM outtray.end_message(
-            a_row.topic, a_row.id, a_row.key, a_row.on_end,
-            CASE
-                WHEN a_row.topic = ANY (dropping) OR coalesce(a_row.on_end, 0) & 8 <> 0 THEN 'expired'
-                ELSE 'dead'
-            END, NULL
-        );
+        PERFORM outtray.end_expired(a_row.topic, a_row.id, a_row.key, a_row.on_end, dropping);
         done := done + 1;
     END LOOP;
     -- Locked in a statement of their own: the next one has to see what the last holders did.
@@ -52,13 +40,7 @@ BEGIN
         FOR a_row IN
             {expire_followers: topics, keys, dropping, over_time}
         LOOP
-            PERFORM outtray.end_message(
-                a_row.topic, a_row.id, a_row.key, a_row.on_end,
-                CASE
-                    WHEN a_row.topic = ANY (dropping) OR coalesce(a_row.on_end, 0) & 8 <> 0 THEN 'expired'
-                    ELSE 'dead'
-                END, NULL
-            );
+            PERFORM outtray.end_expired(a_row.topic, a_row.id, a_row.key, a_row.on_end, dropping);
             done := done + 1;
         END LOOP;
     END IF;
