@@ -45,6 +45,27 @@ impl MessagingSession<'_> {
         Ok((self.outbox.take_news(), ids))
     }
 
+    /// Does the same without waiting for the server's disk, where sending is all that the session
+    /// did and one flight takes it. Should the server crash in the next moment, what was sent is
+    /// gone, and with it all that was done for it: the server's log has the one before the other.
+    pub(crate) fn commit_unsynced(mut self) -> Result<News> {
+        let is_published = self.outbox.matched_version().is_some();
+        let TransactionState::Idle(connection) = &mut self.transaction.state else {
+            return self.commit();
+        };
+        if is_published || !self.outbox.can_fly() {
+            return self.commit();
+        }
+        let mut flight = connection.flight();
+        flight.begin();
+        flight.command(&commands::WAIT_FOR_NO_DISK);
+        self.outbox.push_all(&mut flight);
+        flight.commit();
+        let flown = connection.fly(flight);
+        flown.map_err(|error| refused(error, || self.outbox.ids()))?;
+        Ok(self.outbox.take_news())
+    }
+
     fn commit_all(&mut self) -> Result<()> {
         if let Some(ended) = self.transaction.ended() {
             return Err(ended);

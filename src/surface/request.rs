@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long a connection is waited for at least, however short the timeout is: the first one has to
 /// be opened, and that it cannot be is another error than that nobody answered.
 const LEAST_CONNECTING: Duration = Duration::from_secs(1);
+/// The longest timeout of a question that does not wait for the disk: who waits longer shall not do
+/// so for a question that the server forgot.
+const LONGEST_UNSYNCED: Duration = Duration::from_secs(60);
 
 impl Messaging {
     /// Sends a question to a topic, waits for the reply to it, and returns that, decoded. Blocks
@@ -38,6 +41,9 @@ impl Messaging {
     /// then nobody waits. A reply that comes too late is dropped as well. Neither holds if the
     /// question [names a topic of yours](NewMessage::reply_to); see
     /// [`request_message`](Self::request_message). A zero timeout asks nothing and is over at once.
+    /// With a timeout of a minute or less, a plain question does not wait for the server's disk: if
+    /// the server crashes in that moment (within 0.6 s, with its default settings), the question is
+    /// gone with all that was done for it, and the wait ends with `Timeout`.
     ///
     /// **Failures.** A handler that fails is tried again like any other, and may answer then. When
     /// it has failed for good, and the question is a dead letter, the asker is told so within a
@@ -200,14 +206,18 @@ impl Messaging {
         let setting = process.configs.get(&question.topic);
         let is_log = setting.is_some_and(|setting| setting.config.kind == TopicKind::Log);
         // What is in a log has no end.
-        if matches!(pending.way, Way::Inbox(_)) && !is_log {
+        let is_fleeting = matches!(pending.way, Way::Inbox(_)) && !is_log;
+        if is_fleeting {
             let left = left(deadline).max(Duration::from_micros(1));
             question.rare.expires_in.get_or_insert(left);
             question.rare.is_fleeting = true;
         }
         let mut session = MessagingSession::on(process, &mut connection);
         session.send_as(id, question)?;
-        let mut news = session.commit()?;
+        let mut news = match is_fleeting && pending.timeout <= LONGEST_UNSYNCED {
+            true => session.commit_unsynced()?,
+            false => session.commit()?,
+        };
         news.is_awaited = true;
         self.announce(connection, news);
         Ok(())

@@ -56,6 +56,34 @@ fn a_request_outlives_restarts_of_the_server() {
 }
 
 #[test]
+fn who_asks_as_the_server_crashes_is_answered_or_learns_of_the_timeout() {
+    let server = Server::builder().always_embedded().start().unwrap();
+    let ledger = Ledger::of(server.database().unwrap());
+    let asker = ledger.messaging();
+    let receiver = start(&asker, double);
+
+    for number in 1..=6 {
+        let mut pending = None;
+        eventually("it can be asked", || {
+            let question = NewMessage::json(QUOTES, &number).unwrap();
+            pending = asker.begin_request(question, Duration::from_secs(4)).ok();
+            pending.is_some()
+        });
+        server.restart_immediately().unwrap();
+
+        match pending.unwrap().wait::<i64>(HOUR) {
+            Ok(answer) => assert_eq!(answer.payload, number * 2),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout, "{error}"),
+        }
+    }
+    receiver.stop(PATIENCE);
+    let left = "SELECT count(*) FROM outtray.message WHERE topic = $1";
+    eventually("no question is left", || {
+        ledger.number(left, &[&QUOTES]) == 0
+    });
+}
+
+#[test]
 fn who_asks_without_a_server_learns_so_in_time() {
     let server = Server::builder().always_embedded().start().unwrap();
     let ledger = Ledger::of(server.database().unwrap());
