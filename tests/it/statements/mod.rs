@@ -1,4 +1,5 @@
 //! Statements touch what they need and no more, and nobody can slip them something else.
 
+mod distributed;
 mod plans;
 mod search_path;
