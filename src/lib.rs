@@ -240,6 +240,11 @@ struct Readme;
 #[doc = include_str!("../docs/HEADERS.md")]
 struct HeadersPage;
 
+/// Compiles the examples of the page about growing.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/SCALING.md")]
+struct ScalingPage;
+
 /// Compiles the example of the page about configuration.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/CONFIGURATION.md")]
