@@ -108,6 +108,8 @@
 //!   [`Position`] says where to begin.
 //! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
 //!   [`Selection`] of them), purge.
+//! - [`Messaging::doctor`] examines the server and the schema: a [`Diagnosis`] has [`Finding`]s,
+//!   each with its [`Severity`] and its [`Remedy`]s. A [`Doctor`] has options.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] has throwaway servers, for tests and first steps.
 //!
@@ -175,6 +177,7 @@ mod upkeep;
 mod route;
 mod receive;
 mod request;
+mod doctor;
 mod surface;
 #[cfg(unix)]
 pub mod testing;
@@ -185,6 +188,7 @@ pub use r2d2_postgres;
 pub use cloud_events::{CloudEvent, ContentMode, EventData, ExtensionValue};
 pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
+pub use doctor::finding::{Diagnosis, Finding, Remedy, Severity};
 pub use log::log_reader::LogReader;
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
@@ -202,6 +206,7 @@ pub use schedule::scheduled::ScheduledMessage;
 pub use session::messaging_session::MessagingSession;
 pub use session::publish::Published;
 pub use surface::builder::Builder;
+pub use surface::doctor::Doctor;
 pub use surface::ephemeral::EphemeralSubscription;
 pub use surface::manual::delivery::Delivery;
 pub use surface::manual::matching::Matching;

@@ -69,6 +69,13 @@ impl Connection {
         Connection::of(dialed, settings, generation)
     }
 
+    /// Like [`open_limited`](Self::open_limited), also to a server that takes no writes.
+    pub(crate) fn open_to_look(settings: &ConnectionSettings, limit: Duration) -> Result<Self> {
+        let generation = settings.dial.pulses().generation();
+        let dialed = settings.dial.connect_to_look(&settings.target, limit)?;
+        Connection::of(dialed, settings, generation)
+    }
+
     fn of(
         dialed: DriverResult<Dialed>,
         settings: &ConnectionSettings,

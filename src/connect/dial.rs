@@ -160,7 +160,22 @@ impl Dial {
         target: &str,
         limit: Duration,
     ) -> Result<DriverResult<Dialed>> {
+        self.limited(Tries::new(&self.caller, target), limit)
+    }
+
+    /// Like [`connect_limited`](Self::connect_limited), also to a server that takes no writes.
+    pub(crate) fn connect_to_look(
+        &self,
+        target: &str,
+        limit: Duration,
+    ) -> Result<DriverResult<Dialed>> {
         let mut tries = Tries::new(&self.caller, target);
+        tries.takes_standby = true;
+        self.limited(tries, limit)
+    }
+
+    fn limited(&self, mut tries: Tries<'_>, limit: Duration) -> Result<DriverResult<Dialed>> {
+        let target = tries.target;
         tries.is_limited = true;
         tries.begin(Kind::Patient, None, limit)?;
         match tries.next(Instant::now() + 2 * limit) {
@@ -234,6 +249,7 @@ struct Tries<'a> {
     patient: usize,
     quick: usize,
     is_limited: bool,
+    takes_standby: bool,
 }
 
 impl<'a> Tries<'a> {
@@ -248,24 +264,21 @@ impl<'a> Tries<'a> {
             patient: 0,
             quick: 0,
             is_limited: false,
+            takes_standby: caller.dialer.takes_standby(),
         }
     }
 
     /// Begins a try, which waits `limit` for each answer.
     fn begin(&mut self, kind: Kind, turn: Option<Turn>, limit: Duration) -> Result<()> {
-        let wiring = Wiring::new(
-            &self.caller.pulses,
-            limit,
-            self.caller.dialer.takes_standby(),
-        );
+        let wiring = Wiring::new(&self.caller.pulses, limit, self.takes_standby);
         let (caller, tell) = (Arc::clone(self.caller), self.tell.clone());
         let (most, is_limited) = (
             (kind == Kind::Quick || self.is_limited).then_some(limit),
             self.is_limited,
         );
-        let wired = wiring.clone();
+        let (wired, takes_standby) = (wiring.clone(), self.takes_standby);
         let dial = move || {
-            let outcome = dial(&caller, most, &wired, is_limited);
+            let outcome = dial(&caller, most, &wired, is_limited, takes_standby);
             drop(turn);
             // Nobody wants it any more if it cannot be told; it is closed then.
             let _ = tell.send((kind, outcome));
@@ -305,7 +318,13 @@ impl Drop for Tries<'_> {
 /// Each connection has one, and where no file descriptor is left for it the driver panics. So one
 /// is made and dropped first, a few system calls; the panic that is caught is that of a descriptor
 /// that went in between.
-fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bool) -> DialOutcome {
+fn dial(
+    caller: &Caller,
+    most: Option<Duration>,
+    wiring: &Wiring,
+    is_limited: bool,
+    takes_standby: bool,
+) -> DialOutcome {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -313,9 +332,7 @@ fn dial(caller: &Caller, most: Option<Duration>, wiring: &Wiring, is_limited: bo
         let mut client = caller.dialer.connect(most, wiring)?;
         let pulse = wiring.made();
         let announced = pulse.as_ref().and_then(|pulse| pulse.announced_process());
-        let greeted = caller
-            .greeting
-            .say(&mut client, announced, caller.dialer.takes_standby())?;
+        let greeted = caller.greeting.say(&mut client, announced, takes_standby)?;
         Ok(greeted.map(|greeted| {
             wiring.release();
             if let Some(pulse) = &pulse {

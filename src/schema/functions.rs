@@ -235,7 +235,7 @@ fn install_one(
 }
 
 /// Returns the titles of the functions that [`install`] would install.
-pub(crate) fn pending(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+pub(crate) fn pending(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Vec<String>> {
     let stale = stale(client, schema)?;
     Ok(stale.iter().map(|function| function.title()).collect())
 }

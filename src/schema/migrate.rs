@@ -151,7 +151,12 @@ pub(crate) fn script(schema: &SchemaName) -> String {
 /// `SchemaMissing` when there is none or an older one, `SchemaNewer` when it is from a later
 /// release.
 pub(crate) fn check(client: &mut Client, schema: &SchemaName) -> Result<()> {
-    match version(client, schema)? {
+    check_version(version(client, schema)?, schema)
+}
+
+/// Checks a version as [`version`] returns it.
+pub(crate) fn check_version(at: Option<i32>, schema: &SchemaName) -> Result<()> {
+    match at {
         None => Err(missing(schema, "is not there")),
         Some(0) => Err(missing(schema, "is empty")),
         Some(at) if at < newest() => Err(missing(
@@ -160,6 +165,19 @@ pub(crate) fn check(client: &mut Client, schema: &SchemaName) -> Result<()> {
         )),
         Some(_) => Ok(()),
     }
+}
+
+/// Returns whether a version is not yet that of this release.
+pub(crate) fn is_older(at: Option<i32>) -> bool {
+    at.is_none_or(|at| at < newest())
+}
+
+/// Compares the migrations that were applied with those of this release.
+///
+/// # Errors
+/// `SchemaNewer` when one was applied with other content.
+pub(crate) fn compare(client: &mut impl GenericClient, schema: &SchemaName) -> Result<()> {
+    recorded(client, schema, MIGRATIONS).map(drop)
 }
 
 fn missing(schema: &SchemaName, what: &str) -> Error {
@@ -173,7 +191,7 @@ fn missing(schema: &SchemaName, what: &str) -> Error {
 }
 
 /// Returns the schema's version, or `None` where there is no schema; refuses a newer one.
-pub(crate) fn version(client: &mut Client, schema: &SchemaName) -> Result<Option<i32>> {
+pub(crate) fn version(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Option<i32>> {
     let doing = "reading the schema's version";
     let ledger = schema.substitute("outtray.migration");
     let is_there: bool = client

@@ -47,8 +47,8 @@ const MIN_SILENCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 #[must_use = "nothing happens before connect"]
 pub struct Builder {
-    url: Option<String>,
-    schema: String,
+    pub(super) url: Option<String>,
+    pub(super) schema: String,
     /// `None` where nobody said so.
     pool_size: Option<u32>,
     /// A pool of the caller's.
@@ -57,10 +57,10 @@ pub struct Builder {
     poll_interval: Duration,
     max_payload_bytes: usize,
     /// `None` where nobody said so.
-    is_pooler_safe: Option<bool>,
+    pub(super) is_pooler_safe: Option<bool>,
     is_notifying: bool,
     is_correlating: bool,
-    silence: Duration,
+    pub(super) silence: Duration,
 }
 
 // A pool that is lent is only handed on here.

@@ -6,6 +6,7 @@ pub(crate) mod completion;
 pub(crate) mod core;
 pub(crate) mod dead_letters;
 pub(crate) mod dedupe;
+pub(crate) mod doctor;
 pub(crate) mod draining;
 pub(crate) mod dropping;
 pub(crate) mod ephemeral;

@@ -12,6 +12,7 @@ mod crashes;
 mod dead_letters;
 mod dedupe;
 mod dependencies;
+mod doctor;
 mod envelope;
 mod environment;
 mod errors;

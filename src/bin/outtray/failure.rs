@@ -18,6 +18,8 @@ pub(crate) struct CommandFailure {
 enum Why {
     Failed,
     BadUsage,
+    /// There was nobody to ask, where 1 says what the answer is.
+    Unasked,
     /// By this signal.
     Interrupted(u8),
 }
@@ -31,6 +33,14 @@ impl CommandFailure {
     /// What was typed cannot be meant.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         CommandFailure::new(Why::BadUsage, text.into())
+    }
+
+    /// Says that nothing was found out, unless it was asked for in the wrong way.
+    pub(crate) fn unasked(mut self) -> Self {
+        if self.why == Why::Failed {
+            self.why = Why::Unasked;
+        }
+        self
     }
 
     /// A signal ended it.
@@ -75,6 +85,7 @@ impl CommandFailure {
         let code = match self.why {
             Why::Failed => 1,
             Why::BadUsage => 2,
+            Why::Unasked => 3,
             // As a shell says it.
             Why::Interrupted(signal) => 128 + signal,
         };

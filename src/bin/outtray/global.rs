@@ -2,7 +2,7 @@
 
 use crate::failure::CommandFailure;
 use clap::{ArgAction, Args};
-use outtray::Messaging;
+use outtray::{Builder, Messaging};
 
 const HEADING: &str = "Options of all commands";
 
@@ -43,18 +43,26 @@ pub(crate) struct Global {
 impl Global {
     /// Connects. The schema may be missing.
     pub(crate) fn connect(&self) -> Result<Messaging, CommandFailure> {
+        Ok(self.builder()?.connect()?)
+    }
+
+    /// Returns what connects.
+    pub(crate) fn builder(&self) -> Result<Builder, CommandFailure> {
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
             return Err(CommandFailure::usage("no database was named")
                 .hint("set DATABASE_URL or pass --url; `outtray dev` starts a server to try"));
         }
-        self.connect_to(url)
+        Ok(self.builder_to(url))
     }
 
     /// Connects to a database other than the one of `--url`.
     pub(crate) fn connect_to(&self, url: &str) -> Result<Messaging, CommandFailure> {
-        let builder = Messaging::builder().url(url).schema(&self.schema);
-        Ok(builder.connect()?)
+        Ok(self.builder_to(url).connect()?)
+    }
+
+    fn builder_to(&self, url: &str) -> Builder {
+        Messaging::builder().url(url).schema(&self.schema)
     }
 
     pub(crate) fn schema(&self) -> &str {

@@ -15,6 +15,7 @@ mod confirm;
 mod conversation;
 mod dead;
 mod dev;
+mod doctor;
 mod drop_schema;
 mod failure;
 mod filters;
@@ -122,6 +123,8 @@ enum Verb {
     Wait(wait::WaitOptions),
     /// Removes all ready and scheduled messages of a topic for good
     Purge(topics::PurgeOptions),
+    /// Examines the server and the schema, and says what to change
+    Doctor(doctor::DoctorOptions),
     /// Measures what outtray does in a second here, beside the same work in plain SQL
     Bench(bench::BenchOptions),
 }
@@ -174,6 +177,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Cancel(options) => cancel::run(&options, global, output)?,
         Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,
+        Verb::Doctor(options) => return doctor::run(options, global, output),
         Verb::Bench(options) => bench::run(&options, output)?,
     }
     Ok(ExitCode::SUCCESS)

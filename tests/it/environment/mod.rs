@@ -7,7 +7,7 @@ mod clocks;
 mod failover;
 mod lost_database;
 mod numbers;
-mod poolers;
+pub(crate) mod poolers;
 mod replication;
 mod silence;
 mod tight_spots;

@@ -14,7 +14,7 @@ use std::{env, fs};
 
 /// What a client has a server connection for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// A transaction, with fewer server connections for each database than a test has workers.
     Transaction,
     /// A transaction, with as many server connections as PgBouncer has by default: enough when
@@ -22,6 +22,8 @@ pub(super) enum Mode {
     WideTransaction,
     /// As long as it is connected. All else is as PgBouncer comes.
     Session,
+    /// A statement: whoever begins a transaction is refused.
+    Statement,
 }
 
 /// PgBouncer refuses to run as root; this user owns nothing.
@@ -45,7 +47,7 @@ pub(super) fn behind_pgbouncer(url: &str) -> Option<String> {
 }
 
 /// The same for any mode.
-pub(super) fn behind_pgbouncer_in(mode: Mode, url: &str) -> Option<String> {
+pub(crate) fn behind_pgbouncer_in(mode: Mode, url: &str) -> Option<String> {
     let bouncer = bouncer(mode)?;
     Some(format!(
         "postgresql://anybody@127.0.0.1:{}/{}",
@@ -70,7 +72,7 @@ fn database(url: &str) -> &str {
 }
 
 fn bouncer(mode: Mode) -> Option<&'static Bouncer> {
-    static BOUNCERS: [OnceLock<Option<Bouncer>>; 3] = [const { OnceLock::new() }; 3];
+    static BOUNCERS: [OnceLock<Option<Bouncer>>; 4] = [const { OnceLock::new() }; 4];
     let bouncer = BOUNCERS[mode as usize].get_or_init(|| start(mode));
     let Some(bouncer) = bouncer else {
         assert!(
@@ -149,6 +151,7 @@ fn settings(mode: Mode, port: u16, folder: &Path) -> String {
         Mode::Transaction => "pool_mode = transaction\ndefault_pool_size = 2",
         Mode::WideTransaction => "pool_mode = transaction",
         Mode::Session => "pool_mode = session",
+        Mode::Statement => "pool_mode = statement",
     };
     let folder = folder.display();
     format!(

@@ -14,6 +14,7 @@ use crate::support::{
     PATIENCE, aside, database, eventually, make_suspect, next, pass_time, rated_keys,
 };
 use bouncer::behind_pgbouncer;
+pub(crate) use bouncer::{Mode, behind_pgbouncer_in};
 use outtray::{
     Backoff, HandlerError, Message, Messaging, MessagingSession, NewMessage, TopicConfig,
 };
