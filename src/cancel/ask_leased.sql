@@ -1,19 +1,12 @@
--- Asks the holders of the leases of those of the messages $1 that are leased to give up, and notes
--- it for the case that a lease ends without a word. Returns them, but for those whose holders are
--- at them just now. Index: the primary key, which it skips through for the topics.
-WITH RECURSIVE known AS (
-    (SELECT scheduled.topic FROM outtray.scheduled ORDER BY scheduled.topic LIMIT 1)
-    UNION ALL
-    SELECT (SELECT scheduled.topic FROM outtray.scheduled WHERE scheduled.topic > known.topic ORDER BY scheduled.topic LIMIT 1)
-    FROM known
-    WHERE known.topic IS NOT NULL
-),
-leased AS MATERIALIZED (
-    SELECT found.topic, found.id, found.place
-    FROM known
+-- Asks the holders of the leases of those of the messages $1 that are leased, of topics $2, to give
+-- up, and notes it for the case that a lease ends without a word. Returns them, but for those whose
+-- holders are at them just now. Index: the primary key.
+WITH leased AS MATERIALIZED (
+    SELECT found.topic, found.id
+    FROM pg_catalog.unnest($2::text[]) AS known (topic)
     CROSS JOIN pg_catalog.unnest($1::uuid[]) AS asked (id)
     CROSS JOIN LATERAL (
-        SELECT scheduled.topic, scheduled.id, scheduled.ctid AS place
+        SELECT scheduled.topic, scheduled.id
         FROM outtray.scheduled
         WHERE scheduled.topic = known.topic
             AND scheduled.id = asked.id
@@ -22,11 +15,16 @@ leased AS MATERIALIZED (
         -- are held here.
         FOR UPDATE SKIP LOCKED
     ) AS found
+    -- Always so, as in `bury`.
+    WHERE asked.id BETWEEN '00000000-0000-0000-0000-000000000000' AND 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 ),
 asked AS (
+    -- By all of the key, as in `acknowledge`.
     UPDATE outtray.scheduled
     SET is_cancelled = true
-    WHERE scheduled.ctid = ANY (ARRAY(SELECT leased.place FROM leased))
+    FROM leased
+    WHERE scheduled.topic = ANY (ARRAY[leased.topic])
+        AND scheduled.id = leased.id
     RETURNING scheduled.topic, scheduled.id
 )
 INSERT INTO outtray.cancellation (topic, id)

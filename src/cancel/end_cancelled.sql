@@ -5,10 +5,10 @@
 -- pass for one that nobody asks for any more, and be handled. By look-ups behind a fence, as there.
 -- Index: the primary keys.
 WITH wanted AS MATERIALIZED (
-    SELECT found.place
+    SELECT found.topic, found.rank, found.seq
     FROM unnest($2::smallint[], $3::bigint[]) AS asked (rank, seq)
     CROSS JOIN LATERAL (
-        SELECT message.ctid AS place
+        SELECT message.topic, message.rank, message.seq
         FROM outtray.message
         WHERE message.topic = $1::text
             AND message.rank = asked.rank
@@ -24,8 +24,10 @@ WITH wanted AS MATERIALIZED (
 ),
 removed AS (
     DELETE FROM outtray.message
-    WHERE message.ctid = ANY (ARRAY(SELECT wanted.place FROM wanted))
-        AND (message.topic = $1::text) IS TRUE
+    USING wanted
+    WHERE message.topic = ANY (ARRAY[wanted.topic])
+        AND message.rank = wanted.rank
+        AND message.seq = wanted.seq
     RETURNING message.id
 ),
 counted AS (

@@ -20,6 +20,7 @@ static END_CANCELLED: Statement = sql!("end_cancelled", Anew);
 static MARK_LEASED: Statement = sql!("mark_leased", Kept);
 static PRUNE_CANCELLATIONS: Statement = sql!("prune_cancellations", Kept);
 static QUEUED_MATCHING: Statement = sql!("queued_matching", Kept);
+static SCHEDULED_TOPICS: Statement = sql!("scheduled_topics", Anew);
 
 const DOING: &str = "cancelling messages";
 
@@ -39,9 +40,15 @@ pub(crate) enum Which {
 /// Removes those of the messages that wait, wherever; returns them by topic.
 pub(crate) fn remove(run: &mut dyn Run, ids: &[Uuid], which: Which) -> Result<Vec<(String, End)>> {
     let mut removed = Vec::new();
+    let (topics, is_asked) = (scheduled_topics(run)?, which == Which::Asked);
     // In the direction in which messages move, but for retries, after which the caller comes again.
-    for statement in [&CANCEL_SCHEDULED, &CANCEL_FOLLOWERS, &CANCEL_READY] {
-        for row in query(run, statement, &[&ids, &(which == Which::Asked)], DOING)? {
+    let statements: [(&Statement, Params<'_>); 3] = [
+        (&CANCEL_SCHEDULED, &[&ids, &is_asked, &topics]),
+        (&CANCEL_FOLLOWERS, &[&ids, &is_asked]),
+        (&CANCEL_READY, &[&ids, &is_asked]),
+    ];
+    for (statement, params) in statements {
+        for row in query(run, statement, params, DOING)? {
             let end = End {
                 key: column(&row, "key")?,
                 ..End::read(&row, How::Cancelled)?
@@ -68,19 +75,24 @@ pub(crate) fn end_held(
 
 /// Asks those who have the messages in hand to give them up; returns which are in somebody's hands.
 pub(crate) fn ask(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
-    let mut asked = Vec::new();
-    for statement in [&ASK_HELD, &ASK_LEASED] {
-        for row in query(run, statement, &[&ids], DOING)? {
-            asked.push(column(&row, "id")?);
-        }
-    }
+    let mut asked: Vec<Uuid> = columns(&query(run, &ASK_HELD, &[&ids], DOING)?, "id")?;
+    // What is leased after this look had to be held before.
+    let topics = scheduled_topics(run)?;
+    let leased = query(run, &ASK_LEASED, &[&ids, &topics], DOING)?;
+    asked.append(&mut columns(&leased, "id")?);
     Ok(asked)
 }
 
 /// Asks for messages that wait, but could not be removed since others had their rows in hand;
 /// returns which.
 pub(crate) fn ask_rest(run: &mut dyn Run, ids: &[Uuid]) -> Result<Vec<Uuid>> {
-    columns(&query(run, &ASK_REST, &[&ids], DOING)?, "id")
+    let topics = scheduled_topics(run)?;
+    columns(&query(run, &ASK_REST, &[&ids, &topics], DOING)?, "id")
+}
+
+/// Returns the topics of which something is scheduled or leased.
+fn scheduled_topics(run: &mut dyn Run) -> Result<Vec<String>> {
+    columns(&query(run, &SCHEDULED_TOPICS, &[], DOING)?, "topic")
 }
 
 /// Notes with leased messages that were asked for before they were leased that they are to be given

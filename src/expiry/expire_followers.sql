@@ -2,20 +2,25 @@
 -- become dead letters with the error $4, but those of the topics $3 are gone. Returns them all,
 -- with their keys only where what comes after them is to be parked: nobody else waited for these.
 -- The caller holds the lanes. Index: the primary keys.
-WITH taken AS (
+WITH late AS MATERIALIZED (
+    SELECT found.topic, found.key, found.seq
+    FROM unnest($1::text[], $2::text[]) AS held (topic, key)
+    CROSS JOIN LATERAL (
+        SELECT follower.topic, follower.key, follower.seq, follower.expires_at
+        FROM outtray.follower
+        WHERE follower.topic = held.topic
+            AND follower.key = held.key
+        OFFSET 0
+    ) AS found
+    WHERE found.expires_at <= clock_timestamp()
+),
+taken AS (
+    -- By all of the key, as in `acknowledge`.
     DELETE FROM outtray.follower
-    WHERE follower.ctid = ANY (ARRAY(
-        SELECT found.place
-        FROM unnest($1::text[], $2::text[]) AS held (topic, key)
-        CROSS JOIN LATERAL (
-            SELECT follower.ctid AS place, follower.expires_at
-            FROM outtray.follower
-            WHERE follower.topic = held.topic
-                AND follower.key = held.key
-            OFFSET 0
-        ) AS found
-        WHERE found.expires_at <= clock_timestamp()
-    ))
+    USING late
+    WHERE follower.topic = ANY (ARRAY[late.topic])
+        AND follower.key = late.key
+        AND follower.seq = late.seq
     RETURNING
         follower.topic, follower.rank, follower.seq, follower.id, follower.attempts, follower.sent_at,
         follower.headers, follower.payload, follower.body, follower.key, follower.expires_at, follower.on_end

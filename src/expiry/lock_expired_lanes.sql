@@ -8,10 +8,10 @@ WITH over AS MATERIALIZED (
     LIMIT $1::bigint
 ),
 free AS MATERIALIZED (
-    SELECT lane.place
+    SELECT lane.topic, lane.key
     FROM (SELECT DISTINCT over.topic, over.key FROM over) AS named
     CROSS JOIN LATERAL (
-        SELECT lane.ctid AS place
+        SELECT lane.topic, lane.key
         FROM outtray.lane
         WHERE lane.topic = named.topic
             AND lane.key = named.key
@@ -20,5 +20,7 @@ free AS MATERIALIZED (
 )
 UPDATE outtray.lane
 SET turns = lane.turns + 1
-WHERE lane.ctid = ANY (ARRAY(SELECT free.place FROM free))
+FROM free
+WHERE lane.topic = ANY (ARRAY[free.topic])
+    AND lane.key = free.key
 RETURNING lane.topic, lane.key

@@ -76,6 +76,7 @@ static FIND_STALLED: Statement = sql!("find_stalled", Kept);
 static LINE_UP_DUE: Statement = sql!("line_up_due", Kept);
 pub(crate) static LOCK_LANES: Statement = sql!("lock_lanes", Kept);
 static MAKE_LANES: Statement = sql!("make_lanes", Kept);
+static MARK_STALLED: Statement = sql!("mark_stalled", Kept);
 static PARK: Statement = sql!("park", Anew);
 static PROMOTE: Statement = sql!("promote", Keys);
 static PUT_BACK: Statement = sql!("put_back", Anew);
@@ -224,17 +225,26 @@ pub(crate) fn tend(run: &mut dyn Run, topic: &str, keys: &[&str]) -> Result<Vec<
 /// makes them stalled. Returns how many, and where to go on; `None` at the end.
 pub(crate) fn find_stalled(run: &mut dyn Run, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let doing = "looking for stuck keys";
-    let said_by = Uuid::now_v7();
-    let params: Params<'_> = &[&said_by, &after.topic, &after.key, &FIND_LIMIT];
-    let rows = query(run, &FIND_STALLED, params, doing)?;
-    let Some(row) = rows.first() else {
-        return Ok((0, None));
-    };
-    let found: i64 = column(row, "found")?;
-    let topic: Option<String> = column(row, "topic")?;
-    let key: Option<String> = column(row, "key")?;
-    let last = topic.zip(key).map(|(topic, key)| Lane { topic, key });
-    Ok((found.unsigned_abs(), last))
+    let params: Params<'_> = &[&after.topic, &after.key, &FIND_LIMIT];
+    let (mut stuck, mut last) = (Vec::new(), None);
+    for row in query(run, &FIND_STALLED, params, doing)? {
+        let lane = Lane {
+            topic: column(&row, "topic")?,
+            key: column(&row, "key")?,
+        };
+        if column(&row, "is_last")? {
+            last = Some(lane.clone());
+        }
+        if column(&row, "is_stuck")? {
+            stuck.push(lane);
+        }
+    }
+    if !stuck.is_empty() {
+        let (topics, keys) = columns(&stuck);
+        let params: Params<'_> = &[&topics, &keys, &Uuid::now_v7()];
+        execute(run, &MARK_STALLED, params, doing)?;
+    }
+    Ok((stuck.len() as u64, last))
 }
 
 /// Puts messages whose delay is over behind those of their keys; returns how many.

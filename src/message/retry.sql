@@ -2,24 +2,19 @@
 -- delays $5 in microseconds from now, errors $6. The caller holds their locks. A message with a key
 -- keeps its place: nothing of its key overtakes it. Others come back at the end.
 WITH failed AS MATERIALIZED (
-    SELECT failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error, found.place
+    SELECT $1::text AS topic, failed.rank, failed.seq, failed.attempts, failed.delay_us, failed.error
     FROM unnest($2::smallint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::text[])
         AS failed (rank, seq, attempts, delay_us, error)
-    -- One by one and behind a fence, as in `acknowledge`.
-    CROSS JOIN LATERAL (
-        SELECT message.ctid AS place
-        FROM outtray.message
-        WHERE message.topic = $1::text
-            AND message.rank = failed.rank
-            AND message.seq = failed.seq
-        OFFSET 0
-    ) AS found
+    -- Always so, as in `bury`.
+    WHERE failed.seq BETWEEN -9223372036854775807 AND 9223372036854775807
 ),
 taken AS (
+    -- By all of the key, as in `acknowledge`.
     DELETE FROM outtray.message
     USING failed
-    WHERE message.ctid = failed.place
-        AND (message.topic = $1::text) IS TRUE
+    WHERE message.topic = ANY (ARRAY[failed.topic])
+        AND message.rank = failed.rank
+        AND message.seq = failed.seq
     RETURNING
         message.topic, message.rank, message.id, failed.attempts, message.sent_at,
         message.headers, message.payload, message.body, failed.delay_us, failed.error,

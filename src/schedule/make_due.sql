@@ -2,20 +2,19 @@
 -- they had been due an hour ago, one after the other. Who moves due messages does the rest. Index:
 -- the primary key.
 UPDATE outtray.scheduled
-SET due_at = now() - interval '1 hour'
-    + array_position($2::uuid[], scheduled.id)::float8 * interval '1 microsecond'
-WHERE scheduled.ctid = ANY (ARRAY(
-    SELECT found.place
-    FROM pg_catalog.unnest($2::uuid[]) AS mine (id)
-    CROSS JOIN LATERAL (
-        SELECT scheduled.ctid AS place
-        FROM outtray.scheduled
-        WHERE scheduled.topic = $1::text
-            AND scheduled.id = mine.id
-        OFFSET 0
-    ) AS found
-))
+SET due_at = mine.due_at
+FROM (
+    SELECT
+        $1::text AS topic, given.id,
+        now() - interval '1 hour' + given.number::float8 * interval '1 microsecond' AS due_at
+    FROM pg_catalog.unnest($2::uuid[]) WITH ORDINALITY AS given (id, number)
+    -- Always so, as in `bury`.
+    WHERE given.number BETWEEN -9223372036854775807 AND 9223372036854775807
+    OFFSET 0
+) AS mine
+-- By all of the key, as in `acknowledge`.
+WHERE scheduled.topic = ANY (ARRAY[mine.topic])
+    AND scheduled.id = mine.id
     -- Asked of the row as it is now: others may have taken it meanwhile, or given it back.
-    AND (scheduled.topic = $1::text) IS TRUE
     AND (scheduled.receipt IS NULL) IS TRUE
     AND (scheduled.due_at < 'infinity') IS TRUE

@@ -4,7 +4,7 @@
 -- keeps the planner from sorting.
 WITH due AS MATERIALIZED (
     SELECT
-        scheduled.topic, scheduled.id, scheduled.ctid AS place,
+        scheduled.topic, scheduled.id,
         scheduled.key IS NOT NULL AND scheduled.seq IS NULL AS has_to_line_up
     FROM outtray.scheduled
     WHERE scheduled.due_at <= (SELECT clock_timestamp())
@@ -16,8 +16,12 @@ WITH due AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 taken AS (
+    -- By all of the key, as in `acknowledge`.
     DELETE FROM outtray.scheduled
-    WHERE scheduled.ctid = ANY (ARRAY(SELECT due.place FROM due WHERE NOT due.has_to_line_up))
+    USING due
+    WHERE scheduled.topic = ANY (ARRAY[due.topic])
+        AND scheduled.id = due.id
+        AND NOT due.has_to_line_up
     RETURNING
         scheduled.topic, scheduled.rank, scheduled.id, scheduled.attempts, scheduled.sent_at,
         scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at,

@@ -117,7 +117,8 @@ macro_rules! shared {
 const SHARED: &[SharedStatement] = shared![
     ".": "refuse_dead", "vacate";
     "cancel": "ask_held", "ask_leased", "ask_rest", "cancel_followers", "cancel_ready",
-        "cancel_scheduled", "cancellations", "mark_leased", "prune_cancellations";
+        "cancel_scheduled", "cancellations", "mark_leased", "prune_cancellations",
+        "scheduled_topics";
     "capacity": "change_room", "count_room", "ensure_room", "fold_vacated", "lock_room",
         "look_room", "prune_vacated", "recount_room", "take_room";
     "completion": "end_outcomes", "forget_outcomes", "old_outcomes", "track";
@@ -169,7 +170,7 @@ impl SqlFunction {
 fn shared(line: &str) -> Option<String> {
     let (before, rest) = line.split_once('{')?;
     let (named, after) = rest.split_once('}')?;
-    let (name, given) = named.split_once(": ")?;
+    let (name, given) = named.split_once(": ").unwrap_or((named, ""));
     let statement = SHARED.iter().find(|shared| shared.name == name)?;
     let is_code = |line: &&str| !line.trim_start().starts_with("--");
     let lines: Vec<&str> = statement.sql.lines().filter(is_code).collect();

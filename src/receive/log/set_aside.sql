@@ -7,7 +7,7 @@
 -- keys.
 WITH aside AS MATERIALIZED (
     SELECT
-        given.id, given.key, given.headers::json AS headers, given.payload::json AS payload, given.body,
+        $1::text AS topic, given.id, given.key, given.headers::json AS headers, given.payload::json AS payload, given.body,
         timestamptz '1970-01-01 00:00:00+00' + given.sent_us::float8 * interval '1 microsecond' AS sent_at,
         given.fate, given.attempts, given.delay_us, given.error, given.reason,
         CASE WHEN given.key IS NOT NULL THEN nextval('outtray.message_seq'::regclass) END AS seq
@@ -17,19 +17,18 @@ WITH aside AS MATERIALIZED (
         ) AS given (id, key, sent_us, headers, payload, body, fate, attempts, delay_us, error, reason)
 ),
 redriven AS (
+    -- By all of the key, as in `acknowledge`.
     DELETE FROM outtray.dead_letter
-    WHERE dead_letter.ctid = ANY (ARRAY(
-        SELECT found.place
+    USING (
+        SELECT aside.topic, aside.id
         FROM aside
-        CROSS JOIN LATERAL (
-            SELECT dead_letter.ctid AS place
-            FROM outtray.dead_letter
-            WHERE dead_letter.topic = $1::text
-                AND dead_letter.id = aside.id
-            OFFSET 0
-        ) AS found
-        WHERE aside.fate <> 'dead'
-    ))
+        -- Always so, as in `bury`.
+        WHERE aside.id BETWEEN '00000000-0000-0000-0000-000000000000' AND 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+            AND aside.fate <> 'dead'
+        OFFSET 0
+    ) AS aside
+    WHERE dead_letter.topic = ANY (ARRAY[aside.topic])
+        AND dead_letter.id = aside.id
 ),
 retried AS (
     INSERT INTO outtray.scheduled

@@ -38,7 +38,7 @@ WITH next AS MATERIALIZED (
     LIMIT 1
 ),
 held AS MATERIALIZED (
-    SELECT follower.ctid AS place
+    SELECT follower.topic, follower.key, follower.seq
     FROM next
     JOIN outtray.follower
         ON follower.topic = next.topic
@@ -48,7 +48,10 @@ held AS MATERIALIZED (
 ),
 taken AS (
     DELETE FROM outtray.follower
-    WHERE follower.ctid = ANY (ARRAY(SELECT held.place FROM held))
+    USING held
+    WHERE follower.topic = ANY (ARRAY[held.topic])
+        AND follower.key = held.key
+        AND follower.seq = held.seq
     RETURNING
         follower.topic, follower.rank, follower.seq, follower.id, follower.attempts, follower.sent_at,
         follower.key, follower.expires_at, follower.on_end, follower.headers, follower.payload, follower.body

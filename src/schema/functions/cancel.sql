@@ -10,6 +10,7 @@ AS $body$
 #variable_conflict use_column
 DECLARE
     ids uuid[] := ARRAY[cancel.id];
+    topics text[];
     a_row record;
     was_there boolean := false;
 BEGIN
@@ -19,9 +20,10 @@ BEGIN
         IF pass > 1 THEN
             PERFORM pg_sleep(0.01);
         END IF;
+        topics := ARRAY({scheduled_topics});
         -- In the direction in which messages move, but for retries.
         FOR a_row IN
-            {cancel_scheduled: ids, false}
+            {cancel_scheduled: ids, false, topics}
         LOOP
             PERFORM outtray.end_message(a_row.topic, a_row.id, a_row.key, a_row.on_end, 'cancelled', NULL);
             was_there := true;
@@ -46,8 +48,9 @@ BEGIN
         LOOP
             was_there := true;
         END LOOP;
+        topics := ARRAY({scheduled_topics});
         FOR a_row IN
-            {ask_leased: ids}
+            {ask_leased: ids, topics}
         LOOP
             was_there := true;
         END LOOP;
@@ -55,8 +58,9 @@ BEGIN
             RETURN 'asked';
         END IF;
     END LOOP;
+    topics := ARRAY({scheduled_topics});
     FOR a_row IN
-        {ask_rest: ids}
+        {ask_rest: ids, topics}
     LOOP
         was_there := true;
     END LOOP;

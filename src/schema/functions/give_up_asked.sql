@@ -10,6 +10,7 @@ AS $body$
 #variable_conflict error
 DECLARE
     ids uuid[] := '{}';
+    topics text[];
     a_row record;
     done bigint := 0;
 BEGIN
@@ -21,8 +22,9 @@ BEGIN
     IF cardinality(ids) = 0 THEN
         RETURN 0;
     END IF;
+    topics := ARRAY({scheduled_topics});
     FOR a_row IN
-        {cancel_scheduled: ids, true}
+        {cancel_scheduled: ids, true, topics}
     LOOP
         PERFORM outtray.end_message(a_row.topic, a_row.id, a_row.key, a_row.on_end, 'cancelled', NULL);
         done := done + 1;

@@ -11,12 +11,16 @@ use outtray::{Message, NewMessage, PoisonedKey, TopicConfig};
 /// at.
 fn sweep(place: &mut Place, topic: &str, key: &str, limit: i64) -> (i64, Option<String>) {
     let sweep = statement_text("find_stalled");
+    let found = place.client.query(&sweep, &[&topic, &key, &limit]).unwrap();
+    let last = found.iter().find(|row| row.get("is_last"));
+    let last = last.map(|row| row.get("key"));
+    let stuck = found.iter().filter(|row| row.get("is_stuck"));
+    let (topics, keys): (Vec<String>, Vec<String>) =
+        stuck.map(|row| (row.get("topic"), row.get("key"))).unzip();
     let said_by = uuid::Uuid::from_u128(7);
-    let found = place
-        .client
-        .query_one(&sweep, &[&said_by, &topic, &key, &limit]);
-    let found = found.unwrap();
-    (found.get("found"), found.get("key"))
+    let mark = statement_text("mark_stalled");
+    let marked = place.client.execute(&mark, &[&topics, &keys, &said_by]);
+    (marked.unwrap() as i64, last)
 }
 
 /// Puts followers there, one of each of so many keys with nothing before them.

@@ -16,9 +16,12 @@ pub(super) fn waiting() -> Vec<Case> {
     let topics = same(BUSY, 10);
     let come_after = ids(140_001, 10);
     let none = "'{}'";
+    let all = (0..50).map(|n| format!("side-{n}"));
+    let all = list(all.chain([BUSY.to_owned()]));
     vec![
-        case("ask_leased", Rows(10 * 51), &[&ids(112_000, 10)]),
-        case("ask_rest", Tables(BY_ID), &[&ids(112_000, 10)]),
+        case("ask_leased", Rows(10 * 51), &[&ids(112_000, 10), &all]),
+        case("ask_rest", Tables(BY_ID), &[&ids(112_000, 10), &all]),
+        case("scheduled_topics", Rows(51), &[]),
         case(
             "bury_lease",
             Rows(1),
@@ -30,7 +33,7 @@ pub(super) fn waiting() -> Vec<Case> {
                 120_000,
                 "by hand: each id in each topic, and what was waited for at once",
             ),
-            &[&ids(130_000, 10), "false"],
+            &[&ids(130_000, 10), "false", &all],
         ),
         case(
             "clear_dependencies",
@@ -196,11 +199,8 @@ pub(super) fn keyed() -> Vec<Case> {
             Rows(10 * 10),
             &[&topics, &lines, none, "'late'"],
         ),
-        case(
-            "find_stalled",
-            Rows(4 * 100),
-            &[&said_by, t, "'line-2'", "100"],
-        ),
+        case("find_stalled", Rows(4 * 100), &[t, "'line-2'", "100"]),
+        case("mark_stalled", Rows(0), &[&topics, &lines, &said_by]),
         case("lock_expired_lanes", Rows(100), &["100"]),
         case("lock_lanes", Rows(10), &[&topics, &lines]),
         case("make_lanes", Rows(10), &[&topics, &lines]),
