@@ -56,8 +56,8 @@ fn without_comments(source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Cuts a body where its commands begin: after semicolons, and after the words behind which PL/pgSQL
-/// has commands.
+/// Cuts a body where its commands begin: after semicolons, and after the words behind which
+/// PL/pgSQL has commands.
 fn commands(text: &str) -> Vec<String> {
     const BEFORE: [&str; 8] = [
         "BEGIN", "DECLARE", "THEN", "ELSE", "LOOP", "QUERY", "$$", "DO",

@@ -32,7 +32,7 @@ pub(super) enum Rule {
     SubselectAmongValues,
     /// One command for each prepared statement.
     Commands,
-    /// Numbers of workers, rows and locks have 64 bits: each node counts from its own number × 2^48.
+    /// Numbers of workers, rows and locks have 64 bits: a node counts from its own number × 2^48.
     Narrow,
     /// Who changes messages names their whole key.
     WholeKey,
