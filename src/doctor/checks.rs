@@ -2,7 +2,9 @@
 
 use crate::doctor::ask::Ask;
 use crate::doctor::finding::Finding;
-use crate::doctor::{connections, role_settings, schema_state, server, way};
+use crate::doctor::{
+    cluster, connections, horizon, logs, messages, role_settings, schema_state, server, topics, way,
+};
 use crate::words::Result;
 
 /// One check.
@@ -58,4 +60,24 @@ pub(crate) const CHECKS: &[NamedCheck] = checks![
     "enable_nestloop" Nothing role_settings::setting,
     "plan_cache_mode" Nothing role_settings::setting,
     "connections" Nothing connections::connections,
+    "long_transactions" Nothing horizon::long_transactions,
+    "prepared_transactions" Nothing horizon::prepared_transactions,
+    "replication_slots" Nothing horizon::replication_slots,
+    "standby_feedback" Nothing horizon::standby_feedback,
+    "dead_rows" Tables horizon::dead_rows,
+    "suspect_topics" Tables topics::suspect,
+    "stuck_keys" Tables topics::stuck_keys,
+    "unreceived_topics" Tables topics::unreceived,
+    "paused_topics" Tables topics::paused,
+    "oldest_ready" Tables topics::oldest_ready,
+    "outcomes" Tables messages::outcomes,
+    "cancellations" Tables messages::cancellations,
+    "upkeep" Tables messages::upkeep,
+    "log_readers" Tables logs::readers,
+    "citus" Cluster cluster::version,
+    "citus_schema" Cluster cluster::schema,
+    "citus_tables" Cluster cluster::tables,
+    "citus_two_phase" Cluster cluster::two_phase,
+    "citus_prepared" Cluster cluster::prepared,
+    "citus_entry" Cluster cluster::entry,
 ];

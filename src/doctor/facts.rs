@@ -91,6 +91,11 @@ impl Facts {
         })
     }
 
+    /// Returns how long something may last, in milliseconds.
+    pub(crate) fn patience_ms(&self) -> i64 {
+        i64::try_from(self.wishes.patience.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Returns a command line of ours about this schema.
     pub(crate) fn command(&self, words: &str) -> String {
         match self.schema.as_str() {

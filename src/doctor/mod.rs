@@ -12,11 +12,17 @@
 
 pub(crate) mod ask;
 pub(crate) mod checks;
+pub(crate) mod cluster;
 pub(crate) mod connections;
 pub(crate) mod examination;
 pub(crate) mod facts;
 pub(crate) mod finding;
+pub(crate) mod horizon;
+pub(crate) mod listed;
+pub(crate) mod logs;
+pub(crate) mod messages;
 pub(crate) mod role_settings;
 pub(crate) mod schema_state;
 pub(crate) mod server;
+pub(crate) mod topics;
 pub(crate) mod way;

@@ -4,6 +4,7 @@
 use crate::db::{Statement, column, sql};
 use crate::doctor::ask::Ask;
 use crate::doctor::finding::Finding;
+use crate::doctor::listed::some_of;
 use crate::schema::{functions, migrate, sequences};
 use crate::words::{Error, ErrorKind, Result, chain};
 use std::collections::BTreeMap;
@@ -131,14 +132,4 @@ pub(crate) fn sequences(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
         }
     }
     Ok(ask.or_ok(found, "ahead of their tables"))
-}
-
-/// Returns the first few of several.
-pub(crate) fn some_of(all: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown = all[..all.len().min(SHOWN)].join(", ");
-    match all.len() > SHOWN {
-        true => format!("{shown} and {} more", all.len() - SHOWN),
-        false => shown,
-    }
 }

@@ -1,10 +1,14 @@
 //! An examination finds what endangers the promises or the speed, says what to do about it, and
 //! what it says to do mends it; where all is well it finds nothing.
 
+mod cluster;
 mod command;
 mod few_privileges;
+mod guide;
+mod horizon;
 mod schema;
 mod settings;
+mod topics;
 mod way;
 
 use crate::support::{client, eventually};

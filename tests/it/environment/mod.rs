@@ -8,7 +8,7 @@ mod failover;
 mod lost_database;
 mod numbers;
 pub(crate) mod poolers;
-mod replication;
+pub(crate) mod replication;
 mod silence;
 mod tight_spots;
 

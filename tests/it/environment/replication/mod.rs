@@ -204,6 +204,6 @@ fn a_primary_that_falls_silent_is_left_for_the_standby_that_is_promoted() {
     drop(frozen);
 }
 
-fn pair() -> Option<[Node; 2]> {
+pub(crate) fn pair() -> Option<[Node; 2]> {
     Some([Node::started()?, Node::started()?])
 }

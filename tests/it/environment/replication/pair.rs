@@ -11,7 +11,7 @@ use std::process::Command;
 use std::{env, fs, thread};
 
 /// A server that may be a primary, a standby of another, or dead.
-pub(super) struct Node {
+pub(crate) struct Node {
     server: Server,
     /// How it was started the first time: its folder and its port.
     started_with: String,
@@ -44,7 +44,7 @@ impl Node {
     }
 
     /// Makes a database with the schema; returns its URL.
-    pub(super) fn database(&self) -> String {
+    pub(crate) fn database(&self) -> String {
         self.server.database().unwrap()
     }
 
@@ -55,14 +55,14 @@ impl Node {
     }
 
     /// Returns the way to the database of `url`, on this server.
-    pub(super) fn here(&self, url: &str) -> String {
+    pub(crate) fn here(&self, url: &str) -> String {
         let (credentials, rest) = url.rsplit_once('@').unwrap();
         let (_, database) = rest.split_once('/').unwrap();
         format!("{credentials}@{}/{database}", self.place())
     }
 
     /// Ends the server at once, as if the machine was gone; it stays away.
-    pub(super) fn die(&self) {
+    pub(crate) fn die(&self) {
         self.control(&["stop", "-m", "immediate"]);
     }
 
@@ -74,7 +74,7 @@ impl Node {
 
     /// Becomes a standby of the server with the database `url`, which from then on commits nothing
     /// that is not here, too.
-    pub(super) fn follow(&self, url: &str) {
+    pub(crate) fn follow(&self, url: &str) {
         let data = self.server.data_dir().unwrap();
         if data.join("postmaster.pid").exists() {
             self.die();

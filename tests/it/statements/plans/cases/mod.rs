@@ -1,6 +1,7 @@
 //! Each statement of the store with parameters as they are in use, and how much it may touch for
 //! them.
 
+mod examined;
 mod kept;
 mod logs;
 mod ready;
@@ -78,6 +79,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(kept::kept());
     cases.extend(logs::logs());
     cases.extend(logs::readers());
+    cases.extend(examined::examined());
     cases
 }
 
