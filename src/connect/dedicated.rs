@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Idle connections that are kept; more are closed at once. Enough for a burst over a few topics.
 const MAX_IDLE: usize = 16;
 /// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that was used this recently is taken untested.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -40,12 +40,18 @@ impl Dedicated {
     /// Takes an idle connection, or opens one.
     pub(crate) fn take(&self) -> Result<Connection> {
         refuse_async_task()?;
+        match self.take_idle() {
+            Some(connection) => Ok(connection),
+            None => Connection::open(&self.settings),
+        }
+    }
+
+    /// Takes an idle connection, if there is one that works.
+    pub(crate) fn take_idle(&self) -> Option<Connection> {
         loop {
-            let Some((_, mut connection)) = self.idle.lock().pop() else {
-                return Connection::open(&self.settings);
-            };
+            let (_, mut connection) = self.idle.lock().pop()?;
             if connection.check(FRESH).is_ok() {
-                return Ok(connection);
+                return Some(connection);
             }
         }
     }

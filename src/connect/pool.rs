@@ -4,14 +4,17 @@
 //! connection that another worker holds.
 
 use crate::connect::connection::Connection;
+use crate::connect::dedicated::{Dedicated, IDLE_TIMEOUT};
 use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
 use crate::connect::settings::ConnectionSettings;
 use crate::threads::mutex::Mutex;
 use crate::words::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
+use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A connection that was used this recently is lent out untested: a test costs a round trip.
@@ -26,6 +29,9 @@ const MAX_CHECKOUT_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a waiting thread checks whether the server refused a connection for good.
 const LOOK: Duration = Duration::from_millis(250);
+/// Threads that open connections, so that a burst of sessions does not wait for one after the
+/// other. As many as r2d2 has where nobody says otherwise.
+const THREADS: usize = 3;
 
 /// Connections that are shared by all sessions of a process.
 pub(crate) struct Pool {
@@ -42,9 +48,11 @@ enum Source {
     },
 }
 
-/// Connections that are opened when needed.
+/// Connections that are opened when needed, and so are the threads that open them.
 struct OwnPool {
-    pool: r2d2::Pool<Manager>,
+    size: u32,
+    dedicated: Arc<Dedicated>,
+    pool: OnceLock<r2d2::Pool<Manager>>,
     last_error: Arc<Mutex<Option<(ErrorKind, String)>>>,
 }
 
@@ -87,29 +95,28 @@ impl Pool {
         }
     }
 
-    /// Makes a pool of at most `size` connections; opens none.
+    /// Makes a pool of at most `size` connections; opens none, and starts no thread. Idle ones of
+    /// `dedicated` are taken over before one is opened.
     pub(crate) fn new(
-        settings: Arc<ConnectionSettings>,
+        dedicated: Arc<Dedicated>,
         size: u32,
         checkout_timeout: Duration,
     ) -> Result<Self> {
         Pool::check(size, checkout_timeout)?;
-        let last_error = Arc::new(Mutex::new(None));
-        let manager = Manager {
-            settings,
-            last_error: Arc::clone(&last_error),
-        };
-        let pool = r2d2::Pool::builder()
-            .max_size(size)
-            .min_idle(Some(0))
-            .connection_timeout(RETRY)
-            // Failures to connect come back from `get` with their cause; no log of its own.
-            .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build_unchecked(manager);
         Ok(Pool {
-            source: Source::Ours(OwnPool { pool, last_error }),
+            source: Source::Ours(OwnPool {
+                size,
+                dedicated,
+                pool: OnceLock::new(),
+                last_error: Arc::default(),
+            }),
             checkout_timeout: checkout_timeout.min(MAX_CHECKOUT_TIMEOUT),
         })
+    }
+
+    /// Returns whether the connections are the caller's.
+    pub(crate) fn is_lent(&self) -> bool {
+        matches!(self.source, Source::Borrowed { .. })
     }
 
     /// Refuses what no pool can have.
@@ -164,8 +171,45 @@ fn not_lent(lender: &dyn Lender, waited: Duration, error: &r2d2::Error) -> Error
 }
 
 impl OwnPool {
+    /// Returns the pool, which is made with the first use: a process that only receives needs none.
+    ///
+    /// # Errors
+    /// `Unavailable` when the operating system has no room for its threads, where their crate
+    /// panics.
+    fn pool(&self) -> Result<&r2d2::Pool<Manager>> {
+        let made = AssertUnwindSafe(|| self.pool.get_or_init(|| self.make()));
+        catch_unwind(made).map_err(|_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "cannot start the threads of the pool",
+            )
+        })
+    }
+
+    fn make(&self) -> r2d2::Pool<Manager> {
+        let threads = ScheduledThreadPool::builder()
+            .num_threads(THREADS)
+            .thread_name_pattern("outtray-pool-{}")
+            // With the pool, not after what is planned for the next half minute.
+            .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled);
+        let manager = Manager {
+            dedicated: Arc::clone(&self.dedicated),
+            last_error: Arc::clone(&self.last_error),
+        };
+        r2d2::Pool::builder()
+            .max_size(self.size)
+            .min_idle(Some(0))
+            .idle_timeout(Some(IDLE_TIMEOUT))
+            .connection_timeout(RETRY)
+            .thread_pool(Arc::new(threads.build()))
+            // Failures to connect come back from `get` with their cause; no log of its own.
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(manager)
+    }
+
     fn get_within(&self, waited: Duration) -> Result<PooledConnection<Manager>> {
         let deadline = Instant::now() + waited;
+        let pool = self.pool()?;
         // What was the matter before may be over.
         self.last_error.lock().take();
         loop {
@@ -173,7 +217,7 @@ impl OwnPool {
             // Each call has r2d2 open one connection more if there is room, so the looks become
             // rarer.
             let look = LOOK.max(waited.saturating_sub(left));
-            if let Ok(lent) = self.pool.get_timeout(look.min(left)) {
+            if let Ok(lent) = pool.get_timeout(look.min(left)) {
                 return Ok(lent);
             }
             let refused = self.last_error.lock().clone();
@@ -188,15 +232,15 @@ impl OwnPool {
                         format!("no connection within {waited:?}: {why}"),
                     ));
                 }
-                None if is_over => return Err(self.exhausted(waited)),
+                None if is_over => return Err(self.exhausted(pool, waited)),
                 _ => {}
             }
         }
     }
 
-    fn exhausted(&self, waited: Duration) -> Error {
-        let size = self.pool.max_size();
-        if self.pool.state().connections < size {
+    fn exhausted(&self, pool: &r2d2::Pool<Manager>, waited: Duration) -> Error {
+        let size = self.size;
+        if pool.state().connections < size {
             let text = format!("no connection within {waited:?}: the server has not answered yet");
             return Error::new(ErrorKind::Unavailable, text);
         }
@@ -211,7 +255,7 @@ impl OwnPool {
 
 /// Opens and checks connections for r2d2, which would hide why opening failed.
 pub(crate) struct Manager {
-    settings: Arc<ConnectionSettings>,
+    dedicated: Arc<Dedicated>,
     last_error: Arc<Mutex<Option<(ErrorKind, String)>>>,
 }
 
@@ -220,7 +264,7 @@ impl ManageConnection for Manager {
     type Error = Error;
 
     fn connect(&self) -> Result<Connection> {
-        let opened = Connection::open(&self.settings);
+        let opened = self.dedicated.take();
         let failure = opened.as_ref().err();
         let mut last = self.last_error.lock();
         *last = failure.map(|error| (error.kind(), error.to_string()));

@@ -24,7 +24,7 @@ use crate::wake::waker::Waker;
 use crate::words::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -85,6 +85,8 @@ pub(crate) struct SharedState {
     /// How often a message could not be settled.
     strays: Mutex<HashMap<MessageId, u32>>,
     pub(crate) pending_charges: Arc<PendingCharges>,
+    /// Whether only the first worker has been woken so far.
+    is_fresh: AtomicBool,
 }
 
 /// How long a message is left alone that could not be settled: at first, and at most.
@@ -118,7 +120,26 @@ impl SharedState {
             meets_refusals: AtomicBool::new(false),
             strays: Mutex::new(HashMap::new()),
             pending_charges: Arc::default(),
+            is_fresh: AtomicBool::new(true),
         }
+    }
+
+    /// Wakes the first worker, which looks whether there is work for others: each that looks opens
+    /// a connection. After a death all look, since one may take more than it keeps.
+    pub(crate) fn wake_first(&self) {
+        match self.station.is_suspect() {
+            true => self.station.ring(self.options.workers),
+            false => self.station.ring(1),
+        }
+    }
+
+    /// Wakes another worker, as there may be more than one worker's share; the first time all of
+    /// them, which then open their connections at the same time.
+    pub(crate) fn wake_another(&self) {
+        let is_fresh = &self.is_fresh;
+        let is_first = is_fresh.load(Ordering::Relaxed) && is_fresh.swap(false, Ordering::Relaxed);
+        self.station
+            .ring(if is_first { self.options.workers } else { 1 });
     }
 
     /// Returns what is done with failures at present.

@@ -280,8 +280,9 @@ impl Builder {
         let settings =
             |is_pooler_safe| ConnectionSettings::new(url, schema.clone(), is_pooler_safe, silence);
         let (settings, mut connection) = pooler::open(settings, self.is_pooler_safe)?;
+        let dedicated = Arc::new(Dedicated::new(Arc::clone(&settings)));
         let pool = match &self.lender {
-            None => Pool::new(Arc::clone(&settings), self.size(), self.checkout_timeout)?,
+            None => Pool::new(Arc::clone(&dedicated), self.size(), self.checkout_timeout)?,
             Some(lender) => {
                 let (lender, settings) = (Arc::clone(lender), Arc::clone(&settings));
                 Pool::of(lender, settings, self.checkout_timeout)
@@ -293,7 +294,6 @@ impl Builder {
             check_lent(&pool, &mut connection)?;
         }
         let me = Uuid::now_v7();
-        let dedicated = Arc::new(Dedicated::new(Arc::clone(&settings)));
         dedicated.give_back(connection);
         let notifier = self
             .is_notifying

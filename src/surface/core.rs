@@ -5,10 +5,9 @@ use crate::receive::lease::by_hand::ByHand;
 use crate::receive::shared_state::Base;
 use crate::request::requests::Requests;
 use crate::threads::mutex::Mutex;
-use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
 use crate::upkeep::thread::{Errands, Upkeep};
-use crate::wake::listener;
+use crate::wake::listener::RunningListener;
 use crate::words::Result;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub(crate) struct Core {
 struct Services {
     // In the order in which they end: what is heard goes to the upkeep.
     #[expect(dead_code, reason = "dropping it stops the thread")]
-    listener: Option<Service>,
+    listener: Option<RunningListener>,
     upkeep: Upkeep,
 }
 
@@ -79,15 +78,15 @@ impl Core {
         );
         let upkeep = Upkeep::start(duties, Arc::clone(&waker))?;
         let errands = upkeep.errands();
-        let (dedicated, me) = (Arc::clone(&self.base.dedicated), self.me);
-        let check_every = listener::check_every(&dedicated, self.poll_interval);
-        let listen = move |stop: Stop| {
-            listener::listen(&dedicated, me, &stop, check_every, &|heard| {
-                errands.heard(&waker, heard);
-            });
-        };
+        let dedicated = Arc::clone(&self.base.dedicated);
+        let tell = move |heard| errands.heard(&waker, heard);
         let listener = match self.is_listening {
-            true => Some(Service::start("outtray-listener", listen)?),
+            true => Some(RunningListener::start(
+                dedicated,
+                self.me,
+                self.poll_interval,
+                tell,
+            )?),
             false => None,
         };
         Ok(Services { listener, upkeep })

@@ -2,6 +2,7 @@
 
 use crate::cancel::ends;
 use crate::connect::connection::Connection;
+use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::LentConnection;
 use crate::crashes::round::Newcomer;
 use crate::dependencies::round::look_now;
@@ -31,8 +32,9 @@ use uuid::Uuid;
 /// The message system of one database, as one process sees it.
 ///
 /// Cheap to clone, so that all threads can share it. Connections are opened when they are needed.
-/// Besides the pool's three small helper threads it starts one thread with the first send, which
-/// notifies other processes, two with the first receiver, and one while requests wait for replies.
+/// It starts one thread at once, which watches for silence, three small helpers of the pool with
+/// the first session, one with the first send, which notifies other processes, two with the first
+/// receiver, and one while requests wait for replies.
 /// They end when the last clone and the last receiver are dropped, and those drops wait for them.
 #[derive(Clone)]
 pub struct Messaging {
@@ -71,8 +73,7 @@ impl Messaging {
     /// `SchemaNewer` when the schema is of a later release, `Denied` without the privilege to
     /// create, `Database` when the locks never became free, `Unavailable`, `PoolExhausted`.
     pub fn migrate(&self) -> Result<Vec<String>> {
-        let mut connection = self.pooled()?;
-        migrate::migrate(connection.client(), self.schema())
+        self.with_idle(|connection| migrate::migrate(connection.client(), self.schema()))
     }
 
     /// Returns the names of the migrations that [`migrate`](Messaging::migrate) would apply, of the
@@ -82,8 +83,7 @@ impl Messaging {
     /// # Errors
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
-        let mut connection = self.pooled()?;
-        migrate::pending(connection.client(), self.schema())
+        self.with_idle(|connection| migrate::pending(connection.client(), self.schema()))
     }
 
     /// Returns the SQL that creates the schema `schema` from scratch in one transaction, to apply
@@ -147,12 +147,12 @@ impl Messaging {
     /// Gets ready for a receiver: checks the schema, reads the settings, and does what is left to
     /// do before.
     pub(crate) fn prepare(&self, before: impl FnOnce(&mut Connection) -> Result<()>) -> Result<()> {
-        let mut connection = self.pooled()?;
-        migrate::check(connection.client(), self.schema())?;
-        // A limit, or a pause, holds for the first claim too.
-        let process = &self.core.base.process;
-        process.configs.read(&mut *connection)?;
-        before(&mut connection)
+        self.with_idle(|connection| {
+            migrate::check(connection.client(), self.schema())?;
+            // A limit, or a pause, holds for the first claim too.
+            self.core.base.process.configs.read(connection)?;
+            before(connection)
+        })
     }
 
     /// Records a receiver.
@@ -245,6 +245,23 @@ impl Messaging {
     /// Returns the way to the upkeep thread, which starts now if it did not.
     pub(crate) fn errands(&self) -> Result<Errands> {
         self.core.errands()
+    }
+
+    /// Runs one thing on a connection that lies idle, or on one of the pool: none is opened, and no
+    /// thread starts, for what is done once at the start of a process.
+    fn with_idle<R>(&self, work: impl FnOnce(&mut Connection) -> Result<R>) -> Result<R> {
+        refuse_async_task()?;
+        let dedicated = &self.core.base.dedicated;
+        let idle = match self.core.pool.is_lent() {
+            true => None,
+            false => dedicated.take_idle(),
+        };
+        let Some(mut connection) = idle else {
+            return work(&mut *self.pooled()?);
+        };
+        let done = work(&mut connection)?;
+        dedicated.give_back(connection);
+        Ok(done)
     }
 
     /// Runs one thing on a connection of the pool.

@@ -89,6 +89,11 @@ impl Service {
         self.stopper.take();
         self.thread.take();
     }
+
+    /// Asks the thread to end; dropping the service waits for it.
+    pub(crate) fn request_stop(&mut self) {
+        self.stopper.take();
+    }
 }
 
 impl Drop for Service {

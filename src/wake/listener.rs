@@ -7,16 +7,22 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
-use crate::threads::Stop;
+use crate::connect::pulse::Pulse;
+use crate::threads::mutex::Mutex;
 use crate::threads::pause::Pause;
+use crate::threads::{Service, Stop};
 use crate::wake::hint::Hint;
 use crate::words::{Result, classify};
 use postgres::fallible_iterator::FallibleIterator;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How long one wait for notifications takes; what a stop waits for at most. No traffic.
-const ONE_WAIT: Duration = Duration::from_millis(100);
+/// How long one wait for notifications takes, after which the thread looks whether other
+/// connections broke. No traffic.
+const ONE_WAIT: Duration = Duration::from_millis(500);
+/// The same through a socket file, where nobody can end a wait: what a stop waits for at most.
+const WAIT_OF_FILES: Duration = Duration::from_millis(100);
 /// The part of the time within which silence is to be noticed, after which a silent connection is
 /// asked for a sign of life.
 const CHECK: u32 = 3;
@@ -31,9 +37,59 @@ pub(crate) enum Heard {
     Reconnected,
 }
 
+/// The running thread; dropping it ends the thread at once.
+pub(crate) struct RunningListener {
+    service: Service,
+    ear: Arc<Ear>,
+}
+
+/// What the thread waits on.
+#[derive(Default)]
+struct Ear(Mutex<Option<Arc<Pulse>>>);
+
+impl RunningListener {
+    /// Starts the thread, which tells what it hears.
+    pub(crate) fn start(
+        dedicated: Arc<Dedicated>,
+        me: Uuid,
+        poll_interval: Duration,
+        tell: impl Fn(Heard) + Send + 'static,
+    ) -> Result<Self> {
+        let ear = Arc::new(Ear::default());
+        let listening = NotificationListener {
+            check_every: check_every(&dedicated, poll_interval),
+            dedicated,
+            me,
+            ear: Arc::clone(&ear),
+        };
+        let listen = move |stop: Stop| listening.listen(&stop, &tell);
+        let service = Service::start("outtray-listener", listen)?;
+        Ok(RunningListener { service, ear })
+    }
+}
+
+impl Drop for RunningListener {
+    /// First the stop, then the end of the wait: a connection that is not in the ear yet finds the
+    /// stop before it waits.
+    fn drop(&mut self) {
+        self.service.request_stop();
+        if let Some(pulse) = self.ear.0.lock().take() {
+            pulse.cut();
+        }
+    }
+}
+
+/// What the thread has.
+struct NotificationListener {
+    dedicated: Arc<Dedicated>,
+    me: Uuid,
+    check_every: Duration,
+    ear: Arc<Ear>,
+}
+
 /// Returns how often the connection is asked for a sign of life. Who polls more often than that
 /// notices silence by the poll, and what is not heard is found by it.
-pub(crate) fn check_every(dedicated: &Dedicated, poll_interval: Duration) -> Duration {
+fn check_every(dedicated: &Dedicated, poll_interval: Duration) -> Duration {
     let soon = dedicated.settings().silence / CHECK;
     match poll_interval <= soon {
         true => soon.max(CHECK_EVERY),
@@ -41,69 +97,60 @@ pub(crate) fn check_every(dedicated: &Dedicated, poll_interval: Duration) -> Dur
     }
 }
 
-/// Listens until stopped.
-pub(crate) fn listen(
-    dedicated: &Dedicated,
-    me: Uuid,
-    stop: &Stop,
-    check_every: Duration,
-    tell: &dyn Fn(Heard),
-) {
-    let mut pause = Pause::new();
-    while !stop.is_set() {
-        let ended = Connection::open(dedicated.settings()).and_then(|connection| {
-            hear(
-                connection,
-                dedicated,
-                me,
-                stop,
-                check_every,
-                &mut pause,
-                tell,
-            )
-        });
-        if let Err(error) = ended {
-            log::debug!("not listening for notifications, polling instead: {error}");
-        }
-        if !pause.wait(stop) {
-            return;
-        }
-    }
-}
-
-fn hear(
-    mut connection: Connection,
-    dedicated: &Dedicated,
-    me: Uuid,
-    stop: &Stop,
-    check_every: Duration,
-    pause: &mut Pause,
-    tell: &dyn Fn(Heard),
-) -> Result<()> {
-    let lost = |error| classify(error, "listening for notifications");
-    let client = connection.client();
-    // The schema's name was checked; quoted, it names the channel as pg_notify does.
-    let listen = format!("LISTEN \"{}\"", dedicated.settings().schema.as_str());
-    client.batch_execute(&listen).map_err(lost)?;
-    pause.reset();
-    tell(Heard::Reconnected);
-    let mut checked = Instant::now();
-    while !stop.is_set() {
-        if connection.is_outdated() {
-            log::debug!("listening anew: other connections broke");
-            return Ok(());
-        }
-        let client = connection.client();
-        let heard = client.notifications().timeout_iter(ONE_WAIT).next();
-        if let Some(notification) = heard.map_err(lost)? {
-            if let Some(hint) = Hint::decode(notification.payload(), me) {
-                tell(Heard::Hint(hint));
+impl NotificationListener {
+    /// Listens until stopped.
+    fn listen(&self, stop: &Stop, tell: &dyn Fn(Heard)) {
+        let mut pause = Pause::new();
+        while !stop.is_set() {
+            let ended = Connection::open(self.dedicated.settings())
+                .and_then(|connection| self.hear(connection, stop, &mut pause, tell));
+            if let Err(error) = ended {
+                log::debug!("not listening for notifications, polling instead: {error}");
             }
-        } else if client.is_closed() || checked.elapsed() > check_every {
-            checked = Instant::now();
-            // Once more changes nothing, and is answered.
-            client.batch_execute(&listen).map_err(lost)?;
+            if !pause.wait(stop) {
+                return;
+            }
         }
     }
-    Ok(())
+
+    fn hear(
+        &self,
+        mut connection: Connection,
+        stop: &Stop,
+        pause: &mut Pause,
+        tell: &dyn Fn(Heard),
+    ) -> Result<()> {
+        let lost = |error| classify(error, "listening for notifications");
+        let one_wait = match &connection.pulse {
+            Some(_) => ONE_WAIT.min(self.check_every),
+            None => WAIT_OF_FILES,
+        };
+        self.ear.0.lock().clone_from(&connection.pulse);
+        let client = connection.client();
+        // The schema's name was checked; quoted, it names the channel as pg_notify does.
+        let schema = &self.dedicated.settings().schema;
+        let listen = format!("LISTEN \"{}\"", schema.as_str());
+        client.batch_execute(&listen).map_err(lost)?;
+        pause.reset();
+        tell(Heard::Reconnected);
+        let mut checked = Instant::now();
+        while !stop.is_set() {
+            if connection.is_outdated() {
+                log::debug!("listening anew: other connections broke");
+                return Ok(());
+            }
+            let client = connection.client();
+            let heard = client.notifications().timeout_iter(one_wait).next();
+            if let Some(notification) = heard.map_err(lost)? {
+                if let Some(hint) = Hint::decode(notification.payload(), self.me) {
+                    tell(Heard::Hint(hint));
+                }
+            } else if client.is_closed() || checked.elapsed() > self.check_every {
+                checked = Instant::now();
+                // Once more changes nothing, and is answered.
+                client.batch_execute(&listen).map_err(lost)?;
+            }
+        }
+        Ok(())
+    }
 }

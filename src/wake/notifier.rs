@@ -32,6 +32,9 @@ const BETWEEN_SOON: Duration = Duration::from_millis(2);
 /// Hints that wait for the thread. One that finds no room is dropped; a topic with so many has
 /// others on the way.
 const QUEUE: usize = 1024;
+/// How often the thread closes connections that nobody took for a while, as long as there is
+/// nothing to tell.
+const CLOSE_EVERY: Duration = Duration::from_secs(30);
 
 /// The way to the notifier's thread, which starts with the first hint.
 pub(crate) struct Notifier {
@@ -135,10 +138,14 @@ impl NotifierParts {
             recv(self.soon) -> hint => return hint.ok(),
             default(rested_at.saturating_duration_since(Instant::now())) => {}
         }
-        select! {
-            recv(stop.signal()) -> _ => None,
-            recv(self.soon) -> hint => hint.ok(),
-            recv(self.hints) -> hint => hint.ok(),
+        loop {
+            select! {
+                recv(stop.signal()) -> _ => return None,
+                recv(self.soon) -> hint => return hint.ok(),
+                recv(self.hints) -> hint => return hint.ok(),
+                // A process that only sends has no upkeep that does it.
+                default(CLOSE_EVERY) => self.dedicated.close_idle(),
+            }
         }
     }
 

@@ -86,7 +86,7 @@ impl LeaseWorker<'_, '_> {
         }
         limits.have_work(&shared.station);
         if taken.is_full {
-            shared.station.ring(1);
+            shared.wake_another();
         }
         self.handle_each(stop, taken).map(|()| Worked::Again)
     }

@@ -114,7 +114,7 @@ impl Receiver {
             })?;
             receiver.threads.lock().push(thread);
         }
-        shared.station.ring(shared.options.workers);
+        shared.wake_first();
         Ok(receiver)
     }
 

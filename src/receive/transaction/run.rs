@@ -105,8 +105,7 @@ fn transactions(
             return Ok(Worked::Again);
         }
         if taken.is_full {
-            // There may be more than one worker's share.
-            shared.station.ring(1);
+            shared.wake_another();
         }
         let mut _pass = None;
         let started = Instant::now();

@@ -1,6 +1,7 @@
 //! A program in a tight spot gets an error to go on with, and never a panic: no file descriptors
 //! left, a server that says nothing, a thread on which nobody may block.
 
+use super::hold_a_connection;
 use crate::support::{
     Child, Gate, PATIENCE, aside, database, eventually, make_suspect, next, rated_keys, test_name,
 };
@@ -68,16 +69,17 @@ fn what_child_processes_run() {
         held.len()
     ));
 
-    // The first has a connection for receivers, and none for sessions.
-    let session = send(&spare).unwrap_err().kind();
-    let receiver = spare
-        .start_receiving_messages("t", |_, _: Message<Value>| Ok(()))
-        .unwrap_err()
-        .kind();
-    assert_eq!(
-        (session, receiver),
-        (ErrorKind::Unavailable, ErrorKind::Unavailable)
-    );
+    // The first has one connection, and none while that is in use.
+    let refused = spare.session(|session| {
+        session.execute("SELECT 1", &[])?;
+        let done = |_: &mut outtray::MessagingSession<'_>, _: Message<Value>| Ok(());
+        let receiver = spare.start_receiving_messages("t", done);
+        Ok((send(&spare).map(drop), receiver.map(drop)))
+    });
+    let (session, receiver) = refused.unwrap();
+    for refused in [session, receiver] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
     Child::tell("sessions and receivers: all Unavailable");
 
     drop(held);
@@ -149,6 +151,7 @@ fn impatient(url: &str) -> Messaging {
 fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on_later() {
     let (_server, url) = narrow_server();
     let (messaging, inner) = (impatient(&url), impatient(&url));
+    let others = inner.clone();
     let (tell, told) = unbounded();
     let gate = Gate::new();
     let at_gate = gate.clone();
@@ -169,6 +172,7 @@ fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on
     let send = |number: i32| send_all(&messaging, "t", [number]);
     send_all(&messaging, "t", 0..8).unwrap();
     gate.await_arrivals(WORKERS);
+    let (release, in_use) = hold_a_connection(&others);
     let held = take_all(&url);
     assert!(!held.is_empty());
 
@@ -181,7 +185,8 @@ fn where_the_server_has_no_connection_left_nobody_waits_for_ever_and_all_goes_on
         sent.count()
     });
     let sent = sent.recv_timeout(PATIENCE * 2).expect("each send ends");
-    drop(held);
+    drop((held, release));
+    assert!(in_use.recv_timeout(PATIENCE).expect("it ends"));
 
     for number in 28..40 {
         eventually("there is a connection again", || send(number).is_ok());
