@@ -21,6 +21,7 @@ mod idle;
 mod keys;
 mod leases;
 mod log;
+mod many;
 mod max_in_work;
 mod message;
 mod middleware;

@@ -225,3 +225,21 @@ fn a_router_runs_all_handlers_of_a_type_or_none() {
         .filter(|line| *line == "done     order.created");
     assert_eq!(done.count(), 2, "{text}");
 }
+
+#[test]
+fn tenants_have_message_systems_of_their_own() {
+    let text = run("tenants", &[]);
+
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "ann: a duplicate: false",
+            "bob: a duplicate: false",
+            "eve: a duplicate: false",
+            "bob: a duplicate: true",
+            "no tenant dan",
+            "bob: bills has 2 ready",
+            "bob: orders has 1 ready",
+        ]
+    );
+}

@@ -5,6 +5,7 @@
 //! turns and reports medians.
 
 use super::bed::{Bed, Result};
+use super::many;
 use super::plan::Effort;
 use super::report::Report;
 use super::{delivery, fan_out, latency, life, logs, pressure, request, throughput};
@@ -176,6 +177,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "idle",
         about: "queries a second of 64 idle workers on 64 topics",
         run: life::idle_case,
+    },
+    Case {
+        name: "many",
+        about: "32 schemas with a receiver each: transactions at rest, threads, connections, times",
+        run: many::many_case,
     },
     Case {
         name: "start-stop",

@@ -11,6 +11,7 @@ mod fan_out;
 mod latency;
 mod life;
 mod logs;
+mod many;
 mod plan;
 mod plot;
 mod pressure;
