@@ -189,7 +189,7 @@ impl OwnPool {
     fn make(&self) -> r2d2::Pool<Manager> {
         let threads = ScheduledThreadPool::builder()
             .num_threads(THREADS)
-            .thread_name_pattern("outtray-pool-{}")
+            .thread_name_pattern("r2d2-worker-{}")
             // With the pool, not after what is planned for the next half minute.
             .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled);
         let manager = Manager {
