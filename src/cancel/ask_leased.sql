@@ -2,11 +2,11 @@
 -- up, and notes it for the case that a lease ends without a word. Returns them, but for those whose
 -- holders are at them just now. Index: the primary key.
 WITH leased AS MATERIALIZED (
-    SELECT found.topic, found.id
+    SELECT found.topic, asked.id
     FROM pg_catalog.unnest($2::text[]) AS known (topic)
     CROSS JOIN pg_catalog.unnest($1::uuid[]) AS asked (id)
     CROSS JOIN LATERAL (
-        SELECT scheduled.topic, scheduled.id
+        SELECT scheduled.topic
         FROM outtray.scheduled
         WHERE scheduled.topic = known.topic
             AND scheduled.id = asked.id
@@ -15,14 +15,18 @@ WITH leased AS MATERIALIZED (
         -- are held here.
         FOR UPDATE SKIP LOCKED
     ) AS found
-    -- Always so, as in `bury`.
-    WHERE asked.id BETWEEN '00000000-0000-0000-0000-000000000000' AND 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 ),
 asked AS (
     -- By all of the key, as in `acknowledge`.
     UPDATE outtray.scheduled
     SET is_cancelled = true
-    FROM leased
+    FROM (
+        SELECT leased.topic, leased.id
+        FROM leased
+        -- Always so, as in `bury`.
+        WHERE leased.id BETWEEN '00000000-0000-0000-0000-000000000000' AND 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        OFFSET 0
+    ) AS leased
     WHERE scheduled.topic = ANY (ARRAY[leased.topic])
         AND scheduled.id = leased.id
     RETURNING scheduled.topic, scheduled.id

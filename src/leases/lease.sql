@@ -5,10 +5,29 @@
 -- of each is kept in `seq`, so that it can go back to it. One that somebody asked to be given up,
 -- while it was in other hands, says so: it is not to be begun.
 WITH ready AS MATERIALIZED (
-    SELECT $1::text AS topic, ready.rank, ready.seq
+    SELECT
+        $1::text AS topic, ready.rank, ready.seq,
+        gen_random_uuid() AS receipt,
+        -- NULL for no. Nearly always there is no request, and one look tells so for all messages.
+        CASE
+            WHEN (
+                SELECT cancellation.id
+                FROM outtray.cancellation
+                WHERE cancellation.topic = $1::text
+                    AND cancellation.id >= '00000000-0000-0000-0000-000000000000'
+                ORDER BY cancellation.topic, cancellation.id
+                LIMIT 1
+            ) IS NOT NULL
+            THEN (
+                SELECT true
+                FROM outtray.cancellation
+                WHERE cancellation.topic = $1::text
+                    AND cancellation.id = ready.id
+            )
+        END AS is_cancelled
     FROM unnest($2::smallint[], $3::bigint[], $4::integer[]) AS span (rank, seq, until)
     CROSS JOIN LATERAL (
-        SELECT message.rank, message.seq
+        SELECT message.rank, message.seq, message.id
         FROM outtray.message
         WHERE message.topic = $1::text
             AND (message.rank, message.seq) >= (span.rank, span.seq)
@@ -34,36 +53,23 @@ taken AS (
     RETURNING
         message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
         message.headers, message.payload, message.body,
-        message.key, message.expires_at, message.on_end
-),
-stamped AS MATERIALIZED (
-    SELECT
-        taken.topic, taken.rank, taken.seq, taken.id, taken.attempts, taken.sent_at,
-        taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end,
-        gen_random_uuid() AS receipt,
-        -- A look into an index that is nearly always empty; NULL for no.
-        (
-            SELECT true
-            FROM outtray.cancellation
-            WHERE cancellation.topic = $1::text
-                AND cancellation.id = taken.id
-        ) AS is_cancelled
-    FROM taken
+        message.key, message.expires_at, message.on_end,
+        ready.receipt, ready.is_cancelled
 ),
 leased AS (
     INSERT INTO outtray.scheduled
         (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, receipt, is_cancelled, due_at)
     SELECT
-        stamped.topic, stamped.rank, stamped.id, least(greatest(stamped.attempts, 0)::integer + 1, 32767), stamped.sent_at,
-        stamped.headers, stamped.payload, stamped.body, stamped.key, stamped.expires_at, stamped.on_end, stamped.seq, stamped.receipt,
-        stamped.is_cancelled,
+        taken.topic, taken.rank, taken.id, least(greatest(taken.attempts, 0)::integer + 1, 32767), taken.sent_at,
+        taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
+        taken.is_cancelled,
         clock_timestamp() + $6::bigint::float8 * interval '1 microsecond'
-    FROM stamped
+    FROM taken
 )
 SELECT
-    stamped.rank, stamped.seq, stamped.id, stamped.attempts,
-    pg_catalog.encode(pg_catalog.timestamptz_send(stamped.sent_at), 'hex') AS sent_at,
-    stamped.headers, stamped.payload, stamped.body,
-    stamped.key, stamped.on_end, stamped.expires_at <= now() AS is_expired,
-    stamped.receipt, stamped.is_cancelled
-FROM stamped
+    taken.rank, taken.seq, taken.id, taken.attempts,
+    pg_catalog.encode(pg_catalog.timestamptz_send(taken.sent_at), 'hex') AS sent_at,
+    taken.headers, taken.payload, taken.body,
+    taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
+    taken.receipt, taken.is_cancelled
+FROM taken

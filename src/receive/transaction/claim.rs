@@ -123,8 +123,12 @@ impl WorkerTransaction<'_, '_, '_> {
                     (self.fly(flight)?, started)
                 }
             };
+            let messages = rows.iter().map(claimed::read);
+            let mut messages = messages.collect::<Result<Vec<_>>>()?;
+            // They come in this order, but no join promises it.
+            messages.sort_unstable_by_key(|message| message.held.position);
             Ok(Some(Looked {
-                messages: rows.iter().map(claimed::read).collect::<Result<_>>()?,
+                messages,
                 asked: size,
                 started,
             }))
