@@ -13,6 +13,7 @@ use crate::db::{Params, Run, Statement, column, columns, execute, query, sql};
 use crate::words::Result;
 
 static PRUNE_VACATED: Statement = sql!("prune_vacated", Kept);
+static UNCOUNTED_TOPICS: Statement = sql!("uncounted_topics", Kept);
 static CROWDED_ROOMS: Statement = sql!("crowded_rooms", Kept);
 static CHANGE_ROOM: Statement = sql!("change_room", Kept);
 static COUNT_ROOM: Statement = sql!("count_room", Kept);
@@ -112,7 +113,13 @@ pub(crate) fn forget(run: &mut dyn Run, topic: &str) -> Result<()> {
 
 /// The same for notes of room in topics that nobody counts.
 pub(crate) fn prune(run: &mut dyn Run) -> Result<bool> {
-    Ok(execute(run, &PRUNE_VACATED, &[&BATCH], PRUNING)? >= BATCH.unsigned_abs())
+    let found = query(run, &UNCOUNTED_TOPICS, &[&BATCH], PRUNING)?;
+    let topics: Vec<String> = columns(&found, "topic")?;
+    if topics.is_empty() {
+        return Ok(false);
+    }
+    let pruned = execute(run, &PRUNE_VACATED, &[&topics, &BATCH], PRUNING)?;
+    Ok(pruned >= BATCH.unsigned_abs())
 }
 
 /// Returns the bounded topics in which many notes say what was vacated.

@@ -4,4 +4,4 @@
 INSERT INTO outtray.worker (topic, id, process, holds_lock, shift, most)
 SELECT mine.topic, mine.id, $3::text, $4::boolean, mine.shift, mine.most
 FROM unnest($1::bigint[], $2::text[], $5::bigint[], $6::integer[]) AS mine (id, topic, shift, most)
-ON CONFLICT (topic, id) DO UPDATE SET seen_at = now()
+ON CONFLICT (topic, id) DO UPDATE SET seen_at = excluded.seen_at

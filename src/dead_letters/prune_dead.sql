@@ -2,7 +2,7 @@
 -- oldest first. Returns how many, and those whose end matters to others, as `purge_dead` does. Keys
 -- that they held become stalled, said by $4. Index: dead_letter_age.
 WITH old AS MATERIALIZED (
-    SELECT dead_letter.ctid AS place
+    SELECT dead_letter.topic, dead_letter.id
     FROM outtray.dead_letter
     WHERE dead_letter.topic || '' = $1::text
         AND dead_letter.died_at < now() - $2::bigint::float8 * interval '1 millisecond'
@@ -12,7 +12,9 @@ WITH old AS MATERIALIZED (
 ),
 taken AS (
     DELETE FROM outtray.dead_letter
-    WHERE dead_letter.ctid = ANY (ARRAY(SELECT old.place FROM old))
+    USING old
+    WHERE dead_letter.topic = ANY (ARRAY[old.topic])
+        AND dead_letter.id = old.id
     RETURNING dead_letter.topic, dead_letter.id, dead_letter.key, dead_letter.on_end
 ),
 stuck AS (

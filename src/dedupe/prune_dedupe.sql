@@ -1,7 +1,7 @@
 -- Removes up to $1 dedupe keys whose window is over. The locks see to it that one that was just
 -- taken anew stays. Index: dedupe_expiry, and the primary key.
 WITH spent AS MATERIALIZED (
-    SELECT dedupe.ctid AS place
+    SELECT dedupe.topic, dedupe.key
     FROM outtray.dedupe
     WHERE dedupe.expires_at <= now()
         AND dedupe.expires_at < 'infinity'
@@ -10,4 +10,6 @@ WITH spent AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 DELETE FROM outtray.dedupe
-WHERE dedupe.ctid = ANY (ARRAY(SELECT spent.place FROM spent))
+USING spent
+WHERE dedupe.topic = ANY (ARRAY[spent.topic])
+    AND dedupe.key = spent.key

@@ -11,6 +11,7 @@ WITH asked AS MATERIALIZED (
             ELSE 'infinity'
         END AS expires_at
     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS asked (topic, key, id, window_us)
+    ORDER BY asked.topic, asked.key
 ),
 known AS MATERIALIZED (
     SELECT dedupe.topic, dedupe.key, dedupe.id, dedupe.expires_at > statement_timestamp() AS is_taken
@@ -24,21 +25,15 @@ known AS MATERIALIZED (
     ) AS dedupe
 ),
 renewed AS (
-    -- Their windows are over.
-    INSERT INTO outtray.dedupe (topic, key, id, expires_at)
-    SELECT asked.topic, asked.key, asked.id, asked.expires_at
+    -- Their windows are over. No upsert, which may compare the time with nothing but columns.
+    UPDATE outtray.dedupe
+    SET id = asked.id, expires_at = asked.expires_at
     FROM asked
-    WHERE EXISTS (
-        SELECT FROM known
-        WHERE known.topic = asked.topic
-            AND known.key = asked.key
-            AND NOT known.is_taken
-    )
-    ORDER BY asked.topic, asked.key
-    ON CONFLICT (topic, key) DO UPDATE
-    SET id = excluded.id, expires_at = excluded.expires_at
-    WHERE dedupe.expires_at <= statement_timestamp()
-    RETURNING topic, key, id
+    JOIN known ON known.topic = asked.topic AND known.key = asked.key AND NOT known.is_taken
+    WHERE dedupe.topic = ANY (ARRAY[asked.topic])
+        AND dedupe.key = asked.key
+        AND dedupe.expires_at <= statement_timestamp()
+    RETURNING dedupe.topic, dedupe.key, dedupe.id
 ),
 taken AS (
     INSERT INTO outtray.dedupe (topic, key, id, expires_at)
@@ -54,7 +49,7 @@ taken AS (
     -- also if it changes nothing: the end of that message would find it locked, and could not free
     -- its key.
     ON CONFLICT (topic, key) DO NOTHING
-    RETURNING topic, key, id
+    RETURNING dedupe.topic, dedupe.key, dedupe.id
 )
 SELECT renewed.topic, renewed.key, renewed.id, true AS is_new FROM renewed
 UNION ALL

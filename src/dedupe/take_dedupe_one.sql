@@ -16,14 +16,13 @@ known AS MATERIALIZED (
         AND dedupe.key = $2::text
 ),
 renewed AS (
-    INSERT INTO outtray.dedupe (topic, key, id, expires_at)
-    SELECT $1::text, $2::text, $3::uuid, asked.expires_at
+    UPDATE outtray.dedupe
+    SET id = $3::uuid, expires_at = asked.expires_at
     FROM asked
-    WHERE EXISTS (SELECT FROM known WHERE NOT known.is_taken)
-    ON CONFLICT (topic, key) DO UPDATE
-    SET id = excluded.id, expires_at = excluded.expires_at
-    WHERE dedupe.expires_at <= statement_timestamp()
-    RETURNING topic, key, id
+    WHERE dedupe.topic = $1::text
+        AND dedupe.key = $2::text
+        AND dedupe.expires_at <= statement_timestamp()
+    RETURNING dedupe.topic, dedupe.key, dedupe.id
 ),
 taken AS (
     INSERT INTO outtray.dedupe (topic, key, id, expires_at)
@@ -32,7 +31,7 @@ taken AS (
     WHERE NOT EXISTS (SELECT FROM known)
     -- As in `take_dedupe`.
     ON CONFLICT (topic, key) DO NOTHING
-    RETURNING topic, key, id
+    RETURNING dedupe.topic, dedupe.key, dedupe.id
 )
 SELECT renewed.topic, renewed.key, renewed.id, true AS is_new FROM renewed
 UNION ALL

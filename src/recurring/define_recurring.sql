@@ -25,4 +25,8 @@ SET cron = excluded.cron,
         WHEN recurring.cron = excluded.cron AND recurring.time_zone = excluded.time_zone THEN recurring.next_at
         ELSE excluded.next_at
     END
-RETURNING (extract(epoch FROM least(greatest(recurring.next_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint AS next_us
+RETURNING (
+    extract(epoch FROM
+        least(greatest(recurring.next_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00') - timestamptz '1970-01-01 00:00:00+00'
+    ) * 1000000::numeric
+)::bigint AS next_us

@@ -1,5 +1,6 @@
 //! Drops a schema, unless receivers run in it or it holds objects that are not outtray's.
 
+use crate::schema::commands::run_each;
 use crate::schema::functions;
 use crate::schema::migrate::version;
 use crate::schema::name::SchemaName;
@@ -34,9 +35,7 @@ pub(crate) fn drop_schema(client: &mut Client, schema: &SchemaName, unseen_s: i6
                 functions::drop_all(schema),
                 schema.as_str()
             );
-            transaction
-                .batch_execute(&sql)
-                .map_err(|error| refused(error, schema))?;
+            run_each(transaction, &sql).map_err(|error| refused(error, schema))?;
             Ok(true)
         })
     })

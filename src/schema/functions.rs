@@ -9,6 +9,7 @@
 //! Where the library runs a statement that a function needs, the function has the same text: a line
 //! `{take_room: mine, wanted, most}` stands for that file, with these names for its parameters.
 
+use crate::schema::distributed::is_distributed;
 use crate::schema::name::SchemaName;
 use crate::schema::turn::in_turn;
 use crate::words::{Doing, Error, ErrorKind, Result, classify};
@@ -17,6 +18,9 @@ use postgres::{Client, GenericClient, Transaction};
 
 /// Finds functions that are to be installed.
 const STALE: &str = include_str!("stale_functions.sql");
+
+/// The line of a function whose statements are planned once, for all values.
+const FOR_ALL_VALUES: &str = "SET plan_cache_mode = force_generic_plan";
 
 /// A function of the schema.
 struct SqlFunction {
@@ -120,7 +124,7 @@ const SHARED: &[SharedStatement] = shared![
         "cancel_scheduled", "cancellations", "mark_leased", "prune_cancellations",
         "scheduled_topics";
     "capacity": "change_room", "count_room", "ensure_room", "fold_vacated", "lock_room",
-        "look_room", "prune_vacated", "recount_room", "take_room";
+        "look_room", "prune_vacated", "recount_room", "take_room", "uncounted_topics";
     "completion": "end_outcomes", "forget_outcomes", "old_outcomes", "track";
     "dead_letters": "prune_dead";
     "dedupe": "free_dedupe", "free_dedupe_of_dead", "known_dedupe", "prune_dedupe", "take_dedupe";
@@ -143,10 +147,12 @@ impl SqlFunction {
         format!("function {}", self.name)
     }
 
-    /// Returns the statement that makes it.
-    fn text(&self, schema: &SchemaName) -> String {
+    /// Returns the statement that makes it. Without [`FOR_ALL_VALUES`] where other servers may have
+    /// the tables, for the reason that flights do without it.
+    fn text(&self, schema: &SchemaName, is_distributed: bool) -> String {
         let mut text = String::with_capacity(self.sql.len());
-        for line in self.sql.lines() {
+        let is_left_out = |line: &&str| is_distributed && *line == FOR_ALL_VALUES;
+        for line in self.sql.lines().filter(|line| !is_left_out(line)) {
             match shared(line) {
                 Some(statement) => text.push_str(&statement),
                 None => text.push_str(line),
@@ -198,15 +204,15 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// Installs the functions that are not there as this release has them; returns their titles.
 pub(crate) fn install(client: &mut Client, schema: &SchemaName) -> Result<Vec<String>> {
+    let is_distributed = look(client)?;
     // Asking without the lock first: hardly ever is one missing.
-    if stale(client, schema)?.is_empty() {
+    if stale(client, schema, is_distributed)?.is_empty() {
         return Ok(Vec::new());
     }
     in_turn(client, schema, "installing functions", |transaction| {
-        let stale = stale(transaction, schema)?;
-        stale
-            .iter()
-            .try_for_each(|function| install_one(transaction, schema, function))?;
+        let stale = stale(transaction, schema, is_distributed)?;
+        let mut each = stale.iter();
+        each.try_for_each(|function| install_one(transaction, schema, function, is_distributed))?;
         Ok(stale.iter().map(|function| function.title()).collect())
     })
 }
@@ -215,9 +221,10 @@ fn install_one(
     transaction: &mut Transaction<'_>,
     schema: &SchemaName,
     function: &SqlFunction,
+    is_distributed: bool,
 ) -> Result<()> {
     let doing = format!("installing function {}", function.name);
-    let text = function.text(schema);
+    let text = function.text(schema, is_distributed);
     // One command each: what is distributed refuses several.
     transaction.batch_execute(&text).doing(&doing)?;
     transaction
@@ -237,8 +244,13 @@ fn install_one(
 
 /// Returns the titles of the functions that [`install`] would install.
 pub(crate) fn pending(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Vec<String>> {
-    let stale = stale(client, schema)?;
+    let is_distributed = look(client)?;
+    let stale = stale(client, schema, is_distributed)?;
     Ok(stale.iter().map(|function| function.title()).collect())
+}
+
+fn look(client: &mut impl GenericClient) -> Result<bool> {
+    is_distributed(client).doing("asking whether the database is distributed")
 }
 
 /// Returns the titles of all functions.
@@ -250,7 +262,7 @@ pub(crate) fn titles() -> Vec<String> {
 pub(crate) fn script(schema: &SchemaName) -> String {
     let mut script = String::new();
     for function in FUNCTIONS {
-        let text = function.text(schema);
+        let text = function.text(schema, false);
         let record = format!(
             "INSERT INTO outtray.function (name, checksum, release) VALUES ('{}', md5($function${text}$function$), '{}');",
             function.name,
@@ -271,11 +283,13 @@ pub(crate) fn script(schema: &SchemaName) -> String {
 fn stale(
     client: &mut impl GenericClient,
     schema: &SchemaName,
+    is_distributed: bool,
 ) -> Result<Vec<&'static SqlFunction>> {
     let doing = "comparing functions with those of this release";
     let failed = |error| classify(error, doing);
     let names: Vec<&str> = names().collect();
-    let texts: Vec<String> = FUNCTIONS.iter().map(|one| one.text(schema)).collect();
+    let texts = FUNCTIONS.iter().map(|one| one.text(schema, is_distributed));
+    let texts: Vec<String> = texts.collect();
     let found = client.query_typed(
         &schema.substitute(STALE),
         &[
@@ -349,6 +363,14 @@ mod tests {
     }
 
     #[test]
+    fn a_distributed_database_has_no_function_that_is_planned_for_all_values() {
+        for function in FUNCTIONS {
+            let text = function.text(&usual(), true);
+            assert!(!text.contains("force_generic_plan"), "{}", function.name);
+        }
+    }
+
+    #[test]
     fn each_shared_statement_is_used_and_each_place_is_filled() {
         for shared in SHARED {
             // One without parameters has none after its name.
@@ -358,7 +380,7 @@ mod tests {
             assert!(is_used, "{}", shared.name);
         }
         for function in FUNCTIONS {
-            let text = function.text(&usual());
+            let text = function.text(&usual(), false);
             let is_place = |line: &str| line.trim_start().starts_with('{');
             let mut after_dollar = text.split('$').skip(1);
             let is_parameter = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());

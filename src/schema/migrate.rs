@@ -1,13 +1,14 @@
 //! Brings a database's schema to this release, one numbered file at a time, each about one subject.
 //!
-//! Each file runs in a transaction of its own, under an advisory lock that all processes share, and
-//! is recorded with its checksum. A waiting `ALTER TABLE` stalls every claim that comes after it,
-//! so each file gives up after a [while](crate::schema::turn) and is tried again: the queue stays
-//! alive while the migration waits for its turn.
+//! Each file runs command by command in a transaction of its own, under an advisory lock that all
+//! processes share, and is recorded with its checksum. A waiting `ALTER TABLE` stalls every claim
+//! that comes after it, so each file gives up after a [while](crate::schema::turn) and is tried
+//! again: the queue stays alive while the migration waits for its turn.
 //!
 //! At the end it installs the [functions], and moves sequences that a copy of the tables left
 //! behind.
 
+use crate::schema::commands::run_each;
 use crate::schema::functions;
 use crate::schema::name::SchemaName;
 use crate::schema::sequences::{self, Behind};
@@ -238,9 +239,7 @@ fn create_ledger(client: &mut Client, schema: &SchemaName) -> Result<()> {
         return Ok(());
     }
     in_turn(client, schema, "creating the schema", |transaction| {
-        transaction
-            .batch_execute(&ledger_sql(schema))
-            .doing("creating the schema")
+        run_each(transaction, &ledger_sql(schema)).doing("creating the schema")
     })
 }
 
@@ -252,8 +251,7 @@ fn apply(client: &mut Client, schema: &SchemaName, migration: &Migration) -> Res
         if !recorded(transaction, schema, slice::from_ref(migration))?.is_empty() {
             return Ok(false);
         }
-        transaction
-            .batch_execute(&sql)
+        run_each(transaction, &sql)
             .and_then(|()| {
                 transaction.execute(
                     &schema.substitute(

@@ -4,6 +4,7 @@
 //! then get numbers that existing rows have: sends fail, or messages overtake earlier ones of their
 //! key.
 
+use crate::schema::distributed::is_distributed;
 use crate::schema::name::SchemaName;
 use crate::words::{Doing, Error, ErrorKind, Result, classify};
 use postgres::GenericClient;
@@ -31,12 +32,7 @@ impl Behind {
 /// not be the schema's owner, and none on Citus, whose nodes have ranges of their own.
 pub(crate) fn behind(client: &mut impl GenericClient, schema: &SchemaName) -> Result<Vec<Behind>> {
     let failed = |error| classify(error, "comparing sequences with their tables");
-    let citus = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')";
-    let is_distributed: bool = client
-        .query_typed_one(citus, &[])
-        .and_then(|row| row.try_get(0))
-        .map_err(failed)?;
-    if is_distributed {
+    if is_distributed(client).map_err(failed)? {
         return Ok(Vec::new());
     }
     let sql = schema.substitute(include_str!("sequences.sql"));

@@ -9,7 +9,7 @@ use crate::words::Result;
 use uuid::Uuid;
 
 static IS_KNOWN: Statement = sql!("is_known", Anew);
-static PURGE: Statement = sql!("purge", Kept);
+static PURGE: Statement = sql!("purge", Anew);
 static TOPICS: Statement = sql!("topics", Anew);
 
 /// Returns the names of all topics that are known, sorted by bytes.

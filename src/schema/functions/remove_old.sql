@@ -4,6 +4,10 @@
 CREATE OR REPLACE FUNCTION outtray.remove_old() RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 SET plan_cache_mode = force_custom_plan
 AS $body$
 #variable_conflict error
@@ -25,7 +29,13 @@ BEGIN
         ids := ids || a_row.id;
     END LOOP;
     {forget_outcomes: topics, ids};
-    {prune_vacated: 1000};
+    topics := '{}';
+    FOR a_row IN
+        {uncounted_topics: 1000}
+    LOOP
+        topics := topics || a_row.topic;
+    END LOOP;
+    {prune_vacated: topics, 1000};
     {prune_buckets: 1000};
     FOR retained IN
         SELECT topic.topic, (outtray.topic_terms(topic.topic)).dead_letter_ms FROM outtray.topic

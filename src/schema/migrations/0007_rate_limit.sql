@@ -9,5 +9,10 @@ CREATE TABLE outtray.bucket (
     full_at timestamptz NOT NULL,
     -- How many tokens the last request got: an upsert can return only what it stores.
     granted bigint NOT NULL,
+    -- When that was, and the rate of then: microseconds for each token, and how many it holds. An
+    -- upsert computes with them.
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    token_us double precision NOT NULL DEFAULT 1,
+    burst bigint NOT NULL DEFAULT 1,
     PRIMARY KEY (topic, key)
 ) WITH (fillfactor = 50);

@@ -364,7 +364,7 @@ DECLARE
     how_many bigint;
 BEGIN
     WITH strays AS MATERIALIZED (
-        SELECT message.ctid AS place
+        SELECT message.topic, message.rank, message.seq
         FROM outtray.message
         WHERE message.topic = mine
         ORDER BY message.rank, message.seq
@@ -373,8 +373,10 @@ BEGIN
     ),
     taken AS (
         DELETE FROM outtray.message
-        WHERE message.ctid = ANY (ARRAY(SELECT strays.place FROM strays))
-            AND (message.topic = mine) IS TRUE
+        USING strays
+        WHERE message.topic = ANY (ARRAY[strays.topic])
+            AND message.rank = strays.rank
+            AND message.seq = strays.seq
         RETURNING
             message.rank, message.seq, message.id, message.sent_at, message.key, message.headers,
             message.payload, message.body
@@ -410,7 +412,7 @@ BEGIN
         RETURN current;
     END IF;
     UPDATE outtray.log_segment
-    SET opened_at = clock_timestamp()
+    SET opened_at = statement_timestamp()
     WHERE log_segment.topic = mine
         AND log_segment.segment = (
             SELECT spare.segment
@@ -457,6 +459,8 @@ CREATE FUNCTION outtray.log_seal_segment(mine text, one bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    its_last bigint;
 BEGIN
     PERFORM FROM outtray.log WHERE log.topic = mine AND log.segment <> one FOR UPDATE;
     IF NOT FOUND THEN
@@ -473,14 +477,15 @@ BEGIN
     EXECUTE format('LOCK TABLE outtray.%I IN ACCESS EXCLUSIVE MODE NOWAIT', 'log_' || one);
     -- Who saw another segment, in a snapshot from before, is refused from now on.
     EXECUTE format('ALTER TABLE outtray.%I ADD CONSTRAINT sealed CHECK (false) NOT VALID', 'log_' || one);
-    UPDATE outtray.log_segment
-    SET last_tick = CASE WHEN outtray.log_has_news(mine) THEN 1 ELSE 0 END + (
+    its_last := CASE WHEN outtray.log_has_news(mine) THEN 1 ELSE 0 END + (
         SELECT log_tick.tick
         FROM outtray.log_tick
         WHERE log_tick.topic = mine
         ORDER BY log_tick.tick DESC
         LIMIT 1
-    )
+    );
+    UPDATE outtray.log_segment
+    SET last_tick = its_last
     WHERE log_segment.topic = mine
         AND log_segment.segment = one;
     RETURN true;

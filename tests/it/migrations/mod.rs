@@ -1,6 +1,7 @@
 //! A database gets its schema, and a newer one, while everything goes on.
 
 mod dropping;
+mod one_by_one;
 
 use crate::support::{PATIENCE, Place, database, empty_database, eventually};
 use crossbeam_channel::bounded;

@@ -4,55 +4,10 @@
 const OF_MESSAGES: &[&str] = &[];
 
 /// Statements of what is beside it.
-const BESIDE: &[&str] = &[
-    "append_one",
-    "clear_dependencies",
-    "dead_letters",
-    "define_recurring",
-    "end_outcomes",
-    "end_replies",
-    "fold_some_vacated",
-    "forget_buckets",
-    "forget_outcomes",
-    "free_dedupe",
-    "free_dedupe_of_dead",
-    "keep_subscribed",
-    "keep_wait",
-    "orphan",
-    "prune_attempts",
-    "prune_buckets",
-    "prune_dead",
-    "prune_dedupe",
-    "prune_held_dedupe",
-    "prune_vacated",
-    "purge",
-    "purge_dead",
-    "redrive",
-    "release",
-    "release_dedupe",
-    "reschedule",
-    "reset_bucket",
-    "resume",
-    "return_tokens",
-    "show_life",
-    "suspect",
-    "take_dedupe",
-    "take_dedupe_one",
-    "take_tokens",
-];
+const BESIDE: &[&str] = &[];
 
 /// Functions, by their names: their own statements, or those of the library that they run.
-const FUNCTIONS: &[&str] = &[
-    "end_message",
-    "log_move_strays",
-    "log_open_segment",
-    "log_seal_segment",
-    "put_tokens_back",
-    "release_dependents",
-    "remove_old",
-    "spend_tokens",
-    "take_dedupe_keys",
-];
+const FUNCTIONS: &[&str] = &[];
 
 /// Upkeep and purges, which change messages by less than their keys.
 pub(super) const SPANNING: &[&str] = &[];

@@ -103,6 +103,7 @@ const IN_FLIGHTS: &[&str] = &[
     "prune_dedupe",
     "prune_held_dedupe",
     "prune_ticks",
+    "prune_vacated",
     "put_back",
     "release",
     "stalled_keys",

@@ -247,7 +247,12 @@ pub(super) fn kept() -> Vec<Case> {
         case("prune_dedupe", Rows(100), &["100"]),
         // Each is looked up in five tables.
         case("prune_held_dedupe", Rows(500), &[&id(1000), "100"]),
-        case("prune_vacated", Tables("walks over all topics"), &["100"]),
+        case("prune_vacated", Rows(100 + 10), &[&topics, "100"]),
+        case(
+            "uncounted_topics",
+            Tables("walks over all topics"),
+            &["100"],
+        ),
         case("rewind_workers", Tables(FEW), &["60"]),
         case("suspicion", Rows(1), &[t]),
         case("prune_attempts", Tables(FEW), &["100", "60"]),
