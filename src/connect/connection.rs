@@ -101,14 +101,16 @@ impl Connection {
     ) -> Self {
         let pulse = dialed.pulse;
         let losses = settings.losses.clone();
+        let mut cache = StatementCache::new(
+            settings.schema.clone(),
+            losses,
+            pulse.clone(),
+            dialed.settings,
+        );
+        cache.is_distributed = dialed.is_distributed;
         Connection {
             client: dialed.client,
-            cache: StatementCache::new(
-                settings.schema.clone(),
-                losses,
-                pulse.clone(),
-                dialed.settings,
-            ),
+            cache,
             mode: match is_inline {
                 true => CallMode::Inline,
                 false => CallMode::Prepared,

@@ -50,6 +50,8 @@ pub(crate) struct Dialed {
     pub(crate) pulse: Option<Arc<Pulse>>,
     /// The statements that set what was set; `None` for one that was lent.
     pub(crate) settings: Option<String>,
+    /// Whether the tables may be on other servers; unknown, and so false, for one that was lent.
+    pub(crate) is_distributed: bool,
 }
 
 impl Dialed {
@@ -59,6 +61,7 @@ impl Dialed {
             client: HeldClient::Borrowed(client),
             pulse: None,
             settings: None,
+            is_distributed: false,
         }
     }
 }
@@ -345,6 +348,7 @@ fn dial(
                 client: HeldClient::Ours(Box::new(client)),
                 pulse,
                 settings: Some(greeted.settings),
+                is_distributed: greeted.is_distributed,
             }
         }))
     };

@@ -49,10 +49,11 @@ const CHANGE: [&str; 2] = [
 const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 
 /// How many rows answer what is asked.
-const QUESTIONS: usize = 5;
+const QUESTIONS: usize = 6;
 
 /// What is asked, in the order of the answers; the server process last.
 pub(crate) const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SHOW default_transaction_read_only; \
+    SELECT count(*) OPERATOR(pg_catalog.>) 0 FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'citus'; \
     SELECT pg_catalog.pg_backend_pid()";
 
 /// What a greeting comes to.
@@ -62,6 +63,8 @@ pub(crate) struct Greeted {
     pub(crate) process: Option<i32>,
     /// The statements that set what was set.
     pub(crate) settings: String,
+    /// Whether the tables may be on other servers: the database has Citus.
+    pub(crate) is_distributed: bool,
 }
 
 /// What greets new connections.
@@ -73,6 +76,8 @@ pub(crate) struct Greeting {
     /// Whether a pooler's server was found fit: asked once, since a look at each client connection
     /// would need a server connection.
     is_known: AtomicBool,
+    /// Whether it had Citus then.
+    is_distributed: AtomicBool,
 }
 
 impl Greeting {
@@ -95,6 +100,7 @@ impl Greeting {
             is_pooler_safe,
             is_trusted: AtomicBool::new(is_pooler_safe),
             is_known: AtomicBool::new(false),
+            is_distributed: AtomicBool::new(false),
         }
     }
 
@@ -113,7 +119,7 @@ impl Greeting {
         takes_standby: bool,
     ) -> DriverResult<Result<Greeted>> {
         if self.is_pooler_safe && self.is_known.load(Relaxed) {
-            return Ok(Ok(Greeted::default()));
+            return Ok(Ok(self.of_before()));
         }
         let is_trusted = self.is_trusted.load(Relaxed);
         let answers = match is_trusted {
@@ -132,11 +138,13 @@ impl Greeting {
         if let Some(unfit) = self.unfit(encoding, is_standby, is_read_only, takes_standby) {
             return Ok(Err(unfit));
         }
+        let is_distributed = answers.next() == Some("t");
         let process = answers.next().and_then(|process| process.parse().ok());
         if !is_trusted && (announced.is_none() || process != announced) {
             // Whoever doubts opens another one when it knows.
             return Ok(Ok(Greeted {
                 process,
+                is_distributed,
                 ..Greeted::default()
             }));
         }
@@ -154,11 +162,21 @@ impl Greeting {
             client.batch_execute(&set)?;
             settings += &set;
         }
+        self.is_distributed.store(is_distributed, Relaxed);
         self.is_known.store(true, Relaxed);
         Ok(Ok(Greeted {
             process: process.filter(|_| !self.is_pooler_safe),
             settings,
+            is_distributed,
         }))
+    }
+
+    /// Returns what was found out when it was asked.
+    fn of_before(&self) -> Greeted {
+        Greeted {
+            is_distributed: self.is_distributed.load(Relaxed),
+            ..Greeted::default()
+        }
     }
 
     /// Says why a database is not fit for use, if it is not.

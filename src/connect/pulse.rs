@@ -9,6 +9,7 @@ use crate::connect::pipeline::ProtocolFlight;
 use crate::connect::sql_watch::SqlWatch;
 use crate::db::silence::Hold;
 use crate::threads::mutex::Mutex;
+use crate::words::wrapped::Warned;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicU64;
@@ -40,6 +41,9 @@ pub(crate) struct Pulse {
     is_settled: AtomicBool,
     is_cut: AtomicBool,
     is_overlong: AtomicBool,
+    /// What the server warned of last, with the SQLSTATE of an error.
+    warned: Mutex<Option<Warned>>,
+    has_warned: AtomicBool,
     /// What its open transaction holds.
     hold: Mutex<Option<Hold>>,
     /// What callers' SQL does.
@@ -65,6 +69,8 @@ impl Pulse {
             is_settled: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             is_overlong: AtomicBool::new(false),
+            warned: Mutex::new(None),
+            has_warned: AtomicBool::new(false),
             hold: Mutex::new(None),
             watch: SqlWatch::default(),
             instead: Mutex::new(None),
@@ -157,6 +163,21 @@ impl Pulse {
     /// Returns whether the server ended the session, since a transaction took too long.
     pub(crate) fn is_overlong(&self) -> bool {
         self.is_overlong.load(Acquire)
+    }
+
+    /// Notes a warning, unless it tells of no error. Of several the first one counts: the others
+    /// say what became of it.
+    pub(crate) fn warned(&self, fields: &[u8]) {
+        if let Some(warned) = Warned::read(fields) {
+            self.warned.lock().get_or_insert(warned);
+            self.has_warned.store(true, Release);
+        }
+    }
+
+    /// Takes what the server warned of.
+    pub(crate) fn take_warned(&self) -> Option<Warned> {
+        let has_warned = self.has_warned.swap(false, AcqRel);
+        has_warned.then(|| self.warned.lock().take()).flatten()
     }
 
     /// Notes what the open transaction holds, or that it holds nothing.

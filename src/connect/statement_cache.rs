@@ -9,6 +9,7 @@ use crate::db::{CallMode, Flight};
 use crate::schema::name::SchemaName;
 use crate::words::DriverResult;
 use crate::words::sqlstate::{is_aborted, is_missing_statement, is_read_only, may_be_outdated};
+use crate::words::wrapped::Warned;
 use postgres::types::Type;
 use postgres::{GenericClient, SimpleQueryMessage, Statement};
 use std::collections::{HashMap, HashSet};
@@ -75,6 +76,8 @@ pub(crate) struct StatementCache {
     is_stale: bool,
     /// Whether what was prepared may be gone.
     is_spoilt: bool,
+    /// Whether the tables may be on other servers, which plan what is done with them.
+    pub(crate) is_distributed: bool,
 }
 
 /// A statement that is prepared.
@@ -125,12 +128,18 @@ impl StatementCache {
             named: HashSet::new(),
             is_stale: false,
             is_spoilt: false,
+            is_distributed: false,
         }
     }
 
     /// Returns whether the server ended the session, since a transaction took too long.
     pub(crate) fn is_overlong(&self) -> bool {
         self.pulse.as_ref().is_some_and(|pulse| pulse.is_overlong())
+    }
+
+    /// Takes what the server warned of since the last flight began, with the SQLSTATE of an error.
+    pub(crate) fn warned(&self) -> Option<Warned> {
+        self.pulse.as_ref()?.take_warned()
     }
 
     /// Notes that a transaction begins.
@@ -173,7 +182,9 @@ impl StatementCache {
 
     /// Returns a flight that travels so, and leaves what the caller has set.
     pub(crate) fn flight(&self, mode: CallMode) -> Flight {
-        Flight::new(self.transport(mode), &self.schema).keeping_settings(self.caller_sql.has_set())
+        Flight::new(self.transport(mode), &self.schema)
+            .keeping_settings(self.caller_sql.has_set())
+            .planned_elsewhere(self.is_distributed)
     }
 
     /// Sends several statements in one flight. Those that are missing are prepared first, which
@@ -221,6 +232,7 @@ impl StatementCache {
         client: &mut C,
         form: Form,
     ) -> DriverResult<Vec<SimpleQueryMessage>> {
+        self.warned();
         match form {
             Form::Text(sql) => client.simple_query(&sql),
             Form::Messages(messages) => {

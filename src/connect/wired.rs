@@ -78,7 +78,7 @@ impl Wiring {
             stream,
             pulse,
             sent: Frames::of_client(),
-            received: Frames::of_server(b"KSECZ"),
+            received: Frames::of_server(b"KSECZN"),
             guard: None,
             limit: self.limit,
             over: None,
@@ -144,6 +144,7 @@ impl<T> Wired<T> {
             (b'K', &[a, b, c, d, ..]) => pulse.announced(i32::from_be_bytes([a, b, c, d])),
             (b'S', IS_STANDBY) => is_standby = true,
             (b'S', _) => pulse.watch.reported(),
+            (b'N', fields) => pulse.warned(fields),
             (b'E', fields) if is_overlong(fields) => pulse.ended_as_overlong(),
             _ => {}
         });

@@ -48,6 +48,8 @@ pub(crate) struct Flight {
     settings: Vec<PlannerSetting>,
     /// Whether settings are put back to what they were, since the caller may have made them.
     keeps_settings: bool,
+    /// Whether other servers may plan what is done with the tables.
+    is_planned_elsewhere: bool,
     is_empty: bool,
     begins: bool,
 }
@@ -87,6 +89,7 @@ impl Flight {
             named: Vec::new(),
             settings: Vec::new(),
             keeps_settings: false,
+            is_planned_elsewhere: false,
             is_empty: true,
             begins: false,
         }
@@ -97,6 +100,13 @@ impl Flight {
     #[must_use]
     pub(crate) fn keeping_settings(mut self, has_set: bool) -> Self {
         self.keeps_settings = has_set;
+        self
+    }
+
+    /// Leaves out settings that do harm where other servers may plan what is done with the tables.
+    #[must_use]
+    pub(crate) fn planned_elsewhere(mut self, is_so: bool) -> Self {
+        self.is_planned_elsewhere = is_so;
         self
     }
 
@@ -231,13 +241,9 @@ impl Flight {
     /// Keeps the planner from something from here on. On a lent connection its owner may have said
     /// how to plan.
     fn keep_from(&mut self, setting: PlannerSetting) {
-        let is_useless = match self.transport {
-            Transport::Text(CallMode::Inline) => true,
-            // What does not stay prepared has its values when it is planned.
-            Transport::Protocol(CallMode::Inline) => setting == PlannerSetting::GenericPlan,
-            _ => false,
-        };
-        if is_useless || self.settings.contains(&setting) {
+        if !setting.helps(self.transport, self.is_planned_elsewhere)
+            || self.settings.contains(&setting)
+        {
             return;
         }
         self.settings.push(setting);
@@ -269,6 +275,25 @@ impl Flight {
             }
         };
         (self.named, form)
+    }
+}
+
+impl PlannerSetting {
+    /// Returns whether it is of use to statements that travel so.
+    ///
+    /// Citus sends a statement on with its values in place. A plan for all values has none: Citus
+    /// refuses some statements then, such as the sending of messages with keys. The other settings
+    /// do no harm there, and serve tables that this very server has.
+    fn helps(self, transport: Transport, is_planned_elsewhere: bool) -> bool {
+        match transport {
+            // Planned with its values, by a connection of whose owner nothing is known.
+            Transport::Text(CallMode::Inline) => false,
+            // What does not stay prepared has its values when it is planned.
+            Transport::Protocol(CallMode::Inline) => self != PlannerSetting::GenericPlan,
+            Transport::Protocol(CallMode::Prepared) | Transport::Text(CallMode::Prepared) => {
+                !is_planned_elsewhere || self != PlannerSetting::GenericPlan
+            }
+        }
     }
 }
 
@@ -378,6 +403,25 @@ mod tests {
             prepare_text(&EXAMPLE, &schema),
             "PREPARE outtray_example (text, _int8) AS SELECT $1::text, $2::bigint[];\n"
         );
+    }
+
+    #[test]
+    fn only_settings_that_help_are_set() {
+        let all = [PlannerSetting::NoSeqscan, PlannerSetting::GenericPlan];
+        let cases = [
+            (Transport::Protocol(CallMode::Prepared), false, [true, true]),
+            (Transport::Protocol(CallMode::Prepared), true, [true, false]),
+            (Transport::Text(CallMode::Prepared), false, [true, true]),
+            (Transport::Text(CallMode::Prepared), true, [true, false]),
+            (Transport::Protocol(CallMode::Inline), false, [true, false]),
+            (Transport::Protocol(CallMode::Inline), true, [true, false]),
+            (Transport::Text(CallMode::Inline), false, [false, false]),
+            (Transport::Text(CallMode::Inline), true, [false, false]),
+        ];
+        for (transport, is_planned_elsewhere, expected) in cases {
+            let helps = all.map(|setting| setting.helps(transport, is_planned_elsewhere));
+            assert_eq!(helps, expected, "{transport:?}, {is_planned_elsewhere}");
+        }
     }
 
     #[test]
