@@ -21,6 +21,7 @@ use crate::words::redacted::text_of;
 use crate::words::sqlstate::{
     failure, held_up, is_aborted, is_ended, is_resubscribed, is_sequence_behind,
 };
+use crate::words::wrapped::unwrapped;
 use crate::words::{
     Error, ErrorKind, Failure, MessageId, NewMessage, OnEnd, Result, SideEffects, classify,
 };
@@ -89,19 +90,24 @@ impl MessagingSession<'_> {
         let last = self.store_or_push()?;
         let state = std::mem::replace(&mut self.transaction.state, TransactionState::Broken);
         let committed = match state {
-            TransactionState::Begun(mut transaction) => {
-                transaction.fly(last).map(|_| transaction.committed())
-            }
-            TransactionState::Lazy(mut transaction) => {
-                transaction.fly(last).map(|_| transaction.committed())
-            }
+            TransactionState::Begun(mut transaction) => match transaction.fly(last) {
+                Ok(_) => Ok(transaction.committed()),
+                Err(error) => Err((error, transaction.cache.warned())),
+            },
+            TransactionState::Lazy(mut transaction) => match transaction.fly(last) {
+                Ok(_) => Ok(transaction.committed()),
+                Err(error) => Err((error, transaction.connection().parts().1.warned())),
+            },
             // The caller's transaction: it decides.
             TransactionState::Joined(_)
             | TransactionState::Idle(_)
             | TransactionState::Leased(_)
             | TransactionState::Broken => Ok(()),
         };
-        committed.map_err(|error| refused(error, || self.outbox.ids()))
+        committed.map_err(|(error, warned)| match unwrapped(error, warned) {
+            Ok(error) => refused(error, || self.outbox.ids()),
+            Err(unwrapped) => unwrapped,
+        })
     }
 
     fn is_idle(&self) -> bool {

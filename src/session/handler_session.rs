@@ -19,7 +19,8 @@ use crate::session::transaction::SessionTransaction;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
 use crate::words::sqlstate::{is_resubscribed, is_sequence_behind};
-use crate::words::{Doing, Error, Result, SideEffects, classify};
+use crate::words::wrapped::unwrapped;
+use crate::words::{Doing, Error, ErrorKind, Result, SideEffects, classify};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
 
@@ -259,17 +260,25 @@ impl<'c> HandlerSession<'c> {
                 Ok(rows)
             }
             Err(error) => {
+                let warned = own.cache.warned();
                 if is_resubscribed(&error) {
                     self.session.process.subscriptions.failed();
                     self.session.outbox.take_matched();
                 }
-                // A sequence that is behind its table is no message's fault.
-                let may_undo = is_checked && !is_sequence_behind(&error);
-                let is_undone = may_undo && self.session.transaction.undo_refused(&error);
+                let error = unwrapped(error, warned);
+                // A sequence that is behind its table is no message's fault, nor is a conflict.
+                let at_fault = match &error {
+                    Ok(error) => Some(error).filter(|error| !is_sequence_behind(error)),
+                    Err(ours) if ours.kind() == ErrorKind::Conflict => None,
+                    Err(ours) => ours.cause::<postgres::Error>(),
+                };
+                let is_undone = is_checked
+                    && at_fault.is_some_and(|error| self.session.transaction.undo_refused(error));
                 if is_undone {
                     self.session.outbox.roll_back_bundle();
                 }
-                let error = classify(error, "committing");
+                let error = error.map(|error| classify(error, "committing"));
+                let error = error.unwrap_or_else(|unwrapped| unwrapped);
                 Err(NotCommitted { error, is_undone })
             }
         }

@@ -45,6 +45,7 @@ pub(crate) mod topic_config;
 pub(crate) mod topic_document;
 pub(crate) mod topic_kind;
 pub(crate) mod trace_context;
+pub(crate) mod wrapped;
 
 pub(crate) use cause::{Lineage, MessageInWork};
 pub(crate) use claim_place::ClaimPlace;

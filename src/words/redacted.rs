@@ -84,7 +84,7 @@ fn is_syntax(code: &str) -> bool {
 }
 
 /// Leaves out of a sentence what stands in quotes, and words with a digit or an `@` in them.
-fn without_values(message: &str) -> String {
+pub(crate) fn without_values(message: &str) -> String {
     let is_in_word = |c: char| c.is_alphanumeric() || c == LEFT_OUT || "@._-+:/".contains(c);
     let is_value = |c: char| c.is_numeric() || c == '@';
     let mut text = String::with_capacity(message.len());

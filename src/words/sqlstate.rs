@@ -45,6 +45,16 @@ impl Failure {
 #[error("{}", text_of(.0))]
 struct Outdated(#[source] postgres::Error);
 
+/// An error of COMMIT that passes on what another server said: that, and what it means.
+#[derive(Debug, thiserror::Error)]
+#[error("{said}")]
+pub(crate) struct Wrapped {
+    pub(crate) said: String,
+    pub(crate) failure: Failure,
+    #[source]
+    pub(crate) source: postgres::Error,
+}
+
 /// Sorts an error of the driver by its SQLSTATE, or by having none.
 ///
 /// A cut connection shows as `Closed` or as an I/O error and never has an SQLSTATE; class 57P is
@@ -58,7 +68,12 @@ pub(crate) fn failure(error: &postgres::Error) -> Failure {
             Failure::Lost
         };
     };
-    match code.code() {
+    failure_of_code(code.code())
+}
+
+/// Sorts an SQLSTATE.
+pub(crate) fn failure_of_code(code: &str) -> Failure {
+    match code {
         code if is_missing_statement(code) => Failure::Outdated,
         "40001" | "40P01" | MISCOUNTED | RESUBSCRIBED => Failure::Conflict,
         // idle_in_transaction_session_timeout, transaction_timeout.
@@ -76,6 +91,9 @@ pub(crate) fn failure_in(error: &(dyn StdError + 'static)) -> Option<Failure> {
     while let Some(current) = next {
         if current.is::<Outdated>() {
             return Some(Failure::Outdated);
+        }
+        if let Some(wrapped) = current.downcast_ref::<Wrapped>() {
+            return Some(wrapped.failure);
         }
         if let Some(found) = current.downcast_ref::<postgres::Error>() {
             return Some(failure(found));
@@ -249,7 +267,8 @@ impl StdError for Said {}
 /// Returns what the database said, if that is behind an error of ours.
 pub(crate) fn failure_of(error: &Error) -> Option<Failure> {
     let said = error.cause::<Said>().map(|said| said.0);
-    said.or_else(|| error.cause::<postgres::Error>().map(failure))
+    said.or_else(|| error.cause::<Wrapped>().map(|wrapped| wrapped.failure))
+        .or_else(|| error.cause::<postgres::Error>().map(failure))
 }
 
 /// Returns whether a statement was cancelled: by `statement_timeout`, or by somebody.
@@ -308,7 +327,13 @@ pub(crate) fn is_read_only(error: &postgres::Error) -> bool {
 /// Returns whether a savepoint of ours is gone, or all of the transaction: the caller's SQL ended
 /// it.
 pub(crate) fn is_ended(error: &postgres::Error) -> bool {
-    matches!(error.code().map(SqlState::code), Some("3B001" | "25P01"))
+    matches!(error.code().map(SqlState::code), Some("3B001" | "25P01")) && !is_raised(error)
+}
+
+/// Returns whether a function raised the error: who wrote it chose the SQLSTATE.
+fn is_raised(error: &postgres::Error) -> bool {
+    let refused = error.as_db_error();
+    refused.and_then(|refused| refused.routine()) == Some("exec_stmt_raise")
 }
 
 fn is_about_parameters(error: &postgres::Error) -> bool {
@@ -324,5 +349,5 @@ fn is_about_parameters(error: &postgres::Error) -> bool {
 }
 /// Returns whether the transaction had been aborted before (25P02: in_failed_sql_transaction).
 pub(crate) fn is_aborted(error: &postgres::Error) -> bool {
-    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) && !is_raised(error)
 }

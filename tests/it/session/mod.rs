@@ -10,6 +10,7 @@ mod joining;
 mod kinds;
 mod left_behind;
 mod lent_pool;
+mod refused_commits;
 mod retrying;
 mod round_trips;
 mod sending;
