@@ -4,7 +4,7 @@ use crate::connect::transaction::OpenTransaction;
 use crate::db::{Params, Run, Statement};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::{Finding, Severity};
-use crate::words::{Doing, Result};
+use crate::words::{Doing, Error, ErrorKind, Result};
 use postgres::Row;
 
 /// What a check asks with.
@@ -18,6 +18,16 @@ impl Ask<'_, '_> {
     /// Runs a statement and returns its rows.
     pub(crate) fn rows(&mut self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>> {
         self.open.rows(statement, params).doing("examining")
+    }
+
+    /// Fails if something was refused before, and that was taken for an empty answer: the
+    /// transaction takes no more statements.
+    pub(crate) fn was_answered(&mut self) -> Result<()> {
+        let asked = self.open.transaction.batch_execute("SAVEPOINT asked");
+        asked.map_err(|error| {
+            let text = "the role may not read what has to be compared";
+            Error::new(ErrorKind::Denied, text).because(error)
+        })
     }
 
     pub(crate) fn ok(&self, seen: impl Into<String>) -> Vec<Finding> {

@@ -37,12 +37,22 @@ pub(crate) fn examine(settings: &ConnectionSettings, wishes: &Wishes) -> Result<
     let facts = Facts::ask(&mut begun, wishes, settings, is_behind_pooler)?;
     drop(begun);
     let mut findings = Vec::new();
+    let mut lost = None;
     for check in CHECKS.iter().filter(|check| applies(check, &facts)) {
-        if connection.is_closed() {
-            connection = open(settings)?;
+        if lost.is_none() && connection.is_closed() {
+            match open(settings) {
+                Ok(opened) => connection = opened,
+                // Each further try would take as long.
+                Err(error) => lost = Some(error),
+            }
         }
-        let found = examine_one(&mut connection, check, &facts);
-        findings.extend(found.unwrap_or_else(|error| vec![unanswered(check, &facts, &error)]));
+        match &lost {
+            None => findings.extend(
+                examine_one(&mut connection, check, &facts)
+                    .unwrap_or_else(|error| vec![unanswered(check, &facts, &error)]),
+            ),
+            Some(error) => findings.push(unanswered(check, &facts, error)),
+        }
     }
     Ok(Diagnosis { findings })
 }

@@ -225,6 +225,7 @@ fn shown(rule: &Rule, read: &RoleSetting) -> String {
 fn said_by(origin: &str) -> &str {
     match origin {
         "client" => ", by the options of the URL",
+        "command line" | "environment variable" => ", by the server's command line",
         "role in database" => ", set for the role in this database",
         "role" => ", set for the role",
         "database" => ", set for the database",
@@ -239,6 +240,9 @@ fn corrected(finding: Finding, rule: &Rule, read: &RoleSetting, facts: &Facts) -
     let (role, database) = (&facts.role, &facts.database);
     match read.origin.as_str() {
         "client" => finding.advice(format!("take {name} out of the URL's options")),
+        "command line" | "environment variable" => finding.advice(format!(
+            "set {name} to {wanted} where the server is started, on its command line, and restart it"
+        )),
         "role in database" => finding.sql(format!(
             "ALTER ROLE {role} IN DATABASE {database} SET {name} = {wanted};"
         )),

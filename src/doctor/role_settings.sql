@@ -4,7 +4,7 @@
 SELECT
     known.reset_val AS value,
     CASE
-        WHEN known.source = 'client'::text THEN 'client'
+        WHEN known.source IN ('client'::text, 'command line'::text, 'environment variable'::text) THEN known.source
         ELSE coalesce((
             SELECT CASE
                 WHEN own.setdatabase <> 0::oid AND own.setrole <> 0::oid THEN 'role in database'

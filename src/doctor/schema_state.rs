@@ -54,6 +54,7 @@ pub(crate) fn functions(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
         return Ok(Vec::new());
     }
     let stale = functions::pending(&mut ask.open.transaction, schema)?;
+    ask.was_answered()?;
     if stale.is_empty() {
         return Ok(ask.ok("as in this release"));
     }
@@ -108,16 +109,7 @@ pub(crate) fn privileges(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
 /// Checks that sequences are ahead of their tables, and have numbers left.
 pub(crate) fn sequences(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
     let schema = &ask.facts.schema;
-    let behind = sequences::behind(&mut ask.open.transaction, schema)?;
     let mut found: Vec<Finding> = Vec::new();
-    if !behind.is_empty() {
-        let titles: Vec<String> = behind.iter().map(sequences::Behind::title).collect();
-        found.push(
-            ask.is_unsafe(format!("behind their tables: {}", some_of(&titles)))
-                .means("sends fail (SequenceBehind), or get in before earlier ones of their key; so it is after a copy, which brings no values of sequences")
-                .command(ask.facts.command("migrate")),
-        );
-    }
     if !ask.facts.is_distributed {
         let rows = ask.rows(&SPENT_SEQUENCES, &[&schema.as_str()])?;
         for row in &rows {
@@ -130,6 +122,16 @@ pub(crate) fn sequences(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
                     .call(format!("setval('{sequence}', 1, false)")),
             );
         }
+    }
+    let behind = sequences::behind(&mut ask.open.transaction, schema)?;
+    ask.was_answered()?;
+    if !behind.is_empty() {
+        let titles: Vec<String> = behind.iter().map(sequences::Behind::title).collect();
+        found.push(
+            ask.is_unsafe(format!("behind their tables: {}", some_of(&titles)))
+                .means("sends fail (SequenceBehind), or get in before earlier ones of their key; so it is after a copy, which brings no values of sequences")
+                .command(ask.facts.command("migrate")),
+        );
     }
     Ok(ask.or_ok(found, "ahead of their tables"))
 }

@@ -43,7 +43,7 @@ poisoned AS (
         SELECT dead_letter.topic, dead_letter.key
         FROM outtray.dead_letter
         WHERE dead_letter.key IS NOT NULL
-        ORDER BY dead_letter.topic, dead_letter.key
+        ORDER BY dead_letter.topic COLLATE "POSIX", dead_letter.key
         LIMIT 1
     )
     UNION ALL
@@ -53,8 +53,8 @@ poisoned AS (
         SELECT dead_letter.topic, dead_letter.key
         FROM outtray.dead_letter
         WHERE dead_letter.key IS NOT NULL
-            AND (dead_letter.topic, dead_letter.key) > (poisoned.topic, poisoned.key)
-        ORDER BY dead_letter.topic, dead_letter.key
+            AND (dead_letter.topic COLLATE "POSIX", dead_letter.key) > (poisoned.topic, poisoned.key)
+        ORDER BY dead_letter.topic COLLATE "POSIX", dead_letter.key
         LIMIT 1
     ) AS next
 ),
@@ -92,7 +92,7 @@ largest AS (
             CROSS JOIN LATERAL (
                 SELECT dead_letter.seq
                 FROM outtray.dead_letter
-                WHERE dead_letter.topic = poisoned.topic
+                WHERE dead_letter.topic COLLATE "POSIX" = poisoned.topic
                     AND dead_letter.key = poisoned.key
                     AND dead_letter.seq < 4611686018427387904
                 ORDER BY dead_letter.seq DESC

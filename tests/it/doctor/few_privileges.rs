@@ -1,7 +1,7 @@
 //! A role that may do little sees what it may, and is told what it does not see.
 
 use super::{Clinic, check_well, found, is_ok};
-use outtray::{Messaging, Severity};
+use outtray::{Messaging, Severity, TopicConfig, TopicKind};
 
 #[test]
 fn a_role_that_may_do_nothing_is_told_what_it_lacks_and_gets_it() {
@@ -57,4 +57,47 @@ fn what_says_what_a_check_lacks_is_enough_for_that_check() {
     clinic.carry_out(&schema);
 
     assert!(is_ok(&doctor.examine().unwrap(), "schema"));
+}
+
+#[test]
+fn a_role_with_what_the_guides_grant_lacks_nothing_until_there_is_a_log() {
+    let mut clinic = Clinic::new();
+    let (name, url) = clinic.role("");
+    clinic.sql(&format!(
+        "GRANT USAGE ON SCHEMA outtray TO {name};
+        GRANT USAGE ON ALL SEQUENCES IN SCHEMA outtray TO {name};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA outtray TO {name}"
+    ));
+    let doctor = Messaging::builder().url(&url).doctor();
+    let diagnosis = doctor.examine().unwrap();
+    assert!(is_ok(&diagnosis, "privileges"), "{diagnosis:#?}");
+    assert_eq!(diagnosis.worst(), Severity::Note);
+    // It may not read the values of sequences, and nobody says that they are well.
+    let sequences = found(&diagnosis, "sequences");
+    let log = TopicConfig {
+        kind: TopicKind::Log,
+        ..TopicConfig::default()
+    };
+    clinic.messaging().topic("ledger").configure(log).unwrap();
+
+    let finding = found(&doctor.examine().unwrap(), "privileges");
+
+    assert!(finding.seen.contains("EXECUTE on log_end"), "{finding:?}");
+    clinic.carry_out(&finding);
+    clinic.carry_out(&sequences);
+    check_well(&doctor.examine().unwrap());
+}
+
+#[test]
+fn functions_that_cannot_be_compared_are_not_said_to_be_well() {
+    let mut clinic = Clinic::new();
+    let (name, url) = clinic.able_role();
+    clinic.sql(&format!("REVOKE SELECT ON outtray.function FROM {name}"));
+    let doctor = Messaging::builder().url(&url).doctor();
+
+    let finding = found(&doctor.examine().unwrap(), "functions");
+
+    assert_eq!(finding.severity, Severity::Note);
+    clinic.carry_out(&finding);
+    check_well(&doctor.examine().unwrap());
 }

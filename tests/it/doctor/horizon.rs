@@ -4,6 +4,7 @@ use super::{Clinic, eventually_found, eventually_ok, found, is_ok, started};
 use crate::environment::replication::pair;
 use crate::support::{client, eventually};
 use outtray::Severity;
+use postgres::Client;
 use std::time::Duration;
 
 #[test]
@@ -75,6 +76,20 @@ fn a_slot_that_nobody_reads_from_is_named_and_dropped() {
     super::check_well(&clinic.doctor().examine().unwrap());
 }
 
+/// Changes a setting of a server that need not take writes.
+fn settle(there: &mut Client, setting: &str) {
+    let alter = format!("ALTER SYSTEM SET {setting}");
+    there.batch_execute(&alter).unwrap();
+    there.batch_execute("SELECT pg_reload_conf()").unwrap();
+}
+
+/// Has some transactions happen.
+fn burn(clinic: &mut Clinic) {
+    for _ in 0..5 {
+        clinic.sql("SELECT pg_current_xact_id()");
+    }
+}
+
 #[test]
 fn a_standby_that_holds_rows_back_is_found_and_so_is_the_slot_that_it_left() {
     let Some([primary, standby]) = pair() else {
@@ -89,17 +104,6 @@ fn a_standby_that_holds_rows_back_is_found_and_so_is_the_slot_that_it_left() {
     let impatient = clinic.doctor().patience(Duration::ZERO);
     let mut there = client(&standby.here(&url));
     let mut reading = client(&standby.here(&url));
-    let settle = |there: &mut postgres::Client, setting: &str| {
-        there
-            .batch_execute(&format!("ALTER SYSTEM SET {setting}"))
-            .unwrap();
-        there.batch_execute("SELECT pg_reload_conf()").unwrap();
-    };
-    let burn = |clinic: &mut Clinic| {
-        for _ in 0..5 {
-            clinic.sql("SELECT pg_current_xact_id()");
-        }
-    };
 
     settle(&mut there, "hot_standby_feedback = on");
     settle(&mut there, "wal_receiver_status_interval = '1s'");
@@ -122,7 +126,8 @@ fn a_standby_that_holds_rows_back_is_found_and_so_is_the_slot_that_it_left() {
     settle(&mut there, "hot_standby_feedback = on");
     burn(&mut clinic);
     eventually("the slot holds rows", || {
-        clinic.text("SELECT coalesce(xmin::text, '') FROM pg_replication_slots") != ""
+        let xmin = clinic.text("SELECT coalesce(xmin::text, '') FROM pg_replication_slots");
+        !xmin.is_empty()
     });
     // Commits must not wait for a standby that is gone.
     clinic.sql("ALTER SYSTEM RESET synchronous_standby_names");

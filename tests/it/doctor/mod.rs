@@ -11,7 +11,7 @@ mod settings;
 mod topics;
 mod way;
 
-use crate::support::{client, eventually};
+use crate::support::{PATIENCE, aside, client, eventually};
 use outtray::testing::Server;
 use outtray::{Diagnosis, Doctor, Finding, Messaging, Remedy, Severity};
 use postgres::Client;
@@ -219,4 +219,33 @@ fn a_check_that_fails_is_a_finding_of_its_own_and_hides_no_other() {
     assert!(is_ok(&diagnosis, "fsync") && is_ok(&diagnosis, "connections"));
     migration.rollback().unwrap();
     check_well(&clinic.doctor().examine().unwrap());
+}
+
+#[test]
+fn a_connection_that_is_lost_costs_the_check_that_had_it_and_no_other() {
+    let mut clinic = Clinic::new();
+    let mut other = client(&clinic.url);
+    let mut migration = other.transaction().unwrap();
+    migration
+        .batch_execute("LOCK TABLE outtray.topic IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let doctor = clinic.doctor();
+    let examined = aside(move || doctor.examine().unwrap());
+    let waiting = "SELECT coalesce(string_agg(pid::text, ','), '') FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut process = String::new();
+    eventually("it waits", || {
+        process = clinic.text(waiting);
+        !process.is_empty()
+    });
+    clinic.sql(&format!("SELECT pg_terminate_backend({process})"));
+    migration.rollback().unwrap();
+
+    let diagnosis = examined.recv_timeout(PATIENCE).unwrap();
+
+    let bad = diagnosis.findings.iter();
+    let bad: Vec<_> = bad.filter(|one| one.severity > Severity::Ok).collect();
+    assert_eq!(bad.len(), 1, "{bad:#?}");
+    assert!(bad[0].seen.starts_with("not found out: "), "{bad:?}");
+    assert!(is_ok(&diagnosis, "upkeep"));
 }

@@ -108,3 +108,19 @@ fn sequences_near_their_end_are_found() {
     clinic.carry_out(&finding);
     check_well(&clinic.doctor().examine().unwrap());
 }
+
+#[test]
+fn sequences_are_compared_in_time_beside_many_poisoned_keys() {
+    let mut clinic = Clinic::new();
+    clinic.sql(
+        "INSERT INTO outtray.dead_letter (topic, id, rank, attempts, reason, error, sent_at, payload, key, seq)
+        SELECT 'jobs', gen_random_uuid(), 0, 1, 'rejected', 'no', now(), '1', 'key-' || n, n
+        FROM generate_series(1, 20000) AS n",
+    );
+
+    let behind = found(&clinic.doctor().examine().unwrap(), "sequences");
+
+    assert!(behind.seen.contains("message_seq"), "{behind:?}");
+    clinic.carry_out(&behind);
+    assert!(is_ok(&clinic.doctor().examine().unwrap(), "sequences"));
+}

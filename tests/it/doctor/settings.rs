@@ -2,6 +2,7 @@
 
 use super::{Clinic, eventually_found, eventually_ok, found, is_ok, started};
 use outtray::{Messaging, Remedy, Severity};
+use std::fs;
 
 /// Makes a setting of the server bad, and does what the finding says.
 #[track_caller]
@@ -126,6 +127,25 @@ fn a_setting_of_the_urls_options_is_to_be_taken_out_there() {
             "take synchronous_commit out of the URL's options".to_owned()
         )]
     );
+}
+
+#[test]
+fn a_setting_of_the_servers_command_line_is_to_be_changed_there() {
+    let server = started();
+    let clinic = Clinic::on(&server);
+    let file = server.data_dir().unwrap().join("postmaster.opts");
+    let well = fs::read_to_string(&file).unwrap();
+    let bad = format!("{} \"-c\" \"fsync=off\"\n", well.trim_end());
+    fs::write(&file, bad).unwrap();
+    server.restart_immediately().unwrap();
+
+    let finding = eventually_found(&clinic.doctor(), "fsync");
+
+    assert_eq!(finding.seen, "fsync is off, by the server's command line");
+    assert!(matches!(&finding.remedies[..], [Remedy::Advice(_)]));
+    fs::write(&file, well).unwrap();
+    server.restart_immediately().unwrap();
+    eventually_ok(&clinic.doctor(), "fsync");
 }
 
 #[test]
