@@ -1,6 +1,5 @@
 //! One connection with its prepared statements.
 
-use crate::connect::dial::Dialed;
 use crate::connect::execute::{copy, count, rows};
 use crate::connect::lender::{Borrowed, HeldClient};
 use crate::connect::pulse::{Pulse, Pulses};
@@ -8,6 +7,7 @@ use crate::connect::refused::refused;
 use crate::connect::settings::ConnectionSettings;
 use crate::connect::statement_cache::StatementCache;
 use crate::connect::transaction::OpenTransaction;
+use crate::connect::tries::Dialed;
 use crate::db::commands::script;
 use crate::db::flight;
 use crate::db::{CallMode, Flight, Params, Run, Statement};
@@ -28,7 +28,12 @@ pub(crate) struct Connection {
     pub(crate) pulse: Option<Arc<Pulse>>,
     pulses: Arc<Pulses>,
     generation: u64,
+    server: Option<i64>,
 }
+
+/// To which server a connection leads, as far as that is known; else since when connections break
+/// no more.
+pub(crate) type Whereabouts = (Option<i64>, u64);
 
 impl Drop for Connection {
     /// Closing talks to the server, which may not listen any more.
@@ -99,6 +104,7 @@ impl Connection {
         settings: &ConnectionSettings,
         generation: u64,
     ) -> Self {
+        let generation = dialed.generation.unwrap_or(generation);
         let pulse = dialed.pulse;
         let losses = settings.losses.clone();
         let mut cache = StatementCache::new(
@@ -120,6 +126,7 @@ impl Connection {
             pulse,
             pulses: Arc::clone(settings.dial.pulses()),
             generation,
+            server: dialed.server,
         }
     }
 
@@ -127,6 +134,20 @@ impl Connection {
     /// befallen it.
     pub(crate) fn is_outdated(&self) -> bool {
         self.generation != self.pulses.generation()
+    }
+
+    /// Returns by what it is told that the server is another one than before: what is in memory may
+    /// not be there.
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        match self.server {
+            Some(server) => (Some(server), 0),
+            None => (None, self.generation),
+        }
+    }
+
+    /// Says that what befell this one has befallen all that are there: they are not taken again.
+    pub(crate) fn outdate_all(&self) {
+        self.pulses.outdate();
     }
 
     /// Returns whether somebody is between, who makes up names of server processes; `None` where

@@ -5,7 +5,8 @@
 //! once) and returns it as a [`Wired`]: in plain text, or after the TLS request that the driver
 //! would have sent and the handshake of the TLS library.
 
-use crate::connect::wired::{Wired, Wiring, silent};
+use crate::connect::wired::{Wired, silent};
+use crate::connect::wiring::Wiring;
 use postgres::Socket;
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use std::error::Error as StdError;
@@ -123,7 +124,7 @@ impl TlsConnect<Socket> for WiredConnect<Plain> {
     type Future = Connecting<PlainStream>;
 
     fn connect(self, socket: Socket) -> Connecting<PlainStream> {
-        Box::pin(async move { Ok(self.wiring.wire(PlainStream(socket))) })
+        Box::pin(async move { Ok(Wired::over(PlainStream(socket), &self.wiring)) })
     }
 }
 
@@ -179,7 +180,7 @@ where
                 encrypted.map_err(|error| Unwired::Refused(error.into()))
             };
             match timeout(self.wiring.limit, encrypting).await {
-                Ok(encrypted) => encrypted.map(|stream| self.wiring.wire(stream)),
+                Ok(encrypted) => encrypted.map(|stream| Wired::over(stream, &self.wiring)),
                 Err(_) => Err(Unwired::Lost(silent())),
             }
         })

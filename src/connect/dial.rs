@@ -7,19 +7,22 @@
 //!
 //! Packets that a silent network swallowed are resent at growing intervals, so a connect that began
 //! before the network came back may need many more seconds. So whoever waits also starts a new try
-//! each second, which lasts a second ([`Kind::Quick`]), beside the try that has all the configured
-//! time ([`Kind::Patient`]), which a slow server may need. The first that succeeds ends the other.
+//! each second, which lasts a second (`Kind::Quick`), beside the try that has all the configured
+//! time (`Kind::Patient`), which a slow server may need. The first that succeeds ends the other.
+//!
+//! Of several servers the patient try takes one after the other, and each has quick tries of its
+//! own, which begin a quarter of a second apart: one that says nothing costs the others no more
+//! than that, and only until it is known (`preference`).
 
 use crate::connect::connector::Unwired;
+use crate::connect::endpoints::Endpoint;
 use crate::connect::greeting::Greeting;
-use crate::connect::lender::{Borrowed, HeldClient};
-use crate::connect::pulse::{Pulse, Pulses};
+use crate::connect::pulse::Pulses;
+use crate::connect::quick_tries::{QUICK, QuickTries, STAGGER};
 use crate::connect::tls::Dialer;
+use crate::connect::tries::{Caller, DialHeard, DialOutcome, DialTurns, Dialed, Kind, Tries};
 use crate::connect::url_error::configuration;
-use crate::connect::wired::Wiring;
-use crate::threads::spawn;
 use crate::words::{DriverResult, Error, ErrorKind, Result};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::error::Error as StdError;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,62 +32,20 @@ use tokio::runtime::Handle;
 
 /// Patient tries at the same time; more wait for their turn.
 const MAX_PATIENT: usize = 28;
-/// Quick ones of all who wait: enough to find out, and no burden for a server that is slow.
+/// Quick ones of all who wait for one server: enough to find out, and no burden if it is slow.
 const MAX_QUICK: usize = 4;
-/// How long a quick try may take, and how often there is one.
-const QUICK: Duration = Duration::from_secs(1);
 /// How often a thread that waits for its turn checks.
 const TURN: Duration = Duration::from_millis(50);
-
-/// How a connect is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Patient,
-    Quick,
-}
-
-/// A connection that was opened.
-pub(crate) struct Dialed {
-    pub(crate) client: HeldClient,
-    /// `None` for one through a file.
-    pub(crate) pulse: Option<Arc<Pulse>>,
-    /// The statements that set what was set; `None` for one that was lent.
-    pub(crate) settings: Option<String>,
-    /// Whether the tables may be on other servers; unknown, and so false, for one that was lent.
-    pub(crate) is_distributed: bool,
-}
-
-impl Dialed {
-    /// One that somebody else dialled.
-    pub(crate) fn borrowed(client: Borrowed) -> Self {
-        Dialed {
-            client: HeldClient::Borrowed(client),
-            pulse: None,
-            settings: None,
-            is_distributed: false,
-        }
-    }
-}
-
-/// What came of a try: no event loop, no connection, a database that is not fit for use, or a
-/// connection.
-type DialOutcome = io::Result<DriverResult<Result<Dialed>>>;
 
 /// Opens connections to one place.
 pub(crate) struct Dial {
     caller: Arc<Caller>,
     patient: DialTurns,
-    quick: DialTurns,
+    /// Of each server.
+    quick: Vec<DialTurns>,
     patience: Duration,
     /// How long a patient try waits for an answer.
     answer: Duration,
-}
-
-/// What a thread that dials needs.
-struct Caller {
-    dialer: Dialer,
-    greeting: Greeting,
-    pulses: Arc<Pulses>,
 }
 
 impl Dial {
@@ -96,14 +57,15 @@ impl Dial {
         dialer: Dialer,
         greeting: Greeting,
     ) -> Self {
+        let quick = (0..dialer.count()).map(|_| DialTurns::new(MAX_QUICK));
         Dial {
+            quick: quick.collect(),
             caller: Arc::new(Caller {
                 dialer,
                 greeting,
                 pulses: Arc::default(),
             }),
-            patient: DialTurns(bounded(MAX_PATIENT)),
-            quick: DialTurns(bounded(MAX_QUICK)),
+            patient: DialTurns::new(MAX_PATIENT),
             patience,
             answer,
         }
@@ -131,39 +93,46 @@ impl Dial {
         let deadline = started.checked_add(patience);
         let deadline = deadline.ok_or_else(|| configuration("connect_timeout is too long"))?;
         let mut tries = Tries::new(&self.caller, target);
-        let mut quick_at = started + QUICK;
+        let order = self.caller.dialer.preference.order();
+        let mut quick = QuickTries::new(&order, started);
         loop {
             if tries.patient == 0
                 && let Some(turn) = self.patient.take()
             {
-                tries.begin(Kind::Patient, Some(turn), self.answer)?;
+                tries.begin(Kind::Patient, order.clone(), Some(turn), self.answer)?;
             }
             let now = Instant::now();
-            if quick_at <= now
-                && tries.quick == 0
-                && let Some(turn) = self.quick.take()
-            {
-                tries.begin(Kind::Quick, Some(turn), QUICK)?;
-                quick_at = now + QUICK;
+            while let Some(server) = quick.next_due(now) {
+                let turn = self.quick[server].take();
+                quick.note_begun(server, now, turn.is_none().then_some(TURN));
+                if turn.is_some() {
+                    tries.begin(Kind::Quick(server), vec![server], turn, QUICK)?;
+                }
             }
-            let is_waiting = tries.patient == 0 || quick_at <= now;
-            let next = if is_waiting { now + TURN } else { quick_at };
+            let next = match tries.patient {
+                0 => quick.next_at(now).min(now + TURN),
+                _ => quick.next_at(now),
+            };
             match tries.next(next.min(deadline)) {
-                Some(outcome) => return heard(outcome, target, started.elapsed()),
-                None if deadline <= Instant::now() => return Err(silent(target, patience)),
-                None => {}
+                DialHeard::Decided(outcome) => return heard(outcome, target, started.elapsed()),
+                DialHeard::Failed(server) => quick.note_failed(server),
+                DialHeard::Nothing if deadline <= Instant::now() => {
+                    return Err(silent(target, patience));
+                }
+                DialHeard::Nothing => {}
             }
         }
     }
 
     /// Opens a connection for the thread that looks after the others: without waiting for a turn,
-    /// and with a limit for each answer as long as it is there.
+    /// and with a limit for each answer as long as it is there. Servers are tried a quarter of a
+    /// second apart.
     pub(crate) fn connect_limited(
         &self,
         target: &str,
         limit: Duration,
     ) -> Result<DriverResult<Dialed>> {
-        self.limited(Tries::new(&self.caller, target), limit)
+        self.limited(Kind::Limited, target, limit)
     }
 
     /// Like [`connect_limited`](Self::connect_limited), also to a server that takes no writes.
@@ -172,19 +141,54 @@ impl Dial {
         target: &str,
         limit: Duration,
     ) -> Result<DriverResult<Dialed>> {
-        let mut tries = Tries::new(&self.caller, target);
-        tries.takes_standby = true;
-        self.limited(tries, limit)
+        self.limited(Kind::Look, target, limit)
     }
 
-    fn limited(&self, mut tries: Tries<'_>, limit: Duration) -> Result<DriverResult<Dialed>> {
-        let target = tries.target;
-        tries.is_limited = true;
-        tries.begin(Kind::Patient, None, limit)?;
-        match tries.next(Instant::now() + 2 * limit) {
-            Some(outcome) => heard(outcome, target, limit),
-            None => Err(silent(target, limit)),
+    fn limited(&self, kind: Kind, target: &str, limit: Duration) -> Result<DriverResult<Dialed>> {
+        let started = Instant::now();
+        let mut tries = Tries::new(&self.caller, target);
+        let mut left = self.caller.dialer.preference.order().into_iter();
+        let mut next_at = started;
+        let mut under_way = 0;
+        loop {
+            let now = Instant::now();
+            if next_at <= now
+                && let Some(server) = left.next()
+            {
+                tries.begin(kind, vec![server], None, limit)?;
+                (under_way, next_at) = (under_way + 1, now + STAGGER);
+                continue;
+            }
+            let deadline = started + 2 * limit;
+            let until = if left.len() > 0 { next_at } else { deadline };
+            match tries.next(until.min(deadline)) {
+                DialHeard::Decided(Ok(Ok(Ok(dialed)))) => return Ok(Ok(dialed)),
+                DialHeard::Decided(outcome) => {
+                    (under_way, next_at) = (under_way - 1, Instant::now());
+                    if under_way == 0 && left.len() == 0 {
+                        return heard(outcome, target, limit);
+                    }
+                }
+                _ if deadline <= Instant::now() => return Err(silent(target, limit)),
+                _ => {}
+            }
         }
+    }
+
+    /// Returns whether all connections are to lead to one server, the primary.
+    pub(crate) fn has_one_primary(&self) -> bool {
+        self.caller.dialer.has_one_primary()
+    }
+
+    /// Returns the names of servers that may be moved to others.
+    pub(crate) fn names(&self) -> Vec<Endpoint> {
+        self.caller.dialer.names.clone()
+    }
+
+    /// Returns whether another server may be found than the last one: there are several, or a name
+    /// that may be moved.
+    pub(crate) fn has_choice(&self) -> bool {
+        self.caller.dialer.count() > 1 || !self.caller.dialer.names.is_empty()
     }
 }
 
@@ -221,139 +225,6 @@ fn is_silence(error: &postgres::Error) -> bool {
         None => source.downcast_ref::<io::Error>(),
     };
     lost.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-}
-
-/// Turns for threads that dial.
-struct DialTurns((Sender<()>, Receiver<()>));
-
-/// One of them; given back when it is dropped.
-struct Turn(Receiver<()>);
-
-impl DialTurns {
-    fn take(&self) -> Option<Turn> {
-        let (turn, done) = &self.0;
-        turn.try_send(()).ok().map(|()| Turn(done.clone()))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let _ = self.0.try_recv();
-    }
-}
-
-/// The tries of one who wants a connection. Those that are left are ended when it is dropped.
-struct Tries<'a> {
-    caller: &'a Arc<Caller>,
-    target: &'a str,
-    tell: Sender<(Kind, DialOutcome)>,
-    told: Receiver<(Kind, DialOutcome)>,
-    wirings: Vec<Wiring>,
-    patient: usize,
-    quick: usize,
-    is_limited: bool,
-    takes_standby: bool,
-}
-
-impl<'a> Tries<'a> {
-    fn new(caller: &'a Arc<Caller>, target: &'a str) -> Self {
-        let (tell, told) = unbounded();
-        Tries {
-            caller,
-            target,
-            tell,
-            told,
-            wirings: Vec::new(),
-            patient: 0,
-            quick: 0,
-            is_limited: false,
-            takes_standby: caller.dialer.takes_standby(),
-        }
-    }
-
-    /// Begins a try, which waits `limit` for each answer.
-    fn begin(&mut self, kind: Kind, turn: Option<Turn>, limit: Duration) -> Result<()> {
-        let wiring = Wiring::new(&self.caller.pulses, limit, self.takes_standby);
-        let (caller, tell) = (Arc::clone(self.caller), self.tell.clone());
-        let (most, is_limited) = (
-            (kind == Kind::Quick || self.is_limited).then_some(limit),
-            self.is_limited,
-        );
-        let (wired, takes_standby) = (wiring.clone(), self.takes_standby);
-        let dial = move || {
-            let outcome = dial(&caller, most, &wired, is_limited, takes_standby);
-            drop(turn);
-            // Nobody wants it any more if it cannot be told; it is closed then.
-            let _ = tell.send((kind, outcome));
-        };
-        spawn("outtray-dial".to_owned(), dial).map_err(|error| {
-            let text = format!("no thread to connect to {} with", self.target);
-            Error::new(ErrorKind::Unavailable, text).because(error)
-        })?;
-        self.wirings.push(wiring);
-        match kind {
-            Kind::Patient => self.patient += 1,
-            Kind::Quick => self.quick += 1,
-        }
-        Ok(())
-    }
-
-    /// Returns what came of a try that decides, if one ends until then. A quick one that fails
-    /// decides nothing: it had little time, and maybe not for all hosts.
-    fn next(&mut self, deadline: Instant) -> Option<DialOutcome> {
-        let (kind, outcome) = self.told.recv_deadline(deadline).ok()?;
-        if kind == Kind::Quick && !matches!(outcome, Ok(Ok(Ok(_)))) {
-            self.quick -= 1;
-            return None;
-        }
-        Some(outcome)
-    }
-}
-
-impl Drop for Tries<'_> {
-    fn drop(&mut self) {
-        self.wirings.iter().for_each(Wiring::cancel);
-    }
-}
-
-/// Connects. The outer error says why the driver has no event loop.
-///
-/// Each connection has one, and where no file descriptor is left for it the driver panics. So one
-/// is made and dropped first, a few system calls; the panic that is caught is that of a descriptor
-/// that went in between.
-fn dial(
-    caller: &Caller,
-    most: Option<Duration>,
-    wiring: &Wiring,
-    is_limited: bool,
-    takes_standby: bool,
-) -> DialOutcome {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let connect = || {
-        let mut client = caller.dialer.connect(most, wiring)?;
-        let pulse = wiring.made();
-        let announced = pulse.as_ref().and_then(|pulse| pulse.announced_process());
-        let greeted = caller.greeting.say(&mut client, announced, takes_standby)?;
-        Ok(greeted.map(|greeted| {
-            wiring.release();
-            if let Some(pulse) = &pulse {
-                pulse.set_process(greeted.process.unwrap_or_default());
-                if !is_limited {
-                    pulse.settle();
-                }
-            }
-            Dialed {
-                client: HeldClient::Ours(Box::new(client)),
-                pulse,
-                settings: Some(greeted.settings),
-                is_distributed: greeted.is_distributed,
-            }
-        }))
-    };
-    catch_unwind(AssertUnwindSafe(connect))
-        .map_err(|_| io::Error::other("the driver panicked: out of file descriptors?"))
 }
 
 /// Refuses a thread that runs async tasks, where the driver would panic.

@@ -6,7 +6,7 @@ use crate::words::Result;
 use postgres::Config;
 use postgres::config::Host;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 
 const PORT: u16 = 5432;
 
@@ -110,6 +110,26 @@ impl Endpoint {
             Host::Unix(_) => true,
         };
         is_local && self.address.is_none_or(|address| address.is_loopback())
+    }
+
+    /// Returns whether a name leads there, which may be moved to another machine.
+    pub(crate) fn may_move(&self) -> bool {
+        let is_name = match &self.host {
+            Host::Tcp(name) => name.parse::<IpAddr>().is_err(),
+            #[cfg(unix)]
+            Host::Unix(_) => false,
+        };
+        is_name && self.address.is_none() && !self.is_this_machine()
+    }
+
+    /// Returns the addresses that the name leads to now. Blocks for as long as the resolver takes;
+    /// none where it does not know.
+    pub(crate) fn resolve(&self) -> Vec<IpAddr> {
+        let Host::Tcp(name) = &self.host else {
+            return Vec::new();
+        };
+        let found = (name.as_str(), self.port).to_socket_addrs();
+        found.map_or_else(|_| Vec::new(), |all| all.map(|at| at.ip()).collect())
     }
 
     /// Returns whether a socket file leads there, where there is no TLS.

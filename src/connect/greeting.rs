@@ -32,9 +32,12 @@ const SESSION_SETTINGS: [(&str, &str, &str); 9] = [
     ("tcp_user_timeout", "0", "30000"),
     ("idle_in_transaction_session_timeout", "0", "600000"),
     ("jit", "on", "off"),
-    ("default_transaction_read_only", "on", "off"),
+    (READ_ONLY, "on", "off"),
     ("lock_timeout", "0", "20000"),
 ];
+
+/// The setting of whoever reads unless told otherwise.
+pub(crate) const READ_ONLY: &str = "default_transaction_read_only";
 
 /// Changes those of `VALUES` that are what is to be changed. `SHOW` would not do: it tells the
 /// kernel's defaults of the network's settings.
@@ -51,16 +54,18 @@ const ENCODINGS: [&str; 2] = ["UTF8", "SQL_ASCII"];
 /// How many rows answer what is asked.
 const QUESTIONS: usize = 6;
 
-/// What is asked, in the order of the answers; the server process last.
+/// What is asked, in the order of the answers; the server process and the start of the server last.
 pub(crate) const ASK: &str = "SHOW server_encoding; SHOW search_path; SHOW in_hot_standby; SHOW default_transaction_read_only; \
     SELECT count(*) OPERATOR(pg_catalog.>) 0 FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'citus'; \
-    SELECT pg_catalog.pg_backend_pid()";
+    SELECT pg_catalog.pg_backend_pid(), pg_catalog.extract('epoch'::text, pg_catalog.pg_postmaster_start_time())";
 
 /// What a greeting comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Greeted {
     /// The server process, but where the next statement may have another.
     pub(crate) process: Option<i32>,
+    /// When the server started, in its microseconds: by that servers are told apart.
+    pub(crate) server: Option<i64>,
     /// The statements that set what was set.
     pub(crate) settings: String,
     /// Whether the tables may be on other servers: the database has Citus.
@@ -130,7 +135,11 @@ impl Greeting {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        let mut answers = rows.by_ref().take(QUESTIONS).filter_map(|row| row.get(0));
+        let mut server = None;
+        let mut answers = rows.by_ref().take(QUESTIONS).filter_map(|row| {
+            server = row.get(row.len() - 1).and_then(microseconds);
+            row.get(0)
+        });
         let encoding = answers.next().unwrap_or_default();
         let path = answers.next();
         let mut is_on = || answers.next() == Some("on");
@@ -145,6 +154,7 @@ impl Greeting {
             return Ok(Ok(Greeted {
                 process,
                 is_distributed,
+                server,
                 ..Greeted::default()
             }));
         }
@@ -152,23 +162,32 @@ impl Greeting {
             .filter_map(|row| Some(format!("SET {} = '{}';", row.get(0)?, row.get(1)?)))
             .collect();
         if let Some(path) = path.and_then(without_pg_catalog) {
-            if self.is_pooler_safe {
-                return Ok(Err(configuration(
-                    "search_path names pg_catalog after other schemas, whose operators would then be taken for the \
-                     server's own: take pg_catalog out of it, it comes first by itself",
-                )));
+            match self.set_path(client, &path)? {
+                Ok(set) => settings += &set,
+                Err(unfit) => return Ok(Err(unfit)),
             }
-            let set = format!("SET search_path = {path};");
-            client.batch_execute(&set)?;
-            settings += &set;
         }
         self.is_distributed.store(is_distributed, Relaxed);
         self.is_known.store(true, Relaxed);
         Ok(Ok(Greeted {
             process: process.filter(|_| !self.is_pooler_safe),
+            server,
             settings,
             is_distributed,
         }))
+    }
+
+    /// Sets the search path; returns the statement that does it.
+    fn set_path(&self, client: &mut Client, path: &str) -> DriverResult<Result<String>> {
+        if self.is_pooler_safe {
+            return Ok(Err(configuration(
+                "search_path names pg_catalog after other schemas, whose operators would then be taken for the \
+                 server's own: take pg_catalog out of it, it comes first by itself",
+            )));
+        }
+        let set = format!("SET search_path = {path};");
+        client.batch_execute(&set)?;
+        Ok(Ok(set))
     }
 
     /// Returns what was found out when it was asked.
@@ -222,6 +241,13 @@ impl Greeting {
     }
 }
 
+/// Reads seconds with six places after the point.
+fn microseconds(seconds: &str) -> Option<i64> {
+    let (whole, places) = seconds.split_once('.')?;
+    let is_whole = places.len() == 6;
+    is_whole.then(|| [whole, places].concat().parse().ok())?
+}
+
 /// Returns the search path without `pg_catalog`, if others come before it. It then comes first, as
 /// it does for all who do not name it: else a function or operator of somebody's own could stand in
 /// for one of the server's.
@@ -249,7 +275,7 @@ fn without_pg_catalog(path: &str) -> Option<String> {
 
 /// Returns the names of the settings in start-up options: `-c name=value`, `-cname=value`, or
 /// `--name=value`, where `-` in a name stands for `_`, and a backslash for the sign after it.
-fn names(options: &str) -> Vec<String> {
+pub(crate) fn names(options: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut is_name = false;
     for word in words(options) {

@@ -12,6 +12,7 @@ use crate::threads::mutex::Mutex;
 use crate::words::wrapped::Warned;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI32;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Weak};
@@ -38,6 +39,8 @@ pub(crate) struct Pulse {
     /// before that.
     announced: AtomicI32,
     process: AtomicI32,
+    /// By what servers are told apart; 0 where that is not known.
+    server: AtomicI64,
     is_settled: AtomicBool,
     is_cut: AtomicBool,
     is_overlong: AtomicBool,
@@ -66,6 +69,7 @@ impl Pulse {
             waiting: Mutex::new(None),
             announced: AtomicI32::new(0),
             process: AtomicI32::new(0),
+            server: AtomicI64::new(0),
             is_settled: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             is_overlong: AtomicBool::new(false),
@@ -145,6 +149,16 @@ impl Pulse {
     /// Returns the server process, as far as it is known.
     pub(crate) fn process(&self) -> Option<i32> {
         Some(self.process.load(Relaxed)).filter(|process| *process != 0)
+    }
+
+    /// Notes to which server it leads.
+    pub(crate) fn set_server(&self, server: Option<i64>) {
+        self.server.store(server.unwrap_or_default(), Relaxed);
+    }
+
+    /// Returns to which server it leads, as far as that is known.
+    pub(crate) fn server(&self) -> Option<i64> {
+        Some(self.server.load(Relaxed)).filter(|server| *server != 0)
     }
 
     /// Returns whether somebody is between, who makes up names of server processes.
@@ -260,6 +274,8 @@ impl Pulse {
 pub(crate) struct Pulses {
     all: Mutex<Vec<Weak<Pulse>>>,
     generation: AtomicU64,
+    /// The server that was reached last; 0 before that.
+    server: AtomicI64,
 }
 
 impl Pulses {
@@ -284,6 +300,20 @@ impl Pulses {
     /// Returns the number that connections of this time bear.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Acquire)
+    }
+
+    /// Notes which server was reached. Where that is another one than before, connections that are
+    /// there are outdated, whether or not the other one still answers: returns the number that
+    /// connections bear from now on.
+    pub(crate) fn reached(&self, server: i64) -> Option<u64> {
+        let before = self.server.swap(server, AcqRel);
+        let is_news = before != 0 && before != server;
+        is_news.then(|| self.generation.fetch_add(1, AcqRel) + 1)
+    }
+
+    /// Returns the server that was reached last.
+    pub(crate) fn server(&self) -> Option<i64> {
+        Some(self.server.load(Acquire)).filter(|server| *server != 0)
     }
 
     /// Makes all connections that are there outdated: what befell one may have befallen those that

@@ -16,6 +16,12 @@ fn caused_by<E: StdError + 'static>(error: &postgres::Error) -> Option<&E> {
     })
 }
 
+/// Returns whether a connection was given up since its server takes no writes: what was asked for
+/// last has not happened.
+pub(crate) fn is_standby(error: &postgres::Error) -> bool {
+    caused_by::<Standby>(error).is_some()
+}
+
 /// Says what came of a connect, with the place and what to do.
 pub(crate) fn refused(error: postgres::Error, target: &str) -> Error {
     let why = text_of(&error);
@@ -48,7 +54,7 @@ pub(crate) fn refused(error: postgres::Error, target: &str) -> Error {
             ErrorKind::Configuration,
             format!("cannot connect to {target}: {why}"),
         ),
-        None if caused_by::<Standby>(&error).is_some() => (
+        None if is_standby(&error) => (
             ErrorKind::Unavailable,
             format!("{target} does not do: {Standby}"),
         ),

@@ -4,7 +4,7 @@
 use crate::words::SideEffects;
 use crate::words::control::refusal;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU16};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16};
 
 const OFF: u8 = 0;
 const ON: u8 = 1;
@@ -18,6 +18,8 @@ pub(crate) struct SqlWatch {
     did: AtomicU16,
     /// Where the server's last word puts the transaction: `I`, `T` or `E`; 0 before it.
     status: AtomicU8,
+    /// Whether the caller's SQL set something in the open transaction.
+    is_altered: AtomicBool,
 }
 
 impl SqlWatch {
@@ -25,6 +27,8 @@ impl SqlWatch {
     pub(crate) fn completed(&self, tag: &[u8]) {
         if self.mode.load(Relaxed) != OFF {
             self.add(SideEffects::of_tag(tag));
+        } else if tag.starts_with(b"COMMIT") {
+            self.is_altered.store(false, Relaxed);
         }
     }
 
@@ -38,6 +42,15 @@ impl SqlWatch {
     /// Notes whether a transaction is open.
     pub(crate) fn is_ready(&self, status: u8) {
         self.status.store(status, Relaxed);
+        if status == b'I' {
+            self.is_altered.store(false, Relaxed);
+        }
+    }
+
+    /// Returns whether the caller's SQL set something in the open transaction, that it only reads
+    /// maybe.
+    pub(crate) fn is_altered(&self) -> bool {
+        self.is_altered.load(Relaxed) || self.seen().any(&[SideEffects::SET])
     }
 
     /// Notes that what runs from now on is ours.
@@ -70,6 +83,9 @@ impl SqlWatch {
     }
 
     fn add(&self, did: SideEffects) {
+        if did.any(&[SideEffects::SET]) {
+            self.is_altered.store(true, Relaxed);
+        }
         self.did.fetch_or(did.bits(), Relaxed);
     }
 

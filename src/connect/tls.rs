@@ -6,12 +6,14 @@
 use crate::connect::connector::Encrypted;
 use crate::connect::connector::{Plain, WiredMaker};
 use crate::connect::endpoints::Endpoint;
+use crate::connect::greeting::{READ_ONLY, names};
+use crate::connect::preference::Preference;
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 use crate::connect::tls_library::connector;
 use crate::connect::tls_wish::TlsWish;
 #[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 use crate::connect::url_error::configuration;
-use crate::connect::wired::Wiring;
+use crate::connect::wiring::Wiring;
 use crate::words::{DriverResult, Result};
 use postgres::config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs};
 use postgres::{Client, Config, NoTls};
@@ -24,8 +26,14 @@ pub(crate) struct Dialer {
     /// At least one.
     servers: Vec<TlsServer>,
     library: Library,
+    /// In which order they are tried.
+    pub(crate) preference: Preference,
     takes_standby: bool,
+    /// Whether the URL itself says that nothing is to be written.
+    only_reads: bool,
     is_shuffled: bool,
+    /// Those of the servers that may be moved.
+    pub(crate) names: Vec<Endpoint>,
 }
 
 /// One server.
@@ -58,15 +66,42 @@ impl Dialer {
         } else {
             Library::Plain
         };
+        let is_shuffled = config.get_load_balance_hosts() == LoadBalanceHosts::Random;
+        let options = config.get_options().unwrap_or_default();
         Ok(Dialer {
             servers: endpoints
                 .iter()
                 .map(|endpoint| TlsServer::new(config, endpoint))
                 .collect(),
             library,
+            preference: Preference::new(endpoints.len(), is_shuffled),
             takes_standby: config.get_target_session_attrs() == TargetSessionAttrs::ReadOnly,
-            is_shuffled: config.get_load_balance_hosts() == LoadBalanceHosts::Random,
+            only_reads: names(options).iter().any(|name| name == READ_ONLY),
+            is_shuffled,
+            names: match is_shuffled {
+                true => Vec::new(),
+                false => endpoints
+                    .iter()
+                    .filter(|one| one.may_move())
+                    .cloned()
+                    .collect(),
+            },
         })
+    }
+
+    /// Returns how many servers there are.
+    pub(crate) fn count(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Returns whether all connections are to lead to one server, the primary.
+    pub(crate) fn has_one_primary(&self) -> bool {
+        !self.takes_standby && !self.is_shuffled
+    }
+
+    /// Returns whether a server that takes no writes will do.
+    pub(crate) fn is_any_fit(&self) -> bool {
+        self.takes_standby || self.only_reads
     }
 
     /// Returns whether a standby is what the URL asks for.
@@ -74,19 +109,38 @@ impl Dialer {
         self.takes_standby
     }
 
-    /// Opens a connection to the first server that lets us in. Blocks for the connect timeout for
-    /// each address, `most` if that is less, and for a handshake. The error is that of the last
-    /// server.
-    pub(crate) fn connect(&self, most: Option<Duration>, wiring: &Wiring) -> DriverResult<Client> {
-        let mut servers: Vec<&TlsServer> = self.servers.iter().collect();
-        if self.is_shuffled {
-            fastrand::shuffle(&mut servers);
-        }
-        let mut rest = servers.into_iter();
-        let first = rest.next().expect("a connection string names a host");
-        rest.fold(self.call(first, most, wiring), |before, server| {
-            before.or_else(|_| self.call(server, most, wiring))
+    /// Opens a connection to the first of some servers that lets us in. Blocks for the connect
+    /// timeout for each address, `most` if that is less, and for a handshake. The error is that of
+    /// the last server.
+    pub(crate) fn connect(
+        &self,
+        servers: &[usize],
+        most: Option<Duration>,
+        wiring: &Wiring,
+    ) -> DriverResult<Client> {
+        let (first, rest) = servers.split_first().expect("there is a server to try");
+        let first = self.try_one(*first, most, wiring);
+        rest.iter().fold(first, |before, server| {
+            before.or_else(|_| self.try_one(*server, most, wiring))
         })
+    }
+
+    /// Opens a connection to a server, and remembers whether it lets us in.
+    fn try_one(
+        &self,
+        server: usize,
+        most: Option<Duration>,
+        wiring: &Wiring,
+    ) -> DriverResult<Client> {
+        wiring.begin(server);
+        let called = self.call(&self.servers[server], most, wiring);
+        match &called {
+            Ok(_) => self.preference.note_reached(server),
+            // Its time was over since another try succeeded, maybe of the same server.
+            Err(_) if wiring.is_cancelled() => {}
+            Err(_) => self.preference.note_failed(server),
+        }
+        called
     }
 
     fn call(

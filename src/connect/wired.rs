@@ -3,7 +3,7 @@
 use crate::connect::frames::Frames;
 use crate::connect::pipeline::Detour;
 use crate::connect::pulse::{Pulse, Pulses};
-use crate::threads::mutex::Mutex;
+use crate::connect::wiring::Wiring;
 use postgres::tls::{ChannelBinding, TlsStream};
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,83 +18,14 @@ use tokio::time::{Sleep, sleep};
 /// What the server tells of itself when it takes no writes, and whenever that changes.
 const IS_STANDBY: &[u8] = b"in_hot_standby\0on\0";
 
-/// What one try to connect has to know.
-#[derive(Clone)]
-pub(crate) struct Wiring {
-    pulses: Arc<Pulses>,
-    /// How long an answer may take until the connection is settled.
-    pub(crate) limit: Duration,
-    /// Whether a server that takes no writes will do.
-    takes_standby: bool,
-    last: Arc<Mutex<Last>>,
-}
-
-/// The connection that was made last: the driver goes from address to address.
-#[derive(Default)]
-struct Last {
-    pulse: Option<Arc<Pulse>>,
-    is_cancelled: bool,
-}
-
-impl Wiring {
-    pub(crate) fn new(pulses: &Arc<Pulses>, limit: Duration, takes_standby: bool) -> Self {
-        Wiring {
-            pulses: Arc::clone(pulses),
-            limit,
-            takes_standby,
-            last: Arc::default(),
-        }
-    }
-
-    /// Returns the connection that was made last.
-    pub(crate) fn made(&self) -> Option<Arc<Pulse>> {
-        self.last.lock().pulse.clone()
-    }
-
-    /// Says that the try is over: from now on its connection is its owner's.
-    pub(crate) fn release(&self) {
-        self.last.lock().pulse = None;
-    }
-
-    /// Ends the try, unless it is over.
-    pub(crate) fn cancel(&self) {
-        let mut last = self.last.lock();
-        last.is_cancelled = true;
-        if let Some(pulse) = last.pulse.take() {
-            pulse.cut();
-        }
-    }
-
-    /// Puts a pulse on a stream.
-    pub(crate) fn wire<T>(&self, stream: T) -> Wired<T> {
-        let pulse = Arc::new(Pulse::new());
-        self.pulses.add(&pulse);
-        let mut last = self.last.lock();
-        if last.is_cancelled {
-            pulse.cut();
-        }
-        last.pulse = Some(Arc::clone(&pulse));
-        Wired {
-            stream,
-            pulse,
-            sent: Frames::of_client(),
-            received: Frames::of_server(b"KSECZN"),
-            guard: None,
-            limit: self.limit,
-            over: None,
-            takes_standby: self.takes_standby,
-            detour: Detour::default(),
-        }
-    }
-}
-
-/// The server takes no writes, and is not the one that was meant.
+/// The server takes no writes, and is not the one that was meant. What it was asked for has not
+/// happened.
 #[derive(Debug)]
 pub(crate) struct Standby;
 
 impl fmt::Display for Standby {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is a standby, which takes no writes")
+        f.write_str("it is a standby, or was made one, and takes no writes")
     }
 }
 
@@ -111,7 +42,8 @@ pub(crate) struct Wired<T> {
     limit: Duration,
     /// When the time of the answer at hand is over.
     over: Option<Pin<Box<Sleep>>>,
-    takes_standby: bool,
+    is_any_fit: bool,
+    pulses: Arc<Pulses>,
     detour: Detour,
 }
 
@@ -119,6 +51,24 @@ pub(crate) struct Wired<T> {
 const PIECE: usize = 4 << 10;
 
 impl<T> Wired<T> {
+    /// Puts a pulse on a stream of a try.
+    pub(crate) fn over(stream: T, wiring: &Wiring) -> Wired<T> {
+        let pulse = Arc::new(Pulse::new());
+        wiring.note_made(&pulse);
+        Wired {
+            stream,
+            pulse,
+            sent: Frames::of_client(),
+            received: Frames::of_server(b"KSECZN"),
+            guard: None,
+            limit: wiring.limit,
+            over: None,
+            is_any_fit: wiring.is_any_fit,
+            pulses: Arc::clone(&wiring.pulses),
+            detour: Detour::default(),
+        }
+    }
+
     fn check(&self) -> io::Result<()> {
         match self.pulse.is_cut() {
             true => Err(silent()),
@@ -127,8 +77,12 @@ impl<T> Wired<T> {
     }
 
     /// Takes note of what the server said.
+    ///
+    /// A server that refuses to write, although nobody asked to only read, has become the wrong
+    /// one: by a switch that keeps connections, as some proxies do, or by somebody who keeps
+    /// writers away from it. So have those to which the other connections lead.
     fn take_note(&mut self, said: &[u8]) -> io::Result<()> {
-        let (mut ends, mut is_standby) = (0, false);
+        let (mut ends, mut is_standby, mut only_reads) = (0, false, false);
         let pulse = &self.pulse;
         self.received.take(said, |kind, body| match (kind, body) {
             (b'Z', status) => {
@@ -146,14 +100,20 @@ impl<T> Wired<T> {
             (b'S', _) => pulse.watch.reported(),
             (b'N', fields) => pulse.warned(fields),
             (b'E', fields) if is_overlong(fields) => pulse.ended_as_overlong(),
+            (b'E', fields) if has_code(fields, b"C25006") => {
+                only_reads |= !pulse.watch.is_altered();
+            }
             _ => {}
         });
         self.over = None;
         self.pulse.received(ends);
-        match is_standby && !self.takes_standby {
-            true => Err(io::Error::other(Standby)),
-            false => Ok(()),
+        if self.is_any_fit || !is_standby && !only_reads {
+            return Ok(());
         }
+        if only_reads {
+            self.pulses.outdate();
+        }
+        Err(io::Error::other(Standby))
     }
 
     /// Cuts the connection before a request leaves on it that must not.
@@ -221,8 +181,13 @@ impl Guard {
 /// Returns whether an error of the server says that it ends the session since a transaction took
 /// too long: 25P03 for one that did nothing, 25P04 for one that was at work.
 fn is_overlong(fields: &[u8]) -> bool {
+    has_code(fields, b"C25P03") || has_code(fields, b"C25P04")
+}
+
+/// Returns whether an error of the server has this SQLSTATE.
+fn has_code(fields: &[u8], code: &[u8]) -> bool {
     let mut fields = fields.split(|byte| *byte == 0);
-    fields.any(|field| matches!(field, b"C25P03" | b"C25P04"))
+    fields.any(|field| field == code)
 }
 
 /// What a wait ends with that took too long.

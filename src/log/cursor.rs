@@ -9,8 +9,9 @@
 use crate::db::run::{Params, Run, column, query};
 use crate::db::statement::{Statement, sql};
 use crate::log::entry::{EntryRow, origin};
+use crate::log::history::TickHistory;
 use crate::log::ticks::{Tick, gone, ticks_from};
-use crate::words::error::{Error, Result};
+use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::limits::count;
 use crate::words::log_position::LogPosition;
 use std::collections::VecDeque;
@@ -52,6 +53,7 @@ pub(crate) struct Cursor {
     stretch: i64,
     /// Whether the last part of a tick had no entries.
     is_gap: bool,
+    history: TickHistory,
 }
 
 /// What one statement asks for.
@@ -76,6 +78,7 @@ impl Cursor {
             ahead_upto: place,
             stretch: 1,
             is_gap: true,
+            history: TickHistory::default(),
         }
     }
 
@@ -119,8 +122,38 @@ impl Cursor {
             return Ok(true);
         }
         let from = self.ahead_upto.tick - 1;
-        self.ticks = ticks_from(run, &self.topic, from, self.ahead_upto)?;
+        self.ticks = match ticks_from(run, &self.topic, from, self.ahead_upto) {
+            // It may be one that lacks what came last.
+            Err(error) if error.kind() == ErrorKind::Invalid && self.history.first().is_some() => {
+                Vec::new()
+            }
+            ticks => ticks?,
+        };
+        if self.history.is_broken_by(&self.ticks, from) {
+            self.go_back(run)?;
+        }
         Ok(self.known().len() > 1)
+    }
+
+    /// Goes back to the last tick that is still the one that was read: a standby that was promoted
+    /// without the latest commits lacks ticks, and makes others of their numbers.
+    fn go_back(&mut self, run: &mut dyn Run) -> Result<()> {
+        let first = self.history.first().unwrap_or_default();
+        let place = LogPosition::before(first + 1);
+        let ticks = ticks_from(run, &self.topic, first, place)?;
+        let last = self.history.last_of(&ticks).unwrap_or(first);
+        self.history.forget_after(last);
+        self.go_to(LogPosition::before(last + 1));
+        self.ticks = ticks_from(run, &self.topic, last, self.ahead_upto)?;
+        Ok(())
+    }
+
+    /// Asks for ticks anew before the next is read: the database may be another one than it was.
+    pub(crate) fn doubt(&mut self) {
+        self.ticks.clear();
+        self.ahead.clear();
+        self.ahead_upto = self.place;
+        self.is_gap = true;
     }
 
     /// Returns the tick before the place's, and those after it, as far as they are known.
@@ -274,6 +307,10 @@ impl Cursor {
         } else if read > limit {
             self.stretch = (self.stretch / 2).max(1);
         }
+        let until = |tick: &Tick| tick.tick <= upto.tick;
+        let read = self.known().partition_point(until);
+        let from = self.ticks.len() - self.known().len();
+        self.history.learn(&self.ticks[from..from + read]);
         self.ahead = entries.into();
         self.ahead_upto = upto;
     }

@@ -24,6 +24,7 @@ pub(crate) mod append;
 pub(crate) mod configure;
 pub(crate) mod cursor;
 pub(crate) mod entry;
+pub(crate) mod history;
 pub(crate) mod log_reader;
 pub(crate) mod log_stats;
 pub(crate) mod places;

@@ -15,10 +15,15 @@ const TICKS_AT_A_TIME: i64 = 1000;
 /// Messages of queues that are moved at a time.
 const STRAYS_AT_A_TIME: i64 = 1000;
 
+const MINUTE_US: i64 = 60_000_000;
+
 /// A tick: a snapshot with a number.
 #[derive(Debug, Clone)]
 pub(crate) struct Tick {
     pub(crate) tick: i64,
+    /// When it was made, in microseconds of its minute: ticks are told apart by it, also where
+    /// somebody moves them all by hours.
+    pub(crate) made_us: i64,
     pub(crate) snapshot: TickSnapshot,
     /// Transactions from here on write larger numbers than `low`, and it sees none of them.
     pub(crate) next: u64,
@@ -33,6 +38,21 @@ pub(crate) struct Tick {
 }
 
 impl Tick {
+    /// Makes one with nothing in it.
+    #[cfg(test)]
+    pub(crate) fn bare(tick: i64, made_us: i64) -> Self {
+        Tick {
+            tick,
+            made_us,
+            snapshot: TickSnapshot::parse("1:1:").expect("it is one"),
+            next: 1,
+            low: 0,
+            high: 0,
+            floor: 0,
+            segments: Vec::new(),
+        }
+    }
+
     /// Returns the transactions that were at work when it was made, and that a later one sees.
     pub(crate) fn ended_by<'t>(&'t self, later: &'t Tick) -> impl Iterator<Item = u64> + 't {
         let running = self.snapshot.running.iter().copied();
@@ -146,6 +166,7 @@ fn read(row: &Row) -> Result<Tick> {
     let own: u64 = own.parse().map_err(|_| odd())?;
     Ok(Tick {
         tick: column(row, "tick")?,
+        made_us: column::<i64>(row, "made_us")?.rem_euclid(MINUTE_US),
         next: own.max(snapshot.next),
         snapshot,
         low: column(row, "low")?,

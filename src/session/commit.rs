@@ -8,6 +8,7 @@
 //! was sent, and not before. And a session that only sent messages needs no BEGIN: one statement
 //! is its own transaction.
 
+use crate::connect::refused::is_standby;
 use crate::db::Flight;
 use crate::db::commands;
 use crate::message::send;
@@ -221,7 +222,9 @@ impl MessagingSession<'_> {
 /// Classifies an error of a statement that is its own transaction: if the connection broke, the
 /// outcome is unknown, as for a COMMIT.
 fn alone(error: Error, ids: impl FnOnce() -> Vec<MessageId>) -> Error {
+    let cause = error.cause::<postgres::Error>();
     match error.kind() {
+        _ if cause.is_some_and(is_standby) => error,
         ErrorKind::Unavailable => unknown().because(error).with_unknown(ids()),
         _ => error,
     }
@@ -236,6 +239,7 @@ fn refused(error: postgres::Error, ids: impl FnOnce() -> Vec<MessageId>) -> Erro
         return held_up(classify(error, "committing"), "a key of a message");
     }
     match failure(&error) {
+        Failure::Lost if is_standby(&error) => classify(error, "committing"),
         Failure::Lost | Failure::Overlong => unknown().because(error).with_unknown(ids()),
         Failure::Conflict | Failure::Outdated => classify(error, "committing"),
         Failure::Refused | Failure::Hindered if is_aborted(&error) => swallowed().because(error),

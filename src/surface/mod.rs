@@ -15,6 +15,7 @@ pub(crate) mod log;
 pub(crate) mod log_reader;
 pub(crate) mod manual;
 pub(crate) mod messaging;
+pub(crate) mod missing;
 pub(crate) mod pending_reply;
 pub(crate) mod publish;
 #[cfg(feature = "cron")]

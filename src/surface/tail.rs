@@ -1,6 +1,6 @@
 //! Following a log by hand, from a place that nobody remembers.
 
-use crate::connect::connection::Connection;
+use crate::connect::connection::{Connection, Whereabouts};
 use crate::log::cursor::{Cursor, Entries};
 use crate::log::entry::EntryRow;
 use crate::log::places::place_of;
@@ -23,6 +23,9 @@ const AHEAD: usize = 500;
 
 /// Follows a log from a place of its own, which is gone with it. Other readers do not notice, and
 /// nothing is held back for it.
+///
+/// After a failover to a server that lacks the latest commits, it goes on after the last that
+/// it read and that is still there: what was committed since then comes, and some may come twice.
 ///
 /// It holds no connection while it waits, and asks the database nothing: a commit of this process
 /// wakes it at once, and one of another process by a notification, or else within the
@@ -54,6 +57,8 @@ pub struct Tail {
     messaging: Messaging,
     topic: String,
     cursor: Cursor,
+    /// Which server it was read from last.
+    whereabouts: Option<Whereabouts>,
     station: Arc<Station>,
     /// Read, and not returned yet.
     ahead: VecDeque<EntryRow>,
@@ -87,6 +92,7 @@ impl Messaging {
             messaging: self.clone(),
             topic: topic.to_owned(),
             cursor: Cursor::new(topic, place, None),
+            whereabouts: None,
             station,
             ahead: VecDeque::new(),
             place,
@@ -193,7 +199,12 @@ impl Tail {
     /// Reads what is in ticks; where that is nothing, makes a tick and looks again.
     fn read(&mut self, max: usize) -> Result<Entries> {
         let (messaging, cursor, topic) = (&self.messaging, &mut self.cursor, &self.topic);
+        let whereabouts = &mut self.whereabouts;
         messaging.with_connection(|connection, _| {
+            let now = connection.whereabouts();
+            if whereabouts.replace(now).is_some_and(|before| before != now) {
+                cursor.doubt();
+            }
             let read = cursor.read(connection, max)?;
             let is_new = |connection: &mut Connection| -> Result<bool> {
                 let newest = tick(connection, topic)?;

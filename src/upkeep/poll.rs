@@ -5,7 +5,7 @@ use crate::expiry::distance;
 use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
 use crate::wake::waker::Waker;
-use crate::words::Result;
+use crate::words::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -129,7 +129,12 @@ impl Round for Poll {
         if !self.is_asking {
             return Ok(());
         }
-        let polled = poll(work.connection, &topics)?;
+        let polled = poll(work.connection, &topics);
+        let polled = polled.inspect_err(|error| {
+            if error.kind() == ErrorKind::Unavailable {
+                work.connection.outdate_all();
+            }
+        })?;
         if polled.changed_at != self.changed_at {
             work.settings.read(work.connection)?;
             self.changed_at.clone_from(&polled.changed_at);
@@ -150,6 +155,11 @@ impl Round for Poll {
 fn poll(run: &mut dyn Run, topics: &[String]) -> Result<Polled> {
     let mut polled = Polled::default();
     for row in query(run, &POLL, &[&topics], "polling")? {
+        // Nothing else may notice: who has nothing to do writes nothing.
+        if column(&row, "only_reads")? {
+            let text = "the server takes no writes any more: looking for another one";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
         let suspect_ms: i64 = column(&row, "suspect_ms")?;
         let due_us: Option<i64> = column(&row, "due_us")?;
         polled.topics.push(PolledTopic {

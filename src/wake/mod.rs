@@ -14,6 +14,7 @@ pub(crate) mod hands;
 pub(crate) mod hint;
 pub(crate) mod interrupt;
 pub(crate) mod listener;
+pub(crate) mod names;
 pub(crate) mod news;
 pub(crate) mod notifier;
 pub(crate) mod round;

@@ -6,6 +6,12 @@
 //! will send nothing more. If no such connection can be had for a while either, every silent
 //! connection is cut. Its own connection has a time limit for each answer.
 //!
+//! If it is another server that answers, the one before has been replaced, and what is silent there
+//! is cut at once. Where there are several servers, or a name that may be moved, silence is asked
+//! about sooner. A name that is moved while the server behind it still answers is noticed here too:
+//! the thread looks where names lead every few seconds, and where one leads elsewhere, it opens a
+//! connection to see whether that is another server.
+//!
 //! After a cut, no connection that existed then is reused, and connections that were just lost are
 //! asked about sooner: the network may be back. The server may not know yet that clients are gone,
 //! and keep their transactions; it is told.
@@ -20,6 +26,7 @@ use crate::connect::settings::ConnectionSettings;
 use crate::db::silence::{self, Hold, ProcessActivity};
 use crate::threads::Stop;
 use crate::threads::pause;
+use crate::wake::names::NamesWatch;
 use crate::words::Result;
 use crate::words::sqlstate::is_answer;
 use std::sync::Arc;
@@ -30,6 +37,8 @@ use std::time::{Duration, Instant};
 /// than the whole.
 const ASK: f64 = 0.2;
 const CUT: f64 = 0.6;
+/// The same as `ASK` where another server may have taken over.
+const ASK_WITH_CHOICE: f64 = 0.1;
 /// The part of the time that an answer to the question may take, and the least: a busy machine is
 /// slow.
 const ANSWER: (f64, Duration) = (0.15, Duration::from_millis(500));
@@ -56,6 +65,8 @@ pub(crate) fn watch(settings: &ConnectionSettings, stop: &Stop) {
         is_troubled: false,
         alert_until: None,
         lost: Vec::new(),
+        server: None,
+        names: NamesWatch::new(settings.dial.names()),
     };
     let look = within.mul_f64(LOOK.0).min(LOOK.1);
     while pause::wait(stop, look) {
@@ -74,6 +85,9 @@ struct Watch<'a> {
     alert_until: Option<Instant>,
     /// What was cut and may be held still.
     lost: Vec<Lost>,
+    /// The server that all connections lead to, as far as is known.
+    server: Option<i64>,
+    names: NamesWatch,
 }
 
 /// A connection that was cut.
@@ -86,6 +100,8 @@ struct Lost {
 enum ServerProcess {
     Known {
         process: i32,
+        /// Processes of another one may have the same number.
+        server: Option<i64>,
         opened: Instant,
     },
     /// One that is found by what it holds. Nothing was heard since then.
@@ -97,7 +113,12 @@ impl ServerProcess {
         let now = Instant::now();
         if let Some(process) = pulse.process() {
             let opened = now.checked_sub(pulse.age())?;
-            return Some(ServerProcess::Known { process, opened });
+            let server = pulse.server();
+            return Some(ServerProcess::Known {
+                process,
+                server,
+                opened,
+            });
         }
         let silent_since = now.checked_sub(pulse.silence().unwrap_or_default())?;
         Some(ServerProcess::Holding(pulse.hold()?, silent_since))
@@ -106,8 +127,8 @@ impl ServerProcess {
 
 /// What was learned about silent calls.
 enum Answer {
-    /// What their server processes do, and for how long one has been at work.
-    Known(Vec<ProcessActivity>, Option<Duration>),
+    /// What their server processes do, for how long one has been at work, and which server says so.
+    Known(Vec<ProcessActivity>, Option<Duration>, Option<i64>),
     /// The server is there, and does not say.
     Unclear,
     /// Nothing is heard.
@@ -117,10 +138,15 @@ enum Answer {
 impl Watch<'_> {
     /// Looks once at all connections.
     fn look(&mut self) {
+        self.look_elsewhere();
         let now = Instant::now();
         let is_alert = self.alert_until.is_some_and(|until| now < until);
         self.lost.retain(|lost| now < lost.until);
-        let ask = self.within.mul_f64(ASK);
+        let part = match self.settings.dial.has_choice() {
+            true => ASK_WITH_CHOICE,
+            false => ASK,
+        };
+        let ask = self.within.mul_f64(part);
         let after = if is_alert { ask.min(ALERT) } else { ask };
         let mut silent = self.settings.dial.pulses().silent_for(after);
         // The first touch only asks whether somebody waits there.
@@ -134,11 +160,16 @@ impl Watch<'_> {
         self.asked_at = now;
         let cut = self.within.mul_f64(CUT);
         match self.ask(&silent) {
-            Answer::Known(processes, longest) => {
+            Answer::Known(processes, longest, server) => {
                 if std::mem::take(&mut self.is_troubled) {
                     self.alert_until = Some(Instant::now() + self.within);
                 }
+                let has_one_primary = self.settings.dial.has_one_primary();
                 silent.retain(|pulse| match pulse.process() {
+                    Some(_) if is_elsewhere(pulse, server) => {
+                        // Of several that are to be read each may be asked.
+                        has_one_primary || self.is_over(pulse, self.within)
+                    }
                     Some(number) => !has_more_to_say(number, &processes),
                     None => self.is_over(pulse, cut) && !is_at_work(pulse, longest),
                 });
@@ -151,6 +182,26 @@ impl Watch<'_> {
                 silent.retain(|pulse| self.is_over(pulse, cut));
                 self.cut(&silent, "the server cannot be asked");
             }
+        }
+    }
+
+    /// Notes whether connections lead to another server than before, and has one opened where names
+    /// lead elsewhere: if that is another server, all follow.
+    fn look_elsewhere(&mut self) {
+        if self.names.have_moved() {
+            log::debug!("a name of the database's host leads elsewhere: looking there");
+            self.connection = None;
+            if let Err(error) = self.with_connection(|_| Ok(())) {
+                log::debug!("looking where a name leads: {error}");
+                self.names.look_again();
+            }
+        }
+        let server = self.settings.dial.pulses().server();
+        if server != self.server && self.server.replace(server.unwrap_or_default()).is_some() {
+            log::warn!(
+                "{} is another server now, or was restarted: all connections follow",
+                self.settings.target
+            );
         }
     }
 
@@ -186,10 +237,11 @@ impl Watch<'_> {
                 true => None,
                 false => silence::longest(connection)?,
             };
-            Ok((processes, longest))
+            let server = connection.pulse.as_ref().and_then(|pulse| pulse.server());
+            Ok((processes, longest, server))
         });
         match asked {
-            Ok((processes, longest)) => Answer::Known(processes, longest),
+            Ok((processes, longest, server)) => Answer::Known(processes, longest, server),
             Err(error) => {
                 log::debug!("asking about silent connections: {error}");
                 match is_answer(&error) {
@@ -206,11 +258,13 @@ impl Watch<'_> {
             return;
         }
         let (mut known, mut held) = (Vec::new(), Vec::new());
+        let now = self.settings.dial.pulses().server();
         for lost in &self.lost {
             match &lost.server {
-                ServerProcess::Known { process, opened } => {
-                    known.push((*process, opened.elapsed()))
-                }
+                ServerProcess::Known { server, .. } if *server != now => {}
+                ServerProcess::Known {
+                    process, opened, ..
+                } => known.push((*process, opened.elapsed())),
                 // What came to it and was not answered it may have done after that.
                 ServerProcess::Holding(hold, since) => {
                     held.push((hold.clone(), since.elapsed() / 2))
@@ -250,6 +304,11 @@ impl Watch<'_> {
 fn has_more_to_say(number: i32, processes: &[ProcessActivity]) -> bool {
     let process = processes.iter().find(|process| process.number == number);
     process.is_some_and(|process| process.is_at_work.unwrap_or(true) || process.since < SURE)
+}
+
+/// Returns whether a connection leads to another server than this one.
+fn is_elsewhere(pulse: &Pulse, server: Option<i64>) -> bool {
+    server.is_some() && pulse.server().is_some_and(|its| Some(its) != server)
 }
 
 /// Returns whether what has been at work for longest may be what is awaited.

@@ -41,6 +41,7 @@ mod signals;
 mod table;
 mod topics;
 mod verdict;
+mod verify;
 mod wait;
 mod work;
 
@@ -125,6 +126,8 @@ enum Verb {
     Purge(topics::PurgeOptions),
     /// Examines the server and the schema, and says what to change
     Doctor(doctor::DoctorOptions),
+    /// Finds out which of the messages that senders were told of the database lacks
+    Verify(verify::VerifyOptions),
     /// Measures what outtray does in a second here, beside the same work in plain SQL
     Bench(bench::BenchOptions),
 }
@@ -178,6 +181,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,
         Verb::Doctor(options) => return doctor::run(options, global, output),
+        Verb::Verify(options) => return verify::run(&options, global, output),
         Verb::Bench(options) => bench::run(&options, output)?,
     }
     Ok(ExitCode::SUCCESS)

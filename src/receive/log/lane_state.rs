@@ -1,5 +1,6 @@
 //! What the thread of a lane remembers from transaction to transaction.
 
+use crate::connect::connection::Whereabouts;
 use crate::receive::log::ahead::Ahead;
 use crate::receive::log::aside::Fate;
 use crate::receive::log::lane::{LaneAt, LaneHand};
@@ -24,6 +25,8 @@ pub(crate) struct LaneState {
     /// The place of the lane, by its number, that this thread wrote last, or took over: as long as
     /// it is still there, nobody else was here.
     pub(crate) place: Option<(i64, LogPosition)>,
+    /// To which server the last connection led.
+    pub(crate) whereabouts: Option<Whereabouts>,
     /// What was read from there on.
     pub(crate) ahead: Ahead,
     /// What that place says to be in hand here.
@@ -77,6 +80,7 @@ impl LaneState {
             careful: 0,
             deaths: 0,
             place: None,
+            whereabouts: None,
             ahead: Ahead::default(),
             noted: Noted::Nothing,
             idle_since: None,

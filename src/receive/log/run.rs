@@ -56,6 +56,12 @@ pub(crate) fn run_transactions(
     stop: &Stop,
 ) -> Result<LaneWorked> {
     state.entered = None;
+    if state.whereabouts.replace(connection.whereabouts()) != Some(connection.whereabouts()) {
+        // What was read there may not be here: a standby that was promoted may lack what came last.
+        reading.forget_shared();
+        state.ahead.forget();
+        state.lose();
+    }
     let mut ahead = std::mem::take(&mut state.ahead);
     let ended = run(reading, connection, state, &mut ahead, stop);
     state.ahead = ahead;

@@ -12,6 +12,7 @@ mod orphans;
 mod publishing;
 mod requests;
 mod sending;
+mod verifying;
 mod working;
 
 use crate::support::{database, eventually, reject};

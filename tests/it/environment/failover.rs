@@ -37,7 +37,7 @@ fn is_standby(url: &str) -> bool {
     row.is_ok_and(|row| row.get(0))
 }
 
-fn started() -> Server {
+pub(super) fn started() -> Server {
     // A server that never sends its log cannot become a standby.
     let server = Server::builder()
         .always_embedded()
@@ -46,7 +46,7 @@ fn started() -> Server {
 }
 
 /// Makes a database of the same name and password on another server; returns its URL.
-fn twin(url: &str, other: &Server) -> String {
+pub(super) fn twin(url: &str, other: &Server) -> String {
     let (_, database) = url.rsplit_once('/').unwrap();
     let mut client = Client::connect(other.url(), NoTls).unwrap();
     let create = format!("CREATE DATABASE {database}");

@@ -5,9 +5,11 @@ mod any_setting;
 mod changed_tables;
 mod clocks;
 mod failover;
+mod hosts;
 mod lost_database;
 mod numbers;
 pub(crate) mod poolers;
+mod read_only;
 pub(crate) mod replication;
 mod silence;
 mod tight_spots;
@@ -22,6 +24,9 @@ use std::time::Duration;
 const NOTICED: Duration = Duration::from_secs(12);
 /// What it may take until work goes on after the network is back; two seconds on a quiet machine.
 const BACK: Duration = Duration::from_secs(6);
+/// What it may take until work goes on somewhere else, whatever befell the server before; five
+/// seconds on a quiet machine.
+const BACK_FROM_ANYTHING: Duration = Duration::from_secs(10);
 
 /// Has a session use the one connection that there is, until the sender is dropped; what is
 /// returned with it tells whether that session ended well.

@@ -8,6 +8,7 @@ mod readers;
 mod refused;
 mod restored;
 mod retention;
+mod set_back;
 mod strays;
 
 use crate::support::{PATIENCE, Place};

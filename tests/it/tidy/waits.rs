@@ -35,7 +35,7 @@ const MAY_WAIT: [(&str, &str); 4] = [
         "a sender asked to wait for room, and its session has no stop",
     ),
     (
-        "src/connect/dial.rs",
+        "src/connect/tries.rs",
         "a connect ends by its deadline, whatever the network does",
     ),
     (

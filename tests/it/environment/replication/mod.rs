@@ -2,7 +2,9 @@
 //! that was acknowledged is lost, nothing is done twice, and nobody stays on the old primary when
 //! it comes back as a standby.
 
+mod load;
 mod pair;
+mod promotions;
 
 use crate::support::{Ledger, NO_POLLING, PATIENCE, Tunnel, WORK, aside, eventually};
 use crossbeam_channel::{Receiver as Told, Sender, bounded, unbounded};

@@ -1,5 +1,5 @@
-//! Two servers of which one replicates the other: made by `pg_basebackup`, synchronous, each with
-//! its own port for good.
+//! Two servers of which one replicates the other: made by `pg_basebackup`, each with its own port
+//! for good.
 
 use crate::support::{Frozen, eventually};
 use outtray::testing::Server;
@@ -75,6 +75,44 @@ impl Node {
     /// Becomes a standby of the server with the database `url`, which from then on commits nothing
     /// that is not here, too.
     pub(crate) fn follow(&self, url: &str) {
+        self.copy(url);
+        let mut primary = Client::connect(url, NoTls).unwrap();
+        primary
+            .batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .unwrap();
+        primary.batch_execute("SELECT pg_reload_conf()").unwrap();
+        Node::await_standby(&mut primary, "sync");
+    }
+
+    /// Becomes a standby of the server with the database `url`, by way of `via`. The server does
+    /// not wait for it.
+    pub(super) fn follow_loosely(&self, via: &str, url: &str) {
+        self.copy(via);
+        Node::await_standby(&mut Client::connect(url, NoTls).unwrap(), "async");
+    }
+
+    fn await_standby(primary: &mut Client, state: &str) {
+        let query = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = $1 AND state = 'streaming'";
+        eventually("it replicates", || {
+            let count: i64 = primary.query_one(query, &[&state]).unwrap().get(0);
+            count == 1
+        });
+    }
+
+    /// Waits until the standby has all that is committed on the primary with the database `url`.
+    pub(super) fn await_caught_up(url: &str) {
+        let mut primary = Client::connect(url, NoTls).unwrap();
+        let query = "SELECT pg_current_wal_lsn()::text";
+        let now: String = primary.query_one(query, &[]).unwrap().get(0);
+        let query = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= $1::text::pg_lsn";
+        eventually("the standby has it all", || {
+            let count: i64 = primary.query_one(query, &[&now]).unwrap().get(0);
+            count == 1
+        });
+    }
+
+    /// Begins anew as a copy of a server, and as its standby.
+    fn copy(&self, url: &str) {
         let data = self.server.data_dir().unwrap();
         if data.join("postmaster.pid").exists() {
             self.die();
@@ -91,16 +129,12 @@ impl Node {
         let owner = fs::metadata(data).unwrap();
         std::os::unix::fs::chown(&options, Some(owner.uid()), Some(owner.gid())).unwrap();
         self.server.restart_immediately().unwrap();
-        let mut primary = Client::connect(url, NoTls).unwrap();
-        primary
-            .batch_execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            .unwrap();
-        primary.batch_execute("SELECT pg_reload_conf()").unwrap();
-        let is_synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'";
-        eventually("it replicates", || {
-            let count: i64 = primary.query_one(is_synchronous, &[]).unwrap().get(0);
-            count == 1
-        });
+    }
+
+    /// Returns the port.
+    pub(super) fn port(&self) -> i32 {
+        let config: Config = self.server.url().parse().unwrap();
+        config.get_ports()[0].into()
     }
 
     /// Becomes a primary, with no standby of its own yet.

@@ -1,0 +1,159 @@
+//! A server that takes no writes any more while its connections live: behind a proxy that keeps
+//! them, or since somebody keeps writers away from it before a switch. They are given up at once,
+//! whoever meets it is told to try again, and no message is charged.
+
+use super::failover::{started, twin};
+use crate::support::{PATIENCE, eventually, next};
+use crossbeam_channel::{Receiver as Told, unbounded};
+use outtray::testing::Server;
+use outtray::{ErrorKind, Message, Messaging, Receiver};
+use postgres::{Client, NoTls};
+use std::time::{Duration, Instant};
+
+/// Has a server refuse writes, on the connections that are there too.
+fn fence(server: &Server) {
+    let mut client = Client::connect(server.url(), NoTls).unwrap();
+    let set = "ALTER SYSTEM SET default_transaction_read_only = on";
+    client.batch_execute(set).unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    eventually("new sessions only read", || {
+        let row = client.query_one("SHOW default_transaction_read_only", &[]);
+        row.unwrap().get::<_, &str>(0) == "on"
+    });
+}
+
+/// Two servers with the same database, and the URL of both.
+fn both() -> (Server, Server, String, String) {
+    let (one, other) = (started(), started());
+    let url = one.database().unwrap();
+    let other_url = twin(&url, &other);
+    let (credentials, place) = url.rsplit_once('@').unwrap();
+    let (_, rest) = other_url.rsplit_once('@').unwrap();
+    let (host, _) = place.split_once('/').unwrap();
+    let both = format!("{credentials}@{host},{rest}?target_session_attrs=read-write");
+    (one, other, other_url, both)
+}
+
+fn receive(messaging: &Messaging) -> (Receiver, Told<(String, u32)>) {
+    let (tell, told) = unbounded();
+    let receiver =
+        messaging.start_receiving_messages("jobs", move |session, message: Message<String>| {
+            session.send_message("done", &message.payload)?;
+            Ok(tell.send((message.payload, message.attempt))?)
+        });
+    (receiver.unwrap(), told)
+}
+
+fn send(messaging: &Messaging, text: &str) -> outtray::Result<()> {
+    messaging.session(|session| {
+        session.query_one("SELECT 1", &[])?;
+        Ok(session.send_message("jobs", text).map(drop)?)
+    })
+}
+
+/// Sends until that is refused: a server process may learn a little later that it is to.
+#[track_caller]
+fn refused(send: impl Fn() -> outtray::Result<()>) -> outtray::Error {
+    let started = Instant::now();
+    loop {
+        if let Err(error) = send() {
+            return error;
+        }
+        assert!(started.elapsed() < PATIENCE, "it is never refused");
+    }
+}
+
+#[test]
+fn idle_receivers_leave_a_server_that_takes_no_writes_any_more() {
+    let (one, _other, other_url, both) = both();
+    let messaging = Messaging::connect(&both).unwrap();
+    let (receiver, told) = receive(&messaging);
+    send(&messaging, "before").unwrap();
+    assert_eq!(next(&told, 1), [("before".to_owned(), 1)]);
+
+    fence(&one);
+    send(&Messaging::connect(&other_url).unwrap(), "after").unwrap();
+
+    let fenced = Instant::now();
+    assert_eq!(next(&told, 1), [("after".to_owned(), 1)]);
+    assert!(
+        fenced.elapsed() < super::BACK_FROM_ANYTHING,
+        "{:?}",
+        fenced.elapsed()
+    );
+    receiver.stop(PATIENCE);
+}
+
+#[test]
+fn who_sends_on_a_connection_that_takes_no_writes_any_more_is_told_to_try_again_and_soon_succeeds()
+{
+    let (one, _other, _, both) = both();
+    let messaging = Messaging::connect(&both).unwrap();
+    // Several connections lie in the pool.
+    fn nest(messaging: &Messaging, depth: usize) {
+        let nested = messaging.session(|session| {
+            session.query_one("SELECT 1", &[])?;
+            if depth > 0 {
+                nest(messaging, depth - 1);
+            }
+            Ok(())
+        });
+        nested.unwrap();
+    }
+    nest(&messaging, 6);
+    fence(&one);
+
+    let error = refused(|| send(&messaging, "hello"));
+
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    // What befell one connection has befallen the others.
+    nest(&messaging, 6);
+    (0..4).for_each(|_| send(&messaging, "hello").unwrap());
+}
+
+#[test]
+fn a_single_send_that_a_server_refuses_since_it_takes_no_writes_is_known_not_to_have_happened() {
+    let (one, _other, _, both) = both();
+    let messaging = Messaging::connect(&both).unwrap();
+    let send =
+        || messaging.session(|session| Ok(session.send_message("jobs", "hello").map(drop)?));
+    send().unwrap();
+    fence(&one);
+
+    let error = refused(send);
+
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    send().unwrap();
+}
+
+#[test]
+fn no_message_is_charged_where_its_handler_meets_a_server_that_takes_no_writes_any_more() {
+    let (one, _other, other_url, both) = both();
+    let messaging = Messaging::connect(&both).unwrap();
+    for url in [&both, &other_url] {
+        send(&Messaging::connect(url).unwrap(), "hello").unwrap();
+    }
+    let (enter, entered) = unbounded();
+    let (go, may_go) = unbounded::<()>();
+    // Under a lease, so that the handler itself begins its transaction.
+    let receiver = messaging.receiver("jobs").workers(1).max_attempts(1);
+    let receiver = receiver.lease(Duration::from_secs(30));
+    let receiver = receiver.start(move |session, message: Message<String>| {
+        enter.send(message.attempt)?;
+        may_go.recv()?;
+        Ok(session.batch_execute("CREATE TABLE IF NOT EXISTS thing ()")?)
+    });
+    assert_eq!(next(&entered, 1), [1]);
+
+    fence(&one);
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+
+    assert_eq!(next(&entered, 1), [1]);
+    let there = Messaging::connect(&other_url).unwrap();
+    eventually("it is handled on the other server", || {
+        there.topic("jobs").is_empty().unwrap()
+    });
+    assert_eq!(there.topic("jobs").dead_letters(9).unwrap().len(), 0);
+    receiver.unwrap().stop(PATIENCE);
+}

@@ -1,0 +1,62 @@
+//! A log that lacks what came last, as after a failover to a standby that did not have it: whoever
+//! follows it goes on with what is there, and misses nothing of what comes.
+
+use super::{follow, place, rest};
+use crate::support::Place;
+use outtray::Position;
+
+fn send(place: &Place, numbers: impl IntoIterator<Item = i32>) {
+    let sent = place
+        .messaging
+        .session(|session| Ok(session.send_messages("ledger", numbers)?));
+    sent.unwrap();
+}
+
+/// Has the log lack the entries with these payloads and larger ones, and the last ticks.
+fn set_back(place: &mut Place, first: i32, ticks: i64) {
+    let remove = "DELETE FROM outtray.log_entry WHERE payload::text::integer >= $1";
+    place.client.execute(remove, &[&first]).unwrap();
+    let remove =
+        "DELETE FROM outtray.log_tick WHERE tick > (SELECT max(tick) - $1 FROM outtray.log_tick)";
+    place.client.execute(remove, &[&ticks]).unwrap();
+}
+
+#[test]
+fn who_follows_a_log_that_lacks_what_was_read_last_goes_on_with_what_is_there() {
+    let mut place = place();
+    let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 0..6 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut tail, 1), [number]);
+    }
+
+    set_back(&mut place, 3, 3);
+
+    assert_eq!(rest(&mut tail), [0; 0]);
+    for number in 10..16 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut tail, 1), [number]);
+    }
+    assert_eq!(rest(&mut tail), [0; 0]);
+}
+
+#[test]
+fn entries_that_came_meanwhile_under_the_numbers_of_those_that_are_gone_are_not_missed() {
+    let mut place = place();
+    let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 0..6 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut tail, 1), [number]);
+    }
+
+    set_back(&mut place, 3, 3);
+    // Somebody else reads them, and makes the ticks.
+    let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
+    for number in 10..18 {
+        send(&place, [number]);
+        assert_eq!(follow(&mut other, 1), [number]);
+    }
+
+    assert_eq!(follow(&mut tail, 8), (10..18).collect::<Vec<_>>());
+    assert_eq!(rest(&mut tail), [0; 0]);
+}
