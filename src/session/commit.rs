@@ -92,11 +92,17 @@ impl MessagingSession<'_> {
         let state = std::mem::replace(&mut self.transaction.state, TransactionState::Broken);
         let committed = match state {
             TransactionState::Begun(mut transaction) => match transaction.fly(last) {
-                Ok(_) => Ok(transaction.committed()),
+                Ok(_) => {
+                    transaction.committed();
+                    Ok(())
+                }
                 Err(error) => Err((error, transaction.cache.warned())),
             },
             TransactionState::Lazy(mut transaction) => match transaction.fly(last) {
-                Ok(_) => Ok(transaction.committed()),
+                Ok(_) => {
+                    transaction.committed();
+                    Ok(())
+                }
                 Err(error) => Err((error, transaction.connection().parts().1.warned())),
             },
             // The caller's transaction: it decides.
