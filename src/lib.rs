@@ -111,7 +111,8 @@
 //! - [`Messaging::doctor`] examines the server and the schema: a [`Diagnosis`] has [`Finding`]s,
 //!   each with its [`Severity`] and its [`Remedy`]s. A [`Doctor`] has options.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
-//! - [`testing`] has throwaway servers, for tests and first steps.
+//! - [`testing`] is a kit for tests: throwaway servers and databases, assertions of what was sent,
+//!   handlers run on the test's thread and through time, and faults.
 //!
 //! # Other crates in this API
 //!
@@ -249,6 +250,11 @@ struct HeadersPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/SCALING.md")]
 struct ScalingPage;
+
+/// Compiles the examples of the page about tests.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../docs/TESTING.md")]
+struct TestingPage;
 
 /// Compiles the example of the page about configuration.
 #[cfg(doctest)]

@@ -26,7 +26,7 @@ static END_HELD_LEASE: Statement = sql!("end_held_lease", Anew);
 pub(crate) static END_LEASE: Statement = sql!("end_lease", Key);
 static GIVE_BACK_LEASE: Statement = sql!("give_back_lease", Key);
 static HOLD_LEASE: Statement = sql!("hold_lease", Anew);
-static LEASE: Statement = sql!("lease", Order);
+pub(crate) static LEASE: Statement = sql!("lease", Order);
 
 /// What settling a lease needs to know.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@
 //! remembers. `pace` is how many messages a transaction takes, `filter` which, `concurrency` how
 //! many workers are at work at the same time, and `hill_climb` finds that number. `batch` runs
 //! handlers of several messages at once. `middleware` is what users put around handlers.
+//! `ran` is what a drain did with each message, for tests.
 
 pub(crate) mod batch;
 pub(crate) mod batch_message;
@@ -30,6 +31,7 @@ pub(crate) mod options;
 pub(crate) mod pace;
 pub(crate) mod pending_charges;
 pub(crate) mod progress;
+pub(crate) mod ran;
 pub(crate) mod receivers;
 pub(crate) mod settle;
 pub(crate) mod shared_state;

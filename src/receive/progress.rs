@@ -1,5 +1,8 @@
 //! What a receiver is doing and has done, in numbers.
 
+use crate::message::outcome::Outcome;
+use crate::receive::ran::RunLog;
+use crate::words::MessageId;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Counters shared by the workers of one receiver. Independent numbers: relaxed order is enough.
@@ -11,6 +14,8 @@ pub(crate) struct Progress {
     pub(crate) retried: AtomicU64,
     pub(crate) dead: AtomicU64,
     pub(crate) dropped: AtomicU64,
+    /// What becomes of each message, where a test asks.
+    pub(crate) runs: Option<RunLog>,
 }
 
 impl Progress {
@@ -28,6 +33,23 @@ impl Progress {
         hand.progress = Some(self);
         hand.count += count;
         self.in_hand.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes what became of a message, where a test asks.
+    pub(crate) fn note(&self, topic: &str, id: MessageId, outcome: &Outcome) {
+        if let Some(runs) = &self.runs {
+            runs.note(topic, id, outcome);
+        }
+    }
+
+    /// Returns whether the work is to end with the next commit.
+    pub(crate) fn is_single(&self) -> bool {
+        self.runs.as_ref().is_some_and(|runs| runs.is_single)
+    }
+
+    /// Returns whether it has ended with that commit.
+    pub(crate) fn is_over(&self) -> bool {
+        self.runs.as_ref().is_some_and(RunLog::is_over)
     }
 
     pub(crate) fn count(&self, handled: usize, retried: usize, dead: usize) {

@@ -9,6 +9,7 @@ use crate::message::floor::Floors;
 use crate::message::outcome::{Cause, Decision, Outcome};
 use crate::message::{report, settle};
 use crate::receive::claim;
+use crate::receive::progress::Progress;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::Asked;
@@ -190,8 +191,9 @@ impl<'m> Settlement<'m> {
     }
 
     /// Logs what failed.
-    pub(crate) fn report(&self, topic: &str, max_attempts: u32) {
+    pub(crate) fn report(&self, topic: &str, max_attempts: u32, progress: &Progress) {
         for (held, outcome) in &self.decided {
+            progress.note(topic, held.id, outcome);
             report::outcome(topic, held.id, outcome, None, max_attempts);
         }
     }

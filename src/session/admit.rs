@@ -304,6 +304,16 @@ impl MessagingSession<'_> {
         self.transaction.ask(|run| outbox.store_part(run))
     }
 
+    /// Stores what was sent so far, and looks at it inside the transaction: for tests.
+    #[cfg(unix)]
+    pub(crate) fn look_at_sent<R>(
+        &mut self,
+        look: impl FnOnce(&mut dyn crate::db::Run) -> Result<R>,
+    ) -> Result<R> {
+        self.store_early()?;
+        self.transaction.ask(look)
+    }
+
     /// Stores messages at once in a joined session: its caller commits at any time, without telling
     /// us.
     pub(super) fn store_if_joined(&mut self) -> Result<()> {

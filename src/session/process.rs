@@ -7,7 +7,7 @@ use crate::publish::ephemeral::Holdings;
 use crate::schema::name::SchemaName;
 use crate::settings::cache::Configs;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// What all sessions of a process share.
 pub(crate) struct Process {
@@ -23,4 +23,6 @@ pub(crate) struct Process {
     pub(crate) dedicated: Arc<Dedicated>,
     /// Whether sessions here use the driver's own object in a transaction that was begun without.
     pub(crate) needs_objects: AtomicBool,
+    /// Time that a test let pass without waiting, in microseconds.
+    pub(crate) skipped_us: AtomicU64,
 }

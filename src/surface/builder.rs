@@ -30,7 +30,7 @@ use r2d2_postgres::PostgresConnectionManager;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -314,6 +314,7 @@ impl Builder {
                 holdings: Arc::default(),
                 dedicated: Arc::clone(&dedicated),
                 needs_objects: AtomicBool::default(),
+                skipped_us: AtomicU64::default(),
             }),
         };
         let is_listening = self.is_notifying && !settings.is_pooler_safe;

@@ -14,7 +14,9 @@ use crate::connect::conninfo::with_database;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::schema::name::SchemaName;
 use crate::words::{Error, ErrorKind, Result, classify};
-use postgres::Client;
+use postgres::{Client, Config};
+use std::collections::HashMap;
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
@@ -33,8 +35,11 @@ pub(crate) struct Databases {
     /// The prefix of all their names.
     prefix: String,
     next: AtomicU32,
-    /// The template's name, once the template exists. Locked while it is made or copied.
-    template: Mutex<Option<String>>,
+    /// Templates that exist: by what they hold beside the schema, their names. Locked while one is
+    /// made, and while databases are made and dropped.
+    templates: Mutex<HashMap<String, String>>,
+    /// What databases are made and dropped with.
+    clerk: Mutex<Option<Connection>>,
     /// The connection that holds the lock on `prefix`, on a server that is not ours.
     life: Option<Mutex<Connection>>,
 }
@@ -50,7 +55,8 @@ impl Databases {
             url,
             prefix: format!("{prefix}{}_", Uuid::now_v7().simple()),
             next: AtomicU32::new(0),
-            template: Mutex::new(None),
+            templates: Mutex::default(),
+            clerk: Mutex::default(),
             life: None,
         }
     }
@@ -78,20 +84,43 @@ impl Databases {
 
     /// Makes a database with the schema and returns its URL.
     pub(crate) fn make(&self) -> Result<String> {
-        let mut template = locked(&self.template);
-        let mut connection = self.dial()?;
-        let name = match &*template {
-            Some(name) => name.clone(),
-            None => self.ensure_template(connection.client())?,
-        };
-        let made = self.create(connection.client(), &name)?;
-        *template = Some(name);
-        Ok(made)
+        self.make_from("", |_| Ok(()))
+    }
+
+    /// Makes a database with the schema and what `set_up` adds to its template.
+    pub(crate) fn make_from(
+        &self,
+        holds: &str,
+        set_up: impl FnOnce(&str) -> Result<(), Box<dyn StdError + Send + Sync>>,
+    ) -> Result<String> {
+        let mut templates = locked(&self.templates);
+        self.with_clerk(|client| {
+            let name = match templates.get(holds) {
+                Some(name) => name.clone(),
+                None => self.ensure_template(client, holds, set_up)?,
+            };
+            let made = self.create(client, &name)?;
+            templates.insert(holds.to_owned(), name);
+            Ok(made)
+        })
     }
 
     /// Makes an empty database and returns its URL.
     pub(crate) fn make_empty(&self) -> Result<String> {
-        self.create(self.dial()?.client(), "template0")
+        self.with_clerk(|client| self.create(client, "template0"))
+    }
+
+    /// Runs `work` on the connection of the clerk; another one, if the last broke.
+    fn with_clerk<R>(&self, work: impl FnOnce(&mut Client) -> Result<R>) -> Result<R> {
+        let mut clerk = locked(&self.clerk);
+        let kept = clerk.take().filter(|kept| !kept.is_closed());
+        let mut connection = match kept {
+            Some(kept) => kept,
+            None => self.dial()?,
+        };
+        let worked = work(connection.client());
+        *clerk = Some(connection);
+        worked
     }
 
     fn create(&self, client: &mut Client, template: &str) -> Result<String> {
@@ -103,17 +132,60 @@ impl Databases {
         with_database(&self.url, &name)
     }
 
+    /// Drops a database that was made here.
+    pub(crate) fn drop_one(&self, url: &str) -> Result<()> {
+        let config: Config = url
+            .parse()
+            .map_err(|_| Error::invalid("this is no URL of a test database"))?;
+        let name = config.get_dbname().unwrap_or_default();
+        let number = name.strip_prefix(&self.prefix);
+        if !number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(Error::invalid(format!(
+                "database {name} was not made by this server"
+            )));
+        }
+        self.with_clerk(|client| {
+            client
+                .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+                .map_err(|error| classify(error, "dropping a test database"))
+        })
+    }
+
     /// Makes the template unless it exists, one process at a time, and returns its name.
-    fn ensure_template(&self, client: &mut Client) -> Result<String> {
+    fn ensure_template(
+        &self,
+        client: &mut Client,
+        holds: &str,
+        set_up: impl FnOnce(&str) -> Result<(), Box<dyn StdError + Send + Sync>>,
+    ) -> Result<String> {
         let failed = |error| classify(error, "making the template of test databases");
+        let text = schema_text()? + holds;
         let name: String = client
             .query_one(
                 "SELECT $1::text || md5($2::text) \
                  FROM pg_advisory_lock(hashtextextended($1::text, 0))",
-                &[&TEMPLATE_PREFIX, &schema_text()?],
+                &[&TEMPLATE_PREFIX, &text],
             )
             .and_then(|row| row.try_get(0))
             .map_err(failed)?;
+        let made = self.make_template(client, &name, set_up);
+        client
+            .execute(
+                "SELECT pg_advisory_unlock(hashtextextended($1::text, 0))",
+                &[&TEMPLATE_PREFIX],
+            )
+            .map_err(failed)?;
+        made.map(|()| name)
+    }
+
+    /// Makes a template unless it is finished.
+    fn make_template(
+        &self,
+        client: &mut Client,
+        name: &str,
+        set_up: impl FnOnce(&str) -> Result<(), Box<dyn StdError + Send + Sync>>,
+    ) -> Result<()> {
+        let failed = |error| classify(error, "making the template of test databases");
         let is_finished: Option<bool> = client
             .query_opt(
                 "SELECT NOT datallowconn FROM pg_database WHERE datname = $1::text",
@@ -121,26 +193,25 @@ impl Databases {
             )
             .and_then(|row| row.map(|row| row.try_get(0)).transpose())
             .map_err(failed)?;
-        if is_finished != Some(true) {
-            // A template that exists and is not finished was left by a process that died.
-            client
-                .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-                .and_then(|()| {
-                    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
-                })
-                .map_err(failed)?;
-            prepare_template(&with_database(&self.url, &name)?)?;
-            client
-                .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
-                .map_err(failed)?;
+        if is_finished == Some(true) {
+            return Ok(());
         }
+        // A template that exists and is not finished was left by a process that died.
         client
-            .execute(
-                "SELECT pg_advisory_unlock(hashtextextended($1::text, 0))",
-                &[&TEMPLATE_PREFIX],
-            )
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            .and_then(|()| {
+                client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+            })
             .map_err(failed)?;
-        Ok(name)
+        let url = with_database(&self.url, name)?;
+        prepare_template(&url)?;
+        set_up(&url).map_err(|error| {
+            let text = "the template of test databases could not be set up";
+            Error::new(ErrorKind::Server, text).because(error)
+        })?;
+        client
+            .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            .map_err(failed)
     }
 
     /// Drops the databases on a server that stays; a second call does nothing.

@@ -3,8 +3,10 @@
 use crate::testing::databases::Databases;
 use crate::testing::embedded::Embedded;
 use crate::words::{Error, ErrorKind, Result};
+use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// A PostgreSQL server for tests, and the databases they make in it.
 ///
@@ -56,6 +58,47 @@ impl Server {
     /// create databases; otherwise the same as [`migrate`](crate::Messaging::migrate).
     pub fn database(&self) -> Result<String> {
         self.databases.make()
+    }
+
+    /// Returns the server that all tests of this process share: it [starts](Self::start) with the
+    /// first call, and ends with the process. Tests of several processes share one where
+    /// `$DATABASE_URL` names it, as under `outtray dev -- cargo test`.
+    ///
+    /// # Errors
+    /// The same as [`start`](Self::start), at each call until one succeeds.
+    pub fn shared() -> Result<&'static Server> {
+        static SHARED: Mutex<Option<&'static Server>> = Mutex::new(None);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = *shared {
+            return Ok(server);
+        }
+        // Never freed: it lives as long as the process.
+        let server: &'static Server = Box::leak(Box::new(Server::start()?));
+        *shared = Some(server);
+        Ok(server)
+    }
+
+    /// Creates a database as a copy of a template of your own, which `set_up` makes when it is
+    /// first named, as [`TestDatabase`](crate::testing::TestDatabase) does.
+    ///
+    /// # Errors
+    /// The same as [`database`](Server::database), and `Server` with the error of `set_up`.
+    pub fn database_from(
+        &self,
+        template: &str,
+        set_up: impl FnOnce(&str) -> Result<(), Box<dyn StdError + Send + Sync>>,
+    ) -> Result<String> {
+        self.databases.make_from(template, set_up)
+    }
+
+    /// Drops a database that was made here, whoever is connected to it. Blocks for some
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// `Invalid` for a URL that is not of such a database; `Server` when the server does not
+    /// answer.
+    pub fn drop_database(&self, url: &str) -> Result<()> {
+        self.databases.drop_one(url)
     }
 
     /// Creates an empty database and returns its URL.

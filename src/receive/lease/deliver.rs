@@ -105,10 +105,7 @@ impl LeaseWorker<'_, '_> {
             Ending::Done => match commit(shared, session, proof) {
                 Ok(is_settled) => {
                     self.state.conflicts = 0;
-                    shared.progress.count(is_settled.into(), 0, 0);
-                    if !is_settled {
-                        warn_lost(&shared.topic, proof);
-                    }
+                    note_committed(shared, proof, is_settled);
                     return Ok(());
                 }
                 Err(error) => self.trouble(message, &error),
@@ -217,6 +214,7 @@ impl LeaseWorker<'_, '_> {
         }
         let most = shared.terms().max_attempts;
         report::outcome(topic, proof.held.id, outcome, None, most);
+        progress.note(topic, proof.held.id, outcome);
         // Also where it did not end: what is looked at once more is little.
         claim::await_next(&shared.floors, [&proof.held].into_iter());
         announce(&base.waker, topic, outcomes.into_iter());
@@ -249,6 +247,16 @@ fn commit(shared: &SharedState, mut session: HandlerSession<'_>, proof: &Proof) 
     claim::await_next(&shared.floors, [&proof.held].into_iter());
     shared.base.waker.announce_ends([&proof.held].into_iter());
     Ok(true)
+}
+
+/// Counts a message whose lease ended with its handler's transaction, unless the lease was lost.
+fn note_committed(shared: &SharedState, proof: &Proof, is_settled: bool) {
+    if !is_settled {
+        return warn_lost(&shared.topic, proof);
+    }
+    shared.progress.count(1, 0, 0);
+    let done = Outcome::Done(None);
+    shared.progress.note(&shared.topic, proof.held.id, &done);
 }
 
 /// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.

@@ -3,16 +3,18 @@
 use crate::cancel;
 use crate::connect::connection::Connection;
 use crate::dependencies::round::release_all;
-use crate::receive::handler::Handler;
+use crate::receive::handler::{Attempt, Handler};
 use crate::receive::lease::deliver::LeaseWorker;
 use crate::receive::lease::heartbeat;
 use crate::receive::progress::Progress;
+use crate::receive::ran::{Ran, RunLog};
 use crate::receive::receivers::make_due::MadeDue;
 use crate::receive::receivers::worker::turn;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::blame::judge;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::caller_sql::EndedTransaction;
+use crate::session::messaging_session::MessagingSession;
 use crate::threads::pause::{self, Pause};
 use crate::threads::{Stop, stop_signal};
 use crate::upkeep::catch_up::{catch_up, find_rest};
@@ -48,21 +50,56 @@ pub(crate) fn drain<'h>(
     handler: &'h mut Handler<'h>,
 ) -> Result<DrainReport> {
     let shared = Arc::new(shared);
+    work_off(&shared, extent, handler)?;
+    Ok(report(&shared.progress))
+}
+
+/// Does the same with what is ready or due and, if `is_single`, ends after one message. Adds to
+/// `ran` what became of each, also before an error.
+pub(crate) fn run_each<'h>(
+    mut shared: SharedState,
+    is_single: bool,
+    ran: &mut Vec<Ran>,
+    handler: &'h mut Handler<'h>,
+) -> Result<()> {
+    shared.progress.runs = Some(RunLog::new(is_single));
+    if is_single {
+        shared.options.per_transaction = Some(1);
+        shared.batch = shared.batch.map(|_| 1);
+    }
+    let shared = Arc::new(shared);
+    let log = || shared.progress.runs.as_ref();
+    let mut noting = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
+        if let Some(log) = log() {
+            let seen = deliveries.iter();
+            log.begin(seen.map(|delivery| (delivery.message.held.id, delivery.attempt)));
+        }
+        handler(session, deliveries)
+    };
+    let worked = work_off(&shared, Extent::Due, &mut noting);
+    ran.extend(log().map(RunLog::take).unwrap_or_default());
+    worked
+}
+
+/// Handles messages on this thread.
+fn work_off<'h>(
+    shared: &Arc<SharedState>,
+    extent: Extent,
+    handler: &'h mut Handler<'h>,
+) -> Result<()> {
     // Never set: a drain ends by itself.
     let (_stopper, stop) = stop_signal();
     let (alive, worker) = bounded(0);
     let _heartbeat = match shared.options.is_leasing {
-        true => Some(heartbeat::start(&shared, worker, stop.clone())?),
+        true => Some(heartbeat::start(shared, worker, stop.clone())?),
         false => None,
     };
     // Goes before the heartbeat, which ends by it.
     let _alive: Sender<Infallible> = alive;
     let mut state = WorkerState::new(0, shared.per_transaction(), handler);
     state.reads_settings = true;
-    let drained = until_empty(&shared, extent, &mut state, &stop);
-    drained
-        .map(|()| report(&shared.progress))
-        .map_err(|error| paid(&shared, &mut state, error))
+    let drained = until_empty(shared, extent, &mut state, &stop);
+    drained.map_err(|error| paid(shared, &mut state, error))
 }
 
 /// Writes the ends of leases that are owed, since the connection broke: that spares their messages
@@ -105,7 +142,7 @@ fn until_empty(
     shared.base.process.configs.read(&mut connection)?;
     shared.base.process.configs.refuse_log(&shared.topic)?;
     give_up(&mut shared.base.upkeep(&mut connection))?;
-    loop {
+    while !shared.progress.is_over() {
         let Some(has_moved) = look_after(shared, &mut connection)? else {
             continue;
         };

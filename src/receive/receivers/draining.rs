@@ -2,11 +2,12 @@
 
 use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::handler::{self, Attempt, Ended};
+use crate::receive::handler::{self, Attempt, Ended, Handler};
 use crate::receive::middleware::Middleware;
 use crate::receive::options::Options;
 use crate::receive::receivers::builder::{ReceiverBuilder, set_up, set_up_batches};
 use crate::receive::receivers::drain::{self, Extent};
+use crate::receive::shared_state::SharedState;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::outcome::DrainReport;
 use crate::words::panics::CallersValue;
@@ -95,7 +96,19 @@ impl ReceiverBuilder<'_> {
     }
 
     /// Drains with a handler of single messages, of which it only knows the form.
-    pub(crate) fn drain_with<F>(self, extent: Extent, mut run: F) -> Result<DrainReport>
+    pub(crate) fn drain_with<F>(self, extent: Extent, run: F) -> Result<DrainReport>
+    where
+        F: FnMut(&Middleware, &mut MessagingSession<'_>, &[Attempt<'_>]) -> Ended,
+    {
+        self.work_with(run, |shared, run| drain::drain(shared, extent, run))
+    }
+
+    /// Works on this thread, as `work` does, with a handler of single messages.
+    pub(crate) fn work_with<R, F>(
+        self,
+        mut run: F,
+        work: impl for<'h> FnOnce(SharedState, &'h mut Handler<'h>) -> Result<R>,
+    ) -> Result<R>
     where
         F: FnMut(&Middleware, &mut MessagingSession<'_>, &[Attempt<'_>]) -> Ended,
     {
@@ -106,7 +119,7 @@ impl ReceiverBuilder<'_> {
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
             run(&middleware, session, deliveries)
         };
-        drain::drain(shared, extent, &mut run)
+        work(shared, &mut run)
     }
 
     fn drain_batches_extent<T, F>(
@@ -119,6 +132,22 @@ impl ReceiverBuilder<'_> {
         T: DeserializeOwned,
         F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
     {
+        self.work_with_batches(size, handler, |shared, run| {
+            drain::drain(shared, extent, run)
+        })
+    }
+
+    /// Works on this thread, as `work` does, with a handler of batches.
+    pub(crate) fn work_with_batches<T, F, R>(
+        self,
+        size: usize,
+        handler: F,
+        work: impl for<'h> FnOnce(SharedState, &'h mut Handler<'h>) -> Result<R>,
+    ) -> Result<R>
+    where
+        T: DeserializeOwned,
+        F: FnMut(&mut MessagingSession<'_>, &[BatchMessage<T>]) -> Result<(), HandlerError>,
+    {
         self.middleware.check_batches(&self.topic)?;
         check_drain(&self.topic, &self.options)?;
         let shared = set_up_batches(&self.topic, self.base, self.options, size)?;
@@ -127,7 +156,7 @@ impl ReceiverBuilder<'_> {
         let mut run = |session: &mut MessagingSession<'_>, deliveries: &[Attempt<'_>]| {
             batch::run(&mut *handler, &middleware, session, deliveries)
         };
-        drain::drain(shared, extent, &mut run)
+        work(shared, &mut run)
     }
 }
 

@@ -15,5 +15,6 @@ pub(crate) mod draining;
 pub(crate) mod make_due;
 pub(crate) mod receiver;
 pub(crate) mod routing;
+pub(crate) mod running;
 pub(crate) mod worker;
 pub(crate) mod wrapping;

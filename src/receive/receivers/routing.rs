@@ -64,7 +64,7 @@ pub(crate) fn check(topic: &str, router: &Router) -> Result<()> {
 }
 
 /// Returns the router as a handler of messages that are not decoded.
-fn routing(
+pub(crate) fn routing(
     router: &Router,
 ) -> impl FnMut(&mut MessagingSession<'_>, &Incoming<'_>) -> Result<(), HandlerError> {
     |session, message| router.route(session, message)

@@ -18,9 +18,9 @@ use crate::words::{Doing, Result};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
 
-static CLAIM: Statement = sql!("claim", Head);
-static CLAIM_FILTERED: Statement = sql!("claim_filtered", Head);
-static CLAIM_HEAD: Statement = sql!("claim_head", Order);
+pub(crate) static CLAIM: Statement = sql!("claim", Head);
+pub(crate) static CLAIM_FILTERED: Statement = sql!("claim_filtered", Head);
+pub(crate) static CLAIM_HEAD: Statement = sql!("claim_head", Order);
 static PROMOTE_FIRST: Statement = sql!("promote_first", Kept);
 static TAKE_TURN: Statement = sql!("take_turn", Kept);
 

@@ -156,7 +156,8 @@ pub(crate) fn announce(shared: &SharedState, settled: &Settlement<'_>, is_chaine
     }
     shared.progress.count(handled, retried, dead);
     shared.progress.count_dropped(dropped);
-    settled.report(&shared.topic, shared.terms().max_attempts);
+    let most = shared.terms().max_attempts;
+    settled.report(&shared.topic, most, &shared.progress);
     if let Some(soonest) = soonest {
         shared.base.waker.due_in(soonest);
     }

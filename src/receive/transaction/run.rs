@@ -337,8 +337,10 @@ impl WorkerTransaction<'_, '_, '_> {
     fn may_chain(&self) -> bool {
         let (shared, state) = (self.shared, &self.state);
         // The slot of a limited topic goes with its transaction.
-        let is_ordinary =
-            !shared.options.is_strict && state.unspent.is_empty() && shared.limits.may_chain();
+        let is_ordinary = !shared.options.is_strict
+            && !shared.progress.is_single()
+            && state.unspent.is_empty()
+            && shared.limits.may_chain();
         let has_to_read = state.reads_settings && !shared.base.process.configs.is_fresh();
         let is_hindered = self.has_to_turn()
             || has_to_read

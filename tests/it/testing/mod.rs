@@ -2,4 +2,5 @@
 
 mod examples;
 mod first_steps;
+mod kit;
 mod throwaway_server;
