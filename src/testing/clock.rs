@@ -60,8 +60,8 @@ const TIMES: [(&str, &[(&str, bool)]); 17] = [
 /// expire, leases end, dedupe keys are forgotten, buckets of rate limits fill, logs drop what they
 /// kept long enough. Recurring messages become due as if no process had run meanwhile.
 ///
-/// The database's clock stays as it is, and your own tables too. Running receivers go on, and notice
-/// what is due within their poll interval. Blocks for a round trip.
+/// The database's clock stays as it is, and your own tables too. Running receivers go on, and
+/// notice what is due within their poll interval. Blocks for a round trip.
 ///
 /// ```no_run
 /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {

@@ -1,6 +1,6 @@
 //! What a failed assertion says: what was sent instead.
 
-use crate::testing::sent::SentMessage;
+use crate::testing::sent_message::SentMessage;
 use crate::words::error::chain;
 use crate::words::{MessageId, Payload};
 use serde::de::DeserializeOwned;

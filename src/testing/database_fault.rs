@@ -7,8 +7,8 @@ use postgres::error::SqlState;
 /// Where it is in the database.
 const SCHEMA: &str = "outtray_testing";
 
-/// Makes the server refuse what is written to a table, or the COMMIT after it, with an error of your
-/// choice: in the middle of a handler, or at its end.
+/// Makes the server refuse what is written to a table, or the COMMIT after it, with an error of
+/// your choice: in the middle of a handler, or at its end.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,8 +34,8 @@ const SCHEMA: &str = "outtray_testing";
 /// # Ok(()) }
 /// ```
 ///
-/// The trigger stays in the test's database, which goes with the test. Statements that empty a table
-/// with TRUNCATE are not refused.
+/// The trigger stays in the test's database, which goes with the test. Statements that empty a
+/// table with TRUNCATE are not refused.
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens before inject"]
 pub struct DatabaseFault {
@@ -46,8 +46,8 @@ pub struct DatabaseFault {
 }
 
 impl DatabaseFault {
-    /// Refuses the next statement that inserts into a table, or updates or deletes there, as it runs.
-    /// The table is named as in SQL: `account`, `shop.account`, `"Account"`.
+    /// Refuses the next statement that inserts into a table, or updates or deletes there, as it
+    /// runs. The table is named as in SQL: `account`, `shop.account`, `"Account"`.
     pub fn on_write(table: &str) -> Self {
         DatabaseFault {
             table: table.to_owned(),

@@ -8,10 +8,10 @@ use std::time::UNIX_EPOCH;
 /// The limit that such a message has: that of a receiver by default.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// Returns the message that a handler gets of what would be sent, to call the handler as a function:
-/// in a session, or inside a transaction of the test's own that is rolled back. Its payload goes
-/// through JSON and back, as a real one does. It is the first of 10 attempts, with a new id, and
-/// sent in 1970; change its fields as the test needs.
+/// Returns the message that a handler gets of what would be sent, to call the handler as a
+/// function: in a session, or inside a transaction of the test's own that is rolled back. Its
+/// payload goes through JSON and back, as a real one does. It is the first of 10 attempts, with a
+/// new id, and sent in 1970; change its fields as the test needs.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

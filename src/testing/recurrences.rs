@@ -1,7 +1,7 @@
 //! Recurring messages in time that a test lets pass. Who sends one notes its next time by the
 //! database's clock, which stays. So it is put right here, by the clock as it would be: a message
-//! of every hour that was sent after 25 minutes were skipped comes again after an hour, not after 25
-//! minutes.
+//! of every hour that was sent after 25 minutes were skipped comes again after an hour, not after
+//! 25 minutes.
 
 use crate::connect::connection::Connection;
 use crate::receive::shared_state::Base;

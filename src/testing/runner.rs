@@ -62,8 +62,8 @@ type TopicRun<'m> = Box<dyn FnMut(&'m Messaging, RunExtent<'_>) -> Result<()> + 
 /// # Ok(()) }
 /// ```
 ///
-/// Logs are not run: read them with a [tail](Messaging::tail), or start their readers. Nor is strict
-/// order.
+/// Logs are not run: read them with a [tail](Messaging::tail), or start their readers. Nor is
+/// strict order.
 pub struct Runner<'m> {
     messaging: &'m Messaging,
     handlers: Vec<(String, TopicRun<'m>)>,
@@ -90,8 +90,8 @@ impl<'m> Runner<'m> {
         self.on_receiver(topic, |receiver| receiver, handler)
     }
 
-    /// Adds the handler of a topic, with a receiver's options: attempts, backoff, a lease, a filter,
-    /// middleware. `options` is called for each run.
+    /// Adds the handler of a topic, with a receiver's options: attempts, backoff, a lease, a
+    /// filter, middleware. `options` is called for each run.
     ///
     /// ```no_run
     /// # use outtray::{Message, Messaging, testing::Runner};
@@ -187,9 +187,9 @@ impl<'m> Runner<'m> {
         Ok(self.ran.get(before).cloned())
     }
 
-    /// RunExtent messages of all topics with a handler here until none is ready or due, also those that
-    /// handlers send to each other. Messages that wait for their time stay. Returns what became of
-    /// each, in the order of their commits, topic by topic.
+    /// RunExtent messages of all topics with a handler here until none is ready or due, also those
+    /// that handlers send to each other. Messages that wait for their time stay. Returns what
+    /// became of each, in the order of their commits, topic by topic.
     ///
     /// # Errors
     /// The same as [`run_one`](Self::run_one); [`ran`](Self::ran) has what was run before.
@@ -201,10 +201,11 @@ impl<'m> Runner<'m> {
 
     /// Does the same, and lets time pass whenever none is ready any more, to the next time that a
     /// message of these topics waits for: a delay, a backoff, a snooze, the end of a lease whose
-    /// holder died. What has expired by then expires. Ends when nothing waits; messages after others
-    /// that never end stay.
+    /// holder died. What has expired by then expires. Ends when nothing waits; messages after
+    /// others that never end stay.
     ///
-    /// Recurring messages never end, so it does not wait for those: [`run_for`](Self::run_for) does.
+    /// Recurring messages never end, so it does not wait for those: [`run_for`](Self::run_for)
+    /// does.
     ///
     /// # Errors
     /// The same as [`run_ready`](Self::run_ready), and `Invalid` if it does not become idle: a
@@ -223,10 +224,10 @@ impl<'m> Runner<'m> {
         Err(not_idle())
     }
 
-    /// RunExtent what becomes due within a time, which passes without waiting: delays, backoffs, expiry
-    /// and, with the feature `cron`, recurring messages of all topics. Each is run when its time
-    /// comes. Recurring messages are sent as if the database's clock had gone on: those of every
-    /// hour, `run_for` a day, 24 times.
+    /// RunExtent what becomes due within a time, which passes without waiting: delays, backoffs,
+    /// expiry and, with the feature `cron`, recurring messages of all topics. Each is run when its
+    /// time comes. Recurring messages are sent as if the database's clock had gone on: those of
+    /// every hour, `run_for` a day, 24 times.
     ///
     /// # Errors
     /// The same as [`run_ready`](Self::run_ready).
@@ -305,7 +306,8 @@ impl<'m> Runner<'m> {
     fn next_due(&self, has_recurring: bool) -> Result<Option<Duration>> {
         let topics: Vec<&str> = self.handlers.iter().map(|(name, _)| &**name).collect();
         let mut sql = "SELECT min(due_at) AS at FROM outtray.scheduled \
-            WHERE topic = ANY ($1::text[]) AND due_at < 'infinity'"
+            WHERE topic = ANY ($1::text[]) AND due_at < 'infinity' \
+            UNION ALL SELECT min(not_before) FROM outtray.message WHERE topic = ANY ($1::text[])"
             .to_owned();
         if has_recurring && cfg!(feature = "cron") {
             sql += " UNION ALL SELECT min(next_at) FROM outtray.recurring";
@@ -327,8 +329,8 @@ impl<'m> Runner<'m> {
 }
 
 impl Runner<'_> {
-    /// Runs what may run twice on a connection of the pool. Where a fault broke connections that are
-    /// idle there, each is met once.
+    /// Runs what may run twice on a connection of the pool. Where a fault broke connections that
+    /// are idle there, each is met once.
     fn anew<R>(&self, work: impl Fn(&mut Connection, &Base) -> Result<R>) -> Result<R> {
         let mut worked = self.messaging.with_connection(&work);
         for _ in 0..MOST_BROKEN {

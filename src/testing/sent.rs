@@ -2,76 +2,19 @@
 
 use crate::db::Run;
 use crate::log::log_stats;
-use crate::schedule::scheduled::{self, ScheduledMessage};
+use crate::schedule::scheduled;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::testing::complaint::{ShownMessages, none_of, some_of};
-use crate::topics::peek::{self, WaitingMessage};
+use crate::testing::sent_message::SentMessage;
+use crate::topics::peek;
+use crate::words::Result;
 use crate::words::outcome::WaitReason;
 use crate::words::topic;
-use crate::words::{Headers, MessageId, Payload, Result};
 use serde::de::DeserializeOwned;
-use std::time::{Duration, SystemTime};
 
 /// Messages of one topic that are looked at.
 const MOST: i64 = 10_000;
-
-/// A message that was sent and has not ended.
-///
-/// `T` is the type that its payload decodes to.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SentMessage<T = Payload> {
-    /// Its id, the same that the sender got.
-    pub id: MessageId,
-    /// The topic it is in.
-    pub topic: String,
-    /// Its payload.
-    pub payload: T,
-    /// How long it waits for its time yet, by the database's clock: a delay, or the backoff of a
-    /// retry. `None` if it is ready, or comes after other messages.
-    pub due_in: Option<Duration>,
-    /// When that is.
-    pub due_at: Option<SystemTime>,
-    /// The messages that it comes after and that have not ended.
-    pub after: Vec<MessageId>,
-    /// The key that it was sent with.
-    pub key: Option<String>,
-    /// Its priority.
-    pub priority: i16,
-    /// Failed deliveries so far.
-    pub attempts: u32,
-    /// The error of the last of them, while it waits for the next.
-    pub error: Option<String>,
-    /// Its headers.
-    pub headers: Headers,
-    /// When it was sent, by the database's clock.
-    pub sent_at: SystemTime,
-}
-
-impl<T> SentMessage<T> {
-    /// Returns the value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-
-    fn with_payload<U>(self, payload: U) -> SentMessage<U> {
-        SentMessage {
-            id: self.id,
-            topic: self.topic,
-            payload,
-            due_in: self.due_in,
-            due_at: self.due_at,
-            after: self.after,
-            key: self.key,
-            priority: self.priority,
-            attempts: self.attempts,
-            error: self.error,
-            headers: self.headers,
-            sent_at: self.sent_at,
-        }
-    }
-}
 
 /// Says what was sent: for tests.
 ///
@@ -115,12 +58,13 @@ pub trait AssertSent: Sized {
     #[doc(hidden)]
     fn look_at_sent<R>(self, look: impl FnOnce(&mut dyn SentView) -> Result<R>) -> Result<R>;
 
-    /// Returns the messages of a topic, undecoded: those that are ready in claim order, those behind
-    /// them, then those that are scheduled by when they are due; of a log, in the order of sending.
+    /// Returns the messages of a topic, undecoded: those that are ready in claim order, those
+    /// behind them, then those that are scheduled by when they are due; of a log, in the order of
+    /// sending.
     ///
     /// # Errors
-    /// `Invalid` for a bad topic name, `SchemaMissing`, `Unavailable`, `PoolExhausted`; in a session
-    /// also those of [`send`](MessagingSession::send), for what it kept until now.
+    /// `Invalid` for a bad topic name, `SchemaMissing`, `Unavailable`, `PoolExhausted`; in a
+    /// session also those of [`send`](MessagingSession::send), for what it kept until now.
     fn sent_messages(self, topic: &str) -> Result<Vec<SentMessage>> {
         self.look_at_sent(|view| view.sent(topic))
     }
@@ -177,7 +121,8 @@ pub trait AssertSent: Sized {
     /// # let database = TestDatabase::new()?;
     /// # let messaging = database.messaging();
     /// let day = Duration::from_secs(86_400);
-    /// messaging.send(NewMessage::json("mails", "how was it?")?.delay(3 * day).header("lang", "en"))?;
+    /// let mail = NewMessage::json("mails", "how was it?")?;
+    /// messaging.send(mail.delay(3 * day).header("lang", "en"))?;
     /// messaging.assert_sent_message::<String>("mails", |mail| {
     ///     mail.due_in > Some(2 * day) && mail.header("lang") == Some("en")
     /// });
@@ -237,7 +182,10 @@ impl SentView for RunView<'_> {
     fn sent(&mut self, topic: &str) -> Result<Vec<SentMessage>> {
         topic::check(topic)?;
         if let Some(kept) = log_stats::newest(self.0, topic, MOST)? {
-            return Ok(kept.into_iter().map(|one| waiting(topic, one)).collect());
+            return Ok(kept
+                .into_iter()
+                .map(|one| SentMessage::waiting(topic, one))
+                .collect());
         }
         let ready = peek::peek(self.0, topic, MOST)?;
         let later = scheduled::peek(self.0, topic, MOST)?;
@@ -245,8 +193,12 @@ impl SentView for RunView<'_> {
             .into_iter()
             // Those are among the first, too.
             .filter(|one| one.reason != WaitReason::Leased);
-        let ready = ready.into_iter().map(|one| waiting(topic, one));
-        Ok(ready.chain(later.map(|one| due(topic, one))).collect())
+        let ready = ready
+            .into_iter()
+            .map(|one| SentMessage::waiting(topic, one));
+        Ok(ready
+            .chain(later.map(|one| SentMessage::due(topic, one)))
+            .collect())
     }
 }
 
@@ -259,40 +211,6 @@ impl AssertSent for &Messaging {
 impl AssertSent for &mut MessagingSession<'_> {
     fn look_at_sent<R>(self, look: impl FnOnce(&mut dyn SentView) -> Result<R>) -> Result<R> {
         MessagingSession::look_at_sent(self, |run| look(&mut RunView(run)))
-    }
-}
-
-fn waiting(topic: &str, one: WaitingMessage) -> SentMessage {
-    SentMessage {
-        id: one.id,
-        topic: topic.to_owned(),
-        payload: one.payload,
-        due_in: None,
-        due_at: None,
-        after: Vec::new(),
-        key: one.key,
-        priority: one.priority,
-        attempts: one.attempts,
-        error: None,
-        headers: one.headers,
-        sent_at: one.sent_at,
-    }
-}
-
-fn due(topic: &str, one: ScheduledMessage) -> SentMessage {
-    SentMessage {
-        id: one.id,
-        topic: topic.to_owned(),
-        payload: one.payload,
-        due_in: one.due_in,
-        due_at: one.due_at,
-        after: one.after,
-        key: one.key,
-        priority: one.priority,
-        attempts: one.attempts,
-        error: one.error,
-        headers: one.headers,
-        sent_at: one.sent_at,
     }
 }
 

@@ -90,8 +90,8 @@ impl TestDatabase {
         &self.url
     }
 
-    /// Returns the message system in this database, with all defaults. For other options, connect to
-    /// the [URL](Self::url).
+    /// Returns the message system in this database, with all defaults. For other options, connect
+    /// to the [URL](Self::url).
     pub fn messaging(&self) -> &Messaging {
         self.messaging.as_ref().expect("it is there until the drop")
     }

@@ -1,6 +1,6 @@
 //! Carrying one connection, until it ends or its fault happens.
 
-use crate::testing::proxy::Carriage;
+use crate::testing::proxy::carriage::Carriage;
 use crate::testing::proxy::conversation::Conversation;
 use crate::testing::proxy::step::{FaultAction, WireFault};
 use crate::threads::mutex::Mutex;

@@ -6,15 +6,17 @@
 //! ```
 //!
 //! A proxy reads the messages of PostgreSQL's protocol that clients say, so that it knows where a
-//! transaction is; what servers say it only carries. Each connection has two threads, which end with
-//! it. All connections, and the proxy's own thread, end when it is dropped.
+//! transaction is; what servers say it only carries. Each connection has two threads, which end
+//! with it. All connections, and the proxy's own thread, end when it is dropped.
 
+mod carriage;
 mod carry;
 mod conversation;
 mod step;
 
 pub use step::Step;
 
+use crate::testing::proxy::carriage::Carriage;
 use crate::testing::proxy::carry::carry;
 use crate::testing::proxy::step::{FaultAction, WireFault};
 use crate::threads::spawn;
@@ -22,7 +24,7 @@ use crate::words::{Error, ErrorKind, Result};
 use postgres::Config;
 use postgres::config::Host;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Stands between a program and its database, and makes happen what happens to connections: they
@@ -63,8 +65,8 @@ use std::thread::JoinHandle;
 /// ```
 ///
 /// Connections go to 127.0.0.1 without encryption, so that they can be read; through an encrypted
-/// one, only [`disconnect`](Self::disconnect) and silence work. A server that is reached by a socket
-/// file only has no proxy.
+/// one, only [`disconnect`](Self::disconnect) and silence work. A server that is reached by a
+/// socket file only has no proxy.
 pub struct Proxy {
     url: String,
     address: SocketAddr,
@@ -72,32 +74,12 @@ pub struct Proxy {
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// What all connections share.
-#[derive(Default)]
-pub(crate) struct Carriage {
-    state: StdMutex<CarriageState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-pub(crate) struct CarriageState {
-    /// Where connections lead that are made from now on.
-    pub(crate) server: Option<SocketAddr>,
-    pub(crate) fault: Option<WireFault>,
-    is_silent: bool,
-    is_over: bool,
-    /// Connections before this number are never carried again.
-    pub(crate) age: u64,
-    pub(crate) accepted: usize,
-    pub(crate) sockets: Vec<TcpStream>,
-}
-
 impl Proxy {
     /// Stands before the server of a URL, on a free port.
     ///
     /// # Errors
-    /// `Configuration` for a URL that is none or names no address; `Unavailable` where no port or no
-    /// thread is to be had.
+    /// `Configuration` for a URL that is none or names no address; `Unavailable` where no port or
+    /// no thread is to be had.
     pub fn before(url: &str) -> Result<Proxy> {
         let config = read(url)?;
         let server = address_of(&config)?;
@@ -186,11 +168,11 @@ impl Proxy {
     /// Carries all again, also what was said meanwhile.
     pub fn heal(&self) {
         self.shared.lock().is_silent = false;
-        self.shared.changed.notify_all();
+        self.shared.changed();
     }
 
-    /// Carries new connections, and forgets those that are there without a word to either side, as a
-    /// router that was restarted does.
+    /// Carries new connections, and forgets those that are there without a word to either side, as
+    /// a router that was restarted does.
     pub fn heal_forgetful(&self) {
         self.shared.lock().age += 1;
         self.heal();
@@ -215,7 +197,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.lock().is_over = true;
-        self.shared.changed.notify_all();
+        self.shared.changed();
         self.disconnect();
         // Whoever waits for a client gets one, and sees that it is over.
         let _ = TcpStream::connect(self.address);
@@ -229,32 +211,6 @@ impl std::fmt::Debug for Proxy {
         f.debug_struct("Proxy")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-impl Carriage {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, CarriageState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn fall_silent(&self) {
-        self.lock().is_silent = true;
-    }
-
-    /// Takes the fault whose step this is.
-    pub(crate) fn take_fault(&self, is_it: impl FnOnce(&Step) -> bool) -> Option<WireFault> {
-        let mut state = self.lock();
-        state.fault.take_if(|fault| is_it(&fault.step))
-    }
-
-    /// Waits while all is silent. Returns whether a connection of this age is still carried, or
-    /// `None` at the end.
-    pub(crate) fn is_carried(&self, age: u64) -> Option<bool> {
-        let state = self.lock();
-        let waits = |state: &mut CarriageState| state.is_silent && !state.is_over;
-        let waited = self.changed.wait_while(state, waits);
-        let state = waited.unwrap_or_else(PoisonError::into_inner);
-        (!state.is_over).then_some(state.age == age)
     }
 }
 

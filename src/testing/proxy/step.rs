@@ -5,11 +5,12 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Taking messages from a topic, by a receiver, by hand or by a [`Runner`](crate::testing::Runner).
+    /// Taking messages from a topic, by a receiver, by hand or by a
+    /// [`Runner`](crate::testing::Runner).
     Claim,
-    /// COMMIT: of a handler's transaction, of a session, or of your own. A session that does nothing
-    /// but send has none where one statement stores it all, which then commits by itself: name the
-    /// table that it writes to, `outtray.message`.
+    /// COMMIT: of a handler's transaction, of a session, or of your own. A session that does
+    /// nothing but send has none where one statement stores it all, which then commits by itself:
+    /// name the table that it writes to, `outtray.message`.
     Commit,
     /// Running a statement whose text, or whose values as bytes, contain this:
     /// `INSERT INTO account`. Upper and lower case are told apart.

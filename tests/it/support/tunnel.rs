@@ -1,5 +1,5 @@
-//! A way to a database that can fall silent: the proxy of users' tests, where a test of ours says it
-//! in few words.
+//! A way to a database that can fall silent: the proxy of users' tests, where a test of ours says
+//! it in few words.
 
 use super::wire::step;
 use outtray::testing::Proxy;
