@@ -31,7 +31,7 @@ const TIMES: [(&str, &[(&str, bool)]); 17] = [
     ),
     ("topic", &[("suspect_until", false), ("paused_at", false)]),
     ("dedupe", &[("expires_at", false)]),
-    ("bucket", &[("full_at", false)]),
+    ("bucket", &[("full_at", false), ("asked_at", false)]),
     ("outcome", &[("ended_at", false)]),
     ("cancellation", &[("asked_at", false)]),
     (
