@@ -58,6 +58,19 @@ impl Stalled {
         }
     }
 
+    /// Sweeps over some keys; returns whether there are stalled ones to look at, found or told of.
+    fn sweep(&mut self, work: &mut Work<'_>, started: Instant) -> Result<bool> {
+        let (found, next) = stalled::sweep(work.connection, &self.swept)?;
+        let interval = match next {
+            Some(_) => Duration::ZERO,
+            None => SWEEP_INTERVAL,
+        };
+        let cost = self.sweep_cost.learn(started.elapsed());
+        self.sweep_at = Instant::now() + interval.max(cost * SWEEP_SHARE);
+        self.swept = next.unwrap_or_default();
+        Ok(found > 0 || self.next.is_some_and(|at| at <= started))
+    }
+
     /// Learns that keys may be stalled.
     pub(crate) fn learn(&mut self) {
         self.is_told = true;
@@ -74,15 +87,8 @@ impl Round for Stalled {
 
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
         let started = Instant::now();
-        if self.sweep_at <= started {
-            let (_, next) = stalled::sweep(work.connection, &self.swept)?;
-            let interval = match next {
-                Some(_) => Duration::ZERO,
-                None => SWEEP_INTERVAL,
-            };
-            let cost = self.sweep_cost.learn(started.elapsed());
-            self.sweep_at = Instant::now() + interval.max(cost * SWEEP_SHARE);
-            self.swept = next.unwrap_or_default();
+        if self.sweep_at <= started && !self.sweep(work, started)? {
+            return Ok(());
         }
         if self.place == Lane::default() {
             self.is_told = false;
