@@ -81,7 +81,7 @@ impl CarriedConnection {
                     .shared
                     .take_fault(|step| conversation.is_at(step, &said));
                 if let Some(fault) = fault
-                    && !self.fail(&fault, &mut out)?
+                    && !self.fail(&fault, &out)?
                 {
                     return Ok(());
                 }
@@ -101,7 +101,7 @@ impl CarriedConnection {
     }
 
     /// Has a fault happen; `out` is what was said before its step. Returns whether to go on.
-    fn fail(&self, fault: &WireFault, out: &mut Vec<u8>) -> io::Result<bool> {
+    fn fail(&self, fault: &WireFault, out: &[u8]) -> io::Result<bool> {
         match (fault.action, fault.is_before) {
             (FaultAction::FallSilent, _) => self.shared.fall_silent(),
             (action, false) => *self.after.lock() = Some(action),
