@@ -19,8 +19,8 @@ use std::collections::VecDeque;
 static FIRST_LATE: Statement = sql!("first_late", Anew);
 static READ_ENTRIES: Statement = sql!("read_entries", Anew);
 
-/// How much further than by the numbers of its entries a reader reads at once: the numbers are
-/// those of all logs together, and of all lanes.
+/// How much further than by the numbers of its entries a reader reads at once, unless it finds
+/// none: the numbers are those of all logs together, and of all lanes.
 const MOST_STRETCH: i64 = 256;
 
 /// A snapshot that sees all transactions.
@@ -302,11 +302,13 @@ impl Cursor {
     /// Keeps what was read up to a place, and learns how many entries there are to so many numbers.
     fn keep(&mut self, entries: Vec<EntryRow>, upto: LogPosition, limit: i64) {
         let read = count(entries.len());
-        if read < limit / 2 {
-            self.stretch = (self.stretch * 2).min(MOST_STRETCH);
-        } else if read > limit {
-            self.stretch = (self.stretch / 2).max(1);
-        }
+        self.stretch = match read {
+            // Maybe a gap between the numbers of two servers, which is as wide as 2^48.
+            0 => self.stretch.saturating_mul(2),
+            read if read < limit / 2 => self.stretch.saturating_mul(2).min(MOST_STRETCH),
+            read if read > limit => (self.stretch.min(MOST_STRETCH) / 2).max(1),
+            _ => self.stretch.min(MOST_STRETCH),
+        };
         let until = |tick: &Tick| tick.tick <= upto.tick;
         let read = self.known().partition_point(until);
         let from = self.ticks.len() - self.known().len();

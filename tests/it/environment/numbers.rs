@@ -1,9 +1,12 @@
 //! Numbers are as large as the database's, and a sequence that a copy left behind its table is
 //! found and moved.
 
-use crate::support::{Gate, NO_POLLING, Place, eventually, next, process, telling};
+use crate::support::{Gate, MINUTE, NO_POLLING, Place, eventually, next, process, telling};
 use crossbeam_channel::unbounded;
-use outtray::{ErrorKind, HandlerError, Message, MessagingSession, NewMessage, Result};
+use outtray::{
+    ErrorKind, HandlerError, Message, MessagingSession, NewMessage, Position, Result, TopicConfig,
+    TopicKind,
+};
 use std::time::Duration;
 
 /// Where a sequence may stand: at 31 bits, where somebody moved it, at a node's own range, and near
@@ -232,4 +235,97 @@ fn handlers_that_send_while_a_sequence_is_behind_spend_no_attempts() {
         place.await_growth("outtray.message WHERE topic = 'results'", 2);
         assert!(place.dead_letters("jobs").is_empty());
     }
+}
+
+/// The sequences of a node of a distributed database begin at its number shifted by 48.
+const NODE: i64 = 3 << 48;
+
+#[test]
+fn all_that_has_a_number_works_where_numbers_begin_at_a_nodes_own() {
+    for number in [1000, NODE] {
+        check_all(number);
+    }
+}
+
+#[track_caller]
+fn check_all(first_number: i64) {
+    let mut place = Place::watchful();
+    let sequences = [
+        "message_seq",
+        "worker_seq",
+        "vacated_seq",
+        "log_seq",
+        "log_segment_seq",
+    ];
+    for sequence in sequences {
+        place.set_sequence(sequence, first_number);
+    }
+    let bounded = TopicConfig {
+        max_length: Some(100),
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("jobs").configure(bounded).unwrap();
+    let log = TopicConfig {
+        kind: TopicKind::Log,
+        ..TopicConfig::default()
+    };
+    place.messaging.topic("ledger").configure(log).unwrap();
+    let sent = place.messaging.session(|session| {
+        let first = session.send(NewMessage::json("jobs", &0)?.tracked())?.id();
+        session.send_all((1..10).map(keyed))?;
+        let last = NewMessage::json("jobs", &10)?.after(&[first]);
+        session.send(last.tracked())?;
+        session.send_messages("ledger", 0..10)?;
+        Ok(first)
+    });
+    let first = sent.unwrap();
+
+    // By lease, by SQL, and by receivers.
+    let delivery = place
+        .messaging
+        .topic("jobs")
+        .receive::<i32>(MINUTE)
+        .unwrap()
+        .unwrap();
+    assert_eq!((delivery.id, delivery.payload), (first, 0));
+    delivery.retry_after(Duration::ZERO).unwrap();
+    let by_sql = "SELECT outtray.ack(id, receipt, topic => 'jobs') FROM outtray.receive('jobs')";
+    place.sql(by_sql);
+    let (_receiver, told) = telling::<i32>(place.messaging.receiver("jobs").workers(2));
+    let mut handled: Vec<i32> = Vec::new();
+    eventually("all but one are handled", || {
+        handled.extend(told.try_iter());
+        handled.len() == 10
+    });
+    let lines: Vec<i32> = handled
+        .iter()
+        .copied()
+        .filter(|number| (1..10).contains(number))
+        .collect();
+    assert!(lines.is_sorted(), "{lines:?}");
+    handled.sort_unstable();
+    assert_eq!(handled.last(), Some(&10));
+    let (tell, read) = unbounded();
+    let _reader = place
+        .messaging
+        .reader("ledger", "one")
+        .from(Position::Start)
+        .start(move |_, entries: &[Message<i32>]| {
+            for entry in entries {
+                tell.send(entry.payload)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut entries: Vec<i32> = Vec::new();
+    eventually("all entries are read", || {
+        entries.extend(read.try_iter());
+        entries.len() >= 10
+    });
+    assert_eq!(entries, (0..10).collect::<Vec<i32>>());
+
+    eventually("nothing is left", || place.is_empty("jobs"));
+    let numbers = "SELECT min(id)::float8 FROM outtray.worker";
+    assert!(place.number(numbers) >= first_number as f64);
+    assert!(place.messaging.migrate().unwrap().is_empty());
 }
