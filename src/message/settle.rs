@@ -125,18 +125,30 @@ pub(crate) fn hold_in_turn(run: &mut dyn Run, topic: &str, held: &Held) -> Resul
     first_attempts(&query(run, &HOLD_IN_TURN, params, doing)?)
 }
 
-/// Returns where a message is that came back to the end of its topic, as far as it is not far from
-/// there.
+/// Where a message is that is no longer where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    /// Back at the end of its topic.
+    Ready(ClaimPlace),
+    /// Waiting for its next attempt.
+    Waiting,
+}
+
+/// Returns where a message is, as far as it is not far from the end of its topic; `None` if it is
+/// gone.
 pub(crate) fn find_again(
     run: &mut dyn Run,
     topic: &str,
     held: &Held,
-) -> Result<Option<ClaimPlace>> {
+) -> Result<Option<Whereabouts>> {
     let rank = held.position.rank;
     let params: Params<'_> = &[&topic, &rank, &held.id.0];
     let rows = query(run, &FIND_AGAIN, params, "looking for a message")?;
-    let seq = first(&rows, "seq")?;
-    Ok(seq.map(|seq| ClaimPlace { rank, seq }))
+    let seq: Option<Option<i64>> = first(&rows, "seq")?;
+    Ok(seq.map(|seq| match seq {
+        Some(seq) => Whereabouts::Ready(ClaimPlace { rank, seq }),
+        None => Whereabouts::Waiting,
+    }))
 }
 
 /// Locks a message that waits for its next attempt; returns its failed attempts, or `None` if it

@@ -7,7 +7,7 @@ use crate::connect::transaction::OpenTransaction;
 use crate::crashes::attempt;
 use crate::keys;
 use crate::message::claimed::Held;
-use crate::message::settle;
+use crate::message::settle::{self, Whereabouts};
 use crate::on_end;
 use crate::receive::charge::Charge;
 use crate::receive::claim;
@@ -17,8 +17,8 @@ use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
 use crate::receive::transaction::last_flight::announce;
 use crate::receive::worker_state::WorkerState;
-use crate::words::sqlstate::failure_of;
-use crate::words::{Doing, ErrorKind, Failure, HandlerError, Result, chain};
+use crate::words::sqlstate::{Said, failure_of};
+use crate::words::{Doing, Error, ErrorKind, Failure, HandlerError, Result, chain};
 use std::time::Duration;
 
 /// How long a charge waits for another holder of its message: the first time, and each later time.
@@ -28,6 +28,10 @@ const PATIENCE: [&str; 2] = [
     "SET LOCAL lock_timeout = 2000",
     "SET LOCAL lock_timeout = 50",
 ];
+
+/// How often a message is looked for that moves meanwhile, before its charge is written another
+/// time. Each turn takes a move by somebody else.
+const MOST_MOVES: usize = 20;
 
 /// Writes the charges that `blame::judge` made, each in a transaction of its own.
 pub(crate) fn write_all(
@@ -87,30 +91,39 @@ struct FoundAgain {
 }
 
 /// Locks a message, wherever it is by now. If another worker was quicker and failed too, which
-/// makes two attempts, the message waits or is back at the end of its topic.
+/// makes two attempts, the message waits or is back at the end of its topic. While this waits for
+/// one holder, the next may have moved it once more: it is looked for until it is gone, since an
+/// attempt that is not counted is one more than the message may have.
 fn hold(
     open: &mut OpenTransaction<'_>,
     topic: &str,
     charge: &Charge,
 ) -> Result<Option<FoundAgain>> {
-    let found = |held, attempts, is_waiting| FoundAgain {
-        held,
-        attempts,
-        is_waiting,
-    };
     let mut held = charge.held.clone();
-    if let Some(attempts) = settle::hold_in_turn(open, topic, &held)? {
-        return Ok(Some(found(held, attempts, false)));
+    let mut at = Whereabouts::Ready(held.position);
+    for _ in 0..MOST_MOVES {
+        let attempts = match at {
+            Whereabouts::Ready(position) => {
+                held.position = position;
+                settle::hold_in_turn(open, topic, &held)?
+            }
+            Whereabouts::Waiting => settle::hold_waiting(open, topic, held.id)?,
+        };
+        if let Some(attempts) = attempts {
+            let is_waiting = at == Whereabouts::Waiting;
+            return Ok(Some(FoundAgain {
+                held,
+                attempts,
+                is_waiting,
+            }));
+        }
+        match settle::find_again(open, topic, &held)? {
+            Some(found) => at = found,
+            None => return Ok(None),
+        }
     }
-    if let Some(attempts) = settle::hold_waiting(open, topic, held.id)? {
-        return Ok(Some(found(held, attempts, true)));
-    }
-    let Some(position) = settle::find_again(open, topic, &held)? else {
-        return Ok(None);
-    };
-    held.position = position;
-    let attempts = settle::hold_in_turn(open, topic, &held)?;
-    Ok(attempts.map(|attempts| found(held, attempts, false)))
+    let text = format!("topic {topic}: message {} moves all the time", held.id);
+    Err(Error::new(ErrorKind::Database, text).because(Said(Failure::Hindered)))
 }
 
 fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> Result<()> {

@@ -2,7 +2,7 @@
 //! holds.
 
 use super::POLL;
-use crate::support::{PATIENCE, Place, database, eventually, pass_time, process};
+use crate::support::{Gate, HOUR, PATIENCE, Place, database, eventually, pass_time, process};
 use crossbeam_channel::unbounded;
 use outtray::{Backoff, HandlerError, Message, Messaging, MessagingSession, Receiver};
 use std::time::Duration;
@@ -93,6 +93,53 @@ fn a_handler_that_does_nothing_for_longer_than_the_server_allows_runs_as_often_a
 #[test]
 fn with_two_processes_it_runs_as_often_as_it_may_but_for_those_that_run_when_it_is_cut() {
     check_overlong(IDLE, idle_and_go_on, 2, 4, false);
+}
+
+/// Takes the row of the only message away once it is free, and puts it elsewhere.
+const MOVE_IT: &str = "
+    WITH taken AS (DELETE FROM outtray.message RETURNING topic, rank, id, payload, headers, sent_at)
+    INSERT INTO outtray.";
+
+#[test]
+fn an_attempt_is_counted_although_its_message_moves_while_that_waits_for_others() {
+    let mut place = Place::polling(POLL);
+    let gate = Gate::new();
+    let at_the_gate = gate.clone();
+    let limited = limited(&place, IDLE);
+    let receiver = limited
+        .receiver("slow")
+        .workers(1)
+        .backoff(Backoff::fixed(HOUR))
+        .start(move |session, _: Message<i32>| {
+            session.execute("SELECT 1", &[])?;
+            at_the_gate.pass();
+            session.execute("SELECT 2", &[])?;
+            Ok(())
+        })
+        .unwrap();
+    place.send("slow", &1);
+    gate.await_arrivals(1);
+    // Waits until the server has ended the handler's transaction. As a worker of another process
+    // that failed, too, and whose retry is due.
+    let columns = "message (topic, rank, id, payload, headers, sent_at) TABLE taken";
+    place.sql(&format!("{MOVE_IT}{columns}"));
+    // As another one that has it by now.
+    let mut other = crate::support::client(&place.url);
+    let mut holding = other.transaction().unwrap();
+    let columns = "scheduled (topic, rank, id, payload, headers, sent_at, due_at)
+        SELECT taken.*, now() + interval '1 hour' FROM taken";
+    holding
+        .batch_execute(&format!("{MOVE_IT}{columns}"))
+        .unwrap();
+
+    gate.open_for(1);
+    place.await_lock_waits(1);
+    holding.commit().unwrap();
+
+    eventually("it is counted", || {
+        place.count("outtray.scheduled WHERE attempts = 1") == 1
+    });
+    receiver.stop(PATIENCE);
 }
 
 #[test]
