@@ -38,6 +38,9 @@ impl Holder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Deaths {
     pub(crate) count: u32,
+    /// Holders of which nobody knows yet whether they died: the server lets go of a message and of
+    /// the sign of life beside it in either order.
+    pub(crate) undecided: u32,
     /// Whether the message was alone in one of them.
     pub(crate) is_certain: bool,
 }
@@ -80,6 +83,7 @@ pub(crate) fn deaths(
         of.count = of
             .count
             .saturating_add(u32::try_from(count).unwrap_or_default());
+        of.undecided += u32::from(column::<bool>(&row, "is_undecided")?);
         of.is_certain |= column::<bool>(&row, "is_certain")?;
     }
     Ok(found)

@@ -11,6 +11,7 @@ static DROP_LIVENESS: Statement = sql!("drop_liveness", Kept);
 static END_SUSPICION: Statement = sql!("end_suspicion", Kept);
 static ENROLL: Statement = sql!("enroll", Kept);
 static ENSURE_TURN: Statement = sql!("ensure_turn", Kept);
+static FIND_BUSY: Statement = sql!("find_busy", Kept);
 static FIND_VANISHED: Statement = sql!("find_vanished", Kept);
 static HOLD_LIVENESS: Statement = sql!("hold_liveness", Kept);
 static HORIZON: Statement = sql!("horizon", Anew);
@@ -119,6 +120,12 @@ pub(crate) fn find_vanished(
     };
     let rows = query(run, &FIND_VANISHED, params, "looking for dead receivers")?;
     rows.iter().map(enrolled).collect()
+}
+
+/// Returns receivers of other processes that may have messages of a topic in hand, dead or alive.
+pub(crate) fn find_busy(run: &mut dyn Run, topic: &str, mine: &[i64]) -> Result<Vec<i64>> {
+    let doing = "looking for receivers at work";
+    columns(&query(run, &FIND_BUSY, &[&topic, &mine], doing)?, "id")
 }
 
 /// Removes vanished receivers of a topic; returns whether it became suspect by that: one may have

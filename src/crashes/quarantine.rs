@@ -90,9 +90,11 @@ impl Drop for Pass<'_> {
 impl CarefulWay {
     /// Returns how a message runs that saw deaths, with so many attempts failed before.
     pub(crate) fn of(attempts: u32, seen: Deaths, max_attempts: u32) -> Self {
+        // Whoever died a moment ago is found dead by the next look, and counts then.
+        let near = seen.count + seen.undecided;
         // The next death counts, and may be the last.
-        let is_last = attempts + seen.count + 1 >= max_attempts;
-        match seen.count {
+        let is_last = attempts + near + 1 >= max_attempts;
+        match near {
             0 => CarefulWay::Docked,
             1 if !is_last => CarefulWay::Docked,
             _ => CarefulWay::Alone,
@@ -103,6 +105,22 @@ impl CarefulWay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_holder_that_may_have_died_counts_as_one_that_did() {
+        let way = |count, undecided, max_attempts| {
+            let seen = Deaths {
+                count,
+                undecided,
+                is_certain: false,
+            };
+            CarefulWay::of(0, seen, max_attempts)
+        };
+        assert_eq!(way(0, 0, 5), CarefulWay::Docked);
+        assert_eq!(way(0, 1, 5), CarefulWay::Docked);
+        assert_eq!(way(1, 1, 5), CarefulWay::Alone);
+        assert_eq!(way(0, 1, 2), CarefulWay::Alone, "the last attempt");
+    }
 
     #[test]
     fn one_that_saw_a_death_tolerates_others_and_none_of_its_kind() {

@@ -21,12 +21,17 @@
 //! A wrong guess (a process that lost its connection and is on its way back) only costs some speed
 //! for a while. So a new receiver believes what it sees at once, since it may be the successor of a
 //! process that a message just killed; later looks must see it twice.
+//!
+//! A busy server lets go of what a dead process held one connection after the other, and its
+//! successor may be there before it let go of the lock. So a new receiver that finds others at work
+//! notes what it has in hand for a moment, as if the topic were suspect, and looks again.
 
 use crate::connect::connection::Connection;
 use crate::crashes::presence::end_suspicion;
 use crate::crashes::presence::{self as store, Enrolled, Living};
 use crate::db::Run;
 use crate::schema::name::SchemaName;
+use crate::wake::board::Station;
 use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
@@ -44,6 +49,29 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// supervisor that waits before it starts a process again; work goes on in batches meanwhile. What
 /// lies five minutes or more ahead is taken for a clock that was set back.
 const SUSPECT_S: i64 = 240;
+
+/// How long a new receiver is careful that finds others at work: a busy server needs some tens of
+/// milliseconds to let go of what a dead process held.
+const WARY_FOR: Duration = Duration::from_secs(3);
+/// How soon it looks again whether they live.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How careful a receiver that starts is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caution {
+    /// For how long its topic is suspect.
+    suspect_for: Duration,
+    /// For how long to be wary all the same.
+    wary_for: Duration,
+}
+
+impl Caution {
+    /// Tells the station where the receiver's workers park.
+    pub(crate) fn tell(self, station: &Station) {
+        station.suspect(self.suspect_for);
+        station.be_wary(self.wary_for);
+    }
+}
 
 /// What is to be known of a receiver that starts.
 #[derive(Debug, Clone)]
@@ -102,13 +130,13 @@ impl Presence {
     }
 
     /// Records a receiver, and believes at once what it sees of its topic's past. Returns its row,
-    /// and for how long its topic is suspect.
+    /// and how careful it is to be.
     pub(crate) fn enroll(
         &mut self,
         connection: &mut Connection,
         waker: &Waker,
         newcomer: &Newcomer,
-    ) -> Result<(Enrolled, Duration)> {
+    ) -> Result<(Enrolled, Caution)> {
         let topic = newcomer.topic.as_str();
         if newcomer.is_strict {
             store::ensure_turn(connection, topic)?;
@@ -120,8 +148,9 @@ impl Presence {
             most,
             hands: Arc::clone(&newcomer.hands),
         });
-        match self.look_back(connection, waker, topic) {
-            Ok(suspect_for) => Ok((enrolled, suspect_for)),
+        let looked = self.look_back(connection, waker, topic);
+        match looked.and_then(|suspect_for| self.care(connection, topic, suspect_for)) {
+            Ok(care) => Ok((enrolled, care)),
             Err(error) => {
                 // It does not start. What cannot be removed is found by others, as that of a
                 // process that died.
@@ -155,6 +184,34 @@ impl Presence {
                 store::suspicion(connection, topic)
             }
         }
+    }
+
+    /// Looks who else is at work, and may have died a moment ago: they are looked at again soon,
+    /// and the newcomer is careful until then.
+    fn care(
+        &mut self,
+        connection: &mut Connection,
+        topic: &str,
+        suspect_for: Duration,
+    ) -> Result<Caution> {
+        let busy = match self.holds_locks {
+            true => store::find_busy(connection, topic, &self.ids())?,
+            // They are found by when they were seen last.
+            false => Vec::new(),
+        };
+        if busy.is_empty() {
+            let wary_for = Duration::ZERO;
+            return Ok(Caution {
+                suspect_for,
+                wary_for,
+            });
+        }
+        self.doubted.extend(busy);
+        self.look_at = self.look_at.min(Instant::now() + LOOK_AGAIN);
+        Ok(Caution {
+            suspect_for,
+            wary_for: WARY_FOR,
+        })
     }
 
     /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.

@@ -158,7 +158,7 @@ impl Messaging {
     /// Records a receiver.
     pub(crate) fn enroll(&self, shared: &SharedState) -> Result<Enrollment> {
         let errands = self.core.errands()?;
-        let (enrolled, suspect_for) = errands.enroll(&Newcomer {
+        let (enrolled, care) = errands.enroll(&Newcomer {
             topic: shared.topic.clone(),
             is_strict: shared.options.is_strict,
             most: shared.most_in_hand(),
@@ -173,7 +173,7 @@ impl Messaging {
         };
         Ok(Enrollment {
             receiver,
-            suspect_for,
+            care,
             farewell: Box::new(farewell),
         })
     }

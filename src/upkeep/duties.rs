@@ -4,7 +4,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::crashes::presence::Enrolled;
-use crate::crashes::round::Newcomer;
+use crate::crashes::round::{Caution, Newcomer};
 use crate::session::process::Process;
 use crate::upkeep::rounds::Rounds;
 use crate::upkeep::turns::{Troubles, Turns};
@@ -107,10 +107,9 @@ impl Duties {
         Ok(())
     }
 
-    /// Records a receiver; returns its row, and for how long its topic is suspect. It is not on the
-    /// board yet, and has to know before its first claim: that may be of what killed its
-    /// predecessor.
-    pub(crate) fn enroll(&mut self, newcomer: &Newcomer) -> Result<(Enrolled, Duration)> {
+    /// Records a receiver; returns its row, and how careful it is to be. It is not on the board
+    /// yet, and has to know before its first claim: that may be of what killed its predecessor.
+    pub(crate) fn enroll(&mut self, newcomer: &Newcomer) -> Result<(Enrolled, Caution)> {
         let enrolled = self.with_connection(|duties, connection| {
             let waker = &duties.waker;
             // It has to know before its first claim, too, whether the topic is paused.

@@ -1,7 +1,7 @@
 //! The upkeep thread: its errands, and the one place where it waits.
 
 use crate::crashes::presence::Enrolled;
-use crate::crashes::round::Newcomer;
+use crate::crashes::round::{Caution, Newcomer};
 use crate::threads::pause::Pause;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
@@ -30,7 +30,7 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(1);
 enum Errand {
     Enroll {
         newcomer: Newcomer,
-        answer: Sender<Result<(Enrolled, Duration)>>,
+        answer: Sender<Result<(Enrolled, Caution)>>,
     },
     SignOff {
         receiver: Enrolled,
@@ -77,9 +77,8 @@ impl Upkeep {
 }
 
 impl Errands {
-    /// Records a receiver; returns its row, and for how long its topic is suspect. Blocks for the
-    /// answer.
-    pub(crate) fn enroll(&self, newcomer: &Newcomer) -> Result<(Enrolled, Duration)> {
+    /// Records a receiver; returns its row, and how careful it is to be. Blocks for the answer.
+    pub(crate) fn enroll(&self, newcomer: &Newcomer) -> Result<(Enrolled, Caution)> {
         let deadline = Instant::now() + ENROLL_TIMEOUT;
         loop {
             let (answer, answered) = bounded(1);

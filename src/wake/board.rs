@@ -11,7 +11,16 @@ pub(crate) struct Station {
     topic: String,
     permits: Sender<()>,
     parked: Receiver<()>,
-    suspect_until: Mutex<Option<Instant>>,
+    care: Mutex<CareUntil>,
+}
+
+/// Until when attempts are counted before handlers run.
+#[derive(Default)]
+struct CareUntil {
+    /// As the topic is suspect.
+    suspect: Option<Instant>,
+    /// As its receiver is new, and others may just have died.
+    wary: Option<Instant>,
 }
 
 impl Station {
@@ -37,7 +46,7 @@ impl Station {
             topic: topic.to_owned(),
             permits,
             parked,
-            suspect_until: Mutex::new(None),
+            care: Mutex::default(),
         }
     }
 
@@ -58,7 +67,7 @@ impl Station {
     /// Notes for how long attempts are to be counted before handlers run, zero for no longer.
     /// Returns whether that is news.
     pub(crate) fn suspect(&self, duration: Duration) -> bool {
-        let mut until = self.suspect_until.lock();
+        let until = &mut self.care.lock().suspect;
         let was_suspect = until.is_some();
         *until = match duration.is_zero() {
             true => None,
@@ -67,11 +76,20 @@ impl Station {
         was_suspect != until.is_some()
     }
 
+    /// Has attempts be counted for so long whatever is heard of suspicions meanwhile.
+    pub(crate) fn be_wary(&self, duration: Duration) {
+        self.care.lock().wary = Instant::now().checked_add(duration);
+    }
+
     /// Returns whether attempts are to be counted before handlers run.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.suspect_until
-            .lock()
-            .is_some_and(|until| Instant::now() < until)
+        let care = self.care.lock();
+        let mut until = care.suspect.into_iter().chain(care.wary).peekable();
+        // Mostly there is none, and nobody asks for the time.
+        until.peek().is_some() && {
+            let now = Instant::now();
+            until.any(|until| now < until)
+        }
     }
 }
 
@@ -179,6 +197,16 @@ mod tests {
         station.suspect(Duration::from_secs(60));
         assert!(station.is_suspect());
         station.suspect(Duration::ZERO);
+        assert!(!station.is_suspect());
+    }
+
+    #[test]
+    fn who_is_wary_stays_so_although_nobody_is_suspect() {
+        let station = Station::new("a", 1);
+        station.be_wary(Duration::from_secs(60));
+        station.suspect(Duration::ZERO);
+        assert!(station.is_suspect());
+        station.be_wary(Duration::ZERO);
         assert!(!station.is_suspect());
     }
 }

@@ -186,7 +186,7 @@ impl<'m> ReaderBuilder<'m> {
             side: &side,
         })?;
         side.receiver = Some(enrollment.receiver);
-        side.station.suspect(enrollment.suspect_for);
+        enrollment.care.tell(&side.station);
         let handler = Arc::new(handler);
         let terms = EntryTerms {
             topic: self.log.clone(),

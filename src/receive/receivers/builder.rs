@@ -1,5 +1,6 @@
 //! Options of a receiver, one method each.
 
+use crate::crashes::round::Caution;
 use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::handler::{self, SharedHandler};
@@ -24,8 +25,8 @@ pub(crate) type Enroll<'m> = Box<dyn FnOnce(&SharedState) -> Result<Enrollment> 
 pub(crate) struct Enrollment {
     /// Its row.
     pub(crate) receiver: i64,
-    /// For how long its topic is suspect.
-    pub(crate) suspect_for: Duration,
+    /// How careful it is to be at first.
+    pub(crate) care: Caution,
     /// How to sign it off.
     pub(crate) farewell: Farewell,
 }
@@ -299,7 +300,7 @@ fn enroll_and_start(
 ) -> Result<Receiver> {
     let enrollment = enroll(&shared)?;
     shared.receiver = Some(enrollment.receiver);
-    shared.station.suspect(enrollment.suspect_for);
+    enrollment.care.tell(&shared.station);
     Receiver::start(shared, handler, enrollment.farewell)
 }
 

@@ -99,10 +99,9 @@ fn check_poison_up_to(
 
     // The first death of each process is not counted: it is what makes the topic suspect. The next
     // one is, and blames nobody, since others were in hand: a message is given up only once it was
-    // alone in a death. Of two processes, one more was seen to die in one of ten runs; why is not
-    // known.
+    // alone in a death.
     let counted = max_attempts.max(2);
-    let most = counted as usize + processes + (processes - 1);
+    let most = counted as usize + processes;
     assert!((2..=most).contains(&deaths), "{deaths} deaths");
     check_only_dead_letter(&ledger, id, DeadReason::Crashed, counted);
     assert_eq!(ledger.check(&sent, &[]), 1);

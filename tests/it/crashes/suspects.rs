@@ -97,11 +97,82 @@ fn who_starts_while_another_looks_who_died_sees_it_too() {
     living.stop(PATIENCE);
 }
 
+/// Holds the lock of the process that received `work` as that process does, and the server as long
+/// as it has not noticed that it died.
+const HOLD: &str = "SELECT pg_advisory_xact_lock(
+        ((locks.classid::bigint << 32) | locks.objid::bigint) # living.id # gone.id)
+    FROM outtray.worker AS living, outtray.worker AS gone, pg_locks AS locks
+    WHERE living.topic = 'other' AND gone.topic = 'work' AND gone.process = 'gone'
+        AND locks.locktype = 'advisory' AND locks.objsubid = 1
+        AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+/// Runs `test` while the server has not noticed yet that a process died that received `work`, and
+/// has to be told by the test.
+fn while_a_death_is_unnoticed(ledger: &Ledger, test: impl FnOnce(postgres::Transaction<'_>)) {
+    let messaging = ledger.messaging();
+    let living = messaging
+        .start_receiving_messages("other", |_, _: Message<String>| Ok(()))
+        .unwrap();
+    ledger.execute(
+        "INSERT INTO outtray.worker (topic, process, holds_lock, shift) VALUES ('work', 'gone', true, 1)",
+    );
+    let mut server = client(ledger.url());
+    let mut unnoticed = server.transaction().unwrap();
+    assert!(unnoticed.query_opt(HOLD, &[]).unwrap().is_some());
+    test(unnoticed);
+    living.stop(PATIENCE);
+}
+
+#[test]
+fn a_successor_is_careful_and_looks_again_while_a_death_is_unnoticed() {
+    let ledger = Ledger::open();
+    let sent = ledger.send(["quick"]);
+    while_a_death_is_unnoticed(&ledger, |unnoticed| {
+        let messaging = ledger.messaging();
+        let gate = Gate::new();
+        let receiver = gate.holding(messaging.receiver(WORK));
+        gate.await_arrivals(1);
+
+        let noted = "SELECT count(*) FROM outtray.hand WHERE ids = ARRAY[$1::uuid]";
+        assert_eq!(ledger.number(noted, &[&sent[0].as_uuid()]), 1);
+        drop(unnoticed);
+        eventually("the death is noticed", || ledger.number(SUSPECT, &[]) == 1);
+        gate.open_for(1);
+        receiver.stop(PATIENCE);
+    });
+}
+
+#[test]
+fn a_message_that_killed_twice_runs_alone_while_one_of_the_deaths_is_unnoticed() {
+    let ledger = Ledger::open();
+    suspect(&ledger, WORK);
+    let sent = ledger.send(["quick"]);
+    count_a_death(&ledger, WORK, sent[0]);
+    while_a_death_is_unnoticed(&ledger, |unnoticed| {
+        ledger.execute(&format!(
+            "INSERT INTO outtray.hand SELECT 'work', id, 0, ARRAY['{}'::uuid], false
+                FROM outtray.worker WHERE process = 'gone'",
+            sent[0]
+        ));
+        let messaging = ledger.messaging();
+        let gate = Gate::new();
+        let receiver = gate.holding(messaging.receiver(WORK));
+        gate.await_arrivals(1);
+
+        let alone = "SELECT count(*) FROM outtray.hand WHERE is_alone";
+        assert_eq!(ledger.number(alone, &[]), 1);
+        gate.open_for(1);
+        receiver.stop(PATIENCE);
+        drop(unnoticed);
+    });
+}
+
 #[test]
 fn suspicion_ends_with_what_was_in_hand() {
     let ledger = Ledger::open();
     let mut child = ledger.child(CHILD, "stay inside");
-    let sent = ledger.send(vec!["quick"; 2000]);
+    // More than two processes have in hand at a time.
+    let sent = ledger.send(vec!["quick"; 800]);
     assert_eq!(child.listen(), "inside");
     child.kill();
     await_the_end_of_its_server_processes(&ledger);
@@ -128,7 +199,7 @@ fn suspicion_ends_with_what_was_in_hand() {
     eventually("what was in hand has ended", || {
         ledger.number(SUSPECT, &[]) == 0
     });
-    let latest = "SELECT count(*) FROM (SELECT FROM effect HAVING max(at) > now() - interval '20 seconds') AS soon";
+    let latest = "SELECT count(*) FROM (SELECT FROM effect HAVING max(at) > now() - interval '3 minutes') AS soon";
     assert_eq!(ledger.number(latest, &[]), 1, "it ended by itself");
     gate.open_for(1);
     ledger.await_end();

@@ -203,6 +203,7 @@ pub(super) fn kept() -> Vec<Case> {
         case("ensure_room", Rows(1), &[t]),
         case("ensure_slots", Rows(100), &[t, "100"]),
         case("ensure_turn", Rows(1), &[t]),
+        case("find_busy", Tables(FEW), &[t, none]),
         case("find_vanished", Tables(FEW), &["1", none, "30"]),
         case("fold_vacated", Tables("all of it is summed up"), &[t]),
         case(
