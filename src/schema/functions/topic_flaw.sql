@@ -1,5 +1,6 @@
 -- Returns what is wrong with the name of a topic; NULL if nothing is. As `topic::check` of the
--- library: a test compares the two, and says what the letters and digits of all scripts are.
+-- library: a test compares the two, and says what the letters and digits of all scripts are. They
+-- are those of Unicode 17.0.0, of which a library that an older compiler built has fewer.
 CREATE OR REPLACE FUNCTION outtray.topic_flaw(name text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
