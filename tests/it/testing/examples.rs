@@ -1,5 +1,6 @@
 //! The examples run by themselves, end by themselves, and say what they promise to show.
 
+use crate::support::server;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -19,13 +20,17 @@ fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Runs an example to its end; returns what it prints.
+/// Runs an example to its end, on the server that tests share; returns what it prints.
 #[track_caller]
 fn run(name: &str, arguments: &[&str]) -> String {
-    let output = Command::new(example(name))
-        .args(arguments)
-        .output()
-        .unwrap();
+    let mut command = Command::new(example(name));
+    command.env("DATABASE_URL", server().url()).args(arguments);
+    end(command)
+}
+
+#[track_caller]
+fn end(mut command: Command) -> String {
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
@@ -45,7 +50,8 @@ fn check(text: &str, lines: &[&str]) {
 
 #[test]
 fn the_quickstart_shows_a_message_handled_and_another_retried_and_kept() {
-    let text = run("quickstart", &[]);
+    // It brings a server of its own.
+    let text = end(Command::new(example("quickstart")));
 
     check(
         &text,

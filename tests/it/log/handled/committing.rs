@@ -19,6 +19,8 @@ fn effects() -> Place {
 
 /// Reads all there is, in batches of a size; the handler runs `sql` for the bad one.
 fn play(place: &mut Place, batch: usize, what: (&'static str, By, bool)) {
+    // What was played before, so that many ways share a database.
+    place.sql("DELETE FROM effect; DELETE FROM outtray.message; DELETE FROM outtray.dead_letter");
     place.send_all("ledger", 0..COUNT);
     let receiver = place
         .messaging
@@ -66,10 +68,10 @@ fn check_dead(place: &mut Place, reason: DeadReason, attempts: u32, what: &str) 
 
 #[test]
 fn a_handler_of_a_log_cannot_end_its_transaction_however_it_is_written() {
+    let mut place = effects();
     for (index, sql) in READABLE.into_iter().enumerate() {
         let by = BY[index % BY.len()];
         let batch = [1, 5, 500][index % 3];
-        let mut place = effects();
         let what = format!("{batch}, {by:?}, {sql}");
 
         play(&mut place, batch, (sql, by, false));
@@ -81,9 +83,8 @@ fn a_handler_of_a_log_cannot_end_its_transaction_however_it_is_written() {
 
 #[test]
 fn a_handler_of_a_log_that_does_not_mind_a_refused_statement_is_done_once() {
+    let mut place = effects();
     for sql in ["/* x */ COMMIT", "END", "COMMIT; BEGIN"] {
-        let mut place = effects();
-
         play(&mut place, 500, (sql, By::BatchExecute, true));
 
         assert_eq!(check_others(&mut place, sql), 1, "{sql}");
@@ -103,9 +104,9 @@ fn a_handler_of_a_log_that_does_not_mind_that_its_connection_was_cut_has_failed(
 
 #[test]
 fn an_entry_alone_whose_handler_committed_does_not_run_again_and_the_others_are_done_once() {
+    let mut place = effects();
     for sql in COMMITS {
         for (by, is_swallowed) in [(By::BatchExecute, false), (By::Borrowed, true)] {
-            let mut place = effects();
             let what = format!("{by:?}, {sql}");
 
             play(&mut place, 1, (sql, by, is_swallowed));
@@ -120,9 +121,9 @@ fn an_entry_alone_whose_handler_committed_does_not_run_again_and_the_others_are_
 
 #[test]
 fn a_handler_of_a_log_that_rolled_back_is_charged_and_the_others_are_done_once() {
+    let mut place = effects();
     for sql in ROLLS_BACK {
         for batch in [1, 5] {
-            let mut place = effects();
             let what = format!("{batch}, {sql}");
 
             play(&mut place, batch, (sql, By::BatchExecute, true));
@@ -135,9 +136,9 @@ fn a_handler_of_a_log_that_rolled_back_is_charged_and_the_others_are_done_once()
 
 #[test]
 fn a_handler_of_batches_of_a_log_that_ends_its_transaction_leaves_no_effect_twice() {
+    let mut place = effects();
     for sql in ["COMMIT", COMMITS[0], COMMITS[1], ROLLS_BACK[1]] {
         for by in [By::Borrowed, By::BatchExecute] {
-            let mut place = effects();
             let what = format!("{by:?}, {sql}");
 
             play(&mut place, 4, (sql, by, true));
@@ -154,10 +155,9 @@ fn a_handler_of_batches_of_a_log_that_ends_its_transaction_leaves_no_effect_twic
 
 #[test]
 fn a_handler_of_a_log_whose_function_would_commit_has_failed() {
+    let mut place = effects();
+    place.sql("CREATE PROCEDURE finish() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$");
     for sql in ["CALL finish()", "DO $$ BEGIN COMMIT; END $$"] {
-        let mut place = effects();
-        place.sql("CREATE PROCEDURE finish() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$");
-
         play(&mut place, 500, (sql, By::BatchExecute, false));
 
         assert_eq!(check_others(&mut place, sql), 0);

@@ -20,18 +20,16 @@ const ODD: &[(&str, &str)] = &[
 #[test]
 fn definitions_that_cannot_be_read_hold_up_no_other_however_many_they_are() {
     let mut place = Place::watchful();
-    for number in 0..20 {
-        for (index, (column, value)) in ODD.iter().enumerate() {
-            let name = format!("odd-{index}-{number}");
-            place.sql(&format!(
-                "CREATE TEMPORARY TABLE odd (LIKE outtray.recurring);
-                INSERT INTO odd (topic, name, cron, time_zone, missed, rank, payload, next_at)
-                    VALUES ('odd', '{name}', '* * * * *', 'UTC', 'once', 0, '1', now() - interval '1 day');
-                UPDATE odd SET {column} = {value};
-                INSERT INTO outtray.recurring SELECT * FROM odd;
-                DROP TABLE odd"
-            ));
-        }
+    for (index, (column, value)) in ODD.iter().enumerate() {
+        place.sql(&format!(
+            "CREATE TEMPORARY TABLE odd (LIKE outtray.recurring);
+            INSERT INTO odd (topic, name, cron, time_zone, missed, rank, payload, next_at)
+                SELECT 'odd', 'odd-{index}-' || n, '* * * * *', 'UTC', 'once', 0, '1', now() - interval '1 day'
+                FROM generate_series(1, 20) AS n;
+            UPDATE odd SET {column} = {value};
+            INSERT INTO outtray.recurring SELECT * FROM odd;
+            DROP TABLE odd"
+        ));
     }
     place.sql(
         "INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)

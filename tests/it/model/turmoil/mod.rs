@@ -3,7 +3,7 @@
 //! way. Nothing is lost, nothing happens twice, no neighbour is touched, and all flows again after
 //! each trouble.
 //!
-//! Half a minute by default. At length, and with the bound of five seconds after each trouble, on a
+//! 20 seconds by default. At length, and with the bound of five seconds after each trouble, on a
 //! machine that does nothing else:
 //! `OUTTRAY_TURMOIL_SECONDS=300 cargo test --test it turmoil -- --nocapture`.
 
@@ -319,7 +319,7 @@ fn nothing_is_lost_doubled_or_touched_in_any_turmoil_and_all_flows_again() {
     let at_length = std::env::var("OUTTRAY_TURMOIL_SECONDS").ok();
     let seconds = at_length
         .as_ref()
-        .map_or(30, |seconds| seconds.parse().unwrap());
+        .map_or(20, |seconds| seconds.parse().unwrap());
     let (told, lines) = unbounded();
     let collected = collect(lines);
     let mut stage = set_up(told);

@@ -1,18 +1,18 @@
 //! Handlers whose SQL would end their transaction, or does.
 
 use super::{
-    ATTEMPTS, BY, By, COMMITS, COUNT, READABLE, ROLLS_BACK, WAYS, Way, check_dead,
+    ATTEMPTS, BY, By, CLEAR, COMMITS, COUNT, READABLE, ROLLS_BACK, WAYS, Way, check_dead,
     check_neighbours, effects, handle, play,
 };
-use crate::support::{PATIENCE, Place, eventually};
+use crate::support::{PATIENCE, eventually};
 use outtray::{Backoff, BatchMessage, DeadReason};
 use std::time::Duration;
 
 #[test]
 fn a_handler_cannot_end_its_transaction_however_it_is_written() {
+    let mut place = effects();
     for (index, sql) in READABLE.into_iter().enumerate() {
         for turn in 0..3 {
-            let mut place = effects();
             let by = BY[(index + turn * 2) % BY.len()];
             let way = WAYS[(index + turn * 3) % WAYS.len()];
             let what = format!("{way:?}, {by:?}, {sql}");
@@ -27,9 +27,9 @@ fn a_handler_cannot_end_its_transaction_however_it_is_written() {
 
 #[test]
 fn a_handler_that_does_not_mind_a_refused_statement_is_done_once() {
+    let mut place = effects();
     for sql in ["/* x */ COMMIT", "END", "COMMIT; BEGIN"] {
         for way in WAYS {
-            let mut place = effects();
             let what = format!("{way:?}, {sql}");
 
             play(&mut place, way, (sql, By::BatchExecute, true));
@@ -42,9 +42,8 @@ fn a_handler_that_does_not_mind_a_refused_statement_is_done_once() {
 
 #[test]
 fn a_handler_that_does_not_mind_that_its_connection_was_cut_has_failed() {
+    let mut place = effects();
     for way in WAYS {
-        let mut place = effects();
-
         play(&mut place, way, ("COMMIT", By::Borrowed, true));
 
         let what = format!("{way:?}");
@@ -55,10 +54,10 @@ fn a_handler_that_does_not_mind_that_its_connection_was_cut_has_failed() {
 
 #[test]
 fn a_handler_that_committed_does_not_run_again_and_its_neighbours_are_done_once() {
+    let mut place = effects();
     for sql in COMMITS {
         for way in WAYS.into_iter().filter(|way| *way != Way::Several) {
             for (by, is_swallowed) in [(By::BatchExecute, false), (By::Borrowed, true)] {
-                let mut place = effects();
                 let what = format!("{way:?}, {by:?}, {sql}");
 
                 play(&mut place, way, (sql, by, is_swallowed));
@@ -74,13 +73,13 @@ fn a_handler_that_committed_does_not_run_again_and_its_neighbours_are_done_once(
 
 #[test]
 fn a_handler_that_rolled_back_is_charged_and_its_neighbours_are_done_once() {
+    let mut place = effects();
     for sql in ROLLS_BACK {
         for way in WAYS {
             // Under a lease no savepoint is there that could be released.
             if matches!(way, Way::Leases | Way::LeasedDrain) && sql.contains("RELEASE") {
                 continue;
             }
-            let mut place = effects();
             let what = format!("{way:?}, {sql}");
 
             play(&mut place, way, (sql, By::BatchExecute, true));
@@ -93,8 +92,9 @@ fn a_handler_that_rolled_back_is_charged_and_its_neighbours_are_done_once() {
 
 #[test]
 fn a_handler_of_batches_that_ends_its_transaction_leaves_no_effect_twice() {
+    let mut place = effects();
     for sql in ["COMMIT", COMMITS[0], COMMITS[1], ROLLS_BACK[1]] {
-        let mut place = effects();
+        place.sql(CLEAR);
         place.send_all("numbers", 0..COUNT);
 
         let receiver = place
@@ -129,14 +129,9 @@ fn a_handler_whose_function_would_commit_has_failed() {
     let mut place = effects();
     place.sql("CREATE PROCEDURE finish() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$");
     for sql in ["CALL finish()", "DO $$ BEGIN COMMIT; END $$"] {
-        let mut place = Place::over(&place.url, place.messaging.clone());
-
         play(&mut place, Way::Fixed, (sql, By::BatchExecute, false));
 
         assert_eq!(check_neighbours(&mut place, sql), 0);
         check_dead(&mut place, DeadReason::Exhausted, ATTEMPTS, sql);
-        place.sql(
-            "DELETE FROM effect; DELETE FROM outtray.message; DELETE FROM outtray.dead_letter",
-        );
     }
 }

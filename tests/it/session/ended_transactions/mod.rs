@@ -137,7 +137,13 @@ fn effects() -> Place {
     place
 }
 
+/// Forgets what was played before, so that many ways share a database.
+const CLEAR: &str =
+    "DELETE FROM effect; DELETE FROM outtray.message; DELETE FROM outtray.dead_letter;
+    DELETE FROM outtray.topic; DELETE FROM outtray.slot";
+
 fn play(place: &mut Place, way: Way, what: (&'static str, By, bool)) {
+    place.sql(CLEAR);
     place.send_all("numbers", 0..COUNT);
     if way == Way::Suspect {
         place.sql("INSERT INTO outtray.topic (topic, suspect_until) VALUES ('numbers', now() + interval '1 minute')");

@@ -16,9 +16,8 @@ fn effects_by_socket() -> Place {
 
 #[test]
 fn a_handler_cannot_end_its_transaction_by_a_text() {
+    let mut place = effects_by_socket();
     for sql in READABLE {
-        let mut place = effects_by_socket();
-
         play(&mut place, Way::Fixed, (sql, By::BatchExecute, false));
 
         assert_eq!(check_neighbours(&mut place, sql), 0, "{sql}");
@@ -28,6 +27,7 @@ fn a_handler_cannot_end_its_transaction_by_a_text() {
 
 #[test]
 fn a_handler_that_committed_does_not_run_again_and_its_neighbours_are_done_once() {
+    let mut place = effects_by_socket();
     for sql in ["COMMIT", "COMMIT; BEGIN", COMMITS[0]] {
         for (way, by) in [
             (Way::Fixed, By::Borrowed),
@@ -38,7 +38,6 @@ fn a_handler_that_committed_does_not_run_again_and_its_neighbours_are_done_once(
             if by == By::BatchExecute && !sql.contains('\\') {
                 continue;
             }
-            let mut place = effects_by_socket();
             let what = format!("{way:?}, {by:?}, {sql}");
 
             play(&mut place, way, (sql, by, true));
@@ -51,13 +50,12 @@ fn a_handler_that_committed_does_not_run_again_and_its_neighbours_are_done_once(
 
 #[test]
 fn a_handler_that_rolled_back_is_charged_and_its_neighbours_are_done_once() {
+    let mut place = effects_by_socket();
     for (sql, by) in [
         ("ROLLBACK", By::Borrowed),
         ("ROLLBACK; BEGIN", By::Nested),
         (ROLLS_BACK[2], By::BatchExecute),
     ] {
-        let mut place = effects_by_socket();
-
         play(&mut place, Way::Fixed, (sql, by, true));
 
         assert_eq!(check_neighbours(&mut place, sql), 0, "{sql}");

@@ -236,11 +236,12 @@ fn play(place: &mut Place, way: Way, trace: &'static Trace, by: By) -> Vec<Strin
     told.try_iter().collect()
 }
 
+/// Checks one trace in a place that was prepared, and that others may have used.
 #[track_caller]
-fn check(mut place: Place, way: Way, trace: &'static Trace, by: By) {
-    prepare(&mut place);
+fn check(place: &mut Place, way: Way, trace: &'static Trace, by: By) {
+    place.sql("DELETE FROM effect; DELETE FROM outtray.message; DELETE FROM outtray.topic");
 
-    let saw = play(&mut place, way, trace, by);
+    let saw = play(place, way, trace, by);
 
     let what = format!("{way:?}, {}, {by:?}", trace.set);
     assert!(
@@ -258,21 +259,21 @@ fn check(mut place: Place, way: Way, trace: &'static Trace, by: By) {
 
 #[test]
 fn the_next_message_finds_nothing_of_what_one_set() {
+    let mut place = Place::new();
+    prepare(&mut place);
     for (index, trace) in TRACES.iter().enumerate() {
-        check(Place::new(), Way::Adaptive, trace, BY[index % 4]);
-        check(Place::new(), Way::Fixed, trace, BY[(index + 1) % 4]);
+        check(&mut place, Way::Adaptive, trace, BY[index % 4]);
+        check(&mut place, Way::Fixed, trace, BY[(index + 1) % 4]);
     }
 }
 
 #[test]
 fn the_next_message_finds_nothing_of_what_one_set_in_any_way_to_receive() {
+    let mut place = Place::new();
+    prepare(&mut place);
     for (index, trace) in TRACES.iter().enumerate() {
-        check(
-            Place::new(),
-            WAYS[2 + index % 4],
-            trace,
-            BY[(index + index / 4) % 4],
-        );
+        let by = BY[(index + index / 4) % 4];
+        check(&mut place, WAYS[2 + index % 4], trace, by);
     }
 }
 
