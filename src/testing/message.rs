@@ -28,7 +28,8 @@ const MAX_ATTEMPTS: u32 = 10;
 /// let mut transaction = client.transaction()?;
 /// let mut session = MessagingSession::join(database.messaging(), &mut transaction)?;
 ///
-/// ship(&mut session, message(NewMessage::json("orders", &7)?)?)?;
+/// let order = message(NewMessage::json("orders", &7)?)?;
+/// assert!(ship(&mut session, order).is_ok());
 ///
 /// session.assert_sent("mails", |order: &i32| *order == 7);
 /// drop(session);
