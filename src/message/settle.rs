@@ -125,9 +125,9 @@ pub(crate) fn hold_in_turn(run: &mut dyn Run, topic: &str, held: &Held) -> Resul
     first_attempts(&query(run, &HOLD_IN_TURN, params, doing)?)
 }
 
-/// Where a message is that is no longer where it was.
+/// Where a message went that is no longer where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whereabouts {
+pub(crate) enum MovedTo {
     /// Back at the end of its topic.
     Ready(ClaimPlace),
     /// Waiting for its next attempt.
@@ -136,18 +136,14 @@ pub(crate) enum Whereabouts {
 
 /// Returns where a message is, as far as it is not far from the end of its topic; `None` if it is
 /// gone.
-pub(crate) fn find_again(
-    run: &mut dyn Run,
-    topic: &str,
-    held: &Held,
-) -> Result<Option<Whereabouts>> {
+pub(crate) fn find_again(run: &mut dyn Run, topic: &str, held: &Held) -> Result<Option<MovedTo>> {
     let rank = held.position.rank;
     let params: Params<'_> = &[&topic, &rank, &held.id.0];
     let rows = query(run, &FIND_AGAIN, params, "looking for a message")?;
     let seq: Option<Option<i64>> = first(&rows, "seq")?;
     Ok(seq.map(|seq| match seq {
-        Some(seq) => Whereabouts::Ready(ClaimPlace { rank, seq }),
-        None => Whereabouts::Waiting,
+        Some(seq) => MovedTo::Ready(ClaimPlace { rank, seq }),
+        None => MovedTo::Waiting,
     }))
 }
 

@@ -7,7 +7,7 @@ use crate::connect::transaction::OpenTransaction;
 use crate::crashes::attempt;
 use crate::keys;
 use crate::message::claimed::Held;
-use crate::message::settle::{self, Whereabouts};
+use crate::message::settle::{self, MovedTo};
 use crate::on_end;
 use crate::receive::charge::Charge;
 use crate::receive::claim;
@@ -100,17 +100,17 @@ fn hold(
     charge: &Charge,
 ) -> Result<Option<FoundAgain>> {
     let mut held = charge.held.clone();
-    let mut at = Whereabouts::Ready(held.position);
+    let mut at = MovedTo::Ready(held.position);
     for _ in 0..MOST_MOVES {
         let attempts = match at {
-            Whereabouts::Ready(position) => {
+            MovedTo::Ready(position) => {
                 held.position = position;
                 settle::hold_in_turn(open, topic, &held)?
             }
-            Whereabouts::Waiting => settle::hold_waiting(open, topic, held.id)?,
+            MovedTo::Waiting => settle::hold_waiting(open, topic, held.id)?,
         };
         if let Some(attempts) = attempts {
-            let is_waiting = at == Whereabouts::Waiting;
+            let is_waiting = at == MovedTo::Waiting;
             return Ok(Some(FoundAgain {
                 held,
                 attempts,
