@@ -86,6 +86,7 @@ pub(super) fn ready() -> Vec<Case> {
             Rows(64),
             &[&claim[..], &["60000000", "NULL", "NULL", "NULL"]].concat(),
         ),
+        case("missing", Tables(BY_ID), &[&ids(1000, 10)]),
         case("peek", Rows(200), &[t, "100"]),
         case("poll", Rows(10 + 200), &[&list([BUSY, "side-1", "nobody"])]),
         case("postpone_head", Rows(1), &[t, "0", "1000", "1", "1000000"]),
