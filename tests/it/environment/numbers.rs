@@ -4,8 +4,8 @@
 use crate::support::{Gate, MINUTE, NO_POLLING, Place, eventually, next, process, telling};
 use crossbeam_channel::unbounded;
 use outtray::{
-    ErrorKind, HandlerError, Message, MessagingSession, NewMessage, Position, Result, TopicConfig,
-    TopicKind,
+    ErrorKind, HandlerError, Message, MessageId, MessagingSession, NewMessage, Position, Result,
+    TopicConfig, TopicKind,
 };
 use std::time::Duration;
 
@@ -247,8 +247,9 @@ fn all_that_has_a_number_works_where_numbers_begin_at_a_nodes_own() {
     }
 }
 
-#[track_caller]
-fn check_all(first_number: i64) {
+/// Makes a place whose numbers begin there, with messages and entries of all kinds; returns the
+/// first message, too.
+fn filled(first_number: i64) -> (Place, MessageId) {
     let mut place = Place::watchful();
     let sequences = [
         "message_seq",
@@ -278,7 +279,12 @@ fn check_all(first_number: i64) {
         session.send_messages("ledger", 0..10)?;
         Ok(first)
     });
-    let first = sent.unwrap();
+    (place, sent.unwrap())
+}
+
+#[track_caller]
+fn check_all(first_number: i64) {
+    let (mut place, first) = filled(first_number);
 
     // By lease, by SQL, and by receivers.
     let delivery = place
@@ -305,6 +311,15 @@ fn check_all(first_number: i64) {
     assert!(lines.is_sorted(), "{lines:?}");
     handled.sort_unstable();
     assert_eq!(handled.last(), Some(&10));
+    check_log(&place);
+    eventually("nothing is left", || place.is_empty("jobs"));
+    let numbers = "SELECT min(id)::float8 FROM outtray.worker";
+    assert!(place.number(numbers) >= first_number as f64);
+    assert!(place.messaging.migrate().unwrap().is_empty());
+}
+
+#[track_caller]
+fn check_log(place: &Place) {
     let (tell, read) = unbounded();
     let _reader = place
         .messaging
@@ -323,9 +338,4 @@ fn check_all(first_number: i64) {
         entries.len() >= 10
     });
     assert_eq!(entries, (0..10).collect::<Vec<i32>>());
-
-    eventually("nothing is left", || place.is_empty("jobs"));
-    let numbers = "SELECT min(id)::float8 FROM outtray.worker";
-    assert!(place.number(numbers) >= first_number as f64);
-    assert!(place.messaging.migrate().unwrap().is_empty());
 }
