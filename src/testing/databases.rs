@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use uuid::Uuid;
 
 const PREFIX: &str = "outtray_test_";
@@ -27,6 +28,8 @@ const PREFIX: &str = "outtray_test_";
 const OWN_PREFIX: &str = "outtray_own_";
 const TEMPLATE_PREFIX: &str = "outtray_template_";
 const MAKING: &str = "making a test database";
+/// How soon the kept connection answers, or is replaced.
+const CLERK_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The databases that one `Server` makes.
 pub(crate) struct Databases {
@@ -110,10 +113,14 @@ impl Databases {
         self.with_clerk(|client| self.create(client, "template0"))
     }
 
-    /// Runs `work` on the connection of the clerk; another one, if the last broke.
+    /// Runs `work` on the connection of the clerk; another one, if the last broke, or the server
+    /// restarted meanwhile.
     fn with_clerk<R>(&self, work: impl FnOnce(&mut Client) -> Result<R>) -> Result<R> {
         let mut clerk = locked(&self.clerk);
-        let kept = clerk.take().filter(|kept| !kept.is_closed());
+        let kept = clerk.take().and_then(|mut kept| {
+            let answers = kept.client().is_valid(CLERK_ANSWERS).is_ok();
+            answers.then_some(kept)
+        });
         let mut connection = match kept {
             Some(kept) => kept,
             None => self.dial()?,

@@ -14,7 +14,7 @@ use crate::support::{Child, PATIENCE, eventually, pass_time, signal, test_name};
 use crossbeam_channel::{Sender, unbounded};
 use network::Network;
 use outtray::testing::Server;
-use postgres::{Client, NoTls};
+use postgres::{Client, NoTls, SimpleQueryMessage};
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -83,6 +83,19 @@ const INDEXES: &str = "
 const LEFT: &str = "
     SELECT (SELECT count(*) FROM outtray.message WHERE topic <> 'echo')
         + (SELECT count(*) FROM outtray.scheduled) + (SELECT count(*) FROM outtray.follower)";
+
+/// Where they are, and what the server does.
+const SHOWN: &str = "
+    SELECT concat_ws(' ', now(), 'ready', topic, key, count(*), min(seq)) FROM outtray.message GROUP BY topic, key
+    UNION ALL
+    SELECT concat_ws(' ', now(), 'scheduled', topic, key, count(*), min(due_at), count(receipt)) FROM outtray.scheduled GROUP BY topic, key
+    UNION ALL
+    SELECT concat_ws(' ', now(), 'follower', topic, key, count(*), min(seq)) FROM outtray.follower GROUP BY topic, key
+    UNION ALL
+    SELECT concat_ws(' ', now(), 'worker', worker::text) FROM outtray.worker
+    UNION ALL
+    SELECT concat_ws(' ', now(), pid, state, wait_event, xact_start, pg_blocking_pids(pid)::text, left(query, 100))
+        FROM pg_stat_activity WHERE datname = current_database()";
 
 /// The bound after each trouble, which a machine that does something else may miss.
 const FLOWS_WITHIN: Duration = Duration::from_secs(5);
@@ -285,10 +298,23 @@ impl Stage {
             if before == 0 {
                 return;
             }
+            let started = Instant::now();
             eventually(&format!("{before} messages become fewer"), || {
                 self.revive();
+                if started.elapsed() > PATIENCE.mul_f32(0.9) {
+                    self.show_what_is_left();
+                }
                 self.count(LEFT) < before
             });
+        }
+    }
+
+    /// Prints where the messages are that do not go on, and what the server does.
+    fn show_what_is_left(&self) {
+        for row in client(&self.url).simple_query(SHOWN).unwrap() {
+            if let SimpleQueryMessage::Row(row) = row {
+                println!("{}", row.get(0).unwrap_or_default());
+            }
         }
     }
 
