@@ -10,19 +10,27 @@ use outtray::{ErrorKind, Message, Messaging, Receiver};
 use postgres::{Client, NoTls};
 use std::time::{Duration, Instant};
 
-/// Has a server refuse writes, on the connections that are there too.
-fn fence(server: &Server) {
-    let mut client = Client::connect(server.url(), NoTls).unwrap();
-    let set = "ALTER SYSTEM SET default_transaction_read_only = on";
-    client.batch_execute(set).unwrap();
+/// Has a server refuse writes, or take them again, on the connections that are there too.
+fn fence(url: &str, is_fenced: bool) {
+    let wanted = if is_fenced { "on" } else { "off" };
+    let mut client = Client::connect(url, NoTls).unwrap();
+    let set = format!("ALTER SYSTEM SET default_transaction_read_only = {wanted}");
+    client.batch_execute(&set).unwrap();
     client.batch_execute("SELECT pg_reload_conf()").unwrap();
-    eventually("new sessions only read", || {
+    eventually("new sessions know", || {
         let row = client.query_one("SHOW default_transaction_read_only", &[]);
-        row.unwrap().get::<_, &str>(0) == "on"
+        row.unwrap().get::<_, &str>(0) == wanted
     });
 }
 
-/// Two servers with the same database, and the URL of both.
+/// Moves the writers from one server to the other.
+fn switch(one: &Server, other_url: &str) {
+    fence(other_url, false);
+    fence(one.url(), true);
+}
+
+/// Two servers with the same database, of which the first takes writes, however long it needs for
+/// an answer; and the URL of both.
 fn both() -> (Server, Server, String, String) {
     let (one, other) = (started(), started());
     let url = one.database().unwrap();
@@ -31,6 +39,7 @@ fn both() -> (Server, Server, String, String) {
     let (_, rest) = other_url.rsplit_once('@').unwrap();
     let (host, _) = place.split_once('/').unwrap();
     let both = format!("{credentials}@{host},{rest}?target_session_attrs=read-write");
+    fence(&other_url, true);
     (one, other, other_url, both)
 }
 
@@ -71,7 +80,7 @@ fn idle_receivers_leave_a_server_that_takes_no_writes_any_more() {
     send(&messaging, "before").unwrap();
     assert_eq!(next(&told, 1), [("before".to_owned(), 1)]);
 
-    fence(&one);
+    switch(&one, &other_url);
     send(&Messaging::connect(&other_url).unwrap(), "after").unwrap();
 
     let fenced = Instant::now();
@@ -87,7 +96,7 @@ fn idle_receivers_leave_a_server_that_takes_no_writes_any_more() {
 #[test]
 fn who_sends_on_a_connection_that_takes_no_writes_any_more_is_told_to_try_again_and_soon_succeeds()
 {
-    let (one, _other, _, both) = both();
+    let (one, _other, other_url, both) = both();
     let messaging = Messaging::connect(&both).unwrap();
     // Several connections lie in the pool.
     fn nest(messaging: &Messaging, depth: usize) {
@@ -101,7 +110,7 @@ fn who_sends_on_a_connection_that_takes_no_writes_any_more_is_told_to_try_again_
         nested.unwrap();
     }
     nest(&messaging, 6);
-    fence(&one);
+    switch(&one, &other_url);
 
     let error = refused(|| send(&messaging, "hello"));
 
@@ -113,12 +122,12 @@ fn who_sends_on_a_connection_that_takes_no_writes_any_more_is_told_to_try_again_
 
 #[test]
 fn a_single_send_that_a_server_refuses_since_it_takes_no_writes_is_known_not_to_have_happened() {
-    let (one, _other, _, both) = both();
+    let (one, _other, other_url, both) = both();
     let messaging = Messaging::connect(&both).unwrap();
     let send =
         || messaging.session(|session| Ok(session.send_message("jobs", "hello").map(drop)?));
     send().unwrap();
-    fence(&one);
+    switch(&one, &other_url);
 
     let error = refused(send);
 
@@ -145,7 +154,7 @@ fn no_message_is_charged_where_its_handler_meets_a_server_that_takes_no_writes_a
     });
     assert_eq!(next(&entered, 1), [1]);
 
-    fence(&one);
+    switch(&one, &other_url);
     go.send(()).unwrap();
     go.send(()).unwrap();
 
