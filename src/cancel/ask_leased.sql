@@ -23,9 +23,10 @@ asked AS (
     FROM (
         SELECT leased.topic, leased.id
         FROM leased
-        -- Always so, as in `bury`; and once more, since each topic is asked for each message.
+        -- Always so, as in `bury`; and once more, since each topic is asked for each message. Of a
+        -- column alone the planner may know better.
         WHERE leased.id BETWEEN '00000000-0000-0000-0000-000000000000' AND 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-            AND leased.topic >= ''
+            AND leased.topic || '' >= ''
         OFFSET 0
     ) AS leased
     WHERE scheduled.topic = ANY (ARRAY[leased.topic])
