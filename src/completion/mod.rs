@@ -13,6 +13,7 @@ use crate::db::{Flight, Params, Run, Statement, Value, column, columns, execute,
 use crate::message::claimed::time;
 use crate::message::end::End;
 use crate::words::completion::{Completion, GroupProgress, How};
+use crate::words::limits::millis;
 use crate::words::{Error, ErrorKind, MessageId, OnEnd, Outgoing, Result};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub(crate) fn track(run: &mut dyn Run, messages: &[Outgoing]) -> Result<()> {
     let ids: Vec<Uuid> = tracked.iter().map(|sent| sent.id.0).collect();
     let kept: Vec<i64> = tracked
         .iter()
-        .map(|sent| sent.message.rare.tracked_for.map_or(0, millis))
+        .map(|sent| sent.message.rare.tracked_for.map_or(0, kept_ms))
         .collect();
     let members: Vec<Option<i32>> = tracked
         .iter()
@@ -163,11 +164,9 @@ pub(crate) fn group_members(run: &mut dyn Run, id: MessageId) -> Result<Vec<Uuid
     columns(&query(run, &GROUP_MEMBERS, &[&id.0], doing)?, "id")
 }
 
-fn millis(duration: Duration) -> i64 {
-    // At least one: what is kept shorter than that is kept at all.
-    i64::try_from(duration.as_millis())
-        .unwrap_or(i64::MAX)
-        .max(1)
+/// Returns how long something is kept: at least a millisecond, so that it is kept at all.
+fn kept_ms(duration: Duration) -> i64 {
+    millis(duration).max(1)
 }
 
 /// Removes a batch of outcomes whose time is over; returns whether there may be more.

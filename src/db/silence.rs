@@ -2,6 +2,7 @@
 
 use crate::db::run::{Run, column, query};
 use crate::db::statement::{Statement, sql};
+use crate::words::limits::millis;
 use crate::words::{ClaimPlace, Result};
 use postgres::types::ToSql;
 use std::time::{Duration, Instant};
@@ -55,10 +56,7 @@ pub(crate) fn longest(run: &mut dyn Run) -> Result<Option<Duration>> {
 /// named with its age.
 pub(crate) fn end(run: &mut dyn Run, processes: &[(i32, Duration)]) -> Result<()> {
     let numbers: Vec<i32> = processes.iter().map(|(number, _)| *number).collect();
-    let ages: Vec<i64> = processes
-        .iter()
-        .map(|(_, since)| whole_ms(*since))
-        .collect();
+    let ages: Vec<i64> = processes.iter().map(|(_, since)| millis(*since)).collect();
     let doing = "ending lost connections";
     query(run, &END_PROCESSES, &[&numbers, &ages], doing).map(drop)
 }
@@ -67,17 +65,13 @@ pub(crate) fn end(run: &mut dyn Run, processes: &[(i32, Duration)]) -> Result<()
 /// asked for `idle`.
 pub(crate) fn end_holder(run: &mut dyn Run, hold: &Hold, idle: Duration) -> Result<()> {
     let (topic, ClaimPlace { rank, seq }) = (&hold.topic, hold.position);
-    let (held, idle) = (whole_ms(hold.since.elapsed()), whole_ms(idle));
+    let (held, idle) = (millis(hold.since.elapsed()), millis(idle));
     let doing = "ending lost connections";
     let params: [&(dyn ToSql + Sync); 5] = [topic, &rank, &seq, &held, &idle];
     query(run, &END_HOLDER, &params, doing).map(drop)
 }
 
 const DOING: &str = "asking about silent connections";
-
-fn whole_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
 
 fn milliseconds(value: Option<i64>) -> Option<Duration> {
     let value = u64::try_from(value?).unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::dead_letters::selection::Selection;
 use crate::message::end::{End, How};
 use crate::on_end::push_ended;
 use crate::wake::waker::Waker;
+use crate::words::limits::millis;
 use crate::words::{Doing, Result};
 use postgres::Row;
 use std::time::Duration;
@@ -93,7 +94,7 @@ pub(crate) fn purge_dead(run: &mut dyn Run, topic: &str, rest: &Remaining<'_>) -
 
 /// Removes a slice of the dead letters of a topic that died longer ago than this, the oldest first.
 pub(crate) fn prune_dead(run: &mut dyn Run, topic: &str, retention: Duration) -> Result<Slice> {
-    let kept_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let kept_ms = millis(retention);
     let (limit, said_by) = (SLICE as i64, Uuid::now_v7());
     let params: Params<'_> = &[&topic, &kept_ms, &limit, &said_by];
     let doing = "removing dead letters";

@@ -82,6 +82,12 @@ pub(crate) fn tables(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
     ))
 }
 
+/// Reads the numbers that a node answered; none where it says why it does not.
+fn numbers(answer: &str) -> Vec<i64> {
+    let words = answer.split(' ');
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -92,11 +98,7 @@ pub(crate) fn two_phase(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for row in &rows {
         let (node, answer): (String, String) = (column(row, "node")?, column(row, "answer")?);
-        let numbers: Vec<i64> = answer
-            .split(' ')
-            .filter_map(|one| one.parse().ok())
-            .collect();
-        match numbers[..] {
+        match numbers(&answer)[..] {
             [prepared, connections] if prepared >= connections => {}
             [prepared, connections] => found.push(too_few(ask, &node, prepared, connections)),
             _ => found.push(silent(ask, &node, &answer)),
@@ -143,12 +145,8 @@ pub(crate) fn prepared(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for row in &rows {
         let (node, answer): (String, String) = (column(row, "node")?, column(row, "answer")?);
-        let numbers: Vec<i64> = answer
-            .split(' ')
-            .filter_map(|one| one.parse().ok())
-            .collect();
         // What does not answer is a finding of another check.
-        let [count, oldest_ms] = numbers[..] else {
+        let [count, oldest_ms] = numbers(&answer)[..] else {
             continue;
         };
         if count > 0 {

@@ -3,6 +3,7 @@
 use crate::connect::settings::ConnectionSettings;
 use crate::db::{Run, Statement, column, query, sql};
 use crate::schema::name::SchemaName;
+use crate::words::limits::millis;
 use crate::words::{Error, ErrorKind, Result};
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ impl Facts {
 
     /// Returns how long something may last, in milliseconds.
     pub(crate) fn patience_ms(&self) -> i64 {
-        i64::try_from(self.wishes.patience.as_millis()).unwrap_or(i64::MAX)
+        millis(self.wishes.patience)
     }
 
     /// Returns a command line of ours about this schema.

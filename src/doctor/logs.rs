@@ -6,6 +6,7 @@ use crate::doctor::finding::Finding;
 use crate::doctor::listed::{at_most, span, word};
 use crate::log::log_reader::{self, LogReader};
 use crate::settings::settings;
+use crate::words::limits::millis;
 use crate::words::topic_kind::{SlowReaders, TopicKind};
 use crate::words::{Result, TopicConfig};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) fn readers(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
     for row in &ask.rows(&LOGS_WITH_NEWS, &[])? {
         let (topic, since): (String, i64) = (column(row, "topic")?, column(row, "since_ms")?);
         let log = logs.iter().find(|(log, ..)| **log == topic);
-        if log.is_some_and(|(.., kept)| ms(*kept) / 5 * 4 <= since) {
+        if log.is_some_and(|(.., kept)| millis(*kept) / 5 * 4 <= since) {
             found.push(unread(ask, &topic, since));
         }
     }
@@ -43,10 +44,6 @@ pub(crate) fn readers(ask: &mut Ask<'_, '_>) -> Result<Vec<Finding>> {
         at_most(ask, found),
         format!("{seen} readers of logs with a retention keep up"),
     ))
-}
-
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Says that nobody reads a log at all, so that nobody knows how far behind its readers are.
@@ -78,7 +75,7 @@ fn late(
         lag,
         ..
     } = reader;
-    let shown = |duration| span(ms(duration));
+    let shown = |duration| span(millis(duration));
     let seen = format!(
         "reader {name} of log {topic} is {} behind ({lag} messages), which keeps {}",
         shown(behind),

@@ -89,32 +89,22 @@ impl MessagingSession<'_> {
             return self.commit_single_statement();
         }
         let last = self.store_or_push()?;
-        let state = std::mem::replace(&mut self.transaction.state, TransactionState::Broken);
-        let committed = match state {
-            TransactionState::Begun(mut transaction) => match transaction.fly(last) {
-                Ok(_) => {
-                    transaction.committed();
-                    Ok(())
-                }
-                Err(error) => Err((error, transaction.cache.warned())),
-            },
-            TransactionState::Lazy(mut transaction) => match transaction.fly(last) {
-                Ok(_) => {
-                    transaction.committed();
-                    Ok(())
-                }
-                Err(error) => Err((error, transaction.connection().parts().1.warned())),
-            },
+        let state = &mut self.transaction.state;
+        if matches!(state, TransactionState::Joined(_)) {
             // The caller's transaction: it decides.
-            TransactionState::Joined(_)
-            | TransactionState::Idle(_)
-            | TransactionState::Leased(_)
-            | TransactionState::Broken => Ok(()),
-        };
-        committed.map_err(|(error, warned)| match unwrapped(error, warned) {
-            Ok(error) => refused(error, || self.outbox.ids()),
-            Err(unwrapped) => unwrapped,
-        })
+            return Ok(());
+        }
+        let flown = state.begun()?.fly(last);
+        let warned = state.cache().and_then(|cache| cache.warned());
+        let ended = std::mem::replace(state, TransactionState::Broken);
+        match flown.map_err(|error| unwrapped(error, warned)) {
+            Ok(_) => {
+                ended.committed();
+                Ok(())
+            }
+            Err(Ok(error)) => Err(refused(error, || self.outbox.ids())),
+            Err(Err(unwrapped)) => Err(unwrapped),
+        }
     }
 
     fn is_idle(&self) -> bool {

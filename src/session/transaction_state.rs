@@ -359,7 +359,7 @@ impl<'c> TransactionState<'c> {
         }
     }
 
-    fn cache(&mut self) -> Option<&mut StatementCache> {
+    pub(super) fn cache(&mut self) -> Option<&mut StatementCache> {
         match self {
             TransactionState::Idle(connection) | TransactionState::Leased(connection) => {
                 Some(connection.parts().1)

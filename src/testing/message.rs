@@ -1,12 +1,10 @@
 //! A message for a handler that a test calls itself.
 
+use crate::receive::options::Options;
 use crate::words::message::CancelToken;
 use crate::words::{Message, MessageId, NewMessage, Result};
 use serde::de::DeserializeOwned;
 use std::time::UNIX_EPOCH;
-
-/// The limit that such a message has: that of a receiver by default.
-const MAX_ATTEMPTS: u32 = 10;
 
 /// Returns the message that a handler gets of what would be sent, to call the handler as a
 /// function: in a session, or inside a transaction of the test's own that is rolled back. Its
@@ -47,7 +45,7 @@ pub fn message<T: DeserializeOwned>(sent: NewMessage) -> Result<Message<T>> {
         id: MessageId::new(),
         payload,
         attempt: 1,
-        max_attempts: MAX_ATTEMPTS,
+        max_attempts: Options::default().max_attempts,
         priority: sent.priority,
         key: sent.rare.key.clone(),
         headers: sent.headers,

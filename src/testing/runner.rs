@@ -25,7 +25,7 @@ const BEYOND: Duration = Duration::from_millis(1);
 
 type TopicRun<'m> = Box<dyn FnMut(&'m Messaging, RunExtent<'_>) -> Result<()> + 'm>;
 
-/// RunExtent messages on this thread, in place of receivers: one, all that are ready, or all until
+/// Runs messages on this thread, in place of receivers: one, all that are ready, or all until
 /// nothing is left to do, also through delays and retries.
 ///
 /// Messages go the way that workers take them, by the same code and the same statements: claim,
@@ -162,7 +162,7 @@ impl<'m> Runner<'m> {
         self
     }
 
-    /// RunExtent the next message of a topic, alone in its transaction; a handler of batches gets a
+    /// Runs the next message of a topic, alone in its transaction; a handler of batches gets a
     /// batch of one. Returns `None` where none is ready or due.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl<'m> Runner<'m> {
         Ok(self.ran.get(before).cloned())
     }
 
-    /// RunExtent messages of all topics with a handler here until none is ready or due, also those
+    /// Runs messages of all topics with a handler here until none is ready or due, also those
     /// that handlers send to each other. Messages that wait for their time stay. Returns what
     /// became of each, in the order of their commits, topic by topic.
     ///
@@ -224,7 +224,7 @@ impl<'m> Runner<'m> {
         Err(not_idle())
     }
 
-    /// RunExtent what becomes due within a time, which passes without waiting: delays, backoffs,
+    /// Runs what becomes due within a time, which passes without waiting: delays, backoffs,
     /// expiry and, with the feature `cron`, recurring messages of all topics. Each is run when its
     /// time comes. Recurring messages are sent as if the database's clock had gone on: those of
     /// every hour, `run_for` a day, 24 times.
@@ -265,7 +265,7 @@ impl<'m> Runner<'m> {
         &self.ran
     }
 
-    /// RunExtent all that is ready or due.
+    /// Runs all that is ready or due.
     fn work_off(&mut self) -> Result<()> {
         self.prepare()?;
         loop {

@@ -19,9 +19,9 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct NamesWatch {
     /// Those that may be moved.
     names: Vec<Endpoint>,
-    /// All that were seen. A name may have several addresses, of which a resolver tells some each
-    /// time.
-    seen: BTreeSet<IpAddr>,
+    /// All that were seen; `None` before a resolver answered. A name may have several addresses, of
+    /// which a resolver tells some each time.
+    seen: Option<BTreeSet<IpAddr>>,
     looking: Option<Receiver<Vec<IpAddr>>>,
     next_at: Instant,
 }
@@ -30,7 +30,7 @@ impl NamesWatch {
     pub(crate) fn new(names: Vec<Endpoint>) -> Self {
         NamesWatch {
             names,
-            seen: BTreeSet::new(),
+            seen: None,
             looking: None,
             next_at: Instant::now(),
         }
@@ -50,10 +50,9 @@ impl NamesWatch {
         false
     }
 
-    /// Looks at once, and takes what is found for new.
+    /// Takes whatever the next look finds for new.
     pub(crate) fn look_again(&mut self) {
-        self.seen.retain(|_| false);
-        self.seen.insert(NOWHERE);
+        self.seen = Some(BTreeSet::new());
     }
 
     fn look(&mut self) {
@@ -73,15 +72,15 @@ impl NamesWatch {
     }
 
     fn learn(&mut self, found: Vec<IpAddr>) -> bool {
-        let is_first = self.seen.is_empty();
-        let before = self.seen.len();
-        self.seen.extend(found);
-        !is_first && self.seen.len() > before
+        let Some(seen) = &mut self.seen else {
+            self.seen = (!found.is_empty()).then(|| found.into_iter().collect());
+            return false;
+        };
+        let before = seen.len();
+        seen.extend(found);
+        seen.len() > before
     }
 }
-
-/// An address that no server has: something was seen.
-const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 #[cfg(test)]
 mod tests {

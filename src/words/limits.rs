@@ -42,6 +42,11 @@ pub(crate) fn key_flaw(what: &str, key: &str) -> Option<String> {
     has_nul.then(|| format!("{what} has a NUL character"))
 }
 
+/// Returns a duration in whole milliseconds, as statements take it.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Returns a number of things, as statements take it.
 pub(crate) fn count(things: usize) -> i64 {
     i64::try_from(things).unwrap_or(i64::MAX)

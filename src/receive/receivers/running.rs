@@ -20,7 +20,7 @@ pub(crate) struct RunExtent<'r> {
 }
 
 impl ReceiverBuilder<'_> {
-    /// RunExtent what is ready or due.
+    /// Runs what is ready or due.
     pub(crate) fn run<T, F>(self, handler: &mut F, runs: RunExtent<'_>) -> Result<()>
     where
         T: DeserializeOwned,

@@ -3,7 +3,7 @@
 
 use super::{follow, place, rest};
 use crate::support::Place;
-use outtray::Position;
+use outtray::{Position, Tail};
 
 fn send(place: &Place, numbers: impl IntoIterator<Item = i32>) {
     let sent = place
@@ -21,8 +21,9 @@ fn set_back(place: &mut Place, first: i32, ticks: i64) {
     place.client.execute(remove, &[&ticks]).unwrap();
 }
 
-#[test]
-fn who_follows_a_log_that_lacks_what_was_read_last_goes_on_with_what_is_there() {
+/// Follows a log through six entries, of which it then lacks three.
+#[track_caller]
+fn followed_and_set_back() -> (Place, Tail) {
     let mut place = place();
     let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
     for number in 0..6 {
@@ -31,6 +32,12 @@ fn who_follows_a_log_that_lacks_what_was_read_last_goes_on_with_what_is_there() 
     }
 
     set_back(&mut place, 3, 3);
+    (place, tail)
+}
+
+#[test]
+fn who_follows_a_log_that_lacks_what_was_read_last_goes_on_with_what_is_there() {
+    let (place, mut tail) = followed_and_set_back();
 
     assert_eq!(rest(&mut tail), [0; 0]);
     for number in 10..16 {
@@ -42,14 +49,7 @@ fn who_follows_a_log_that_lacks_what_was_read_last_goes_on_with_what_is_there() 
 
 #[test]
 fn entries_that_came_meanwhile_under_the_numbers_of_those_that_are_gone_are_not_missed() {
-    let mut place = place();
-    let mut tail = place.messaging.tail("ledger", Position::Now).unwrap();
-    for number in 0..6 {
-        send(&place, [number]);
-        assert_eq!(follow(&mut tail, 1), [number]);
-    }
-
-    set_back(&mut place, 3, 3);
+    let (place, mut tail) = followed_and_set_back();
     // Somebody else reads them, and makes the ticks.
     let mut other = place.messaging.tail("ledger", Position::Now).unwrap();
     for number in 10..18 {

@@ -40,6 +40,16 @@ fn check_back(load: &Load, promoted: Instant) {
     assert!(back < BACK, "{back:?}");
 }
 
+/// Checks all that was done, and says how much of what was confirmed is missing.
+#[track_caller]
+fn check_end(load: Load, url: &str) -> usize {
+    let (confirmed, missing) = load.check(url);
+    tell(&format!(
+        "{confirmed} messages were confirmed, {missing} are missing"
+    ));
+    missing
+}
+
 #[test]
 fn promotions_of_a_synchronous_standby_lose_nothing_and_do_nothing_twice() {
     let Some([one, other]) = pair() else {
@@ -58,10 +68,7 @@ fn promotions_of_a_synchronous_standby_lose_nothing_and_do_nothing_twice() {
         mem::swap(&mut from, &mut to);
     }
 
-    let (confirmed, missing) = load.check(&from.here(&url));
-    tell(&format!(
-        "{confirmed} messages were confirmed, {missing} are missing"
-    ));
+    check_end(load, &from.here(&url));
 }
 
 #[test]
@@ -87,9 +94,6 @@ fn promotions_of_a_standby_that_lags_lose_just_what_it_did_not_have_and_do_nothi
         mem::swap(&mut from, &mut to);
     }
 
-    let (confirmed, missing) = load.check(&from.here(&url));
-    tell(&format!(
-        "{confirmed} messages were confirmed, {missing} are missing"
-    ));
+    let missing = check_end(load, &from.here(&url));
     assert!(missing > 0, "the standby lacked something");
 }
