@@ -10,9 +10,10 @@ use crate::route::Router;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::words::{Error, ErrorKind, HandlerError, Message, MessageId, Result, classify, topic};
+use crossbeam_channel::after;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often time may be skipped before a run that never becomes idle is given up.
 const MOST_SKIPS: usize = 1000;
@@ -20,6 +21,9 @@ const MOST_SKIPS: usize = 1000;
 const MOST_SNOOZES: usize = 50;
 /// Connections of the pool that may be broken when a run begins.
 const MOST_BROKEN: usize = 16;
+/// For how long at most a run waits for messages that are in other hands, and how often it looks.
+const FREE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Added to a skip: the database's clock is finer than what is asked.
 const BEYOND: Duration = Duration::from_millis(1);
 
@@ -31,7 +35,8 @@ type TopicRun<'m> = Box<dyn FnMut(&'m Messaging, RunExtent<'_>) -> Result<()> + 
 /// Messages go the way that workers take them, by the same code and the same statements: claim,
 /// handler, settle, commit. Every method says of each message what [became](Ran) of it. No method
 /// sleeps: where time has to pass, it [moves](Runner::advance) what the database has noted into the
-/// past.
+/// past. Only where messages are in other hands, a run first waits until they are free, five
+/// seconds at most: the server may not have noticed yet that a connection broke which held them.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -294,8 +299,36 @@ impl<'m> Runner<'m> {
         counts.into_values().max().unwrap_or_default()
     }
 
-    /// Sends the recurring messages that are due, which otherwise the upkeep thread does.
+    /// Waits until no message of these topics is in other hands.
+    fn await_free(&self) -> Result<()> {
+        let topics = self.topics();
+        let sql = "SELECT (SELECT count(*) FROM outtray.message WHERE topic = ANY ($1::text[])) <= (\
+            SELECT count(*) FROM (\
+                SELECT FROM outtray.message WHERE topic = ANY ($1::text[]) FOR UPDATE SKIP LOCKED\
+            ) AS free)";
+        let started = Instant::now();
+        loop {
+            let is_free: bool = self.anew(|connection, base| {
+                let sql = base.process.schema.place(sql).into_owned();
+                let row = connection.client().query_one(&sql, &[&topics]);
+                row.and_then(|row| row.try_get(0))
+                    .map_err(|error| classify(error, "looking whether messages are free"))
+            })?;
+            if is_free || started.elapsed() > FREE_WITHIN {
+                return Ok(());
+            }
+            let _ = after(LOOK_EVERY).recv();
+        }
+    }
+
+    fn topics(&self) -> Vec<&str> {
+        self.handlers.iter().map(|(name, _)| &**name).collect()
+    }
+
+    /// Waits for messages in other hands, and sends the recurring messages that are due, which
+    /// otherwise the upkeep thread does.
     fn prepare(&self) -> Result<()> {
+        self.await_free()?;
         #[cfg(feature = "cron")]
         self.anew(crate::testing::recurrences::send_due)?;
         Ok(())
@@ -304,7 +337,7 @@ impl<'m> Runner<'m> {
     /// Returns how long the next message waits of those topics that have a handler here or, with
     /// those that recur, whatever is due first.
     fn next_due(&self, has_recurring: bool) -> Result<Option<Duration>> {
-        let topics: Vec<&str> = self.handlers.iter().map(|(name, _)| &**name).collect();
+        let topics = self.topics();
         let mut sql = "SELECT min(due_at) AS at FROM outtray.scheduled \
             WHERE topic = ANY ($1::text[]) AND due_at < 'infinity' \
             UNION ALL SELECT min(not_before) FROM outtray.message WHERE topic = ANY ($1::text[])"
