@@ -255,7 +255,7 @@ fn a_receiver_whose_handlers_were_abandoned_is_dropped_at_once() {
     drop(receiver);
 
     assert!(
-        started.elapsed() < Duration::from_secs(1),
+        started.elapsed() < Duration::from_secs(5),
         "{:?}",
         started.elapsed()
     );

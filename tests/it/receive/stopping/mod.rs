@@ -98,13 +98,13 @@ fn a_handler_that_takes_longer_than_the_timeout_is_abandoned_and_may_still_commi
     let report = receiver.stop(Duration::from_millis(100));
     let stopped = started.elapsed();
     check(report, 0, 1);
-    assert!(stopped < Duration::from_millis(1100), "{stopped:?}");
+    assert!(stopped < Duration::from_secs(5), "{stopped:?}");
 
     let started = Instant::now();
     drop(receiver);
     let dropped = started.elapsed();
     assert!(
-        dropped < Duration::from_secs(1),
+        dropped < Duration::from_secs(5),
         "who stopped it did not want to wait: {dropped:?}"
     );
 
