@@ -144,6 +144,7 @@
 // Each folder imports from itself and from those above it here.
 // Ground: knows no subject.
 mod words;
+mod observe;
 mod threads;
 mod schema;
 mod db;

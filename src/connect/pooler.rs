@@ -49,12 +49,12 @@ pub(crate) fn open(
         Ok(is_shared) => is_shared,
         Err(error) => {
             let why = chain(&error);
-            log::debug!("{target}: not found out whether a pooler shares connections: {why}");
+            tracing::debug!("{target}: not found out whether a pooler shares connections: {why}");
             is_behind_pooler.is_some() || !is_answer(&error)
         }
     };
     let fitting = if is_shared {
-        log::warn!(
+        tracing::warn!(
             "{target} is a pooler in transaction mode, or may be one: going on without LISTEN, prepared statements and session \
              settings; pooler_safe(true) says so, and pooler_safe(false) that it is not"
         );

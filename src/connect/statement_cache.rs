@@ -44,7 +44,7 @@ impl Losses {
         if !is_behind_pooler {
             self.0.fetch_add(1, Relaxed);
         } else if self.0.fetch_add(MAX_LOSSES, Relaxed) < MAX_LOSSES {
-            log::warn!(
+            tracing::warn!(
                 "a prepared statement was gone behind a pooler: connections do without them from now on; if the pooler \
                  is in transaction mode, say pooler_safe(true)"
             );

@@ -30,6 +30,7 @@ use crate::connect::connection::Connection;
 use crate::crashes::presence::end_suspicion;
 use crate::crashes::presence::{self as store, Enrolled, Living};
 use crate::db::Run;
+use crate::observe::fields::told;
 use crate::schema::name::SchemaName;
 use crate::wake::board::Station;
 use crate::wake::hands::Hands;
@@ -295,10 +296,14 @@ impl Presence {
         }
         for (topic, ids) in of_topics {
             if !store::suspect(connection, topic, &ids, SUSPECT_S)? {
-                log::debug!("topic {topic}: a receiver is gone that had nothing in hand");
+                tracing::debug!(
+                    topic = told(&topic),
+                    "topic {topic}: a receiver is gone that had nothing in hand"
+                );
                 continue;
             }
-            log::warn!(
+            tracing::warn!(
+                topic = told(&topic),
                 "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
                  {SUSPECT_S} s at most, deliveries are counted ahead"
             );
@@ -354,12 +359,13 @@ fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
     let is_news = work.waker.board.suspect(topic, state.suspect_for);
     if state.suspect_for.is_zero() {
         if is_news {
-            log::info!("topic {topic}: suspect no more");
+            tracing::info!(topic = told(&topic), "topic {topic}: suspect no more");
         }
         return Ok(());
     }
     if is_news {
-        log::warn!(
+        tracing::warn!(
+            topic = told(&topic),
             "topic {topic}: suspect, a process died that may have had messages in hand; until they have ended, \
              deliveries are counted ahead"
         );
@@ -370,7 +376,8 @@ fn learn_suspect(work: &mut Work<'_>, state: &PolledTopic) -> Result<()> {
 /// Ends the suspicion of a topic if all that may have been in hand has ended.
 pub(crate) fn end_if_over(run: &mut dyn Run, waker: &Waker, topic: &str) -> Result<()> {
     if end_suspicion(run, topic)? {
-        log::info!(
+        tracing::info!(
+            topic = told(&topic),
             "topic {topic}: suspect no more, what was in hand when a process died has ended"
         );
         waker.board.suspect(topic, Duration::ZERO);

@@ -3,6 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::db::Run;
 use crate::dead_letters::slices::{SLICE, end_slice, prune_dead};
+use crate::observe::fields::told;
 use crate::wake::round::Work;
 use crate::wake::waker::Waker;
 use crate::words::{Result, TopicConfig};
@@ -25,7 +26,8 @@ pub(crate) fn remove(work: &mut Work<'_>, turn: Duration) -> Result<bool> {
             may_be_more = slice >= SLICE as u64;
         }
         if removed > 0 {
-            log::info!(
+            tracing::info!(
+                topic = told(&topic),
                 "topic {topic}: removed {removed} dead letters that were kept for {retention:?}"
             );
         }

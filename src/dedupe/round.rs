@@ -18,7 +18,7 @@ impl Compared {
         while started.elapsed() < turn {
             let (freed, next) = dedupe::prune_held(connection, self.0)?;
             if freed > 0 {
-                log::warn!(
+                tracing::warn!(
                     "{freed} dedupe keys were held for messages that are nowhere any more: they are free now"
                 );
             }

@@ -8,6 +8,7 @@
 use crate::connect::connection::Connection;
 use crate::dependencies::release;
 use crate::dependencies::{Changed, Place};
+use crate::observe::fields::told;
 use crate::threads::cost::Cost;
 use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, Round, Work};
@@ -153,7 +154,10 @@ pub(crate) fn look_now(connection: &mut Connection, waker: &Waker, ended: &[Uuid
     }
     match looked {
         Ok(looked) => announce(&looked, waker),
-        Err(error) => log::debug!("messages that come after others are left to a sweep: {error}"),
+        Err(error) => tracing::debug!(
+            error = told(&error),
+            "messages that come after others are left to a sweep: {error}"
+        ),
     }
 }
 

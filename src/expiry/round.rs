@@ -10,6 +10,7 @@ use crate::expiry::{self, EXPIRE_LIMIT};
 use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::message::report;
+use crate::observe::fields::told;
 use crate::on_end;
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::topic_config::Expired;
@@ -58,7 +59,10 @@ impl Round for Expiry {
         work.waker.announce_ends(gone.iter().map(|(_, held)| held));
         for (topic, [dead, dropped]) in by_topic {
             let messages = dead.len() + dropped.len();
-            log::info!("topic {topic}: the time of {messages} messages was over");
+            tracing::info!(
+                topic = told(&topic),
+                "topic {topic}: the time of {messages} messages was over"
+            );
             dropped.iter().for_each(|id| report::dropped(topic, *id));
             report::dead_together(topic, &dead, DeadReason::Expired, expiry::ERROR);
             // Who was behind them, by key or in strict order, may be ready now.

@@ -174,7 +174,7 @@ fn take_held(
 pub(crate) fn sweep(connection: &mut Connection, after: &Lane) -> Result<(u64, Option<Lane>)> {
     let (found, next) = keys::find_stalled(connection, after)?;
     if found > 0 {
-        log::warn!("{found} keys were stuck, which should not be: they go on now");
+        tracing::warn!("{found} keys were stuck, which should not be: they go on now");
     }
     Ok((found, next))
 }

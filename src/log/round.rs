@@ -12,6 +12,7 @@ use crate::db::{Run, Statement, column, execute, query, sql};
 use crate::log::configure::open_segment;
 use crate::log::segments::{Segment, segments};
 use crate::log::ticks::{tick, tick_now};
+use crate::observe::fields::told;
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::sqlstate::is_held_up;
 use crate::words::topic_kind::{SlowReaders, TopicKind};
@@ -168,7 +169,8 @@ impl Segments {
             .is_some_and(|at| now - *at < TELL_EVERY);
         if !was_told {
             self.told.insert(topic.to_owned(), now);
-            log::warn!(
+            tracing::warn!(
+                topic = told(&topic),
                 "log {topic}: reader {reader} has not read what is past the log's retention, which is held back for it"
             );
         }

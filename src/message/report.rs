@@ -11,6 +11,7 @@
 //! one line; the full error is kept with its message.
 
 use crate::message::outcome::{Cause, Outcome};
+use crate::observe::fields::{number, told};
 use crate::words::{DeadReason, MessageId};
 use std::time::Duration;
 
@@ -50,8 +51,12 @@ pub(crate) fn outcome(
 /// Logs that an attempt failed that counts.
 fn failed(topic: &str, id: MessageId, attempt: u32, most: u32, delay: Duration, error: &str) {
     let error = line(error);
-    log::warn!(
+    tracing::warn!(
         target: TARGET,
+        topic = told(topic),
+        message_id = told(&id),
+        attempt = number(attempt),
+        error = told(&error),
         "topic {topic}: attempt {attempt} of {most} of message {id} failed, next in {delay:.1?}: {error}"
     );
 }
@@ -59,13 +64,21 @@ fn failed(topic: &str, id: MessageId, attempt: u32, most: u32, delay: Duration, 
 /// Logs that a message is tried again without an attempt spent.
 fn put_off(topic: &str, id: MessageId, delay: Duration, why: &str) {
     let why = line(why);
-    log::debug!(target: TARGET, "topic {topic}: message {id} is put off for {delay:.1?}: {why}");
+    tracing::debug!(
+        target: TARGET,
+        topic = told(topic),
+        message_id = told(&id),
+        "topic {topic}: message {id} is put off for {delay:.1?}: {why}"
+    );
 }
 
 /// Logs that processes died with a message in hand that is now handled again.
 pub(crate) fn crashed(topic: &str, id: MessageId, deaths: u32, attempt: u32, most: u32) {
-    log::warn!(
+    tracing::warn!(
         target: TARGET,
+        topic = told(topic),
+        message_id = told(&id),
+        attempt = number(attempt),
         "topic {topic}: message {id} was in hand when its process died, {deaths} times so far; attempt {attempt} of {most} begins"
     );
 }
@@ -73,8 +86,12 @@ pub(crate) fn crashed(topic: &str, id: MessageId, deaths: u32, attempt: u32, mos
 /// Logs that a message became a dead letter.
 fn dead(topic: &str, id: MessageId, attempts: u32, reason: DeadReason, error: &str) {
     let error = line(error);
-    log::error!(
+    tracing::error!(
         target: TARGET,
+        topic = told(topic),
+        message_id = told(&id),
+        attempt = number(attempts),
+        error = told(&error),
         "topic {topic}: message {id} is a dead letter after {attempts} attempts, {reason}: {error}"
     );
 }
@@ -82,20 +99,36 @@ fn dead(topic: &str, id: MessageId, attempts: u32, reason: DeadReason, error: &s
 /// Logs that messages became dead letters together, whatever their attempts.
 pub(crate) fn dead_together(topic: &str, ids: &[MessageId], reason: DeadReason, why: &str) {
     for id in ids.iter().take(MOST_TOGETHER) {
-        log::error!(target: TARGET, "topic {topic}: message {id} is a dead letter, {reason}: {why}");
+        tracing::error!(
+            target: TARGET,
+            topic = told(topic),
+            message_id = told(id),
+            error = told(why),
+            "topic {topic}: message {id} is a dead letter, {reason}: {why}"
+        );
     }
     if let Some(more) = ids
         .len()
         .checked_sub(MOST_TOGETHER)
         .filter(|more| *more > 0)
     {
-        log::error!(target: TARGET, "topic {topic}: {more} more messages are dead letters, {reason}: {why}");
+        tracing::error!(
+            target: TARGET,
+            topic = told(topic),
+            error = told(why),
+            "topic {topic}: {more} more messages are dead letters, {reason}: {why}"
+        );
     }
 }
 
 /// Logs that a message was dropped, since its time was over.
 pub(crate) fn dropped(topic: &str, id: MessageId) {
-    log::debug!(target: TARGET, "topic {topic}: message {id} is dropped, its time was over");
+    tracing::debug!(
+        target: TARGET,
+        topic = told(topic),
+        message_id = told(&id),
+        "topic {topic}: message {id} is dropped, its time was over"
+    );
 }
 
 /// Returns the text on one line, without what a terminal would act on, and not too much of it.

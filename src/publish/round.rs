@@ -1,6 +1,7 @@
 //! Says that the ephemeral topics of this process are wanted, and ends those of others that nobody
 //! wants.
 
+use crate::observe::fields::told;
 use crate::publish::ephemeral::{self, Holdings};
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
@@ -40,7 +41,8 @@ impl EphemeralRound {
         }
         self.beat_at = now + grace / BEATS;
         for topic in self.holdings.keep(work.connection)? {
-            log::warn!(
+            tracing::warn!(
+                topic = told(&topic),
                 "topic {topic}, which is ephemeral, was ended by others, who had not heard of it for its grace time: it gets \
                  nothing any more"
             );
@@ -67,7 +69,10 @@ impl Round for EphemeralRound {
         let (topics, may_be_more) = ephemeral::end_expired(work.connection)?;
         self.expires_at = may_be_more.then_some(now);
         for topic in &topics {
-            log::info!("ended topic {topic}, which is ephemeral: its holder died");
+            tracing::info!(
+                topic = told(&topic),
+                "ended topic {topic}, which is ephemeral: its holder died"
+            );
             // What is left is found as orphaned.
             ephemeral::empty(work.connection, work.waker, topic, TURN)?;
         }

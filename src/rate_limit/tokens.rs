@@ -11,6 +11,7 @@
 use crate::db::Run;
 use crate::message::claimed::Claimed;
 use crate::message::outcome::{Decision, Outcome};
+use crate::observe::fields::told;
 use crate::rate_limit::{self, Grant, OVER_RATE};
 use crate::settings::Setting;
 use crate::threads::mutex::Mutex;
@@ -123,7 +124,11 @@ impl TopicTokens {
         };
         if let Err(error) = rate_limit::give_back(run, topic, rate, &[("", count)]) {
             // The topic is slower for a moment than it might be.
-            log::debug!("topic {topic}: {count} tokens are lost: {error}");
+            tracing::debug!(
+                topic = told(&topic),
+                error = told(&error),
+                "topic {topic}: {count} tokens are lost: {error}"
+            );
         }
     }
 }
@@ -229,7 +234,11 @@ pub(crate) fn give_back_keys(
         let done = rate_limit::give_back(run, topic, rate, &counts);
         if let Err(error) = done {
             // The keys are slower for a moment than they might be.
-            log::debug!("topic {topic}: tokens of keys are lost: {error}");
+            tracing::debug!(
+                topic = told(&topic),
+                error = told(&error),
+                "topic {topic}: tokens of keys are lost: {error}"
+            );
         }
     }
     unspent.clear();

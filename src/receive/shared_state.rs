@@ -7,6 +7,7 @@ use crate::crashes::quarantine::Quarantine;
 use crate::crashes::suspicion::Asking;
 use crate::log::slices::SharedLogs;
 use crate::message::floor::Floors;
+use crate::observe::fields::told;
 use crate::receive::concurrency::Concurrency;
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
@@ -192,7 +193,8 @@ impl SharedState {
     /// Logs that a handler held its transaction open for too long.
     pub(crate) fn warn_if_slow(&self, what: &dyn fmt::Display, took: Duration) {
         if took >= self.options.slow_handler {
-            log::warn!(
+            tracing::warn!(
+                topic = told(&self.topic),
                 "topic {}: the handler of {what} held its transaction open for {took:?}; meanwhile vacuum \
                  could clean up nothing in the whole database",
                 self.topic

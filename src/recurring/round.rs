@@ -5,6 +5,7 @@
 //! skip it.
 
 use crate::connect::connection::Connection;
+use crate::observe::fields::told;
 use crate::recurring::{self, DueRun};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::process::Process;
@@ -91,7 +92,8 @@ impl Recurrences {
         for recurring in &distant {
             if recurring.correct(connection)? {
                 let (topic, name) = (&recurring.topic, &recurring.name);
-                log::warn!(
+                tracing::warn!(
+                    topic = told(&topic),
                     "topic {topic}: the recurring message {name} goes on, although the clock was set back"
                 );
             }
@@ -117,12 +119,12 @@ impl Recurrences {
 
     /// Says once for each trouble what could not be sent: it may last for days.
     fn note_failure(&mut self, (topic, name): RecurringName, error: &Error) {
-        let text = chain(error);
-        let text = format!("topic {topic}: the recurring message {name} is not sent: {text}");
+        let why = chain(error);
+        let text = format!("topic {topic}: the recurring message {name} is not sent: {why}");
         let known = self.failing.get(&(topic.clone(), name.clone()));
         match known {
-            Some(_) => log::debug!("{text}"),
-            None => log::warn!("{text}"),
+            Some(_) => tracing::debug!(topic = told(&topic), error = told(&why), "{text}"),
+            None => tracing::warn!(topic = told(&topic), error = told(&why), "{text}"),
         }
         let longest = match error.kind() {
             ErrorKind::Full => AFTER_FAILURE,

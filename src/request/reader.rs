@@ -3,6 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::message::claimed::{Claimed, Held};
 use crate::message::floor::Floors;
+use crate::observe::fields::told;
 use crate::receive::claim::claim;
 use crate::receive::shared_state::Base;
 use crate::request::inbox::Inbox;
@@ -72,7 +73,8 @@ impl InboxReader {
             match self.look() {
                 Ok(()) => pause.reset(),
                 Err(error) => {
-                    log::debug!("no replies for now: {}", chain(&error));
+                    let error = chain(&error);
+                    tracing::debug!(error = told(&error), "no replies for now: {error}");
                     if !pause.wait(stop) {
                         break;
                     }
@@ -82,8 +84,12 @@ impl InboxReader {
         }
         self.close();
         if let Err(error) = self.end() {
-            let topic = &self.inbox.topic;
-            log::debug!("topic {topic} ends after its grace time: {}", chain(&error));
+            let (topic, error) = (&self.inbox.topic, chain(&error));
+            tracing::debug!(
+                topic = told(topic),
+                error = told(&error),
+                "topic {topic} ends after its grace time: {error}"
+            );
         }
     }
 
@@ -177,10 +183,14 @@ impl InboxReader {
         let question = correlation.and_then(|text| Uuid::parse_str(text).ok());
         match question {
             Some(question) if self.questions.answer(question, reply) => {}
-            Some(question) => log::debug!(
+            Some(question) => tracing::debug!(
+                message_id = told(&id),
                 "message {id} replies to request {question}, for which nobody waits any more: dropped"
             ),
-            None => log::debug!("message {id} came as a reply and does not say to what: dropped"),
+            None => tracing::debug!(
+                message_id = told(&id),
+                "message {id} came as a reply and does not say to what: dropped"
+            ),
         }
     }
 

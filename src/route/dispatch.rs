@@ -1,5 +1,6 @@
 //! One message on its way through the table.
 
+use crate::observe::fields::told;
 use crate::route::handlers::PreparedRoute;
 use crate::route::versions::version_of;
 use crate::route::{NoMatch, Otherwise, Route, Router};
@@ -61,7 +62,11 @@ impl Router {
             }
             Some(Otherwise::Policy(NoMatch::Ignore)) => {
                 let (topic, id) = (message.topic, message.id);
-                log::debug!("topic {topic}: message {id} is acked unhandled: {unmatched}");
+                tracing::debug!(
+                    topic = told(&topic),
+                    message_id = told(&id),
+                    "topic {topic}: message {id} is acked unhandled: {unmatched}"
+                );
                 Ok(())
             }
             Some(Otherwise::Policy(NoMatch::DeadLetter)) | None => {

@@ -221,7 +221,7 @@ impl MessagingSession<'_> {
         };
         let subscriptions = &self.process.subscriptions;
         let (index, unreadable) = subscriptions.learn(known, seen, asked_at);
-        unreadable.iter().for_each(|one| log::warn!("{one}"));
+        unreadable.iter().for_each(|one| tracing::warn!("{one}"));
         Ok(index)
     }
 

@@ -7,6 +7,7 @@
 //! process may have no other connection.
 
 use crate::db::Run;
+use crate::observe::fields::told;
 use crate::settings::{self, Setting};
 use crate::threads::mutex::Mutex;
 use crate::words::topic_kind::TopicKind;
@@ -194,7 +195,8 @@ impl Configs {
             let before = self.get(topic);
             let was_told = before.is_some_and(|before| before.unreadable == setting.unreadable);
             if !setting.unreadable.is_empty() && !was_told {
-                log::warn!(
+                tracing::warn!(
+                    topic = told(&topic),
                     "topic {topic}: settings count as not set that this release cannot use: {}",
                     setting.unreadable.join(", ")
                 );

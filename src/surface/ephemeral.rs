@@ -1,5 +1,6 @@
 //! Ephemeral subscriptions, as their holder has them.
 
+use crate::observe::fields::told;
 use crate::publish::{self, Change, ephemeral};
 use crate::surface::messaging::Messaging;
 use crate::words::pattern::check_pattern;
@@ -149,10 +150,11 @@ impl Drop for EphemeralSubscription {
         if !self.has_ended
             && let Err(error) = self.end_now()
         {
-            log::debug!(
-                "the ephemeral subscription of topic {} ends after its grace time: {}",
-                self.topic,
-                chain(&error)
+            let (topic, error) = (&self.topic, chain(&error));
+            tracing::debug!(
+                topic = told(topic),
+                error = told(&error),
+                "the ephemeral subscription of topic {topic} ends after its grace time: {error}"
             );
         }
     }

@@ -1,6 +1,7 @@
 //! Sending: a session of one's own, or one message alone.
 
 use crate::connect::pool::LentConnection;
+use crate::observe::fields::told;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::news::News;
@@ -51,7 +52,7 @@ impl Messaging {
         let returned = match worked {
             Ok(Ok(returned)) => returned,
             Ok(Err(error)) if let Some(ended) = session.ended() => {
-                log::debug!("{}: {error}", chain(&ended));
+                tracing::debug!(error = told(&error), "{}: {error}", chain(&ended));
                 return Err(ended);
             }
             Ok(Err(error)) => return Err(rolled_back(error)),

@@ -6,6 +6,7 @@ use crate::connect::connection::Connection;
 use crate::db::Run;
 use crate::log::configure::set_kind;
 use crate::max_in_work;
+use crate::observe::fields::told;
 use crate::rate_limit;
 use crate::settings::{self, Setting};
 use crate::surface::topics::Topic;
@@ -154,7 +155,11 @@ impl Topic<'_> {
             let changed = change(connection, topic)?;
             if let Err(error) = configs.read(connection) {
                 // It is set all the same, and found by the next session or poll.
-                log::debug!("topic {topic}: settings are read later: {error}");
+                tracing::debug!(
+                    topic = told(&topic),
+                    error = told(&error),
+                    "topic {topic}: settings are read later: {error}"
+                );
                 configs.outdate();
             }
             Ok(changed)

@@ -12,7 +12,9 @@
 use crate::connect::connection::Connection;
 use crate::connect::conninfo::with_database;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
+use crate::observe::fields::told;
 use crate::schema::name::SchemaName;
+use crate::words::error::chain;
 use crate::words::{Error, ErrorKind, Result, classify};
 use postgres::{Client, Config};
 use std::collections::HashMap;
@@ -256,7 +258,8 @@ impl Databases {
 impl Drop for Databases {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            log::warn!("{}", crate::words::error::chain(&error));
+            let why = chain(&error);
+            tracing::warn!(error = told(&why), "{why}");
         }
     }
 }
@@ -292,7 +295,7 @@ fn drop_abandoned(client: &mut Client) -> Result<(), postgres::Error> {
         // Without FORCE, a database with connections stays: its process may have lost only the
         // connection that held the lock. Another process may also have dropped it already.
         if let Err(error) = client.batch_execute(&format!("DROP DATABASE {name}")) {
-            log::debug!("test database {name} stays: {error}");
+            tracing::debug!(error = told(&error), "test database {name} stays: {error}");
         }
         client.execute(
             "SELECT pg_advisory_unlock(hashtextextended($1::text, 0))",

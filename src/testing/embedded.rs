@@ -1,9 +1,11 @@
 //! A PostgreSQL server of our own, in a folder of its own.
 
+use crate::observe::fields::told;
 use crate::testing::account::Account;
 use crate::testing::binaries;
 use crate::testing::footing::{firm, who_we_are};
 use crate::testing::watchdog::{Watchdog, of_server};
+use crate::words::error::chain;
 use crate::words::{Error, ErrorKind, Result};
 use std::env;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -65,7 +67,7 @@ impl Embedded {
         };
         server.run("create", "be made (initdb)")?;
         server.take_a_port()?;
-        log::debug!(
+        tracing::debug!(
             "throwaway PostgreSQL of {} listens on port {}",
             server.bin.display(),
             server.port
@@ -189,7 +191,8 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            log::warn!("{}", crate::words::error::chain(&error));
+            let why = chain(&error);
+            tracing::warn!(error = told(&why), "{why}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A database for one test.
 
+use crate::observe::fields::told;
 use crate::surface::messaging::Messaging;
 use crate::testing::child::refuse_in_child;
 use crate::testing::server::Server;
 use crate::words::Result;
+use crate::words::error::chain;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -101,7 +103,8 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         self.messaging = None;
         if let Err(error) = self.server.drop_database(&self.url) {
-            log::warn!("{}", crate::words::error::chain(&error));
+            let why = chain(&error);
+            tracing::warn!(error = told(&why), "{why}");
         }
     }
 }

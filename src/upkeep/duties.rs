@@ -5,6 +5,7 @@ use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::crashes::presence::Enrolled;
 use crate::crashes::round::{Caution, Newcomer};
+use crate::observe::fields::told;
 use crate::session::process::Process;
 use crate::upkeep::rounds::Rounds;
 use crate::upkeep::turns::{Troubles, Turns};
@@ -102,7 +103,7 @@ impl Duties {
             return Err(error);
         }
         if is_news {
-            log::warn!("upkeep: {error}");
+            tracing::warn!(error = told(&error), "upkeep: {error}");
         }
         Ok(())
     }
@@ -134,7 +135,8 @@ impl Duties {
     pub(crate) fn sign_off_all(&mut self) {
         for receiver in self.rounds.presence.mine() {
             if let Err(error) = self.sign_off(&receiver) {
-                log::debug!(
+                tracing::debug!(
+                    error = told(&error),
                     "a receiver of topic {} ends without signing off: {error}",
                     receiver.topic
                 );

@@ -2,6 +2,7 @@
 
 use crate::crashes::presence::Enrolled;
 use crate::crashes::round::{Caution, Newcomer};
+use crate::observe::fields::told;
 use crate::threads::pause::Pause;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
@@ -163,7 +164,7 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
             Err(error) => {
                 // Once for each trouble: it may last for hours.
                 if !is_troubled {
-                    log::warn!("upkeep: {error}");
+                    tracing::warn!(error = told(&error), "upkeep: {error}");
                 }
                 is_troubled = true;
                 not_before = Instant::now() + pause.delay();
@@ -216,7 +217,8 @@ fn answer(duties: &mut Duties, errand: Errand) {
         Errand::Enroll { newcomer, answer } => drop(answer.send(duties.enroll(&newcomer))),
         Errand::SignOff { receiver, done } => {
             if let Err(error) = duties.sign_off(&receiver) {
-                log::debug!(
+                tracing::debug!(
+                    error = told(&error),
                     "signing off a receiver of topic {}: {error}",
                     receiver.topic
                 );

@@ -8,6 +8,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::pulse::Pulse;
+use crate::observe::fields::told;
 use crate::threads::mutex::Mutex;
 use crate::threads::pause::Pause;
 use crate::threads::{Service, Stop};
@@ -105,7 +106,10 @@ impl NotificationListener {
             let ended = Connection::open(self.dedicated.settings())
                 .and_then(|connection| self.hear(connection, stop, &mut pause, tell));
             if let Err(error) = ended {
-                log::debug!("not listening for notifications, polling instead: {error}");
+                tracing::debug!(
+                    error = told(&error),
+                    "not listening for notifications, polling instead: {error}"
+                );
             }
             if !pause.wait(stop) {
                 return;
@@ -136,7 +140,7 @@ impl NotificationListener {
         let mut checked = Instant::now();
         while !stop.is_set() {
             if connection.is_outdated() {
-                log::debug!("listening anew: other connections broke");
+                tracing::debug!("listening anew: other connections broke");
                 return Ok(());
             }
             let client = connection.client();

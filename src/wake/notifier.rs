@@ -11,6 +11,7 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::db::{Run, Statement, execute, sql};
+use crate::observe::fields::told;
 use crate::threads::mutex::Mutex;
 use crate::threads::pause;
 use crate::threads::{Service, Stop};
@@ -96,7 +97,10 @@ impl Notifier {
             let started = Service::start("outtray-notifier", move |stop| rounds.run(&stop));
             match started {
                 Ok(service) => *state = NotifierState::Started(service),
-                Err(error) => log::warn!("no notifications, receivers elsewhere poll: {error}"),
+                Err(error) => tracing::warn!(
+                    error = told(&error),
+                    "no notifications, receivers elsewhere poll: {error}"
+                ),
             }
         }
     }
@@ -115,7 +119,10 @@ impl NotifierParts {
                 hints.extend(self.hints.try_iter());
             }
             if let Err(error) = self.send(&hints) {
-                log::debug!("notification dropped, receivers elsewhere poll: {error}");
+                tracing::debug!(
+                    error = told(&error),
+                    "notification dropped, receivers elsewhere poll: {error}"
+                );
             }
             if is_rested {
                 rested_at = Instant::now() + BETWEEN_ROUNDS;

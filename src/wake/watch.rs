@@ -24,6 +24,7 @@ use crate::connect::connection::Connection;
 use crate::connect::pulse::Pulse;
 use crate::connect::settings::ConnectionSettings;
 use crate::db::silence::{self, Hold, ProcessActivity};
+use crate::observe::fields::told;
 use crate::threads::Stop;
 use crate::threads::pause;
 use crate::wake::names::NamesWatch;
@@ -189,16 +190,16 @@ impl Watch<'_> {
     /// lead elsewhere: if that is another server, all follow.
     fn look_elsewhere(&mut self) {
         if self.names.have_moved() {
-            log::debug!("a name of the database's host leads elsewhere: looking there");
+            tracing::debug!("a name of the database's host leads elsewhere: looking there");
             self.connection = None;
             if let Err(error) = self.with_connection(|_| Ok(())) {
-                log::debug!("looking where a name leads: {error}");
+                tracing::debug!(error = told(&error), "looking where a name leads: {error}");
                 self.names.look_again();
             }
         }
         let server = self.settings.dial.pulses().server();
         if server != self.server && self.server.replace(server.unwrap_or_default()).is_some() {
-            log::warn!(
+            tracing::warn!(
                 "{} is another server now, or was restarted: all connections follow",
                 self.settings.target
             );
@@ -214,7 +215,7 @@ impl Watch<'_> {
     fn cut(&mut self, silent: &[Arc<Pulse>], why: &str) {
         for pulse in silent {
             let silence = pulse.silence().unwrap_or_default();
-            log::warn!("a connection was silent for {silence:.1?} and {why}: it is given up");
+            tracing::warn!("a connection was silent for {silence:.1?} and {why}: it is given up");
             let server = ServerProcess::of(pulse);
             pulse.cut();
             let until = Instant::now() + SEARCH.max(self.within);
@@ -243,7 +244,10 @@ impl Watch<'_> {
         match asked {
             Ok((processes, longest, server)) => Answer::Known(processes, longest, server),
             Err(error) => {
-                log::debug!("asking about silent connections: {error}");
+                tracing::debug!(
+                    error = told(&error),
+                    "asking about silent connections: {error}"
+                );
                 match is_answer(&error) {
                     true => Answer::Unclear,
                     false => Answer::Silence,
@@ -279,7 +283,7 @@ impl Watch<'_> {
             held.try_for_each(|(hold, idle)| silence::end_holder(connection, hold, *idle))
         });
         if let Err(error) = ended {
-            log::debug!("ending lost connections: {error}");
+            tracing::debug!(error = told(&error), "ending lost connections: {error}");
         }
     }
 

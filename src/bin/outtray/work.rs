@@ -285,7 +285,7 @@ fn looked<T>(found: outtray::Result<T>) -> Result<Option<T>, CommandFailure> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_passing(error.kind()) => {
-            log::warn!("{error}");
+            tracing::warn!("{error}");
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -11,6 +11,7 @@ use crate::leases::{BEGIN, Proof};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Outcome;
 use crate::message::report;
+use crate::observe::fields::told;
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
 use crate::receive::handler::{Attempt, Ending, call_alone, conflict_behind};
@@ -275,7 +276,9 @@ fn excuse(session: &mut HandlerSession<'_>, ending: &Ending) -> Option<Failure> 
 
 fn warn_lost(topic: &str, proof: &Proof) {
     let id = proof.held.id;
-    log::warn!(
+    tracing::warn!(
+        topic = told(&topic),
+        message_id = told(&id),
         "topic {topic}: the lease of message {id} was lost before it was settled; what its handler wrote was rolled back"
     );
 }

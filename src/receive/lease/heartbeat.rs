@@ -5,6 +5,7 @@ use crate::connect::connection::Connection;
 use crate::leases::settle::{announce, prolong, settle};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
+use crate::observe::fields::told;
 use crate::receive::claim;
 use crate::receive::leases_in_hand::{AGAIN, BEATS, KeptLease};
 use crate::receive::pace::BUDGET;
@@ -56,14 +57,23 @@ fn run(shared: &SharedState, workers: &Receiver<Infallible>, stop: &Stop) {
         }
         if let Err(error) = give_back_unbegun(shared, stop) {
             let topic = &shared.topic;
-            log::warn!("topic {topic}: leases that were not begun are left to their end: {error}");
+            tracing::warn!(
+                topic = told(&topic),
+                error = told(&error),
+                "topic {topic}: leases that were not begun are left to their end: {error}"
+            );
         }
         if Instant::now() < next {
             continue;
         }
         next = Instant::now() + every;
         if let Err(error) = beat(shared, lease) {
-            log::warn!("topic {}: leases were not prolonged: {error}", shared.topic);
+            tracing::warn!(
+                topic = told(&shared.topic),
+                error = told(&error),
+                "topic {}: leases were not prolonged: {error}",
+                shared.topic
+            );
             next = Instant::now() + AGAIN.min(lease / 10);
         }
     }

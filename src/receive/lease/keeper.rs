@@ -9,6 +9,7 @@
 use crate::connect::dedicated::Dedicated;
 use crate::leases::Proof;
 use crate::leases::settle::prolong;
+use crate::observe::fields::told;
 use crate::receive::leases_in_hand::{AGAIN, BEATS, LEAST_BEATEN_LEASE};
 use crate::threads::mutex::Mutex;
 use crate::threads::{Service, Stop};
@@ -170,7 +171,11 @@ fn run(leases: &KeptLeases, dedicated: &Dedicated, stop: &Stop) {
             match beat(dedicated, &topic, &due, lease) {
                 Ok(good) => leases.learn(&due, &good),
                 Err(error) => {
-                    log::warn!("topic {topic}: leases were not prolonged: {error}");
+                    tracing::warn!(
+                        topic = told(&topic),
+                        error = told(&error),
+                        "topic {topic}: leases were not prolonged: {error}"
+                    );
                     leases.try_again(&due);
                 }
             }

@@ -8,6 +8,7 @@
 use crate::connect::connection::Connection;
 use crate::leases::Proof;
 use crate::message::outcome::Outcome;
+use crate::observe::fields::told;
 use crate::receive::claim::Taken;
 use crate::receive::lease::claim::{Wanted, claim};
 use crate::receive::lease::deliver::LeaseWorker;
@@ -162,7 +163,11 @@ impl LeaseWorker<'_, '_> {
                 return Err(error);
             }
             let topic = &self.shared.topic;
-            log::warn!("topic {topic}: a lease is left to its end: {error}");
+            tracing::warn!(
+                topic = told(&topic),
+                error = told(&error),
+                "topic {topic}: a lease is left to its end: {error}"
+            );
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The life of the thread of a lane: parked, at work, or waiting for the database to come back.
 
+use crate::observe::fields::told;
 use crate::receive::log::blame::judge;
 use crate::receive::log::lane_state::{LaneState, Noted};
 use crate::receive::log::reading::{LaneWorked, LogReading};
@@ -39,7 +40,8 @@ pub(crate) fn run(reading: &LogReading, lane: usize, stop: &Stop) {
         && let Err(error) = let_go(reading, &mut state)
     {
         // Whoever comes next takes it for dead, which only costs care.
-        log::debug!("log {}: {}", reading.log, chain(&error));
+        let (log, why) = (&reading.log, chain(&error));
+        tracing::debug!(topic = told(log), error = told(&why), "log {log}: {why}");
     }
 }
 
@@ -78,12 +80,13 @@ fn shift(reading: &LogReading, state: &mut LaneState, stop: &Stop) -> LaneWorked
                 reading.forget_shared();
                 let is_about_entries = judge(reading, state, &error);
                 let LogReading { log, name, .. } = reading;
-                let text = format!("log {log}, reader {name}: {}", chain(&error));
+                let why = chain(&error);
+                let text = format!("log {log}, reader {name}: {why}");
                 // Once for each trouble: it may last for hours.
                 if is_troubled {
-                    log::debug!("{text}");
+                    tracing::debug!(topic = told(log), error = told(&why), "{text}");
                 } else {
-                    log::warn!("{text}");
+                    tracing::warn!(topic = told(log), error = told(&why), "{text}");
                 }
                 is_troubled = true;
                 if !is_about_entries && !pause.wait(stop) {

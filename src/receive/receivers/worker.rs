@@ -1,6 +1,7 @@
 //! The life of a worker thread: parked, at work, or waiting for the database to come back.
 
 use crate::connect::connection::Connection;
+use crate::observe::fields::told;
 use crate::receive::concurrency::{Entry, QUICK};
 use crate::receive::handler::{Attempt, SharedHandler};
 use crate::receive::lease::run::run_leases;
@@ -94,12 +95,20 @@ fn shift(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Opti
             }
             Err(error) => {
                 let is_about_messages = judge(shared, state, &error);
-                let text = format!("topic {}: {}", shared.topic, chain(&error));
+                let (topic, why) = (&shared.topic, chain(&error));
                 // Once for each trouble: it may last for hours.
                 if is_troubled {
-                    log::debug!("{text}");
+                    tracing::debug!(
+                        topic = told(topic),
+                        error = told(&why),
+                        "topic {topic}: {why}"
+                    );
                 } else {
-                    log::warn!("{text}");
+                    tracing::warn!(
+                        topic = told(topic),
+                        error = told(&why),
+                        "topic {topic}: {why}"
+                    );
                 }
                 is_troubled = true;
                 if !is_about_messages && !pause.wait(stop) {

@@ -21,6 +21,7 @@
 
 use crate::connect::transaction::OpenTransaction;
 use crate::message::claimed::Claimed;
+use crate::observe::fields::told;
 use crate::receive::charge::Charge;
 use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::shared_state::SharedState;
@@ -129,7 +130,8 @@ fn set_aside(shared: &SharedState, state: &mut WorkerState<'_>, mut stray: Vec<C
         return;
     }
     let delay = shared.set_aside(charge.held.id);
-    log::warn!(
+    tracing::warn!(
+        topic = told(&shared.topic),
         "topic {}: message {} is left alone for {delay:?}",
         shared.topic,
         charge.held.id

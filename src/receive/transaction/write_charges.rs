@@ -8,6 +8,7 @@ use crate::crashes::attempt;
 use crate::keys;
 use crate::message::claimed::Held;
 use crate::message::settle::{self, MovedTo};
+use crate::observe::fields::told;
 use crate::on_end;
 use crate::receive::charge::Charge;
 use crate::receive::claim;
@@ -59,7 +60,12 @@ pub(crate) fn write_all(
         }
         // Whatever the database has against it will be there the next time. Nothing else may wait
         // for that.
-        log::warn!("topic {}: {}", shared.topic, chain(&error));
+        let (topic, why) = (&shared.topic, chain(&error));
+        tracing::warn!(
+            topic = told(topic),
+            error = told(&why),
+            "topic {topic}: {why}"
+        );
         let Some(charge) = state.charges.pop() else {
             break;
         };

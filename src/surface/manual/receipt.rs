@@ -4,6 +4,7 @@ use crate::leases::Proof;
 use crate::leases::settle::{self, BEGIN_BRIEFLY, announce};
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::report;
+use crate::observe::fields::told;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
@@ -309,7 +310,9 @@ impl Drop for Receipt {
         };
         by_hand.note_trouble();
         let (id, topic) = (self.id(), &self.topic);
-        log::warn!(
+        tracing::warn!(
+            topic = told(&topic),
+            message_id = told(&id),
             "topic {topic}: message {id} was dropped and could not be given back, it is free when its lease ends: {trouble}"
         );
     }

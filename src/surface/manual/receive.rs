@@ -5,6 +5,7 @@ use crate::leases::Proof;
 use crate::message::claimed::Claimed;
 use crate::message::floor::Floors;
 use crate::message::outcome::Outcome;
+use crate::observe::fields::told;
 use crate::rate_limit;
 use crate::receive::claim::Taken;
 use crate::receive::decide::refuse;
@@ -146,7 +147,11 @@ impl Messaging {
                 Ok(wait) => again = [again, wait].into_iter().flatten().min(),
                 Err(error) if batch.is_empty() => return Err(error),
                 Err(error) => {
-                    log::warn!("topic {topic}: fewer messages than there may be: {error}");
+                    tracing::warn!(
+                        topic = told(&topic),
+                        error = told(&error),
+                        "topic {topic}: fewer messages than there may be: {error}"
+                    );
                     break;
                 }
             }

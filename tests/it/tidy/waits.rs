@@ -21,11 +21,11 @@ const WAITS: [&str; 7] = [
     "sleep(",
 ];
 const LOGS: [&str; 5] = [
-    "log::error!",
-    "log::warn!",
-    "log::info!",
-    "log::debug!",
-    "log::trace!",
+    "tracing::error!",
+    "tracing::warn!",
+    "tracing::info!",
+    "tracing::debug!",
+    "tracing::trace!",
 ];
 
 /// Files of ground and subjects that wait, and why they may.
@@ -187,8 +187,8 @@ fn ground_and_subjects_log_nothing() {
 #[test]
 fn who_waits_logs_or_starts_a_thread_out_of_place_is_found() {
     let layers = layers("mod words;\nmod threads;\nmod keys;\n// The engine.\nmod session;\n");
-    let bad = "//! log::warn!(x)\nuse std::thread::Builder;\nlet _ = after(x).recv();\nlog::warn!(x);\n\
-               channel.recv_timeout(x);\nlet text = \"log::warn!\";\n";
+    let bad = "//! tracing::warn!(x)\nuse std::thread::Builder;\nlet _ = after(x).recv();\ntracing::warn!(x);\n\
+               channel.recv_timeout(x);\nlet text = \"tracing::warn!\";\n";
     check(starts, "src/keys/mod.rs", bad, &[2]);
     check(starts, "src/threads/mod.rs", bad, &[]);
     check(|file| waits(&layers, file), "src/keys/mod.rs", bad, &[3, 5]);

@@ -81,7 +81,7 @@ fn allow_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::debug!("the limit of open files stays: {error}");
+        tracing::debug!("the limit of open files stays: {error}");
     }
 }
 

@@ -30,7 +30,7 @@ impl Complaints {
     pub(crate) fn about(&mut self, who: &str, what: &dyn Display) {
         if self.since.elapsed() >= PERIOD {
             if self.unsaid > 0 {
-                log::warn!(
+                tracing::warn!(
                     "{} more connections were closed for their faults",
                     self.unsaid
                 );
@@ -42,6 +42,6 @@ impl Complaints {
             return;
         }
         self.made += 1;
-        log::warn!("{who}: {}", escaped(&what.to_string()));
+        tracing::warn!("{who}: {}", escaped(&what.to_string()));
     }
 }

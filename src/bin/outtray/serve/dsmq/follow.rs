@@ -47,7 +47,7 @@ pub(crate) fn follow(log: &Log, start: LogPosition) {
             Err(error) => error,
         };
         if error.kind() == ErrorKind::PositionGone {
-            log::error!("clients did not get all messages: {}", chain(&error));
+            tracing::error!("clients did not get all messages: {}", chain(&error));
             log.tell.tell(Told::Gone);
             if let Ok(tail) = log.messaging.tail(&log.topic, Position::Now) {
                 place = tail.position();
@@ -136,7 +136,7 @@ pub(crate) fn look_back(log: &Log, asked: &Receiver<LookBack>) {
                 continue;
             }
             Err(error) => {
-                log::debug!(
+                tracing::debug!(
                     "cannot read what clients did not get yet: {}",
                     chain(&error)
                 );

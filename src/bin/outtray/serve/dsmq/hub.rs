@@ -274,7 +274,7 @@ impl Hub {
         self.poll
             .registry()
             .register(&mut connection.socket, Token(client), interest)?;
-        log::debug!("{}: connected", connection.peer);
+        tracing::debug!("{}: connected", connection.peer);
         if connection.is_admitted {
             self.join(client);
         }
@@ -301,7 +301,7 @@ impl Hub {
             return;
         }
         match closing.kind {
-            ClosingKind::GoingAway => log::debug!("{}: {closing}", connection.peer),
+            ClosingKind::GoingAway => tracing::debug!("{}: {closing}", connection.peer),
             _ => self
                 .complaints
                 .about(&connection.peer.to_string(), &closing),

@@ -269,7 +269,7 @@ impl Store {
     fn worked(&mut self) {
         self.known.is_away.store(false, Ordering::Relaxed);
         if self.trouble.end() {
-            log::warn!("the database answers again");
+            tracing::warn!("the database answers again");
         }
     }
 

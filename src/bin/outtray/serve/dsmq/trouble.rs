@@ -32,7 +32,7 @@ impl DatabaseTrouble {
         let at = self.complained;
         if at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
-            log::warn!("{what}, and tries again: {}", chain(error));
+            tracing::warn!("{what}, and tries again: {}", chain(error));
         }
     }
 

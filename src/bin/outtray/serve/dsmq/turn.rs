@@ -127,7 +127,7 @@ impl Hub {
             Request::Get { queue } => self.get(client, connection, queue.into(), false),
             Request::GetLatest { queue } => self.get(client, connection, queue.into(), true),
             Request::Shutdown if self.guard.allows_shutdown() => {
-                log::info!("{}: asks the server to stop", connection.peer);
+                tracing::info!("{}: asks the server to stop", connection.peer);
                 self.stop();
                 Ok(())
             }
