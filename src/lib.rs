@@ -110,6 +110,8 @@
 //!   [`Selection`] of them), purge.
 //! - [`Messaging::doctor`] examines the server and the schema: a [`Diagnosis`] has [`Finding`]s,
 //!   each with its [`Severity`] and its [`Remedy`]s. A [`Doctor`] has options.
+//! - An observer ([`Builder::on_event`]) is told of every [`Event`] in the process, such as a
+//!   message that is done, or a connection that is lost ([`ConnectionOf`]).
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] is a kit for tests: throwaway servers and databases, assertions of what was sent,
 //!   handlers run on the test's thread and through time, and faults.
@@ -192,6 +194,8 @@ pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
 pub use doctor::finding::{Diagnosis, Finding, Remedy, Severity};
 pub use log::log_reader::LogReader;
+pub use observe::connection_of::ConnectionOf;
+pub use observe::event::Event;
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
 pub use receive::log::builder::ReaderBuilder;

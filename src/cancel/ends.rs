@@ -5,6 +5,8 @@ use crate::cancel::{self, Which};
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::message::end::End;
+use crate::observe::event::Event;
+use crate::observe::observers::Observers;
 use crate::on_end::write_ends;
 use crate::wake::waker::Waker;
 use crate::words::Result;
@@ -38,6 +40,14 @@ impl Cancelling {
         waker.asked(&self.asked);
     }
 
+    /// Tells observers which messages are gone.
+    pub(crate) fn tell(&self, observers: &Observers) {
+        for (topic, end) in &self.removed {
+            let id = end.id;
+            observers.tell(|| Event::Cancelled { topic, id });
+        }
+    }
+
     /// Returns the removed messages that somebody may wait for.
     pub(crate) fn tracked(&self) -> Vec<Uuid> {
         let tracked = self.removed.iter().filter(|(_, end)| end.is_tracked());
@@ -61,27 +71,26 @@ pub(crate) fn cancel(
     left: &mut Vec<Uuid>,
     found: &mut Cancelling,
 ) -> Result<()> {
-    let (mut removed, mut asked) = (Vec::new(), Vec::new());
+    let mut done: HashSet<Uuid> = HashSet::new();
     for some in left.chunks(CANCEL_LIMIT) {
-        apart(connection, "cancelling messages", |open| {
+        let (removed, asked) = apart(connection, "cancelling messages", |open| {
             let gone = cancel::remove(open, some, Which::All)?;
             write_ends(open, &gone)?;
-            if gone.len() < some.len() {
-                // Those only that are still there: who asks may have to read a topic.
-                let gone: HashSet<Uuid> = gone.iter().map(|(_, end)| end.id.0).collect();
-                let is_there = |id: &&Uuid| !gone.contains(*id);
-                let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
-                asked.extend(cancel::ask(open, &kept)?);
+            if gone.len() == some.len() {
+                return Ok((gone, Vec::new()));
             }
-            removed.extend(gone);
-            Ok(())
+            // Those only that are still there: who asks may have to read a topic.
+            let ids: HashSet<Uuid> = gone.iter().map(|(_, end)| end.id.0).collect();
+            let is_there = |id: &&Uuid| !ids.contains(*id);
+            let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
+            Ok((gone, cancel::ask(open, &kept)?))
         })?;
+        done.extend(removed.iter().map(|(_, end)| end.id.0));
+        done.extend(&asked);
+        found.removed.extend(removed);
+        found.asked.extend(asked);
     }
-    let gone = removed.iter().map(|(_, end)| end.id.0);
-    let done: HashSet<Uuid> = gone.chain(asked.iter().copied()).collect();
     left.retain(|id| !done.contains(id));
-    found.removed.append(&mut removed);
-    found.asked.append(&mut asked);
     Ok(())
 }
 

@@ -63,5 +63,6 @@ pub(crate) fn hear(work: &mut Work<'_>) -> Result<(Vec<Uuid>, Cancelling)> {
     let asked = ids.iter().copied().map(MessageId);
     work.waker.asked.replace(asked.collect());
     removed.announce(work.waker);
+    removed.tell(&work.waker.observers);
     Ok((ids, removed))
 }

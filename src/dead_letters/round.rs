@@ -3,6 +3,7 @@
 use crate::connect::connection::Connection;
 use crate::db::Run;
 use crate::dead_letters::slices::{SLICE, end_slice, prune_dead};
+use crate::observe::event::Event;
 use crate::observe::fields::told;
 use crate::wake::round::Work;
 use crate::wake::waker::Waker;
@@ -50,6 +51,11 @@ fn remove_slice(
     let take = |run: &mut dyn Run, topic: &str| prune_dead(run, topic, retention);
     let slice = end_slice(connection, waker, topic, doing, take)?;
     if slice.messages > 0 {
+        waker.observers.tell(|| Event::Purged {
+            topic,
+            messages: slice.messages,
+            were_dead: true,
+        });
         // What was behind them, by their keys.
         waker.keys_ended();
     }

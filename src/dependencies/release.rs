@@ -4,6 +4,8 @@ use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::dependencies::{self, Changed, Place};
 use crate::message::report;
+use crate::observe::event::Event;
+use crate::observe::observers::Observers;
 use crate::on_end::write_ends;
 use crate::words::sqlstate::is_held_up;
 use crate::words::{DeadReason, MessageId, Result};
@@ -11,14 +13,18 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Looks at what came after these messages, which may have ended.
-pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Changed> {
+pub(crate) fn look(
+    connection: &mut Connection,
+    observers: &Observers,
+    ended: &[Uuid],
+) -> Result<Changed> {
     let mut all = Changed::default();
     loop {
         let waiting = dependencies::dependents(connection, ended)?;
         if waiting.is_empty() {
             return Ok(all);
         }
-        let looked = settle(connection, &waiting, Some(ended))?;
+        let looked = settle(connection, observers, &waiting, Some(ended))?;
         let is_last = (waiting.len() as i64) < dependencies::LOOK_LIMIT;
         let is_stuck = looked.cleared == 0 && looked.orphans.is_empty();
         all.add(looked);
@@ -34,13 +40,14 @@ pub(crate) fn look(connection: &mut Connection, ended: &[Uuid]) -> Result<Change
 /// it is looked at the next time.
 pub(crate) fn sweep(
     connection: &mut Connection,
+    observers: &Observers,
     place: &Place,
 ) -> Result<(Changed, Option<Place>)> {
     let mut waiting = dependencies::waiting_after(connection, place)?;
     if waiting.is_empty() {
         return Ok((Changed::default(), None));
     }
-    let looked = match settle(connection, &waiting, None) {
+    let looked = match settle(connection, observers, &waiting, None) {
         Err(error) if is_held_up(&error) => Changed::default(),
         looked => looked?,
     };
@@ -48,7 +55,12 @@ pub(crate) fn sweep(
     Ok((looked, waiting.pop().filter(|_| !is_last)))
 }
 
-fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -> Result<Changed> {
+fn settle(
+    connection: &mut Connection,
+    observers: &Observers,
+    waiting: &[Place],
+    on: Option<&[Uuid]>,
+) -> Result<Changed> {
     let looked = apart(connection, "releasing messages", |open| {
         let looked = dependencies::settle(open, waiting, on)?;
         write_ends(open, &looked.orphans)?;
@@ -61,6 +73,15 @@ fn settle(connection: &mut Connection, waiting: &[Place], on: Option<&[Uuid]>) -
     for (topic, ids) in topics {
         let why = "what it comes after will never be done";
         report::dead_together(topic, &ids, DeadReason::Orphaned, why);
+        for id in ids {
+            observers.tell(|| Event::Dead {
+                topic,
+                id,
+                attempts: None,
+                reason: DeadReason::Orphaned,
+                error: why,
+            });
+        }
     }
     Ok(looked)
 }

@@ -82,11 +82,12 @@ impl Round for Dependents {
     }
 
     fn run(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let observers = &work.waker.observers;
         let mut looked = Changed::default();
         if self.look_at.is_some_and(|at| at <= Instant::now()) {
             self.look_at = None;
             let ended = std::mem::take(&mut self.ended);
-            match release::look(work.connection, &ended) {
+            match release::look(work.connection, observers, &ended) {
                 Ok(found) => {
                     self.look_again(ended, found.in_hand);
                     looked.add(found);
@@ -100,7 +101,7 @@ impl Round for Dependents {
         }
         let now = Instant::now();
         if self.sweep_at.is_some_and(|at| at <= now) {
-            let (found, next) = release::sweep(work.connection, &self.place)?;
+            let (found, next) = release::sweep(work.connection, observers, &self.place)?;
             let cost = self.sweep_cost.learn(now.elapsed());
             let paid_for = Instant::now() + cost * SWEEP_SHARE;
             self.paid_for = Some(paid_for);
@@ -136,7 +137,8 @@ fn announce(looked: &Changed, waker: &Waker) {
 /// Looks at what comes after messages that may have ended, where no thread may be that does.
 /// Whatever fails is found by a sweep.
 pub(crate) fn look_now(connection: &mut Connection, waker: &Waker, ended: &[Uuid]) {
-    let mut looked = release::look(connection, ended);
+    let observers = &waker.observers;
+    let mut looked = release::look(connection, observers, ended);
     for _ in 0..LOOKS_AGAIN {
         match &mut looked {
             Ok(looked) if looked.in_hand > 0 => {}
@@ -145,7 +147,7 @@ pub(crate) fn look_now(connection: &mut Connection, waker: &Waker, ended: &[Uuid
         // Who has it in hand may look at another end. A plain wait, shorter than what the caller
         // just did.
         let _ = after(WHILE_HELD).recv();
-        let again = release::look(connection, ended);
+        let again = release::look(connection, observers, ended);
         looked = looked.and_then(|mut looked| {
             looked.in_hand = 0;
             looked.add(again?);
@@ -166,7 +168,7 @@ pub(crate) fn release_all(work: &mut Work<'_>) -> Result<usize> {
     let mut released = 0;
     let mut place = Some(Place::default());
     while let Some(from) = place {
-        let (looked, next) = release::sweep(work.connection, &from)?;
+        let (looked, next) = release::sweep(work.connection, &work.waker.observers, &from)?;
         announce(&looked, work.waker);
         released += looked.released;
         place = next;

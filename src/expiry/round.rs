@@ -10,7 +10,9 @@ use crate::expiry::{self, EXPIRE_LIMIT};
 use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::message::report;
+use crate::observe::event::Event;
 use crate::observe::fields::told;
+use crate::observe::observers::Observers;
 use crate::on_end;
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::topic_config::Expired;
@@ -68,6 +70,7 @@ impl Round for Expiry {
             // Who was behind them, by key or in strict order, may be ready now.
             work.waker.ready(topic, 1);
         }
+        tell(&work.waker.observers, &dropping, &gone);
         if is_full {
             // Whatever a poll says meanwhile.
             self.looked_at = None;
@@ -88,6 +91,23 @@ impl Round for Expiry {
 /// Returns whether a message whose time was over is gone, and no dead letter.
 fn is_dropped(dropping: &[String], topic: &str, held: &Held) -> bool {
     held.on_end.has(OnEnd::FLEETING) || dropping.iter().any(|dropping| dropping == topic)
+}
+
+/// Tells observers which messages are gone.
+fn tell(observers: &Observers, dropping: &[String], gone: &[(String, Held)]) {
+    for (topic, held) in gone {
+        let id = held.id;
+        observers.tell(|| match is_dropped(dropping, topic, held) {
+            true => Event::Expired { topic, id },
+            false => Event::Dead {
+                topic,
+                id,
+                attempts: None,
+                reason: DeadReason::Expired,
+                error: expiry::ERROR,
+            },
+        });
+    }
 }
 
 /// Takes out a batch in one transaction, with all that the ends of its messages call for.

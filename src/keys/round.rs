@@ -2,7 +2,7 @@
 //! whether a key is stuck.
 
 use crate::keys::Lane;
-use crate::keys::stalled::{self, IfHeld, Parked};
+use crate::keys::stalled::{self, IfHeld, Parked, Parking};
 use crate::threads::cost::Cost;
 use crate::wake::round::{Polled, Round, Work};
 use crate::words::Result;
@@ -99,7 +99,11 @@ impl Round for Stalled {
             // what says that the key is stalled would become ever more.
             false => IfHeld::Await,
         };
-        let tended = stalled::tend(work.connection, &self.place, if_held, self.parked)?;
+        let parking = Parking {
+            push: self.parked,
+            observers: &work.waker.observers,
+        };
+        let tended = stalled::tend(work.connection, &self.place, if_held, parking)?;
         let now = Instant::now();
         for (topic, keys) in &tended.topics {
             work.waker.ready(topic, *keys);

@@ -7,6 +7,8 @@ use crate::db::Flight;
 use crate::keys::{self, Lane};
 use crate::message::end::End;
 use crate::message::report;
+use crate::observe::event::Event;
+use crate::observe::observers::Observers;
 use crate::words::{DeadReason, Doing, MessageId, Result};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -29,6 +31,14 @@ const KEY_BY_KEY: &str = "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; S
 /// Appends what the ends of parked messages call for: `on_end::push_ended`, which is above keys.
 pub(crate) type Parked = fn(&mut Flight, &str, &[End]);
 
+/// What is to be done about messages that are parked.
+#[derive(Clone, Copy)]
+pub(crate) struct Parking<'a> {
+    pub(crate) push: Parked,
+    /// Who is told.
+    pub(crate) observers: &'a Observers,
+}
+
 /// What one look found.
 #[derive(Debug, Default)]
 pub(crate) struct Tended {
@@ -50,11 +60,11 @@ pub(crate) enum IfHeld {
 }
 
 /// Moves the lines of all stalled keys on that are free: some at a time, as [`tend`] does.
-pub(crate) fn tend_all(connection: &mut Connection, parked: Parked) -> Result<Tended> {
+pub(crate) fn tend_all(connection: &mut Connection, parking: Parking<'_>) -> Result<Tended> {
     let mut all = Tended::default();
     let mut place = Some(Lane::default());
     while let Some(after) = place {
-        let tended = tend(connection, &after, IfHeld::PassOver, parked)?;
+        let tended = tend(connection, &after, IfHeld::PassOver, parking)?;
         for (topic, keys) in tended.topics {
             match all.topics.last_mut() {
                 Some((last, count)) if *last == topic => *count += keys,
@@ -73,7 +83,7 @@ pub(crate) fn tend(
     connection: &mut Connection,
     after: &Lane,
     if_held: IfHeld,
-    parked: Parked,
+    parking: Parking<'_>,
 ) -> Result<Tended> {
     let (mut known, laneless) = keys::stalled(connection, after)?;
     let found = known.len() + laneless.len();
@@ -83,11 +93,11 @@ pub(crate) fn tend(
     let is_full = i64::try_from(found).is_ok_and(|found| found >= keys::TEND_LIMIT);
     let last = known.iter().chain(&laneless).max().cloned();
     known.extend(make(connection, laneless)?);
-    let mut taken = take(connection, &known, None, parked)?;
+    let mut taken = take(connection, &known, None, parking)?;
     if if_held == IfHeld::Await {
         let taken_now: HashSet<&Lane> = taken.iter().collect();
         known.retain(|lane| !taken_now.contains(lane));
-        let awaited = take_held(connection, known, parked)?;
+        let awaited = take_held(connection, known, parking)?;
         taken.extend(awaited);
     }
     let mut tended = Tended {
@@ -108,7 +118,7 @@ fn take(
     connection: &mut Connection,
     lanes: &[Lane],
     patience: Option<Duration>,
-    push_parked: Parked,
+    parking: Parking<'_>,
 ) -> Result<Vec<Lane>> {
     let mut open = connection.read_committed(DOING)?;
     open.run(KEY_BY_KEY).doing(DOING)?;
@@ -127,7 +137,7 @@ fn take(
         let topic = &lanes[0].topic;
         let keys: Vec<&str> = lanes.iter().map(|lane| lane.key.as_str()).collect();
         let ends = keys::tend(&mut open, topic, &keys)?;
-        push_parked(&mut flight, topic, &ends);
+        (parking.push)(&mut flight, topic, &ends);
         let ids: Vec<MessageId> = ends.iter().map(|end| end.id).collect();
         parked.push((topic.clone(), ids));
     }
@@ -135,6 +145,15 @@ fn take(
     for (topic, ids) in parked {
         let why = "a dead letter of its key came before it";
         report::dead_together(&topic, &ids, DeadReason::Parked, why);
+        for id in ids {
+            parking.observers.tell(|| Event::Dead {
+                topic: &topic,
+                id,
+                attempts: None,
+                reason: DeadReason::Parked,
+                error: why,
+            });
+        }
     }
     Ok(taken)
 }
@@ -144,7 +163,7 @@ fn take(
 fn take_held(
     connection: &mut Connection,
     mut held: Vec<Lane>,
-    parked: Parked,
+    parking: Parking<'_>,
 ) -> Result<Vec<Lane>> {
     let until = Instant::now() + HELD_PATIENCE;
     fastrand::shuffle(&mut held);
@@ -159,7 +178,7 @@ fn take_held(
             connection,
             std::slice::from_ref(&lane),
             Some(patience),
-            parked,
+            parking,
         ) {
             Ok(lanes) => taken.extend(lanes),
             Err(error) if connection.is_closed() => return Err(error),

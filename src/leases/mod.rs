@@ -18,7 +18,7 @@ use crate::message::settle::{micros, small, storable};
 use crate::on_end;
 use crate::words::{Error, ErrorKind, Program, Result};
 use postgres::SimpleQueryRow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -119,16 +119,12 @@ pub(crate) fn push_hold(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
     }
 }
 
-/// Reads which receipts were still good, and whether somebody cancelled their messages.
+/// Reads which receipts were still good, and whether somebody cancelled their messages, as far as
+/// that matters.
 pub(crate) fn read_held(rows: &[SimpleQueryRow]) -> Result<HashMap<Uuid, bool>> {
     rows.iter()
         .map(|row| Ok((uuid(row, "receipt")?, is_true(row, "is_cancelled"))))
         .collect()
-}
-
-/// Reads which receipts were still good.
-pub(crate) fn read_receipts(rows: &[SimpleQueryRow]) -> Result<HashSet<Uuid>> {
-    rows.iter().map(|row| uuid(row, "receipt")).collect()
 }
 
 /// A lease that is held by [`push_hold`], and what becomes of its message.

@@ -14,7 +14,7 @@ use crate::wake::hint::Hint;
 use crate::wake::waker::Waker;
 use crate::words::sqlstate::failure;
 use crate::words::{Doing, Error, ErrorKind, Result, classify};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -27,7 +27,8 @@ pub(crate) static BEGIN_BRIEFLY: [&Statement; 2] = [&commands::BEGIN, &commands:
 pub(crate) const DOING: &str = "settling a lease";
 
 /// Settles leases of one topic in a transaction of their own. Returns the receipts that were still
-/// good: only of their messages anything became.
+/// good, since only of their messages anything became, and whether somebody cancelled the message:
+/// then one that was to come back is gone.
 ///
 /// # Errors
 /// `OutcomeUnknown` when the connection broke during the commit; after any other nothing was
@@ -37,7 +38,7 @@ pub(crate) fn settle(
     begin: &[&'static Statement],
     topic: &str,
     outcomes: &[(&Proof, &Outcome)],
-) -> Result<HashSet<Uuid>> {
+) -> Result<HashMap<Uuid, bool>> {
     let mut flight = connection.flight().of_names();
     flight.commands(begin);
     if push_plain(&mut flight, topic, outcomes) {
@@ -45,7 +46,7 @@ pub(crate) fn settle(
         let rows = connection
             .fly(flight)
             .map_err(|error| unsure(error, outcomes))?;
-        return leases::read_receipts(&rows);
+        return leases::read_held(&rows);
     }
     leases::push_hold(&mut flight, topic, &proofs(outcomes));
     let rows = connection.fly(flight).doing(DOING)?;
@@ -67,7 +68,7 @@ pub(crate) fn settle(
     connection
         .fly(flight)
         .map_err(|error| unsure(error, outcomes))?;
-    Ok(held.into_keys().collect())
+    Ok(held)
 }
 
 /// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all

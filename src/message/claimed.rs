@@ -64,6 +64,13 @@ pub(crate) struct Claimed {
     pub(crate) unreadable: Option<Error>,
 }
 
+impl Claimed {
+    /// Returns since when it could have been delivered.
+    pub(crate) fn due_at(&self) -> SystemTime {
+        self.sent_at
+    }
+}
+
 /// Returns the parameters of `claim`.
 pub(crate) fn parameters<'a>(topic: &'a str, spans: &[Span], limit: usize) -> [Value<'a>; 5] {
     let column = |read: fn(&Span) -> i64| Value::Numbers(spans.iter().map(read).collect());

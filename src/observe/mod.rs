@@ -1,3 +1,15 @@
-//! How the process is told about: the fields of what it logs.
+//! What a process tells of itself while it works: events, for observers of the user's own, and
+//! fields, for those who read what it logs.
+//!
+//! An [`Event`](event::Event) says what is true by now: what was committed is told after its
+//! COMMIT, by the process that made it true, once. Whoever settles something knows what became of
+//! it, and tells it there, when nothing is locked. Where no observer looks, that is one branch:
+//! no event is put together, and no clock is read.
 
+pub(crate) mod clock;
+pub(crate) mod connection_of;
+pub(crate) mod delivered;
+pub(crate) mod event;
 pub(crate) mod fields;
+pub(crate) mod link;
+pub(crate) mod observers;

@@ -14,6 +14,7 @@
 use crate::connect::connection::Connection;
 use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::dead_letters::slices::{SLICE, Slice, end_slice, prune_dead};
+use crate::observe::event::Event;
 use crate::publish::changed;
 use crate::threads::mutex::Mutex;
 use crate::topics;
@@ -153,13 +154,22 @@ pub(crate) fn empty(
 ) -> Result<bool> {
     let started = Instant::now();
     type Take = fn(&mut dyn Run, &str) -> Result<Slice>;
-    let takes: [Take; 2] = [
-        |run, topic| topics::purge(run, topic).map(|(slice, _)| slice),
-        |run, topic| prune_dead(run, topic, Duration::ZERO),
+    let takes: [(bool, Take); 2] = [
+        (false, |run, topic| {
+            topics::purge(run, topic).map(|(slice, _)| slice)
+        }),
+        (true, |run, topic| prune_dead(run, topic, Duration::ZERO)),
     ];
-    for take in takes {
+    for (are_dead, take) in takes {
         loop {
             let messages = remove(connection, waker, topic, take)?;
+            if messages > 0 {
+                waker.observers.tell(|| Event::Purged {
+                    topic,
+                    messages,
+                    were_dead: are_dead,
+                });
+            }
             if messages < SLICE as u64 {
                 break;
             }

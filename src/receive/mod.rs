@@ -11,7 +11,7 @@
 //! remembers. `pace` is how many messages a transaction takes, `filter` which, `concurrency` how
 //! many workers are at work at the same time, and `hill_climb` finds that number. `batch` runs
 //! handlers of several messages at once. `middleware` is what users put around handlers.
-//! `ran` is what a drain did with each message, for tests.
+//! `ran` is what a drain did with each message, for tests, and `telling` what observers are told.
 
 pub(crate) mod batch;
 pub(crate) mod batch_message;
@@ -35,5 +35,6 @@ pub(crate) mod ran;
 pub(crate) mod receivers;
 pub(crate) mod settle;
 pub(crate) mod shared_state;
+pub(crate) mod telling;
 pub(crate) mod transaction;
 pub(crate) mod worker_state;

@@ -8,8 +8,11 @@ use crate::message::end::{End, How};
 use crate::message::floor::Floors;
 use crate::message::outcome::{Cause, Decision, Outcome};
 use crate::message::{report, settle};
+use crate::observe::delivered::Deliveries;
 use crate::receive::claim;
 use crate::receive::progress::Progress;
+use crate::receive::shared_state::SharedState;
+use crate::receive::telling::Settled;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::Asked;
@@ -196,6 +199,24 @@ impl<'m> Settlement<'m> {
             progress.note(topic, held.id, outcome);
             report::outcome(topic, held.id, outcome, None, max_attempts);
         }
+    }
+
+    /// Tells observers what became of the messages, and forgets their deliveries.
+    pub(crate) fn tell(&self, shared: &SharedState, deliveries: &mut Deliveries) {
+        let (observers, topic) = (shared.observers(), &shared.topic);
+        if !observers.are_any() {
+            return;
+        }
+        for (held, outcome) in &self.decided {
+            let settled = Settled {
+                topic,
+                id: held.id,
+                delivered: deliveries.take(held.id),
+                is_cancelled: matches!(outcome, Outcome::Cancelled),
+            };
+            settled.tell(observers, outcome);
+        }
+        deliveries.take_all();
     }
 }
 

@@ -8,6 +8,7 @@ use crate::crashes::suspicion::Asking;
 use crate::log::slices::SharedLogs;
 use crate::message::floor::Floors;
 use crate::observe::fields::told;
+use crate::observe::observers::Observers;
 use crate::receive::concurrency::Concurrency;
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
@@ -188,6 +189,11 @@ impl SharedState {
     /// Returns how many messages a transaction takes, if that is fixed.
     pub(crate) fn per_transaction(&self) -> Option<usize> {
         self.batch.or(self.options.per_transaction)
+    }
+
+    /// Returns who is told what happens.
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.base.process.observers
     }
 
     /// Logs that a handler held its transaction open for too long.

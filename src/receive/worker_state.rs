@@ -4,6 +4,7 @@ use crate::crashes::attempt::{self, Holder};
 use crate::db::{Flight, Run};
 use crate::leases::Proof;
 use crate::message::outcome::Outcome;
+use crate::observe::delivered::Deliveries;
 use crate::receive::charge::Charge;
 use crate::receive::handler::Handler;
 use crate::receive::pace::Pace;
@@ -68,6 +69,8 @@ pub(crate) struct WorkerState<'h> {
     pub(crate) reads_settings: bool,
     /// Leases whose end could not be written yet.
     pub(crate) owed: Vec<Owed>,
+    /// Deliveries that were told to have started.
+    pub(crate) deliveries: Deliveries,
 }
 
 impl<'h> WorkerState<'h> {
@@ -91,6 +94,7 @@ impl<'h> WorkerState<'h> {
             conflicts: 0,
             reads_settings: false,
             owed: Vec::new(),
+            deliveries: Deliveries::default(),
         }
     }
 

@@ -208,6 +208,7 @@ fn send_first(
     match due.and_then(|due| send(session, &due)) {
         Ok(news) => {
             waker.announce(&news);
+            news.tell(&waker.observers);
             Ok(First::Sent(name))
         }
         // The connection is gone, and the round with it: all is as it was, or done.

@@ -37,14 +37,14 @@ impl MessagingSession<'_> {
     /// all was rolled back.
     pub(crate) fn commit(mut self) -> Result<News> {
         self.commit_all()?;
-        Ok(self.outbox.take_news())
+        Ok(self.take_news())
     }
 
     /// Does the same for a session that only published; returns the ids of the copies, too.
     pub(crate) fn commit_alone(mut self) -> Result<(News, Vec<MessageId>)> {
         self.commit_all()?;
         let ids = self.outbox.ids();
-        Ok((self.outbox.take_news(), ids))
+        Ok((self.take_news(), ids))
     }
 
     /// Does the same without waiting for the server's disk, where sending is all that the session
@@ -65,7 +65,12 @@ impl MessagingSession<'_> {
         flight.commit();
         let flown = connection.fly(flight);
         flown.map_err(|error| refused(error, || self.outbox.ids()))?;
-        Ok(self.outbox.take_news())
+        Ok(self.take_news())
+    }
+
+    fn take_news(&mut self) -> News {
+        let is_observed = self.process.observers.are_any();
+        self.outbox.take_news(is_observed)
     }
 
     fn commit_all(&mut self) -> Result<()> {

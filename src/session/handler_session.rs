@@ -287,7 +287,8 @@ impl<'c> HandlerSession<'c> {
     /// Takes the hints for those who wait for the messages that were sent. Callers also take them
     /// after an error: it may have come after the COMMIT, and a false hint costs only a claim.
     pub(crate) fn news(&mut self) -> News {
-        self.session.outbox.take_news()
+        let is_observed = self.session.process.observers.are_any();
+        self.session.outbox.take_news(is_observed)
     }
 
     fn begin_anew(&mut self) {

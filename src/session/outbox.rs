@@ -14,7 +14,7 @@ use crate::schedule;
 use crate::session::matched::Matched;
 use crate::session::outbox_mark::OutboxMark;
 use crate::session::undo_settled::UndoSettled;
-use crate::wake::news::News;
+use crate::wake::news::{News, SentTogether};
 use crate::words::new_message::{ReadyWhen, TRACKED_FOR};
 use crate::words::{MessageId, OnEnd, Outgoing, Result};
 use std::collections::{HashMap, HashSet};
@@ -62,6 +62,7 @@ pub(super) struct LogEntry {
     wait: Option<Duration>,
     /// The messages that this one comes after.
     after: Vec<MessageId>,
+    is_entry: bool,
 }
 
 impl Outbox {
@@ -96,6 +97,7 @@ impl Outbox {
             id: outgoing.id,
             topic,
             after: message.rare.after.clone(),
+            is_entry: outgoing.is_entry,
             wait: match message.start {
                 _ if outgoing.is_ready() => None,
                 Some(ReadyWhen::After(delay)) => Some(delay),
@@ -330,16 +332,40 @@ impl Outbox {
         self.log.iter().map(|entry| entry.id).collect()
     }
 
-    /// Empties the log and returns the hints for those who wait.
-    pub(crate) fn take_news(&mut self) -> News {
-        let mut news = News {
-            ended: self
-                .settled
-                .drain(..)
-                .filter_map(UndoSettled::committed)
-                .collect(),
-            ..News::default()
-        };
+    /// Returns what the log says was sent, by topic.
+    fn sent(&self) -> Vec<SentTogether> {
+        let mut sent: Vec<SentTogether> = Vec::new();
+        for entry in &self.log {
+            let (is_scheduled, is_entry) = (entry.wait.is_some(), entry.is_entry);
+            let is_same = |other: &&mut SentTogether| {
+                other.is_scheduled == is_scheduled && *other.topic == *entry.topic
+            };
+            // Most messages go to the same topic as the one before.
+            match sent.iter_mut().rev().find(is_same) {
+                Some(together) => together.ids.push(entry.id),
+                None => sent.push(SentTogether {
+                    topic: Arc::clone(&entry.topic),
+                    is_scheduled,
+                    is_entry,
+                    ids: vec![entry.id],
+                }),
+            }
+        }
+        sent
+    }
+
+    /// Empties the log and returns the hints for those who wait, and, if somebody looks, what was
+    /// sent.
+    pub(crate) fn take_news(&mut self, is_observed: bool) -> News {
+        let mut news = News::default();
+        if is_observed {
+            news.sent = self.sent();
+        }
+        for settled in self.settled.drain(..) {
+            let (held, done) = settled.committed();
+            news.ended.extend(held);
+            news.done.extend(done);
+        }
         let mut places: HashMap<Arc<str>, usize> = HashMap::new();
         let mut last: Option<(Arc<str>, usize)> = None;
         for entry in self.log.drain(..) {
@@ -389,11 +415,11 @@ mod tests {
             outbox.push(message(topic, delay));
         }
 
-        let news = outbox.take_news();
+        let news = outbox.take_news(false);
 
         assert_eq!(news.topics, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
         assert_eq!(news.soonest, Some(Duration::from_secs(5)));
-        assert_eq!(outbox.take_news(), News::default());
+        assert_eq!(outbox.take_news(false), News::default());
     }
 
     #[test]

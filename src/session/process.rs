@@ -2,6 +2,7 @@
 
 use crate::capacity::take::Counts;
 use crate::connect::dedicated::Dedicated;
+use crate::observe::observers::Observers;
 use crate::publish::cache::Subscriptions;
 use crate::publish::ephemeral::Holdings;
 use crate::schema::name::SchemaName;
@@ -19,6 +20,7 @@ pub(crate) struct Process {
     pub(crate) counts: Counts,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) holdings: Arc<Holdings>,
+    pub(crate) observers: Arc<Observers>,
     /// Where a connection comes from for what a session's own cannot tell.
     pub(crate) dedicated: Arc<Dedicated>,
     /// Whether sessions here use the driver's own object in a transaction that was begun without.

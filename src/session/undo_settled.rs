@@ -1,6 +1,7 @@
 //! Deliveries that a transaction settles, and unsettles where it is rolled back.
 
 use crate::message::claimed::Held;
+use crate::wake::news::DoneByHand;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,18 +9,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct UndoSettled {
     /// `None` once the transaction has committed.
     held: Option<Held>,
+    /// What observers are told then, if there are any.
+    done: Option<DoneByHand>,
     is_settled: Arc<AtomicBool>,
 }
 
 impl UndoSettled {
-    pub(crate) fn new(held: Held, is_settled: Arc<AtomicBool>) -> Self {
-        let held = Some(held);
-        UndoSettled { held, is_settled }
+    pub(crate) fn new(held: Held, done: Option<DoneByHand>, is_settled: Arc<AtomicBool>) -> Self {
+        UndoSettled {
+            held: Some(held),
+            done,
+            is_settled,
+        }
     }
 
-    /// Leaves the delivery settled, and returns its message.
-    pub(super) fn committed(mut self) -> Option<Held> {
-        self.held.take()
+    /// Leaves the delivery settled, and returns its message, and what observers are told.
+    pub(super) fn committed(mut self) -> (Option<Held>, Option<DoneByHand>) {
+        (self.held.take(), self.done.take())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::connect::pooler;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::connect::url_error::configuration;
 use crate::db::identity::identity;
+use crate::observe::observers::Observers;
 use crate::publish::cache::Subscriptions;
 use crate::receive::shared_state::Base;
 use crate::schema::migrate;
@@ -18,6 +19,7 @@ use crate::schema::name::SchemaName;
 use crate::session::process::Process;
 use crate::settings::cache::Configs;
 use crate::surface::core::Core;
+use crate::surface::hooks::Hooks;
 use crate::surface::messaging::Messaging;
 use crate::threads::{Service, Stop};
 use crate::wake::notifier::Notifier;
@@ -61,6 +63,7 @@ pub struct Builder {
     is_notifying: bool,
     is_correlating: bool,
     pub(super) silence: Duration,
+    pub(super) hooks: Hooks,
 }
 
 // A pool that is lent is only handed on here.
@@ -91,6 +94,7 @@ impl Default for Builder {
             is_notifying: true,
             is_correlating: true,
             silence: SILENCE,
+            hooks: Hooks::default(),
         }
     }
 }
@@ -298,8 +302,9 @@ impl Builder {
         let notifier = self
             .is_notifying
             .then(|| Notifier::new(Arc::clone(&dedicated), me));
+        let observers = Arc::new(Observers::new(self.hooks.observers));
         let base = Base {
-            waker: Arc::new(Waker::new(notifier)),
+            waker: Arc::new(Waker::new(notifier, Arc::clone(&observers))),
             dedicated: Arc::clone(&dedicated),
             quarantine: Arc::default(),
             logs: Arc::default(),
@@ -312,6 +317,7 @@ impl Builder {
                 counts: Counts::default(),
                 subscriptions: Subscriptions::default(),
                 holdings: Arc::default(),
+                observers,
                 dedicated: Arc::clone(&dedicated),
                 needs_objects: AtomicBool::default(),
                 skipped_us: AtomicU64::default(),

@@ -4,6 +4,7 @@ use crate::cancel;
 use crate::cancel::ends::{self, Cancelling};
 use crate::completion;
 use crate::connect::connection::Connection;
+use crate::connect::pool::LentConnection;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::words::completion::Cancelled;
@@ -44,8 +45,7 @@ impl Messaging {
     /// # Ok(()) }
     /// ```
     pub fn cancel(&self, id: MessageId) -> Result<Cancelled> {
-        let mut connection = self.pooled()?;
-        let found = self.give_up(&mut connection, &[id.0])?;
+        let found = self.give_up(self.pooled()?, &[id.0])?;
         Ok(match (found.removed.is_empty(), found.asked.is_empty()) {
             (false, _) => Cancelled::Removed,
             (true, false) => Cancelled::Asked,
@@ -74,11 +74,11 @@ impl Messaging {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.pooled()?;
+        let connection = self.pooled()?;
         let mut wanted: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let found = self.give_up(&mut connection, &wanted)?;
+        let found = self.give_up(connection, &wanted)?;
         let removed = found.removed.iter().map(|(_, end)| end.id.0);
         let removed: HashSet<Uuid> = removed.collect();
         let asked: HashSet<Uuid> = found.asked.iter().copied().collect();
@@ -100,36 +100,43 @@ impl Messaging {
         let mut connection = self.pooled()?;
         let members = completion::group_members(&mut *connection, id)?;
         // First what would come when the members have ended.
-        let completion = self.give_up(&mut connection, &[id.0])?;
-        let members = self.give_up(&mut connection, &members)?;
+        let completion = self.give_up(connection, &[id.0])?;
+        let members = self.give_up(self.pooled()?, &members)?;
         Ok(count(&completion) + count(&members))
     }
 
-    /// Cancels messages, and tells all whom it concerns.
-    fn give_up(&self, connection: &mut Connection, ids: &[Uuid]) -> Result<Cancelling> {
+    /// Cancels messages, and tells all whom it concerns, also where that fails halfway.
+    fn give_up(&self, mut connection: LentConnection, ids: &[Uuid]) -> Result<Cancelling> {
         let base = self.base();
         let mut found = Cancelling::default();
-        let mut left = ids.to_vec();
-        for pass in 0..PASSES {
-            if left.is_empty() {
-                break;
-            }
-            if pass > 0 {
-                let _ = after(BETWEEN_PASSES).recv();
-            }
-            ends::cancel(connection, &mut left, &mut found)?;
-        }
-        if !left.is_empty() {
-            let rest = cancel::ask_rest(connection, &left)?;
-            found.asked.extend(rest);
-        }
+        let cancelled = cancel_all(&mut connection, ids, &mut found);
         found.announce(&base.waker);
         let tracked = found.tracked();
         if !tracked.is_empty() {
-            self.look_after(connection, tracked);
+            self.look_after(&mut connection, tracked);
         }
-        Ok(found)
+        drop(connection);
+        found.tell(&base.process.observers);
+        cancelled.map(|()| found)
     }
+}
+
+/// Cancels messages, in some passes.
+fn cancel_all(connection: &mut Connection, ids: &[Uuid], found: &mut Cancelling) -> Result<()> {
+    let mut left = ids.to_vec();
+    for pass in 0..PASSES {
+        if left.is_empty() {
+            return Ok(());
+        }
+        if pass > 0 {
+            let _ = after(BETWEEN_PASSES).recv();
+        }
+        ends::cancel(connection, &mut left, found)?;
+    }
+    if !left.is_empty() {
+        found.asked.extend(cancel::ask_rest(connection, &left)?);
+    }
+    Ok(())
 }
 
 impl Topic<'_> {
@@ -204,7 +211,7 @@ impl Topic<'_> {
         let messaging = self.messaging;
         let mut connection = messaging.pooled()?;
         let found = cancel::matching(&mut *connection, self.name(), program)?;
-        Ok(count(&messaging.give_up(&mut connection, &found)?))
+        Ok(count(&messaging.give_up(connection, &found)?))
     }
 }
 

@@ -85,6 +85,7 @@ impl Core {
                 dedicated,
                 self.me,
                 self.poll_interval,
+                Arc::clone(&self.base.process.observers),
                 tell,
             )?),
             false => None,

@@ -3,6 +3,7 @@
 use crate::dead_letters::letter::{self, DeadLetter};
 use crate::dead_letters::selection::Selection;
 use crate::dead_letters::slices::{Remaining, purge_dead, redrive};
+use crate::observe::event::Event;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::words::limits::count;
@@ -65,7 +66,12 @@ impl Topic<'_> {
             rest.go_on(&slice);
             let moved = usize::try_from(slice.messages).unwrap_or(usize::MAX);
             if moved > 0 {
-                topic.messaging.base().waker.ready(&topic.name, moved);
+                let base = topic.messaging.base();
+                base.waker.ready(&topic.name, moved);
+                base.process.observers.tell(|| Event::Redriven {
+                    topic: &topic.name,
+                    messages: slice.messages,
+                });
             }
             Ok((slice.messages, !rest.is_over()))
         })
@@ -91,6 +97,7 @@ impl Topic<'_> {
         self.slices("removed", &mut progress, |topic| {
             let slice = topic.slice(|run, name| purge_dead(run, name, &rest))?;
             rest.go_on(&slice);
+            topic.tell_purged(slice.messages, true);
             Ok((slice.messages, !rest.is_over()))
         })
     }

@@ -215,6 +215,7 @@ impl Messaging {
         catch_up(&mut self.base().upkeep(connection), |work| {
             let (_, removed) = ends::remove_asked(work.connection)?;
             removed.announce(work.waker);
+            removed.tell(&work.waker.observers);
             self.look_after(work.connection, removed.tracked());
             Ok(())
         })

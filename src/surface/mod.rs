@@ -10,12 +10,14 @@ pub(crate) mod doctor;
 pub(crate) mod draining;
 pub(crate) mod dropping;
 pub(crate) mod ephemeral;
+pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod log;
 pub(crate) mod log_reader;
 pub(crate) mod manual;
 pub(crate) mod messaging;
 pub(crate) mod missing;
+pub(crate) mod observing;
 pub(crate) mod pending_reply;
 pub(crate) mod publish;
 #[cfg(feature = "cron")]

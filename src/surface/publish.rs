@@ -51,8 +51,11 @@ impl Messaging {
         let mut connection = self.lend()?;
         let mut session = MessagingSession::on(&self.base().process, &mut connection);
         let mut published = session.publish_alone(key, message)?;
-        let (news, ids) = session.commit_alone()?;
-        self.announce(connection, news);
+        let (committed, ids) = match session.commit_alone() {
+            Ok((news, ids)) => (Ok(news), ids),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        self.committed(connection, committed)?;
         published.copies = ids.len();
         published.ids = ids;
         Ok(published)

@@ -6,6 +6,7 @@ use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::surface::pending_reply::{PendingReply, Way};
 use crate::wake::interrupt::Wait;
+use crate::wake::news::News;
 use crate::words::envelope::{CORRELATION_ID, REPLY_TO};
 use crate::words::topic_kind::TopicKind;
 use crate::words::{Error, Message, MessageId, NewMessage, Result};
@@ -214,13 +215,15 @@ impl Messaging {
         }
         let mut session = MessagingSession::on(process, &mut connection);
         session.send_as(id, question)?;
-        let mut news = match is_fleeting && pending.timeout <= LONGEST_UNSYNCED {
-            true => session.commit_unsynced()?,
-            false => session.commit()?,
+        let committed = match is_fleeting && pending.timeout <= LONGEST_UNSYNCED {
+            true => session.commit_unsynced(),
+            false => session.commit(),
         };
-        news.is_awaited = true;
-        self.announce(connection, news);
-        Ok(())
+        let awaited = committed.map(|news| News {
+            is_awaited: true,
+            ..news
+        });
+        self.committed(connection, awaited)
     }
 }
 

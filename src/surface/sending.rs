@@ -1,7 +1,9 @@
 //! Sending: a session of one's own, or one message alone.
 
 use crate::connect::pool::LentConnection;
+use crate::observe::event::Event;
 use crate::observe::fields::told;
+use crate::observe::observers::Observers;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::news::News;
@@ -61,8 +63,8 @@ impl Messaging {
                 resume_unwind(panic);
             }
         };
-        let news = session.commit()?;
-        self.announce(connection, news);
+        let committed = session.commit();
+        self.committed(connection, committed)?;
         Ok(returned)
     }
 
@@ -97,10 +99,14 @@ impl Messaging {
     pub fn send(&self, message: NewMessage) -> Result<Sent> {
         let mut connection = self.lend()?;
         let mut session = MessagingSession::on(&self.base().process, &mut connection);
-        let sent = session.send_alone(message)?;
-        let news = session.commit()?;
-        self.announce(connection, news);
-        Ok(sent)
+        let sent = session.send_alone(message);
+        let committed = sent.and_then(|sent| Ok((sent, session.commit()?)));
+        let (sent, committed) = match committed {
+            Ok((sent, news)) => (Some(sent), Ok(news)),
+            Err(error) => (None, Err(error)),
+        };
+        self.committed(connection, committed)?;
+        Ok(sent.expect("what was committed was sent"))
     }
 
     /// Returns a connection for a session.
@@ -120,14 +126,43 @@ impl Messaging {
         }
     }
 
-    /// Gives a connection back, and tells who is to know what was committed on it.
-    pub(super) fn announce(&self, mut connection: LentConnection, mut news: News) {
+    /// Gives a connection back, and tells who is to know what was committed on it, or that nobody
+    /// knows whether it was.
+    pub(super) fn committed(
+        &self,
+        mut connection: LentConnection,
+        committed: Result<News>,
+    ) -> Result<()> {
+        let observers = &self.base().process.observers;
+        let mut news = match committed {
+            Ok(news) => news,
+            Err(error) => {
+                drop(connection);
+                tell_unknown(observers, &error);
+                return Err(error);
+            }
+        };
         connection.touch();
         if !news.after.is_empty() {
             self.look_after(&mut connection, std::mem::take(&mut news.after));
         }
         drop(connection);
         self.base().waker.announce(&news);
+        news.tell(observers);
+        Ok(())
+    }
+}
+
+/// Tells observers that nobody knows whether a session committed, if `error` says so.
+fn tell_unknown(observers: &Observers, error: &Error) {
+    if observers.are_any() && error.kind() == ErrorKind::OutcomeUnknown {
+        let (sent, error) = (error.unknown_ids(), &chain(error));
+        observers.tell(|| Event::CommitUnknown {
+            topic: None,
+            handled: &[],
+            sent,
+            error,
+        });
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::connect::apart::apart;
 use crate::db::Run;
 use crate::db::commands;
-use crate::keys::stalled::tend_all;
+use crate::keys::stalled::{Parking, tend_all};
 use crate::log::configure::is_log;
 use crate::log::log_stats;
+use crate::observe::event::Event;
 use crate::on_end::push_ended;
 use crate::schedule::scheduled::{self, ScheduledMessage};
 use crate::surface::messaging::Messaging;
@@ -139,15 +140,33 @@ impl Topic<'_> {
                 may_be_more = is_full;
                 Ok(slice)
             })?;
+            topic.tell_purged(slice.messages, false);
             Ok((slice.messages, may_be_more))
         })
+    }
+
+    /// Tells observers that messages were removed, if any were.
+    pub(crate) fn tell_purged(&self, messages: u64, were_dead: bool) {
+        if messages > 0 {
+            let topic = &self.name;
+            let observers = &self.messaging.base().process.observers;
+            observers.tell(|| Event::Purged {
+                topic,
+                messages,
+                were_dead,
+            });
+        }
     }
 
     /// Moves the lines of stalled keys on, and wakes those who want their messages. What others
     /// hold is left to those who receive.
     pub(crate) fn tend(&self) -> Result<()> {
         self.messaging.with_connection(|connection, base| {
-            let tended = tend_all(connection, push_ended)?;
+            let parking = Parking {
+                push: push_ended,
+                observers: &base.process.observers,
+            };
+            let tended = tend_all(connection, parking)?;
             for (topic, keys) in &tended.topics {
                 base.waker.ready(topic, *keys);
             }

@@ -2,7 +2,7 @@
 //! messages ready. A drain does, and so do those who take messages by hand.
 
 use crate::dependencies::round::release_all;
-use crate::keys::stalled;
+use crate::keys::stalled::{self, Parking};
 use crate::on_end::push_ended;
 use crate::schedule;
 use crate::wake::round::Work;
@@ -19,7 +19,11 @@ pub(crate) fn catch_up(
     if !moved.is_empty() {
         give_up(work)?;
     }
-    let tended = stalled::tend_all(work.connection, push_ended)?;
+    let parking = Parking {
+        push: push_ended,
+        observers: &work.waker.observers,
+    };
+    let tended = stalled::tend_all(work.connection, parking)?;
     let has_moved = !moved.is_empty() || !tended.topics.is_empty();
     let moved = moved.topics.into_iter().map(|(topic, _)| topic);
     let moved_on = tended.topics.into_iter().map(|(topic, _)| topic);

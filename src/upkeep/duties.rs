@@ -172,6 +172,11 @@ impl Duties {
         }
     }
 
+    /// Returns whether there is a connection that was well when it was used last.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Keeps the connection unless it broke; returns whether it did not.
     fn keep(&mut self, connection: Connection) -> bool {
         let is_open = !connection.is_closed();

@@ -2,7 +2,9 @@
 
 use crate::crashes::presence::Enrolled;
 use crate::crashes::round::{Caution, Newcomer};
+use crate::observe::connection_of::ConnectionOf;
 use crate::observe::fields::told;
+use crate::observe::link::Link;
 use crate::threads::pause::Pause;
 use crate::threads::{Service, Stop};
 use crate::upkeep::duties::Duties;
@@ -152,11 +154,16 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
     let mut pause = Pause::new();
     let mut not_before = Instant::now();
     let mut is_troubled = false;
+    let mut link = Link::default();
     while wait(&mut duties, not_before, waker, errands, stop) {
         if Instant::now() < duties.next_at().max(not_before) {
             continue;
         }
-        match duties.run() {
+        let done = duties.run();
+        if done.is_err() || duties.is_connected() {
+            link.learn(&waker.observers, ConnectionOf::Upkeep, &done);
+        }
+        match done {
             Ok(()) => {
                 pause.reset();
                 is_troubled = false;

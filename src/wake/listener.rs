@@ -8,7 +8,10 @@
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::pulse::Pulse;
+use crate::observe::connection_of::ConnectionOf;
 use crate::observe::fields::told;
+use crate::observe::link::Link;
+use crate::observe::observers::Observers;
 use crate::threads::mutex::Mutex;
 use crate::threads::pause::Pause;
 use crate::threads::{Service, Stop};
@@ -54,6 +57,7 @@ impl RunningListener {
         dedicated: Arc<Dedicated>,
         me: Uuid,
         poll_interval: Duration,
+        observers: Arc<Observers>,
         tell: impl Fn(Heard) + Send + 'static,
     ) -> Result<Self> {
         let ear = Arc::new(Ear::default());
@@ -61,6 +65,7 @@ impl RunningListener {
             check_every: check_every(&dedicated, poll_interval),
             dedicated,
             me,
+            observers,
             ear: Arc::clone(&ear),
         };
         let listen = move |stop: Stop| listening.listen(&stop, &tell);
@@ -85,6 +90,7 @@ struct NotificationListener {
     dedicated: Arc<Dedicated>,
     me: Uuid,
     check_every: Duration,
+    observers: Arc<Observers>,
     ear: Arc<Ear>,
 }
 
@@ -102,10 +108,19 @@ impl NotificationListener {
     /// Listens until stopped.
     fn listen(&self, stop: &Stop, tell: &dyn Fn(Heard)) {
         let mut pause = Pause::new();
+        let mut link = Link::default();
         while !stop.is_set() {
-            let ended = Connection::open(self.dedicated.settings())
-                .and_then(|connection| self.hear(connection, stop, &mut pause, tell));
+            let ended = Connection::open(self.dedicated.settings()).and_then(|connection| {
+                let mut tell = |heard| {
+                    if matches!(heard, Heard::Reconnected) {
+                        link.works(&self.observers, ConnectionOf::Listener);
+                    }
+                    tell(heard);
+                };
+                self.hear(connection, stop, &mut pause, &mut tell)
+            });
             if let Err(error) = ended {
+                link.lost(&self.observers, ConnectionOf::Listener, &error);
                 tracing::debug!(
                     error = told(&error),
                     "not listening for notifications, polling instead: {error}"
@@ -122,7 +137,7 @@ impl NotificationListener {
         mut connection: Connection,
         stop: &Stop,
         pause: &mut Pause,
-        tell: &dyn Fn(Heard),
+        tell: &mut dyn FnMut(Heard),
     ) -> Result<()> {
         let lost = |error| classify(error, "listening for notifications");
         let one_wait = match &connection.pulse {

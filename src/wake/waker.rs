@@ -2,6 +2,7 @@
 //! scheduled messages are due.
 
 use crate::message::claimed::Held;
+use crate::observe::observers::Observers;
 use crate::wake::asked::Asked;
 use crate::wake::board::Board;
 use crate::wake::hint::Hint;
@@ -10,6 +11,7 @@ use crate::wake::notifier::Notifier;
 use crate::wake::waiters::Waiters;
 use crate::words::{MessageId, OnEnd, topic};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
@@ -37,10 +39,12 @@ pub(crate) struct Waker {
     ends: Receiver<Vec<Uuid>>,
     /// Whether ends found no room.
     has_missed_ends: AtomicBool,
+    /// Who is told what happened.
+    pub(crate) observers: Arc<Observers>,
 }
 
 impl Waker {
-    pub(crate) fn new(notifier: Option<Notifier>) -> Self {
+    pub(crate) fn new(notifier: Option<Notifier>, observers: Arc<Observers>) -> Self {
         let (due, due_times) = bounded(DUE_QUEUE);
         let (ended, ends) = bounded(ENDED_QUEUE);
         let (key_ended, keys_ended) = bounded(1);
@@ -56,6 +60,7 @@ impl Waker {
             ended,
             ends,
             has_missed_ends: AtomicBool::new(false),
+            observers,
         }
     }
 

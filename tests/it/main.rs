@@ -27,6 +27,7 @@ mod message;
 mod middleware;
 mod migrations;
 mod model;
+mod observe;
 mod publish;
 mod rate_limit;
 mod receive;

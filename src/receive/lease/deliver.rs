@@ -11,6 +11,7 @@ use crate::leases::{BEGIN, Proof};
 use crate::message::claimed::Claimed;
 use crate::message::outcome::Outcome;
 use crate::message::report;
+use crate::observe::delivered::Deliveries;
 use crate::observe::fields::told;
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
@@ -20,12 +21,14 @@ use crate::receive::leases_in_hand::InHand;
 use crate::receive::options::Terms;
 use crate::receive::progress::Hand;
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling::{self, Settled};
 use crate::receive::transaction::blame::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::receive::transaction::committed_by_handler::is_committed;
 use crate::receive::worker_state::{Owed, WorkerState};
 use crate::session::handler_session::HandlerSession;
 use crate::words::sqlstate::{failure_of, is_miscounted};
 use crate::words::{Error, ErrorKind, Failure, HandlerError, Result, chain};
+use std::iter::once;
 use std::slice::from_ref;
 use std::time::Duration;
 
@@ -85,8 +88,10 @@ impl LeaseWorker<'_, '_> {
         shared.concurrency.handler_begins(self.state.worker);
         let cancel = in_hand.cancel.clone();
         let delivery = Attempt::of(&shared.topic, message, 0, terms, cancel);
+        telling::start(shared, &mut self.state.deliveries, from_ref(&delivery));
         let mut session = HandlerSession::on_demand(&shared.base.process, self.connection);
         let ending = session.part(|session| call_alone(self.state.handler, session, &delivery));
+        self.state.deliveries.end(once(message.held.id));
         if session.has_begun() {
             let what = format_args!("message {}", message.held.id);
             shared.warn_if_slow(&what, session.since_begin());
@@ -103,10 +108,9 @@ impl LeaseWorker<'_, '_> {
                 drop(session);
                 return self.end(proof, outcome);
             }
-            Ending::Done => match commit(shared, session, proof) {
-                Ok(is_settled) => {
+            Ending::Done => match commit(shared, session, proof, &mut self.state.deliveries) {
+                Ok(()) => {
                     self.state.conflicts = 0;
-                    note_committed(shared, proof, is_settled);
                     return Ok(());
                 }
                 Err(error) => self.trouble(message, &error),
@@ -200,10 +204,14 @@ impl LeaseWorker<'_, '_> {
             ..
         } = shared;
         let outcomes = [(proof, outcome)];
-        if settle(self.connection, &BEGIN, topic, &outcomes)?.is_empty() {
+        let settled = settle(self.connection, &BEGIN, topic, &outcomes);
+        let unsure = |error: &Error| telling::tell_unsettled(shared.observers(), topic, error);
+        let settled = settled.inspect_err(unsure)?;
+        let delivered = self.state.deliveries.take(proof.held.id);
+        let Some(is_cancelled) = settled.get(&proof.receipt) else {
             warn_lost(topic, proof);
             return Ok(());
-        }
+        };
         match outcome {
             Outcome::Done(_) => progress.count(1, 0, 0),
             Outcome::Retry(_) => progress.count(0, 1, 0),
@@ -219,6 +227,13 @@ impl LeaseWorker<'_, '_> {
         // Also where it did not end: what is looked at once more is little.
         claim::await_next(&shared.floors, [&proof.held].into_iter());
         announce(&base.waker, topic, outcomes.into_iter());
+        let settled = Settled {
+            topic,
+            id: proof.held.id,
+            delivered,
+            is_cancelled: *is_cancelled,
+        };
+        settled.tell(shared.observers(), outcome);
         Ok(())
     }
 }
@@ -234,30 +249,39 @@ fn after_its_end(terms: &Terms, message: &Claimed, ended: &Error) -> Outcome {
     decide(terms, message.attempts, ending)
 }
 
-/// Commits what the handler did, with the end of the lease. Returns false, with all of it rolled
-/// back, when the lease was lost.
-fn commit(shared: &SharedState, mut session: HandlerSession<'_>, proof: &Proof) -> Result<bool> {
+/// Commits what the handler did, with the end of the lease. All of it is rolled back when the lease
+/// was lost.
+fn commit(
+    shared: &SharedState,
+    mut session: HandlerSession<'_>,
+    proof: &Proof,
+    deliveries: &mut Deliveries,
+) -> Result<()> {
     let result = session.take_result();
     if !acknowledge_in(session.store()?, &shared.topic, proof, result)? {
-        return Ok(false);
+        drop(session);
+        deliveries.take(proof.held.id);
+        warn_lost(&shared.topic, proof);
+        return Ok(());
     }
     let news = session.news();
     let committed = session.end("committing");
     shared.base.waker.announce(&news);
-    committed?;
+    let observers = shared.observers();
+    committed.inspect_err(|error| {
+        let (topic, sent) = (&shared.topic, news.sent_ids());
+        telling::tell_unknown(observers, deliveries, topic, &sent, (error, true));
+    })?;
     claim::await_next(&shared.floors, [&proof.held].into_iter());
     shared.base.waker.announce_ends([&proof.held].into_iter());
-    Ok(true)
-}
-
-/// Counts a message whose lease ended with its handler's transaction, unless the lease was lost.
-fn note_committed(shared: &SharedState, proof: &Proof, is_settled: bool) {
-    if !is_settled {
-        return warn_lost(&shared.topic, proof);
-    }
     shared.progress.count(1, 0, 0);
     let done = Outcome::Done(None);
     shared.progress.note(&shared.topic, proof.held.id, &done);
+    news.tell(observers);
+    if let Some(delivered) = deliveries.take(proof.held.id) {
+        delivered.tell_done(observers, &shared.topic, proof.held.id);
+    }
+    Ok(())
 }
 
 /// Returns what excuses a handler that failed: a conflict, a lost connection, or others in its way.

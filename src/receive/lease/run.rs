@@ -16,6 +16,7 @@ use crate::receive::lease::heartbeat::release;
 use crate::receive::leases_in_hand::InHand;
 use crate::receive::pace::BUDGET;
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling::look_at_clock;
 use crate::receive::worker_state::{Owed, Worked, WorkerState};
 use crate::threads::Stop;
 use crate::words::Result;
@@ -41,6 +42,7 @@ pub(crate) fn run_leases(
         lease,
     };
     worker.pay()?;
+    look_at_clock(shared.observers(), worker.connection);
     if shared.is_paused() {
         return Ok(Worked::Idle(None));
     }
@@ -162,6 +164,7 @@ impl LeaseWorker<'_, '_> {
                 self.state.owed.push(owed);
                 return Err(error);
             }
+            self.state.deliveries.take(owed.proof.held.id);
             let topic = &self.shared.topic;
             tracing::warn!(
                 topic = told(&topic),

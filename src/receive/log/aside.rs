@@ -17,8 +17,10 @@ use crate::log::entry::EntryRow;
 use crate::message::outcome::Outcome;
 use crate::message::report;
 use crate::message::settle::{micros, small, storable};
+use crate::observe::delivered::Deliveries;
 use crate::receive::log::reading::LogReading;
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling::Settled;
 use crate::words::Result;
 use crate::words::limits::micros_since_1970;
 use crate::words::outcome::DeadReason;
@@ -229,5 +231,21 @@ pub(crate) fn announce(reading: &LogReading, aside: &[Aside<'_>]) {
     reading.side.progress.count(0, retried, dead);
     if let Some(soonest) = soonest {
         base.waker.due_in(soonest);
+    }
+}
+
+/// After the commit: tells observers what failed.
+pub(crate) fn tell(reading: &LogReading, aside: &[Aside<'_>], deliveries: &mut Deliveries) {
+    let SharedState { topic, .. } = &*reading.side;
+    for Aside { entry, fate } in aside {
+        if let (Fate::Failed(outcome), Ok(id)) = (fate, entry.id()) {
+            let settled = Settled {
+                topic,
+                id,
+                delivered: deliveries.take(id),
+                is_cancelled: false,
+            };
+            settled.tell(reading.side.observers(), outcome);
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::receive::handler::Ending;
 use crate::receive::log::aside::Fate;
 use crate::receive::log::lane_state::{EntriesInHand, EntryCharge, LaneState};
 use crate::receive::log::reading::LogReading;
+use crate::receive::telling;
 use crate::receive::transaction::blame::{MAX_CONFLICTS, MAX_LOSSES};
 use crate::session::caller_sql::EndedTransaction;
 use crate::words::error::{Error, ErrorKind, chain};
@@ -16,6 +17,8 @@ use crate::words::sqlstate::{Failure, failure_of, is_interrupted};
 /// Decides who is charged with `error`, which ended the open transaction. Returns whether the
 /// entries in it were to blame: then the database is well, and the next transaction need not wait.
 pub(crate) fn judge(reading: &LogReading, state: &mut LaneState, error: &Error) -> bool {
+    let side = &reading.side;
+    telling::tell_undone(side.observers(), &mut state.deliveries, &side.topic, error);
     let Some(entered) = state.entered.take() else {
         return false;
     };

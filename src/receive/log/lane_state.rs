@@ -1,6 +1,7 @@
 //! What the thread of a lane remembers from transaction to transaction.
 
 use crate::connect::connection::Whereabouts;
+use crate::observe::delivered::Deliveries;
 use crate::receive::log::ahead::Ahead;
 use crate::receive::log::aside::Fate;
 use crate::receive::log::lane::{LaneAt, LaneHand};
@@ -41,6 +42,8 @@ pub(crate) struct LaneState {
     pub(crate) charge: Option<EntryCharge>,
     /// Conflicts in a row.
     pub(crate) conflicts: u32,
+    /// Deliveries that were told to have started.
+    pub(crate) deliveries: Deliveries,
 }
 
 /// What the place of a lane says to be in the hands of its thread.
@@ -88,6 +91,7 @@ impl LaneState {
             entered: None,
             charge: None,
             conflicts: 0,
+            deliveries: Deliveries::default(),
         }
     }
 

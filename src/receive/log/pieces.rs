@@ -12,6 +12,7 @@
 //! piece with a check of its own.
 
 use crate::log::entry::EntryRow;
+use crate::observe::delivered::{Deliveries, Starting};
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::log::aside::{Aside, Fate, holds_after_dead};
@@ -245,10 +246,13 @@ impl<'e, 'r> Pieces<'e, 'r> {
             calls: self.calls,
         });
         let side = &self.reading.side;
+        self.start(state, &entries);
         let started = Instant::now();
         let mut ended = session.part(|session| (self.reading.handler)(session, &entries));
         let what = format_args!("{} entries of {}", entries.len(), self.reading.log);
         side.warn_if_slow(&what, started.elapsed());
+        let ids = entries.iter().filter_map(|entry| entry.id().ok());
+        state.deliveries.end(ids);
         if let Some(ended) = session.ended() {
             return Err(ended);
         }
@@ -262,6 +266,45 @@ impl<'e, 'r> Pieces<'e, 'r> {
         }
         let ending = keep_or_undo(self.reading, session, ended.whole, check)?;
         Ok((ending, unfit))
+    }
+}
+
+impl Pieces<'_, '_> {
+    /// Tells observers that the handler is about to get these entries.
+    fn start(&self, state: &mut LaneState, entries: &[&EntryRow]) {
+        let side = &self.reading.side;
+        if !side.observers().are_any() {
+            return;
+        }
+        let starting = entries.iter().filter_map(|entry| {
+            let sent_at = entry.sent_at().ok()?;
+            Some(Starting {
+                id: entry.id().ok()?,
+                attempt: 1,
+                sent_at,
+                due_at: sent_at,
+            })
+        });
+        let starting: Vec<Starting> = starting.collect();
+        let deliveries = &mut state.deliveries;
+        deliveries.start(side.observers(), &side.topic, &starting);
+    }
+
+    /// Tells observers which entries are done.
+    pub(crate) fn tell_done(&self, deliveries: &mut Deliveries) {
+        let side = &self.reading.side;
+        if !side.observers().are_any() {
+            return;
+        }
+        let aside: HashSet<_> = self.aside.iter().map(|one| one.entry.position).collect();
+        let done = self.entries[..self.done].iter();
+        for entry in done.filter(|entry| !aside.contains(&entry.position)) {
+            let id = entry.id().ok();
+            let delivered = id.and_then(|id| Some((id, deliveries.take(id)?)));
+            if let Some((id, delivered)) = delivered {
+                delivered.tell_done(side.observers(), &side.topic, id);
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The life of the thread of a lane: parked, at work, or waiting for the database to come back.
 
+use crate::observe::connection_of::ConnectionOf;
 use crate::observe::fields::told;
+use crate::observe::link::Link;
 use crate::receive::log::blame::judge;
 use crate::receive::log::lane_state::{LaneState, Noted};
 use crate::receive::log::reading::{LaneWorked, LogReading};
@@ -69,8 +71,13 @@ fn park(station: &Station, wait: Option<Duration>, stop: &Stop) -> bool {
 fn shift(reading: &LogReading, state: &mut LaneState, stop: &Stop) -> LaneWorked {
     let mut pause = Pause::new();
     let mut is_troubled = false;
+    let mut link = Link::default();
+    let side = &reading.side;
+    let of = ConnectionOf::Worker { topic: &side.topic };
     while !stop.is_set() {
-        match once(reading, state, stop) {
+        let worked = once(reading, state, stop);
+        link.learn(side.observers(), of, &worked);
+        match worked {
             Ok(LaneWorked::Again) => {
                 pause.reset();
                 is_troubled = false;

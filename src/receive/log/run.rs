@@ -18,6 +18,7 @@ use crate::receive::log::lane::{self, LOOKING, LaneHand, LanePlace};
 use crate::receive::log::lane_state::{EntryCharge, LaneState, Noted};
 use crate::receive::log::reading::{LaneWorked, LogReading};
 use crate::receive::log::transact::transact;
+use crate::receive::telling::look_at_clock;
 use crate::receive::transaction::careful::COME_BACK;
 use crate::session::handler_session::HandlerSession;
 use crate::threads::Stop;
@@ -79,6 +80,7 @@ fn run(
         if stop.is_set() {
             return Ok(LaneWorked::Again);
         }
+        look_at_clock(reading.side.observers(), connection);
         if reading.is_paused() {
             rest(reading, connection, state, ahead)?;
             return Ok(LaneWorked::AtEnd(None));

@@ -7,6 +7,7 @@ use crate::receive::log::lane_state::{LaneState, Noted};
 use crate::receive::log::pieces::Pieces;
 use crate::receive::log::reading::LogReading;
 use crate::receive::progress::Hand;
+use crate::receive::telling;
 use crate::receive::transaction::committed_by_handler::is_committed;
 use crate::session::handler_session::{HandlerSession, NotCommitted};
 use crate::threads::Stop;
@@ -60,8 +61,6 @@ pub(crate) fn transact(
     }
     let next = committed.map_err(|refused| refused.error)?;
     let (done, narrowed_to) = (pieces.done, pieces.narrowed_to);
-    aside::announce(reading, &pieces.aside);
-    reading.side.progress.count(done - pieces.aside.len(), 0, 0);
     state.may_have_aside |= pieces
         .aside
         .iter()
@@ -128,8 +127,22 @@ fn commit(
     }
     let committed = session.commit(flight, is_checked);
     // Also after an error: it may have come after the COMMIT, and a false hint costs a look.
-    reading.side.base.waker.announce(&session.news());
-    let rows = committed?;
+    let (side, news) = (&reading.side, session.news());
+    side.base.waker.announce(&news);
+    let rows = committed.inspect_err(|refused| {
+        if !refused.is_undone {
+            let (deliveries, sent) = (&mut state.deliveries, news.sent_ids());
+            let why = (&refused.error, !is_chained);
+            telling::tell_unknown(side.observers(), deliveries, &side.topic, &sent, why);
+        }
+    })?;
+    // Before anything else can fail: it is committed.
+    aside::announce(reading, &pieces.aside);
+    side.progress.count(pieces.done - pieces.aside.len(), 0, 0);
+    news.tell(side.observers());
+    aside::tell(reading, &pieces.aside, &mut state.deliveries);
+    pieces.tell_done(&mut state.deliveries);
+    state.deliveries.take_all();
     state.entered = None;
     state.conflicts = 0;
     state.note_moved(to, noted);

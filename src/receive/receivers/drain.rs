@@ -11,6 +11,7 @@ use crate::receive::ran::{Ran, RunLog};
 use crate::receive::receivers::make_due::MadeDue;
 use crate::receive::receivers::worker::turn;
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling::look_at_clock;
 use crate::receive::transaction::blame::judge;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::caller_sql::EndedTransaction;
@@ -222,6 +223,7 @@ fn look_after(shared: &SharedState, connection: &mut Connection) -> Result<Optio
     }
     // A drain may take hours. A connection that is gone is met in the turn.
     let _ = shared.base.process.configs.refresh(connection);
+    look_at_clock(shared.observers(), connection);
     let mut upkeep = shared.base.upkeep(connection);
     let has_moved = catch_up(&mut upkeep, give_up)?;
     let has_released = release_all(&mut upkeep)? > 0;

@@ -1,7 +1,9 @@
 //! The life of a worker thread: parked, at work, or waiting for the database to come back.
 
 use crate::connect::connection::Connection;
+use crate::observe::connection_of::ConnectionOf;
 use crate::observe::fields::told;
+use crate::observe::link::Link;
 use crate::receive::concurrency::{Entry, QUICK};
 use crate::receive::handler::{Attempt, SharedHandler};
 use crate::receive::lease::run::run_leases;
@@ -74,8 +76,14 @@ fn park(shared: &SharedState, wait: Option<Duration>, stop: &Stop) -> bool {
 fn shift(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Option<Duration> {
     let mut pause = Pause::new();
     let mut is_troubled = false;
+    let mut link = Link::default();
+    let of = ConnectionOf::Worker {
+        topic: &shared.topic,
+    };
     while !stop.is_set() {
-        match once(shared, state, stop) {
+        let worked = once(shared, state, stop);
+        link.learn(shared.observers(), of, &worked);
+        match worked {
             Ok(Worked::Again) => {
                 pause.reset();
                 is_troubled = false;

@@ -6,6 +6,7 @@ use crate::receive::charge::Charge;
 use crate::receive::decide::decide;
 use crate::receive::handler::{Attempt, Ended, Ending};
 use crate::receive::progress::Hand;
+use crate::receive::telling;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::session::savepoint::Check;
 use crate::words::Result;
@@ -49,6 +50,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         }
         let check = self.enter(&deliveries)?;
         shared.concurrency.handler_begins(self.state.worker);
+        telling::start(shared, &mut self.state.deliveries, &deliveries);
         let started = Instant::now();
         let mut ended = self
             .session
@@ -94,7 +96,9 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
 
     /// Notes that messages are no longer in hand; returns for each whether its handler was told of
     /// a cancel.
-    fn leave_slot(&self, deliveries: &[Attempt<'_>]) -> Vec<bool> {
+    fn leave_slot(&mut self, deliveries: &[Attempt<'_>]) -> Vec<bool> {
+        let ids = deliveries.iter().map(|delivery| delivery.message.held.id);
+        self.state.deliveries.end(ids);
         let slot = &self.shared.in_hand[self.state.worker];
         // The last one first, as a slot likes it.
         let last_first = deliveries.iter().rev();

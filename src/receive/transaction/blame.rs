@@ -25,6 +25,7 @@ use crate::observe::fields::told;
 use crate::receive::charge::Charge;
 use crate::receive::handler::{Ending, conflict_behind};
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::worker_state::WorkerState;
 use crate::session::caller_sql::EndedTransaction;
@@ -49,6 +50,12 @@ pub(crate) const OWED: Duration = Duration::from_secs(1);
 /// transaction need not wait. Meanwhile the one at fault is free, and others would run it again.
 pub(crate) fn judge(shared: &SharedState, state: &mut WorkerState<'_>, error: &Error) -> bool {
     shared.floors().forget();
+    telling::tell_undone(
+        shared.observers(),
+        &mut state.deliveries,
+        &shared.topic,
+        error,
+    );
     let mut entered = std::mem::take(&mut state.entered);
     let stray = std::mem::take(&mut state.stray);
     if let Some(ended) = error.cause::<EndedTransaction>() {

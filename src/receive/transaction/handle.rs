@@ -21,10 +21,12 @@ use crate::receive::claim::Taken;
 use crate::receive::decide::decide;
 use crate::receive::handler::{Attempt, Ending, call_alone};
 use crate::receive::settle::Settlement;
+use crate::receive::telling;
 use crate::receive::transaction::split::Sharing;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::words::{Error, MessageId, Result};
 use std::collections::HashSet;
+use std::iter::once;
 use std::slice::from_ref;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -92,11 +94,13 @@ impl WorkerTransaction<'_, '_, '_> {
             is_bundled,
             ..Charge::of(message, crashes)
         });
-        let started = Instant::now();
         let delivery = Attempt::of(&shared.topic, message, crashes, &terms, cancel);
+        telling::start(shared, &mut self.state.deliveries, from_ref(&delivery));
+        let started = Instant::now();
         let ending = self
             .session
             .part(|session| call_alone(self.state.handler, session, &delivery));
+        self.state.deliveries.end(once(message.held.id));
         let is_cancelled = shared.in_hand[self.state.worker].end(message.held.id);
         let what = format_args!("message {}", message.held.id);
         shared.warn_if_slow(&what, started.elapsed());

@@ -10,12 +10,14 @@ use crate::on_end;
 use crate::receive::claim::{self, Taken};
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling;
 use crate::receive::transaction::blame;
 use crate::receive::transaction::claim::push_claim;
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::worker_state::Refused;
 use crate::session::handler_session::NotCommitted;
-use crate::words::Result;
+use crate::wake::news::News;
+use crate::words::{Error, Result};
 use std::time::{Duration, Instant};
 
 impl WorkerTransaction<'_, '_, '_> {
@@ -96,18 +98,13 @@ impl WorkerTransaction<'_, '_, '_> {
         let plan = is_chained.then(|| push_next(shared, &mut flight, size));
         let started = Instant::now();
         let committed = session.commit(flight, is_checked);
-        if let Err(NotCommitted {
-            is_undone: true, ..
-        }) = &committed
-        {
-            self.state.refused = match is_shared {
-                true => Some(Refused::Bundle),
-                false => blame::only(self.state).cloned().map(Refused::Only),
-            };
-        }
+        let news = session.news();
         // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
-        shared.base.waker.announce(&session.news());
-        let mut rows = committed.map_err(|refused| refused.error)?;
+        shared.base.waker.announce(&news);
+        let mut rows = match committed {
+            Ok(rows) => rows,
+            Err(refused) => return Err(self.not_committed(refused, is_shared, &news, is_chained)),
+        };
         let promoted = match ends.iter().any(|end| end.key.is_some()) {
             true => keys::take_promoted(&mut rows),
             false => Promoted::default(),
@@ -117,10 +114,39 @@ impl WorkerTransaction<'_, '_, '_> {
         shared.end_transaction(self.state.worker);
         self.state.noted = None;
         self.state.conflicts = 0;
+        // Before anything else can fail: it is committed.
+        announce(shared, settled, is_chained);
+        news.tell(shared.observers());
+        settled.tell(shared, &mut self.state.deliveries);
         let taken = plan.map(|plan| self.read_claim(size, plan, Some((rows, started))));
         // Once more: what the claim learned, it learned from where it began before.
         claim::note_promoted(&shared.floors, &promoted, settled.ended());
         taken.transpose()
+    }
+}
+
+impl WorkerTransaction<'_, '_, '_> {
+    /// Returns why a last flight failed. Notes whose work was undone, if that is all; else tells
+    /// observers if it may have committed all the same.
+    fn not_committed(
+        &mut self,
+        refused: NotCommitted,
+        is_shared: bool,
+        news: &News,
+        is_chained: bool,
+    ) -> Error {
+        let NotCommitted { error, is_undone } = refused;
+        if is_undone {
+            self.state.refused = match is_shared {
+                true => Some(Refused::Bundle),
+                false => blame::only(self.state).cloned().map(Refused::Only),
+            };
+            return error;
+        }
+        let (observers, deliveries) = (self.shared.observers(), &mut self.state.deliveries);
+        let (topic, sent) = (&self.shared.topic, news.sent_ids());
+        telling::tell_unknown(observers, deliveries, topic, &sent, (&error, !is_chained));
+        error
     }
 }
 

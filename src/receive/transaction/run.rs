@@ -20,10 +20,10 @@ use crate::receive::claim::{self, Taken};
 use crate::receive::progress::Hand;
 use crate::receive::settle::Settlement;
 use crate::receive::shared_state::SharedState;
+use crate::receive::telling::{look_at_clock, wants_clock};
 use crate::receive::transaction::blame;
 use crate::receive::transaction::careful;
 use crate::receive::transaction::committed_by_handler::is_committed;
-use crate::receive::transaction::last_flight::announce;
 use crate::receive::transaction::split::{Sharing, Split};
 use crate::receive::transaction::worker_transaction::WorkerTransaction;
 use crate::receive::transaction::write_charges;
@@ -52,6 +52,7 @@ pub(crate) fn run_transactions(
     if shared.is_paused() {
         return Ok(Worked::Idle(None));
     }
+    look_at_clock(shared.observers(), connection);
     if shared.station.is_suspect() {
         let waker = &shared.base.waker;
         shared.asking.ask(connection, waker, &shared.topic)?;
@@ -270,7 +271,6 @@ impl WorkerTransaction<'_, '_, '_> {
         let gave_back = decided.len() < taken.messages.len();
         let mut settled = Settlement::of(decided);
         let next = self.commit_or_charge(taken, &mut settled, is_chained)?;
-        announce(shared, &settled, next.is_some());
         if let Some(next) = &next {
             let is_done = |outcome: &&Outcome| matches!(outcome, Outcome::Done(_));
             let handled = settled.outcomes().filter(is_done).count();
@@ -344,6 +344,7 @@ impl WorkerTransaction<'_, '_, '_> {
         let has_to_read = state.reads_settings && !shared.base.process.configs.is_fresh();
         let is_hindered = self.has_to_turn()
             || has_to_read
+            || wants_clock(shared.observers())
             || self.is_stopping()
             || shared.floors().is_sweep_due(Instant::now());
         is_ordinary && !is_hindered && !shared.concurrency.is_over()

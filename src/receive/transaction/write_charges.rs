@@ -8,6 +8,7 @@ use crate::crashes::attempt;
 use crate::keys;
 use crate::message::claimed::Held;
 use crate::message::settle::{self, MovedTo};
+use crate::observe::delivered::Deliveries;
 use crate::observe::fields::told;
 use crate::on_end;
 use crate::receive::charge::Charge;
@@ -164,6 +165,7 @@ fn write(shared: &SharedState, connection: &mut Connection, charge: &Charge) -> 
         Ok(settled)
     })?;
     announce(shared, &settled, false);
+    settled.tell(shared, &mut Deliveries::default());
     Ok(())
 }
 

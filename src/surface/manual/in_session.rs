@@ -4,6 +4,7 @@ use crate::receive::lease::acknowledge::acknowledge_in;
 use crate::session::messaging_session::MessagingSession;
 use crate::session::undo_settled::UndoSettled;
 use crate::surface::manual::receipt::Receipt;
+use crate::wake::news::DoneByHand;
 use crate::words::Result;
 use std::sync::Arc;
 
@@ -53,7 +54,14 @@ impl MessagingSession<'_> {
         // Not to be given back when it is dropped meanwhile: that would wait for this very
         // transaction.
         receipt.close_for_now();
-        self.note_settled(|| UndoSettled::new(proof.held.clone(), Arc::clone(&receipt.is_settled)));
+        self.note_settled(|| {
+            let done = receipt.delivered.map(|delivered| DoneByHand {
+                topic: Arc::clone(topic),
+                id: receipt.id(),
+                delivered,
+            });
+            UndoSettled::new(proof.held.clone(), done, Arc::clone(&receipt.is_settled))
+        });
         Ok(())
     }
 }

@@ -2,15 +2,19 @@
 
 use crate::leases::Proof;
 use crate::leases::settle::{self, BEGIN_BRIEFLY, announce};
+use crate::message::claimed::Claimed;
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::report;
+use crate::observe::delivered::{Delivered, Starting};
 use crate::observe::fields::told;
+use crate::observe::observers::Observers;
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::lease::keeper::Kept;
 use crate::receive::leases_in_hand::LEAST_BEATEN_LEASE;
 use crate::receive::options::{Options, Terms};
+use crate::receive::telling::{Settled, tell_unsettled};
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::asked::Slot;
@@ -75,6 +79,8 @@ pub struct Receipt {
     pub(crate) max_attempts: u32,
     /// How long the lease was said to last when it was taken.
     pub(crate) lease: Duration,
+    /// What observers were told of the delivery, if there are any.
+    pub(crate) delivered: Option<Delivered>,
     pub(crate) cancel: CancelToken,
     pub(crate) is_settled: Arc<AtomicBool>,
     /// Where this process hears that the message is to be given up.
@@ -257,6 +263,32 @@ impl Receipt {
         report::outcome(&self.topic, self.id(), outcome, attempt, self.max_attempts);
     }
 
+    /// Tells observers that the message was taken.
+    pub(crate) fn start(&mut self, claimed: &Claimed) {
+        let observers = &self.messaging.base().process.observers;
+        if observers.are_any() {
+            let starting = Starting {
+                id: self.id(),
+                attempt: self.attempt,
+                sent_at: claimed.sent_at,
+                due_at: claimed.due_at(),
+            };
+            let started = Delivered::start(observers, &self.topic, &[starting]);
+            self.delivered = started.first().copied();
+        }
+    }
+
+    /// Tells observers what became of the message.
+    pub(crate) fn tell(&self, observers: &Observers, outcome: &Outcome, is_cancelled: bool) {
+        let settled = Settled {
+            topic: &self.topic,
+            id: self.id(),
+            delivered: self.delivered,
+            is_cancelled,
+        };
+        settled.tell(observers, outcome);
+    }
+
     /// Gives the message back if that is possible soon.
     fn give_back(&self) -> Result<()> {
         let mut connection = self.messaging.pooled_within(DROP_TIMEOUT)?;
@@ -264,14 +296,17 @@ impl Receipt {
         let outcome = self.nacked("dropped unsettled");
         let outcomes = [(&self.proof, &outcome)];
         let topic = &self.topic;
-        let settled = settle::settle(&mut connection, &BEGIN_BRIEFLY, topic, &outcomes)?;
+        let settled = settle::settle(&mut connection, &BEGIN_BRIEFLY, topic, &outcomes);
         drop(connection);
-        if !settled.is_empty() {
+        let observers = &base.process.observers;
+        let settled = settled.inspect_err(|error| tell_unsettled(observers, topic, error))?;
+        if let Some(is_cancelled) = settled.get(&self.proof.receipt) {
             self.report(&outcome);
             self.messaging
                 .by_hand()
                 .lower(topic, self.proof.held.position);
             announce(&base.waker, topic, outcomes.into_iter());
+            self.tell(observers, &outcome, *is_cancelled);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::receive::decide::refuse;
 use crate::receive::handler::Attempt;
 use crate::receive::lease::claim::{Wanted, check_lease, claim_anywhere, claim_near};
 use crate::receive::options::{DEFAULT_LEASE, Options, Terms};
+use crate::receive::telling::look_at_clock;
 use crate::surface::manual::delivery::Delivery;
 use crate::surface::manual::intake::Intake;
 use crate::surface::manual::receipt::Receipt;
@@ -243,6 +244,7 @@ impl Messaging {
 
     /// Looks for messages: from the floors, and then everywhere, since the caller asked.
     fn find(&self, connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
+        look_at_clock(&self.base().process.observers, connection);
         // Without receivers nobody else does it.
         let mut has_moved = self.by_hand().takes_move();
         if has_moved {
@@ -288,6 +290,7 @@ impl Messaging {
             attempt: message.attempts + 1,
             max_attempts: terms.max_attempts,
             lease,
+            delivered: None,
             cancel: slot.enter(message.held.id, asked),
             is_settled: Arc::new(AtomicBool::new(false)),
             slot,
@@ -302,13 +305,16 @@ impl Messaging {
         batch: &mut Vec<Delivery<T>>,
     ) -> Result<()> {
         let mut refused = Vec::new();
-        for (receipt, claimed, refusal) in guarded {
+        for (mut receipt, claimed, refusal) in guarded {
             if let Some(outcome) = refusal {
                 refused.push((receipt, outcome));
                 continue;
             }
             match decode(&receipt, &claimed, terms) {
-                Ok(message) => batch.push(Delivery::new(message, receipt)),
+                Ok(message) => {
+                    receipt.start(&claimed);
+                    batch.push(Delivery::new(message, receipt));
+                }
                 Err(error) => {
                     let reason = DeadReason::Undecodable;
                     let outcome = Outcome::dead(receipt.attempt, reason, chain(&error));

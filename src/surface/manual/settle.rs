@@ -4,6 +4,7 @@ use crate::leases::settle::{self, announce};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
 use crate::receive::lease::claim::check_lease;
+use crate::receive::telling::tell_unsettled;
 use crate::surface::manual::receipt::Receipt;
 use crate::surface::messaging::Messaging;
 use crate::words::{MessageId, Result};
@@ -120,6 +121,7 @@ pub(crate) fn settle_all<'l>(
     }
     let mut connection = messaging.pooled()?;
     let base = messaging.base();
+    let mut told = Vec::new();
     let written: Vec<(&Receipt, (&Outcome, Outcome))> = outcomes
         .iter()
         .map(|(receipt, outcome)| (*receipt, (outcome, at_once(receipt, outcome))))
@@ -132,27 +134,46 @@ pub(crate) fn settle_all<'l>(
             .collect();
         let mut settled = Default::default();
         if !proofs.is_empty() {
-            settled = settle::settle(&mut connection, &BEGIN, topic, &proofs)?;
+            match settle::settle(&mut connection, &BEGIN, topic, &proofs) {
+                Ok(good) => settled = good,
+                Err(error) => {
+                    drop(connection);
+                    tell(messaging, &told);
+                    tell_unsettled(&base.process.observers, topic, &error);
+                    return Err(error);
+                }
+            }
         }
         for (receipt, (said, outcome)) in &mine {
             receipt.close();
-            if !settled.contains(&receipt.proof.receipt) {
+            if !settled.contains_key(&receipt.proof.receipt) {
                 lost.push(*receipt);
                 continue;
             }
             receipt.report(said);
+            told.push((*receipt, said, settled[&receipt.proof.receipt]));
             if outcome.given_back().is_some() {
                 messaging
                     .by_hand()
                     .lower(topic, receipt.proof.held.position);
             }
         }
-        let is_settled = |receipt: &Receipt| settled.contains(&receipt.proof.receipt);
+        let is_settled = |receipt: &Receipt| settled.contains_key(&receipt.proof.receipt);
         let settled = mine.iter().filter(|(receipt, _)| is_settled(receipt));
         let settled = settled.map(|(receipt, (_, outcome))| (&receipt.proof, outcome));
         announce(&base.waker, topic, settled);
     }
+    drop(connection);
+    tell(messaging, &told);
     Ok(lost)
+}
+
+/// Tells observers what became of messages, and whether somebody cancelled them.
+fn tell(messaging: &Messaging, told: &[(&Receipt, &Outcome, bool)]) {
+    let observers = &messaging.base().process.observers;
+    for (receipt, outcome, is_cancelled) in told {
+        receipt.tell(observers, outcome, *is_cancelled);
+    }
 }
 
 /// Returns how an outcome is written. What comes back without a delay goes to its place, for it

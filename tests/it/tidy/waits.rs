@@ -49,7 +49,7 @@ const MAY_WAIT: [(&str, &str); 4] = [
 ];
 
 /// Files of ground and subjects that log, and why they may.
-const MAY_LOG: [(&str, &str); 6] = [
+const MAY_LOG: [(&str, &str); 7] = [
     (
         "src/connect/pooler.rs",
         "what is between is found out once, by whoever connects first",
@@ -65,6 +65,10 @@ const MAY_LOG: [(&str, &str); 6] = [
     (
         "src/message/report.rs",
         "the one place that words what became of messages",
+    ),
+    (
+        "src/observe/observers.rs",
+        "an observer's panic is its own: whoever tells it of something knows nothing of it",
     ),
     (
         "src/rate_limit/tokens.rs",
