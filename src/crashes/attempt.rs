@@ -1,6 +1,7 @@
 //! Deliveries on topics where a process died: what workers have in hand is noted before their
 //! handlers run, and counted when their process dies with it.
 
+use crate::crashes::liveness::{Liveness, free_locks};
 use crate::db::run::{BATCH, PRUNING};
 use crate::db::{Flight, Params, Run, Statement, Value, column, execute, query, sql};
 use crate::words::{MessageId, Result};
@@ -52,13 +53,16 @@ impl Deaths {
     }
 }
 
-/// How a receiver that holds something is told from one that died.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Liveness {
-    /// What ids are mixed with to be the keys of advisory locks.
-    pub(crate) namespace: i64,
-    /// How long one without a lock is believed to live.
-    pub(crate) unseen_s: i64,
+/// A death of a process with a message in hand, or what may be one.
+struct Death {
+    id: MessageId,
+    count: i64,
+    is_certain: bool,
+    /// Who has the message in hand, unless the death is counted.
+    holder: Option<i64>,
+    is_dead: bool,
+    /// Whether that has to be asked of the holder's lock.
+    has_lock: bool,
 }
 
 /// Returns those of the messages that were in hand when a process died, or are in other hands for
@@ -70,23 +74,42 @@ pub(crate) fn deaths(
     mine: i64,
     liveness: Liveness,
 ) -> Result<HashMap<MessageId, Deaths>> {
-    let doing = "looking for deaths of processes";
-    let Liveness {
-        namespace,
-        unseen_s,
-    } = liveness;
-    let params: Params<'_> = &[&topic, &ids, &mine, &namespace, &unseen_s];
+    let params: Params<'_> = &[&topic, &ids, &mine, &liveness.unseen_s];
+    let mut looked = look_for_deaths(run, params)?;
+    let locked = looked.iter().filter(|death| death.has_lock);
+    let locked: Vec<i64> = locked.filter_map(|death| death.holder).collect();
+    let free = free_locks(run, liveness.namespace, &locked)?;
+    if !free.is_empty() {
+        // One that ended in peace let go of what it had in hand before it let go of its lock.
+        looked = look_for_deaths(run, params)?;
+    }
     let mut found = HashMap::<MessageId, Deaths>::new();
-    for row in query(run, &DEATHS, params, doing)? {
-        let count: i64 = column(&row, "deaths")?;
-        let of = found.entry(MessageId(column(&row, "id")?)).or_default();
-        of.count = of
-            .count
-            .saturating_add(u32::try_from(count).unwrap_or_default());
-        of.undecided += u32::from(column::<bool>(&row, "is_undecided")?);
-        of.is_certain |= column::<bool>(&row, "is_certain")?;
+    for death in looked {
+        let of = found.entry(death.id).or_default();
+        if death.is_dead || death.holder.is_some_and(|holder| free.contains(&holder)) {
+            let count = u32::try_from(death.count).unwrap_or_default();
+            of.count = of.count.saturating_add(count);
+            of.is_certain |= death.is_certain;
+        } else {
+            of.undecided += 1;
+        }
     }
     Ok(found)
+}
+
+fn look_for_deaths(run: &mut dyn Run, params: Params<'_>) -> Result<Vec<Death>> {
+    let rows = query(run, &DEATHS, params, "looking for deaths of processes")?;
+    let death = |row| {
+        Ok(Death {
+            id: MessageId(column(row, "id")?),
+            count: column(row, "deaths")?,
+            is_certain: column(row, "is_certain")?,
+            holder: column(row, "holder")?,
+            is_dead: column(row, "is_dead")?,
+            has_lock: column(row, "has_lock")?,
+        })
+    };
+    rows.iter().map(death).collect()
 }
 
 /// Appends the note that a worker has these messages in hand.

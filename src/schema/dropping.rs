@@ -5,13 +5,16 @@ use crate::schema::functions;
 use crate::schema::migrate::version;
 use crate::schema::name::SchemaName;
 use crate::schema::turn::{in_turn, retrying};
-use crate::words::{Error, ErrorKind, Result, classify};
+use crate::words::{DriverResult, Error, ErrorKind, Result, classify};
 use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{Client, Transaction};
+use std::collections::BTreeMap;
 
-/// Lists the receivers that live.
+/// Lists the receivers that may live.
 const LIVING: &str = include_str!("living.sql");
+/// Tells which of them do not.
+const FREE_LOCKS: &str = include_str!("../crashes/free_locks.sql");
 const DROP: &str = include_str!("drop.sql");
 
 const DOING: &str = "dropping the schema";
@@ -50,22 +53,10 @@ fn refuse_receivers(
     let failed = |error| classify(error, DOING);
     let lock = schema.substitute("LOCK TABLE outtray.worker IN ACCESS EXCLUSIVE MODE");
     transaction.batch_execute(&lock).map_err(failed)?;
-    let living = transaction
-        .query_typed(
-            &schema.substitute(LIVING),
-            &[
-                (&schema.lock_namespace(), Type::INT8),
-                (&unseen_s, Type::INT8),
-            ],
-        )
-        .map_err(failed)?;
-    let Some(first) = living.first() else {
+    let living = living(transaction, schema, unseen_s).map_err(failed)?;
+    let Some((topic, process)) = living.first() else {
         return Ok(());
     };
-    let (topic, process): (&str, &str) = first
-        .try_get("topic")
-        .and_then(|topic| Ok((topic, first.try_get("process")?)))
-        .map_err(failed)?;
     Err(Error::new(
         ErrorKind::InUse,
         format!(
@@ -74,6 +65,33 @@ fn refuse_receivers(
             living.len(),
         ),
     ))
+}
+
+/// Returns the topics and the processes of the receivers that live.
+fn living(
+    transaction: &mut Transaction<'_>,
+    schema: &SchemaName,
+    unseen_s: i64,
+) -> DriverResult<Vec<(String, String)>> {
+    let rows = transaction.query_typed(&schema.substitute(LIVING), &[(&unseen_s, Type::INT8)])?;
+    let mut living = BTreeMap::<i64, (String, String)>::new();
+    let mut locked = Vec::<i64>::new();
+    for row in &rows {
+        let id = row.try_get("id")?;
+        living.insert(id, (row.try_get("topic")?, row.try_get("process")?));
+        if row.try_get("holds_lock")? {
+            locked.push(id);
+        }
+    }
+    let namespace = schema.lock_namespace();
+    let params = [
+        (&namespace as _, Type::INT8),
+        (&locked as _, Type::INT8_ARRAY),
+    ];
+    for row in transaction.query_typed(FREE_LOCKS, &params)? {
+        living.remove(&row.try_get("id")?);
+    }
+    Ok(living.into_values().collect())
 }
 
 /// Classifies an error of dropping the schema.

@@ -12,8 +12,9 @@
 //! deaths, which go on being counted there as those of any message, or it is given up. So an entry
 //! that kills reaches its limit, the others flow, and ordinary batches pay nothing.
 
+use crate::crashes::liveness::free_locks;
 use crate::crashes::quarantine::{CarefulWay, Pass};
-use crate::db::run::{Run, column, query};
+use crate::db::run::{Run, first, query};
 use crate::db::statement::{Statement, sql};
 use crate::message::outcome::{Burial, Outcome};
 use crate::receive::log::aside::Fate;
@@ -25,7 +26,7 @@ use crate::words::Result;
 use crate::words::outcome::DeadReason;
 use std::time::Instant;
 
-static HOLDER_IS_DEAD: Statement = sql!("holder_is_dead", Anew);
+static LANE_HOLDER: Statement = sql!("lane_holder", Anew);
 
 /// Deaths of which an entry was alone in all but one, before it is put aside: others kill processes
 /// too, and who is put aside loses its place among the entries of other keys.
@@ -52,10 +53,8 @@ pub(crate) fn before(run: &mut dyn Run, reading: &LogReading, hand: &LaneHand) -
     };
     let settings = reading.side.base.dedicated.settings();
     let (topic, namespace) = (&reading.side.topic, settings.schema.lock_namespace());
-    let doing = "looking who had a lane of a log";
-    let rows = query(run, &HOLDER_IS_DEAD, &[topic, &holder, &namespace], doing)?;
-    let is_dead = rows.first().map(|row| column(row, "is_dead")).transpose()?;
-    Ok(match (is_dead.unwrap_or(true), hand.is_alone) {
+    let is_dead = is_dead(run, topic, holder, namespace)?;
+    Ok(match (is_dead, hand.is_alone) {
         (false, _) => Before::Well,
         (true, false) => Before::Died {
             entries: hand.in_hand.max(1),
@@ -65,6 +64,18 @@ pub(crate) fn before(run: &mut dyn Run, reading: &LogReading, hand: &LaneHand) -
             others: hand.in_hand.saturating_sub(1),
         },
     })
+}
+
+/// Returns whether a receiver is gone: it has no row any more, or its lock is free. Of one that
+/// holds none nobody knows in time; it counts as gone.
+fn is_dead(run: &mut dyn Run, topic: &str, receiver: i64, namespace: i64) -> Result<bool> {
+    let doing = "looking who had a lane of a log";
+    let rows = query(run, &LANE_HOLDER, &[&topic, &receiver], doing)?;
+    let holds_lock: Option<bool> = first(&rows, "holds_lock")?;
+    match holds_lock {
+        Some(true) => Ok(free_locks(run, namespace, &[receiver])?.contains(&receiver)),
+        Some(false) | None => Ok(true),
+    }
 }
 
 /// The right to handle entries one by one, as long as there are any that have to go so.

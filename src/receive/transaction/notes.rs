@@ -16,7 +16,8 @@
 //! The notes need not survive the server: its crash frees all messages, and what is lost is a hint.
 //! So they do not wait for the disk.
 
-use crate::crashes::attempt::{self, Deaths, Liveness};
+use crate::crashes::attempt::{self, Deaths};
+use crate::crashes::liveness::Liveness;
 use crate::crashes::presence;
 use crate::crashes::quarantine::Pass;
 use crate::db::commands;

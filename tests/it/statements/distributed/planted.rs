@@ -2,7 +2,7 @@
 
 use super::rules::Rule;
 
-pub(super) const PLANTED: [(Rule, &str); 46] = [
+pub(super) const PLANTED: [(Rule, &str); 50] = [
     // acknowledge
     (
         Rule::Place,
@@ -72,6 +72,36 @@ pub(super) const PLANTED: [(Rule, &str); 46] = [
     (
         Rule::Narrow,
         "SELECT mine.id FROM unnest($2::bigint[]) AS mine (id) WHERE pg_try_advisory_lock($1::integer, 7)",
+    ),
+    // What found the receivers that vanished, who died with messages in hand, who had a lane of a
+    // log, and who lives.
+    (
+        Rule::LockBesideTable,
+        "SELECT worker.topic, worker.id FROM outtray.worker
+        WHERE CASE
+            WHEN worker.holds_lock THEN pg_try_advisory_xact_lock_shared($1::bigint # worker.id)
+            ELSE worker.seen_at < now() - interval '30 seconds'
+        END",
+    ),
+    (
+        Rule::LockBesideTable,
+        "WITH holders AS MATERIALIZED (
+            SELECT hand.holder, coalesce((
+                SELECT pg_try_advisory_xact_lock_shared($2::bigint # worker.id) FROM outtray.worker
+                WHERE worker.topic = $1::text AND worker.id = hand.holder
+            ), true) AS is_dead
+            FROM outtray.hand WHERE hand.topic = $1::text
+        ) SELECT holders.holder FROM holders WHERE holders.is_dead",
+    ),
+    (
+        Rule::LockBesideTable,
+        "SELECT mine.id FROM unnest($2::bigint[]) AS mine (id)
+        WHERE pg_try_advisory_xact_lock_shared($1::bigint # mine.id)
+            AND EXISTS (SELECT FROM outtray.worker WHERE worker.id = mine.id)",
+    ),
+    (
+        Rule::LockBesideTable,
+        "INSERT INTO outtray.lane (topic, key) SELECT $1::text, 'a' WHERE pg_try_advisory_lock($2::bigint)",
     ),
     // expire_followers
     (

@@ -44,6 +44,9 @@ pub(super) enum Rule {
     Cursor,
     /// No notification inside a modification.
     Notification,
+    /// No advisory lock in a statement that reads a table: it would be taken on the node of the
+    /// rows, and nobody who asks elsewhere would find it taken.
+    LockBesideTable,
 }
 
 const UPDATE: &str = "2";
@@ -77,6 +80,10 @@ pub(super) fn broken(analyst: &Analyst, tree: &Tree) -> BTreeSet<Rule> {
         Rule::Place,
     );
     note(tree.any(|node| is_narrow(analyst, node)), Rule::Narrow);
+    note(
+        tree.any(|node| is_lock(analyst, node)) && tree.any(is_table),
+        Rule::LockBesideTable,
+    );
     note(tree.any(makes_bytes_a_number), Rule::BytesAsNumber);
     for query in tree.queries() {
         let changes = [UPDATE, INSERT, DELETE, MERGE].contains(&query.text("commandType"));
@@ -218,9 +225,6 @@ fn is_narrow(analyst: &Analyst, node: &Node) -> bool {
         let nodes = arguments.iter().filter_map(Tree::node);
         nodes.filter_map(type_of).any(|found| found == kind)
     };
-    let is_lock = analyst.called(node).iter().any(|function| {
-        function.name.starts_with("pg_advisory") || function.name.starts_with("pg_try_advisory")
-    });
     let is_cast = node.name == "FUNCEXPR"
         && [INT2, INT4].contains(&node.text("funcresulttype"))
         && ["int2", "int4"]
@@ -228,7 +232,20 @@ fn is_narrow(analyst: &Analyst, node: &Node) -> bool {
             .any(|name| is_called(analyst, node, name));
     let is_from_outside =
         |node: &Node| node.name == "VAR" || node.name == "PARAM" && node.text("paramkind") == "0";
-    (is_lock && of_type(INT4)) || (is_cast && of_type(INT8) && node.any(is_from_outside))
+    (is_lock(analyst, node) && of_type(INT4))
+        || (is_cast && of_type(INT8) && node.any(is_from_outside))
+}
+
+/// Returns whether an advisory lock is taken, tried or given back.
+fn is_lock(analyst: &Analyst, node: &Node) -> bool {
+    analyst.called(node).iter().any(|function| {
+        function.name.starts_with("pg_advisory") || function.name.starts_with("pg_try_advisory")
+    })
+}
+
+/// Returns whether it is a table that is read or written.
+fn is_table(node: &Node) -> bool {
+    ["RTE", "RANGETBLENTRY"].contains(&node.name.as_str()) && node.text("rtekind") == "0"
 }
 
 fn makes_bytes_a_number(node: &Node) -> bool {

@@ -101,7 +101,7 @@ pub(super) fn kept() -> Vec<Case> {
         case("end_processes", Tables("asks about backends"), &[]),
         case("longest_at_work", Tables("asks about backends"), &[]),
         case("look_at_processes", Tables("asks about backends"), &[]),
-        case("deaths", Rows(10), &[t, &ids(1000, 10), "1", "1", "60"]),
+        case("deaths", Rows(10), &[t, &ids(1000, 10), "1", "60"]),
         case("empty_hand", Rows(1), &[t, "1", "1"]),
         case("end_suspicion", Rows(20), &[t]),
         case("enroll", Tables(FEW), &[]),
@@ -204,7 +204,8 @@ pub(super) fn kept() -> Vec<Case> {
         case("ensure_slots", Rows(100), &[t, "100"]),
         case("ensure_turn", Rows(1), &[t]),
         case("find_busy", Tables(FEW), &[t, none]),
-        case("find_vanished", Tables(FEW), &["1", none, "30"]),
+        case("find_others", Tables(FEW), &[none, "30"]),
+        case("free_locks", Rows(0), &["1", none]),
         case("fold_vacated", Tables("all of it is summed up"), &[t]),
         case(
             "forget_buckets",

@@ -74,7 +74,7 @@ pub(super) fn readers() -> Vec<Case> {
     let move_to: Vec<&str> = [t].into_iter().chain(move_to.split(' ')).collect();
     vec![
         case("count_deaths", Rows(2), &[t, &ids(301_000, 2), "'{4,5}'"]),
-        case("holder_is_dead", Tables(FEW), &[t, "1", "1"]),
+        case("lane_holder", Tables(FEW), &[t, "1"]),
         case("keys_aside", Rows(10), &[t, &keys("key", 100, 10), "1"]),
         case("lane_place", Rows(10), &[t, "'reader-1'", "1", "49900"]),
         case("lock_lane", Rows(1), &reader),
