@@ -99,6 +99,7 @@ impl Inbox {
                 Value::Text(&self.topic),
                 number(|place| place.rank.into()),
                 number(|place| place.seq),
+                Value::Uuids(passed_on.iter().map(|held| held.id.0).collect()),
             ];
             flight.call(&END_REPLIES, &values);
             if !ends.is_empty() {

@@ -218,3 +218,32 @@ fn replies_that_come_after_the_end_of_their_inbox_are_removed() {
     eventually("it is gone", || place.count("outtray.message") == 1);
     running.stop(PATIENCE);
 }
+
+#[test]
+fn a_reply_at_the_place_of_one_that_the_server_forgot_is_not_removed_unread() {
+    let mut place = Place::new();
+    place.sql(
+        "CREATE TABLE not_now (why text); INSERT INTO not_now VALUES ('a crash is on its way');
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF EXISTS (SELECT FROM not_now) THEN RAISE 'not now'; END IF; RETURN OLD; END $$;
+        CREATE TRIGGER keep BEFORE DELETE ON outtray.message FOR EACH ROW
+        WHEN (OLD.topic LIKE 'outtray.reply.%') EXECUTE FUNCTION keep()",
+    );
+    let receiver = doubling(&place.messaging);
+    let answer: i64 = place.messaging.request(QUOTES, &1, PATIENCE).unwrap();
+    assert_eq!(answer, 2);
+    receiver.stop(PATIENCE);
+    let question = NewMessage::json(QUOTES, &21).unwrap();
+    let mut pending = place.messaging.begin_request(question, PATIENCE).unwrap();
+
+    // The server comes back without the first reply, and gives its number to the next one.
+    place.sql(
+        "WITH question AS (DELETE FROM outtray.message WHERE topic = 'quotes' RETURNING headers)
+        UPDATE outtray.message SET id = gen_random_uuid(), payload = '42',
+            headers = json_build_object('correlation-id', question.headers ->> 'correlation-id')
+        FROM question WHERE message.topic = question.headers ->> 'reply-to';
+        DELETE FROM not_now",
+    );
+
+    assert_eq!(pending.wait::<i64>(PATIENCE).unwrap().payload, 42);
+}

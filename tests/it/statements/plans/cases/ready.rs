@@ -50,7 +50,11 @@ pub(super) fn ready() -> Vec<Case> {
         case("claim", Rows(64), &claim),
         case("look_replies", Rows(64), &claim),
         case("refuse_dead", Rows(10), &[t, &ids(301_000, 10)]),
-        case("end_replies", Rows(64), &[t, &zeros(64), &places]),
+        case(
+            "end_replies",
+            Rows(64),
+            &[t, &zeros(64), &places, &ids(1000, 64)],
+        ),
         case(
             "claim_filtered",
             Tables("walks over what does not match"),
