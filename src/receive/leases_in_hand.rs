@@ -37,6 +37,9 @@ pub(crate) struct Heartbeat {
     /// How far apart beats are, in milliseconds. Leases that are shorter than those before cannot
     /// wait for the next.
     planned_ms: AtomicU64,
+    /// How often leases were taken from workers to go back, and how often they went.
+    returning: AtomicU64,
+    returned: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +85,8 @@ impl Default for Heartbeat {
             tell,
             told,
             planned_ms: AtomicU64::new(0),
+            returning: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
         }
     }
 }
@@ -144,7 +149,7 @@ impl Heartbeat {
     }
 
     /// Takes the leases that were not begun away from workers whose handlers take long, or from
-    /// all.
+    /// all. Once they went back or could not, the caller calls [`returned`](Self::returned).
     pub(crate) fn take_unbegun(&self, from_all: bool) -> Vec<Proof> {
         let mut kept = self.kept.lock();
         let takes_long = |kept: &&KeptLease| kept.begun_at.is_some_and(|at| at.elapsed() > BUDGET);
@@ -161,7 +166,26 @@ impl Heartbeat {
             }
             stays
         });
+        if !taken.is_empty() {
+            self.returning.fetch_add(1, Ordering::Relaxed);
+        }
         taken
+    }
+
+    /// Notes that leases which were taken went back, or are left to their end.
+    pub(crate) fn returned(&self) {
+        self.returned.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns how often leases went back.
+    pub(crate) fn returns(&self) -> u64 {
+        self.returned.load(Ordering::Acquire)
+    }
+
+    /// Returns whether leases went back since there were so many returns, or are about to: who
+    /// found nothing ready meanwhile has to look again.
+    pub(crate) fn has_returned_since(&self, returns: u64) -> bool {
+        self.returning.load(Ordering::Relaxed) > returns
     }
 }
 

@@ -6,17 +6,19 @@ pub(crate) mod scheduled;
 use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::expiry::distance;
 use crate::keys;
-use crate::words::Result;
+use crate::words::{ClaimPlace, Result};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
+static BEGIN_IN_PLACE: Statement = sql!("begin_in_place", Anew);
 static CLOCK: Statement = sql!("clock", Kept);
 static MAKE_DUE: Statement = sql!("make_due", Anew);
 static MOVE_DUE: Statement = sql!("move_due", Kept);
 static MOVE_DUE_BETWEEN: Statement = sql!("move_due_between", Kept);
 static NEXT_DUE: Statement = sql!("next_due", Kept);
 static WAITING_FOR_TIME: Statement = sql!("waiting_for_time", Anew);
+static WAITING_IN_PLACE: Statement = sql!("waiting_in_place", Anew);
 
 /// Messages moved by one statement: large enough for 100,000 a second, small enough to hold its
 /// locks for milliseconds only.
@@ -149,6 +151,52 @@ pub(crate) fn waiting(
 pub(crate) fn make_due(run: &mut dyn Run, topic: &str, ids: &[Uuid]) -> Result<u64> {
     let doing = "making messages due";
     execute(run, &MAKE_DUE, &[&topic, &ids], doing)
+}
+
+/// A message that waits for its time in its place among the ready ones.
+#[derive(Debug)]
+pub(crate) struct InPlace {
+    pub(crate) id: Uuid,
+    pub(crate) attempts: i16,
+    pub(crate) place: ClaimPlace,
+}
+
+/// Returns messages of a topic that wait so, `limit` at most, from the first after `after` on.
+pub(crate) fn waiting_in_place(
+    run: &mut dyn Run,
+    topic: &str,
+    after: ClaimPlace,
+    limit: i64,
+) -> Result<Vec<InPlace>> {
+    let doing = "looking for messages that wait in their places";
+    let params: Params<'_> = &[&topic, &after.rank, &after.seq, &limit];
+    query(run, &WAITING_IN_PLACE, params, doing)?
+        .iter()
+        .map(|row| {
+            Ok(InPlace {
+                id: column(row, "id")?,
+                attempts: column(row, "attempts")?,
+                place: ClaimPlace {
+                    rank: column(row, "rank")?,
+                    seq: column(row, "seq")?,
+                },
+            })
+        })
+        .collect()
+}
+
+/// Makes those of these messages ready that wait so and that nobody has in hand; returns how many.
+pub(crate) fn begin_in_place(
+    run: &mut dyn Run,
+    topic: &str,
+    waiting: &[&InPlace],
+) -> Result<usize> {
+    let doing = "making messages ready in their places";
+    let ranks: Vec<i16> = waiting.iter().map(|one| one.place.rank).collect();
+    let seqs: Vec<i64> = waiting.iter().map(|one| one.place.seq).collect();
+    let ids: Vec<Uuid> = waiting.iter().map(|one| one.id).collect();
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &ids];
+    Ok(query(run, &BEGIN_IN_PLACE, params, doing)?.len())
 }
 
 /// Returns in how long the next scheduled message is due.

@@ -90,9 +90,12 @@ fn give_back_unbegun(shared: &SharedState, stop: &Stop) -> Result<()> {
     if unbegun.is_empty() {
         return Ok(());
     }
-    let mut connection = shared.base.dedicated.take()?;
-    let released = release(shared, &mut connection, &unbegun);
-    shared.base.dedicated.give_back(connection);
+    let released = shared.base.dedicated.take().and_then(|mut connection| {
+        let released = release(shared, &mut connection, &unbegun);
+        shared.base.dedicated.give_back(connection);
+        released
+    });
+    shared.heartbeat.returned();
     released
 }
 

@@ -35,6 +35,9 @@ const MAX_TROUBLES: u32 = 10;
 /// to that only ask whether they may work.
 const USED_UP_FOR: Duration = Duration::from_secs(1);
 
+/// How soon a drain looks again for leases that go back at present.
+const RETURNED_WITHIN: Duration = Duration::from_millis(5);
+
 /// How much of a topic a drain handles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -148,7 +151,7 @@ fn until_empty(
             continue;
         };
         let retried = shared.progress.retried.load(Ordering::Relaxed);
-        let worked = turn(shared, &mut connection, state, stop);
+        let worked = take_turn(shared, &mut connection, state, stop);
         used_up_at = used_up_at.filter(|_| matches!(worked, Ok(Worked::UsedUp(_))));
         match worked {
             Ok(Worked::UsedUp(wait)) => {
@@ -188,6 +191,24 @@ fn until_empty(
     }
     shared.base.dedicated.give_back(connection);
     Ok(())
+}
+
+/// Takes a turn. One that found nothing while the heartbeat gave leases back is to be taken again
+/// soon: they were in hand here.
+fn take_turn(
+    shared: &SharedState,
+    connection: &mut Connection,
+    state: &mut WorkerState<'_>,
+    stop: &Stop,
+) -> Result<Worked> {
+    let returns = shared.heartbeat.returns();
+    let worked = turn(shared, connection, state, stop)?;
+    Ok(match worked {
+        Worked::Idle(None) if shared.heartbeat.has_returned_since(returns) => {
+            Worked::Idle(Some(RETURNED_WITHIN))
+        }
+        worked => worked,
+    })
 }
 
 /// Looks for messages that a drain has to make ready itself; returns whether there were any.

@@ -6,9 +6,10 @@
 //! attempts.
 
 use crate::connect::connection::Connection;
+use crate::receive::claim;
 use crate::receive::shared_state::SharedState;
-use crate::schedule::{self, Waiting};
-use crate::words::Result;
+use crate::schedule::{self, InPlace, Waiting};
+use crate::words::{ClaimPlace, Result};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -22,8 +23,17 @@ pub(crate) struct MadeDue(HashMap<Uuid, i16>);
 
 impl MadeDue {
     /// Makes the first messages due that wait for their time, in the order in which they would have
-    /// been; returns whether there were any.
+    /// been, and those that wait in their places; returns whether there were any.
     pub(crate) fn make_due(
+        &mut self,
+        shared: &SharedState,
+        connection: &mut Connection,
+    ) -> Result<bool> {
+        let has_begun = self.begin_in_place(shared, connection)?;
+        Ok(self.make_scheduled_due(shared, connection)? || has_begun)
+    }
+
+    fn make_scheduled_due(
         &mut self,
         shared: &SharedState,
         connection: &mut Connection,
@@ -37,7 +47,7 @@ impl MadeDue {
             after = last.id;
             let mut waiting: Vec<Waiting> = looked_at
                 .into_iter()
-                .filter(|one| self.0.get(&one.id) != Some(&one.attempts))
+                .filter(|one| self.is_news(one.id, one.attempts))
                 .collect();
             waiting.sort_unstable_by_key(|one| (one.due_us, one.id));
             let mut is_any = false;
@@ -51,5 +61,41 @@ impl MadeDue {
                 return Ok(true);
             }
         }
+    }
+
+    /// The same for the failed heads of topics in strict order, and messages that were set aside
+    /// since others were in their way.
+    fn begin_in_place(
+        &mut self,
+        shared: &SharedState,
+        connection: &mut Connection,
+    ) -> Result<bool> {
+        let topic = &shared.topic;
+        let mut after = ClaimPlace {
+            rank: i16::MIN,
+            seq: i64::MIN,
+        };
+        loop {
+            let waiting = schedule::waiting_in_place(connection, topic, after, LOOK)?;
+            let Some(last) = waiting.last() else {
+                return Ok(false);
+            };
+            after = last.place;
+            let news = waiting
+                .iter()
+                .filter(|one| self.is_news(one.id, one.attempts));
+            let news: Vec<&InPlace> = news.collect();
+            self.0.extend(news.iter().map(|one| (one.id, one.attempts)));
+            if schedule::begin_in_place(connection, topic, &news)? > 0 {
+                let places = news.iter().map(|one| one.place);
+                claim::lower(&shared.floors, places);
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Returns whether a message was not made due with so many attempts.
+    fn is_news(&self, id: Uuid, attempts: i16) -> bool {
+        self.0.get(&id) != Some(&attempts)
     }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod defaults;
 mod deliveries;
+mod drains;
 mod ends;
 mod failing;
 mod failures;

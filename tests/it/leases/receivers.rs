@@ -3,6 +3,8 @@
 use crate::support::{Gate, MINUTE, NO_POLLING, PATIENCE, Place, eventually, next, telling};
 use crossbeam_channel::unbounded;
 use outtray::{HandlerError, Message};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -193,6 +195,8 @@ fn what_was_leased_behind_a_slow_message_goes_back_to_those_who_are_idle() {
     let place = Place::polling(NO_POLLING);
     let gate = Gate::new();
     let handler_gate = gate.clone();
+    let handled = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&handled);
     place.send_all("jobs", 0..40);
     let receiver = place
         .leasing(MINUTE)
@@ -202,13 +206,16 @@ fn what_was_leased_behind_a_slow_message_goes_back_to_those_who_are_idle() {
             if message.payload == 20 {
                 handler_gate.pass();
             }
+            counted.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })
         .unwrap();
     gate.await_arrivals(1);
 
+    // On a busy machine some before it may have gone back, too: those come after it then.
+    let rest = 39 - handled.load(Ordering::SeqCst);
     eventually("the rest is given back", || {
-        place.numbers() == [19, 0, 1, 0]
+        place.numbers() == [rest, 0, 1, 0]
     });
 
     let ready = place.jobs().peek(40).unwrap();

@@ -215,3 +215,33 @@ fn the_heads_of_two_topics_wait_each_for_its_own_time() {
         receiver.stop(PATIENCE);
     }
 }
+
+#[test]
+fn a_drain_of_all_makes_the_failed_head_due_in_its_place() {
+    let mut place = Place::watchful();
+    place.send_all("line", 0..3);
+    let receiver = place
+        .messaging
+        .receiver("line")
+        .strict_order()
+        .backoff(Backoff::fixed(Duration::from_secs(3600)))
+        .start(|_, _: Message<i32>| Err(HandlerError::failed("not in this order")))
+        .unwrap();
+    eventually("the first waits", || {
+        place.count("outtray.message WHERE not_before > now()") == 1
+    });
+    receiver.stop(PATIENCE);
+    let mut attempts = Vec::new();
+
+    let report = place
+        .messaging
+        .drain_all("line", |_, message: Message<i32>| {
+            attempts.push((message.payload, message.attempt));
+            Ok(())
+        })
+        .unwrap();
+
+    assert_eq!(report.handled, 3);
+    attempts.sort_unstable();
+    assert_eq!(attempts, [(0, 2), (1, 1), (2, 1)]);
+}

@@ -2,7 +2,7 @@
 
 #![expect(clippy::too_many_lines, reason = "tables of calls")]
 
-use super::{BY_ID, Bound, Case, WAITED_FOR, case, id, ids, keys, list, same};
+use super::{BY_ID, Bound, Case, WAITED_FOR, case, id, ids, keys, list, numbers, same};
 use crate::statements::plans::filled::BUSY;
 
 /// Returns calls of the statements about what waits for its time, its lease, or others.
@@ -151,6 +151,16 @@ pub(super) fn waiting() -> Vec<Case> {
             &[t, &id(130_000), "100"],
         ),
         case("make_due", Rows(10), &[t, &ids(130_000, 10)]),
+        case(
+            "begin_in_place",
+            Rows(10),
+            &[t, &same("0", 10), &numbers(1000, 10), &ids(1000, 10)],
+        ),
+        case(
+            "waiting_in_place",
+            Pages(200_000, "all that is ready is handled by then"),
+            &[t, "0", "1000", "100"],
+        ),
     ]
 }
 
