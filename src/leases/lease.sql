@@ -5,29 +5,10 @@
 -- of each is kept in `seq`, so that it can go back to it. One that somebody asked to be given up,
 -- while it was in other hands, says so: it is not to be begun.
 WITH ready AS MATERIALIZED (
-    SELECT
-        $1::text AS topic, ready.rank, ready.seq,
-        gen_random_uuid() AS receipt,
-        -- NULL for no. Nearly always there is no request, and one look tells so for all messages.
-        CASE
-            WHEN (
-                SELECT cancellation.id
-                FROM outtray.cancellation
-                WHERE cancellation.topic = $1::text
-                    AND cancellation.id >= '00000000-0000-0000-0000-000000000000'
-                ORDER BY cancellation.topic, cancellation.id
-                LIMIT 1
-            ) IS NOT NULL
-            THEN (
-                SELECT true
-                FROM outtray.cancellation
-                WHERE cancellation.topic = $1::text
-                    AND cancellation.id = ready.id
-            )
-        END AS is_cancelled
+    SELECT ready.rank, ready.seq
     FROM unnest($2::smallint[], $3::bigint[], $4::integer[]) AS span (rank, seq, until)
     CROSS JOIN LATERAL (
-        SELECT message.rank, message.seq, message.id
+        SELECT message.rank, message.seq
         FROM outtray.message
         WHERE message.topic = $1::text
             AND (message.rank, message.seq) >= (span.rank, span.seq)
@@ -43,18 +24,41 @@ WITH ready AS MATERIALIZED (
     ) AS ready
     LIMIT $5::bigint
 ),
+asked AS MATERIALIZED (
+    -- Nearly always nobody asked for anything, and one look tells so for all messages.
+    SELECT cancellation.id
+    FROM outtray.cancellation
+    WHERE cancellation.topic = $1::text
+        AND cancellation.id >= '00000000-0000-0000-0000-000000000000'
+    ORDER BY cancellation.topic, cancellation.id
+    LIMIT 1
+),
 taken AS (
-    -- By all of the key, as in `acknowledge`.
+    -- By one walk over what was walked over just now, from the first place to the last of each
+    -- rank: a look-up for each message would cost more than twice as much. What lies between and
+    -- was not taken is in the hands of others, or not wanted. `IS TRUE` keeps the planner from a
+    -- join, and the limit, which no claim exceeds, from expecting more rows than it would hash.
     DELETE FROM outtray.message
-    USING ready
-    WHERE message.topic = ANY (ARRAY[ready.topic])
-        AND message.rank = ready.rank
-        AND message.seq = ready.seq
+    USING (
+        SELECT
+            $1::text AS topic, ready.rank, min(ready.seq) AS first, max(ready.seq) AS last,
+            -- Random bytes are dear, so a claim has six, for one receipt of each of its places.
+            pg_catalog.substr(pg_catalog.uuid_send(gen_random_uuid()), 1, 6)
+                || pg_catalog.int2send(ready.rank) AS mark
+        FROM ready
+        GROUP BY ready.rank
+        OFFSET 0
+    ) AS walk
+    WHERE message.topic = ANY (ARRAY[walk.topic])
+        AND message.rank = walk.rank
+        AND message.seq >= walk.first
+        AND message.seq <= walk.last
+        AND ((message.rank, message.seq) IN (SELECT ready.rank, ready.seq FROM ready LIMIT 10000)) IS TRUE
     RETURNING
         message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
         message.headers, message.payload, message.body,
         message.key, message.expires_at, message.on_end,
-        ready.receipt, ready.is_cancelled
+        pg_catalog.encode(walk.mark || pg_catalog.int8send(message.seq), 'hex')::uuid AS receipt
 ),
 leased AS (
     INSERT INTO outtray.scheduled
@@ -62,7 +66,15 @@ leased AS (
     SELECT
         taken.topic, taken.rank, taken.id, least(greatest(taken.attempts, 0)::integer + 1, 32767), taken.sent_at,
         taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
-        taken.is_cancelled,
+        CASE
+            WHEN (SELECT asked.id FROM asked) IS NOT NULL
+            THEN (
+                SELECT true
+                FROM outtray.cancellation
+                WHERE cancellation.topic = $1::text
+                    AND cancellation.id = taken.id
+            )
+        END,
         clock_timestamp() + $6::bigint::float8 * interval '1 microsecond'
     FROM taken
 )
@@ -71,5 +83,15 @@ SELECT
     pg_catalog.encode(pg_catalog.timestamptz_send(taken.sent_at), 'hex') AS sent_at,
     taken.headers, taken.payload, taken.body,
     taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
-    taken.receipt, taken.is_cancelled
+    taken.receipt,
+    -- NULL for no.
+    CASE
+        WHEN (SELECT asked.id FROM asked) IS NOT NULL
+        THEN (
+            SELECT true
+            FROM outtray.cancellation
+            WHERE cancellation.topic = $1::text
+                AND cancellation.id = taken.id
+        )
+    END AS is_cancelled
 FROM taken
