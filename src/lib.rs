@@ -198,10 +198,12 @@ pub use observe::connection_of::ConnectionOf;
 pub use observe::event::Event;
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
+pub use receive::crews::Crew;
 pub use receive::log::builder::ReaderBuilder;
 pub use receive::middleware::Next;
 pub use receive::receivers::builder::ReceiverBuilder;
 pub use receive::receivers::receiver::Receiver;
+pub use receive::vitals::Vitals;
 #[cfg(feature = "cron")]
 pub use recurring::Recurring;
 #[cfg(feature = "cron")]
@@ -222,6 +224,7 @@ pub use surface::pending_reply::PendingReply;
 pub use surface::retrying::Once;
 pub use surface::tail::Tail;
 pub use surface::topics::Topic;
+pub use topics::backlogs::TopicBacklog;
 pub use topics::peek::WaitingMessage;
 pub use topics::stats::{Estimated, LogStats, TopicStats};
 pub use wake::interrupt::{Interrupt, Wait};

@@ -7,6 +7,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::settings::ConnectionSettings;
+use crate::connect::signs::Signs;
 use crate::threads::mutex::Mutex;
 use crate::words::Result;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(crate) struct Dedicated {
     settings: Arc<ConnectionSettings>,
     idle: Mutex<Vec<(Instant, Connection)>>,
+    /// What the threads say that use connections.
+    pub(crate) signs: Signs,
 }
 
 impl Dedicated {
@@ -30,6 +33,7 @@ impl Dedicated {
         Dedicated {
             settings,
             idle: Mutex::new(Vec::new()),
+            signs: Signs::default(),
         }
     }
 

@@ -47,6 +47,9 @@ pub(crate) trait Lender: Send + Sync {
 
     /// Returns how many connections there are, and how many there may be.
     fn size(&self) -> (u32, u32);
+
+    /// Returns how many of them nobody uses.
+    fn idle(&self) -> u32;
 }
 
 impl<T> Lender for r2d2::Pool<PostgresConnectionManager<T>>
@@ -62,5 +65,9 @@ where
 
     fn size(&self) -> (u32, u32) {
         (self.state().connections, self.max_size())
+    }
+
+    fn idle(&self) -> u32 {
+        self.state().idle_connections
     }
 }

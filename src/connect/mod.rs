@@ -23,6 +23,7 @@ pub(crate) mod pulse;
 pub(crate) mod quick_tries;
 pub(crate) mod refused;
 pub(crate) mod settings;
+pub(crate) mod signs;
 pub(crate) mod sql_watch;
 pub(crate) mod statement_cache;
 pub(crate) mod tls;

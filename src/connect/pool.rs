@@ -7,7 +7,6 @@ use crate::connect::connection::Connection;
 use crate::connect::dedicated::{Dedicated, IDLE_TIMEOUT};
 use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
-use crate::connect::settings::ConnectionSettings;
 use crate::threads::mutex::Mutex;
 use crate::words::{Error, ErrorKind, Result};
 use r2d2::{ManageConnection, PooledConnection};
@@ -36,16 +35,14 @@ const THREADS: usize = 3;
 /// Connections that are shared by all sessions of a process.
 pub(crate) struct Pool {
     source: Source,
+    dedicated: Arc<Dedicated>,
     checkout_timeout: Duration,
 }
 
 enum Source {
     Ours(OwnPool),
     /// Of the caller's.
-    Borrowed {
-        lender: Arc<dyn Lender>,
-        settings: Arc<ConnectionSettings>,
-    },
+    Borrowed(Arc<dyn Lender>),
 }
 
 /// Connections that are opened when needed, and so are the threads that open them.
@@ -86,11 +83,12 @@ impl Pool {
     /// Makes one that takes its connections from a pool of the caller's.
     pub(crate) fn of(
         lender: Arc<dyn Lender>,
-        settings: Arc<ConnectionSettings>,
+        dedicated: Arc<Dedicated>,
         checkout_timeout: Duration,
     ) -> Self {
         Pool {
-            source: Source::Borrowed { lender, settings },
+            dedicated,
+            source: Source::Borrowed(lender),
             checkout_timeout: checkout_timeout.min(MAX_CHECKOUT_TIMEOUT),
         }
     }
@@ -104,6 +102,7 @@ impl Pool {
     ) -> Result<Self> {
         Pool::check(size, checkout_timeout)?;
         Ok(Pool {
+            dedicated: Arc::clone(&dedicated),
             source: Source::Ours(OwnPool {
                 size,
                 dedicated,
@@ -114,9 +113,24 @@ impl Pool {
         })
     }
 
+    /// Returns how many connections there are, how many are idle, and how many there may be.
+    pub(crate) fn numbers(&self) -> (u32, u32, u32) {
+        match &self.source {
+            Source::Ours(own) => {
+                let state = own.pool.get().map(r2d2::Pool::state);
+                let (open, idle) = state.map_or((0, 0), |s| (s.connections, s.idle_connections));
+                (open, idle, own.size)
+            }
+            Source::Borrowed(lender) => {
+                let (open, most) = lender.size();
+                (open, lender.idle(), most)
+            }
+        }
+    }
+
     /// Returns whether the connections are the caller's.
     pub(crate) fn is_lent(&self) -> bool {
-        matches!(self.source, Source::Borrowed { .. })
+        matches!(self.source, Source::Borrowed(_))
     }
 
     /// Refuses what no pool can have.
@@ -145,12 +159,22 @@ impl Pool {
     pub(crate) fn get_within(&self, timeout: Duration) -> Result<LentConnection> {
         refuse_async_task()?;
         let waited = timeout.min(self.checkout_timeout);
+        let begun = Instant::now();
+        let lent = self.lend(waited);
+        self.dedicated.signs.note_checkout(begun.elapsed());
+        lent
+    }
+
+    fn lend(&self, waited: Duration) -> Result<LentConnection> {
         match &self.source {
             Source::Ours(pool) => pool.get_within(waited).map(LentConnection::Ours),
-            Source::Borrowed { lender, settings } => match lender.lend(waited) {
-                Ok(client) => Ok(LentConnection::Borrowed(Connection::borrowed(
-                    client, settings,
-                ))),
+            Source::Borrowed(lender) => match lender.lend(waited) {
+                Ok(client) => {
+                    let settings = self.dedicated.settings();
+                    Ok(LentConnection::Borrowed(Connection::borrowed(
+                        client, settings,
+                    )))
+                }
                 Err(error) => Err(not_lent(&**lender, waited, &error)),
             },
         }

@@ -68,6 +68,8 @@ pub(crate) struct Floors {
     /// Until when some worker is going to come back for a sweep that would have been too early, if
     /// one is.
     owed_until: Option<Instant>,
+    /// How many sweeps there were.
+    sweeps: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -158,7 +160,13 @@ impl Floors {
             head_took: Duration::ZERO,
             sweep: never(),
             owed_until: None,
+            sweeps: 0,
         }
+    }
+
+    /// Returns how many sweeps there were.
+    pub(crate) fn sweeps(&self) -> u64 {
+        self.sweeps
     }
 
     /// Plans the next claim. One that looks further back than it must counts at once, so that not
@@ -247,6 +255,7 @@ impl Floors {
             Start::Everything => {
                 self.sweep.note(now, took);
                 self.owed_until = None;
+                self.sweeps += 1;
             }
         }
     }

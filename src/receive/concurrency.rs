@@ -151,6 +151,13 @@ impl Concurrency {
         is_over
     }
 
+    /// Returns how many workers are at work, and how many may count at present.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        let is_at_work = |until: &&AtomicU64| until.load(Ordering::Relaxed) != 0;
+        let at_work = self.until.iter().filter(is_at_work).count();
+        (at_work, self.limit.load(Ordering::Relaxed))
+    }
+
     /// Learns from a transaction that handled so many messages, and whether there is a backlog.
     pub(crate) fn learn(&self, messages: usize, is_backlog: bool, now: Instant) {
         let workers = self.until.len();

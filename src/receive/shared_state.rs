@@ -10,6 +10,7 @@ use crate::message::floor::Floors;
 use crate::observe::fields::told;
 use crate::observe::observers::Observers;
 use crate::receive::concurrency::Concurrency;
+use crate::receive::crews::{Crew, Crews, HasCrew};
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
@@ -39,6 +40,7 @@ pub(crate) struct Base {
     pub(crate) quarantine: Arc<Quarantine>,
     /// What readers of the same log share.
     pub(crate) logs: Arc<SharedLogs>,
+    pub(crate) crews: Arc<Crews>,
     /// Looks after silent connections as long as somebody uses them.
     #[expect(dead_code, reason = "dropping the last one stops the thread")]
     pub(crate) watch: Arc<Service>,
@@ -245,6 +247,19 @@ impl SharedState {
     pub(crate) fn set_aside(&self, id: MessageId) -> Duration {
         let doublings = count(&self.strays, id) - 1;
         ASIDE.0.saturating_mul(1 << doublings.min(16)).min(ASIDE.1)
+    }
+}
+
+impl HasCrew for SharedState {
+    fn crew(&self) -> Crew {
+        let (busy, crew_size) = self.concurrency.numbers();
+        Crew {
+            topic: self.topic.clone(),
+            workers: self.options.workers,
+            busy,
+            crew_size,
+            sweeps: self.floors().sweeps(),
+        }
     }
 }
 

@@ -1,16 +1,12 @@
 //! Options of a connection to the message system, one method each.
 
 use crate::capacity::take::Counts;
-use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
-use crate::connect::greeting::Greeting;
 use crate::connect::lender::Lender;
 use crate::connect::pool::Pool;
 use crate::connect::pooler;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
-use crate::connect::url_error::configuration;
-use crate::db::identity::identity;
 use crate::observe::observers::Observers;
 use crate::publish::cache::Subscriptions;
 use crate::receive::shared_state::Base;
@@ -20,12 +16,13 @@ use crate::session::process::Process;
 use crate::settings::cache::Configs;
 use crate::surface::core::Core;
 use crate::surface::hooks::Hooks;
+use crate::surface::lent_pool::check_lent;
 use crate::surface::messaging::Messaging;
 use crate::threads::{Service, Stop};
 use crate::wake::notifier::Notifier;
 use crate::wake::waker::Waker;
 use crate::wake::watch::watch;
-use crate::words::{Doing, Error, ErrorKind, Result};
+use crate::words::{Error, ErrorKind, Result};
 use postgres::Socket;
 use postgres::tls::{MakeTlsConnect, TlsConnect};
 use r2d2_postgres::PostgresConnectionManager;
@@ -285,13 +282,7 @@ impl Builder {
             |is_pooler_safe| ConnectionSettings::new(url, schema.clone(), is_pooler_safe, silence);
         let (settings, mut connection) = pooler::open(settings, self.is_pooler_safe)?;
         let dedicated = Arc::new(Dedicated::new(Arc::clone(&settings)));
-        let pool = match &self.lender {
-            None => Pool::new(Arc::clone(&dedicated), self.size(), self.checkout_timeout)?,
-            Some(lender) => {
-                let (lender, settings) = (Arc::clone(lender), Arc::clone(&settings));
-                Pool::of(lender, settings, self.checkout_timeout)
-            }
-        };
+        let pool = self.pool_over(&dedicated)?;
         refuse_newer(migrate::version(connection.client(), &schema))?;
 
         if self.lender.is_some() {
@@ -308,6 +299,7 @@ impl Builder {
             dedicated: Arc::clone(&dedicated),
             quarantine: Arc::default(),
             logs: Arc::default(),
+            crews: Arc::default(),
             watch: start_watch(&settings)?,
             process: Arc::new(Process {
                 schema,
@@ -324,13 +316,18 @@ impl Builder {
             }),
         };
         let is_listening = self.is_notifying && !settings.is_pooler_safe;
-        Ok(Messaging::new(Core::new(
-            base,
-            pool,
-            me,
-            self.poll_interval.min(MAX_POLL_INTERVAL),
-            is_listening,
-        )))
+        let poll_interval = self.poll_interval.min(MAX_POLL_INTERVAL);
+        let core = Core::new(base, pool, me, poll_interval, is_listening);
+        Ok(Messaging::new(core))
+    }
+
+    /// Makes the pool, which opens no connection yet.
+    fn pool_over(&self, dedicated: &Arc<Dedicated>) -> Result<Pool> {
+        let (dedicated, timeout) = (Arc::clone(dedicated), self.checkout_timeout);
+        match &self.lender {
+            None => Pool::new(dedicated, self.size(), timeout),
+            Some(lender) => Ok(Pool::of(Arc::clone(lender), dedicated, timeout)),
+        }
     }
 
     fn size(&self) -> u32 {
@@ -365,19 +362,6 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-/// Refuses a pool whose connections are not fit for sessions, or lead elsewhere than the URL.
-fn check_lent(pool: &Pool, ours: &mut Connection) -> Result<()> {
-    let mut lent = pool.get()?;
-    let greeted = Greeting::new("", true).say(lent.client(), None, false);
-    greeted.doing("looking at the pool that was lent")??;
-    if identity(&mut *lent)? == identity(ours)? {
-        return Ok(());
-    }
-    Err(configuration(
-        "the pool that was lent is of another database than the URL: what sessions send there would never be received",
-    ))
 }
 
 /// Starts the thread that looks after silent connections.

@@ -3,6 +3,7 @@
 use crate::connect::pool::Pool;
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::shared_state::Base;
+use crate::receive::vitals::VitalSigns;
 use crate::request::requests::Requests;
 use crate::threads::mutex::Mutex;
 use crate::upkeep::duties::Duties;
@@ -18,7 +19,7 @@ pub(crate) struct Core {
     // First, since its thread ends what needs the others.
     pub(crate) requests: Requests,
     pub(crate) base: Base,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
     me: Uuid,
     poll_interval: Duration,
     is_listening: bool,
@@ -46,7 +47,7 @@ impl Core {
         Core {
             requests: Requests::default(),
             base,
-            pool,
+            pool: Arc::new(pool),
             me,
             poll_interval,
             is_listening,
@@ -65,6 +66,15 @@ impl Core {
         let errands = started.upkeep.errands();
         *services = Some(started);
         Ok(errands)
+    }
+
+    /// Returns where to see how the process is.
+    pub(crate) fn vital_signs(&self) -> VitalSigns {
+        VitalSigns {
+            pool: Arc::clone(&self.pool),
+            dedicated: Arc::clone(&self.base.dedicated),
+            crews: Arc::clone(&self.base.crews),
+        }
     }
 
     fn start_services(&self) -> Result<Services> {

@@ -13,6 +13,7 @@ use crate::receive::lease::keeper::Kept;
 use crate::receive::receivers::builder::{Enrollment, ReceiverBuilder};
 use crate::receive::receivers::receiver::Receiver;
 use crate::receive::shared_state::{Base, SharedState};
+use crate::receive::vitals::VitalSigns;
 use crate::request::requests::Requests;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
@@ -84,6 +85,16 @@ impl Messaging {
     /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
     pub fn pending_migrations(&self) -> Result<Vec<String>> {
         self.with_idle(|connection| migrate::pending(connection.client(), self.schema()))
+    }
+
+    /// Checks that the database answers, and that its schema is the one that this release needs, as
+    /// a receiver does when it starts. One small query.
+    ///
+    /// # Errors
+    /// `SchemaMissing` when the schema is not there or has to be [migrated](Self::migrate),
+    /// `SchemaNewer`, `Unavailable`, `PoolExhausted`.
+    pub fn check_schema(&self) -> Result<()> {
+        self.with_idle(|connection| migrate::check(connection.client(), self.schema()))
     }
 
     /// Returns the SQL that creates the schema `schema` from scratch in one transaction, to apply
@@ -227,6 +238,11 @@ impl Messaging {
 
     pub(crate) fn pooled_within(&self, timeout: Duration) -> Result<LentConnection> {
         self.core.pool.get_within(timeout)
+    }
+
+    /// Returns where to see how the process is.
+    pub(crate) fn vital_signs(&self) -> VitalSigns {
+        self.core.vital_signs()
     }
 
     pub(crate) fn requests(&self) -> &Requests {

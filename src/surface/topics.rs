@@ -10,6 +10,7 @@ use crate::observe::event::Event;
 use crate::on_end::push_ended;
 use crate::schedule::scheduled::{self, ScheduledMessage};
 use crate::surface::messaging::Messaging;
+use crate::topics::backlogs::{self, TopicBacklog};
 use crate::topics::peek::{self, WaitingMessage};
 use crate::topics::stats::{self, TopicStats};
 use crate::topics::{self, Sign};
@@ -41,6 +42,15 @@ impl Topic<'_> {
     /// most.
     pub fn stats(&self) -> Result<TopicStats> {
         self.look(stats_of)
+    }
+
+    /// Returns the topic's numbers as [`Messaging::backlogs`] does: counted up to 10,000 messages
+    /// of each kind, for those who look again and again. Zeros for a topic that was never used.
+    pub fn backlog(&self) -> Result<TopicBacklog> {
+        self.look(|run, topic| {
+            let mut one = backlogs::backlogs(run, &[topic.to_owned()])?;
+            Ok(one.pop().unwrap_or_default())
+        })
     }
 
     /// Returns whether no message is ready, in work, or scheduled, and none is kept in a log. Dead
@@ -243,6 +253,20 @@ impl Messaging {
                 .iter()
                 .map(|topic| stats_of(run, topic))
                 .collect()
+        })
+    }
+
+    /// Returns the numbers of all topics that [`topic_names`](Self::topic_names) returns, in the
+    /// same order, for those who look again and again: two queries, or three where a topic has more
+    /// than 10,000 messages of a kind, which are estimated. Their time grows with the number of
+    /// topics, not of messages. [`topics`](Self::topics) counts further, and says more.
+    ///
+    /// # Errors
+    /// `SchemaMissing`, `Unavailable`, `PoolExhausted`.
+    pub fn backlogs(&self) -> Result<Vec<TopicBacklog>> {
+        self.in_order(|run| {
+            let topics = topics::topics(run)?;
+            backlogs::backlogs(run, &topics)
         })
     }
 

@@ -1,5 +1,6 @@
 //! Looking at topics, and what an operator does to them.
 
+pub(crate) mod backlogs;
 pub(crate) mod missing;
 pub(crate) mod peek;
 pub(crate) mod stats;

@@ -52,6 +52,11 @@ impl Duties {
         times.fold(self.rounds.poll.glance_at(), Instant::min)
     }
 
+    /// Says when there is something to do next, for those who look whether it is done in time.
+    pub(crate) fn note_next(&self, at: Option<Instant>) {
+        self.dedicated.signs.note_upkeep(at);
+    }
+
     /// Returns when each round is to be run, later where it fails.
     fn times(&mut self) -> Vec<Option<Instant>> {
         let troubles = &self.troubles;

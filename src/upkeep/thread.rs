@@ -179,6 +179,7 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
             }
         }
     }
+    duties.note_next(None);
     for errand in errands.try_iter() {
         answer(&mut duties, errand);
     }
@@ -194,6 +195,7 @@ fn wait(
     stop: &Stop,
 ) -> bool {
     let at = duties.next_at().max(not_before);
+    duties.note_next(Some(at));
     select! {
         recv(stop.signal()) -> _ => return false,
         recv(errands) -> errand => {

@@ -119,6 +119,7 @@ impl NotificationListener {
                 };
                 self.hear(connection, stop, &mut pause, &mut tell)
             });
+            self.dedicated.signs.note_listening(false);
             if let Err(error) = ended {
                 link.lost(&self.observers, ConnectionOf::Listener, &error);
                 tracing::debug!(
@@ -151,6 +152,7 @@ impl NotificationListener {
         let listen = format!("LISTEN \"{}\"", schema.as_str());
         client.batch_execute(&listen).map_err(lost)?;
         pause.reset();
+        self.dedicated.signs.note_listening(true);
         tell(Heard::Reconnected);
         let mut checked = Instant::now();
         while !stop.is_set() {

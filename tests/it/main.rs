@@ -17,6 +17,7 @@ mod envelope;
 mod environment;
 mod errors;
 mod expiry;
+mod http;
 mod idle;
 mod keys;
 mod leases;

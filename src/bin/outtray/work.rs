@@ -13,6 +13,7 @@ use crate::global::Global;
 use crate::output::{Output, counted};
 use crate::program::Invocation;
 use crate::reaper::Reaper;
+use crate::serve::http::beside::Beside;
 use crate::signals::Interrupts;
 use crate::verdict::{Codes, NotDone};
 use clap::Args;
@@ -118,6 +119,9 @@ pub(crate) struct WorkOptions {
     #[arg(long)]
     result: bool,
 
+    #[command(flatten)]
+    http: Beside,
+
     /// What to run for each message
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -167,8 +171,10 @@ pub(crate) fn run(
 ) -> Result<(), CommandFailure> {
     options.codes.check()?;
     let program = Invocation::new(&options.command)?;
+    let http = options.http.bind(&options.topic)?;
     let interrupts = Interrupts::catch()?;
     let messaging = global.connect()?;
+    let http = http.start(&messaging)?;
     let tally = Arc::new(Tally::default());
     let children = Arc::new(Children::of(program, options.codes.clone(), options.result));
     let _reaper = Reaper::start(&children)?;
@@ -181,7 +187,9 @@ pub(crate) fn run(
             "stopping when the running commands have finished; a second signal is for them"
         );
     }
+    http.announce_stop();
     let report = stop(&receiver, &children, &interrupts);
+    http.stop();
     match waited? {
         EndOfWork::BySignal => summarize(output, &tally, Some(report)),
         // Then nothing was in hand.

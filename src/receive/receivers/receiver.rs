@@ -95,6 +95,7 @@ impl Receiver {
             *receiver.heartbeat.lock() = Some(heartbeat);
         }
         shared.base.waker.board.add(&shared.station);
+        shared.base.crews.add(&shared);
         for number in 1..=shared.options.workers {
             let (shared, stop, alive) = (Arc::clone(&shared), stop.clone(), alive.clone());
             let handler = Arc::clone(&handler);

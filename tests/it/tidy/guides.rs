@@ -37,6 +37,8 @@ fn is_module(root: &Path, name: &str) -> bool {
         |sign: u8| sign.is_ascii_lowercase() || sign.is_ascii_digit() || b"_/".contains(&sign);
     let folder = name
         .split_once('/')
+        // A page of a server begins with the slash.
+        .filter(|(folder, _)| !folder.is_empty())
         .map(|(folder, _)| root.join("src").join(folder));
     name.bytes().all(is_sign) && folder.is_some_and(|folder| folder.is_dir())
 }
@@ -56,6 +58,6 @@ fn the_guides_name_files_that_are_there() {
 
 #[test]
 fn a_path_that_leads_nowhere_is_found() {
-    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x\n`db/flight`, `db/gone`";
+    let guide = "`src/lib.rs`, [docs](docs/nothing.md)\n    cat tests/it/main.rs src/gone.\nbenches or my/src/x\n`db/flight`, `db/gone`, `/page`";
     check(lost_paths, "CONTRIBUTING.md", guide, &[1, 2, 4]);
 }

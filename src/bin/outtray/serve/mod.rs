@@ -4,35 +4,42 @@
 //! a program that links the library has no use for it, nor for the crates that it takes.
 //!
 //! A wire is a [`Listener`](listening::Listener). All of them are started, or none; they stop
-//! together, when a signal comes or one of them ends.
+//! together, when a signal comes or one of them ends. HTTP ends last, and tells until then that the
+//! process is not ready any more.
 
 mod dsmq;
-mod listening;
+pub(crate) mod http;
+pub(crate) mod listening;
 
 use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
 use crate::serve::dsmq::{ClientLimits, Dsmq};
-use crate::serve::listening::Listening;
+use crate::serve::http::{BoundHttp, HttpOptions};
+use crate::serve::listening::address::resolved;
 use crate::serve::listening::token::Gatekeeper;
+use crate::serve::listening::{Listening, Stopping};
 use crate::signals::Interrupts;
 use clap::Args;
-use crossbeam_channel::select;
+use crossbeam_channel::Select;
+use outtray::Messaging;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Ctrl-C and SIGTERM let nobody else in, store what was put, and end with exit code 0; \
+#[command(after_help = "At least one of --dsmq and --http is needed.\n\n\
+    Ctrl-C and SIGTERM let nobody else in, store what was put, and end with exit code 0; \
     a second one does not wait for the database.\n\n\
-    docs/DSMQ.md has the wire, and how each generation of clients shows a token."
-)]
+    docs/DSMQ.md has the wire of dsmq, and how each generation of clients shows a token; \
+    docs/METRICS.md has the pages of --http, and every metric.")]
 pub(crate) struct ServeOptions {
+    #[command(flatten)]
+    http: HttpOptions,
+
     /// Serves clients of dsmq here: 127.0.0.1:30008
-    #[arg(long, value_name = "ADDR", required = true)]
-    dsmq: String,
+    #[arg(long, value_name = "ADDR", required_unless_present = "http")]
+    dsmq: Option<String>,
 
     /// The topic, a log, that holds the messages of all queues
     #[arg(long, default_value = "dsmq", value_name = "TOPIC")]
@@ -57,23 +64,42 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
     let guard = Gatekeeper::new(options.token_file.as_deref(), !options.no_shutdown)?;
-    let address = resolved(&options.dsmq, &guard)?;
-    let signals = Interrupts::catch()?;
-    let messaging = global.connect()?;
-    let dsmq = Dsmq {
+    let http = options.http.bind(&guard, None)?;
+    let dsmq = options.dsmq.as_deref();
+    let dsmq = dsmq.map(|address| resolved(address, &guard, dsmq::EXAMPLE));
+    let dsmq = dsmq.transpose()?.map(|address| Dsmq {
         address,
         topic: options.topic,
         limits: options.limits,
         guard,
-    };
+    });
+    let signals = Interrupts::catch()?;
+    let messaging = global.connect()?;
     allow_files();
-    let listening = dsmq::start(&messaging, dsmq)?;
-    let (name, address) = (listening.name, listening.address);
-    let text = format!("{name} listens on {address}");
-    output.say(&text, &json!({ "listens": name, "address": address }))?;
-    let ended = until_ended(&listening, &signals);
-    listening.join();
-    ended.map_err(|why| CommandFailure::failed(format!("{name}: {why}")))
+    let all = start(&messaging, dsmq, http)?;
+    for Listening { name, address, .. } in &all {
+        let text = format!("{name} listens on {address}");
+        output.say(&text, &json!({ "listens": name, "address": address }))?;
+    }
+    let ended = until_ended(&all, &signals);
+    all.into_iter().for_each(Listening::join);
+    ended.map_err(CommandFailure::failed)
+}
+
+/// Starts all that is wanted. HTTP comes last: it is the last to end, and tells how the others do.
+fn start(
+    messaging: &Messaging,
+    dsmq: Option<Dsmq>,
+    http: Option<BoundHttp>,
+) -> Result<Vec<Listening>, CommandFailure> {
+    let mut all = Vec::new();
+    if let Some(dsmq) = dsmq {
+        all.push(dsmq::start(messaging, dsmq)?);
+    }
+    if let Some(http) = http {
+        all.push(http.start(messaging)?);
+    }
+    Ok(all)
 }
 
 /// Raises the limit of open files as far as it may be: each connection is one.
@@ -85,42 +111,48 @@ fn allow_files() {
     }
 }
 
-/// Waits until a listener ends, of itself or because a signal came.
-fn until_ended(listening: &Listening, signals: &Interrupts) -> Result<(), String> {
-    let mut is_stopping = false;
-    loop {
-        select! {
-            recv(listening.ended) -> ended => {
-                return ended.unwrap_or_else(|_| Err("its thread panicked".to_owned()));
-            }
-            recv(signals.received()) -> _ => {
-                match is_stopping {
-                    false => listening.stop(),
-                    true => listening.stop_now(),
-                }
-                is_stopping = true;
-            }
+/// Waits until all listeners have ended: after a signal, or after one of them ended of itself.
+/// Returns what went wrong first.
+fn until_ended(all: &[Listening], signals: &Interrupts) -> Result<(), String> {
+    let mut left: Vec<&Listening> = all.iter().collect();
+    let mut ended = Ok(());
+    let mut stops = 0;
+    while !left.is_empty() {
+        let mut select = Select::new();
+        left.iter().for_each(|one| {
+            select.recv(&one.ended);
+        });
+        select.recv(signals.received());
+        let ready = select.select();
+        let place = ready.index();
+        if place == left.len() {
+            let _ = ready.recv(signals.received());
+            stops += 1;
+        } else {
+            let one = left[place];
+            let how = ready.recv(&one.ended);
+            let how = how.unwrap_or_else(|_| Err("its thread panicked".to_owned()));
+            ended = ended.and(how.map_err(|why| format!("{}: {why}", one.name)));
+            left.remove(place);
+            stops = stops.max(1);
         }
+        stop(&left, stops > 1);
     }
+    ended
 }
 
-/// Returns the address to listen on, which other machines may reach only if there is a token.
-fn resolved(address: &str, guard: &Gatekeeper) -> Result<SocketAddr, CommandFailure> {
-    let bad = |why: String| {
-        CommandFailure::usage(format!("\"{address}\" is no address to listen on: {why}"))
-            .hint("write it as 127.0.0.1:30008")
+/// Stops those that are left; but the last not before the others have ended, unless it is urgent.
+fn stop(left: &[&Listening], is_urgent: bool) {
+    let Some((last, others)) = left.split_last() else {
+        return;
     };
-    let mut found = address
-        .to_socket_addrs()
-        .map_err(|error| bad(error.to_string()))?;
-    let found = found
-        .next()
-        .ok_or_else(|| bad("it has no address".to_owned()))?;
-    if !found.ip().is_loopback() && !guard.has_token() {
-        return Err(CommandFailure::usage(format!(
-            "other machines can reach {found}, and nobody would be asked who they are"
-        ))
-        .hint("name a file with a token: --token-file FILE"));
+    let stopping = match is_urgent {
+        true => Stopping::Now,
+        false => Stopping::Soon,
+    };
+    others.iter().for_each(|one| one.stop(stopping));
+    match others.is_empty() || is_urgent {
+        true => last.stop(stopping),
+        false => last.stop(Stopping::Announced),
     }
-    Ok(found)
 }

@@ -137,10 +137,12 @@ const KEPT_IN_FLIGHTS: [&str; 11] = [
     "take_dedupe_one",
 ];
 
-const IN_ORDER: [&str; 10] = [
+const IN_ORDER: [&str; 12] = [
+    "backlogs",
     "count_entries",
     "dead_letters",
     "dead_topics",
+    "estimate_backlogs",
     "is_known",
     "newest_entries",
     "peek",

@@ -39,7 +39,7 @@ use crate::serve::dsmq::hub::{Hub, LISTENER, Parts, WAKER};
 use crate::serve::dsmq::store::Store;
 use crate::serve::dsmq::told::{CommonGround, LookBack, StoreErrand, Tell, Told};
 use crate::serve::listening::token::Gatekeeper;
-use crate::serve::listening::{Listener, Listening, named};
+use crate::serve::listening::{Listener, Listening, Stopping, named};
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
@@ -51,6 +51,8 @@ use std::sync::atomic::Ordering;
 use std::thread::{JoinHandle, park_timeout};
 use std::time::{Duration, Instant};
 
+/// The address in hints.
+pub(crate) const EXAMPLE: &str = "127.0.0.1:30008";
 /// How long the log keeps messages, unless its settings say something else.
 const KEEP_FOR: Duration = Duration::from_secs(86_400);
 /// What the threads may tell the event loop before they wait for it: each may be many messages.
@@ -105,7 +107,11 @@ pub(crate) fn start(messaging: &Messaging, dsmq: Dsmq) -> Result<Listening, Comm
         start,
     });
     let tell = log.tell.clone();
-    let stop = move |is_urgent: bool| tell.tell(if is_urgent { Told::StopNow } else { Told::Stop });
+    let stop = move |stopping| match stopping {
+        Stopping::Announced => {}
+        Stopping::Soon => tell.tell(Told::Stop),
+        Stopping::Now => tell.tell(Told::StopNow),
+    };
     let name = "dsmq";
     Listener { name, address }.start(serve(hub, log, asked, wishes, start)?, stop)
 }

@@ -2,6 +2,7 @@
 //!
 //! `serve` starts several and stops them together, whatever they speak.
 
+pub(crate) mod address;
 pub(crate) mod token;
 
 use crate::failure::CommandFailure;
@@ -15,11 +16,22 @@ pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
 }
 
+/// How a listener is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopping {
+    /// It will be, when others have ended. Until then it goes on.
+    Announced,
+    /// It finishes what it has, and lets nobody else in.
+    Soon,
+    /// It does not wait for the database.
+    Now,
+}
+
 /// A listener that runs.
 pub(crate) struct Listening {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    stop: Box<dyn Fn(bool) + Send>,
+    stop: Box<dyn Fn(Stopping) + Send>,
     /// How it ended, once it has.
     pub(crate) ended: Receiver<Result<(), String>>,
     thread: JoinHandle<()>,
@@ -27,11 +39,11 @@ pub(crate) struct Listening {
 
 impl Listener {
     /// Starts the thread. `serve` returns when it has stopped, with what went wrong; `stop` tells
-    /// it to, and whether it is urgent.
+    /// it to.
     pub(crate) fn start(
         self,
         serve: impl FnOnce() -> Result<(), String> + Send + 'static,
-        stop: impl Fn(bool) + Send + 'static,
+        stop: impl Fn(Stopping) + Send + 'static,
     ) -> Result<Listening, CommandFailure> {
         let (end, ended) = bounded(1);
         let thread = named(self.name, move || {
@@ -48,14 +60,9 @@ impl Listener {
 }
 
 impl Listening {
-    /// Has it finish what it has, and let nobody else in.
-    pub(crate) fn stop(&self) {
-        (self.stop)(false);
-    }
-
-    /// Has it stop without waiting for the database.
-    pub(crate) fn stop_now(&self) {
-        (self.stop)(true);
+    /// Has it stop, and does not wait for that.
+    pub(crate) fn stop(&self, stopping: Stopping) {
+        (self.stop)(stopping);
     }
 
     /// Waits for its thread, which has ended or is about to.

@@ -79,6 +79,16 @@ pub(super) fn ready() -> Vec<Case> {
             Tables("reads a sample of pages"),
             &[t, "4000", "true", "true", "true", "true"],
         ),
+        case(
+            "estimate_backlogs",
+            Tables("reads a sample of pages"),
+            &["4000"],
+        ),
+        case(
+            "backlogs",
+            Rows(9 * 100),
+            &[&list([BUSY, "nobody"]), "100", "100"],
+        ),
         case("expire_ready", Rows(100), &["100", none, "'late'"]),
         case("identity", Tables("one of the server's own"), &[]),
         case("is_known", Rows(1), &[t, "true"]),

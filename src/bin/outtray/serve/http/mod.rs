@@ -1,0 +1,136 @@
+//! Health and metrics over HTTP: `/healthz`, `/readyz`, `/metrics`.
+//!
+//! ```text
+//!   outtray-http     accepts, reads requests, writes answers: one thread, a runtime of its own
+//!      │ wishes (bounded), each with where its answer goes
+//!      ├─► outtray-http-check    asks whether the database answers and the schema fits
+//!      └─► outtray-http-numbers  asks for the numbers of topics
+//! ```
+//!
+//! The threads that talk to the database may wait for it as long as they like: whoever asks them
+//! waits for a bounded time, and then says what is known without them. What they found is kept for
+//! a moment, so that ten who ask cost what one does.
+//!
+//! Each page is a route in `routes`; the rest does not know what is served.
+
+mod asker;
+mod backlogs;
+pub(crate) mod beside;
+mod check;
+mod process;
+mod routes;
+mod server;
+mod topic_labels;
+
+use crate::failure::CommandFailure;
+use crate::serve::http::asker::{Asker, Keep};
+use crate::serve::http::backlogs::Backlogs;
+use crate::serve::http::check::check;
+use crate::serve::http::process::ProcessMetrics;
+use crate::serve::http::routes::{Site, router};
+use crate::serve::http::server::{HttpServer, HttpStop};
+use crate::serve::listening::address::resolved;
+use crate::serve::listening::token::Gatekeeper;
+use crate::serve::listening::{Listener, Listening};
+use clap::Args;
+use outtray::Messaging;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The address in hints.
+const EXAMPLE: &str = "127.0.0.1:9187";
+/// How long it is kept that the database answered, or did not.
+const KEEP_CHECK: Duration = Duration::from_secs(1);
+/// How long the numbers of topics are kept at least.
+const KEEP_NUMBERS: Duration = Duration::from_secs(2);
+
+/// What of it is an option.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HttpLimits {
+    /// How many topics /metrics tells apart; further ones are summed up as _OTHER
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    metrics_topics: u32,
+}
+
+/// Where to listen, as an option.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HttpOptions {
+    /// Serves /metrics, /healthz and /readyz here: 127.0.0.1:9187
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) limits: HttpLimits,
+}
+
+/// What has begun to listen, and the recorder of what the process does.
+pub(crate) struct BoundHttp {
+    listener: TcpListener,
+    address: SocketAddr,
+    limits: HttpLimits,
+    guard: Gatekeeper,
+    /// The topic whose numbers are shown; all topics' if none is named.
+    topic: Option<String>,
+    metrics: ProcessMetrics,
+}
+
+impl HttpOptions {
+    /// Begins to listen, if that is wanted. Nobody is answered yet.
+    pub(crate) fn bind(
+        self,
+        guard: &Gatekeeper,
+        topic: Option<String>,
+    ) -> Result<Option<BoundHttp>, CommandFailure> {
+        let Some(address) = self.http else {
+            return Ok(None);
+        };
+        let address = resolved(&address, guard, EXAMPLE)?;
+        let cannot = |error: io::Error| {
+            CommandFailure::failed(format!("cannot listen on {address}: {error}"))
+        };
+        let listener = TcpListener::bind(address).map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
+        Ok(Some(BoundHttp {
+            address: listener.local_addr().map_err(cannot)?,
+            listener,
+            limits: self.limits,
+            guard: guard.clone(),
+            topic,
+            metrics: ProcessMetrics::new(),
+        }))
+    }
+}
+
+impl BoundHttp {
+    /// Begins to serve.
+    pub(crate) fn start(self, messaging: &Messaging) -> Result<Listening, CommandFailure> {
+        let checked = messaging.clone();
+        let check = Asker::start("http-check", Keep::For(KEEP_CHECK), move || check(&checked))?;
+        let counted = messaging.clone();
+        let most_topics = self.limits.metrics_topics as usize;
+        let mut backlogs = Backlogs::new(self.topic, most_topics);
+        let keep = Keep::ByCost(KEEP_NUMBERS);
+        let numbers = Asker::start("http-numbers", keep, move || backlogs.ask(&counted))?;
+        let (stop, ended) = HttpStop::new();
+        let site = Arc::new(Site {
+            check,
+            numbers,
+            metrics: self.metrics,
+            messaging: messaging.clone(),
+            guard: self.guard.clone(),
+            is_ending: stop.is_ending(),
+        });
+        let server = HttpServer {
+            listener: self.listener,
+            router: router(site),
+            guard: self.guard,
+            ended,
+        };
+        let name = "http";
+        let address = self.address;
+        Listener { name, address }
+            .start(move || server.serve(), move |stopping| stop.stop(stopping))
+    }
+}

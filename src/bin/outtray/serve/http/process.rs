@@ -1,0 +1,63 @@
+//! What this process knows, for Prometheus.
+
+use crate::serve::http::check::Health;
+use metrics::{Gauge, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use outtray::Messaging;
+use std::time::Duration;
+
+/// The label of topics, by OpenTelemetry's name for the place a message is sent to.
+const TOPIC_LABEL: &str = "messaging_destination_name";
+
+/// The recorder of the process.
+pub(crate) struct ProcessMetrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl ProcessMetrics {
+    pub(crate) fn new() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        ProcessMetrics { recorder, handle }
+    }
+
+    /// Returns what is known as text, and that the database's health is this; `age` is that of the
+    /// numbers that follow, if any do.
+    pub(crate) fn text(&self, _: &Messaging, health: Health, age: Option<Duration>) -> String {
+        let flag = |is_so: bool| f64::from(u8::from(is_so));
+        let set = |name, help, value| gauge(&self.recorder, name, help, None).set(value);
+        set(
+            "outtray_database_up",
+            "Whether the database answers: 1 or 0.",
+            flag(health != Health::Away),
+        );
+        set(
+            "outtray_schema_up",
+            "Whether the database's schema is the one of this release: 1 or 0.",
+            flag(health == Health::Ready),
+        );
+        set(
+            "outtray_topics_age_seconds",
+            "How old the numbers of topics are; NaN if there are none.",
+            age.map_or(f64::NAN, |age| age.as_secs_f64()),
+        );
+        self.handle.render()
+    }
+}
+
+/// Returns a gauge, of a topic or of the process.
+pub(crate) fn gauge(
+    recorder: &PrometheusRecorder,
+    name: &'static str,
+    help: &'static str,
+    topic: Option<&str>,
+) -> Gauge {
+    static METADATA: Metadata<'static> = Metadata::new("outtray", Level::INFO, None);
+    recorder.describe_gauge(KeyName::from_const_str(name), None::<Unit>, help.into());
+    let labels: Vec<Label> = topic
+        .map(|topic| Label::new(TOPIC_LABEL, topic.to_owned()))
+        .into_iter()
+        .collect();
+    recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
+}
