@@ -128,9 +128,11 @@
 //! | [`postgres::Row`], [`postgres::types::ToSql`] | [`MessagingSession::query`] and similar methods take parameters and return rows |
 //! | [`postgres::Transaction`] | [`MessagingSession::transaction`] and [`with_transaction`](MessagingSession::with_transaction) lend one, [`join`](MessagingSession::join) takes one |
 //! | [`postgres::Error`] | is a [cause](Error::cause) of an [`Error`], and a handler may return it with `?` |
+//! | [`tracing::Span`] | [`Message::span`] returns one |
 //! | [`r2d2::Pool`] of [`r2d2_postgres::PostgresConnectionManager`] | [`Builder::pool`] borrows one |
 //!
-//! The others, `serde`, `serde_json` and `uuid`, are at 1.
+//! Of the others, `serde`, `serde_json` and `uuid` are at 1, and `tracing` is at 0.1, as in every
+//! program that uses it.
 //!
 //! # Cargo features
 //!
@@ -138,6 +140,7 @@
 //! |---|---|
 //! | `rustls` or `native-tls` | encrypted connections; with both, rustls is used |
 //! | `cron` | recurring messages |
+//! | `opentelemetry` | the sender's span as the parent of the handler's, over processes, for programs that trace with OpenTelemetry |
 //! | `cli` | the command `outtray`, with `cron` and `rustls` |
 //! | `command` | the same without TLS |
 //!
@@ -263,6 +266,11 @@ struct ScalingPage;
 #[cfg(all(doctest, unix))]
 #[doc = include_str!("../docs/TESTING.md")]
 struct TestingPage;
+
+/// Compiles the example of the page about traces.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/TRACING.md")]
+struct TracingPage;
 
 /// Compiles the example of the page about configuration.
 #[cfg(doctest)]

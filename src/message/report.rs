@@ -132,7 +132,7 @@ pub(crate) fn dropped(topic: &str, id: MessageId) {
 }
 
 /// Returns the text on one line, without what a terminal would act on, and not too much of it.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LONGEST));
     for (count, c) in text.chars().enumerate() {
         match c {

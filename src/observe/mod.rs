@@ -1,5 +1,5 @@
-//! What a process tells of itself while it works: events, for observers of the user's own, and
-//! fields, for those who read what it logs.
+//! What a process tells of itself while it works: events, for observers of the user's own, spans,
+//! and fields, for those who read what it logs.
 //!
 //! An [`Event`](event::Event) says what is true by now: what was committed is told after its
 //! COMMIT, by the process that made it true, once. Whoever settles something knows what became of
@@ -11,5 +11,8 @@ pub(crate) mod connection_of;
 pub(crate) mod delivered;
 pub(crate) mod event;
 pub(crate) mod fields;
+pub(crate) mod handling;
 pub(crate) mod link;
 pub(crate) mod observers;
+pub(crate) mod spans;
+pub(crate) mod trace;

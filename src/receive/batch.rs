@@ -12,7 +12,7 @@
 //! for ever.
 
 use crate::receive::batch_message::BatchMessage;
-use crate::receive::handler::{Attempt, Ended, Ending, caught};
+use crate::receive::handler::{Attempt, Ended, Ending, caught, in_span, span_of};
 use crate::receive::middleware::Middleware;
 use crate::receive::options::Options;
 use crate::session::messaging_session::MessagingSession;
@@ -70,7 +70,7 @@ where
             false => handler(session, &batch),
         }
     };
-    let whole = caught(|| {
+    let whole = in_span(span_of(deliveries), || {
         let handled = match middleware.is_empty() {
             true => handle(session),
             false => {

@@ -6,6 +6,7 @@ use crate::keys::Promoted;
 use crate::max_in_work::ASK_AGAIN;
 use crate::message::claimed::{Claimed, Held};
 use crate::message::floor::{Floors, Search, Start};
+use crate::observe::spans;
 use crate::rate_limit::Grant;
 use crate::threads::mutex::Mutex;
 use crate::words::{ClaimPlace, MessageId, Result};
@@ -83,6 +84,13 @@ impl Taken {
         self.messages = kept;
         lower(floors, left.iter().map(|message| message.held.position));
     }
+}
+
+/// Runs a claim in a span of its own.
+pub(crate) fn in_span(topic: &str, claim: impl FnOnce() -> Result<Taken>) -> Result<Taken> {
+    spans::within(spans::claim(topic), |span| {
+        claim().inspect(|taken| spans::note_count(span, taken.messages.len()))
+    })
 }
 
 /// Searches where `plan` says. A search that finds no message is followed by one further back, if

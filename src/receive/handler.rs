@@ -1,6 +1,8 @@
 //! The caller's closure, with its payload type erased.
 
 use crate::message::claimed::Claimed;
+use crate::message::report;
+use crate::observe::{spans, trace};
 use crate::receive::middleware::Middleware;
 use crate::receive::options::Terms;
 use crate::session::handler_session::HandlerSession;
@@ -12,6 +14,7 @@ use crate::words::panics::catch;
 use crate::words::{CancelToken, Error, Failure, HandlerError, Message, chain};
 use serde::de::DeserializeOwned;
 use std::slice::from_ref;
+use tracing::Span;
 
 /// A message on its way to the closure.
 pub(crate) struct Attempt<'a> {
@@ -50,6 +53,12 @@ impl<'a> Attempt<'a> {
             cancel: self.cancel.clone(),
             ..*self
         }
+    }
+
+    /// Makes the span of the handler's call.
+    fn span(&self) -> Span {
+        let Claimed { held, headers, .. } = self.message;
+        spans::handle(self.topic, held.id, self.attempt, headers)
     }
 
     /// Returns the message as a middleware sees it.
@@ -190,6 +199,21 @@ impl Ending {
         }
     }
 
+    /// Returns how a handler failed, and why; `None` if it did not, or asked for the message to
+    /// come back later.
+    fn failure(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Ending::Failed(failed) | Ending::Kept(failed) => match failed.wish {
+                Wish::Snooze(_) => None,
+                Wish::Reject => Some(("rejected", &failed.text)),
+                Wish::Undecodable => Some(("undecodable", &failed.text)),
+                Wish::Retry | Wish::RetryAfter(_) => Some(("failed", &failed.text)),
+            },
+            Ending::Panicked(text) => Some(("panicked", text)),
+            Ending::Done | Ending::Undecodable(_) => None,
+        }
+    }
+
     /// Returns whether a handler asked for the message to come back later, with no attempt spent.
     pub(crate) fn is_snooze(&self) -> bool {
         match self {
@@ -261,7 +285,7 @@ where
     F: FnMut(&mut MessagingSession<'_>, &Incoming<'_>) -> Result<(), HandlerError>,
 {
     let mut one = |delivery: &Attempt<'_>| {
-        caught(|| {
+        in_span(delivery.span(), || {
             let incoming = delivery.incoming();
             // The usual case is to cost nothing.
             let handled = match middleware.is_empty() {
@@ -311,6 +335,31 @@ pub(crate) fn call_alone(
     session.works_on(delivery.message.held.id, &delivery.message.headers);
     let mut ended = handler(session, from_ref(delivery));
     ended.each.pop().expect("each message has an ending")
+}
+
+/// Makes the span of a handler's call with these messages.
+pub(crate) fn span_of(deliveries: &[Attempt<'_>]) -> Span {
+    let [first, _, ..] = deliveries else {
+        return deliveries.first().map_or_else(Span::none, Attempt::span);
+    };
+    let span = spans::handle_many(first.topic, deliveries.len());
+    if !span.is_disabled() {
+        let headers = deliveries.iter().map(|delivery| &delivery.message.headers);
+        headers.for_each(|headers| trace::link(&span, headers));
+    }
+    span
+}
+
+/// Runs the caller's code within its span, which tells how it failed.
+pub(crate) fn in_span(span: Span, run: impl FnOnce() -> Ending) -> Ending {
+    if span.is_disabled() {
+        return caught(run);
+    }
+    let ending = span.in_scope(|| caught(run));
+    if let Some((how, why)) = ending.failure() {
+        spans::note_failure(&span, &how, &report::line(why));
+    }
+    ending
 }
 
 /// Runs the caller's code; a panic is an ending, too.

@@ -8,6 +8,7 @@
 
 use crate::capacity::take::{self as room, RoomWanted};
 use crate::dedupe::{self, KeyHolder, KeyWish, KnownHolders};
+use crate::observe::{spans, trace};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::savepoint::Savepoint;
 use crate::session::transaction_state::TransactionState;
@@ -72,11 +73,14 @@ impl MessagingSession<'_> {
     }
 
     pub(crate) fn send_checked(&mut self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
-        self.learn_settings()?;
-        let messages = messages.into_iter();
-        let outgoing: Vec<Outgoing> = messages.map(|message| self.outgoing(message)).collect();
-        outgoing.iter().try_for_each(Outgoing::check_entry)?;
-        self.send_together(outgoing)
+        let topics = messages.iter().map(|message| message.topic.as_str());
+        spans::within(spans::send_many(topics, messages.len()), |_| {
+            self.learn_settings()?;
+            let messages = messages.into_iter();
+            let outgoing: Vec<Outgoing> = messages.map(|message| self.outgoing(message)).collect();
+            outgoing.iter().try_for_each(Outgoing::check_entry)?;
+            self.send_together(outgoing)
+        })
     }
 
     /// Sends all these messages except duplicates, or none if one is at fault.
@@ -111,9 +115,10 @@ impl MessagingSession<'_> {
         }
     }
 
-    /// Gives a message an id, the defaults of its topic, and what it carries on from the message in
-    /// work.
-    pub(crate) fn outgoing(&self, message: NewMessage) -> Outgoing {
+    /// Gives a message an id, the defaults of its topic, and what it carries on from the current
+    /// span and from the message in work.
+    pub(crate) fn outgoing(&self, mut message: NewMessage) -> Outgoing {
+        trace::carry(&mut message);
         let carried = self
             .cause
             .as_ref()

@@ -12,9 +12,11 @@ use crate::connect::refused::is_standby;
 use crate::db::Flight;
 use crate::db::commands;
 use crate::message::send;
+use crate::observe::spans;
 use crate::publish;
 use crate::session::caller_sql::ended;
 use crate::session::messaging_session::MessagingSession;
+use crate::session::outbox::Outbox;
 use crate::session::transaction_state::TransactionState;
 use crate::wake::news::News;
 use crate::words::outcome::Sent;
@@ -27,6 +29,7 @@ use crate::words::{
     Error, ErrorKind, Failure, MessageId, NewMessage, OnEnd, Result, SideEffects, classify,
 };
 use postgres::error::SqlState;
+use tracing::Span;
 use uuid::Uuid;
 
 impl MessagingSession<'_> {
@@ -61,9 +64,10 @@ impl MessagingSession<'_> {
         let mut flight = connection.flight();
         flight.begin();
         flight.command(&commands::WAIT_FOR_NO_DISK);
+        let span = span_of(&self.outbox);
         self.outbox.push_all(&mut flight);
         flight.commit();
-        let flown = connection.fly(flight);
+        let flown = span.in_scope(|| connection.fly(flight));
         flown.map_err(|error| refused(error, || self.outbox.ids()))?;
         Ok(self.take_news())
     }
@@ -74,6 +78,10 @@ impl MessagingSession<'_> {
     }
 
     fn commit_all(&mut self) -> Result<()> {
+        spans::within(span_of(&self.outbox), |_| self.commit_sent())
+    }
+
+    fn commit_sent(&mut self) -> Result<()> {
         if let Some(ended) = self.transaction.ended() {
             return Err(ended);
         }
@@ -218,6 +226,11 @@ impl MessagingSession<'_> {
         let stored = self.outbox.store(self.transaction.state.current()?);
         stored.map_err(|error| alone(error, || ids))
     }
+}
+
+/// Makes the span of storing what is not stored yet.
+fn span_of(outbox: &Outbox) -> Span {
+    spans::commit(outbox.ready.len() + outbox.waiting.len() + outbox.entries.len())
 }
 
 /// Classifies an error of a statement that is its own transaction: if the connection broke, the

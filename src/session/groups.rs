@@ -1,6 +1,7 @@
 //! Groups with a completion message, dependencies, and the results that handlers record.
 
 use crate::completion;
+use crate::observe::spans;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::completion::Group;
 use crate::words::json_text;
@@ -52,19 +53,21 @@ impl MessagingSession<'_> {
         let mut completion = track(completion);
         self.check_group(&members, &completion)?;
         self.check_after(&members)?;
-        self.learn_settings()?;
-        let mut together: Vec<Outgoing> = members
-            .into_iter()
-            .map(|member| self.outgoing(member))
-            .collect();
-        let members: Vec<MessageId> = together.iter().map(|member| member.id).collect();
-        completion.rare.after.clone_from(&members);
-        completion.rare.takes_any_end = true;
-        let completion = self.outgoing(completion);
-        let id = completion.id;
-        together.push(completion);
-        self.send_together(together)?;
-        Ok(Group { id, members })
+        let all = members.iter().chain([&completion]);
+        let span = spans::send_many(all.map(|one| one.topic.as_str()), members.len() + 1);
+        spans::within(span, |_| {
+            self.learn_settings()?;
+            let members = members.into_iter();
+            let mut together: Vec<Outgoing> = members.map(|member| self.outgoing(member)).collect();
+            let members: Vec<MessageId> = together.iter().map(|member| member.id).collect();
+            completion.rare.after.clone_from(&members);
+            completion.rare.takes_any_end = true;
+            let completion = self.outgoing(completion);
+            let id = completion.id;
+            together.push(completion);
+            self.send_together(together)?;
+            Ok(Group { id, members })
+        })
     }
 
     fn check_group(&self, members: &[NewMessage], completion: &NewMessage) -> Result<()> {

@@ -9,6 +9,7 @@
 use crate::connect::connection::Connection;
 use crate::connect::transaction::OpenTransaction;
 use crate::db::Flight;
+use crate::observe::spans;
 use crate::publish;
 use crate::session::commit::{not_stored, swallowed};
 use crate::session::messaging_session::{MessagingSession, Recorder};
@@ -23,6 +24,7 @@ use crate::words::wrapped::unwrapped;
 use crate::words::{Doing, Error, ErrorKind, Result, SideEffects, classify};
 use postgres::SimpleQueryRow;
 use std::time::{Duration, Instant};
+use tracing::Span;
 
 /// The session of a worker, which outlives its handlers and its transactions.
 pub(crate) struct HandlerSession<'c> {
@@ -282,6 +284,17 @@ impl<'c> HandlerSession<'c> {
                 Err(NotCommitted { error, is_undone })
             }
         }
+    }
+
+    /// Does the same within a span, which ends then and tells the error.
+    pub(crate) fn commit_in(
+        &mut self,
+        span: Span,
+        last: Flight,
+        is_checked: bool,
+    ) -> Result<Vec<SimpleQueryRow>, NotCommitted> {
+        let committed = span.in_scope(|| self.commit(last, is_checked));
+        committed.inspect_err(|refused| spans::note_error(&span, &refused.error))
     }
 
     /// Takes the hints for those who wait for the messages that were sent. Callers also take them

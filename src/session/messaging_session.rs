@@ -4,6 +4,7 @@ use crate::connect::connection::Connection;
 #[cfg(feature = "cron")]
 use crate::connect::transaction::OpenTransaction;
 use crate::db::Params;
+use crate::observe::spans;
 use crate::session::caller_sql::refuse_control;
 use crate::session::outbox::Outbox;
 use crate::session::process::Process;
@@ -198,8 +199,11 @@ impl<'c> MessagingSession<'c> {
     /// that is not tracked. `Full` when a bounded topic has no room; the session stays usable. With
     /// a dedupe key or to a bounded topic, also the kinds of [`execute`](Self::execute).
     pub fn send(&mut self, message: NewMessage) -> Result<Sent> {
-        let outgoing = self.checked(message)?;
-        self.send_outgoing(outgoing)
+        spans::within(spans::send(&message.topic), |span| {
+            let outgoing = self.checked(message)?;
+            spans::note_id(span, outgoing.id);
+            self.send_outgoing(outgoing)
+        })
     }
 
     /// Runs a statement and returns how many rows it affected. It is prepared once for each

@@ -4,6 +4,7 @@
 use crate::connect::caller_sql::CallerSql;
 use crate::connect::connection::Connection;
 use crate::db::Flight;
+use crate::observe::{spans, trace};
 use crate::publish::index::Index;
 use crate::publish::{self, ROUTING_KEY, Seen, cache};
 use crate::session::messaging_session::MessagingSession;
@@ -97,6 +98,13 @@ impl MessagingSession<'_> {
     /// # Ok(()) }
     /// ```
     pub fn publish_message(&mut self, key: &str, message: NewMessage) -> Result<Published> {
+        spans::within(spans::publish(key), |span| {
+            let published = self.published(key, message);
+            published.inspect(|published| spans::note_count(span, published.copies))
+        })
+    }
+
+    fn published(&mut self, key: &str, message: NewMessage) -> Result<Published> {
         let message = self.publication(key, message)?;
         if !self.transaction.is_joined()
             && let Some(index) = self.process.subscriptions.fresh()
@@ -127,6 +135,7 @@ impl MessagingSession<'_> {
         key.clone_into(&mut message.topic);
         message.check(self.process.max_payload_bytes)?;
         // Subscriptions may have filters on these headers, too.
+        trace::carry(&mut message);
         message.carry(self.cause.as_ref());
         self.check_after(slice::from_ref(&message))?;
         self.learn_settings()?;

@@ -1,5 +1,6 @@
 //! Publishing alone, and subscriptions.
 
+use crate::observe::spans;
 use crate::publish::index::{Index, Readable};
 use crate::publish::{self, Change, SETTLE, Subscription};
 use crate::session::messaging_session::MessagingSession;
@@ -48,17 +49,20 @@ impl Messaging {
     /// # Errors
     /// Those of [`MessagingSession::publish_message`] and [`send`](Self::send).
     pub fn publish_message(&self, key: &str, message: NewMessage) -> Result<Published> {
-        let mut connection = self.lend()?;
-        let mut session = MessagingSession::on(&self.base().process, &mut connection);
-        let mut published = session.publish_alone(key, message)?;
-        let (committed, ids) = match session.commit_alone() {
-            Ok((news, ids)) => (Ok(news), ids),
-            Err(error) => (Err(error), Vec::new()),
-        };
-        self.committed(connection, committed)?;
-        published.copies = ids.len();
-        published.ids = ids;
-        Ok(published)
+        spans::within(spans::publish(key), |span| {
+            let mut connection = self.lend()?;
+            let mut session = MessagingSession::on(&self.base().process, &mut connection);
+            let mut published = session.publish_alone(key, message)?;
+            let (committed, ids) = match session.commit_alone() {
+                Ok((news, ids)) => (Ok(news), ids),
+                Err(error) => (Err(error), Vec::new()),
+            };
+            self.committed(connection, committed)?;
+            spans::note_count(span, ids.len());
+            published.copies = ids.len();
+            published.ids = ids;
+            Ok(published)
+        })
     }
 
     /// Has a topic get a copy of whatever is [published](MessagingSession::publish) with a routing

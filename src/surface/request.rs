@@ -1,5 +1,6 @@
 //! Asking questions, and waiting for the answers.
 
+use crate::observe::spans;
 use crate::request::left;
 use crate::request::questions::Registered;
 use crate::session::messaging_session::MessagingSession;
@@ -171,7 +172,10 @@ impl Messaging {
                 question.header(REPLY_TO, topic)
             }
         };
-        self.send_question(id, question, deadline, &pending)?;
+        spans::within(spans::send(&question.topic), |span| {
+            spans::note_id(span, id);
+            self.send_question(id, question, deadline, &pending)
+        })?;
         Ok(pending)
     }
 

@@ -4,6 +4,7 @@ use crate::connect::pool::LentConnection;
 use crate::observe::event::Event;
 use crate::observe::fields::told;
 use crate::observe::observers::Observers;
+use crate::observe::spans;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::messaging::Messaging;
 use crate::wake::news::News;
@@ -97,16 +98,20 @@ impl Messaging {
     /// # Ok(()) }
     /// ```
     pub fn send(&self, message: NewMessage) -> Result<Sent> {
-        let mut connection = self.lend()?;
-        let mut session = MessagingSession::on(&self.base().process, &mut connection);
-        let sent = session.send_alone(message);
-        let committed = sent.and_then(|sent| Ok((sent, session.commit()?)));
-        let (sent, committed) = match committed {
-            Ok((sent, news)) => (Some(sent), Ok(news)),
-            Err(error) => (None, Err(error)),
-        };
-        self.committed(connection, committed)?;
-        Ok(sent.expect("what was committed was sent"))
+        spans::within(spans::send(&message.topic), |span| {
+            let mut connection = self.lend()?;
+            let mut session = MessagingSession::on(&self.base().process, &mut connection);
+            let sent = session.send_alone(message);
+            let committed = sent.and_then(|sent| Ok((sent, session.commit()?)));
+            let (sent, committed) = match committed {
+                Ok((sent, news)) => (Some(sent), Ok(news)),
+                Err(error) => (None, Err(error)),
+            };
+            self.committed(connection, committed)?;
+            let sent = sent.expect("what was committed was sent");
+            spans::note_id(span, sent.id());
+            Ok(sent)
+        })
     }
 
     /// Returns a connection for a session.

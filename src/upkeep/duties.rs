@@ -6,6 +6,7 @@ use crate::connect::dedicated::Dedicated;
 use crate::crashes::presence::Enrolled;
 use crate::crashes::round::{Caution, Newcomer};
 use crate::observe::fields::told;
+use crate::observe::spans;
 use crate::session::process::Process;
 use crate::upkeep::rounds::Rounds;
 use crate::upkeep::turns::{Troubles, Turns};
@@ -96,7 +97,8 @@ impl Duties {
             waker: &self.waker,
             settings: &self.process.configs,
         };
-        let done = self.rounds.run(place, &mut work);
+        let span = spans::upkeep(Rounds::name(place));
+        let done = spans::within(span, |_| self.rounds.run(place, &mut work));
         let is_lost = !self.keep(connection);
         let Err(error) = done else {
             self.troubles.end(place);

@@ -25,6 +25,24 @@ use std::time::{Duration, Instant};
 /// Where the poll stands in the list.
 const POLL: usize = 1;
 
+/// The names of the rounds, in the order of their turns.
+const NAMES: &[&str] = &[
+    "due",
+    "poll",
+    "expiry",
+    #[cfg(feature = "cron")]
+    "recurring",
+    "cancelled",
+    "dependents",
+    "completions",
+    "stalled",
+    "segments",
+    "presence",
+    "idle",
+    "ephemeral",
+    "prune",
+];
+
 /// All that is done for the receivers of a process.
 pub(crate) struct Rounds {
     pub(crate) due: Due,
@@ -89,6 +107,11 @@ impl Rounds {
             &mut self.ephemeral,
             &mut self.prune,
         ]
+    }
+
+    /// Returns what a round is called.
+    pub(crate) fn name(place: usize) -> &'static str {
+        NAMES.get(place).copied().unwrap_or_default()
     }
 
     /// Returns when each is to be run.

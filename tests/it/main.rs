@@ -39,6 +39,7 @@ mod schedule;
 mod serve;
 mod session;
 mod settings;
+mod spans;
 mod sql;
 mod statements;
 mod strict_order;

@@ -40,20 +40,26 @@ pub(crate) fn check_lease(topic: &str, lease: Duration, least: Duration) -> Resu
 /// Leases the messages that a search from the floors finds. A search that finds none is followed by
 /// searches further back, as far as their share of time allows.
 pub(crate) fn claim(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
-    let plan = wanted.floors.lock().plan(Instant::now());
-    claim::claim(wanted.floors, plan, |plan| look(connection, wanted, plan))
+    claim::in_span(wanted.topic, || {
+        let plan = wanted.floors.lock().plan(Instant::now());
+        claim::claim(wanted.floors, plan, |plan| look(connection, wanted, plan))
+    })
 }
 
 /// Leases the messages that a search from the floors finds, without searching further back.
 pub(crate) fn claim_near(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
-    let plan = wanted.floors.lock().plan(Instant::now());
-    look_once(wanted.floors, &plan, |plan| look(connection, wanted, plan))
+    claim::in_span(wanted.topic, || {
+        let plan = wanted.floors.lock().plan(Instant::now());
+        look_once(wanted.floors, &plan, |plan| look(connection, wanted, plan))
+    })
 }
 
 /// Leases messages wherever they are: searches from the very beginning.
 pub(crate) fn claim_anywhere(connection: &mut Connection, wanted: Wanted<'_>) -> Result<Taken> {
-    look_once(wanted.floors, &sweep(), |plan| {
-        look(connection, wanted, plan)
+    claim::in_span(wanted.topic, || {
+        look_once(wanted.floors, &sweep(), |plan| {
+            look(connection, wanted, plan)
+        })
     })
 }
 

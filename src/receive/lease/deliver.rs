@@ -13,6 +13,7 @@ use crate::message::outcome::Outcome;
 use crate::message::report;
 use crate::observe::delivered::Deliveries;
 use crate::observe::fields::told;
+use crate::observe::spans;
 use crate::receive::claim;
 use crate::receive::decide::{decide, refuse};
 use crate::receive::handler::{Attempt, Ending, call_alone, conflict_behind};
@@ -31,6 +32,7 @@ use crate::words::{Error, ErrorKind, Failure, HandlerError, Result, chain};
 use std::iter::once;
 use std::slice::from_ref;
 use std::time::Duration;
+use tracing::Span;
 
 /// How long a message is left alone whose handler sends while a sequence is behind its table.
 const UNTIL_MIGRATED: Duration = Duration::from_secs(5);
@@ -62,7 +64,12 @@ impl LeaseWorker<'_, '_> {
         limits.after(&mut grants, vec![message], &mut decided);
         match decided.pop() {
             Some((_, put_off)) => self.end(&in_hand.proof, put_off),
-            None => self.begin(in_hand, &terms),
+            None => match self.begin(in_hand, &terms)? {
+                Some(outcome) => spans::within(settling(self.shared, message), |_| {
+                    self.end(&in_hand.proof, outcome)
+                }),
+                None => Ok(()),
+            },
         }
     }
 
@@ -79,8 +86,9 @@ impl LeaseWorker<'_, '_> {
         Ok(extended.get(&proof.receipt).copied().unwrap_or(true))
     }
 
-    /// Runs the handler of one message and settles.
-    fn begin(&mut self, in_hand: &InHand<'_>, terms: &Terms) -> Result<()> {
+    /// Runs the handler of one message; returns what becomes of the message, unless that is
+    /// committed with what the handler did.
+    fn begin(&mut self, in_hand: &InHand<'_>, terms: &Terms) -> Result<Option<Outcome>> {
         let shared = self.shared;
         let (message, proof) = (&in_hand.message, &in_hand.proof);
         let mut hand = Hand::default();
@@ -100,18 +108,19 @@ impl LeaseWorker<'_, '_> {
         if let Some(ended) = session.ended() {
             drop(session);
             let outcome = after_its_end(terms, message, &ended);
-            return self.end(proof, outcome).map_err(|_| ended);
+            return self.end(proof, outcome).map_err(|_| ended).map(|()| None);
         }
         let ending = match ending {
             Ending::Done if session.is_untouched() => {
                 let outcome = Outcome::Done(session.take_result());
-                drop(session);
-                return self.end(proof, outcome);
+                return Ok(Some(outcome));
             }
-            Ending::Done => match commit(shared, session, proof, &mut self.state.deliveries) {
+            Ending::Done => match spans::within(settling(shared, message), |_| {
+                commit(shared, session, proof, &mut self.state.deliveries)
+            }) {
                 Ok(()) => {
                     self.state.conflicts = 0;
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(error) => self.trouble(message, &error),
             },
@@ -125,11 +134,10 @@ impl LeaseWorker<'_, '_> {
                 }
             }
         };
-        let outcome = match ending {
+        Ok(Some(match ending {
             Ok(outcome) => outcome,
             Err(ending) => decide(terms, message.attempts, ending),
-        };
-        self.end(proof, outcome)
+        }))
     }
 
     /// Decides about a message whose handler failed for a reason that may not be its fault.
@@ -236,6 +244,11 @@ impl LeaseWorker<'_, '_> {
         settled.tell(shared.observers(), outcome);
         Ok(())
     }
+}
+
+/// Makes the span of settling a message.
+fn settling(shared: &SharedState, message: &Claimed) -> Span {
+    spans::settle(&shared.topic, 1, [&message.headers].into_iter())
 }
 
 /// Decides about a message whose handler ended its transaction: one that committed it is not to run

@@ -190,6 +190,7 @@ impl<'m> ReaderBuilder<'m> {
         let handler = Arc::new(handler);
         let terms = EntryTerms {
             topic: self.log.clone(),
+            reader: self.name.clone(),
             max_attempts: side.options.max_attempts,
             middleware: self.middleware,
         };

@@ -1,7 +1,8 @@
 //! The caller's closure over entries, with its payload type erased.
 
 use crate::log::entry::EntryRow;
-use crate::receive::handler::{Ending, caught};
+use crate::observe::{spans, trace};
+use crate::receive::handler::{Ending, caught, in_span};
 use crate::receive::middleware::Middleware;
 use crate::session::messaging_session::MessagingSession;
 use crate::words::error::Result;
@@ -11,6 +12,7 @@ use crate::words::message::Message;
 use crate::words::panics::discard;
 use crate::words::payload::Payload;
 use serde::de::DeserializeOwned;
+use tracing::Span;
 
 /// How a call of a closure over entries ended.
 pub(crate) struct EntriesEnded {
@@ -29,6 +31,8 @@ pub(crate) type EntryHandler =
 pub(crate) struct EntryTerms {
     /// The topic of the log.
     pub(crate) topic: String,
+    /// The name of the reader.
+    pub(crate) reader: String,
     pub(crate) max_attempts: u32,
     pub(crate) middleware: Middleware,
 }
@@ -51,19 +55,19 @@ where
     }
     let mut messages = Vec::with_capacity(entries.len());
     let mut unfit = Vec::new();
-    let whole = match terms.middleware.is_empty() {
+    let whole = in_span(terms.span(entries), || match terms.middleware.is_empty() {
         true => {
             let rows = entries.iter().enumerate();
             decode(rows, &mut messages, &mut unfit, |entry| {
                 terms.message(entry)
             });
-            called(|| handle(handler, session, &messages))
+            ending(handle(handler, session, &messages))
         }
         false => {
             let within = Within { terms, entries };
             within.run(handler, session, &mut messages, &mut unfit)
         }
-    };
+    });
     // What is done stays done, however its payloads go.
     discard(messages);
     EntriesEnded { whole, unfit }
@@ -103,15 +107,31 @@ impl Within<'_> {
             decode(fit, messages, unfit, Incoming::decode);
             handle(handler, session, messages)
         };
-        called(|| {
-            self.terms
-                .middleware
-                .around(session, &incoming, &mut innermost)
-        })
+        let middleware = &self.terms.middleware;
+        ending(middleware.around(session, &incoming, &mut innermost))
     }
 }
 
 impl EntryTerms {
+    /// Makes the span of the handler's call with these entries.
+    fn span(&self, entries: &[&EntryRow]) -> Span {
+        let span = match entries {
+            [only] if let (Ok(id), Ok(headers)) = (only.id(), only.headers()) => {
+                spans::handle(&self.topic, id, 1, &headers)
+            }
+            _ => spans::handle_many(&self.topic, entries.len()),
+        };
+        if span.is_disabled() {
+            return span;
+        }
+        spans::note_reader(&span, &self.reader);
+        if entries.len() > 1 {
+            let headers = entries.iter().filter_map(|entry| entry.headers().ok());
+            headers.for_each(|headers| trace::link(&span, &headers));
+        }
+        span
+    }
+
     fn message<T: DeserializeOwned>(&self, entry: &EntryRow) -> Result<Message<T>> {
         entry.message(&self.topic, 1, self.max_attempts)
     }
@@ -152,10 +172,10 @@ where
     }
 }
 
-/// Runs the caller's code, and reads what it returned.
-fn called(run: impl FnOnce() -> Result<(), HandlerError>) -> Ending {
-    caught(|| match run() {
+/// Reads what the caller's code returned.
+fn ending(returned: Result<(), HandlerError>) -> Ending {
+    match returned {
         Ok(()) => Ending::Done,
         Err(error) => Ending::failed(&error),
-    })
+    }
 }

@@ -12,6 +12,7 @@
 
 use crate::connect::connection::Connection;
 use crate::log::ticks::tick;
+use crate::observe::spans;
 use crate::receive::log::ahead::Ahead;
 use crate::receive::log::hand::{self, Before, Care};
 use crate::receive::log::lane::{self, LOOKING, LaneHand, LanePlace};
@@ -101,8 +102,10 @@ fn run(
 /// Reads the next entries, or takes them from what another reader has read.
 fn read_on(reading: &LogReading, connection: &mut Connection, ahead: &mut Ahead) -> Result<()> {
     let Some(slices) = reading.shared() else {
-        tick(connection, &reading.log)?;
-        return ahead.read(connection, reading.batch).map(drop);
+        return spans::within(spans::claim(&reading.log), |_| {
+            tick(connection, &reading.log)?;
+            ahead.read(connection, reading.batch).map(drop)
+        });
     };
     if ahead.take_shared(slices) {
         return Ok(());
@@ -111,11 +114,13 @@ fn read_on(reading: &LogReading, connection: &mut Connection, ahead: &mut Ahead)
     if ahead.take_shared(slices) {
         return Ok(());
     }
-    tick(connection, &reading.log)?;
-    if let Some(slice) = ahead.read(connection, reading.batch)? {
-        turn.keep(slice);
-    }
-    Ok(())
+    spans::within(spans::claim(&reading.log), |_| {
+        tick(connection, &reading.log)?;
+        if let Some(slice) = ahead.read(connection, reading.batch)? {
+            turn.keep(slice);
+        }
+        Ok(())
+    })
 }
 
 /// Runs transactions as long as there are entries in memory.

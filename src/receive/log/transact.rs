@@ -1,5 +1,6 @@
 //! One transaction of a lane, from the handler to the commit.
 
+use crate::observe::spans;
 use crate::receive::log::ahead::Ahead;
 use crate::receive::log::aside::{self, keys_aside};
 use crate::receive::log::lane::{self, LaneHand, LanePlace};
@@ -125,7 +126,8 @@ fn commit(
         flight.begin();
         lane::push_look(&mut flight, reading, state.lane_at());
     }
-    let committed = session.commit(flight, is_checked);
+    let span = spans::settle(&reading.log, pieces.done, [].into_iter());
+    let committed = session.commit_in(span, flight, is_checked);
     // Also after an error: it may have come after the COMMIT, and a false hint costs a look.
     let (side, news) = (&reading.side, session.news());
     side.base.waker.announce(&news);

@@ -46,6 +46,11 @@ impl WorkerTransaction<'_, '_, '_> {
     /// Claims up to `size` messages in the open transaction.
     pub(crate) fn claim_messages(&mut self, size: usize) -> Result<Taken> {
         let shared = self.shared;
+        claim::in_span(&shared.topic, || self.claim_any(size))
+    }
+
+    fn claim_any(&mut self, size: usize) -> Result<Taken> {
+        let shared = self.shared;
         let mut in_work = shared.limits.inside(self.session.open()?)?;
         if matches!(in_work, InWork::UsedUp) {
             return Ok(Taken::used_up(shared.limits.ask_again()));

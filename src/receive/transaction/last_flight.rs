@@ -6,6 +6,7 @@ use crate::keys::{self, Promoted};
 use crate::message::floor::Search;
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::settle;
+use crate::observe::spans;
 use crate::on_end;
 use crate::receive::claim::{self, Taken};
 use crate::receive::settle::Settlement;
@@ -97,7 +98,9 @@ impl WorkerTransaction<'_, '_, '_> {
         let size = self.state.pace.size();
         let plan = is_chained.then(|| push_next(shared, &mut flight, size));
         let started = Instant::now();
-        let committed = session.commit(flight, is_checked);
+        let headers = taken.messages.iter().map(|message| &message.headers);
+        let span = spans::settle(&shared.topic, taken.messages.len(), headers);
+        let committed = session.commit_in(span, flight, is_checked);
         let news = session.news();
         // Also after an error: it may have come after the COMMIT, and a false hint costs a claim.
         shared.base.waker.announce(&news);

@@ -3,6 +3,7 @@
 use crate::leases::settle::{self, announce};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
+use crate::observe::spans;
 use crate::receive::lease::claim::check_lease;
 use crate::receive::telling::tell_unsettled;
 use crate::surface::manual::receipt::Receipt;
@@ -134,7 +135,10 @@ pub(crate) fn settle_all<'l>(
             .collect();
         let mut settled = Default::default();
         if !proofs.is_empty() {
-            match settle::settle(&mut connection, &BEGIN, topic, &proofs) {
+            let span = spans::settle(topic, proofs.len(), [].into_iter());
+            match spans::within(span, |_| {
+                settle::settle(&mut connection, &BEGIN, topic, &proofs)
+            }) {
                 Ok(good) => settled = good,
                 Err(error) => {
                     drop(connection);

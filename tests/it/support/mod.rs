@@ -6,7 +6,6 @@ mod databases;
 mod gate;
 mod handlers;
 mod ledger;
-mod log_lines;
 mod place;
 mod relay;
 mod shrink;
@@ -14,6 +13,7 @@ mod signals;
 mod statements;
 mod tunnel;
 mod wait;
+mod watcher;
 mod wire;
 
 pub(crate) use child::{Child, test_name};
@@ -21,7 +21,6 @@ pub(crate) use databases::{database, empty_database};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{awaited, done, reject, telling, tracked};
 pub(crate) use ledger::{Ledger, WORK};
-pub(crate) use log_lines::{keep_log, logged};
 use outtray::testing::Server;
 pub(crate) use place::{
     NO_POLLING, Place, await_lock_waits, by_socket, client, deaf_process, make_suspect, process,
@@ -34,10 +33,15 @@ pub(crate) use statements::{statement_names, statement_plan, statement_text};
 use std::sync::OnceLock;
 pub(crate) use tunnel::Tunnel;
 pub(crate) use wait::{A_WHILE, DAY, HOUR, MINUTE, PATIENCE, aside, eventually, next, pass_time};
+pub(crate) use watcher::{CANARY, Watcher, keep_log, keep_spans, logged, spans, watch};
 pub(crate) use wire::{COMMIT, Cut, Wire};
 
 /// Returns the server that all tests share; each makes a database of its own in it.
 pub(crate) fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start().expect("a PostgreSQL to test with"))
+    SERVER.get_or_init(|| {
+        let server = Server::start().expect("a PostgreSQL to test with");
+        watch(server.url());
+        server
+    })
 }

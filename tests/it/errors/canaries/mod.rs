@@ -6,10 +6,8 @@ mod letters;
 mod server_log;
 mod urls;
 
+use crate::support::CANARY;
 use std::error::Error;
-
-/// What no text may have in it. The name of no table, column, constraint or topic.
-const CANARY: &str = "canary";
 
 /// Checks that a text does not sing.
 #[track_caller]
