@@ -57,7 +57,7 @@ taken AS (
     RETURNING
         message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
         message.headers, message.payload, message.body,
-        message.key, message.expires_at, message.on_end,
+        message.key, message.expires_at, message.on_end, message.due_at,
         pg_catalog.encode(walk.mark || pg_catalog.int8send(message.seq), 'hex')::uuid AS receipt
 ),
 leased AS (
@@ -83,6 +83,7 @@ SELECT
     pg_catalog.encode(pg_catalog.timestamptz_send(taken.sent_at), 'hex') AS sent_at,
     taken.headers, taken.payload, taken.body,
     taken.key, taken.on_end, taken.expires_at <= now() AS is_expired,
+    pg_catalog.encode(pg_catalog.timestamptz_send(taken.due_at), 'hex') AS due_at,
     taken.receipt,
     -- NULL for no.
     CASE

@@ -51,6 +51,8 @@ pub(crate) struct Claimed {
     pub(crate) sent_at: SystemTime,
     pub(crate) headers: Headers,
     pub(crate) content: Payload,
+    /// Since when it could have been delivered, if that is not when it was sent.
+    pub(crate) due_at: Option<SystemTime>,
     /// Its time is over.
     pub(crate) is_expired: bool,
     /// The proof that its lease is ours, of one that was claimed under a lease.
@@ -67,7 +69,7 @@ pub(crate) struct Claimed {
 impl Claimed {
     /// Returns since when it could have been delivered.
     pub(crate) fn due_at(&self) -> SystemTime {
-        self.sent_at
+        self.due_at.unwrap_or(self.sent_at)
     }
 }
 
@@ -94,8 +96,8 @@ pub(crate) fn filtering(filter: &Program) -> [Value<'_>; 3] {
 }
 
 /// What every statement that claims returns first, in this order. They are read by their places:
-/// the driver would look through all names for each, and there are eleven for each message.
-const COLUMNS: [&str; 11] = [
+/// the driver would look through all names for each, and there are twelve for each message.
+const COLUMNS: [&str; 12] = [
     "rank",
     "seq",
     "id",
@@ -107,6 +109,7 @@ const COLUMNS: [&str; 11] = [
     "key",
     "on_end",
     "is_expired",
+    "due_at",
 ];
 
 /// Reads a row of a statement that claims.
@@ -142,6 +145,8 @@ pub(crate) fn read(row: &SimpleQueryRow) -> Result<Claimed> {
             Payload::Bytes(Vec::new())
         }),
         is_expired: text(row, 10)? == Some("t"),
+        // It decides nothing.
+        due_at: text(row, 11)?.and_then(|digits| sent_at(digits).ok()),
         receipt: None,
         is_cancelled: false,
         wait: None,

@@ -23,8 +23,11 @@ use std::time::Duration;
 /// worker's for what handlers do, that of upkeep for what expires, recurs or is parked.
 ///
 /// Named readers of logs are told under the topic `LOG@READER`, which also has what they put
-/// aside. Durations need a moment of the database's clock, which is read every ten seconds: they
-/// are right to some milliseconds, and `None` where it could not be read yet.
+/// aside. Replies that this process reads for its own [requests](crate::Messaging::request) are
+/// handled by nobody, and have no end to tell.
+///
+/// Durations need a moment of the database's clock, which is read every ten seconds: they are right
+/// to some milliseconds, and `None` where it could not be read yet.
 ///
 /// Names and ids are borrowed: keep a copy of what is to outlive the call. Each variant may get
 /// further fields, and there may be further variants: match with `..`, and have a `_` arm.

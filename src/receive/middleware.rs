@@ -137,6 +137,17 @@ impl Middleware {
         self.push(layer);
     }
 
+    /// Adds a layer around every handler, of single messages and of batches.
+    pub(crate) fn add_for_all<F>(&mut self, layer: F)
+    where
+        F: Fn(&mut MessagingSession<'_>, &[Incoming<'_>], Next<'_>) -> Result<(), HandlerError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.push(layer);
+    }
+
     /// Adds what runs before the rest, for each message.
     pub(crate) fn add_before<F>(&mut self, before: F)
     where

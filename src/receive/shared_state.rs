@@ -13,6 +13,7 @@ use crate::receive::concurrency::Concurrency;
 use crate::receive::crews::{Crew, Crews, HasCrew};
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
+use crate::receive::middleware::Middleware;
 use crate::receive::options::{MAX_PER_TRANSACTION, Options, Terms};
 use crate::receive::pending_charges::PendingCharges;
 use crate::receive::progress::Progress;
@@ -41,6 +42,8 @@ pub(crate) struct Base {
     /// What readers of the same log share.
     pub(crate) logs: Arc<SharedLogs>,
     pub(crate) crews: Arc<Crews>,
+    /// What runs around every handler.
+    pub(crate) middleware: Middleware,
     /// Looks after silent connections as long as somebody uses them.
     #[expect(dead_code, reason = "dropping the last one stops the thread")]
     pub(crate) watch: Arc<Service>,

@@ -5,7 +5,7 @@ SELECT
     ready.rank, ready.seq, ready.id, ready.attempts,
     pg_catalog.encode(pg_catalog.timestamptz_send(ready.sent_at), 'hex') AS sent_at,
     ready.headers, ready.payload, ready.body,
-    ready.key, ready.on_end, false AS is_expired
+    ready.key, ready.on_end, false AS is_expired, NULL AS due_at
 FROM unnest($2::smallint[], $3::bigint[], $4::integer[]) AS span (rank, seq, until)
 CROSS JOIN LATERAL (
     SELECT

@@ -67,9 +67,9 @@ impl OpeningTurn<'_> {
 }
 
 impl MessagingSession<'_> {
-    /// Sends a message under an id that was made before.
+    /// Sends a message, which has been through the hooks, under an id that was made before.
     pub(crate) fn send_as(&mut self, id: MessageId, message: NewMessage) -> Result<()> {
-        let mut outgoing = self.checked(message)?;
+        let mut outgoing = self.checked_as_it_is(message)?;
         outgoing.id = id;
         self.send_outgoing(outgoing).map(drop)
     }

@@ -29,11 +29,11 @@ taken AS (
 ),
 moved AS (
     INSERT INTO outtray.message
-        (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end)
+        (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, due_at)
     SELECT
         taken.topic, taken.rank, coalesce(taken.seq, nextval('outtray.message_seq'::regclass)), taken.id,
         taken.attempts, taken.sent_at, taken.headers, taken.payload, taken.body,
-        taken.key, taken.expires_at, taken.on_end
+        taken.key, taken.expires_at, taken.on_end, taken.due_at
     FROM taken
     ORDER BY taken.due_at, taken.id
     RETURNING topic

@@ -48,7 +48,9 @@ impl MessagingSession<'_> {
         &mut self,
         messages: impl IntoIterator<Item = NewMessage>,
     ) -> Result<Vec<Sent>> {
-        let messages: Vec<NewMessage> = messages.into_iter().collect();
+        let hooks = &self.process.send_hooks;
+        let messages = messages.into_iter().map(|message| hooks.run(message));
+        let messages: Vec<NewMessage> = messages.collect::<Result<_>>()?;
         for message in &messages {
             message.check(self.process.max_payload_bytes)?;
         }
@@ -57,11 +59,14 @@ impl MessagingSession<'_> {
     }
 
     /// Checks the topic, the payload and the options of a message as a send of this session does,
-    /// without sending it. For senders of many messages that have to find the one at fault.
+    /// without sending it. For senders of many messages that have to find the one at fault. Runs
+    /// the [send hooks](crate::Builder::before_send).
     ///
     /// # Errors
-    /// `Invalid`, `Payload` or `TooLarge`.
+    /// `Invalid`, `Payload`, `TooLarge`, or `Vetoed`.
     pub fn check(&self, message: &NewMessage) -> Result<()> {
+        let hooked = self.process.send_hooks.run_on_copy(message)?;
+        let message = hooked.as_ref().unwrap_or(message);
         message.check(self.process.max_payload_bytes)
     }
 
@@ -135,8 +140,14 @@ impl MessagingSession<'_> {
         Outgoing::new(message, setting.as_ref().map(|setting| &setting.config))
     }
 
-    /// Checks a message, and gives it an id and the defaults of its topic.
+    /// Runs the hooks on a message, checks it, and gives it an id and the defaults of its topic.
     pub(crate) fn checked(&mut self, message: NewMessage) -> Result<Outgoing> {
+        let message = self.process.send_hooks.run(message)?;
+        self.checked_as_it_is(message)
+    }
+
+    /// Does the same for a message that has been through the hooks.
+    pub(crate) fn checked_as_it_is(&mut self, message: NewMessage) -> Result<Outgoing> {
         message.check(self.process.max_payload_bytes)?;
         self.check_after(std::slice::from_ref(&message))?;
         self.learn_settings()?;

@@ -45,12 +45,14 @@ impl MessagingSession<'_> {
         members: impl IntoIterator<Item = NewMessage>,
         completion: NewMessage,
     ) -> Result<Group> {
-        let track = |mut message: NewMessage| {
+        let hooks = &self.process.send_hooks;
+        let track = |message: NewMessage| {
+            let mut message = hooks.run(message)?;
             message.rare.tracked_for.get_or_insert(TRACKED_FOR);
-            message
+            Ok(message)
         };
-        let members: Vec<NewMessage> = members.into_iter().map(track).collect();
-        let mut completion = track(completion);
+        let members = members.into_iter().map(track).collect::<Result<Vec<_>>>()?;
+        let mut completion = track(completion)?;
         self.check_group(&members, &completion)?;
         self.check_after(&members)?;
         let all = members.iter().chain([&completion]);

@@ -181,6 +181,7 @@ impl<'c> MessagingSession<'c> {
             .into_iter()
             .map(|payload| {
                 let message = NewMessage::json(topic, &payload)?;
+                let message = self.process.send_hooks.run(message)?;
                 message.check(self.process.max_payload_bytes)?;
                 Ok(message)
             })

@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod publish;
 mod rematch;
 pub(crate) mod savepoint;
+pub(crate) mod send_hooks;
 mod transaction;
 pub(crate) mod transaction_state;
 pub(crate) mod undo_settled;

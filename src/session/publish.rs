@@ -130,6 +130,11 @@ impl MessagingSession<'_> {
     /// Checks what is to be published.
     fn publication(&mut self, key: &str, message: NewMessage) -> Result<NewMessage> {
         check_key(key)?;
+        let mut message = message;
+        if self.process.send_hooks.are_any() {
+            key.clone_into(&mut message.topic);
+            message = self.process.send_hooks.run(message)?;
+        }
         let mut message = message.header(ROUTING_KEY, key);
         // A key is made as a topic's name is.
         key.clone_into(&mut message.topic);

@@ -1,6 +1,5 @@
 //! Options of a connection to the message system, one method each.
 
-use crate::capacity::take::Counts;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
@@ -8,12 +7,11 @@ use crate::connect::pool::Pool;
 use crate::connect::pooler;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::observe::observers::Observers;
-use crate::publish::cache::Subscriptions;
 use crate::receive::shared_state::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::process::Process;
-use crate::settings::cache::Configs;
+use crate::session::send_hooks::SendHooks;
 use crate::surface::core::Core;
 use crate::surface::hooks::Hooks;
 use crate::surface::lent_pool::check_lent;
@@ -29,7 +27,6 @@ use r2d2_postgres::PostgresConnectionManager;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -293,27 +290,22 @@ impl Builder {
         let notifier = self
             .is_notifying
             .then(|| Notifier::new(Arc::clone(&dedicated), me));
-        let observers = Arc::new(Observers::new(self.hooks.observers));
+        let observers = Arc::new(Observers::new(self.hooks.observers.clone()));
         let base = Base {
             waker: Arc::new(Waker::new(notifier, Arc::clone(&observers))),
             dedicated: Arc::clone(&dedicated),
             quarantine: Arc::default(),
             logs: Arc::default(),
             crews: Arc::default(),
+            middleware: self.hooks.middleware.clone(),
             watch: start_watch(&settings)?,
-            process: Arc::new(Process {
+            process: Arc::new(Process::new(
                 schema,
-                max_payload_bytes: self.max_payload_bytes,
-                is_correlating: self.is_correlating,
-                configs: Configs::default(),
-                counts: Counts::default(),
-                subscriptions: Subscriptions::default(),
-                holdings: Arc::default(),
+                (self.max_payload_bytes, self.is_correlating),
+                &dedicated,
                 observers,
-                dedicated: Arc::clone(&dedicated),
-                needs_objects: AtomicBool::default(),
-                skipped_us: AtomicU64::default(),
-            }),
+                SendHooks::new(self.hooks.sends.clone()),
+            )),
         };
         let is_listening = self.is_notifying && !settings.is_pooler_safe;
         let poll_interval = self.poll_interval.min(MAX_POLL_INTERVAL);

@@ -143,7 +143,9 @@ impl Messaging {
     /// # Ok(()) }
     /// ```
     pub fn begin_request(&self, question: NewMessage, timeout: Duration) -> Result<PendingReply> {
-        question.check(self.base().process.max_payload_bytes)?;
+        let process = &self.base().process;
+        let question = process.send_hooks.run(question)?;
+        question.check(process.max_payload_bytes)?;
         refuse(&question)?;
         let wait = Wait::from(timeout);
         let mut pending = PendingReply {

@@ -98,6 +98,9 @@ pub enum ErrorKind {
     /// The handler of a [request](crate::Messaging::request) answered with an
     /// [error](crate::MessagingSession::reply_error), whose text the error has.
     Refused,
+    /// A [send hook](crate::Builder::before_send) refused the message. Nothing was sent, and the
+    /// session stays usable; the source says why.
+    Vetoed,
     /// A bounded topic is full. Nothing was sent; try again later, or wait for room.
     Full,
     /// The database refused a statement for another reason; the source says which.

@@ -289,6 +289,16 @@ impl NewMessage {
     }
 
     /// Checks all that the database would refuse, or could not give back.
+    /// Returns the topic, for [send hooks](crate::Builder::before_send).
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Returns the headers that it has so far, but for null headers.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
     pub(crate) fn check(&self, max_payload_bytes: usize) -> Result<()> {
         topic::check(&self.topic)?;
         headers::check(&self.topic, &self.headers, &self.rare.null_headers)?;

@@ -17,6 +17,7 @@ mod envelope;
 mod environment;
 mod errors;
 mod expiry;
+mod hooks;
 mod http;
 mod idle;
 mod keys;

@@ -64,12 +64,12 @@ impl<'m> ReaderBuilder<'m> {
         ReaderBuilder {
             log: log.to_owned(),
             name: name.to_owned(),
+            middleware: base.middleware.clone(),
             base,
             options: Options::default(),
             batch: 500,
             lanes: 1,
             from: Position::Start,
-            middleware: Middleware::default(),
             enroll,
         }
     }

@@ -49,9 +49,9 @@ impl<'m> ReceiverBuilder<'m> {
     pub(crate) fn new(topic: &str, base: Base, enroll: Enroll<'m>) -> Self {
         ReceiverBuilder {
             topic: topic.to_owned(),
+            middleware: base.middleware.clone(),
             base,
             options: Options::default(),
-            middleware: Middleware::default(),
             enroll,
         }
     }

@@ -35,6 +35,9 @@ CREATE TABLE outtray.message (
     key text COLLATE "C",
     -- When it is no longer worth handling.
     expires_at timestamptz,
+    -- Since when it could have been handled, if that is not when it was sent: after a delay, a
+    -- retry or a redrive. Tells how long it waited, and decides nothing.
+    due_at timestamptz,
     -- Who has to be told when it ends, as a sum: 1 somebody waits for it (`outcome`), 2 it takes
     -- room in a bounded topic (`room`), 4 it holds a dedupe key (`dedupe`). NULL: nobody. Also 8:
     -- somebody waits for a reply to it, and no longer than until it expires.

@@ -1,7 +1,7 @@
 //! What became of messages is told, each once, however they are worked on.
 
 use super::{Told, observed};
-use crate::support::{PATIENCE, Place, done, eventually, reject};
+use crate::support::{PATIENCE, Place, database, done, eventually, reject};
 use outtray::{
     Backoff, BatchMessage, Event, Expired, HandlerError, Message, Messaging, MessagingSession,
     NewMessage, PoisonedKey, Position, ReceiverBuilder, TopicConfig, TopicKind,
@@ -276,7 +276,7 @@ fn a_reader_of_a_log_is_told_under_its_own_name() {
 
 #[test]
 fn durations_are_those_of_the_database() {
-    let url = crate::support::database();
+    let url = database();
     let took = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&took);
     let noting = move |event: &Event<'_>| match event {
@@ -303,4 +303,41 @@ fn durations_are_those_of_the_database() {
     assert!(waited >= hour && waited < hour + PATIENCE, "{waited:?}");
     assert!(took < PATIENCE, "{took:?}");
     assert!(since_sent >= waited, "{since_sent:?}");
+}
+
+#[test]
+fn a_message_waits_since_it_was_due_and_not_since_it_was_sent() {
+    let url = database();
+    let waits = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&waits);
+    let noting = move |event: &Event<'_>| {
+        if let Event::Started { waited, .. } = event {
+            noted.lock().unwrap().push(waited.unwrap());
+        }
+    };
+    let messaging = Messaging::builder().url(&url).on_event(noting);
+    let mut place = Place::over(&url, messaging.connect().unwrap());
+    let an_hour_ago = "UPDATE outtray.scheduled SET sent_at = sent_at - interval '1 hour', due_at = now() - interval '10 minutes'";
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    place.send_new(NewMessage::json("jobs", &1).unwrap().delay(hour));
+    place.sql(an_hour_ago);
+
+    let fail = |_: &mut MessagingSession<'_>, _: Message<i32>| Err(HandlerError::failed("no"));
+    let later = || place_receiver(&place.messaging, Backoff::fixed(hour));
+    later().drain(fail).unwrap();
+    place.client.batch_execute(an_hour_ago).unwrap();
+    later().lease(minute).drain(fail).unwrap();
+    place.client.batch_execute(an_hour_ago).unwrap();
+    later().max_attempts(3).drain(fail).unwrap();
+    place.jobs().redrive(..).unwrap();
+    later().drain(done).unwrap();
+
+    let waits = waits.lock().unwrap();
+    let is_retried = |wait: &Duration| (10 * minute..11 * minute).contains(wait);
+    assert!(waits[..3].iter().all(is_retried), "{waits:?}");
+    assert!(waits[3] < minute, "since the redrive: {waits:?}");
+}
+
+fn place_receiver(messaging: &Messaging, backoff: Backoff) -> ReceiverBuilder<'_> {
+    messaging.receiver("jobs").backoff(backoff)
 }

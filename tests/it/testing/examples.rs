@@ -121,6 +121,23 @@ fn questions_are_answered_with_what_the_replier_did() {
 }
 
 #[test]
+fn what_happens_is_counted_by_an_observer() {
+    let text = run("observing", &[]);
+
+    check(
+        &text,
+        &[
+            "orders dead, exhausted: 1",
+            "orders done: 2",
+            "orders failed attempts: 2",
+            "sent to mails: 2",
+            "sent to orders: 3",
+            "the first mail is from the service shop",
+        ],
+    );
+}
+
+#[test]
 fn dead_letters_say_why_and_come_back() {
     let text = run("dead_letters", &[]);
 

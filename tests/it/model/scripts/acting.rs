@@ -156,6 +156,11 @@ impl Actor {
         }
     }
 
+    /// Returns an act of a run.
+    pub(super) fn act_of(&self, run: Run, at: usize) -> Option<Act> {
+        self.script(run).acts.get(at).copied()
+    }
+
     fn is_first(&self, run: Run, at: usize) -> bool {
         self.once.lock().unwrap().insert((run, at))
     }

@@ -165,6 +165,29 @@ WHERE false",
         wrong: "        removed.skip(1).map(|(held, _)| held.position).collect()",
     },
     Fault {
+        name: "what was undone is told to be sent",
+        right: "        self.log.truncate(mark.log);\n",
+        wrong: "",
+    },
+    Fault {
+        name: "what a message comes to is told before its COMMIT is refused",
+        right: "            Err(refused) => return Err(self.not_committed(refused, is_shared, &news, is_chained)),\n",
+        wrong: "            Err(refused) => {
+                settled.tell(shared, &mut self.state.deliveries);
+                return Err(self.not_committed(refused, is_shared, &news, is_chained));
+            }\n",
+    },
+    Fault {
+        name: "of two attempts that failed at once one is told",
+        right: "            .map_or(last, |delivered| delivered.attempt.min(last));",
+        wrong: "            .map_or(last, |_| last);",
+    },
+    Fault {
+        name: "a cancelled message that is given back is told to be tried again",
+        right: "            _ if self.is_cancelled => observers.tell",
+        wrong: "            _ if topic.is_empty() => observers.tell",
+    },
+    Fault {
         name: "a reader keeps what a failed part of a batch wrote",
         right: "    if !is_done {
         session.undo()?;

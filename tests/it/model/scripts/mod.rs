@@ -6,7 +6,8 @@
 //! `wrapped` puts middleware and a router around it, `stage` lets it happen in a database of its
 //! own and says what is found there in the end: rows, messages sent on, results, ends. `expected`
 //! says what has to be, from the scripts alone, but for which messages shared a batch and which
-//! were cancelled. In the end all dead letters are redriven, and handled by a handler that behaves.
+//! were cancelled. In the end all dead letters are redriven, and handled by a handler that behaves;
+//! and what observers were `told` all the while has to be what the database has.
 //! `faults` shows that faults are found.
 //!
 //! A round that fails is tried with fewer messages, and printed with its seed:
@@ -22,6 +23,7 @@ mod faults;
 mod misdoing;
 mod script;
 mod stage;
+mod told;
 mod wrapped;
 
 use crate::support::shrink;
@@ -112,7 +114,7 @@ fn play(round: &Round, sabotage: &str) -> Result<(), String> {
     stage.redrive();
     stage.play()?;
     stage.leave();
-    let found = stage.found()?;
+    let (first, found) = (found, stage.found()?);
     for planned in &round.messages {
         let (found, expected) = (&found[&planned.n], &afterwards[&planned.n]);
         if !is_as(found, expected, planned.is_tracked) {
@@ -122,7 +124,7 @@ fn play(round: &Round, sabotage: &str) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    told::check(&mut stage, &round.messages, [&first, &found])
 }
 
 fn lines(messages: &[Planned]) -> String {

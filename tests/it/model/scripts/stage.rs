@@ -4,8 +4,9 @@ use super::WORK;
 use super::acting::{Actor, Work};
 use super::expected::{Asked, Fate, Final, Trace, Where};
 use super::script::{From, Hands, Round};
+use super::told::Told;
 use super::wrapped::{around_batches, around_one, around_reader, router};
-use crate::support::{PATIENCE, Place, pass_time, process};
+use crate::support::{PATIENCE, Place, pass_time};
 use outtray::{
     Backoff, BatchMessage, Cancelled, ErrorKind, How, Message, MessageId, NewMessage, Receiver,
     ReceiverBuilder, Topic, TopicConfig, TopicKind,
@@ -74,18 +75,20 @@ const SUBSCRIPTIONS: &str = "
     INSERT INTO outtray.subscription_version VALUES ('', gen_random_uuid())";
 
 pub(super) struct Stage {
-    place: Place,
+    pub(super) place: Place,
     pub(super) actor: Arc<Actor>,
     round: Round,
     /// By the numbers of the messages.
-    ids: HashMap<usize, MessageId>,
+    pub(super) ids: HashMap<usize, MessageId>,
     receiver: Option<Receiver>,
+    pub(super) told: Told,
 }
 
 impl Stage {
     /// Sends the messages of a round. `sabotage` is done to the database first.
     pub(super) fn set(round: &Round, sabotage: &str) -> Stage {
-        let mut place = Place::new();
+        let told = Told::default();
+        let mut place = told.place();
         place.sql(TABLES);
         place.sql(SUBSCRIPTIONS);
         place.sql(sabotage);
@@ -106,7 +109,7 @@ impl Stage {
             .messages
             .iter()
             .map(|planned| (planned.n, planned.attempts.clone()));
-        let elsewhere = (round.has_others()).then(|| process(&place.url, Duration::from_secs(2)));
+        let elsewhere = (round.has_others()).then(|| told.connect(&place.url));
         let actor = Actor::new(scripts.collect(), place.messaging.clone(), elsewhere);
         let messages: Vec<NewMessage> = round
             .messages
@@ -141,6 +144,7 @@ impl Stage {
             actor: Arc::new(actor),
             round: round.clone(),
             receiver: None,
+            told,
         }
     }
 
