@@ -19,9 +19,9 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct NamesWatch {
     /// Those that may be moved.
     names: Vec<Endpoint>,
-    /// All that were seen; `None` before a resolver answered. A name may have several addresses, of
-    /// which a resolver tells some each time.
-    seen: Option<BTreeSet<IpAddr>>,
+    /// All that were seen. A name may have several addresses, of which a resolver tells some each
+    /// time.
+    seen: BTreeSet<IpAddr>,
     looking: Option<Receiver<Vec<IpAddr>>>,
     next_at: Instant,
 }
@@ -30,13 +30,14 @@ impl NamesWatch {
     pub(crate) fn new(names: Vec<Endpoint>) -> Self {
         NamesWatch {
             names,
-            seen: None,
+            seen: BTreeSet::new(),
             looking: None,
             next_at: Instant::now(),
         }
     }
 
-    /// Returns whether a name leads to an address that it did not lead to before. Does not wait.
+    /// Returns whether a name leads to an address that was not seen before, as at first:
+    /// connections may have been opened while it led to another one. Does not wait.
     pub(crate) fn have_moved(&mut self) -> bool {
         match self.looking.as_ref().map(Receiver::try_recv) {
             None => self.look(),
@@ -52,7 +53,7 @@ impl NamesWatch {
 
     /// Takes whatever the next look finds for new.
     pub(crate) fn look_again(&mut self) {
-        self.seen = Some(BTreeSet::new());
+        self.seen.clear();
     }
 
     fn look(&mut self) {
@@ -72,13 +73,9 @@ impl NamesWatch {
     }
 
     fn learn(&mut self, found: Vec<IpAddr>) -> bool {
-        let Some(seen) = &mut self.seen else {
-            self.seen = (!found.is_empty()).then(|| found.into_iter().collect());
-            return false;
-        };
-        let before = seen.len();
-        seen.extend(found);
-        seen.len() > before
+        let before = self.seen.len();
+        self.seen.extend(found);
+        self.seen.len() > before
     }
 }
 
@@ -94,7 +91,8 @@ mod tests {
     fn an_address_that_was_never_seen_is_a_move() {
         let mut names = NamesWatch::new(Vec::new());
         assert!(!names.learn(vec![]), "the resolver does not answer");
-        assert!(!names.learn(vec![address(1), address(2)]));
+        let is_new = names.learn(vec![address(1), address(2)]);
+        assert!(is_new, "nobody knows where earlier connections lead");
         assert!(!names.learn(vec![address(2)]));
         assert!(!names.learn(vec![]));
         assert!(names.learn(vec![address(3)]));

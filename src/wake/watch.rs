@@ -9,8 +9,8 @@
 //! If it is another server that answers, the one before has been replaced, and what is silent there
 //! is cut at once. Where there are several servers, or a name that may be moved, silence is asked
 //! about sooner. A name that is moved while the server behind it still answers is noticed here too:
-//! the thread looks where names lead every few seconds, and where one leads elsewhere, it opens a
-//! connection to see whether that is another server.
+//! the thread looks where names lead every few seconds, and where one leads to an address that it
+//! has not seen, it opens a connection to learn whether that is another server.
 //!
 //! After a cut, no connection that existed then is reused, and connections that were just lost are
 //! asked about sooner: the network may be back. The server may not know yet that clients are gone,
@@ -190,7 +190,7 @@ impl Watch<'_> {
     /// lead elsewhere: if that is another server, all follow.
     fn look_elsewhere(&mut self) {
         if self.names.have_moved() {
-            tracing::debug!("a name of the database's host leads elsewhere: looking there");
+            tracing::debug!("looking where the names of the database's hosts lead now");
             self.connection = None;
             if let Err(error) = self.with_connection(|_| Ok(())) {
                 tracing::debug!(error = told(&error), "looking where a name leads: {error}");

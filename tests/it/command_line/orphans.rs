@@ -1,7 +1,7 @@
 //! `outtray work` as process 1 of a container: what commands leave running becomes its child.
 
 use super::{Desk, Running};
-use crate::support::eventually;
+use crate::support::{eventually, unshare};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -19,31 +19,18 @@ fn children(of: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Returns whether a process can be the first of a name space of its own here.
-fn can_be_first() -> bool {
-    let tried = Command::new("unshare")
-        .args(["--pid", "--fork", "--mount-proc", "true"])
-        .stderr(Stdio::null())
-        .status();
-    tried.is_ok_and(|status| status.success())
-}
-
 #[test]
 fn orphans_of_commands_are_reaped_by_a_worker_that_is_process_1() {
-    if !can_be_first() {
-        assert!(std::env::var_os("CI").is_none(), "CI can unshare");
-        eprintln!("SKIPPED: `unshare --pid --fork --mount-proc` does not work here");
+    let Some(mut command) = unshare(&["--pid", "--fork", "--mount-proc"]) else {
         return;
-    }
+    };
     let desk = Desk::new();
     let folder = tempfile::tempdir().unwrap();
     for payload in ["1", "2", "3"] {
         desk.done(&["send", "t", payload]);
     }
     let worker = desk.command(&["work", "t"]);
-    let mut command = Command::new("unshare");
     command
-        .args(["--pid", "--fork", "--mount-proc"])
         .arg(worker.get_program())
         .args(worker.get_args())
         // What it leaves ends after it, when the file is there.

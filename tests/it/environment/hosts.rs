@@ -2,7 +2,9 @@
 //! are followed, also while the server that was there still answers.
 
 use super::failover::{started, twin};
-use crate::support::{Child, PATIENCE, Tunnel, aside, carry_all, next, server, spawn, test_name};
+use crate::support::{
+    Child, PATIENCE, Tunnel, aside, carry_all, next, server, spawn, test_name, unshare,
+};
 use crossbeam_channel::{Receiver as Told, unbounded};
 use outtray::{Message, Messaging};
 use std::fmt::Write as _;
@@ -10,9 +12,8 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, process, thread};
+use std::{env, process};
 
 /// Returns the URL of a list: `first` before the host of `url`.
 fn list(first: SocketAddr, url: &str) -> String {
@@ -88,17 +89,9 @@ fn point(hosts: &Path, at: &str) {
 
 /// Starts this program where [`NAME`] is known: with a mount of its own over the file of hosts.
 fn child_with(hosts: &Path, url: &str, test: &str) -> Option<Child> {
-    let can = Command::new("unshare").args(["-m", "true"]).output();
-    if !can.is_ok_and(|done| done.status.success()) {
-        assert!(env::var_os("CI").is_none(), "unshare -m is refused");
-        let name = thread::current().name().unwrap_or_default().to_owned();
-        let text = format!("!!! NOT CHECKED: {name}: unshare -m is refused\n");
-        let _ = std::io::stderr().write_all(text.as_bytes());
-        return None;
-    }
-    let mut program = Command::new("unshare");
+    let mut program = unshare(&["--mount"])?;
     let script = format!("mount --bind \"${HOSTS}\" /etc/hosts && exec \"$0\" \"$@\"");
-    program.args(["-m", "sh", "-c", &script]);
+    program.args(["sh", "-c", &script]);
     program.arg(env::current_exe().unwrap());
     program.env(HOSTS, hosts).env(URL, url);
     Some(Child::start(program, test, "follow"))

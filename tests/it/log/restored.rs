@@ -2,12 +2,11 @@
 
 use super::handled::{telling, told};
 use super::{follow, log, place, rest};
-use crate::support::{PATIENCE, aside, client, eventually};
+use crate::support::{PATIENCE, aside, client, eventually, not_checked};
 use outtray::testing::Server;
 use outtray::{LogPosition, Messaging, Position, Tail, TopicConfig};
 use postgres::Client;
 use std::env;
-use std::io::Write;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -34,12 +33,7 @@ impl Servers {
         };
         let old = start().unwrap();
         if !old.bin_dir().unwrap().join("pg_dump").exists() {
-            assert!(env::var_os("CI").is_none(), "pg_dump is missing");
-            let name = thread::current().name().unwrap_or_default().to_owned();
-            let _ = writeln!(
-                std::io::stderr(),
-                "!!! NOT CHECKED: {name}: pg_dump is not installed"
-            );
+            not_checked("pg_dump is not installed");
             return None;
         }
         let url = old.database().unwrap();

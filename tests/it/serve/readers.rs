@@ -1,6 +1,7 @@
 //! Each connection is a reader from the time when it connected, in one order for all, however slow.
 
 use super::{GENERATIONS, Generation, Serving};
+use crate::support::eventually;
 use outtray::{Messaging, NewMessage};
 use serde_json::{Value, json};
 
@@ -25,6 +26,24 @@ fn a_new_reader_sees_nothing_from_before() {
 
         assert_eq!(reader.get_all("q", 1), ["after"]);
         assert_eq!(writer.get_all("q", 1), ["after"]);
+    }
+}
+
+#[test]
+fn what_was_put_before_a_reader_connected_is_before_it_also_if_the_server_slept() {
+    for generation in [Generation::Bare, Generation::Framed] {
+        let serving = Serving::new();
+        let mut writer = serving.call(generation);
+        writer.put("q", 0);
+        eventually("the writer is served", || writer.get("q") == 0);
+
+        serving.signal("STOP");
+        writer.put("q", 1);
+        let mut reader = serving.call(generation);
+        serving.signal("CONT");
+
+        assert_eq!(reader.get("q"), "");
+        assert_eq!(writer.get_all("q", 1), [1]);
     }
 }
 

@@ -6,6 +6,7 @@ mod databases;
 mod gate;
 mod handlers;
 mod ledger;
+mod not_checked;
 mod place;
 mod relay;
 mod shrink;
@@ -21,6 +22,7 @@ pub(crate) use databases::{database, empty_database};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{awaited, done, reject, telling, tracked};
 pub(crate) use ledger::{Ledger, WORK};
+pub(crate) use not_checked::{not_checked, unshare};
 use outtray::testing::Server;
 pub(crate) use place::{
     NO_POLLING, Place, await_lock_waits, by_socket, client, deaf_process, make_suspect, process,

@@ -1,9 +1,8 @@
 //! PgBouncers of our own in front of the server that all tests share.
 
-use crate::support::{eventually, server};
+use crate::support::{eventually, not_checked, server};
 use postgres::config::Host;
 use postgres::{Client, Config, NoTls};
-use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -75,16 +74,7 @@ fn bouncer(mode: Mode) -> Option<&'static Bouncer> {
     static BOUNCERS: [OnceLock<Option<Bouncer>>; 4] = [const { OnceLock::new() }; 4];
     let bouncer = BOUNCERS[mode as usize].get_or_init(|| start(mode));
     let Some(bouncer) = bouncer else {
-        assert!(
-            env::var_os("CI").is_none(),
-            "pgbouncer is not installed: apt-get install pgbouncer"
-        );
-        // Past the test harness, which shows the output of failed tests only.
-        let name = std::thread::current().name().unwrap_or_default().to_owned();
-        let _ = writeln!(
-            std::io::stderr(),
-            "!!! NOT CHECKED: {name}: pgbouncer is not installed (apt-get install pgbouncer)"
-        );
+        not_checked("pgbouncer is not installed (apt-get install pgbouncer)");
         return None;
     };
     Some(bouncer)

@@ -21,11 +21,12 @@ use crate::serve::dsmq::told::{Client, CommonGround, LookBack, StoreErrand, Told
 use crate::serve::dsmq::wire::Wire;
 use crate::serve::listening::token::Gatekeeper;
 use crossbeam_channel::{Receiver, Sender};
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use outtray::LogPosition;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,8 @@ pub(crate) struct Hub {
     pub(super) listener: Option<TcpListener>,
     /// Whether somebody may wait to be accepted; it is said only once.
     pub(super) may_accept: bool,
+    /// Who was accepted and has not entered.
+    accepted: Vec<(TcpStream, SocketAddr)>,
     told: Receiver<Told>,
     /// Gone once nothing more will be put.
     pub(super) errands: Option<Sender<StoreErrand>>,
@@ -97,6 +100,7 @@ impl Hub {
             poll: parts.poll,
             listener: Some(parts.listener),
             may_accept: true,
+            accepted: Vec::new(),
             told: parts.told,
             errands: Some(parts.errands),
             look_back: parts.look_back,
@@ -147,8 +151,9 @@ impl Hub {
                 }
             }
             self.hear();
-            self.accept();
             self.take_turns();
+            self.enter_all();
+            self.accept();
             if self.looked_at.elapsed() >= self.look_every() {
                 self.looked_at = Instant::now();
                 self.look_at_deadlines();
@@ -165,7 +170,7 @@ impl Hub {
         // One who could not be accepted is not told again.
         let is_blocked = self.may_accept && self.listener.is_some();
         match (
-            self.ready.is_empty() && self.told.is_empty(),
+            self.ready.is_empty() && self.told.is_empty() && self.accepted.is_empty(),
             is_idle && !is_blocked,
         ) {
             (false, _) => Some(Duration::ZERO),
@@ -231,6 +236,9 @@ impl Hub {
         }
     }
 
+    /// Accepts who waits to be. They enter in the next round, after the turns of others: what these
+    /// had put before somebody connected has been read by then, though both may have come while
+    /// this thread did not run.
     fn accept(&mut self) {
         while self.may_accept {
             let Some(listener) = &self.listener else {
@@ -249,7 +257,7 @@ impl Hub {
                     return;
                 }
             };
-            if self.connections.len() >= self.limits.most_connections() {
+            if self.connections.len() + self.accepted.len() >= self.limits.most_connections() {
                 let most = self.limits.most_connections();
                 self.complaints.about(
                     &peer.to_string(),
@@ -257,6 +265,12 @@ impl Hub {
                 );
                 continue;
             }
+            self.accepted.push((socket, peer));
+        }
+    }
+
+    fn enter_all(&mut self) {
+        for (socket, peer) in std::mem::take(&mut self.accepted) {
             // Small replies go at once. It cannot be set for one who left again.
             let _ = socket.set_nodelay(true).and_then(|()| keep_alive(&socket));
             let wire = Wire::new(self.limits.bounds());
