@@ -148,7 +148,7 @@ impl Stage {
     /// Makes one trouble and lets it pass. Returns its name.
     fn trouble(&mut self) -> &'static str {
         let some_time = |most| Duration::from_millis(fastrand::u64(200..most));
-        match fastrand::u32(0..8) {
+        match fastrand::u32(0..9) {
             0 | 1 => {
                 let victim = fastrand::usize(..self.parts.len());
                 signal(self.parts[victim].child.id(), "KILL");
@@ -185,11 +185,20 @@ impl Stage {
                 self.network.clear_up();
                 "the network stalled"
             }
-            _ => {
+            7 => {
                 self.network.fall_silent();
                 self.pause(some_time(8_000));
                 self.network.clear_up();
                 "the network silent"
+            }
+            _ => {
+                // The server does not hear of it for a while, and keeps what the process held.
+                self.network.fall_silent();
+                let victim = fastrand::usize(..self.parts.len());
+                signal(self.parts[victim].child.id(), "KILL");
+                self.pause(some_time(1_000));
+                self.network.clear_up();
+                "a process killed in silence"
             }
         }
     }
@@ -217,6 +226,9 @@ impl Stage {
             }
             let standing: Vec<&str> = rows.iter().map(|row| self.role_of(row.get(0))).collect();
             let so_long = healed.elapsed();
+            if so_long > PATIENCE.mul_f32(0.9) {
+                self.show();
+            }
             assert!(
                 so_long < PATIENCE,
                 "after {after_what} stand still: {standing:?}"
@@ -302,15 +314,15 @@ impl Stage {
             eventually(&format!("{before} messages become fewer"), || {
                 self.revive();
                 if started.elapsed() > PATIENCE.mul_f32(0.9) {
-                    self.show_what_is_left();
+                    self.show();
                 }
                 self.count(LEFT) < before
             });
         }
     }
 
-    /// Prints where the messages are that do not go on, and what the server does.
-    fn show_what_is_left(&self) {
+    /// Prints where messages are, and what the server does.
+    fn show(&self) {
         for row in client(&self.url).simple_query(SHOWN).unwrap() {
             if let SimpleQueryMessage::Row(row) = row {
                 println!("{}", row.get(0).unwrap_or_default());

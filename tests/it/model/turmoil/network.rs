@@ -4,6 +4,12 @@ use crate::support::{Relay, spawn};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// When the server learns of a client that is gone and whose connection is lost, as its keepalives
+/// tell in a network. Those of a socket of this machine tell nothing, since the relay lives. Later
+/// than what living clients find by themselves is to be found.
+const TOLD_BY_KEEPALIVES: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weather {
@@ -133,8 +139,25 @@ fn relay(mut from: TcpStream, mut to: TcpStream, number: u64, sky: &(Mutex<Sky>,
         }
     }
     let is_lost = number <= sky_of(sky).lost_before;
-    if !is_lost {
-        let _ = to.shutdown(Shutdown::Both);
-        let _ = from.shutdown(Shutdown::Both);
+    if is_lost {
+        await_keepalives(sky);
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// Waits until the weather has been clear for so long that keepalives told, or all is over.
+fn await_keepalives((sky, changed): &(Mutex<Sky>, Condvar)) {
+    let mut now = sky.lock().unwrap();
+    let mut told_at = Instant::now() + TOLD_BY_KEEPALIVES;
+    loop {
+        if now.weather != Weather::Clear {
+            told_at = Instant::now() + TOLD_BY_KEEPALIVES;
+        }
+        let left = told_at.saturating_duration_since(Instant::now());
+        if now.is_over || left.is_zero() {
+            return;
+        }
+        now = changed.wait_timeout(now, left).unwrap().0;
     }
 }
