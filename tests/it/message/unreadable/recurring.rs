@@ -17,6 +17,9 @@ const ODD: &[(&str, &str)] = &[
     ("payload", "'\"\\u0000\"'"),
 ];
 
+/// So many of each. Each costs a transaction before the others have their turns.
+const EACH: usize = 5;
+
 #[test]
 fn definitions_that_cannot_be_read_hold_up_no_other_however_many_they_are() {
     let mut place = Place::watchful();
@@ -25,7 +28,7 @@ fn definitions_that_cannot_be_read_hold_up_no_other_however_many_they_are() {
             "CREATE TEMPORARY TABLE odd (LIKE outtray.recurring);
             INSERT INTO odd (topic, name, cron, time_zone, missed, rank, payload, next_at)
                 SELECT 'odd', 'odd-{index}-' || n, '* * * * *', 'UTC', 'once', 0, '1', now() - interval '1 day'
-                FROM generate_series(1, 20) AS n;
+                FROM generate_series(1, {EACH}) AS n;
             UPDATE odd SET {column} = {value};
             INSERT INTO outtray.recurring SELECT * FROM odd;
             DROP TABLE odd"
@@ -43,6 +46,6 @@ fn definitions_that_cannot_be_read_hold_up_no_other_however_many_they_are() {
 
     place.await_growth("outtray.message WHERE topic = 'jobs'", 3);
     eventually("all of them are listed", || {
-        place.messaging.recurring().unwrap().len() == 20 * ODD.len() + 1
+        place.messaging.recurring().unwrap().len() == EACH * ODD.len() + 1
     });
 }
