@@ -112,6 +112,9 @@
 //!   each with its [`Severity`] and its [`Remedy`]s. A [`Doctor`] has options.
 //! - An observer ([`Builder::on_event`]) is told of every [`Event`] in the process, such as a
 //!   message that is done, or a connection that is lost ([`ConnectionOf`]).
+//! - [`Messaging::vitals`] says how this process is ([`Vitals`], a [`Crew`] for each receiver),
+//!   [`Messaging::backlogs`] what all topics have, each a [`TopicBacklog`]. With the feature
+//!   `metrics` the module `metrics` records it all for an exporter.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] is a kit for tests: throwaway servers and databases, assertions of what was sent,
 //!   handlers run on the test's thread and through time, and faults.
@@ -141,6 +144,7 @@
 //! | `rustls` or `native-tls` | encrypted connections; with both, rustls is used |
 //! | `cron` | recurring messages |
 //! | `opentelemetry` | the sender's span as the parent of the handler's, over processes, for programs that trace with OpenTelemetry |
+//! | `metrics` | metrics of the process, for any exporter of the facade crate `metrics` |
 //! | `cli` | the command `outtray`, with `cron` and `rustls` |
 //! | `command` | the same without TLS |
 //!
@@ -185,6 +189,8 @@ mod route;
 mod receive;
 mod request;
 mod doctor;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod surface;
 #[cfg(unix)]
 pub mod testing;
@@ -271,6 +277,11 @@ struct TestingPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/TRACING.md")]
 struct TracingPage;
+
+/// Runs the example of the page about metrics.
+#[cfg(all(doctest, feature = "metrics", unix))]
+#[doc = include_str!("../docs/METRICS.md")]
+struct MetricsPage;
 
 /// Compiles the example of the page about configuration.
 #[cfg(doctest)]

@@ -310,6 +310,8 @@ impl Builder {
         let is_listening = self.is_notifying && !settings.is_pooler_safe;
         let poll_interval = self.poll_interval.min(MAX_POLL_INTERVAL);
         let core = Core::new(base, pool, me, poll_interval, is_listening);
+        #[cfg(feature = "metrics")]
+        core.measure(self.hooks.recording)?;
         Ok(Messaging::new(core))
     }
 

@@ -1,6 +1,8 @@
 //! What all clones of `Messaging` share, and the threads that serve them.
 
 use crate::connect::pool::Pool;
+#[cfg(feature = "metrics")]
+use crate::metrics::{Recording, Sampling};
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::shared_state::Base;
 use crate::receive::vitals::VitalSigns;
@@ -11,12 +13,16 @@ use crate::upkeep::thread::{Errands, Upkeep};
 use crate::wake::listener::RunningListener;
 use crate::words::Result;
 use std::sync::Arc;
+#[cfg(feature = "metrics")]
+use std::sync::OnceLock;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// What all clones share.
 pub(crate) struct Core {
-    // First, since its thread ends what needs the others.
+    #[cfg(feature = "metrics")]
+    sampling: OnceLock<Sampling>,
+    // Before the others, since its thread ends what needs them.
     pub(crate) requests: Requests,
     pub(crate) base: Base,
     pub(crate) pool: Arc<Pool>,
@@ -53,6 +59,8 @@ impl Core {
             is_listening,
             services: Mutex::new(None),
             by_hand: ByHand::default(),
+            #[cfg(feature = "metrics")]
+            sampling: OnceLock::new(),
         }
     }
 
@@ -66,6 +74,22 @@ impl Core {
         let errands = started.upkeep.errands();
         *services = Some(started);
         Ok(errands)
+    }
+
+    /// Has it be recorded how the process is, if that is wanted.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn measure(&self, recording: Option<Arc<Recording>>) -> Result<()> {
+        if let Some(recording) = recording {
+            let sampling = Sampling::start(recording, self.vital_signs())?;
+            let _ = self.sampling.set(sampling);
+        }
+        Ok(())
+    }
+
+    /// Returns what records how the process is, if anything does.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn sampling(&self) -> Option<&Sampling> {
+        self.sampling.get()
     }
 
     /// Returns where to see how the process is.

@@ -7,6 +7,8 @@ use crate::connect::pool::LentConnection;
 use crate::crashes::round::Newcomer;
 use crate::dependencies::round::look_now;
 use crate::keys::stalled;
+#[cfg(feature = "metrics")]
+use crate::metrics::Sampling;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::lease::keeper::Kept;
@@ -238,6 +240,12 @@ impl Messaging {
 
     pub(crate) fn pooled_within(&self, timeout: Duration) -> Result<LentConnection> {
         self.core.pool.get_within(timeout)
+    }
+
+    /// Returns what records how the process is, if anything does.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn sampling(&self) -> Option<&Sampling> {
+        self.core.sampling()
     }
 
     /// Returns where to see how the process is.

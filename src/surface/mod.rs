@@ -16,6 +16,8 @@ pub(crate) mod lent_pool;
 pub(crate) mod log;
 pub(crate) mod log_reader;
 pub(crate) mod manual;
+#[cfg(feature = "metrics")]
+pub(crate) mod measuring;
 pub(crate) mod messaging;
 pub(crate) mod missing;
 pub(crate) mod observing;

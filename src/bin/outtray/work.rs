@@ -173,7 +173,7 @@ pub(crate) fn run(
     let program = Invocation::new(&options.command)?;
     let http = options.http.bind(&options.topic)?;
     let interrupts = Interrupts::catch()?;
-    let messaging = global.connect()?;
+    let messaging = http.record(global.builder()?).connect()?;
     let http = http.start(&messaging)?;
     let tally = Arc::new(Tally::default());
     let children = Arc::new(Children::of(program, options.codes.clone(), options.result));

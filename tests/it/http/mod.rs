@@ -1,8 +1,11 @@
 //! `--http`: health and metrics of the command, for machines that ask.
 
 mod clients;
+mod counters;
+mod documents;
 mod health;
 mod pages;
+mod recording;
 mod tokens;
 
 use crate::support::{PATIENCE, database, pass_time, signal};

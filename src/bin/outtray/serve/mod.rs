@@ -74,7 +74,11 @@ pub(crate) fn run(
         guard,
     });
     let signals = Interrupts::catch()?;
-    let messaging = global.connect()?;
+    let builder = global.builder()?;
+    let messaging = match &http {
+        Some(http) => http.record(builder).connect()?,
+        None => builder.connect()?,
+    };
     allow_files();
     let all = start(&messaging, dsmq, http)?;
     for Listening { name, address, .. } in &all {

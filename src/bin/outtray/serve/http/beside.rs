@@ -5,7 +5,7 @@ use crate::serve::http::{BoundHttp, HttpOptions};
 use crate::serve::listening::token::Gatekeeper;
 use crate::serve::listening::{Listening, Stopping};
 use clap::Args;
-use outtray::Messaging;
+use outtray::{Builder, Messaging};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -37,6 +37,14 @@ impl Beside {
 }
 
 impl BoundBeside {
+    /// Has the process that is about to connect record its metrics here.
+    pub(crate) fn record(&self, builder: Builder) -> Builder {
+        match &self.0 {
+            Some(http) => http.record(builder),
+            None => builder,
+        }
+    }
+
     /// Begins to serve, and says where on standard error: standard output is not for this.
     pub(crate) fn start(self, messaging: &Messaging) -> Result<RunningBeside, CommandFailure> {
         let Some(http) = self.0 else {

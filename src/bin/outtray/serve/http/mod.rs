@@ -33,7 +33,7 @@ use crate::serve::listening::address::resolved;
 use crate::serve::listening::token::Gatekeeper;
 use crate::serve::listening::{Listener, Listening};
 use clap::Args;
-use outtray::Messaging;
+use outtray::{Builder, Messaging};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -104,6 +104,12 @@ impl HttpOptions {
 }
 
 impl BoundHttp {
+    /// Has the process that is about to connect record its metrics here.
+    pub(crate) fn record(&self, builder: Builder) -> Builder {
+        let most_topics = self.limits.metrics_topics as usize;
+        builder.metrics(self.metrics.metrics(most_topics))
+    }
+
     /// Begins to serve.
     pub(crate) fn start(self, messaging: &Messaging) -> Result<Listening, CommandFailure> {
         let checked = messaging.clone();

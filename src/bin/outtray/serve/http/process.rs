@@ -4,27 +4,38 @@ use crate::serve::http::check::Health;
 use metrics::{Gauge, Key, KeyName, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use outtray::Messaging;
+use outtray::metrics::{DURATION_BUCKETS, Metrics, TOPIC_LABEL};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// The label of topics, by OpenTelemetry's name for the place a message is sent to.
-const TOPIC_LABEL: &str = "messaging_destination_name";
 
 /// The recorder of the process.
 pub(crate) struct ProcessMetrics {
-    recorder: PrometheusRecorder,
+    recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
 }
 
 impl ProcessMetrics {
     pub(crate) fn new() -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let buckets = PrometheusBuilder::new().set_buckets(&DURATION_BUCKETS);
+        let recorder = buckets.expect("there are buckets").build_recorder();
         let handle = recorder.handle();
+        let recorder = Arc::new(recorder);
         ProcessMetrics { recorder, handle }
+    }
+
+    /// Returns what has a process record here, and tell so many topics apart.
+    pub(crate) fn metrics(&self, most_topics: usize) -> Metrics {
+        Metrics::to(Arc::clone(&self.recorder)).most_topics(most_topics)
     }
 
     /// Returns what is known as text, and that the database's health is this; `age` is that of the
     /// numbers that follow, if any do.
-    pub(crate) fn text(&self, _: &Messaging, health: Health, age: Option<Duration>) -> String {
+    pub(crate) fn text(
+        &self,
+        messaging: &Messaging,
+        health: Health,
+        age: Option<Duration>,
+    ) -> String {
         let flag = |is_so: bool| f64::from(u8::from(is_so));
         let set = |name, help, value| gauge(&self.recorder, name, help, None).set(value);
         set(
@@ -42,6 +53,7 @@ impl ProcessMetrics {
             "How old the numbers of topics are; NaN if there are none.",
             age.map_or(f64::NAN, |age| age.as_secs_f64()),
         );
+        messaging.record_vitals();
         self.handle.render()
     }
 }

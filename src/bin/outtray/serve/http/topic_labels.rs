@@ -1,14 +1,7 @@
 //! Which topics have a label of their own, so that the number of time series is bounded.
 
+use outtray::metrics::{OTHER_TOPICS, TEMPORARY_TOPICS, is_temporary};
 use std::collections::BTreeSet;
-
-/// The label of all topics that have none of their own. No topic is to be called so: OpenTelemetry
-/// uses it where values are left out.
-pub(crate) const OTHER: &str = "_OTHER";
-/// The label of topics that end with their holders, and have a new name each time.
-pub(crate) const TEMPORARY: &str = "_TEMPORARY";
-/// What the names of such topics begin with.
-const TEMPORARY_PREFIXES: [&str; 2] = ["outtray.reply.", "outtray.ephemeral."];
 
 /// Topics with a label of their own, which they keep as long as they are there: a topic must not
 /// change its label because another one came.
@@ -43,16 +36,10 @@ impl TopicLabels {
     pub(crate) fn of<'a>(&self, topic: &'a str) -> &'a str {
         match topic {
             topic if self.own.contains(topic) => topic,
-            topic if is_temporary(topic) => TEMPORARY,
-            _ => OTHER,
+            topic if is_temporary(topic) => TEMPORARY_TOPICS,
+            _ => OTHER_TOPICS,
         }
     }
-}
-
-fn is_temporary(topic: &str) -> bool {
-    TEMPORARY_PREFIXES
-        .iter()
-        .any(|prefix| topic.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -66,19 +53,19 @@ mod tests {
         labels.learn(["b", "c", "d", reply].into_iter());
         assert_eq!(
             ["b", "c", "d", reply].map(|topic| labels.of(topic)),
-            ["b", "c", OTHER, TEMPORARY]
+            ["b", "c", OTHER_TOPICS, TEMPORARY_TOPICS]
         );
 
         labels.learn(["a", "b", "c", "d"].into_iter());
         assert_eq!(
             ["a", "b", "c"].map(|topic| labels.of(topic)),
-            [OTHER, "b", "c"]
+            [OTHER_TOPICS, "b", "c"]
         );
 
         labels.learn(["a", "b", "d"].into_iter());
         assert_eq!(
             ["a", "b", "d"].map(|topic| labels.of(topic)),
-            ["a", "b", OTHER]
+            ["a", "b", OTHER_TOPICS]
         );
     }
 }
