@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 /// What the page shows is what comes out here.
@@ -28,13 +29,19 @@ fn collector() -> (String, Receiver<Heard>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = channel();
-    std::thread::spawn(move || {
+    let listen = move || {
         for stream in listener.incoming() {
             let tell = tell.clone();
-            std::thread::spawn(move || answer(&stream.unwrap(), &tell));
+            start("connection", move || answer(&stream.unwrap(), &tell));
         }
-    });
+    };
+    start("collector", listen);
     (endpoint, told)
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) {
+    let named = Builder::new().name(name.to_owned());
+    named.spawn(run).unwrap();
 }
 
 /// Answers the requests of one connection.
