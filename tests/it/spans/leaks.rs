@@ -38,9 +38,10 @@ fn a_planted_leak_is_found_in_lines_and_spans() {
         let later =
             tracing::info_span!(target: "outtray::planted", "later", key = tracing::field::Empty);
         later.record("key", tracing::field::display(json!({ "name": CANARY })));
-        drop((span, later));
+        let other = tracing::info_span!(target: "outtray::planted", "a span", payload = "plain");
+        drop((span, later, other));
 
-        assert_eq!(FOUND.get(), 4);
+        assert_eq!(FOUND.get(), 5);
     });
 }
 

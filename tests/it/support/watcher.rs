@@ -2,9 +2,11 @@
 //! it: each looks for topics of its own.
 //!
 //! Whatever is told is looked through for values that must be in none of it, in every test: the
-//! password of the server, and [`CANARY`]. One of them ends the process at once.
+//! password of the server, and [`CANARY`]; and spans have no fields but those that are known, with
+//! values of their kinds. Whatever else is told ends the process at once.
 
 use log::{Log, Metadata, Record};
+use outtray::MessageId;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
@@ -103,7 +105,33 @@ pub(crate) struct Watcher {
     pub(crate) on_leak: fn(&str),
 }
 
+/// Returns whether a field of a span is what it may be.
+fn is_known(name: &str, value: &str) -> bool {
+    let is_word = |sign: char| sign.is_ascii_alphabetic() || sign == '_';
+    match name {
+        // Topics are names, and texts of errors are their own business.
+        DESTINATION | "messaging.consumer.group.name" => true,
+        "otel.name" | "otel.status_description" => true,
+        "messaging.message.id" => value.parse::<MessageId>().is_ok(),
+        "messaging.batch.message_count" | "outtray.message.attempt" => value.parse::<u32>().is_ok(),
+        "messaging.system" | "messaging.operation.name" | "messaging.operation.type" => {
+            value.chars().all(is_word)
+        }
+        "otel.kind" | "otel.status_code" | "outtray.round" | "error.type" => {
+            value.chars().all(is_word)
+        }
+        _ => false,
+    }
+}
+
 impl Watcher {
+    fn look_at_span(&self, fields: &Fields) {
+        let is_wrong = |(name, value): (&&str, &String)| !is_known(name, value) || is_leak(value);
+        if fields.0.iter().any(is_wrong) {
+            (self.on_leak)(&format!("in a span: {:?}", fields.0));
+        }
+    }
+
     fn look(&self, about: &About<'_>, fields: &Fields) {
         if fields.0.values().any(|value| is_leak(value)) {
             (self.on_leak)(&format!("{}: {:?}", about.target(), fields.0));
@@ -119,7 +147,7 @@ impl Subscriber for Watcher {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut fields = Fields::default();
         span.record(&mut fields);
-        self.look(span.metadata(), &fields);
+        self.look_at_span(&fields);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let topic = fields.0.get(DESTINATION);
         if topic.is_some_and(|topic| TOPICS.lock().unwrap().contains(topic)) {
@@ -138,9 +166,7 @@ impl Subscriber for Watcher {
     fn record(&self, span: &Id, values: &Recorded<'_>) {
         let mut fields = Fields::default();
         values.record(&mut fields);
-        if fields.0.values().any(|value| is_leak(value)) {
-            (self.on_leak)(&format!("{:?}", fields.0));
-        }
+        self.look_at_span(&fields);
         if let Some(seen) = kept().lock().unwrap().get_mut(&span.into_u64()) {
             seen.fields.extend(fields.0);
         }
