@@ -59,28 +59,6 @@ fn line(event: &Event<'_>) -> String {
             batch,
             ..
         } => format!("{topic} started {attempt} of {batch}"),
-        Event::Done { topic, attempt, .. } => format!("{topic} done {attempt}"),
-        Event::Failed {
-            topic,
-            attempt,
-            error,
-            retry_in,
-            ..
-        } => {
-            let again = if retry_in.is_some() { ", again" } else { "" };
-            format!("{topic} failed {attempt}: {error}{again}")
-        }
-        Event::Snoozed { topic, .. } => format!("{topic} snoozed"),
-        Event::PutOff { topic, .. } => format!("{topic} put off"),
-        Event::Released { topic, .. } => format!("{topic} released"),
-        Event::Dead {
-            topic,
-            attempts,
-            reason,
-            ..
-        } => format!("{topic} dead {attempts:?}: {reason}"),
-        Event::Expired { topic, .. } => format!("{topic} expired"),
-        Event::Cancelled { topic, .. } => format!("{topic} cancelled"),
         Event::Undone { topic, ids, .. } => format!("{} of {topic} undone", ids.len()),
         Event::CommitUnknown {
             topic,
@@ -103,6 +81,35 @@ fn line(event: &Event<'_>) -> String {
         } => format!("{messages} of {topic} purged, dead: {were_dead}"),
         Event::ConnectionLost { of, .. } => format!("{of:?} lost"),
         Event::Reconnected { of, .. } => format!("{of:?} reconnected"),
+        of_one => line_of_one(of_one),
+    }
+}
+
+/// The same of an event that is about what became of one message.
+fn line_of_one(event: &Event<'_>) -> String {
+    match event {
+        Event::Done { topic, attempt, .. } => format!("{topic} done {attempt}"),
+        Event::Failed {
+            topic,
+            attempt,
+            error,
+            retry_in,
+            ..
+        } => {
+            let again = if retry_in.is_some() { ", again" } else { "" };
+            format!("{topic} failed {attempt}: {error}{again}")
+        }
+        Event::Snoozed { topic, .. } => format!("{topic} snoozed"),
+        Event::PutOff { topic, .. } => format!("{topic} put off"),
+        Event::Released { topic, .. } => format!("{topic} released"),
+        Event::Dead {
+            topic,
+            attempts,
+            reason,
+            ..
+        } => format!("{topic} dead {attempts:?}: {reason}"),
+        Event::Expired { topic, .. } => format!("{topic} expired"),
+        Event::Cancelled { topic, .. } => format!("{topic} cancelled"),
         other => format!("{other:?}"),
     }
 }
