@@ -5,6 +5,7 @@ use crate::connect::connection::Connection;
 use crate::leases::settle::{announce, prolong, settle};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
+use crate::observe::event::Event;
 use crate::observe::fields::told;
 use crate::receive::claim;
 use crate::receive::leases_in_hand::{AGAIN, BEATS, KeptLease};
@@ -129,10 +130,16 @@ pub(crate) fn release(
 ) -> Result<()> {
     let outcome = &Outcome::GiveBack { counts: false };
     let outcomes: Vec<_> = proofs.iter().map(|proof| (proof, outcome)).collect();
-    settle(connection, &BEGIN, &shared.topic, &outcomes)?;
+    let settled = settle(connection, &BEGIN, &shared.topic, &outcomes)?;
     let places = proofs.iter().map(|proof| proof.held.position);
     claim::lower(&shared.floors, places);
     shared.limits.unspend(proofs.len());
     announce(&shared.base.waker, &shared.topic, outcomes.into_iter());
+    let is_cancelled = |proof: &&Proof| settled.get(&proof.receipt) == Some(&true);
+    for proof in proofs.iter().filter(is_cancelled) {
+        let (topic, id) = (&shared.topic, proof.held.id);
+        let cancelled = || Event::Cancelled { topic, id };
+        shared.observers().tell(cancelled);
+    }
     Ok(())
 }

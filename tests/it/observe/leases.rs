@@ -111,3 +111,23 @@ fn a_handler_that_fails_after_a_cancel_ends_its_message() {
         assert_eq!(told.take(), ["jobs started 1 of 1", "jobs cancelled"]);
     }
 }
+
+#[test]
+fn one_that_is_cancelled_before_its_handler_runs_and_given_back_is_gone() {
+    let (mut place, told) = observed();
+    place.send("jobs", &1);
+    let second = place.send("jobs", &2);
+    // It goes alone, so it is given back after the first.
+    place.sql("UPDATE outtray.message SET attempts = 1 WHERE payload::text = '2'");
+    told.take();
+
+    let receiver = place.leasing(MINUTE).messages_per_transaction(2);
+    let handler = |_: &mut MessagingSession<'_>, _: Message<i32>| {
+        place.messaging.cancel(second)?;
+        Ok(())
+    };
+    receiver.drain(handler).unwrap();
+
+    let expected = ["jobs started 1 of 1", "jobs done 1", "jobs cancelled"];
+    assert_eq!(told.take(), expected);
+}
