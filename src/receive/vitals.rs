@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How this process is at the moment, as [`Messaging::vitals`] returns it.
+/// How this process is at the moment: what [`Messaging::vitals`](crate::Messaging::vitals) returns.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Vitals {

@@ -62,22 +62,23 @@ fn at_rest(worker: &Serving) -> Series {
     last
 }
 
+/// Sends all messages, and checks that they are counted.
+fn send_all(url: &str) {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let builder = Messaging::builder().url(url);
+    let messaging = builder.metrics(Metrics::to(recorder)).connect().unwrap();
+    messaging.migrate().unwrap();
+    Place::over(url, messaging).send_all("orders", 0..MESSAGES);
+    let sent = counted(&series(&handle.render()), "outtray_sent_messages_total");
+    assert_eq!(sent, f64::from(MESSAGES));
+}
+
 #[test]
 fn what_processes_count_is_what_the_database_has_through_kills_and_restarts() {
     let server = Server::builder().always_embedded().start().unwrap();
     let url = server.database().unwrap();
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let sender = recorder.handle();
-    let messaging = Messaging::builder()
-        .url(&url)
-        .metrics(Metrics::to(recorder));
-    let messaging = messaging.connect().unwrap();
-    messaging.migrate().unwrap();
-    Place::over(&url, messaging).send_all("orders", 0..MESSAGES);
-    assert_eq!(
-        counted(&series(&sender.render()), "outtray_sent_messages_total"),
-        f64::from(MESSAGES)
-    );
+    send_all(&url);
     let folder = tempfile::tempdir().unwrap();
     let hold = folder.path().join("hold");
     let some_done = |worker: &Serving| {
@@ -115,7 +116,9 @@ fn what_processes_count_is_what_the_database_has_through_kills_and_restarts() {
     // Both are told apart from the last COMMIT by a moment.
     eventually("all is counted", || {
         all = [second.metrics(), third.metrics()];
-        sum(&all, "outtray_done_messages_total") >= f64::from(MESSAGES - DEAD)
+        let done = sum(&all, "outtray_done_messages_total");
+        let dead = sum(&all, "outtray_dead_messages_total");
+        done >= f64::from(MESSAGES - DEAD) && dead >= f64::from(DEAD)
     });
     assert_eq!(
         sum(&all, "outtray_done_messages_total"),

@@ -127,6 +127,8 @@ async fn converse(stream: TcpStream, router: Router) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .keep_alive(false)
+        // Who has said all that it had to say is answered.
+        .half_close(true)
         .max_buf_size(MOST_HEAD_BYTES)
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
