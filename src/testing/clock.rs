@@ -14,6 +14,7 @@ const TIMES: [(&str, &[(&str, bool)]); 17] = [
     (
         "message",
         &[
+            ("due_at", false),
             ("not_before", false),
             ("sent_at", false),
             ("expires_at", false),

@@ -308,11 +308,14 @@ fn receivers(messaging: &Messaging, tell: &Sender<News>) -> Vec<Receiver> {
     for topic in ["plain", "keyed", "leased"] {
         let tell = tell.clone();
         let mut receiver = messaging.receiver(topic).workers(2);
+        let mut attempts = 1;
         if topic == "leased" {
             receiver = receiver.lease(Duration::from_secs(5));
+            // A lease whose acknowledgement was lost with the tail runs out.
+            attempts = 2;
         }
         let started = receiver.start(move |session, message: Message<i64>| {
-            assert_eq!(message.attempt, 1, "nobody is charged");
+            assert!(message.attempt <= attempts, "nobody is charged");
             enter(session, &message)?;
             Ok(tell.send((topic, Instant::now()))?)
         });
