@@ -55,9 +55,13 @@ impl OpeningTurn<'_> {
         holdings.hold(&inbox.topic, GRACE, inbox.lost_flag());
         base.waker.board.add(&inbox.station);
         let reading = InboxReader::new(base.clone(), Arc::clone(&inbox), Arc::clone(questions));
-        let started = Service::start("outtray-replies", move |stop| reading.run(&stop));
-        let started = started.inspect_err(|_| holdings.leave(&inbox.topic))?;
+        // Before the reader begins: it closes an inbox of which nobody says that it is new.
         questions.open(&inbox);
+        let started = Service::start("outtray-replies", move |stop| reading.run(&stop));
+        let started = started.inspect_err(|_| {
+            questions.close(&inbox);
+            holdings.leave(&inbox.topic);
+        })?;
         // The one before has ended, or ends: its inbox is closed.
         if let Some(before) = reader.lock().replace(started) {
             before.leave();

@@ -18,8 +18,9 @@ impl Builder {
     /// that did it: one that blocks holds up that thread, be it a worker, the upkeep or the caller
     /// of a send, and nobody else. A panic of it is caught, and logged once for each kind of event.
     ///
-    /// It may use [`Messaging`](crate::Messaging), and send messages: no lock and no connection of
-    /// the pool is held meanwhile. It is not told itself of what it does in the call, others are.
+    /// It may use [`Messaging`](crate::Messaging), and send messages: no lock is held meanwhile,
+    /// and no connection of the pool but that of a thread that takes messages by hand. It is not
+    /// told itself of what it does in the call, others are.
     /// [`Event::Started`] comes inside the transaction of a handler: there, and for what takes
     /// long, pass a copy on to a thread of your own. An observer that keeps a clone of `Messaging`
     /// keeps the threads of this process alive.
