@@ -42,8 +42,8 @@ pub struct Metric {
     pub name: &'static str,
     /// Its kind.
     pub kind: MetricKind,
-    /// Its unit, if it has another than the thing that its name says.
-    pub unit: Option<Unit>,
+    /// Its unit: seconds, or a number of the things that its name says.
+    pub unit: Unit,
     /// What it says, in one sentence.
     pub help: &'static str,
     /// The names of its labels.
@@ -57,14 +57,11 @@ const fn counter(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Metric {
-    let (kind, unit) = (MetricKind::Counter, Some(Unit::Count));
-    Metric {
-        name,
-        kind,
-        unit,
-        help,
-        labels,
-    }
+    metric(name, MetricKind::Counter, Unit::Count, labels, help)
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    metric(name, MetricKind::Gauge, Unit::Count, labels, help)
 }
 
 const fn seconds(
@@ -73,18 +70,16 @@ const fn seconds(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Metric {
-    let unit = Some(Unit::Seconds);
-    Metric {
-        name,
-        kind,
-        unit,
-        help,
-        labels,
-    }
+    metric(name, kind, Unit::Seconds, labels, help)
 }
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
-    let (kind, unit) = (MetricKind::Gauge, Some(Unit::Count));
+const fn metric(
+    name: &'static str,
+    kind: MetricKind,
+    unit: Unit,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
     Metric {
         name,
         kind,

@@ -30,11 +30,12 @@ impl Sink {
     pub(crate) fn describe(&self) {
         self.with(|recorder| {
             for metric in catalog::ALL {
+                let unit = Some(metric.unit);
                 let (name, help) = (KeyName::from_const_str(metric.name), metric.help.into());
                 match metric.kind {
-                    MetricKind::Counter => recorder.describe_counter(name, metric.unit, help),
-                    MetricKind::Gauge => recorder.describe_gauge(name, metric.unit, help),
-                    MetricKind::Histogram => recorder.describe_histogram(name, metric.unit, help),
+                    MetricKind::Counter => recorder.describe_counter(name, unit, help),
+                    MetricKind::Gauge => recorder.describe_gauge(name, unit, help),
+                    MetricKind::Histogram => recorder.describe_histogram(name, unit, help),
                 }
             }
         });

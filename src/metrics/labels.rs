@@ -1,5 +1,8 @@
 //! Which label a topic has, so that the number of time series is bounded.
 
+use crate::publish::ephemeral;
+use crate::words::topic::REPLIES;
+
 /// The label of topics that have none of their own, since there are too many. OpenTelemetry uses it
 /// where values are left out.
 pub const OTHER_TOPICS: &str = "_OTHER";
@@ -9,10 +12,9 @@ pub const TEMPORARY_TOPICS: &str = "_TEMPORARY";
 /// How many topics have a label of their own, unless somebody says otherwise.
 pub const MOST_TOPICS: usize = 200;
 
-/// What the names of such topics begin with.
-const TEMPORARY: [&str; 2] = ["outtray.reply.", "outtray.ephemeral."];
-
 /// Returns whether a topic ends with its holder: [`TEMPORARY_TOPICS`] is its label then.
 pub fn is_temporary(topic: &str) -> bool {
-    TEMPORARY.iter().any(|prefix| topic.starts_with(prefix))
+    [REPLIES, ephemeral::PREFIX]
+        .iter()
+        .any(|prefix| topic.starts_with(prefix))
 }

@@ -26,8 +26,8 @@ pub(crate) struct Recording {
     others: Arc<TopicHandles>,
     temporary: Arc<TopicHandles>,
     process: ProcessHandles,
-    /// What was counted of each crew until the last look.
-    seen: Mutex<SeenSweeps>,
+    /// The sweeps of each topic's crews until the last look.
+    swept: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What is counted of the process as a whole.
@@ -44,12 +44,6 @@ struct ProcessHandles {
     upkeep_lag: Gauge,
 }
 
-#[derive(Default)]
-struct SeenSweeps {
-    /// The sweeps of each topic's crews.
-    sweeps: BTreeMap<String, u64>,
-}
-
 impl Recording {
     pub(crate) fn new(sink: Sink, most_topics: usize) -> Self {
         sink.describe();
@@ -59,7 +53,7 @@ impl Recording {
             temporary: labelled(TEMPORARY_TOPICS),
             process: ProcessHandles::new(&sink),
             topics: RwLock::default(),
-            seen: Mutex::default(),
+            swept: Mutex::default(),
             most_topics,
             sink,
         }
@@ -154,9 +148,9 @@ impl Recording {
 
     fn sample_crews(&self, crews: &[Crew]) {
         let mut of_topic: BTreeMap<String, [u64; 4]> = BTreeMap::new();
-        let mut seen = self.seen.lock();
+        let mut swept = self.swept.lock();
         // Topics whose receivers are gone have no workers.
-        for label in seen.sweeps.keys() {
+        for label in swept.keys() {
             of_topic.insert(label.clone(), [0; 4]);
         }
         for crew in crews {
@@ -177,7 +171,7 @@ impl Recording {
             set(&catalog::BUSY, busy);
             set(&catalog::CREW, crew_size);
             // Receivers that ended have taken theirs with them.
-            let before = seen.sweeps.insert(label.clone(), sweeps).unwrap_or(0);
+            let before = swept.insert(label.clone(), sweeps).unwrap_or(0);
             let new = sweeps.checked_sub(before).unwrap_or(sweeps);
             self.sink.counter(&catalog::SWEEPS, &labels).increment(new);
         }

@@ -2,9 +2,8 @@
 
 use crate::metrics::recording::Recording;
 use crate::receive::vitals::VitalSigns;
-use crate::threads::{Service, Stop};
+use crate::threads::{Service, Stop, pause};
 use crate::words::Result;
-use crossbeam_channel::{after, select};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ impl Sampling {
         recording.sample(&signs.look());
         let (own, seen) = (Arc::clone(&recording), signs.clone());
         let service = Service::start("outtray-metrics", move |stop: Stop| {
-            while waited(&stop) {
+            while pause::wait(&stop, EVERY) {
                 own.sample(&seen.look());
             }
         })?;
@@ -39,13 +38,5 @@ impl Sampling {
     /// Records it now.
     pub(crate) fn now(&self) {
         self.recording.sample(&self.signs.look());
-    }
-}
-
-/// Waits until the next time; returns whether there is to be one.
-fn waited(stop: &Stop) -> bool {
-    select! {
-        recv(stop.signal()) -> _ => false,
-        recv(after(EVERY)) -> _ => true,
     }
 }

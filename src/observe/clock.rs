@@ -1,5 +1,6 @@
 //! The database's clock, as far as it is needed between two looks at it.
 
+use crate::words::limits::micros;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -58,10 +59,6 @@ impl DatabaseClock {
         let now = UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(now_us).ok()?))?;
         Some(now.duration_since(time).unwrap_or_default())
     }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

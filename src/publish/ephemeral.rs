@@ -36,7 +36,7 @@ static REMOVE_EXPIRED: Statement = sql!("remove_expired", Keys);
 static UNSUBSCRIBE_TOPIC: Statement = sql!("unsubscribe_topic", Key);
 
 /// What the names of such topics begin with; 32 hexadecimal digits follow.
-const PREFIX: &str = "outtray.ephemeral.";
+pub(crate) const PREFIX: &str = "outtray.ephemeral.";
 /// Topics that are looked for at a time.
 const AT_A_TIME: i64 = 100;
 const REMOVING: &str = "removing ephemeral topics";

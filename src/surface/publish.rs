@@ -53,11 +53,8 @@ impl Messaging {
             let mut connection = self.lend()?;
             let mut session = MessagingSession::on(&self.base().process, &mut connection);
             let mut published = session.publish_alone(key, message)?;
-            let (committed, ids) = match session.commit_alone() {
-                Ok((news, ids)) => (Ok(news), ids),
-                Err(error) => (Err(error), Vec::new()),
-            };
-            self.committed(connection, committed)?;
+            let committed = session.commit_alone();
+            let ids = self.committed(connection, committed)?;
             spans::note_count(span, ids.len());
             published.copies = ids.len();
             published.ids = ids;

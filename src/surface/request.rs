@@ -229,7 +229,7 @@ impl Messaging {
             is_awaited: true,
             ..news
         });
-        self.committed(connection, awaited)
+        self.committed(connection, awaited.map(|news| (news, ())))
     }
 }
 

@@ -64,9 +64,8 @@ impl Messaging {
                 resume_unwind(panic);
             }
         };
-        let committed = session.commit();
-        self.committed(connection, committed)?;
-        Ok(returned)
+        let committed = session.commit().map(|news| (news, returned));
+        self.committed(connection, committed)
     }
 
     /// Sends one message in a transaction of its own, and returns whether it was new or a
@@ -102,13 +101,8 @@ impl Messaging {
             let mut connection = self.lend()?;
             let mut session = MessagingSession::on(&self.base().process, &mut connection);
             let sent = session.send_alone(message);
-            let committed = sent.and_then(|sent| Ok((sent, session.commit()?)));
-            let (sent, committed) = match committed {
-                Ok((sent, news)) => (Some(sent), Ok(news)),
-                Err(error) => (None, Err(error)),
-            };
-            self.committed(connection, committed)?;
-            let sent = sent.expect("what was committed was sent");
+            let committed = sent.and_then(|sent| Ok((session.commit()?, sent)));
+            let sent = self.committed(connection, committed)?;
             spans::note_id(span, sent.id());
             Ok(sent)
         })
@@ -132,15 +126,15 @@ impl Messaging {
     }
 
     /// Gives a connection back, and tells who is to know what was committed on it, or that nobody
-    /// knows whether it was.
-    pub(super) fn committed(
+    /// knows whether it was. Returns what came of the session.
+    pub(super) fn committed<T>(
         &self,
         mut connection: LentConnection,
-        committed: Result<News>,
-    ) -> Result<()> {
+        committed: Result<(News, T)>,
+    ) -> Result<T> {
         let observers = &self.base().process.observers;
-        let mut news = match committed {
-            Ok(news) => news,
+        let (mut news, returned) = match committed {
+            Ok(committed) => committed,
             Err(error) => {
                 drop(connection);
                 tell_unknown(observers, &error);
@@ -154,7 +148,7 @@ impl Messaging {
         drop(connection);
         self.base().waker.announce(&news);
         news.tell(observers);
-        Ok(())
+        Ok(returned)
     }
 }
 

@@ -8,10 +8,10 @@ mod pages;
 mod recording;
 mod tokens;
 
-use crate::support::{PATIENCE, database, pass_time, signal};
+use crate::support::{PATIENCE, database, pass_time, signal, text_of};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -63,7 +63,11 @@ impl Serving {
                 break address;
             }
             let has_ended = process.try_wait().unwrap().is_some();
-            assert!(!has_ended && started.elapsed() < PATIENCE, "{}", text(&log));
+            assert!(
+                !has_ended && started.elapsed() < PATIENCE,
+                "{}",
+                text_of(&log)
+            );
             pass_time(Duration::from_millis(10));
         };
         Serving {
@@ -117,7 +121,7 @@ impl Serving {
 
 /// Returns where a process listens, once it says so.
 fn listens(log: &File) -> Option<SocketAddr> {
-    let text = text(log);
+    let text = text_of(log);
     let mut lines = text.lines();
     let address = lines.find_map(|line| line.strip_prefix("http listens on "))?;
     Some(address.parse().unwrap())
@@ -155,19 +159,12 @@ fn of(name: &str, topic: &str) -> String {
     format!("{name}{{messaging_destination_name=\"{topic}\"}}")
 }
 
-fn text(mut file: &File) -> String {
-    let mut text = String::new();
-    file.rewind().unwrap();
-    file.read_to_string(&mut text).unwrap();
-    text
-}
-
 impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if thread::panicking() {
-            eprintln!("{}", text(&self.log));
+            eprintln!("{}", text_of(&self.log));
         }
     }
 }

@@ -12,10 +12,10 @@ mod stopping;
 mod tokens;
 mod wire;
 
-use crate::support::{PATIENCE, database, signal};
+use crate::support::{PATIENCE, database, signal, text_of};
 use caller::{Caller, Generation};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -59,7 +59,7 @@ impl Serving {
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let listens = line.trim_end().strip_prefix("dsmq listens on ");
         let Some(address) = listens.map(|address| address.parse().unwrap()) else {
-            panic!("it does not listen: {}", text(&log));
+            panic!("it does not listen: {}", text_of(&log));
         };
         let url = url.to_owned();
         Serving {
@@ -97,7 +97,7 @@ impl Serving {
 
     /// Returns its log.
     fn said(&self) -> String {
-        text(&self.log)
+        text_of(&self.log)
     }
 
     /// Stops it; returns the exit code and the log.
@@ -105,13 +105,6 @@ impl Serving {
         self.signal("TERM");
         self.end()
     }
-}
-
-fn text(mut file: &File) -> String {
-    let mut text = String::new();
-    file.rewind().unwrap();
-    file.read_to_string(&mut text).unwrap();
-    text
 }
 
 impl Drop for Serving {

@@ -32,6 +32,8 @@ pub(crate) use relay::{Relay, carry_all, spawn};
 pub(crate) use shrink::shrink;
 pub(crate) use signals::{Frozen, signal};
 pub(crate) use statements::{statement_names, statement_plan, statement_text};
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::sync::OnceLock;
 pub(crate) use tunnel::Tunnel;
 pub(crate) use wait::{A_WHILE, DAY, HOUR, MINUTE, PATIENCE, aside, eventually, next, pass_time};
@@ -46,4 +48,12 @@ pub(crate) fn server() -> &'static Server {
         watch(server.url());
         server
     })
+}
+
+/// Returns what a process has written into a file so far.
+pub(crate) fn text_of(mut file: &File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }

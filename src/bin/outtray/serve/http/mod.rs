@@ -28,16 +28,18 @@ use crate::serve::http::backlogs::Backlogs;
 use crate::serve::http::check::check;
 use crate::serve::http::process::ProcessMetrics;
 use crate::serve::http::routes::{Site, router};
-use crate::serve::http::server::{HttpServer, HttpStop};
+use crate::serve::http::server::HttpServer;
 use crate::serve::listening::address::resolved;
 use crate::serve::listening::token::Gatekeeper;
 use crate::serve::listening::{Listener, Listening};
 use clap::Args;
+use outtray::metrics::MOST_TOPICS;
 use outtray::{Builder, Messaging};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The address in hints.
 const EXAMPLE: &str = "127.0.0.1:9187";
@@ -50,7 +52,7 @@ const KEEP_NUMBERS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HttpLimits {
     /// How many topics /metrics tells apart; further ones are summed up as _OTHER
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    #[arg(long, default_value_t = MOST_TOPICS as u32, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     metrics_topics: u32,
 }
 
@@ -119,24 +121,26 @@ impl BoundHttp {
         let mut backlogs = Backlogs::new(self.topic, most_topics);
         let keep = Keep::ByCost(KEEP_NUMBERS);
         let numbers = Asker::start("http-numbers", keep, move || backlogs.ask(&counted))?;
-        let (stop, ended) = HttpStop::new();
+        let (stop, stopped) = watch::channel(None);
         let site = Arc::new(Site {
             check,
             numbers,
             metrics: self.metrics,
             messaging: messaging.clone(),
             guard: self.guard.clone(),
-            is_ending: stop.is_ending(),
+            stopped: stopped.clone(),
         });
         let server = HttpServer {
             listener: self.listener,
             router: router(site),
             guard: self.guard,
-            ended,
+            stopped,
         };
         let name = "http";
         let address = self.address;
-        Listener { name, address }
-            .start(move || server.serve(), move |stopping| stop.stop(stopping))
+        let stop = move |how| {
+            stop.send_replace(Some(how));
+        };
+        Listener { name, address }.start(move || server.serve(), stop)
     }
 }

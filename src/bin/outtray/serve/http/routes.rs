@@ -4,6 +4,7 @@
 use crate::serve::http::asker::{Asker, Found};
 use crate::serve::http::check::Health;
 use crate::serve::http::process::ProcessMetrics;
+use crate::serve::listening::Stopping;
 use crate::serve::listening::token::Gatekeeper;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,9 +17,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use outtray::Messaging;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::join;
+use tokio::sync::watch;
 
 /// How long `/metrics` waits for the database. Prometheus waits for 10 s, unless told otherwise.
 const METRICS_WITHIN: Duration = Duration::from_secs(3);
@@ -37,8 +38,8 @@ pub(crate) struct Site {
     pub(crate) metrics: ProcessMetrics,
     pub(crate) messaging: Messaging,
     pub(crate) guard: Gatekeeper,
-    /// Whether the process is about to end.
-    pub(crate) is_ending: Arc<AtomicBool>,
+    /// How the process is to stop, once it is.
+    pub(crate) stopped: watch::Receiver<Option<Stopping>>,
 }
 
 /// Returns all routes.
@@ -80,7 +81,7 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
             format!("{why}\n"),
         )
     };
-    if site.is_ending.load(Ordering::Relaxed) {
+    if site.stopped.borrow().is_some() {
         return unready("stopping");
     }
     match health(site.check.ask(READY_WITHIN).await) {

@@ -12,8 +12,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::VecDeque;
 use std::net::TcpListener as StdListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -38,50 +36,13 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long nobody is let in where the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
-/// How far the end is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum HttpEnd {
-    No,
-    /// Answers under way are finished.
-    Soon,
-    Now,
-}
-
-/// Ends the server.
-pub(crate) struct HttpStop {
-    end: watch::Sender<HttpEnd>,
-    is_ending: Arc<AtomicBool>,
-}
-
-impl HttpStop {
-    pub(crate) fn new() -> (HttpStop, watch::Receiver<HttpEnd>) {
-        let (end, ended) = watch::channel(HttpEnd::No);
-        let is_ending = Arc::default();
-        (HttpStop { end, is_ending }, ended)
-    }
-
-    /// Returns what says that the end has been asked for.
-    pub(crate) fn is_ending(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_ending)
-    }
-
-    pub(crate) fn stop(&self, stopping: Stopping) {
-        self.is_ending.store(true, Ordering::Relaxed);
-        let end = match stopping {
-            Stopping::Announced => HttpEnd::No,
-            Stopping::Soon => HttpEnd::Soon,
-            Stopping::Now => HttpEnd::Now,
-        };
-        let _ = self.end.send(end);
-    }
-}
-
 /// A listener, and what answers.
 pub(crate) struct HttpServer {
     pub(crate) listener: StdListener,
     pub(crate) router: Router,
     pub(crate) guard: Gatekeeper,
-    pub(crate) ended: watch::Receiver<HttpEnd>,
+    /// How it is to stop, once it is.
+    pub(crate) stopped: watch::Receiver<Option<Stopping>>,
 }
 
 impl HttpServer {
@@ -98,7 +59,7 @@ impl HttpServer {
         let mut open = Open::default();
         loop {
             let accepted = select! {
-                _ = self.ended.wait_for(|end| *end > HttpEnd::No) => break,
+                _ = self.stopped.wait_for(|how| *how >= Some(Stopping::Soon)) => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -114,7 +75,7 @@ impl HttpServer {
         }
         drop(listener);
         select! {
-            _ = self.ended.wait_for(|end| *end > HttpEnd::Soon) => {}
+            _ = self.stopped.wait_for(|how| *how == Some(Stopping::Now)) => {}
             _ = timeout(LAST_ANSWERS, open.finish()) => {}
         }
         Ok(())

@@ -16,8 +16,8 @@ pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
 }
 
-/// How a listener is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a listener is stopped, the most patient way first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stopping {
     /// It will be, when others have ended. Until then it goes on.
     Announced,
