@@ -145,7 +145,8 @@
 //! | `cron` | recurring messages |
 //! | `opentelemetry` | the sender's span as the parent of the handler's, over processes, for programs that trace with OpenTelemetry |
 //! | `metrics` | metrics of the process, for any exporter of the facade crate `metrics` |
-//! | `cli` | the command `outtray`, with `cron` and `rustls` |
+//! | `dashboard` | the module `dashboard`: pages for a browser that a program serves |
+//! | `cli` | the command `outtray`, with `cron`, `dashboard`, `metrics` and `rustls` |
 //! | `command` | the same without TLS |
 //!
 //! None is on by default.
@@ -192,6 +193,10 @@ mod doctor;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod surface;
+#[cfg(feature = "dashboard")]
+mod web;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 #[cfg(unix)]
 pub mod testing;
 
@@ -282,6 +287,11 @@ struct TracingPage;
 #[cfg(all(doctest, feature = "metrics", unix))]
 #[doc = include_str!("../docs/METRICS.md")]
 struct MetricsPage;
+
+/// Compiles the examples of the page about the dashboard.
+#[cfg(all(doctest, feature = "dashboard"))]
+#[doc = include_str!("../docs/DASHBOARD.md")]
+struct DashboardPage;
 
 /// Compiles the example of the page about configuration.
 #[cfg(doctest)]

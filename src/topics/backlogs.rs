@@ -1,9 +1,9 @@
 //! The numbers of all topics at once, for those who look again and again: dashboards and metrics.
 //!
-//! Two statements however many topics there are: one lists them, one counts, each topic up to
-//! [`COUNTED`] messages of each kind. If any has more, a third one estimates those, from one sample
-//! of each table for all topics (`stats` says how good such an estimate is). So a look costs by the
-//! number of topics, not by that of messages.
+//! Two statements however many topics there are: one lists them, one counts the messages of each
+//! kind, as far as a [`Depth`] says. If any topic has more, a third one estimates those, from one
+//! sample of each table for all topics (`stats` says how good such an estimate is). So a look costs
+//! by the number of topics, not by that of messages.
 
 use crate::db::{Params, Run, Statement, column, query, sql};
 use crate::topics::stats::PAGES;
@@ -11,16 +11,31 @@ use crate::words::Result;
 use postgres::Row;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 static BACKLOGS: Statement = sql!("backlogs", Kept);
 static ESTIMATE_BACKLOGS: Statement = sql!("estimate_backlogs", Kept);
 
-/// How far each kind is counted: some milliseconds for a topic that has as many.
-const COUNTED: i64 = 10_000;
-/// How many of a topic's first messages are looked at for those in work: more than most processes
-/// together have in hand.
-const LOOKED_AT: i64 = 1_000;
+/// How far topics are looked into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Depth {
+    /// How far each kind is counted.
+    pub(crate) counted: i64,
+    /// How many of a topic's first messages are looked at for those in work.
+    pub(crate) looked_at: i64,
+}
+
+/// Some milliseconds for a topic that has as many; more in work than most processes together have
+/// in hand.
+pub(crate) const DEEP: Depth = Depth {
+    counted: 10_000,
+    looked_at: 1_000,
+};
+
+/// How many messages of each kind topics have about, by their names.
+pub(crate) type Estimates = HashMap<String, [i64; 5]>;
+
 /// The kinds that are counted, in the order of the fields.
 const KINDS: [&str; 5] = ["ready", "scheduled", "leased", "behind", "dead"];
 const COUNTING: &str = "counting messages";
@@ -64,24 +79,36 @@ pub struct TopicBacklog {
 
 /// Returns the numbers of some topics, sorted as these are.
 pub(crate) fn backlogs(run: &mut dyn Run, topics: &[String]) -> Result<Vec<TopicBacklog>> {
+    looked_into(run, topics, DEEP, |run| estimates(run).map(Arc::new))
+}
+
+/// Returns the numbers of some topics, counted so far, and beyond that as estimated: what has no
+/// estimate is shown as more than was counted.
+pub(crate) fn looked_into(
+    run: &mut dyn Run,
+    topics: &[String],
+    depth: Depth,
+    estimate: impl FnOnce(&mut dyn Run) -> Result<Arc<Estimates>>,
+) -> Result<Vec<TopicBacklog>> {
+    let most = depth.counted;
     // One more says that there are more.
-    let params: Params<'_> = &[&topics, &(COUNTED + 1), &LOOKED_AT];
+    let params: Params<'_> = &[&topics, &(most + 1), &depth.looked_at];
     let rows = query(run, &BACKLOGS, params, COUNTING)?;
     let mut counted = Vec::with_capacity(rows.len());
     for row in &rows {
         counted.push((column::<String>(row, "topic")?, kinds(row)?, row));
     }
-    let is_over = |kinds: &[i64; 5]| kinds.iter().any(|count| *count > COUNTED);
+    let is_over = |kinds: &[i64; 5]| kinds.iter().any(|count| *count > most);
     let estimates = match counted.iter().any(|(_, kinds, _)| is_over(kinds)) {
-        true => estimates(run)?,
-        false => HashMap::new(),
+        true => estimate(run)?,
+        false => Arc::default(),
     };
     let mut found = HashMap::with_capacity(counted.len());
     for (topic, mut kinds, row) in counted {
         let is_estimated = is_over(&kinds);
         let estimate = estimates.get(&topic).copied().unwrap_or_default();
         for (count, estimate) in kinds.iter_mut().zip(estimate) {
-            if *count > COUNTED {
+            if *count > most {
                 *count = estimate.max(*count);
             }
         }
@@ -112,7 +139,9 @@ fn backlog(topic: String, kinds: [i64; 5], is_estimated: bool, row: &Row) -> Res
     })
 }
 
-fn estimates(run: &mut dyn Run) -> Result<HashMap<String, [i64; 5]>> {
+/// Returns how many messages each topic of a sample has about: ready, scheduled, leased, behind
+/// others, dead. A topic of few messages may be missing where there are many of others.
+pub(crate) fn estimates(run: &mut dyn Run) -> Result<Estimates> {
     query(run, &ESTIMATE_BACKLOGS, &[&PAGES], COUNTING)?
         .iter()
         .map(|row| Ok((column(row, "topic")?, kinds(row)?)))

@@ -126,7 +126,7 @@ impl FromStr for Filter {
 
 /// A part of the text of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+enum FilterToken {
     /// A bare word, or one in quotes, which is never a word of the language.
     Word {
         text: String,
@@ -235,7 +235,7 @@ impl Reader<'_> {
 
     fn name(&mut self) -> Result<String> {
         let start = self.at;
-        if let Some(Token::Word { text, quote }) = self.next_token()?
+        if let Some(FilterToken::Word { text, quote }) = self.next_token()?
             && quote != Some('\'')
             && (quote.is_some() || !is_word(&text))
         {
@@ -247,7 +247,7 @@ impl Reader<'_> {
 
     fn value(&mut self) -> Result<String> {
         let start = self.at;
-        if let Some(Token::Word { text, quote }) = self.next_token()?
+        if let Some(FilterToken::Word { text, quote }) = self.next_token()?
             && quote != Some('"')
         {
             return Ok(text);
@@ -272,16 +272,16 @@ impl Reader<'_> {
 
     fn takes_word(&mut self, word: &str) -> Result<bool> {
         self.takes(|token| match token {
-            Token::Word { text, quote: None } => text.eq_ignore_ascii_case(word),
+            FilterToken::Word { text, quote: None } => text.eq_ignore_ascii_case(word),
             _ => false,
         })
     }
 
     fn takes_sign(&mut self, sign: &str) -> Result<bool> {
-        self.takes(|token| matches!(token, Token::Sign(found) if *found == sign))
+        self.takes(|token| matches!(token, FilterToken::Sign(found) if *found == sign))
     }
 
-    fn takes(&mut self, is_it: impl Fn(&Token) -> bool) -> Result<bool> {
+    fn takes(&mut self, is_it: impl Fn(&FilterToken) -> bool) -> Result<bool> {
         let start = self.at;
         let is_taken = self.next_token()?.is_some_and(|token| is_it(&token));
         if !is_taken {
@@ -291,7 +291,7 @@ impl Reader<'_> {
     }
 
     /// Reads the next part; `None` at the end.
-    fn next_token(&mut self) -> Result<Option<Token>> {
+    fn next_token(&mut self) -> Result<Option<FilterToken>> {
         const SIGNS: [&str; 10] = ["==", "!=", "<=", ">=", "=", "<", ">", "(", ")", ","];
         let rest = self.text[self.at..].trim_start();
         self.at = self.text.len() - rest.len();
@@ -300,7 +300,7 @@ impl Reader<'_> {
         };
         if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             self.at += sign.len();
-            return Ok(Some(Token::Sign(sign)));
+            return Ok(Some(FilterToken::Sign(sign)));
         }
         if first == '\'' || first == '"' {
             return self.quoted(first).map(Some);
@@ -311,10 +311,10 @@ impl Reader<'_> {
         }
         self.at += end;
         let text = rest[..end].to_owned();
-        Ok(Some(Token::Word { text, quote: None }))
+        Ok(Some(FilterToken::Word { text, quote: None }))
     }
 
-    fn quoted(&mut self, quote: char) -> Result<Token> {
+    fn quoted(&mut self, quote: char) -> Result<FilterToken> {
         let start = self.at;
         let mut text = String::new();
         let mut chars = self.text[start + 1..].char_indices().peekable();
@@ -326,7 +326,7 @@ impl Reader<'_> {
             } else {
                 self.at = start + 1 + at + 1;
                 let quote = Some(quote);
-                return Ok(Token::Word { text, quote });
+                return Ok(FilterToken::Word { text, quote });
             }
         }
         Err(self.error(&format!("the quote {quote} is not closed")))

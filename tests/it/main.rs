@@ -9,6 +9,7 @@ mod command_line;
 mod completion;
 mod connect;
 mod crashes;
+mod dashboard;
 mod dead_letters;
 mod dedupe;
 mod dependencies;

@@ -98,7 +98,7 @@ fn topics_over_the_limit_and_those_with_made_up_names_are_summed_up() {
 #[test]
 fn pages_that_are_not_there_and_other_verbs_are_refused() {
     let serving = Serving::new();
-    assert_eq!(serving.get("/").status, 404);
+    assert_eq!(serving.get("/nowhere").status, 404);
     assert_eq!(serving.get("/metrics/x").status, 404);
     let posted = serving.ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
     assert_eq!(posted.status, 405);

@@ -16,13 +16,14 @@ use crate::global::Global;
 use crate::output::Output;
 use crate::serve::dsmq::{ClientLimits, Dsmq};
 use crate::serve::http::{BoundHttp, HttpOptions};
+use crate::serve::listening::Listening;
 use crate::serve::listening::address::resolved;
 use crate::serve::listening::token::Gatekeeper;
-use crate::serve::listening::{Listening, Stopping};
 use crate::signals::Interrupts;
 use clap::Args;
 use crossbeam_channel::Select;
 use outtray::Messaging;
+use outtray::dashboard::{Dashboard, Stopping};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
     Ctrl-C and SIGTERM let nobody else in, store what was put, and end with exit code 0; \
     a second one does not wait for the database.\n\n\
     docs/DSMQ.md has the wire of dsmq, and how each generation of clients shows a token; \
-    docs/METRICS.md has the pages of --http, and every metric.")]
+    docs/DASHBOARD.md has the dashboard of --http, and docs/METRICS.md its other pages and every metric.")]
 pub(crate) struct ServeOptions {
     #[command(flatten)]
     http: HttpOptions,
@@ -49,6 +50,14 @@ pub(crate) struct ServeOptions {
     /// machines can reach
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// Has the dashboard only show, also to those who know the token
+    #[arg(long, requires = "http")]
+    read_only: bool,
+
+    /// Hides payloads, the values of headers, and keys in the dashboard
+    #[arg(long, requires = "http")]
+    hide_payloads: bool,
 
     /// Refuses the request of clients to stop the server
     #[arg(long)]
@@ -71,7 +80,7 @@ pub(crate) fn run(
         address,
         topic: options.topic,
         limits: options.limits,
-        guard,
+        guard: guard.clone(),
     });
     let signals = Interrupts::catch()?;
     let builder = global.builder()?;
@@ -80,7 +89,14 @@ pub(crate) fn run(
         None => builder.connect()?,
     };
     allow_files();
-    let all = start(&messaging, dsmq, http)?;
+    let mut dashboard = Dashboard::new(&messaging).hide_payloads(options.hide_payloads);
+    if let Some(token) = guard.token() {
+        dashboard = dashboard.token(token.clone());
+    }
+    if options.read_only {
+        dashboard = dashboard.read_only();
+    }
+    let all = start(&messaging, dsmq, http.map(|http| (http, dashboard)))?;
     for Listening { name, address, .. } in &all {
         let text = format!("{name} listens on {address}");
         output.say(&text, &json!({ "listens": name, "address": address }))?;
@@ -94,14 +110,14 @@ pub(crate) fn run(
 fn start(
     messaging: &Messaging,
     dsmq: Option<Dsmq>,
-    http: Option<BoundHttp>,
+    http: Option<(BoundHttp, Dashboard)>,
 ) -> Result<Vec<Listening>, CommandFailure> {
     let mut all = Vec::new();
     if let Some(dsmq) = dsmq {
         all.push(dsmq::start(messaging, dsmq)?);
     }
-    if let Some(http) = http {
-        all.push(http.start(messaging)?);
+    if let Some((http, dashboard)) = http {
+        all.push(http.start(messaging, Some(dashboard))?);
     }
     Ok(all)
 }

@@ -2,9 +2,10 @@
 
 use crate::failure::CommandFailure;
 use crate::serve::http::{BoundHttp, HttpOptions};
+use crate::serve::listening::Listening;
 use crate::serve::listening::token::Gatekeeper;
-use crate::serve::listening::{Listening, Stopping};
 use clap::Args;
+use outtray::dashboard::Stopping;
 use outtray::{Builder, Messaging};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ impl BoundBeside {
         let Some(http) = self.0 else {
             return Ok(RunningBeside(None));
         };
-        let listening = http.start(messaging)?;
+        let listening = http.start(messaging, None)?;
         let (name, address) = (listening.name, listening.address);
         let _ = writeln!(io::stderr(), "{name} listens on {address}");
         Ok(RunningBeside(Some(listening)))

@@ -1,7 +1,8 @@
-//! Health and metrics over HTTP: `/healthz`, `/readyz`, `/metrics`.
+//! HTTP: the dashboard of the library, where it is wanted, and health and metrics: `/healthz`,
+//! `/readyz`, `/metrics`.
 //!
 //! ```text
-//!   outtray-http     accepts, reads requests, writes answers: one thread, a runtime of its own
+//!   outtray-http     accepts, reads requests, writes answers: one thread, the library's server
 //!      │ wishes (bounded), each with where its answer goes
 //!      ├─► outtray-http-check    asks whether the database answers and the schema fits
 //!      └─► outtray-http-numbers  asks for the numbers of topics
@@ -19,7 +20,6 @@ pub(crate) mod beside;
 mod check;
 mod process;
 mod routes;
-mod server;
 mod topic_labels;
 
 use crate::failure::CommandFailure;
@@ -27,19 +27,17 @@ use crate::serve::http::asker::{Asker, Keep};
 use crate::serve::http::backlogs::Backlogs;
 use crate::serve::http::check::check;
 use crate::serve::http::process::ProcessMetrics;
-use crate::serve::http::routes::{Site, router};
-use crate::serve::http::server::HttpServer;
+use crate::serve::http::routes::{MachinePages, router};
 use crate::serve::listening::address::resolved;
 use crate::serve::listening::token::Gatekeeper;
 use crate::serve::listening::{Listener, Listening};
 use clap::Args;
+use outtray::dashboard::{Dashboard, HttpServer, StopSwitch};
 use outtray::metrics::MOST_TOPICS;
 use outtray::{Builder, Messaging};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// The address in hints.
 const EXAMPLE: &str = "127.0.0.1:9187";
@@ -59,7 +57,7 @@ pub(crate) struct HttpLimits {
 /// Where to listen, as an option.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HttpOptions {
-    /// Serves /metrics, /healthz and /readyz here: 127.0.0.1:9187
+    /// Serves the pages of the process here: 127.0.0.1:9187
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<String>,
 
@@ -69,8 +67,7 @@ pub(crate) struct HttpOptions {
 
 /// What has begun to listen, and the recorder of what the process does.
 pub(crate) struct BoundHttp {
-    listener: TcpListener,
-    address: SocketAddr,
+    server: HttpServer,
     limits: HttpLimits,
     guard: Gatekeeper,
     /// The topic whose numbers are shown; all topics' if none is named.
@@ -92,11 +89,8 @@ impl HttpOptions {
         let cannot = |error: io::Error| {
             CommandFailure::failed(format!("cannot listen on {address}: {error}"))
         };
-        let listener = TcpListener::bind(address).map_err(cannot)?;
-        listener.set_nonblocking(true).map_err(cannot)?;
         Ok(Some(BoundHttp {
-            address: listener.local_addr().map_err(cannot)?,
-            listener,
+            server: HttpServer::bind(address, guard.token()).map_err(cannot)?,
             limits: self.limits,
             guard: guard.clone(),
             topic,
@@ -112,8 +106,12 @@ impl BoundHttp {
         builder.metrics(self.metrics.metrics(most_topics))
     }
 
-    /// Begins to serve.
-    pub(crate) fn start(self, messaging: &Messaging) -> Result<Listening, CommandFailure> {
+    /// Begins to serve, the dashboard too if there is one.
+    pub(crate) fn start(
+        self,
+        messaging: &Messaging,
+        dashboard: Option<Dashboard>,
+    ) -> Result<Listening, CommandFailure> {
         let checked = messaging.clone();
         let check = Asker::start("http-check", Keep::For(KEEP_CHECK), move || check(&checked))?;
         let counted = messaging.clone();
@@ -121,26 +119,25 @@ impl BoundHttp {
         let mut backlogs = Backlogs::new(self.topic, most_topics);
         let keep = Keep::ByCost(KEEP_NUMBERS);
         let numbers = Asker::start("http-numbers", keep, move || backlogs.ask(&counted))?;
-        let (stop, stopped) = watch::channel(None);
-        let site = Arc::new(Site {
+        let (stop, stopped) = StopSwitch::pair();
+        let site = Arc::new(MachinePages {
             check,
             numbers,
             metrics: self.metrics,
             messaging: messaging.clone(),
-            guard: self.guard.clone(),
+            guard: self.guard,
             stopped: stopped.clone(),
         });
-        let server = HttpServer {
-            listener: self.listener,
-            router: router(site),
-            guard: self.guard,
-            stopped,
+        let router = match dashboard {
+            Some(dashboard) => router(site).merge(dashboard.router()),
+            None => router(site),
         };
-        let name = "http";
-        let address = self.address;
-        let stop = move |how| {
-            stop.send_replace(Some(how));
+        let (name, server) = ("http", self.server);
+        let address = server.address();
+        let serve = move || {
+            let ended = server.serve(router, stopped);
+            ended.map_err(|error| format!("cannot wait for sockets: {error}"))
         };
-        Listener { name, address }.start(move || server.serve(), stop)
+        Listener { name, address }.start(serve, move |how| stop.stop(how))
     }
 }

@@ -4,22 +4,22 @@
 use crate::serve::http::asker::{Asker, Found};
 use crate::serve::http::check::Health;
 use crate::serve::http::process::ProcessMetrics;
-use crate::serve::listening::Stopping;
 use crate::serve::listening::token::Gatekeeper;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use outtray::Messaging;
+use outtray::dashboard::StopSignal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::join;
-use tokio::sync::watch;
 
 /// How long `/metrics` waits for the database. Prometheus waits for 10 s, unless told otherwise.
 const METRICS_WITHIN: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 const METRICS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What pages are made of.
-pub(crate) struct Site {
+pub(crate) struct MachinePages {
     pub(crate) check: Asker<Health>,
     /// The numbers of topics as text for Prometheus; `None` where they could not be had.
     pub(crate) numbers: Asker<Option<String>>,
@@ -39,11 +39,11 @@ pub(crate) struct Site {
     pub(crate) messaging: Messaging,
     pub(crate) guard: Gatekeeper,
     /// How the process is to stop, once it is.
-    pub(crate) stopped: watch::Receiver<Option<Stopping>>,
+    pub(crate) stopped: StopSignal,
 }
 
 /// Returns all routes.
-pub(crate) fn router(site: Arc<Site>) -> Router {
+pub(crate) fn router(site: Arc<MachinePages>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .layer(from_fn_with_state(Arc::clone(&site), ask_for_token));
@@ -51,11 +51,23 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .merge(guarded)
+        .layer(map_response(one_for_each_connection))
         .with_state(site)
 }
 
+/// Has the connection end with its answer: machines ask rarely, and are not to hold places.
+async fn one_for_each_connection(mut answer: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
+}
+
 /// Lets those through who know the token, if there is one.
-async fn ask_for_token(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+async fn ask_for_token(
+    State(site): State<Arc<MachinePages>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if site.guard.has_token() {
         let header = request.headers().get(AUTHORIZATION);
         let header = header.and_then(|header| header.to_str().ok());
@@ -73,7 +85,7 @@ async fn healthz() -> Response {
 }
 
 /// The process can do its work, and goes on with it.
-async fn readyz(State(site): State<Arc<Site>>) -> Response {
+async fn readyz(State(site): State<Arc<MachinePages>>) -> Response {
     let unready = |why: &str| {
         page(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -81,7 +93,7 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
             format!("{why}\n"),
         )
     };
-    if site.stopped.borrow().is_some() {
+    if site.stopped.told().is_some() {
         return unready("stopping");
     }
     match health(site.check.ask(READY_WITHIN).await) {
@@ -90,7 +102,7 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> Response {
+async fn metrics(State(site): State<Arc<MachinePages>>) -> Response {
     let (check, numbers) = join!(
         site.check.ask(METRICS_WITHIN),
         site.numbers.ask(METRICS_WITHIN)

@@ -7,6 +7,7 @@ pub(crate) mod token;
 
 use crate::failure::CommandFailure;
 use crossbeam_channel::{Receiver, bounded};
+use outtray::dashboard::Stopping;
 use std::net::SocketAddr;
 use std::thread::{Builder, JoinHandle};
 
@@ -14,17 +15,6 @@ use std::thread::{Builder, JoinHandle};
 pub(crate) struct Listener {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-}
-
-/// How a listener is stopped, the most patient way first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stopping {
-    /// It will be, when others have ended. Until then it goes on.
-    Announced,
-    /// It finishes what it has, and lets nobody else in.
-    Soon,
-    /// It does not wait for the database.
-    Now,
 }
 
 /// A listener that runs.

@@ -1,0 +1,10 @@
+//! What pages stand on: what they are given and return, the threads that make them, what is kept
+//! between them, and the parts that they are made of.
+
+pub(crate) mod desk;
+pub(crate) mod in_use;
+pub(crate) mod numbers;
+pub(crate) mod parts;
+pub(crate) mod shelf;
+pub(crate) mod site;
+pub(crate) mod view;
