@@ -114,7 +114,9 @@
 //!   message that is done, or a connection that is lost ([`ConnectionOf`]).
 //! - [`Messaging::vitals`] says how this process is ([`Vitals`], a [`Crew`] for each receiver),
 //!   [`Messaging::backlogs`] what all topics have, each a [`TopicBacklog`]. With the feature
-//!   `metrics` the module `metrics` records it all for an exporter.
+//!   `metrics` the module `metrics` records it all for an exporter. [`Messaging::processes`] lists
+//!   who receives, on all hosts, and what is in work: a [`RunningProcess`] has
+//!   [`RunningReceiver`]s, and these have [`RunningHandler`]s.
 //! - [`Error`] and its [`ErrorKind`] say what a caller can do.
 //! - [`testing`] is a kit for tests: throwaway servers and databases, assertions of what was sent,
 //!   handlers run on the test's thread and through time, and faults.
@@ -169,6 +171,7 @@ mod capacity;
 mod rate_limit;
 mod max_in_work;
 mod completion;
+mod processes;
 mod crashes;
 mod on_end;
 mod expiry;
@@ -210,9 +213,10 @@ pub use doctor::finding::{Diagnosis, Finding, Remedy, Severity};
 pub use log::log_reader::LogReader;
 pub use observe::connection_of::ConnectionOf;
 pub use observe::event::Event;
+pub use processes::crews::Crew;
+pub use processes::running::{RunningHandler, RunningProcess, RunningReceiver};
 pub use publish::Subscription;
 pub use receive::batch_message::BatchMessage;
-pub use receive::crews::Crew;
 pub use receive::log::builder::ReaderBuilder;
 pub use receive::middleware::Next;
 pub use receive::receivers::builder::ReceiverBuilder;

@@ -150,6 +150,11 @@ impl Connection {
         self.pulses.outdate();
     }
 
+    /// Returns the server process that answers here, if it is known and stays the same.
+    pub(crate) fn server_process(&self) -> Option<i32> {
+        self.pulse.as_ref().and_then(|pulse| pulse.process())
+    }
+
     /// Returns whether somebody is between, who makes up names of server processes; `None` where
     /// nobody knows.
     pub(crate) fn is_behind_pooler(&self) -> Option<bool> {

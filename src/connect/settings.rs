@@ -23,6 +23,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) schema: SchemaName,
     /// Whether a pooler may sit between: no named statements, no session state, no LISTEN.
     pub(crate) is_pooler_safe: bool,
+    /// What the application calls itself.
+    pub(crate) program: String,
     /// Where this leads, fit for error texts: no user, no password.
     pub(crate) target: String,
     /// How often prepared statements were gone.
@@ -54,6 +56,7 @@ impl ConnectionSettings {
         let greeting = Greeting::new(config.get_options().unwrap_or_default(), is_pooler_safe);
         Ok(ConnectionSettings {
             target: target(&config, &endpoints),
+            program: config.get_application_name().unwrap_or_default().to_owned(),
             dial: Dial::new(
                 patience(&config, endpoints.len()),
                 2 * config.get_connect_timeout().copied().unwrap_or_default(),

@@ -4,7 +4,11 @@ use crate::crashes::liveness::free_locks;
 use crate::db::{
     Flight, Params, Run, Statement, Value, column, columns, execute, first, query, sql,
 };
+use crate::processes::crew_state::CrewState;
+use crate::processes::identity::{ProcessIdentity, VERSION};
+use crate::processes::running::UNSEEN_S;
 use crate::words::Result;
+use crate::words::limits::count;
 use postgres::Row;
 use std::time::Duration;
 
@@ -36,21 +40,38 @@ pub(crate) struct Living<'a> {
     pub(crate) enrolled: &'a Enrolled,
     pub(crate) shift: i64,
     pub(crate) most: i32,
+    pub(crate) state: &'a CrewState,
 }
 
-/// How long a receiver without a lock is believed to live that was not seen: three signs missed.
-pub(crate) const UNSEEN_S: i64 = 30;
-
-/// Adds a row; the caller takes its lock next, if it can hold one.
+/// Adds a row of a process that holds locks or does not; the caller takes its lock next, if so.
 pub(crate) fn enroll(
     run: &mut dyn Run,
     topic: &str,
-    process: &str,
-    holds_lock: bool,
+    (identity, holds_lock): (&ProcessIdentity, bool),
     most: i32,
+    state: &CrewState,
 ) -> Result<Enrolled> {
     let doing = format!("enrolling a receiver of topic {topic}");
-    let params: Params<'_> = &[&topic, &process, &holds_lock, &most];
+    let ProcessIdentity {
+        process,
+        host,
+        pid,
+        program,
+    } = identity;
+    let (workers, filter, lease_ms) = (count(state.workers), state.filter_text(), lease_ms(state));
+    let params: Params<'_> = &[
+        &topic,
+        process,
+        &holds_lock,
+        &most,
+        host,
+        pid,
+        program,
+        &VERSION,
+        &workers,
+        &filter,
+        &lease_ms,
+    ];
     let rows = query(run, &ENROLL, params, &doing)?;
     let id = first(&rows, "id")?.unwrap_or_default();
     Ok(Enrolled {
@@ -86,7 +107,7 @@ pub(crate) fn sign_off(
 pub(crate) fn show_life(
     run: &mut dyn Run,
     receivers: &[Living<'_>],
-    process: &str,
+    identity: &ProcessIdentity,
     holds_lock: bool,
 ) -> Result<()> {
     let enrolled = receivers.iter().map(|living| living.enrolled);
@@ -95,8 +116,43 @@ pub(crate) fn show_life(
         .unzip();
     let shifts: Vec<i64> = receivers.iter().map(|living| living.shift).collect();
     let most: Vec<i32> = receivers.iter().map(|living| living.most).collect();
-    let params: Params<'_> = &[&ids, &topics, &process, &holds_lock, &shifts, &most];
+    let ProcessIdentity {
+        process,
+        host,
+        pid,
+        program,
+    } = identity;
+    let states = || receivers.iter().map(|living| living.state);
+    let workers: Vec<i64> = states().map(|state| count(state.workers)).collect();
+    let filters: Vec<Option<String>> = states().map(CrewState::filter_text).collect();
+    let leases: Vec<Option<i64>> = states().map(lease_ms).collect();
+    let busy: Vec<i64> = states().map(|state| count(state.busy)).collect();
+    let in_hand: Vec<i64> = states().map(|state| count(state.in_hand)).collect();
+    let handlers: Vec<Option<String>> = states().map(CrewState::handlers_text).collect();
+    let params: Params<'_> = &[
+        &ids,
+        &topics,
+        process,
+        &holds_lock,
+        &shifts,
+        &most,
+        host,
+        pid,
+        program,
+        &VERSION,
+        &workers,
+        &filters,
+        &leases,
+        &busy,
+        &in_hand,
+        &handlers,
+    ];
     execute(run, &SHOW_LIFE, params, "showing that receivers live").map(drop)
+}
+
+fn lease_ms(state: &CrewState) -> Option<i64> {
+    let ms = state.lease?.as_millis();
+    Some(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 /// Notes that receivers were seen now which were seen in the future, by a clock that was set back

@@ -27,12 +27,16 @@
 //! notes what it has in hand for a moment, as if the topic were suspect, and looks again.
 
 use crate::connect::connection::Connection;
+use crate::crashes::newcomer::{Caution, Newcomer};
 use crate::crashes::presence::end_suspicion;
 use crate::crashes::presence::{self as store, Enrolled, Living};
 use crate::db::Run;
 use crate::observe::fields::told;
+use crate::processes::crew_state::CrewState;
+use crate::processes::crews::Crews;
+use crate::processes::identity::ProcessIdentity;
+use crate::processes::running::UNSEEN_S;
 use crate::schema::name::SchemaName;
-use crate::wake::board::Station;
 use crate::wake::hands::Hands;
 use crate::wake::hint::Hint;
 use crate::wake::round::{Polled, PolledTopic, Round, Work};
@@ -57,38 +61,13 @@ const WARY_FOR: Duration = Duration::from_secs(3);
 /// How soon it looks again whether they live.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How careful a receiver that starts is to be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caution {
-    /// For how long its topic is suspect.
-    suspect_for: Duration,
-    /// For how long to be wary all the same.
-    wary_for: Duration,
-}
-
-impl Caution {
-    /// Tells the station where the receiver's workers park.
-    pub(crate) fn tell(self, station: &Station) {
-        station.suspect(self.suspect_for);
-        station.be_wary(self.wary_for);
-    }
-}
-
-/// What is to be known of a receiver that starts.
-#[derive(Debug, Clone)]
-pub(crate) struct Newcomer {
-    pub(crate) topic: String,
-    pub(crate) is_strict: bool,
-    /// The most messages that it has in hand at a time.
-    pub(crate) most: usize,
-    pub(crate) hands: Arc<Hands>,
-}
-
 /// A receiver of this process.
 struct Mine {
     enrolled: Enrolled,
     most: i32,
     hands: Arc<Hands>,
+    /// What it is like and does, as far as it was seen.
+    state: CrewState,
 }
 
 impl Mine {
@@ -97,6 +76,7 @@ impl Mine {
             enrolled: &self.enrolled,
             shift: self.hands.restored(),
             most: self.most,
+            state: &self.state,
         }
     }
 }
@@ -112,12 +92,21 @@ pub(crate) struct Presence {
     doubted: HashSet<i64>,
     look_at: Instant,
     namespace: i64,
-    process: String,
+    identity: ProcessIdentity,
+    /// Where it is seen what its receivers do.
+    crews: Arc<Crews>,
     holds_locks: bool,
 }
 
 impl Presence {
-    pub(crate) fn new(schema: &SchemaName, process: String, holds_locks: bool) -> Self {
+    /// Makes the presence of a process, whose receivers show life by locks, or, where nobody can
+    /// hold any, by rows.
+    pub(crate) fn new(
+        schema: &SchemaName,
+        identity: ProcessIdentity,
+        crews: Arc<Crews>,
+        holds_locks: bool,
+    ) -> Self {
         Presence {
             mine: Vec::new(),
             leaving: Vec::new(),
@@ -125,7 +114,8 @@ impl Presence {
             doubted: HashSet::new(),
             look_at: Instant::now() + LOOK_EVERY,
             namespace: schema.lock_namespace(),
-            process,
+            identity,
+            crews,
             holds_locks,
         }
     }
@@ -143,11 +133,12 @@ impl Presence {
             store::ensure_turn(connection, topic)?;
         }
         let most = i32::try_from(newcomer.most).unwrap_or(i32::MAX);
-        let enrolled = self.insert(connection, topic, most)?;
+        let enrolled = self.insert(connection, newcomer, most)?;
         self.mine.push(Mine {
             enrolled: enrolled.clone(),
             most,
             hands: Arc::clone(&newcomer.hands),
+            state: newcomer.state.clone(),
         });
         let looked = self.look_back(connection, waker, topic);
         match looked.and_then(|suspect_for| self.care(connection, topic, suspect_for)) {
@@ -216,10 +207,17 @@ impl Presence {
     }
 
     /// Adds the row and takes its lock in one transaction: nobody sees the one without the other.
-    fn insert(&mut self, connection: &mut Connection, topic: &str, most: i32) -> Result<Enrolled> {
+    fn insert(
+        &mut self,
+        connection: &mut Connection,
+        newcomer: &Newcomer,
+        most: i32,
+    ) -> Result<Enrolled> {
+        let topic = newcomer.topic.as_str();
         let doing = format!("enrolling a receiver of topic {topic}");
         let mut open = connection.begin(None).doing(&doing)?;
-        let enrolled = store::enroll(&mut open, topic, &self.process, self.holds_locks, most)?;
+        let who = (&self.identity, self.holds_locks);
+        let enrolled = store::enroll(&mut open, topic, who, most, &newcomer.state)?;
         if self.holds_locks {
             let ids = [enrolled.id];
             self.held
@@ -273,10 +271,16 @@ impl Presence {
             self.held.extend(got);
         }
         if !self.holds_locks {
-            store::rewind(connection, store::UNSEEN_S)?;
+            store::rewind(connection, UNSEEN_S)?;
+        }
+        let mut seen = self.crews.states();
+        for mine in &mut self.mine {
+            if let Some(state) = seen.remove(&mine.enrolled.id) {
+                mine.state = state;
+            }
         }
         let rows: Vec<Living<'_>> = self.mine.iter().map(Mine::living).collect();
-        store::show_life(connection, &rows, &self.process, self.holds_locks)
+        store::show_life(connection, &rows, &self.identity, self.holds_locks)
     }
 
     fn find(&self, connection: &mut Connection) -> Result<Vec<Enrolled>> {

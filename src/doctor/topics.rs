@@ -1,10 +1,10 @@
 //! Topics in which something is stuck, or that nobody looks after.
 
-use crate::crashes::presence::UNSEEN_S;
 use crate::db::{Statement, column, sql};
 use crate::doctor::ask::Ask;
 use crate::doctor::finding::Finding;
 use crate::doctor::listed::{at_most, span, word};
+use crate::processes::running::UNSEEN_S;
 use crate::words::Result;
 use postgres::Row;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,7 +5,7 @@ use crate::metrics::handles::{Sink, TopicHandles};
 use crate::metrics::labels::{OTHER_TOPICS, TEMPORARY_TOPICS, is_temporary};
 use crate::observe::connection_of::ConnectionOf;
 use crate::observe::event::Event;
-use crate::receive::crews::Crew;
+use crate::processes::crews::Crew;
 use crate::receive::vitals::Vitals;
 use crate::threads::mutex::Mutex;
 use crate::words::outcome::DeadReason;

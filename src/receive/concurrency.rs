@@ -158,6 +158,14 @@ impl Concurrency {
         (at_work, self.limit.load(Ordering::Relaxed))
     }
 
+    /// Returns how long ago a worker began to run its handler, if it runs one: a handler that runs
+    /// again in its transaction seems to have run for up to [`STUCK`] less.
+    pub(crate) fn handler_age(&self, worker: usize) -> Duration {
+        let until = self.until[worker].load(Ordering::Relaxed);
+        let begun = until.saturating_sub(micros(QUICK));
+        Duration::from_micros(self.now_us().saturating_sub(begun))
+    }
+
     /// Learns from a transaction that handled so many messages, and whether there is a backlog.
     pub(crate) fn learn(&self, messages: usize, is_backlog: bool, now: Instant) {
         let workers = self.until.len();

@@ -46,8 +46,10 @@ pub(crate) struct Heartbeat {
 pub(crate) struct KeptLease {
     pub(crate) proof: Proof,
     pub(crate) cancel: CancelToken,
-    worker: usize,
-    begun_at: Option<Instant>,
+    pub(crate) worker: usize,
+    /// Which attempt its delivery is, from 1.
+    pub(crate) attempt: u32,
+    pub(crate) begun_at: Option<Instant>,
 }
 
 /// A lease in hand, prolonged until this is dropped or the heartbeat gives it back.
@@ -106,12 +108,13 @@ impl Heartbeat {
         let in_hand: Vec<_> = messages
             .into_iter()
             .map(|message| {
-                let cancel = slot.enter(message.held.id, asked);
+                let cancel = slot.enter(message.held.id, message.attempts + 1, asked);
                 let proof = Proof::of(&message);
                 let one = KeptLease {
                     proof: proof.clone(),
                     cancel: cancel.clone(),
                     worker,
+                    attempt: message.attempts + 1,
                     begun_at: None,
                 };
                 kept.insert(proof.receipt, one);

@@ -18,7 +18,7 @@ pub(crate) mod batch_message;
 pub(crate) mod charge;
 pub(crate) mod claim;
 pub(crate) mod concurrency;
-pub(crate) mod crews;
+pub(crate) mod crew;
 pub(crate) mod decide;
 pub(crate) mod filter;
 pub(crate) mod handler;

@@ -9,8 +9,8 @@ use crate::log::slices::SharedLogs;
 use crate::message::floor::Floors;
 use crate::observe::fields::told;
 use crate::observe::observers::Observers;
+use crate::processes::crews::Crews;
 use crate::receive::concurrency::Concurrency;
-use crate::receive::crews::{Crew, Crews, HasCrew};
 use crate::receive::leases_in_hand::Heartbeat;
 use crate::receive::limits::Limits;
 use crate::receive::middleware::Middleware;
@@ -28,7 +28,7 @@ use crate::wake::waker::Waker;
 use crate::words::{CancelToken, MessageId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -83,6 +83,8 @@ pub(crate) struct SharedState {
     pub(crate) asking: Asking,
     /// What each worker has in hand.
     pub(crate) in_hand: Vec<Arc<Slot>>,
+    /// The server process of each worker's connection, 0 where it is not known.
+    pub(crate) server_processes: Vec<AtomicI32>,
     /// How often the connection broke while a message was in its handler.
     losses: Mutex<HashMap<MessageId, u32>>,
     /// How often a COMMIT of several messages was refused.
@@ -113,6 +115,7 @@ impl SharedState {
             concurrency: Concurrency::new(options.workers),
             limits: Limits::new(topic, Arc::clone(&base.process), options.filter.as_ref()),
             in_hand: base.waker.asked.slots(options.workers),
+            server_processes: (0..options.workers).map(|_| AtomicI32::new(0)).collect(),
             base,
             options,
             batch: None,
@@ -222,11 +225,11 @@ impl SharedState {
         self.floors.lock()
     }
 
-    /// Notes that a worker is about to run the handler of a message; returns what tells the handler
-    /// to give up, or nothing if the message is to be given up already.
-    pub(crate) fn begin(&self, worker: usize, id: MessageId) -> Option<CancelToken> {
+    /// Notes that a worker is about to run the handler of a message, which is this attempt; returns
+    /// what tells the handler to give up, or nothing if the message is to be given up already.
+    pub(crate) fn begin(&self, worker: usize, id: MessageId, attempt: u32) -> Option<CancelToken> {
         let slot = &self.in_hand[worker];
-        let cancel = slot.enter(id, &self.base.waker.asked);
+        let cancel = slot.enter(id, attempt, &self.base.waker.asked);
         if cancel.is_set() {
             slot.leave(id);
             return None;
@@ -250,19 +253,6 @@ impl SharedState {
     pub(crate) fn set_aside(&self, id: MessageId) -> Duration {
         let doublings = count(&self.strays, id) - 1;
         ASIDE.0.saturating_mul(1 << doublings.min(16)).min(ASIDE.1)
-    }
-}
-
-impl HasCrew for SharedState {
-    fn crew(&self) -> Crew {
-        let (busy, crew_size) = self.concurrency.numbers();
-        Crew {
-            topic: self.topic.clone(),
-            workers: self.options.workers,
-            busy,
-            crew_size,
-            sweeps: self.floors().sweeps(),
-        }
     }
 }
 

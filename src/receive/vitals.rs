@@ -2,7 +2,7 @@
 
 use crate::connect::dedicated::Dedicated;
 use crate::connect::pool::Pool;
-use crate::receive::crews::{Crew, Crews};
+use crate::processes::crews::{Crew, Crews};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;

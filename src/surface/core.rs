@@ -3,6 +3,7 @@
 use crate::connect::pool::Pool;
 #[cfg(feature = "metrics")]
 use crate::metrics::{Recording, Sampling};
+use crate::processes::identity::ProcessIdentity;
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::shared_state::Base;
 use crate::receive::vitals::VitalSigns;
@@ -103,12 +104,14 @@ impl Core {
 
     fn start_services(&self) -> Result<Services> {
         let waker = Arc::clone(&self.base.waker);
+        let program = &self.base.dedicated.settings().program;
         let duties = Duties::new(
             Arc::clone(&self.base.dedicated),
             Arc::clone(&self.base.process),
             Arc::clone(&waker),
             self.poll_interval,
-            format!("{} pid {}", self.me.simple(), std::process::id()),
+            ProcessIdentity::new(self.me.simple().to_string(), program),
+            Arc::clone(&self.base.crews),
         );
         let upkeep = Upkeep::start(duties, Arc::clone(&waker))?;
         let errands = upkeep.errands();

@@ -1,6 +1,6 @@
 //! Removing all of it.
 
-use crate::crashes::presence::UNSEEN_S;
+use crate::processes::running::UNSEEN_S;
 use crate::schema::dropping;
 use crate::surface::messaging::Messaging;
 use crate::words::{Error, Result};

@@ -4,11 +4,12 @@ use crate::cancel::ends;
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::LentConnection;
-use crate::crashes::round::Newcomer;
+use crate::crashes::newcomer::Newcomer;
 use crate::dependencies::round::look_now;
 use crate::keys::stalled;
 #[cfg(feature = "metrics")]
 use crate::metrics::Sampling;
+use crate::processes::crews::HasCrew;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::lease::by_hand::ByHand;
 use crate::receive::lease::keeper::Kept;
@@ -176,6 +177,7 @@ impl Messaging {
             is_strict: shared.options.is_strict,
             most: shared.most_in_hand(),
             hands: Arc::clone(&shared.hands),
+            state: shared.state().1,
         })?;
         let receiver = enrolled.id;
         // The receiver keeps the process's threads alive as long as it runs.

@@ -22,6 +22,7 @@ pub(crate) mod messaging;
 pub(crate) mod missing;
 pub(crate) mod observing;
 pub(crate) mod pending_reply;
+pub(crate) mod processes;
 pub(crate) mod publish;
 #[cfg(feature = "cron")]
 pub(crate) mod recurring;

@@ -3,10 +3,13 @@
 
 use crate::connect::connection::Connection;
 use crate::connect::dedicated::Dedicated;
+use crate::crashes::newcomer::{Caution, Newcomer};
 use crate::crashes::presence::Enrolled;
-use crate::crashes::round::{Caution, Newcomer};
+use crate::crashes::round::Presence;
 use crate::observe::fields::told;
 use crate::observe::spans;
+use crate::processes::crews::Crews;
+use crate::processes::identity::ProcessIdentity;
 use crate::session::process::Process;
 use crate::upkeep::rounds::Rounds;
 use crate::upkeep::turns::{Troubles, Turns};
@@ -33,11 +36,13 @@ impl Duties {
         process: Arc<Process>,
         waker: Arc<Waker>,
         poll_interval: Duration,
-        process_name: String,
+        identity: ProcessIdentity,
+        crews: Arc<Crews>,
     ) -> Self {
         let holds_locks = !dedicated.settings().is_pooler_safe;
+        let presence = Presence::new(&process.schema, identity, crews, holds_locks);
         Duties {
-            rounds: Rounds::new(&process, process_name, holds_locks, poll_interval),
+            rounds: Rounds::new(&process, presence, poll_interval),
             dedicated,
             process,
             waker,

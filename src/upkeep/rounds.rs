@@ -62,14 +62,8 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// Makes the rounds of a process, which `process` names for people. Its receivers show life by
-    /// locks, or, where nobody can hold any, by rows.
-    pub(crate) fn new(
-        process: &Arc<Process>,
-        process_name: String,
-        holds_locks: bool,
-        poll_interval: Duration,
-    ) -> Self {
+    /// Makes the rounds of a process.
+    pub(crate) fn new(process: &Arc<Process>, presence: Presence, poll_interval: Duration) -> Self {
         Rounds {
             due: Due::default(),
             poll: Poll::new(poll_interval),
@@ -81,7 +75,7 @@ impl Rounds {
             completions: Completions::new(),
             stalled: Stalled::new(push_ended),
             segments: Segments::default(),
-            presence: Presence::new(&process.schema, process_name, holds_locks),
+            presence,
             idle: Idle::default(),
             ephemeral: EphemeralRound::new(Arc::clone(&process.holdings)),
             prune: Prune::new(),

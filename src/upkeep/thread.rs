@@ -1,7 +1,7 @@
 //! The upkeep thread: its errands, and the one place where it waits.
 
+use crate::crashes::newcomer::{Caution, Newcomer};
 use crate::crashes::presence::Enrolled;
-use crate::crashes::round::{Caution, Newcomer};
 use crate::observe::connection_of::ConnectionOf;
 use crate::observe::fields::told;
 use crate::observe::link::Link;

@@ -30,8 +30,8 @@ pub(crate) struct Slot(Mutex<Entered>);
 
 #[derive(Default)]
 struct Entered {
-    /// One, or those of a batch, or those under leases.
-    messages: Vec<(MessageId, CancelToken)>,
+    /// One, or those of a batch, or those under leases; each with which attempt it is.
+    messages: Vec<(MessageId, CancelToken, u32)>,
     /// Those of messages that left, for the next ones. As many as there ever were at a time.
     spare: Vec<CancelToken>,
     /// Messages whose handlers ended, until it is known what became of their transaction.
@@ -96,19 +96,20 @@ impl Asked {
         let slots = self.slots.lock();
         for slot in slots.iter().filter_map(Weak::upgrade) {
             let entered = slot.0.lock();
-            let asked = entered.messages.iter().filter(|(id, _)| ids.contains(id));
-            asked.for_each(|(_, token)| token.set());
+            let asked = entered.messages.iter().filter(|(id, ..)| ids.contains(id));
+            asked.for_each(|(_, token, _)| token.set());
         }
     }
 }
 
 impl Slot {
-    /// Notes that a message is in hand; returns what tells its handler to give up.
-    pub(crate) fn enter(&self, id: MessageId, asked: &Asked) -> CancelToken {
+    /// Notes that a message is in hand, which is this attempt; returns what tells its handler to
+    /// give up.
+    pub(crate) fn enter(&self, id: MessageId, attempt: u32, asked: &Asked) -> CancelToken {
         let mut entered = self.0.lock();
         let mut token = entered.spare.pop().unwrap_or_default();
         token.renew();
-        entered.messages.push((id, token.clone()));
+        entered.messages.push((id, token.clone(), attempt));
         // The lock is let go in between: whoever tells slots holds the ids meanwhile.
         drop(entered);
         if asked.contains(id) {
@@ -121,10 +122,10 @@ impl Slot {
     /// up. Quickest for the last that was entered.
     pub(crate) fn leave(&self, id: MessageId) -> bool {
         let mut entered = self.0.lock();
-        let Some(place) = entered.messages.iter().rposition(|(of, _)| *of == id) else {
+        let Some(place) = entered.messages.iter().rposition(|(of, ..)| *of == id) else {
             return false;
         };
-        let (_, token) = entered.messages.swap_remove(place);
+        let (_, token, _) = entered.messages.swap_remove(place);
         let is_set = token.is_set();
         entered.spare.push(token);
         is_set
@@ -133,7 +134,7 @@ impl Slot {
     /// The same for one of several deliveries of a message, by what tells its holder.
     pub(crate) fn leave_one(&self, id: MessageId, token: &CancelToken) {
         let mut entered = self.0.lock();
-        let is_it = |(of, told): &(MessageId, CancelToken)| *of == id && told.is(token);
+        let is_it = |(of, told, _): &(MessageId, CancelToken, u32)| *of == id && told.is(token);
         if let Some(place) = entered.messages.iter().rposition(is_it) {
             entered.messages.swap_remove(place);
         }
@@ -149,7 +150,16 @@ impl Slot {
     /// Returns whether a message is in hand, or its transaction may be under way still.
     pub(crate) fn has(&self, id: MessageId) -> bool {
         let entered = self.0.lock();
-        entered.messages.iter().any(|(of, _)| *of == id) || entered.ended.contains(&id)
+        entered.messages.iter().any(|(of, ..)| *of == id) || entered.ended.contains(&id)
+    }
+
+    /// Returns how many messages are in hand, and the first `most` of them, each with which attempt
+    /// it is.
+    pub(crate) fn first(&self, most: usize) -> (usize, Vec<(MessageId, u32)>) {
+        let entered = self.0.lock();
+        let first = entered.messages.iter().take(most);
+        let first = first.map(|(id, _, attempt)| (*id, *attempt));
+        (entered.messages.len(), first.collect())
     }
 
     /// Notes that it is known what became of the transaction of those that left.
@@ -168,17 +178,17 @@ mod tests {
         let slots = asked.slots(2);
         let (one, two, other) = (MessageId::new(), MessageId::new(), MessageId::new());
 
-        let before = slots[0].enter(one, &asked);
+        let before = slots[0].enter(one, 1, &asked);
         assert!(!before.is_set());
         asked.add([one, two]);
-        let after = slots[1].enter(two, &asked);
+        let after = slots[1].enter(two, 1, &asked);
 
         assert!(before.is_set() && after.is_set());
         assert!(slots[0].leave(one) && slots[1].leave(two));
         drop((before, after));
-        assert!(!slots[0].enter(other, &asked).is_set());
+        assert!(!slots[0].enter(other, 1, &asked).is_set());
         asked.replace(HashSet::new());
-        assert!(!slots[1].enter(two, &asked).is_set());
+        assert!(!slots[1].enter(two, 1, &asked).is_set());
     }
 
     #[test]
@@ -186,12 +196,12 @@ mod tests {
         let asked = Asked::default();
         let slot = &asked.slots(1)[0];
         let first = MessageId::new();
-        let kept = slot.enter(first, &asked);
+        let kept = slot.enter(first, 1, &asked);
         assert!(!slot.leave(first));
         let next = MessageId::new();
         asked.add([next]);
 
-        assert!(slot.enter(next, &asked).is_set());
+        assert!(slot.enter(next, 1, &asked).is_set());
         assert!(!kept.is_set());
     }
 
@@ -200,7 +210,7 @@ mod tests {
         let asked = Asked::default();
         let slot = &asked.slots(1)[0];
         let ids: Vec<MessageId> = (0..3).map(|_| MessageId::new()).collect();
-        let tokens: Vec<CancelToken> = ids.iter().map(|id| slot.enter(*id, &asked)).collect();
+        let tokens: Vec<CancelToken> = ids.iter().map(|id| slot.enter(*id, 1, &asked)).collect();
 
         asked.add([ids[1]]);
 

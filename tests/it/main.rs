@@ -31,6 +31,7 @@ mod middleware;
 mod migrations;
 mod model;
 mod observe;
+mod processes;
 mod publish;
 mod rate_limit;
 mod receive;

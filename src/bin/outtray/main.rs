@@ -25,6 +25,7 @@ mod lines;
 mod log;
 mod migrate;
 mod output;
+mod processes;
 mod program;
 mod progress;
 mod publish;
@@ -97,6 +98,8 @@ enum Verb {
     Stats(topics::StatsOptions),
     /// Shows the first messages of a topic, and takes none
     Peek(topics::PeekOptions),
+    /// Lists the processes that receive, on all hosts, and what they have in work for long
+    Processes,
     /// Reads logs, and looks after their named readers
     #[command(subcommand)]
     Log(log::LogVerb),
@@ -169,6 +172,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Topics => topics::list(global, output)?,
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,
+        Verb::Processes => processes::run(global, output)?,
         Verb::Log(verb) => log::run(&verb, global, output)?,
         Verb::Config(options) => config::run(&options, global, output)?,
         Verb::Pause(options) => config::pause(&options, global, output)?,

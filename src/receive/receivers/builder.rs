@@ -1,6 +1,6 @@
 //! Options of a receiver, one method each.
 
-use crate::crashes::round::Caution;
+use crate::crashes::newcomer::Caution;
 use crate::receive::batch;
 use crate::receive::batch_message::BatchMessage;
 use crate::receive::handler::{self, SharedHandler};

@@ -16,6 +16,7 @@ use crate::threads::Stop;
 use crate::threads::pause::Pause;
 use crate::words::{Result, chain};
 use crossbeam_channel::{after, never, select};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Works until stopped. `worker` is its number among the receiver's workers.
@@ -133,6 +134,8 @@ fn shift(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Opti
 /// Runs transactions on one connection, which goes back unless it broke.
 fn once(shared: &SharedState, state: &mut WorkerState<'_>, stop: &Stop) -> Result<Worked> {
     let mut connection = shared.base.dedicated.take()?;
+    let process = connection.server_process().unwrap_or(0);
+    shared.server_processes[state.worker].store(process, Ordering::Relaxed);
     let worked = turn(shared, &mut connection, state, stop);
     shared.base.dedicated.give_back(connection);
     worked

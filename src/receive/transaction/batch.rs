@@ -37,7 +37,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         let mut deliveries = Vec::with_capacity(together.len());
         for &message in together {
             shared.progress.take(hand);
-            match shared.begin(self.state.worker, message.held.id) {
+            match shared.begin(self.state.worker, message.held.id, message.attempts + 1) {
                 Some(cancel) => {
                     let topic = &shared.topic;
                     deliveries.push(Attempt::of(topic, message, 0, &terms, cancel));

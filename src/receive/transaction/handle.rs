@@ -79,7 +79,7 @@ impl WorkerTransaction<'_, '_, '_> {
         let shared = self.shared;
         let attempts = message.attempts + crashes;
         let terms = shared.terms();
-        let Some(cancel) = shared.begin(self.state.worker, message.held.id) else {
+        let Some(cancel) = shared.begin(self.state.worker, message.held.id, attempts + 1) else {
             return Ok(Outcome::Cancelled);
         };
         if crashes > 0 && sharing != Sharing::Again {

@@ -24,6 +24,7 @@ use crate::db::commands;
 use crate::db::{Flight, Statement, Value, sql};
 use crate::message::claimed::{self, Claimed};
 use crate::message::floor::Floors;
+use crate::processes::running::UNSEEN_S;
 use crate::rate_limit::tokens;
 use crate::receive::claim::Taken;
 use crate::receive::limits::InWork;
@@ -100,7 +101,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         let settings = self.shared.base.dedicated.settings();
         let liveness = Liveness {
             namespace: settings.schema.lock_namespace(),
-            unseen_s: presence::UNSEEN_S,
+            unseen_s: UNSEEN_S,
         };
         attempt::deaths(self.session.open()?, &self.shared.topic, &ids, me, liveness)
     }

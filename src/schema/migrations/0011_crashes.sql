@@ -15,6 +15,17 @@ CREATE TABLE outtray.worker (
     most integer NOT NULL DEFAULT 64,
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
+    -- For people: its process, what it is like, and what its workers did when it was seen last.
+    host text,
+    pid bigint,
+    program text,
+    version text,
+    workers bigint,
+    filter text,
+    lease_ms bigint,
+    busy bigint,
+    in_hand bigint,
+    handlers jsonb,
     PRIMARY KEY (topic, id)
 );
 

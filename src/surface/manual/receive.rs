@@ -291,7 +291,7 @@ impl Messaging {
             max_attempts: terms.max_attempts,
             lease,
             delivered: None,
-            cancel: slot.enter(message.held.id, asked),
+            cancel: slot.enter(message.held.id, message.attempts + 1, asked),
             is_settled: Arc::new(AtomicBool::new(false)),
             slot,
         }

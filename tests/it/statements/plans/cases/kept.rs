@@ -105,6 +105,7 @@ pub(super) fn kept() -> Vec<Case> {
         case("empty_hand", Rows(1), &[t, "1", "1"]),
         case("end_suspicion", Rows(20), &[t]),
         case("enroll", Tables(FEW), &[]),
+        case("receivers_seen", Tables(FEW), &[]),
         case("forget_attempts", Tables(FEW), &[t, &ids(1000, 10)]),
         case(
             "hold_again",

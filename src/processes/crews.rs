@@ -1,7 +1,9 @@
 //! The receivers of a process and their workers, for those who look at them.
 
+use crate::processes::crew_state::CrewState;
 use crate::threads::mutex::Mutex;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 /// The workers of one receiver, as [`Messaging::vitals`](crate::Messaging::vitals) sees them.
@@ -25,6 +27,9 @@ pub struct Crew {
 /// Somebody whose workers can be looked at.
 pub(crate) trait HasCrew: Send + Sync {
     fn crew(&self) -> Crew;
+
+    /// Returns the receiver's row, unless it is a drain, and what it says with a sign of life.
+    fn state(&self) -> (Option<i64>, CrewState);
 }
 
 /// All receivers that run.
@@ -41,7 +46,17 @@ impl Crews {
 
     /// Returns how each is, in the order in which they started.
     pub(crate) fn look(&self) -> Vec<Crew> {
-        let all: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
-        all.iter().map(|one| one.crew()).collect()
+        self.living().iter().map(|one| one.crew()).collect()
+    }
+
+    /// Returns what each receiver says with a sign of life, by its row.
+    pub(crate) fn states(&self) -> HashMap<i64, CrewState> {
+        let states = self.living().into_iter().map(|one| one.state());
+        let of_rows = states.filter_map(|(receiver, state)| Some((receiver?, state)));
+        of_rows.collect()
+    }
+
+    fn living(&self) -> Vec<Arc<dyn HasCrew>> {
+        self.0.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
