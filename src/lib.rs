@@ -183,6 +183,7 @@ mod dead_letters;
 mod topics;
 mod log;
 mod publish;
+mod tallies;
 mod cloud_events;
 // The engine, and what users hold.
 mod session;
@@ -242,6 +243,7 @@ pub use surface::pending_reply::PendingReply;
 pub use surface::retrying::Once;
 pub use surface::tail::Tail;
 pub use surface::topics::Topic;
+pub use tallies::Tally;
 pub use topics::backlogs::TopicBacklog;
 pub use topics::peek::WaitingMessage;
 pub use topics::stats::{Estimated, LogStats, TopicStats};

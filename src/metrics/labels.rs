@@ -1,7 +1,6 @@
 //! Which label a topic has, so that the number of time series is bounded.
 
 use crate::publish::ephemeral;
-use crate::words::topic::REPLIES;
 
 /// The label of topics that have none of their own, since there are too many. OpenTelemetry uses it
 /// where values are left out.
@@ -14,7 +13,5 @@ pub const MOST_TOPICS: usize = 200;
 
 /// Returns whether a topic ends with its holder: [`TEMPORARY_TOPICS`] is its label then.
 pub fn is_temporary(topic: &str) -> bool {
-    [REPLIES, ephemeral::PREFIX]
-        .iter()
-        .any(|prefix| topic.starts_with(prefix))
+    ephemeral::is_temporary(topic)
 }

@@ -61,17 +61,22 @@ impl Delivered {
         starting.iter().map(start).collect()
     }
 
-    /// Tells that the message was handled.
-    pub(crate) fn tell_done(&self, observers: &Observers, topic: &str, id: MessageId) {
-        let since_sent = observers.clock.since(self.sent_at);
-        let took = self.took.unwrap_or_else(|| self.started_at.elapsed());
+    /// Tells that a message was handled. How it was delivered is not known where nobody looked
+    /// then, or where it was taken by hand in another process.
+    pub(crate) fn tell_done(
+        delivered: Option<Delivered>,
+        observers: &Observers,
+        topic: &str,
+        id: MessageId,
+    ) {
+        let took = |one: Delivered| one.took.unwrap_or_else(|| one.started_at.elapsed());
         observers.tell(|| Event::Done {
             topic,
             id,
-            attempt: self.attempt,
-            batch: self.batch,
-            took: Some(took),
-            since_sent,
+            attempt: delivered.map_or(1, |one| one.attempt),
+            batch: delivered.map_or(1, |one| one.batch),
+            took: delivered.map(took),
+            since_sent: delivered.and_then(|one| observers.clock.since(one.sent_at)),
         });
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! An [`Event`](event::Event) says what is true by now: what was committed is told after its
 //! COMMIT, by the process that made it true, once. Whoever settles something knows what became of
-//! it, and tells it there, when nothing is locked. Where no observer looks, that is one branch:
-//! no event is put together, and no clock is read.
+//! it, and tells it there, when nothing is locked. Where no observer looks, no clock is read: an
+//! event is put together for nobody but the [`tallies`], or not at all.
 
 pub(crate) mod clock;
 pub(crate) mod connection_of;
@@ -15,4 +15,5 @@ pub(crate) mod handling;
 pub(crate) mod link;
 pub(crate) mod observers;
 pub(crate) mod spans;
+pub(crate) mod tallies;
 pub(crate) mod trace;

@@ -2,6 +2,7 @@
 
 use crate::observe::clock::DatabaseClock;
 use crate::observe::event::{Event, KINDS};
+use crate::observe::tallies::Tallies;
 use crate::words::panics::{CallersValue, catch};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(crate) struct Observers {
     /// The kinds of events in whose telling an observer panicked.
     has_panicked: [AtomicBool; KINDS],
     pub(crate) clock: DatabaseClock,
+    /// Counts what became of messages, whether or not anybody looks.
+    pub(crate) tallies: Tallies,
 }
 
 thread_local! {
@@ -27,11 +30,12 @@ thread_local! {
 }
 
 impl Observers {
-    pub(crate) fn new(list: Vec<Arc<Observer>>) -> Self {
+    pub(crate) fn new(list: Vec<Arc<Observer>>, tallies: Tallies) -> Self {
         Observers {
             list: CallersValue::new(list),
             has_panicked: [const { AtomicBool::new(false) }; KINDS],
             clock: DatabaseClock::new(),
+            tallies,
         }
     }
 
@@ -40,11 +44,14 @@ impl Observers {
         !self.list.is_empty()
     }
 
-    /// Tells all observers of an event, which is only put together if there are any. Runs the
-    /// caller's code: hold no lock meanwhile, and no connection of the pool.
+    /// Tells all observers of an event, which is only put together if there are any, or if it may
+    /// have to be counted. Runs the caller's code: hold no lock meanwhile, and no connection of the
+    /// pool.
     pub(crate) fn tell<'e>(&self, event: impl FnOnce() -> Event<'e>) {
-        if self.are_any() {
-            self.tell_all(&event());
+        if self.are_any() || self.tallies.are_kept() {
+            let event = event();
+            self.tallies.count(&event);
+            self.tell_all(&event);
         }
     }
 
@@ -109,7 +116,7 @@ mod tests {
             Arc::new(|_: &Event<'_>| panic!("why")),
             noting("last"),
         ];
-        let observers = Observers::new(list);
+        let observers = Observers::new(list, Tallies::default());
 
         observers.tell(expired);
         observers.tell(expired);
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn without_observers_no_event_is_put_together() {
-        Observers::new(Vec::new()).tell(|| unreachable!("nobody looks"));
+        Observers::new(Vec::new(), Tallies::default()).tell(|| unreachable!("nobody looks"));
     }
 
     #[test]
@@ -135,7 +142,10 @@ mod tests {
         };
         let count = Arc::clone(&others);
         let counting = move |_: &Event<'_>| *count.lock().unwrap() += 1;
-        let observers = Arc::new(Observers::new(vec![Arc::new(acting), Arc::new(counting)]));
+        let observers = Arc::new(Observers::new(
+            vec![Arc::new(acting), Arc::new(counting)],
+            Tallies::default(),
+        ));
         *slot.lock().unwrap() = Some(Arc::clone(&observers));
 
         observers.tell(expired);

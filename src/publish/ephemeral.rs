@@ -41,6 +41,13 @@ pub(crate) const PREFIX: &str = "outtray.ephemeral.";
 const AT_A_TIME: i64 = 100;
 const REMOVING: &str = "removing ephemeral topics";
 
+/// Returns whether a topic ends with its holder.
+pub(crate) fn is_temporary(topic: &str) -> bool {
+    [topic::REPLIES, PREFIX]
+        .iter()
+        .any(|prefix| topic.starts_with(prefix))
+}
+
 /// Returns the name of a topic that nobody has, for a subscription.
 pub(crate) fn new_topic() -> String {
     format!("{PREFIX}{}", Uuid::now_v7().simple())

@@ -12,7 +12,7 @@ use crate::observe::delivered::Deliveries;
 use crate::receive::claim;
 use crate::receive::progress::Progress;
 use crate::receive::shared_state::SharedState;
-use crate::receive::telling::Settled;
+use crate::receive::telling::{self, Settled};
 use crate::session::handler_session::HandlerSession;
 use crate::threads::mutex::Mutex;
 use crate::wake::asked::Asked;
@@ -201,11 +201,13 @@ impl<'m> Settlement<'m> {
         }
     }
 
-    /// Tells observers what became of the messages, and forgets their deliveries.
+    /// Tells observers what became of the messages, and forgets their deliveries. Where nobody
+    /// looks, it is only counted.
     pub(crate) fn tell(&self, shared: &SharedState, deliveries: &mut Deliveries) {
         let (observers, topic) = (shared.observers(), &shared.topic);
         if !observers.are_any() {
-            return;
+            let outcomes = self.outcomes();
+            return telling::count(observers, topic, outcomes);
         }
         for (held, outcome) in &self.decided {
             let settled = Settled {

@@ -204,6 +204,11 @@ impl SharedState {
         &self.base.process.observers
     }
 
+    /// Counts how long a call of the handler took.
+    pub(crate) fn count_time(&self, took: Duration) {
+        self.observers().tallies.add_time(&self.topic, took);
+    }
+
     /// Logs that a handler held its transaction open for too long.
     pub(crate) fn warn_if_slow(&self, what: &dyn fmt::Display, took: Duration) {
         if took >= self.options.slow_handler {

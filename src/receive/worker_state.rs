@@ -71,6 +71,8 @@ pub(crate) struct WorkerState<'h> {
     pub(crate) owed: Vec<Owed>,
     /// Deliveries that were told to have started.
     pub(crate) deliveries: Deliveries,
+    /// How long handlers took since that was counted.
+    pub(crate) handled: Duration,
 }
 
 impl<'h> WorkerState<'h> {
@@ -95,6 +97,7 @@ impl<'h> WorkerState<'h> {
             reads_settings: false,
             owed: Vec::new(),
             deliveries: Deliveries::default(),
+            handled: Duration::ZERO,
         }
     }
 

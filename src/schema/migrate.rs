@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = migrations![
     "0017_log",
     "0018_publish",
     "0019_functions",
+    "0020_tallies",
 ];
 
 impl Migration {

@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct UndoSettled {
     /// `None` once the transaction has committed.
     held: Option<Held>,
-    /// What observers are told then, if there are any.
+    /// What observers are told then.
     done: Option<DoneByHand>,
     is_settled: Arc<AtomicBool>,
 }
 
 impl UndoSettled {
-    pub(crate) fn new(held: Held, done: Option<DoneByHand>, is_settled: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(held: Held, done: DoneByHand, is_settled: Arc<AtomicBool>) -> Self {
         UndoSettled {
             held: Some(held),
-            done,
+            done: Some(done),
             is_settled,
         }
     }

@@ -7,6 +7,7 @@ use crate::connect::pool::Pool;
 use crate::connect::pooler;
 use crate::connect::settings::{ConnectionSettings, SILENCE};
 use crate::observe::observers::Observers;
+use crate::observe::tallies::Tallies;
 use crate::receive::shared_state::Base;
 use crate::schema::migrate;
 use crate::schema::name::SchemaName;
@@ -57,6 +58,7 @@ pub struct Builder {
     is_notifying: bool,
     is_correlating: bool,
     pub(super) silence: Duration,
+    pub(super) keeps_tallies: bool,
     pub(super) hooks: Hooks,
 }
 
@@ -88,6 +90,7 @@ impl Default for Builder {
             is_notifying: true,
             is_correlating: true,
             silence: SILENCE,
+            keeps_tallies: true,
             hooks: Hooks::default(),
         }
     }
@@ -290,7 +293,10 @@ impl Builder {
         let notifier = self
             .is_notifying
             .then(|| Notifier::new(Arc::clone(&dedicated), me));
-        let observers = Arc::new(Observers::new(self.hooks.observers.clone()));
+        let observers = Arc::new(Observers::new(
+            self.hooks.observers.clone(),
+            Tallies::new(self.keeps_tallies),
+        ));
         let base = Base {
             waker: Arc::new(Waker::new(notifier, Arc::clone(&observers))),
             dedicated: Arc::clone(&dedicated),

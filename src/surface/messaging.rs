@@ -22,6 +22,7 @@ use crate::schema::migrate;
 use crate::schema::name::SchemaName;
 use crate::session::messaging_session::MessagingSession;
 use crate::surface::core::Core;
+use crate::tallies;
 use crate::upkeep::catch_up::catch_up;
 use crate::upkeep::thread::Errands;
 use crate::words::topic;
@@ -227,6 +228,7 @@ impl Messaging {
             let (_, next) = stalled::sweep(connection, &after)?;
             self.by_hand().note_swept(next);
         }
+        tallies::write_if_due(connection, &self.base().process.observers);
         catch_up(&mut self.base().upkeep(connection), |work| {
             let (_, removed) = ends::remove_asked(work.connection)?;
             removed.announce(work.waker);

@@ -32,5 +32,6 @@ pub(crate) mod sending;
 pub(crate) mod settings;
 pub(crate) mod slices;
 pub(crate) mod tail;
+pub(crate) mod tallies;
 pub(crate) mod topics;
 pub(crate) mod vitals;

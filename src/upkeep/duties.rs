@@ -11,6 +11,7 @@ use crate::observe::spans;
 use crate::processes::crews::Crews;
 use crate::processes::identity::ProcessIdentity;
 use crate::session::process::Process;
+use crate::tallies;
 use crate::upkeep::rounds::Rounds;
 use crate::upkeep::turns::{Troubles, Turns};
 use crate::wake::round::Work;
@@ -139,8 +140,18 @@ impl Duties {
         self.rounds.presence.forget(receiver);
         self.rounds.idle.leave(receiver);
         self.with_connection(|duties, connection| {
-            duties.rounds.presence.sign_off(connection, receiver)
+            duties.rounds.presence.sign_off(connection, receiver)?;
+            // The process may be about to end.
+            tallies::write(connection, &duties.waker.observers).map(drop)
         })
+    }
+
+    /// Writes what was counted and is not written yet, if the connection works.
+    pub(crate) fn write_tallies(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            let _ = tallies::write(&mut connection, &self.waker.observers);
+            self.keep(connection);
+        }
     }
 
     /// Signs off whoever is left, if the database can be reached.

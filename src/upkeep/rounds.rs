@@ -14,6 +14,7 @@ use crate::publish::round::EphemeralRound;
 use crate::recurring::round::Recurrences;
 use crate::schedule::round::Due;
 use crate::session::process::Process;
+use crate::tallies::round::WriteTallies;
 use crate::upkeep::poll::Poll;
 use crate::upkeep::prune::Prune;
 use crate::wake::round::{Round, Work};
@@ -41,6 +42,7 @@ const NAMES: &[&str] = &[
     "idle",
     "ephemeral",
     "prune",
+    "tallies",
 ];
 
 /// All that is done for the receivers of a process.
@@ -59,6 +61,7 @@ pub(crate) struct Rounds {
     pub(crate) idle: Idle,
     ephemeral: EphemeralRound,
     prune: Prune,
+    tallies: WriteTallies,
 }
 
 impl Rounds {
@@ -79,6 +82,7 @@ impl Rounds {
             idle: Idle::default(),
             ephemeral: EphemeralRound::new(Arc::clone(&process.holdings)),
             prune: Prune::new(),
+            tallies: WriteTallies::default(),
         }
     }
 
@@ -100,6 +104,7 @@ impl Rounds {
             &mut self.idle,
             &mut self.ephemeral,
             &mut self.prune,
+            &mut self.tallies,
         ]
     }
 

@@ -184,6 +184,7 @@ fn run(mut duties: Duties, waker: &Waker, errands: &Receiver<Errand>, stop: &Sto
         answer(&mut duties, errand);
     }
     duties.sign_off_all();
+    duties.write_tallies();
 }
 
 /// Waits for whatever comes first. Returns whether to go on.

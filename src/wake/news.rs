@@ -25,7 +25,7 @@ pub(crate) struct News {
     pub(crate) ended: Vec<Held>,
     /// What was sent, if somebody looks.
     pub(crate) sent: Vec<SentTogether>,
-    /// What was taken by hand and is done, if somebody looks.
+    /// What was taken by hand and is done.
     pub(crate) done: Vec<DoneByHand>,
 }
 
@@ -45,7 +45,8 @@ pub(crate) struct SentTogether {
 pub(crate) struct DoneByHand {
     pub(crate) topic: Arc<str>,
     pub(crate) id: MessageId,
-    pub(crate) delivered: Delivered,
+    /// `None` where nobody looked when it was taken, and for a receipt of another process.
+    pub(crate) delivered: Option<Delivered>,
 }
 
 impl News {
@@ -60,7 +61,7 @@ impl News {
             });
         }
         for done in &self.done {
-            done.delivered.tell_done(observers, &done.topic, done.id);
+            Delivered::tell_done(done.delivered, observers, &done.topic, done.id);
         }
     }
 

@@ -47,6 +47,7 @@ mod sql;
 mod statements;
 mod strict_order;
 mod support;
+mod tallies;
 mod testing;
 mod tidy;
 mod topics;

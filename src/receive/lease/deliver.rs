@@ -31,7 +31,7 @@ use crate::words::sqlstate::{failure_of, is_miscounted};
 use crate::words::{Error, ErrorKind, Failure, HandlerError, Result, chain};
 use std::iter::once;
 use std::slice::from_ref;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::Span;
 
 /// How long a message is left alone whose handler sends while a sequence is behind its table.
@@ -98,7 +98,9 @@ impl LeaseWorker<'_, '_> {
         let delivery = Attempt::of(&shared.topic, message, 0, terms, cancel);
         telling::start(shared, &mut self.state.deliveries, from_ref(&delivery));
         let mut session = HandlerSession::on_demand(&shared.base.process, self.connection);
+        let started = Instant::now();
         let ending = session.part(|session| call_alone(self.state.handler, session, &delivery));
+        shared.count_time(started.elapsed());
         self.state.deliveries.end(once(message.held.id));
         if session.has_begun() {
             let what = format_args!("message {}", message.held.id);
@@ -291,9 +293,13 @@ fn commit(
     let done = Outcome::Done(None);
     shared.progress.note(&shared.topic, proof.held.id, &done);
     news.tell(observers);
-    if let Some(delivered) = deliveries.take(proof.held.id) {
-        delivered.tell_done(observers, &shared.topic, proof.held.id);
-    }
+    let settled = Settled {
+        topic: &shared.topic,
+        id: proof.held.id,
+        delivered: deliveries.take(proof.held.id),
+        is_cancelled: false,
+    };
+    settled.tell(observers, &done);
     Ok(())
 }
 

@@ -12,7 +12,7 @@
 //! piece with a check of its own.
 
 use crate::log::entry::EntryRow;
-use crate::observe::delivered::{Deliveries, Starting};
+use crate::observe::delivered::{Delivered, Deliveries, Starting};
 use crate::receive::decide::decide;
 use crate::receive::handler::Ending;
 use crate::receive::log::aside::{Aside, Fate, holds_after_dead};
@@ -249,8 +249,10 @@ impl<'e, 'r> Pieces<'e, 'r> {
         self.start(state, &entries);
         let started = Instant::now();
         let mut ended = session.part(|session| (self.reading.handler)(session, &entries));
+        let took = started.elapsed();
+        side.count_time(took);
         let what = format_args!("{} entries of {}", entries.len(), self.reading.log);
-        side.warn_if_slow(&what, started.elapsed());
+        side.warn_if_slow(&what, took);
         let ids = entries.iter().filter_map(|entry| entry.id().ok());
         state.deliveries.end(ids);
         if let Some(ended) = session.ended() {
@@ -290,11 +292,12 @@ impl Pieces<'_, '_> {
         deliveries.start(side.observers(), &side.topic, &starting);
     }
 
-    /// Tells observers which entries are done.
+    /// Tells observers which entries are done, or counts them where nobody looks.
     pub(crate) fn tell_done(&self, deliveries: &mut Deliveries) {
         let side = &self.reading.side;
         if !side.observers().are_any() {
-            return;
+            let done = self.done - self.aside.len();
+            return side.observers().tallies.count_done(&side.topic, done);
         }
         let aside: HashSet<_> = self.aside.iter().map(|one| one.entry.position).collect();
         let done = self.entries[..self.done].iter();
@@ -302,7 +305,7 @@ impl Pieces<'_, '_> {
             let id = entry.id().ok();
             let delivered = id.and_then(|id| Some((id, deliveries.take(id)?)));
             if let Some((id, delivered)) = delivered {
-                delivered.tell_done(side.observers(), &side.topic, id);
+                Delivered::tell_done(Some(delivered), side.observers(), &side.topic, id);
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::receive::transaction::blame::judge;
 use crate::receive::worker_state::{Worked, WorkerState};
 use crate::session::caller_sql::EndedTransaction;
 use crate::session::messaging_session::MessagingSession;
+use crate::tallies;
 use crate::threads::pause::{self, Pause};
 use crate::threads::{Stop, stop_signal};
 use crate::upkeep::catch_up::{catch_up, find_rest};
@@ -189,6 +190,7 @@ fn until_empty(
             }
         }
     }
+    tallies::write_if_due(&mut connection, shared.observers());
     shared.base.dedicated.give_back(connection);
     Ok(())
 }
@@ -245,6 +247,7 @@ fn look_after(shared: &SharedState, connection: &mut Connection) -> Result<Optio
     // A drain may take hours. A connection that is gone is met in the turn.
     let _ = shared.base.process.configs.refresh(connection);
     look_at_clock(shared.observers(), connection);
+    tallies::write_if_due(connection, shared.observers());
     let mut upkeep = shared.base.upkeep(connection);
     let has_moved = catch_up(&mut upkeep, give_up)?;
     let has_released = release_all(&mut upkeep)? > 0;

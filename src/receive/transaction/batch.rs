@@ -55,10 +55,9 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
         let mut ended = self
             .session
             .part(|session| (self.state.handler)(session, &deliveries));
-        shared.warn_if_slow(
-            &format_args!("{} messages", deliveries.len()),
-            started.elapsed(),
-        );
+        let took = started.elapsed();
+        self.state.handled += took;
+        shared.warn_if_slow(&format_args!("{} messages", deliveries.len()), took);
         let is_cancelled = self.leave_slot(&deliveries);
         if let Some(ended) = self.session.ended() {
             return Err(ended);

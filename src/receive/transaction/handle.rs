@@ -100,10 +100,12 @@ impl WorkerTransaction<'_, '_, '_> {
         let ending = self
             .session
             .part(|session| call_alone(self.state.handler, session, &delivery));
+        let took = started.elapsed();
+        self.state.handled += took;
         self.state.deliveries.end(once(message.held.id));
         let is_cancelled = shared.in_hand[self.state.worker].end(message.held.id);
         let what = format_args!("message {}", message.held.id);
-        shared.warn_if_slow(&what, started.elapsed());
+        shared.warn_if_slow(&what, took);
         if let Some(ended) = self.session.ended() {
             return Err(ended);
         }

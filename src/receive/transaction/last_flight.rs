@@ -121,6 +121,7 @@ impl WorkerTransaction<'_, '_, '_> {
         announce(shared, settled, is_chained);
         news.tell(shared.observers());
         settled.tell(shared, &mut self.state.deliveries);
+        shared.count_time(std::mem::take(&mut self.state.handled));
         let taken = plan.map(|plan| self.read_claim(size, plan, Some((rows, started))));
         // Once more: what the claim learned, it learned from where it began before.
         claim::note_promoted(&shared.floors, &promoted, settled.ended());

@@ -55,11 +55,11 @@ impl MessagingSession<'_> {
         // transaction.
         receipt.close_for_now();
         self.note_settled(|| {
-            let done = receipt.delivered.map(|delivered| DoneByHand {
+            let done = DoneByHand {
                 topic: Arc::clone(topic),
                 id: receipt.id(),
-                delivered,
-            });
+                delivered: receipt.delivered,
+            };
             UndoSettled::new(proof.held.clone(), done, Arc::clone(&receipt.is_settled))
         });
         Ok(())

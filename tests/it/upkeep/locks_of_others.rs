@@ -76,6 +76,7 @@ fn a_table_that_is_locked_holds_up_only_what_needs_it() {
         "follower",
         "lane",
         "dead_letter",
+        "tally",
     ];
     for table in tables {
         let place = Place::watchful();

@@ -9,7 +9,7 @@ use outtray::testing::Server;
 pub(super) const BUSY: &str = "busy";
 
 /// The tables that a queue fills and empties.
-pub(super) const TABLES: [&str; 27] = [
+pub(super) const TABLES: [&str; 28] = [
     "message",
     "scheduled",
     "follower",
@@ -37,6 +37,7 @@ pub(super) const TABLES: [&str; 27] = [
     "log_lane",
     "log_place",
     "subscription",
+    "tally",
 ];
 
 /// What autovacuum does, the test does itself.
@@ -110,6 +111,8 @@ INSERT INTO outtray.subscription (topic, pattern, grace_us, expires_at)
 SELECT topic_of(n), 'p.' || n, CASE WHEN n % 100 = 0 THEN 1000 END,
     CASE WHEN n % 100 = 0 THEN now() + (CASE WHEN n <= 1000 THEN -1 ELSE 1 END) * interval '1 day' END
 FROM generate_series($from, $to) AS n;
+INSERT INTO outtray.tally (topic, minute, done, failed, dead, expired, cancelled, handled_us)
+SELECT topic_of(n), floor(extract(epoch FROM now()) / 60)::bigint - n, 1, 0, 0, 0, 0, 0 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
 SELECT 'topic-' || n, 'name', '0 0 * * *', 'UTC', 'skip', 0, '1', now() + (n - 100) * interval '1 s'
 FROM generate_series($from, least($to, 200)) AS n;

@@ -56,6 +56,8 @@ pub(super) fn kept() -> Vec<Case> {
     let topic = format!("'{BUSY}'");
     let t = topic.as_str();
     let topics = same(BUSY, 10);
+    let numbers_1 = same("1", 10);
+    let n = numbers_1.as_str();
     let none = "'{}'";
     const FEW: &str = "reads all of a table that has a row for each topic or receiver";
     const ALL: &str = "reads all subscriptions: what a process keeps";
@@ -264,6 +266,14 @@ pub(super) fn kept() -> Vec<Case> {
         case("rewind_workers", Tables(FEW), &["60"]),
         case("suspicion", Rows(1), &[t]),
         case("prune_attempts", Tables(FEW), &["100", "60"]),
+        case(
+            "add_tallies",
+            Rows(10),
+            &[&keys("tally", 0, 10), n, n, n, n, n, n],
+        ),
+        case("all_tallies", Rows(60), &["3600000000"]),
+        case("prune_tallies", Rows(100), &["100", "1500"]),
+        case("tallies", Rows(60), &[t, "3600000000"]),
         case("recount_room", Tables(COUNTS), &[t, "100", "0"]),
         case("recurring", Rows(1), &["'topic-1'"]),
         case("recurring", Tables("all of them"), &["NULL"]),
