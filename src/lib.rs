@@ -251,6 +251,7 @@ pub use wake::interrupt::{Interrupt, Wait};
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::envelope;
 pub use words::error::{Error, ErrorKind, Result};
+pub use words::failed_attempt::FailedAttempt;
 pub use words::filter::Filter;
 pub use words::handler_error::HandlerError;
 pub use words::headers::Headers;

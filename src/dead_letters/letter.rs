@@ -3,7 +3,8 @@
 use crate::db::{Run, Statement, column, query, sql};
 use crate::dead_letters::selection::Selection;
 use crate::message::claimed::time;
-use crate::message::columns::{attempts, id, priority, shown};
+use crate::message::columns::{attempts, failures, id, priority, shown};
+use crate::words::failed_attempt::FailedAttempt;
 use crate::words::payload::serialize_flat;
 use crate::words::{DeadReason, Headers, MessageId, Payload, Result};
 use postgres::Row;
@@ -36,6 +37,8 @@ pub struct DeadLetter {
     /// How many of its deliveries counted. For a [`Crashed`](DeadReason::Crashed) message: at least
     /// this many failed, or ended with the death of their process.
     pub attempts: u32,
+    /// The attempts that failed, the oldest first: the last ten.
+    pub failures: Vec<FailedAttempt>,
     /// Its priority.
     pub priority: i16,
     /// When it was sent, by the database's clock.
@@ -94,6 +97,7 @@ fn dead_letter(row: &Row, topic: &str) -> Result<DeadLetter> {
         dedupe_key: column(row, "dedupe_key")?,
         priority: priority(row)?,
         attempts: attempts(row)?,
+        failures: failures(row)?,
         // One of a newer release reads as this.
         reason: DeadReason::parse(column(row, "reason")?).unwrap_or(DeadReason::Exhausted),
         error: column(row, "error")?,

@@ -23,16 +23,17 @@ taken AS (
         AND follower.seq = late.seq
     RETURNING
         follower.topic, follower.rank, follower.seq, follower.id, follower.attempts, follower.sent_at,
-        follower.headers, follower.payload, follower.body, follower.key, follower.expires_at, follower.on_end
+        follower.headers, follower.payload, follower.body, follower.key, follower.expires_at, follower.on_end,
+        follower.failures
 ),
 kept AS (
     INSERT INTO outtray.dead_letter
         (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body,
-        key, expires_at, on_end, seq)
+        key, expires_at, on_end, seq, failures)
     SELECT
         taken.topic, taken.id, taken.rank, taken.attempts, 'expired', $4::text,
         taken.sent_at, clock_timestamp(), taken.headers, taken.payload, taken.body,
-        taken.key, taken.expires_at, taken.on_end, taken.seq
+        taken.key, taken.expires_at, taken.on_end, taken.seq, taken.failures
     FROM taken
     WHERE taken.topic <> ALL ($3::text[])
         -- Not what is dropped whatever its topic says.

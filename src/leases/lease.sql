@@ -57,15 +57,15 @@ taken AS (
     RETURNING
         message.topic, message.rank, message.seq, message.id, message.attempts, message.sent_at,
         message.headers, message.payload, message.body,
-        message.key, message.expires_at, message.on_end, message.due_at,
+        message.key, message.expires_at, message.on_end, message.due_at, message.failures,
         pg_catalog.encode(walk.mark || pg_catalog.int8send(message.seq), 'hex')::uuid AS receipt
 ),
 leased AS (
     INSERT INTO outtray.scheduled
-        (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, receipt, is_cancelled, due_at)
+        (topic, rank, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, seq, failures, receipt, is_cancelled, due_at)
     SELECT
         taken.topic, taken.rank, taken.id, least(greatest(taken.attempts, 0)::integer + 1, 32767), taken.sent_at,
-        taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.receipt,
+        taken.headers, taken.payload, taken.body, taken.key, taken.expires_at, taken.on_end, taken.seq, taken.failures, taken.receipt,
         CASE
             WHEN (SELECT asked.id FROM asked) IS NOT NULL
             THEN (

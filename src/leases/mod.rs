@@ -148,25 +148,27 @@ pub(crate) fn push_settle(flight: &mut Flight, topic: &str, leases: &[HeldLease<
         match outcome {
             Outcome::Done(_) | Outcome::Dropped => ended.push(*proof),
             Outcome::Dead(burial) => {
-                let error = storable(&burial.error);
+                let (error, failure) = (storable(&burial.error), burial.failure());
                 let values = [
                     Value::Text(topic),
                     Value::Uuid(proof.held.id.0),
                     Value::Number(small(burial.attempts).into()),
                     Value::Text(burial.reason.as_str()),
                     Value::Text(&error),
+                    failure.as_deref().map_or(Value::Null, Value::Text),
                 ];
                 flight.call(&BURY_LEASE, &values);
             }
             _ if *is_cancelled => ended.push(*proof),
             Outcome::Retry(retry) => {
-                let error = storable(&retry.error);
+                let (error, failure) = (storable(&retry.error), retry.failure());
                 let values = [
                     Value::Text(topic),
                     Value::Uuid(proof.held.id.0),
                     Value::Number(small(retry.attempts).into()),
                     Value::Number(micros(retry.delay)),
                     Value::Text(&error),
+                    failure.as_deref().map_or(Value::Null, Value::Text),
                 ];
                 flight.call(&POSTPONE_LEASE, &values);
             }

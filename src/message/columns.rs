@@ -2,6 +2,7 @@
 
 use crate::db::column;
 use crate::message::claimed::headers;
+use crate::words::failed_attempt::FailedAttempt;
 use crate::words::headers;
 use crate::words::{Headers, MessageId, Payload, Result, chain};
 use postgres::Row;
@@ -19,6 +20,12 @@ pub(crate) fn priority(row: &Row) -> Result<i16> {
 
 pub(crate) fn attempts(row: &Row) -> Result<u32> {
     column::<i16>(row, "attempts").map(|attempts| u32::try_from(attempts).unwrap_or_default())
+}
+
+/// Reads the attempts that failed, as text in the column `failures`.
+pub(crate) fn failures(row: &Row) -> Result<Vec<FailedAttempt>> {
+    let stored: Option<&str> = column(row, "failures")?;
+    Ok(FailedAttempt::read_all(stored))
 }
 
 /// Reads the payload as it is stored.

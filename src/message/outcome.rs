@@ -1,7 +1,9 @@
 //! What becomes of a message that was claimed, whoever holds it and however it is written.
 
 use crate::message::claimed::Held;
+use crate::observe::process_name::process_name;
 use crate::words::DeadReason;
+use crate::words::failed_attempt::FailedAttempt;
 use std::time::Duration;
 
 /// What becomes of a claimed message.
@@ -32,6 +34,8 @@ pub(crate) struct Retry {
     pub(crate) delay: Duration,
     pub(crate) error: String,
     pub(crate) cause: Cause,
+    /// How long its handler took, if that is known.
+    pub(crate) took: Option<Duration>,
 }
 
 /// How a message becomes a dead letter.
@@ -41,6 +45,8 @@ pub(crate) struct Burial {
     pub(crate) attempts: u32,
     pub(crate) reason: DeadReason,
     pub(crate) error: String,
+    /// How long its handler took, if that is known.
+    pub(crate) took: Option<Duration>,
 }
 
 /// Why a message waits for another attempt.
@@ -74,6 +80,7 @@ impl Outcome {
             delay,
             error: error.into(),
             cause,
+            took: None,
         })
     }
 
@@ -82,7 +89,19 @@ impl Outcome {
             attempts,
             reason,
             error: error.into(),
+            took: None,
         })
+    }
+
+    /// Notes how long the handler took, if it failed.
+    pub(crate) fn after(mut self, time: Duration) -> Self {
+        match &mut self {
+            Outcome::Retry(Retry { took, .. }) | Outcome::Dead(Burial { took, .. }) => {
+                *took = Some(time);
+            }
+            _ => {}
+        }
+        self
     }
 
     /// Returns whether the attempt counts of a message that goes back to its place; `None` for
@@ -103,4 +122,24 @@ impl Outcome {
             _ => None,
         }
     }
+}
+
+impl Retry {
+    /// Returns what is kept of the attempt, if it was one that failed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let is_failure = self.cause == Cause::Failed;
+        is_failure.then(|| failure(self.attempts, self.took, &self.error))
+    }
+}
+
+impl Burial {
+    /// Returns what is kept of the last attempt, if the message died of one.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let is_attempt = self.reason.is_attempt();
+        is_attempt.then(|| failure(self.attempts, self.took, &self.error))
+    }
+}
+
+fn failure(attempt: u32, took: Option<Duration>, error: &str) -> String {
+    FailedAttempt::to_stored(attempt, took, process_name(), error)
 }

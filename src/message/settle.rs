@@ -48,7 +48,8 @@ pub(crate) fn push_acknowledge(flight: &mut Flight, topic: &str, positions: &[Cl
 /// topic; at the top level of a transaction.
 pub(crate) fn retry(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) -> Result<()> {
     let (mut ranks, mut seqs) = (Vec::new(), Vec::new());
-    let (mut tried, mut delays, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tried, mut delays) = (Vec::new(), Vec::new());
+    let (mut errors, mut failures) = (Vec::new(), Vec::new());
     for (held, outcome) in decided {
         if let Outcome::Retry(retry) = outcome {
             ranks.push(held.position.rank);
@@ -56,13 +57,14 @@ pub(crate) fn retry(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) ->
             tried.push(small(retry.attempts));
             delays.push(micros(retry.delay));
             errors.push(storable(&retry.error));
+            failures.push(retry.failure());
         }
     }
     if ranks.is_empty() {
         return Ok(());
     }
     let doing = "scheduling a retry";
-    let params: Params<'_> = &[&topic, &ranks, &seqs, &tried, &delays, &errors];
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &tried, &delays, &errors, &failures];
     let moved = execute(run, &RETRY, params, doing)?;
     check_count(moved, ranks.len(), doing)
 }
@@ -71,7 +73,8 @@ pub(crate) fn retry(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) ->
 /// top level of a transaction.
 pub(crate) fn bury(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) -> Result<()> {
     let (mut ranks, mut seqs) = (Vec::new(), Vec::new());
-    let (mut tried, mut reasons, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tried, mut reasons) = (Vec::new(), Vec::new());
+    let (mut errors, mut failures) = (Vec::new(), Vec::new());
     for (held, outcome) in decided {
         if let Outcome::Dead(burial) = outcome {
             ranks.push(held.position.rank);
@@ -79,29 +82,33 @@ pub(crate) fn bury(run: &mut dyn Run, topic: &str, decided: &[Decision<'_>]) -> 
             tried.push(small(burial.attempts));
             reasons.push(burial.reason.as_str());
             errors.push(storable(&burial.error));
+            failures.push(burial.failure());
         }
     }
     if ranks.is_empty() {
         return Ok(());
     }
     let doing = "keeping a dead letter";
-    let params: Params<'_> = &[&topic, &ranks, &seqs, &tried, &reasons, &errors];
+    let params: Params<'_> = &[&topic, &ranks, &seqs, &tried, &reasons, &errors, &failures];
     let moved = execute(run, &BURY, params, doing)?;
     check_count(moved, ranks.len(), doing)
 }
 
 /// Keeps a message in its place, and away from claims for a while: the failed head of a strict
-/// topic, or one that cannot be moved. `delay` counts from the transaction's start.
+/// topic, or one that cannot be moved. `delay` counts from the transaction's start, and `failure`
+/// is what is kept of its attempt, if that failed.
 pub(crate) fn postpone_head(
     run: &mut dyn Run,
     topic: &str,
     held: &Held,
     attempts: u32,
     delay: Duration,
+    failure: Option<String>,
 ) -> Result<()> {
     let doing = "postponing a message";
     let ClaimPlace { rank, seq } = held.position;
-    let params: Params<'_> = &[&topic, &rank, &seq, &small(attempts), &micros(delay)];
+    let (attempts, delay) = (small(attempts), micros(delay));
+    let params: Params<'_> = &[&topic, &rank, &seq, &attempts, &delay, &failure];
     let postponed = execute(run, &POSTPONE_HEAD, params, doing)?;
     check_count(postponed, 1, doing)
 }
@@ -163,14 +170,16 @@ pub(crate) fn settle_waiting(
     match outcome {
         Outcome::Retry(retry) => {
             let (attempts, delay) = (small(retry.attempts), micros(retry.delay));
-            let error = storable(&retry.error);
-            let params: Params<'_> = &[&topic, &held.id.0, &attempts, &delay, &error];
+            let (error, failure) = (storable(&retry.error), retry.failure());
+            let id = held.id.0;
+            let params: Params<'_> = &[&topic, &id, &attempts, &delay, &error, &failure];
             query(run, &POSTPONE_LEASE, params, "scheduling a retry").map(drop)
         }
         Outcome::Dead(burial) => {
             let (attempts, reason) = (small(burial.attempts), burial.reason.as_str());
-            let error = storable(&burial.error);
-            let params: Params<'_> = &[&topic, &held.id.0, &attempts, &reason, &error];
+            let (error, failure) = (storable(&burial.error), burial.failure());
+            let id = held.id.0;
+            let params: Params<'_> = &[&topic, &id, &attempts, &reason, &error, &failure];
             query(run, &BURY_LEASE, params, "keeping a dead letter").map(drop)
         }
         _ => Ok(()),

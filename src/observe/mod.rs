@@ -14,6 +14,7 @@ pub(crate) mod fields;
 pub(crate) mod handling;
 pub(crate) mod link;
 pub(crate) mod observers;
+pub(crate) mod process_name;
 pub(crate) mod spans;
 pub(crate) mod tallies;
 pub(crate) mod trace;

@@ -14,7 +14,7 @@ const MOST_TOPICS: usize = 10_000;
 
 /// What became of the messages of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Counts {
+pub(crate) struct TopicCounts {
     pub(crate) done: u64,
     pub(crate) failed: u64,
     pub(crate) dead: u64,
@@ -30,12 +30,12 @@ pub(crate) struct Tallies(Option<Mutex<Counting>>);
 
 #[derive(Debug, Default)]
 struct Counting {
-    topics: HashMap<String, Counts>,
+    topics: HashMap<String, TopicCounts>,
     taken_at: Option<Instant>,
 }
 
-impl Counts {
-    fn add(&mut self, other: Counts) {
+impl TopicCounts {
+    fn add(&mut self, other: TopicCounts) {
         self.done += other.done;
         self.failed += other.failed;
         self.dead += other.dead;
@@ -56,7 +56,7 @@ impl Tallies {
         self.0.is_some()
     }
 
-    /// Counts what an event says of a message's end, or of an attempt that failed.
+    /// TopicCounts what an event says of a message's end, or of an attempt that failed.
     pub(crate) fn count(&self, event: &Event<'_>) {
         match event {
             Event::Done { topic, .. } => self.change(topic, |counts| counts.done += 1),
@@ -68,7 +68,7 @@ impl Tallies {
         }
     }
 
-    /// Counts messages that were handled.
+    /// TopicCounts messages that were handled.
     pub(crate) fn count_done(&self, topic: &str, messages: usize) {
         let messages = u64::try_from(messages).unwrap_or(u64::MAX);
         if messages > 0 {
@@ -93,26 +93,26 @@ impl Tallies {
     }
 
     /// Takes all counts, which begin anew.
-    pub(crate) fn take(&self) -> HashMap<String, Counts> {
+    pub(crate) fn take(&self) -> HashMap<String, TopicCounts> {
         let Some(counting) = &self.0 else {
             return HashMap::new();
         };
         let mut counting = lock(counting);
         counting.taken_at = Some(Instant::now());
         let mut topics = std::mem::take(&mut counting.topics);
-        topics.retain(|_, counts| *counts != Counts::default());
+        topics.retain(|_, counts| *counts != TopicCounts::default());
         topics
     }
 
     /// Puts counts back that could not be written.
-    pub(crate) fn put_back(&self, counts: HashMap<String, Counts>) {
+    pub(crate) fn put_back(&self, counts: HashMap<String, TopicCounts>) {
         for (topic, counted) in counts {
             self.change(&topic, |counts| counts.add(counted));
         }
     }
 
     /// Changes the counts of a topic. Nothing else is locked meanwhile.
-    pub(crate) fn change(&self, topic: &str, change: impl FnOnce(&mut Counts)) {
+    pub(crate) fn change(&self, topic: &str, change: impl FnOnce(&mut TopicCounts)) {
         let Some(counting) = &self.0 else { return };
         let topics = &mut lock(counting).topics;
         if let Some(counts) = topics.get_mut(topic) {

@@ -131,7 +131,8 @@ impl<'m> Settlement<'m> {
         for (held, outcome) in &self.decided {
             if let Outcome::Retry(retry) = outcome {
                 let delay = retry.delay.saturating_add(since_begin);
-                settle::postpone_head(run, topic, held, retry.attempts, delay)?;
+                let failure = retry.failure();
+                settle::postpone_head(run, topic, held, retry.attempts, delay, failure)?;
             }
         }
         settle::bury(run, topic, &self.decided)

@@ -12,7 +12,7 @@ use crate::receive::handler::Attempt;
 use crate::receive::shared_state::SharedState;
 use crate::schedule;
 use crate::words::sqlstate::failure_of;
-use crate::words::{DeadReason, Error, ErrorKind, Failure, MessageId, chain};
+use crate::words::{Error, ErrorKind, Failure, MessageId, chain};
 use std::time::{Duration, Instant};
 
 /// Looks at the database's clock, if somebody wants to know how long things took, and it is time
@@ -66,21 +66,13 @@ pub(crate) fn count<'o>(
                 Outcome::Cancelled => counts.cancelled += 1,
                 Outcome::Dead(burial) => {
                     counts.dead += 1;
-                    counts.failed += u64::from(is_attempt(burial.reason));
+                    counts.failed += u64::from(burial.reason.is_attempt());
                 }
                 Outcome::Retry(retry) => counts.failed += u64::from(retry.cause == Cause::Failed),
                 Outcome::GiveBack { counts: is_attempt } => counts.failed += u64::from(*is_attempt),
             }
         }
     });
-}
-
-/// Returns whether a message died of an attempt that failed.
-fn is_attempt(reason: DeadReason) -> bool {
-    matches!(
-        reason,
-        DeadReason::Exhausted | DeadReason::Rejected | DeadReason::Undecodable
-    )
 }
 
 /// A message and its delivery, if its handler ran.
@@ -146,8 +138,9 @@ impl Settled<'_> {
             attempts,
             reason,
             error,
+            ..
         } = burial;
-        if is_attempt(*reason) {
+        if reason.is_attempt() {
             self.tell_failed(observers, *attempts, error, None);
         }
         observers.tell(|| Event::Dead {

@@ -25,15 +25,15 @@ taken AS (
     RETURNING
         scheduled.topic, scheduled.rank, scheduled.id, scheduled.attempts, scheduled.sent_at,
         scheduled.headers, scheduled.payload, scheduled.body, scheduled.due_at,
-        scheduled.key, scheduled.expires_at, scheduled.on_end, scheduled.seq
+        scheduled.key, scheduled.expires_at, scheduled.on_end, scheduled.seq, scheduled.failures
 ),
 moved AS (
     INSERT INTO outtray.message
-        (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, due_at)
+        (topic, rank, seq, id, attempts, sent_at, headers, payload, body, key, expires_at, on_end, failures, due_at)
     SELECT
         taken.topic, taken.rank, coalesce(taken.seq, nextval('outtray.message_seq'::regclass)), taken.id,
         taken.attempts, taken.sent_at, taken.headers, taken.payload, taken.body,
-        taken.key, taken.expires_at, taken.on_end, taken.due_at
+        taken.key, taken.expires_at, taken.on_end, taken.failures, taken.due_at
     FROM taken
     ORDER BY taken.due_at, taken.id
     RETURNING topic

@@ -3,7 +3,8 @@
 use crate::db::{Run, Statement, column, query, sql};
 use crate::message::claimed::time;
 use crate::message::columns::COUNT_LIMIT;
-use crate::message::columns::{attempts, id, priority, shown};
+use crate::message::columns::{attempts, failures, id, priority, shown};
+use crate::words::failed_attempt::FailedAttempt;
 use crate::words::outcome::WaitReason;
 use crate::words::payload::serialize_flat;
 use crate::words::{Headers, MessageId, Payload, Result};
@@ -42,6 +43,8 @@ pub struct ScheduledMessage {
     pub attempts: u32,
     /// The error of its last failure or snooze; `None` for a message that is in work again.
     pub error: Option<String>,
+    /// The attempts that failed, the oldest first: the last ten.
+    pub failures: Vec<FailedAttempt>,
     /// When it was sent, by the database's clock.
     #[serde(with = "crate::words::moment")]
     pub sent_at: SystemTime,
@@ -85,6 +88,7 @@ fn message(row: &Row, topic: &str) -> Result<ScheduledMessage> {
         key: column(row, "key")?,
         priority: priority(row)?,
         attempts: attempts(row)?,
+        failures: failures(row)?,
         error,
         sent_at: time(column(row, "sent_at_us")?),
         headers: shown.headers,

@@ -5,14 +5,14 @@
 INSERT INTO outtray.tally (topic, minute, done, failed, dead, expired, cancelled, handled_us)
 SELECT
     counted.topic,
-    pg_catalog.floor(extract(epoch FROM statement_timestamp()) / 60)::bigint,
+    pg_catalog.floor(extract(epoch FROM clock_timestamp()) / 60::numeric)::bigint,
     counted.done,
     counted.failed,
     counted.dead,
     counted.expired,
     counted.cancelled,
     counted.handled_us
-FROM pg_catalog.unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
     AS counted (topic, done, failed, dead, expired, cancelled, handled_us)
 ORDER BY counted.topic COLLATE "C"
 ON CONFLICT (topic, minute) DO UPDATE

@@ -1,10 +1,10 @@
 //! Tallies: what became of the messages of each topic, minute by minute, for those who draw it.
 //!
 //! Nobody counts rows for it, and nobody has to look while it happens. Each process counts in
-//! memory ([`observe::tallies`](crate::observe::tallies)), and once a minute its upkeep adds what it
-//! counted to one row for each topic, in one statement; where nothing happened, there is none. So
-//! what is counted of a message costs no write of its own, and a process that is killed takes at
-//! most a minute of it along. Nothing but statistics rests on these numbers.
+//! memory (`observe/tallies`), and once a minute its upkeep adds what it counted to one row for
+//! each topic, in one statement; where nothing happened, there is none. So what is counted of a
+//! message costs no write of its own, and a process that is killed takes at most a minute of it
+//! along. Nothing but statistics rests on these numbers.
 
 pub(crate) mod round;
 
@@ -12,7 +12,7 @@ use crate::connect::connection::Connection;
 use crate::db::run::{BATCH, PRUNING};
 use crate::db::{Params, Run, Statement, column, execute, query, sql};
 use crate::observe::observers::Observers;
-use crate::observe::tallies::Counts;
+use crate::observe::tallies::TopicCounts;
 use crate::publish::ephemeral::is_temporary;
 use crate::words::Result;
 use crate::words::limits::micros;
@@ -25,6 +25,7 @@ static ALL_TALLIES: Statement = sql!("all_tallies", Anew);
 static PRUNE_TALLIES: Statement = sql!("prune_tallies", Kept);
 static TALLIES: Statement = sql!("tallies", Kept);
 
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// How long tallies are kept, in minutes: a day, and an hour for those who compare with yesterday.
 const KEPT: i64 = 25 * 60;
 
@@ -67,7 +68,7 @@ pub(crate) fn write(run: &mut dyn Run, observers: &Observers) -> Result<bool> {
         return Ok(false);
     }
     let topics: Vec<&str> = counted.keys().map(String::as_str).collect();
-    let column = |of: fn(&Counts) -> u64| -> Vec<i64> {
+    let column = |of: fn(&TopicCounts) -> u64| -> Vec<i64> {
         let numbers = counted.values().map(of);
         numbers
             .map(|number| i64::try_from(number).unwrap_or(i64::MAX))
@@ -94,7 +95,7 @@ pub(crate) fn write(run: &mut dyn Run, observers: &Observers) -> Result<bool> {
 /// Writes what was counted, if it was for a minute or more: for those who work where no upkeep may
 /// run. An error is met again by whoever uses the connection next, or does not matter.
 pub(crate) fn write_if_due(run: &mut dyn Run, observers: &Observers) {
-    if observers.tallies.are_due(round::MINUTE) {
+    if observers.tallies.are_due(MINUTE) {
         let _ = write(run, observers);
     }
 }

@@ -3,8 +3,8 @@
 WITH old AS MATERIALIZED (
     SELECT tally.topic, tally.minute
     FROM outtray.tally
-    WHERE tally.minute < pg_catalog.floor(extract(epoch FROM statement_timestamp()) / 60)::bigint - $2::bigint
-    ORDER BY tally.minute
+    WHERE tally.minute + 0 < pg_catalog.floor(extract(epoch FROM now()) / 60::numeric)::bigint - $2::bigint
+    ORDER BY tally.minute + 0
     LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 )

@@ -1,12 +1,11 @@
 //! Upkeep's part in tallies: writes them once a minute, close to the end of it.
 
 use crate::schedule;
-use crate::tallies;
+use crate::tallies::{self, MINUTE};
 use crate::wake::round::{Round, Work};
 use crate::words::Result;
 use std::time::{Duration, Instant};
 
-pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// In which part of a minute a process writes: late, since what it counted belongs to that minute
 /// then, but for the last seconds.
 const WRITTEN_AT: (Duration, Duration) = (Duration::from_secs(55), Duration::from_secs(59));

@@ -6,7 +6,8 @@
 
 use crate::db::{Run, Statement, column, query, sql};
 use crate::message::claimed::time;
-use crate::message::columns::{attempts, id, priority, shown};
+use crate::message::columns::{attempts, failures, id, priority, shown};
+use crate::words::failed_attempt::FailedAttempt;
 use crate::words::outcome::MessageState;
 use crate::words::payload::serialize_flat;
 use crate::words::{Headers, MessageId, Payload, Result};
@@ -35,6 +36,8 @@ pub struct WaitingMessage {
     pub priority: i16,
     /// Failed deliveries so far, without the one in work.
     pub attempts: u32,
+    /// The attempts that failed, the oldest first: the last ten.
+    pub failures: Vec<FailedAttempt>,
     /// When it was sent, by the database's clock.
     #[serde(with = "crate::words::moment")]
     pub sent_at: SystemTime,
@@ -90,6 +93,7 @@ pub(crate) fn message(row: &Row, topic: &str, state: MessageState) -> Result<Wai
         key: column(row, "key")?,
         priority: priority(row)?,
         attempts: attempts(row)?,
+        failures: failures(row)?,
         sent_at: time(column(row, "sent_at_us")?),
         headers: shown.headers,
         payload: shown.payload,

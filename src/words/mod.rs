@@ -9,6 +9,7 @@ pub(crate) mod decode;
 pub(crate) mod deduping;
 pub mod envelope;
 pub(crate) mod error;
+pub(crate) mod failed_attempt;
 pub(crate) mod filter;
 pub(crate) mod filter_match;
 pub(crate) mod filter_program;

@@ -216,3 +216,11 @@ named!(
     Orphaned = "orphaned",
     Parked = "parked"
 );
+
+impl DeadReason {
+    /// Returns whether a message died of an attempt that failed.
+    pub(crate) fn is_attempt(self) -> bool {
+        use DeadReason::{Exhausted, Rejected, Undecodable};
+        matches!(self, Exhausted | Rejected | Undecodable)
+    }
+}

@@ -129,13 +129,13 @@ pub(crate) struct WorkOptions {
 
 /// What became of messages here.
 #[derive(Debug, Default)]
-struct Tally {
+struct WorkTally {
     handled: AtomicU64,
     failed: AtomicU64,
     dead: AtomicU64,
 }
 
-impl Tally {
+impl WorkTally {
     fn count(&self, message: &Message<Payload>, ended: &Result<(), NotDone>) {
         let counters = match ended {
             Ok(()) => [Some(&self.handled), None],
@@ -175,7 +175,7 @@ pub(crate) fn run(
     let interrupts = Interrupts::catch()?;
     let messaging = http.record(global.builder()?).connect()?;
     let http = http.start(&messaging)?;
-    let tally = Arc::new(Tally::default());
+    let tally = Arc::new(WorkTally::default());
     let children = Arc::new(Children::of(program, options.codes.clone(), options.result));
     let _reaper = Reaper::start(&children)?;
     let receiver = start(&options, &messaging, &children, &tally)?;
@@ -205,7 +205,7 @@ fn start(
     options: &WorkOptions,
     messaging: &Messaging,
     children: &Arc<Children>,
-    tally: &Arc<Tally>,
+    tally: &Arc<WorkTally>,
 ) -> Result<Receiver, CommandFailure> {
     let (children, tally) = (Arc::clone(children), Arc::clone(tally));
     let longest = LONGEST_BACKOFF.max(options.backoff);
@@ -346,7 +346,7 @@ fn stop(receiver: &Receiver, children: &Children, interrupts: &Interrupts) -> St
 
 fn summarize(
     output: &mut Output,
-    tally: &Tally,
+    tally: &WorkTally,
     at_stop: Option<StopReport>,
 ) -> Result<(), CommandFailure> {
     let [handled, failed, dead] =

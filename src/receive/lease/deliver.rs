@@ -100,7 +100,8 @@ impl LeaseWorker<'_, '_> {
         let mut session = HandlerSession::on_demand(&shared.base.process, self.connection);
         let started = Instant::now();
         let ending = session.part(|session| call_alone(self.state.handler, session, &delivery));
-        shared.count_time(started.elapsed());
+        let took = started.elapsed();
+        shared.count_time(took);
         self.state.deliveries.end(once(message.held.id));
         if session.has_begun() {
             let what = format_args!("message {}", message.held.id);
@@ -138,7 +139,7 @@ impl LeaseWorker<'_, '_> {
         };
         Ok(Some(match ending {
             Ok(outcome) => outcome,
-            Err(ending) => decide(terms, message.attempts, ending),
+            Err(ending) => decide(terms, message.attempts, ending).after(took),
         }))
     }
 

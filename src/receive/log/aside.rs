@@ -137,6 +137,7 @@ pub(crate) fn write(run: &mut dyn Run, topic: &str, aside: &[Aside<'_>]) -> Resu
         &columns.errors,
         &columns.reasons,
         &said_by,
+        &columns.failures,
     ];
     let doing = "setting entries of a log aside";
     execute(run, &SET_ASIDE, params, doing)?;
@@ -161,6 +162,7 @@ struct AsideColumns<'e> {
     attempts: Vec<i16>,
     delays: Vec<i64>,
     errors: Vec<Option<String>>,
+    failures: Vec<Option<String>>,
     reasons: Vec<Option<&'static str>>,
     /// Those that killed processes, and how many.
     killers: Vec<Uuid>,
@@ -170,6 +172,11 @@ struct AsideColumns<'e> {
 impl<'e> AsideColumns<'e> {
     fn push(&mut self, aside: &'e Aside<'e>) -> Result<()> {
         let entry = aside.entry;
+        let failure = match &aside.fate {
+            Fate::Failed(Outcome::Dead(dead)) => dead.failure(),
+            Fate::Failed(Outcome::Retry(retry)) => retry.failure(),
+            _ => None,
+        };
         let (fate, attempts, delay, error, reason) = match &aside.fate {
             Fate::Follow => ("follow", 0, Duration::ZERO, None, None),
             Fate::Failed(Outcome::Dead(dead)) => {
@@ -198,6 +205,7 @@ impl<'e> AsideColumns<'e> {
         self.attempts.push(small(attempts));
         self.delays.push(micros(delay));
         self.errors.push(error.map(|error| storable(error)));
+        self.failures.push(failure);
         self.reasons.push(reason.map(DeadReason::as_str));
         Ok(())
     }

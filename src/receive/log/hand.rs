@@ -109,6 +109,7 @@ pub(crate) fn killed(terms: &Terms, deaths: u32) -> Option<Fate> {
             attempts: deaths,
             reason: DeadReason::Crashed,
             error: format!("the process that worked on it died, {deaths} times at least"),
+            took: None,
         });
         return Some(Fate::Failed(dead));
     }

@@ -2,19 +2,19 @@
 -- they were sent $4 in microseconds since 1970, headers $5, and of each either JSON $6 or bytes $7.
 -- What becomes of each says $8: 'retry' after attempts $9 and in $10 microseconds, because of $11;
 -- 'dead' for reason $12; or 'follow', behind what is there of its key, which is said by $13 to be
--- stalled. The caller locked the lanes of the keys that wait. An entry that is read once more, from
--- an earlier place, takes the place of its own dead letter, and waits once. Indexes: the primary
--- keys.
+-- stalled. What is kept of each attempt, if it was one, says $14. The caller locked the lanes of
+-- the keys that wait. An entry that is read once more, from an earlier place, takes the place of
+-- its own dead letter, and waits once. Indexes: the primary keys.
 WITH aside AS MATERIALIZED (
     SELECT
         $1::text AS topic, given.id, given.key, given.headers::json AS headers, given.payload::json AS payload, given.body,
         timestamptz '1970-01-01 00:00:00+00' + given.sent_us::float8 * interval '1 microsecond' AS sent_at,
-        given.fate, given.attempts, given.delay_us, given.error, given.reason,
+        given.fate, given.attempts, given.delay_us, given.error, given.reason, given.failure,
         CASE WHEN given.key IS NOT NULL THEN nextval('outtray.message_seq'::regclass) END AS seq
     FROM unnest(
             $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::text[],
-            $9::smallint[], $10::bigint[], $11::text[], $12::text[]
-        ) AS given (id, key, sent_us, headers, payload, body, fate, attempts, delay_us, error, reason)
+            $9::smallint[], $10::bigint[], $11::text[], $12::text[], $14::text[]
+        ) AS given (id, key, sent_us, headers, payload, body, fate, attempts, delay_us, error, reason, failure)
 ),
 redriven AS (
     -- By all of the key, as in `acknowledge`.
@@ -32,12 +32,13 @@ redriven AS (
 ),
 retried AS (
     INSERT INTO outtray.scheduled
-        (topic, rank, id, attempts, sent_at, headers, payload, body, key, seq, due_at, error)
+        (topic, rank, id, attempts, sent_at, headers, payload, body, key, seq, due_at, error, failures)
     SELECT
         $1::text, 0, aside.id, aside.attempts, aside.sent_at, aside.headers, aside.payload, aside.body,
         aside.key, aside.seq,
         -- Not now(): the transaction may have begun long ago.
-        clock_timestamp() + aside.delay_us::float8 * interval '1 microsecond', aside.error
+        clock_timestamp() + aside.delay_us::float8 * interval '1 microsecond', aside.error,
+        outtray.with_failure(NULL, aside.failure, (extract(epoch FROM clock_timestamp()) * 1000000::numeric)::bigint)
     FROM aside
     WHERE aside.fate = 'retry'
     ON CONFLICT (topic, id) DO NOTHING
@@ -56,12 +57,13 @@ stuck AS (
     WHERE aside.fate = 'follow'
 )
 INSERT INTO outtray.dead_letter
-    (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body, key, seq)
+    (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body, key, seq, failures)
 SELECT
     $1::text, aside.id, 0, aside.attempts, aside.reason, aside.error, aside.sent_at, clock_timestamp(),
-    aside.headers, aside.payload, aside.body, aside.key, aside.seq
+    aside.headers, aside.payload, aside.body, aside.key, aside.seq,
+    outtray.with_failure(NULL, aside.failure, (extract(epoch FROM clock_timestamp()) * 1000000::numeric)::bigint)
 FROM aside
 WHERE aside.fate = 'dead'
 ON CONFLICT (topic, id) DO UPDATE
 SET attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
-    died_at = excluded.died_at, seq = excluded.seq
+    died_at = excluded.died_at, seq = excluded.seq, failures = excluded.failures

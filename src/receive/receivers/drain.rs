@@ -190,9 +190,14 @@ fn until_empty(
             }
         }
     }
+    give_back(shared, connection);
+    Ok(())
+}
+
+/// Gives the connection back, after it wrote what was counted: no thread may be there that does.
+fn give_back(shared: &SharedState, mut connection: Connection) {
     tallies::write_if_due(&mut connection, shared.observers());
     shared.base.dedicated.give_back(connection);
-    Ok(())
 }
 
 /// Takes a turn. One that found nothing while the heartbeat gave leases back is to be taken again

@@ -68,7 +68,7 @@ impl<'s> WorkerTransaction<'s, '_, '_> {
             let Claimed { held, attempts, .. } = delivery.message;
             let outcome = match is_cancelled && !matches!(ending, Ending::Done) {
                 true => Outcome::Cancelled,
-                false => decide(&terms, *attempts, ending),
+                false => decide(&terms, *attempts, ending).after(took),
             };
             (held, outcome)
         }));

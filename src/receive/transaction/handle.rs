@@ -122,7 +122,7 @@ impl WorkerTransaction<'_, '_, '_> {
         let attempts = attempts + u32::from(has_failed_twice);
         Ok(match decide(&terms, attempts, ending) {
             Outcome::Done(_) => Outcome::Done(self.session.take_result()),
-            failed => failed,
+            failed => failed.after(took),
         })
     }
 

@@ -54,12 +54,12 @@ taken AS (
         AND follower.seq = held.seq
     RETURNING
         follower.topic, follower.rank, follower.seq, follower.id, follower.attempts, follower.sent_at,
-        follower.key, follower.expires_at, follower.on_end, follower.headers, follower.payload, follower.body
+        follower.key, follower.expires_at, follower.on_end, follower.failures, follower.headers, follower.payload, follower.body
 )
 INSERT INTO outtray.message
-    (topic, rank, seq, id, attempts, sent_at, key, expires_at, on_end, headers, payload, body)
+    (topic, rank, seq, id, attempts, sent_at, key, expires_at, on_end, failures, headers, payload, body)
 SELECT
     taken.topic, taken.rank, taken.seq, taken.id, taken.attempts, taken.sent_at,
-    taken.key, taken.expires_at, taken.on_end, taken.headers, taken.payload, taken.body
+    taken.key, taken.expires_at, taken.on_end, taken.failures, taken.headers, taken.payload, taken.body
 FROM taken
 RETURNING message.rank, message.seq

@@ -83,7 +83,7 @@ pub(crate) fn write_all(
 fn set_aside(topic: &str, connection: &mut Connection, held: &Held, delay: Duration) -> Result<()> {
     apart(connection, "setting a message aside", |open| {
         if let Some(attempts) = settle::hold(open, topic, held.position, held.id)? {
-            settle::postpone_head(open, topic, held, attempts, delay)?;
+            settle::postpone_head(open, topic, held, attempts, delay, None)?;
         }
         Ok(())
     })

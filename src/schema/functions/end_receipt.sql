@@ -16,11 +16,18 @@ DECLARE
     the_attempts smallint := least(attempts, 32767);
     -- No more of it than the library keeps, either.
     the_error text := CASE WHEN octet_length(why) > 8192 THEN left(why, 2048) || '...' ELSE why END;
+    -- Of what a session of the server said.
+    the_failure text := CASE
+        WHEN the_reason IN ('exhausted', 'rejected', 'undecodable')
+        THEN json_build_object(
+            'attempt', the_attempts, 'process', 'server pid ' || pg_backend_pid(), 'error', left(why, 256)
+        )::text
+    END;
     no_row record;
 BEGIN
     IF how = 'dead' THEN
         FOR no_row IN
-            {bury_lease: the_topic, the_id, the_attempts, the_reason, the_error}
+            {bury_lease: the_topic, the_id, the_attempts, the_reason, the_error, the_failure}
         LOOP
         END LOOP;
     ELSE

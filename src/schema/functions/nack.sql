@@ -21,6 +21,7 @@ DECLARE
     delay_us bigint;
     the_attempts smallint;
     the_error text := coalesce(error, 'nacked');
+    the_failure text;
     no_row record;
 BEGIN
     IF delay < interval '0' OR delay > interval '3650 days' THEN
@@ -49,8 +50,11 @@ BEGIN
     -- The statement counts from the beginning of the transaction.
     delay_us := delay_us + outtray.transaction_age();
     the_error := CASE WHEN octet_length(the_error) > 8192 THEN left(the_error, 2048) || '...' ELSE the_error END;
+    the_failure := json_build_object(
+        'attempt', the_attempts, 'process', 'server pid ' || pg_backend_pid(), 'error', left(the_error, 256)
+    )::text;
     FOR no_row IN
-        {postpone_lease: the_topic, the_id, the_attempts, delay_us, the_error}
+        {postpone_lease: the_topic, the_id, the_attempts, delay_us, the_error, the_failure}
     LOOP
     END LOOP;
     RETURN 'scheduled';

@@ -42,6 +42,8 @@ CREATE TABLE outtray.message (
     -- room in a bounded topic (`room`), 4 it holds a dedupe key (`dedupe`). NULL: nobody. Also 8:
     -- somebody waits for a reply to it, and no longer than until it expires.
     on_end smallint,
+    -- The attempts that failed, the last ten, as `with_failure` writes them. NULL: none has.
+    failures jsonb,
     -- The index that claims use, and the only one that holds every message.
     PRIMARY KEY (topic, rank, seq),
     CONSTRAINT one_content CHECK ((payload IS NULL) <> (body IS NULL))
@@ -85,3 +87,23 @@ END
 $$;
 -- Everybody who settles calls it, whatever the default privileges of the database are.
 GRANT EXECUTE ON FUNCTION outtray.miscounted(bigint, bigint) TO PUBLIC;
+
+-- Returns the failures of a message and one more, `failure`, an object as text, with the time in
+-- microseconds since 1970; the last ten of them. Where there is none to add: those before. What
+-- a hand wrote and is no list counts as none.
+CREATE FUNCTION outtray.with_failure(failures jsonb, failure text, at_us bigint) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF failure IS NULL THEN
+        RETURN failures;
+    END IF;
+    IF pg_catalog.jsonb_typeof(failures) IS DISTINCT FROM 'array' THEN
+        failures := '[]';
+    END IF;
+    WHILE pg_catalog.jsonb_array_length(failures) > 9 LOOP
+        failures := failures - 0;
+    END LOOP;
+    RETURN failures || (failure::jsonb || pg_catalog.jsonb_build_object('at_us', at_us));
+END
+$$;
+GRANT EXECUTE ON FUNCTION outtray.with_failure(jsonb, text, bigint) TO PUBLIC;

@@ -11,6 +11,7 @@ CREATE TABLE outtray.follower (
     sent_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz,
     on_end smallint,
+    failures jsonb,
     headers json,
     payload json,
     body bytea,

@@ -14,6 +14,7 @@ CREATE TABLE outtray.scheduled (
     body bytea,
     -- Why it is tried again; NULL for a message that was sent with a delay.
     error text,
+    failures jsonb,
     key text COLLATE "C",
     expires_at timestamptz,
     on_end smallint,

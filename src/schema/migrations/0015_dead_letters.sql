@@ -8,6 +8,7 @@ CREATE TABLE outtray.dead_letter (
     attempts smallint NOT NULL,
     reason text NOT NULL,
     error text NOT NULL,
+    failures jsonb,
     sent_at timestamptz NOT NULL,
     died_at timestamptz NOT NULL DEFAULT now(),
     headers json,

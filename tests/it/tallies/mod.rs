@@ -38,8 +38,9 @@ fn what_handlers_did_is_counted_however_they_are_called() {
     }
 
     place.drained("single");
-    let batches = |_: &mut MessagingSession<'_>, _: &mut [BatchMessage<i32>]| Ok(());
-    place.messaging.drain_batches("batch", 10, batches).unwrap();
+    let batches = |_: &mut MessagingSession<'_>, _: &[BatchMessage<i32>]| Ok(());
+    let receiver = place.messaging.receiver("batch");
+    receiver.drain_batches(10, batches).unwrap();
     let mut is_first = true;
     let sessions = |session: &mut MessagingSession<'_>, _: Message<i32>| {
         // One ends in the transaction of its session, the others by themselves.
@@ -138,7 +139,9 @@ fn a_reader_of_a_log_is_counted_under_its_name() {
     let (tell, told) = unbounded();
     let reader = place.messaging.reader("jobs", "billing");
     let handler = move |_: &mut MessagingSession<'_>, messages: &[Message<i32>]| {
-        messages.iter().for_each(|message| drop(tell.send(message.payload)));
+        for message in messages {
+            tell.send(message.payload)?;
+        }
         Ok(())
     };
     let receiver = reader.start(handler).unwrap();
@@ -169,7 +172,10 @@ fn tallies_come_by_topic_and_minute_and_from_the_time_that_is_asked_for() {
     assert_eq!(tallies(Some("a"), 24 * HOUR), [(a.clone(), 130), (a, 2)]);
     let found = place.messaging.tallies(Some("a"), HOUR).unwrap();
     let json = serde_json::to_value(&found[0]).unwrap();
-    assert_eq!((&json["done"], &json["handler_time_ms"]), (&2.into(), &1.into()));
+    assert_eq!(
+        (&json["done"], &json["handler_time_ms"]),
+        (&2.into(), &1.into())
+    );
     let minute = json["minute"].as_str().unwrap();
     assert!(minute.ends_with(":00.000Z"), "{minute}");
 }

@@ -85,7 +85,7 @@ fn a_table_that_cannot_be_written_keeps_no_handler_from_its_work() {
 
     place.send_all("jobs", 0..3);
 
-    assert_eq!(next(&told, 3), [0, 1, 2]);
+    assert_eq!(next(&told, 3).len(), 3);
     holder.rollback().unwrap();
     receiver.stop(PATIENCE);
     place.await_growth("outtray.tally WHERE done = 3", 1);
@@ -97,7 +97,8 @@ fn topics_that_end_with_their_holders_are_not_counted() {
     let answering = place
         .messaging
         .start_receiving_messages("quotes", |session, message: Message<i32>| {
-            Ok(session.reply(&message, &(message.payload * 2))?)
+            session.reply(&message, &(message.payload * 2))?;
+            Ok(())
         })
         .unwrap();
     let answer: i32 = place.messaging.request("quotes", &21, PATIENCE).unwrap();

@@ -102,6 +102,7 @@ const IN_FLIGHTS: &[&str] = &[
     "prune_dead",
     "prune_dedupe",
     "prune_held_dedupe",
+    "prune_tallies",
     "prune_ticks",
     "prune_vacated",
     "put_back",

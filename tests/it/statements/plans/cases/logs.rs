@@ -100,6 +100,7 @@ pub(super) fn readers() -> Vec<Case> {
                 "'{no,no,NULL}'",
                 "'{exhausted,NULL,NULL}'",
                 &id(1),
+                "'{NULL,NULL,NULL}'",
             ],
         ),
         case("remove_reader", Tables(READERS), &[t, "'reader-2'"]),

@@ -5,6 +5,9 @@
 use super::{BY_ID, Bound, Case, case, id, ids, list, numbers, same};
 use crate::statements::plans::filled::BUSY;
 
+/// What is kept of an attempt, as an item of an array.
+const FAILURE: &str = "\"{}\"";
+
 /// Returns calls of the statements about ready messages.
 pub(super) fn ready() -> Vec<Case> {
     use Bound::{Pages, Rows, Tables};
@@ -36,6 +39,7 @@ pub(super) fn ready() -> Vec<Case> {
                 &same("5", 10),
                 &same("rejected", 10),
                 &same("no", 10),
+                &same(FAILURE, 10),
             ],
         ),
         case("cancel_ready", Tables(BY_ID), &[&ids(1000, 10), "false"]),
@@ -103,7 +107,11 @@ pub(super) fn ready() -> Vec<Case> {
         case("missing", Tables(BY_ID), &[&ids(1000, 10)]),
         case("peek", Rows(200), &[t, "100"]),
         case("poll", Rows(10 + 200), &[&list([BUSY, "side-1", "nobody"])]),
-        case("postpone_head", Rows(1), &[t, "0", "1000", "1", "1000000"]),
+        case(
+            "postpone_head",
+            Rows(1),
+            &[t, "0", "1000", "1", "1000000", "'{}'"],
+        ),
         case(
             "queued_matching",
             Tables("headers have no index"),
@@ -119,6 +127,7 @@ pub(super) fn ready() -> Vec<Case> {
                 &same("1", 10),
                 &same("1000000", 10),
                 &same("no", 10),
+                &same(FAILURE, 10),
             ],
         ),
         case(

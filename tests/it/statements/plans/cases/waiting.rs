@@ -25,7 +25,7 @@ pub(super) fn waiting() -> Vec<Case> {
         case(
             "bury_lease",
             Rows(1),
-            &[t, &id(112_000), "5", "'rejected'", "'no'"],
+            &[t, &id(112_000), "5", "'rejected'", "'no'", "'{}'"],
         ),
         case(
             "cancel_scheduled",
@@ -119,7 +119,7 @@ pub(super) fn waiting() -> Vec<Case> {
         case(
             "postpone_lease",
             Rows(1),
-            &[t, &id(112_000), "1", "1000000", "'no'"],
+            &[t, &id(112_000), "1", "1000000", "'no'", "'{}'"],
         ),
         case(
             "prolong_lease",
