@@ -108,6 +108,11 @@
 //!   [`Position`] says where to begin.
 //! - [`Topic`] shows and operates a topic: numbers, waiting and scheduled messages, dead letters (a
 //!   [`Selection`] of them), purge.
+//! - [`Messaging::message`] returns one message by its id, wherever it is: a [`FoundMessage`].
+//!   [`Topic::search`] returns those of a [`Search`], in pages ([`SearchPage`]). [`ErrorGroups`]
+//!   are dead letters by their errors, an [`Edit`] changes one before it is redriven.
+//! - [`Messaging::changes`] lists what operators did, each a [`Change`], and
+//!   [`Messaging::as_operator`] says who an [`Operator`] is.
 //! - [`Messaging::doctor`] examines the server and the schema: a [`Diagnosis`] has [`Finding`]s,
 //!   each with its [`Severity`] and its [`Remedy`]s. A [`Doctor`] has options.
 //! - An observer ([`Builder::on_event`]) is told of every [`Event`] in the process, such as a
@@ -165,6 +170,7 @@ mod settings;
 mod message;
 mod wake;
 // Subjects.
+mod changes;
 mod keys;
 mod dedupe;
 mod capacity;
@@ -182,6 +188,7 @@ mod cancel;
 mod dead_letters;
 mod topics;
 mod log;
+mod finding;
 mod publish;
 mod tallies;
 mod cloud_events;
@@ -207,10 +214,18 @@ pub mod testing;
 pub use postgres;
 pub use r2d2_postgres;
 
+pub use changes::Change;
+pub use changes::operator::Operator;
 pub use cloud_events::{CloudEvent, ContentMode, EventData, ExtensionValue};
+pub use dead_letters::edit::Edit;
 pub use dead_letters::letter::DeadLetter;
 pub use dead_letters::selection::Selection;
 pub use doctor::finding::{Diagnosis, Finding, Remedy, Severity};
+pub use finding::cursor::SearchCursor;
+pub use finding::error_groups::{ErrorGroup, ErrorGroups};
+pub use finding::found::FoundMessage;
+pub use finding::place::MessagePlace;
+pub use finding::search::{Search, SearchPage};
 pub use log::log_reader::LogReader;
 pub use observe::connection_of::ConnectionOf;
 pub use observe::event::Event;

@@ -4,6 +4,7 @@
 use crate::cancel::{self, Which};
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
+use crate::db::Run;
 use crate::message::end::End;
 use crate::observe::event::Event;
 use crate::observe::observers::Observers;
@@ -64,12 +65,17 @@ impl Cancelling {
     }
 }
 
+/// Notes in the transaction what is removed, by topic, and what is asked for.
+pub(crate) type Noting<'n> =
+    &'n mut dyn FnMut(&mut dyn Run, &[(String, End)], &[Uuid]) -> Result<()>;
+
 /// Removes those of the messages that wait, and asks for those in work. What is not found, or is in
 /// somebody's hands for a moment, stays among `left`.
 pub(crate) fn cancel(
     connection: &mut Connection,
     left: &mut Vec<Uuid>,
     found: &mut Cancelling,
+    note: Noting<'_>,
 ) -> Result<()> {
     let mut done: HashSet<Uuid> = HashSet::new();
     for some in left.chunks(CANCEL_LIMIT) {
@@ -77,13 +83,16 @@ pub(crate) fn cancel(
             let gone = cancel::remove(open, some, Which::All)?;
             write_ends(open, &gone)?;
             if gone.len() == some.len() {
+                note(open, &gone, &[])?;
                 return Ok((gone, Vec::new()));
             }
             // Those only that are still there: who asks may have to read a topic.
             let ids: HashSet<Uuid> = gone.iter().map(|(_, end)| end.id.0).collect();
             let is_there = |id: &&Uuid| !ids.contains(*id);
             let kept: Vec<Uuid> = some.iter().filter(is_there).copied().collect();
-            Ok((gone, cancel::ask(open, &kept)?))
+            let asked = cancel::ask(open, &kept)?;
+            note(open, &gone, &asked)?;
+            Ok((gone, asked))
         })?;
         done.extend(removed.iter().map(|(_, end)| end.id.0));
         done.extend(&asked);

@@ -13,7 +13,12 @@ use maud::{DOCTYPE, Markup, html};
 /// belong to them.
 const NAVIGATION: &[(&str, &str, &[&str])] = &[
     ("/", "Topics", &["/topic", "/settings"]),
+    ("/messages", "Messages", &["/message"]),
+    ("/dead", "Dead letters", &[]),
+    #[cfg(feature = "cron")]
+    ("/recurring", "Recurring", &[]),
     ("/limits", "Limits", &[]),
+    ("/changes", "Changes", &[]),
 ];
 
 /// A picture of an out-tray, so that browsers ask for none.

@@ -159,11 +159,7 @@ async fn change(site: Arc<Site>, action: &'static Action, request: Request) -> R
     };
     let (own, visits, fields) = (Arc::clone(&site), visitor.clone(), form.clone());
     let made = site.desk.ask(CHANGE_WITHIN, move || {
-        let done = (action.act)(&ChangeForm {
-            site: &own,
-            visitor: &visits,
-            form: &fields,
-        });
+        let done = (action.act)(&ChangeForm::new(&own, &visits, &fields));
         if let Ok(done) = &done {
             own.shelf.clear();
             note(action, &visits, done);

@@ -64,8 +64,9 @@ pub(crate) fn newest(
     Ok(Some(newest))
 }
 
-/// Returns the segments of a log that hold what is kept, and how many bytes they have.
-fn kept(run: &mut dyn Run, topic: &str) -> Result<Option<(Vec<i64>, u64)>> {
+/// Returns the segments of a log that hold what is kept, and how many bytes they have; `None` for a
+/// topic that is no log.
+pub(crate) fn kept(run: &mut dyn Run, topic: &str) -> Result<Option<(Vec<i64>, u64)>> {
     let all = segments(run, &[topic], DOING)?;
     let is_kept = |last: Option<i64>, begins| last.is_none_or(|last| last >= begins);
     let kept = all.iter().filter(|one| is_kept(one.last_tick, one.begins));

@@ -141,7 +141,7 @@ pub(crate) enum Start {
 
 /// A claim as it was planned, to be handed back with its result.
 #[derive(Debug)]
-pub(crate) struct Search {
+pub(crate) struct ClaimPlan {
     pub(crate) spans: Vec<Span>,
     pub(crate) start: Start,
 }
@@ -171,7 +171,7 @@ impl Floors {
 
     /// Plans the next claim. One that looks further back than it must counts at once, so that not
     /// all workers do so together.
-    pub(crate) fn plan(&mut self, now: Instant) -> Search {
+    pub(crate) fn plan(&mut self, now: Instant) -> ClaimPlan {
         self.awaited.age(now);
         if self.by_rank.is_empty() || self.is_sweep_due(now) {
             self.sweep.at = now;
@@ -202,12 +202,12 @@ impl Floors {
     }
 
     /// Plans a claim from the floors.
-    pub(crate) fn look_back(&self) -> Search {
+    pub(crate) fn look_back(&self) -> ClaimPlan {
         let awaited = self.awaited.first();
         self.starting(Start::Floor, |mark| mark.floor.min(awaited))
     }
 
-    fn starting(&self, start: Start, first: impl Fn(&Bounds) -> i64) -> Search {
+    fn starting(&self, start: Start, first: impl Fn(&Bounds) -> i64) -> ClaimPlan {
         let mut spans = Vec::with_capacity(self.by_rank.len() + 1);
         let mut from = EVERYTHING.from;
         for (&rank, mark) in &self.by_rank {
@@ -220,7 +220,7 @@ impl Floors {
         }
         let until = EVERYTHING.until;
         spans.push(Span { from, until });
-        Search { spans, start }
+        ClaimPlan { spans, start }
     }
 
     /// Learns from what a claim returned, in claim order, and whether it was as much as it asked
@@ -265,7 +265,7 @@ impl Floors {
     ///
     /// # Errors
     /// How long it has to wait before it may sweep.
-    pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<Search, Duration> {
+    pub(crate) fn plan_sweep(&mut self, now: Instant) -> Result<ClaimPlan, Duration> {
         let too_early = self.until_sweep(Duration::ZERO, now);
         if !too_early.is_zero() {
             return Err(too_early);
@@ -309,8 +309,8 @@ impl Floors {
 }
 
 /// A claim from the very beginning.
-pub(crate) fn sweep() -> Search {
-    Search {
+pub(crate) fn sweep() -> ClaimPlan {
+    ClaimPlan {
         spans: vec![EVERYTHING],
         start: Start::Everything,
     }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(plan: &Search, start: Start, expected: &[(ClaimPlace, i32)]) {
+    fn check(plan: &ClaimPlan, start: Start, expected: &[(ClaimPlace, i32)]) {
         let spans: Vec<_> = plan
             .spans
             .iter()

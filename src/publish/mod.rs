@@ -220,7 +220,7 @@ pub(crate) fn push_check(flight: &mut Flight, version: Option<Uuid>) {
 }
 
 /// What is subscribed, or no longer.
-pub(crate) struct Change<'a> {
+pub(crate) struct TopicPattern<'a> {
     pub(crate) topic: &'a str,
     pub(crate) pattern: &'a str,
 }
@@ -228,34 +228,73 @@ pub(crate) struct Change<'a> {
 /// Subscribes, in a transaction of its own; returns whether that is new.
 pub(crate) fn subscribe(
     connection: &mut Connection,
-    change: &Change<'_>,
+    pair: &TopicPattern<'_>,
     filter: Option<&Filter>,
     grace: Option<Duration>,
+    then: Then<'_>,
 ) -> Result<bool> {
     let program = filter.map(|filter| Program::of(filter).document(filter));
     let filter = filter.map(ToString::to_string);
     let grace_us = grace.map(micros);
-    let rows = changed(connection, |flight| {
+    let is_new = |rows: &[SimpleQueryRow]| {
+        let is_new = |row: &SimpleQueryRow| row.try_get("is_new").ok().flatten() == Some("t");
+        rows.iter().any(is_new)
+    };
+    let rows = changed_then(connection, then, &is_new, |flight| {
         let values = [
-            Value::Text(change.topic),
-            Value::Text(change.pattern),
+            Value::Text(pair.topic),
+            Value::Text(pair.pattern),
             filter.as_deref().map_or(Value::Null, Value::Text),
             grace_us.map_or(Value::Null, Value::Number),
             program.as_deref().map_or(Value::Null, Value::Text),
         ];
         flight.call(&SUBSCRIBE, &values);
     })?;
-    let is_new = |row: &SimpleQueryRow| row.try_get("is_new").ok().flatten() == Some("t");
-    Ok(rows.iter().any(is_new))
+    Ok(is_new(&rows))
 }
 
 /// Ends a subscription, in a transaction of its own; returns whether there was one.
-pub(crate) fn unsubscribe(connection: &mut Connection, change: &Change<'_>) -> Result<bool> {
-    let rows = changed(connection, |flight| {
-        let values = [Value::Text(change.topic), Value::Text(change.pattern)];
+pub(crate) fn unsubscribe(
+    connection: &mut Connection,
+    pair: &TopicPattern<'_>,
+    then: Then<'_>,
+) -> Result<bool> {
+    let was_there = |rows: &[SimpleQueryRow]| !rows.is_empty();
+    let rows = changed_then(connection, then, &was_there, |flight| {
+        let values = [Value::Text(pair.topic), Value::Text(pair.pattern)];
         flight.call(&UNSUBSCRIBE, &values);
     })?;
-    Ok(!rows.is_empty())
+    Ok(was_there(&rows))
+}
+
+/// What is done in the transaction of a change that changed something.
+pub(crate) type Then<'t> = Option<&'t mut dyn FnMut(&mut dyn Run) -> Result<()>>;
+
+/// Changes subscriptions, and does something more in the same transaction, if there is anything and
+/// the rows say that something changed.
+fn changed_then(
+    connection: &mut Connection,
+    then: Then<'_>,
+    has_changed: &dyn Fn(&[SimpleQueryRow]) -> bool,
+    change: impl FnOnce(&mut Flight),
+) -> Result<Vec<SimpleQueryRow>> {
+    let Some(then) = then else {
+        return changed(connection, change);
+    };
+    let mut open = connection.read_committed(CHANGING)?;
+    let mut flight = open.flight();
+    flight.call(&RENEW_VERSION, &[Value::Uuid(Uuid::now_v7())]);
+    change(&mut flight);
+    let rows = open
+        .fly(flight)
+        .map_err(|error| classify(error, CHANGING))?;
+    if has_changed(&rows) {
+        then(&mut open)?;
+    }
+    open.transaction
+        .commit()
+        .map_err(|error| classify(error, CHANGING))?;
+    Ok(rows)
 }
 
 /// Changes subscriptions in one flight: first the version, whose lock keeps others from it.

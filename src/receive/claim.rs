@@ -5,7 +5,7 @@ use crate::crashes::attempt::Deaths;
 use crate::keys::Promoted;
 use crate::max_in_work::ASK_AGAIN;
 use crate::message::claimed::{Claimed, Held};
-use crate::message::floor::{Floors, Search, Start};
+use crate::message::floor::{ClaimPlan, Floors, Start};
 use crate::observe::spans;
 use crate::rate_limit::Grant;
 use crate::threads::mutex::Mutex;
@@ -97,8 +97,8 @@ pub(crate) fn in_span(topic: &str, claim: impl FnOnce() -> Result<Taken>) -> Res
 /// its share of time allows one now; otherwise one worker is told when to come back for it.
 pub(crate) fn claim(
     floors: &Mutex<Floors>,
-    mut plan: Search,
-    mut look: impl FnMut(&Search) -> Result<Option<Looked>>,
+    mut plan: ClaimPlan,
+    mut look: impl FnMut(&ClaimPlan) -> Result<Option<Looked>>,
 ) -> Result<Taken> {
     loop {
         let taken = look_once(floors, &plan, &mut look)?;
@@ -125,8 +125,8 @@ pub(crate) fn claim(
 /// is reached.
 pub(crate) fn look_once(
     floors: &Mutex<Floors>,
-    plan: &Search,
-    look: impl FnOnce(&Search) -> Result<Option<Looked>>,
+    plan: &ClaimPlan,
+    look: impl FnOnce(&ClaimPlan) -> Result<Option<Looked>>,
 ) -> Result<Taken> {
     let Some(looked) = look(plan)? else {
         return Ok(Taken::used_up(Some(ASK_AGAIN)));

@@ -96,15 +96,21 @@ impl DueMessage {
 
     /// Returns the message of a run.
     pub(crate) fn message(&self, run: i64) -> NewMessage {
-        let recurring = &self.recurring;
-        let mut message = NewMessage::payload(&recurring.topic, &recurring.payload);
-        message.priority = recurring.priority;
-        message.rare.key.clone_from(&recurring.key);
-        message.rare.expires_in = recurring.expires_in;
-        if let Some(key) = &recurring.dedupe_key {
+        self.recurring.message(run)
+    }
+}
+
+impl Recurring {
+    /// Returns the message of a run at this time, in microseconds since 1970.
+    pub(crate) fn message(&self, run: i64) -> NewMessage {
+        let mut message = NewMessage::payload(&self.topic, &self.payload);
+        message.priority = self.priority;
+        message.rare.key.clone_from(&self.key);
+        message.rare.expires_in = self.expires_in;
+        if let Some(key) = &self.dedupe_key {
             message = message.dedupe_until_end(key);
         }
-        message.headers.clone_from(&recurring.headers);
+        message.headers.clone_from(&self.headers);
         message.header(SCHEDULED_FOR, written(run))
     }
 }

@@ -6,7 +6,7 @@ use crate::db::{Statement, Value, sql};
 use crate::keys;
 use crate::message::claimed::{self, Claimed, Held};
 use crate::message::end::{End, How};
-use crate::message::floor::{Floors, Search};
+use crate::message::floor::{ClaimPlan, Floors};
 use crate::on_end;
 use crate::publish::ephemeral;
 use crate::receive::claim::{Looked, note_promoted};
@@ -76,7 +76,7 @@ impl Inbox {
         connection: &mut Connection,
         floors: &Mutex<Floors>,
         passed_on: &[Held],
-        plan: &Search,
+        plan: &ClaimPlan,
     ) -> Result<Looked> {
         let started = Instant::now();
         let ends: Vec<End> = passed_on

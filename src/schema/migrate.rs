@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = migrations![
     "0018_publish",
     "0019_functions",
     "0020_tallies",
+    "0021_changes",
 ];
 
 impl Migration {

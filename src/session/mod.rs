@@ -1,6 +1,8 @@
 //! One transaction with the queue's verbs in it.
 
 mod admit;
+#[cfg(feature = "cron")]
+mod asking;
 pub(crate) mod caller_sql;
 pub(crate) mod commit;
 mod dedupe_keys;

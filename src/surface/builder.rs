@@ -1,5 +1,6 @@
 //! Options of a connection to the message system, one method each.
 
+use crate::changes::operator::Operator;
 use crate::connect::dedicated::Dedicated;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::lender::Lender;
@@ -60,6 +61,7 @@ pub struct Builder {
     pub(super) silence: Duration,
     pub(super) keeps_tallies: bool,
     pub(super) hooks: Hooks,
+    operator: Option<Operator>,
 }
 
 // A pool that is lent is only handed on here.
@@ -92,6 +94,7 @@ impl Default for Builder {
             silence: SILENCE,
             keeps_tallies: true,
             hooks: Hooks::default(),
+            operator: None,
         }
     }
 }
@@ -252,6 +255,14 @@ impl Builder {
         self
     }
 
+    /// Makes changes that operators make, such as pausing a topic or redriving dead letters, in the
+    /// name of this one, and notes them in the [list of changes](Messaging::changes). Default: in
+    /// nobody's name, and not noted. [`Messaging::as_operator`] names one later, or another.
+    pub fn operator(mut self, operator: Operator) -> Self {
+        self.operator = Some(operator);
+        self
+    }
+
     /// Sets how soon a server or a network that has become silent is noticed. Default 15 s; at
     /// least 1 s. Calls that wait for it then end with `Unavailable`, or `OutcomeUnknown` in a
     /// COMMIT, and everything starts again on new connections. A statement that takes long is not
@@ -318,7 +329,7 @@ impl Builder {
         let core = Core::new(base, pool, me, poll_interval, is_listening);
         #[cfg(feature = "metrics")]
         core.measure(self.hooks.recording)?;
-        Ok(Messaging::new(core))
+        Ok(Messaging::new(core, self.operator))
     }
 
     /// Makes the pool, which opens no connection yet.

@@ -1,17 +1,20 @@
 //! Cancelling messages.
 
 use crate::cancel;
-use crate::cancel::ends::{self, Cancelling};
+use crate::cancel::ends::{self, Cancelling, Noting};
+use crate::changes::{Note, What};
 use crate::completion;
 use crate::connect::connection::Connection;
 use crate::connect::pool::LentConnection;
+use crate::db::Run;
+use crate::message::end::End;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::words::completion::Cancelled;
 use crate::words::topic;
 use crate::words::{Error, Filter, MessageId, Program, Result};
 use crossbeam_channel::after;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -109,7 +112,11 @@ impl Messaging {
     fn give_up(&self, mut connection: LentConnection, ids: &[Uuid]) -> Result<Cancelling> {
         let base = self.base();
         let mut found = Cancelling::default();
-        let cancelled = cancel_all(&mut connection, ids, &mut found);
+        let note = Note::new(What::Cancelled);
+        let mut noting = |run: &mut dyn Run, gone: &[(String, End)], asked: &[Uuid]| {
+            self.note_cancelled(run, &note, gone, asked)
+        };
+        let cancelled = cancel_all(&mut connection, ids, &mut found, &mut noting);
         found.announce(&base.waker);
         let tracked = found.tracked();
         if !tracked.is_empty() {
@@ -119,10 +126,40 @@ impl Messaging {
         found.tell(&base.process.observers);
         cancelled.map(|()| found)
     }
+
+    /// Notes what was cancelled, for each topic; what is asked for is noted for none.
+    fn note_cancelled(
+        &self,
+        run: &mut dyn Run,
+        note: &Note,
+        gone: &[(String, End)],
+        asked: &[Uuid],
+    ) -> Result<()> {
+        if self.operator().is_none() {
+            return Ok(());
+        }
+        let mut by_topic = BTreeMap::<Option<&str>, Vec<Uuid>>::new();
+        for (topic, end) in gone {
+            by_topic.entry(Some(topic)).or_default().push(end.id.0);
+        }
+        if !asked.is_empty() {
+            by_topic.insert(None, asked.to_vec());
+        }
+        for (topic, ids) in by_topic {
+            let note = note.clone().messages(ids.len() as u64).ids(&ids);
+            self.note(run, topic, &note)?;
+        }
+        Ok(())
+    }
 }
 
 /// Cancels messages, in some passes.
-fn cancel_all(connection: &mut Connection, ids: &[Uuid], found: &mut Cancelling) -> Result<()> {
+fn cancel_all(
+    connection: &mut Connection,
+    ids: &[Uuid],
+    found: &mut Cancelling,
+    note: Noting<'_>,
+) -> Result<()> {
     let mut left = ids.to_vec();
     for pass in 0..PASSES {
         if left.is_empty() {
@@ -131,10 +168,12 @@ fn cancel_all(connection: &mut Connection, ids: &[Uuid], found: &mut Cancelling)
         if pass > 0 {
             let _ = after(BETWEEN_PASSES).recv();
         }
-        ends::cancel(connection, &mut left, found)?;
+        ends::cancel(connection, &mut left, found, note)?;
     }
     if !left.is_empty() {
-        found.asked.extend(cancel::ask_rest(connection, &left)?);
+        let asked = cancel::ask_rest(connection, &left)?;
+        note(connection, &[], &asked)?;
+        found.asked.extend(asked);
     }
     Ok(())
 }

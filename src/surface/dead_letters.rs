@@ -1,5 +1,6 @@
 //! Dead letters: looking at them, sending them back to their topics, removing them.
 
+use crate::changes::{Note, What};
 use crate::dead_letters::letter::{self, DeadLetter};
 use crate::dead_letters::selection::Selection;
 use crate::dead_letters::slices::{Remaining, purge_dead, redrive};
@@ -8,6 +9,7 @@ use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::words::limits::count;
 use crate::words::{MessageId, Result};
+use serde_json::json;
 
 impl Topic<'_> {
     /// Returns the oldest dead letters, at most `limit`, in the order in which they died.
@@ -61,20 +63,29 @@ impl Topic<'_> {
         let which = which.into();
         which.check(&self.name)?;
         let mut rest = Remaining::of(&which);
+        let note = noted(What::Redriven, &which);
         self.slices("redriven", &mut progress, |topic| {
-            let slice = topic.slice(|run, name| redrive(run, name, &rest))?;
+            let slice = topic.slice(|run, name| {
+                let slice = redrive(run, name, &rest)?;
+                topic.note_slice(run, &note, slice.messages)?;
+                Ok(slice)
+            })?;
             rest.go_on(&slice);
-            let moved = usize::try_from(slice.messages).unwrap_or(usize::MAX);
-            if moved > 0 {
-                let base = topic.messaging.base();
-                base.waker.ready(&topic.name, moved);
-                base.process.observers.tell(|| Event::Redriven {
-                    topic: &topic.name,
-                    messages: slice.messages,
-                });
-            }
+            topic.tell_redriven(slice.messages);
             Ok((slice.messages, !rest.is_over()))
         })
+    }
+
+    /// Wakes those who want messages that were redriven, if any were, and tells observers.
+    pub(crate) fn tell_redriven(&self, messages: u64) {
+        if messages > 0 {
+            let (base, topic) = (self.messaging.base(), &self.name);
+            let moved = usize::try_from(messages).unwrap_or(usize::MAX);
+            base.waker.ready(topic, moved);
+            base.process
+                .observers
+                .tell(|| Event::Redriven { topic, messages });
+        }
     }
 
     /// Removes dead letters for good: `..` for all, an id, several ids, or those of a
@@ -94,12 +105,27 @@ impl Topic<'_> {
         let which = which.into();
         which.check(&self.name)?;
         let mut rest = Remaining::of(&which);
+        let note = noted(What::DeadPurged, &which);
         self.slices("removed", &mut progress, |topic| {
-            let slice = topic.slice(|run, name| purge_dead(run, name, &rest))?;
+            let slice = topic.slice(|run, name| {
+                let slice = purge_dead(run, name, &rest)?;
+                topic.note_slice(run, &note, slice.messages)?;
+                Ok(slice)
+            })?;
             rest.go_on(&slice);
             topic.tell_purged(slice.messages, true);
             Ok((slice.messages, !rest.is_over()))
         })
+    }
+}
+
+/// Returns what is noted of a change to some dead letters.
+fn noted(what: What, which: &Selection) -> Note {
+    let note = Note::new(what);
+    match (which.ids(), which.key_chosen()) {
+        (Some(ids), _) => note.ids(ids),
+        (None, Some(key)) => note.details(json!({ "key": key })),
+        (None, None) => note,
     }
 }
 

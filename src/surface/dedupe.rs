@@ -1,11 +1,14 @@
 //! Dedupe keys by their names: forgetting them, and changing for how long they are remembered.
 
+use crate::changes::{Note, What};
+use crate::db::Run;
 use crate::dedupe;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
-use crate::words::limits::{check_dedupe_key, check_key, duration_flaw};
+use crate::words::limits::{check_dedupe_key, check_key, duration_flaw, millis};
 use crate::words::topic;
 use crate::words::{Error, Result};
+use serde_json::json;
 use std::time::Duration;
 
 impl Topic<'_> {
@@ -24,7 +27,13 @@ impl Topic<'_> {
     pub fn forget_dedupe_key(&self, key: &str) -> Result<bool> {
         topic::check(&self.name)?;
         check_dedupe_key(&self.name, key)?;
-        self.run(|run, topic| dedupe::forget(run, topic, key))
+        let note = Note::new(What::DedupeForgotten).details(json!({ "key": key }));
+        self.messaging.with_connection(|connection, _| {
+            let topic = &self.name;
+            let forget = |run: &mut dyn Run| dedupe::forget(run, topic, key);
+            let note = |was_taken: &bool| was_taken.then_some(note);
+            self.messaging.noting(connection, topic, forget, note)
+        })
     }
 
     /// Sets how long a taken dedupe key is remembered, counted from now, and replaces what its
@@ -46,7 +55,14 @@ impl Topic<'_> {
         if let Some(flaw) = duration_flaw("dedupe window", window) {
             return Err(Error::invalid(format!("{flaw}, on topic {}", self.name)));
         }
-        self.run(|run, topic| dedupe::change(run, topic, key, window))
+        let details = json!({ "key": key, "window_ms": millis(window) });
+        let note = Note::new(What::DedupeKept).details(details);
+        self.messaging.with_connection(|connection, _| {
+            let topic = &self.name;
+            let keep = |run: &mut dyn Run| dedupe::change(run, topic, key, window);
+            let note = |is_taken: &bool| is_taken.then_some(note);
+            self.messaging.noting(connection, topic, keep, note)
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ephemeral subscriptions, as their holder has them.
 
 use crate::observe::fields::told;
-use crate::publish::{self, Change, ephemeral};
+use crate::publish::{self, TopicPattern, ephemeral};
 use crate::surface::messaging::Messaging;
 use crate::words::pattern::check_pattern;
 use crate::words::{Error, Filter, Result, chain};
@@ -125,9 +125,9 @@ impl EphemeralSubscription {
 
     fn subscribe(&self, pattern: &str, filter: Option<&Filter>) -> Result<()> {
         let topic = &self.topic;
-        let change = Change { topic, pattern };
+        let pair = TopicPattern { topic, pattern };
         self.messaging.with_connection(|connection, _| {
-            publish::subscribe(connection, &change, filter, Some(self.grace))
+            publish::subscribe(connection, &pair, filter, Some(self.grace), None)
         })?;
         self.messaging.settle_subscriptions();
         Ok(())

@@ -1,5 +1,6 @@
 //! The named readers of a log.
 
+use crate::changes::{Note, What};
 use crate::connect::apart::apart;
 use crate::log::configure::is_log;
 use crate::log::log_reader::{self, LogReader};
@@ -9,6 +10,7 @@ use crate::surface::topics::Topic;
 use crate::words::Result;
 use crate::words::log_position::{LogPosition, Position};
 use crate::words::topic;
+use serde_json::json;
 
 impl Topic<'_> {
     /// Returns the named readers of the log, by their names, and how far they are.
@@ -50,7 +52,10 @@ impl Topic<'_> {
         let place = self.messaging.with_connection(|connection, _| {
             let place = place_of(connection, &self.name, &position)?;
             apart(connection, "moving a reader of a log", |open| {
-                log_reader::seek(open, &self.name, reader, place)
+                log_reader::seek(open, &self.name, reader, place)?;
+                let details = json!({ "reader": reader, "position": place.to_string() });
+                let note = Note::new(What::ReaderMoved).details(details);
+                self.messaging.note(open, Some(&self.name), &note)
             })?;
             Ok(place)
         })?;
@@ -68,7 +73,9 @@ impl Topic<'_> {
         topic::check(&self.name)?;
         self.messaging.with_connection(|connection, _| {
             apart(connection, "removing a reader of a log", |open| {
-                log_reader::remove(open, &self.name, reader)
+                log_reader::remove(open, &self.name, reader)?;
+                let note = Note::new(What::ReaderRemoved).details(json!({ "reader": reader }));
+                self.messaging.note(open, Some(&self.name), &note)
             })
         })
     }

@@ -1,6 +1,7 @@
 //! The front door.
 
 use crate::cancel::ends;
+use crate::changes::operator::Operator;
 use crate::connect::connection::Connection;
 use crate::connect::dial::refuse_async_task;
 use crate::connect::pool::LentConnection;
@@ -44,6 +45,8 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Messaging {
     core: Arc<Core>,
+    /// In whose name it changes something; `None`: in nobody's.
+    operator: Option<Arc<Operator>>,
 }
 
 // A panic on its way through leaves nothing half done: what is locked is made of whole steps and
@@ -53,10 +56,34 @@ impl UnwindSafe for Messaging {}
 impl RefUnwindSafe for Messaging {}
 
 impl Messaging {
-    pub(crate) fn new(core: Core) -> Self {
+    pub(crate) fn new(core: Core, operator: Option<Operator>) -> Self {
         Messaging {
             core: Arc::new(core),
+            operator: operator.map(Arc::new),
         }
+    }
+
+    /// Returns a clone that makes changes in the name of an operator, which are noted in the [list
+    /// of changes](Self::changes). Shares everything with this one; cheap.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// use outtray::Operator;
+    ///
+    /// let ada = messaging.as_operator(Operator::new("ada").address("10.0.0.7"));
+    /// ada.topic("orders").pause()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn as_operator(&self, operator: Operator) -> Self {
+        Messaging {
+            core: Arc::clone(&self.core),
+            operator: Some(Arc::new(operator)),
+        }
+    }
+
+    /// Returns in whose name it changes something, if in anybody's.
+    pub(crate) fn operator(&self) -> Option<&Operator> {
+        self.operator.as_deref()
     }
 
     /// Creates or upgrades the schema. Returns the names of the migrations that were applied.

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod cancel;
+pub(crate) mod changes;
 pub(crate) mod completion;
 pub(crate) mod core;
 pub(crate) mod dead_letters;
@@ -10,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod draining;
 pub(crate) mod dropping;
 pub(crate) mod ephemeral;
+pub(crate) mod finding;
 pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod lent_pool;
@@ -18,6 +20,7 @@ pub(crate) mod log_reader;
 pub(crate) mod manual;
 #[cfg(feature = "metrics")]
 pub(crate) mod measuring;
+pub(crate) mod mending;
 pub(crate) mod messaging;
 pub(crate) mod missing;
 pub(crate) mod observing;

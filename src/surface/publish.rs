@@ -1,8 +1,10 @@
 //! Publishing alone, and subscriptions.
 
+use crate::changes::{self, Note, What};
+use crate::db::Run;
 use crate::observe::spans;
 use crate::publish::index::{Index, Readable};
-use crate::publish::{self, Change, SETTLE, Subscription};
+use crate::publish::{self, SETTLE, Subscription, TopicPattern};
 use crate::session::messaging_session::MessagingSession;
 use crate::session::publish::Published;
 use crate::surface::messaging::Messaging;
@@ -14,6 +16,7 @@ use crate::words::pattern::{check_key, check_pattern};
 use crate::words::topic;
 use crossbeam_channel::after;
 use serde::Serialize;
+use serde_json::json;
 use std::collections::BTreeSet;
 
 impl Messaging {
@@ -112,9 +115,11 @@ impl Messaging {
         check_pattern(pattern)?;
         topic::check(topic)?;
         filter.map_or(Ok(()), |filter| filter.check(topic))?;
-        let change = Change { topic, pattern };
+        let pair = TopicPattern { topic, pattern };
+        let mut note = self.noting_of(topic, pattern, filter, What::Subscribed);
+        let then = note.as_mut().map(|note| note as _);
         let is_new = self.with_connection(|connection, _| {
-            publish::subscribe(connection, &change, filter, None)
+            publish::subscribe(connection, &pair, filter, None, then)
         })?;
         self.settle_subscriptions();
         Ok(is_new)
@@ -132,9 +137,11 @@ impl Messaging {
         if [pattern, topic].iter().any(|text| text.contains('\0')) {
             return Ok(false);
         }
-        let change = Change { topic, pattern };
+        let pair = TopicPattern { topic, pattern };
+        let mut note = self.noting_of(topic, pattern, None, What::Unsubscribed);
+        let then = note.as_mut().map(|note| note as _);
         let was_there =
-            self.with_connection(|connection, _| publish::unsubscribe(connection, &change))?;
+            self.with_connection(|connection, _| publish::unsubscribe(connection, &pair, then))?;
         self.settle_subscriptions();
         Ok(was_there)
     }
@@ -176,6 +183,23 @@ impl Messaging {
         let index = Index::new(None, subscriptions.filter_map(readable).collect());
         let topics = index.topics(key, &headers, &BTreeSet::new());
         Ok(topics.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Returns what notes a change of a subscription, if that is made in the name of an operator.
+    fn noting_of(
+        &self,
+        topic: &str,
+        pattern: &str,
+        filter: Option<&Filter>,
+        what: What,
+    ) -> Option<impl FnMut(&mut dyn Run) -> Result<()>> {
+        let operator = self.operator()?;
+        let mut details = json!({ "pattern": pattern });
+        if let Some(filter) = filter {
+            details["filter"] = json!(filter.to_string());
+        }
+        let note = Note::new(what).details(details);
+        Some(move |run: &mut dyn Run| changes::note(run, operator, Some(topic), &note))
     }
 
     /// Waits until no publish relies on what was there before a change.

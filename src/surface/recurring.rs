@@ -1,14 +1,18 @@
 //! Messages that are sent again and again.
 
+use crate::changes::{Note, What};
+use crate::db::Run;
 use crate::recurring::recurrence::Recurrence;
 use crate::recurring::{self, Recurring, SCHEDULED_FOR};
 use crate::schedule;
 use crate::surface::messaging::Messaging;
 use crate::surface::topics::Topic;
 use crate::wake::hint::Hint;
+use crate::words::outcome::Sent;
 use crate::words::rare::Remembered;
 use crate::words::topic;
-use crate::words::{Error, NewMessage, Result};
+use crate::words::{Error, ErrorKind, NewMessage, Result};
+use serde_json::json;
 use std::time::SystemTime;
 
 /// Longest name of a recurring message.
@@ -59,7 +63,13 @@ impl Messaging {
         let next_at = self.with_connection(|connection, _| {
             let now = schedule::clock(connection)?;
             let next = recurrence.next_after(now)?;
-            recurring::define(connection, name, recurrence, &message, next)
+            let details = json!({
+                "name": name, "cron": recurrence.cron, "time_zone": recurrence.time_zone
+            });
+            let note = Note::new(What::RecurringSet).details(details);
+            let define =
+                |run: &mut dyn Run| recurring::define(run, name, recurrence, &message, next);
+            self.noting(connection, &message.topic, define, |_| Some(note))
         })?;
         // Whoever sends it has to know of it before it is due; a poll tells.
         self.look();
@@ -82,13 +92,57 @@ impl Topic<'_> {
         self.run(|run, topic| recurring::list(run, Some(topic)))
     }
 
+    /// Sends a message of a recurring one now, besides its runs, which come as before. Returns what
+    /// became of it, or `None` if there is no recurring message of this name. Its header
+    /// `outtray-scheduled-for` has the time of now.
+    ///
+    /// ```no_run
+    /// # fn f(messaging: &outtray::Messaging) -> outtray::Result<()> {
+    /// if let Some(sent) = messaging.topic("reports").run_recurring_now("nightly")? {
+    ///     println!("sent as {}", sent.id());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Database` for a recurring message that cannot be read, and those of
+    /// [`Messaging::session`].
+    pub fn run_recurring_now(&self, name: &str) -> Result<Option<Sent>> {
+        let found = self.run(|run, topic| {
+            let now = schedule::clock(run)?;
+            let all = recurring::list(run, Some(topic))?.into_iter();
+            Ok(all.map(|one| (one, now)).find(|(one, _)| one.name == name))
+        })?;
+        let Some((recurring, now)) = found else {
+            return Ok(None);
+        };
+        if let Some(why) = recurring.unreadable {
+            return Err(Error::new(ErrorKind::Database, why));
+        }
+        let sent = self.messaging.session(|session| {
+            let sent = session.send(recurring.message(now))?;
+            let note = Note::new(What::RunNow).details(json!({ "name": name }));
+            let note = note.messages(1).ids(&[sent.id().0]);
+            session.ask(|run| self.messaging.note(run, Some(&self.name), &note))?;
+            Ok(sent)
+        })?;
+        Ok(Some(sent))
+    }
+
     /// Removes a recurring message. Returns whether there was one of this name. Messages that were
     /// already sent stay.
     pub fn unrepeat(&self, name: &str) -> Result<bool> {
         if name.contains('\0') {
             return Ok(false);
         }
-        self.run(|run, topic| recurring::remove(run, topic, name))
+        topic::check(&self.name)?;
+        let note = Note::new(What::RecurringRemoved).details(json!({ "name": name }));
+        self.messaging.with_connection(|connection, _| {
+            let topic = &self.name;
+            let remove = |run: &mut dyn Run| recurring::remove(run, topic, name);
+            let note = |was_there: &bool| was_there.then_some(note);
+            self.messaging.noting(connection, topic, remove, note)
+        })
     }
 }
 

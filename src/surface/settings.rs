@@ -1,6 +1,7 @@
 //! The verbs about a topic's settings: they change what every process obeys.
 
 use crate::capacity;
+use crate::changes::{Note, What};
 use crate::connect::apart::apart;
 use crate::connect::connection::Connection;
 use crate::db::Run;
@@ -15,6 +16,7 @@ use crate::words::kind_settings::check_kind;
 use crate::words::limits::key_flaw;
 use crate::words::topic;
 use crate::words::{Error, Result, TopicConfig};
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 impl Topic<'_> {
@@ -90,12 +92,20 @@ impl Topic<'_> {
     /// # Ok(()) }
     /// ```
     pub fn pause(&self) -> Result<()> {
-        self.set(|connection, topic| settings::pause(connection, topic))
+        self.set(|connection, topic| {
+            let pause = |run: &mut dyn Run| settings::pause(run, topic);
+            let note = |(): &()| Some(Note::new(What::Paused));
+            self.messaging.noting(connection, topic, pause, note)
+        })
     }
 
     /// Ends a pause. Does nothing if the topic is not paused.
     pub fn resume(&self) -> Result<()> {
-        self.set(|connection, topic| settings::resume(connection, topic))
+        self.set(|connection, topic| {
+            let resume = |run: &mut dyn Run| settings::resume(run, topic);
+            let note = |(): &()| Some(Note::new(What::Resumed));
+            self.messaging.noting(connection, topic, resume, note)
+        })
     }
 
     /// Returns whether the topic is paused.
@@ -124,17 +134,51 @@ impl Topic<'_> {
     }
 
     fn reset(&self, key: &str) -> Result<()> {
-        self.set(|connection, topic| rate_limit::reset(connection, topic, key))
+        self.set(|connection, topic| {
+            let reset = |run: &mut dyn Run| rate_limit::reset(run, topic, key);
+            let key = (!key.is_empty()).then_some(key);
+            let note = || Note::new(What::RateReset).details(json!({ "key": key }));
+            self.messaging
+                .noting(connection, topic, reset, |(): &()| Some(note()))
+        })
     }
 
     fn change(&self, unset: &[&str], change: impl FnOnce(&mut TopicConfig)) -> Result<TopicConfig> {
         let config = self.set(|connection, topic| {
-            let config = reconfigure(connection, topic, unset, change)?;
+            let config = self.reconfigure_in(connection, unset, change)?;
             forget_counts(connection, topic, &config)?;
             Ok(config)
         })?;
         self.tend()?;
         Ok(config)
+    }
+
+    /// Changes settings in a transaction that holds them.
+    fn reconfigure_in(
+        &self,
+        connection: &mut Connection,
+        unset: &[&str],
+        change: impl FnOnce(&mut TopicConfig),
+    ) -> Result<TopicConfig> {
+        let topic = &self.name;
+        apart(connection, "setting up a topic", |open| {
+            let mut document = settings::lock(open, topic)?;
+            let before = document.read().config;
+            unset.iter().for_each(|name| document.unset(name));
+            let mut config = document.read().config;
+            change(&mut config);
+            config.check(topic)?;
+            check_kind(&config, topic)?;
+            set_kind(open, topic, config.kind)?;
+            settings::configure(open, topic, &before, document, &config)?;
+            if let Some(limit) = config.max_in_work {
+                // Nobody is to see the limit and no places.
+                max_in_work::ensure(open, topic, limit)?;
+            }
+            let note = Note::new(What::Configured).details(differences(&before, &config));
+            self.messaging.note(open, Some(topic), &note)?;
+            Ok(config)
+        })
     }
 
     fn setting(&self) -> Result<Setting> {
@@ -170,29 +214,20 @@ impl Topic<'_> {
     }
 }
 
-/// Changes settings in a transaction that holds them.
-fn reconfigure(
-    connection: &mut Connection,
-    topic: &str,
-    unset: &[&str],
-    change: impl FnOnce(&mut TopicConfig),
-) -> Result<TopicConfig> {
-    apart(connection, "setting up a topic", |open| {
-        let mut document = settings::lock(open, topic)?;
-        let before = document.read().config;
-        unset.iter().for_each(|name| document.unset(name));
-        let mut config = document.read().config;
-        change(&mut config);
-        config.check(topic)?;
-        check_kind(&config, topic)?;
-        set_kind(open, topic, config.kind)?;
-        settings::configure(open, topic, &before, document, &config)?;
-        if let Some(limit) = config.max_in_work {
-            // Nobody is to see the limit and no places.
-            max_in_work::ensure(open, topic, limit)?;
-        }
-        Ok(config)
-    })
+/// Returns each setting that is another one now, as it was and as it is.
+fn differences(before: &TopicConfig, after: &TopicConfig) -> Value {
+    let settings = |config: &TopicConfig| match json!(config) {
+        Value::Object(settings) => settings,
+        _ => Map::new(),
+    };
+    let (before, after) = (settings(before), settings(after));
+    let names = before.keys().chain(after.keys());
+    let differing = names.filter(|name| before.get(*name) != after.get(*name));
+    let each = differing.map(|name| {
+        let change = json!({ "from": before.get(name), "to": after.get(name) });
+        (name.clone(), change)
+    });
+    Value::Object(each.collect())
 }
 
 /// Forgets what was counted under the settings before, when others are set. What a setting counts

@@ -1,6 +1,7 @@
 //! Ending many messages of a topic: slice by slice, each in a transaction of its own, so that no
 //! statement takes long and no lock is held for long, however many there are.
 
+use crate::changes::Note;
 use crate::db::Run;
 use crate::dead_letters::slices::{Slice, end_slice};
 use crate::surface::topics::Topic;
@@ -62,6 +63,16 @@ impl Topic<'_> {
                 tried => return tried,
             }
         }
+    }
+
+    /// Notes a slice of a change, if it has any messages. All slices have one note, to which each
+    /// adds.
+    pub(crate) fn note_slice(&self, run: &mut dyn Run, note: &Note, messages: u64) -> Result<()> {
+        if messages == 0 {
+            return Ok(());
+        }
+        let note = note.clone().messages(messages);
+        self.messaging.note(run, Some(&self.name), &note)
     }
 
     fn try_slice(

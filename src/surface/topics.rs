@@ -1,5 +1,6 @@
 //! A topic: its numbers, and its messages that wait.
 
+use crate::changes::{Note, What};
 use crate::connect::apart::apart;
 use crate::db::Run;
 use crate::db::commands;
@@ -143,11 +144,13 @@ impl Topic<'_> {
         if self.run(is_log)? {
             return Err(kept(&self.name));
         }
+        let note = Note::new(What::Purged);
         self.slices("removed", &mut progress, |topic| {
             let mut may_be_more = false;
             let slice = topic.slice(|run, name| {
                 let (slice, is_full) = topics::purge(run, name)?;
                 may_be_more = is_full;
+                topic.note_slice(run, &note, slice.messages)?;
                 Ok(slice)
             })?;
             topic.tell_purged(slice.messages, false);

@@ -53,7 +53,7 @@ pub struct WaitingMessage {
 }
 
 /// Open transactions, each with what is known of who has it.
-type Holders = HashMap<String, (Option<i32>, Option<String>)>;
+pub(crate) type Holders = HashMap<String, (Option<i32>, Option<String>)>;
 
 pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<WaitingMessage>> {
     let rows = query(run, &PEEK, &[&topic, &limit], "peeking")?;
@@ -64,7 +64,7 @@ pub(crate) fn peek(run: &mut dyn Run, topic: &str, limit: i64) -> Result<Vec<Wai
 }
 
 /// Returns which of the transactions are open that have the rows in hand, or had.
-fn holders(run: &mut dyn Run, rows: &[Row]) -> Result<Holders> {
+pub(crate) fn holders(run: &mut dyn Run, rows: &[Row]) -> Result<Holders> {
     let mut named: Vec<String> = Vec::new();
     for row in rows {
         named.extend(column::<Option<String>>(row, "holder")?);

@@ -82,7 +82,8 @@ pub enum ErrorKind {
     /// The connection broke while COMMIT was under way: it may or may not have happened.
     /// [`unknown_ids`](Error::unknown_ids) names the messages concerned.
     OutcomeUnknown,
-    /// Receivers still run on what was to be removed. Nothing was changed; stop them first.
+    /// Receivers still run on what was to be removed, or another message has the dedupe key of the
+    /// one that was to be redriven. Nothing was changed; stop them first, or let that message end.
     InUse,
     /// What a reader of a log is to read next is no longer kept. Nothing was read; the text says
     /// where the log begins now. [Move](crate::Topic::seek) the reader.

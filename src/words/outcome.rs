@@ -94,7 +94,7 @@ impl OnEnd {
     }
 }
 
-/// Whether a message can be claimed, or who has it.
+/// Whether a message can be claimed, who has it, or what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -119,14 +119,29 @@ pub enum MessageState {
         #[serde(rename = "left_ms", with = "crate::words::millis")]
         left: Duration,
     },
-    /// It failed in strict order, and holds up the others until its next attempt.
+    /// Its handler failed, or put it off. In strict order it holds up the others until its next
+    /// attempt.
     Retrying {
         /// How long that is from now, by the database's clock.
         #[serde(rename = "left_ms", with = "crate::words::millis")]
         left: Duration,
     },
+    /// It was sent with a delay, or for a time.
+    Delayed {
+        /// How long that is from now, by the database's clock. Zero once it is past: then it is
+        /// ready when somebody moves it.
+        #[serde(rename = "left_ms", with = "crate::words::millis")]
+        left: Duration,
+    },
+    /// It comes after messages that are not done.
+    AfterOthers,
     /// It waits behind others of its key.
     Behind,
+    /// It was given up.
+    Dead {
+        /// Why.
+        reason: DeadReason,
+    },
     /// It is in a log, for all its readers.
     Kept,
 }
@@ -139,7 +154,10 @@ impl MessageState {
             MessageState::InWork { .. } => "in_work",
             MessageState::Leased { .. } => "leased",
             MessageState::Retrying { .. } => "retrying",
+            MessageState::Delayed { .. } => "delayed",
+            MessageState::AfterOthers => "after_others",
             MessageState::Behind => "behind",
+            MessageState::Dead { .. } => "dead",
             MessageState::Kept => "kept",
         }
     }

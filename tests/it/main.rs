@@ -6,6 +6,7 @@
 mod attempts;
 mod cancel;
 mod capacity;
+mod changes;
 mod command_line;
 mod completion;
 mod connect;
@@ -19,6 +20,7 @@ mod envelope;
 mod environment;
 mod errors;
 mod expiry;
+mod finding;
 mod hooks;
 mod http;
 mod idle;

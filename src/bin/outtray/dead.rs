@@ -4,12 +4,13 @@ use crate::confirm::confirm;
 use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::known::{known, looked_at};
+use crate::mend::{self, EditOptions, GroupsOptions};
 use crate::output::{Output, counted, number};
 use crate::progress::Meter;
 use crate::table::{self, Side, glance, key, moment};
 use crate::topics::at_least_one;
 use clap::{Args, Subcommand};
-use outtray::{DeadLetter, MessageId, Selection};
+use outtray::{DeadLetter, MessageId, Search, Selection};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -21,6 +22,10 @@ pub(crate) enum DeadVerb {
     Show(ShowOptions),
     /// Moves dead letters back to their topic, with a clean count of attempts
     Redrive(RedriveOptions),
+    /// Groups dead letters by what their errors have in common
+    Groups(GroupsOptions),
+    /// Changes the payload or headers of a dead letter, and moves it back to its topic
+    Edit(EditOptions),
     /// Removes dead letters for good
     Purge(PurgeDeadOptions),
 }
@@ -49,7 +54,9 @@ pub(crate) struct ShowOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "outtray dead redrive [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>>")]
+#[command(
+    override_usage = "outtray dead redrive [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>|--error <TEXT>>"
+)]
 pub(crate) struct RedriveOptions {
     /// The topic they were sent to
     topic: String,
@@ -58,7 +65,9 @@ pub(crate) struct RedriveOptions {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "outtray dead purge [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>>")]
+#[command(
+    override_usage = "outtray dead purge [OPTIONS] <TOPIC> <ID...|--all|--key <KEY>|--error <TEXT>>"
+)]
 pub(crate) struct PurgeDeadOptions {
     /// The topic they were sent to
     topic: String,
@@ -85,9 +94,18 @@ struct Chosen {
     /// Those that were sent with this key; a redrive keeps their order
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+
+    /// Those whose error has this text in it
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
 }
 
 impl Chosen {
+    /// Returns the search that chooses them, if one does.
+    fn search(&self) -> Option<Search> {
+        self.error.as_ref().map(|error| Search::new().error(error))
+    }
+
     fn selection(&self) -> Selection {
         match (self.all, &self.key) {
             (true, _) => Selection::from(..),
@@ -125,6 +143,8 @@ pub(crate) fn run(
         DeadVerb::List(options) => list(options, global, output),
         DeadVerb::Show(options) => show(options, global, output),
         DeadVerb::Redrive(options) => redrive(options, global, output),
+        DeadVerb::Groups(options) => mend::groups(options, global, output),
+        DeadVerb::Edit(options) => mend::edit(options, global, output),
         DeadVerb::Purge(options) => purge(options, global, output),
     }
 }
@@ -229,9 +249,11 @@ fn redrive(
     let messaging = global.connect()?;
     let topic = known(&messaging, &options.topic)?;
     let progress = Meter::counting();
-    let redriven = topic.redrive_with_progress(options.which.selection(), |so_far| {
-        progress.counted(so_far, "redriven");
-    })?;
+    let count = |so_far| progress.counted(so_far, "redriven");
+    let redriven = match options.which.search() {
+        Some(search) => topic.redrive_matching(&search, count)?,
+        None => topic.redrive_with_progress(options.which.selection(), count)?,
+    };
     drop(progress);
     output.say(
         &format!("redriven {redriven}"),
@@ -259,6 +281,7 @@ fn purge(
     let topic = known(&messaging, &options.topic)?;
     let (all, some) = (topic.stats()?, options.which.ids.len() as u64);
     let many = match (&options.which.key, options.which.all) {
+        _ if options.which.error.is_some() => "the dead letters with this error".to_owned(),
         (Some(key), _) => format!("the dead letters with the key \"{key}\""),
         (None, false) => counted(some, "dead letter"),
         (None, true) if all.estimated.dead => {
@@ -271,9 +294,11 @@ fn purge(
         &format!("remove {many} of {} for good", topic.name()),
     )?;
     let progress = Meter::counting();
-    let purged = topic.purge_dead_letters_with_progress(options.which.selection(), |so_far| {
-        progress.counted(so_far, "purged");
-    })?;
+    let count = |so_far| progress.counted(so_far, "purged");
+    let purged = match options.which.search() {
+        Some(search) => topic.purge_dead_letters_matching(&search, count)?,
+        None => topic.purge_dead_letters_with_progress(options.which.selection(), count)?,
+    };
     drop(progress);
     output.say(&format!("purged {purged}"), &json!({ "purged": purged }))?;
     options.which.check(purged, &options.topic)

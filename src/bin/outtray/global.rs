@@ -1,6 +1,7 @@
 //! Options of all commands: where the database is, and how to talk about it.
 
 use crate::failure::CommandFailure;
+use crate::who::operator;
 use clap::{ArgAction, Args};
 use outtray::{Builder, Messaging};
 
@@ -30,6 +31,10 @@ pub(crate) struct Global {
         value_name = "NAME"
     )]
     schema: String,
+
+    /// In whose name changes are made, for `outtray changes`; the user of the system unless said
+    #[arg(long, global = true, help_heading = HEADING, env = "OUTTRAY_OPERATOR", value_name = "NAME")]
+    operator: Option<String>,
 
     /// Prints JSON for machines, one object a line
     #[arg(long, global = true, help_heading = HEADING)]
@@ -62,7 +67,9 @@ impl Global {
     }
 
     fn builder_to(&self, url: &str) -> Builder {
-        Messaging::builder().url(url).schema(&self.schema)
+        let operator = operator(self.operator.as_deref());
+        let builder = Messaging::builder().url(url).schema(&self.schema);
+        builder.operator(operator)
     }
 
     pub(crate) fn schema(&self) -> &str {

@@ -9,6 +9,7 @@
 mod bench;
 mod by_name;
 mod cancel;
+mod changes;
 mod child;
 mod config;
 mod confirm;
@@ -23,6 +24,7 @@ mod global;
 mod known;
 mod lines;
 mod log;
+mod mend;
 mod migrate;
 mod output;
 mod processes;
@@ -34,16 +36,19 @@ mod recurring;
 mod request;
 mod scheduled;
 mod schema;
+mod search;
 mod send;
 mod sender;
 mod serve;
 mod shape;
+mod show;
 mod signals;
 mod table;
 mod topics;
 mod verdict;
 mod verify;
 mod wait;
+mod who;
 mod work;
 
 use crate::failure::CommandFailure;
@@ -100,6 +105,12 @@ enum Verb {
     Peek(topics::PeekOptions),
     /// Lists the processes that receive, on all hosts, and what they have in work for long
     Processes,
+    /// Shows all that is known of one message, wherever it is
+    Show(show::ShowMessageOptions),
+    /// Searches the messages of a topic: by key, header, error, place or time
+    Search(search::SearchOptions),
+    /// Lists what operators changed, and who they were
+    Changes(changes::ChangesOptions),
     /// Reads logs, and looks after their named readers
     #[command(subcommand)]
     Log(log::LogVerb),
@@ -123,6 +134,8 @@ enum Verb {
     Rate(by_name::RateVerb),
     /// Gives messages up: removes those that wait, asks the handlers of those in work
     Cancel(cancel::CancelOptions),
+    /// Makes scheduled messages ready before their time
+    RunNow(mend::RunNowOptions),
     /// Waits until a tracked message has ended, and says how
     Wait(wait::WaitOptions),
     /// Removes all ready and scheduled messages of a topic for good
@@ -173,6 +186,9 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,
         Verb::Processes => processes::run(global, output)?,
+        Verb::Search(options) => search::run(&options, global, output)?,
+        Verb::Changes(options) => changes::run(&options, global, output)?,
+        Verb::Show(options) => show::run(&options, global, output)?,
         Verb::Log(verb) => log::run(&verb, global, output)?,
         Verb::Config(options) => config::run(&options, global, output)?,
         Verb::Pause(options) => config::pause(&options, global, output)?,
@@ -182,6 +198,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Dedupe(verb) => by_name::dedupe(&verb, global, output)?,
         Verb::Rate(verb) => by_name::rate(&verb, global, output)?,
         Verb::Cancel(options) => cancel::run(&options, global, output)?,
+        Verb::RunNow(options) => mend::run_now(&options, global, output)?,
         Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,
         Verb::Doctor(options) => return doctor::run(options, global, output),

@@ -26,6 +26,8 @@ pub(crate) enum RecurringVerb {
     List(ListRecurringOptions),
     /// Has a message sent again and again, or changes it
     Set(SetOptions),
+    /// Sends a message now, besides its runs
+    Run(RunOptions),
     /// Ends the repetition of a message
     Remove(RemoveOptions),
 }
@@ -96,6 +98,15 @@ pub(crate) struct RemoveOptions {
     name: String,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// The topic
+    topic: String,
+
+    /// The name of the recurring message
+    name: String,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum MissedRuns {
     /// Those that are more than half a minute late are left out
@@ -124,6 +135,7 @@ pub(crate) fn run(
     match verb {
         RecurringVerb::List(options) => list(options, global, output),
         RecurringVerb::Set(options) => set(options, global, output),
+        RecurringVerb::Run(options) => send_now(options, global, output),
         RecurringVerb::Remove(options) => remove(options, global, output),
     }
 }
@@ -197,6 +209,33 @@ fn set(options: &SetOptions, global: &Global, output: &mut Output) -> Result<(),
     Ok(output.say(&format!("next at {next}"), &object)?)
 }
 
+fn send_now(
+    options: &RunOptions,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), CommandFailure> {
+    let RunOptions { topic, name } = options;
+    let Some(sent) = global.connect()?.topic(topic).run_recurring_now(name)? else {
+        return Err(none(topic, name));
+    };
+    let object = json!({ "id": sent.id(), "duplicate": sent.is_duplicate() });
+    Ok(output.say(
+        &match sent.is_duplicate() {
+            true => format!(
+                "not sent: the message {} before it has not ended",
+                sent.id()
+            ),
+            false => format!("sent {}", sent.id()),
+        },
+        &object,
+    )?)
+}
+
+fn none(topic: &str, name: &str) -> CommandFailure {
+    CommandFailure::failed(format!("{name} is no recurring message of {topic}"))
+        .hint("`outtray recurring list` shows those that there are")
+}
+
 fn remove(
     options: &RemoveOptions,
     global: &Global,
@@ -204,10 +243,7 @@ fn remove(
 ) -> Result<(), CommandFailure> {
     let RemoveOptions { topic, name } = options;
     if !global.connect()?.topic(topic).unrepeat(name)? {
-        return Err(
-            CommandFailure::failed(format!("{name} is no recurring message of {topic}"))
-                .hint("`outtray recurring list` shows those that there are"),
-        );
+        return Err(none(topic, name));
     }
     let object = json!({ "removed": name });
     Ok(output.say(&format!("removed {name}"), &object)?)

@@ -219,7 +219,7 @@ pub(crate) fn header(text: &str) -> Result<(String, String), String> {
 }
 
 /// Reads a time as in RFC 3339; one that names no offset is of UTC.
-fn moment(text: &str) -> Result<SystemTime, String> {
+pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
     match text.parse::<jiff::Timestamp>() {
         Ok(time) => Ok(time.into()),
         Err(error) => humantime::parse_rfc3339_weak(text).map_err(|_| error.to_string()),

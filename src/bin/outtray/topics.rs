@@ -50,8 +50,8 @@ pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
 }
 
-/// Says for people whether a message is in work, and in whose hands.
-fn in_words(state: &MessageState) -> String {
+/// Says for people whether a message is in work, and in whose hands, or what it waits for.
+pub(crate) fn in_words(state: &MessageState) -> String {
     match state {
         MessageState::InWork {
             server_process: Some(process),
@@ -63,6 +63,9 @@ fn in_words(state: &MessageState) -> String {
         MessageState::InWork { .. } => "in work".to_owned(),
         MessageState::Leased { left } => format!("leased, {} left", age(*left)),
         MessageState::Retrying { left } => format!("retrying in {}", age(*left)),
+        MessageState::Delayed { left } => format!("delayed, ready in {}", age(*left)),
+        MessageState::AfterOthers => "comes after others".to_owned(),
+        MessageState::Dead { reason } => format!("dead, {reason}"),
         state => state.to_string(),
     }
 }

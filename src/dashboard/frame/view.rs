@@ -2,6 +2,7 @@
 //!
 //! Both are plain functions on a thread that may wait for the database.
 
+use crate::changes::operator::Operator;
 use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::site::Site;
 use crate::surface::messaging::Messaging;
@@ -43,6 +44,7 @@ pub(crate) struct ChangeForm<'a> {
     pub(crate) site: &'a Site,
     pub(crate) visitor: &'a Visitor,
     pub(crate) form: &'a FormFields,
+    messaging: Messaging,
 }
 
 /// What a page shows.
@@ -146,9 +148,21 @@ impl View<'_> {
     }
 }
 
-impl ChangeForm<'_> {
+impl<'a> ChangeForm<'a> {
+    pub(crate) fn new(site: &'a Site, visitor: &'a Visitor, form: &'a FormFields) -> Self {
+        let name = visitor.name.as_deref().unwrap_or("a program");
+        let operator = Operator::new(name).address(&visitor.address);
+        ChangeForm {
+            site,
+            visitor,
+            form,
+            messaging: site.messaging.as_operator(operator),
+        }
+    }
+
+    /// Returns what makes changes in the name of the visitor.
     pub(crate) fn messaging(&self) -> &Messaging {
-        &self.site.messaging
+        &self.messaging
     }
 
     /// Returns a field of the form that has to be there.

@@ -4,8 +4,15 @@
 //! that is given a [`ChangeForm`] and returns a sentence that says what was done; whether the
 //! visitor may ask for it was checked before. Both run on a thread that may wait for the database.
 
+mod changes;
+mod dead;
 mod limits;
+mod message;
+mod messages;
 mod overview;
+mod payload;
+#[cfg(feature = "cron")]
+mod recurring;
 mod settings;
 mod topic;
 mod topic_lists;
@@ -27,13 +34,31 @@ pub(crate) struct Action {
 /// All pages. Those that every page leads to are in the navigation of `dashboard/layout`, too.
 pub(crate) static PAGES: &[Page] = &[
     page("/", overview::show),
+    page("/changes", changes::show),
+    page("/dead", dead::show),
     page("/limits", limits::show),
+    page("/message", message::show),
+    page("/message/payload", message::download),
+    page("/messages", messages::show),
+    #[cfg(feature = "cron")]
+    page("/recurring", recurring::show),
     page("/settings", settings::show),
     page("/topic", topic::show),
 ];
 
 /// All changes.
 pub(crate) static ACTIONS: &[Action] = &[
+    action("/dead/edit", dead::edit),
+    action("/dead/purge", dead::purge),
+    action("/dead/purge-all", dead::purge_all),
+    action("/dead/redrive", dead::redrive),
+    action("/dead/redrive-all", dead::redrive_all),
+    action("/messages/cancel", messages::cancel),
+    action("/messages/run-now", messages::run_now),
+    #[cfg(feature = "cron")]
+    action("/recurring/remove", recurring::remove),
+    #[cfg(feature = "cron")]
+    action("/recurring/run", recurring::run),
     action("/settings/save", settings::save),
     action("/topic/pause", topic::pause),
     action("/topic/purge", topic::purge),

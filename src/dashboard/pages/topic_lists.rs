@@ -156,7 +156,7 @@ fn message_link(view: &View<'_>, id: &str) -> Markup {
     html! { a.mono href=(view.href("/message", &[("id", id)])) { (id) } }
 }
 
-fn state(state: &MessageState) -> Markup {
+pub(crate) fn state(state: &MessageState) -> Markup {
     html! {
         @match state {
             MessageState::InWork { server_process, program } => {
@@ -170,6 +170,8 @@ fn state(state: &MessageState) -> Markup {
             MessageState::Retrying { left } => {
                 span.badge.warn { "retrying" } " " (due(Some(*left)))
             },
+            MessageState::Delayed { left } => { "delayed " (due(Some(*left))) },
+            MessageState::Dead { .. } => span.badge.bad { "dead" },
             other => (other.as_str().replace('_', " ")),
         }
     }
@@ -203,7 +205,9 @@ pub(crate) fn excerpt(view: &View<'_>, payload: &Payload) -> Markup {
 pub(crate) fn cut(whole: &str) -> Markup {
     let end = whole.char_indices().nth(SHOWN).map(|(at, _)| at);
     html! {
-        (text(&whole[..end.unwrap_or(whole.len())]))
-        @if end.is_some() { "…" }
+        span {
+            (text(&whole[..end.unwrap_or(whole.len())]))
+            @if end.is_some() { "…" }
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::db::Flight;
 use crate::leases;
 use crate::max_in_work;
 use crate::message::claimed;
-use crate::message::floor::{Floors, Search, sweep};
+use crate::message::floor::{ClaimPlan, Floors, sweep};
 use crate::receive::claim::{self, Looked, Taken, look_once};
 use crate::threads::mutex::Mutex;
 use crate::words::{Doing, Error, Program, Result};
@@ -66,7 +66,7 @@ pub(crate) fn claim_anywhere(connection: &mut Connection, wanted: Wanted<'_>) ->
 fn look(
     connection: &mut Connection,
     mut wanted: Wanted<'_>,
-    plan: &Search,
+    plan: &ClaimPlan,
 ) -> Result<Option<Looked>> {
     let started = Instant::now();
     let doing = "leasing messages";
@@ -105,7 +105,7 @@ fn look(
 }
 
 /// Appends the claim.
-fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &Search) {
+fn push(flight: &mut Flight, wanted: Wanted<'_>, plan: &ClaimPlan) {
     let claim = claimed::parameters(wanted.topic, &plan.spans, wanted.size);
     leases::push_lease(flight, claim, wanted.lease, wanted.filter);
 }

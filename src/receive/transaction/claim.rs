@@ -9,7 +9,7 @@
 
 use crate::db::{Flight, Statement, Value, sql};
 use crate::message::claimed;
-use crate::message::floor::Search;
+use crate::message::floor::ClaimPlan;
 use crate::receive::claim::{self, Looked, Taken};
 use crate::receive::filter::FilterBudget;
 use crate::receive::limits::InWork;
@@ -30,7 +30,7 @@ pub(crate) fn push_claim(
     topic: &str,
     filter: Option<&FilterBudget>,
     size: usize,
-    plan: &Search,
+    plan: &ClaimPlan,
 ) {
     let values = claimed::parameters(topic, &plan.spans, size);
     match filter {
@@ -110,7 +110,7 @@ impl WorkerTransaction<'_, '_, '_> {
     pub(crate) fn read_claim(
         &mut self,
         size: usize,
-        plan: Search,
+        plan: ClaimPlan,
         mut first: Option<(Vec<SimpleQueryRow>, Instant)>,
     ) -> Result<Taken> {
         let shared = self.shared;

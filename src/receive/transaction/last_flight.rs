@@ -3,7 +3,7 @@
 
 use crate::db::Flight;
 use crate::keys::{self, Promoted};
-use crate::message::floor::Search;
+use crate::message::floor::ClaimPlan;
 use crate::message::outcome::{Cause, Outcome};
 use crate::message::settle;
 use crate::observe::spans;
@@ -155,7 +155,7 @@ impl WorkerTransaction<'_, '_, '_> {
 }
 
 /// Appends the BEGIN of the next transaction and its claim; returns where that looks.
-fn push_next(shared: &SharedState, flight: &mut Flight, size: usize) -> Search {
+fn push_next(shared: &SharedState, flight: &mut Flight, size: usize) -> ClaimPlan {
     let plan = shared.floors().plan(Instant::now());
     let filter = shared.limits.filter.as_ref();
     flight.begin();

@@ -31,3 +31,17 @@ CREATE INDEX dead_letter_age ON outtray.dead_letter ((topic || ''), died_at);
 -- With the place: what comes after a dead letter of its key may have to wait for it.
 CREATE INDEX dead_letter_key ON outtray.dead_letter (topic COLLATE "POSIX", key, seq)
     WHERE key IS NOT NULL;
+
+-- Returns what errors have in common that differ in ids and numbers alone: `#` in their places, and
+-- no more than 200 characters. PL/pgSQL, as `matches` is.
+CREATE FUNCTION outtray.error_shape(error text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN left(regexp_replace(
+        left(error, 1000),
+        '[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|0x[0-9a-fA-F]+|[0-9]+([.:][0-9]+)*',
+        '#', 'g'
+    ), 200);
+END
+$$;
+GRANT EXECUTE ON FUNCTION outtray.error_shape(text) TO PUBLIC;

@@ -7,6 +7,7 @@ mod known;
 mod logs;
 mod machines;
 mod measuring;
+mod mending;
 mod operating;
 mod orphans;
 mod publishing;

@@ -2,8 +2,8 @@
 
 use super::{TOKEN, Visit, token};
 use crate::support::{Place, not_checked, reject};
-use outtray::NewMessage;
 use outtray::dashboard::Dashboard;
+use outtray::{NewMessage, Operator, Recurrence};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -295,4 +295,67 @@ fn a_page_that_is_seen_is_refreshed_and_keys_reach_all_of_it() {
     browser.open("Pause updates");
     browser.sees("Resume updates");
     assert_eq!(browser.step("faults", json!({}))["faults"], json!([]));
+}
+
+#[test]
+fn messages_are_found_mended_and_run_on_pages_that_all_can_use() {
+    const HOSTILE: &str = "</pre></textarea><script>alert(1)</script>\u{202e}<img src=x>";
+    let mut place = Place::new();
+    fill(&mut place);
+    let hostile = NewMessage::json("mails", HOSTILE).unwrap().key(HOSTILE);
+    let id = place.send_new(hostile.header(HOSTILE, HOSTILE));
+    place.send_new(NewMessage::bytes("mails", vec![7; 1 << 20]));
+    place.messaging.drain("mails", reject).unwrap();
+    let nightly = Recurrence::cron("0 3 * * *").unwrap();
+    let message = NewMessage::json("reports", HOSTILE).unwrap();
+    place
+        .messaging
+        .repeat("nightly", &nightly, message)
+        .unwrap();
+    let ada = place.messaging.as_operator(Operator::new(HOSTILE));
+    ada.topic("orders").resume().unwrap();
+    let visit = Visit::with(Dashboard::new(&place.messaging).token(token()));
+    let Some(mut browser) = Chromium::start(&visit) else {
+        return;
+    };
+    browser.log_in();
+    let message = format!("/message?id={id}&topic=mails");
+
+    for theme in ["light", "dark"] {
+        for width in [1280, 360] {
+            browser.step("size", json!({ "width": width, "theme": theme }));
+            for (name, path, says) in [
+                ("messages", "/messages?topic=orders", "looked at"),
+                ("message", &message, "Edit and redrive"),
+                ("dead-topics", "/dead", "mails"),
+                ("dead", "/dead?topic=mails", "By error"),
+                ("recurring", "/recurring", "nightly"),
+                ("changes", "/changes", "resumed"),
+            ] {
+                browser.go(path);
+                browser.sees(says);
+                let what = format!("{name}-{width}-{theme}");
+                browser.picture(&what);
+                browser.is_usable(&what);
+            }
+        }
+    }
+    browser.go(&message);
+    browser.open("Edit…");
+    browser.picture("message-edit");
+    browser.is_usable("message-edit");
+    browser.types("#payload", "{\"amount\": 2}");
+    browser.press("Save and redrive");
+    browser.sees("Edited and redriven");
+    browser.open("Redrive all found…");
+    browser.press("Redrive all dead letters of this topic");
+    browser.sees("Redriven 4 dead letters of mails");
+    browser.go("/recurring");
+    browser.press("Run now");
+    browser.sees("Sent a message of nightly to reports");
+    browser.go("/changes");
+    browser.sees("run now");
+
+    let found = place.messaging.message(id).unwrap().unwrap();
+    assert_eq!(found.payload.to_string(), "{\"amount\": 2}");
 }

@@ -2,7 +2,9 @@
 
 mod away;
 mod browser;
+mod dead;
 mod hostile;
+mod messages;
 mod overview;
 mod security;
 mod topic;

@@ -9,7 +9,7 @@ use outtray::testing::Server;
 pub(super) const BUSY: &str = "busy";
 
 /// The tables that a queue fills and empties.
-pub(super) const TABLES: [&str; 28] = [
+pub(super) const TABLES: [&str; 29] = [
     "message",
     "scheduled",
     "follower",
@@ -38,6 +38,7 @@ pub(super) const TABLES: [&str; 28] = [
     "log_place",
     "subscription",
     "tally",
+    "change",
 ];
 
 /// What autovacuum does, the test does itself.
@@ -113,6 +114,9 @@ SELECT topic_of(n), 'p.' || n, CASE WHEN n % 100 = 0 THEN 1000 END,
 FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.tally (topic, minute, done, failed, dead, expired, cancelled, handled_us)
 SELECT topic_of(n), floor(extract(epoch FROM now()) / 60)::bigint - n, 1, 0, 0, 0, 0, 0 FROM generate_series($from, $to) AS n;
+INSERT INTO outtray.change (topic, id, at, operator, what)
+SELECT topic_of(n), id_of(n), now() - (CASE WHEN n <= 300 THEN 100 ELSE 1 END) * interval '1 day', 'ada', 'paused'
+FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
 SELECT 'topic-' || n, 'name', '0 0 * * *', 'UTC', 'skip', 0, '1', now() + (n - 100) * interval '1 s'
 FROM generate_series($from, least($to, 200)) AS n;

@@ -138,17 +138,30 @@ const KEPT_IN_FLIGHTS: [&str; 11] = [
     "take_dedupe_one",
 ];
 
-const IN_ORDER: [&str; 12] = [
+const IN_ORDER: [&str; 25] = [
     "backlogs",
     "count_entries",
     "dead_letters",
     "dead_topics",
+    "edit_dead",
+    "error_groups",
     "estimate_backlogs",
+    "hold_dead",
     "is_known",
+    "list_changes",
+    "locate_entry",
+    "locate_indexed",
+    "locate_ready",
     "newest_entries",
     "peek",
     "purge_dead",
+    "read_found",
     "redrive",
+    "search_behind",
+    "search_dead",
+    "search_kept",
+    "search_ready",
+    "search_scheduled",
     "stats",
     "topics",
 ];

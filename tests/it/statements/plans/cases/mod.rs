@@ -2,6 +2,7 @@
 //! them.
 
 mod examined;
+mod found;
 mod kept;
 mod logs;
 mod ready;
@@ -80,6 +81,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(logs::logs());
     cases.extend(logs::readers());
     cases.extend(examined::examined());
+    cases.extend(found::found());
+    cases.extend(found::changed());
     cases
 }
 

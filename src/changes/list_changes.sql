@@ -1,0 +1,27 @@
+-- Returns the latest $2 changes on topic $1, or on all where that is NULL, the latest first. Index:
+-- change_topic, or change_at.
+SELECT
+    change.topic, change.id, change.operator, change.address, change.what, change.messages, change.ids, change.details,
+    (extract(epoch FROM least(greatest(change.at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint AS at_us
+FROM (
+    (
+        SELECT
+            change.topic, change.id, change.at, change.operator, change.address, change.what, change.messages, change.ids,
+            change.details::text AS details
+        FROM outtray.change
+        WHERE $1::text IS NULL
+        ORDER BY change.at DESC
+        LIMIT $2::bigint
+    )
+    UNION ALL
+    (
+        SELECT
+            change.topic, change.id, change.at, change.operator, change.address, change.what, change.messages, change.ids,
+            change.details::text
+        FROM outtray.change
+        WHERE change.topic COLLATE "POSIX" = $1::text
+        ORDER BY change.at DESC
+        LIMIT $2::bigint
+    )
+) AS change
+ORDER BY change.at DESC, change.id DESC

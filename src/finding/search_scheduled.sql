@@ -1,0 +1,29 @@
+-- Looks at up to $3 messages of topic $1 that are scheduled or leased, in the order of their ids
+-- after $2. Returns the first $4 with the key $5, whose last error has the text $6 in any case of
+-- its letters, that a filter wants (steps $7, names $8, operands $9), each unless it is NULL, and
+-- that were sent from $10 to before $11; and how many it looked at, as `search_ready` does. Index:
+-- the primary key.
+WITH looked_at AS MATERIALIZED (
+    SELECT scheduled.id, scheduled.rank, scheduled.key, scheduled.error, scheduled.sent_at, scheduled.headers
+    FROM outtray.scheduled
+    WHERE scheduled.topic = $1::text
+        AND scheduled.id > $2::uuid
+    ORDER BY scheduled.id
+    LIMIT $3::bigint
+),
+wanted AS MATERIALIZED (
+    SELECT looked_at.id, looked_at.rank
+    FROM looked_at
+    WHERE ($5::text IS NULL OR looked_at.key = $5::text)
+        AND ($6::text IS NULL OR strpos(lower(looked_at.error), lower($6::text)) > 0)
+        AND looked_at.sent_at >= timestamptz '1970-01-01 00:00:00+00' + $10::bigint::float8 * interval '1 microsecond'
+        AND looked_at.sent_at < timestamptz '1970-01-01 00:00:00+00' + $11::bigint::float8 * interval '1 microsecond'
+        AND ($7::text[] IS NULL OR outtray.matches(looked_at.headers, $7::text[], $8::text[], (SELECT $9::text[]::jsonb[])))
+    ORDER BY looked_at.id
+    LIMIT $4::bigint
+)
+SELECT wanted.id, wanted.id AS at_id, wanted.rank, 0::bigint AS seq, NULL::text AS key, 0::bigint AS segment, 0::bigint AS looked_at
+FROM wanted
+UNION ALL
+SELECT NULL, last.id, 0::smallint, 0, NULL, 0, (SELECT count(*) FROM looked_at)
+FROM (SELECT looked_at.id FROM looked_at ORDER BY looked_at.id DESC LIMIT 1) AS last
