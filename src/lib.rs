@@ -115,6 +115,8 @@
 //!   [`Messaging::as_operator`] says who an [`Operator`] is.
 //! - [`Messaging::doctor`] examines the server and the schema: a [`Diagnosis`] has [`Finding`]s,
 //!   each with its [`Severity`] and its [`Remedy`]s. A [`Doctor`] has options.
+//! - [`Messaging::why`] says why a message is not handled now, or what became of it: a [`Why`] has
+//!   a [`WhyState`] and [`Obstacle`]s.
 //! - An observer ([`Builder::on_event`]) is told of every [`Event`] in the process, such as a
 //!   message that is done, or a connection that is lost ([`ConnectionOf`]).
 //! - [`Messaging::vitals`] says how this process is ([`Vitals`], a [`Crew`] for each receiver),
@@ -201,6 +203,7 @@ mod route;
 mod receive;
 mod request;
 mod doctor;
+mod why;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod surface;
@@ -263,6 +266,11 @@ pub use topics::backlogs::TopicBacklog;
 pub use topics::peek::WaitingMessage;
 pub use topics::stats::{Estimated, LogStats, TopicStats};
 pub use wake::interrupt::{Interrupt, Wait};
+pub use why::answer::{
+    AwaitedMessage, Bounded, HandlingWorker, KeyHead, Obstacle, ReaderDistance, TopicReceiver, Why,
+    WhyState,
+};
+pub use why::holder::LockHolder;
 pub use words::completion::{Cancelled, Completion, Group, GroupProgress, How};
 pub use words::envelope;
 pub use words::error::{Error, ErrorKind, Result};

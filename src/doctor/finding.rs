@@ -44,6 +44,13 @@ pub enum Remedy {
     Advice(String),
 }
 
+impl Remedy {
+    /// The call of a function.
+    pub(crate) fn call(call: &str) -> Self {
+        Remedy::Sql(["SELECT", call].join(" ") + ";")
+    }
+}
+
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -92,8 +99,9 @@ impl Finding {
     }
 
     /// Adds the call of a function.
-    pub(crate) fn call(self, call: impl AsRef<str>) -> Self {
-        self.sql(["SELECT", call.as_ref()].join(" ") + ";")
+    pub(crate) fn call(mut self, call: impl AsRef<str>) -> Self {
+        self.remedies.push(Remedy::call(call.as_ref()));
+        self
     }
 
     pub(crate) fn command(mut self, command: impl Into<String>) -> Self {

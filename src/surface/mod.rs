@@ -38,3 +38,4 @@ pub(crate) mod tail;
 pub(crate) mod tallies;
 pub(crate) mod topics;
 pub(crate) mod vitals;
+pub(crate) mod why;

@@ -56,3 +56,4 @@ mod tidy;
 mod topics;
 mod upkeep;
 mod wake;
+mod why;

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct CommandFailure {
-    why: Why,
+    why: FailureKind,
     text: String,
     hint: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Why {
+enum FailureKind {
     Failed,
     BadUsage,
     /// There was nobody to ask, where 1 says what the answer is.
@@ -27,28 +27,28 @@ enum Why {
 impl CommandFailure {
     /// It was well asked for, and did not work.
     pub(crate) fn failed(text: impl Into<String>) -> Self {
-        CommandFailure::new(Why::Failed, text.into())
+        CommandFailure::new(FailureKind::Failed, text.into())
     }
 
     /// What was typed cannot be meant.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        CommandFailure::new(Why::BadUsage, text.into())
+        CommandFailure::new(FailureKind::BadUsage, text.into())
     }
 
     /// Says that nothing was found out, unless it was asked for in the wrong way.
     pub(crate) fn unasked(mut self) -> Self {
-        if self.why == Why::Failed {
-            self.why = Why::Unasked;
+        if self.why == FailureKind::Failed {
+            self.why = FailureKind::Unasked;
         }
         self
     }
 
     /// A signal ended it.
     pub(crate) fn interrupted(signal: u8) -> Self {
-        CommandFailure::new(Why::Interrupted(signal), "interrupted".to_owned())
+        CommandFailure::new(FailureKind::Interrupted(signal), "interrupted".to_owned())
     }
 
-    fn new(why: Why, text: String) -> Self {
+    fn new(why: FailureKind, text: String) -> Self {
         CommandFailure {
             why,
             text,
@@ -83,11 +83,11 @@ impl CommandFailure {
     /// Prints it to standard error and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let code = match self.why {
-            Why::Failed => 1,
-            Why::BadUsage => 2,
-            Why::Unasked => 3,
+            FailureKind::Failed => 1,
+            FailureKind::BadUsage => 2,
+            FailureKind::Unasked => 3,
             // As a shell says it.
-            Why::Interrupted(signal) => 128 + signal,
+            FailureKind::Interrupted(signal) => 128 + signal,
         };
         self.print("error");
         ExitCode::from(code)

@@ -49,6 +49,7 @@ mod verdict;
 mod verify;
 mod wait;
 mod who;
+mod why;
 mod work;
 
 use crate::failure::CommandFailure;
@@ -136,6 +137,8 @@ enum Verb {
     Cancel(cancel::CancelOptions),
     /// Makes scheduled messages ready before their time
     RunNow(mend::RunNowOptions),
+    /// Says why messages are not handled now, or what became of them
+    Why(why::WhyOptions),
     /// Waits until a tracked message has ended, and says how
     Wait(wait::WaitOptions),
     /// Removes all ready and scheduled messages of a topic for good
@@ -199,6 +202,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Rate(verb) => by_name::rate(&verb, global, output)?,
         Verb::Cancel(options) => cancel::run(&options, global, output)?,
         Verb::RunNow(options) => mend::run_now(&options, global, output)?,
+        Verb::Why(options) => return why::run(&options, global, output),
         Verb::Wait(options) => return wait::run(&options, global, output),
         Verb::Purge(options) => topics::purge(&options, global, output)?,
         Verb::Doctor(options) => return doctor::run(options, global, output),

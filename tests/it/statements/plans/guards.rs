@@ -9,7 +9,8 @@ pub(super) enum Guard {
     Rows,
     /// Reading tables as a whole: in flights (`db::flight`), and on connections of upkeep.
     Tables,
-    /// The same, and sorting: where the first of many rows are looked at (`Messaging::in_order`).
+    /// The same, and sorting: where the first of many rows are looked at (`Messaging::in_order`,
+    /// `why`).
     Order,
     /// Sorting: claims.
     Head,
@@ -138,7 +139,7 @@ const KEPT_IN_FLIGHTS: [&str; 11] = [
     "take_dedupe_one",
 ];
 
-const IN_ORDER: [&str; 25] = [
+const IN_ORDER: [&str; 34] = [
     "backlogs",
     "count_entries",
     "dead_letters",
@@ -164,4 +165,13 @@ const IN_ORDER: [&str; 25] = [
     "search_scheduled",
     "stats",
     "topics",
+    "why_behind",
+    "why_ended",
+    "why_entry",
+    "why_heads",
+    "why_ready",
+    "why_receivers",
+    "why_scheduled",
+    "why_still",
+    "why_topic",
 ];

@@ -1,6 +1,7 @@
 //! Each statement of the store with parameters as they are in use, and how much it may touch for
 //! them.
 
+mod asked;
 mod examined;
 mod found;
 mod kept;
@@ -83,6 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(examined::examined());
     cases.extend(found::found());
     cases.extend(found::changed());
+    cases.extend(asked::asked());
     cases
 }
 
