@@ -3,10 +3,10 @@
 use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::{Output, counted, escaped};
+use anstyle::{AnsiColor, Color, Style};
 use clap::Args;
 use outtray::{Diagnosis, Finding, Remedy, Severity};
-use std::env;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -59,12 +59,12 @@ pub(crate) fn run(
 }
 
 fn print(diagnosis: &Diagnosis, all: bool, output: &mut Output) -> io::Result<()> {
-    let is_coloured = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
     let mut shown: Vec<&Finding> = diagnosis.findings.iter().collect();
     shown.retain(|finding| all || finding.severity > Severity::Ok);
     shown.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     for finding in shown {
-        output.verbatim(&described(finding, is_coloured))?;
+        let text = described(finding, output);
+        output.verbatim(&text)?;
     }
     let count = |severity| {
         let findings = diagnosis.findings.iter();
@@ -80,12 +80,10 @@ fn print(diagnosis: &Diagnosis, all: bool, output: &mut Output) -> io::Result<()
 }
 
 /// Returns a finding for people, a line for each part of it.
-fn described(finding: &Finding, is_coloured: bool) -> String {
+fn described(finding: &Finding, output: &Output) -> String {
     let word = format!("{:<8}", finding.severity.to_string());
-    let word = match (is_coloured, colour(finding.severity)) {
-        (true, Some(colour)) => format!("\x1b[{colour}m{word}\x1b[0m"),
-        _ => word,
-    };
+    let colour = colour(finding.severity).map(Color::from);
+    let word = output.styled(&word, Style::new().fg_color(colour));
     let mut text = format!("{word} {}: {}\n", finding.check, escaped(&finding.seen));
     if !finding.means.is_empty() {
         text.push_str(&format!("         {}\n", escaped(&finding.means)));
@@ -101,12 +99,12 @@ fn described(finding: &Finding, is_coloured: bool) -> String {
     text
 }
 
-/// Returns the colour of a terminal: red, yellow or cyan.
-fn colour(severity: Severity) -> Option<u8> {
+/// Returns in which colour a terminal shows it.
+fn colour(severity: Severity) -> Option<AnsiColor> {
     match severity {
-        Severity::Unsafe => Some(31),
-        Severity::Warning => Some(33),
-        Severity::Note => Some(36),
+        Severity::Unsafe => Some(AnsiColor::Red),
+        Severity::Warning => Some(AnsiColor::Yellow),
+        Severity::Note => Some(AnsiColor::Cyan),
         _ => None,
     }
 }

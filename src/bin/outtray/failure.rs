@@ -1,6 +1,7 @@
 //! How a command ends when it fails: a line that says what is wrong, and one that says what to do.
 
 use crate::output::escaped;
+use anstyle::AnsiColor;
 use outtray::ErrorKind;
 use std::error::Error;
 use std::io::{self, Write};
@@ -100,10 +101,15 @@ impl CommandFailure {
 
     fn print(&self, what: &str) {
         // Nothing is left to be done if even that cannot be written.
-        let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "{what}: {}", escaped(&self.text));
+        let mut stderr = anstream::stderr().lock();
+        let style = match what {
+            "error" => AnsiColor::Red.on_default().bold(),
+            _ => AnsiColor::Yellow.on_default().bold(),
+        };
+        let _ = writeln!(stderr, "{style}{what}:{style:#} {}", escaped(&self.text));
         if let Some(hint) = &self.hint {
-            let _ = writeln!(stderr, "hint: {}", escaped(hint));
+            let style = AnsiColor::Cyan.on_default().bold();
+            let _ = writeln!(stderr, "{style}hint:{style:#} {}", escaped(hint));
         }
     }
 }

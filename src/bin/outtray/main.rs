@@ -41,9 +41,11 @@ mod send;
 mod sender;
 mod serve;
 mod shape;
+mod shell;
 mod show;
 mod signals;
 mod table;
+mod top;
 mod topics;
 mod verdict;
 mod verify;
@@ -57,7 +59,7 @@ use crate::global::Global;
 use crate::output::Output;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// A message queue in PostgreSQL, from the shell
@@ -98,6 +100,8 @@ enum Verb {
     Work(work::WorkOptions),
     /// Serves clients that do not speak SQL, until it is told to stop
     Serve(serve::ServeOptions),
+    /// Shows topics and processes live in the terminal
+    Top(top::TopOptions),
     /// Lists all topics and their numbers
     Topics,
     /// Shows the numbers of one topic
@@ -149,6 +153,17 @@ enum Verb {
     Verify(verify::VerifyOptions),
     /// Measures what outtray does in a second here, beside the same work in plain SQL
     Bench(bench::BenchOptions),
+    /// Prints a script by which a shell completes this command
+    Completions(shell::CompletionsOptions),
+    /// Prints the manual page of this command, or of one of its commands
+    Man(shell::ManOptions),
+}
+
+impl Verb {
+    /// Returns whether the terminal is drawn on, so that no line of a log may go there.
+    fn draws(&self) -> bool {
+        matches!(self, Verb::Top(options) if options.draws())
+    }
 }
 
 fn main() -> ExitCode {
@@ -166,7 +181,9 @@ fn main() -> ExitCode {
         let _ = CommandLine::command().print_help();
         return ExitCode::SUCCESS;
     };
-    global.start_logging();
+    if !verb.draws() || !io::stderr().is_terminal() {
+        global.start_logging();
+    }
     let mut output = Output::new(global.is_json());
     run(&global, verb, &mut output).unwrap_or_else(|failure| failure.report())
 }
@@ -185,6 +202,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Subscriptions(options) => publish::subscriptions(&options, global, output)?,
         Verb::Work(options) => work::run(options, global, output)?,
         Verb::Serve(options) => serve::run(options, global, output)?,
+        Verb::Top(options) => top::run(&options, global, output)?,
         Verb::Topics => topics::list(global, output)?,
         Verb::Stats(options) => topics::stats(&options, global, output)?,
         Verb::Peek(options) => topics::peek(&options, global, output)?,
@@ -208,6 +226,10 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Doctor(options) => return doctor::run(options, global, output),
         Verb::Verify(options) => return verify::run(&options, global, output),
         Verb::Bench(options) => bench::run(&options, output)?,
+        Verb::Completions(options) => {
+            shell::completions(&options, CommandLine::command(), output)?;
+        }
+        Verb::Man(options) => shell::man(&options, CommandLine::command(), output)?,
     }
     Ok(ExitCode::SUCCESS)
 }

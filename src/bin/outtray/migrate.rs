@@ -3,6 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::Output;
+use crate::progress::Meter;
 use clap::Args;
 use serde_json::json;
 
@@ -19,10 +20,12 @@ pub(crate) fn run(
     output: &mut Output,
 ) -> Result<(), CommandFailure> {
     let messaging = global.connect()?;
+    let progress = Meter::doing("migrating");
     let (done, names) = match options.dry_run {
         true => ("pending", messaging.pending_migrations()?),
         false => ("applied", messaging.migrate()?),
     };
+    drop(progress);
     if output.is_json() {
         return Ok(output.object(&json!({ done: names }))?);
     }

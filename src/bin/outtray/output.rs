@@ -1,8 +1,11 @@
 //! What commands print to standard output: text for people, or JSON for machines.
 //!
 //! Payloads and errors come from anywhere, so that no control character of theirs reaches a
-//! terminal, which would take it for a command.
+//! terminal, which would take it for a command. Colours are for terminals, and for those who force
+//! them (`NO_COLOR`, `CLICOLOR_FORCE`).
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::Style;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -10,6 +13,7 @@ use std::io::{self, Write};
 #[derive(Debug)]
 pub(crate) struct Output {
     is_json: bool,
+    is_coloured: bool,
     /// Whether whoever read it has seen enough, as `head` does. Then the rest stays unsaid, which
     /// is no failure, and hides none: how a command ended is in its exit code.
     is_unread: bool,
@@ -17,14 +21,24 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(is_json: bool) -> Self {
+        let choice = AutoStream::choice(&io::stdout());
         Output {
             is_json,
+            is_coloured: !is_json && choice != ColorChoice::Never,
             is_unread: false,
         }
     }
 
     pub(crate) fn is_json(&self) -> bool {
         self.is_json
+    }
+
+    /// Returns a text of our own, or one that is escaped, as it is to stand out.
+    pub(crate) fn styled(&self, text: &str, style: Style) -> String {
+        match self.is_coloured {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
     }
 
     /// Returns whether nobody reads any more, so that to go on would be in vain.

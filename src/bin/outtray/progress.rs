@@ -41,6 +41,13 @@ impl Meter {
         Meter { bar }
     }
 
+    /// Says what is being done, of which nobody knows how far it is.
+    pub(crate) fn doing(what: impl Into<String>) -> Self {
+        let meter = Meter::counting();
+        meter.bar.set_message(what.into());
+        meter
+    }
+
     /// Shows how many messages were done with so far.
     pub(crate) fn counted(&self, messages: u64, done: &str) {
         self.bar.set_message(format!("{messages} {done}"));

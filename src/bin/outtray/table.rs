@@ -1,6 +1,7 @@
 //! Tables for people: columns as wide as they have to be.
 
 use crate::output::{Output, cut, escaped};
+use anstyle::{AnsiColor, Style};
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,35 +23,81 @@ pub(crate) fn print<const N: usize>(
     columns: [(&str, Side); N],
     rows: &[[String; N]],
 ) -> io::Result<()> {
+    print_rows(output, &columns, rows)
+}
+
+/// The same for as many columns as there are.
+pub(crate) fn print_rows(
+    output: &mut Output,
+    columns: &[(&str, Side)],
+    rows: &[impl AsRef<[String]>],
+) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut widths = columns.map(|(title, _)| title.len());
-    for row in rows {
+    let escape = |row: &[String]| row.iter().map(|cell| escaped(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| escape(row.as_ref())).collect();
+    let mut widths: Vec<usize> = columns.iter().map(|(title, _)| title.len()).collect();
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let sides = columns.map(|(_, side)| side);
-    let titles = columns.map(|(title, _)| title.to_owned());
-    for row in std::iter::once(&titles).chain(rows) {
-        output.line(&aligned(row, &widths, &sides))?;
+    let sides: Vec<Side> = columns.iter().map(|(_, side)| *side).collect();
+    let titles: Vec<String> = columns
+        .iter()
+        .map(|(title, _)| (*title).to_owned())
+        .collect();
+    let titles = aligned(&titles, &widths, &sides, |_, cell| {
+        output.styled(cell, Style::new().bold())
+    });
+    output.verbatim(&format!("{titles}\n"))?;
+    for row in rows {
+        let row = aligned(&row, &widths, &sides, |at, cell| {
+            match look(columns[at].0, cell.trim()) {
+                Some(style) => output.styled(cell, style),
+                None => cell.to_owned(),
+            }
+        });
+        output.verbatim(&format!("{row}\n"))?;
     }
     Ok(())
 }
 
-fn aligned(row: &[String], widths: &[usize], sides: &[Side]) -> String {
-    let cells: Vec<String> = row
-        .iter()
-        .zip(widths)
-        .zip(sides)
-        .map(|((cell, &width), side)| match side {
+/// Returns a row, with each of its cells as `shown` has it. Nothing is behind the last of them.
+fn aligned(
+    row: &[String],
+    widths: &[usize],
+    sides: &[Side],
+    shown: impl Fn(usize, &str) -> String,
+) -> String {
+    let last = row.iter().rposition(|cell| !cell.is_empty());
+    let cells = row.iter().zip(widths).zip(sides).enumerate();
+    let cells = cells.take(last.map_or(0, |last| last + 1));
+    let cells = cells.map(|(at, ((cell, &width), side))| {
+        let cell = match side {
+            Side::Left if Some(at) == last => cell.clone(),
             Side::Left => format!("{cell:<width$}"),
             Side::Right => format!("{cell:>width$}"),
-        })
-        .collect();
-    cells.join("  ").trim_end().to_owned()
+        };
+        shown(at, &cell)
+    });
+    cells.collect::<Vec<_>>().join("  ")
 }
+
+/// Returns how a cell stands out, if it does: what somebody may have to see to.
+fn look(title: &str, cell: &str) -> Option<Style> {
+    let colour = |colour: AnsiColor| Some(Style::new().fg_color(Some(colour.into())));
+    match (title, cell) {
+        ("DEAD", "0" | "") => None,
+        ("DEAD", _) => colour(AnsiColor::Red),
+        ("STATE", state) if ODD.iter().any(|odd| state.contains(odd)) => colour(AnsiColor::Yellow),
+        _ => None,
+    }
+}
+
+/// States of topics and processes that are not as usual.
+const ODD: [&str; 4] = ["paused", "suspect", "silent", "no receiver"];
 
 /// Returns a moment as RFC 3339, in UTC, to the millisecond. The years are 1970 to 9999: a hand may
 /// have written others.
@@ -89,7 +136,8 @@ mod tests {
         let row = ["größe".to_owned(), "7".to_owned(), "x".to_owned()];
         let sides = [Side::Left, Side::Right, Side::Left];
 
-        assert_eq!(aligned(&row, &[7, 3, 9], &sides), "größe      7  x");
+        let plain = |_, cell: &str| cell.to_owned();
+        assert_eq!(aligned(&row, &[7, 3, 9], &sides, plain), "größe      7  x");
     }
 
     #[test]

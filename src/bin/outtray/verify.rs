@@ -3,6 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::global::Global;
 use crate::output::{Output, counted};
+use crate::progress::Meter;
 use clap::Args;
 use outtray::{MessageId, Messaging};
 use serde_json::json;
@@ -38,17 +39,19 @@ pub(crate) fn run(
 ) -> Result<ExitCode, CommandFailure> {
     let ids = ids()?;
     let messaging = global.connect()?;
+    let total = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+    let progress = Meter::doing(format!("looking for {}", counted(total, "message")));
     let mut missing = messaging.missing(&ids)?;
     if let Some(done) = &options.done {
         missing = not_done(&messaging, missing, done)?;
     }
+    drop(progress);
     for id in &missing {
         output.say(&id.to_string(), &json!({ "id": id }))?;
     }
     if missing.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    let total = u64::try_from(ids.len()).unwrap_or(u64::MAX);
     Err(CommandFailure::failed(format!(
         "{} of {} missing",
         missing.len(),

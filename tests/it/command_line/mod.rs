@@ -3,6 +3,7 @@
 mod configuring;
 mod dev;
 mod ending;
+mod json_everywhere;
 mod known;
 mod logs;
 mod machines;
@@ -13,6 +14,8 @@ mod orphans;
 mod publishing;
 mod requests;
 mod sending;
+mod shells;
+mod top;
 mod verifying;
 mod working;
 
