@@ -185,6 +185,9 @@ pub enum Obstacle {
         /// Since when, by the database's clock.
         #[serde(with = "crate::words::moment")]
         since: SystemTime,
+        /// Who paused it, if that was done in somebody's name; see
+        /// [`Messaging::changes`](crate::Messaging::changes).
+        by: Option<String>,
     },
     /// No receiver of its topic lives, in any process.
     NoReceiver,

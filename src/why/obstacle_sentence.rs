@@ -37,7 +37,10 @@ fn topic(f: &mut Formatter<'_>, obstacle: &Obstacle) -> fmt::Result {
         _ => "its topic ",
     })?;
     match obstacle {
-        Obstacle::Paused { since } => write!(f, "is paused since {}", moment(*since)),
+        Obstacle::Paused { since, by } => {
+            write!(f, "is paused since {}", moment(*since))?;
+            by.iter().try_for_each(|by| write!(f, " by {by}"))
+        }
         Obstacle::NotWanted { filters } => {
             write!(f, "has receivers that want others: {}", filters.join("; "))
         }

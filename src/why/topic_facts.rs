@@ -20,6 +20,7 @@ const DOING: &str = "looking at a topic";
 pub(crate) struct TopicFacts {
     pub(crate) now: SystemTime,
     paused_at: Option<SystemTime>,
+    paused_by: Option<String>,
     suspect_for: Option<Duration>,
     /// Since when the message is to be given up.
     pub(crate) cancelled_at: Option<SystemTime>,
@@ -59,6 +60,7 @@ impl TopicFacts {
         Ok(TopicFacts {
             now: time(column(row, "now_us")?),
             paused_at: column::<Option<i64>>(row, "paused_at_us")?.map(time),
+            paused_by: column(row, "paused_by")?,
             suspect_for: span("suspect_us")?,
             cancelled_at: column::<Option<i64>>(row, "cancelled_at_us")?.map(time),
             deaths: column::<Option<i64>>(row, "deaths")?
@@ -80,6 +82,7 @@ impl TopicFacts {
         TopicFacts {
             now: SystemTime::UNIX_EPOCH,
             paused_at: None,
+            paused_by: None,
             suspect_for: None,
             cancelled_at: None,
             deaths: 0,
@@ -106,7 +109,8 @@ impl TopicFacts {
         unreceived: Option<Obstacle>,
     ) -> Vec<Obstacle> {
         let mut found = Vec::new();
-        found.extend(self.paused_at.map(|since| Obstacle::Paused { since }));
+        let by = self.paused_by.clone();
+        found.extend(self.paused_at.map(|since| Obstacle::Paused { since, by }));
         found.extend(unreceived);
         let next_in = next_token(self.config.rate, self.full_in);
         found.extend(next_in.map(|next_in| Obstacle::RateUsedUp { next_in }));

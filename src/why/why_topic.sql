@@ -1,12 +1,12 @@
 -- Returns what is known of topic $1 that may keep its messages, and of the bucket of its key $2:
--- when it was paused, for how long it stays suspect, its settings, in how long its buckets are
--- full, the transactions that have or had its slots, whether it was ever in strict order, and how
--- many of its messages are leased. And of its message $3 since when somebody asks for it to be
--- given up, and in how many deaths of processes it is counted. Index: the primary keys, and
--- scheduled_leased.
+-- when and by whom it was paused, for how long it stays suspect, its settings, in how long its
+-- buckets are full, the transactions that have or had its slots, whether it was ever in strict
+-- order, and how many of its messages are leased. And of its message $3 since when somebody asks
+-- for it to be given up, and in how many deaths of processes it is counted. Index: the primary
+-- keys, change_topic, and scheduled_leased.
 SELECT
     (extract(epoch FROM least(clock_timestamp(), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint AS now_us,
-    mine.paused_at_us, mine.suspect_us, mine.config, mine.is_log,
+    mine.paused_at_us, mine.paused_by, mine.suspect_us, mine.config, mine.is_log,
     (
         SELECT (extract(epoch FROM
             least(greatest(bucket.full_at, clock_timestamp()), clock_timestamp() + interval '1 year') - clock_timestamp()
@@ -60,6 +60,14 @@ FROM (SELECT 1 AS one) AS always
 LEFT JOIN LATERAL (
     SELECT
         CASE WHEN topic.paused_at IS NOT NULL THEN (extract(epoch FROM least(greatest(topic.paused_at, '0001-01-01 00:00:00+00'), '9999-12-31 00:00:00+00')) * 1000000::numeric)::bigint END AS paused_at_us,
+        (
+            SELECT change.operator
+            FROM outtray.change
+            WHERE change.topic COLLATE "POSIX" = $1::text
+                AND change.at = topic.paused_at
+                AND change.what = 'paused'::text
+            LIMIT 1
+        ) AS paused_by,
         CASE
             WHEN topic.suspect_until > now() AND topic.suspect_until <= now() + interval '5 minutes'
             THEN (extract(epoch FROM least(topic.suspect_until, now() + interval '5 minutes') - now()) * 1000000::numeric)::bigint

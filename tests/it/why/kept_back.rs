@@ -2,7 +2,7 @@
 
 use super::{TOPIC, check_sentence, configure, job, obstacles, why};
 use crate::support::{Gate, PATIENCE, Place, done, eventually};
-use outtray::{Filter, Obstacle, Rate, Remedy, TopicConfig, WhyState};
+use outtray::{Filter, Obstacle, Operator, Rate, Remedy, TopicConfig, WhyState};
 use std::time::Duration;
 
 const SLOW: Rate = Rate {
@@ -21,16 +21,32 @@ fn a_pause_says_since_when_and_what_ends_it() {
     let paused = why(&place, id);
 
     assert_eq!(obstacles(&paused), ["paused"]);
-    let Obstacle::Paused { since } = paused.obstacles[0] else {
+    let Obstacle::Paused { since, by: None } = &paused.obstacles[0] else {
         panic!("{paused:?}");
     };
-    assert!(since <= paused.asked_at);
+    assert!(*since <= paused.asked_at);
     assert_eq!(
         paused.remedies,
         [Remedy::Command(format!("outtray resume {TOPIC}"))]
     );
     check_sentence(&paused, &["is ready, but its topic is paused since"]);
     receiver.stop(PATIENCE);
+}
+
+#[test]
+fn a_pause_in_the_name_of_an_operator_says_by_whom() {
+    let place = Place::new();
+    let id = place.send(TOPIC, &1);
+    let operator = place.messaging.as_operator(Operator::new("Ada"));
+    operator.topic(TOPIC).pause().unwrap();
+    operator.topic(TOPIC).pause().unwrap();
+
+    let paused = why(&place, id);
+
+    let is_hers =
+        matches!(&paused.obstacles[0], Obstacle::Paused { by: Some(by), .. } if by == "Ada");
+    assert!(is_hers, "{paused:?}");
+    check_sentence(&paused, &["Z by Ada"]);
 }
 
 #[test]
