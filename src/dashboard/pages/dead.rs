@@ -4,6 +4,7 @@ use crate::dashboard::frame::parts::{
     Column, confirmed, count, number, plain, table, text, time, topic_link,
 };
 use crate::dashboard::frame::view::{ChangeForm, Done, PageTrouble, Rendered, View};
+use crate::dashboard::pages::edited::{header_lines, read_headers, visible_json};
 use crate::dashboard::pages::messages::{chosen, chosen_link, how_far, search, wishes};
 use crate::dashboard::pages::topic_lists::{cut, excerpt, key};
 use crate::dead_letters::edit::Edit;
@@ -12,7 +13,7 @@ use crate::finding::found::FoundMessage;
 use crate::finding::place::MessagePlace;
 use crate::finding::search::SearchPage;
 use crate::words::outcome::MessageState;
-use crate::words::{Headers, MessageId, Payload};
+use crate::words::{MessageId, Payload};
 use maud::{Markup, html};
 use std::time::{Duration, Instant};
 
@@ -223,25 +224,14 @@ pub(crate) fn edit_form(view: &View<'_>, letter: &FoundMessage) -> Markup {
         return html! {};
     }
     let id = letter.id.to_string();
-    let headers: String = letter
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            format!(
-                "{}={}\n",
-                name,
-                value.replace('\\', "\\\\").replace('\n', "\\n")
-            )
-        })
-        .collect();
     let hidden = [("topic", letter.topic.as_str()), ("id", id.as_str())];
     let fields = html! {
         div.stacked {
             label for="payload" { "Payload, as JSON" }
-            textarea id="payload" name="payload" rows="12" spellcheck="false" required { "\n" (json.get()) }
+            textarea id="payload" name="payload" rows="12" spellcheck="false" required { "\n" (visible_json(json.get())) }
             label for="headers" { "Headers, a line NAME=VALUE for each" }
-            textarea id="headers" name="headers" rows="5" spellcheck="false" aria-describedby="headers-help" { "\n" (headers) }
-            p.help id="headers-help" { "A line break in a value is written as \\n, a backslash as \\\\." }
+            textarea id="headers" name="headers" rows="5" spellcheck="false" aria-describedby="headers-help" { "\n" (header_lines(&letter.headers)) }
+            p.help id="headers-help" { "A line break is written as \\n, a backslash as \\\\, what cannot be seen as \\u{202e}." }
         }
         p.actions { button.primary type="submit" { "Save and redrive" } }
     };
@@ -311,44 +301,4 @@ pub(crate) fn edit(change: &ChangeForm<'_>) -> Result<Done, PageTrouble> {
 
 fn list(change: &ChangeForm<'_>, topic: &str) -> String {
     change.href("/dead", &[("topic", topic)])
-}
-
-/// Reads headers from lines, as the form writes them.
-fn read_headers(text: &str) -> Result<Headers, PageTrouble> {
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let headers = lines.map(|line| {
-        let (name, value) = line
-            .split_once('=')
-            .ok_or_else(|| PageTrouble::Bad("Each line of headers is NAME=VALUE".to_owned()))?;
-        let mut read = String::new();
-        let mut signs = value.chars();
-        while let Some(sign) = signs.next() {
-            match (sign, sign == '\\') {
-                (_, true) => match signs.next() {
-                    Some('n') => read.push('\n'),
-                    Some(other) => read.push(other),
-                    None => read.push('\\'),
-                },
-                (sign, false) => read.push(sign),
-            }
-        }
-        Ok((name.to_owned(), read))
-    });
-    headers.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_are_read_line_by_line() {
-        let read = read_headers("a=1=2\r\nb=\n\nc=x\\ny\\\\n\\").unwrap();
-        let read: Vec<_> = read
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        assert_eq!(read, [("a", "1=2"), ("b", ""), ("c", "x\ny\\n\\")]);
-        assert!(read_headers("no").is_err());
-    }
 }

@@ -6,6 +6,7 @@
 
 mod changes;
 mod dead;
+mod edited;
 mod limits;
 mod message;
 mod messages;

@@ -17,7 +17,13 @@ const SHOWN: usize = 120;
 const KEEP: Duration = Duration::from_secs(2);
 
 pub(crate) fn show(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup, PageTrouble> {
+    let search = view.href("/messages", &[("topic", topic)]);
+    let dead = view.href("/dead", &[("topic", topic)]);
     Ok(html! {
+        p {
+            a href=(search) { "Search its messages" }
+            @if !is_log { " · " a href=(dead) { "Dead letters" } }
+        }
         @if is_log {
             (readers(view, topic)?)
         }
@@ -45,7 +51,7 @@ fn waiting(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup, PageTro
     ];
     let rows = found.iter().map(|message| {
         vec![
-            message_link(view, &message.id.to_string()),
+            message_link(view, topic, &message.id.to_string()),
             state(&message.state),
             key(view, message.key.as_deref()),
             html! { (message.priority) },
@@ -81,7 +87,7 @@ fn scheduled(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
     let rows = found.iter().map(|message| {
         let error = message.error.as_deref().unwrap_or_default();
         vec![
-            message_link(view, &message.id.to_string()),
+            message_link(view, topic, &message.id.to_string()),
             html! { (message.reason.as_str().replace('_', " ")) },
             due(message.due_in),
             key(view, message.key.as_deref()),
@@ -152,8 +158,9 @@ fn readers(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
     })
 }
 
-fn message_link(view: &View<'_>, id: &str) -> Markup {
-    html! { a.mono href=(view.href("/message", &[("id", id)])) { (id) } }
+fn message_link(view: &View<'_>, topic: &str, id: &str) -> Markup {
+    let address = view.href("/message", &[("id", id), ("topic", topic)]);
+    html! { a.mono href=(address) { (id) } }
 }
 
 pub(crate) fn state(state: &MessageState) -> Markup {

@@ -16,6 +16,7 @@ mod requests;
 mod sending;
 mod shells;
 mod top;
+mod shown;
 mod verifying;
 mod working;
 
