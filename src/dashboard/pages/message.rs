@@ -26,6 +26,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         }
         h1.mono { (id) }
         @if view.may_change() { (actions(view, &message)) }
+        (why(view, &message))
         (known(view, &message))
         @if let Some(error) = &message.error {
             h2 { "Error" }
@@ -87,6 +88,26 @@ fn gone(view: &View<'_>, id: MessageId) -> Result<Rendered, PageTrouble> {
         }
     };
     Ok(Rendered::new(format!("Message {id}"), content))
+}
+
+/// Says why the message is not handled now, and what would change that. What cannot be found out
+/// keeps nothing else from being shown.
+fn why(view: &View<'_>, message: &FoundMessage) -> Markup {
+    let why = view.messaging().why(message.id).ok();
+    // The sentence names the key.
+    let why = why.filter(|why| !view.hides_payloads() || why.key.is_none());
+    html! {
+        @if let Some(why) = why {
+            h2 { "Why" }
+            p { (text(&why.to_string())) }
+            @for unknown in &why.not_known { p.dim { "Not known: " (text(unknown)) } }
+            @if !why.remedies.is_empty() {
+                ul {
+                    @for remedy in &why.remedies { li { code { (text(&remedy.to_string())) } } }
+                }
+            }
+        }
+    }
 }
 
 fn known(view: &View<'_>, message: &FoundMessage) -> Markup {

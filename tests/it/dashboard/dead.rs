@@ -172,3 +172,36 @@ fn changes_are_listed_with_who_made_them_for_a_topic_or_for_all() {
     }
     assert!(orders.contains("configured") && !orders.contains("cancelled"));
 }
+
+#[test]
+fn a_header_with_signs_that_cannot_be_seen_goes_through_the_form_as_it_was() {
+    let place = Place::new();
+    let message = NewMessage::json("orders", "a\u{202e}b").unwrap();
+    let id = place.send_new(message.header("x=\u{202e}y", "1\n2\u{200b}"));
+    place.messaging.drain("orders", reject).unwrap();
+    let mut visit = Visit::logged_in(&place.messaging);
+    let page = visit.page(&format!("/message?id={id}"));
+    assert!(!page.contains(['\u{202e}', '\u{200b}']), "{page}");
+    let area = |name: &str| -> String {
+        let (_, rest) = page
+            .split_once(&format!("<textarea id=\"{name}\""))
+            .unwrap();
+        let (text, _) = rest.split_once("</textarea>").unwrap();
+        let text = text.split_once(">\n").unwrap().1;
+        text.replace("&quot;", "\"").replace("&amp;", "&")
+    };
+    let (payload, headers, id) = (area("payload"), area("headers"), id.to_string());
+
+    let fields = [
+        ("topic", "orders"),
+        ("id", &id),
+        ("payload", &payload),
+        ("headers", &headers),
+    ];
+    visit.change("/dead/edit", &fields);
+
+    let waiting = place.messaging.topic("orders").peek(1).unwrap().remove(0);
+    assert_eq!(waiting.headers["x=\u{202e}y"], "1\n2\u{200b}");
+    let payload: String = serde_json::from_slice(waiting.payload.as_bytes()).unwrap();
+    assert_eq!(payload, "a\u{202e}b");
+}

@@ -89,6 +89,7 @@ fn a_message_is_shown_whole_with_its_payload_spread_out() {
 
     let text = text_of_page(&page);
     for part in [
+        "no receiver",
         "ready",
         "order.created",
         "4bf92f3577b34da6a3ce929d0e0e4736",
