@@ -324,7 +324,7 @@ fn span(row: &Row, name: &str) -> Result<Option<Duration>> {
 
 fn bounded(counted: i64) -> Bounded {
     Bounded {
-        count: counted.min(COUNTED).max(0).unsigned_abs(),
+        count: counted.clamp(0, COUNTED).unsigned_abs(),
         is_exact: counted <= COUNTED,
     }
 }
