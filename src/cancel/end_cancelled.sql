@@ -28,7 +28,26 @@ removed AS (
     WHERE message.topic = ANY (ARRAY[wanted.topic])
         AND message.rank = wanted.rank
         AND message.seq = wanted.seq
-    RETURNING message.id
+    RETURNING
+        message.topic, message.id, message.key, message.sent_at, message.attempts, message.failures,
+        message.headers, message.payload, message.body
+),
+recorded AS (
+    -- Where the topic keeps a history.
+    INSERT INTO outtray.history
+        (day, topic, id, how, ended_at, key, kind, sent_at, attempts, failures, headers, payload, body)
+    SELECT
+        pg_catalog.floor(extract(epoch FROM clock_timestamp() + topic.keep_done_ms::float8 * interval '1 millisecond') / 86400::numeric)::bigint,
+        removed.topic, removed.id, 'cancelled', clock_timestamp(), removed.key,
+        CASE WHEN strpos(removed.headers::text, chr(92) || 'u'::text) = 0 THEN removed.headers ->> 'message-type'::text END,
+        removed.sent_at, greatest(removed.attempts, 0), removed.failures,
+        CASE WHEN topic.keep_done_payload THEN removed.headers END,
+        CASE WHEN topic.keep_done_payload THEN removed.payload END,
+        CASE WHEN topic.keep_done_payload THEN removed.body END
+    FROM removed
+    JOIN outtray.topic
+        ON topic.topic = removed.topic
+    WHERE topic.keep_done_ms IS NOT NULL
 ),
 counted AS (
     SELECT

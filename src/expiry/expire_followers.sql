@@ -26,6 +26,26 @@ taken AS (
         follower.headers, follower.payload, follower.body, follower.key, follower.expires_at, follower.on_end,
         follower.failures
 ),
+recorded AS (
+    -- Where the topic keeps a history.
+    INSERT INTO outtray.history
+        (day, topic, id, how, ended_at, key, kind, sent_at, attempts, reason, error, failures, headers, payload, body)
+    SELECT
+        pg_catalog.floor(extract(epoch FROM clock_timestamp() + topic.keep_done_ms::float8 * interval '1 millisecond') / 86400::numeric)::bigint,
+        taken.topic, taken.id, CASE WHEN fate.is_dead THEN 'dead' ELSE 'expired' END, clock_timestamp(), taken.key,
+        CASE WHEN strpos(taken.headers::text, chr(92) || 'u'::text) = 0 THEN taken.headers ->> 'message-type'::text END,
+        taken.sent_at, greatest(taken.attempts, 0), CASE WHEN fate.is_dead THEN 'expired' END, CASE WHEN fate.is_dead THEN $4::text END, taken.failures,
+        CASE WHEN topic.keep_done_payload THEN taken.headers END,
+        CASE WHEN topic.keep_done_payload THEN taken.payload END,
+        CASE WHEN topic.keep_done_payload THEN taken.body END
+    FROM taken
+    JOIN outtray.topic
+        ON topic.topic = taken.topic
+    CROSS JOIN LATERAL (
+        SELECT taken.topic <> ALL ($3::text[]) AND coalesce(taken.on_end, 0::smallint) & 8::smallint = 0::smallint AS is_dead
+    ) AS fate
+    WHERE topic.keep_done_ms IS NOT NULL
+),
 kept AS (
     INSERT INTO outtray.dead_letter
         (topic, id, rank, attempts, reason, error, sent_at, died_at, headers, payload, body,

@@ -9,6 +9,7 @@ pub(crate) mod settle;
 
 use crate::db::commands;
 use crate::db::{Flight, Statement, Value, sql};
+use crate::history::{self, EndingLease};
 use crate::message::claimed::{self, Claimed, Held};
 use crate::message::end::{End, How};
 use crate::message::outcome::Outcome;
@@ -19,7 +20,7 @@ use crate::on_end;
 use crate::words::{Error, ErrorKind, Program, Result};
 use postgres::SimpleQueryRow;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 static END_HELD_LEASE: Statement = sql!("end_held_lease", Anew);
@@ -33,6 +34,8 @@ pub(crate) static LEASE: Statement = sql!("lease", Order);
 pub(crate) struct Proof {
     pub(crate) held: Held,
     pub(crate) receipt: Uuid,
+    /// When this process took it.
+    taken_at: Instant,
 }
 
 impl Proof {
@@ -41,6 +44,7 @@ impl Proof {
         Proof {
             held: leased.held.clone(),
             receipt: leased.receipt.expect("a leased message has a receipt"),
+            taken_at: Instant::now(),
         }
     }
 }
@@ -81,9 +85,34 @@ pub(crate) fn read(rows: &[SimpleQueryRow]) -> Result<Vec<Claimed>> {
     Ok(leased)
 }
 
-/// Appends the removal of leased messages that were handled; the good receipts come back.
-pub(crate) fn push_end(flight: &mut Flight, topic: &str, proofs: &[&Proof]) {
+/// Appends the removal of leased messages that were handled, and records it if the topic keeps a
+/// history; the good receipts come back.
+pub(crate) fn push_end(flight: &mut Flight, topic: &str, proofs: &[&Proof], is_recorded: bool) {
+    if is_recorded {
+        for proof in in_order(proofs) {
+            push_record(flight, topic, proof, How::Done, None);
+        }
+    }
     push_each(flight, &END_LEASE, topic, proofs, &[]);
+}
+
+/// Appends the record of a leased message that the next statement removes, with what its handler
+/// recorded.
+pub(crate) fn push_record(
+    flight: &mut Flight,
+    topic: &str,
+    proof: &Proof,
+    how: How,
+    result: Option<&str>,
+) {
+    let ending = EndingLease {
+        id: proof.held.id,
+        receipt: proof.receipt,
+        since_taken: Some(proof.taken_at.elapsed()),
+        how,
+        result,
+    };
+    history::push_lease(flight, topic, &ending);
 }
 
 /// Appends the return of leased messages to their places; the good receipts come back.
@@ -136,8 +165,16 @@ pub(crate) struct HeldLease<'a> {
 }
 
 /// Appends what becomes of held leases of one topic, and of those whom their ends matter to. Some
-/// of it returns rows that mean nothing.
-pub(crate) fn push_settle(flight: &mut Flight, topic: &str, leases: &[HeldLease<'_>]) {
+/// of it returns rows that mean nothing. `is_recorded` says whether the topic keeps a history.
+pub(crate) fn push_settle(
+    flight: &mut Flight,
+    topic: &str,
+    leases: &[HeldLease<'_>],
+    is_recorded: bool,
+) {
+    if is_recorded {
+        leases.iter().for_each(|lease| lease.record(flight, topic));
+    }
     let (mut ended, mut nacked, mut released) = (Vec::new(), Vec::new(), Vec::new());
     for HeldLease {
         proof,
@@ -191,19 +228,38 @@ pub(crate) fn push_settle(flight: &mut Flight, topic: &str, leases: &[HeldLease<
 }
 
 impl HeldLease<'_> {
+    /// Returns how the message ends, if it does.
+    fn how(&self) -> Option<How> {
+        match self.outcome {
+            Outcome::Done(_) => Some(How::Done),
+            Outcome::Dead(_) => Some(How::Dead),
+            Outcome::Dropped => Some(How::Expired),
+            _ => self.is_cancelled.then_some(How::Cancelled),
+        }
+    }
+
+    /// Returns what its handler recorded, as JSON.
+    fn result(&self) -> Option<&String> {
+        match self.outcome {
+            Outcome::Done(result) => result.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Returns the end of the message, if it is one and matters to anybody.
     fn end(&self) -> Option<End> {
-        let (how, result) = match self.outcome {
-            Outcome::Done(result) => (How::Done, result.clone()),
-            Outcome::Dead(_) => (How::Dead, None),
-            Outcome::Dropped => (How::Expired, None),
-            _ if self.is_cancelled => (How::Cancelled, None),
-            _ => return None,
-        };
         Some(End {
-            result,
-            ..End::of(&self.proof.held, how)?
+            result: self.result().cloned(),
+            ..End::of(&self.proof.held, self.how()?)?
         })
+    }
+
+    /// Appends the record of its end. What buries it writes its own.
+    fn record(&self, flight: &mut Flight, topic: &str) {
+        if let Some(how) = self.how().filter(|how| *how != How::Dead) {
+            let result = self.result().map(String::as_str);
+            push_record(flight, topic, self.proof, how, result);
+        }
     }
 }
 

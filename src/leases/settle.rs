@@ -28,7 +28,7 @@ pub(crate) const DOING: &str = "settling a lease";
 
 /// Settles leases of one topic in a transaction of their own. Returns the receipts that were still
 /// good, since only of their messages anything became, and whether somebody cancelled the message:
-/// then one that was to come back is gone.
+/// then one that was to come back is gone. `is_recorded` says whether the topic keeps a history.
 ///
 /// # Errors
 /// `OutcomeUnknown` when the connection broke during the commit; after any other nothing was
@@ -38,10 +38,11 @@ pub(crate) fn settle(
     begin: &[&'static Statement],
     topic: &str,
     outcomes: &[(&Proof, &Outcome)],
+    is_recorded: bool,
 ) -> Result<HashMap<Uuid, bool>> {
     let mut flight = connection.flight().of_names();
     flight.commands(begin);
-    if push_plain(&mut flight, topic, outcomes) {
+    if push_plain(&mut flight, topic, outcomes, is_recorded) {
         flight.commit();
         let rows = connection
             .fly(flight)
@@ -63,7 +64,7 @@ pub(crate) fn settle(
         })
         .collect();
     let mut flight = connection.flight().seldom();
-    leases::push_settle(&mut flight, topic, &held_leases);
+    leases::push_settle(&mut flight, topic, &held_leases, is_recorded);
     flight.commit();
     connection
         .fly(flight)
@@ -73,14 +74,19 @@ pub(crate) fn settle(
 
 /// Appends the one statement that does it all, if there is one: the ends matter to nobody, and all
 /// go the same way.
-fn push_plain(flight: &mut Flight, topic: &str, outcomes: &[(&Proof, &Outcome)]) -> bool {
+fn push_plain(
+    flight: &mut Flight,
+    topic: &str,
+    outcomes: &[(&Proof, &Outcome)],
+    is_recorded: bool,
+) -> bool {
     let all = |is: fn(&Outcome) -> bool| outcomes.iter().all(|(_, outcome)| is(outcome));
     if outcomes.iter().any(|(proof, _)| proof.held.matters()) {
         return false;
     }
     let proofs = proofs(outcomes);
     if all(|outcome| matches!(outcome, Outcome::Done(_))) {
-        leases::push_end(flight, topic, &proofs);
+        leases::push_end(flight, topic, &proofs, is_recorded);
     } else if all(|outcome| outcome.given_back() == Some(true)) {
         leases::push_give_back(flight, topic, &proofs, 0, false);
     } else if all(|outcome| outcome.given_back() == Some(false)) {

@@ -2,7 +2,8 @@
 
 use crate::cancel;
 use crate::crashes::attempt::Deaths;
-use crate::db::Run;
+use crate::db::{Flight, Run};
+use crate::history;
 use crate::message::claimed::Held;
 use crate::message::end::{End, How};
 use crate::message::floor::Floors;
@@ -150,6 +151,28 @@ impl<'m> Settlement<'m> {
             |(_, outcome): &&Decision<'_>| matches!(outcome, Outcome::Done(_) | Outcome::Dropped);
         let removed = self.decided.iter().filter(is_removed);
         removed.map(|(held, _)| held.position).collect()
+    }
+
+    /// Appends the record of the messages that the commit removes, whose transaction began so long
+    /// ago.
+    pub(crate) fn push_history(&self, flight: &mut Flight, topic: &str, since_begin: Duration) {
+        let (mut done, mut expired, mut results) = (Vec::new(), Vec::new(), Vec::new());
+        for (held, outcome) in &self.decided {
+            match outcome {
+                Outcome::Done(result) => {
+                    done.push(held.position);
+                    results.extend(result.as_deref().map(|result| (held.id, result)));
+                }
+                Outcome::Dropped => expired.push(held.position),
+                _ => {}
+            }
+        }
+        for (how, places, results) in [(How::Done, done, results), (How::Expired, expired, vec![])]
+        {
+            if !places.is_empty() {
+                history::push_done(flight, topic, how, &places, since_begin, &results);
+            }
+        }
     }
 
     /// Returns the messages that ended.

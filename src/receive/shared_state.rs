@@ -5,6 +5,7 @@ use crate::connect::dedicated::Dedicated;
 use crate::crashes::attempt::Holder;
 use crate::crashes::quarantine::Quarantine;
 use crate::crashes::suspicion::Asking;
+use crate::history;
 use crate::log::slices::SharedLogs;
 use crate::message::floor::Floors;
 use crate::observe::fields::told;
@@ -157,6 +158,11 @@ impl SharedState {
         let setting = self.base.process.configs.get(&self.topic);
         self.options
             .terms(setting.as_ref().map(|setting| &setting.config))
+    }
+
+    /// Returns whether the topic keeps a history at present.
+    pub(crate) fn keeps_history(&self) -> bool {
+        history::is_kept(&self.base.process.configs, &self.topic)
     }
 
     /// Returns for how long messages are leased at present.

@@ -131,6 +131,7 @@ const SHARED: &[SharedStatement] = shared![
     "dependencies": "clear_dependencies", "hold_dependents", "orphan", "release",
         "waiting_dependents";
     "expiry": "expire_followers", "expire_ready", "expire_scheduled", "lock_expired_lanes";
+    "history": "record_lease";
     "keys": "line_up_due", "lock_lanes", "make_lanes", "park", "promote", "put_back",
         "send_keyed", "stalled_keys", "take_lanes", "take_stalled";
     "leases": "end_held_lease", "extend_lease", "give_back_lease", "lease";

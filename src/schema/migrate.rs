@@ -58,6 +58,7 @@ const MIGRATIONS: &[Migration] = migrations![
     "0019_functions",
     "0020_tallies",
     "0021_changes",
+    "0022_history",
 ];
 
 impl Migration {

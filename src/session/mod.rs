@@ -15,6 +15,7 @@ mod outbox_mark;
 pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod publish;
+mod recorded;
 mod rematch;
 pub(crate) mod savepoint;
 pub(crate) mod send_hooks;

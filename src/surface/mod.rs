@@ -12,6 +12,7 @@ pub(crate) mod draining;
 pub(crate) mod dropping;
 pub(crate) mod ephemeral;
 pub(crate) mod finding;
+pub(crate) mod history;
 pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod lent_pool;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The columns with times, by table; `true`: microseconds since 1970. A test compares them with the
 /// schema.
-const TIMES: [(&str, &[(&str, bool)]); 17] = [
+const TIMES: [(&str, &[(&str, bool)]); 18] = [
     (
         "message",
         &[
@@ -54,6 +54,15 @@ const TIMES: [(&str, &[(&str, bool)]); 17] = [
         &[("expires_at", false), ("subscribed_at", false)],
     ),
     ("attempt", &[("begun_at", false)]),
+    (
+        "history",
+        &[
+            ("ended_at", false),
+            ("sent_at", false),
+            ("due_at", false),
+            ("started_at", false),
+        ],
+    ),
 ];
 
 /// Lets time pass for everything that the database of `messaging` keeps, without waiting: moves

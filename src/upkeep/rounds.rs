@@ -6,6 +6,7 @@ use crate::crashes::idle::Idle;
 use crate::crashes::round::Presence;
 use crate::dependencies::round::Dependents;
 use crate::expiry::round::Expiry;
+use crate::history::round::PruneHistory;
 use crate::keys::round::Stalled;
 use crate::log::round::Segments;
 use crate::on_end::push_ended;
@@ -43,6 +44,7 @@ const NAMES: &[&str] = &[
     "ephemeral",
     "prune",
     "tallies",
+    "history",
 ];
 
 /// All that is done for the receivers of a process.
@@ -62,6 +64,7 @@ pub(crate) struct Rounds {
     ephemeral: EphemeralRound,
     prune: Prune,
     tallies: WriteTallies,
+    history: PruneHistory,
 }
 
 impl Rounds {
@@ -83,6 +86,7 @@ impl Rounds {
             ephemeral: EphemeralRound::new(Arc::clone(&process.holdings)),
             prune: Prune::new(),
             tallies: WriteTallies::default(),
+            history: PruneHistory::default(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Rounds {
             &mut self.ephemeral,
             &mut self.prune,
             &mut self.tallies,
+            &mut self.history,
         ]
     }
 

@@ -54,6 +54,37 @@ impl<T: SettingValue> SettingField for Option<T> {
     }
 }
 
+/// A setting that is on or off, and off where it is missing.
+impl SettingField for bool {
+    type Value = bool;
+
+    fn set(&self) -> Option<&bool> {
+        self.then_some(&true)
+    }
+
+    fn of(value: Option<bool>) -> Self {
+        value.unwrap_or(false)
+    }
+}
+
+impl SettingValue for bool {
+    const WRITTEN: &'static str = "true, false";
+    type Allowed = ();
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("it is one of {}", Self::WRITTEN))
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn check(&self, _: &str, _: &str, (): &()) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Reads a number of any kind.
 pub(crate) fn number<N: FromStr<Err: Display>>(text: &str) -> Result<N, String> {
     text.parse()

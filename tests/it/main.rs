@@ -21,6 +21,7 @@ mod environment;
 mod errors;
 mod expiry;
 mod finding;
+mod history;
 mod hooks;
 mod http;
 mod idle;

@@ -21,6 +21,7 @@ mod drop_schema;
 mod failure;
 mod filters;
 mod global;
+mod history;
 mod known;
 mod lines;
 mod log;
@@ -116,6 +117,8 @@ enum Verb {
     Search(search::SearchOptions),
     /// Lists what operators changed, and who they were
     Changes(changes::ChangesOptions),
+    /// Shows how messages ended, of a topic that keeps it
+    History(history::HistoryOptions),
     /// Reads logs, and looks after their named readers
     #[command(subcommand)]
     Log(log::LogVerb),
@@ -210,6 +213,7 @@ fn run(global: &Global, verb: Verb, output: &mut Output) -> Result<ExitCode, Com
         Verb::Search(options) => search::run(&options, global, output)?,
         Verb::Changes(options) => changes::run(&options, global, output)?,
         Verb::Show(options) => show::run(&options, global, output)?,
+        Verb::History(options) => history::run(&options, global, output)?,
         Verb::Log(verb) => log::run(&verb, global, output)?,
         Verb::Config(options) => config::run(&options, global, output)?,
         Verb::Pause(options) => config::pause(&options, global, output)?,

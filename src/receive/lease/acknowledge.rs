@@ -1,5 +1,6 @@
 //! The end of a lease as a part of a session's transaction.
 
+use crate::db::Flight;
 use crate::leases::settle::DOING;
 use crate::leases::{self, END_LEASE, Proof};
 use crate::message::end::{End, How};
@@ -18,16 +19,30 @@ pub(crate) fn acknowledge_in(
     proof: &Proof,
     result: Option<String>,
 ) -> Result<bool> {
+    let is_recorded = session.keeps_history(topic);
     let settled = session.end_held(|transaction| {
+        let record = |flight: &mut Flight| {
+            if is_recorded {
+                leases::push_record(flight, topic, proof, How::Done, result.as_deref());
+            }
+        };
         let is_settled = match transaction.own() {
             Ok(open) => {
                 let mut flight = open.flight();
-                leases::push_end(&mut flight, topic, &[proof]);
+                record(&mut flight);
+                leases::push_end(&mut flight, topic, &[proof], false);
                 open.fly(flight).map(|rows| !rows.is_empty())
             }
             Err(_) => {
                 let (id, receipt) = (proof.held.id.0, proof.receipt);
                 let run = transaction.begun()?;
+                let mut flight = run.flight().seldom();
+                record(&mut flight);
+                if !flight.is_empty()
+                    && let Err(error) = run.fly(flight)
+                {
+                    return Ok(Err(error));
+                }
                 run.rows(&END_LEASE, &[&topic, &id, &receipt])
                     .map(|rows| !rows.is_empty())
             }

@@ -215,7 +215,13 @@ impl LeaseWorker<'_, '_> {
             ..
         } = shared;
         let outcomes = [(proof, outcome)];
-        let settled = settle(self.connection, &BEGIN, topic, &outcomes);
+        let settled = settle(
+            self.connection,
+            &BEGIN,
+            topic,
+            &outcomes,
+            shared.keeps_history(),
+        );
         let unsure = |error: &Error| telling::tell_unsettled(shared.observers(), topic, error);
         let settled = settled.inspect_err(unsure)?;
         let delivered = self.state.deliveries.take(proof.held.id);

@@ -130,7 +130,13 @@ pub(crate) fn release(
 ) -> Result<()> {
     let outcome = &Outcome::GiveBack { counts: false };
     let outcomes: Vec<_> = proofs.iter().map(|proof| (proof, outcome)).collect();
-    let settled = settle(connection, &BEGIN, &shared.topic, &outcomes)?;
+    let settled = settle(
+        connection,
+        &BEGIN,
+        &shared.topic,
+        &outcomes,
+        shared.keeps_history(),
+    )?;
     let places = proofs.iter().map(|proof| proof.held.position);
     claim::lower(&shared.floors, places);
     shared.limits.unspend(proofs.len());

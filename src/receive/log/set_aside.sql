@@ -50,6 +50,24 @@ lined_up AS (
     FROM aside
     WHERE aside.fate = 'follow'
 ),
+recorded AS (
+    -- Where the topic keeps a history.
+    INSERT INTO outtray.history
+        (day, topic, id, how, ended_at, key, kind, sent_at, attempts, reason, error, failures, headers, payload, body)
+    SELECT
+        pg_catalog.floor(extract(epoch FROM clock_timestamp() + topic.keep_done_ms::float8 * interval '1 millisecond') / 86400::numeric)::bigint,
+        aside.topic, aside.id, 'dead', clock_timestamp(), aside.key,
+        CASE WHEN strpos(aside.headers::text, chr(92) || 'u'::text) = 0 THEN aside.headers ->> 'message-type'::text END,
+        aside.sent_at, greatest(aside.attempts, 0), aside.reason, aside.error, outtray.with_failure(NULL, aside.failure, (extract(epoch FROM clock_timestamp()) * 1000000::numeric)::bigint),
+        CASE WHEN topic.keep_done_payload THEN aside.headers END,
+        CASE WHEN topic.keep_done_payload THEN aside.payload END,
+        CASE WHEN topic.keep_done_payload THEN aside.body END
+    FROM aside
+    JOIN outtray.topic
+        ON topic.topic = aside.topic
+    WHERE topic.keep_done_ms IS NOT NULL
+        AND aside.fate = 'dead'
+),
 stuck AS (
     INSERT INTO outtray.stalled (topic, key, said_by)
     SELECT DISTINCT $1::text, aside.key, $13::uuid

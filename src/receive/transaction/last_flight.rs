@@ -85,10 +85,7 @@ impl WorkerTransaction<'_, '_, '_> {
         let is_checked = is_shared || blame::only(self.state).is_some() && settled.has_done();
         let has_values = !ends.is_empty() || shared.limits.filter.is_some();
         let mut flight = session.last_flight(is_checked, has_values)?;
-        let positions = settled.removals();
-        if !positions.is_empty() {
-            settle::push_acknowledge(&mut flight, &shared.topic, &positions);
-        }
+        push_removals(shared, &mut flight, settled, session.since_begin());
         if !ends.is_empty() {
             on_end::push_ended(&mut flight, &shared.topic, &ends);
         }
@@ -152,6 +149,24 @@ impl WorkerTransaction<'_, '_, '_> {
         telling::tell_unknown(observers, deliveries, topic, &sent, (&error, !is_chained));
         error
     }
+}
+
+/// Appends the removal of what is gone with the commit, and its record where the topic keeps a
+/// history.
+fn push_removals(
+    shared: &SharedState,
+    flight: &mut Flight,
+    settled: &Settlement<'_>,
+    since_begin: Duration,
+) {
+    let positions = settled.removals();
+    if positions.is_empty() {
+        return;
+    }
+    if shared.keeps_history() {
+        settled.push_history(flight, &shared.topic, since_begin);
+    }
+    settle::push_acknowledge(flight, &shared.topic, &positions);
 }
 
 /// Appends the BEGIN of the next transaction and its claim; returns where that looks.

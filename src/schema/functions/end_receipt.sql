@@ -23,6 +23,7 @@ DECLARE
             'attempt', the_attempts, 'process', 'server pid ' || pg_backend_pid(), 'error', left(why, 256)
         )::text
     END;
+    the_process text := 'server pid ' || pg_backend_pid();
     no_row record;
 BEGIN
     IF how = 'dead' THEN
@@ -31,6 +32,7 @@ BEGIN
         LOOP
         END LOOP;
     ELSE
+        {record_lease: the_topic, the_id, the_receipt, how, the_process, NULL, the_result};
         FOR no_row IN
             {end_held_lease: the_topic, the_id, the_receipt}
         LOOP

@@ -65,6 +65,21 @@ CREATE TABLE outtray.topic (
             END
         END
     ) STORED,
+    keep_done_ms bigint GENERATED ALWAYS AS (
+        CASE
+            WHEN json_typeof(config -> 'keep_done_ms'::text) = 'number'
+                AND config ->> 'keep_done_ms'::text ~ '^[1-9][0-9]{0,9}$'
+            THEN CASE
+                WHEN (config ->> 'keep_done_ms'::text)::bigint BETWEEN 60000 AND 2592000000
+                THEN (config ->> 'keep_done_ms'::text)::bigint
+            END
+        END
+    ) STORED,
+    keep_done_payload boolean GENERATED ALWAYS AS (
+        coalesce(
+            json_typeof(config -> 'keep_done_payload'::text) = 'boolean' AND config ->> 'keep_done_payload'::text = 'true', false
+        )
+    ) STORED,
     is_log boolean GENERATED ALWAYS AS (
         coalesce(json_typeof(config -> 'kind'::text) = 'string' AND config ->> 'kind'::text = 'log', false)
     ) STORED,

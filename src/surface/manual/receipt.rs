@@ -1,5 +1,6 @@
 //! The proof that a message was taken: what settles it, without its payload.
 
+use crate::history;
 use crate::leases::Proof;
 use crate::leases::settle::{self, BEGIN_BRIEFLY, announce};
 use crate::message::claimed::Claimed;
@@ -296,7 +297,9 @@ impl Receipt {
         let outcome = self.nacked("dropped unsettled");
         let outcomes = [(&self.proof, &outcome)];
         let topic = &self.topic;
-        let settled = settle::settle(&mut connection, &BEGIN_BRIEFLY, topic, &outcomes);
+        let is_recorded = history::is_kept(&base.process.configs, topic);
+        let begin = &BEGIN_BRIEFLY;
+        let settled = settle::settle(&mut connection, begin, topic, &outcomes, is_recorded);
         drop(connection);
         let observers = &base.process.observers;
         let settled = settled.inspect_err(|error| tell_unsettled(observers, topic, error))?;

@@ -1,5 +1,6 @@
 //! Settles messages taken by hand, many at a time.
 
+use crate::history;
 use crate::leases::settle::{self, announce};
 use crate::leases::{BEGIN, Proof};
 use crate::message::outcome::Outcome;
@@ -137,7 +138,8 @@ pub(crate) fn settle_all<'l>(
         if !proofs.is_empty() {
             let span = spans::settle(topic, proofs.len(), [].into_iter());
             match spans::within(span, |_| {
-                settle::settle(&mut connection, &BEGIN, topic, &proofs)
+                let is_recorded = history::is_kept(&base.process.configs, topic);
+                settle::settle(&mut connection, &BEGIN, topic, &proofs, is_recorded)
             }) {
                 Ok(good) => settled = good,
                 Err(error) => {

@@ -17,7 +17,17 @@ fn lines(objects: &[impl Serialize]) -> String {
 /// Puts `_` in place of what is another id or time in each run.
 fn form(json: &str) -> String {
     let mut form = json.to_owned();
-    for name in ["id", "sent_at", "due_at", "died_at", "next_at", "due_in_ms"] {
+    for name in [
+        "id",
+        "sent_at",
+        "due_at",
+        "died_at",
+        "next_at",
+        "due_in_ms",
+        "failed_at",
+        "took_ms",
+        "process",
+    ] {
         let start = format!("\"{name}\":");
         let mut parts = form.split(&start);
         let mut without = parts.next().unwrap_or_default().to_owned();
@@ -49,7 +59,8 @@ fn messages_are_printed_as_the_library_serialises_them() {
         &desk.done(&["peek", "t", "--json"]),
         &lines(&topic.peek(9).unwrap()),
         concat!(
-            r#"{"id":_,"state":"ready","key":"k","priority":3,"attempts":0,"sent_at":_,"#,
+            r#"{"id":_,"state":"ready","key":"k","priority":3,"attempts":0,"failures":[],"#,
+            r#""sent_at":_,"#,
             r#""headers":{"from":"test"},"payload":{"b": 1.50, "a": [] }}"#,
             "\n"
         ),
@@ -59,7 +70,8 @@ fn messages_are_printed_as_the_library_serialises_them() {
         &lines(&topic.scheduled(9).unwrap()),
         concat!(
             r#"{"id":_,"reason":"delayed","due_at":_,"due_in_ms":_,"after":[],"key":null,"#,
-            r#""priority":0,"attempts":0,"error":null,"sent_at":_,"headers":{},"bytes_hex":"00ff"}"#,
+            r#""priority":0,"attempts":0,"error":null,"failures":[],"sent_at":_,"headers":{},"#,
+            r#""bytes_hex":"00ff"}"#,
             "\n"
         ),
     );
@@ -77,7 +89,8 @@ fn dead_letters_are_printed_as_the_library_serialises_them() {
     let letters = desk.messaging.topic("t").dead_letters(9).unwrap();
     let expected = concat!(
         r#"{"topic":"t","id":_,"key":null,"dedupe_key":"u","reason":"rejected","error":"no","#,
-        r#""attempts":1,"priority":0,"sent_at":_,"died_at":_,"headers":{},"payload":7}"#,
+        r#""attempts":1,"failures":[{"attempt":1,"failed_at":_,"took_ms":_,"process":_,"error":"no"}],"#,
+        r#""priority":0,"sent_at":_,"died_at":_,"headers":{},"payload":7}"#,
         "\n"
     );
     let printed = desk.done(&["dead", "list", "--json"]);

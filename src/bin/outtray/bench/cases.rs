@@ -74,6 +74,16 @@ pub(crate) const CASES: &[Case] = &[
         run: delivery::stuck_case,
     },
     Case {
+        name: "history",
+        about: "as handle-adaptive on a topic that keeps its history, beside the same without",
+        run: delivery::history_case,
+    },
+    Case {
+        name: "history-drain",
+        about: "as drain on a topic that keeps its history, beside the same without",
+        run: delivery::history_drain_case,
+    },
+    Case {
         name: "dedupe",
         about: "as send-one with a dedupe key, beside the same without",
         run: delivery::dedupe_case,

@@ -113,6 +113,34 @@ pub(crate) fn stuck_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     Ok(Report::new("keys-stuck", messages).rates(ours, theirs, "without stuck ones"))
 }
 
+/// Handles messages of a topic that keeps its history, with an insert and a send for each, beside
+/// the same without.
+pub(crate) fn history_case(bed: &Bed, plan: &Effort) -> Result<Report> {
+    history(bed, plan, "history", Task::HandleAdaptive)
+}
+
+/// The same with a handler that does nothing: most of the work is the history's.
+pub(crate) fn history_drain_case(bed: &Bed, plan: &Effort) -> Result<Report> {
+    history(bed, plan, "history-drain", Task::Drain)
+}
+
+fn history(bed: &Bed, plan: &Effort, name: &'static str, task: Task) -> Result<Report> {
+    let messages = plan.scaled(50_000);
+    let topic = bed.messaging.topic("work");
+    let pass = |keep_done: Option<Duration>| -> Result<Duration> {
+        topic.configure(TopicConfig {
+            keep_done,
+            ..TopicConfig::default()
+        })?;
+        task.fill(bed, messages)?;
+        bed.settle()?;
+        Ok(task.with_workers(bed, messages, WORKERS)?.all)
+    };
+    let (ours, theirs) = plan.compare(bed, messages, || pass(Some(60 * MINUTE)), || pass(None))?;
+    topic.configure(TopicConfig::default())?;
+    Ok(Report::new(name, messages).rates(ours, theirs, "without a history"))
+}
+
 /// Sends one message with a dedupe key to a transaction, beside the same without.
 pub(crate) fn dedupe_case(bed: &Bed, plan: &Effort) -> Result<Report> {
     dedupe(bed, plan, "dedupe", |message| bed.messaging.send(message))

@@ -117,6 +117,11 @@ SELECT topic_of(n), floor(extract(epoch FROM now()) / 60)::bigint - n, 1, 0, 0, 
 INSERT INTO outtray.change (topic, id, at, operator, what)
 SELECT topic_of(n), id_of(n), now() - (CASE WHEN n <= 300 THEN 100 ELSE 1 END) * interval '1 day', 'ada', 'paused'
 FROM generate_series($from, $to) AS n;
+INSERT INTO outtray.history (day, topic, id, how, ended_at, key, sent_at, attempts)
+SELECT floor(extract(epoch FROM now()) / 86400)::bigint + 1, topic_of(n), id_of(n),
+    CASE WHEN n % 10 = 0 THEN 'dead' ELSE 'done' END, now() - n * interval '1 s',
+    CASE WHEN n % 2 = 0 THEN 'key-' || n % 5000 END, now() - interval '1 day', 1
+FROM generate_series($from, $to) AS n;
 INSERT INTO outtray.recurring (topic, name, cron, time_zone, missed, rank, payload, next_at)
 SELECT 'topic-' || n, 'name', '0 0 * * *', 'UTC', 'skip', 0, '1', now() + (n - 100) * interval '1 s'
 FROM generate_series($from, least($to, 200)) AS n;
@@ -137,7 +142,7 @@ SELECT 'busy', 'reader-1', n % 10, n, n, n FROM generate_series($from, $to) AS n
 
 /// Rows of the topic that has almost everything, which the statements need beside the others.
 const BESIDES: &str = "
-INSERT INTO outtray.topic (topic, config) VALUES ('busy', '{\"max_in_work\": 1000, \"poisoned_key\": \"park\"}');
+INSERT INTO outtray.topic (topic, config) VALUES ('busy', '{\"max_in_work\": 1000, \"poisoned_key\": \"park\", \"keep_done_ms\": 60000}');
 INSERT INTO outtray.turn (topic) VALUES ('busy');
 INSERT INTO outtray.room (topic, used) VALUES ('busy', 1000);
 INSERT INTO outtray.lane (topic, key) VALUES ('busy', 'hot');

@@ -107,6 +107,7 @@ const IN_FLIGHTS: &[&str] = &[
     "prune_ticks",
     "prune_vacated",
     "put_back",
+    "record_done",
     "release",
     "stalled_keys",
     "suspicion",
@@ -139,7 +140,7 @@ const KEPT_IN_FLIGHTS: [&str; 11] = [
     "take_dedupe_one",
 ];
 
-const IN_ORDER: [&str; 34] = [
+const IN_ORDER: [&str; 38] = [
     "backlogs",
     "count_entries",
     "dead_letters",
@@ -148,6 +149,10 @@ const IN_ORDER: [&str; 34] = [
     "error_groups",
     "estimate_backlogs",
     "hold_dead",
+    "history",
+    "history_of_how",
+    "history_of_id",
+    "history_of_key",
     "is_known",
     "list_changes",
     "locate_entry",

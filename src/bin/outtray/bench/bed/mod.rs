@@ -81,7 +81,7 @@ impl Bed {
     pub(crate) fn clear(&self) -> Result<()> {
         self.sql(
             "TRUNCATE outtray.message, outtray.scheduled, outtray.dead_letter, outtray.follower,
-                 outtray.lane, outtray.stalled, outtray.dedupe, outtray.outcome, outtray.dependency, thing",
+                 outtray.lane, outtray.history, outtray.stalled, outtray.dedupe, outtray.outcome, outtray.dependency, thing",
         )
     }
 

@@ -267,6 +267,31 @@ pub(super) fn kept() -> Vec<Case> {
         case("rewind_workers", Tables(FEW), &["60"]),
         case("suspicion", Rows(1), &[t]),
         case("prune_attempts", Tables(FEW), &["100", "60"]),
+        case("prune_history", Rows(1), &[]),
+        case(
+            "history",
+            Rows(100),
+            &[t, "0", "253402300800000000", &id(0), "100", "NULL"],
+        ),
+        case(
+            "history_of_how",
+            Rows(100),
+            &[t, "0", "253402300800000000", &id(0), "100", "'dead'"],
+        ),
+        case("history_of_id", Rows(10), &[&id(1000), "10", "NULL"]),
+        case(
+            "history_of_key",
+            Rows(20),
+            &[
+                t,
+                "0",
+                "253402300800000000",
+                &id(0),
+                "100",
+                "NULL",
+                "'key-100'",
+            ],
+        ),
         case(
             "add_tallies",
             Rows(10),

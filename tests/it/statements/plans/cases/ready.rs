@@ -20,6 +20,20 @@ pub(super) fn ready() -> Vec<Case> {
     let none = "'{}'";
     vec![
         case("acknowledge", Rows(64), &[t, &zeros(64), &places]),
+        case(
+            "record_done",
+            Rows(64 * 2),
+            &[
+                t,
+                &zeros(64),
+                &places,
+                "'done'",
+                "'process'",
+                "1000",
+                none,
+                none,
+            ],
+        ),
         case("acknowledge_one", Rows(1), &[t, "0", "1000"]),
         case("ask_held", Tables(BY_ID), &[&ids(1000, 10)]),
         case(
@@ -31,7 +45,8 @@ pub(super) fn ready() -> Vec<Case> {
         ),
         case(
             "bury",
-            Rows(10),
+            // The settings of the topic are looked up for each.
+            Rows(110),
             &[
                 t,
                 &zeros(10),
@@ -45,7 +60,7 @@ pub(super) fn ready() -> Vec<Case> {
         case("cancel_ready", Tables(BY_ID), &[&ids(1000, 10), "false"]),
         case(
             "cancel_ready",
-            Rows(10),
+            Rows(60),
             &[
                 &list([5, 10, 15, 1000, 2000].map(|n| id(n).replace('\'', ""))),
                 "false",

@@ -117,6 +117,11 @@ pub(super) fn waiting() -> Vec<Case> {
             &[t, "10", "1000"],
         ),
         case(
+            "record_lease",
+            Rows(21),
+            &[&lease[..], &["'done'", "'process'", "NULL", "NULL"]].concat(),
+        ),
+        case(
             "postpone_lease",
             Rows(1),
             &[t, &id(112_000), "1", "1000000", "'no'", "'{}'"],
@@ -198,7 +203,7 @@ pub(super) fn keyed() -> Vec<Case> {
         ),
         case(
             "cancel_followers",
-            Rows(10),
+            Rows(40),
             &[
                 &list([226_005, 226_010, 226_015].map(|n| id(n).replace('\'', ""))),
                 "false",
