@@ -17,6 +17,7 @@ const NAVIGATION: &[(&str, &str, &[&str])] = &[
     ("/dead", "Dead letters", &[]),
     #[cfg(feature = "cron")]
     ("/recurring", "Recurring", &[]),
+    ("/processes", "Processes", &[]),
     ("/limits", "Limits", &[]),
     ("/changes", "Changes", &[]),
 ];

@@ -7,4 +7,5 @@ pub(crate) mod numbers;
 pub(crate) mod parts;
 pub(crate) mod shelf;
 pub(crate) mod site;
+pub(crate) mod stuck_keys;
 pub(crate) mod view;

@@ -14,6 +14,7 @@ mod overview;
 mod payload;
 #[cfg(feature = "cron")]
 mod recurring;
+mod processes;
 mod settings;
 mod topic;
 mod topic_lists;
@@ -43,6 +44,7 @@ pub(crate) static PAGES: &[Page] = &[
     page("/messages", messages::show),
     #[cfg(feature = "cron")]
     page("/recurring", recurring::show),
+    page("/processes", processes::show),
     page("/settings", settings::show),
     page("/topic", topic::show),
 ];

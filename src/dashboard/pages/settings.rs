@@ -62,7 +62,7 @@ fn field(setting: &TopicSetting, value: &str) -> Markup {
             label for=(name) { code { (name) } }
             input id=(name) name={ "set." (name) } value=(value) placeholder="default" aria-describedby=(help) autocomplete="off" spellcheck="false";
             input type="hidden" name={ "was." (name) } value=(value);
-            p.help id=(help) { (setting.help) " " span.values { (setting.values) } }
+            p.help id=(help) { (setting.help) br; "for example " span.values { (setting.values) } }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::dashboard::frame::parts::{Column, due, live, number, optional_span, table, text, time};
 use crate::dashboard::frame::shelf::KeptFor;
+use crate::dashboard::frame::stuck_keys::{COUNTED, stuck_keys};
 use crate::dashboard::frame::view::{PageTrouble, View};
 use crate::words::Payload;
 use crate::words::outcome::MessageState;
@@ -10,7 +11,7 @@ use maud::{Markup, html};
 use std::time::Duration;
 
 /// Messages in each list.
-const ROWS: usize = 20;
+const ROWS: usize = 10;
 /// How much of a payload a list shows, in characters.
 const SHOWN: usize = 120;
 /// How long lists are kept.
@@ -29,6 +30,7 @@ pub(crate) fn show(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup,
         }
         (waiting(view, topic, is_log)?)
         @if !is_log {
+            (stuck(view, topic)?)
             (scheduled(view, topic)?)
         }
         (subscriptions(view, topic)?)
@@ -99,6 +101,32 @@ fn scheduled(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
         h2 { "Scheduled" }
         (live("scheduled", table("Scheduled", &columns, rows.collect(), "Nothing is scheduled.")))
     })
+}
+
+/// Keys that wait for an operator.
+fn stuck(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
+    let found = view.kept(&format!("stuck {topic}"), KeptFor::Cost(KEEP), || {
+        Ok(view.look(|run| stuck_keys(run, topic))?)
+    })?;
+    let columns = [Column::text("Key"), Column::number("Waiting")];
+    let rows = found.iter().map(|stuck| {
+        let is_most = stuck.waiting >= COUNTED.unsigned_abs();
+        vec![
+            key(view, Some(&stuck.key)),
+            html! { (number(stuck.waiting)) @if is_most { "+" } },
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    Ok(live(
+        "stuck",
+        html! {
+            @if !rows.is_empty() {
+                h2 { "Stuck keys" }
+                p.dim { "Messages of these keys wait until the dead letter before them is redriven or purged." }
+                (table("Stuck keys", &columns, rows, ""))
+            }
+        },
+    ))
 }
 
 fn subscriptions(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {

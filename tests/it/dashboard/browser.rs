@@ -192,10 +192,12 @@ fn fill(place: &mut Place) {
 }
 
 /// The pages that are looked at, and what each has to say.
-const PAGES: [(&str, &str, &str); 4] = [
+const PAGES: [(&str, &str, &str); 6] = [
     ("overview", "/", "Topics"),
     ("topic", "/topic?name=orders", "Scheduled"),
     ("settings", "/settings?topic=orders", "max_attempts"),
+    ("processes", "/processes", "Workers"),
+    ("limits", "/limits", "100/1s"),
     ("nothing", "/topic?name=nowhere", "No message is ready"),
 ];
 

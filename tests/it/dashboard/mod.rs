@@ -2,10 +2,13 @@
 
 mod away;
 mod browser;
+mod connections;
 mod dead;
 mod hostile;
+mod limits;
 mod messages;
 mod overview;
+mod processes;
 mod security;
 mod topic;
 

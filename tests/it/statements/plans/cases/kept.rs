@@ -234,6 +234,11 @@ pub(super) fn kept() -> Vec<Case> {
             Tables("what was vacated is summed up"),
             &[&list([BUSY, "nobody"])],
         ),
+        case(
+            "stuck_keys",
+            Tables("skips through the keys of dead letters"),
+            &[t, "1000"],
+        ),
         case("look_room", Tables("all of it is summed up"), &[t]),
         case("next_recurring", Rows(1), &[none, none]),
         case("notify", Rows(0), &["'channel'", "'{t}'"]),
