@@ -1,6 +1,7 @@
 //! How a program starts the dashboard.
 
 use crate::dashboard::frame::desk::Desk;
+use crate::dashboard::frame::hour::Hour;
 use crate::dashboard::frame::shelf::Shelf;
 use crate::dashboard::frame::site::Site;
 use crate::dashboard::serving;
@@ -131,6 +132,7 @@ impl Dashboard {
             messaging: self.messaging,
             desk: Desk::default(),
             shelf: Shelf::default(),
+            hour: Hour::default(),
             sessions: Sessions::default(),
             token: self.token,
             is_read_only: self.is_read_only,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 /// Answers that are kept at once.
 const MOST: usize = 256;
-/// What is found by cost is kept for so many times what it took to find it: one part in fifty of
-/// the time is spent on asking, 2 %.
-const SHARE: u32 = 50;
+/// What is found by cost is kept for so many times what it took to find it: of the five seconds
+/// between two refreshes, two milliseconds are spent on it.
+const SHARE: u32 = 2500;
 /// The longest time that it is kept for that reason.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_took_long_is_kept_longer() {
         let keep = KeptFor::Cost(Duration::from_secs(2));
-        for (took_ms, kept_ms) in [(1, 2_000), (100, 5_000), (60_000, 300_000)] {
+        for (took_ms, kept_ms) in [(0, 2_000), (2, 5_000), (60_000, 300_000)] {
             let took = Duration::from_millis(took_ms);
             assert_eq!(keep.time(took), Duration::from_millis(kept_ms));
         }

@@ -1,6 +1,7 @@
 //! What all pages share.
 
 use crate::dashboard::frame::desk::Desk;
+use crate::dashboard::frame::hour::Hour;
 use crate::dashboard::frame::shelf::Shelf;
 use crate::surface::messaging::Messaging;
 use crate::web::sessions::Sessions;
@@ -11,6 +12,8 @@ pub(crate) struct Site {
     pub(crate) messaging: Messaging,
     pub(crate) desk: Desk,
     pub(crate) shelf: Shelf,
+    /// The sums of the last hour's minutes over all topics.
+    pub(crate) hour: Hour,
     pub(crate) sessions: Sessions,
     pub(crate) token: Option<Token>,
     pub(crate) is_read_only: bool,

@@ -7,6 +7,7 @@
 mod changes;
 mod dead;
 mod edited;
+mod charts;
 mod limits;
 mod message;
 mod messages;

@@ -2,9 +2,10 @@
 
 use crate::dashboard::frame::numbers::SHALLOW;
 use crate::dashboard::frame::parts::{
-    Column, count, live, number, optional_span, page_number, pager, plain, table, topic_link,
+    Column, count, live, number, optional_span, page_number, pager, plain, table, text, topic_link,
 };
 use crate::dashboard::frame::view::{PageTrouble, Rendered, View};
+use crate::dashboard::pages::charts;
 use crate::topics::backlogs::{Estimates, TopicBacklog};
 use maud::{Markup, html};
 
@@ -35,21 +36,33 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         .map(|name| (*name).clone())
         .collect();
     let backlogs = view.backlogs(&shown, SHALLOW)?;
+    let rates = view.rates(&shown)?;
     let has_more = found.len() > (page + 1) * ROWS;
     let none = match wanted {
         "" => "There are no topics yet: a topic is there once a message was sent to it.",
-        _ => "No topic has this in its name.",
+        _ => "No topic that is listed has this in its name.",
     };
-    let rows = backlogs.iter().map(|backlog| row(view, backlog)).collect();
+    let rows = backlogs.iter().map(|backlog| {
+        let rate = rates.get(&backlog.topic).copied().unwrap_or_default();
+        row(view, backlog, rate)
+    });
+    let rows = rows.collect();
     let content = html! {
         h1 { "Topics" }
         (live("totals", totals(names.len(), &estimates)))
+        (charts::last_hour(view, None)?)
         form.search role="search" {
             label for="find" { "Name has" }
             input id="find" name="find" type="search" value=(plain(wanted)) autocomplete="off";
             @if let Some(sort) = view.query.get("sort") { input type="hidden" name="sort" value=(plain(sort)); }
             button type="submit" { "Find" }
-            @if !wanted.is_empty() { a href=(view.href("/", &[])) { "All topics" } }
+            @if !wanted.is_empty() {
+                a href=(view.href("/", &[])) { "All topics" }
+                // The list may be some minutes old.
+                @if !names.iter().any(|name| name == wanted) {
+                    a href=(view.href("/topic", &[("name", wanted)])) { "Look for " (text(wanted)) }
+                }
+            }
         }
         (live("topics", html! {
             (table("Topics", &columns(view), rows, none))
@@ -79,12 +92,13 @@ fn columns<'a>(view: &View<'_>) -> Vec<Column<'a>> {
         columns.push(Column::number(title).sorts(view.here_with("sort", Some(name)), sorted));
     }
     columns.push(Column::number("Oldest"));
+    columns.push(Column::number("Done/min"));
     columns.push(Column::number("Receivers"));
     columns.push(Column::text("State"));
     columns
 }
 
-fn row(view: &View<'_>, backlog: &TopicBacklog) -> Vec<Markup> {
+fn row(view: &View<'_>, backlog: &TopicBacklog, rate: u64) -> Vec<Markup> {
     let most = SHALLOW.counted.unsigned_abs();
     let cell = |number: u64| count(number, number > most);
     let dead = html! { span.bad[backlog.dead > 0] { (cell(backlog.dead)) } };
@@ -96,6 +110,7 @@ fn row(view: &View<'_>, backlog: &TopicBacklog) -> Vec<Markup> {
         cell(backlog.behind),
         dead,
         optional_span(backlog.oldest_ready_age),
+        count(rate, false),
         count(backlog.receivers, false),
         states(backlog),
     ]

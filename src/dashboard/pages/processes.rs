@@ -13,14 +13,14 @@ use std::time::Duration;
 
 /// Processes on a page.
 const ROWS: usize = 50;
-/// How long they are kept at least. They show life every 10 s, so nothing changes more often.
+/// How long they are kept. They show life every 10 s, so nothing changes more often.
 const KEEP: Duration = Duration::from_secs(4);
 /// Handlers that the list of long ones has.
 const HANDLERS: usize = 30;
 
 /// Returns all processes.
 pub(crate) fn all(view: &View<'_>) -> Result<Arc<Vec<RunningProcess>>, PageTrouble> {
-    view.kept("processes", KeptFor::Cost(KEEP), || {
+    view.kept("processes", KeptFor::Time(KEEP), || {
         Ok(view.messaging().processes()?)
     })
 }

@@ -3,6 +3,7 @@
 use crate::dashboard::frame::parts::{confirmed, count, live, number, optional_span, text};
 use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::view::{ChangeForm, Done, PageTrouble, Rendered, View};
+use crate::dashboard::pages::charts;
 use crate::dashboard::pages::overview::states;
 use crate::dashboard::pages::topic_lists;
 use crate::topics::backlogs::{DEEP, TopicBacklog};
@@ -42,6 +43,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
             Some(log) => log_numbers(log),
             None => numbers(&backlog),
         }))
+        @if log.is_none() { (charts::last_hour(view, Some(name))?) }
         (topic_lists::show(view, name, log.is_some())?)
         h2 { "Settings" }
         p { a href=(view.href("/settings", &[("topic", name)])) { @if view.may_change() { "Change settings" } @else { "All settings" } } }

@@ -30,10 +30,10 @@ fn the_list_has_the_numbers_that_the_database_has() {
     let orders = row_of(&page, "orders");
     assert_eq!(orders[1..6], ["≈1004", "1", "1", "0", "0"], "{orders:?}");
     assert!(orders[6].starts_with("2 h"), "{orders:?}");
-    assert_eq!(orders[8], "no receiver");
+    assert_eq!(orders[9], "no receiver");
     let mails = row_of(&page, "mails");
     assert_eq!(mails[1..6], ["0", "0", "0", "0", "3"]);
-    assert_eq!(mails[8], "paused");
+    assert_eq!(mails[9], "paused");
     let lines = row_of(&page, "lines");
     assert_eq!(lines[1..6], ["1", "0", "0", "2", "0"]);
     assert!(
@@ -68,7 +68,7 @@ fn many_topics_are_paged_found_by_name_and_sorted() {
     );
     assert!(!last.contains("rel=\"next\""));
     assert_eq!(topics(&found), 10);
-    assert!(none.contains("No topic has this in its name."));
+    assert!(none.contains("No topic that is listed has this"));
     let order = most.find("topic-120").unwrap() < most.find("topic-119").unwrap();
     assert!(order && topics(&most) == 50 && !most.contains("topic-070"));
 }
@@ -97,4 +97,32 @@ fn nothing_is_asked_while_nobody_looks() {
     });
 
     assert_eq!(row_of(&visit.page("/"), "orders")[1], "5");
+}
+
+#[test]
+fn the_last_hour_is_drawn_minute_by_minute() {
+    let mut place = Place::new();
+    place.send("orders", &1);
+    place.sql(
+        "INSERT INTO outtray.tally (topic, minute, done, failed, dead, expired, cancelled, handled_us)
+         SELECT tallied.topic, floor(extract(epoch FROM now()) / 60)::bigint - ago, 100 + ago, 1, 0, 0, 0, 505000
+         FROM generate_series(1, 90) AS ago, unnest(ARRAY['orders', 'mails']) AS tallied (topic)",
+    );
+    let mut visit = Visit::new(&place.messaging);
+
+    let all = visit.page("/");
+    let one = visit.page("/topic?name=orders");
+
+    assert!(
+        all.contains("Handled, a minute; done: 202 now, 320 at most"),
+        "{all}"
+    );
+    assert!(
+        one.contains("Handled, a minute; done: 101 now, 160 at most"),
+        "{one}"
+    );
+    assert!(one.contains("Went wrong, a minute; failed: 1 now, 1 at most"));
+    assert_eq!(one.matches("<svg").count(), 3);
+    // In the last five minutes: 101 to 105.
+    assert_eq!(row_of(&all, "orders")[7], "103");
 }

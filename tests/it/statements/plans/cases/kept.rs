@@ -235,6 +235,13 @@ pub(super) fn kept() -> Vec<Case> {
             &[&list([BUSY, "nobody"])],
         ),
         case(
+            "recent_tallies",
+            Tables("the tallies of a few minutes of each topic"),
+            &[&list([BUSY, "nobody"]), "5"],
+        ),
+        case("sum_tallies", Tables("what is summed up"), &["0", "60"]),
+        case("sum_tallies_of", Rows(61), &[t, "0", "60"]),
+        case(
             "stuck_keys",
             Tables("skips through the keys of dead letters"),
             &[t, "1000"],
