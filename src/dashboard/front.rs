@@ -1,7 +1,7 @@
 //! How a program starts the dashboard.
 
 use crate::dashboard::frame::desk::Desk;
-use crate::dashboard::frame::hour::Hour;
+use crate::dashboard::frame::minutes::Hour;
 use crate::dashboard::frame::shelf::Shelf;
 use crate::dashboard::frame::site::Site;
 use crate::dashboard::serving;

@@ -17,7 +17,7 @@ async function open() {
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-color-profile=srgb"],
   });
   const page = await browser.newPage();
-  page.setDefaultTimeout(20000);
+  page.setDefaultTimeout(60000);
   page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
   page.on("console", (line) => {
     // A page that is not there, or refused, is a step's own matter.

@@ -4,7 +4,6 @@
 //! are, and are kept for as long as that is cheap. Messages are counted only for the topics of the
 //! page, and only so far.
 
-use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::view::{PageTrouble, View};
 use crate::db::Run;
 use crate::db::commands::GIVE_UP_SOON;
@@ -14,10 +13,18 @@ use crate::words::{Doing, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the names of topics are kept at least.
-const KEEP_NAMES: Duration = Duration::from_secs(10);
-/// How long estimates are kept at least.
-const KEEP_ESTIMATES: Duration = Duration::from_secs(5);
+/// How long the names of topics, and estimates, are kept at least.
+const KEEP_LISTS: Duration = Duration::from_secs(5);
+/// How long they are kept at most.
+const KEEP_LONGEST: Duration = Duration::from_secs(300);
+/// What is found is kept for so many times what it costs the database: of the five seconds between
+/// two refreshes, two milliseconds are spent on it.
+const SHARE: u32 = 2_500;
+/// What a topic costs in either list.
+const COST_OF_TOPIC: Duration = Duration::from_micros(9);
+/// What a message costs in the sample behind the estimates, and how many that has at most.
+const COST_OF_MESSAGE: Duration = Duration::from_nanos(250);
+const MOST_SAMPLED: u64 = 220_000;
 /// How long the numbers of a page are kept: less than until its next refresh.
 const KEEP_NUMBERS: Duration = Duration::from_secs(2);
 
@@ -38,16 +45,24 @@ impl View<'_> {
 
     /// Returns the names of all topics, sorted.
     pub(crate) fn topic_names(&self) -> Result<Arc<Vec<String>>, PageTrouble> {
-        self.kept("names", KeptFor::Cost(KEEP_NAMES), || {
-            Ok(self.look(|run| topics::topics(run))?)
-        })
+        self.site.shelf.get(
+            "names",
+            |names: &Vec<String>| kept_for(names.len(), 0),
+            || Ok(self.look(|run| topics::topics(run))?),
+        )
     }
 
     /// Returns how many messages topics have about.
     pub(crate) fn estimates(&self) -> Result<Arc<Estimates>, PageTrouble> {
-        self.kept("estimates", KeptFor::Cost(KEEP_ESTIMATES), || {
-            Ok(self.look(|run| estimates(run))?)
-        })
+        self.site.shelf.get(
+            "estimates",
+            |estimates: &Estimates| {
+                let messages = estimates.values().flatten();
+                let messages = messages.map(|count| count.unsigned_abs()).sum();
+                kept_for(estimates.len(), messages)
+            },
+            || Ok(self.look(|run| estimates(run))?),
+        )
     }
 
     /// Returns the numbers of some topics, in their order.
@@ -59,8 +74,37 @@ impl View<'_> {
         // No topic has a line break in its name.
         let name = format!("numbers {} {}", depth.counted, topics.join("\n"));
         let estimates = self.estimates()?;
-        self.kept(&name, KeptFor::Time(KEEP_NUMBERS), || {
+        self.kept(&name, KEEP_NUMBERS, || {
             Ok(self.look(|run| looked_into(run, topics, depth, |_| Ok(estimates)))?)
         })
+    }
+}
+
+/// Returns how long a list of so many topics, from a sample of so many messages, is kept. How long
+/// it took would say more of what else the machines did at that moment.
+fn kept_for(topics: usize, messages: u64) -> Duration {
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let of_topics = COST_OF_TOPIC.saturating_mul(count(topics as u64));
+    let of_messages = COST_OF_MESSAGE.saturating_mul(count(messages.min(MOST_SAMPLED)));
+    let cost = of_topics.saturating_add(of_messages);
+    cost.saturating_mul(SHARE).clamp(KEEP_LISTS, KEEP_LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_costs_more_is_kept_longer() {
+        for (topics, messages, seconds) in [
+            (0, 0, 5),
+            (100, 5_000, 5),
+            (1_000, 0, 22),
+            (10_000, 0, 225),
+            (10, u64::MAX, 137),
+            (10_000_000, u64::MAX, 300),
+        ] {
+            assert_eq!(kept_for(topics, messages).as_secs(), seconds, "{topics}");
+        }
     }
 }

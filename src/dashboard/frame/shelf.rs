@@ -8,12 +8,6 @@ use std::time::{Duration, Instant};
 
 /// Answers that are kept at once.
 const MOST: usize = 256;
-/// What is found by cost is kept for so many times what it took to find it: of the five seconds
-/// between two refreshes, two milliseconds are spent on it.
-const SHARE: u32 = 2500;
-/// The longest time that it is kept for that reason.
-const LONGEST: Duration = Duration::from_secs(300);
-
 type ShelvedAnswer = Arc<dyn Any + Send + Sync>;
 
 /// What is known of one question.
@@ -27,24 +21,16 @@ struct KeptAnswer {
 #[derive(Default)]
 pub(crate) struct Shelf(Mutex<HashMap<String, (Instant, Arc<KeptAnswer>)>>);
 
-/// For how long what was found answers the next, too.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum KeptFor {
-    /// For this long.
-    Time(Duration),
-    /// For this long at least, and longer if it took long.
-    Cost(Duration),
-}
-
 impl Shelf {
-    /// Returns the answer that is kept, or finds it. An error is not kept.
+    /// Returns the answer that is kept, or finds it, and keeps it for as long as `kept_for` says of
+    /// it. An error is not kept.
     ///
     /// The name says what is asked, with all that the answer depends on; answers of one name are of
     /// one type.
     pub(crate) fn get<T: Any + Send + Sync, E>(
         &self,
         name: &str,
-        kept_for: KeptFor,
+        kept_for: impl FnOnce(&T) -> Duration,
         find: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
         let slot = self.slot(name);
@@ -55,9 +41,8 @@ impl Shelf {
         {
             return Ok(found);
         }
-        let begun = Instant::now();
         let found = Arc::new(find()?);
-        let until = Instant::now() + kept_for.time(begun.elapsed());
+        let until = Instant::now() + kept_for(&found);
         *answer = Some((until, Arc::clone(&found) as ShelvedAnswer));
         Ok(found)
     }
@@ -83,15 +68,6 @@ impl Shelf {
     }
 }
 
-impl KeptFor {
-    fn time(self, took: Duration) -> Duration {
-        match self {
-            KeptFor::Time(time) => time,
-            KeptFor::Cost(least) => least.max((took * SHARE).min(LONGEST)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,8 +75,8 @@ mod tests {
     #[test]
     fn an_answer_is_found_once_and_an_error_is_not_kept() {
         let shelf = Shelf::default();
-        let long = KeptFor::Time(Duration::from_secs(60));
-        let find = |answer: Result<u8, ()>| shelf.get("a", long, || answer);
+        let minute = Duration::from_secs(60);
+        let find = |answer: Result<u8, ()>| shelf.get("a", |_| minute, || answer);
         assert!(find(Err(())).is_err());
         assert_eq!(find(Ok(1)).as_deref(), Ok(&1));
         assert_eq!(find(Ok(2)).as_deref(), Ok(&1));
@@ -113,24 +89,17 @@ mod tests {
     #[test]
     fn the_one_that_was_not_used_for_longest_makes_room() {
         let shelf = Shelf::default();
-        let long = KeptFor::Time(Duration::from_secs(60));
+        let minute = Duration::from_secs(60);
         for number in 0..=MOST {
             let name = number.to_string();
-            assert!(shelf.get(&name, long, || Ok::<_, ()>(number)).is_ok());
+            assert!(shelf.get(&name, |_| minute, || Ok::<_, ()>(number)).is_ok());
         }
         assert_eq!(shelf.0.lock().len(), MOST);
         assert_eq!(
-            shelf.get("0", long, || Ok::<_, ()>(7_usize)).as_deref(),
+            shelf
+                .get("0", |_| minute, || Ok::<_, ()>(7_usize))
+                .as_deref(),
             Ok(&7)
         );
-    }
-
-    #[test]
-    fn what_took_long_is_kept_longer() {
-        let keep = KeptFor::Cost(Duration::from_secs(2));
-        for (took_ms, kept_ms) in [(0, 2_000), (2, 5_000), (60_000, 300_000)] {
-            let took = Duration::from_millis(took_ms);
-            assert_eq!(keep.time(took), Duration::from_millis(kept_ms));
-        }
     }
 }

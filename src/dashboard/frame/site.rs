@@ -1,7 +1,7 @@
 //! What all pages share.
 
 use crate::dashboard::frame::desk::Desk;
-use crate::dashboard::frame::hour::Hour;
+use crate::dashboard::frame::minutes::Hour;
 use crate::dashboard::frame::shelf::Shelf;
 use crate::surface::messaging::Messaging;
 use crate::web::sessions::Sessions;

@@ -3,7 +3,6 @@
 //! Both are plain functions on a thread that may wait for the database.
 
 use crate::changes::operator::Operator;
-use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::site::Site;
 use crate::surface::messaging::Messaging;
 use crate::web::fields::{FormFields, address};
@@ -11,6 +10,7 @@ use crate::words::{Error, ErrorKind};
 use maud::{Markup, html};
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who looks, and what they may do.
 #[derive(Debug, Clone, Default)]
@@ -137,14 +137,14 @@ impl View<'_> {
         }
     }
 
-    /// Returns what is kept under this name, or finds it.
+    /// Returns what is kept under this name, or finds it, and keeps it for this long.
     pub(crate) fn kept<T: Any + Send + Sync>(
         &self,
         name: &str,
-        kept_for: KeptFor,
+        kept_for: Duration,
         find: impl FnOnce() -> Result<T, PageTrouble>,
     ) -> Result<Arc<T>, PageTrouble> {
-        self.site.shelf.get(name, kept_for, find)
+        self.site.shelf.get(name, |_| kept_for, find)
     }
 }
 

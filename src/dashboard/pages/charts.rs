@@ -18,10 +18,10 @@ pub(crate) fn last_hour(view: &View<'_>, topic: Option<&str>) -> Result<Markup, 
     let handled = [series("done", |sums| float(sums.done))];
     let failed = [
         series("failed", |sums| float(sums.failed)),
-        series("dead", |sums| float(sums.dead)),
         series("expired or cancelled", |sums| {
             float(sums.expired + sums.cancelled)
         }),
+        series("dead", |sums| float(sums.dead)),
     ];
     let took = [series("mean", mean_ms)];
     Ok(live(

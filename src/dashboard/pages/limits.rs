@@ -3,7 +3,6 @@
 use crate::dashboard::frame::in_use::{LimitsInUse, limits_in_use};
 use crate::dashboard::frame::numbers::SHALLOW;
 use crate::dashboard::frame::parts::{Column, live, number, page_number, pager, table, topic_link};
-use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::view::{PageTrouble, Rendered, View};
 use crate::settings;
 use crate::topics::backlogs::TopicBacklog;
@@ -25,11 +24,9 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let shown: Vec<_> = limited.iter().skip(page * ROWS).take(ROWS).collect();
     let names: Vec<String> = shown.iter().map(|(topic, _)| topic.clone()).collect();
     let backlogs = view.backlogs(&names, SHALLOW)?;
-    let used = view.kept(
-        &format!("limits {}", names.join("\n")),
-        KeptFor::Time(KEEP),
-        || Ok(view.look(|run| limits_in_use(run, &names))?),
-    )?;
+    let used = view.kept(&format!("limits {}", names.join("\n")), KEEP, || {
+        Ok(view.look(|run| limits_in_use(run, &names))?)
+    })?;
     let rows = shown.iter().map(|(topic, config)| {
         let backlog = backlogs.iter().find(|one| one.topic == *topic);
         let used = used.get(topic).copied().unwrap_or_default();
@@ -56,7 +53,7 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
 
 /// Returns the topics that have any limit, with their settings, by their names.
 fn limited(view: &View<'_>) -> Result<Arc<Vec<(String, TopicConfig)>>, PageTrouble> {
-    view.kept("limited", KeptFor::Cost(KEEP_SETTINGS), || {
+    view.kept("limited", KEEP_SETTINGS, || {
         let all = view.look(|run| settings::settings(run))?;
         let mut limited: Vec<_> = all
             .into_iter()

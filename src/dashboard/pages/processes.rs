@@ -4,7 +4,6 @@ use crate::dashboard::frame::parts::{
     Column, count, live, number, optional_span, page_number, pager, span, table, text, time,
     topic_link,
 };
-use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::view::{PageTrouble, Rendered, View};
 use crate::processes::running::{RunningProcess, RunningReceiver};
 use maud::{Markup, html};
@@ -20,9 +19,7 @@ const HANDLERS: usize = 30;
 
 /// Returns all processes.
 pub(crate) fn all(view: &View<'_>) -> Result<Arc<Vec<RunningProcess>>, PageTrouble> {
-    view.kept("processes", KeptFor::Time(KEEP), || {
-        Ok(view.messaging().processes()?)
-    })
+    view.kept("processes", KEEP, || Ok(view.messaging().processes()?))
 }
 
 pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {

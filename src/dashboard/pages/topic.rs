@@ -1,7 +1,6 @@
 //! One topic: what it has, what it is set to, and what an operator does to it.
 
 use crate::dashboard::frame::parts::{confirmed, count, live, number, optional_span, text};
-use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::view::{ChangeForm, Done, PageTrouble, Rendered, View};
 use crate::dashboard::pages::charts;
 use crate::dashboard::pages::overview::states;
@@ -14,22 +13,18 @@ use maud::{Markup, html};
 use std::time::Duration;
 
 /// How long what changes rarely is kept at least.
-const KEEP: Duration = Duration::from_secs(2);
+const KEEP: Duration = Duration::from_secs(4);
 
 /// Returns the page, also for a topic that was never used: it may be set up before.
 pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
     let name = view.needs("name")?;
     let topic = view.messaging().topic(name);
-    let config = view.kept(&format!("config {name}"), KeptFor::Cost(KEEP), || {
-        Ok(topic.config()?)
-    })?;
+    let config = view.kept(&format!("config {name}"), KEEP, || Ok(topic.config()?))?;
     let backlogs = view.backlogs(&[name.to_owned()], DEEP)?;
     let backlog = backlogs.first().cloned().unwrap_or_default();
     let log = match config.kind == TopicKind::Log {
         true => view
-            .kept(&format!("log {name}"), KeptFor::Cost(KEEP), || {
-                Ok(topic.stats()?)
-            })?
+            .kept(&format!("log {name}"), KEEP, || Ok(topic.stats()?))?
             .log
             .clone(),
         false => None,

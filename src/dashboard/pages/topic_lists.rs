@@ -2,7 +2,6 @@
 //! copies, and who reads a log.
 
 use crate::dashboard::frame::parts::{Column, due, live, number, optional_span, table, text, time};
-use crate::dashboard::frame::shelf::KeptFor;
 use crate::dashboard::frame::stuck_keys::{COUNTED, stuck_keys};
 use crate::dashboard::frame::view::{PageTrouble, View};
 use crate::words::Payload;
@@ -39,7 +38,7 @@ pub(crate) fn show(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup,
 
 /// The first messages in the order in which they are taken.
 fn waiting(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup, PageTrouble> {
-    let found = view.kept(&format!("peek {topic}"), KeptFor::Time(KEEP), || {
+    let found = view.kept(&format!("peek {topic}"), KEEP, || {
         Ok(view.messaging().topic(topic).peek(ROWS)?)
     })?;
     let columns = [
@@ -75,7 +74,7 @@ fn waiting(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup, PageTro
 }
 
 fn scheduled(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
-    let found = view.kept(&format!("scheduled {topic}"), KeptFor::Time(KEEP), || {
+    let found = view.kept(&format!("scheduled {topic}"), KEEP, || {
         Ok(view.messaging().topic(topic).scheduled(ROWS)?)
     })?;
     let columns = [
@@ -105,7 +104,7 @@ fn scheduled(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
 
 /// Keys that wait for an operator.
 fn stuck(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
-    let found = view.kept(&format!("stuck {topic}"), KeptFor::Cost(KEEP), || {
+    let found = view.kept(&format!("stuck {topic}"), KEEP, || {
         Ok(view.look(|run| stuck_keys(run, topic))?)
     })?;
     let columns = [Column::text("Key"), Column::number("Waiting")];
@@ -130,7 +129,7 @@ fn stuck(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
 }
 
 fn subscriptions(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
-    let all = view.kept("subscriptions", KeptFor::Cost(KEEP), || {
+    let all = view.kept("subscriptions", KEEP, || {
         Ok(view.messaging().subscriptions()?)
     })?;
     let mine = all.iter().filter(|one| one.topic == topic);
@@ -161,7 +160,7 @@ fn subscriptions(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
 }
 
 fn readers(view: &View<'_>, topic: &str) -> Result<Markup, PageTrouble> {
-    let found = view.kept(&format!("readers {topic}"), KeptFor::Time(KEEP), || {
+    let found = view.kept(&format!("readers {topic}"), KEEP, || {
         Ok(view.messaging().topic(topic).readers()?)
     })?;
     let columns = [

@@ -240,7 +240,6 @@ pub(super) fn kept() -> Vec<Case> {
             &[&list([BUSY, "nobody"]), "5"],
         ),
         case("sum_tallies", Tables("what is summed up"), &["0", "60"]),
-        case("sum_tallies_of", Rows(61), &[t, "0", "60"]),
         case(
             "stuck_keys",
             Tables("skips through the keys of dead letters"),
