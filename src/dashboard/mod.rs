@@ -13,8 +13,6 @@
 //! A page is a function in `pages` and a line in its table; so is a change. Both may wait for the
 //! database. While nobody looks, nothing is asked.
 
-#![allow(dead_code, reason = "not every part is on a page yet")]
-
 mod assets;
 mod door;
 mod frame;

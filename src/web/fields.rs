@@ -22,7 +22,6 @@ impl FormFields {
     }
 
     /// Returns all fields of this name.
-    #[allow(dead_code, reason = "forms with several of a name are to come")]
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let mine = self.0.iter().filter(move |(own, _)| own == name);
         mine.map(|(_, value)| value.as_str())

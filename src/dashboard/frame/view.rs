@@ -42,7 +42,6 @@ pub(crate) struct View<'a> {
 /// A request for a change, from a form.
 pub(crate) struct ChangeForm<'a> {
     pub(crate) site: &'a Site,
-    pub(crate) visitor: &'a Visitor,
     pub(crate) form: &'a FormFields,
     messaging: Messaging,
 }
@@ -154,7 +153,6 @@ impl<'a> ChangeForm<'a> {
         let operator = Operator::new(name).address(&visitor.address);
         ChangeForm {
             site,
-            visitor,
             form,
             messaging: site.messaging.as_operator(operator),
         }

@@ -33,6 +33,13 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         p.crumbs { a href=(view.href("/", &[])) { "Topics" } }
         h1 { span.topic { (text(name)) } }
         (live("states", states(&backlog)))
+        p.crumbs {
+            a href=(view.href("/messages", &[("topic", name)])) { "Find messages" }
+            " · "
+            a href=(view.href("/dead", &[("topic", name)])) { "Dead letters" }
+            " · "
+            a href=(view.href("/settings", &[("topic", name)])) { @if view.may_change() { "Change settings" } @else { "All settings" } }
+        }
         @if view.may_change() { (actions(view, name, &backlog)) }
         (live("numbers", match &log {
             Some(log) => log_numbers(log),
@@ -41,7 +48,6 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         @if log.is_none() { (charts::last_hour(view, Some(name))?) }
         (topic_lists::show(view, name, log.is_some())?)
         h2 { "Settings" }
-        p { a href=(view.href("/settings", &[("topic", name)])) { @if view.may_change() { "Change settings" } @else { "All settings" } } }
         (set_settings(&config))
     };
     Ok(Rendered::new(name, content))
