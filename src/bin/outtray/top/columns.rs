@@ -4,7 +4,7 @@ use super::view::TopView;
 use crate::output::number;
 use crate::processes;
 use crate::table::{Side, age};
-use outtray::{RunningHandler, RunningProcess, RunningReceiver, TopicBacklog};
+use outtray::{RunningHandler, RunningProcess, RunningReceiver, Tally, TopicBacklog};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -31,19 +31,24 @@ const fn column(title: &'static str, side: Side, rank: u8) -> TopColumn {
 
 const CHANGE: TopColumn = TopColumn {
     is_difference: true,
-    ..column("CHANGE/S", Side::Right, 7)
+    ..column("CHANGE/S", Side::Right, 8)
 };
+
+const DONE: TopColumn = column("DONE/MIN", Side::Right, 5);
+const FAILED: TopColumn = column("FAILED/MIN", Side::Right, 10);
 
 const TOPICS: &[TopColumn] = &[
     column("TOPIC", Side::Left, 0),
     column("READY", Side::Right, 1),
     column("IN WORK", Side::Right, 3),
-    column("SCHEDULED", Side::Right, 5),
-    column("BEHIND", Side::Right, 8),
+    column("SCHEDULED", Side::Right, 6),
+    column("BEHIND", Side::Right, 9),
     column("DEAD", Side::Right, 2),
+    DONE,
+    FAILED,
     CHANGE,
-    column("OLDEST", Side::Right, 6),
-    column("RECEIVERS", Side::Right, 9),
+    column("OLDEST", Side::Right, 7),
+    column("RECEIVERS", Side::Right, 11),
     column("STATE", Side::Left, 4),
 ];
 
@@ -157,17 +162,43 @@ pub(crate) struct TopLine {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// Returns a line for each topic; `changes` says how its messages grow in a second.
-pub(crate) fn topics(topics: &[TopicBacklog], changes: &HashMap<String, f64>) -> Vec<TopLine> {
+/// What is known of topics beside their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    /// How the messages of a topic grow in a second.
+    pub(crate) changes: HashMap<String, f64>,
+    /// How many were done in the last minute that is over, and how many attempts failed.
+    pub(crate) last_minute: HashMap<String, (u64, u64)>,
+}
+
+/// Returns what was done and what failed in the last minute that is over: of the last two minutes
+/// the first in which anything was counted, since processes count the second one yet.
+pub(crate) fn last_minute(tallies: &[Tally]) -> HashMap<String, (u64, u64)> {
+    let first = tallies.iter().map(|tally| tally.minute).min();
+    let of_first = tallies.iter().filter(|tally| Some(tally.minute) == first);
+    let counts = of_first.map(|tally| (tally.topic.clone(), (tally.done, tally.failed)));
+    counts.collect()
+}
+
+/// Returns a line for each topic.
+pub(crate) fn topics(topics: &[TopicBacklog], rates: &Rates) -> Vec<TopLine> {
     let line = |topic: &TopicBacklog| {
         // Of estimates the difference says nothing.
-        let change = changes.get(&topic.topic).filter(|_| !topic.is_estimated);
+        let change = rates
+            .changes
+            .get(&topic.topic)
+            .filter(|_| !topic.is_estimated);
         let count = |count: u64| {
             amount(
                 number(count, topic.is_estimated && count > 10_000),
                 count as f64,
             )
         };
+        let (done, failed) = rates
+            .last_minute
+            .get(&topic.topic)
+            .copied()
+            .unwrap_or_default();
         TopLine {
             id: topic.topic.clone(),
             names: topic.topic.to_lowercase(),
@@ -178,6 +209,8 @@ pub(crate) fn topics(topics: &[TopicBacklog], changes: &HashMap<String, f64>) ->
                 count(topic.scheduled),
                 count(topic.behind),
                 count(topic.dead).looks(Emphasis::Bad, topic.dead > 0),
+                amount(done.to_string(), done as f64),
+                amount(failed.to_string(), failed as f64).looks(Emphasis::Odd, failed > 0),
                 change.map_or(amount("-".to_owned(), 0.0), |change| {
                     amount(per_second(*change), *change)
                 }),
@@ -271,7 +304,7 @@ mod tests {
     #[test]
     fn every_line_has_a_cell_for_each_column() {
         let topic = TopicBacklog::default();
-        let lines = topics(&[topic], &HashMap::new());
+        let lines = topics(&[topic], &Rates::default());
 
         assert_eq!(lines[0].cells.len(), TOPICS.len());
     }

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_has_the_columns_that_matter_most() {
-        let wide = drawn_on(120, 10, "");
+        let wide = drawn_on(160, 10, "");
         let usual = drawn_on(80, 10, "");
         let narrow = drawn_on(36, 10, "");
 

@@ -290,7 +290,7 @@ mod tests {
     fn a_topic_changes_by_the_difference_of_two_looks() {
         let (mut state, now) = (State::new(TopView::Topics, ""), Instant::now());
         see(&mut state, vec![topic("mails", 100, 0)], now);
-        assert_eq!(state.lines()[0].cells[6].text, "-");
+        assert_eq!(state.lines()[0].cells[8].text, "-");
 
         see(
             &mut state,
@@ -298,7 +298,7 @@ mod tests {
             now + Duration::from_secs(2),
         );
 
-        assert_eq!(state.lines()[0].cells[6].text, "-30");
+        assert_eq!(state.lines()[0].cells[8].text, "-30");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The thread that asks the database, and does what is wished.
 //!
-//! A refresh is two statements for all topics and one for all receivers. No topic is counted far
+//! A refresh is some statements for all topics, and one for all receivers. No topic is counted far
 //! (see `Messaging::backlogs`), and asking takes at most one part in [`SHARE`] of the time: where
 //! there are ten thousand topics, or the server is busy, it is done more rarely. While the database
 //! is away it is tried again, and the last answer stays.
@@ -8,7 +8,7 @@
 use crate::failure::{CommandFailure, chain};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use outtray::{
-    Builder, DeadLetter, ErrorKind, Messaging, RunningProcess, TopicBacklog, TopicConfig,
+    Builder, DeadLetter, ErrorKind, Messaging, RunningProcess, Tally, TopicBacklog, TopicConfig,
 };
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const SHARE: u32 = 50;
 /// Wishes that wait.
 const MOST_WISHES: usize = 16;
+/// How far back the last minute that is over may have begun.
+pub(crate) const LAST_MINUTES: Duration = Duration::from_secs(120);
 /// Dead letters that the page of a topic shows.
 const DEAD_LETTERS: usize = 5;
 /// How often a redrive that goes on is told of.
@@ -39,6 +41,8 @@ pub(crate) enum TopWish {
 pub(crate) struct Snapshot {
     pub(crate) topics: Vec<TopicBacklog>,
     pub(crate) processes: Vec<RunningProcess>,
+    /// What became of messages in the last minutes.
+    pub(crate) tallies: Vec<Tally>,
     /// The topic that is looked at.
     pub(crate) topic: Option<TopicDetails>,
     /// How long asking took.
@@ -160,6 +164,7 @@ impl LookoutDesk {
         let begun = Instant::now();
         let topics = messaging.backlogs()?;
         let processes = messaging.processes()?;
+        let tallies = messaging.tallies(None, LAST_MINUTES)?;
         let topic = match &self.topic {
             None => None,
             Some(name) => {
@@ -175,6 +180,7 @@ impl LookoutDesk {
         Ok(Snapshot {
             topics,
             processes,
+            tallies,
             topic,
             took,
             every: self.every.max(took * SHARE),

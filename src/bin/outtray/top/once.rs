@@ -1,12 +1,12 @@
 //! What there is, once: for scripts, and where there is no terminal.
 
-use super::columns::{self, TopLine};
+use super::columns::{self, Rates, TopLine};
+use super::lookout::LAST_MINUTES;
 use super::view::TopView;
 use crate::failure::CommandFailure;
 use crate::output::Output;
 use crate::table::{self, Side, glance};
 use outtray::Messaging;
-use std::collections::HashMap;
 
 pub(crate) fn print(
     view: TopView,
@@ -23,7 +23,12 @@ pub(crate) fn print(
             if output.is_json() {
                 return Ok(output.objects(&topics)?);
             }
-            columns::topics(&topics, &HashMap::new())
+            let tallies = messaging.tallies(None, LAST_MINUTES)?;
+            let rates = Rates {
+                last_minute: columns::last_minute(&tallies),
+                ..Rates::default()
+            };
+            columns::topics(&topics, &rates)
         }
         TopView::Processes => {
             let mut processes = messaging.processes()?;

@@ -1,6 +1,6 @@
 //! What is shown and chosen, and how that changes with what is seen. Knows no terminal.
 
-use super::columns::{self, TopColumn, TopLine};
+use super::columns::{self, Rates, TopColumn, TopLine};
 use super::lookout::{Snapshot, TopNews, TopWish};
 use super::view::TopView;
 use outtray::TopicBacklog;
@@ -56,8 +56,7 @@ pub(crate) struct State {
     places: [ViewPlace; 2],
     pub(crate) seen: Snapshot,
     seen_at: Option<Instant>,
-    /// How the messages of a topic grow in a second.
-    changes: HashMap<String, f64>,
+    rates: Rates,
     /// Why it cannot be asked, and since when.
     away: Option<(String, Instant)>,
     notice: Option<(String, bool, Instant)>,
@@ -81,7 +80,7 @@ impl State {
             places: [place(1), place(0)],
             seen: Snapshot::default(),
             seen_at: None,
-            changes: HashMap::new(),
+            rates: Rates::default(),
             away: None,
             notice: None,
         }
@@ -118,8 +117,9 @@ impl State {
                 let change = waiting(topic) as f64 - *before as f64;
                 Some((topic.topic.clone(), change / passed))
             });
-            self.changes = changes.collect();
+            self.rates.changes = changes.collect();
         }
+        self.rates.last_minute = columns::last_minute(&seen.tallies);
         self.seen = seen;
         self.seen_at = Some(now);
         self.away = None;
@@ -161,7 +161,7 @@ impl State {
     /// Returns the lines of the view that the filter wants, in their order.
     pub(crate) fn lines(&self) -> Vec<TopLine> {
         let mut lines = match self.view {
-            TopView::Topics => columns::topics(&self.seen.topics, &self.changes),
+            TopView::Topics => columns::topics(&self.seen.topics, &self.rates),
             TopView::Processes => columns::receivers(&self.seen.processes),
         };
         let wanted = self.find.to_lowercase();

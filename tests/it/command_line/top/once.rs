@@ -90,3 +90,27 @@ fn a_table_has_colours_on_a_terminal_and_where_they_are_forced_and_nowhere_else(
     let json = crate::command_line::run(json, "").stdout;
     assert!(!is_coloured(&json), "{json}");
 }
+
+#[test]
+fn the_guides_show_the_columns_that_there_are() {
+    let desk = Desk::new();
+    desk.done(&["send", "mails", "1"]);
+    let _receiver = desk.messaging.receiver("mails").start(done).unwrap();
+    let titles = |text: &str, first: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.starts_with(first));
+        let words = line.unwrap_or_default().split_whitespace();
+        words.map(str::to_owned).collect()
+    };
+    for (guide, first, arguments) in [
+        ("docs/COMMAND.md", "TOPIC   READY  ", &["top", "--once"][..]),
+        ("docs/OPERATING.md", "HOST   PID ", &["processes"]),
+    ] {
+        let shown = std::fs::read_to_string(guide).unwrap();
+        let printed = desk.done(arguments);
+
+        let first_title = first.split(' ').next().unwrap_or_default();
+        let expected = titles(&printed, first_title);
+        assert!(expected.len() > 8, "{printed}");
+        assert_eq!(titles(&shown, first), expected, "{guide}");
+    }
+}
