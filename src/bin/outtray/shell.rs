@@ -72,10 +72,11 @@ pub(crate) fn man(
 
 /// Prints a text as it is, or as the only thing of an object.
 fn print(text: &str, name: &str, output: &mut Output) -> Result<(), CommandFailure> {
-    Ok(match output.is_json() {
+    match output.is_json() {
         true => output.object(&json!({ name: text }))?,
         false => output.verbatim(text)?,
-    })
+    }
+    Ok(())
 }
 
 /// Writes the page of a command and those of the commands in it.

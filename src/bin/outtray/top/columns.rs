@@ -237,7 +237,7 @@ pub(crate) fn topic_state(topic: &TopicBacklog) -> String {
 /// Returns a change with its sign, and one place after the point where that is much of it.
 fn per_second(change: f64) -> String {
     match change {
-        change if change == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         change if change.abs() < 10.0 => format!("{change:+.1}"),
         change => format!("{change:+.0}"),
     }
