@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::table::{age, moment};
 use crate::topics::in_words;
 use clap::Args;
-use outtray::{Completion, FailedAttempt, FoundMessage, MessageId, Messaging};
+use outtray::{Completion, FailedAttempt, FoundMessage, HistoryQuery, MessageId, Messaging};
 
 const EXAMPLES: &str = "\
 Example:
@@ -49,6 +49,15 @@ fn nowhere(messaging: &Messaging, id: MessageId) -> CommandFailure {
     let failure = CommandFailure::failed(format!(
         "no message {id} waits, is in work, is a dead letter, or is kept in a log"
     ));
+    let kept = messaging.history(&HistoryQuery::message(id).limit(1));
+    if let Some(end) = kept.ok().and_then(|kept| kept.into_iter().next()) {
+        return failure.hint(format!(
+            "it ended at {} as {}: `outtray history {} --id {id}`",
+            moment(end.ended_at),
+            end.how,
+            end.topic
+        ));
+    }
     match messaging.completion(id) {
         Ok(Some(end)) => failure.hint(format!(
             "it was tracked, and ended at {} as {}",

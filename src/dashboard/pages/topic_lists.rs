@@ -17,13 +17,7 @@ const SHOWN: usize = 120;
 const KEEP: Duration = Duration::from_secs(2);
 
 pub(crate) fn show(view: &View<'_>, topic: &str, is_log: bool) -> Result<Markup, PageTrouble> {
-    let search = view.href("/messages", &[("topic", topic)]);
-    let dead = view.href("/dead", &[("topic", topic)]);
     Ok(html! {
-        p {
-            a href=(search) { "Search its messages" }
-            @if !is_log { " · " a href=(dead) { "Dead letters" } }
-        }
         @if is_log {
             (readers(view, topic)?)
         }
