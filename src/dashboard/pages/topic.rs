@@ -34,10 +34,12 @@ pub(crate) fn show(view: &View<'_>) -> Result<Rendered, PageTrouble> {
         h1 { span.topic { (text(name)) } }
         (live("states", states(&backlog)))
         p.crumbs {
-            a href=(view.href("/messages", &[("topic", name)])) { "Find messages" }
+            a href=(view.href("/messages", &[("topic", name)])) { "Search its messages" }
             " · "
-            a href=(view.href("/dead", &[("topic", name)])) { "Dead letters" }
-            " · "
+            @if log.is_none() {
+                a href=(view.href("/dead", &[("topic", name)])) { "Dead letters" }
+                " · "
+            }
             a href=(view.href("/settings", &[("topic", name)])) { @if view.may_change() { "Change settings" } @else { "All settings" } }
         }
         @if view.may_change() { (actions(view, name, &backlog)) }
