@@ -35,8 +35,10 @@ fn a_schema_of_another_name_is_named_in_the_command() {
 #[test]
 fn a_schema_that_is_older_is_found_and_upgraded() {
     let mut clinic = Clinic::new();
-    clinic
-        .sql("DROP TABLE outtray.function; DELETE FROM outtray.migration WHERE name = 'functions'");
+    clinic.sql(
+        "DROP TABLE outtray.history; DROP FUNCTION outtray.history_prune();
+        DELETE FROM outtray.migration WHERE name = 'history'",
+    );
 
     let diagnosis = clinic.doctor().examine().unwrap();
 
