@@ -1,8 +1,9 @@
-//! What an examination asks. It is asked by hand, with a limit of time, and without scans of whole
-//! tables where an index serves.
+//! What an examination asks, and what pages of the dashboard do: with a limit of time, and without
+//! scans of whole tables where an index serves.
 
 use super::Bound::Tables;
-use super::{Case, case};
+use super::{Case, case, list};
+use crate::statements::plans::filled::BUSY;
 
 const CATALOGS: &str = "reads catalogs and statistics of the server";
 const BY_HAND: &str = "by hand: reads few topics, receivers and keys, each by an index";
@@ -32,5 +33,21 @@ pub(super) fn examined() -> Vec<Case> {
         case("table_waste", Tables(CATALOGS), &["'outtray'"]),
         case("topics_waiting", Tables(BY_HAND), &[]),
         case("unheeded", Tables(BY_HAND), &["600000"]),
+        case(
+            "recent_tallies",
+            Tables("the tallies of a few minutes of each topic"),
+            &[&list([BUSY, "nobody"]), "5"],
+        ),
+        case("sum_tallies", Tables("what is summed up"), &["0", "60"]),
+        case(
+            "stuck_keys",
+            Tables("skips through the keys of dead letters"),
+            &["'busy'", "1000"],
+        ),
+        case(
+            "limits_in_use",
+            Tables("what was vacated is summed up"),
+            &[&list([BUSY, "nobody"])],
+        ),
     ]
 }

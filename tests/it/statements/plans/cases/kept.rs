@@ -2,7 +2,7 @@
 
 #![expect(clippy::too_many_lines, reason = "tables of calls")]
 
-use super::{BY_ID, Bound, Case, case, id, ids, keys, list, numbers, same};
+use super::{BY_ID, Bound, Case, case, id, ids, keys, numbers, same};
 use crate::statements::plans::filled::BUSY;
 
 /// Returns calls of the statements about what ended: outcomes, dead letters, requests to give up.
@@ -229,22 +229,6 @@ pub(super) fn kept() -> Vec<Case> {
         ),
         case("lock_config", Rows(1), &[t]),
         case("lock_room", Rows(1), &[t]),
-        case(
-            "limits_in_use",
-            Tables("what was vacated is summed up"),
-            &[&list([BUSY, "nobody"])],
-        ),
-        case(
-            "recent_tallies",
-            Tables("the tallies of a few minutes of each topic"),
-            &[&list([BUSY, "nobody"]), "5"],
-        ),
-        case("sum_tallies", Tables("what is summed up"), &["0", "60"]),
-        case(
-            "stuck_keys",
-            Tables("skips through the keys of dead letters"),
-            &[t, "1000"],
-        ),
         case("look_room", Tables("all of it is summed up"), &[t]),
         case("next_recurring", Rows(1), &[none, none]),
         case("notify", Rows(0), &["'channel'", "'{t}'"]),
