@@ -159,12 +159,13 @@ pub enum WhyState {
         /// When it ended, by the database's clock.
         #[serde(with = "crate::words::moment")]
         ended_at: SystemTime,
-        /// Until when that is known at least.
-        #[serde(with = "crate::words::moment")]
-        kept_until: SystemTime,
+        /// Until when that is known at least, of a tracked message. `None` where the topic's history
+        /// says it, for as long as the topic [keeps](crate::TopicConfig::keep_done) one.
+        #[serde(with = "crate::words::moment::optional")]
+        kept_until: Option<SystemTime>,
     },
     /// It is not there: it was never sent, or its sender has not committed, or it has ended and was
-    /// not [tracked](crate::NewMessage::tracked).
+    /// not [tracked](crate::NewMessage::tracked), nor kept in a history.
     NotThere {
         /// Whether every place was looked at. Otherwise there were more messages without an index
         /// on their ids than could be read in 3 s, and it may be among them.

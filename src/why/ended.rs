@@ -6,6 +6,8 @@ use crate::dead_letters::selection::Selection;
 use crate::doctor::finding::Remedy;
 use crate::doctor::listed::word;
 use crate::finding::place::Located;
+use crate::history::ended::EndedMessage;
+use crate::history::query::HistoryQuery;
 use crate::message::claimed::time;
 use crate::why::answer::{ReaderDistance, Why, WhyState};
 use crate::why::question::gone;
@@ -27,10 +29,29 @@ pub(crate) struct KnownEnd {
     state: WhyState,
     /// Whether it is tracked, and its end was never recorded.
     is_lost: bool,
+    /// Its last end, where the topic keeps a history.
+    last: Option<EndedMessage>,
 }
 
-/// Looks how a message ended.
+/// Looks how a message ended: what is kept of tracked ones, else the history of its topic.
 pub(crate) fn ended(run: &mut dyn Run, id: MessageId) -> Result<KnownEnd> {
+    let mut ended = outcome(run, id)?;
+    if !ended.is_over() {
+        ended.last = HistoryQuery::message(id).limit(1).run(run)?.pop();
+    }
+    if let Some(last) = &ended.last {
+        ended.topic = Some(last.topic.clone());
+        ended.is_lost = false;
+        ended.state = WhyState::Ended {
+            how: last.how,
+            ended_at: last.ended_at,
+            kept_until: None,
+        };
+    }
+    Ok(ended)
+}
+
+fn outcome(run: &mut dyn Run, id: MessageId) -> Result<KnownEnd> {
     let rows = query(run, &WHY_ENDED, &[&id.0], DOING)?;
     let now_us: Option<i64> = first(&rows, "now_us")?;
     let mut ended = KnownEnd {
@@ -39,6 +60,7 @@ pub(crate) fn ended(run: &mut dyn Run, id: MessageId) -> Result<KnownEnd> {
         topic: None,
         state: WhyState::NotThere { is_sure: true },
         is_lost: false,
+        last: None,
     };
     let Some(row) = rows.first() else {
         return Ok(ended);
@@ -54,16 +76,17 @@ pub(crate) fn ended(run: &mut dyn Run, id: MessageId) -> Result<KnownEnd> {
         ended.state = WhyState::Ended {
             how,
             ended_at,
-            kept_until: ended_at.checked_add(kept).unwrap_or(ended_at),
+            kept_until: Some(ended_at.checked_add(kept).unwrap_or(ended_at)),
         };
     }
     Ok(ended)
 }
 
 impl KnownEnd {
-    /// Returns whether it is over for sure.
+    /// Returns whether it is over for sure. A dead letter of the history may be on its way again.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.state, WhyState::Ended { .. })
+        let may_live = self.last.as_ref().is_some_and(|last| last.how == How::Dead);
+        matches!(self.state, WhyState::Ended { .. }) && !may_live
     }
 
     /// Says that not every place was looked at.
@@ -75,6 +98,10 @@ impl KnownEnd {
     pub(crate) fn into_why(self) -> Why {
         let is_sure = !matches!(self.state, WhyState::NotThere { is_sure: false });
         let mut why = Why::new(self.id, self.topic, self.state, self.now);
+        if let Some(last) = self.last {
+            (why.key, why.attempts) = (last.key, last.attempts);
+            (why.sent_at, why.failures) = (Some(last.sent_at), last.failures);
+        }
         if self.is_lost && is_sure {
             let text = "how it ended: it is tracked, and somebody removed it without saying so";
             why.not_known.push(text.to_owned());
@@ -96,7 +123,7 @@ pub(crate) fn dead(run: &mut dyn Run, place: &Located) -> Result<Why> {
     let which = Selection::from(id);
     let mut letters = dead_letters(run, &place.topic, 1, &which)?;
     let letter = letters.pop().ok_or_else(|| gone(id))?;
-    let now = ended(run, id)?.now;
+    let now = outcome(run, id)?.now;
     let state = WhyState::Dead {
         reason: letter.reason,
         error: letter.error,
@@ -142,7 +169,7 @@ pub(crate) fn kept(run: &mut dyn Run, place: &Located) -> Result<Why> {
             has_passed,
         });
     }
-    let now = ended(run, id)?.now;
+    let now = outcome(run, id)?.now;
     let state = WhyState::Kept { position, readers };
     let mut why = Why::new(id, Some(place.topic.clone()), state, now);
     why.key = key;

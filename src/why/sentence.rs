@@ -78,12 +78,11 @@ impl Display for WhyState {
                 "was given up at {} ({reason}) and is a dead letter: {error}",
                 moment(*died_at)
             ),
-            WhyState::Ended { how, ended_at, kept_until } => write!(
-                f,
-                "ended at {} as {how}, which is known until {}",
-                moment(*ended_at),
-                moment(*kept_until)
-            ),
+            WhyState::Ended { how, ended_at, kept_until } => {
+                write!(f, "ended at {} as {how}", moment(*ended_at))?;
+                let until = kept_until.iter();
+                until.map(|until| moment(*until)).try_for_each(|until| write!(f, ", which is known until {until}"))
+            }
             WhyState::NotThere { is_sure: true } => f.write_str(
                 "is not there: it was never sent, its sender has not committed, or it ended without being tracked",
             ),

@@ -27,7 +27,7 @@ fn a_tracked_message_that_is_done_says_when_it_ended_and_until_when_that_is_know
         panic!("{ended:?}");
     };
     assert_eq!((how, ended_at), (How::Done, end.ended_at));
-    assert!(kept_until > ended_at);
+    assert!(kept_until > Some(ended_at));
     check_sentence(&ended, &["ended at", "as done, which is known until"]);
     receiver.stop(PATIENCE);
 }
@@ -46,6 +46,45 @@ fn a_message_that_was_cancelled_or_purged_says_so() {
         let is_so = matches!(ended.state, WhyState::Ended { how, .. } if how == expected);
         assert!(is_so, "{expected}: {ended:?}");
     }
+}
+
+#[test]
+fn a_message_that_the_history_of_its_topic_has_says_how_it_ended_last() {
+    let place = Place::new();
+    configure(
+        &place,
+        TopicConfig {
+            keep_done: Some(Duration::from_secs(3600)),
+            ..TopicConfig::default()
+        },
+    );
+    let done_id = place.send(TOPIC, &1);
+    let receiver = place.messaging.receiver(TOPIC).start(done).unwrap();
+    eventually("it is done", || place.is_empty(TOPIC));
+    receiver.stop(PATIENCE);
+    let dead_id = place.send(TOPIC, &2);
+    let receiver = place.messaging.receiver(TOPIC).start(reject).unwrap();
+    eventually("it is dead", || place.dead_letters(TOPIC).len() == 1);
+    receiver.stop(PATIENCE);
+    let dead = why(&place, dead_id);
+    assert!(matches!(dead.state, WhyState::Dead { .. }), "{dead:?}");
+
+    let ended = why(&place, done_id);
+
+    let is_so = matches!(
+        ended.state,
+        WhyState::Ended {
+            how: How::Done,
+            kept_until: None,
+            ..
+        }
+    );
+    assert!(is_so, "{ended:?}");
+    check_sentence(&ended, &["ended at", "as done"]);
+    assert_eq!(ended.attempts, 1);
+    place.messaging.topic(TOPIC).redrive(..).unwrap();
+    let again = why(&place, dead_id);
+    assert!(matches!(again.state, WhyState::Ready { .. }), "{again:?}");
 }
 
 #[test]
